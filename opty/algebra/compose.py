@@ -1,0 +1,83 @@
+"""Compose and Repeat: what ``*`` and ``**`` make. Flat and normalised, so that equal recipes are equal values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opty.algebra.control import Until
+from opty.algebra.operator import Identity, Operator
+from opty.errors import RecipeError
+
+if TYPE_CHECKING:
+    from opty.state.access import Access
+
+
+class Compose(Operator):
+    """Steps one after the other, written left to right and run right to left; made by ``*``.
+
+    Nested compositions are flattened and Identity is dropped, so ``(A * B) * C == A * (B * C)``.
+    """
+
+    steps: tuple[Operator, ...]
+
+    def check(self) -> None:
+        flat: list[Operator] = []
+        for step in self.steps:
+            flat.extend(step.steps if isinstance(step, Compose) else () if isinstance(step, Identity) else (step,))
+        if len(flat) < 2:
+            raise RecipeError(f"Compose needs two steps or more, got {len(flat)}; write A * B")
+        object.__setattr__(self, "steps", tuple(flat))
+
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
+        both = [step.effects() for step in self.steps]
+        return frozenset().union(*(r for r, _ in both)), frozenset().union(*(w for _, w in both))
+
+    def apply(self, s: Access) -> None:
+        raise RecipeError("a composition is run by the plan, not applied: write recipe * p")
+
+
+class Repeat(Operator):
+    """A loop over a body; made by ``**``. ``times`` is a number of turns (two or more) or a rule (Until)."""
+
+    body: Operator
+    times: int | Until
+
+    def check(self) -> None:
+        if isinstance(self.times, int) and self.times < 2:
+            raise ValueError(f"Repeat(times={self.times}): write A ** {self.times}, which needs no loop")
+
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
+        return self.body.effects()
+
+    def apply(self, s: Access) -> None:
+        raise RecipeError("a loop is run by the plan, not applied: write recipe * p")
+
+
+def compose(*ops: Operator) -> Operator:
+    """Return the flat composition of some operators (Identity for none), leftmost last to run."""
+    flat: list[Operator] = []
+    for op in ops:
+        flat.extend(op.steps if isinstance(op, Compose) else () if isinstance(op, Identity) else (op,))
+    if not flat:
+        return Identity()
+    if len(flat) == 1:
+        return flat[0]
+    made = object.__new__(Compose)  # the parts are checked already; checking all of them at each * would be quadratic
+    object.__setattr__(made, "steps", tuple(flat))
+    return made
+
+
+def power(body: Operator, times: int | Until) -> Operator:
+    """Return ``body`` repeated: ``A**0`` is Identity, ``A**1`` is A, ``(A**2)**3`` is ``A**6``."""
+    if times == 0 or isinstance(body, Identity):
+        return Identity()
+    if times == 1:
+        return body
+    if isinstance(body, Repeat) and isinstance(body.times, int) and isinstance(times, int):
+        return Repeat(body.body, body.times * times)
+    return Repeat(body, times)
+
+
+def factors(op: Operator) -> tuple[Operator, ...]:
+    """Return the steps of a composition in the order in which they run (right to left)."""
+    return tuple(reversed(op.steps)) if isinstance(op, Compose) else () if isinstance(op, Identity) else (op,)

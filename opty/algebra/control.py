@@ -1,0 +1,79 @@
+"""When a step runs: Every, After; and when a loop ends: Until."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+from opty.algebra.operator import Operator
+from opty.errors import RecipeError
+
+if TYPE_CHECKING:
+    from opty.state.access import Access
+
+
+class Control(Operator, register=False):
+    """An operator that runs another one at some iterations only."""
+
+    n: int
+    op: Operator
+
+    def check(self) -> None:
+        if self.n < 1:
+            raise ValueError(f"{type(self).__name__}({self.n}, ...): give a number of iterations from 1 on")
+
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
+        return self.op.effects()
+
+    def due(self, iteration: int) -> bool:
+        """Say whether the step runs in iteration number ``iteration`` (the first is 1)."""
+        raise RecipeError(f"{type(self).__name__} has no due(self, iteration)")
+
+    def apply(self, s: Access) -> None:
+        raise RecipeError("a scheduled step is run by the plan, not applied: write recipe * p")
+
+
+class Every(Control):
+    """Run ``op`` in every n-th iteration: n, 2n, 3n, ..."""
+
+    def due(self, iteration: int) -> bool:
+        """True in iterations n, 2n, 3n, ..."""
+        return iteration % self.n == 0 and iteration > 0
+
+
+class After(Control):
+    """Run ``op`` only after the first n iterations: from n + 1 on."""
+
+    def due(self, iteration: int) -> bool:
+        """True from iteration n + 1 on."""
+        return iteration > self.n
+
+
+@dataclasses.dataclass(frozen=True)
+class Until:
+    """An exponent: ``A ** Until(tol=1e-4, max=500)`` repeats until the misfit settles.
+
+    Parameters
+    ----------
+    tol : relative change of the misfit from one turn to the next at which the loop ends (no unit).
+    max : the largest number of turns.
+    """
+
+    tol: float = 1e-4
+    max: int = 1000
+
+    def __post_init__(self) -> None:
+        for name, kind in (("tol", (int, float)), ("max", (int,))):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise RecipeError(f"Until({name}={value!r}): give a number")
+        if not (math.isfinite(self.tol) and self.tol >= 0):
+            raise ValueError(f"Until(tol={self.tol}): give a finite number from 0 on")
+        if self.max < 1:
+            raise ValueError(f"Until(max={self.max}): give at least one turn")
+        object.__setattr__(self, "tol", float(self.tol))
+
+    def settled(self, misfits: list[float]) -> bool:
+        """Say whether the last two values of the misfit agree to ``tol``."""
+        return len(misfits) > 1 and abs(misfits[-2] - misfits[-1]) <= self.tol * abs(misfits[-2])

@@ -1,0 +1,64 @@
+"""Effects: what a step reads and writes, checked before anything runs.
+
+Names are of three kinds: leaves of the state (obj, probe, positions, background), fields of a batch (index, illum,
+patches, waves, delta), and any other word: a slot, memory of an operator that lives in the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from opty.algebra.operator import Operator
+from opty.errors import EffectError
+
+if TYPE_CHECKING:
+    from opty.algebra.plan import Group
+
+LEAVES = frozenset({"obj", "probe", "positions", "background"})
+BATCH = frozenset({"index", "illum", "patches", "waves", "delta"})
+KEPT = "kept_waves"
+LIVE = frozenset({"obj", "probe"})
+ESTIMATES = LIVE | {"obj_sum", "probe_sum", KEPT}  # what an iteration improves, at once or through a merge
+_OPENED = frozenset({"index", "illum", "patches"})  # a sweep brings them with every batch
+
+
+def check_batch_order(steps: Iterable[Operator]) -> None:
+    """Raise EffectError where a step of a sweep reads a batch field that only a later step writes."""
+    steps = list(steps)
+    made: set[str] = set(_OPENED)
+    for k, step in enumerate(steps):
+        reads, writes = step.effects()
+        for name in sorted((reads & BATCH) - made):
+            if writer := next((s for s in steps[k + 1 :] if name in s.effects()[1]), None):
+                raise EffectError(
+                    f"{step!r} reads {name!r} but no step to its right writes it: {writer!r} stands on its left; "
+                    f"operators run from right to left, so write ... * {step!r} * {writer!r}"
+                )
+        made |= writes
+
+
+def check_slots(groups: tuple[Group, ...], existing: Iterable[str]) -> None:
+    """Raise EffectError where a step reads a slot that neither the state holds nor an earlier step writes."""
+    from opty.algebra.plan import Pass, Step, walk
+
+    have = set(existing)
+    for node in walk(groups):
+        if isinstance(node, Pass) and node.stales_kept_waves:
+            have.discard(KEPT)
+        scheduled = (node.step,) if isinstance(node, Step) else node.steps if isinstance(node, Pass) else ()
+        for s in scheduled:
+            reads, writes = s.op.effects()
+            if lost := sorted(reads - writes - LEAVES - BATCH - have):
+                raise EffectError(
+                    f"{s.op!r} reads {lost[0]!r} but no step to its right writes it, and the state holds none"
+                    f" (its slots: {sorted(set(existing) - LEAVES) or 'none'})"
+                )
+            have |= writes
+
+
+def written(groups: tuple[Group, ...]) -> frozenset[str]:
+    """Return the names of the state that any step of a plan writes."""
+    from opty.algebra.plan import steps_of
+
+    return frozenset().union(*(s.op.effects()[1] for s in steps_of(groups))) - BATCH

@@ -1,0 +1,111 @@
+"""The plan in words: what ``recipe * p`` will do, in the order in which it does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opty.algebra.effects import check_slots, written
+from opty.algebra.onepass import batch_size
+from opty.algebra.operator import Operator
+from opty.algebra.plan import Branch, Group, Loop, Pass, Scheduled, Step, plan
+
+if TYPE_CHECKING:
+    from opty.state import PtychoState
+    from opty.state.store import Store
+
+
+class Explanation(str):
+    """A text that shows itself as it reads, in a console and in a notebook."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def explain(recipe: Operator, p: PtychoState | None = None) -> Explanation:
+    """Return the plan of a recipe, for a state where one is given (batch sizes, memory, what is missing).
+
+    Raises the same EffectError and RecipeError as running it would.
+    """
+    groups = plan(recipe)
+    store = None if p is None else p._live
+    if store is not None:
+        check_slots(groups, store.leaves)
+    lines = [f"plan of {recipe!r}"]
+    _tell(groups, store, 1, lines)
+    changed = sorted(written(groups))
+    lines.append(f"writes {', '.join(changed) or 'nothing'}; everything else is shared with the state it starts from")
+    if store is not None:
+        lines.append(_memory(store, groups))
+    return Explanation("\n".join(lines))
+
+
+def _tell(groups: tuple[Group, ...], store: Store | None, depth: int, lines: list[str]) -> None:
+    pad = "  " * depth
+    for group in groups:
+        for node in group.nodes:
+            if isinstance(node, Step):
+                lines.append(pad + _step(node.step))
+            elif isinstance(node, Loop):
+                lines.append(f"{pad}repeat {node.times} times" if isinstance(node.times, int) else f"{pad}repeat {node.times}")
+                _tell(node.body, store, depth + 1, lines)
+            elif isinstance(node, Branch):
+                lines.append(f"{pad}if {_schedule(node.when)}")
+                _tell(node.body, store, depth + 1, lines)
+            else:
+                lines.append(pad + _pass_head(node, store))
+                lines.extend(f"{pad}  {_step(s)}" for s in node.steps)
+
+
+def _pass_head(node: Pass, store: Store | None) -> str:
+    size = {None: "one view" if node.live else "as many views as suit the memory", "all": "all views"}
+    batch = size.get(node.batch, f"{node.batch} views")  # type: ignore[call-overload]
+    if store is not None:
+        count = batch_size(node, store)
+        batch = f"{count} view{'s' * (count > 1)}"
+    order = "in random order" if node.order == "random" else "in scan order"
+    counts = "one iteration" if node.counts else "not counted as an iteration"
+    fused = f"; fused: {', '.join(node.fused)}" if node.fused else ""
+    return f"{node.origin} over all views, {batch} at a time, {order} ({counts}{fused})"
+
+
+def _step(s: Scheduled) -> str:
+    reads, writes = s.op.effects()
+    text = f"{s.op!r}: reads {' '.join(sorted(reads)) or 'nothing'}; writes {' '.join(sorted(writes)) or 'nothing'}"
+    if s.when:
+        text += f"; {_schedule(s.when)}"
+    return text + ("  [opened by the sweep]" if s.opened else "")
+
+
+def _schedule(when: tuple) -> str:
+    return " and ".join(
+        f"every {rule.n} iterations" if type(rule).__name__ == "Every" else f"after iteration {rule.n}" for rule in when
+    )
+
+
+def _memory(store: Store, groups: tuple[Group, ...]) -> str:
+    data = store.measured.intensity.nbytes
+    leaves = sum(a.nbytes for a in store.leaves.values())
+    batch = max((batch_size(node, store) for node in _passes(groups)), default=0)
+    waves = batch * store.probe_shape[0] * store.data.n**2 * store.dtype.itemsize
+    kept = store.data.views * store.probe_shape[0] * store.data.n**2 * store.dtype.itemsize
+    parts = [f"data {_size(data)}", f"state {_size(leaves)}", f"waves of a batch {_size(waves)}"]
+    if "kept_waves" in written(groups) and "kept_waves" not in store.leaves:
+        parts.append(f"kept waves {_size(kept)}")
+    return f"memory on the {store.backend.name}: " + ", ".join(parts)
+
+
+def _passes(groups: tuple[Group, ...]) -> list[Pass]:
+    from opty.algebra.plan import walk
+
+    return [node for node in walk(groups) if isinstance(node, Pass)]
+
+
+def _size(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.3g} {unit}"
+        value /= 1024
+    return f"{value:.3g} GiB"

@@ -1,0 +1,101 @@
+"""One pass over all views: batches are drawn, opened, walked through the steps, and booked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from opty.algebra.effects import BATCH, KEPT
+from opty.algebra.operator import ViewOperator
+from opty.algebra.plan import Pass, Scheduled
+from opty.state.access import Access
+from opty.state.batch import Batch, all_whole, memory_batch
+from opty.state.store import Store
+
+if TYPE_CHECKING:
+    from opty.algebra.run import Run
+
+
+def batch_size(node: Pass, store: Store) -> int:
+    """Return the number of views worked on together."""
+    views = store.data.views
+    if node.batch == "all":
+        return views
+    if node.batch is not None:
+        return min(int(node.batch), views)
+    if node.live:
+        return 1
+    return memory_batch(store)
+
+
+def batches(node: Pass, store: Store) -> Iterator[np.ndarray]:
+    """Yield the view numbers (B,) of each batch; the order is a function of seed and iteration alone."""
+    views, size = store.data.views, batch_size(node, store)
+    order = store.rng().permutation(views) if node.order == "random" else np.arange(views)
+    for first in range(0, views, size):
+        yield order[first : first + size]
+
+
+def run_pass(node: Pass, job: Run) -> None:
+    """Run the steps of a pass over all views, in place."""
+    from opty.algebra.run import access, explained
+
+    store = job.store
+    number = store.iteration + 1 if node.counts else store.iteration
+    due = [s for s in node.steps if s.due(number)]
+    if all(s.opened for s in due):
+        return
+    if node.stales_kept_waves:
+        store.leaves.pop(KEPT, None)
+    views = [(s.op, access(s.op, job), _batch_access(s)) for s in due]
+    for op, s, _ in views:
+        with explained(f"in {op!r} (before the sweep), iteration {number}", op):
+            op.begin(s)
+    whole = "positions" not in node.writes and all_whole(store)
+    keep_illum = _illum_outlives_probe(due)
+    misfits = []
+    for index in batches(node, store):
+        batch = Batch(store, index, whole, keep_illum)
+        for op, s, b in views:
+            object.__setattr__(b, "_behind", batch)
+            try:
+                op.apply(s, b)
+            except Exception as error:
+                _explain(error, op, index, number)
+        if batch.misfit is not None:
+            misfits.append(batch.misfit)
+    for op, s, _ in views:
+        with explained(f"in {op!r} (after the sweep), iteration {number}", op):
+            op.finish(s)
+    if node.counts:
+        store.iteration += 1
+        misfit = float(sum(misfits)) / store.measured.photons
+        store.record("iteration", store.iteration)
+        store.record("misfit", misfit)
+        job.watch.iteration_over(store, node, misfit)
+
+
+def _batch_access(s: Scheduled) -> Access:
+    reads, writes = s.op.effects()
+    return Access(None, type(s.op).__name__, reads & BATCH, writes & BATCH)
+
+
+def _illum_outlives_probe(steps: list[Scheduled]) -> bool:
+    """Say whether a step reads the frozen probe after another one has changed the probe."""
+    changed = False
+    for s in steps:
+        reads, writes = s.op.effects()
+        if changed and "illum" in reads:
+            return True
+        changed |= "probe" in writes
+    return False
+
+
+def _explain(error: Exception, op: ViewOperator, index: np.ndarray, number: int) -> None:
+    from opty.algebra.run import explained
+
+    shown = ", ".join(map(str, index[:5].tolist())) + (", ..." if len(index) > 5 else "")
+    with explained(f"in {op!r}, views [{shown}], iteration {number}", op):
+        raise error

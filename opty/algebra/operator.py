@@ -1,0 +1,262 @@
+"""Operator: an immutable value that turns one PtychoState into the next, and the arithmetic on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator as py_operator
+import types
+import typing
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Union, dataclass_transform
+
+import numpy as np
+
+from opty.errors import RecipeError
+
+if TYPE_CHECKING:
+    from opty.algebra.control import Until
+    from opty.algebra.explain import Explanation
+    from opty.state import PtychoState
+    from opty.state.access import Access
+
+REGISTRY: dict[str, type[Operator]] = {}
+
+
+def names(text: str) -> frozenset[str]:
+    """Split a declaration such as ``"obj probe"``."""
+    return frozenset(text.replace(",", " ").split())
+
+
+@dataclass_transform(frozen_default=True)
+class Operator:
+    """A step of a reconstruction, or a composition of steps: an immutable value.
+
+    A subclass declares its parameters as annotated fields and, in the class line, the leaves of the state that it
+    ``reads`` and ``writes``; it becomes a frozen dataclass and is registered under its name::
+
+        class ClipAmplitude(opty.Operator, reads="obj", writes="obj"):
+            hi: float = 1.0
+            def apply(self, s):
+                s.obj *= s.xp.minimum(1, self.hi / s.xp.maximum(s.xp.abs(s.obj), 1e-12))
+
+    Parameters are numbers, strings, tuples and operators, never arrays: that gives ``==``, hash, repr and JSON.
+
+    Raises
+    ------
+    TypeError : a parameter of a type that its annotation does not allow; ValueError : a value out of range.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset()
+    writes: ClassVar[frozenset[str]] = frozenset()
+    knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning
+    __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` asks us, and is refused
+
+    def __init_subclass__(
+        cls, *, reads: str | None = None, writes: str | None = None, register: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        if reads is not None:
+            cls.reads = names(reads)
+        if writes is not None:
+            cls.writes = names(writes)
+        dataclasses.dataclass(frozen=True, repr=False)(cls)
+        if register:
+            old = REGISTRY.get(cls.__name__)
+            if old is not None and old.__module__.startswith("opty.") and old.__module__ != cls.__module__:
+                raise RecipeError(f"{cls.__name__} is an operator of opty's own; choose another name for yours")
+            REGISTRY[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        hints = _hints(type(self))
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            checked = _checked(value, hints.get(field.name, Any), f"{type(self).__name__}({field.name}=...)")
+            if checked is not value:
+                object.__setattr__(self, field.name, checked)
+        self.check()
+
+    def check(self) -> None:
+        """Refuse parameters that are out of range; subclasses override it."""
+
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the names that the operator reads and writes."""
+        return self.reads, self.writes
+
+    def apply(self, s: Access) -> None:
+        """Work on the state in place; subclasses override it."""
+        raise RecipeError(f"{type(self).__name__} has no apply(self, s): define what it does to the state")
+
+    # -- the algebra
+
+    @typing.overload
+    def __mul__(self, other: PtychoState) -> PtychoState: ...
+    @typing.overload
+    def __mul__(self, other: Operator) -> Operator: ...
+    def __mul__(self, other: Any) -> Any:
+        from opty.algebra.compose import compose
+        from opty.algebra.run import run
+        from opty.state import PtychoState
+
+        if isinstance(other, PtychoState):
+            return run(self, other)
+        if isinstance(other, Operator):
+            return compose(self, other)
+        raise RecipeError(
+            f"{_short(self)} * {type(other).__name__}: an operator multiplies an operator or a PtychoState"
+            + _class_advice(other)
+        )
+
+    def __rmul__(self, other: Any) -> Any:
+        kind = type(other).__name__
+        if kind == "PtychoState":
+            raise RecipeError(f"the state stands on the right: write {_short(self)} * p, not p * {_short(self)}")
+        if isinstance(other, (int, np.integer)) and not isinstance(other, bool):
+            raise RecipeError(f"{other} * {_short(self)}: to repeat an operator write {_short(self)} ** {other}")
+        raise RecipeError(
+            f"{kind} * {_short(self)}: operators act on a PtychoState; put the array into one with "
+            "p.replace(obj=...)" + _class_advice(other)
+        )
+
+    def __pow__(self, times: int | Until) -> Operator:
+        from opty.algebra.compose import power
+        from opty.algebra.control import Until
+
+        if isinstance(times, Until):
+            return power(self, times)
+        try:
+            if isinstance(times, bool):
+                raise TypeError
+            count = py_operator.index(times)
+        except TypeError:
+            raise RecipeError(
+                f"{_short(self)} ** {times!r}: the exponent is a whole number of turns, or Until(tol=..., max=...)"
+            ) from None
+        if count < 0:
+            raise ValueError(
+                f"{_short(self)} ** {count}: a reconstruction cannot be undone; keep the earlier state instead "
+                "(operators leave it untouched)"
+            )
+        return power(self, count)
+
+    def __add__(self, other: Any) -> Any:
+        raise RecipeError("operators are not added; to do one after the other write A * B (B runs first)")
+
+    __radd__ = __sub__ = __rsub__ = __add__
+
+    def __repr__(self) -> str:
+        from opty.algebra.serial import to_text
+
+        return to_text(self)
+
+    # -- what a recipe can do besides multiplying
+
+    def iter(self, p: PtychoState) -> Iterator[PtychoState]:
+        """Run on ``p`` and yield a state of its own after each turn of the outermost repeats."""
+        from opty.algebra.run import turns
+
+        return turns(self, p)
+
+    def explain(self, p: PtychoState | None = None) -> Explanation:
+        """Return the plan in execution order, printable: what is lifted, joined, opened and fused, and the memory."""
+        from opty.algebra.explain import explain
+
+        return explain(self, p)
+
+    def to_json(self) -> str:
+        """Return the recipe as JSON text; ``opty.from_json`` reads it back."""
+        from opty.algebra.serial import to_json
+
+        return to_json(self)
+
+
+class ViewOperator(Operator, register=False):
+    """A step that works on one batch of views inside a sweep: ``apply(self, s, b)``.
+
+    ``b`` holds index (B,), patches (B, n, n) object windows, illum (B or 1, M, n, n) the probe as each view sees it,
+    waves (B, M, n, n) exit waves and delta = new minus old waves, as far as the step declares them.
+    """
+
+    def begin(self, s: Access) -> None:
+        """Prepare before the first batch of a sweep; ``s.memo`` is a dict of the step's own until the sweep ends."""
+
+    def apply(self, s: Access, b: Access) -> None:  # type: ignore[override]
+        """Work on one batch in place; subclasses override it."""
+        raise RecipeError(f"{type(self).__name__} has no apply(self, s, b): define what it does to a batch")
+
+    def finish(self, s: Access) -> None:
+        """Conclude after the last batch of a sweep."""
+
+
+class Recipe(Operator, register=False):
+    """A named composition: keeps its short name in repr, history and files, and expands when it is planned."""
+
+    def expand(self) -> Operator:
+        """Return the composition that the name stands for; subclasses override it."""
+        raise RecipeError(f"{type(self).__name__} has no expand(self): return the composition it stands for")
+
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
+        return self.expand().effects()
+
+
+class Identity(Operator):
+    """The operator that changes nothing: ``A ** 0``."""
+
+    def apply(self, s: Access) -> None:
+        """Do nothing."""
+
+
+def _short(op: Operator) -> str:
+    text = repr(op)
+    return text if len(text) <= 40 else f"({text[:36]}...)"
+
+
+def _class_advice(other: Any) -> str:
+    if isinstance(other, type) and issubclass(other, Operator):
+        return f"; {other.__name__} is the class, write {other.__name__}()"
+    return ""
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    cached = cls.__dict__.get("_type_hints")
+    if cached is None:
+        try:
+            cached = typing.get_type_hints(cls)
+        except NameError:  # an annotation that names something local to a function: nothing to check against
+            cached = {}
+        cls._type_hints = cached  # type: ignore[attr-defined]
+    return cached
+
+
+def _checked(value: Any, hint: Any, where: str) -> Any:
+    """Return ``value`` in the type that ``hint`` allows, or raise TypeError / ValueError naming it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value!r}; give a finite number")
+    if isinstance(value, list):
+        value = tuple(value)
+    options = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
+    for option in options:
+        if _allows(option, value):
+            return value
+    if float in options and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, type) and issubclass(value, Operator):
+        raise RecipeError(f"{where} is the class {value.__name__}; write {value.__name__}()")
+    wanted = " or ".join(repr(getattr(o, "__name__", o)) if not typing.get_args(o) else str(o) for o in options)
+    raise RecipeError(f"{where} is {value!r} of type {type(value).__name__}; expected {wanted}")
+
+
+def _allows(option: Any, value: Any) -> bool:
+    origin = typing.get_origin(option)
+    if option is Any:
+        return value is None or isinstance(value, (bool, int, float, str, tuple, Operator))
+    if origin is typing.Literal:
+        return value in typing.get_args(option) and not isinstance(value, bool)
+    if origin is tuple:
+        inner = [a for a in typing.get_args(option) if a is not Ellipsis]
+        return isinstance(value, tuple) and all(any(_allows(a, v) for a in inner) for v in value)
+    if option in (int, float) and isinstance(value, bool):
+        return False
+    return isinstance(value, option) if isinstance(option, type) else False

@@ -1,0 +1,262 @@
+"""The plan: from a recipe to the nodes that the runner walks.
+
+expand recipes -> lift bare view steps into sweeps, join them to the sweep on their right -> open what a sweep reads
+-> fuse. Each is a pure function on values, and the result is cached by the recipe.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from opty.algebra.compose import Compose, Repeat, compose, factors
+from opty.algebra.control import Control, Until
+from opty.algebra.effects import ESTIMATES, KEPT, LIVE, check_batch_order
+from opty.algebra.operator import Operator, Recipe, ViewOperator
+from opty.algebra.sweep import Sweep
+from opty.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A step and the schedules (Every, After) that must all agree before it runs."""
+
+    op: Operator
+    when: tuple[Control, ...] = ()
+    opened: bool = False  # put in by the plan, not written by the user
+
+    def due(self, iteration: int) -> bool:
+        return all(rule.due(iteration) for rule in self.when)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node: one operator on the whole state."""
+
+    step: Scheduled
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A node: one sweep over all views."""
+
+    steps: tuple[Scheduled, ...]  # in the order in which they run
+    batch: int | Literal["all"] | None
+    order: Literal["random", "scan"]
+    origin: Literal["sweep", "lifted"]
+    fused: tuple[str, ...] = ()
+
+    reads: frozenset[str] = field(init=False)
+    writes: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        effects = [s.op.effects() for s in self.steps]
+        object.__setattr__(self, "reads", frozenset().union(*(r for r, _ in effects)))
+        object.__setattr__(self, "writes", frozenset().union(*(w for _, w in effects)))
+
+    @property
+    def projects(self) -> bool:
+        """True where the pass compares with the data, so that it measures a misfit."""
+        return "delta" in self.writes or any(getattr(s.op, "projects", False) for s in self.steps)
+
+    @property
+    def counts(self) -> bool:
+        """True where the pass is an iteration: it compares with the data and improves object or probe."""
+        return self.projects and bool(self.writes & ESTIMATES)
+
+    @property
+    def live(self) -> bool:
+        """True where a batch sees what the batch before it did to object or probe."""
+        return bool(self.writes & LIVE)
+
+    @property
+    def stales_kept_waves(self) -> bool:
+        """True where kept exit waves no longer belong to the object and probe that the pass leaves."""
+        return bool(self.writes & ESTIMATES) and KEPT not in self.reads | self.writes
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A node: a body repeated."""
+
+    body: tuple[Group, ...]
+    times: int | Until
+    op: Operator  # the body as the user wrote it, to say what was done where a loop ends early
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A node: a body that runs only when its schedules agree."""
+
+    when: tuple[Control, ...]
+    body: tuple[Group, ...]
+
+
+Node = Step | Pass | Loop | Branch
+
+
+@dataclass(frozen=True)
+class Group:
+    """A factor of a recipe and the nodes it became; after each group the state is whole."""
+
+    op: Operator
+    nodes: tuple[Node, ...]
+
+
+FusionRule = Callable[[tuple[Scheduled, ...]], tuple[Scheduled, ...]]
+FUSION_RULES: list[FusionRule] = []
+_fusing: contextvars.ContextVar[bool] = contextvars.ContextVar("opty_fusing", default=True)
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """Run recipes step by step, without fused operators; for debugging: ``with opty.unfused(): p = recipe * p``."""
+    token = _fusing.set(False)
+    try:
+        yield
+    finally:
+        _fusing.reset(token)
+
+
+def plan(recipe: Operator) -> tuple[Group, ...]:
+    """Return the factors of a recipe with their nodes, in execution order.
+
+    Raises RecipeError for a composition that makes no sense and EffectError for a step that comes too early.
+    """
+    return _plan(recipe, _fusing.get())
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(recipe: Operator, fuse: bool) -> tuple[Group, ...]:
+    groups = tuple(_finished(group, fuse) for group in _groups(recipe))
+    for node in walk(groups):
+        if isinstance(node, Loop) and isinstance(node.times, Until) and not _counts(node):
+            raise RecipeError(f"{node.times!r} waits for a misfit, but nothing in its loop updates object or probe")
+    return groups
+
+
+def _counts(node: Loop) -> bool:
+    return any(isinstance(inner, Pass) and inner.counts for inner in walk(node.body))
+
+
+def walk(groups: tuple[Group, ...]) -> Iterator[Node]:
+    """Yield all nodes, outer before inner, in execution order."""
+    for group in groups:
+        for node in group.nodes:
+            yield node
+            if isinstance(node, (Loop, Branch)):
+                yield from walk(node.body)
+
+
+def steps_of(groups: tuple[Group, ...]) -> Iterator[Scheduled]:
+    """Yield all scheduled steps of all nodes, in execution order (a loop's body once)."""
+    for node in walk(groups):
+        if isinstance(node, Step):
+            yield node.step
+        elif isinstance(node, Pass):
+            yield from node.steps
+
+
+# -- expand, lift, join
+
+
+def _groups(op: Operator) -> list[Group]:
+    groups: list[Group] = []
+    for factor in factors(op):
+        nodes = _nodes(factor)
+        if joined := _joined(groups[-1].nodes if groups else (), nodes):
+            groups[-1] = Group(compose(factor, groups[-1].op), (joined,))
+        else:
+            groups.append(Group(factor, tuple(nodes)))
+    return groups
+
+
+def _joined(before: tuple[Node, ...], nodes: list[Node]) -> Pass | None:
+    """Return the pass that bare view steps make with the sweep on their right, or None where there is none."""
+    if len(before) != 1 or len(nodes) != 1:
+        return None
+    sweep, lifted = before[0], nodes[0]
+    if isinstance(sweep, Pass) and isinstance(lifted, Pass) and lifted.origin == "lifted":
+        return replace(sweep, steps=sweep.steps + lifted.steps)
+    return None
+
+
+def _nodes(op: Operator) -> list[Node]:
+    if isinstance(op, ViewOperator):
+        return [Pass((Scheduled(op),), None, "random", "lifted")]
+    if isinstance(op, Sweep):
+        return [Pass(tuple(_view_steps(op.body, ())), op.batch, op.order, "sweep")]
+    if isinstance(op, Repeat):
+        return [Loop(tuple(_groups(op.body)), op.times, op.body)]
+    if isinstance(op, Control):
+        return _controlled(op)
+    if isinstance(op, (Recipe, Compose)):
+        return [node for group in _groups(op.expand() if isinstance(op, Recipe) else op) for node in group.nodes]
+    return [Step(Scheduled(op))]
+
+
+def _controlled(op: Control) -> list[Node]:
+    groups = _groups(op.op)
+    nodes = [node for group in groups for node in group.nodes]
+    if len(nodes) == 1 and isinstance(node := nodes[0], Step):
+        return [Step(replace(node.step, when=(op, *node.step.when)))]
+    if len(nodes) == 1 and isinstance(node, Pass) and node.origin == "lifted":
+        return [replace(node, steps=tuple(replace(s, when=(op, *s.when)) for s in node.steps))]
+    return [Branch((op,), tuple(groups))]
+
+
+def _view_steps(op: Operator, when: tuple[Control, ...]) -> Iterator[Scheduled]:
+    for step in factors(op):
+        if isinstance(step, ViewOperator):
+            yield Scheduled(step, when)
+        elif isinstance(step, Control):
+            yield from _view_steps(step.op, (*when, step))
+        elif isinstance(step, (Sweep, Repeat, Recipe)):
+            raise RecipeError(f"{step!r} stands inside a Sweep; a sweep's body is made of view steps, run once a batch")
+        else:
+            raise RecipeError(f"{step!r} works on the whole state, not on a batch of views; write it left of the Sweep")
+
+
+# -- open and fuse
+
+
+def _finished(group: Group, fuse: bool) -> Group:
+    return replace(group, nodes=tuple(_finished_node(node, fuse) for node in group.nodes))
+
+
+def _finished_node(node: Node, fuse: bool) -> Node:
+    if isinstance(node, (Loop, Branch)):
+        return replace(node, body=tuple(_finished(inner, fuse) for inner in node.body))
+    if not isinstance(node, Pass):
+        return node
+    steps = _opened(node.steps)
+    names: tuple[str, ...] = ()
+    if fuse:
+        for rule in FUSION_RULES:
+            before, steps = steps, rule(steps)
+            names += tuple(type(s.op).__name__ for s in steps if s not in before)
+    return replace(node, steps=steps, fused=names)
+
+
+def _opened(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
+    """Put in front what the steps read and none of them makes: the projection, the exit waves."""
+    from opty.operators.exitwave import ExitWave
+    from opty.operators.fourier import FourierProject
+
+    check_batch_order([s.op for s in steps])
+    made: set[str] = set()
+    missing: set[str] = set()
+    for s in steps:
+        reads, writes = s.op.effects()
+        missing |= reads - made
+        made |= writes
+    if "delta" in missing:
+        steps = (Scheduled(FourierProject(), opened=True), *steps)
+        missing = missing | {"waves"}
+    if "waves" in missing:
+        steps = (Scheduled(ExitWave(), opened=True), *steps)
+    return steps

@@ -1,0 +1,235 @@
+"""The runner: walks a plan, works in place on a fork of the state, and hands back a new state."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from opty.algebra.compose import compose, power
+from opty.algebra.control import Until
+from opty.algebra.effects import check_slots, written
+from opty.algebra.onepass import run_pass
+from opty.algebra.operator import Identity, Operator
+from opty.algebra.plan import Group, Loop, Pass, Step, plan
+from opty.algebra.watch import Watch
+from opty.errors import EffectError, InterruptedWarning
+from opty.state import PtychoState
+from opty.state.access import Access
+from opty.state.store import Store
+
+
+@dataclass
+class Frame:
+    """Where the walk stands on one level: turns of a body finished, and the part of the turn under way."""
+
+    body: Operator | None = None  # None on a level that is no loop
+    total: int | None = None  # turns there will be; None where a rule decides
+    turns: int = 0
+    part: Operator = field(default_factory=Identity)
+    closers: dict[Any, Callable[[], None]] = field(default_factory=dict)  # of observers, when the loop ends
+
+    def done(self) -> Operator:
+        """Return what was done on this level, as a recipe."""
+        if self.body is None:
+            return self.part
+        if self.part == self.body:
+            return power(self.body, self.turns + 1)
+        return compose(self.part, power(self.body, self.turns))
+
+
+class _Stop(Exception):
+    """Ctrl-C was pressed and a turn is over: leave the loops, the state is whole."""
+
+
+@dataclass
+class Run:
+    """What belongs to one run and to no state: where the walk stands, the watch over it, the interrupt flag."""
+
+    store: Store
+    start: Operator  # the recipe that made the state from which the run started
+    watch: Watch
+    frames: list[Frame] = field(default_factory=lambda: [Frame()])
+    interrupted: bool = False
+    announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
+
+    def done(self) -> Operator:
+        """Return the recipe that made the state as it stands, to the last finished step."""
+        return compose(*(frame.done() for frame in reversed(self.frames)), self.start)
+
+    def loop(self) -> Frame | None:
+        """Return the innermost loop that the walk is in."""
+        return next((frame for frame in reversed(self.frames) if frame.body is not None), None)
+
+    def state(self, copied: frozenset[str] = frozenset()) -> PtychoState:
+        """Return a state of what stands now; it shares the leaves that are not ``copied``."""
+        store = self.store.fork(copied & set(self.store.leaves))
+        store.recipe = self.done()
+        return PtychoState._of(store)
+
+
+def run(recipe: Operator, p: PtychoState) -> PtychoState:
+    """Return ``recipe * p``: plan, fork, work in place, and put what came out into a new state.
+
+    Raises EffectError or RecipeError before anything runs, DivergedError where a value is no longer finite.
+    """
+    job, groups = _prepared(recipe, p)
+    try:
+        with _interruptible(job):
+            _walk_groups(groups, job)
+    except _Stop:
+        _warn_interrupted(job)
+    job.watch.check_estimates(job.store)
+    return job.state()
+
+
+def turns(recipe: Operator, p: PtychoState) -> Iterator[PtychoState]:
+    """Yield a state of its own after each turn of the outermost loops, and after each factor outside of them."""
+    job, groups = _prepared(recipe, p)
+    copied = written(groups)
+    for group in groups:
+        walk = _turns_of(group.nodes[0], job) if isinstance(group.nodes[0], Loop) else _once(group, job)
+        try:
+            while True:
+                with _interruptible(job):
+                    if next(walk, None) is None:
+                        break
+                job.watch.check_estimates(job.store)
+                yield job.state(copied)
+                if job.interrupted:
+                    _warn_interrupted(job)
+                    return
+        finally:
+            walk.close()
+
+
+def _once(group: Group, job: Run) -> Any:
+    _walk_group(group, job)
+    yield 1
+
+
+def _prepared(recipe: Operator, p: PtychoState) -> tuple[Run, tuple[Group, ...]]:
+    groups = plan(recipe)
+    source = p._live
+    check_slots(groups, source.leaves)
+    store = source.fork(set() if p._owned else written(groups) & set(source.leaves))
+    if p._owned:
+        object.__setattr__(p, "_consumed", "its buffers were donated to a recipe")
+    return Run(store, store.recipe, Watch(store, groups)), groups
+
+
+# -- walking
+
+
+def _walk_groups(groups: tuple[Group, ...], job: Run) -> None:
+    for group in groups:
+        _walk_group(group, job)
+
+
+def _walk_group(group: Group, job: Run) -> None:
+    for node in group.nodes:
+        if isinstance(node, Pass):
+            run_pass(node, job)
+        elif isinstance(node, Step):
+            _apply(node, job)
+        elif isinstance(node, Loop):
+            for _ in _turns_of(node, job):
+                if job.interrupted:
+                    raise _Stop
+        elif all(rule.due(job.store.iteration) for rule in node.when):
+            job.frames.append(Frame())
+            _walk_groups(node.body, job)
+            job.frames.pop()
+    job.frames[-1].part = compose(group.op, job.frames[-1].part)
+
+
+def _turns_of(node: Loop, job: Run) -> Any:
+    """Run the turns of a loop, yielding after each; a rule may end it, and observers close what they opened."""
+    rule = node.times if isinstance(node.times, Until) else None
+    total = node.times.max if isinstance(node.times, Until) else node.times
+    frame = Frame(node.op, None if rule else total)
+    job.frames.append(frame)
+    before = len(job.store.history.get("misfit", ()))
+    try:
+        while frame.turns < total:
+            _walk_groups(node.body, job)
+            frame.turns, frame.part = frame.turns + 1, Identity()
+            yield frame.turns
+            if rule and rule.settled(job.store.history.get("misfit", [])[before:]):
+                break
+        # Only a loop that ran to its end is off the books of its level: one that was left early is what was done.
+        job.frames.pop()
+    finally:
+        for close in frame.closers.values():
+            close()
+
+
+def _apply(node: Step, job: Run) -> None:
+    op = node.step.op
+    if not node.step.due(job.store.iteration):
+        return
+    with explained(f"in {op!r}, iteration {job.store.iteration}", op):
+        op.apply(access(op, job))
+
+
+def access(op: Operator, job: Run) -> Access:
+    """Return the state as ``op`` may see it; observers also see the run."""
+    reads, writes = op.effects()
+    s = Access(job.store, type(op).__name__, reads, writes)
+    s.memo["run"] = job
+    return s
+
+
+@contextmanager
+def explained(where: str, op: Operator) -> Iterator[None]:
+    """Add to an exception where it happened; turn a write to a read-only leaf into what it is."""
+    try:
+        yield
+    except ValueError as error:
+        if "read-only" in str(error):
+            raise EffectError(
+                f"{type(op).__name__} changes a leaf in place that it does not declare as written (it declares writes="
+                f"{' '.join(sorted(op.effects()[1])) or 'nothing'}): add it in its class line ({where})"
+            ) from error
+        error.add_note(where)
+        raise
+    except Exception as error:
+        error.add_note(where)
+        raise
+
+
+# -- Ctrl-C
+
+
+@contextmanager
+def _interruptible(job: Run) -> Iterator[None]:
+    """Let the first Ctrl-C end the current turn; the second one raises KeyboardInterrupt."""
+
+    def handler(number: int, frame: Any) -> None:
+        if job.interrupted:
+            raise KeyboardInterrupt
+        job.interrupted = True
+
+    old = signal.getsignal(signal.SIGINT)
+    # Only the main thread may set handlers; one that is no Python function (ignored, say) is left as it is.
+    ours = threading.current_thread() is threading.main_thread() and callable(old)
+    if ours:
+        signal.signal(signal.SIGINT, handler)
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the watch reports what is not finite
+            yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, old)
+
+
+def _warn_interrupted(job: Run) -> None:
+    warnings.warn(
+        f"interrupted: the state returned stands after iteration {job.store.iteration}", InterruptedWarning, stacklevel=4
+    )

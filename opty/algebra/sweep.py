@@ -1,0 +1,41 @@
+"""Sweep: the one loop over views."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from opty.algebra.operator import Operator
+from opty.errors import RecipeError
+
+if TYPE_CHECKING:
+    from opty.state.access import Access
+
+
+class Sweep(Operator):
+    """Run the view steps of ``body`` once per batch of views, over all views.
+
+    Parameters
+    ----------
+    body : a view step or a composition of view steps.
+    batch : views worked on together: a number, "all", or None (one at a time where a step updates object or probe
+        live, else as many as the memory holds well). Live updates divide by weights summed over the batch, so any batch
+        converges; for steps that only accumulate it sets the memory and nothing else.
+    order : "random" (a permutation drawn from the state's seed and iteration) or "scan" (as in the data).
+
+    A sweep opens what its body reads: the probe and object windows, the exit waves, and the Fourier projection where a
+    step reads ``delta`` and none writes it.
+    """
+
+    body: Operator
+    batch: int | Literal["all"] | None = None
+    order: Literal["random", "scan"] = "random"
+
+    def check(self) -> None:
+        if isinstance(self.batch, int) and self.batch < 1:
+            raise ValueError(f"Sweep(batch={self.batch}): give a number of views from 1 on, 'all' or None")
+
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
+        return self.body.effects()
+
+    def apply(self, s: Access) -> None:
+        raise RecipeError("a sweep is run by the plan, not applied: write recipe * p")

@@ -1,0 +1,68 @@
+"""The watch over a run: non-finite values stop it with the last finite state, a rising misfit is told once."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+from opty.algebra.effects import KEPT, written
+from opty.algebra.plan import Group, Pass, steps_of, walk
+from opty.errors import DivergedError, MisfitWarning
+from opty.state import PtychoState
+from opty.state.store import CORE, Store
+
+_RISES = 5
+
+
+class Watch:
+    """Keeps the last finite state (object, probe, positions and small slots) and looks at every iteration."""
+
+    def __init__(self, store: Store, groups: tuple[Group, ...]):
+        self.written = written(groups)
+        self.knobs = tuple(dict.fromkeys(s.op.knob for s in steps_of(groups) if s.op.knob))
+        self.warned = False
+        self.monitored = [n for n in walk(groups) if isinstance(n, Pass) and n.counts and KEPT not in n.writes]
+        self.rises = 0
+        self.keep(store)
+
+    def keep(self, store: Store) -> None:
+        """Remember the state as it stands."""
+        self.last = store.fork({name for name in self.written if name in store.leaves and name != KEPT})
+        self.last.leaves.pop(KEPT, None)  # as large as the data, and made anew from object and probe
+
+    def check_estimates(self, store: Store) -> None:
+        """Raise DivergedError where object, probe or positions hold a non-finite value, else remember them."""
+        bad = [name for name in CORE if name in self.written and not bool(store.xp.isfinite(store.leaves[name]).all())]
+        if bad:
+            self._diverged(store, f"{bad[0]} is no longer finite")
+        self.keep(store)
+
+    def iteration_over(self, store: Store, node: Pass, misfit: float) -> None:
+        """Look at an iteration that has just been booked."""
+        if not math.isfinite(misfit):
+            self._diverged(store, f"the misfit is {misfit}")
+        self.check_estimates(store)
+        if node not in self.monitored:
+            return
+        values = store.history["misfit"]
+        self.rises = self.rises + 1 if len(values) > 1 and values[-1] > values[-2] else 0
+        if self.rises >= _RISES and not self.warned:
+            self.warned = True
+            warnings.warn(
+                f"the misfit rose in {_RISES} turns in a row, from {values[-1 - _RISES]:.4g} to {values[-1]:.4g} at "
+                f"iteration {store.iteration}{self._advice()}",
+                MisfitWarning,
+                stacklevel=2,
+            )
+
+    def _advice(self) -> str:
+        return f"; try {', or '.join(self.knobs)}" if self.knobs else ""
+
+    def _diverged(self, store: Store, why: str) -> Any:
+        last = PtychoState._of(self.last)
+        raise DivergedError(
+            f"{why} in iteration {store.iteration}: the reconstruction diverged; the last finite state (iteration "
+            f"{last.iteration}) is in the exception's .state{self._advice()}",
+            last,
+        )

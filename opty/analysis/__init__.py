@@ -1,0 +1,25 @@
+"""What a reconstruction is worth: errors against a truth, and agreement without one.
+
+align.py         object against truth: constant, phase ramp and sub-pixel shift removed; the error that remains
+positions.py     positions against truth
+illumination.py  which pixels of the object the data know about
+errors.py        all errors of a state whose data bring their truth
+frc.py           Fourier ring correlation, its thresholds and the resolution
+"""
+
+from opty.analysis.align import Alignment, align, object_error
+from opty.analysis.errors import errors
+from opty.analysis.frc import RingCorrelation, frc
+from opty.analysis.illumination import illuminated
+from opty.analysis.positions import position_error
+
+__all__ = [
+    "Alignment",
+    "RingCorrelation",
+    "align",
+    "errors",
+    "frc",
+    "illuminated",
+    "object_error",
+    "position_error",
+]

@@ -1,0 +1,43 @@
+"""How far a reconstruction of simulated data is from the truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from opty.analysis.align import object_error
+from opty.analysis.illumination import illuminated
+from opty.analysis.positions import position_error
+
+if TYPE_CHECKING:
+    from opty.state import PtychoState
+
+
+def errors(p: PtychoState) -> dict[str, float]:
+    """Compare a state with the truth of its data.
+
+    Parameters
+    ----------
+    p : state whose ``data.truth`` holds obj, probe and positions, as ``simulate.experiment`` leaves them.
+
+    Returns
+    -------
+    {"object": relative error of the object where at least three views light it (see ``object_error``),
+    "position": mean distance of the positions from the true ones [px] (see ``position_error``)}.
+
+    Raises
+    ------
+    ValueError : data without a (whole) truth.
+    """
+    truth = p.data.truth
+    if truth is None or {"obj", "probe", "positions"} - set(truth):
+        known = "no truth" if truth is None else f"a truth of {sorted(truth)} only"
+        raise ValueError(f"the data have {known}: errors need simulated data, with true obj, probe and positions")
+    positions = p.numpy("positions")
+    offset = np.rint(positions.mean(axis=0) - truth["positions"].mean(axis=0))
+    mask = illuminated(truth["positions"], truth["probe"], truth["obj"].shape)
+    return {
+        "object": object_error(p.numpy("obj"), truth["obj"], mask, offset),
+        "position": position_error(positions, truth["positions"]),
+    }

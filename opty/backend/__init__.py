@@ -1,0 +1,51 @@
+"""Where arrays live: the same function names for NumPy and for CuPy.
+
+    on_numpy.py   the CPU: NumPy and SciPy
+    on_cupy.py    the GPU: CuPy, with kernels of our own in the .cu files beside it
+
+The arrays decide which backend runs; there is no global switch.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import warnings
+from types import ModuleType
+
+INSTALL = 'pip install "opty-ptycho[cuda12x]" (or [cuda13x], as the driver allows)'
+
+
+@functools.cache
+def why_no_gpu() -> str | None:
+    """Return None where CuPy finds a device, else the reason why there is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # CuPy warns about a missing toolkit; we only ask whether it works
+            import cupy
+
+            count = cupy.cuda.runtime.getDeviceCount()
+    except ImportError as error:
+        return f"CuPy cannot be imported ({error}); {INSTALL}"
+    except Exception as error:  # CuPy's runtime errors are of many types, and none of them is ours to handle
+        return f"CuPy finds no device ({type(error).__name__}: {error})"
+    return None if count else "CuPy finds no device"
+
+
+def gpu_available() -> bool:
+    """Say whether CuPy is installed and sees a device."""
+    return why_no_gpu() is None
+
+
+def get(device: str) -> ModuleType:
+    """Return the backend of "cpu" or "gpu".
+
+    Raises ValueError for another name and RuntimeError, with the reason, where there is no GPU.
+    """
+    if device == "cpu":
+        return importlib.import_module("opty.backend.on_numpy")
+    if device != "gpu":
+        raise ValueError(f"device is {device!r}; choose 'cpu' or 'gpu'")
+    if reason := why_no_gpu():
+        raise RuntimeError(f"no GPU to go to: {reason}")
+    return importlib.import_module("opty.backend.on_cupy")

@@ -1,0 +1,127 @@
+// Windows of the object: cut out, added back with atomics, or added back in the order of the views.
+//
+// A pixel is Parts reals: 1 for a real array, 2 for a complex one. `corners` holds the (row, column) of the first
+// pixel of each window. A kernel cannot raise: what a window takes from outside the object is NaN, so that the state
+// stops being finite and the caller notices; what it would add outside is dropped.
+// Launch with threads (32, 8) and a grid over (columns, rows, views), of any size: all loops stride over the grid.
+
+template <typename Real, int Parts>
+struct alignas(sizeof(Real) * Parts) Pixel {
+    Real part[Parts];
+};
+
+__device__ inline long long first_of(unsigned block, unsigned threads, unsigned thread)
+{
+    return static_cast<long long>(block) * threads + thread;
+}
+
+__device__ inline long long stride_of(unsigned blocks, unsigned threads)
+{
+    return static_cast<long long>(blocks) * threads;
+}
+
+__device__ inline bool within(long long i, long long size)
+{
+    return i >= 0 && i < size;
+}
+
+// windows[j, r, c] = obj[top_j + r, left_j + c]
+template <typename Real, int Parts, typename Index>
+__global__ void __launch_bounds__(256)
+take_windows(const Pixel<Real, Parts>* __restrict__ obj, long long height, long long width,
+             const Index* __restrict__ corners, long long views, long long n,
+             Pixel<Real, Parts>* __restrict__ windows)
+{
+    Pixel<Real, Parts> missing;
+    for (int k = 0; k < Parts; ++k) missing.part[k] = static_cast<Real>(nan(""));
+
+    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
+        const long long top = corners[2 * j];
+        const long long left = corners[2 * j + 1];
+        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
+            const bool row_within = within(top + r, height);
+            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
+                 c += stride_of(gridDim.x, blockDim.x)) {
+                const bool inside = row_within && within(left + c, width);
+                windows[(j * n + r) * n + c] = inside ? obj[(top + r) * width + left + c] : missing;
+            }
+        }
+    }
+}
+
+// dest[top_j + r, left_j + c] += windows[j, r, c], in whatever order the hardware takes the views.
+// window_stride is the number of pixels from one window to the next, 0 where all views share one.
+template <typename Real, int Parts, typename Index>
+__global__ void __launch_bounds__(256)
+add_windows(Pixel<Real, Parts>* dest, long long height, long long width,
+            const Index* __restrict__ corners, long long views, long long n,
+            const Pixel<Real, Parts>* __restrict__ windows, long long window_stride)
+{
+    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
+        const long long top = corners[2 * j];
+        const long long left = corners[2 * j + 1];
+        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
+            if (!within(top + r, height)) continue;
+            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
+                 c += stride_of(gridDim.x, blockDim.x)) {
+                if (!within(left + c, width)) continue;
+                const Pixel<Real, Parts> value = windows[j * window_stride + r * n + c];
+                Pixel<Real, Parts>& target = dest[(top + r) * width + left + c];
+                for (int k = 0; k < Parts; ++k) atomicAdd(&target.part[k], value.part[k]);
+            }
+        }
+    }
+}
+
+// The same sum gathered: each pixel of dest adds the views that cover it in ascending order, as NumPy does, so that
+// the result is the same bits every time. Here the grid is over (columns, rows) of dest and has no third dimension.
+template <typename Real, int Parts, typename Index>
+__global__ void __launch_bounds__(256)
+add_windows_in_order(Pixel<Real, Parts>* dest, long long height, long long width,
+                     const Index* __restrict__ corners, long long views, long long n,
+                     const Pixel<Real, Parts>* __restrict__ windows, long long window_stride)
+{
+    // A bit per view of the chunk that the threads look at together: does its window touch the block's tile?
+    __shared__ unsigned touching[8];
+    const int thread = threadIdx.y * blockDim.x + threadIdx.x;
+    const int threads = blockDim.x * blockDim.y;
+
+    for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
+         tile_r += stride_of(gridDim.y, blockDim.y)) {
+        for (long long tile_c = first_of(blockIdx.x, blockDim.x, 0); tile_c < width;
+             tile_c += stride_of(gridDim.x, blockDim.x)) {
+            const long long r = tile_r + threadIdx.y;
+            const long long c = tile_c + threadIdx.x;
+            const bool inside = r < height && c < width;
+            Pixel<Real, Parts> sum = {};
+            if (inside) sum = dest[r * width + c];
+
+            for (long long chunk = 0; chunk < views; chunk += threads) {
+                const long long mine = chunk + thread;
+                bool touches = false;
+                if (mine < views) {
+                    const long long top = corners[2 * mine];
+                    const long long left = corners[2 * mine + 1];
+                    touches = top < tile_r + blockDim.y && top + n > tile_r && left < tile_c + blockDim.x &&
+                              left + n > tile_c;
+                }
+                const unsigned bits = __ballot_sync(0xffffffffu, touches);
+                if (thread % 32 == 0) touching[thread / 32] = bits;
+                __syncthreads();
+
+                for (int word = 0; word < threads / 32; ++word) {
+                    for (unsigned left_over = touching[word]; left_over != 0; left_over &= left_over - 1) {
+                        const long long j = chunk + 32 * word + __ffs(static_cast<int>(left_over)) - 1;
+                        const long long row = r - corners[2 * j];
+                        const long long column = c - corners[2 * j + 1];
+                        if (!inside || !within(row, n) || !within(column, n)) continue;
+                        const Pixel<Real, Parts> value = windows[j * window_stride + row * n + column];
+                        for (int k = 0; k < Parts; ++k) sum.part[k] += value.part[k];
+                    }
+                }
+                __syncthreads();
+            }
+            if (inside) dest[r * width + c] = sum;
+        }
+    }
+}

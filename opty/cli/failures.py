@@ -1,0 +1,49 @@
+"""Failures as one line that says what to do, and the exit codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+# What opty raises on purpose; anything else is a fault of its own and is called so.
+EXPECTED = (OSError, ValueError, TypeError, ImportError, RuntimeError, ArithmeticError, MemoryError)
+INTERRUPTED = 130
+
+
+class Command(click.Command):
+    """A command whose failures are one line, unless --traceback asks for all of it."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.params.append(click.Option(["--traceback"], is_flag=True, help="Show where an error comes from."))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        in_full = ctx.params.pop("traceback")
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+        except Exception as error:
+            if in_full:
+                raise
+            click.echo(f"Error: {one_line(error)}", err=True)
+            ctx.exit(1)
+
+
+class Commands(click.Group):
+    command_class = Command
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an exception, its notes included, on one line."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
+    if not isinstance(error, EXPECTED):
+        text = f"{type(error).__name__}: {text} (this is a fault in opty; --traceback shows where)"
+    lines = [line for line in text.splitlines() if line.strip() != "^"]
+    return " ".join(" ".join([*lines, *getattr(error, "__notes__", ())]).split())

@@ -1,0 +1,236 @@
+"""PtychoData: what was measured. Immutable, on the host, in the detector's own integer type.
+
+Everything that would make a wrong picture is refused here, before the first iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from opty.geometry import Geometry
+
+
+class PtychoData:
+    """A ptychographic measurement: one diffraction pattern per scan position.
+
+    Parameters
+    ----------
+    intensities : (N, n, n) any real dtype [photons or counts], zero frequency in the centre (far field and cone beam)
+        or the detector image itself (near field). The integer type is kept.
+    positions : (N, 2) (row, column) of each view relative to the sample; metres with a ``geometry``, pixels without.
+        A larger coordinate moves the window to a larger row or column of the object.
+    geometry : wavelength, distances, pixel size; None where only pixels are known.
+    mask : (n, n) or (N, n, n); True (non-zero) where the detector pixel counts, False where it is dead or hidden.
+    background : (n, n) incoherent background [photons] in the same order as ``intensities``.
+    probe : (M, n, n) or (n, n) complex starting probe, centred in its array, where the file brings one.
+    truth : what a simulation knows: ``obj`` (H, W), ``probe`` (M, n, n), ``positions`` (N, 2) px window corners in the
+        frame of ``obj``.
+    source : path and load options of the file it came from, so that results can point to it.
+
+    Raises
+    ------
+    ValueError, TypeError : shapes that do not agree, NaN or negative intensities on unmasked pixels, no light at all,
+        positions that are not finite, a mask with nothing left. The message names the value and the remedy.
+    """
+
+    __slots__ = ("background", "geometry", "intensities", "mask", "positions", "probe", "source", "truth")
+
+    intensities: np.ndarray
+    positions: np.ndarray
+    geometry: Geometry | None
+    mask: np.ndarray | None
+    background: np.ndarray | None
+    probe: np.ndarray | None
+    truth: Mapping[str, np.ndarray] | None
+    source: Mapping[str, Any] | None
+
+    def __init__(
+        self, intensities, positions, geometry=None, mask=None, background=None, *, probe=None, truth=None, source=None
+    ):
+        set_field = object.__setattr__
+        intensities = _patterns(intensities)
+        n = intensities.shape[-1]
+        mask = _mask(mask, intensities.shape)
+        if geometry is not None and not isinstance(geometry, Geometry):
+            raise TypeError(f"geometry is a {type(geometry).__name__}; give opty.Geometry(wavelength=, ...) or None")
+        set_field(self, "intensities", _readonly(_checked_counts(intensities, mask)))
+        set_field(self, "positions", _readonly(check_positions(positions, len(intensities))))
+        set_field(self, "geometry", geometry)
+        set_field(self, "mask", None if mask is None else _readonly(mask))
+        set_field(self, "background", None if background is None else _readonly(_background(background, n)))
+        set_field(self, "probe", None if probe is None else _readonly(check_probe(probe, n)))
+        set_field(self, "truth", None if truth is None else _truth(truth, len(intensities)))
+        set_field(self, "source", None if source is None else MappingProxyType(dict(source)))
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"PtychoData is immutable; make another one with data.replace({name}=...)")
+
+    def replace(self, **changes) -> PtychoData:
+        """Return a copy with some fields changed; takes the constructor's names."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        if unknown := set(changes) - set(fields):
+            raise TypeError(f"PtychoData has no field {sorted(unknown)}; it has {sorted(fields)}")
+        return PtychoData(**(fields | changes))
+
+    @property
+    def views(self) -> int:
+        """Number of views N."""
+        return len(self.intensities)
+
+    @property
+    def n(self) -> int:
+        """Edge of a pattern in pixels."""
+        return self.intensities.shape[-1]
+
+    @property
+    def pixel(self) -> float | None:
+        """Edge of a pixel at the sample [m], or None without a geometry."""
+        return None if self.geometry is None else self.geometry.sample_pixel(self.n)
+
+    @property
+    def positions_px(self) -> np.ndarray:
+        """Positions (N, 2) in sample pixels, float64."""
+        return self.positions if self.pixel is None else self.positions / self.pixel
+
+    def unmasked(self, view: int | slice = slice(None)) -> np.ndarray:
+        """Intensities of some views with masked pixels set to zero."""
+        if self.mask is None:
+            return self.intensities[view]
+        mask = self.mask if self.mask.ndim == 2 else self.mask[view]
+        return np.where(mask, self.intensities[view], 0)
+
+    def photons(self) -> np.ndarray:
+        """Photons per view (N,), float64, over unmasked pixels."""
+        return np.array([self.unmasked(j).sum(dtype=np.float64) for j in range(self.views)])
+
+    def __repr__(self):
+        where = "no geometry (pixels)" if self.pixel is None else f"{self.pixel:.4g} m pixels at the sample"
+        extras = [name for name in ("mask", "background", "probe", "truth") if getattr(self, name) is not None]
+        return (
+            f"<PtychoData: {self.views} views of {self.n} x {self.n} {self.intensities.dtype}, {where}"
+            + (f", with {', '.join(extras)}" if extras else "")
+            + ">"
+        )
+
+
+def _readonly(a: np.ndarray) -> np.ndarray:
+    view = a.view()
+    view.flags.writeable = False
+    return view
+
+
+def _real_array(name: str, a) -> np.ndarray:
+    if hasattr(a, "get") and hasattr(a, "device"):  # a CuPy array: what was measured lives on the host
+        a = a.get()
+    a = np.asarray(a)
+    if a.dtype == bool or a.dtype.kind not in "iuf":
+        raise TypeError(f"{name} has dtype {a.dtype}; give real numbers (integers or floats)")
+    return a
+
+
+def _patterns(a) -> np.ndarray:
+    a = _real_array("intensities", a)
+    if a.ndim != 3:
+        raise ValueError(f"intensities has shape {a.shape}; expected (views, n, n)")
+    if len(a) == 0:
+        raise ValueError(f"intensities has shape {a.shape}: there is no view in it")
+    if a.shape[1] != a.shape[2] or a.shape[1] < 4:
+        raise ValueError(
+            f"intensities has shape {a.shape}; patterns must be square and at least 4 x 4: crop or pad them"
+        )
+    return a
+
+
+def _mask(mask, shape) -> np.ndarray | None:
+    if mask is None:
+        return None
+    mask = np.asarray(mask)
+    if mask.shape not in (shape[1:], shape):
+        raise ValueError(f"mask has shape {mask.shape}; expected {shape[1:]} (all views alike) or {shape}")
+    mask = np.ascontiguousarray(mask != 0)
+    if not mask.any():
+        raise ValueError("mask leaves no pixel: opty's mask is True where a pixel counts; was it given inverted (~mask)?")
+    if mask.ndim == 3 and not (some := mask.any((1, 2))).all():
+        empty = np.flatnonzero(~some)
+        raise ValueError(f"mask leaves no pixel in {len(empty)} of {shape[0]} views (first: {empty[:5].tolist()})")
+    return mask
+
+
+def _checked_counts(intensities: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Refuse NaN, infinite and negative counts where the mask says they are measured; zero them where it hides them."""
+    hidden, total = [], 0.0
+    for j, view in enumerate(intensities):
+        bad = ~(view >= 0) | (view == np.inf) if view.dtype.kind == "f" else view < 0
+        if bad.any():
+            good = None if mask is None else (mask if mask.ndim == 2 else mask[j])
+            seen = bad if good is None else bad & good
+            if seen.any():
+                row, col = np.argwhere(seen)[0]
+                raise ValueError(
+                    f"intensities[{j}, {row}, {col}] is {view[row, col]} ({int(seen.sum())} such pixels in view {j}): "
+                    "counts must be finite and not negative; mask the dead pixels (mask=) or clip the dark-subtracted data"
+                )
+            hidden.append(j)
+        total += float(np.where(bad, 0, view).sum(dtype=np.float64)) if bad.any() else float(view.sum(dtype=np.float64))
+    if total == 0:
+        raise ValueError(f"intensities ({len(intensities)} views) are zero everywhere: there is no light in the data")
+    if hidden:
+        intensities = intensities.copy()
+        for j in hidden:
+            good = mask if mask.ndim == 2 else mask[j]
+            intensities[j][~good] = 0
+    return intensities
+
+
+def check_positions(positions, views: int) -> np.ndarray:
+    """Return positions as (N, 2) float64, or say what is wrong with them."""
+    positions = _real_array("positions", positions).astype(np.float64)
+    if positions.ndim != 2 or positions.shape[1] != 2:
+        raise ValueError(f"positions has shape {positions.shape}; expected ({views}, 2), (row, column) of each view")
+    if len(positions) != views:
+        raise ValueError(
+            f"positions has shape {positions.shape} but intensity holds {views} views: give one position per view"
+        )
+    if not (finite := np.isfinite(positions).all(1)).all():
+        j = int(np.flatnonzero(~finite)[0])
+        raise ValueError(f"positions[{j}] is {positions[j].tolist()}: leave that view out or give its position")
+    return positions
+
+
+def _background(background, n: int) -> np.ndarray:
+    background = _real_array("background", background).astype(np.float32)
+    if background.shape != (n, n):
+        raise ValueError(f"background has shape {background.shape} but the patterns are {n} x {n}")
+    if not (np.isfinite(background) & (background >= 0)).all():
+        raise ValueError(f"background has a minimum of {background.min()}; it must be finite and not negative")
+    return background
+
+
+def check_probe(probe, n: int) -> np.ndarray:
+    """Return a probe as (M, n, n) complex, or say what is wrong with it."""
+    if hasattr(probe, "get") and hasattr(probe, "device"):
+        probe = probe.get()
+    probe = np.asarray(probe)
+    if probe.ndim == 2:
+        probe = probe[None]
+    if probe.ndim != 3 or probe.shape[1:] != (n, n):
+        raise ValueError(f"probe has shape {probe.shape} but the patterns are {n} x {n}: give a probe (modes, {n}, {n})")
+    if probe.dtype.kind not in "cfiu":
+        raise TypeError(f"probe has dtype {probe.dtype}; give complex numbers")
+    if not np.isfinite(probe).all() or not probe.any():
+        raise ValueError("probe is zero or not finite: give the starting probe some light")
+    return probe if probe.dtype.kind == "c" else probe.astype(np.complex64)
+
+
+def _truth(truth: Mapping[str, Any], views: int) -> Mapping[str, np.ndarray]:
+    known = {"obj", "probe", "positions"}
+    if set(truth) - known:
+        raise ValueError(f"truth holds {sorted(truth)}; expected some of {sorted(known)}")
+    arrays = {name: _readonly(np.asarray(value)) for name, value in truth.items()}
+    if "positions" in arrays and arrays["positions"].shape != (views, 2):
+        raise ValueError(f"truth['positions'] has shape {arrays['positions'].shape}; expected ({views}, 2)")
+    return MappingProxyType(arrays)

@@ -1,0 +1,44 @@
+"""The exceptions and warnings of opty's own.
+
+Everything else keeps its built-in type (``ValueError``, ``TypeError``, ``OSError``) and, when it comes out of an
+operator, gains a note that says in which step, for which views and at which iteration.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opty.state import PtychoState
+
+
+class RecipeError(TypeError):
+    """An expression that is no recipe: a wrong type, an unknown name, a text that cannot be parsed."""
+
+
+class EffectError(RecipeError):
+    """A step reads what no step to its right writes, or touches what it did not declare."""
+
+
+class ConsumedError(RuntimeError):
+    """A state was used after its buffers had been donated to another one."""
+
+
+class FormatError(ValueError):
+    """A file that opty cannot read: unknown, truncated, or lacking something that it must hold."""
+
+
+class DivergedError(FloatingPointError):
+    """The reconstruction produced a non-finite value; ``state`` is the last finite state."""
+
+    def __init__(self, message: str, state: PtychoState):
+        super().__init__(message)
+        self.state = state
+
+
+class InterruptedWarning(UserWarning):
+    """Ctrl-C ended a run early; the state returned is whole and names its iteration."""
+
+
+class MisfitWarning(UserWarning):
+    """The misfit has risen several turns in a row."""

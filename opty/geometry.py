@@ -1,0 +1,83 @@
+"""Geometry of the experiment: wavelength, distances and pixels; turns metres into pixels, once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Propagation = Literal["far", "cone", "near"]
+PLANCK_TIMES_C = 6.62607015e-34 * 299792458.0  # J m, exact in the SI
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Wavelength, distances and pixel size of an experiment, all in metres.
+
+    Parameters
+    ----------
+    wavelength : wavelength of the radiation [m].
+    distance : from the sample to the detector [m].
+    pixel_size : edge of a (square) detector pixel [m].
+    focus_to_sample : from the focus to the sample [m]; needed for "cone", optional for "near"
+        (without it the beam is parallel), refused for "far".
+    propagation : "far" (Fraunhofer), "cone" (far field of a diverging beam, sample out of focus) or
+        "near" (Fresnel regime; a diverging beam magnifies by the Fresnel scaling theorem).
+
+    Raises
+    ------
+    ValueError : a length that is not positive and finite, or a focus that does not go with the propagation.
+
+    Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement Eq. 1; Paganin, Coherent X-ray Optics (2006), sec. 1.8
+    for the Fresnel scaling theorem.
+    """
+
+    wavelength: float
+    distance: float
+    pixel_size: float
+    focus_to_sample: float | None = None
+    propagation: Propagation = "far"
+
+    def __post_init__(self) -> None:
+        for name in ("wavelength", "distance", "pixel_size"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} is {value!r}; give a positive length in metres")
+        if self.propagation not in get_args(Propagation):
+            raise ValueError(f"propagation is {self.propagation!r}; choose one of {', '.join(get_args(Propagation))}")
+        fs = self.focus_to_sample
+        if fs is None:
+            if self.propagation == "cone":
+                raise ValueError("propagation='cone' needs focus_to_sample in metres; without a focus use 'far'")
+        elif self.propagation == "far":
+            raise ValueError(f"focus_to_sample={fs!r} has no meaning for propagation='far'; use 'cone' or 'near'")
+        elif not (math.isfinite(fs) and fs > 0):
+            raise ValueError(f"focus_to_sample is {fs!r}; give a positive length in metres")
+
+    @classmethod
+    def from_energy(cls, energy: float, **lengths) -> Geometry:
+        """Make a geometry from the photon energy [J] instead of the wavelength."""
+        return cls(wavelength=PLANCK_TIMES_C / energy, **lengths)
+
+    @property
+    def energy(self) -> float:
+        """Photon energy [J]."""
+        return PLANCK_TIMES_C / self.wavelength
+
+    @property
+    def magnification(self) -> float:
+        """(z1 + z2) / z1 of a diverging beam in the near field; 1 otherwise."""
+        if self.propagation != "near" or self.focus_to_sample is None:
+            return 1.0
+        return (self.focus_to_sample + self.distance) / self.focus_to_sample
+
+    @property
+    def effective_distance(self) -> float:
+        """Distance of the equivalent parallel-beam experiment [m] (near field)."""
+        return self.distance / self.magnification
+
+    def sample_pixel(self, n: int) -> float:
+        """Edge of a pixel at the sample [m] for patterns of n x n pixels (seed Eq. 1 in the far field)."""
+        if self.propagation == "near":
+            return self.pixel_size / self.magnification
+        return self.wavelength * self.distance / (n * self.pixel_size)

@@ -1,0 +1,83 @@
+"""Write a file whole or not at all: whoever reads it, and whatever happens meanwhile, finds the old one or the new."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+POSIX = os.name == "posix"
+
+
+@contextmanager
+def atomic(path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; it takes the place of ``path`` when the block ends without an exception.
+
+    The temporary file keeps the suffix, so that writers which choose a format by it do so. It is flushed to the disk
+    before it is renamed; on an exception (Ctrl-C included) it is removed and an old file stays as it was. A link is
+    followed: the file that it points to is replaced.
+
+    Raises
+    ------
+    FileNotFoundError : there is no such folder, or the block wrote nothing.
+    IsADirectoryError : ``path`` is a folder.
+    """
+    path = Path(os.path.realpath(path))
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name the file to write in it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} in; make it first")
+    _sweep(path)
+    part = path.with_name(f".{path.stem}.{_here()}-{os.getpid()}-{secrets.token_hex(4)}.part{path.suffix}")
+    try:
+        yield part
+        if not part.exists():
+            raise FileNotFoundError(f"nothing was written to {part}, so {path.name} stays as it was")
+        if path.exists():
+            shutil.copymode(path, part)
+        _flush(part)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    if POSIX:
+        _flush(path.parent, os.O_RDONLY)
+
+
+def _flush(path: Path, mode: int = os.O_RDWR) -> None:
+    handle = os.open(path, mode)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _here() -> str:
+    """Name of this machine, without the characters that separate the parts of a temporary name."""
+    return "".join(c for c in socket.gethostname() if c.isalnum()) or "host"
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process left of an earlier write of the same file on this machine."""
+    if not POSIX:  # there, os.kill(pid, 0) is no question but a signal
+        return
+    start = f".{path.stem}.{_here()}-"
+    for left in path.parent.iterdir():
+        if left.name.startswith(start) and left.name.endswith(f".part{path.suffix}"):
+            pid = left.name[len(start) :].split("-")[0]
+            if pid.isdigit() and not _alive(int(pid)):
+                left.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,217 @@
+"""info(path): what a file holds and what it lacks, before anything is reconstructed from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from opty.data import PtychoData
+from opty.errors import FormatError
+from opty.geometry import Geometry
+from opty.io import cxi, native
+from opty.io.container import Container
+from opty.io.registry import identify
+from opty.io.report import text
+
+JOULE_PER_EV = 1.602176634e-19
+NO_FOCUS = (
+    "no distance from focus to sample: far field assumed; for a cone beam or the near field give focus_to_sample= and "
+    "propagation="
+)
+SANE_EXTENT = 1e6  # px: a scan larger than that has its positions in another unit
+
+
+@dataclass(frozen=True)
+class Info:
+    """What ``info`` found; print it, or take the numbers. None where the file does not tell.
+
+    Lengths in metres unless the name says px; energy in eV; counts in photons. ``usable`` is the fraction of pixels
+    that the mask lets count, ``coverage`` the mean number of views that light a spot of the scanned area.
+    """
+
+    path: str
+    format: str
+    views: int
+    pattern: int
+    dtype: str | None = None
+    propagation: str | None = None
+    wavelength: float | None = None
+    energy: float | None = None
+    distance: float | None = None
+    focus_to_sample: float | None = None
+    detector_pixel: float | None = None
+    sample_pixel: float | None = None
+    photons_min: float | None = None
+    photons_mean: float | None = None
+    photons_max: float | None = None
+    photons_total: float | None = None
+    brightest_pixel: float | None = None
+    usable: float | None = None
+    extent_px: tuple[float, float] | None = None
+    extent: tuple[float, float] | None = None
+    step_px: float | None = None
+    probe_diameter_px: float | None = None
+    probe_from: str | None = None
+    overlap: float | None = None
+    coverage: float | None = None
+    recipe: str | None = None
+    iteration: int | None = None
+    misfit: float | None = None
+    missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return text(self)
+
+    def to_json(self) -> str:
+        """Return all fields as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+
+def info(path, **options) -> Info:
+    """Describe a measurement or a result: geometry, counts, mask, scan, and what is missing.
+
+    The linear overlap is 1 - step / diameter, with the median distance of a view to its nearest neighbour as the step.
+    Diameter is that of a uniform disc with as much power inside the probe's half-power radius, 2 sqrt(2) r(1/2). It is
+    measured on the starting probe where the file has one (on the reconstructed probe in a result); else, in the near
+    field, on the mean pattern, which is the beam, and in the far field on the inverse transform of the mean amplitude,
+    taken as if its phase were flat: a defocused probe is larger, and its overlap higher, than this says.
+
+    Takes the options of ``load`` and raises what ``load`` raises. A result whose measurement is not found is described
+    all the same, and the description says so.
+    """
+    file = Container(path)
+    form = identify(file)
+    form.check(options)
+    head: dict[str, Any] = {"path": str(file.path), "format": form.name}
+    if form not in native.FORMATS:
+        described = _described(form.read(file, **options))
+        if form in cxi.FORMATS and described["propagation"] == "far":
+            described["missing"] = (*described["missing"], NO_FOCUS)
+        return Info(**head, **described)
+    kept = native.read_kept(file)
+    lost = ()
+    try:
+        data = native.measured(file, kept) if options.get("data") is None else options["data"]
+        described = _described(data, kept.leaves["probe"])
+    except FormatError as error:
+        lost = (str(error),)
+        described = _from_kept(kept)
+    misfit = kept.books["history"].get("misfit", ())
+    described["missing"] = (*described["missing"], *lost)
+    books = {"recipe": kept.recipe, "iteration": kept.books["iteration"]}
+    return Info(**head, **described, **books, misfit=float(misfit[-1]) if len(misfit) else None)
+
+
+def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, Any]:
+    """Describe a measurement; ``probe`` is a better one than the data hold."""
+    photons = data.photons()
+    out = {"views": data.views, "pattern": data.n, "dtype": str(data.intensities.dtype)}
+    out["brightest_pixel"] = float(max(data.unmasked(j).max() for j in range(data.views)))
+    probe_from = "the reconstructed probe" if probe is not None else "the starting probe"
+    probe = data.probe if probe is None else probe
+    power = _probe_power(data) if probe is None else (np.abs(probe) ** 2).sum(axis=0)
+    if probe is None:
+        near = data.geometry is not None and data.geometry.propagation == "near"
+        probe_from = "the mean pattern" if near else "the mean amplitude, at focus"
+    out |= _geometry(data.geometry, data.n) | _counts(photons) | _mask(data.mask)
+    out |= _scan(data.positions_px, data.pixel, _diameter(power), probe_from)
+    out["missing"] = _missing(data.geometry, data.mask, probe)
+    out["warnings"] = _warnings(photons, out)
+    return out
+
+
+def _from_kept(kept: native.Kept) -> dict[str, Any]:
+    """Describe what a result tells of a measurement that is not there."""
+    probe, fields = kept.leaves["probe"], kept.fields
+    geometry, n = fields.get("geometry"), probe.shape[-1]
+    pixel = None if geometry is None else geometry.sample_pixel(n)
+    positions = fields["positions"] if pixel is None else fields["positions"] / pixel
+    out = {"views": len(positions), "pattern": n}
+    out |= _geometry(geometry, n) | _counts(kept.photons) | _mask(fields.get("mask"))
+    out |= _scan(positions, pixel, _diameter((np.abs(probe) ** 2).sum(axis=0)), "the reconstructed probe")
+    out["missing"] = _missing(geometry, fields.get("mask"), probe)
+    out["warnings"] = _warnings(kept.photons, out)
+    return out
+
+
+def _geometry(geometry: Geometry | None, n: int) -> dict[str, Any]:
+    if geometry is None:
+        return {}
+    return {
+        "propagation": geometry.propagation,
+        "wavelength": geometry.wavelength,
+        "energy": geometry.energy / JOULE_PER_EV,
+        "distance": geometry.distance,
+        "focus_to_sample": geometry.focus_to_sample,
+        "detector_pixel": geometry.pixel_size,
+        "sample_pixel": geometry.sample_pixel(n),
+    }
+
+
+def _counts(photons: np.ndarray) -> dict[str, float]:
+    low, mean, high, total = (float(f(photons)) for f in (np.min, np.mean, np.max, np.sum))
+    return {"photons_min": low, "photons_mean": mean, "photons_max": high, "photons_total": total}
+
+
+def _mask(mask: np.ndarray | None) -> dict[str, float]:
+    return {} if mask is None else {"usable": float(np.mean(mask))}
+
+
+def _scan(positions: np.ndarray, pixel: float | None, diameter: float, probe_from: str) -> dict[str, Any]:
+    rows, cols = (float(v) for v in np.ptp(positions, axis=0))
+    out: dict[str, Any] = {"extent_px": (rows, cols), "probe_diameter_px": diameter, "probe_from": probe_from}
+    if pixel is not None:
+        out["extent"] = (rows * pixel, cols * pixel)
+    if len(positions) > 1:
+        step = float(np.median(cKDTree(positions).query(positions, k=2)[0][:, 1]))
+        lit = np.pi / 4 * diameter**2
+        out |= {"step_px": step, "overlap": max(0.0, 1 - step / diameter)}
+        out["coverage"] = len(positions) * lit / ((rows + diameter) * (cols + diameter))
+    return out
+
+
+def _probe_power(data: PtychoData) -> np.ndarray:
+    """Estimate the probe's intensity (n, n) at the sample, centred, from the mean pattern or amplitude."""
+    if data.geometry is not None and data.geometry.propagation == "near":
+        return np.mean([data.unmasked(j) for j in range(data.views)], axis=0, dtype=np.float64)
+    amplitude = sum(np.sqrt(data.unmasked(j), dtype=np.float64) for j in range(data.views))
+    return np.abs(np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(amplitude)))) ** 2
+
+
+def _diameter(power: np.ndarray) -> float:
+    """Diameter [px] of the uniform disc with the same half-power radius around the centre of mass."""
+    rows, cols = np.indices(power.shape)
+    total = power.sum()
+    radius = np.hypot(rows - (rows * power).sum() / total, cols - (cols * power).sum() / total).ravel()
+    order = np.argsort(radius)
+    inside = np.cumsum(power.ravel()[order])
+    half = radius[order][np.searchsorted(inside, total / 2)]
+    return float(max(1.0, 2 * np.sqrt(2) * half))
+
+
+def _missing(geometry: Geometry | None, mask, probe) -> tuple[str, ...]:
+    found = []
+    if geometry is None:
+        found.append("no wavelength, distance, pixel size: lengths are in pixels only")
+    if mask is None:
+        found.append("no mask: every pixel counts")
+    if probe is None:
+        found.append("no starting probe: one is made from the mean pattern")
+    return tuple(found)
+
+
+def _warnings(photons: np.ndarray, described: dict[str, Any]) -> tuple[str, ...]:
+    found = []
+    if dark := int((photons == 0).sum()):
+        found.append(f"{dark} views hold no photons; leave them out with views=")
+    if (largest := max(described["extent_px"])) > SANE_EXTENT:
+        found.append(f"the scan is {largest:.3g} px wide: the positions are probably not in metres")
+    if max(described["extent_px"]) < 1 < described["views"]:
+        found.append("all views lie within one pixel: the positions are probably not in the unit that is expected")
+    return tuple(found)

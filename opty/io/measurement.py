@@ -1,0 +1,158 @@
+"""A PtychoData in opty's HDF5 files: written and read exactly, in a layout that CXI readers know their way in.
+
+/                                             attributes: creator, opty_version, opty_format, holds
+/cxi_version, /number_of_entries
+/entry_1/instrument_1/detector_1/             data (N, n, n), mask (0 = good), distance, x_pixel_size, y_pixel_size
+/entry_1/instrument_1/source_1/               wavelength, energy
+/entry_1/sample_1/geometry_1/translation      (N, 3) m, of the sample: x, y, z  (with a geometry)
+/entry_1/data_1/                              links to data and translation
+/entry_1/measurement/                         positions (row, column) as in PtychoData, geometry, photons of each
+                                              view, background, probe, truth, source (JSON) where data are not here
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import weakref
+from importlib import metadata
+from typing import Any
+
+import h5py
+import numpy as np
+
+from opty.data import PtychoData
+from opty.errors import FormatError
+from opty.geometry import Geometry
+from opty.io.container import Container
+from opty.io.reading import Format, blaming, record_with
+from opty.io.views import chosen, taken
+
+VERSION = 1
+DETECTOR, OWN = "entry_1/instrument_1/detector_1", "entry_1/measurement"
+_counted: list = []  # the last data whose photons were counted: (weak intensities, weak mask, photons)
+
+
+def is_opty(file: Container, holds: str) -> bool:
+    """Whether an HDF5 file was written by opty and holds "data" or a "result"."""
+    return file.kind == "hdf5" and file.attrs.get("creator") == "opty" and file.attrs.get("holds") == holds
+
+
+def recognise(file: Container) -> bool:
+    """Whether this is a measurement that opty saved."""
+    return is_opty(file, "data")
+
+
+def read(file: Container, *, views=None) -> PtychoData:
+    """Read a measurement that ``opty.save(path, data)`` wrote, exactly as it was."""
+    check_version(file)
+    with file.hdf5() as f:
+        total = len(f[OWN]["positions"])
+        choice = chosen(views, total)
+        with blaming(file):
+            fields = read_fields(f, choice)
+            if "intensities" not in fields:
+                raise ValueError(f"there is no {DETECTOR}/data")
+            return PtychoData(**fields, source=record_with(file, views=views))
+
+
+FORMATS = (Format("opty data (HDF5)", recognise, read),)
+
+
+def check_version(file: Container) -> None:
+    """Refuse a file of a later format than this opty knows."""
+    found = int(file.attrs.get("opty_format", 0))
+    if found > VERSION:
+        raise FormatError(
+            f"{file.path} was written by opty {file.attrs.get('opty_version')} in file format {found}; this opty reads "
+            f"format {VERSION}: update opty"
+        )
+
+
+def write_head(f: h5py.File, holds: str) -> None:
+    """Write what tells opty, and readers of CXI, what the file is."""
+    try:
+        version = metadata.version("opty-ptycho")
+    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
+        version = "unknown"
+    f.attrs.update({"creator": "opty", "opty_version": version, "opty_format": VERSION, "holds": holds})
+    f["cxi_version"] = 160
+    f["number_of_entries"] = 1
+
+
+def write(f: h5py.File, data: PtychoData, source: dict[str, Any] | None = None) -> None:
+    """Write a measurement: its intensities, or, given a ``source``, only where they are to be found."""
+    own, detector = f.create_group(OWN), f.create_group(DETECTOR)
+    if source is None:
+        _compressed(detector, "data", data.intensities)
+        f["entry_1/data_1/data"] = h5py.SoftLink(f"/{DETECTOR}/data")
+    else:
+        own["source"] = json.dumps(source)
+    if data.mask is not None:
+        _compressed(detector, "mask", (~data.mask).astype(np.uint8))
+    if data.geometry is not None:
+        _write_geometry(f, data)
+    own["positions"] = data.positions
+    own["positions"].attrs["units"] = "pixel" if data.geometry is None else "m"
+    own["photons"] = photons(data)
+    for name in ("background", "probe"):
+        if getattr(data, name) is not None:
+            own[name] = getattr(data, name)
+    for name, array in (data.truth or {}).items():
+        own[f"truth/{name}"] = array
+
+
+def read_fields(f: h5py.File, choice: slice | np.ndarray = slice(None)) -> dict[str, Any]:
+    """Read the fields of PtychoData; "intensities" is left out where the file does not hold them."""
+    own, detector = f[OWN], f[DETECTOR]
+    fields: dict[str, Any] = {"positions": taken(own["positions"], choice)}
+    if "data" in detector:
+        fields["intensities"] = taken(detector["data"], choice)
+    if "mask" in detector:
+        mask = detector["mask"]
+        fields["mask"] = (taken(mask, choice) if mask.ndim == 3 else mask[()]) == 0
+    if "geometry" in own:
+        known = own["geometry"].attrs.items()
+        fields["geometry"] = Geometry(**{name: v if isinstance(v, str) else float(v) for name, v in known})
+    fields |= {name: own[name][()] for name in ("background", "probe") if name in own}
+    if "truth" in own:
+        truth = own["truth"]
+        fields["truth"] = {
+            name: taken(truth[name], choice) if name == "positions" else truth[name][()] for name in truth
+        }
+    return fields
+
+
+def read_source(f: h5py.File) -> dict[str, Any] | None:
+    """Return where the intensities are to be found, or None where the file holds them."""
+    return json.loads(f[OWN]["source"][()]) if "source" in f[OWN] else None
+
+
+def photons(data: PtychoData) -> np.ndarray:
+    """Photons per view (N,), counted once for a measurement that is saved again and again."""
+    for intensities, mask, counted in _counted:
+        if intensities() is data.intensities and (mask is None if data.mask is None else mask and mask() is data.mask):
+            return counted
+    counted = data.photons()
+    mask = None if data.mask is None else weakref.ref(data.mask)
+    _counted[:] = [(weakref.ref(data.intensities), mask, counted)]
+    return counted
+
+
+def _write_geometry(f: h5py.File, data: PtychoData) -> None:
+    geometry = data.geometry
+    known = {name: value for name, value in dataclasses.asdict(geometry).items() if value is not None}
+    f.create_group(f"{OWN}/geometry").attrs.update(known)
+    detector, source = f[DETECTOR], f.create_group("entry_1/instrument_1/source_1")
+    detector["distance"] = geometry.distance
+    detector["x_pixel_size"] = detector["y_pixel_size"] = geometry.pixel_size
+    source["wavelength"], source["energy"] = geometry.wavelength, geometry.energy
+    x_y_z = np.column_stack([data.positions[:, 1], data.positions[:, 0], np.zeros(data.views)])
+    f["entry_1/sample_1/geometry_1/translation"] = x_y_z
+    f["entry_1/data_1/translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")
+
+
+def _compressed(group: h5py.Group, name: str, array: np.ndarray) -> None:
+    """Write one frame a chunk, shuffled and deflated at the level that costs least time."""
+    chunks = (1, *array.shape[1:]) if array.ndim == 3 else array.shape
+    group.create_dataset(name, data=array, chunks=chunks, shuffle=True, compression="gzip", compression_opts=1)

@@ -1,0 +1,78 @@
+"""The text of an Info: a few lines that a person reads before starting a reconstruction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from opty.io.info import Info
+
+PREFIXES = ((1.0, "m"), (1e-3, "mm"), (1e-6, "µm"), (1e-9, "nm"), (1e-12, "pm"))
+
+
+def text(info: Info) -> str:
+    """Return the description, one subject a line."""
+    lines = [f"{info.path}", f"  format      {info.format}"]
+    pixels = f"{info.pattern} x {info.pattern}"
+    lines.append(f"  views       {info.views} patterns of {pixels}" + (f", {info.dtype}" if info.dtype else ""))
+    lines += [f"  {name:<12}{line}" for name, line in _subjects(info) if line]
+    lines += [f"  missing     {line}" for line in info.missing]
+    lines += [f"  attention   {line}" for line in info.warnings]
+    return "\n".join(lines)
+
+
+def metres(value: float) -> str:
+    """Write a length with a prefix that leaves a number from 1 to 1000: "9.795e-11" becomes "97.95 pm"."""
+    for factor, unit in PREFIXES:
+        if value >= factor:
+            return f"{value / factor:.4g} {unit}"
+    return f"{value:.4g} m"
+
+
+def _subjects(info: Info):
+    yield "beam", _beam(info)
+    yield "geometry", _geometry(info)
+    yield "photons", _photons(info)
+    yield "mask", None if info.usable is None else f"{info.usable:.2%} of the pixels count"
+    yield "scan", _scan(info)
+    yield "probe", f"about {info.probe_diameter_px:.3g} px across (from {info.probe_from})"
+    yield "overlap", _overlap(info)
+    yield "recipe", info.recipe
+    yield "iteration", None if info.iteration is None else str(info.iteration)
+    yield "misfit", None if info.misfit is None else f"{info.misfit:.4g}"
+
+
+def _beam(info: Info) -> str | None:
+    if info.wavelength is None:
+        return None
+    return f"wavelength {metres(info.wavelength)}, energy {info.energy:.5g} eV"
+
+
+def _geometry(info: Info) -> str | None:
+    if info.distance is None:
+        return None
+    focus = "" if info.focus_to_sample is None else f", focus to sample {metres(info.focus_to_sample)}"
+    return (
+        f"{info.propagation} field, sample to detector {metres(info.distance)}{focus}, pixels of "
+        f"{metres(info.detector_pixel)} on the detector and {metres(info.sample_pixel)} at the sample"
+    )
+
+
+def _photons(info: Info) -> str:
+    each = f"{info.photons_mean:.4g} a view ({info.photons_min:.4g} to {info.photons_max:.4g})"
+    brightest = "" if info.brightest_pixel is None else f", brightest pixel {info.brightest_pixel:.4g}"
+    return f"{each}, {info.photons_total:.4g} in all{brightest}"
+
+
+def _scan(info: Info) -> str:
+    rows, cols = info.extent_px
+    line = f"{rows:.4g} x {cols:.4g} px (rows x columns)"
+    if info.extent is not None:
+        line += f" = {metres(info.extent[0])} x {metres(info.extent[1])}"
+    return line + ("" if info.step_px is None else f", nearest view {info.step_px:.3g} px away (median)")
+
+
+def _overlap(info: Info) -> str | None:
+    if info.overlap is None:
+        return None
+    return f"{info.overlap:.0%} (linear, nearest view), {info.coverage:.3g} views on a spot of the scanned area"

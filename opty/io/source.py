@@ -1,0 +1,92 @@
+"""Where data came from: the record that lets a result point to its measurement instead of holding a copy of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opty.data import PtychoData
+from opty.errors import FormatError
+
+MEGABYTE = 1 << 20
+_read: dict[int, tuple[weakref.ref, tuple]] = {}  # memory that load() filled: id of its owner -> layout
+
+
+def record(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a file and the options it is loaded with: path, options, and a fingerprint to know it again by."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return {"path": str(path), "options": given, **fingerprint(path)}
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Size [bytes] and SHA-256 of the first and last megabyte of a file: tells a changed file at little cost."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        first = file.read(MEGABYTE)
+        file.seek(max(0, size - MEGABYTE))
+        last = file.read(MEGABYTE)
+    return {"size": size, "first": hashlib.sha256(first).hexdigest(), "last": hashlib.sha256(last).hexdigest()}
+
+
+def remember(data: PtychoData) -> PtychoData:
+    """Note that the intensities are, unchanged, what the file in ``data.source`` gave; return the data."""
+    owner = _owner(data.intensities)
+    key = id(owner)
+    layout = (data.source["path"], _layout(data.intensities))
+    _read[key] = (weakref.ref(owner, lambda _: _read.pop(key, None)), layout)
+    return data
+
+
+def can_link(data: PtychoData) -> bool:
+    """Whether a result may point to the source: the data are still what was read, and the file still is as it was."""
+    if data.source is None or "size" not in data.source:
+        return False
+    ref, layout = _read.get(id(_owner(data.intensities)), (lambda: None, None))
+    if ref() is None or layout != (data.source["path"], _layout(data.intensities)):
+        return False
+    path = Path(data.source["path"])
+    return path.is_file() and not changed(path, data.source)
+
+
+def same_file(one, other) -> bool:
+    """Whether two paths lead to one existing file."""
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
+
+
+def changed(path: Path, known: Mapping[str, Any]) -> str | None:
+    """Say how a file differs from what is known of it, or return None."""
+    now = fingerprint(path)
+    if now["size"] != known["size"]:
+        return f"it now has {now['size']} bytes, then {known['size']}"
+    parts = [part for part in ("first", "last") if now[part] != known[part]]
+    return f"its {parts[0]} megabyte is another one now" if parts else None
+
+
+def find(known: Mapping[str, Any], result: Path) -> Path:
+    """Find the measurement of a result: where it was, or beside the result; FormatError where neither has it."""
+    there = Path(known["path"])
+    tried = []
+    for place in dict.fromkeys((there, result.parent / there.name)):
+        if not place.is_file():
+            tried.append(f"{place}: no such file")
+        elif difference := changed(place, known):
+            tried.append(f"{place} has changed since: {difference}")
+        else:
+            return place
+    remedy = f"put it beside the result, or load it yourself: opty.load({result.name!r}, data=opty.load('...'))"
+    raise FormatError(f"{result} needs the data that it was made from ({'; '.join(tried)}); {remedy}")
+
+
+def _owner(a: np.ndarray) -> np.ndarray:
+    return a.base if isinstance(a.base, np.ndarray) else a
+
+
+def _layout(a: np.ndarray) -> tuple:
+    return a.__array_interface__["data"][0], a.shape, a.strides, a.dtype.str

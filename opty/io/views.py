@@ -1,0 +1,62 @@
+"""The option ``views``: which of the views in a file to load."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+
+
+def chosen(views, total: int) -> slice | np.ndarray:
+    """Turn the option into a slice with a positive step, or into an array of indices.
+
+    ``views`` is None (all), a slice, the text of one ("::4", "0:100"), or a list of indices; negative ones count from
+    the end. Raises ValueError for an empty choice or an index beyond ``total``, TypeError for anything else.
+    """
+    if views is None:
+        return slice(0, total)
+    if isinstance(views, str):
+        views = _slice(views)
+    index = np.arange(total)[views] if isinstance(views, slice) else _indices(views, total)
+    if len(index) == 0:
+        raise ValueError(f"views={views!r} leaves none of the {total} views")
+    step = int(index[1] - index[0]) if len(index) > 1 else 1
+    if step > 0 and (np.diff(index) == step).all():
+        return slice(int(index[0]), int(index[-1]) + 1, step)
+    return index
+
+
+def taken(source, choice: slice | np.ndarray) -> np.ndarray:
+    """Read the chosen views of an array or an HDF5 dataset, in the order asked for."""
+    if isinstance(choice, slice) or isinstance(source, np.ndarray):
+        return source[choice]
+    ascending, place = np.unique(choice, return_inverse=True)  # what HDF5 can select
+    return source[ascending][place]
+
+
+def as_json(views):
+    """Return the option in a form that JSON can hold and ``chosen`` understands."""
+    if isinstance(views, slice):
+        parts = [views.start, views.stop] + ([] if views.step is None else [views.step])
+        return ":".join("" if part is None else str(operator.index(part)) for part in parts)
+    return views if views is None or isinstance(views, str) else [int(j) for j in views]
+
+
+def _slice(text: str) -> slice:
+    parts = text.split(":")
+    if not 2 <= len(parts) <= 3:
+        raise ValueError(f"views={text!r} is no slice; write start:stop or start:stop:step, as in '0:100' or '::4'")
+    try:
+        return slice(*(int(part) if part.strip() else None for part in parts))
+    except ValueError:
+        raise ValueError(f"views={text!r} is no slice; write whole numbers, as in '0:100' or '::4'") from None
+
+
+def _indices(views, total: int) -> np.ndarray:
+    index = np.asarray(views)
+    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+        raise TypeError(f"views={views!r}; give a slice, its text ('0:100'), or a list of view numbers")
+    index = index.astype(np.int64)
+    if (bad := (index < -total) | (index >= total)).any():
+        raise ValueError(f"views has {index[bad][0]}, but the file holds the views 0 to {total - 1}")
+    return np.where(index < 0, index + total, index)

@@ -1,0 +1,91 @@
+"""Object and probe from all views at once: accumulate over a sweep, then merge."""
+
+from __future__ import annotations
+
+from opty.algebra.operator import Operator, ViewOperator
+
+
+class AccumObj(ViewOperator, reads="waves illum", writes="obj_sum obj_weight"):
+    """Add up what the views say of the object: sum_jm conj(P_m) psi_jm and sum_jm |P_m|^2.
+
+    Reads waves (B, M, n, n), illum; writes obj_sum (H, W) complex and obj_weight (H, W) real, from zero in each sweep.
+    Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 7.
+    """
+
+    def begin(self, s):
+        s.drop("obj_sum", "obj_weight")
+        s.create("obj_sum", s.object_shape, s.dtype)
+        s.create("obj_weight", s.object_shape, s.real_dtype)
+
+    def apply(self, s, b):
+        windows = b.illum.conj() * b.waves
+        s.backend.add_windows(s.obj_sum, b.corners, windows[:, 0] if windows.shape[1] == 1 else windows.sum(axis=1))
+        s.backend.add_windows(s.obj_weight, b.corners, b.illum_power)
+
+
+class AccumProbe(ViewOperator, reads="waves patches", writes="probe_sum probe_weight"):
+    """Add up what the views say of the probe: sum_j conj(O_j) psi_jm and sum_j |O_j|^2.
+
+    Reads waves (B, M, n, n), patches (B, n, n); writes probe_sum (M, n, n) complex and probe_weight (n, n) real, from
+    zero in each sweep; waves are moved back by the fraction of a pixel by which their probe was moved.
+    Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 8.
+    """
+
+    def begin(self, s):
+        s.drop("probe_sum", "probe_weight")
+        s.create("probe_sum", s.probe_shape, s.dtype)
+        s.create("probe_weight", s.probe_shape[1:], s.real_dtype)
+
+    def apply(self, s, b):
+        s.probe_sum = s.probe_sum + b.shifted_back_sum(b.patches.conj()[:, None] * b.waves)
+        s.probe_weight = s.probe_weight + b.patch_power.sum(axis=0)
+
+
+class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
+    """O <- (obj_sum + c O) / (obj_weight + c), c = inertia max(obj_weight): where little light fell O stays as it was.
+
+    Parameters: inertia, from 0 (pixels that no view reaches stay) up.
+    Reads obj_sum, obj_weight (freed after use); writes obj (H, W).
+    Source: Thibault et al. 2009, Eq. 7; inertia as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020)).
+    """
+
+    inertia: float = 1e-3
+
+    def check(self):
+        check_inertia(self)
+
+    def apply(self, s):
+        s.obj = merged(s.xp, s.obj, s.obj_sum, s.obj_weight, self.inertia)
+        s.drop("obj_sum", "obj_weight")
+
+
+class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe"):
+    """P_m <- (probe_sum_m + c P_m) / (probe_weight + c), c = inertia max(probe_weight).
+
+    Parameters: inertia, from 0 up.
+    Reads probe_sum, probe_weight (freed after use); writes probe (M, n, n).
+    Source: Thibault et al. 2009, Eq. 8; inertia as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020)).
+    """
+
+    inertia: float = 1e-3
+
+    def check(self):
+        check_inertia(self)
+
+    def apply(self, s):
+        s.probe = merged(s.xp, s.probe, s.probe_sum, s.probe_weight, self.inertia)
+        s.drop("probe_sum", "probe_weight")
+
+
+def check_inertia(op) -> None:
+    """Refuse a negative inertia."""
+    if op.inertia < 0:
+        raise ValueError(f"{type(op).__name__}(inertia={op.inertia}): give a number from 0 on")
+
+
+def merged(xp, old, total, weight, inertia: float):
+    """Return (total + c old) / (weight + c) with c = inertia max(weight); ``old`` where nothing is known."""
+    c = inertia * weight.max()
+    below = weight + c
+    known = below > 0
+    return xp.where(known, (total + c * old) / xp.where(known, below, 1), old)

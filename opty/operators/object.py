@@ -1,0 +1,66 @@
+"""Object update of the PIE family: live, batch by batch."""
+
+from __future__ import annotations
+
+from opty.algebra.operator import ViewOperator
+
+
+class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
+    """O <- O + step sum_jm conj(P_m) dpsi_jm / [alpha max(S) + (1 - alpha) S],  S = sum_jm |P_m|^2.
+
+    Sums run over the modes m and the views j of the batch, each at its place in the object, so that any batch
+    converges; with one view at a time this is rPIE, and ePIE for alpha = 1.
+
+    Parameters
+    ----------
+    alpha : regularisation from 0 (least squares, unsafe where the probe is dark) to 1 (ePIE).
+    step : length of the step, 1 the full one.
+
+    Reads delta (B, M, n, n), illum (B or 1, M, n, n); writes obj (H, W). Positions are whole pixels plus a Fourier
+    shift of the probe, so nothing is interpolated.
+    Source: Maiden, Johnson, Li, Optica 4, 736 (2017), Eq. 13; Guzzi et al., PeerJ CS 8, e1036 (2022) for the modes.
+    """
+
+    alpha: float = 1.0
+    step: float = 1.0
+    knob = "a larger alpha, or a smaller step, of the object update"
+
+    def check(self):
+        check_regularisation(type(self).__name__, "alpha", self.alpha, self.step)
+
+    def apply(self, s, b):
+        direction = b.illum.conj()
+        direction = direction * b.delta
+        direction = direction[:, 0] if direction.shape[1] == 1 else direction.sum(axis=1)
+        weight = b.illum_power
+        if b.size == 1:  # the window itself is the canvas
+            direction = scaled(s.xp, direction[0], weight[0], self.alpha, self.step)
+            s.backend.add_windows(s.obj, b.corners, direction[None])
+            return
+        canvas = s.xp.zeros(s.object_shape, s.dtype)
+        total = s.xp.zeros(s.object_shape, s.real_dtype)
+        s.backend.add_windows(canvas, b.corners, direction)
+        s.backend.add_windows(total, b.corners, weight)
+        obj = s.obj
+        obj += scaled(s.xp, canvas, total, self.alpha, self.step)
+
+
+def scaled(xp, direction, weight, alpha: float, step: float):
+    """Return step * direction / [alpha max(weight) + (1 - alpha) weight], 0 where the weight is 0; overwrites direction."""
+    largest = weight.max()
+    if alpha == 1:
+        direction *= xp.asarray(step / largest, dtype=weight.dtype)
+        return direction
+    # A pixel that no light reaches has no direction either: the floor only keeps the division finite.
+    scale = xp.maximum(weight * (1 - alpha) + alpha * largest, xp.finfo(weight.dtype).tiny)
+    xp.divide(step, scale, out=scale)
+    direction *= scale
+    return direction
+
+
+def check_regularisation(who: str, name: str, value: float, step: float) -> None:
+    """Refuse a regularisation outside [0, 1] or a step that is not positive."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{who}({name}={value}): give a regularisation from 0 to 1 (1 is ePIE)")
+    if not step > 0:
+        raise ValueError(f"{who}(step={step}): give a step above 0 (1 is the full one)")

@@ -1,0 +1,148 @@
+"""Observers: they look at the state and write only history, the screen or files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from opty.algebra.compose import Repeat, compose, factors, power
+from opty.algebra.operator import Operator
+from opty.analysis.misfit import compare
+
+
+class Observer(Operator, register=False):
+    """An operator that changes nothing of what is estimated; ``due`` says whether it looks at this iteration."""
+
+    def check(self):
+        every = getattr(self, "every", 1)
+        if every < 1:
+            raise ValueError(f"{type(self).__name__}(every={every}): give a number of iterations from 1 on")
+
+    def due(self, s) -> bool:
+        """True where the iteration just finished is a multiple of ``every``."""
+        return s.iteration % self.every == 0
+
+
+class Log(Observer):
+    """Print a line with iteration and misfit.
+
+    Parameters: every, print at multiples of this number of iterations.
+    """
+
+    every: int = 1
+
+    def apply(self, s):
+        if self.due(s):
+            misfit = s.history.get("misfit")
+            print(f"iteration {s.iteration:5d}" + (f"   misfit {misfit[-1]:.6g}" if misfit else ""), flush=True)
+
+
+class Misfit(Observer, reads="obj probe positions background"):
+    """Record misfit and R-factor of the state as it stands, at the cost of one forward pass over all views.
+
+    History: "state_misfit" = sum (sqrt I - sqrt Ihat)^2 / sum I, "state_r_factor" = sum |sqrt I - sqrt Ihat| / sum sqrt I
+    and "state_iteration". ``history["misfit"]``, which costs nothing, is met along the iteration instead.
+
+    Parameters: every, record at multiples of this number of iterations.
+    """
+
+    every: int = 1
+
+    def apply(self, s):
+        if self.due(s):
+            sums = compare(s)
+            s.record("state_iteration", s.iteration)
+            s.record("state_misfit", sums.squares / sums.measured)
+            s.record("state_r_factor", sums.moduli / sums.amplitudes)
+
+
+class Progress(Observer):
+    """Show a progress bar over the turns of the loop it stands in, with the misfit."""
+
+    def apply(self, s):
+        from tqdm.auto import tqdm
+
+        run = s.memo["run"]
+        loop = run.loop()
+        if loop is None:
+            return
+        if self not in loop.closers:
+            bar = tqdm(total=loop.total, unit="turn", initial=loop.turns, leave=True, file=sys.stderr)
+            loop.closers[self] = bar.close
+        bar = loop.closers[self].__self__
+        bar.update()
+        if misfit := s.history.get("misfit"):
+            bar.set_postfix_str(f"misfit {misfit[-1]:.4g}", refresh=False)
+
+
+class Save(Observer):
+    """Write the state to a result file, whole or not at all; an earlier file is replaced.
+
+    Parameters
+    ----------
+    path : of the result file; "{iteration}" in it is filled in.
+    every : write at multiples of this number of iterations.
+    """
+
+    path: str
+    every: int = 1
+
+    def apply(self, s):
+        if self.due(s):
+            from opty.io import save
+
+            save(_filled(self.path, s.iteration), s.memo["run"].state())
+
+
+class Show(Observer):
+    """Show the state: in a notebook as a picture that replaces the last one, elsewhere as a picture file.
+
+    Parameters
+    ----------
+    every : show at multiples of this number of iterations.
+    path : picture to write ("{iteration}" in it is filled in); without one, the notebook's output, or opty_show.png in
+        the working folder where there is no notebook.
+    """
+
+    every: int = 10
+    path: str | None = None
+
+    def apply(self, s):
+        if not self.due(s):
+            return
+        from opty.plot import overview, save_figure
+
+        figure = overview(s.memo["run"].state())
+        if self.path is None and _in_notebook():
+            from IPython import display
+
+            display.clear_output(wait=True)
+            display.display(figure)
+            return
+        path = Path(_filled(self.path or "opty_show.png", s.iteration))
+        run = s.memo["run"]
+        if self not in run.announced:
+            run.announced.add(self)
+            print(f"Show: no notebook here; the picture is in {path}" if self.path is None else f"Show: {path}")
+        save_figure(figure, path)
+
+
+def with_progress(recipe: Operator) -> Operator:
+    """Return the recipe with a progress bar on each of its outermost loops."""
+    parts = [
+        power(compose(Progress(), f.body), f.times) if isinstance(f, Repeat) else f for f in reversed(factors(recipe))
+    ]
+    return compose(*parts)
+
+
+def _filled(path: str, iteration: int) -> str:
+    return path.replace("{iteration}", f"{iteration:05d}")
+
+
+def _in_notebook() -> bool:
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    return shell is not None and shell.has_trait("kernel")

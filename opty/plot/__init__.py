@@ -1,0 +1,29 @@
+"""Pictures of a state, fit to publish: drawn with matplotlib's object API, which is imported at the first picture.
+
+figure.py     the sheet: one style for all figures, and writing one to a file whole or not at all
+images.py     the object: magnitude and phase, cropped to what was lit, with a scale bar
+modes.py      the probe: modes with their share of the power, phase as hue
+positions.py  where the views lie: nominal, refined, true
+history.py    the error curve
+overview.py   all of it on one page; and truth beside reconstruction for a simulated scan
+"""
+
+from opty.plot.figure import figure_format, save_figure
+from opty.plot.history import history
+from opty.plot.images import obj, scale_bar
+from opty.plot.modes import phase_as_hue, probe
+from opty.plot.overview import demo_figure, overview
+from opty.plot.positions import positions
+
+__all__ = [
+    "demo_figure",
+    "figure_format",
+    "history",
+    "obj",
+    "overview",
+    "phase_as_hue",
+    "positions",
+    "probe",
+    "save_figure",
+    "scale_bar",
+]

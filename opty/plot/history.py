@@ -1,0 +1,57 @@
+"""The error curve: the misfit after each iteration, on a logarithmic scale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from opty.plot.figure import BLUE, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from opty.state import PtychoState
+
+
+@styled
+def history(p: PtychoState) -> Figure:
+    """Draw the misfit of a state against the iteration; returns a Figure."""
+    fig = new_figure(5.0, 3.4)
+    draw_history(fig.subplots(), p)
+    return fig
+
+
+def draw_history(axes: Axes, p: PtychoState, title: str = "misfit") -> None:
+    """Draw the misfit (sum of (sqrt I - sqrt Ihat)^2 over sum of I) of each iteration on ``axes``, log scale."""
+    from matplotlib.ticker import MaxNLocator
+
+    misfit = np.asarray(p.history.get("misfit", ()), np.float64)
+    iteration = np.asarray(p.history.get("iteration", np.arange(1, len(misfit) + 1)))
+    drawn = np.isfinite(misfit) & (misfit > 0)
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("Σ(√I − √Î)² / ΣI")
+    axes.set_title(title)
+    if not drawn.any():
+        axes.text(0.5, 0.5, "no iteration yet", transform=axes.transAxes, ha="center", va="center", color="0.4")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
+    axes.set_title(f"{title}: {misfit[drawn][-1]:.3g} after iteration {iteration[drawn][-1]}")
+    axes.semilogy(iteration[drawn], misfit[drawn], color=BLUE, lw=1.4, marker="o" if drawn.sum() < 40 else "", ms=3)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(True, which="major", color="0.88", lw=0.6)
+    axes.set_axisbelow(True)
+    _label_decades(axes, misfit[drawn])
+
+
+def _label_decades(axes: Axes, misfit: np.ndarray) -> None:
+    """Label 1, 2 and 5 of each decade as well where the curve spans few of them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if misfit.max() < 100 * misfit.min():
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if misfit.max() > 3 * misfit.min() else range(1, 10)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(misfit.min() / 1.15, misfit.max() * 1.15)

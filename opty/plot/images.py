@@ -1,0 +1,162 @@
+"""The object: magnitude and phase, cropped to what was lit, with robust colour limits and a scale bar."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from opty.plot.figure import new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from opty.state import PtychoState
+
+# Both are perceptually uniform and safe for the colour-blind; twilight closes on itself, as a phase does.
+GREYS, CYCLIC = "gray", "twilight_shifted"
+# A phase that fits into half a turn is read better in grey levels; beyond that only a cyclic map is honest.
+WIDEST_GREY_PHASE = math.pi
+UNITS = ((1e-3, "mm"), (1e-6, "µm"), (1e-9, "nm"), (1e-12, "pm"))
+UNLIT = "0.92"
+
+
+@styled
+def obj(p: PtychoState) -> Figure:
+    """Draw the object of a state: magnitude and phase [rad] over the lit area; returns a Figure."""
+    image, lit = p.numpy("obj"), lit_area(p)
+    fig = new_figure(10.0, min(max(4.0 * height_to_width(lit), 1.6), 8.0) + 0.8)
+    left, right = fig.subplots(1, 2)
+    draw_magnitude(left, image, lit, p.data.pixel)
+    draw_phase(right, image, lit, p.data.pixel)
+    return fig
+
+
+def lit_area(p: PtychoState) -> np.ndarray:
+    """Mask (H, W) bool of the object pixels that the probe reaches in at least one view."""
+    from opty.analysis import illuminated
+
+    return illuminated(p.numpy("positions"), p.numpy("probe"), p.numpy("obj").shape, min_views=1)
+
+
+def crop_to(lit: np.ndarray) -> tuple[slice, slice]:
+    """Smallest window (rows, columns) that holds all True pixels of a mask (H, W); all of it where none is True."""
+    if not lit.any():
+        return slice(0, lit.shape[0]), slice(0, lit.shape[1])
+    r, c = np.flatnonzero(lit.any(1)), np.flatnonzero(lit.any(0))
+    return slice(int(r[0]), int(r[-1]) + 1), slice(int(c[0]), int(c[-1]) + 1)
+
+
+def height_to_width(lit: np.ndarray) -> float:
+    """Aspect of the window that holds all True pixels of a mask (H, W)."""
+    rows, cols = crop_to(lit)
+    return (rows.stop - rows.start) / (cols.stop - cols.start)
+
+
+def robust_limits(values: np.ndarray, least: float = 0.0) -> tuple[float, float]:
+    """Colour limits from the 0.5 and 99.5 percentiles of ``values``, at least ``least`` apart; NaN are left out."""
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(values, (0.5, 99.5)))
+    lacking = max(least, 1e-3 * max(abs(low), abs(high)), 1e-30) - (high - low)
+    return (low, high) if lacking <= 0 else (low - lacking / 2, high + lacking / 2)
+
+
+def centred_phase(image: np.ndarray, lit: np.ndarray) -> np.ndarray:
+    """Phase (H, W) [rad] in (-pi, pi] of a complex image, less its mean over the lit area (the phase of the sum)."""
+    total = image[lit].sum(dtype=np.complex128)
+    return np.angle(image * np.exp(-1j * np.angle(total)).astype(image.dtype))
+
+
+def draw_magnitude(axes: Axes, image, lit, pixel=None, *, title="object magnitude", limits=None, colorbar=True):
+    """Draw |image| (H, W) over its lit area (H, W) bool on ``axes``; ``pixel`` [m] or None; limits (low, high)."""
+    magnitude = np.abs(image)
+    limits = limits or robust_limits(magnitude[lit])
+    _draw(axes, magnitude, lit, pixel, title, (GREYS, *limits), colorbar)
+
+
+def draw_phase(axes: Axes, image, lit, pixel=None, *, title="object phase (rad)", limits=None, colorbar=True):
+    """Draw the phase of a complex image (H, W), less its mean, on ``axes``; grey within half a turn, else cyclic."""
+    phase = centred_phase(image, lit)
+    low, high = limits or robust_limits(phase[lit], least=0.1)
+    colours = (GREYS, low, high) if high - low < WIDEST_GREY_PHASE else (CYCLIC, -math.pi, math.pi)
+    bar = _draw(axes, phase, lit, pixel, title, colours, colorbar)
+    if bar is not None and colours[0] == CYCLIC:
+        bar.set_ticks([-math.pi, -math.pi / 2, 0, math.pi / 2, math.pi], labels=["−π", "−π/2", "0", "π/2", "π"])
+
+
+def _draw(axes: Axes, image, lit, pixel, title, colours, colorbar):
+    rows, cols = crop_to(lit)
+    cmap, low, high = colours
+    picture = axes.imshow(
+        np.ma.masked_array(image, ~lit)[rows, cols],
+        cmap=cmap,
+        vmin=low,
+        vmax=high,
+        extent=(cols.start - 0.5, cols.stop - 0.5, rows.stop - 0.5, rows.start - 0.5),
+        interpolation_stage="rgba",  # averaging wrapped phases as numbers would draw false greys along the wraps
+    )
+    axes.set_facecolor(UNLIT)
+    axes.set_title(title)
+    label_pixels(axes)
+    scale_bar(axes, pixel)
+    return _colour_bar(axes, picture) if colorbar else None
+
+
+def label_pixels(axes: Axes) -> None:
+    """Label axes with row and column in pixels, a few round numbers each."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("column (px)")
+    axes.set_ylabel("row (px)")
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
+
+
+def _colour_bar(axes: Axes, picture):
+    from matplotlib.ticker import MaxNLocator
+
+    # An inset, because a bar laid out beside the axes would not keep the height of an image of fixed aspect.
+    bar = axes.figure.colorbar(picture, cax=axes.inset_axes((1.03, 0.0, 0.045, 1.0)))
+    bar.locator = MaxNLocator(5, steps=[1, 2, 5, 10])
+    bar.formatter.set_powerlimits((-2, 3))
+    bar.formatter.set_useOffset(False)
+    bar.outline.set_linewidth(0.7)
+    bar.update_ticks()
+    return bar
+
+
+def scale_bar(axes: Axes, pixel: float | None, fraction: float = 0.25) -> tuple[float, str]:
+    """Draw a bar of round length in the lower left corner of an image; returns its length [px] and its label.
+
+    axes : holds an image in pixel coordinates, its limits set. pixel : edge of a pixel [m], or None: the label says px.
+    fraction : longest bar in parts of the width.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import withStroke
+
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    length, label = _round_length(fraction * abs(right - left), pixel)
+    rightwards, upwards = math.copysign(1, right - left), math.copysign(1, top - bottom)
+    edge = min(abs(right - left), abs(top - bottom))
+    x, y = left + 0.05 * edge * rightwards, bottom + 0.06 * edge * upwards
+    bar = Line2D((x, x + length * rightwards), (y, y), color="white", lw=2.5, solid_capstyle="butt", zorder=5)
+    bar.set(gid="scale bar", path_effects=[withStroke(linewidth=3.7, foreground="black")])
+    axes.add_line(bar)
+    look = {"color": "white", "fontsize": 8.5, "path_effects": [withStroke(linewidth=1.5, foreground="black")]}
+    axes.annotate(label, (x, y), (0, 3), textcoords="offset points", va="bottom", zorder=5, **look)
+    return length, label
+
+
+def _round_length(longest: float, pixel: float | None) -> tuple[float, str]:
+    """Longest of 1, 2, 5 x 10^k units within ``longest`` pixels -> (pixels, label)."""
+    longest_length = longest if pixel is None else longest * pixel
+    power = 10.0 ** math.floor(math.log10(longest_length))
+    length = max(step * power for step in (1, 2, 5) if step * power <= longest_length * (1 + 1e-9))
+    if pixel is None:
+        return length, f"{length:g} px"
+    size, unit = next((u for u in UNITS if length >= u[0] * (1 - 1e-9)), UNITS[-1])
+    return length / pixel, f"{length / size:.4g} {unit}"

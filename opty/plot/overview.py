@@ -1,0 +1,88 @@
+"""All of a state on one page; and, for a simulated scan, the truth beside what was recovered."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from opty.plot.figure import new_figure, styled
+from opty.plot.history import draw_history
+from opty.plot.images import centred_phase, draw_magnitude, draw_phase, height_to_width, lit_area, robust_limits
+from opty.plot.modes import MOST_SHOWN, draw_modes
+from opty.plot.positions import draw_positions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from opty.state import PtychoState
+
+
+@styled
+def overview(p: PtychoState) -> Figure:
+    """Draw object magnitude and phase, probe modes, positions and error curve of a state; returns a Figure."""
+    image, lit, pixel = p.numpy("obj"), lit_area(p), p.data.pixel
+    heights = min(max(4.4 * height_to_width(lit), 1.6), 6.0) + 0.7, 3.8
+    fig = new_figure(12.0, sum(heights) + 0.3)
+    fig.suptitle(_headline(p), ha="left", x=0.01)
+    top, bottom = fig.add_gridspec(2, 1, height_ratios=heights)
+    left, right = top.subgridspec(1, 2).subplots()
+    draw_magnitude(left, image, lit, pixel)
+    draw_phase(right, image, lit, pixel)
+    probe_cell, middle, last = bottom.subgridspec(1, 3)
+    modes = p.numpy("probe")
+    draw_modes(fig, probe_cell, modes, pixel, math.ceil(math.sqrt(min(len(modes), MOST_SHOWN))))
+    draw_positions(fig.add_subplot(middle), p)
+    draw_history(fig.add_subplot(last), p)
+    return fig
+
+
+@styled
+def demo_figure(p: PtychoState) -> Figure:
+    """Draw the true and the recovered object and probe, positions and error curve of a simulated scan.
+
+    Raises ValueError where the data hold no truth.
+    """
+    truth = p.data.truth or {}
+    if lacking := {"obj", "probe", "positions"} - set(truth):
+        raise ValueError(f"the data hold no true {', '.join(sorted(lacking))}: draw overview(p) instead")
+    fig = new_figure(14.0, 7.4)
+    fig.suptitle(_headline(p), ha="left", x=0.01)
+    grid = fig.add_gridspec(2, 4)
+    _compare_objects(fig, grid, p, truth["obj"])
+    draw_modes(fig, grid[0, 2], truth["probe"], p.data.pixel, _columns(truth["probe"]), "true probe")
+    draw_modes(fig, grid[0, 3], p.numpy("probe"), p.data.pixel, _columns(p.numpy("probe")), "recovered probe")
+    draw_positions(fig.add_subplot(grid[1, 2]), p)
+    draw_history(fig.add_subplot(grid[1, 3]), p)
+    return fig
+
+
+def _columns(modes: np.ndarray) -> int:
+    return math.ceil(math.sqrt(min(len(modes), MOST_SHOWN)))
+
+
+def _headline(p: PtychoState) -> str:
+    recipe = textwrap.shorten(" ".join(repr(p.recipe).split()), 90, placeholder=" …")
+    made = f"  ·  {p.iteration} iterations  ·  {recipe}" if p.iteration else "  ·  start, no iteration yet"
+    views = f"{p.data.views} view{'s' * (p.data.views > 1)}"
+    return f"{views} of {p.data.n} × {p.data.n}{made}"
+
+
+def _compare_objects(fig, grid, p: PtychoState, true_obj: np.ndarray) -> None:
+    """Truth in the first column, reconstruction in the second, on the same colour scales."""
+    from opty.analysis import align, illuminated
+
+    truth = p.data.truth
+    lit = illuminated(truth["positions"], truth["probe"], true_obj.shape)
+    # The state keeps a margin around the scan: its frame lies by this much before that of the truth.
+    offset = np.rint((p.numpy("positions") - truth["positions"]).mean(0)).astype(int)
+    aligned, _ = align(p.numpy("obj"), true_obj, lit, offset=offset)
+    magnitudes = robust_limits(np.abs(true_obj[lit]))
+    phases = robust_limits(centred_phase(true_obj, lit)[lit], least=0.1)
+    for column, name, image in ((0, "true", true_obj), (1, "recovered", aligned)):
+        upper, lower = fig.add_subplot(grid[0, column]), fig.add_subplot(grid[1, column])
+        bar = column == 1
+        draw_magnitude(upper, image, lit, p.data.pixel, title=f"{name} magnitude", limits=magnitudes, colorbar=bar)
+        draw_phase(lower, image, lit, p.data.pixel, title=f"{name} phase (rad)", limits=phases, colorbar=bar)

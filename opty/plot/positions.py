@@ -1,0 +1,100 @@
+"""Where the views lie: nominal, refined and (for a simulation) true positions, with the displacements magnified."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from opty.plot.figure import BLUE, GREY, VERMILION, new_figure, styled
+from opty.plot.images import label_pixels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from opty.state import PtychoState
+
+# Below this the positions are unchanged but for rounding [px].
+STILL = 1e-6
+
+
+@styled
+def positions(p: PtychoState) -> Figure:
+    """Draw the centres of all views in the frame of the object [px]; returns a Figure."""
+    fig = new_figure(6.0, 6.0)
+    draw_positions(fig.subplots(), p)
+    return fig
+
+
+def displacements(p: PtychoState) -> tuple[np.ndarray, np.ndarray | None]:
+    """How far views were moved, and should have been: (N, 2) [px], less the mean of each; None where it is unknown."""
+    nominal = p.data.positions_px
+    moved = _centred(p.numpy("positions") - nominal)
+    truth = (p.data.truth or {}).get("positions")
+    return moved, None if truth is None else _centred(truth - nominal)
+
+
+def draw_positions(axes: Axes, p: PtychoState, title: str = "positions") -> None:
+    """Draw nominal positions as dots, arrows to the refined ones, circles at the true ones, on ``axes``.
+
+    The mean offset means nothing in ptychography (object and positions may move together) and is left out.
+    """
+    moved, missing = displacements(p)
+    nominal = p.numpy("positions") - moved + p.data.n / 2
+    refined = np.abs(moved).max() > STILL
+    shifts = [d for d, known in ((moved, refined), (missing, missing is not None)) if known]
+    by = _magnification(nominal, shifts)
+    dot = min(max(150 / len(nominal) ** 0.5, 3.0), 12.0)
+    axes.scatter(nominal[:, 1], nominal[:, 0], s=dot, color=GREY, label="nominal", lw=0)
+    if missing is not None:
+        end = nominal + by * missing
+        axes.scatter(end[:, 1], end[:, 0], s=2.2 * dot, fc="none", ec=VERMILION, lw=0.8, label="true")
+    if refined:
+        _arrows(axes, nominal, by * moved)
+    _frame(axes, np.concatenate([nominal, *(nominal + by * d for d in shifts)]))
+    _finish(axes, title if by == 1 else f"{title} (displacements × {by:g})")
+
+
+def _centred(shift: np.ndarray) -> np.ndarray:
+    return shift - shift.mean(0)
+
+
+def _arrows(axes: Axes, start: np.ndarray, shift: np.ndarray) -> None:
+    head = {"units": "inches", "width": 0.014, "headwidth": 4, "headlength": 5, "headaxislength": 4.5, "minlength": 0}
+    axes.quiver(*start.T[::-1], *shift.T[::-1], angles="xy", scale_units="xy", scale=1, color=BLUE, zorder=3, **head)
+    axes.plot([], [], color=BLUE, ls="", marker=r"$\rightarrow$", ms=11, label="refined")
+
+
+def _frame(axes: Axes, points: np.ndarray) -> None:
+    """Show all points (K, 2) with a margin; a scan along a line gets a frame half as wide as it is long."""
+    low, high = points.min(0), points.max(0)
+    half = 0.54 * (high - low)
+    half = np.maximum(half, max(0.5 * half.max(), 1.0))
+    (row, col), (up, across) = (low + high) / 2, half
+    axes.set_xlim(col - across, col + across)
+    axes.set_ylim(row + up, row - up)
+
+
+def _finish(axes: Axes, title: str) -> None:
+    from matplotlib.transforms import ScaledTranslation
+
+    axes.set_aspect("equal")
+    label_pixels(axes)
+    axes.set_title(title)
+    below_labels = axes.transAxes + ScaledTranslation(0, -32 / 72, axes.figure.dpi_scale_trans)
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": below_labels}
+    axes.legend(**place, ncols=3, frameon=False, handletextpad=0.3)
+
+
+def _magnification(nominal: np.ndarray, shifts: list[np.ndarray]) -> float:
+    """A round factor that makes the larger displacements about as long as the views are apart."""
+    if not shifts or len(nominal) < 2:
+        return 1.0
+    from scipy.spatial import cKDTree
+
+    apart = float(np.median(cKDTree(nominal).query(nominal, k=2)[0][:, 1]))
+    longest = max(float(np.percentile(np.hypot(*d.T), 95)) for d in shifts)
+    if longest <= STILL or apart <= longest:
+        return 1.0
+    return max(by for by in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if by == 1 or by * longest <= apart)

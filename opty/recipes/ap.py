@@ -1,0 +1,18 @@
+"""Alternating projections."""
+
+from __future__ import annotations
+
+from opty.algebra.operator import Operator, Recipe
+from opty.algebra.sweep import Sweep
+from opty.operators.fourier import FourierProject
+from opty.operators.merge import AccumObj, AccumProbe, MergeObj, MergeProbe
+
+
+class AP(Recipe):
+    """Alternating projections (error reduction): psi <- Pi(P O), object and probe from all views at once.
+
+    Source: Marchesini et al., Inverse Problems 29, 115009 (2013); PyNX (Favre-Nicolin et al. 2020) for the name.
+    """
+
+    def expand(self) -> Operator:
+        return MergeProbe() * MergeObj() * Sweep(AccumProbe() * AccumObj() * FourierProject(), order="scan")

@@ -1,0 +1,121 @@
+"""Batch: some views on their way through a sweep. It travels with the sweep and dies with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from opty.propagate import phase_ramp
+from opty.state.store import Store
+
+
+_HOST_BYTES = 4 << 20  # waves of a batch stay in the cache of a core (measured on scans A and B)
+_DEVICE_SHARE = 16  # waves, spectra and windows of a batch take at most this fraction of the free device memory
+
+
+class Batch:
+    """The views of one batch: index, windows, exit waves.
+
+    Leaves: index (B,), patches (B, n, n) object windows, illum (B or 1, M, n, n) the probe as each view sees it, waves
+    (B, M, n, n), delta (B, M, n, n). ``patches`` and ``illum`` are frozen when the batch opens.
+    ``corners`` (B, 2) int are the whole-pixel windows nearest to the positions, ``fraction`` (B, 2) what is left of
+    them, in [-1/2, 1/2]; None where all positions of the sweep are whole.
+    """
+
+    fixed_shapes = False
+
+    def __init__(self, store: Store, index: np.ndarray, whole: bool, keep_illum: bool):
+        xp = store.xp
+        self.store = store
+        self.selection = _as_slice(index)
+        device_index = store.backend.asarray(index)
+        self.size = len(index)
+        positions = store.leaves["positions"][self.selection]
+        nearest = xp.rint(positions)
+        self.corners = nearest.astype(np.int64)
+        self.fraction = None if whole else positions - nearest
+        patches = store.backend.take_windows(store.leaves["obj"], self.corners, store.data.n)
+        probe = store.leaves["probe"]
+        if whole:
+            illum = (probe.copy() if keep_illum else probe)[None]
+        else:
+            illum = self.shift(store.backend.fft2(probe, threads=store.threads)[None])
+        self.leaves: dict[str, Any] = {"index": device_index, "patches": patches, "illum": illum}
+        self.misfit: Any = None
+
+    @property
+    def xp(self) -> Any:
+        """The array module: numpy or cupy."""
+        return self.store.xp
+
+    @cached_property
+    def ramp(self) -> tuple[Any, Any]:
+        """Row and column factors of the Fourier shift by ``fraction``, with room for the modes."""
+        row, col = phase_ramp(self.fraction, self.store.data.n, self.xp, self.store.dtype)
+        return row[:, None], col[:, None]
+
+    @cached_property
+    def illum_power(self) -> Any:
+        """Sum over modes of |illum|^2, (B or 1, n, n) real."""
+        a = self.xp.abs(self.leaves["illum"])
+        a *= a
+        return a[:, 0] if a.shape[1] == 1 else a.sum(axis=1)
+
+    @cached_property
+    def patch_power(self) -> Any:
+        """|patches|^2, (B, n, n) real."""
+        a = self.xp.abs(self.leaves["patches"])
+        a *= a
+        return a
+
+    def add_misfit(self, squares: Any) -> None:
+        """Book sum w (sqrt I - sqrt Ihat)^2 of the batch, a scalar on the device."""
+        self.misfit = squares if self.misfit is None else self.misfit + squares
+
+    def shift(self, spectrum: Any) -> Any:
+        """Return waves (B, M, n, n) moved by ``fraction``, from their spectrum (B or 1, M, n, n)."""
+        row, col = self.ramp
+        moved = spectrum * row
+        moved *= col
+        return self.store.backend.ifft2(moved, True, self.store.threads)
+
+    def shifted_back_sum(self, waves: Any) -> Any:
+        """Return the sum over views (M, n, n) of waves (B, M, n, n), each moved back by ``fraction`` (may overwrite)."""
+        if self.fraction is None:
+            return waves[0] if len(waves) == 1 else waves.sum(axis=0)
+        row, col = self.ramp
+        spectrum = self.store.backend.fft2(waves, True, self.store.threads)
+        spectrum *= row.conj()
+        spectrum *= col.conj()
+        return self.store.backend.ifft2(spectrum.sum(axis=0), True, self.store.threads)
+
+
+def memory_batch(store: Store) -> int:
+    """Return the number of views whose waves suit the memory: a core's cache, or a share of the device."""
+    wave_bytes = int(np.prod(store.probe_shape)) * store.dtype.itemsize
+    room = _HOST_BYTES if store.backend.name == "cpu" else store.backend.free_memory() // _DEVICE_SHARE
+    return max(1, min(store.data.views, room // wave_bytes))
+
+
+def all_whole(store: Store) -> bool:
+    """Say whether all positions are whole pixels, so that no probe need be shifted."""
+    positions = store.leaves["positions"]
+    return bool((positions == store.xp.rint(positions)).all())
+
+
+def sweep_batches(store: Store) -> Iterator[Batch]:
+    """Yield all views in scan order, for looking at a state without changing it."""
+    whole, size = all_whole(store), memory_batch(store)
+    for first in range(0, store.data.views, size):
+        yield Batch(store, np.arange(first, min(store.data.views, first + size)), whole, keep_illum=False)
+
+
+def _as_slice(index: np.ndarray) -> Any:
+    """A run of neighbouring views as a slice, which copies nothing."""
+    first, last = int(index[0]), int(index[-1])
+    if last - first == len(index) - 1 and (len(index) == 1 or bool((np.diff(index) == 1).all())):
+        return slice(first, last + 1)
+    return index

@@ -1,0 +1,347 @@
+"""PtychoState: what is being estimated, and the books. Read-only outside an operator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opty import backend as backends
+from opty.algebra.operator import Identity, Operator
+from opty.data import PtychoData, check_positions
+from opty.errors import ConsumedError
+from opty.state import start
+from opty.state.history import History
+from opty.state.measured import Measured
+from opty.state.store import CORE, Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+_ESTIMATES = ("obj", "probe", "positions", "background")
+
+
+class PtychoState:
+    """Object, probe and positions being estimated from a measurement, with everything needed to go on exactly.
+
+    ``recipe * p`` returns a new state and leaves this one as it is.
+
+    Parameters
+    ----------
+    data : PtychoData.
+    probe : (M, n, n) or (n, n) complex, centred in its array, in units of sqrt(photons); default: the starting probe of
+        the data, or the focused probe that their mean pattern implies.
+    obj : (H, W) complex transmission; when given, positions are window corners in its frame, else a frame with a margin
+        is chosen and the object starts at one.
+    modes : incoherent probe modes M; default: as many as the probe has, else one.
+    seed : of every random choice, together with the iteration number.
+    dtype : "complex64" or "complex128".
+    device : "cpu" or "gpu"; default: the GPU where there is one.
+    threads : for Fourier transforms of large batches on the CPU; default: all cores.
+
+    Attributes: ``obj``, ``probe``, ``positions`` (N, 2) float64 px (window corners), ``background`` (n, n) or None,
+    ``data``, ``history``, ``iteration``, ``recipe``, ``seed``, ``slots`` (memory of operators), ``device``, ``dtype``.
+
+    Raises
+    ------
+    ValueError, TypeError : shapes that do not agree, an object too small for the positions; RuntimeError : no GPU.
+    """
+
+    __slots__ = ("__weakref__", "_consumed", "_owned", "_store")
+
+    _store: Store
+    _owned: bool
+    _consumed: str
+
+    def __init__(
+        self,
+        data: PtychoData,
+        probe: Any = None,
+        obj: Any = None,
+        modes: int | None = None,
+        seed: int = 0,
+        dtype: Any = "complex64",
+        device: str | None = None,
+        threads: int | None = None,
+    ):
+        if not isinstance(data, PtychoData):
+            raise TypeError(f"data is a {type(data).__name__}; give opty.PtychoData(intensities, positions) or opty.load(path)")
+        kind = _complex_type(dtype)
+        if modes is not None and (not isinstance(modes, int) or modes < 1):
+            raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
+        backend = backends.get(device or ("gpu" if backends.gpu_available() else "cpu"))
+        obj = None if obj is None else _host(obj)
+        origin, shape = start.frame(data.positions_px, data.n, obj)
+        if obj is None:
+            obj = np.ones(shape, kind)
+        elif not np.isfinite(obj).all():
+            raise ValueError(f"obj has {int((~np.isfinite(obj)).sum())} values that are not finite")
+        probe = (
+            start.first_probe(data, modes, kind)
+            if probe is None
+            else start.given_probe(probe, data, modes, kind)
+        )
+        measured = Measured(data, backend, kind)
+        leaves = {
+            "obj": backend.asarray(obj, kind).copy(),
+            "probe": backend.asarray(probe, kind).copy(),
+            "positions": backend.asarray(data.positions_px + origin),
+        }
+        if measured.background is not None:
+            leaves["background"] = measured.background
+        self._set(Store(leaves, measured, origin, _seed(seed), _threads(threads), Identity()))
+
+    def _set(self, store: Store, owned: bool = False) -> None:
+        put = object.__setattr__
+        put(self, "_store", store)
+        put(self, "_owned", owned)
+        put(self, "_consumed", "")
+
+    @classmethod
+    def _of(cls, store: Store, owned: bool = False) -> PtychoState:
+        p = object.__new__(cls)
+        p._set(store, owned)
+        return p
+
+    @classmethod
+    def restore(
+        cls,
+        data: PtychoData,
+        leaves: Mapping[str, np.ndarray],
+        *,
+        origin: Any,
+        seed: int,
+        iteration: int,
+        history: Mapping[str, Any],
+        recipe: Operator,
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> PtychoState:
+        """Rebuild a state from what a file kept: ``leaves`` by name, slots under "slot:<name>".
+
+        Raises ValueError where obj, probe or positions are missing.
+        """
+        if missing := [name for name in CORE if name not in leaves]:
+            raise ValueError(f"a state needs {', '.join(CORE)}; {missing} are missing")
+        backend = backends.get(device or ("gpu" if backends.gpu_available() else "cpu"))
+        kind = _complex_type(leaves["probe"].dtype)
+        measured = Measured(data, backend, kind)
+        arrays = {name.removeprefix("slot:"): backend.asarray(np.array(a)) for name, a in leaves.items()}
+        start.frame(check_positions(leaves["positions"], data.views), data.n, leaves["obj"])
+        series = {name: np.asarray(v).tolist() for name, v in history.items()}
+        return cls._of(
+            Store(arrays, measured, np.asarray(origin, float), _seed(seed), _threads(threads), recipe, iteration, series)
+        )
+
+    # -- what it holds
+
+    @property
+    def _live(self) -> Store:
+        if self._consumed:
+            raise ConsumedError(f"this state was given away: {self._consumed}; use the state that came out of it")
+        return self._store
+
+    def _leaf(self, name: str) -> Any:
+        leaf = self._live.leaves[name]
+        if isinstance(leaf, np.ndarray):
+            leaf = leaf.view()
+            leaf.flags.writeable = False
+        return leaf
+
+    @property
+    def obj(self) -> Any:
+        """Object (H, W) complex transmission, read-only."""
+        return self._leaf("obj")
+
+    @property
+    def probe(self) -> Any:
+        """Probe modes (M, n, n) complex [sqrt(photons)], centred in the array, read-only."""
+        return self._leaf("probe")
+
+    @property
+    def positions(self) -> Any:
+        """Window corners (N, 2) float64 (row, column) [px] in the frame of the object, read-only."""
+        return self._leaf("positions")
+
+    @property
+    def background(self) -> Any:
+        """Incoherent background (n, n) [photons], zero frequency in the centre, or None."""
+        store = self._live
+        if "background" not in store.leaves:
+            return None
+        return store.measured.propagator.from_kernel_order(self.numpy("background"))
+
+    @property
+    def slots(self) -> Mapping[str, Any]:
+        """Memory of operators that lives in the state (moments, kept waves), by name; read-only."""
+        return MappingProxyType({name: self._leaf(name) for name in self._live.leaves if name not in _ESTIMATES})
+
+    @property
+    def data(self) -> PtychoData:
+        """The measurement."""
+        return self._live.data
+
+    @property
+    def origin(self) -> np.ndarray:
+        """Offset (2,) [px] that was added to the data's positions to make window corners."""
+        return self._live.origin.copy()
+
+    @property
+    def history(self) -> History:
+        """Numbers recorded along the way: ``p.history["misfit"]`` and others."""
+        return History({name: list(v) for name, v in self._live.history.items()})
+
+    @property
+    def iteration(self) -> int:
+        """Iterations done: passes over the data that improved object or probe."""
+        return self._live.iteration
+
+    @property
+    def recipe(self) -> Operator:
+        """The recipe that made this state out of its start (Identity at the start)."""
+        return self._live.recipe
+
+    @property
+    def seed(self) -> int:
+        """Seed of every random choice."""
+        return self._live.seed
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Complex type of object and probe."""
+        return self._live.dtype
+
+    @property
+    def device(self) -> str:
+        """Where the arrays are: "cpu" or "gpu"."""
+        return self._live.backend.name
+
+    @property
+    def threads(self) -> int:
+        """Threads for Fourier transforms on the CPU."""
+        return self._live.threads
+
+    def numpy(self, name: str) -> np.ndarray:
+        """Return a leaf or slot as a NumPy array of your own (a copy)."""
+        store = self._live
+        if name not in store.leaves:
+            raise KeyError(f"no {name!r} in this state; it holds {sorted(store.leaves)}")
+        return np.array(store.backend.to_host(store.leaves[name]))
+
+    # -- what one can do with it
+
+    def replace(self, *, obj: Any = None, probe: Any = None, positions: Any = None, seed: int | None = None) -> PtychoState:
+        """Return a state with some leaves replaced: obj (H, W), probe (M, n, n), positions (N, 2) px window corners.
+
+        Raises ValueError for shapes that do not fit the data. Slots that belong to what is replaced are dropped.
+        """
+        store = self._live.fork(set())
+        backend, kind = store.backend, store.dtype
+        if probe is not None:
+            store.leaves["probe"] = backend.asarray(start.given_probe(_host(probe), store.data, None, kind), kind).copy()
+        if obj is not None:
+            obj = _host(obj)
+            if not np.isfinite(obj).all():
+                raise ValueError(f"obj has {int((~np.isfinite(obj)).sum())} values that are not finite")
+            store.leaves["obj"] = backend.asarray(obj, kind).copy()
+        if positions is not None:
+            store.leaves["positions"] = backend.asarray(check_positions(_host(positions), store.data.views).copy())
+        start.frame(backend.to_host(store.leaves["positions"]), store.data.n, store.leaves["obj"])
+        if seed is not None:
+            store.seed = _seed(seed)
+        if obj is not None or probe is not None or positions is not None:
+            store.leaves = {name: a for name, a in store.leaves.items() if name in _ESTIMATES}
+        return self._of(store)
+
+    def to(self, device: str) -> PtychoState:
+        """Return the state on "cpu" or "gpu" (itself where it is there already).
+
+        Raises RuntimeError, with the reason, where there is no GPU.
+        """
+        store = self._live
+        backend = backends.get(device)
+        if backend is store.backend:
+            return self
+        moved = store.fork(set())
+        moved.leaves = {name: backend.asarray(store.backend.to_host(a)) for name, a in store.leaves.items()}
+        moved.measured = Measured(store.data, backend, store.dtype)
+        return self._of(moved)
+
+    def donate(self) -> PtychoState:
+        """Give the buffers to the next recipe, which then copies nothing: ``p = recipe * p.donate()``.
+
+        Any later use of this state raises ConsumedError.
+        """
+        given = self._of(self._live, owned=True)
+        object.__setattr__(self, "_consumed", "p.donate() passed its buffers on")
+        return given
+
+    def save(self, path: str | Path) -> None:
+        """Write the state to a result file that ``opty.load`` reads back; see ``opty.save``."""
+        from opty.io import save
+
+        save(path, self)
+
+    def plot(self) -> Figure:
+        """Return a matplotlib figure: object, probe modes, positions and error curve."""
+        from opty.plot import overview
+
+        return overview(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("obj", "probe", "positions"):
+            raise AttributeError(f"a state is read-only outside an operator; use p = p.replace({name}=...)")
+        raise AttributeError(f"PtychoState has no attribute {name!r} to set; it is read-only outside an operator")
+
+    def __repr__(self) -> str:
+        if self._consumed:
+            return f"<PtychoState: given away, {self._consumed}>"
+        store = self._store
+        (h, w), modes = store.leaves["obj"].shape, len(store.leaves["probe"])
+        misfit = f", misfit {store.history['misfit'][-1]:.4g}" if store.history.get("misfit") else ""
+        return (
+            f"<PtychoState: object {h} x {w}, {modes} probe mode{'s' * (modes > 1)} of {store.data.n} x {store.data.n}, "
+            f"{store.data.views} views, iteration {store.iteration}{misfit}, {store.dtype} on {store.backend.name}>"
+        )
+
+    def _repr_png_(self) -> bytes | None:
+        """The pictures of the state, for notebooks; None where matplotlib is not installed."""
+        try:
+            import matplotlib  # noqa: F401
+        except ImportError:
+            return None
+        import io
+
+        out = io.BytesIO()
+        self.plot().savefig(out, format="png", dpi=90)
+        return out.getvalue()
+
+
+def _host(a: Any) -> np.ndarray:
+    return a.get() if hasattr(a, "get") and hasattr(a, "device") and not isinstance(a, np.ndarray) else np.asarray(a)
+
+
+def _complex_type(dtype: Any) -> np.dtype:
+    kind = np.dtype(dtype)
+    if kind not in (np.dtype("complex64"), np.dtype("complex128")):
+        raise TypeError(f"dtype is {kind}; choose 'complex64' or 'complex128'")
+    return kind
+
+
+def _seed(seed: Any) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; give a whole number from 0 on")
+    return int(seed)
+
+
+def _threads(threads: int | None) -> int:
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ValueError(f"threads is {threads!r}; give a number from 1 on, or None for all cores")
+    return threads

@@ -1,0 +1,97 @@
+"""The start: where the views lie in the object's frame, and first guesses of object and probe."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from opty.backend import on_numpy
+from opty.data import PtychoData, check_probe
+from opty.propagate import Propagator
+
+
+def frame(positions: np.ndarray, n: int, obj: Any = None) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the offset (2,) px from positions (N, 2) px to window corners, and the object's shape.
+
+    With an object given the positions are window corners in its frame already; otherwise a margin of an eighth of a
+    pattern (at least 8 px) is left all round, for positions that refinement will move.
+
+    Raises ValueError where the object is too small for the positions.
+    """
+    low, high = np.rint(positions.min(axis=0)), np.rint(positions.max(axis=0))
+    if obj is None:
+        margin = max(8, n // 8)
+        rows, cols = (math.ceil(span) + n + 2 * margin for span in np.ptp(positions, axis=0))
+        return margin - positions.min(axis=0), (rows, cols)
+    if obj.ndim != 2:
+        raise ValueError(f"obj has shape {obj.shape}; expected (rows, columns)")
+    if (low < 0).any() or (high + n > obj.shape).any():
+        need = tuple(int(v) for v in high - np.minimum(low, 0) + n)
+        where = f"rows {low[0]:.0f} to {high[0] + n:.0f}, columns {low[1]:.0f} to {high[1] + n:.0f}"
+        raise ValueError(
+            f"obj has shape {obj.shape} but the windows of {n} x {n} cover {where}: the object must be at least "
+            f"{need} with positions counted from its corner; leave obj out and a frame is chosen"
+        )
+    return np.zeros(2), obj.shape
+
+
+def first_probe(data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
+    """Return a starting probe (M, n, n): the one of the data, or the focused probe that the mean pattern implies.
+
+    The focused probe is the inverse transform of the mean amplitude with a flat phase. Power: photons of the brightest
+    view, as if the object let all light pass there.
+    """
+    given = data.probe
+    if given is None:
+        mean = np.mean([np.sqrt(data.unmasked(j), dtype=np.float64) for j in range(data.views)], axis=0)
+        propagator = Propagator(data.geometry, data.n, on_numpy, np.complex128)
+        probe = propagator.adjoint(propagator.to_kernel_order(mean).astype(complex)[None, None])[0]
+        given = probe if propagator.kind == "near" else np.fft.fftshift(probe, axes=(-2, -1))
+    probe = with_modes(given, modes)
+    probe = probe * math.sqrt(data.photons().max() / (np.abs(probe) ** 2).sum())
+    return probe.astype(dtype)
+
+
+def given_probe(probe: Any, data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
+    """Return a user's probe as (M, n, n), with modes added where more are asked for; its power is left alone.
+
+    Raises ValueError where it has another size than the data, or more modes than asked for.
+    """
+    checked = check_probe(probe, data.n)
+    return with_modes(checked, modes).astype(dtype)
+
+
+def with_modes(probe: np.ndarray, modes: int | None) -> np.ndarray:
+    """Add modes to a probe: its first mode times Hermite polynomials of (row, column), made orthogonal to the others.
+
+    Each new mode gets 2 percent of the first mode's power. Source: Thibault, Menzel, Nature 494, 68 (2013) for mixed
+    states.
+    """
+    have = len(probe)
+    modes = have if modes is None else modes
+    if modes < have:
+        raise ValueError(f"modes={modes} but the probe given holds {have} modes: give modes={have} or fewer of them")
+    if modes == have:
+        return probe
+    base = probe[0].astype(np.complex128)
+    weight = np.abs(base) ** 2 / (np.abs(base) ** 2).sum()
+    axes = []
+    for x in np.indices(base.shape, dtype=float):
+        x -= (x * weight).sum()
+        axes.append(x / max(math.sqrt((x**2 * weight).sum()), 1e-12))
+    made = [mode.astype(np.complex128) for mode in probe]
+    order = 1
+    while len(made) < modes:
+        for k in range(order + 1):
+            if len(made) == modes:
+                break
+            hermite_row = np.polynomial.hermite_e.hermeval(axes[0], [0] * (order - k) + [1])
+            hermite_col = np.polynomial.hermite_e.hermeval(axes[1], [0] * k + [1])
+            new = base * hermite_row * hermite_col
+            for old in made:
+                new = new - old * (np.vdot(old, new) / np.vdot(old, old))
+            made.append(new * math.sqrt(0.02 * (np.abs(base) ** 2).sum() / (np.abs(new) ** 2).sum()))
+        order += 1
+    return np.array(made)

@@ -1,0 +1,89 @@
+"""Store: the mutable inside of a state, seen by the runner and, through Access, by operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from opty.algebra.operator import Operator
+from opty.data import PtychoData
+from opty.state.measured import Measured
+
+CORE = ("obj", "probe", "positions")  # what every state holds; "background" and slots come beside them
+
+
+@dataclass
+class Store:
+    """Leaves (arrays by name) and books of a state."""
+
+    fixed_shapes: ClassVar[bool] = True
+
+    leaves: dict[str, Any]
+    measured: Measured
+    origin: np.ndarray
+    seed: int
+    threads: int
+    recipe: Operator
+    iteration: int = 0
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def data(self) -> PtychoData:
+        """What was measured."""
+        return self.measured.data
+
+    @property
+    def backend(self) -> ModuleType:
+        """The backend module that owns the leaves."""
+        return self.measured.backend
+
+    @property
+    def xp(self) -> Any:
+        """The array module: numpy or cupy."""
+        return self.backend.xp
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Complex type of object and probe."""
+        return np.dtype(self.leaves["probe"].dtype)
+
+    @property
+    def real_dtype(self) -> np.dtype:
+        """Real type that goes with ``dtype``."""
+        return np.dtype(self.dtype.type(0).real.dtype)
+
+    @property
+    def store(self) -> Store:
+        """The store itself, for operators that look at the state as a whole."""
+        return self
+
+    @property
+    def object_shape(self) -> tuple[int, int]:
+        """(H, W) of the object."""
+        return self.leaves["obj"].shape
+
+    @property
+    def probe_shape(self) -> tuple[int, int, int]:
+        """(M, n, n) of the probe."""
+        return self.leaves["probe"].shape
+
+    @property
+    def incoherent(self) -> Any:
+        """Background (n, n) in kernel order, or None."""
+        return self.leaves.get("background")
+
+    def fork(self, copied: frozenset[str] | set[str]) -> Store:
+        """Return a store that shares every leaf but those named, which are copied, and has books of its own."""
+        leaves = {name: a.copy() if name in copied else a for name, a in self.leaves.items()}
+        return replace(self, leaves=leaves, history={name: list(v) for name, v in self.history.items()})
+
+    def record(self, name: str, value: float) -> None:
+        """Append a number to a series of the history."""
+        self.history.setdefault(name, []).append(float(value))
+
+    def rng(self, *salt: int) -> np.random.Generator:
+        """Return the generator of this iteration: a function of seed and iteration alone, so that runs resume."""
+        return np.random.default_rng([self.seed, self.iteration, *salt])

@@ -1,0 +1,225 @@
+// Enough of CUDA C++ to run a kernel on one CPU thread, for tests; put in front of the text of a .cu file.
+//
+// The threads of a block are fibers (ucontext) that take turns in a shuffled order, and blocks run one after another in
+// a shuffled order, so that a result that leans on an order, or a barrier that is missing, shows. A barrier that not
+// all threads of the block (or warp) reach is reported, where a GPU would hang or worse.
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#define __global__ static
+#define __device__
+#define __shared__ static
+#define __launch_bounds__(...)
+
+struct dim3 {
+    unsigned x, y, z;
+};
+
+static dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace standin {
+
+constexpr unsigned warp_size = 32, max_threads = 1024;
+constexpr size_t stack_bytes = 32768;
+
+struct Barrier {
+    unsigned waiting, passed;
+};
+
+struct Fiber {
+    ucontext_t context;
+    bool done;
+};
+
+static Fiber fibers[max_threads];
+static char* stacks;
+static ucontext_t scheduler;
+static Barrier block_barrier, warp_barrier[max_threads / warp_size];
+static double slots[max_threads];
+static unsigned current, threads, events, seed;
+static const char* failure;
+static void (*body)(void**);
+static void** arguments;
+
+inline unsigned random_below(unsigned n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 17;
+    seed ^= seed << 5;
+    return seed % n;
+}
+
+inline void shuffle(unsigned* order, unsigned n)
+{
+    for (unsigned i = 0; i < n; ++i) order[i] = i;
+    for (unsigned i = n; i > 1; --i) {
+        const unsigned j = random_below(i);
+        const unsigned kept = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = kept;
+    }
+}
+
+inline void place(unsigned index, dim3 size, dim3& where)
+{
+    where = {index % size.x, index / size.x % size.y, index / size.x / size.y};
+}
+
+inline void yield() { swapcontext(&fibers[current].context, &scheduler); }
+
+inline void wait(Barrier& barrier, unsigned expected)
+{
+    if (++barrier.waiting == expected) {
+        barrier.waiting = 0;
+        ++barrier.passed;
+        ++events;
+        return;
+    }
+    for (const unsigned before = barrier.passed; barrier.passed == before;) yield();
+}
+
+inline void wait_for_warp(unsigned mask)
+{
+    if (mask != 0xffffffffu) failure = "a warp function was called with a partial mask";
+    const unsigned first = current / warp_size * warp_size;
+    wait(warp_barrier[current / warp_size], threads - first < warp_size ? threads - first : warp_size);
+}
+
+inline void start()
+{
+    body(arguments);
+    fibers[current].done = true;
+    ++events;
+    yield();
+}
+
+inline void prepare_fiber(unsigned t)
+{
+    getcontext(&fibers[t].context);
+    fibers[t].context.uc_stack.ss_sp = stacks + t * stack_bytes;
+    fibers[t].context.uc_stack.ss_size = stack_bytes;
+    fibers[t].context.uc_link = nullptr;
+    fibers[t].done = false;
+    makecontext(&fibers[t].context, start, 0);
+}
+
+inline void run_block()
+{
+    static unsigned order[max_threads];
+    block_barrier = {0, 0};
+    memset(warp_barrier, 0, sizeof warp_barrier);
+    for (unsigned t = 0; t < threads; ++t) prepare_fiber(t);
+    for (unsigned left = threads; left > 0 && failure == nullptr;) {
+        const unsigned before = events;
+        shuffle(order, threads);
+        for (unsigned i = 0; i < threads; ++i) {
+            current = order[i];
+            if (fibers[current].done) continue;
+            place(current, blockDim, threadIdx);
+            swapcontext(&scheduler, &fibers[current].context);
+            if (fibers[current].done) --left;
+        }
+        if (events == before) failure = "a barrier that some threads of the block never reach";
+    }
+}
+
+template <class T> struct Element {
+    static constexpr int size = -1;
+};
+template <class T> struct Element<T*> {
+    static constexpr int size = sizeof(T);
+};
+
+template <int... I> struct Indices {};
+template <int N, int... I> struct Count : Count<N - 1, N - 1, I...> {};
+template <int... I> struct Count<0, I...> {
+    using type = Indices<I...>;
+};
+
+template <class... A, int... I> void call(void (*kernel)(A...), void** values, Indices<I...>)
+{
+    kernel(*static_cast<A*>(values[I])...);
+}
+
+template <class... A> void call(void (*kernel)(A...), void** values)
+{
+    call(kernel, values, typename Count<sizeof...(A)>::type());
+}
+
+// What the caller hands over must have the widths that the kernel declares: on a GPU a wrong one is read as garbage.
+template <class... A> const char* check(void (*)(A...), int count, const int* bytes, const int* element_bytes)
+{
+    if (count != sizeof...(A)) return "wrong number of arguments";
+    const int wanted[] = {sizeof(A)...};
+    const int wanted_elements[] = {Element<A>::size...};
+    for (int i = 0; i < count; ++i) {
+        if (bytes[i] != wanted[i]) return "an argument has another width than the kernel's parameter";
+        if (element_bytes[i] != 0 && element_bytes[i] != wanted_elements[i])
+            return "an array for a number, a number for an array, or an array of another element size";
+    }
+    return nullptr;
+}
+
+inline const char* launch(void (*run)(void**), void** values, dim3 grid, dim3 block)
+{
+    static bool running;
+    if (running) return "a launch within a launch";
+    running = true;
+    gridDim = grid;
+    blockDim = block;
+    threads = block.x * block.y * block.z;
+    body = run;
+    arguments = values;
+    failure = nullptr;
+    seed = 2463534242u;
+    stacks = static_cast<char*>(malloc(threads * stack_bytes));
+    const unsigned blocks = grid.x * grid.y * grid.z;
+    unsigned* order = static_cast<unsigned*>(malloc(blocks * sizeof(unsigned)));
+    shuffle(order, blocks);
+    for (unsigned b = 0; b < blocks && failure == nullptr; ++b) {
+        place(order[b], grid, blockIdx);
+        run_block();
+    }
+    free(order);
+    free(stacks);
+    running = false;
+    return failure;
+}
+
+}  // namespace standin
+
+inline void __syncthreads() { standin::wait(standin::block_barrier, standin::threads); }
+
+inline unsigned __ballot_sync(unsigned mask, bool vote)
+{
+    standin::slots[standin::current] = vote;
+    standin::wait_for_warp(mask);
+    const unsigned first = standin::current / 32 * 32;
+    unsigned bits = 0;
+    for (unsigned lane = 0; lane < 32 && first + lane < standin::threads; ++lane)
+        if (standin::slots[first + lane] != 0) bits |= 1u << lane;
+    standin::wait_for_warp(mask);
+    return bits;
+}
+
+inline double __shfl_down_sync(unsigned mask, double value, unsigned delta)
+{
+    standin::slots[standin::current] = value;
+    standin::wait_for_warp(mask);
+    const unsigned lane = standin::current % 32;
+    const double got = lane + delta < 32 ? standin::slots[standin::current + delta] : value;
+    standin::wait_for_warp(mask);
+    return got;
+}
+
+inline int __ffs(int bits) { return __builtin_ffs(bits); }
+
+template <class T> T atomicAdd(T* where, T value)
+{
+    const T before = *where;
+    *where = before + value;
+    return before;
+}

@@ -1,0 +1,194 @@
+"""ndarray: a NumPy array behind a wall. It mixes with NumPy arrays no more than a real device array does."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from ._names import NAMES
+
+
+class ndarray(NDArrayOperatorsMixin):
+    """A pretended device array; ``get`` copies it to the host, and nothing else does."""
+
+    __array_priority__ = 100
+    __hash__ = None
+
+    def __init__(self, shape, dtype=float):
+        self._host = np.empty(shape, dtype)
+
+    def get(self, stream=None, order="C", out=None) -> np.ndarray:
+        """Copy to the host."""
+        if out is None:
+            return np.array(self._host, order=order)
+        out[...] = self._host
+        return out
+
+    def set(self, a: np.ndarray) -> None:
+        """Copy a NumPy array of the same shape and dtype into this one."""
+        if not isinstance(a, np.ndarray) or a.shape != self.shape or a.dtype != self.dtype:
+            raise TypeError("only a numpy.ndarray of the same shape and dtype can be set to cupy.ndarray")
+        self._host[...] = a
+
+    @property
+    def device(self):
+        """The one device there is."""
+        from .cuda import Device
+
+        return Device(0)
+
+    @property
+    def real(self):
+        """Real part, a view."""
+        return wrap(self._host.real)
+
+    @real.setter
+    def real(self, value):
+        self._host.real = unwrap(value)
+
+    @property
+    def imag(self):
+        """Imaginary part, a view."""
+        return wrap(self._host.imag)
+
+    @imag.setter
+    def imag(self, value):
+        self._host.imag = unwrap(value)
+
+    def __getattr__(self, name: str):
+        if name == "_host" or name not in NAMES["ndarray"]:
+            raise AttributeError(f"'cupy.ndarray' object has no attribute {name!r}")
+        value = getattr(self._host, name)
+        if name in ("item", "tolist", "tobytes", "flags", "dtype"):
+            return value
+        return forward(value) if callable(value) else wrap(value)
+
+    def __getitem__(self, key):
+        key = _index(key)
+        # With an Ellipsis NumPy returns a 0-d view for a single element, as CuPy does.
+        whole = key if isinstance(key, tuple) else (key,)
+        if not any(k is Ellipsis for k in whole):
+            key = (*whole, Ellipsis)
+        return wrap(self._host[key])
+
+    def __setitem__(self, key, value) -> None:
+        self._host[_index(key)] = unwrap(value)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        if out is not None:
+            if not all(o is None or isinstance(o, ndarray) for o in out):
+                raise TypeError("return arrays must be of cupy.ndarray")
+            kwargs["out"] = unwrap(out)
+        result = getattr(ufunc, method)(*unwrap(inputs), **unwrap(kwargs))
+        if out is None:
+            return wrap(result)
+        return out[0] if len(out) == 1 else out
+
+    def __array_function__(self, func, types, args, kwargs):
+        import cupy
+
+        space = cupy
+        for part in func.__module__.split(".")[1:]:
+            space = getattr(space, part, space)
+        return getattr(space, func.__name__)(*args, **kwargs)
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. "
+            "Please use `.get()` to construct a NumPy array explicitly."
+        )
+
+    def __iter__(self):
+        if self.ndim == 0:
+            raise TypeError("iteration over a 0-d array")
+        return (self[i] for i in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self._host)
+
+    def __bool__(self) -> bool:
+        return bool(self._host)
+
+    def __int__(self) -> int:
+        return int(self._host)
+
+    def __float__(self) -> float:
+        return float(self._host)
+
+    def __complex__(self) -> complex:
+        return complex(self._host)
+
+    def __copy__(self):
+        return self.copy()
+
+    def __deepcopy__(self, memo):
+        return self.copy()
+
+    def __repr__(self) -> str:
+        return repr(self._host)
+
+    def __str__(self) -> str:
+        return str(self._host)
+
+    def __format__(self, spec: str) -> str:
+        return format(self._host.item() if self.ndim == 0 else self._host, spec)
+
+
+def wrap(value):
+    """Put NumPy arrays and scalars behind the wall; leave everything else as it is."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        new = ndarray.__new__(ndarray)
+        new._host = np.asarray(value)
+        return new
+    if type(value) in (tuple, list):
+        return type(value)(wrap(v) for v in value)
+    return value
+
+
+def unwrap(value):
+    """Take arguments from behind the wall, and refuse what CuPy's kernels refuse."""
+    if isinstance(value, ndarray):
+        return value._host
+    if isinstance(value, np.ndarray) and value.ndim > 0:
+        raise TypeError(f"Unsupported type {type(value)}")
+    if type(value) in (tuple, list):
+        return type(value)(unwrap(v) for v in value)
+    if type(value) is dict:
+        return {k: unwrap(v) for k, v in value.items()}
+    return value
+
+
+def forward(function):
+    """Make a function of NumPy or SciPy one of pretended device arrays."""
+
+    def call(*args, **kwargs):
+        result = function(*unwrap(args), **unwrap(kwargs))
+        for a in (*args, *kwargs.values()):
+            if isinstance(a, ndarray) and a._host is result:
+                return a
+        return wrap(result)
+
+    call.__name__ = getattr(function, "__name__", "call")
+    return call
+
+
+class Ufunc:
+    """A universal function, with the methods of it that CuPy has."""
+
+    def __init__(self, ufunc: np.ufunc):
+        self.__name__ = ufunc.__name__
+        self._call = forward(ufunc)
+        for method in ("at", "reduce", "accumulate", "reduceat", "outer"):
+            setattr(self, method, forward(getattr(ufunc, method)))
+
+    def __call__(self, *args, **kwargs):
+        if "where" in kwargs:
+            raise TypeError(f"{self.__name__}: the stand-in leaves out `where`, which CuPy does not document")
+        return self._call(*args, **kwargs)
+
+
+def _index(key):
+    """An index may hold NumPy arrays: CuPy copies them to the device."""
+    if isinstance(key, tuple):
+        return tuple(_index(k) for k in key)
+    return key._host if isinstance(key, ndarray) else key

@@ -1,0 +1,32 @@
+"""The few calls of the CUDA runtime that a program asks for what there is."""
+
+import os
+
+
+class CUDARuntimeError(RuntimeError):
+    """A call of the runtime failed."""
+
+
+def getDeviceCount() -> int:
+    """One device."""
+    return 1
+
+
+def getDevice() -> int:
+    """The number of the current device."""
+    return 0
+
+
+def deviceSynchronize() -> None:
+    """Wait for the device."""
+
+
+def memGetInfo() -> tuple[int, int]:
+    """Free and total memory of the host in bytes."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    return os.sysconf("SC_AVPHYS_PAGES") * page, os.sysconf("SC_PHYS_PAGES") * page
+
+
+def getDeviceProperties(device: int) -> dict:
+    """Name and compute capability."""
+    return {"name": b"stand-in", "major": 9, "minor": 0, "totalGlobalMem": memGetInfo()[1]}

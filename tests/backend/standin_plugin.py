@@ -1,0 +1,63 @@
+"""The fixture ``standin_gpu``: the GPU backend on the CPU, with the stand-in for CuPy in standin/."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent / "standin"
+_OURS = ("cupy", "cupyx", "opty.backend.on_cupy")
+_loaded: dict[str, object] = {}  # the stand-in's modules stay, with the kernels that they have compiled
+
+
+@contextlib.contextmanager
+def standin_cupy():
+    """Make ``import cupy`` find the stand-in, and everything as it was afterwards; yields opty.backend.on_cupy."""
+    backend = importlib.import_module("opty.backend")
+    before = _take_out()
+    sys.modules.update(_loaded)
+    sys.path.insert(0, str(FOLDER))
+    importlib.invalidate_caches()
+    _forget(backend)
+    try:
+        yield importlib.import_module("opty.backend.on_cupy")
+    finally:
+        sys.path.remove(str(FOLDER))
+        _loaded.update({name: m for name, m in _take_out().items() if not name.startswith("opty")})
+        sys.modules.update(before)
+        vars(backend).pop("on_cupy", None)
+        if "opty.backend.on_cupy" in before:
+            backend.on_cupy = before["opty.backend.on_cupy"]
+        _forget(backend)
+
+
+@pytest.fixture
+def standin_gpu(tmp_path_factory):
+    """opty.backend.on_cupy over the stand-in: "gpu" works everywhere in opty while the test runs. Needs g++."""
+    if shutil.which("g++") is None:
+        pytest.skip("no g++: the CUDA kernels cannot be compiled for the CPU")
+    with standin_cupy() as on_cupy:
+        raw = sys.modules["cupy._raw"]
+        if raw.FOLDER is None:
+            base = tmp_path_factory.getbasetemp()
+            # Workers of pytest-xdist have folders side by side; what one compiles the others find.
+            raw.FOLDER = (base.parent if base.name.startswith("popen-") else base) / "standin_kernels"
+            raw.FOLDER.mkdir(exist_ok=True)
+        yield on_cupy
+
+
+def _take_out() -> dict[str, object]:
+    ours = [name for name in sys.modules if any(name == top or name.startswith(f"{top}.") for top in _OURS)]
+    return {name: sys.modules.pop(name) for name in ours}
+
+
+def _forget(backend) -> None:
+    """Let opty.backend look for a device anew."""
+    for value in vars(backend).values():
+        if hasattr(value, "cache_clear"):
+            value.cache_clear()

@@ -1,0 +1,149 @@
+"""The stand-in for CuPy refuses what a GPU refuses, and catches what a GPU would get wrong in silence."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+import opty.backend
+
+
+@pytest.fixture
+def cupy(standin_gpu):
+    return standin_gpu.xp
+
+
+def run(cupy, code, instance, args, grid=(1,), block=(64,)):
+    cupy.RawModule(code=code, options=("-std=c++17",), name_expressions=(instance,)).get_function(instance)(
+        grid, block, args
+    )
+
+
+def test_the_backend_sees_a_device_and_afterwards_what_was_there_before():
+    from standin_plugin import standin_cupy
+
+    before, modules = opty.backend.gpu_available(), {n for n in sys.modules if n.split(".")[0] in ("cupy", "cupyx")}
+    with standin_cupy() as on_cupy:
+        assert opty.backend.gpu_available()
+        assert opty.backend.get("gpu") is on_cupy
+        assert on_cupy.name == "gpu"
+    assert opty.backend.gpu_available() == before
+    assert {n for n in sys.modules if n.split(".")[0] in ("cupy", "cupyx")} == modules
+    assert ("opty.backend.on_cupy" in sys.modules) == hasattr(opty.backend, "on_cupy")
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        lambda a, b: a + b,
+        lambda a, b: b * a,
+        lambda a, b: np.add(a, b),
+        lambda a, b: np.add(b, b, out=a),
+        lambda a, b: a.__setitem__(slice(None), b),
+        lambda a, b: b.__iadd__(a),
+        lambda a, b: np.asarray(a),
+        lambda a, b: b.__setitem__(slice(None), a),
+        lambda a, b: np.concatenate([a, b]),
+    ],
+)
+def test_it_does_not_mix_with_numpy(cupy, mix):
+    with pytest.raises(TypeError):
+        mix(cupy.arange(3.0), np.arange(3.0))
+
+
+def test_results_stay_on_the_device(cupy):
+    a = cupy.arange(6, dtype="float32").reshape(2, 3)
+    for b in (a + 1, 2 * a, -a, a.T, a[0], a[0, 1], a.sum(), a.sum(axis=0), cupy.abs(a), np.sqrt(a), cupy.fft.fft2(a)):
+        assert isinstance(b, cupy.ndarray)
+        assert not isinstance(b, np.ndarray)
+    assert a.sum().shape == ()
+    assert float(a.sum()) == 15
+    assert cupy.fft.fft2(a).dtype == np.complex64
+    kept = a
+    a += 1
+    a[0, 1] = 7
+    element = a[1, 2]
+    element += 10
+    assert kept is a
+    assert np.array_equal(a.get(), [[1, 7, 3], [4, 5, 16]])
+
+
+@pytest.mark.parametrize("name", ["errstate", "block", "vecdot", "trapezoid"])
+def test_it_has_no_name_that_cupy_lacks(cupy, name):
+    assert hasattr(np, name) or name == "vecdot"
+    with pytest.raises(AttributeError):
+        getattr(cupy, name)
+
+
+SUM = """
+template <class T> __global__ void sum(const T* a, T* out) {
+    __shared__ T kept[64];
+    kept[threadIdx.x] = a[threadIdx.x];
+    BARRIER
+    T total = 0;
+    for (int i = 0; i < 64; ++i) total += kept[i];
+    out[threadIdx.x] = total;
+}
+"""
+
+
+def test_a_missing_barrier_shows(cupy):
+    a = cupy.arange(1, 65, dtype="int32")
+    right, wrong = cupy.zeros(64, "int32"), cupy.zeros(64, "int32")
+    run(cupy, SUM.replace("BARRIER", "__syncthreads();"), "sum<int>", (a, right))
+    run(cupy, SUM.replace("BARRIER", ""), "sum<int>", (a, wrong))
+    assert (right.get() == 2080).all()
+    assert (wrong.get() != 2080).any()
+
+
+def test_a_barrier_that_not_all_threads_reach_is_reported(cupy):
+    with pytest.raises(RuntimeError, match="never reach"):
+        a = cupy.zeros(64, "int32")
+        run(cupy, SUM.replace("BARRIER", "if (threadIdx.x < 40) __syncthreads();"), "sum<int>", (a, a.copy()))
+
+
+def test_writing_outside_an_array_is_reported(cupy):
+    code = "template <class T> __global__ void put(T* a, int i) { if (threadIdx.x == 0) a[i] = 1; }"
+    a = cupy.zeros(8, "float32")
+    run(cupy, code, "put<float>", (a, np.int32(7)))
+    assert a.get()[7] == 1
+    for outside in (-1, 8):
+        with pytest.raises(RuntimeError, match="ILLEGAL_ADDRESS"):
+            run(cupy, code, "put<float>", (a, np.int32(outside)))
+
+
+def test_arguments_that_a_kernel_would_misread_are_reported(cupy):
+    code = "template <class T> __global__ void put(T* a, int i) { if (threadIdx.x == 0) a[i] = 1; }"
+    a = cupy.zeros(8, "float32")
+    with pytest.raises(RuntimeError, match="another width"):
+        run(cupy, code, "put<float>", (a, np.int64(1)))
+    with pytest.raises(RuntimeError, match="element size"):
+        run(cupy, code, "put<double>", (a, np.int32(1)))
+    with pytest.raises(RuntimeError, match="number of arguments"):
+        run(cupy, code, "put<float>", (a,))
+    with pytest.raises(AssertionError, match="not C-contiguous"):
+        run(cupy, code, "put<float>", (cupy.zeros((4, 4), "float32").T, np.int32(1)))
+    with pytest.raises(TypeError, match="Unsupported type"):
+        run(cupy, code, "put<float>", (np.zeros(8, "float32"), np.int32(1)))
+    with pytest.raises(RuntimeError, match="INVALID_VALUE"):
+        run(cupy, code, "put<float>", (a, np.int32(1)), block=(2048,))
+
+
+def test_threads_blocks_and_warps_are_numbered_as_on_a_gpu(cupy):
+    code = """
+    template <class T> __global__ void where(T* a) {
+        const int block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+        const int thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
+        const unsigned odd = __ballot_sync(0xffffffffu, thread % 2);
+        const double next = __shfl_down_sync(0xffffffffu, (double)thread, 3);
+        const int size = blockDim.x * blockDim.y * blockDim.z;
+        a[block * size + thread] = block * 1000 + (odd == 0xaaaaaaaau ? (T)next : -1);
+    }
+    """
+    a = cupy.zeros((6, 64), "int32")
+    run(cupy, code, "where<int>", (a,), grid=(1, 2, 3), block=(4, 8, 2))
+    thread = np.arange(64)
+    next_of = np.where(thread % 32 < 29, thread + 3, thread)
+    assert np.array_equal(a.get(), 1000 * np.arange(6)[:, None] + next_of)

@@ -1,0 +1,26 @@
+"""Fixtures shared by all tests."""
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _folder(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}: the real data and the common benchmark are not part of the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with the two real X-ray datasets; skips where it is absent."""
+    return _folder("data")
+
+
+@pytest.fixture(scope="session")
+def shared_bench() -> Path:
+    """Folder with the common benchmark (make_bench.py, objerr.py); skips where it is absent."""
+    return _folder("bench")

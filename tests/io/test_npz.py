@@ -1,0 +1,77 @@
+"""NumPy files: orders of axes and frequencies, truth, choice of views."""
+
+import bz2
+import gzip
+
+import numpy as np
+import pytest
+
+from opty.io import load
+
+
+@pytest.fixture
+def pos(rng):
+    return rng.uniform(0, 9, (4, 2)).astype("float32")
+
+
+def test_tike_is_centred_and_loses_its_leading_axes(tmp_path, counts, pos, rng):
+    probe = rng.normal(size=(2, 16, 16)).astype("complex64")
+    path = tmp_path / "tike"
+    corner = np.fft.ifftshift(counts, axes=(1, 2))
+    np.savez(tmp_path / "t.npz", data=corner[None], scan=pos[None], probe=probe[None, None, None], psi=np.ones((30, 30)))
+    (tmp_path / "t.npz").rename(path)  # the content tells the format
+    data = load(path)
+    np.testing.assert_array_equal(data.intensities, counts)
+    np.testing.assert_array_equal(data.positions, pos)
+    np.testing.assert_array_equal(data.probe, probe)
+    assert (data.intensities.dtype, data.positions.dtype, data.probe.dtype) == ("uint16", "float64", "complex64")
+    assert data.geometry is None
+    assert data.truth is None
+    assert dict(data.source)["path"] == str(path)
+
+
+def test_odd_sizes_are_centred_too(tmp_path):
+    corner = np.zeros((2, 7, 7))
+    corner[:, 0, 0] = 5.0
+    np.savez(tmp_path / "t.npz", data=corner, scan=np.zeros((2, 2)))
+    assert (load(tmp_path / "t.npz").intensities[:, 3, 3] == 5.0).all()
+
+
+def test_probe_is_optional(tmp_path, counts, pos):
+    np.savez(tmp_path / "t.npz", data=counts, scan=pos)
+    assert load(tmp_path / "t.npz").probe is None
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, gzip.compress])
+def test_wrapped_files_give_the_same(tmp_path, counts, pos, pack):
+    np.savez_compressed(tmp_path / "t.npz", data=counts, scan=pos)
+    (tmp_path / "wrapped.npz").write_bytes(pack((tmp_path / "t.npz").read_bytes()))
+    plain, wrapped = load(tmp_path / "t.npz"), load(tmp_path / "wrapped.npz")
+    np.testing.assert_array_equal(plain.intensities, wrapped.intensities)
+
+
+def test_views_choose_patterns_and_positions_alike(tmp_path, counts, pos):
+    np.savez(tmp_path / "t.npz", data=np.fft.ifftshift(counts, axes=(1, 2)), scan=pos)
+    data = load(tmp_path / "t.npz", views=[3, 0])
+    np.testing.assert_array_equal(data.intensities, counts[[3, 0]])
+    np.testing.assert_array_equal(data.positions, pos[[3, 0]])
+    assert data.source["options"] == {"views": [3, 0]}
+
+
+def test_benchmark_layout_brings_start_and_truth(tmp_path, counts, rng):
+    pos = rng.integers(0, 9, (4, 2)).astype(float)
+    probe, probe0, obj = (rng.normal(size=s).astype("complex64") for s in ((3, 16, 16), (3, 16, 16), (30, 31)))
+    np.savez(tmp_path / "b.npz", diff=counts, pos=pos, probe=probe, obj=obj, probe0=probe0, obj0=np.ones_like(obj))
+    data = load(tmp_path / "b.npz", views="1:3")
+    np.testing.assert_array_equal(data.intensities, counts[1:3])  # in the centre already
+    np.testing.assert_array_equal(data.probe, probe0)
+    np.testing.assert_array_equal(data.truth["obj"], obj)
+    np.testing.assert_array_equal(data.truth["probe"], probe)
+    np.testing.assert_array_equal(data.truth["positions"], pos[1:3])
+
+
+def test_benchmark_layout_without_truth(tmp_path, counts, pos):
+    np.savez(tmp_path / "b.npz", diff=counts, pos=pos)
+    data = load(tmp_path / "b.npz")
+    assert data.truth is None
+    assert data.probe is None

@@ -1,0 +1,226 @@
+import json
+import signal
+import tempfile
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import opty
+from opty.backend import gpu_available
+from opty.cli import commands, main
+
+N = 32
+
+
+class PressCtrlC(opty.Operator, writes="obj"):
+    """Do as a user does who presses Ctrl-C in a given iteration."""
+
+    at: int = 2
+
+    def apply(self, s):
+        if s.iteration + 1 == self.at:
+            signal.raise_signal(signal.SIGINT)
+
+
+class Explode(opty.Operator, writes="obj"):
+    """Make the object infinite in a given iteration."""
+
+    at: int = 3
+
+    def apply(self, s):
+        if s.iteration + 1 == self.at:
+            s.obj[...] = np.nan
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """Path of a small simulated scan."""
+    from opty.simulate import experiment, gaussian, raster
+
+    row, col = np.indices((80, 80))
+    obj = ((0.8 + 0.2 * np.sin(row / 4)) * np.exp(0.5j * np.cos(col / 5))).astype(np.complex64)
+    data = experiment(obj, gaussian(N, 9), raster((6, 6), step=6, jitter=1), photons=1e5, seed=1)
+    path = tmp_path_factory.mktemp("scan") / "scan.npz"
+    probe = gaussian(N, 10) * np.sqrt(1e5)
+    np.savez(path, diff=data.intensities, pos=data.positions, probe0=probe.astype(np.complex64))
+    return path
+
+
+@pytest.fixture(scope="module")
+def result(scan, tmp_path_factory):
+    """Path of a result of two iterations."""
+    path = tmp_path_factory.mktemp("result") / "result.h5"
+    run("reconstruct", scan, "-o", path, "--recipe", "rPIE()**2", code=0)
+    return path
+
+
+def run(*arguments, code):
+    """Run opty; check the exit code, and that a failure is one line without a traceback."""
+    outcome = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert outcome.exit_code == code, (outcome.output, outcome.exception)
+    assert "Traceback" not in outcome.output
+    if code == 1:
+        (line,) = [text for text in outcome.stderr.splitlines() if text.startswith("Error: ")]
+        assert outcome.stderr.rstrip().endswith(line)
+    return outcome
+
+
+def refused(*arguments):
+    """Run opty, which must fail before it does anything; return its one line."""
+    outcome = run(*arguments, code=1)
+    assert outcome.stdout == ""
+    assert outcome.stderr.count("\n") == 1
+    return outcome.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["info"], ["reconstruct"], ["plot"]])
+def test_help_shows_an_example(command):
+    assert "Example: opty " in run(*command, "--help", code=0).output
+
+
+def test_version():
+    assert opty.__version__ in run("--version", code=0).output
+
+
+def test_misspelt_option_is_a_usage_error():
+    assert "--mods" in run("reconstruct", "scan.npz", "-o", "x.h5", "--mods", "3", code=2).stderr
+
+
+def test_misspelt_recipe_comes_first(tmp_path):
+    line = refused("reconstruct", tmp_path / "absent.npz", "-o", tmp_path / "no" / "x.h5", "--recipe", "rPIEE()**3")
+    assert "did you mean rPIE?" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "extra", "says"),
+    [
+        ("no/x.h5", [], "mkdir -p"),
+        ("folder.h5", [], "is a folder"),
+        ("x.txt", [], "x.h5"),
+        ("x.h5", ["--plot", "x.bmp"], ".png"),
+        ("x.h5", ["--plot", "no/x.png"], "mkdir -p"),
+    ],
+)
+def test_outputs_are_checked_before_the_data(tmp_path, monkeypatch, output, extra, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.h5").mkdir()
+    assert says in refused("reconstruct", "absent.npz", "-o", output, *extra)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.h5"]
+
+
+def test_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", denied)
+    line = refused("reconstruct", "absent.npz", "-o", tmp_path / "x.h5")
+    assert f"cannot write in {tmp_path} (Permission denied)" in line
+
+
+def test_input_is_never_the_output(result):
+    before = result.read_bytes()
+    assert "input as well" in refused("reconstruct", result, "-o", result)
+    assert result.read_bytes() == before
+
+
+@pytest.mark.skipif(gpu_available(), reason="there is a GPU")
+def test_absent_gpu_is_said_before_the_data_are_read(tmp_path):
+    assert "no GPU" in refused("reconstruct", "absent.npz", "-o", tmp_path / "x.h5", "--device", "gpu")
+
+
+@pytest.mark.parametrize("command", ["info", "reconstruct", "plot"])
+def test_missing_file(tmp_path, command):
+    output = {"info": [], "reconstruct": ["-o", tmp_path / "x.h5"], "plot": ["-o", tmp_path / "x.png"]}[command]
+    assert "absent.npz" in refused(command, tmp_path / "absent.npz", *output)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["info", "reconstruct", "plot"])
+def test_file_of_another_kind(tmp_path, command):
+    wrong = tmp_path / "notes.npz"
+    wrong.write_text("beam time was good\n" * 10)
+    output = {"info": [], "reconstruct": ["-o", tmp_path / "x.h5"], "plot": ["-o", tmp_path / "x.png"]}[command]
+    assert "notes.npz" in refused(command, wrong, *output)
+    assert list(tmp_path.iterdir()) == [wrong]
+
+
+def test_traceback_on_request(tmp_path):
+    outcome = CliRunner().invoke(main, ["info", str(tmp_path / "absent.npz"), "--traceback"])
+    assert isinstance(outcome.exception, FileNotFoundError)
+
+
+def test_reconstruct_writes_result_and_picture(scan, tmp_path):
+    output, picture = tmp_path / "x.h5", tmp_path / "x.png"
+    outcome = run("reconstruct", scan, "-o", output, "--plot", picture, "--modes", 2, "--recipe", "rPIE()**3", code=0)
+    p = opty.load(output)
+    assert p.iteration == 3
+    assert p.probe.shape == (2, N, N)
+    assert repr(p.recipe) == "rPIE() ** 3"
+    assert p.history["misfit"][-1] < p.history["misfit"][0]
+    lines = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines()[-6:])
+    assert float(lines["misfit"]) == pytest.approx(opty.misfit(p), rel=1e-3)
+    assert float(lines["R-factor"]) == pytest.approx(opty.r_factor(p), rel=1e-3)
+    assert lines["iterations"] == "3"
+    assert (lines["result"], lines["picture"]) == (str(output), str(picture))
+    assert picture.stat().st_size > 10_000
+    assert "misfit" in outcome.stderr  # the progress bar
+
+
+def test_reconstruct_goes_on_with_a_result(scan, result, tmp_path):
+    run("reconstruct", result, "-o", tmp_path / "more.h5", "--recipe", "rPIE()**3", code=0)
+    run("reconstruct", scan, "-o", tmp_path / "once.h5", "--recipe", "rPIE()**5", code=0)
+    more, once = opty.load(tmp_path / "more.h5"), opty.load(tmp_path / "once.h5")
+    assert more.iteration == 5
+    assert np.array_equal(more.obj, once.obj)
+    assert "leave --modes 3 out" in refused("reconstruct", result, "-o", tmp_path / "y.h5", "--modes", 3)
+
+
+def test_quiet_is_quiet(scan, tmp_path):
+    outcome = run("reconstruct", scan, "-o", tmp_path / "x.h5", "--recipe", "rPIE()", "--quiet", code=0)
+    assert outcome.output == ""
+
+
+def test_ctrl_c_keeps_the_work(scan, tmp_path):
+    output, picture = tmp_path / "x.h5", tmp_path / "x.png"
+    recipe = "(PressCtrlC(at=2) * rPIE())**50"
+    outcome = run("reconstruct", scan, "-o", output, "--plot", picture, "--recipe", recipe, code=130)
+    done = opty.load(output).iteration
+    assert 1 <= done <= 2
+    assert f"Interrupted after {done} iteration" in outcome.stderr
+    assert picture.exists()
+
+
+def test_divergence_keeps_the_last_finite_state(scan, tmp_path):
+    output = tmp_path / "x.h5"
+    outcome = run("reconstruct", scan, "-o", output, "--recipe", "(Explode(at=3) * rPIE())**9", code=1)
+    p = opty.load(output)
+    assert np.isfinite(p.obj).all()
+    assert f"the last finite state (iteration {p.iteration}) is in {output}" in outcome.stderr
+
+
+def test_plot_draws_a_result_and_refuses_a_measurement(scan, result, tmp_path):
+    run("plot", result, "-o", tmp_path / "x.svg", code=0)
+    assert b"object magnitude" in (tmp_path / "x.svg").read_bytes()
+    assert "opty reconstruct" in refused("plot", scan, "-o", tmp_path / "y.png")
+    assert "one of .png" in refused("plot", result, "-o", tmp_path / "y.doc")
+
+
+def test_info(scan, result):
+    text = run("info", scan, code=0).output
+    assert "36" in text
+    found = json.loads(run("info", scan, "--json", code=0).output)
+    assert found["views"] == 36
+    assert "rPIE" in run("info", result, code=0).output
+
+
+def test_demo(tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "DEMO_RECIPE", "(PosCorrectAdam() * rPIE()) ** 2")
+    outcome = run("demo", "-o", tmp_path, code=0)
+    assert {path.name for path in tmp_path.iterdir()} == {"demo.h5", "demo.png"}
+    assert "p = (PosCorrectAdam() * rPIE()) ** 2 * p" in outcome.stdout
+    row = next(line for line in outcome.stdout.splitlines() if line.startswith("object error"))
+    before, after = (float(value) for value in row.split()[-2:])
+    assert 0 < after < before < 1.5
+    assert opty.load(tmp_path / "demo.h5").iteration == 2

@@ -1,10 +1,12 @@
 """What a reconstruction is worth: errors against a truth, and agreement without one.
 
+misfit.py        how well a state predicts the data: misfit, R-factor
 align.py         object against truth: constant, phase ramp and sub-pixel shift removed; the error that remains
 positions.py     positions against truth
 illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
 frc.py           Fourier ring correlation, its thresholds and the resolution
+host.py          arrays of any backend, brought to where the analysis runs
 """
 
 from opty.analysis.align import Alignment, align, object_error

@@ -12,6 +12,8 @@ import numpy as np
 import scipy.fft
 import scipy.optimize
 
+from opty.analysis.host import on_host
+
 # Largest shift that is searched for [px], and the frame kept around the mask so that it can be followed.
 _REACH = 32
 
@@ -73,7 +75,7 @@ def align(obj, truth, mask=None, offset=None) -> tuple[np.ndarray, Alignment]:
 
 
 def _fit(obj, truth, mask, offset) -> tuple[np.ndarray, Alignment]:
-    obj, truth = np.asarray(obj, np.complex128), np.asarray(truth, np.complex128)
+    obj, truth = on_host(obj, np.complex128), on_host(truth, np.complex128)
     if obj.ndim != 2 or truth.ndim != 2:
         raise ValueError(f"obj has shape {obj.shape}, truth {truth.shape}; both must be (H, W)")
     placed, mask = _placed(obj, truth.shape, mask, offset)
@@ -88,7 +90,7 @@ def _fit(obj, truth, mask, offset) -> tuple[np.ndarray, Alignment]:
 
 def _placed(obj, shape, mask, offset) -> tuple[np.ndarray, np.ndarray]:
     """The object cut or padded to the truth's frame, and the mask without what the object does not reach."""
-    mask = np.ones(shape, bool) if mask is None else np.array(mask, bool)
+    mask = np.ones(shape, bool) if mask is None else on_host(mask, bool)
     if mask.shape != shape:
         raise ValueError(f"mask has shape {mask.shape} but truth has {shape}")
     offset = (np.array(obj.shape) - shape) // 2 if offset is None else np.rint(offset).astype(int)

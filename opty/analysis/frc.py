@@ -8,6 +8,8 @@ import numpy as np
 import scipy.fft
 import scipy.signal.windows
 
+from opty.analysis.host import on_host
+
 
 @dataclass(frozen=True, eq=False)
 class RingCorrelation:
@@ -63,7 +65,7 @@ def frc(a, b) -> RingCorrelation:
     independent values of a ring instead of that of its pixels: the window makes neighbours alike, and in the transform
     of a real image each value comes twice.
     """
-    a, b = np.asarray(a), np.asarray(b)
+    a, b = on_host(a), on_host(b)
     if a.shape != b.shape or a.ndim != 2 or min(a.shape) < 16:
         raise ValueError(f"the images have shapes {a.shape} and {b.shape}; give two (H, W) alike, at least 16 x 16")
     window = np.outer(*(scipy.signal.windows.tukey(size, 0.5) for size in a.shape))
@@ -74,7 +76,9 @@ def frc(a, b) -> RingCorrelation:
 
     first, second = (_spectrum(image, window) for image in (a, b))
     power = total(np.abs(first) ** 2) * total(np.abs(second) ** 2)
-    correlation = total((first * second.conj()).real) / np.sqrt(power)
+    common = total((first * second.conj()).real)
+    # A ring that is empty in one image has nothing in common with the other.
+    correlation = np.divide(common, np.sqrt(power), out=np.zeros(rings), where=power > 0)
     count = total(np.ones(a.shape)) ** 2 / total(_alike(ring, window))
     if np.isrealobj(a) and np.isrealobj(b):
         count /= 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from opty.analysis.host import on_host
 from opty.backend import on_numpy
 
 
@@ -28,9 +29,9 @@ def illuminated(positions, probe, shape, min_views=3, threshold=0.1) -> np.ndarr
     ------
     ValueError : a window that leaves the object.
     """
-    probe = np.asarray(probe)
+    probe = on_host(probe)
     n = probe.shape[-1]
-    corners = np.rint(np.asarray(positions)).astype(int)
+    corners = np.rint(on_host(positions)).astype(int)
     if (corners < 0).any() or (corners + n > shape).any():
         low, high = corners.min(axis=0).tolist(), (corners.max(axis=0) + n).tolist()
         raise ValueError(

@@ -108,11 +108,13 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, text: str, picture
     \b
     Example: opty reconstruct scan.cxi --modes 3 --recipe "rPIE(alpha=0.05)**30" -o scan.h5 --plot scan.png
     """
-    import opty
+    from opty import parse
+    from opty.algebra.plan import plan
     from opty.backend import get as get_backend
     from opty.plot import overview
 
-    recipe = opty.parse(text)
+    recipe = parse(text)
+    plan(recipe)  # refuses steps in an order that cannot work
     check_result(output, file)
     if picture is not None:
         check_target(picture)

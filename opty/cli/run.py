@@ -78,11 +78,16 @@ class Run:
 
     def leave(self, ctx: click.Context) -> None:
         """End with the exit code that says how it went."""
-        done = self.state.iteration - self.start.iteration
+        result = self.files["result"]
         if self.diverged is not None:
-            where = f"the last finite state (iteration {self.state.iteration}) is in {self.files['result']}"
-            click.echo(f"Error: {one_line(self.diverged)}; {where}", err=True)
+            why = one_line(self.diverged).replace("the exception's .state", str(result))
+            where = "" if str(result) in why else f"; the last finite state is in {result}"
+            click.echo(f"Error: {why}{where}", err=True)
             ctx.exit(1)
         if self.interrupted:
-            click.echo(f"Interrupted after {done} iterations; they are saved in {self.files['result']}.", err=True)
+            click.echo(f"Interrupted after {self._done()}; the state reached is in {result}", err=True)
             ctx.exit(INTERRUPTED)
+
+    def _done(self) -> str:
+        done = self.state.iteration - self.start.iteration
+        return f"{done} iteration{'s' * (done != 1)}"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 _REACH = 6  # px: farther peaks are found a step at a time, as the positions follow
-_NEWTON = 4  # steps; each about doubles the digits, and the search starts within half a pixel
+_NEWTON = 3  # steps; each about doubles the digits, and the search starts within half a pixel
 
 
 class Registration:

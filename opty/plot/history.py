@@ -47,11 +47,13 @@ def draw_history(axes: Axes, p: PtychoState, title: str = "misfit") -> None:
 
 
 def _label_decades(axes: Axes, misfit: np.ndarray) -> None:
-    """Label 1, 2 and 5 of each decade as well where the curve spans few of them."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Label round numbers where the curve spans too few decades for powers of ten alone."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    if misfit.max() < 100 * misfit.min():
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if misfit.max() > 3 * misfit.min() else range(1, 10)))
+    low, high = misfit.min() / 1.15, misfit.max() * 1.15
+    if high < 100 * low:
+        few = MaxNLocator(8, steps=[1, 2, 5, 10]) if high < 8 * low else LogLocator(subs=(1, 2, 5))
+        axes.yaxis.set_major_locator(few)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylim(misfit.min() / 1.15, misfit.max() * 1.15)
+    axes.set_ylim(low, high)

@@ -10,7 +10,7 @@ import numpy as np
 
 from opty.plot.figure import new_figure, styled
 from opty.plot.history import draw_history
-from opty.plot.images import centred_phase, draw_magnitude, draw_phase, height_to_width, lit_area, robust_limits
+from opty.plot.images import centred_phase, draw_magnitude, draw_phase, height_to_width, lit_area, lit_by, robust_limits
 from opty.plot.modes import MOST_SHOWN, draw_modes
 from opty.plot.positions import draw_positions
 
@@ -72,10 +72,10 @@ def _headline(p: PtychoState) -> str:
 
 def _compare_objects(fig, grid, p: PtychoState, true_obj: np.ndarray) -> None:
     """Truth in the first column, reconstruction in the second, on the same colour scales."""
-    from opty.analysis import align, illuminated
+    from opty.analysis import align
 
     truth = p.data.truth
-    lit = illuminated(truth["positions"], truth["probe"], true_obj.shape)
+    lit = lit_by(truth["positions"], truth["probe"], true_obj.shape)
     # The state keeps a margin around the scan: its frame lies by this much before that of the truth.
     offset = np.rint((p.numpy("positions") - truth["positions"]).mean(0)).astype(int)
     aligned, _ = align(p.numpy("obj"), true_obj, lit, offset=offset)

@@ -37,8 +37,8 @@ def spherical_wave(n, wavelength, pixel, distance, aperture, edge=1.0) -> np.nda
     ValueError : an aperture so wide that the phase turns by more than pi from one pixel to the next; the message names
         the widest one.
 
-    Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement, Listing 1 (whose sphericalWave takes the distance with
-    the other sign).
+    Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement, Listing 1 (whose sphericalWave is given
+    minus the distance).
     """
     if distance == 0 or not math.isfinite(distance):
         raise ValueError(f"distance is {distance!r}; give the metres from the focus, not zero")

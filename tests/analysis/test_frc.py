@@ -48,7 +48,7 @@ def test_the_thresholds_are_those_of_van_heel_and_schatz(real):
 
 
 def test_the_spread_of_noise_is_that_of_the_number_of_independent_values():
-    """The real part of a correlation of n complex values spreads by 1 / sqrt(2 n), of n real ones by 1 / sqrt(n)."""
+    """The real part of a correlation of n independent complex values spreads by 1 / sqrt(2 n)."""
     for real in (False, True):
         images = [noise(k).real if real else noise(k) for k in range(120)]
         curves = [frc(a, b) for a, b in zip(images[::2], images[1::2], strict=True)]
@@ -88,3 +88,11 @@ def test_oblong_images_and_refusals():
         frc(noise(0, (64, 100)), noise(0, (64, 64)))
     with pytest.raises(ValueError, match="constant"):
         frc(np.ones((32, 32)), noise(0, (32, 32)))
+
+
+def test_an_empty_ring_has_nothing_in_common():
+    row, col = np.indices((64, 64))
+    wave = np.cos(2 * np.pi * 8 * row / 64)
+    curve = frc(wave, np.cos(2 * np.pi * 8 * col / 64))
+    assert np.isfinite(curve.correlation).all()
+    assert np.isfinite(frc(wave, wave).correlation).all()

@@ -16,9 +16,8 @@ def cupy(standin_gpu):
 
 
 def run(cupy, code, instance, args, grid=(1,), block=(64,)):
-    cupy.RawModule(code=code, options=("-std=c++17",), name_expressions=(instance,)).get_function(instance)(
-        grid, block, args
-    )
+    module = cupy.RawModule(code=code, options=("-std=c++17",), name_expressions=(instance,))
+    module.get_function(instance)(grid, block, args)
 
 
 def test_the_backend_sees_a_device_and_afterwards_what_was_there_before():
@@ -99,9 +98,9 @@ def test_a_missing_barrier_shows(cupy):
 
 
 def test_a_barrier_that_not_all_threads_reach_is_reported(cupy):
+    a, code = cupy.zeros(64, "int32"), SUM.replace("BARRIER", "if (threadIdx.x < 40) __syncthreads();")
     with pytest.raises(RuntimeError, match="never reach"):
-        a = cupy.zeros(64, "int32")
-        run(cupy, SUM.replace("BARRIER", "if (threadIdx.x < 40) __syncthreads();"), "sum<int>", (a, a.copy()))
+        run(cupy, code, "sum<int>", (a, a.copy()))
 
 
 def test_writing_outside_an_array_is_reported(cupy):

@@ -52,7 +52,7 @@ def full_data(rng, counts, geometry):
 
 @pytest.fixture
 def make_cxi(tmp_path, counts, rng):
-    """Function that writes a CXI file; keywords are paths below entry_1 (with __ for /) to change, None to leave out."""
+    """Function that writes a CXI file; keywords are paths below entry_1 (__ for /) to change, None to leave out."""
     translation = rng.uniform(-1e-5, 1e-5, (4, 3))
 
     def make(name="scan.cxi", **changes):

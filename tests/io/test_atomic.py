@@ -37,9 +37,14 @@ def test_new_content_appears_only_at_the_end(tmp_path):
 def test_exception_keeps_the_old_file_and_removes_the_part(tmp_path, error):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(error), atomic(path) as part:
-        part.write_text("half")
-        raise error
+
+    def fail():
+        with atomic(path) as part:
+            part.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
 
@@ -59,7 +64,9 @@ def test_a_failing_flush_or_rename_leaves_nothing(tmp_path, monkeypatch):
 def test_the_part_is_flushed_before_the_rename_and_the_folder_after(tmp_path, monkeypatch):
     calls = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda h: (calls.append("dir" if stat.S_ISDIR(os.fstat(h).st_mode) else "file"), fsync(h)))
+    monkeypatch.setattr(
+        os, "fsync", lambda h: (calls.append("dir" if stat.S_ISDIR(os.fstat(h).st_mode) else "file"), fsync(h))
+    )
     monkeypatch.setattr(os, "replace", lambda *a: (calls.append("rename"), replace(*a)))
     with atomic(tmp_path / "a.txt") as part:
         part.write_text("new")
@@ -72,7 +79,10 @@ def test_writing_nothing_is_an_error(tmp_path):
 
 
 def test_folder_that_is_not_there_and_folder_as_target(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere to write a\.h5"), atomic(tmp_path / "nowhere/a.h5"):
+    with (
+        pytest.raises(FileNotFoundError, match=r"no folder .*nowhere to write a\.h5"),
+        atomic(tmp_path / "nowhere/a.h5"),
+    ):
         pass
     with pytest.raises(IsADirectoryError, match="is a folder"), atomic(tmp_path):
         pass
@@ -133,13 +143,12 @@ def test_kill_9_in_a_loop_of_saves_leaves_the_last_good_file(tmp_path):
 
     path = tmp_path / "result.h5"
     for delay in (0.0, 0.013):
-        child = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True)
-        for _ in range(3):
-            said = int(child.stdout.readline())
-        time.sleep(delay)
-        child.send_signal(signal.SIGKILL)
-        said = max([said, *map(int, child.stdout.read().split())])
-        child.wait()
+        with subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True) as child:
+            for _ in range(3):
+                said = int(child.stdout.readline())
+            time.sleep(delay)
+            child.send_signal(signal.SIGKILL)
+            said = max([said, *map(int, child.stdout.read().split())])
         assert load(path).positions[0, 0] in (said, said + 1)
     with atomic(path) as part:
         part.write_bytes(path.read_bytes())

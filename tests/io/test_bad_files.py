@@ -61,7 +61,7 @@ def test_unknown_content_is_described_and_the_known_formats_named(tmp_path, cont
 
 def test_containers_without_the_expected_names(tmp_path):
     np.savez(tmp_path / "a.npz", images=np.ones(3), xy=np.ones(3))
-    with pytest.raises(FormatError, match="npz .zip. file with the arrays images, xy"):
+    with pytest.raises(FormatError, match=r"npz .zip. file with the arrays images, xy"):
         load(tmp_path / "a.npz")
     with h5py.File(tmp_path / "a.h5", "w") as f:
         f["ptychogram"], f["encoder"] = np.ones(3), np.ones(3)
@@ -135,7 +135,7 @@ def test_unfit_contents_name_the_file(tmp_path, counts, changes, message):
 
 
 def test_options_that_a_format_does_not_have(npz, make_cxi):
-    with pytest.raises(TypeError, match="tike npz .* has no option focus_to_sample; it has: views"):
+    with pytest.raises(TypeError, match=r"tike npz .* has no option focus_to_sample; it has: views"):
         load(npz, focus_to_sample=1e-3)
     with pytest.raises(TypeError, match=r"CXI .* has no option z1; it has: focus_to_sample, propagation, views"):
         info(make_cxi(), z1=3.0)

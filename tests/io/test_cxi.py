@@ -91,7 +91,11 @@ def test_other_places(make_cxi, counts):
 
 
 def test_pixel_size_from_the_basis_and_one_value_in_an_array(make_cxi):
-    no_size = {DETECTOR + "x_pixel_size": None, DETECTOR + "y_pixel_size": None, DETECTOR + "distance": np.array([[2.5]])}
+    no_size = {
+        DETECTOR + "x_pixel_size": None,
+        DETECTOR + "y_pixel_size": None,
+        DETECTOR + "distance": np.array([[2.5]]),
+    }
     geometry = load(make_cxi(**no_size)).geometry
     assert geometry.pixel_size == pytest.approx(55e-6, rel=1e-12)
     assert geometry.distance == 2.5
@@ -116,7 +120,10 @@ def test_options_reach_the_geometry(make_cxi):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({DETECTOR + "data": None}, "no intensities at entry_1/instrument_1/detector_1/data; nor at entry_1/data_1/data"),
+        (
+            {DETECTOR + "data": None},
+            "no intensities at entry_1/instrument_1/detector_1/data; nor at entry_1/data_1/data",
+        ),
         ({TRANSLATION: None}, "no translation at entry_1/sample_1/geometry_1/translation; nor at"),
         (
             {"instrument_1__source_1__wavelength": None, "instrument_1__source_1__energy": None},

@@ -18,7 +18,9 @@ def test_tike_is_centred_and_loses_its_leading_axes(tmp_path, counts, pos, rng):
     probe = rng.normal(size=(2, 16, 16)).astype("complex64")
     path = tmp_path / "tike"
     corner = np.fft.ifftshift(counts, axes=(1, 2))
-    np.savez(tmp_path / "t.npz", data=corner[None], scan=pos[None], probe=probe[None, None, None], psi=np.ones((30, 30)))
+    np.savez(
+        tmp_path / "t.npz", data=corner[None], scan=pos[None], probe=probe[None, None, None], psi=np.ones((30, 30))
+    )
     (tmp_path / "t.npz").rename(path)  # the content tells the format
     data = load(path)
     np.testing.assert_array_equal(data.intensities, counts)

@@ -8,7 +8,18 @@ from opty.io.views import as_json, chosen, taken
 
 @pytest.mark.parametrize(
     "views",
-    [None, slice(2, 8), slice(None, None, 3), slice(None, None, -2), "2:8", "::3", ":-2", [3, 1, 1, -1], np.arange(4), [5]],
+    [
+        None,
+        slice(2, 8),
+        slice(None, None, 3),
+        slice(None, None, -2),
+        "2:8",
+        "::3",
+        ":-2",
+        [3, 1, 1, -1],
+        np.arange(4),
+        [5],
+    ],
 )
 def test_same_views_from_memory_and_from_hdf5_and_through_json(tmp_path, views):
     import h5py

@@ -1,11 +1,12 @@
 """The forward model against direct formulae, its dose, its positions, and what it refuses."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from opty.geometry import Geometry
 from opty.simulate import experiment, probes, scans
-from opty.simulate import experiment as experiment_function
 
 N = 32
 
@@ -126,11 +127,9 @@ def test_seed_decides_errors_and_noise_separately():
 
 
 def test_chunks_do_not_change_the_measurement(monkeypatch):
-    import sys
-
     obj, probe, positions = random_object((80, 80)), probes.gaussian(N, 9), scans.raster((5, 5), 6, jitter=2)
     whole = experiment(obj, probe, positions, 1e4, read_noise=1, dtype="uint16")
-    monkeypatch.setattr(sys.modules[experiment_function.__module__], "_CHUNK", 2 * N * N)
+    monkeypatch.setattr(sys.modules[experiment.__module__], "_CHUNK", 2 * N * N)
     pieces = experiment(obj, probe, positions, 1e4, read_noise=1, dtype="uint16")
     assert whole.intensities.dtype == np.uint16
     np.testing.assert_array_equal(whole.intensities, pieces.intensities)

@@ -1,13 +1,17 @@
 // Enough of CUDA C++ to run a kernel on one CPU thread, for tests; put in front of the text of a .cu file.
 //
-// The threads of a block are fibers (ucontext) that take turns in a shuffled order, and blocks run one after another in
-// a shuffled order, so that a result that leans on an order, or a barrier that is missing, shows. A barrier that not
-// all threads of the block (or warp) reach is reported, where a GPU would hang or worse.
+// The threads of a block are fibers (ucontext). Blocks, warps and lanes take turns in a shuffled order, and each warp
+// runs as far ahead of the others as the barriers let it, so that a result that leans on an order, or a barrier that is
+// missing, shows. A barrier that not all threads of the block (or warp) reach is reported, where a GPU would hang.
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
+
+// <math.h> would double the time that a kernel takes to compile.
+extern "C" double nan(const char*);
+inline float sqrt(float x) { return __builtin_sqrtf(x); }
+inline double sqrt(double x) { return __builtin_sqrt(x); }
 
 #define __global__ static
 #define __device__
@@ -106,22 +110,36 @@ inline void prepare_fiber(unsigned t)
     makecontext(&fibers[t].context, start, 0);
 }
 
+// Run the lanes of a warp until none of them gets any further; returns how many ended.
+inline unsigned run_warp(unsigned first)
+{
+    unsigned order[warp_size], ended = 0, before;
+    const unsigned lanes = threads - first < warp_size ? threads - first : warp_size;
+    do {
+        before = events;
+        shuffle(order, lanes);
+        for (unsigned i = 0; i < lanes; ++i) {
+            current = first + order[i];
+            if (fibers[current].done) continue;
+            place(current, blockDim, threadIdx);
+            swapcontext(&scheduler, &fibers[current].context);
+            if (fibers[current].done) ++ended;
+        }
+    } while (events != before);
+    return ended;
+}
+
 inline void run_block()
 {
-    static unsigned order[max_threads];
+    unsigned order[max_threads / warp_size];
+    const unsigned warps = (threads + warp_size - 1) / warp_size;
     block_barrier = {0, 0};
     memset(warp_barrier, 0, sizeof warp_barrier);
     for (unsigned t = 0; t < threads; ++t) prepare_fiber(t);
     for (unsigned left = threads; left > 0 && failure == nullptr;) {
         const unsigned before = events;
-        shuffle(order, threads);
-        for (unsigned i = 0; i < threads; ++i) {
-            current = order[i];
-            if (fibers[current].done) continue;
-            place(current, blockDim, threadIdx);
-            swapcontext(&scheduler, &fibers[current].context);
-            if (fibers[current].done) --left;
-        }
+        shuffle(order, warps);
+        for (unsigned w = 0; w < warps; ++w) left -= run_warp(order[w] * warp_size);
         if (events == before) failure = "a barrier that some threads of the block never reach";
     }
 }

@@ -1,6 +1,6 @@
 """Public names that NumPy or SciPy share with CuPy 13.6 as well as with CuPy 14.2, and no others.
 
-What is not listed here raises AttributeError in the stand-in as it would on a GPU. Taken from dir() of the real packages.
+What is not listed here raises AttributeError in the stand-in, as it would on a GPU. Taken from dir() of the packages.
 """
 
 _LISTS = {

@@ -75,11 +75,12 @@ class ndarray(NDArrayOperatorsMixin):
         self._host[_index(key)] = unwrap(value)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        kwargs = unwrap(kwargs)
         if out is not None:
             if not all(o is None or isinstance(o, ndarray) for o in out):
                 raise TypeError("return arrays must be of cupy.ndarray")
             kwargs["out"] = unwrap(out)
-        result = getattr(ufunc, method)(*unwrap(inputs), **unwrap(kwargs))
+        result = getattr(ufunc, method)(*unwrap(inputs), **kwargs)
         if out is None:
             return wrap(result)
         return out[0] if len(out) == 1 else out

@@ -14,7 +14,7 @@ from opty.geometry import Geometry
 
 
 def phase_ramp(fraction, n: int, xp, dtype):
-    """Return exp(-2 pi i f . q) over FFT frequencies as two factors (B, n, 1) and (B, 1, n) for shifts f (B, 2) [px]."""
+    """Return exp(-2 pi i f . q) over FFT frequencies as factors (B, n, 1) and (B, 1, n) for shifts f (B, 2) [px]."""
     q = xp.fft.fftfreq(n).astype(np.float64)
     turns = (-2j * np.pi) * fraction[:, :, None] * q
     ramps = xp.exp(turns).astype(dtype)
@@ -47,7 +47,7 @@ class Propagator:
         return a if self.kind == "near" else np.fft.fftshift(a, axes=(-2, -1))
 
     def forward(self, waves, fraction=None, overwrite: bool = False, threads: int = 1):
-        """Return the detector waves of exit waves; ``fraction`` (B, 2) px is the sub-pixel shift of each view's probe."""
+        """Return the detector waves of exit waves; ``fraction`` (B, 2) px is the shift of each probe, or None."""
         out = self.backend.fft2(waves, overwrite, threads)
         if self.kind == "cone":
             out *= self.phase
@@ -81,7 +81,7 @@ def _cone_phase(geometry: Geometry, n: int) -> np.ndarray:
 
 
 def _fresnel_transfer(geometry: Geometry, n: int) -> np.ndarray:
-    """Angular spectrum without the constant phase; evanescent waves do not occur at these pixel sizes, and are refused."""
+    """Angular spectrum without the constant phase; evanescent waves, for which pixels are too fine, are refused."""
     q = np.fft.fftfreq(n, geometry.sample_pixel(n))
     sine2 = (geometry.wavelength * q[:, None]) ** 2 + (geometry.wavelength * q) ** 2
     if sine2.max() >= 1:

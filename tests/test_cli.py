@@ -23,7 +23,7 @@ class PressCtrlC(opty.Operator, writes="obj"):
     at: int = 2
 
     def apply(self, s):
-        if s.iteration + 1 == self.at:
+        if s.iteration == self.at:
             signal.raise_signal(signal.SIGINT)
 
 
@@ -33,7 +33,7 @@ class Explode(opty.Operator, writes="obj"):
     at: int = 3
 
     def apply(self, s):
-        if s.iteration + 1 == self.at:
+        if s.iteration == self.at:
             s.obj[...] = np.nan
 
 
@@ -102,7 +102,9 @@ def test_misspelt_recipe_comes_first(tmp_path):
 
 
 def test_steps_in_a_wrong_order_are_refused_before_the_data(tmp_path):
-    line = refused("reconstruct", "absent.npz", "-o", tmp_path / "x.h5", "--recipe", "Sweep(FourierProject() * ObjUpdate())")
+    line = refused(
+        "reconstruct", "absent.npz", "-o", tmp_path / "x.h5", "--recipe", "Sweep(FourierProject() * ObjUpdate())"
+    )
     assert "ObjUpdate" in line
 
 
@@ -170,7 +172,7 @@ def test_reconstruct_writes_result_and_picture(scan, tmp_path):
     p = opty.load(output)
     assert p.iteration == 3
     assert p.probe.shape == (2, N, N)
-    assert "rPIE()" in repr(p.recipe)
+    assert repr(p.recipe) == "rPIE() ** 3"
     assert p.history["misfit"][-1] < p.history["misfit"][0]
     lines = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines()[-6:])
     assert float(lines["misfit"]) == pytest.approx(opty.misfit(p), rel=1e-3)
@@ -200,7 +202,7 @@ def test_ctrl_c_keeps_the_work(scan, tmp_path):
     recipe = "(PressCtrlC(at=2) * rPIE())**50"
     outcome = run("reconstruct", scan, "-o", output, "--plot", picture, "--recipe", recipe, code=130)
     done = opty.load(output).iteration
-    assert 1 <= done <= 2
+    assert done == 2
     assert f"Interrupted after {done} iteration" in outcome.stderr
     assert picture.exists()
 

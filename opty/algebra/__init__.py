@@ -1,14 +1,14 @@
 """The algebra: recipes as values, and what becomes of ``recipe * p``.
 
-    operator.py   Operator, ViewOperator, Recipe, Identity; ``*`` and ``**``; the registry of names
-    compose.py    Compose and Repeat, flat and normalised
-    control.py    Every, After, Until
-    sweep.py      Sweep, the one loop over views
-    effects.py    what a step reads and writes, checked before anything runs
-    plan.py       expand, lift, join, open, fuse: from a recipe to nodes; ``unfused``
-    explain.py    the plan in words
-    run.py        walks the plan on a fork of the state; Ctrl-C
-    onepass.py    one pass over all views, batch by batch
-    watch.py      divergence and a rising misfit
-    serial.py     repr, ``parse``, JSON
+operator.py   Operator, ViewOperator, Recipe, Identity; ``*`` and ``**``; the registry of names
+compose.py    Compose and Repeat, flat and normalised
+control.py    Every, After, Until
+sweep.py      Sweep, the one loop over views
+effects.py    what a step reads and writes, checked before anything runs
+plan.py       expand, lift, join, open, fuse: from a recipe to nodes; ``unfused``
+explain.py    the plan in words
+run.py        walks the plan on a fork of the state; Ctrl-C
+onepass.py    one pass over all views, batch by batch
+watch.py      divergence and a rising misfit
+serial.py     repr, ``parse``, JSON
 """

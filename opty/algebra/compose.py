@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from opty.algebra.control import Until
@@ -21,12 +22,10 @@ class Compose(Operator):
     steps: tuple[Operator, ...]
 
     def check(self) -> None:
-        flat: list[Operator] = []
-        for step in self.steps:
-            flat.extend(step.steps if isinstance(step, Compose) else () if isinstance(step, Identity) else (step,))
+        flat = _flat(self.steps)
         if len(flat) < 2:
             raise RecipeError(f"Compose needs two steps or more, got {len(flat)}; write A * B")
-        object.__setattr__(self, "steps", tuple(flat))
+        object.__setattr__(self, "steps", flat)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         both = [step.effects() for step in self.steps]
@@ -44,7 +43,12 @@ class Repeat(Operator):
 
     def check(self) -> None:
         if isinstance(self.times, int) and self.times < 2:
-            raise ValueError(f"Repeat(times={self.times}): write A ** {self.times}, which needs no loop")
+            raise ValueError(f"Repeat(times={self.times}): give two turns or more; write A ** {self.times} instead")
+        if isinstance(self.body, Identity):
+            raise RecipeError("Repeat(Identity(), ...): doing nothing needs no loop; write Identity()")
+        if isinstance(self.body, Repeat) and isinstance(self.body.times, int) and isinstance(self.times, int):
+            object.__setattr__(self, "times", self.body.times * self.times)
+            object.__setattr__(self, "body", self.body.body)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self.body.effects()
@@ -55,16 +59,21 @@ class Repeat(Operator):
 
 def compose(*ops: Operator) -> Operator:
     """Return the flat composition of some operators (Identity for none), leftmost last to run."""
-    flat: list[Operator] = []
-    for op in ops:
-        flat.extend(op.steps if isinstance(op, Compose) else () if isinstance(op, Identity) else (op,))
+    flat = _flat(ops)
     if not flat:
         return Identity()
     if len(flat) == 1:
         return flat[0]
     made = object.__new__(Compose)  # the parts are checked already; checking all of them at each * would be quadratic
-    object.__setattr__(made, "steps", tuple(flat))
+    object.__setattr__(made, "steps", flat)
     return made
+
+
+def _flat(ops: Iterable[Operator]) -> tuple[Operator, ...]:
+    flat: list[Operator] = []
+    for op in ops:
+        flat.extend(op.steps if isinstance(op, Compose) else () if isinstance(op, Identity) else (op,))
+    return tuple(flat)
 
 
 def power(body: Operator, times: int | Until) -> Operator:
@@ -73,8 +82,6 @@ def power(body: Operator, times: int | Until) -> Operator:
         return Identity()
     if times == 1:
         return body
-    if isinstance(body, Repeat) and isinstance(body.times, int) and isinstance(times, int):
-        return Repeat(body.body, body.times * times)
     return Repeat(body, times)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from typing import TYPE_CHECKING
 
 from opty.algebra.operator import Operator
@@ -68,12 +68,12 @@ class Until:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, kind):
                 raise RecipeError(f"Until({name}={value!r}): give a number")
-        if not (math.isfinite(self.tol) and self.tol >= 0):
-            raise ValueError(f"Until(tol={self.tol}): give a finite number from 0 on")
+        if not 0 <= self.tol <= sys.float_info.max:
+            raise ValueError(f"Until(tol={self.tol!r:.40}): give a finite number from 0 on")
         if self.max < 1:
             raise ValueError(f"Until(max={self.max}): give at least one turn")
         object.__setattr__(self, "tol", float(self.tol))
 
     def settled(self, misfits: list[float]) -> bool:
-        """Say whether the last two values of the misfit agree to ``tol``."""
+        """Say whether the misfits of the last two turns agree to ``tol``."""
         return len(misfits) > 1 and abs(misfits[-2] - misfits[-1]) <= self.tol * abs(misfits[-2])

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from opty.algebra.operator import Operator
-from opty.errors import EffectError
+from opty.errors import EffectError, RecipeError
 
 if TYPE_CHECKING:
-    from opty.algebra.plan import Group
+    from opty.algebra.plan import Group, Scheduled
 
 LEAVES = frozenset({"obj", "probe", "positions", "background"})
 BATCH = frozenset({"index", "illum", "patches", "waves", "delta"})
@@ -23,14 +22,19 @@ ESTIMATES = LIVE | {"obj_sum", "probe_sum", KEPT}  # what an iteration improves,
 _OPENED = frozenset({"index", "illum", "patches"})  # a sweep brings them with every batch
 
 
-def check_batch_order(steps: Iterable[Operator]) -> None:
+def check_batch_order(steps: Iterable[Scheduled]) -> None:
     """Raise EffectError where a step of a sweep reads a batch field that only a later step writes."""
     steps = list(steps)
     made: set[str] = set(_OPENED)
-    for k, step in enumerate(steps):
-        reads, writes = step.effects()
+    for k, s in enumerate(steps):
+        step, (reads, writes) = s.op, s.op.effects()
+        if s.when and (new := sorted(writes & BATCH - reads)):
+            raise RecipeError(
+                f"{step!r} writes {new[0]!r} for other steps and cannot be left out at some iterations: put "
+                f"{type(s.when[0]).__name__} around the steps that read it, or around the whole sweep"
+            )
         for name in sorted((reads & BATCH) - made):
-            if writer := next((s for s in steps[k + 1 :] if name in s.effects()[1]), None):
+            if writer := next((t.op for t in steps[k + 1 :] if name in t.op.effects()[1]), None):
                 raise EffectError(
                     f"{step!r} reads {name!r} but no step to its right writes it: {writer!r} stands on its left; "
                     f"operators run from right to left, so write ... * {step!r} * {writer!r}"
@@ -54,7 +58,7 @@ def check_slots(groups: tuple[Group, ...], existing: Iterable[str]) -> None:
                     f"{s.op!r} reads {lost[0]!r} but no step to its right writes it, and the state holds none"
                     f" (its slots: {sorted(set(existing) - LEAVES) or 'none'})"
                 )
-            have |= writes
+            have = (have | writes) - s.op.frees
 
 
 def written(groups: tuple[Group, ...]) -> frozenset[str]:

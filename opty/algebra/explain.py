@@ -48,19 +48,19 @@ def _tell(groups: tuple[Group, ...], store: Store | None, depth: int, lines: lis
             if isinstance(node, Step):
                 lines.append(pad + _step(node.step))
             elif isinstance(node, Loop):
-                lines.append(f"{pad}repeat {node.times} times" if isinstance(node.times, int) else f"{pad}repeat {node.times}")
+                lines.append(f"{pad}repeat {node.times}" + (" times" if isinstance(node.times, int) else ""))
                 _tell(node.body, store, depth + 1, lines)
             elif isinstance(node, Branch):
-                lines.append(f"{pad}if {_schedule(node.when)}")
-                _tell(node.body, store, depth + 1, lines)
+                lines.extend([f"{pad}if {_schedule(node.when)}"] if node.when else [])
+                _tell(node.body, store, depth + bool(node.when), lines)
             else:
                 lines.append(pad + _pass_head(node, store))
                 lines.extend(f"{pad}  {_step(s)}" for s in node.steps)
 
 
 def _pass_head(node: Pass, store: Store | None) -> str:
-    size = {None: "one view" if node.live else "as many views as suit the memory", "all": "all views"}
-    batch = size.get(node.batch, f"{node.batch} views")  # type: ignore[call-overload]
+    default = "one view" if node.live else "as many views as suit the memory"
+    batch = default if node.batch is None else f"{node.batch} views"
     if store is not None:
         count = batch_size(node, store)
         batch = f"{count} view{'s' * (count > 1)}"

@@ -45,8 +45,8 @@ def run_pass(node: Pass, job: Run) -> None:
     store = job.store
     number = store.iteration + 1 if node.counts else store.iteration
     due = [s for s in node.steps if s.due(number)]
-    if all(s.opened for s in due):
-        return
+    if not node.counts and all(s.opened for s in due):
+        return  # a pass that is an iteration counts in any case: schedules wait for the iterations to go by
     if node.stales_kept_waves:
         store.leaves.pop(KEPT, None)
     views = [(s.op, access(s.op, job), _batch_access(s)) for s in due]
@@ -74,7 +74,7 @@ def run_pass(node: Pass, job: Run) -> None:
         misfit = float(sum(misfits)) / store.measured.photons
         store.record("iteration", store.iteration)
         store.record("misfit", misfit)
-        job.watch.iteration_over(store, node, misfit)
+        job.watch.iteration_over(store, node)
 
 
 def _batch_access(s: Scheduled) -> Access:
@@ -83,11 +83,11 @@ def _batch_access(s: Scheduled) -> Access:
 
 
 def _illum_outlives_probe(steps: list[Scheduled]) -> bool:
-    """Say whether a step reads the frozen probe after another one has changed the probe."""
+    """Say whether a step reads the frozen probe after another one has changed the probe, or changes it itself."""
     changed = False
     for s in steps:
         reads, writes = s.op.effects()
-        if changed and "illum" in reads:
+        if "illum" in writes or (changed and "illum" in reads):
             return True
         changed |= "probe" in writes
     return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator as py_operator
+import sys
 import types
 import typing
 from collections.abc import Iterator
@@ -49,6 +50,8 @@ class Operator:
 
     reads: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
+    frees: ClassVar[frozenset[str]] = frozenset()  # slots that are gone after the step
+    leaves_trace: ClassVar[bool] = True  # False: not on the books where it ends a loop's body
     knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning
     __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` asks us, and is refused
 
@@ -195,6 +198,10 @@ class Recipe(Operator, register=False):
         """Return the composition that the name stands for; subclasses override it."""
         raise RecipeError(f"{type(self).__name__} has no expand(self): return the composition it stands for")
 
+    def check(self) -> None:
+        """Let the steps refuse parameters that are out of range, at once and not when the recipe runs."""
+        self.expand()
+
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self.expand().effects()
 
@@ -234,18 +241,24 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} is {value!r}; give a finite number")
-    if isinstance(value, list):
-        value = tuple(value)
     options = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if isinstance(value, (tuple, list)):
+        inner = tuple(
+            a for o in options if typing.get_origin(o) is tuple for a in typing.get_args(o) if a is not Ellipsis
+        )
+        value = tuple(_checked(v, Union[inner] if inner else Any, where) for v in value)  # noqa: UP007 - a tuple of types
     for option in options:
         if _allows(option, value):
             return value
     if float in options and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > sys.float_info.max:
+            raise ValueError(f"{where} is a whole number of {value.bit_length()} bits; give one that a float can hold")
         return float(value)
     if isinstance(value, type) and issubclass(value, Operator):
         raise RecipeError(f"{where} is the class {value.__name__}; write {value.__name__}()")
     wanted = " or ".join(repr(getattr(o, "__name__", o)) if not typing.get_args(o) else str(o) for o in options)
-    raise RecipeError(f"{where} is {value!r} of type {type(value).__name__}; expected {wanted}")
+    array = "; an array lives in the state, not in a recipe" if hasattr(value, "shape") else ""
+    raise RecipeError(f"{where} is {value!r} of type {type(value).__name__}; expected {wanted}{array}")
 
 
 def _allows(option: Any, value: Any) -> bool:
@@ -253,10 +266,10 @@ def _allows(option: Any, value: Any) -> bool:
     if option is Any:
         return value is None or isinstance(value, (bool, int, float, str, tuple, Operator))
     if origin is typing.Literal:
-        return value in typing.get_args(option) and not isinstance(value, bool)
-    if origin is tuple:
-        inner = [a for a in typing.get_args(option) if a is not Ellipsis]
-        return isinstance(value, tuple) and all(any(_allows(a, v) for a in inner) for v in value)
+        return any(type(value) is type(a) and value == a for a in typing.get_args(option))
+    if origin is tuple:  # its items have been checked; what is left is how many there may be
+        inner = typing.get_args(option)
+        return isinstance(value, tuple) and (Ellipsis in inner or len(value) == len(inner))
     if option in (int, float) and isinstance(value, bool):
         return False
     return isinstance(value, option) if isinstance(option, type) else False

@@ -11,12 +11,12 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
-from opty.algebra.compose import Compose, Repeat, compose, factors
+from opty.algebra.compose import Repeat, compose, factors
 from opty.algebra.control import Control, Until
 from opty.algebra.effects import ESTIMATES, KEPT, LIVE, check_batch_order
-from opty.algebra.operator import Operator, Recipe, ViewOperator
+from opty.algebra.operator import Identity, Operator, Recipe, ViewOperator
 from opty.algebra.sweep import Sweep
 from opty.errors import RecipeError
 
@@ -25,7 +25,7 @@ from opty.errors import RecipeError
 class Scheduled:
     """A step and the schedules (Every, After) that must all agree before it runs."""
 
-    op: Operator
+    op: Any  # a ViewOperator in a Pass, another Operator in a Step
     when: tuple[Control, ...] = ()
     opened: bool = False  # put in by the plan, not written by the user
 
@@ -90,10 +90,13 @@ class Loop:
 
 @dataclass(frozen=True)
 class Branch:
-    """A node: a body that runs only when its schedules agree."""
+    """A node: a body that runs only when its schedules agree; without any, a recipe that holds loops."""
 
     when: tuple[Control, ...]
     body: tuple[Group, ...]
+
+    def due(self, iteration: int) -> bool:
+        return all(rule.due(iteration) for rule in self.when)
 
 
 Node = Step | Pass | Loop | Branch
@@ -185,6 +188,27 @@ def _joined(before: tuple[Node, ...], nodes: list[Node]) -> Pass | None:
     return None
 
 
+def followed_by(earlier: Operator, later: Operator) -> Operator:
+    """Return ``later * earlier`` for recipes that ran one after the other: no step of one joins the other's sweep."""
+    if isinstance(earlier, Identity):
+        return later
+    steps = factors(later)
+    count = 0
+    while count < len(steps) and _is_lifted(steps[count]):
+        count += 1
+    if not count:
+        return compose(later, earlier)
+    own = Sweep(compose(*reversed(steps[:count])))
+    return compose(*reversed(steps[count:]), own, earlier)
+
+
+def _is_lifted(op: Operator) -> bool:
+    if isinstance(op, (Repeat, Sweep)):
+        return False
+    nodes = _nodes(op)
+    return len(nodes) == 1 and isinstance(nodes[0], Pass) and nodes[0].origin == "lifted"
+
+
 def _nodes(op: Operator) -> list[Node]:
     if isinstance(op, ViewOperator):
         return [Pass((Scheduled(op),), None, "random", "lifted")]
@@ -194,8 +218,11 @@ def _nodes(op: Operator) -> list[Node]:
         return [Loop(tuple(_groups(op.body)), op.times, op.body)]
     if isinstance(op, Control):
         return _controlled(op)
-    if isinstance(op, (Recipe, Compose)):
-        return [node for group in _groups(op.expand() if isinstance(op, Recipe) else op) for node in group.nodes]
+    if isinstance(op, Recipe):
+        groups = _groups(op.expand())
+        nodes = [node for group in groups for node in group.nodes]
+        # A loop may end early: the books then tell how far it came, factor by factor.
+        return [Branch((), tuple(groups))] if any(isinstance(node, (Loop, Branch)) for node in nodes) else nodes
     return [Step(Scheduled(op))]
 
 
@@ -215,6 +242,8 @@ def _view_steps(op: Operator, when: tuple[Control, ...]) -> Iterator[Scheduled]:
             yield Scheduled(step, when)
         elif isinstance(step, Control):
             yield from _view_steps(step.op, (*when, step))
+        elif isinstance(step, Recipe) and not any(isinstance(f, (Sweep, Repeat)) for f in factors(step.expand())):
+            yield from _view_steps(step.expand(), when)
         elif isinstance(step, (Sweep, Repeat, Recipe)):
             raise RecipeError(f"{step!r} stands inside a Sweep; a sweep's body is made of view steps, run once a batch")
         else:
@@ -247,7 +276,7 @@ def _opened(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
     from opty.operators.exitwave import ExitWave
     from opty.operators.fourier import FourierProject
 
-    check_batch_order([s.op for s in steps])
+    check_batch_order(steps)
     made: set[str] = set()
     missing: set[str] = set()
     for s in steps:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import functools
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from opty.algebra.compose import compose, power
+from opty.algebra.compose import Repeat, compose, factors, power
 from opty.algebra.control import Until
 from opty.algebra.effects import check_slots, written
 from opty.algebra.onepass import run_pass
 from opty.algebra.operator import Identity, Operator
-from opty.algebra.plan import Group, Loop, Pass, Step, plan
+from opty.algebra.plan import Branch, Group, Loop, Node, Pass, Step, followed_by, plan
 from opty.algebra.watch import Watch
 from opty.errors import EffectError, InterruptedWarning
 from opty.state import PtychoState
@@ -41,7 +43,17 @@ class Frame:
             return self.part
         if self.part == self.body:
             return power(self.body, self.turns + 1)
-        return compose(self.part, power(self.body, self.turns))
+        return followed_by(power(self.body, self.turns), self.part)
+
+
+def _recorded(op: Operator) -> Operator:
+    """Return what goes on the books: a loop without the progress bars that its body ends with."""
+    if not isinstance(op, Repeat):
+        return op
+    steps = factors(op.body)
+    while steps and not steps[-1].leaves_trace:
+        steps = steps[:-1]
+    return power(compose(*reversed(steps)), op.times)
 
 
 class _Stop(Exception):
@@ -61,7 +73,7 @@ class Run:
 
     def done(self) -> Operator:
         """Return the recipe that made the state as it stands, to the last finished step."""
-        return compose(*(frame.done() for frame in reversed(self.frames)), self.start)
+        return functools.reduce(followed_by, (frame.done() for frame in self.frames), self.start)
 
     def loop(self) -> Frame | None:
         """Return the innermost loop that the walk is in."""
@@ -93,34 +105,47 @@ def turns(recipe: Operator, p: PtychoState) -> Iterator[PtychoState]:
     """Yield a state of its own after each turn of the outermost loops, and after each factor outside of them."""
     job, groups = _prepared(recipe, p)
     copied = written(groups)
-    for group in groups:
-        walk = _turns_of(group.nodes[0], job) if isinstance(group.nodes[0], Loop) else _once(group, job)
-        try:
-            while True:
-                with _interruptible(job):
+    walk = _outer_turns(groups, job)
+    try:
+        while not job.interrupted:
+            with _interruptible(job):
+                try:
                     if next(walk, None) is None:
-                        break
-                job.watch.check_estimates(job.store)
-                yield job.state(copied)
-                if job.interrupted:
-                    _warn_interrupted(job)
-                    return
-        finally:
-            walk.close()
+                        return
+                except _Stop:
+                    pass  # the state is whole, in the middle of a turn of an outer loop
+            job.watch.check_estimates(job.store)
+            yield job.state(copied)
+    finally:
+        walk.close()
+    _warn_interrupted(job)
 
 
-def _once(group: Group, job: Run) -> Any:
-    _walk_group(group, job)
-    yield 1
+def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
+    """Walk groups, yielding after each turn of the outermost loops and after each group that does not end in one."""
+    for group in groups:
+        for node in group.nodes:
+            if isinstance(node, Loop):
+                yield from _turns_of(node, job)
+            elif isinstance(node, Branch) and node.due(job.store.iteration):
+                job.frames.append(Frame())
+                yield from _outer_turns(node.body, job)
+                job.frames.pop()
+            else:
+                _walk_node(node, job)
+        _book(group, job)
+        if group.nodes and not isinstance(group.nodes[-1], (Loop, Branch)):
+            yield True
 
 
 def _prepared(recipe: Operator, p: PtychoState) -> tuple[Run, tuple[Group, ...]]:
     groups = plan(recipe)
     source = p._live
     check_slots(groups, source.leaves)
-    store = source.fork(set() if p._owned else written(groups) & set(source.leaves))
+    copied = written(groups) & set(source.leaves)
+    store = source.fork(copied & source.held_elsewhere() if p._owned else copied)
     if p._owned:
-        object.__setattr__(p, "_consumed", "its buffers were donated to a recipe")
+        p._consume("its buffers were donated to a recipe")
     return Run(store, store.recipe, Watch(store, groups)), groups
 
 
@@ -129,39 +154,52 @@ def _prepared(recipe: Operator, p: PtychoState) -> tuple[Run, tuple[Group, ...]]
 
 def _walk_groups(groups: tuple[Group, ...], job: Run) -> None:
     for group in groups:
-        _walk_group(group, job)
+        for node in group.nodes:
+            _walk_node(node, job)
+        _book(group, job)
+        if job.interrupted and job.loop() is None:
+            raise _Stop
 
 
-def _walk_group(group: Group, job: Run) -> None:
-    for node in group.nodes:
-        if isinstance(node, Pass):
-            run_pass(node, job)
-        elif isinstance(node, Step):
-            _apply(node, job)
-        elif isinstance(node, Loop):
-            for _ in _turns_of(node, job):
-                if job.interrupted:
-                    raise _Stop
-        elif all(rule.due(job.store.iteration) for rule in node.when):
-            job.frames.append(Frame())
-            _walk_groups(node.body, job)
-            job.frames.pop()
-    job.frames[-1].part = compose(group.op, job.frames[-1].part)
+def _walk_node(node: Node, job: Run) -> None:
+    if isinstance(node, Pass):
+        run_pass(node, job)
+    elif isinstance(node, Step):
+        _apply(node, job)
+    elif isinstance(node, Loop):
+        for _ in _turns_of(node, job):
+            if job.interrupted:
+                raise _Stop
+    elif node.due(job.store.iteration):
+        job.frames.append(Frame())
+        _walk_groups(node.body, job)
+        job.frames.pop()
 
 
-def _turns_of(node: Loop, job: Run) -> Any:
+def _book(group: Group, job: Run) -> None:
+    """Write down that a group was done; the state is whole."""
+    job.frames[-1].part = compose(_recorded(group.op), job.frames[-1].part)
+    if job.loop() is None:
+        job.watch.turn_over(job.store, job.done)
+
+
+def _turns_of(node: Loop, job: Run) -> Generator[bool]:
     """Run the turns of a loop, yielding after each; a rule may end it, and observers close what they opened."""
     rule = node.times if isinstance(node.times, Until) else None
     total = node.times.max if isinstance(node.times, Until) else node.times
     frame = Frame(node.op, None if rule else total)
     job.frames.append(frame)
-    before = len(job.store.history.get("misfit", ()))
+    misfits: list[float] = []
     try:
         while frame.turns < total:
+            before = job.store.iteration
             _walk_groups(node.body, job)
             frame.turns, frame.part = frame.turns + 1, Identity()
-            yield frame.turns
-            if rule and rule.settled(job.store.history.get("misfit", [])[before:]):
+            job.watch.turn_over(job.store, job.done)
+            if job.store.iteration > before:
+                misfits.append(job.store.history["misfit"][-1])
+            yield True
+            if rule and rule.settled(misfits):
                 break
         # Only a loop that ran to its end is off the books of its level: one that was left early is what was done.
         job.frames.pop()
@@ -207,6 +245,13 @@ def explained(where: str, op: Operator) -> Iterator[None]:
 # -- Ctrl-C
 
 
+@functools.cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()  # looks at the libraries loaded, once
+
+
 @contextmanager
 def _interruptible(job: Run) -> Iterator[None]:
     """Let the first Ctrl-C end the current turn; the second one raises KeyboardInterrupt."""
@@ -222,7 +267,9 @@ def _interruptible(job: Run) -> Iterator[None]:
     if ours:
         signal.signal(signal.SIGINT, handler)
     try:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the watch reports what is not finite
+        # The watch reports what is not finite. The products of a batch are too small for BLAS's own threads: with them,
+        # position refinement took six times as long on two cores.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"), _blas().limit(limits=1, user_api="blas"):
             yield
     finally:
         if ours:
@@ -230,6 +277,5 @@ def _interruptible(job: Run) -> Iterator[None]:
 
 
 def _warn_interrupted(job: Run) -> None:
-    warnings.warn(
-        f"interrupted: the state returned stands after iteration {job.store.iteration}", InterruptedWarning, stacklevel=4
-    )
+    text = f"interrupted: the state returned stands after iteration {job.store.iteration}"
+    warnings.warn(text, InterruptedWarning, stacklevel=4)

@@ -6,9 +6,11 @@ import ast
 import dataclasses
 import difflib
 import json
+import re
+import warnings
 from typing import Any
 
-from opty.algebra.compose import Compose, Repeat, compose, power
+from opty.algebra.compose import Compose, Repeat, compose
 from opty.algebra.control import Until
 from opty.algebra.operator import REGISTRY, Operator
 from opty.errors import RecipeError
@@ -35,8 +37,7 @@ def to_text(value: Any) -> str:
     parts = []
     for field in dataclasses.fields(value):  # type: ignore[arg-type]
         argument = getattr(value, field.name)
-        required = field.default is dataclasses.MISSING
-        if required:
+        if field.default is dataclasses.MISSING:
             parts.append(to_text(argument))
         elif argument != field.default or type(argument) is not type(field.default):
             parts.append(f"{field.name}={to_text(argument)}")
@@ -51,15 +52,21 @@ def parse(text: str) -> Operator:
     """
     if not isinstance(text, str):
         raise RecipeError(f"a recipe's text is a string, got {type(text).__name__}")
+    text = text.strip()
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a stray backslash is an error here, not a warning on the screen
+            tree = ast.parse(text, mode="eval")
+        value = _Reader(text).value(tree.body)
     except SyntaxError as error:
-        raise RecipeError(_pointed(f"cannot read the recipe: {error.msg}", text.strip(), (error.offset or 1) - 1)) from None
+        at = _line_start(text, error.lineno or 1) + (error.offset or 1) - 1
+        raise RecipeError(_pointed(f"cannot read the recipe: {error.msg}", text, at)) from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise RecipeError(f"cannot read the recipe of {len(text)} characters: {error}; store long ones as JSON") from None
-    value = _Reader(text.strip()).value(tree.body)
+        raise RecipeError(
+            f"cannot read the recipe of {len(text)} characters: {error or 'too deep'}; store long ones as JSON"
+        ) from None
     if not isinstance(value, Operator):
-        raise RecipeError(f"{text!r} is {value!r}, not a recipe; write operators such as rPIE() ** 10")
+        raise RecipeError(f"{_cut(text)!r} is {_cut(repr(value))}, not a recipe; write operators such as rPIE() ** 10")
     return value
 
 
@@ -70,9 +77,9 @@ class _Reader:
         self.text = text
 
     def refuse(self, node: ast.AST, why: str) -> RecipeError:
-        line = getattr(node, "lineno", 1)
-        start = sum(len(part) + 1 for part in self.text.split("\n")[: line - 1])
-        return RecipeError(_pointed(why, self.text, start + getattr(node, "col_offset", 0)))
+        start = _line_start(self.text, getattr(node, "lineno", 1))
+        encoded = self.text[start:].encode()[: getattr(node, "col_offset", 0)]  # the tree counts bytes
+        return RecipeError(_pointed(why, self.text, start + len(encoded.decode(errors="ignore"))))
 
     def value(self, node: ast.AST) -> Any:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
@@ -109,12 +116,13 @@ class _Reader:
     def operator(self, node: ast.AST) -> Operator:
         value = self.value(node)
         if not isinstance(value, Operator):
-            raise self.refuse(node, f"{value!r} is not an operator")
+            raise self.refuse(node, f"{_cut(repr(value))} is not an operator")
         return value
 
     def call(self, node: ast.Call) -> Any:
         if not isinstance(node.func, ast.Name):
-            raise self.refuse(node.func, f"{type(node.func).__name__} is not allowed in a recipe: call operators by name")
+            kind = type(node.func).__name__
+            raise self.refuse(node.func, f"{kind} is not allowed in a recipe: call operators by name")
         cls = self.known(node.func, node.func.id)
         for argument in node.args:
             if isinstance(argument, ast.Starred):
@@ -124,6 +132,8 @@ class _Reader:
         for keyword in node.keywords:
             if keyword.arg is None:
                 raise self.refuse(keyword.value, "** arguments are not allowed in a recipe")
+            if keyword.arg in keywords:
+                raise self.refuse(keyword, f"{keyword.arg} is repeated")
             keywords[keyword.arg] = self.value(keyword.value)
         return self.made(node, lambda: make(cls, arguments, keywords))
 
@@ -161,16 +171,30 @@ def make(cls: type, arguments: list[Any], keywords: dict[str, Any]) -> Any:
             near = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(fields) or 'none'}"
             raise RecipeError(f"{cls.__name__} has no parameter {name!r}; {hint}")
-    return cls(*arguments, **keywords)
+    try:
+        return cls(*arguments, **keywords)
+    except TypeError as error:
+        if isinstance(error, RecipeError):
+            raise
+        raise RecipeError(f"{cls.__name__}({', '.join(fields)}): {error}") from None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _line_start(text: str, line: int) -> int:
+    """Return where a line (from 1) starts in a text, with the line ends that Python's reader knows."""
+    return sum(len(part) for part in re.split(r"(?<=\n)|(?<=\r)(?!\n)", text)[: line - 1])
 
 
 def _pointed(why: str, text: str, at: int) -> str:
     """Put a caret under the place in the text."""
-    before = text[:at]
-    line = text.split("\n")[before.count("\n")] if text else ""
-    column = at - (before.rfind("\n") + 1)
-    cut = max(0, column - 60)
-    return f"{why}\n  at character {at}: {line[cut : column + 60]}\n" + " " * (len(f"  at character {at}: ") + column - cut) + "^"
+    start = text.rfind("\n", 0, at) + 1
+    line = text[start:].split("\n", 1)[0]
+    cut = max(0, at - start - 60)
+    head = f"  at character {at}: "
+    return f"{why}\n{head}{line[cut : cut + 120]}\n" + " " * (len(head) + at - start - cut) + "^"
 
 
 # -- JSON
@@ -182,11 +206,9 @@ def to_json(op: Operator) -> str:
 
 
 def _encode(value: Any) -> Any:
-    if isinstance(value, Until):
-        return {"rule": "Until", **dataclasses.asdict(value)}
-    if isinstance(value, Operator):
-        fields = {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}  # type: ignore[arg-type]
-        return {"op": type(value).__name__, **fields}
+    if isinstance(value, (Until, Operator)):
+        fields = dataclasses.fields(value)  # type: ignore[arg-type]
+        return {type(value).__name__: {f.name: _encode(getattr(value, f.name)) for f in fields}}
     if isinstance(value, tuple):
         return [_encode(v) for v in value]
     return value
@@ -199,15 +221,18 @@ def from_json(text: str) -> Operator:
     """
     try:
         whole = json.loads(text)
-    except (json.JSONDecodeError, RecursionError, TypeError) as error:
+    except (ValueError, RecursionError, TypeError) as error:
         raise RecipeError(f"not a recipe in JSON: {error}") from None
-    if not isinstance(whole, dict) or "recipe" not in whole:
+    if not isinstance(whole, dict) or set(whole) != {"opty", "recipe"}:
         raise RecipeError('not a recipe in JSON: expected {"opty": 1, "recipe": {...}}')
-    if whole.get("opty") != VERSION:
-        raise RecipeError(f"recipe format {whole.get('opty')!r}; this opty reads version {VERSION}: update opty")
-    value = _decode(whole["recipe"])
+    if whole["opty"] != VERSION or isinstance(whole["opty"], bool):
+        raise RecipeError(f"recipe format {_cut(repr(whole['opty']))}; this opty reads version {VERSION}: update opty")
+    try:
+        value = _decode(whole["recipe"])
+    except RecursionError:
+        raise RecipeError("not a recipe in JSON: it is nested too deep") from None
     if not isinstance(value, Operator):
-        raise RecipeError(f"not a recipe in JSON: it holds {value!r}")
+        raise RecipeError(f"not a recipe in JSON: it holds {_cut(repr(value))}")
     return value
 
 
@@ -216,13 +241,9 @@ def _decode(value: Any) -> Any:
         return tuple(_decode(v) for v in value)
     if not isinstance(value, dict):
         return value
-    name = value.get("op", value.get("rule"))
-    if not isinstance(name, str):
-        raise RecipeError(f'an operator in JSON needs its name under "op"; got keys {sorted(value)}')
-    cls = look_up(name)
-    fields = {key: _decode(v) for key, v in value.items() if key not in ("op", "rule")}
-    if cls is Compose:
-        return compose(*fields.get("steps", ()))
-    if cls is Repeat:
-        return power(fields["body"], fields["times"]) if {"body", "times"} <= set(fields) else make(cls, [], fields)
-    return make(cls, [], fields)
+    if len(value) != 1:
+        raise RecipeError(f'an operator in JSON is {{"name": {{parameters}}}}; got the keys {_cut(str(sorted(value)))}')
+    ((name, parameters),) = value.items()
+    if not isinstance(parameters, dict):
+        raise RecipeError(f'an operator in JSON is {{"name": {{parameters}}}}; got {_cut(repr(value))}')
+    return make(look_up(name), [], {key: _decode(v) for key, v in parameters.items()})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from opty.algebra.effects import KEPT, written
+from opty.algebra.operator import Operator
 from opty.algebra.plan import Group, Pass, steps_of, walk
 from opty.errors import DivergedError, MisfitWarning
 from opty.state import PtychoState
@@ -24,28 +26,33 @@ class Watch:
         self.warned = False
         self.monitored = [n for n in walk(groups) if isinstance(n, Pass) and n.counts and KEPT not in n.writes]
         self.rises = 0
-        self.keep(store)
+        self.keep(store, store.recipe)
 
-    def keep(self, store: Store) -> None:
-        """Remember the state as it stands."""
+    def keep(self, store: Store, done: Operator) -> None:
+        """Remember the state as it stands, and the recipe that made it."""
         self.last = store.fork({name for name in self.written if name in store.leaves and name != KEPT})
         self.last.leaves.pop(KEPT, None)  # as large as the data, and made anew from object and probe
+        self.last.recipe = done
 
     def check_estimates(self, store: Store) -> None:
-        """Raise DivergedError where object, probe or positions hold a non-finite value, else remember them."""
+        """Raise DivergedError where object, probe or positions hold a non-finite value."""
         bad = [name for name in CORE if name in self.written and not bool(store.xp.isfinite(store.leaves[name]).all())]
         if bad:
             self._diverged(store, f"{bad[0]} is no longer finite")
-        self.keep(store)
 
-    def iteration_over(self, store: Store, node: Pass, misfit: float) -> None:
+    def turn_over(self, store: Store, done: Callable[[], Operator]) -> None:
+        """Look at a state that is whole again; where an iteration went by, remember it."""
+        if store.iteration > self.last.iteration:
+            self.check_estimates(store)
+            self.keep(store, done())
+
+    def iteration_over(self, store: Store, node: Pass) -> None:
         """Look at an iteration that has just been booked."""
-        if not math.isfinite(misfit):
-            self._diverged(store, f"the misfit is {misfit}")
-        self.check_estimates(store)
+        values = store.history["misfit"]
+        if not math.isfinite(values[-1]):
+            self._diverged(store, f"the misfit is {values[-1]}")
         if node not in self.monitored:
             return
-        values = store.history["misfit"]
         self.rises = self.rises + 1 if len(values) > 1 and values[-1] > values[-2] else 0
         if self.rises >= _RISES and not self.warned:
             self.warned = True

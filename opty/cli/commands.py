@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opty.state import PtychoState
 
 DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
-DEMO_RECIPE = "(PosCorrectAdam() * rPIE(alpha=0.05)) ** 60"
+DEMO_RECIPE = "(PosCorrectAdam(step=0.1) * rPIE(alpha=0.5)) ** 80"
 
 
 def beam_options(command: Callable) -> Callable:
@@ -49,7 +49,7 @@ def demo(ctx: click.Context, folder: Path, seed: int) -> None:
     The positions of the scan are wrong; the recipe refines them. Writes demo.h5 and demo.png.
 
     \b
-    Example: opty demo -o /tmp
+    Example: opty demo -o results
     """
     from opty import PtychoState, parse
     from opty.analysis import errors
@@ -175,9 +175,10 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 def _explanation(start: PtychoState, recipe: Operator) -> str:
     data = start.data
+    photons = float(f"{data.photons().mean():.1g}")
     return (
         f"A simulated scan: {data.views} views of {data.n} x {data.n} pixels, two photographs as magnitude and phase\n"
-        f"of the object, {data.photons().mean():.2g} photons a view, positions wrong by up to 2 px on each axis.\n"
+        f"of the object, about {photons:,.0f} photons a view, positions wrong by up to 2 px on each axis.\n"
         "opty is given the patterns, the wrong positions and a rough guess of the probe. The whole reconstruction:\n\n"
         f"    p = {recipe!r} * p\n"
     )

@@ -21,6 +21,7 @@ import numpy as np
 from opty.errors import FormatError
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
+MARKS = ("creator", "holds", "opty_format", "opty_version")
 ZIP = b"PK\x03\x04"
 WRAPPINGS = {b"BZh": ("bz2", bz2.decompress), b"\x1f\x8b": ("gzip", gzip.decompress)}
 FAMILIAR = {
@@ -45,7 +46,7 @@ class Container:
     """A file opened for a first look.
 
     ``kind`` is "hdf5", "npz" or "other"; ``names`` the keys of an npz or the names at the root of an HDF5 file;
-    ``attrs`` the attributes of that root; ``wrapping`` "bz2", "gzip" or None.
+    ``attrs`` opty's marks among the attributes of that root; ``wrapping`` "bz2", "gzip" or None.
 
     Raises
     ------
@@ -62,13 +63,20 @@ class Container:
         self.attrs: dict[str, object] = {}
         if self.head.startswith(HDF5) or (self._payload is None and h5py.is_hdf5(self.path)):
             self.kind = "hdf5"
-            with self.hdf5() as file:
-                self.names, self.attrs = frozenset(file), dict(file.attrs)
+            self._look_at_root()
         elif self.head.startswith(ZIP):
             self.kind = "npz"
             self.names = self._members()
         else:
             self.kind = "other"
+
+    def _look_at_root(self) -> None:
+        try:
+            with self.hdf5() as file:
+                self.names = frozenset(file)
+                self.attrs = {name: file.attrs[name] for name in MARKS if name in file.attrs}
+        except TypeError as error:  # h5py's word for a type of data that makes no sense
+            raise FormatError(f"{self.path} is truncated or damaged HDF5: {error}") from error
 
     def _unwrapped(self, head: bytes) -> bytes:
         for magic, (name, unpack) in WRAPPINGS.items():

@@ -13,23 +13,37 @@ from opty.state.batch import sweep_batches
 class ScaleObjProbe(Operator, reads="obj probe positions background", writes="obj probe kept_waves"):
     """Scale object and probe: predicted photons equal measured ones, and the lit object has a mean magnitude of one.
 
-    First P <- P sqrt(sum I / sum Ihat), then O <- O / g, P <- P g with g = sum |O| W / sum W, W = sum_j S_j the light
-    that fell on each pixel: the probe's power is then the photons that a view would have through a clear object.
+    First P <- P sqrt(sum (I - b) / sum (Ihat - b)), b the background, then O <- O / g, P <- P g with
+    g = sum |O| W / sum W, W = sum_j S_j the light that fell on each pixel: the probe's power is then the photons that a
+    view would have through a clear object.
 
-    Reads obj, probe, positions; writes obj, probe (kept waves, which would no longer fit, are dropped).
+    Reads obj, probe, positions, background; writes obj, probe (kept waves, which would no longer fit, are dropped).
     Source: Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020) for the operator; the convention of scale is opty's.
     """
 
+    frees = frozenset({KEPT})
+
     def apply(self, s):
         sums = compare(s)
+        dark = _background_photons(s)
+        ratio = max(sums.measured - dark, 0) / max(sums.predicted - dark, 1e-300)
         probe = s.probe
-        probe *= s.xp.asarray((sums.measured / max(sums.predicted, 1e-300)) ** 0.5, dtype=s.real_dtype)
+        probe *= s.xp.asarray(ratio**0.5 if ratio > 0 else 1, dtype=s.real_dtype)
         light = light_on(s.store)
         mean = (s.xp.abs(s.obj) * light).sum() / light.sum()
         obj = s.obj
         obj /= mean
         probe *= mean
         s.drop(KEPT)
+
+
+def _background_photons(s) -> float:
+    """Return the photons that the background brings to the unmasked pixels of all views."""
+    if s.incoherent is None:
+        return 0.0
+    mask, views = s.measured.mask, s.data.views
+    seen = views if mask is None else mask.sum(axis=0) if mask.ndim == 3 else mask * views
+    return float((s.incoherent * seen).sum())
 
 
 def light_on(store):

@@ -22,10 +22,13 @@ class FourierProject(ViewOperator, reads="waves", writes="waves delta"):
 
 
 class DeltaProject(ViewOperator, reads="waves", writes="waves delta", register=False):
-    """FourierProject where nobody reads the projected waves: works in the buffer of the waves and makes only delta."""
+    """FourierProject where nobody reads the projected waves: makes only delta, in the buffer of the waves.
+
+    Waves that are a view of something kept (``base``) are left alone.
+    """
 
     def apply(self, s, b):
-        b.delta = project(s, b, b.waves, difference=True, overwrite=True)
+        b.delta = project(s, b, b.waves, difference=True, overwrite=b.waves.base is None)
         b.drop("waves")
 
 
@@ -35,7 +38,7 @@ class WaveProject(ViewOperator, reads="waves", writes="waves", register=False):
     projects = True  # it writes no delta, by which the plan knows that a pass compares with the data
 
     def apply(self, s, b):
-        b.waves = project(s, b, b.waves, difference=False, overwrite=True)
+        b.waves = project(s, b, b.waves, difference=False, overwrite=b.waves.base is None)
 
 
 def project(s, b, waves, difference: bool, overwrite: bool):

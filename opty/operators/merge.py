@@ -49,7 +49,8 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
     Source: Thibault et al. 2009, Eq. 7; inertia as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020)).
     """
 
-    inertia: float = 1e-3
+    inertia: float = 4e-3
+    frees = frozenset({"obj_sum", "obj_weight"})
 
     def check(self):
         check_inertia(self)
@@ -67,7 +68,8 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
     Source: Thibault et al. 2009, Eq. 8; inertia as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020)).
     """
 
-    inertia: float = 1e-3
+    inertia: float = 0.0
+    frees = frozenset({"probe_sum", "probe_weight"})
 
     def check(self):
         check_inertia(self)

@@ -46,13 +46,14 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
 
 
 def scaled(xp, direction, weight, alpha: float, step: float):
-    """Return step * direction / [alpha max(weight) + (1 - alpha) weight], 0 where the weight is 0; overwrites direction."""
+    """Return step * direction / [alpha max(weight) + (1 - alpha) weight], 0 where weight is 0; overwrites direction."""
     largest = weight.max()
-    if alpha == 1:
-        direction *= xp.asarray(step / largest, dtype=weight.dtype)
-        return direction
     # A pixel that no light reaches has no direction either: the floor only keeps the division finite.
-    scale = xp.maximum(weight * (1 - alpha) + alpha * largest, xp.finfo(weight.dtype).tiny)
+    floor = xp.finfo(weight.dtype).tiny
+    if alpha == 1:
+        direction *= xp.asarray(step / xp.maximum(largest, floor), dtype=weight.dtype)
+        return direction
+    scale = xp.maximum(weight * (1 - alpha) + alpha * largest, floor)
     xp.divide(step, scale, out=scale)
     direction *= scale
     return direction

@@ -40,8 +40,8 @@ class Log(Observer):
 class Misfit(Observer, reads="obj probe positions background"):
     """Record misfit and R-factor of the state as it stands, at the cost of one forward pass over all views.
 
-    History: "state_misfit" = sum (sqrt I - sqrt Ihat)^2 / sum I, "state_r_factor" = sum |sqrt I - sqrt Ihat| / sum sqrt I
-    and "state_iteration". ``history["misfit"]``, which costs nothing, is met along the iteration instead.
+    History: "state_misfit" = sum (sqrt I - sqrt Ihat)^2 / sum I, "state_r_factor" = sum |sqrt I - sqrt Ihat| /
+    sum sqrt I and "state_iteration". ``history["misfit"]``, which costs nothing, is met along the iteration instead.
 
     Parameters: every, record at multiples of this number of iterations.
     """
@@ -58,6 +58,8 @@ class Misfit(Observer, reads="obj probe positions background"):
 
 class Progress(Observer):
     """Show a progress bar over the turns of the loop it stands in, with the misfit."""
+
+    leaves_trace = False
 
     def apply(self, s):
         from tqdm.auto import tqdm

@@ -31,7 +31,7 @@ class PosCorrectAdam(
     Source: Guzzi et al., PeerJ CS 8, e1036 (2022), Eqs. 4, 7, 8 (signal XCORR_A); Kingma, Ba, arXiv:1412.6980 (2014).
     """
 
-    step: float = 0.5
+    step: float = 0.2
     decay: float = 20.0
     beta1: float = 0.9
     beta2: float = 0.999

@@ -147,7 +147,7 @@ def _colour_bar(axes: Axes, picture):
 def scale_bar(axes: Axes, pixel: float | None, fraction: float = 0.25) -> tuple[float, str]:
     """Draw a bar of round length in the lower left corner of an image; returns its length [px] and its label.
 
-    axes : holds an image in pixel coordinates, its limits set. pixel : edge of a pixel [m], or None: the label says px.
+    axes : holds an image in pixel coordinates, row 0 on top. pixel : edge of a pixel [m], or None: the label says px.
     fraction : longest bar in parts of the width.
     """
     from matplotlib.lines import Line2D
@@ -158,12 +158,22 @@ def scale_bar(axes: Axes, pixel: float | None, fraction: float = 0.25) -> tuple[
     rightwards, upwards = math.copysign(1, right - left), math.copysign(1, top - bottom)
     edge = min(abs(right - left), abs(top - bottom))
     x, y = left + 0.05 * edge * rightwards, bottom + 0.06 * edge * upwards
-    bar = Line2D((x, x + length * rightwards), (y, y), color="white", lw=2.5, solid_capstyle="butt", zorder=5)
-    bar.set(gid="scale bar", path_effects=[withStroke(linewidth=3.7, foreground="black")])
+    ink, around = ("black", "white") if _light_corner(axes) else ("white", "black")
+    bar = Line2D((x, x + length * rightwards), (y, y), color=ink, lw=2.5, solid_capstyle="butt", zorder=5)
+    bar.set(gid="scale bar", path_effects=[withStroke(linewidth=3.7, foreground=around)])
     axes.add_line(bar)
-    look = {"color": "white", "fontsize": 8.5, "path_effects": [withStroke(linewidth=1.5, foreground="black")]}
+    look = {"color": ink, "fontsize": 8.5, "path_effects": [withStroke(linewidth=1.5, foreground=around)]}
     axes.annotate(label, (x, y), (0, 3), textcoords="offset points", va="bottom", zorder=5, **look)
     return length, label
+
+
+def _light_corner(axes: Axes) -> bool:
+    """Whether the picture is light in its last rows and first columns, where the scale bar stands."""
+    image = axes.images[0].get_array()
+    corner = image[-max(1, image.shape[0] // 7) :, : max(1, image.shape[1] // 3)]
+    colours = axes.images[0].to_rgba(corner)
+    seen = colours[..., 3]
+    return float((colours[..., :3].mean(-1) * seen + float(UNLIT) * (1 - seen)).mean()) > 0.6
 
 
 def _round_length(longest: float, pixel: float | None) -> tuple[float, str]:

@@ -1,12 +1,12 @@
 """The state: what is being estimated.
 
-    ptycho_state.py   PtychoState, what users hold: read-only leaves, books, replace / to / donate / save / plot
-    start.py          the object's frame and the first guesses of object and probe
-    measured.py       the data on the device, in the order of the waves
-    store.py          the mutable inside of a state
-    access.py         a state or batch as one operator may see it
-    batch.py          some views on their way through a sweep
-    history.py        the recorded series
+ptycho_state.py   PtychoState, what users hold: read-only leaves, books, replace / to / donate / save / plot
+start.py          the object's frame and the first guesses of object and probe
+measured.py       the data on the device, in the order of the waves
+store.py          the mutable inside of a state
+access.py         a state or batch as one operator may see it
+batch.py          some views on their way through a sweep
+history.py        the recorded series
 """
 
 from opty.state.ptycho_state import PtychoState

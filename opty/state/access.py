@@ -32,7 +32,9 @@ class Access:
         leaf = behind.leaves.get(name)
         if leaf is None:
             if name in self._writes or name in self._reads:
-                raise AttributeError(f"{self._who}: there is no {name!r} here yet; create it with s.create({name!r}, ...)")
+                raise AttributeError(
+                    f"{self._who}: there is no {name!r} here yet; create it with s.create({name!r}, ...)"
+                )
             return getattr(behind, name)
         if name in self._writes:
             return leaf
@@ -48,11 +50,20 @@ class Access:
             raise EffectError(f"{self._who} writes {name!r} without declaring it; add it to writes= in its class line")
         old = self._behind.leaves.get(name)
         if old is not value:
+            value = self._own(value)
             if old is not None and old.shape != value.shape and self._behind.fixed_shapes:
                 raise ValueError(f"{self._who} sets {name} of shape {value.shape}; it has shape {old.shape}")
             if old is not None and old.dtype != value.dtype:
                 value = value.astype(old.dtype)
             self._behind.leaves[name] = value
+
+    def _own(self, value: Any) -> Any:
+        """Return an array that no other leaf is: two names for one array would change together."""
+        if not self._behind.fixed_shapes:  # a batch dies soon, and its waves are large
+            return value
+        value = self._behind.xp.asarray(value)
+        shared = any(value is leaf for leaf in self._behind.leaves.values())
+        return value.copy() if shared or (isinstance(value, np.ndarray) and not value.flags.writeable) else value
 
     def has(self, name: str) -> bool:
         """Say whether a leaf or slot of that name exists."""
@@ -71,5 +82,7 @@ class Access:
         """Free slots that are no longer needed."""
         for name in names:
             if name not in self._writes | self._reads:
-                raise EffectError(f"{self._who} drops {name!r} without declaring it; add it to reads= in its class line")
+                raise EffectError(
+                    f"{self._who} drops {name!r} without declaring it; add it to reads= in its class line"
+                )
             self._behind.leaves.pop(name, None)

@@ -11,7 +11,6 @@ import numpy as np
 from opty.propagate import phase_ramp
 from opty.state.store import Store
 
-
 _HOST_BYTES = 4 << 20  # waves of a batch stay in the cache of a core (measured on scans A and B)
 _DEVICE_SHARE = 16  # waves, spectra and windows of a batch take at most this fraction of the free device memory
 
@@ -83,7 +82,7 @@ class Batch:
         return self.store.backend.ifft2(moved, True, self.store.threads)
 
     def shifted_back_sum(self, waves: Any) -> Any:
-        """Return the sum over views (M, n, n) of waves (B, M, n, n), each moved back by ``fraction`` (may overwrite)."""
+        """Return the sum (M, n, n) over views of waves (B, M, n, n), each moved back by ``fraction``; may overwrite."""
         if self.fraction is None:
             return waves[0] if len(waves) == 1 else waves.sum(axis=0)
         row, col = self.ramp

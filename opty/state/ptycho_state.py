@@ -70,9 +70,10 @@ class PtychoState:
         threads: int | None = None,
     ):
         if not isinstance(data, PtychoData):
-            raise TypeError(f"data is a {type(data).__name__}; give opty.PtychoData(intensities, positions) or opty.load(path)")
+            kind = type(data).__name__
+            raise TypeError(f"data is a {kind}; give opty.PtychoData(intensities, positions) or opty.load(path)")
         kind = _complex_type(dtype)
-        if modes is not None and (not isinstance(modes, int) or modes < 1):
+        if modes is not None and (isinstance(modes, bool) or not isinstance(modes, (int, np.integer)) or modes < 1):
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
         backend = backends.get(device or ("gpu" if backends.gpu_available() else "cpu"))
         obj = None if obj is None else _host(obj)
@@ -81,11 +82,7 @@ class PtychoState:
             obj = np.ones(shape, kind)
         elif not np.isfinite(obj).all():
             raise ValueError(f"obj has {int((~np.isfinite(obj)).sum())} values that are not finite")
-        probe = (
-            start.first_probe(data, modes, kind)
-            if probe is None
-            else start.given_probe(probe, data, modes, kind)
-        )
+        probe = start.first_probe(data, modes, kind) if probe is None else start.given_probe(probe, data, modes, kind)
         measured = Measured(data, backend, kind)
         leaves = {
             "obj": backend.asarray(obj, kind).copy(),
@@ -107,6 +104,11 @@ class PtychoState:
         p = object.__new__(cls)
         p._set(store, owned)
         return p
+
+    def _consume(self, why: str) -> None:
+        """Let go of the buffers; any use from now on raises ConsumedError."""
+        object.__setattr__(self, "_consumed", why)
+        object.__delattr__(self, "_store")
 
     @classmethod
     def restore(
@@ -135,7 +137,9 @@ class PtychoState:
         start.frame(check_positions(leaves["positions"], data.views), data.n, leaves["obj"])
         series = {name: np.asarray(v).tolist() for name, v in history.items()}
         return cls._of(
-            Store(arrays, measured, np.asarray(origin, float), _seed(seed), _threads(threads), recipe, iteration, series)
+            Store(
+                arrays, measured, np.asarray(origin, float), _seed(seed), _threads(threads), recipe, iteration, series
+            )
         )
 
     # -- what it holds
@@ -235,7 +239,9 @@ class PtychoState:
 
     # -- what one can do with it
 
-    def replace(self, *, obj: Any = None, probe: Any = None, positions: Any = None, seed: int | None = None) -> PtychoState:
+    def replace(
+        self, *, obj: Any = None, probe: Any = None, positions: Any = None, seed: int | None = None
+    ) -> PtychoState:
         """Return a state with some leaves replaced: obj (H, W), probe (M, n, n), positions (N, 2) px window corners.
 
         Raises ValueError for shapes that do not fit the data. Slots that belong to what is replaced are dropped.
@@ -243,7 +249,9 @@ class PtychoState:
         store = self._live.fork(set())
         backend, kind = store.backend, store.dtype
         if probe is not None:
-            store.leaves["probe"] = backend.asarray(start.given_probe(_host(probe), store.data, None, kind), kind).copy()
+            store.leaves["probe"] = backend.asarray(
+                start.given_probe(_host(probe), store.data, None, kind), kind
+            ).copy()
         if obj is not None:
             obj = _host(obj)
             if not np.isfinite(obj).all():
@@ -275,10 +283,10 @@ class PtychoState:
     def donate(self) -> PtychoState:
         """Give the buffers to the next recipe, which then copies nothing: ``p = recipe * p.donate()``.
 
-        Any later use of this state raises ConsumedError.
+        Any later use of this state raises ConsumedError. Arrays that another state shares are copied all the same.
         """
         given = self._of(self._live, owned=True)
-        object.__setattr__(self, "_consumed", "p.donate() passed its buffers on")
+        self._consume("p.donate() passed its buffers on")
         return given
 
     def save(self, path: str | Path) -> None:
@@ -305,8 +313,8 @@ class PtychoState:
         (h, w), modes = store.leaves["obj"].shape, len(store.leaves["probe"])
         misfit = f", misfit {store.history['misfit'][-1]:.4g}" if store.history.get("misfit") else ""
         return (
-            f"<PtychoState: object {h} x {w}, {modes} probe mode{'s' * (modes > 1)} of {store.data.n} x {store.data.n}, "
-            f"{store.data.views} views, iteration {store.iteration}{misfit}, {store.dtype} on {store.backend.name}>"
+            f"<PtychoState: object {h} x {w}, {modes} probe mode{'s' * (modes > 1)} of {store.data.n} x {store.data.n}"
+            f", {store.data.views} views, iteration {store.iteration}{misfit}, {store.dtype} on {store.backend.name}>"
         )
 
     def _repr_png_(self) -> bytes | None:

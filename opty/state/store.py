@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, ClassVar
@@ -12,10 +14,13 @@ from opty.algebra.operator import Operator
 from opty.data import PtychoData
 from opty.state.measured import Measured
 
+_alive: weakref.WeakSet[Store] = weakref.WeakSet()  # leaves are shared between states: whose buffers may be reused?
+_counting = threading.Lock()
+
 CORE = ("obj", "probe", "positions")  # what every state holds; "background" and slots come beside them
 
 
-@dataclass
+@dataclass(eq=False)
 class Store:
     """Leaves (arrays by name) and books of a state."""
 
@@ -29,6 +34,16 @@ class Store:
     recipe: Operator
     iteration: int = 0
     history: dict[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        with _counting:
+            _alive.add(self)
+
+    def held_elsewhere(self) -> set[str]:
+        """Return the names of the leaves whose arrays another store holds too."""
+        with _counting:
+            others = {id(a) for store in _alive if store is not self for a in store.leaves.values()}
+        return {name for name, a in self.leaves.items() if id(a) in others}
 
     @property
     def data(self) -> PtychoData:

@@ -4,8 +4,10 @@ import h5py
 import numpy as np
 import pytest
 
+from opty.algebra.operator import Operator
 from opty.data import PtychoData
 from opty.geometry import Geometry
+from opty.state import PtychoState
 
 BASIS = np.array([[0.0, -55e-6], [-55e-6, 0.0], [0.0, 0.0]])
 
@@ -77,4 +79,100 @@ def make_cxi(tmp_path, counts, rng):
         return path
 
     make.translation = translation
+    return make
+
+
+class Brighten(Operator, reads="obj", writes="obj"):
+    """A recipe of the tests' own, to be found again in a file."""
+
+    factor: float = 2.0
+
+    def apply(self, s):
+        s.obj *= self.factor
+
+
+def identical(a, b):
+    """Same dtype, same shape, same bits."""
+    a, b = np.asarray(a), np.asarray(b)
+    assert a.dtype == b.dtype
+    assert a.shape == b.shape
+    assert a.tobytes() == b.tobytes()
+
+
+def assert_same_data(a, b):
+    for name in ("intensities", "positions", "mask", "background", "probe"):
+        one, two = getattr(a, name), getattr(b, name)
+        if one is None:
+            assert two is None, name
+        else:
+            identical(one, two)
+    assert a.geometry == b.geometry
+    assert set(a.truth or ()) == set(b.truth or ())
+    for name in a.truth or ():
+        identical(a.truth[name], b.truth[name])
+
+
+def assert_same_state(a, b):
+    assert_same_data(a.data, b.data)
+    for name in ("obj", "probe", "positions", "origin"):
+        identical(getattr(a, name), getattr(b, name))
+    assert set(a.slots) == set(b.slots)
+    assert set(a.history) == set(b.history)
+    for one, two in ((a.slots, b.slots), (a.history, b.history)):
+        for name in one:
+            identical(one[name], two[name])
+    assert (a.iteration, a.seed, a.dtype, a.recipe) == (b.iteration, b.seed, b.dtype, b.recipe)
+    if a.background is None:
+        assert b.background is None
+    else:
+        identical(a.background, b.background)
+
+
+@pytest.fixture(name="identical")
+def _identical():
+    return identical
+
+
+@pytest.fixture(name="assert_same_data")
+def _assert_same_data():
+    return assert_same_data
+
+
+@pytest.fixture(name="assert_same_state")
+def _assert_same_state():
+    return assert_same_state
+
+
+@pytest.fixture
+def make_state(rng):
+    """Function that makes a state in the middle of a run: books, slots of several types and awkward names."""
+
+    def make(data, dtype="complex64"):
+        start = PtychoState(data, modes=2, dtype=dtype, device="cpu", seed=5)
+        leaves = {name: start.numpy(name) for name in ("obj", "probe", "positions")}
+        leaves["obj"] += rng.normal(size=start.obj.shape)
+        if data.background is not None:
+            leaves["background"] = start.numpy("background") * 1.5
+        slots = {
+            "waves": start.numpy("probe") * 3j,
+            "a/b m%": rng.normal(size=(4, 2)),
+            "n": np.arange(3),
+            "on": np.array(True),
+        }
+        return PtychoState.restore(
+            data,
+            leaves | {f"slot:{name}": array for name, array in slots.items()},
+            origin=start.origin,
+            seed=5,
+            iteration=43,
+            history={
+                "misfit": np.array([0.5, 0.1 + 0.2]),
+                "iteration": np.array([42, 43]),
+                "odd/name": np.array([1.0]),
+            },
+            recipe=Brighten(factor=0.1) ** 3 * Brighten(),
+            device="cpu",
+            threads=1,
+        )
+
     return make

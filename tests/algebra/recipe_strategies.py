@@ -1,0 +1,64 @@
+"""Hypothesis strategies that draw any recipe: every registered operator, parameters by their annotations."""
+
+from __future__ import annotations
+
+import types
+import typing
+
+from hypothesis import strategies as st
+
+import opty
+from opty.algebra.compose import compose
+from opty.algebra.operator import REGISTRY, Operator
+
+OWN = {name: cls for name, cls in REGISTRY.items() if cls.__module__.startswith("opty.")}
+VIEW_STEPS = {name: cls for name, cls in OWN.items() if issubclass(cls, opty.ViewOperator)}
+
+untils = st.builds(opty.Until, tol=st.floats(0, 1), max=st.integers(1, 99))
+
+
+def value(hint, name=""):
+    """Draw a value that an annotation allows; numbers are such that every operator takes them."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return st.one_of([value(h, name) for h in typing.get_args(hint)])
+    if typing.get_origin(hint) is typing.Literal:
+        return st.sampled_from(typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:
+        return st.lists(value(typing.get_args(hint)[0]), min_size=2, max_size=4).map(tuple)
+    drawn = {
+        int: st.integers(2, 60),
+        float: st.floats(1e-3, 0.999) | st.just(1e-20) if name == "inertia" else st.floats(1e-3, 0.999),
+        str: st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+        type(None): st.none(),
+        opty.Until: untils,
+    }
+    return st.deferred(lambda: operators) if hint is Operator else drawn[hint]
+
+
+def made(cls):
+    """Draw an operator of a class, with some of its parameters given."""
+    hints = typing.get_type_hints(cls)
+    fields = cls.__dataclass_fields__.values()
+    if cls is opty.Sweep:
+        hints["body"] = None
+    given = {f.name: view_bodies if hints[f.name] is None else value(hints[f.name], f.name) for f in fields}
+    needed = {f.name: given[f.name] for f in fields if f.default is f.default_factory}
+    optional = {name: s for name, s in given.items() if name not in needed}
+    return st.fixed_dictionaries(needed, optional=optional).map(lambda kw: cls(**kw))
+
+
+view_bodies = st.lists(st.one_of([made(cls) for cls in VIEW_STEPS.values()]), min_size=1, max_size=3).map(
+    lambda steps: compose(*steps)
+)
+LOOSE = [cls for name, cls in OWN.items() if name not in ("Compose", "Repeat")]
+atoms = st.one_of([made(cls) for cls in LOOSE if not {"op", "body"} & set(cls.__dataclass_fields__)])
+operators = st.recursive(
+    atoms,
+    lambda inner: (
+        st.lists(inner, min_size=2, max_size=4).map(lambda steps: compose(*steps))
+        | st.tuples(inner, st.integers(0, 5) | untils).map(lambda pair: pair[0] ** pair[1])
+        | st.tuples(st.sampled_from([opty.Every, opty.After]), st.integers(1, 9), inner).map(lambda t: t[0](t[1], t[2]))
+        | st.builds(opty.Sweep, view_bodies, st.none() | st.just("all") | st.integers(1, 8))
+    ),
+    max_leaves=8,
+)

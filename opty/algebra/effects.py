@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from opty.algebra.operator import Operator
 from opty.errors import EffectError, RecipeError
 
 if TYPE_CHECKING:
@@ -23,23 +24,31 @@ _OPENED = frozenset({"index", "illum", "patches"})  # a sweep brings them with e
 
 
 def check_batch_order(steps: Iterable[Scheduled]) -> None:
-    """Raise EffectError where a step of a sweep reads a batch field that only a later step writes."""
+    """Raise EffectError where a step of a sweep reads a batch field that only a later step makes.
+
+    A later step that reads the field itself, and changes it, is in its place: the sweep opens the field for both.
+    """
     steps = list(steps)
     made: set[str] = set(_OPENED)
     for k, s in enumerate(steps):
         step, (reads, writes) = s.op, s.op.effects()
-        if s.when and (new := sorted(writes & BATCH - reads)):
+        if s.when and (new := sorted(_made(step))):
             raise RecipeError(
                 f"{step!r} writes {new[0]!r} for other steps and cannot be left out at some iterations: put "
                 f"{type(s.when[0]).__name__} around the steps that read it, or around the whole sweep"
             )
         for name in sorted((reads & BATCH) - made):
-            if writer := next((t.op for t in steps[k + 1 :] if name in t.op.effects()[1]), None):
+            if writer := next((t.op for t in steps[k + 1 :] if name in _made(t.op)), None):
                 raise EffectError(
                     f"{step!r} reads {name!r} but no step to its right writes it: {writer!r} stands on its left; "
                     f"operators run from right to left, so write ... * {step!r} * {writer!r}"
                 )
         made |= writes
+
+
+def _made(op: Operator) -> frozenset[str]:
+    reads, writes = op.effects()
+    return (writes - reads) & BATCH
 
 
 def check_slots(groups: tuple[Group, ...], existing: Iterable[str]) -> None:

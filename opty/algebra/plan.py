@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from opty.algebra.compose import Repeat, compose, factors
+from opty.algebra.compose import Compose, Repeat, compose, factors
 from opty.algebra.control import Control, Until
 from opty.algebra.effects import ESTIMATES, KEPT, LIVE, check_batch_order
-from opty.algebra.operator import Identity, Operator, Recipe, ViewOperator
+from opty.algebra.operator import Operator, Recipe, ViewOperator
 from opty.algebra.sweep import Sweep
 from opty.errors import RecipeError
 
@@ -190,23 +190,20 @@ def _joined(before: tuple[Node, ...], nodes: list[Node]) -> Pass | None:
 
 def followed_by(earlier: Operator, later: Operator) -> Operator:
     """Return ``later * earlier`` for recipes that ran one after the other: no step of one joins the other's sweep."""
-    if isinstance(earlier, Identity):
-        return later
     steps = factors(later)
     count = 0
-    while count < len(steps) and _is_lifted(steps[count]):
-        count += 1
+    if _only_pass(earlier.steps[0] if isinstance(earlier, Compose) else earlier):
+        while count < len(steps) and (node := _only_pass(steps[count])) and node.origin == "lifted":
+            count += 1
     if not count:
         return compose(later, earlier)
-    own = Sweep(compose(*reversed(steps[:count])))
-    return compose(*reversed(steps[count:]), own, earlier)
+    return compose(*reversed(steps[count:]), Sweep(compose(*reversed(steps[:count]))), earlier)
 
 
-def _is_lifted(op: Operator) -> bool:
-    if isinstance(op, (Repeat, Sweep)):
-        return False
-    nodes = _nodes(op)
-    return len(nodes) == 1 and isinstance(nodes[0], Pass) and nodes[0].origin == "lifted"
+def _only_pass(op: Operator) -> Pass | None:
+    """Return the pass that a factor of a recipe is, or None where it is something else."""
+    nodes = [] if isinstance(op, Repeat) else _nodes(op)
+    return nodes[0] if len(nodes) == 1 and isinstance(nodes[0], Pass) else None
 
 
 def _nodes(op: Operator) -> list[Node]:

@@ -1,0 +1,54 @@
+"""An operator of a user's own: seven lines, and everything works with it."""
+
+import numpy as np
+import opty
+from opty import Every, Operator, rPIE
+from opty.operators.observe import with_progress
+from small_scans import same
+
+
+class ClipAmplitude(Operator, reads="obj", writes="obj"):
+    """Clamp |obj| to at most ``hi``, phase kept."""
+
+    hi: float = 1.0
+
+    def apply(self, s):
+        s.obj *= s.xp.minimum(1, self.hi / s.xp.maximum(s.xp.abs(s.obj), 1e-12))
+
+
+RECIPE = (ClipAmplitude(hi=0.7) * rPIE()) ** 4
+
+
+def test_it_multiplies_and_runs(p):
+    q = RECIPE * p
+    assert abs(q.obj).max() <= 0.7 + 1e-6
+    assert abs((rPIE() ** 4 * p).obj).max() > 0.8
+    by_hand = p
+    for _ in range(4):
+        by_hand = rPIE() * by_hand
+        clipped = by_hand.obj * np.minimum(1, 0.7 / np.maximum(abs(by_hand.obj), 1e-12))
+        by_hand = by_hand.replace(obj=clipped)
+    assert (abs(q.obj - by_hand.obj) < 1e-5).all()
+    assert same(RECIPE * (RECIPE * p), (ClipAmplitude(hi=0.7) * rPIE()) ** 8 * p)
+
+
+def test_it_has_text_json_and_plan(p):
+    assert repr(RECIPE) == "(ClipAmplitude(hi=0.7) * rPIE()) ** 4"
+    assert opty.parse(repr(RECIPE)) == opty.from_json(RECIPE.to_json()) == RECIPE
+    assert ClipAmplitude(hi=1) == ClipAmplitude() != ClipAmplitude(hi=0.9)
+    assert "ClipAmplitude(hi=0.7): reads obj; writes obj" in str(RECIPE.explain(p))
+    assert "; every 3 iterations" in str(Every(3, ClipAmplitude()).explain())
+
+
+def test_it_iterates_and_shows_progress(p, capfd):
+    assert [q.iteration for q in RECIPE.iter(p)] == [1, 2, 3, 4]
+    assert same(with_progress(RECIPE) * p, RECIPE * p)
+    assert "4/4" in capfd.readouterr().err
+
+
+def test_it_is_saved_and_goes_on(p, tmp_path):
+    q = RECIPE * p
+    q.save(tmp_path / "q.h5")
+    back = opty.load(tmp_path / "q.h5")
+    assert back.recipe == RECIPE
+    assert same(RECIPE * back, RECIPE * q)

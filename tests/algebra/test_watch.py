@@ -1,0 +1,241 @@
+"""Ctrl-C, divergence and a rising misfit."""
+
+import signal
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from small_scans import everything, same
+
+import opty
+from opty import (
+    AP,
+    DM,
+    DivergedError,
+    Every,
+    InterruptedWarning,
+    MisfitWarning,
+    ObjUpdate,
+    Operator,
+    Orthogonalise,
+    PosCorrectAdam,
+    Sweep,
+    ViewOperator,
+    ePIE,
+    rPIE,
+)
+
+
+class PressCtrlC(Operator):
+    """Raises SIGINT after an iteration, for the tests."""
+
+    at: int
+    times: int = 1
+
+    def apply(self, s):
+        if s.iteration == self.at:
+            for _ in range(self.times):
+                signal.raise_signal(signal.SIGINT)
+
+
+class PressInside(ViewOperator, reads="delta index"):
+    """Raises SIGINT in the middle of a sweep, for the tests."""
+
+    at: int
+
+    def apply(self, s, b):
+        if s.iteration == self.at and b.index[0] == 3:
+            signal.raise_signal(signal.SIGINT)
+
+
+def interrupted(recipe, p):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.warns(InterruptedWarning) as caught:
+        q = recipe * p
+    assert signal.getsignal(signal.SIGINT) is before
+    assert len(caught) == 1
+    assert f"after iteration {q.iteration}" in str(caught[0].message)
+    assert caught[0].filename == __file__
+    return q
+
+
+def test_ctrl_c_ends_the_turn_and_returns_the_state(p):
+    q = interrupted((PosCorrectAdam() * PressInside(2) * rPIE()) ** 9, p)
+    assert q.iteration == 3
+    assert q.recipe == (PosCorrectAdam() * PressInside(2) * rPIE()) ** 3
+    assert same(q, (PosCorrectAdam() * rPIE()) ** 3 * p)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "iteration", "done"),
+    [
+        (AP() * (PressCtrlC(2) * ePIE()) ** 5, 2, (PressCtrlC(2) * ePIE()) ** 2),
+        ((PressCtrlC(2) * ePIE()) ** 5 * AP(), 2, (PressCtrlC(2) * ePIE()) * AP()),
+        (((PressCtrlC(4) * ePIE()) ** 3 * AP()) ** 3, 4, None),
+        ((PressCtrlC(5) * DM() * PressInside(2) * rPIE()) ** 3, 4, None),
+        (AP() * AP() * Orthogonalise() * PressCtrlC(1) * AP(), 1, PressCtrlC(1) * AP()),
+        (AP() * Every(1, Orthogonalise() * (PressCtrlC(3) * ePIE()) ** 5) * AP(), 3, None),
+        ((PressCtrlC(3) * ePIE()) ** 3, 3, (PressCtrlC(3) * ePIE()) ** 3),
+        ((ObjUpdate() * PressInside(1)) ** 3 * ePIE(), 2, None),
+        ((PressCtrlC(2) * ePIE()) ** opty.Until(tol=0, max=6), 2, (PressCtrlC(2) * ePIE()) ** 2),
+    ],
+    ids=repr,
+)
+def test_the_books_tell_what_was_done(p, recipe, iteration, done):
+    q = interrupted(recipe, p)
+    assert q.iteration == iteration
+    assert done is None or q.recipe == done
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InterruptedWarning)
+        # Done again, Ctrl-C comes in the last turn: the same state.
+        assert same(q.recipe * p, q)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_ctrl_c_in_iter(p, nested):
+    recipe = ((PressCtrlC(3) * ePIE()) ** 5 * AP()) ** 4 if nested else (PressCtrlC(3) * ePIE()) ** 9
+    before = signal.getsignal(signal.SIGINT)
+    states = []
+    with pytest.warns(InterruptedWarning, match="after iteration 3"):
+        for q in recipe.iter(p):
+            assert signal.getsignal(signal.SIGINT) is before
+            states.append(q)
+    assert [q.iteration for q in states] == ([3] if nested else [1, 2, 3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InterruptedWarning)
+        assert same(states[-1].recipe * p, states[-1])
+
+
+def test_a_second_ctrl_c_is_an_interrupt(p):
+    before = signal.getsignal(signal.SIGINT)
+    copy = everything(p)
+    with pytest.raises(KeyboardInterrupt):
+        (PressCtrlC(2, times=2) * ePIE()) ** 5 * p
+    with pytest.raises(KeyboardInterrupt):
+        list(((PressCtrlC(2, times=2) * ePIE()) ** 5).iter(p))
+    assert signal.getsignal(signal.SIGINT) is before
+    assert same(everything(p), copy)
+
+
+class Breaks(Operator):
+    def apply(self, s):
+        raise RuntimeError("broken")
+
+
+def test_the_handler_is_restored_after_an_error(p):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(RuntimeError, match="broken"):
+        (Breaks() * ePIE()) ** 3 * p
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_ignored_ctrl_c_stays_ignored(p):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert ((PressCtrlC(1) * ePIE()) ** 3 * p).iteration == 3
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_other_threads_run_too(p):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(ePIE() ** 2 * p))
+    thread.start()
+    thread.join()
+    assert same(results[0], ePIE() ** 2 * p)
+
+
+# -- divergence
+
+
+class Poison(Operator, writes="obj probe positions"):
+    """Puts a value that is not finite into a leaf after an iteration, for the tests."""
+
+    at: int
+    leaf: str = "obj"
+
+    def apply(self, s):
+        if s.iteration == self.at:
+            getattr(s, self.leaf).flat[7] = np.nan
+
+
+@pytest.mark.parametrize("leaf", ["obj", "probe", "positions"])
+@pytest.mark.parametrize("engine", [ePIE(), rPIE(batch=4), AP(), DM(), PosCorrectAdam() * rPIE()], ids=repr)
+def test_the_last_finite_state_is_handed_over(p, engine, leaf):
+    recipe = (Poison(3, leaf) * engine) ** 6
+    with pytest.raises(DivergedError, match=rf"{leaf} is no longer finite in iteration 3") as caught:
+        recipe * p
+    last = caught.value.state
+    assert last.iteration == 2
+    expected = everything(engine**2 * p)
+    expected.pop("kept_waves", None)
+    assert same(everything(last), expected)
+    assert last.recipe == (Poison(3, leaf) * engine) ** 2
+    assert "(iteration 2) is in the exception's .state" in str(caught.value)
+    assert (rPIE() * last).iteration == 3
+
+
+class PoisonInside(ViewOperator, reads="delta index", writes="delta"):
+    """Spoils one wave of an iteration, for the tests."""
+
+    at: int
+
+    def apply(self, s, b):
+        if s.iteration == self.at and 3 in b.index:
+            b.delta[0, 0, 2, 2] = np.inf
+
+
+def test_a_value_that_spoils_the_misfit_is_found(p):
+    recipe = Sweep(opty.ProbeUpdate() * ObjUpdate() * PoisonInside(2) * opty.FourierProject()) ** 6
+    with pytest.raises(DivergedError, match=r"in iteration 3: the reconstruction diverged.*a smaller step of the pr") as e:
+        recipe * p
+    assert same(e.value.state, (Sweep(opty.ProbeUpdate() * ObjUpdate())) ** 2 * p)
+    assert "alpha" in str(e.value)
+
+
+def test_divergence_in_iter_keeps_what_was_yielded(p):
+    states = []
+    with pytest.raises(DivergedError) as caught:
+        for q in ((Poison(3) * ePIE()) ** 6).iter(p):
+            states.append(q)
+    assert [q.iteration for q in states] == [1, 2]
+    assert same(states[-1], caught.value.state)
+
+
+def test_divergence_without_a_loop(p):
+    with pytest.raises(DivergedError) as caught:
+        ePIE() * Poison(1) * ePIE() * p
+    assert same(caught.value.state, ePIE() * p) or caught.value.state.iteration in (0, 1)
+    with pytest.raises(DivergedError) as caught:
+        Poison(0) * p
+    assert same(caught.value.state, p)
+
+
+class Worsens(Operator, writes="obj"):
+    """Adds more and more noise to the object, for the tests."""
+
+    knob = "a quieter hand"
+
+    def apply(self, s):
+        s.obj += 0.02 * s.iteration * np.random.default_rng(s.iteration).normal(size=s.obj.shape)
+
+
+def test_a_rising_misfit_is_told_once(p):
+    with pytest.warns(MisfitWarning, match=r"rose in 5 turns in a row, from .* at iteration \d+; try .*a quieter hand") as w:
+        (Worsens() * AP()) ** 25 * p
+    assert len(w) == 1
+
+
+def test_steps_that_are_too_long_are_told_with_their_knob(p):
+    recipe = Sweep(opty.ProbeUpdate(step=9) * ObjUpdate(step=9)) ** 60
+    with pytest.raises((MisfitWarning, DivergedError), match=r"smaller step, of the object update"):
+        recipe * p
+
+
+def test_a_misfit_that_falls_is_not_told(p):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rPIE() ** 20 * p
+        DM() ** 20 * p

@@ -1,0 +1,78 @@
+"""What the README and the examples show is executed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbclient
+import nbformat
+import numpy as np
+import pytest
+
+import opty
+from opty.simulate import experiment, objects, probes, scans
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"<!-- example: (?P<name>[\w ]+) -->\n```python\n(?P<code>.*?)```", re.DOTALL)
+
+
+@pytest.fixture
+def small_scan(tmp_path, monkeypatch):
+    """A working folder with a scan.cxi of 16 views of 32 x 32 pixels."""
+    monkeypatch.chdir(tmp_path)
+    probe = probes.aperture(32, 16, edge=2)
+    positions = scans.raster((4, 4), step=4, jitter=1, seed=0)
+    opty.save("scan.cxi", experiment(objects.two_images((60, 60)), probe, positions, photons=1e5, seed=0))
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("ignore::opty.MisfitWarning")  # hundreds of turns on a converged toy scan only jitter
+def test_readme(small_scan, capsys):
+    blocks = dict(BLOCK.findall((ROOT / "README.md").read_text()))
+    assert list(blocks) == ["one line", "six lines", "own operator"]
+    names = {}
+    for name, code in blocks.items():
+        exec(compile(code, f"README.md, {name}", "exec"), names)
+        assert np.isfinite(names["p"].obj).all()
+    assert (small_scan / "opty_show.png").exists()
+    said = capsys.readouterr().out
+    assert "iteration   260   misfit" in said  # 200 + 50 iterations before, then Log at multiples of 10
+    assert "iteration   261" not in said
+    assert names["best"].iteration == names["p"].iteration - 50 + 30  # both branch from the state of the line before
+
+
+def test_contributing_operator(small_scan):
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], names)
+    p = names["ClipAmplitude"](hi=0.5) * opty.PtychoState(opty.load("scan.cxi"))
+    assert np.abs(p.obj).max() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("script", ["first_reconstruction.py", "compare_engines.py"])
+def test_examples_run(script, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", ROOT / "examples" / script], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "object" in done.stdout
+
+
+def test_siemens_star_example(shared_data, tmp_path):
+    code = (ROOT / "examples" / "siemens_star.py").read_text().replace("** 30", "** 1")
+    (tmp_path / "star.py").write_text(code)
+    file = shared_data / "siemens-star-small.npz.bz2"
+    done = subprocess.run([sys.executable, "star.py", file], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "siemens_star.png").stat().st_size > 10_000
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the notebook machinery
+def test_notebook_runs(tmp_path):
+    notebook = nbformat.read(ROOT / "examples" / "own_operator.ipynb", as_version=4)
+    client = nbclient.NotebookClient(notebook, kernel_name="python3", timeout=120, resources={"metadata": {"path": tmp_path}})
+    client.execute()
+    outputs = [str(cell.get("outputs")) for cell in notebook.cells]
+    assert any("(True, (ClipAmplitude(hi=0.95) * rPIE(alpha=0.3)) ** 30)" in text for text in outputs)
+    assert any("image/png" in text for text in outputs)

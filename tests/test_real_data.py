@@ -1,0 +1,51 @@
+"""The real scans, from file to picture."""
+
+import click.testing
+import numpy as np
+import pytest
+
+import opty
+from opty import After, PosCorrectAdam, rPIE
+from opty.cli import main
+
+
+@pytest.mark.slow
+def test_siemens_star_from_the_command_line(shared_data, tmp_path):
+    result, picture = tmp_path / "star.h5", tmp_path / "star.png"
+    command = ["reconstruct", str(shared_data / "siemens-star-small.npz.bz2"), "--modes", "3"]
+    command += ["--recipe", "rPIE(alpha=0.05)**30", "-o", str(result), "--plot", str(picture), "--device", "cpu"]
+    run = click.testing.CliRunner().invoke(main, command)
+    assert run.exit_code == 0, run.output
+    assert picture.stat().st_size > 10_000
+    p = opty.load(result, device="cpu")
+    assert opty.r_factor(p) <= 0.1785
+    assert opty.mean_square(p) <= 0.355
+    assert spoke_contrast(p) > 0.5
+
+
+def spoke_contrast(p):
+    """Return the phase step between bars and gaps along a circle around the star's centre, as measured [rad]."""
+    phase = np.angle(p.obj)
+    (row, col), radius = (243, 219), 100
+    turn = np.linspace(0, 2 * np.pi, 2000, endpoint=False)
+    along = phase[(row + radius * np.sin(turn)).astype(int), (col + radius * np.cos(turn)).astype(int)]
+    along = np.angle(np.exp(1j * (along - np.angle(np.exp(1j * along).mean()))))
+    return np.percentile(along, 90) - np.percentile(along, 10)
+
+
+def test_four_lines_of_python(shared_data):
+    data = opty.load(shared_data / "siemens-star-small.npz.bz2")
+    p = opty.PtychoState(data, modes=3)
+    p = rPIE(alpha=0.05) ** 2 * p
+    assert p.iteration == 2
+    assert p.history["misfit"][-1] < 0.02
+
+
+def test_near_field_scan_gains_from_position_refinement(shared_data):
+    file = shared_data / "PETRAIII_P25_Near_Field_Ptycho.cxi"
+    start = opty.PtychoState(opty.load(file, propagation="near", focus_to_sample=3.65e-3), device="cpu")
+    p = rPIE(alpha=0.3) ** 15 * start
+    assert opty.misfit(p) < 0.0080
+    refined = (After(5, PosCorrectAdam(step=0.1)) * rPIE(alpha=0.3)) ** 40 * start
+    assert opty.misfit(refined) < 0.0026
+    assert np.hypot(*(refined.positions - start.positions).T).mean() == pytest.approx(1.0, abs=0.6)

@@ -85,7 +85,7 @@ def fits_of_real_data(data: Path):
         ("rPIE(alpha=0.3)", 15, "plain script 0.0068"),
         ("After(5, PosCorrectAdam(step=0.1)) * rPIE(alpha=0.3)", 40, "plain script, positions of CDTools 0.0039"),
     ):
-            p = opty.parse(text) ** stop * opty.PtychoState(near)
+        p = opty.parse(text) ** stop * opty.PtychoState(near)
         yield row("P25 near field", text, stop, "misfit", opty.misfit(p), others)
 
 
@@ -107,8 +107,12 @@ def main() -> None:
     rows = [*errors_on_a(bench), *fit_on_b(bench), *fits_of_real_data(data)]
     today = datetime.date.today().isoformat()
     machine = dict(
-        processor=platform.processor() or platform.machine(), cores=os.cpu_count(), python=platform.python_version(),
-        numpy=np.__version__, scipy=scipy.__version__, opty=opty.__version__,
+        processor=platform.processor() or platform.machine(),
+        cores=os.cpu_count(),
+        python=platform.python_version(),
+        numpy=np.__version__,
+        scipy=scipy.__version__,
+        opty=opty.__version__,
     )
     options.output.mkdir(parents=True, exist_ok=True)
     with opty.io.atomic(options.output / f"{today}-quality.json") as file:

@@ -153,7 +153,7 @@ def _mask(mask, shape) -> np.ndarray | None:
         raise ValueError(f"mask has shape {mask.shape}; expected {shape[1:]} (all views alike) or {shape}")
     mask = np.ascontiguousarray(mask != 0)
     if not mask.any():
-        raise ValueError("mask leaves no pixel: opty's mask is True where a pixel counts; was it given inverted (~mask)?")
+        raise ValueError("mask leaves no pixel: it is True where a pixel counts; if yours marks bad pixels, give ~mask")
     if mask.ndim == 3 and not (some := mask.any((1, 2))).all():
         empty = np.flatnonzero(~some)
         raise ValueError(f"mask leaves no pixel in {len(empty)} of {shape[0]} views (first: {empty[:5].tolist()})")
@@ -172,7 +172,7 @@ def _checked_counts(intensities: np.ndarray, mask: np.ndarray | None) -> np.ndar
                 row, col = np.argwhere(seen)[0]
                 raise ValueError(
                     f"intensities[{j}, {row}, {col}] is {view[row, col]} ({int(seen.sum())} such pixels in view {j}): "
-                    "counts must be finite and not negative; mask the dead pixels (mask=) or clip the dark-subtracted data"
+                    "counts must be finite and not negative; mask dead pixels (mask=) or clip dark-subtracted data"
                 )
             hidden.append(j)
         total += float(np.where(bad, 0, view).sum(dtype=np.float64)) if bad.any() else float(view.sum(dtype=np.float64))
@@ -218,7 +218,7 @@ def check_probe(probe, n: int) -> np.ndarray:
     if probe.ndim == 2:
         probe = probe[None]
     if probe.ndim != 3 or probe.shape[1:] != (n, n):
-        raise ValueError(f"probe has shape {probe.shape} but the patterns are {n} x {n}: give a probe (modes, {n}, {n})")
+        raise ValueError(f"probe has shape {probe.shape} but the patterns are {n} x {n}: give one of (modes, {n}, {n})")
     if probe.dtype.kind not in "cfiu":
         raise TypeError(f"probe has dtype {probe.dtype}; give complex numbers")
     if not np.isfinite(probe).all() or not probe.any():

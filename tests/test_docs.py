@@ -71,7 +71,9 @@ def test_siemens_star_example(shared_data, tmp_path):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the notebook machinery
 def test_notebook_runs(tmp_path):
     notebook = nbformat.read(ROOT / "examples" / "own_operator.ipynb", as_version=4)
-    client = nbclient.NotebookClient(notebook, kernel_name="python3", timeout=120, resources={"metadata": {"path": tmp_path}})
+    client = nbclient.NotebookClient(
+        notebook, kernel_name="python3", timeout=120, resources={"metadata": {"path": tmp_path}}
+    )
     client.execute()
     outputs = [str(cell.get("outputs")) for cell in notebook.cells]
     assert any("(True, (ClipAmplitude(hi=0.95) * rPIE(alpha=0.3)) ** 30)" in text for text in outputs)

@@ -56,7 +56,7 @@ def misfit(p: PtychoState) -> float:
 
 
 def r_factor(p: PtychoState) -> float:
-    """Return the amplitude R-factor sum |sqrt I - sqrt Ihat| / sum sqrt I over unmasked pixels of all views (no unit)."""
+    """Return the R-factor of amplitudes, sum |sqrt I - sqrt Ihat| / sum sqrt I, over unmasked pixels (no unit)."""
     sums = compare(p._live)
     return sums.moduli / sums.amplitudes
 

@@ -55,7 +55,7 @@ class PosCorrectAdam(
         s.memo["registration"] = Registration(s.data.n, s.backend, s.dtype)
 
     def apply(self, s, b):
-        # A view that lies at r + d instead of r pulls its window towards O(r + d): the old one looks moved by d from it.
+        # A view that lies at r + d, not at r, pulls its window towards O(r + d): the old one looks moved by d from it.
         shift = s.memo["registration"].peak(b.patches + _window_step(s.xp, b), b.patches)
         views, xp = b.selection, s.xp
         s.adam_count[views] += 1

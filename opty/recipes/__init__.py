@@ -1,8 +1,8 @@
 """Named compositions of the field's engines; no arithmetic here.
 
-    pie.py   ePIE, rPIE
-    ap.py    AP
-    dm.py    DM
+pie.py   ePIE, rPIE
+ap.py    AP
+dm.py    DM
 """
 
 from opty.recipes.ap import AP

@@ -9,11 +9,13 @@ writes a JSON file named by the date and prints the table of the README. ``--sha
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import importlib.util
 import json
 import os
 import platform
+import sys
 import tempfile
 from pathlib import Path
 
@@ -42,7 +44,8 @@ def module(path: Path):
 def make_scan(bench: Path, **size) -> dict[str, np.ndarray]:
     """Make a benchmark scan and return its arrays."""
     with tempfile.TemporaryDirectory() as folder:
-        module(bench / "make_bench.py").make(Path(folder) / "scan.npz", **size)
+        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no row of the table
+            module(bench / "make_bench.py").make(Path(folder) / "scan.npz", **size)
         with np.load(Path(folder) / "scan.npz") as z:
             return {name: z[name] for name in z.files}
 

@@ -6,6 +6,9 @@ operator, gains a note that says in which step, for which views and at which ite
 
 from __future__ import annotations
 
+import sys
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,3 +45,12 @@ class InterruptedWarning(UserWarning):
 
 class MisfitWarning(UserWarning):
     """The misfit has risen several turns in a row."""
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn at the line of the user's own code that called opty, however deep in opty the cause was found."""
+    package = str(Path(__file__).parent)
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

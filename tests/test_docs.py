@@ -42,6 +42,16 @@ def test_readme(small_scan, capsys):
     assert names["best"].iteration == names["p"].iteration - 50 + 30  # both branch from the state of the line before
 
 
+@pytest.mark.filterwarnings("ignore::opty.MisfitWarning")
+def test_algebra_page(small_scan):
+    names = {"data": opty.load("scan.cxi")}
+    blocks = BLOCK.findall((ROOT / "docs" / "algebra.md").read_text())
+    assert [name for name, _ in blocks] == ["composing", "states", "sweeps", "iterations"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/algebra.md, {name}", "exec"), names)
+    assert 0 < names["q"].iteration <= 50
+
+
 def test_contributing_operator(small_scan):
     text = (ROOT / "CONTRIBUTING.md").read_text()
     names = {}

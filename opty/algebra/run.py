@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import signal
 import threading
-import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from opty.algebra.onepass import run_pass
 from opty.algebra.operator import Identity, Operator
 from opty.algebra.plan import Branch, Group, Loop, Node, Pass, Step, followed_by, plan
 from opty.algebra.watch import Watch
-from opty.errors import EffectError, InterruptedWarning
+from opty.errors import EffectError, InterruptedWarning, warn_user
 from opty.state import PtychoState
 from opty.state.access import Access
 from opty.state.store import Store
@@ -230,9 +229,11 @@ def explained(where: str, op: Operator) -> Iterator[None]:
         yield
     except ValueError as error:
         if "read-only" in str(error):
+            reads, writes = op.effects()
+            only_read = ", or ".join(repr(name) for name in sorted(reads - writes))
             raise EffectError(
-                f"{type(op).__name__} changes a leaf in place that it does not declare as written (it declares writes="
-                f"{' '.join(sorted(op.effects()[1])) or 'nothing'}): add it in its class line ({where})"
+                f"{type(op).__name__} changes a leaf in place that it does not declare as written: {only_read} "
+                f"(it declares writes={' '.join(sorted(writes)) or 'nothing'}): add it in its class line ({where})"
             ) from error
         error.add_note(where)
         raise
@@ -277,4 +278,4 @@ def _interruptible(job: Run) -> Iterator[None]:
 
 def _warn_interrupted(job: Run) -> None:
     text = f"interrupted: the state returned stands after iteration {job.store.iteration}"
-    warnings.warn(text, InterruptedWarning, stacklevel=4)
+    warn_user(text, InterruptedWarning)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from opty.algebra.effects import KEPT, written
 from opty.algebra.operator import Operator
 from opty.algebra.plan import Group, Pass, steps_of, walk
-from opty.errors import DivergedError, MisfitWarning
+from opty.errors import DivergedError, MisfitWarning, warn_user
 from opty.state import PtychoState
 from opty.state.store import CORE, Store
 
 _RISES = 5
+_NOTICEABLE = 1.001  # a smaller rise is the wavering of a run that has converged
 
 
 class Watch:
@@ -53,14 +55,15 @@ class Watch:
             self._diverged(store, f"the misfit is {values[-1]}")
         if node not in self.monitored:
             return
-        self.rises = self.rises + 1 if len(values) > 1 and values[-1] > values[-2] else 0
+        rounding = 100 * float(np.finfo(store.real_dtype).eps) ** 2
+        rose = len(values) > 1 and values[-1] > max(_NOTICEABLE * values[-2], rounding)
+        self.rises = self.rises + 1 if rose else 0
         if self.rises >= _RISES and not self.warned:
             self.warned = True
-            warnings.warn(
+            warn_user(
                 f"the misfit rose in {_RISES} turns in a row, from {values[-1 - _RISES]:.4g} to {values[-1]:.4g} at "
                 f"iteration {store.iteration}{self._advice()}",
                 MisfitWarning,
-                stacklevel=2,
             )
 
     def _advice(self) -> str:

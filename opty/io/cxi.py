@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from opty.data import PtychoData
+from opty.errors import warn_user
 from opty.geometry import PLANCK_TIMES_C, Geometry
 from opty.io.container import Container
 from opty.io.reading import Format, blaming, check_shapes, record_with
@@ -107,10 +107,10 @@ def _wavelength(f: h5py.File, path: Path) -> float:
         return PLANCK_TIMES_C / energy
     wavelength = _length(by_length)
     if abs(PLANCK_TIMES_C / energy / wavelength - 1) > 0.01:
-        warnings.warn(
+        warn_user(
             f"{path}: the energy, {energy} J, belongs to a wavelength of {PLANCK_TIMES_C / energy:.5g} m, but the "
             f"file's wavelength is {wavelength} m; the wavelength is used",
-            stacklevel=2,
+            UserWarning,
         )
     return wavelength
 

@@ -13,7 +13,6 @@ The data are in the file, or, where they came unchanged from another file, a lin
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
@@ -22,7 +21,7 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
-from opty.errors import FormatError, RecipeError
+from opty.errors import FormatError, RecipeError, warn_user
 from opty.io import measurement, source
 from opty.io.atomic import atomic
 from opty.io.container import Container
@@ -168,5 +167,5 @@ def _given(data, kept: Kept, file: Container) -> PtychoData:
             f"views of {n} x {n}"
         )
     if not np.allclose(measurement.photons(data), kept.photons, rtol=1e-6):
-        warnings.warn(f"data hold other photons than those that {file.path} was made from", stacklevel=4)
+        warn_user(f"data hold other photons than those that {file.path} was made from", UserWarning)
     return data

@@ -23,11 +23,14 @@ class AccumObj(ViewOperator, reads="waves illum", writes="obj_sum obj_weight"):
         s.backend.add_windows(s.obj_weight, b.corners, b.illum_power)
 
 
-class AccumProbe(ViewOperator, reads="waves patches", writes="probe_sum probe_weight"):
+class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_sum probe_weight"):
     """Add up what the views say of the probe: sum_j conj(O_j) psi_jm and sum_j |O_j|^2.
 
-    Reads waves (B, M, n, n), patches (B, n, n); writes probe_sum (M, n, n) complex and probe_weight (n, n) real, from
-    zero in each sweep; waves are moved back by the fraction of a pixel by which their probe was moved.
+    Where probes were moved by fractions of a pixel, S_j, the sum is P_m sum_j |O_j|^2 + sum_j S_j^-1 [conj(O_j) (psi_jm -
+    O_j S_j P_m)]: the same for whole pixels, and waves that object and probe explain already leave the probe as it is.
+
+    Reads waves (B, M, n, n), patches (B, n, n), illum, probe; writes probe_sum (M, n, n) complex and probe_weight (n, n)
+    real, from zero in each sweep.
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 8.
     """
 
@@ -37,8 +40,14 @@ class AccumProbe(ViewOperator, reads="waves patches", writes="probe_sum probe_we
         s.create("probe_weight", s.probe_shape[1:], s.real_dtype)
 
     def apply(self, s, b):
-        s.probe_sum = s.probe_sum + b.shifted_back_sum(b.patches.conj()[:, None] * b.waves)
-        s.probe_weight = s.probe_weight + b.patch_power.sum(axis=0)
+        weight = b.patch_power.sum(axis=0)
+        waves = b.waves
+        if b.fraction is not None:
+            # |O|^2 does not commute with the move: shifting conj(O) psi back would drive even the truth away.
+            waves = waves - b.illum * b.patches[:, None]
+            s.probe_sum = s.probe_sum + s.probe * weight
+        s.probe_sum = s.probe_sum + b.shifted_back_sum(b.patches.conj()[:, None] * waves)
+        s.probe_weight = s.probe_weight + weight
 
 
 class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
@@ -49,7 +58,7 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
     Source: Thibault et al. 2009, Eq. 7; inertia as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020)).
     """
 
-    inertia: float = 4e-3
+    inertia: float = 1e-3
     frees = frozenset({"obj_sum", "obj_weight"})
 
     def check(self):
@@ -68,7 +77,7 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
     Source: Thibault et al. 2009, Eq. 8; inertia as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020)).
     """
 
-    inertia: float = 0.0
+    inertia: float = 1e-3
     frees = frozenset({"probe_sum", "probe_weight"})
 
     def check(self):

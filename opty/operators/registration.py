@@ -67,7 +67,7 @@ class Registration:
 
 
 def soft_disc(n: int) -> np.ndarray:
-    """Return the radial weight (n, n): falls softly from 1 to 0 around half of the half-diagonal (Guzzi et al. 2022)."""
+    """Return the radial weight (n, n): falling softly from 1 to 0 at half the half-diagonal (Guzzi et al. 2022)."""
     x = np.arange(n) - (n - 1) / 2
     radius = np.hypot(x[:, None], x) / (n / 2 * math.sqrt(2))
     return 1 / (1 + np.exp((radius - 0.5) / 0.05))

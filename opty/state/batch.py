@@ -29,8 +29,8 @@ class Batch:
     def __init__(self, store: Store, index: np.ndarray, whole: bool, keep_illum: bool):
         xp = store.xp
         self.store = store
-        self.selection = _as_slice(index)
         device_index = store.backend.asarray(index)
+        self.selection = _as_slice(index, device_index)
         self.size = len(index)
         positions = store.leaves["positions"][self.selection]
         nearest = xp.rint(positions)
@@ -112,9 +112,9 @@ def sweep_batches(store: Store) -> Iterator[Batch]:
         yield Batch(store, np.arange(first, min(store.data.views, first + size)), whole, keep_illum=False)
 
 
-def _as_slice(index: np.ndarray) -> Any:
-    """A run of neighbouring views as a slice, which copies nothing."""
+def _as_slice(index: np.ndarray, device_index: Any) -> Any:
+    """A run of neighbouring views as a slice, which copies nothing; other views by their numbers on the device."""
     first, last = int(index[0]), int(index[-1])
     if last - first == len(index) - 1 and (len(index) == 1 or bool((np.diff(index) == 1).all())):
         return slice(first, last + 1)
-    return index
+    return device_index

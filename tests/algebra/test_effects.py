@@ -44,9 +44,15 @@ WRONG_ORDERS = {
         r"write \.\.\. \* ObjUpdate\(\) \* FourierProject\(\)",
     ),
     "in a sweep": (Sweep(FourierProject() * ProbeUpdate()), r"ProbeUpdate\(\) reads 'delta'"),
-    "waves after their use": (Sweep(opty.ExitWave() * AccumObj()), r"AccumObj\(\) reads 'waves'.*ExitWave\(\) stands on"),
+    "waves after their use": (
+        Sweep(opty.ExitWave() * AccumObj()),
+        r"AccumObj\(\) reads 'waves'.*ExitWave\(\) stands on",
+    ),
     "in a loop": ((ePIE() * Sweep(FourierProject() * ObjUpdate())) ** 3, r"ObjUpdate\(\) reads 'delta'"),
-    "merge without a sum": (MergeObj(), r"MergeObj\(\) reads 'obj_sum' but no step to its right writes it.*slots: none"),
+    "merge without a sum": (
+        MergeObj(),
+        r"MergeObj\(\) reads 'obj_sum' but no step to its right writes it.*slots: none",
+    ),
     "merge before the sum": (Sweep(AccumObj()) * MergeObj(), r"MergeObj\(\) reads 'obj_sum'"),
     "merge twice": (MergeObj() * MergeObj() * Sweep(AccumObj()), r"MergeObj\(\) reads 'obj_sum'"),
     "probe without a sum": (MergeProbe() * Sweep(AccumObj()), r"MergeProbe\(\) reads 'probe_sum'"),

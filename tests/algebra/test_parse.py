@@ -102,7 +102,9 @@ def test_what_is_no_recipe_is_refused_where_it_stands(text, at):
     assert line[caret.index("^") :] == text[at:]
 
 
-@pytest.mark.parametrize("text", ["", "  ", "3", "'rPIE()'", "None", "(ePIE(), rPIE())", "Until()", "x = 1", "ePIE(); rPIE()"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "3", "'rPIE()'", "None", "(ePIE(), rPIE())", "Until()", "x = 1", "ePIE(); rPIE()"]
+)
 def test_a_text_that_is_something_else(text):
     with pytest.raises(RecipeError):
         parse(text)

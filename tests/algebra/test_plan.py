@@ -106,7 +106,9 @@ def test_explain_tells_batches_memory_and_what_is_written(p):
     assert "sweep over all views, 5 views at a time, in random order (one iteration" in text
     assert "12 views at a time, in scan order (not counted as an iteration)" in text
     assert "Orthogonalise(): reads probe; writes kept_waves probe; every 5 iterations" in text
-    assert "writes kept_waves, obj, obj_sum, obj_weight, probe, probe_sum, probe_weight; everything else is shared" in text
+    assert (
+        "writes kept_waves, obj, obj_sum, obj_weight, probe, probe_sum, probe_weight; everything else is shared" in text
+    )
     assert "kept waves 24 KiB" in text
     assert "all views at a time" in str(rPIE(batch="all").explain())
     assert "if after iteration 3" in str(After(3, ePIE() ** 2).explain())
@@ -128,16 +130,25 @@ def test_plans_are_cached_and_fusing_is_part_of_the_key():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Sweep(Orthogonalise() * ObjUpdate()), r"Orthogonalise\(\) works on the whole state.*left of the Sweep"),
+        (
+            lambda: Sweep(Orthogonalise() * ObjUpdate()),
+            r"Orthogonalise\(\) works on the whole state.*left of the Sweep",
+        ),
         (lambda: Sweep(Every(2, Misfit()) * ObjUpdate()), r"Misfit\(\) works on the whole state"),
         (lambda: Sweep(ObjUpdate() ** 3), r"ObjUpdate\(\) \*\* 3 stands inside a Sweep"),
         (lambda: Sweep(rPIE()), r"rPIE\(\) stands inside a Sweep"),
         (lambda: Sweep(Sweep(ObjUpdate())), r"Sweep\(ObjUpdate\(\)\) stands inside a Sweep"),
-        (lambda: Orthogonalise() ** opty.Until(), "waits for a misfit, but nothing in its loop updates object or probe"),
+        (
+            lambda: Orthogonalise() ** opty.Until(),
+            "waits for a misfit, but nothing in its loop updates object or probe",
+        ),
         (lambda: Sweep(PosCorrectAdam()) ** opty.Until(), "waits for a misfit"),
         (lambda: ePIE() * Misfit() ** opty.Until(), "waits for a misfit"),
         (lambda: Sweep(ObjUpdate() * Every(2, FourierProject())), r"FourierProject\(\) writes 'delta' for other steps"),
-        (lambda: Sweep(ObjUpdate() * FourierProject() * After(2, ExitWave())), "put After around the steps that read it"),
+        (
+            lambda: Sweep(ObjUpdate() * FourierProject() * After(2, ExitWave())),
+            "put After around the steps that read it",
+        ),
     ],
 )
 def test_compositions_that_make_no_sense(make, message, p):

@@ -284,7 +284,7 @@ class Capture(opty.Operator):
     """Keeps the books as they stand in the middle of a run, for the tests."""
 
     def apply(self, s):
-        CAPTURED.append((s.memo["run"].state(frozenset({"obj", "probe", "positions"}))))
+        CAPTURED.append(s.memo["run"].state(frozenset({"obj", "probe", "positions"})))
 
 
 CAPTURED: list = []

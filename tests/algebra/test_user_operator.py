@@ -1,10 +1,11 @@
 """An operator of a user's own: seven lines, and everything works with it."""
 
 import numpy as np
+from small_scans import same
+
 import opty
 from opty import Every, Operator, rPIE
 from opty.operators.observe import with_progress
-from small_scans import same
 
 
 class ClipAmplitude(Operator, reads="obj", writes="obj"):

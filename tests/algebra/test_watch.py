@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from small_scans import everything, same
+from small_scans import everything, same, scan, state
 
 import opty
 from opty import (
@@ -189,7 +189,9 @@ class PoisonInside(ViewOperator, reads="delta index", writes="delta"):
 
 def test_a_value_that_spoils_the_misfit_is_found(p):
     recipe = Sweep(opty.ProbeUpdate() * ObjUpdate() * PoisonInside(2) * opty.FourierProject()) ** 6
-    with pytest.raises(DivergedError, match=r"in iteration 3: the reconstruction diverged.*a smaller step of the pr") as e:
+    with pytest.raises(
+        DivergedError, match=r"in iteration 3: the reconstruction diverged.*a smaller step of the pr"
+    ) as e:
         recipe * p
     assert same(e.value.state, (Sweep(opty.ProbeUpdate() * ObjUpdate())) ** 2 * p)
     assert "alpha" in str(e.value)
@@ -213,6 +215,19 @@ def test_divergence_without_a_loop(p):
     assert same(caught.value.state, p)
 
 
+class Wavers(Operator, writes="obj"):
+    """Lets the misfit creep up by less than a thousandth a turn, for the tests."""
+
+    def apply(self, s):
+        s.obj *= 1 + 2e-6 * s.iteration
+
+
+def test_a_misfit_that_wavers_is_not_told():
+    p = state(scan(), wrong=0).replace(obj=1.2 * scan().truth["obj"])
+    creep = (Wavers() * Sweep(ObjUpdate(step=1e-9))) ** 12 * p
+    assert (np.diff(creep.history["misfit"]) > 0).all()
+
+
 class Worsens(Operator, writes="obj"):
     """Adds more and more noise to the object, for the tests."""
 
@@ -223,7 +238,9 @@ class Worsens(Operator, writes="obj"):
 
 
 def test_a_rising_misfit_is_told_once(p):
-    with pytest.warns(MisfitWarning, match=r"rose in 5 turns in a row, from .* at iteration \d+; try .*a quieter hand") as w:
+    with pytest.warns(
+        MisfitWarning, match=r"rose in 5 turns in a row, from .* at iteration \d+; try .*a quieter hand"
+    ) as w:
         (Worsens() * AP()) ** 25 * p
     assert len(w) == 1
 

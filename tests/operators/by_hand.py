@@ -90,12 +90,14 @@ def merged_obj(p, waves, inertia, probe=None, obj=None):
 
 
 def merged_probe(p, waves, inertia, obj=None):
-    """Probe from the waves (N, M, n, n) of all views."""
+    """Probe from the waves (N, M, n, n) of all views, which are psi_j = P(r - r_j) O(r) where they agree."""
     probe = p.numpy("probe").astype(complex)
     up, down = np.zeros_like(probe), np.zeros(probe.shape[1:])
     for j, view_waves in enumerate(waves):
         v = View(p, j, obj)
-        up += np.array([v.back(np.conj(v.window) * w) for w in view_waves])
+        # What psi adds to P O, moved back; for whole pixels that is sum conj(O) psi.
+        up += np.array([v.back(np.conj(v.window) * w) for w in view_waves - v.waves])
         down += abs(v.window) ** 2
+    up += probe * down
     c = inertia * down.max()
     return (up + c * probe) / (down + c)

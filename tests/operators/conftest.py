@@ -18,7 +18,9 @@ VARIETIES = {
         "background": mask == 2,
         "dtype": dtype,
     }
-    for fractional, modes, mask, dtype in itertools.product([False, True], [1, 3], [0, 2, 3], ["complex64", "complex128"])
+    for fractional, modes, mask, dtype in itertools.product(
+        [False, True], [1, 3], [0, 2, 3], ["complex64", "complex128"]
+    )
 }
 
 

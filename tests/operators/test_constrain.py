@@ -85,4 +85,8 @@ def test_constraints_between_iterations(p):
     q = (ScaleObjProbe() * opty.Every(2, Orthogonalise()) * ePIE()) ** 4 * p
     assert q.iteration == 4
     assert q.history["misfit"][-1] < q.history["misfit"][0]
-    assert same(q, (ScaleObjProbe() * opty.Every(2, Orthogonalise()) * ePIE()) ** 2 * ((ScaleObjProbe() * opty.Every(2, Orthogonalise()) * ePIE()) ** 2 * p))
+    assert same(
+        q,
+        (ScaleObjProbe() * opty.Every(2, Orthogonalise()) * ePIE()) ** 2
+        * ((ScaleObjProbe() * opty.Every(2, Orthogonalise()) * ePIE()) ** 2 * p),
+    )

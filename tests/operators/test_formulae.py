@@ -108,7 +108,9 @@ def test_dark_pixels_bring_nothing_and_break_nothing():
 
 @pytest.mark.parametrize("inertia", [1e-3, 0.5])
 def test_alternating_projections(four, inertia):
-    recipe = MergeProbe(inertia) * MergeObj(inertia) * Sweep(AccumProbe() * AccumObj() * opty.FourierProject(), order="scan")
+    recipe = (
+        MergeProbe(inertia) * MergeObj(inertia) * Sweep(AccumProbe() * AccumObj() * opty.FourierProject(), order="scan")
+    )
     waves = [View(four, j).projected()[0] for j in range(4)]
     q = recipe * four
     agree(q.obj, merged_obj(four, waves, inertia), four, factor=5)

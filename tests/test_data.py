@@ -1,0 +1,133 @@
+"""PtychoData: what would make a wrong picture is refused, with the value and the remedy."""
+
+import numpy as np
+import pytest
+
+from opty import Geometry, PtychoData
+
+GOOD = np.random.default_rng(0).poisson(5, (6, 8, 8)).astype(np.uint16)
+WHERE = np.random.default_rng(1).uniform(0, 9, (6, 2))
+
+
+def spoiled(value, dtype=float, at=(2, 3, 4)):
+    a = GOOD.astype(dtype)
+    a[at] = value
+    return a
+
+
+MASK = np.ones((8, 8), bool)
+MASK[3, 4] = False
+ALL = np.ones((8, 8), bool)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"positions": np.zeros((5, 2))},
+            r"positions has shape \(5, 2\) but intensity holds 6 views: give one position",
+        ),
+        (
+            {"positions": np.zeros((6, 3))},
+            r"positions has shape \(6, 3\); expected \(6, 2\), \(row, column\) of each view",
+        ),
+        ({"positions": np.zeros(6)}, r"expected \(6, 2\)"),
+        ({"positions": np.full((6, 2), np.inf)}, r"positions\[0\] is \[inf, inf\]: leave that view out"),
+        ({"intensities": GOOD[0]}, r"intensities has shape \(8, 8\); expected \(views, n, n\)"),
+        ({"intensities": GOOD[:0]}, "there is no view in it"),
+        ({"intensities": GOOD[:, :, :6]}, "must be square and at least 4 x 4"),
+        ({"intensities": GOOD[:, :3, :3]}, "must be square and at least 4 x 4"),
+        ({"intensities": 0 * GOOD}, "there is no light in the data"),
+        (
+            {"intensities": spoiled(np.nan)},
+            r"intensities\[2, 3, 4\] is nan \(1 such pixels in view 2\).*mask .*dead pixels",
+        ),
+        ({"intensities": spoiled(np.inf)}, r"intensities\[2, 3, 4\] is inf"),
+        ({"intensities": spoiled(-1)}, r"intensities\[2, 3, 4\] is -1.0.*not negative"),
+        ({"intensities": spoiled(-7, np.int16)}, r"intensities\[2, 3, 4\] is -7"),
+        ({"intensities": spoiled(np.nan, at=(2, 0, 0)), "mask": MASK}, r"intensities\[2, 0, 0\] is nan"),
+        ({"mask": ALL[:7]}, r"mask has shape \(7, 8\); expected \(8, 8\) \(all views alike\) or \(6, 8, 8\)"),
+        ({"mask": ~ALL}, "mask leaves no pixel.*~mask"),
+        ({"mask": np.stack([ALL, ~ALL, ALL, ALL, ~ALL, ALL])}, r"no pixel in 2 of 6 views \(first: \[1, 4\]\)"),
+        ({"background": np.zeros((4, 4))}, r"background has shape \(4, 4\) but the patterns are 8 x 8"),
+        ({"background": np.full((8, 8), -1.0)}, "minimum of -1.0; it must be finite and not negative"),
+        ({"background": np.full((8, 8), np.nan)}, "finite and not negative"),
+        ({"probe": np.ones((4, 4))}, r"probe has shape \(1, 4, 4\) but the patterns are 8 x 8"),
+        ({"probe": np.zeros((8, 8))}, "some light"),
+        ({"truth": {"objekt": GOOD}}, r"truth holds \['objekt'\]; expected some of"),
+        ({"truth": {"positions": np.zeros((5, 2))}}, r"truth\['positions'\] has shape"),
+    ],
+)
+def test_bad_values_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PtychoData(**{"intensities": GOOD, "positions": WHERE} | arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"intensities": GOOD.astype(complex)}, "intensities has dtype complex128; give real numbers"),
+        ({"intensities": GOOD > 3}, "intensities has dtype bool"),
+        ({"intensities": GOOD.astype(str)}, "give real numbers"),
+        ({"positions": WHERE.astype(complex)}, "positions has dtype complex128"),
+        ({"geometry": {"wavelength": 1e-10}}, r"geometry is a dict; give opty.Geometry\(wavelength=, ...\) or None"),
+        ({"probe": np.full((8, 8), "a")}, "probe has dtype"),
+    ],
+)
+def test_bad_types_are_refused(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        PtychoData(**{"intensities": GOOD, "positions": WHERE} | arguments)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -5.0])
+@pytest.mark.parametrize("axes", [2, 3])
+def test_what_the_mask_hides_is_no_harm_and_becomes_zero(wrong, axes):
+    a = spoiled(wrong)
+    copy = a.copy()
+    data = PtychoData(a, WHERE, mask=MASK if axes == 2 else np.stack([MASK] * 6))
+    assert data.intensities[2, 3, 4] == 0
+    assert np.isfinite(data.photons()).all()
+    assert np.array_equal(a, copy, equal_nan=True)
+    assert data.photons()[2] == GOOD[2][MASK].sum()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "uint32", "float32", "float64"])
+def test_clean_data_are_neither_copied_nor_converted(dtype):
+    a = GOOD.astype(dtype)
+    data = PtychoData(a, WHERE)
+    assert data.intensities.dtype == dtype
+    assert np.shares_memory(data.intensities, a)
+    assert data.replace(mask=MASK).intensities.base is not None
+    assert np.shares_memory(data.replace(mask=MASK).intensities, a)
+
+
+def test_data_are_immutable():
+    data = PtychoData(GOOD, WHERE, mask=MASK.astype(int))
+    with pytest.raises(AttributeError, match=r"immutable; make another one with data.replace\(mask=\.\.\.\)"):
+        data.mask = None
+    for a in (data.intensities, data.positions, data.mask):
+        with pytest.raises(ValueError, match="read-only"):
+            a[0] = 0
+    assert data.mask.dtype == bool
+    with pytest.raises(TypeError, match=r"has no field \['masks'\]"):
+        data.replace(masks=None)
+
+
+def test_photons_count_what_is_not_masked():
+    assert (PtychoData(GOOD, WHERE).photons() == GOOD.sum(axis=(1, 2))).all()
+    assert (PtychoData(GOOD, WHERE, mask=MASK).photons() == (GOOD * MASK).sum(axis=(1, 2))).all()
+    each = np.stack([MASK] * 6)
+    each[1, 0] = False
+    assert (PtychoData(GOOD, WHERE, mask=each).photons() == (GOOD * each).sum(axis=(1, 2))).all()
+    assert PtychoData(np.full((1, 8, 8), 200, np.uint8), WHERE[:1]).photons()[0] == 200 * 64
+
+
+def test_positions_are_pixels_or_metres():
+    g = Geometry(1e-10, 2.0, 50e-6)
+    assert (PtychoData(GOOD, WHERE).positions_px == WHERE).all()
+    assert PtychoData(GOOD, WHERE).pixel is None
+    data = PtychoData(GOOD, WHERE * 1e-6, g)
+    assert data.pixel == pytest.approx(1e-10 * 2 / (8 * 50e-6))
+    assert np.allclose(data.positions_px, WHERE * 1e-6 / data.pixel)
+    assert "m pixels at the sample" in repr(data)
+    assert "6 views of 8 x 8 uint16, no geometry (pixels), with mask" in repr(PtychoData(GOOD, WHERE, mask=MASK))

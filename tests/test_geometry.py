@@ -1,0 +1,58 @@
+"""Geometry: lengths in metres, pixels at the sample, and what makes no sense."""
+
+import numpy as np
+import pytest
+import scipy.constants
+
+from opty import Geometry
+
+
+def test_seed_equation_one():
+    g = Geometry(wavelength=1.24e-9, distance=0.2, pixel_size=55e-6)
+    assert g.sample_pixel(128) == pytest.approx(1.24e-9 * 0.2 / (128 * 55e-6))
+    assert g.magnification == 1
+
+
+def test_energy_and_wavelength():
+    energy = 8000 * scipy.constants.e
+    g = Geometry.from_energy(energy, distance=1, pixel_size=1e-5)
+    assert g.wavelength == pytest.approx(1.5498e-10, rel=1e-4)
+    assert g.energy == pytest.approx(energy, rel=1e-12)
+
+
+def test_fresnel_scaling():
+    g = Geometry(1e-10, 0.9, 1e-6, focus_to_sample=0.1, propagation="near")
+    assert g.magnification == pytest.approx(10)
+    assert g.effective_distance == pytest.approx(0.1 * 0.9 / (0.1 + 0.9))
+    assert g.sample_pixel(77) == pytest.approx(1e-7)
+    parallel = Geometry(1e-10, 0.9, 1e-6, propagation="near")
+    assert (parallel.magnification, parallel.effective_distance, parallel.sample_pixel(9)) == (1, 0.9, 1e-6)
+
+
+@pytest.mark.parametrize("name", ["wavelength", "distance", "pixel_size"])
+@pytest.mark.parametrize("value", [0, -1e-10, np.nan, np.inf, "1e-10", None])
+def test_lengths_are_positive(name, value):
+    lengths = {"wavelength": 1e-10, "distance": 2.0, "pixel_size": 5e-5} | {name: value}
+    with pytest.raises(ValueError, match=rf"{name} is .*; give a positive length in metres"):
+        Geometry(**lengths)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"propagation": "cone"}, "needs focus_to_sample in metres; without a focus use 'far'"),
+        ({"focus_to_sample": 1e-3}, "has no meaning for propagation='far'; use 'cone' or 'near'"),
+        ({"propagation": "cone", "focus_to_sample": -1.0}, "positive length"),
+        ({"propagation": "near", "focus_to_sample": np.inf}, "positive length"),
+        ({"propagation": "fresnel"}, "choose one of far, cone, near"),
+    ],
+)
+def test_focus_and_propagation_agree(options, message):
+    with pytest.raises(ValueError, match=message):
+        Geometry(1e-10, 2.0, 5e-5, **options)
+
+
+def test_a_geometry_is_a_value():
+    assert Geometry(1e-10, 2.0, 5e-5) == Geometry(1e-10, 2.0, 5e-5) != Geometry(1e-10, 2.1, 5e-5)
+    with pytest.raises(AttributeError):
+        Geometry(1e-10, 2.0, 5e-5).distance = 3

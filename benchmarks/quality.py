@@ -85,7 +85,7 @@ def fits_of_real_data(data: Path):
     yield row(name, "rPIE(alpha=0.05)", 30, "mean (sqrt I - sqrt Ihat)^2", opty.mean_square(p), others)
     near = opty.load(data / "PETRAIII_P25_Near_Field_Ptycho.cxi", propagation="near", focus_to_sample=3.65e-3)
     for text, stop, others in (
-        ("rPIE(alpha=0.3)", 15, "plain script 0.0068"),
+        ("ePIE()", 15, "plain script 0.0068"),
         ("After(5, PosCorrectAdam(step=0.1)) * rPIE(alpha=0.3)", 40, "plain script, positions of CDTools 0.0039"),
     ):
         p = opty.parse(text) ** stop * opty.PtychoState(near)

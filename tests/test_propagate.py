@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 from small_scans import TOLERANCE, shifted, smooth
 
 from opty import Geometry, PtychoData, PtychoState, Sweep, misfit, rPIE
@@ -135,7 +135,7 @@ def test_the_detector_of_a_near_field_stands_still():
 
 
 def test_near_field_scan_with_fractions_is_consistent():
-    """The beam is fixed to the detector: a sample shifted by any fraction of a pixel gives the pattern of that shift."""
+    """The beam is fixed to the detector: a sample shifted by a fraction of a pixel gives the pattern of that shift."""
     rng, n, g = np.random.default_rng(6), 32, Geometry(1e-9, 0.004, 1e-6, propagation="near")
     big = 64
     obj = 0.9 + 0.1 * smooth(rng, (big, big), 5)

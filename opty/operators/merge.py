@@ -26,11 +26,12 @@ class AccumObj(ViewOperator, reads="waves illum", writes="obj_sum obj_weight"):
 class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_sum probe_weight"):
     """Add up what the views say of the probe: sum_j conj(O_j) psi_jm and sum_j |O_j|^2.
 
-    Where probes were moved by fractions of a pixel, S_j, the sum is P_m sum_j |O_j|^2 + sum_j S_j^-1 [conj(O_j) (psi_jm -
-    O_j S_j P_m)]: the same for whole pixels, and waves that object and probe explain already leave the probe as it is.
+    Where probes were moved by fractions of a pixel, S_j, the weight is w = max sum_j |O_j|^2 and the sum
+    w P_m + sum_j S_j^-1 [conj(O_j) (psi_jm - O_j S_j P_m)]: waves that object and probe explain already leave the probe
+    as it is.
 
-    Reads waves (B, M, n, n), patches (B, n, n), illum, probe; writes probe_sum (M, n, n) complex and probe_weight (n, n)
-    real, from zero in each sweep.
+    Reads waves (B, M, n, n), patches (B, n, n), illum, probe; writes probe_sum (M, n, n) complex and probe_weight
+    (n, n) real, from zero in each sweep.
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 8.
     """
 
@@ -40,14 +41,19 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_
         s.create("probe_weight", s.probe_shape[1:], s.real_dtype)
 
     def apply(self, s, b):
-        weight = b.patch_power.sum(axis=0)
         waves = b.waves
-        if b.fraction is not None:
+        s.memo["moved"] = b.fraction is not None
+        if s.memo["moved"]:
             # |O|^2 does not commute with the move: shifting conj(O) psi back would drive even the truth away.
             waves = waves - b.illum * b.patches[:, None]
-            s.probe_sum = s.probe_sum + s.probe * weight
         s.probe_sum = s.probe_sum + b.shifted_back_sum(b.patches.conj()[:, None] * waves)
-        s.probe_weight = s.probe_weight + weight
+        s.probe_weight = s.probe_weight + b.patch_power.sum(axis=0)
+
+    def finish(self, s):
+        if s.memo["moved"]:
+            # The moves mix neighbouring pixels: where a neighbour weighs more, the pixel's own weight would overshoot.
+            s.probe_weight = s.xp.maximum(s.probe_weight, s.probe_weight.max())
+            s.probe_sum = s.probe_sum + s.probe * s.probe_weight
 
 
 class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):

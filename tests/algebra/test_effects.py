@@ -260,7 +260,7 @@ class Fails(ViewOperator, reads="delta", writes="obj"):
 
 
 def test_an_exception_says_where_it_happened(p):
-    with pytest.raises(OSError, match="^no disk\\n") as caught:
+    with pytest.raises(OSError, match=r"^no disk\n") as caught:
         Sweep(Fails(), batch=5) ** 4 * p
     assert caught.value.__notes__[0].startswith("in Fails(), views [")
     assert caught.value.__notes__[0].endswith("iteration 3")

@@ -279,7 +279,7 @@ def test_order_and_batches_are_a_function_of_seed_and_iteration():
     loop * q
     first = list(seen)
     assert [len(batch) for batch in first] == [5, 5, 2] * 3
-    turns = [sorted(sum(first[k : k + 3], [])) for k in (0, 3, 6)]
+    turns = [sorted(j for batch in first[k : k + 3] for j in batch) for k in (0, 3, 6)]
     assert turns == [list(range(12))] * 3
     assert first[:3] != first[3:6] != first[6:]
     seen.clear()

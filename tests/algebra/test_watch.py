@@ -96,11 +96,10 @@ def test_the_books_tell_what_was_done(p, recipe, iteration, done):
 def test_ctrl_c_in_iter(p, nested):
     recipe = ((PressCtrlC(3) * ePIE()) ** 5 * AP()) ** 4 if nested else (PressCtrlC(3) * ePIE()) ** 9
     before = signal.getsignal(signal.SIGINT)
-    states = []
+    handlers = []
     with pytest.warns(InterruptedWarning, match="after iteration 3"):
-        for q in recipe.iter(p):
-            assert signal.getsignal(signal.SIGINT) is before
-            states.append(q)
+        states = [q for q in recipe.iter(p) if not handlers.append(signal.getsignal(signal.SIGINT))]
+    assert all(handler is before for handler in handlers)
     assert [q.iteration for q in states] == ([3] if nested else [1, 2, 3])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InterruptedWarning)
@@ -200,8 +199,7 @@ def test_a_value_that_spoils_the_misfit_is_found(p):
 def test_divergence_in_iter_keeps_what_was_yielded(p):
     states = []
     with pytest.raises(DivergedError) as caught:
-        for q in ((Poison(3) * ePIE()) ** 6).iter(p):
-            states.append(q)
+        states.extend(((Poison(3) * ePIE()) ** 6).iter(p))
     assert [q.iteration for q in states] == [1, 2]
     assert same(states[-1], caught.value.state)
 

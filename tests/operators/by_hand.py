@@ -98,6 +98,8 @@ def merged_probe(p, waves, inertia, obj=None):
         # What psi adds to P O, moved back; for whole pixels that is sum conj(O) psi.
         up += np.array([v.back(np.conj(v.window) * w) for w in view_waves - v.waves])
         down += abs(v.window) ** 2
+    if (p.numpy("positions") % 1).any():
+        down[:] = down.max()
     up += probe * down
     c = inertia * down.max()
     return (up + c * probe) / (down + c)

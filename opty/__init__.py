@@ -14,7 +14,7 @@ in place inside, and returns a new state.
     state/        PtychoState: what is being estimated
     algebra/      Operator, *, **, Sweep, Every, After, Until; plan and runner
     operators/    the steps
-    recipes/      ePIE, rPIE, AP, DM
+    recipes/      ePIE, rPIE, mPIE, AP, DM, RAAR, ML, LSQML
     propagate.py  far field, cone beam, near field
     backend/      NumPy and CuPy behind the same functions
     analysis/     misfit, errors against a truth, Fourier ring correlation
@@ -46,16 +46,22 @@ from opty.io import info, load, save
 from opty.operators import (
     AccumObj,
     AccumProbe,
+    ConjugateDirection,
     Difference,
     ExitWave,
     FourierProject,
+    LikelihoodGradient,
+    LineSearch,
     Log,
+    LSQUpdate,
     MergeObj,
     MergeProbe,
     Misfit,
+    ObjMomentum,
     ObjUpdate,
     Orthogonalise,
     PosCorrectAdam,
+    ProbeMomentum,
     ProbeUpdate,
     Progress,
     Recall,
@@ -63,8 +69,9 @@ from opty.operators import (
     Save,
     ScaleObjProbe,
     Show,
+    TakeStep,
 )
-from opty.recipes import AP, DM, ePIE, rPIE
+from opty.recipes import AP, DM, ER, LSQML, ML, RAAR, ePIE, mPIE, rPIE
 from opty.state import PtychoState
 
 __version__ = version("opty-ptycho")
@@ -72,9 +79,14 @@ __version__ = version("opty-ptycho")
 __all__ = [
     "AP",
     "DM",
+    "ER",
+    "LSQML",
+    "ML",
+    "RAAR",
     "AccumObj",
     "AccumProbe",
     "After",
+    "ConjugateDirection",
     "ConsumedError",
     "Difference",
     "DivergedError",
@@ -86,15 +98,20 @@ __all__ = [
     "Geometry",
     "Identity",
     "InterruptedWarning",
+    "LSQUpdate",
+    "LikelihoodGradient",
+    "LineSearch",
     "Log",
     "MergeObj",
     "MergeProbe",
     "Misfit",
     "MisfitWarning",
+    "ObjMomentum",
     "ObjUpdate",
     "Operator",
     "Orthogonalise",
     "PosCorrectAdam",
+    "ProbeMomentum",
     "ProbeUpdate",
     "Progress",
     "PtychoData",
@@ -107,6 +124,7 @@ __all__ = [
     "ScaleObjProbe",
     "Show",
     "Sweep",
+    "TakeStep",
     "Until",
     "ViewOperator",
     "analysis",
@@ -114,6 +132,7 @@ __all__ = [
     "from_json",
     "info",
     "load",
+    "mPIE",
     "mean_square",
     "misfit",
     "parse",

@@ -1,4 +1,4 @@
-"""PtychoData: what was measured. Immutable, on the host, in the detector's own integer type.
+"""PtychoData: what was measured. Never changed by opty, on the host, in the detector's own integer type.
 
 Everything that would make a wrong picture is refused here, before the first iteration.
 """
@@ -20,7 +20,8 @@ class PtychoData:
     Parameters
     ----------
     intensities : (N, n, n) any real dtype [photons or counts], zero frequency in the centre (far field and cone beam)
-        or the detector image itself (near field). The integer type is kept.
+        or the detector image itself (near field). The integer type is kept, and the memory shared: give a copy if you
+        go on writing into the array.
     positions : (N, 2) (row, column) of each view relative to the sample; metres with a ``geometry``, pixels without.
         A larger coordinate moves the window to a larger row or column of the object.
     geometry : wavelength, distances, pixel size; None where only pixels are known.
@@ -68,6 +69,12 @@ class PtychoData:
 
     def __setattr__(self, name, value):
         raise AttributeError(f"PtychoData is immutable; make another one with data.replace({name}=...)")
+
+    def __reduce__(self):
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        for name in ("truth", "source"):  # mapping proxies cannot be pickled
+            fields[name] = None if fields[name] is None else dict(fields[name])
+        return _rebuilt, (fields,)
 
     def replace(self, **changes) -> PtychoData:
         """Return a copy with some fields changed; takes the constructor's names."""
@@ -117,6 +124,10 @@ class PtychoData:
         )
 
 
+def _rebuilt(fields: dict) -> PtychoData:
+    return PtychoData(**fields)
+
+
 def _readonly(a: np.ndarray) -> np.ndarray:
     view = a.view()
     view.flags.writeable = False
@@ -151,7 +162,13 @@ def _mask(mask, shape) -> np.ndarray | None:
     mask = np.asarray(mask)
     if mask.shape not in (shape[1:], shape):
         raise ValueError(f"mask has shape {mask.shape}; expected {shape[1:]} (all views alike) or {shape}")
-    mask = np.ascontiguousarray(mask != 0)
+    other = mask[(mask != 0) & (mask != 1)]
+    if other.size:
+        raise ValueError(
+            f"mask holds {other.flat[0]}; it is 1 (True) where a pixel counts and 0 where it is dead: for codes of "
+            "which 0 is good give mask == 0"
+        )
+    mask = np.ascontiguousarray(mask, dtype=bool)
     if not mask.any():
         raise ValueError("mask leaves no pixel: it is True where a pixel counts; if yours marks bad pixels, give ~mask")
     if mask.ndim == 3 and not (some := mask.any((1, 2))).all():

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,10 @@ def shared_data() -> Path:
 def shared_bench() -> Path:
     """Folder with the common benchmark (make_bench.py, objerr.py); skips where it is absent."""
     return _folder("bench")
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_works():
+    """Undo an inherited SIG_IGN (nohup, background jobs), under which Ctrl-C could not be tested."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,8 @@
 """PtychoData: what would make a wrong picture is refused, with the value and the remedy."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -131,3 +134,20 @@ def test_positions_are_pixels_or_metres():
     assert np.allclose(data.positions_px, WHERE * 1e-6 / data.pixel)
     assert "m pixels at the sample" in repr(data)
     assert "6 views of 8 x 8 uint16, no geometry (pixels), with mask" in repr(PtychoData(GOOD, WHERE, mask=MASK))
+
+
+def test_codes_are_no_mask():
+    with pytest.raises(ValueError, match=r"mask holds 2; .*give mask == 0"):
+        PtychoData(np.ones((2, 8, 8)), np.zeros((2, 2)), mask=np.full((8, 8), 2))
+    with pytest.raises(ValueError, match="mask holds nan"):
+        PtychoData(np.ones((2, 8, 8)), np.zeros((2, 2)), mask=np.full((8, 8), np.nan))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))])
+def test_data_can_be_copied_and_pickled(copied):
+    truth = {"positions": np.arange(4.0).reshape(2, 2)}
+    data = PtychoData(np.ones((2, 8, 8), np.uint16), np.zeros((2, 2)), mask=np.eye(8), truth=truth)
+    other = copied(data)
+    assert other.intensities.dtype == np.uint16
+    assert np.array_equal(other.mask, data.mask)
+    assert np.array_equal(other.truth["positions"], truth["positions"])

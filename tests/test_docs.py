@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nbclient
@@ -88,3 +89,10 @@ def test_notebook_runs(tmp_path):
     outputs = [str(cell.get("outputs")) for cell in notebook.cells]
     assert any("(True, (ClipAmplitude(hi=0.95) * rPIE(alpha=0.3)) ** 30)" in text for text in outputs)
     assert any("image/png" in text for text in outputs)
+
+
+def test_install_lines_are_valid():
+    lines = re.findall(r'pip install "\.\[(.*?)\]"', (ROOT / "README.md").read_text())
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert len(lines) == 3
+    assert {extra for line in lines for extra in line.split(",")} <= set(extras)

@@ -4,6 +4,7 @@ operator.py   Operator, ViewOperator, Recipe, Identity; ``*`` and ``**``; the re
 compose.py    Compose and Repeat, flat and normalised
 control.py    Every, After, Until
 sweep.py      Sweep, the one loop over views
+batching.py   which views a sweep takes together, and in which order
 effects.py    what a step reads and writes, checked before anything runs
 plan.py       expand, lift, join, open, fuse: from a recipe to nodes; ``unfused``
 explain.py    the plan in words

@@ -1,12 +1,15 @@
 """Effects: what a step reads and writes, checked before anything runs.
 
 Names are of three kinds: leaves of the state (obj, probe, positions, background), fields of a batch (index, illum,
-patches, waves, delta), and any other word: a slot, memory of an operator that lives in the state.
+patches, waves, delta), and any other word: a slot, memory of an operator that lives in the state. Slots whose names
+begin with ``kept_`` belong to the object and probe that they were made with: a sweep that improves these and neither
+reads nor writes a kept slot drops it, so that no engine goes on with what was true before another one ran.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from opty.algebra.operator import Operator
@@ -20,6 +23,7 @@ BATCH = frozenset({"index", "illum", "patches", "waves", "delta"})
 KEPT = "kept_waves"
 LIVE = frozenset({"obj", "probe"})
 ESTIMATES = LIVE | {"obj_sum", "probe_sum", KEPT}  # what an iteration improves, at once or through a merge
+GRADIENTS = frozenset({"obj_gradient", "probe_gradient"})  # measured in one pass, followed after a line search
 _OPENED = frozenset({"index", "illum", "patches"})  # a sweep brings them with every batch
 
 
@@ -57,8 +61,8 @@ def check_slots(groups: tuple[Group, ...], existing: Iterable[str]) -> None:
 
     have = set(existing)
     for node in walk(groups):
-        if isinstance(node, Pass) and node.stales_kept_waves:
-            have.discard(KEPT)
+        if isinstance(node, Pass):
+            have = {name for name in have if not node.stales(name)}
         scheduled = (node.step,) if isinstance(node, Step) else node.steps if isinstance(node, Pass) else ()
         for s in scheduled:
             reads, writes = s.op.effects()
@@ -67,7 +71,14 @@ def check_slots(groups: tuple[Group, ...], existing: Iterable[str]) -> None:
                     f"{s.op!r} reads {lost[0]!r} but no step to its right writes it, and the state holds none"
                     f" (its slots: {sorted(set(existing) - LEAVES) or 'none'})"
                 )
-            have = (have | writes) - s.op.frees
+            have |= writes
+            have -= freed(s.op, have)
+
+
+def freed(op: Operator, existing: Iterable[str]) -> set[str]:
+    """Return which of some slots are gone after a step: those that match its ``frees`` and that it does not write."""
+    writes = op.effects()[1]
+    return {name for name in existing if name not in writes and any(fnmatchcase(name, rule) for rule in op.frees)}
 
 
 def written(groups: tuple[Group, ...]) -> frozenset[str]:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from opty.state import PtychoState
     from opty.state.store import Store
 
+_ORDERS = {
+    "random": "in random order",
+    "scan": "in scan order",
+    "uniform": "in batches spread over the scan",
+    "compact": "in batches of neighbours",
+}
+
 
 class Explanation(str):
     """A text that shows itself as it reads, in a console and in a notebook."""
@@ -64,10 +71,9 @@ def _pass_head(node: Pass, store: Store | None) -> str:
     if store is not None:
         count = batch_size(node, store)
         batch = f"{count} view{'s' * (count > 1)}"
-    order = "in random order" if node.order == "random" else "in scan order"
     counts = "one iteration" if node.counts else "not counted as an iteration"
     fused = f"; fused: {', '.join(node.fused)}" if node.fused else ""
-    return f"{node.origin} over all views, {batch} at a time, {order} ({counts}{fused})"
+    return f"{node.origin} over all views, {batch} at a time, {_ORDERS[node.order]} ({counts}{fused})"
 
 
 def _step(s: Scheduled) -> str:

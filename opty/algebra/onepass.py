@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opty.algebra.effects import BATCH, KEPT
+from opty.algebra.batching import split
+from opty.algebra.effects import BATCH
 from opty.algebra.operator import ViewOperator
 from opty.algebra.plan import Pass, Scheduled
 from opty.state.access import Access
@@ -31,11 +32,9 @@ def batch_size(node: Pass, store: Store) -> int:
 
 
 def batches(node: Pass, store: Store) -> Iterator[np.ndarray]:
-    """Yield the view numbers (B,) of each batch; the order is a function of seed and iteration alone."""
-    views, size = store.data.views, batch_size(node, store)
-    order = store.rng().permutation(views) if node.order == "random" else np.arange(views)
-    for first in range(0, views, size):
-        yield order[first : first + size]
+    """Yield the view numbers (B,) of each batch; they follow from positions, seed and iteration alone."""
+    positions = store.backend.to_host(store.leaves["positions"])
+    yield from split(node.order, positions, batch_size(node, store), store.rng())
 
 
 def run_pass(node: Pass, job: Run) -> None:
@@ -47,8 +46,8 @@ def run_pass(node: Pass, job: Run) -> None:
     due = [s for s in node.steps if s.due(number)]
     if not node.counts and all(s.opened for s in due):
         return  # a pass that is an iteration counts in any case: schedules wait for the iterations to go by
-    if node.stales_kept_waves:
-        store.leaves.pop(KEPT, None)
+    for name in list(filter(node.stales, store.leaves)):
+        del store.leaves[name]
     views = [(s.op, access(s.op, job), _batch_access(s)) for s in due]
     for op, s, _ in views:
         with explained(f"in {op!r} (before the sweep), iteration {number}", op):

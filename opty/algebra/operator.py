@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import operator as py_operator
 import sys
@@ -29,6 +30,18 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.replace(",", " ").split())
 
 
+def _check_annotated(cls: type[Operator]) -> None:
+    """Refuse a parameter without annotation, which would silently be no parameter."""
+    annotated = {name for base in cls.__mro__ for name in inspect.get_annotations(base)}
+    for name, value in cls.__dict__.items():
+        known = name in annotated or name.startswith("_") or any(hasattr(base, name) for base in cls.__bases__)
+        if not known and isinstance(value, (bool, int, float, str, tuple)):
+            raise RecipeError(
+                f"{cls.__name__}.{name} = {value!r} is no parameter without a type; write "
+                f"{name}: {type(value).__name__} = {value!r}, or ClassVar[{type(value).__name__}] for a constant"
+            )
+
+
 @dataclass_transform(frozen_default=True)
 class Operator:
     """A step of a reconstruction, or a composition of steps: an immutable value.
@@ -50,8 +63,9 @@ class Operator:
 
     reads: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
-    frees: ClassVar[frozenset[str]] = frozenset()  # slots that are gone after the step
+    frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step; "kept_*" is all kept memory not written
     leaves_trace: ClassVar[bool] = True  # False: not on the books where it ends a loop's body
+    projects: ClassVar[bool] = False  # True: compares with the data without writing delta
     knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning
     __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` asks us, and is refused
 
@@ -63,6 +77,7 @@ class Operator:
             cls.reads = names(reads)
         if writes is not None:
             cls.writes = names(writes)
+        _check_annotated(cls)
         dataclasses.dataclass(frozen=True, repr=False)(cls)
         if register:
             old = REGISTRY.get(cls.__name__)

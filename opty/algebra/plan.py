@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from opty.algebra.batching import Order
 from opty.algebra.compose import Compose, Repeat, compose, factors
 from opty.algebra.control import Control, Until
-from opty.algebra.effects import ESTIMATES, KEPT, LIVE, check_batch_order
+from opty.algebra.effects import ESTIMATES, GRADIENTS, LIVE, check_batch_order
 from opty.algebra.operator import Operator, Recipe, ViewOperator
 from opty.algebra.sweep import Sweep
 from opty.errors import RecipeError
@@ -46,7 +47,7 @@ class Pass:
 
     steps: tuple[Scheduled, ...]  # in the order in which they run
     batch: int | Literal["all"] | None
-    order: Literal["random", "scan"]
+    order: Order
     origin: Literal["sweep", "lifted"]
     fused: tuple[str, ...] = ()
 
@@ -61,22 +62,22 @@ class Pass:
     @property
     def projects(self) -> bool:
         """True where the pass compares with the data, so that it measures a misfit."""
-        return "delta" in self.writes or any(getattr(s.op, "projects", False) for s in self.steps)
+        return "delta" in self.writes or any(s.op.projects for s in self.steps)
 
     @property
     def counts(self) -> bool:
-        """True where the pass is an iteration: it compares with the data and improves object or probe."""
-        return self.projects and bool(self.writes & ESTIMATES)
+        """True where the pass is an iteration: it compares with the data and improves object or probe, or finds how."""
+        return self.projects and bool(self.writes & (ESTIMATES | GRADIENTS))
 
     @property
     def live(self) -> bool:
         """True where a batch sees what the batch before it did to object or probe."""
         return bool(self.writes & LIVE)
 
-    @property
-    def stales_kept_waves(self) -> bool:
-        """True where kept exit waves no longer belong to the object and probe that the pass leaves."""
-        return bool(self.writes & ESTIMATES) and KEPT not in self.reads | self.writes
+    def stales(self, slot: str) -> bool:
+        """Say whether a slot is kept memory that no longer fits the object, probe or positions."""
+        kept = slot.startswith("kept_") and slot not in self.reads | self.writes
+        return kept and bool(self.writes & (ESTIMATES | {"positions"}))
 
 
 @dataclass(frozen=True)
@@ -137,13 +138,37 @@ def plan(recipe: Operator) -> tuple[Group, ...]:
 def _plan(recipe: Operator, fuse: bool) -> tuple[Group, ...]:
     groups = tuple(_finished(group, fuse) for group in _groups(recipe))
     for node in walk(groups):
-        if isinstance(node, Loop) and isinstance(node.times, Until) and not _counts(node):
-            raise RecipeError(f"{node.times!r} waits for a misfit, but nothing in its loop updates object or probe")
+        if isinstance(node, Loop):
+            _check_loop(node)
     return groups
 
 
-def _counts(node: Loop) -> bool:
-    return any(isinstance(inner, Pass) and inner.counts for inner in walk(node.body))
+def _check_loop(loop: Loop) -> None:
+    """Refuse a loop that waits for what nothing in it makes: a misfit, or the next iteration."""
+    always = any(isinstance(node, Pass) and node.counts for node in _unscheduled(loop.body))
+    if always:
+        return
+    if isinstance(loop.times, Until):
+        raise RecipeError(f"{loop.times!r} waits for a misfit, but nothing in its loop updates object or probe")
+    branch = next((node for node in _unscheduled(loop.body) if isinstance(node, Branch) and _counting(node.body)), None)
+    if branch is not None:
+        raise RecipeError(
+            f"{branch.when[0]!r} waits for iterations to go by, but nothing else in its loop makes any: put an engine "
+            "that runs in every turn beside it, or repeat the inner recipe itself"
+        )
+
+
+def _counting(groups: tuple[Group, ...]) -> bool:
+    return any(isinstance(node, Pass) and node.counts for node in walk(groups))
+
+
+def _unscheduled(groups: tuple[Group, ...]) -> Iterator[Node]:
+    """Yield the nodes of a body, and of its inner loops, but not what is inside a branch."""
+    for group in groups:
+        for node in group.nodes:
+            yield node
+            if isinstance(node, Loop):
+                yield from _unscheduled(node.body)
 
 
 def walk(groups: tuple[Group, ...]) -> Iterator[Node]:

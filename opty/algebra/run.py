@@ -14,7 +14,7 @@ import numpy as np
 
 from opty.algebra.compose import Repeat, compose, factors, power
 from opty.algebra.control import Until
-from opty.algebra.effects import check_slots, written
+from opty.algebra.effects import check_slots, freed, written
 from opty.algebra.onepass import run_pass
 from opty.algebra.operator import Identity, Operator
 from opty.algebra.plan import Branch, Group, Loop, Node, Pass, Step, followed_by, plan
@@ -40,8 +40,8 @@ class Frame:
         if self.body is None:
             return self.part
         if self.part == self.body:
-            return power(self.body, self.turns + 1)
-        return followed_by(power(self.body, self.turns), self.part)
+            return _recorded(power(self.body, self.turns + 1))
+        return followed_by(_recorded(power(self.body, self.turns)), self.part)
 
 
 def _recorded(op: Operator) -> Operator:
@@ -212,6 +212,8 @@ def _apply(node: Step, job: Run) -> None:
         return
     with explained(f"in {op!r}, iteration {job.store.iteration}", op):
         op.apply(access(op, job))
+    for name in freed(op, job.store.leaves):
+        del job.store.leaves[name]
 
 
 def access(op: Operator, job: Run) -> Access:

@@ -56,10 +56,10 @@ def parse(text: str) -> Operator:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a stray backslash is an error here, not a warning on the screen
-            tree = ast.parse(text, mode="eval")
+            tree = ast.parse(re.sub(r"[\r\n]", " ", text), mode="eval")  # a recipe may be broken over lines
         value = _Reader(text).value(tree.body)
     except SyntaxError as error:
-        at = _line_start(text, error.lineno or 1) + (error.offset or 1) - 1
+        at = (error.offset or 1) - 1
         raise RecipeError(_pointed(f"cannot read the recipe: {error.msg}", text, at)) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise RecipeError(
@@ -77,9 +77,8 @@ class _Reader:
         self.text = text
 
     def refuse(self, node: ast.AST, why: str) -> RecipeError:
-        start = _line_start(self.text, getattr(node, "lineno", 1))
-        encoded = self.text[start:].encode()[: getattr(node, "col_offset", 0)]  # the tree counts bytes
-        return RecipeError(_pointed(why, self.text, start + len(encoded.decode(errors="ignore"))))
+        before = self.text.encode()[: getattr(node, "col_offset", 0)]  # the tree counts bytes
+        return RecipeError(_pointed(why, self.text, len(before.decode(errors="ignore"))))
 
     def value(self, node: ast.AST) -> Any:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
@@ -181,11 +180,6 @@ def make(cls: type, arguments: list[Any], keywords: dict[str, Any]) -> Any:
 
 def _cut(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _line_start(text: str, line: int) -> int:
-    """Return where a line (from 1) starts in a text, with the line ends that Python's reader knows."""
-    return sum(len(part) for part in re.split(r"(?<=\n)|(?<=\r)(?!\n)", text)[: line - 1])
 
 
 def _pointed(why: str, text: str, at: int) -> str:

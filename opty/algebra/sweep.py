@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from opty.algebra.batching import Order
 from opty.algebra.operator import Operator
 from opty.errors import RecipeError
 
@@ -20,7 +21,8 @@ class Sweep(Operator):
     batch : views worked on together: a number, "all", or None (one at a time where a step updates object or probe
         live, else as many as the memory holds well). Live updates divide by weights summed over the batch, so any batch
         converges; for steps that only accumulate it sets the memory and nothing else.
-    order : "random" (a permutation drawn from the state's seed and iteration) or "scan" (as in the data).
+    order : "random" (a permutation drawn from the state's seed and iteration), "scan" (as in the data), "uniform" (the
+        views of a batch lie spread over the whole scan) or "compact" (they are neighbours, found by k-means).
 
     A sweep opens what its body reads: the probe and object windows, the exit waves, and the Fourier projection where a
     step reads ``delta`` and none writes it.
@@ -28,7 +30,7 @@ class Sweep(Operator):
 
     body: Operator
     batch: int | Literal["all"] | None = None
-    order: Literal["random", "scan"] = "random"
+    order: Order = "random"
 
     def check(self) -> None:
         if isinstance(self.batch, int) and self.batch < 1:

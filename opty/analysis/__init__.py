@@ -1,5 +1,6 @@
 """What a reconstruction is worth: errors against a truth, and agreement without one.
 
+modes.py         probe modes in their orthogonal basis
 misfit.py        how well a state predicts the data: misfit, R-factor
 align.py         object against truth: constant, phase ramp and sub-pixel shift removed; the error that remains
 positions.py     positions against truth
@@ -13,6 +14,7 @@ from opty.analysis.align import Alignment, align, object_error
 from opty.analysis.errors import errors
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.illumination import illuminated
+from opty.analysis.modes import orthogonal
 from opty.analysis.positions import position_error
 
 __all__ = [
@@ -23,5 +25,6 @@ __all__ = [
     "frc",
     "illuminated",
     "object_error",
+    "orthogonal",
     "position_error",
 ]

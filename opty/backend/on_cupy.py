@@ -1,7 +1,7 @@
 """The CuPy backend: the same names and meanings as ``on_numpy``, with kernels of our own in windows.cu and modulus.cu.
 
-Imported only where a device was found. No function waits for the device but ``to_host``, ``synchronize`` and
-``free_memory``; a kernel is compiled when its types are first asked for (about 0.1 s) and kept for the process.
+Imported only where a device was found. No function waits for the device but ``to_host``, ``free_memory`` and
+``batch_memory``; a kernel is compiled when its types are first asked for (about 0.1 s) and kept for the process.
 The kernels need compute capability 6.0 or newer (64-bit atomics).
 """
 
@@ -53,9 +53,9 @@ def to_host(a) -> np.ndarray:
     return cupy.asnumpy(a)
 
 
-def synchronize() -> None:
-    """Wait for the device."""
-    cupy.cuda.Device().synchronize()
+def batch_memory() -> int:
+    """Bytes that the waves of a batch may take: spectra and windows of the same size are needed beside them."""
+    return free_memory() // 16
 
 
 def free_memory() -> int:

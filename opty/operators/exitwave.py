@@ -40,25 +40,39 @@ class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves kept
 
 
 class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="waves kept_waves"):
-    """Take the step of the difference map: psi <- psi + beta (waves - P O), and pass psi on as waves.
+    """Take a step of the difference map or a relative: psi <- P O + keep (psi - P O) + beta (waves - P O).
 
-    Parameters: beta, relaxation in (0, 2] (1 is the difference map).
+    psi is passed on as waves. keep = 1 is the difference map, keep = beta is RAAR, which leans towards the overlap set:
+    psi <- beta (psi + waves) + (1 - 2 beta) P O.
+
+    Parameters
+    ----------
+    beta : length of the step, in (0, 2].
+    keep : share of psi - P O that is kept, in [0, 1].
+
     Reads waves = Pi(2 P O - psi), illum, patches; writes kept_waves (N, M, n, n) and waves.
-    Source: Thibault et al., Ultramicroscopy 109, 338 (2009).
+    Source: Thibault et al., Ultramicroscopy 109, 338 (2009); Luke, Inverse Problems 21, 37 (2005), for RAAR.
     """
 
     beta: float = 1.0
+    keep: float = 1.0
 
     def check(self):
         if not 0 < self.beta <= 2:
             raise ValueError(f"Difference(beta={self.beta}): give a relaxation above 0 and up to 2")
+        if not 0 <= self.keep <= 1:
+            raise ValueError(f"Difference(keep={self.keep}): give a share from 0 to 1")
 
     def apply(self, s, b):
-        step = b.waves
-        step -= b.illum * b.patches[:, None]
+        step, overlap, psi = b.waves, b.illum * b.patches[:, None], s.kept_waves[b.selection]
+        step -= overlap
         if self.beta != 1:
             step *= self.beta
-        step += s.kept_waves[b.selection]
+        step += psi
+        if self.keep != 1:
+            overlap -= psi
+            overlap *= 1 - self.keep
+            step += overlap
         s.kept_waves[b.selection] = step
         b.waves = step
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from opty.analysis.modes import orthogonal
 from opty.plot.figure import new_figure, styled
 from opty.plot.images import scale_bar
 
@@ -48,7 +49,8 @@ def relative_powers(modes: np.ndarray) -> np.ndarray:
 
 
 def draw_modes(fig, spec, modes: np.ndarray, pixel: float | None, columns: int, title: str = "") -> None:
-    """Draw modes (M, n, n) as a grid of panels inside a cell ``spec`` of a figure's grid, each scaled to its peak."""
+    """Draw modes (M, n, n) in their orthogonal basis, as panels inside a cell ``spec`` of a figure's grid."""
+    modes = orthogonal(modes)
     powers = relative_powers(modes)
     shown = min(len(modes), MOST_SHOWN)
     grid = spec.subgridspec(math.ceil(shown / columns), columns, wspace=0.03, hspace=0.03)

@@ -1,12 +1,16 @@
 """Named compositions of the field's engines; no arithmetic here.
 
-pie.py   ePIE, rPIE
-ap.py    AP
-dm.py    DM
+pie.py   ePIE, rPIE, mPIE
+ap.py    AP, also called ER
+dm.py    DM, RAAR
+lsqml.py LSQML
+ml.py    ML
 """
 
-from opty.recipes.ap import AP
-from opty.recipes.dm import DM
-from opty.recipes.pie import ePIE, rPIE
+from opty.recipes.ap import AP, ER
+from opty.recipes.dm import DM, RAAR
+from opty.recipes.lsqml import LSQML
+from opty.recipes.ml import ML
+from opty.recipes.pie import ePIE, mPIE, rPIE
 
-__all__ = ["AP", "DM", "ePIE", "rPIE"]
+__all__ = ["AP", "DM", "ER", "LSQML", "ML", "RAAR", "ePIE", "mPIE", "rPIE"]

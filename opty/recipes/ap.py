@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opty.algebra.operator import Operator, Recipe
+from opty.algebra.operator import REGISTRY, Operator, Recipe
 from opty.algebra.sweep import Sweep
 from opty.operators.fourier import FourierProject
 from opty.operators.merge import AccumObj, AccumProbe, MergeObj, MergeProbe
@@ -18,3 +18,7 @@ class AP(Recipe):
         # On benchmark scan A the error after 200 iterations is least, 0.0270, at these inertias.
         merge = MergeProbe(inertia=0.0) * MergeObj(inertia=4e-3)
         return merge * Sweep(AccumProbe() * AccumObj() * FourierProject(), order="scan")
+
+
+ER = AP  # error reduction: the same algorithm under the name of single-pattern phase retrieval
+REGISTRY["ER"] = AP

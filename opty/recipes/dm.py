@@ -1,4 +1,4 @@
-"""The difference map."""
+"""The difference map and RAAR."""
 
 from __future__ import annotations
 
@@ -21,6 +21,25 @@ class DM(Recipe):
     beta: float = 1.0
 
     def expand(self) -> Operator:
-        overlap = MergeProbe() * Sweep(AccumProbe() * Recall(), order="scan") * MergeObj()
-        step = Sweep(AccumObj() * Difference(self.beta) * FourierProject() * Reflect(), order="scan")
-        return overlap * step
+        return _with_kept_waves(Difference(self.beta))
+
+
+class RAAR(Recipe):
+    """Relaxed averaged alternating reflections: psi <- beta [psi + Pi(2 P O - psi)] + (1 - 2 beta) P O.
+
+    Equal to DM() for beta = 1; below, the waves are drawn towards the overlap set, which damps the wandering of the
+    difference map near a solution.
+
+    Parameters: beta, in (0, 1].
+    Source: Luke, Inverse Problems 21, 37 (2005).
+    """
+
+    beta: float = 0.9
+
+    def expand(self) -> Operator:
+        return _with_kept_waves(Difference(self.beta, keep=self.beta))
+
+
+def _with_kept_waves(step: Operator) -> Operator:
+    overlap = MergeProbe() * Sweep(AccumProbe() * Recall(), order="scan") * MergeObj()
+    return overlap * Sweep(AccumObj() * step * FourierProject() * Reflect(), order="scan")

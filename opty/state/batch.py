@@ -11,9 +11,6 @@ import numpy as np
 from opty.propagate import phase_ramp
 from opty.state.store import Store
 
-_HOST_BYTES = 4 << 20  # waves of a batch stay in the cache of a core (measured on scans A and B)
-_DEVICE_SHARE = 16  # waves, spectra and windows of a batch take at most this fraction of the free device memory
-
 
 class Batch:
     """The views of one batch: index, windows, exit waves.
@@ -95,8 +92,7 @@ class Batch:
 def memory_batch(store: Store) -> int:
     """Return the number of views whose waves suit the memory: a core's cache, or a share of the device."""
     wave_bytes = int(np.prod(store.probe_shape)) * store.dtype.itemsize
-    room = _HOST_BYTES if store.backend.name == "cpu" else store.backend.free_memory() // _DEVICE_SHARE
-    return max(1, min(store.data.views, room // wave_bytes))
+    return max(1, min(store.data.views, store.backend.batch_memory() // wave_bytes))
 
 
 def all_whole(store: Store) -> bool:

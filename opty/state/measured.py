@@ -22,7 +22,10 @@ class Measured:
         self.backend = backend
         self.propagator = Propagator(data.geometry, data.n, backend, dtype)
         order = self.propagator.to_kernel_order
-        self.intensity = backend.asarray(order(data.intensities))
+        intensities = data.intensities
+        if intensities.dtype.kind == "f" and intensities.dtype.itemsize not in (4, 8):
+            intensities = intensities.astype(np.float32)  # half and long doubles have no kernels
+        self.intensity = backend.asarray(order(intensities))
         self.mask = None if data.mask is None else backend.asarray(np.ascontiguousarray(order(data.mask)))
         real = np.dtype(dtype).type(0).real.dtype
         self.background = None if data.background is None else backend.asarray(order(data.background).astype(real))

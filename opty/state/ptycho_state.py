@@ -35,7 +35,8 @@ class PtychoState:
     ----------
     data : PtychoData.
     probe : (M, n, n) or (n, n) complex, centred in its array, in units of sqrt(photons); default: the starting probe of
-        the data, or the focused probe that their mean pattern implies.
+        the data, or the focused probe that their mean pattern implies, at the power of the brightest view. A probe that
+        is given keeps its power.
     obj : (H, W) complex transmission; when given, positions are window corners in its frame, else a frame with a margin
         is chosen and the object starts at one.
     modes : incoherent probe modes M; default: as many as the probe has, else one.
@@ -75,7 +76,7 @@ class PtychoState:
         kind = _complex_type(dtype)
         if modes is not None and (isinstance(modes, bool) or not isinstance(modes, (int, np.integer)) or modes < 1):
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
-        backend = backends.get(device or ("gpu" if backends.gpu_available() else "cpu"))
+        backend = backends.get(_device(device))
         obj = None if obj is None else _host(obj)
         origin, shape = start.frame(data.positions_px, data.n, obj)
         if obj is None:
@@ -130,7 +131,7 @@ class PtychoState:
         """
         if missing := [name for name in CORE if name not in leaves]:
             raise ValueError(f"a state needs {', '.join(CORE)}; {missing} are missing")
-        backend = backends.get(device or ("gpu" if backends.gpu_available() else "cpu"))
+        backend = backends.get(_device(device))
         kind = _complex_type(leaves["probe"].dtype)
         measured = Measured(data, backend, kind)
         arrays = {name.removeprefix("slot:"): backend.asarray(np.array(a)) for name, a in leaves.items()}
@@ -141,6 +142,13 @@ class PtychoState:
                 arrays, measured, np.asarray(origin, float), _seed(seed), _threads(threads), recipe, iteration, series
             )
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        store = self._live
+        names = {name: name if name in _ESTIMATES else f"slot:{name}" for name in store.leaves}
+        leaves = {names[name]: self.numpy(name) for name in store.leaves}
+        books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
+        return _restored, (store.data, leaves, books | {"recipe": store.recipe, "threads": store.threads})
 
     # -- what it holds
 
@@ -264,6 +272,7 @@ class PtychoState:
             store.seed = _seed(seed)
         if obj is not None or probe is not None or positions is not None:
             store.leaves = {name: a for name, a in store.leaves.items() if name in _ESTIMATES}
+            store.recipe = Identity()  # no recipe made what was put in by hand
         return self._of(store)
 
     def to(self, device: str) -> PtychoState:
@@ -330,12 +339,24 @@ class PtychoState:
         return out.getvalue()
 
 
+def _restored(data: PtychoData, leaves: dict[str, np.ndarray], books: dict[str, Any]) -> PtychoState:
+    """Rebuild a pickled or copied state, on the GPU where there is one."""
+    return PtychoState.restore(data, leaves, **books)
+
+
 def _host(a: Any) -> np.ndarray:
     return a.get() if hasattr(a, "get") and hasattr(a, "device") and not isinstance(a, np.ndarray) else np.asarray(a)
 
 
+def _device(device: str | None) -> str:
+    return ("gpu" if backends.gpu_available() else "cpu") if device is None else device
+
+
 def _complex_type(dtype: Any) -> np.dtype:
-    kind = np.dtype(dtype)
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype is {dtype!r}; choose 'complex64' or 'complex128'") from None
     if kind not in (np.dtype("complex64"), np.dtype("complex128")):
         raise TypeError(f"dtype is {kind}; choose 'complex64' or 'complex128'")
     return kind

@@ -24,6 +24,7 @@ def frame(positions: np.ndarray, n: int, obj: Any = None) -> tuple[np.ndarray, t
     if obj is None:
         margin = max(8, n // 8)
         rows, cols = (math.ceil(span) + n + 2 * margin for span in np.ptp(positions, axis=0))
+        _check_extent(positions, n, rows * cols)
         return margin - positions.min(axis=0), (rows, cols)
     if obj.ndim != 2:
         raise ValueError(f"obj has shape {obj.shape}; expected (rows, columns)")
@@ -35,6 +36,17 @@ def frame(positions: np.ndarray, n: int, obj: Any = None) -> tuple[np.ndarray, t
             f"{need} with positions counted from its corner; leave obj out and a frame is chosen"
         )
     return np.zeros(2), obj.shape
+
+
+def _check_extent(positions: np.ndarray, n: int, pixels: int) -> None:
+    """Refuse positions in the wrong unit before they fill the memory, or put all views on one spot."""
+    span = np.ptp(positions, axis=0)
+    told = f"the positions span {span[0]:.3g} x {span[1]:.3g} pixels"
+    hint = "give metres with a Geometry, pixels without, and check the geometry's lengths"
+    if pixels > 64 * len(positions) * n * n:
+        raise ValueError(f"{told}, far more than {len(positions)} views of {n} x {n} can cover: {hint}")
+    if 0 < span.max() < 1e-2:
+        raise ValueError(f"{told}: all views lie on one spot; {hint}")
 
 
 def first_probe(data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
@@ -50,8 +62,11 @@ def first_probe(data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
         probe = propagator.adjoint(propagator.to_kernel_order(mean).astype(complex)[None, None])[0]
         given = probe if propagator.kind == "near" else np.fft.fftshift(probe, axes=(-2, -1))
     probe = with_modes(given, modes)
-    probe = probe * math.sqrt(data.photons().max() / (np.abs(probe) ** 2).sum())
-    return probe.astype(dtype)
+    dark = 0.0 if data.background is None else float(data.background.sum())
+    brightest = float(data.photons().max())
+    if brightest <= dark:
+        raise ValueError(f"the background, {dark:.4g} photons a view, is all of the brightest view, {brightest:.4g}")
+    return (probe * math.sqrt((brightest - dark) / (np.abs(probe) ** 2).sum())).astype(dtype)
 
 
 def given_probe(probe: Any, data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
@@ -90,8 +105,11 @@ def with_modes(probe: np.ndarray, modes: int | None) -> np.ndarray:
             hermite_row = np.polynomial.hermite_e.hermeval(axes[0], [0] * (order - k) + [1])
             hermite_col = np.polynomial.hermite_e.hermeval(axes[1], [0] * k + [1])
             new = base * hermite_row * hermite_col
-            for old in made:
-                new = new - old * (np.vdot(old, new) / np.vdot(old, old))
-            made.append(new * math.sqrt(0.02 * (np.abs(base) ** 2).sum() / (np.abs(new) ** 2).sum()))
+            before = np.linalg.norm(new)
+            for old in np.linalg.qr(np.reshape(made, (len(made), -1)).T)[0].T:
+                new = new - old.reshape(new.shape) * np.vdot(old, new)
+            if not np.linalg.norm(new) > 1e-6 * before:
+                raise ValueError(f"modes={modes}: the probe is too small a spot to make more than {len(made)} from it")
+            made.append(new * (math.sqrt(0.02) * np.linalg.norm(base) / np.linalg.norm(new)))
         order += 1
     return np.array(made)

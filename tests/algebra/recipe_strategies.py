@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 import typing
 
@@ -38,7 +39,7 @@ def value(hint, name=""):
 def made(cls):
     """Draw an operator of a class, with some of its parameters given."""
     hints = typing.get_type_hints(cls)
-    fields = cls.__dataclass_fields__.values()
+    fields = dataclasses.fields(cls)
     if cls is opty.Sweep:
         hints["body"] = None
     given = {f.name: view_bodies if hints[f.name] is None else value(hints[f.name], f.name) for f in fields}

@@ -10,8 +10,10 @@ from opty import (
     DM,
     AccumObj,
     AccumProbe,
+    After,
     Difference,
     EffectError,
+    Every,
     FourierProject,
     MergeObj,
     MergeProbe,
@@ -25,6 +27,7 @@ from opty import (
     Sweep,
     ViewOperator,
     ePIE,
+    rPIE,
 )
 
 RAN: list = []
@@ -305,3 +308,14 @@ def test_names_of_opty_s_own_cannot_be_taken():
     with pytest.raises(opty.RecipeError, match="rPIE is an operator of opty's own; choose another name"):
         type("rPIE", (Operator,), {})
     assert opty.parse("rPIE()") == opty.rPIE()
+
+
+def test_a_parameter_without_a_type_is_refused():
+    with pytest.raises(opty.RecipeError, match=r"Clips.hi = 3.0 is no parameter without a type; write hi: float = 3.0"):
+        type("Clips", (opty.Operator,), {"hi": 3.0, "apply": lambda self, s: None})
+
+
+@pytest.mark.parametrize("loop", [lambda: Every(2, AP()) ** 10, lambda: After(3, rPIE()) ** 10])
+def test_a_loop_that_waits_for_itself_is_refused(loop, p):
+    with pytest.raises(opty.RecipeError, match="waits for iterations to go by, but nothing else in its loop"):
+        loop() * p

@@ -344,7 +344,6 @@ def test_until_starts_anew_in_every_run(p):
     q = ePIE() ** 5 * p
     r = ePIE() ** Until(tol=1e9, max=50) * q
     assert r.iteration == 7
-    assert (Every(3, ePIE() ** 2) ** Until(tol=1e9, max=5) * p).iteration == 0
 
 
 def test_until_can_be_iterated(p):

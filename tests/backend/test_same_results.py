@@ -28,7 +28,6 @@ def test_arrays_go_there_and_back(gpu):
     assert back.dtype == np.uint16
     assert np.array_equal(back, a)
     assert gpu.asarray(a, dtype="float32").dtype == np.float32
-    gpu.synchronize()
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)

@@ -49,7 +49,15 @@ def test_global_phase_of_a_mode_does_not_show(make_state):
 
 def test_many_modes_are_cut_short_and_say_so(make_state):
     p = make_state(modes=1)
-    many = np.repeat(p.numpy("probe"), MOST_SHOWN + 4, axis=0)
+    many = np.zeros((MOST_SHOWN + 4, 16, 16), np.complex64)
+    many[np.arange(MOST_SHOWN + 4), np.arange(MOST_SHOWN + 4)] = 1  # a row of light each: orthogonal, of equal power
     fig = plot.probe(p.replace(probe=many))
     assert sum(bool(axes.images) and len(axes.images[0].get_array()) == 16 for axes in fig.axes) == MOST_SHOWN
     assert any(axes.get_xlabel() == "and 4 more: 25.0 %" for axes in fig.axes)
+
+
+def test_powers_are_those_of_the_orthogonal_modes(make_state):
+    p = make_state(modes=1)
+    mode = p.numpy("probe")[0]
+    fig = plot.probe(p.replace(probe=np.array([mode, mode])))  # twice the same mode is one mode
+    assert [t.get_text() for axes in fig.axes for t in axes.texts if "%" in t.get_text()] == ["100.0 %", "< 0.1 %"]

@@ -1,0 +1,101 @@
+"""Least-squares maximum likelihood: for each view the best lengths of the object's and the probe's step, together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from opty.algebra.operator import ViewOperator
+from opty.operators.object import check_regularisation, scaled
+
+
+class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj probe"):
+    """O <- O + step A D_O and P_m <- P_m + step B D_Pm, with steps a_j, b_j that fit each view's residual best.
+
+    The directions are those of ObjUpdate and ProbeUpdate, from all views of the batch:
+    D_O = sum_jm conj(P_m) dpsi_jm / [alpha max(S) + (1 - alpha) S], S = sum_jm |P_m|^2, and
+    D_Pm = sum_j conj(O_j) dpsi_jm / [beta max(T) + (1 - beta) T], T = sum_j |O_j|^2.
+    For each view a_j, b_j minimise sum_m |dpsi_jm - a_j D_O P_m - b_j D_Pm O_j|^2 + ridge (a_j^2 + b_j^2) g_j, g_j the
+    mean power of D_O P and D_P O. They are averaged by illumination: A = sum_j a_j S_j / sum_j S_j at each pixel of the
+    object, B = sum_j b_j T_j / sum_j T_j at each pixel of the probe.
+
+    Parameters
+    ----------
+    alpha, beta : regularisation of the directions of object and probe, from 0 (least squares) to 1.
+    step : length of the steps, 1 the full ones.
+    ridge : regularisation of the joint problem, which both directions may explain alike; 0 for none.
+
+    Reads delta (B, M, n, n), illum (B or 1, M, n, n), patches (B, n, n); writes obj (H, W) and probe (M, n, n).
+    Source: Odstrcil, Menzel, Guizar-Sicairos, Opt. Express 26, 3108 (2018), Eqs. 19 to 25.
+    """
+
+    alpha: float = 0.1
+    beta: float = 0.1
+    step: float = 1.0
+    ridge: float = 0.1
+    knob = "a smaller step, or larger batches, of LSQUpdate"
+
+    def check(self):
+        check_regularisation("LSQUpdate", "alpha", self.alpha, self.step)
+        check_regularisation("LSQUpdate", "beta", self.beta, self.step)
+        if not self.ridge >= 0:
+            raise ValueError(f"LSQUpdate(ridge={self.ridge}): give a regularisation from 0 (none) on")
+
+    def apply(self, s, b):
+        light = _on_object(s, b, b.illum_power, s.real_dtype)
+        seen = b.patch_power.sum(axis=0)
+        obj_step = scaled(s.xp, _on_object(s, b, _windows(b), s.dtype), light, self.alpha, 1)
+        probe_step = scaled(s.xp, b.shifted_back_sum(b.patches.conj()[:, None] * b.delta), seen, self.beta, 1)
+        through_obj = b.illum * s.backend.take_windows(obj_step, b.corners, s.data.n)[:, None]
+        through_probe = _as_seen(s, b, probe_step) * b.patches[:, None]
+        lengths = (self.step * joint_steps(s.xp, b.delta, through_obj, through_probe, self.ridge)).astype(s.real_dtype)
+        obj, probe = s.obj, s.probe
+        obj += obj_step * _average(
+            s.xp, _on_object(s, b, b.illum_power * lengths[:, 0, None, None], s.real_dtype), light
+        )
+        probe += probe_step * _average(s.xp, (b.patch_power * lengths[:, 1, None, None]).sum(axis=0), seen)
+
+
+def joint_steps(xp, residual, through_obj, through_probe, ridge: float):
+    """Return (B, 2) real a, b that minimise |r - a u - b v|^2 + ridge (a^2 + b^2) (|u|^2 + |v|^2) / 2 for each view.
+
+    residual r, through_obj u, through_probe v: (B, M, n, n) complex. Where u and v are zero the steps are.
+    """
+    vectors = xp.stack([through_obj, through_probe, residual], axis=1).reshape(len(residual), 3, -1)
+    vectors = vectors.view(vectors.real.dtype)
+    gram = (vectors @ vectors.swapaxes(1, 2)).astype(np.float64)
+    uu, vv, uv, ur, vr = (gram[:, i, k] for i, k in ((0, 0), (1, 1), (0, 1), (0, 2), (1, 2)))
+    more = ridge * (uu + vv) / 2
+    uu, vv = uu + more, vv + more
+    det = uu * vv - uv * uv
+    solvable = det > 1e-12 * uu * vv
+    det = xp.where(solvable, det, 1)
+    both = xp.stack([(vv * ur - uv * vr) / det, (uu * vr - uv * ur) / det], axis=1)
+    # Directions that are the same share the step that fits them as one.
+    power = xp.maximum(uu + vv, np.finfo(np.float64).tiny)
+    return xp.where(solvable[:, None], both, xp.stack([ur / power, vr / power], axis=1))
+
+
+def _windows(b):
+    """Return sum_m conj(P_m) dpsi_jm (B, n, n)."""
+    w = b.illum.conj() * b.delta
+    return w[:, 0] if w.shape[1] == 1 else w.sum(axis=1)
+
+
+def _on_object(s, b, windows, dtype):
+    """Return windows (B or 1, n, n) added up at their places in the object (H, W)."""
+    canvas = s.xp.zeros(s.object_shape, dtype)
+    s.backend.add_windows(canvas, b.corners, windows)
+    return canvas
+
+
+def _as_seen(s, b, step):
+    """Return the probe's step (M, n, n) as each view sees it, (B or 1, M, n, n)."""
+    if b.fraction is None:
+        return step[None]
+    return b.shift(s.backend.fft2(step, threads=s.threads)[None])
+
+
+def _average(xp, total, weight):
+    """Return total / weight, 0 where there is no weight."""
+    lit = weight > 0
+    return xp.where(lit, total / xp.where(lit, weight, 1), 0)

@@ -1,0 +1,87 @@
+"""Momentum: object and probe are carried on in the direction in which they have been moving."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from opty.algebra.operator import ViewOperator
+
+
+class Momentum(ViewOperator, register=False):
+    """What ObjMomentum and ProbeMomentum share: after every T views V <- friction V + (X - X0); X <- X0 + V; X0 <- X.
+
+    X0 is X as it stood after the step before; a sweep ends with a step for the views that are left, so that only V
+    lives longer than the sweep.
+    """
+
+    moved: ClassVar[str]
+    velocity: ClassVar[str]
+    friction: float = 0.5
+    every: int | None = None
+    knob = "a smaller friction of the momentum"
+
+    def check(self):
+        if not 0 <= self.friction < 1:
+            raise ValueError(
+                f"{type(self).__name__}(friction={self.friction}): give a share of the velocity to keep, from 0 (none) "
+                "up to, not with, 1"
+            )
+        if self.every is not None and self.every < 1:
+            raise ValueError(f"{type(self).__name__}(every={self.every}): give a number of views from 1 on, or None")
+
+    def begin(self, s):
+        x = getattr(s, self.moved)
+        s.create(self.velocity, x.shape, s.dtype)
+        s.memo["before"], s.memo["views"] = x.copy(), 0
+
+    def apply(self, s, b):
+        s.memo["views"] += b.size
+        if self.every is not None and s.memo["views"] >= self.every:
+            self._push(s)
+
+    def finish(self, s):
+        if s.memo["views"]:
+            self._push(s)
+
+    def _push(self, s):
+        x, v, before = getattr(s, self.moved), getattr(s, self.velocity), s.memo["before"]
+        step = x - before
+        v *= self.friction
+        x += v  # X0 + friction V + (X - X0), without the rounding of the detour
+        v += step
+        before[...] = x
+        s.memo["views"] = 0
+
+
+class ObjMomentum(Momentum, reads="obj kept_obj_velocity", writes="obj kept_obj_velocity"):
+    """Carry the object on: after every T views V <- friction V + (O - O0); O <- O0 + V, O0 the object T views ago.
+
+    Parameters
+    ----------
+    friction : share of the velocity that is kept from step to step, from 0 (no momentum) up to, not with, 1.
+    every : views T between two steps; None for one step a sweep. A sweep ends with a step in any case.
+
+    Reads and writes obj (H, W) and its velocity kept_obj_velocity (H, W), which starts at zero; sweeps that improve
+    object or probe without this step drop it.
+    Source: Maiden, Johnson, Li, Optica 4, 736 (2017), Eqs. 19, 20.
+    """
+
+    moved = "obj"
+    velocity = "kept_obj_velocity"
+
+
+class ProbeMomentum(Momentum, reads="probe kept_probe_velocity", writes="probe kept_probe_velocity"):
+    """Carry the probe on: after every T views V <- friction V + (P - P0); P <- P0 + V, P0 the probe T views ago.
+
+    Parameters
+    ----------
+    friction : share of the velocity that is kept from step to step, from 0 (no momentum) up to, not with, 1.
+    every : views T between two steps; None for one step a sweep. A sweep ends with a step in any case.
+
+    Reads and writes probe (M, n, n) and its velocity kept_probe_velocity (M, n, n), which starts at zero; sweeps that
+    improve object or probe without this step drop it.
+    Source: Maiden, Johnson, Li, Optica 4, 736 (2017), Eqs. 19, 20.
+    """
+
+    moved = "probe"
+    velocity = "kept_probe_velocity"

@@ -30,6 +30,14 @@ SCAN_A = (  # recipe, iterations at which the object error is taken, and what ot
     ("rPIE(alpha=0.1, batch=16)", {50: None}),
     ("AP()", {50: "PyNX 0.0592", 200: "PyNX 0.0271"}),
     ("DM()", {100: "PyNX 0.0491"}),
+    ("RAAR(beta=0.75)", {50: "PtyPy 0.034", 200: "PtyPy 0.0070"}),
+    ("mPIE()", {50: None, 100: None}),
+    ("LSQML()", {10: "pty-chi 0.0548"}),
+    ("ML()", {50: "PtyPy 0.026", 200: "PtyPy 0.0039"}),
+)
+WHOLE_A = (  # chains, run from right to left
+    ("mPIE(friction=0.9, batch=6) ** 150 * mPIE() ** 50", None),
+    ("ML() ** 50 * DM() ** 100", "PyNX 0.0193"),
 )
 
 
@@ -66,6 +74,10 @@ def errors_on_a(bench: Path):
             p = opty.parse(text) ** (stop - p.iteration) * p
             error = measure.objerr(p.numpy("obj"), scan["obj"], lit)
             yield row("scan A", text, stop, "object error", error, others)
+    for text, others in WHOLE_A:
+        p = opty.parse(text) * start_of(scan)
+        error = measure.objerr(p.numpy("obj"), scan["obj"], lit)
+        yield row("scan A", text, p.iteration, "object error", error, others)
 
 
 def fit_on_b(bench: Path):

@@ -32,3 +32,14 @@ def ctrl_c_works():
     """Undo an inherited SIG_IGN (nohup, background jobs), under which Ctrl-C could not be tested."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def registry_as_it_was():
+    """Forget the operators that a test defined: another test may use the same name."""
+    from opty.algebra.operator import REGISTRY
+
+    before = dict(REGISTRY)
+    yield
+    REGISTRY.clear()
+    REGISTRY.update(before)

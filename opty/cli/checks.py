@@ -25,6 +25,7 @@ def check_target(path: Path) -> None:
 
 
 def check_result(path: Path, source: Path) -> None:
+    """Refuse a result file of another suffix than HDF5's, one that is the input, and one that cannot be written."""
     if path.suffix.lower() not in RESULT_SUFFIXES:
         better = path.with_suffix(".h5")
         raise ValueError(
@@ -36,6 +37,7 @@ def check_result(path: Path, source: Path) -> None:
 
 
 def check_picture(path: Path) -> None:
+    """Refuse a picture whose suffix names no format, or that no matplotlib is there to draw."""
     from opty.plot.figure import figure_format, import_matplotlib
 
     figure_format(path)

@@ -35,6 +35,8 @@ class Command(click.Command):
 
 
 class Commands(click.Group):
+    """A group whose commands report failures as one line."""
+
     command_class = Command
 
 

@@ -74,6 +74,10 @@ def errors_on_a(bench: Path):
             p = opty.parse(text) ** (stop - p.iteration) * p
             error = measure.objerr(p.numpy("obj"), scan["obj"], lit)
             yield row("scan A", text, stop, "object error", error, others)
+    for batch in (1, 4, 16, "all"):
+        p = opty.rPIE(alpha=0.1, batch=batch) ** 20 * start_of(scan)
+        lower = opty.misfit(start_of(scan)) / opty.misfit(p)
+        yield row("scan A", f"rPIE(alpha=0.1, batch={batch!r})", 20, "misfit, times lower", lower, None)
     for text, others in WHOLE_A:
         p = opty.parse(text) * start_of(scan)
         error = measure.objerr(p.numpy("obj"), scan["obj"], lit)

@@ -102,3 +102,9 @@ def close(a, b, tolerance) -> bool:
     a, b = everything(a), everything(b)
     assert a.keys() == b.keys()
     return all(np.abs(a[k] - b[k]).max() <= tolerance * max(np.abs(b[k]).max(), 1e-30) for k in a if a[k].size)
+
+
+def drift(p, q):
+    """Return how far object or probe moved from one state to another: the largest change against the largest value."""
+    pairs = [(p.numpy(name), q.numpy(name)) for name in ("obj", "probe")]
+    return max(abs(after - before).max() / abs(before).max() for before, after in pairs)

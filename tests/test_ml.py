@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from small_scans import same, scan, state
+from small_scans import drift, same, scan, state
 
 import opty
 from opty import AP, DM, ML, Every, Orthogonalise, PosCorrectAdam, ScaleObjProbe, ePIE, rPIE
@@ -24,9 +24,7 @@ SEARCH = {"kept_gradient_obj", "kept_gradient_probe", "kept_direction_obj", "kep
 def test_the_truth_is_a_fixed_point(noise, modes, mask, background, dtype, tolerance):
     p = state(scan(modes=modes, mask=mask, background=background), wrong=0, dtype=dtype)
     q = ML(noise) ** 20 * p
-    for name in ("obj", "probe"):
-        start, end = p.numpy(name), q.numpy(name)
-        assert abs(end - start).max() < tolerance * abs(start).max()
+    assert drift(p, q) < tolerance
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -191,7 +189,7 @@ def test_with_photon_noise_it_beats_projections(photons):
     error = {}
     for engine in (ML(smooth=0.3), AP(), DM()):
         error[engine] = np.mean(
-            [opty.analysis.errors(engine**20 * noisy(photons, seed))["object"] for seed in range(5)]
+            [opty.analysis.errors(engine**30 * noisy(photons, seed))["object"] for seed in range(5)]
         )
     best = error.pop(ML(smooth=0.3))
     assert all(best < 0.9 * other for other in error.values())

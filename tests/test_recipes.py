@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from small_scans import close, everything, same, scan, seen, shifted, smooth, state, true_probe
+from small_scans import close, drift, everything, same, scan, seen, shifted, smooth, state, true_probe
 
 import opty
 from opty import AP, DM, ObjUpdate, PosCorrectAdam, ProbeUpdate, PtychoState, Sweep, ePIE, rPIE
@@ -21,18 +21,15 @@ ENGINES = [ePIE(), ePIE(batch=4), rPIE(), rPIE(batch="all"), AP(), DM(), DM(beta
 def test_the_truth_is_a_fixed_point(engine, modes, mask, background):
     p = state(scan(modes=modes, mask=mask, background=background), wrong=0)
     q = engine**20 * p
-    for name in ("obj", "probe"):
-        start, end = p.numpy(name), q.numpy(name)
-        assert abs(end - start).max() < 1e-5 * abs(start).max() * (10 if "alpha" in repr(engine) or modes > 1 else 4)
+    # In single precision the difference map adds up rounding where little light falls: 1.1e-5 in the worst pixel.
+    assert drift(p, q) < (2e-5 if isinstance(engine, DM) else 1e-5)
     assert (q.history["misfit"] < 1e-9).all()
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=repr)
 def test_the_truth_is_a_fixed_point_in_double_precision(engine):
     p = state(scan(modes=2), wrong=0, dtype="complex128")
-    q = engine**20 * p
-    for name in ("obj", "probe"):
-        assert abs(q.numpy(name) - p.numpy(name)).max() < 1e-10 * abs(p.numpy(name)).max()
+    assert drift(p, engine**20 * p) < 1e-10
 
 
 @pytest.mark.parametrize("engine", [*ENGINES, PosCorrectAdam() * rPIE(batch=3)], ids=repr)

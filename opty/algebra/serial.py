@@ -211,7 +211,8 @@ def _encode(value: Any) -> Any:
 def from_json(text: str) -> Operator:
     """Return the recipe of a JSON text that ``to_json`` made.
 
-    Raises RecipeError for text that is no such JSON, another format version, or unknown names.
+    Raises RecipeError for text that is no such JSON, another format version, or unknown names; ValueError for a
+    parameter out of range.
     """
     try:
         whole = json.loads(text)

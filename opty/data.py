@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from opty.errors import warn_user
 from opty.geometry import Geometry
 
 
@@ -62,7 +63,7 @@ class PtychoData:
         set_field(self, "positions", _readonly(check_positions(positions, len(intensities))))
         set_field(self, "geometry", geometry)
         set_field(self, "mask", None if mask is None else _readonly(mask))
-        set_field(self, "background", None if background is None else _readonly(_background(background, n)))
+        set_field(self, "background", None if background is None else _readonly(check_background(background, n)))
         set_field(self, "probe", None if probe is None else _readonly(check_probe(probe, n)))
         set_field(self, "truth", None if truth is None else _truth(truth, len(intensities)))
         set_field(self, "source", None if source is None else MappingProxyType(dict(source)))
@@ -151,7 +152,8 @@ def _patterns(a) -> np.ndarray:
         raise ValueError(f"intensities has shape {a.shape}: there is no view in it")
     if a.shape[1] != a.shape[2] or a.shape[1] < 4:
         raise ValueError(
-            f"intensities has shape {a.shape}; patterns must be square and at least 4 x 4: crop or pad them"
+            f"intensities has shape {a.shape}; patterns must be square and at least 4 x 4: crop them "
+            f"(opty.load: crop={min(a.shape[1:])}) or pad them"
         )
     return a
 
@@ -179,28 +181,75 @@ def _mask(mask, shape) -> np.ndarray | None:
 
 def _checked_counts(intensities: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Refuse NaN, infinite and negative counts where the mask says they are measured; zero them where it hides them."""
-    hidden, total = [], 0.0
+    hidden, dark, wrong, total = [], [], _Wrong(), 0.0
     for j, view in enumerate(intensities):
         bad = ~(view >= 0) | (view == np.inf) if view.dtype.kind == "f" else view < 0
+        seen = None if mask is None else (mask if mask.ndim == 2 else mask[j])
         if bad.any():
-            good = None if mask is None else (mask if mask.ndim == 2 else mask[j])
-            seen = bad if good is None else bad & good
-            if seen.any():
-                row, col = np.argwhere(seen)[0]
-                raise ValueError(
-                    f"intensities[{j}, {row}, {col}] is {view[row, col]} ({int(seen.sum())} such pixels in view {j}): "
-                    "counts must be finite and not negative; mask dead pixels (mask=) or clip dark-subtracted data"
-                )
+            wrong.note(j, view, np.ones(view.shape, bool) if seen is None else seen, bad)
             hidden.append(j)
-        total += float(np.where(bad, 0, view).sum(dtype=np.float64)) if bad.any() else float(view.sum(dtype=np.float64))
+        good = bad.any() or seen is not None
+        light = float(
+            (np.where(~bad if seen is None else seen & ~bad, view, 0) if good else view).sum(dtype=np.float64)
+        )
+        total += light
+        if light == 0:
+            dark.append(j)
+    wrong.refuse()
     if total == 0:
         raise ValueError(f"intensities ({len(intensities)} views) are zero everywhere: there is no light in the data")
+    if dark:
+        warn_user(
+            f"{len(dark)} of {len(intensities)} views hold no photon on a pixel that counts: {_first(dark)}; leave "
+            "them out unless the beam was really dark there (opty.load: leave_out='empty')",
+            UserWarning,
+        )
     if hidden:
         intensities = intensities.copy()
         for j in hidden:
             good = mask if mask.ndim == 2 else mask[j]
             intensities[j][~good] = 0
     return intensities
+
+
+class _Wrong:
+    """Counts that cannot be: how many, where the first is, and what to do."""
+
+    def __init__(self):
+        self.endless, self.negative, self.smallest = 0, 0, 0.0
+        self.first: dict[str, str] = {}
+        self.lost: list[int] = []
+
+    def note(self, j: int, view: np.ndarray, seen: np.ndarray, bad: np.ndarray) -> None:
+        """Count what is wrong in a view, at the pixels ``bad`` of those that are ``seen``."""
+        endless = bad & seen & ~np.isfinite(view)
+        for kind, where in (("endless", endless), ("negative", bad & seen & ~endless)):
+            if where.any():
+                row, column = np.argwhere(where)[0]
+                self.first.setdefault(kind, f"intensities[{j}, {row}, {column}] is {view[row, column]}")
+                setattr(self, kind, getattr(self, kind) + int(where.sum()))
+                if kind == "negative":
+                    self.smallest = min(self.smallest, view[where].min().item())
+                elif (where == seen).all():
+                    self.lost.append(j)
+
+    def refuse(self) -> None:
+        """Raise ValueError if anything was wrong."""
+        if self.endless:
+            lost = f"; nothing else is in {_first(self.lost)}" if self.lost else ""
+            raise ValueError(
+                f"{self.first['endless']}, the first of {self.endless} pixels that are NaN or infinite{lost}: mask "
+                "dead pixels (mask=; opty.load: mask='invalid'), leave views out (opty.load: views= or leave_out=)"
+            )
+        if self.negative:
+            raise ValueError(
+                f"{self.first['negative']}, the first of {self.negative} negative counts (the smallest is "
+                f"{self.smallest:g}): mask dead pixels (mask=; opty.load: mask='invalid') or clip dark-subtracted data"
+            )
+
+
+def _first(views: list[int]) -> str:
+    return f"view{'s' * (len(views) > 1)} {', '.join(map(str, views[:5]))}{', ...' if len(views) > 5 else ''}"
 
 
 def check_positions(positions, views: int) -> np.ndarray:
@@ -218,7 +267,45 @@ def check_positions(positions, views: int) -> np.ndarray:
     return positions
 
 
-def _background(background, n: int) -> np.ndarray:
+def check_extent(positions: np.ndarray, n: int) -> None:
+    """Refuse positions (N, 2) [px] in the wrong unit, or with a stray one, before an object is made for them.
+
+    A view is astray that lies ten times farther from the median than nine tenths of all, and ten patterns away.
+    """
+    if len(positions) < 2:
+        return
+    span = np.ptp(positions, axis=0)
+    height, width = (float(np.ceil(s)) + n for s in span)
+    told = (
+        f"the positions span {span[0]:.3g} x {span[1]:.3g} pixels, for which the object would need {height:.4g} x "
+        f"{width:.4g} pixels ({_bytes(height * width * 8)})"
+    )
+    hint = "give metres with a Geometry, pixels without, and check the geometry's lengths"
+    away = np.abs(positions - np.median(positions, axis=0)).max(axis=1)
+    stray = np.flatnonzero(away > 10 * max(np.percentile(away, 90), n))
+    if len(stray):
+        j = int(stray[np.argmax(away[stray])])
+        many = "" if len(stray) == 1 else f" (and {len(stray) - 1} more)"
+        raise ValueError(
+            f"{told}: positions[{j}]{many} is {away[j]:.3g} pixels away from the middle of the others: leave it out "
+            "(opty.load: leave_out=[...]) or correct it"
+        )
+    if height * width > 64 * len(positions) * n * n:
+        raise ValueError(f"{told}, far more than {len(positions)} views of {n} x {n} can cover: {hint}")
+    if 0 < span.max() < 1e-2:
+        raise ValueError(f"the positions span {span[0]:.3g} x {span[1]:.3g} pixels: all views lie on one spot; {hint}")
+
+
+def _bytes(number: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if number < 1024:
+            return f"{number:.3g} {unit}"
+        number /= 1024
+    return f"{number:.3g} PiB"
+
+
+def check_background(background, n: int) -> np.ndarray:
+    """Return a background (n, n) float32 [photons]; ValueError where it has another shape or is no intensity."""
     background = _real_array("background", background).astype(np.float32)
     if background.shape != (n, n):
         raise ValueError(f"background has shape {background.shape} but the patterns are {n} x {n}")

@@ -85,7 +85,8 @@ def state(data, wrong=0.2, dtype="complex64", seed=0, **options):
 def everything(p) -> dict:
     """Return all that a state holds, as arrays of one's own."""
     host = p.to("cpu")
-    held = {name: host.numpy(name) for name in ("obj", "probe", "positions", *host.slots)}
+    extra = [name for name in ("background", "intensity_factors") if getattr(host, name) is not None]
+    held = {name: host.numpy(name) for name in ("obj", "probe", "positions", *extra, *host.slots, *host.arrays)}
     return held | {f"history:{k}": v for k, v in p.history.items()} | {"iteration": np.array(p.iteration)}
 
 

@@ -1,9 +1,10 @@
-"""When a step runs: Every, After; and when a loop ends: Until."""
+"""When a step runs: Every, After, Before; and when a loop ends: Until."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from opty.algebra.operator import Operator
@@ -30,16 +31,35 @@ class Control(Operator, register=False):
         """Say whether the step runs in iteration number ``iteration`` (the first is 1)."""
         raise RecipeError(f"{type(self).__name__} has no due(self, iteration)")
 
+    def words(self) -> str:
+        """Say when, for ``explain``."""
+        return f"{type(self).__name__} {self.n}"
+
     def apply(self, s: Access) -> None:
         raise RecipeError("a scheduled step is run by the plan, not applied: write recipe * p")
 
 
 class Every(Control):
-    """Run ``op`` in every n-th iteration: n, 2n, 3n, ..."""
+    """Run ``op`` in every n-th iteration: n, 2n, 3n, ..., or first, first + n, ... where ``first`` is given.
+
+    ``Every(2, A) * Every(2, B, first=1)`` alternates: B in iterations 1, 3, 5, ..., A in 2, 4, 6, ...
+    """
+
+    first: int | None = None
+
+    def check(self) -> None:
+        super().check()
+        if self.first is not None and self.first < 1:
+            raise ValueError(f"Every({self.n}, ..., first={self.first}): give an iteration from 1 on")
 
     def due(self, iteration: int) -> bool:
-        """True in iterations n, 2n, 3n, ..."""
-        return iteration % self.n == 0 and iteration > 0
+        """True in iterations n, 2n, 3n, ..., or from ``first`` on in steps of n."""
+        first = self.n if self.first is None else self.first
+        return iteration >= first and (iteration - first) % self.n == 0
+
+    def words(self) -> str:
+        """Say when, for ``explain``."""
+        return f"every {self.n} iterations" + (f" from {self.first} on" if self.first else "")
 
 
 class After(Control):
@@ -48,6 +68,22 @@ class After(Control):
     def due(self, iteration: int) -> bool:
         """True from iteration n + 1 on."""
         return iteration > self.n
+
+    def words(self) -> str:
+        """Say when, for ``explain``."""
+        return f"after iteration {self.n}"
+
+
+class Before(Control):
+    """Run ``op`` only in the first n iterations: 1 to n. What it updated stays as it is from then on."""
+
+    def due(self, iteration: int) -> bool:
+        """True up to and with iteration n."""
+        return iteration <= self.n
+
+    def words(self) -> str:
+        """Say when, for ``explain``."""
+        return f"up to iteration {self.n}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +110,6 @@ class Until:
             raise ValueError(f"Until(max={self.max}): give at least one turn")
         object.__setattr__(self, "tol", float(self.tol))
 
-    def settled(self, misfits: list[float]) -> bool:
+    def settled(self, misfits: Sequence[float]) -> bool:
         """Say whether the misfits of the last two turns agree to ``tol``."""
         return len(misfits) > 1 and abs(misfits[-2] - misfits[-1]) <= self.tol * abs(misfits[-2])

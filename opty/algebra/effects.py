@@ -1,9 +1,9 @@
 """Effects: what a step reads and writes, checked before anything runs.
 
-Names are of three kinds: leaves of the state (obj, probe, positions, background), fields of a batch (index, illum,
-patches, waves, delta), and any other word: a slot, memory of an operator that lives in the state. Slots whose names
-begin with ``kept_`` belong to the object and probe that they were made with: a sweep that improves these and neither
-reads nor writes a kept slot drops it, so that no engine goes on with what was true before another one ran.
+Names are of three kinds: leaves of the state (LEAVES), fields of a batch (BATCH), and any other word: a slot, memory of
+an operator that lives in the state, or an array that the user put there. Slots whose names begin with ``kept_`` belong
+to the object and probe that they were made with: a sweep that improves these and neither reads nor writes a kept slot
+drops it, so that no engine goes on with what was true before another one ran.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from opty.errors import EffectError, RecipeError
 if TYPE_CHECKING:
     from opty.algebra.plan import Group, Scheduled
 
-LEAVES = frozenset({"obj", "probe", "positions", "background"})
-BATCH = frozenset({"index", "illum", "patches", "waves", "delta"})
+LEAVES = frozenset({"obj", "probe", "positions", "background", "intensity_factors"})
+BATCH = frozenset({"index", "illum", "patches", "waves", "delta", "predicted"})
 KEPT = "kept_waves"
 LIVE = frozenset({"obj", "probe"})
 ESTIMATES = LIVE | {"obj_sum", "probe_sum", KEPT}  # what an iteration improves, at once or through a merge

@@ -85,9 +85,7 @@ def _step(s: Scheduled) -> str:
 
 
 def _schedule(when: tuple) -> str:
-    return " and ".join(
-        f"every {rule.n} iterations" if type(rule).__name__ == "Every" else f"after iteration {rule.n}" for rule in when
-    )
+    return " and ".join(rule.words() for rule in when)
 
 
 def _memory(store: Store, groups: tuple[Group, ...]) -> str:

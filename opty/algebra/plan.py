@@ -305,7 +305,7 @@ def _opened(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
         reads, writes = s.op.effects()
         missing |= reads - made
         made |= writes
-    if "delta" in missing:
+    if missing & {"delta", "predicted"}:
         steps = (Scheduled(FourierProject(), opened=True), *steps)
         missing = missing | {"waves"}
     if "waves" in missing:

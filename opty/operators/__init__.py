@@ -9,35 +9,48 @@ conjugate.py     ConjugateDirection, LineSearch, TakeStep: conjugate gradients
 lsq.py           LSQUpdate, live: object and probe with the best steps for each view
 momentum.py      ObjMomentum, ProbeMomentum
 merge.py         AccumObj, AccumProbe, MergeObj, MergeProbe: from all views at once
-position.py      PosCorrectAdam
+background.py    BackgroundUpdate: incoherent background
+intensity.py     IntensityUpdate: per-view intensity factors
+support.py       Support: where the probe may be
+object_limits.py ClampObj, TotalVariation: what is known of the object
+position.py      PosCorrectAdam, PosCorrectGradient
 registration.py  sub-pixel shift between windows, for position.py
-constrain.py     ScaleObjProbe, Orthogonalise
+constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, CentreProbe, Orthogonalise
 observe.py       Log, Misfit, Progress, Save, Show
+outputs.py       observers put into a recipe, or taken out
 fused.py         rules that replace steps by faster ones that nobody sees
 """
 
 from opty.algebra.operator import Operator
 from opty.operators import fused
+from opty.operators.background import BackgroundUpdate
 from opty.operators.conjugate import ConjugateDirection, LineSearch, TakeStep
-from opty.operators.constrain import Orthogonalise, ScaleObjProbe
+from opty.operators.constrain import CentreProbe, Orthogonalise, ProbePower, ScaleObjProbe
 from opty.operators.exitwave import Difference, ExitWave, Recall, Reflect
 from opty.operators.fourier import FourierProject
+from opty.operators.intensity import IntensityUpdate
 from opty.operators.likelihood import LikelihoodGradient
 from opty.operators.lsq import LSQUpdate
 from opty.operators.merge import AccumObj, AccumProbe, MergeObj, MergeProbe
 from opty.operators.momentum import ObjMomentum, ProbeMomentum
 from opty.operators.object import ObjUpdate
+from opty.operators.object_limits import ClampObj, TotalVariation
 from opty.operators.observe import Log, Misfit, Progress, Save, Show
-from opty.operators.position import PosCorrectAdam
+from opty.operators.position import PosCorrectAdam, PosCorrectGradient
 from opty.operators.probe import ProbeUpdate
+from opty.operators.support import Support
 
 __all__ = [
     "AccumObj",
     "AccumProbe",
+    "BackgroundUpdate",
+    "CentreProbe",
+    "ClampObj",
     "ConjugateDirection",
     "Difference",
     "ExitWave",
     "FourierProject",
+    "IntensityUpdate",
     "LSQUpdate",
     "LikelihoodGradient",
     "LineSearch",
@@ -50,7 +63,9 @@ __all__ = [
     "Operator",
     "Orthogonalise",
     "PosCorrectAdam",
+    "PosCorrectGradient",
     "ProbeMomentum",
+    "ProbePower",
     "ProbeUpdate",
     "Progress",
     "Recall",
@@ -58,6 +73,8 @@ __all__ = [
     "Save",
     "ScaleObjProbe",
     "Show",
+    "Support",
     "TakeStep",
+    "TotalVariation",
     "fused",
 ]

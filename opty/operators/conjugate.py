@@ -132,7 +132,6 @@ class LineSearch(
 
     def begin(self, s):
         s.memo["trials"] = (s.kept_step * s.xp.asarray(_TRIALS)).astype(s.real_dtype)
-        s.memo["probe"] = None
 
     def apply(self, s, b):
         xp, trials = s.xp, s.memo["trials"]
@@ -147,25 +146,20 @@ class LineSearch(
 
     def _expansion(self, s, b, model):
         """Return Ihat (B, n, n) and the factors of t, t^2, t^3 and t^4 in what the step adds to it."""
-        probe, obj = self._probe(s, b), s.backend.take_windows(s.kept_direction_obj, b.corners, s.data.n)[:, None]
+        probe, obj = (
+            b.as_seen(s.kept_direction_probe),
+            s.backend.take_windows(s.kept_direction_obj, b.corners, s.data.n)[:, None],
+        )
         waves = (b.waves, b.illum * obj + probe * b.patches[:, None], probe * obj)
         first, second, third = (
             s.measured.propagator.forward(w, b.fraction, k > 0, s.threads) for k, w in enumerate(waves)
         )
-        return model.predicted(first), (
+        return model.predicted(s, first), (
             2 * overlap(first, second),
             overlap(second, second) + 2 * overlap(first, third),
             2 * overlap(second, third),
             overlap(third, third),
         )
-
-    def _probe(self, s, b):
-        """Return the probe's direction as each view sees it, (B or 1, M, n, n)."""
-        if b.fraction is None:
-            return s.kept_direction_probe[None]
-        if s.memo["probe"] is None:
-            s.memo["probe"] = s.backend.fft2(s.kept_direction_probe, threads=s.threads)[None]
-        return b.shift(s.memo["probe"])
 
 
 def overlap(a, b):

@@ -1,4 +1,4 @@
-"""Freedoms of the problem, fixed: the scale between object and probe, the basis of the probe modes."""
+"""Freedoms of the problem, fixed: the scale between object and probe, their common place, the basis of the modes."""
 
 from __future__ import annotations
 
@@ -57,6 +57,81 @@ def light_on(store):
     for b in sweep_batches(store):
         store.backend.add_windows(light, b.corners, b.illum_power)
     return light
+
+
+class ProbePower(
+    Operator,
+    reads="obj probe kept_obj_velocity kept_probe_velocity",
+    writes="obj probe kept_obj_velocity kept_probe_velocity kept_waves",
+):
+    """Give the probe a power: P <- P g, O <- O / g with g = sqrt(photons / sum |P|^2); no pattern changes.
+
+    Parameters: photons, the power of all modes together; None for the photons of the brightest view.
+    Reads and writes obj (H, W), probe (M, n, n) and the velocities of a momentum, in the same way; leaves kept exit
+    waves as they are.
+    Source: the power constraint of pty-chi and tike; PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020)).
+    """
+
+    photons: float | None = None
+    frees = frozenset({"kept_*"})
+
+    def check(self):
+        if self.photons is not None and not self.photons > 0:
+            raise ValueError(
+                f"ProbePower(photons={self.photons}): give a number above 0, or None for the brightest view"
+            )
+
+    def apply(self, s):
+        wanted = float(s.data.photons().max()) if self.photons is None else self.photons
+        power = (s.xp.abs(s.probe) ** 2).sum(dtype=np.float64)
+        if not (wanted > 0 and power > 0):
+            raise ValueError(
+                f"ProbePower: no power to give: {wanted:.4g} photons wanted, the probe has {float(power):.4g}"
+            )
+        gain = s.xp.sqrt(wanted / power).astype(s.real_dtype)
+        s.probe, s.obj = s.probe * gain, s.obj / gain
+        if s.has("kept_probe_velocity"):
+            s.kept_probe_velocity = s.kept_probe_velocity * gain
+        if s.has("kept_obj_velocity"):
+            s.kept_obj_velocity = s.kept_obj_velocity / gain
+
+
+class CentreProbe(
+    Operator,
+    reads="obj probe positions kept_probe_velocity kept_waves",
+    writes="probe positions kept_probe_velocity kept_waves kept_obj_velocity",
+):
+    """Move the probe's centre of mass to the middle of its array, and the windows with it: no pattern changes.
+
+    By whole pixels, so that nothing is interpolated: P(r) <- P(r - d), r_j <- r_j - d, kept waves as the probe. What
+    crosses an edge of the array comes in on the other side: for a probe that is dark at the edges. d is cut to the room
+    that the object leaves round the windows.
+
+    Reads obj, probe, positions; writes probe (M, n, n), positions (N, 2) px, and the probe's velocity and kept exit
+    waves where there are any.
+    Source: algorithms of PyNX and PtyPy (probe centring); Guizar-Sicairos, Fienup, Opt. Express 16, 7264 (2008) for the
+    ambiguity.
+    """
+
+    frees = frozenset({"kept_*"})
+
+    def apply(self, s):
+        xp, n = s.xp, s.data.n
+        power = (xp.abs(s.probe) ** 2).sum(axis=0, dtype=np.float64)
+        place = xp.arange(n) - n // 2
+        mass = xp.maximum(power.sum(), np.finfo(np.float64).tiny)
+        off = xp.stack([(power.sum(axis=1) * place).sum(), (power.sum(axis=0) * place).sum()]) / mass
+        first, last = s.positions.min(axis=0), s.positions.max(axis=0)
+        room = xp.asarray([size - n for size in s.object_shape]) - last
+        move = s.backend.to_host(xp.clip(-xp.rint(off), -xp.floor(room), xp.floor(first)))
+        if not move.any():
+            return
+        d = tuple(int(v) for v in move)
+        s.probe = xp.roll(s.probe, d, axis=(-2, -1))
+        s.positions = s.positions - xp.asarray(move)
+        for name in ("kept_probe_velocity", KEPT):
+            if s.has(name):
+                setattr(s, name, xp.roll(getattr(s, name), d, axis=(-2, -1)))
 
 
 class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe_velocity kept_obj_velocity"):

@@ -5,48 +5,93 @@ from __future__ import annotations
 from opty.algebra.operator import ViewOperator
 
 
-class FourierProject(ViewOperator, reads="waves", writes="waves delta"):
+class FourierProject(ViewOperator, reads="waves", writes="waves delta predicted"):
     """Replace the modulus at the detector by the measured one, modes together: Psi'_m = Psi_m sqrt(I / Ihat).
 
     Ihat = sum_m |Psi_m|^2 + background. A masked pixel keeps its predicted value. Measures the misfit
     sum w (sqrt I - sqrt Ihat)^2 of the waves that it is given.
 
-    Reads waves (B, M, n, n); writes waves (projected) and delta = projected minus given waves, both (B, M, n, n).
+    Reads waves (B, M, n, n); writes waves (projected) and delta = projected minus given waves, both (B, M, n, n), and
+    predicted = Ihat (B, n, n) [photons] in the order of the transform.
     Source: Thibault, Menzel, Nature 494, 68 (2013) for incoherent modes; Maiden, Rodenburg, Ultramicroscopy 109, 1256
     (2009).
     """
 
     def apply(self, s, b):
-        b.delta = project(s, b, b.waves, difference=True, overwrite=False)
+        there = at_detector(s, b, overwrite=False)
+        b.predicted = intensity_of(s, there)
+        b.delta = projected(s, b, there, difference=True)
         b.waves = b.waves + b.delta
 
 
-class DeltaProject(ViewOperator, reads="waves", writes="waves delta", register=False):
-    """FourierProject where nobody reads the projected waves: makes only delta, in the buffer of the waves.
+class _Lean(ViewOperator, register=False):
+    """FourierProject without what nobody reads, in the buffer of the waves; ``predicted`` says whether Ihat is read.
 
     Waves that are a view of something kept (``base``) are left alone.
     """
 
+    predicted: bool = False
+    projects = True  # one that writes no delta compares with the data all the same
+
+    def effects(self):
+        return self.reads, self.writes | {"predicted"} if self.predicted else self.writes
+
+    def detector_waves(self, s, b):
+        """Return the waves at the detector, having noted their intensity where it is read."""
+        there = at_detector(s, b, overwrite=b.waves.base is None)
+        if self.predicted:
+            b.predicted = intensity_of(s, there)
+        return there
+
+
+class DeltaProject(_Lean, reads="waves", writes="waves delta", register=False):
+    """FourierProject where nobody reads the projected waves."""
+
     def apply(self, s, b):
-        b.delta = project(s, b, b.waves, difference=True, overwrite=b.waves.base is None)
+        b.delta = projected(s, b, self.detector_waves(s, b), difference=True)
         b.drop("waves")
 
 
-class WaveProject(ViewOperator, reads="waves", writes="waves", register=False):
-    """FourierProject where nobody reads delta: works in the buffer of the waves."""
-
-    projects = True  # it writes no delta, by which the plan knows that a pass compares with the data
+class WaveProject(_Lean, reads="waves", writes="waves", register=False):
+    """FourierProject where nobody reads delta."""
 
     def apply(self, s, b):
-        b.waves = project(s, b, b.waves, difference=False, overwrite=b.waves.base is None)
+        b.waves = projected(s, b, self.detector_waves(s, b), difference=False)
 
 
-def project(s, b, waves, difference: bool, overwrite: bool):
-    """Return the projected waves, or their difference to the given ones, and leave the misfit on the batch."""
-    propagator, measured = s.measured.propagator, s.measured
-    there = propagator.forward(waves, b.fraction, overwrite, s.threads)
+class IntensityOnly(_Lean, reads="waves", writes="waves", register=False):
+    """FourierProject where nobody reads more than the intensity: no way back to the sample."""
+
+    def apply(self, s, b):
+        put_modulus(s, b, self.detector_waves(s, b), difference=True)
+        b.drop("waves")
+
+
+def at_detector(s, b, overwrite: bool):
+    """Return the detector waves of b.waves."""
+    return s.measured.propagator.forward(b.waves, b.fraction, overwrite, s.threads)
+
+
+def intensity_of(s, there):
+    """Return Ihat (B, n, n) of detector waves (B, M, n, n), with the background."""
+    power = s.xp.abs(there)
+    power *= power
+    power = power[:, 0] if power.shape[1] == 1 else power.sum(axis=1)
+    if s.incoherent is not None:
+        power += s.incoherent
+    return power
+
+
+def put_modulus(s, b, there, difference: bool) -> None:
+    """Put the measured modulus on detector waves, in place, and leave their misfit on the batch."""
+    measured = s.measured
     misfit = s.backend.fourier_modulus(
         there, measured.intensity_of(b.selection), measured.mask_of(b.selection), s.incoherent, difference
     )
     b.add_misfit(misfit)
-    return propagator.adjoint(there, b.fraction, True, s.threads)
+
+
+def projected(s, b, there, difference: bool):
+    """Return the projected waves at the sample, or their difference to the given ones; overwrites the detector's."""
+    put_modulus(s, b, there, difference)
+    return s.measured.propagator.adjoint(there, b.fraction, True, s.threads)

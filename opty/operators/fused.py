@@ -5,20 +5,20 @@ from __future__ import annotations
 import dataclasses
 
 from opty.algebra.plan import FUSION_RULES, Scheduled
-from opty.operators.fourier import DeltaProject, FourierProject, WaveProject
+from opty.operators.fourier import DeltaProject, FourierProject, IntensityOnly, WaveProject
 
 
 def project_what_is_read(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
-    """Make FourierProject produce only what is read after it: the difference, or the projected waves, in place."""
+    """Make FourierProject produce only what is read after it, in place: the difference, the waves, the intensity."""
     out = list(steps)
     for k, s in enumerate(steps):
         if not isinstance(s.op, FourierProject):
             continue
         read = _read_after(steps[k + 1 :])
-        if "waves" not in read:
-            out[k] = dataclasses.replace(s, op=DeltaProject())
-        elif "delta" not in read:
-            out[k] = dataclasses.replace(s, op=WaveProject())
+        if {"waves", "delta"} <= read:
+            continue
+        lean = DeltaProject if "delta" in read else WaveProject if "waves" in read else IntensityOnly
+        out[k] = dataclasses.replace(s, op=lean(predicted="predicted" in read))
     return tuple(out)
 
 

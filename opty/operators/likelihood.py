@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from opty.algebra.operator import ViewOperator
+from opty.operators.fourier import intensity_of
 
 Noise = Literal["poisson", "gaussian", "amplitude"]
 
@@ -19,7 +20,7 @@ _TOO_DARK = 4
 class LikelihoodGradient(
     ViewOperator,
     reads="waves illum patches obj_gradient probe_gradient obj_weight probe_weight",
-    writes="obj_gradient probe_gradient obj_weight probe_weight",
+    writes="obj_gradient probe_gradient obj_weight probe_weight predicted",
 ):
     """Add up the gradient of L = -log likelihood: dL/dO* = sum_jm conj(P_m) chi_jm, dL/dP_m* = sum_j conj(O_j) chi_jm.
 
@@ -30,7 +31,8 @@ class LikelihoodGradient(
 
     Parameters: noise, the model of the noise.
     Reads waves (B, M, n, n), illum, patches; writes obj_gradient (H, W) and probe_gradient (M, n, n) complex, and
-    obj_weight (H, W) = sum |P|^2, probe_weight (n, n) = sum |O|^2, from zero in each sweep. Measures the misfit.
+    obj_weight (H, W) = sum |P|^2, probe_weight (n, n) = sum |O|^2, from zero in each sweep, and predicted (B, n, n).
+    Measures the misfit.
     History: "llk" = L per unmasked pixel, of the object and probe before the step, and "llk_iteration".
     Source: Thibault, Guizar-Sicairos, New J. Phys. 14, 063004 (2012), Eqs. 4 to 9; Favre-Nicolin et al., J. Appl.
     Cryst. 53, 1404 (2020) for the normalisations.
@@ -50,7 +52,7 @@ class LikelihoodGradient(
     def apply(self, s, b):
         propagator, model = s.measured.propagator, noise_model(self.noise, s, b)
         there = propagator.forward(b.waves, b.fraction, False, s.threads)
-        predicted = model.predicted(there)
+        predicted = b.predicted = model.predicted(s, there)
         step = model.weighted(model.amplitude - s.xp.sqrt(predicted))
         b.add_misfit(s.xp.vdot(step, step))
         s.memo["sum"] += model.weighted(model.values(predicted)).sum(dtype=np.float64)
@@ -58,8 +60,7 @@ class LikelihoodGradient(
         chi = propagator.adjoint(there, b.fraction, True, s.threads)
         s.backend.add_windows(s.obj_gradient, b.corners, (b.illum.conj() * chi).sum(axis=1))
         s.backend.add_windows(s.obj_weight, b.corners, b.illum_power)
-        chi *= b.patches.conj()[:, None]
-        s.probe_gradient = s.probe_gradient + b.shifted_back_sum(chi)
+        s.probe_gradient = s.probe_gradient + b.on_probe(chi)
         s.probe_weight = s.probe_weight + b.patch_power.sum(axis=0)
 
     def finish(self, s):
@@ -79,19 +80,15 @@ class NoiseModel:
     """What a batch's pixels say of predicted intensities (B, n, n) [photons], with dL/dIhat and changes of L."""
 
     def __init__(self, s, b):
-        self.xp, self.background = s.xp, s.incoherent
+        self.xp = s.xp
         self.floor = np.finfo(s.real_dtype).tiny ** 0.5
         self.mask = s.measured.mask_of(b.selection)
         self.measured = s.measured.intensity_of(b.selection).astype(s.real_dtype)
         self.amplitude = s.xp.sqrt(self.measured)
 
-    def predicted(self, waves):
+    def predicted(self, s, waves):
         """Return Ihat of detector waves (B, M, n, n), kept above zero far below one photon."""
-        power = self.xp.abs(waves)
-        power *= power
-        power = power[:, 0] if power.shape[1] == 1 else power.sum(axis=1)
-        if self.background is not None:
-            power += self.background
+        power = intensity_of(s, waves)
         return self.xp.maximum(power, self.floor, out=power)
 
     def weighted(self, values: Any) -> Any:

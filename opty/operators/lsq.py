@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from opty.algebra.operator import ViewOperator
@@ -23,6 +25,7 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     alpha, beta : regularisation of the directions of object and probe, from 0 (least squares) to 1.
     step : length of the steps, 1 the full ones.
     ridge : regularisation of the joint problem, which both directions may explain alike; 0 for none.
+    update : "both", "obj" or "probe": what may change; each view's residual is then fitted by that alone.
 
     Reads delta (B, M, n, n), illum (B or 1, M, n, n), patches (B, n, n); writes obj (H, W) and probe (M, n, n).
     Source: Odstrcil, Menzel, Guizar-Sicairos, Opt. Express 26, 3108 (2018), Eqs. 19 to 25.
@@ -32,6 +35,7 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     beta: float = 0.1
     step: float = 1.0
     ridge: float = 0.1
+    update: Literal["both", "obj", "probe"] = "both"
     knob = "a smaller step, or larger batches, of LSQUpdate"
 
     def check(self):
@@ -44,9 +48,11 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
         light = _on_object(s, b, b.illum_power, s.real_dtype)
         seen = b.patch_power.sum(axis=0)
         obj_step = scaled(s.xp, _on_object(s, b, _windows(b), s.dtype), light, self.alpha, 1)
-        probe_step = scaled(s.xp, b.shifted_back_sum(b.patches.conj()[:, None] * b.delta), seen, self.beta, 1)
+        probe_step = scaled(s.xp, b.on_probe(b.delta), seen, self.beta, 1)
+        if self.update != "both":
+            (probe_step if self.update == "obj" else obj_step)[...] = 0
         through_obj = b.illum * s.backend.take_windows(obj_step, b.corners, s.data.n)[:, None]
-        through_probe = _as_seen(s, b, probe_step) * b.patches[:, None]
+        through_probe = b.as_seen(probe_step) * b.patches[:, None]
         lengths = (self.step * joint_steps(s.xp, b.delta, through_obj, through_probe, self.ridge)).astype(s.real_dtype)
         obj, probe = s.obj, s.probe
         obj += obj_step * _average(
@@ -66,13 +72,21 @@ def joint_steps(xp, residual, through_obj, through_probe, ridge: float):
     uu, vv, uv, ur, vr = (gram[:, i, k] for i, k in ((0, 0), (1, 1), (0, 1), (0, 2), (1, 2)))
     more = ridge * (uu + vv) / 2
     uu, vv = uu + more, vv + more
-    det = uu * vv - uv * uv
-    solvable = det > 1e-12 * uu * vv
+    return solved(xp, (uu, vv, uv), (ur, vr))
+
+
+def solved(xp, square, right):
+    """Return (B, 2) real x with [[a, c], [c, b]] x = (u, v) from square (a, b, c) and right (u, v), each (B,).
+
+    Where the two unknowns cannot be told apart they share the step that fits them as one.
+    """
+    (a, b, c), (u, v) = square, right
+    det = a * b - c * c
+    solvable = det > 1e-12 * a * b
     det = xp.where(solvable, det, 1)
-    both = xp.stack([(vv * ur - uv * vr) / det, (uu * vr - uv * ur) / det], axis=1)
-    # Directions that are the same share the step that fits them as one.
-    power = xp.maximum(uu + vv, np.finfo(np.float64).tiny)
-    return xp.where(solvable[:, None], both, xp.stack([ur / power, vr / power], axis=1))
+    both = xp.stack([(b * u - c * v) / det, (a * v - c * u) / det], axis=1)
+    power = xp.maximum(a + b, np.finfo(np.float64).tiny)
+    return xp.where(solvable[:, None], both, xp.stack([u / power, v / power], axis=1))
 
 
 def _windows(b):
@@ -86,13 +100,6 @@ def _on_object(s, b, windows, dtype):
     canvas = s.xp.zeros(s.object_shape, dtype)
     s.backend.add_windows(canvas, b.corners, windows)
     return canvas
-
-
-def _as_seen(s, b, step):
-    """Return the probe's step (M, n, n) as each view sees it, (B or 1, M, n, n)."""
-    if b.fraction is None:
-        return step[None]
-    return b.shift(s.backend.fft2(step, threads=s.threads)[None])
 
 
 def _average(xp, total, weight):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from opty.algebra.operator import Operator, ViewOperator
 
 
@@ -46,7 +48,7 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_
         if s.memo["moved"]:
             # |O|^2 does not commute with the move: shifting conj(O) psi back would drive even the truth away.
             waves = waves - b.illum * b.patches[:, None]
-        s.probe_sum = s.probe_sum + b.shifted_back_sum(b.patches.conj()[:, None] * waves)
+        s.probe_sum = s.probe_sum + b.on_probe(waves)
         s.probe_weight = s.probe_weight + b.patch_power.sum(axis=0)
 
     def finish(self, s):
@@ -59,50 +61,75 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_
 class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
     """O <- (obj_sum + c O) / (obj_weight + c), c = inertia max(obj_weight): where little light fell O stays as it was.
 
-    Parameters: inertia, from 0 (pixels that no view reaches stay) up.
+    Parameters
+    ----------
+    inertia : from 0 (pixels that no view reaches stay) up.
+    smooth : standard deviation [px] of a Gaussian over the O that is held on to; 0 for none.
+
     Reads obj_sum, obj_weight (freed after use); writes obj (H, W).
-    Source: Thibault et al. 2009, Eq. 7; inertia as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020)).
+    Source: Thibault et al. 2009, Eq. 7; inertia and smoothing as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53,
+    1404 (2020)).
     """
 
     inertia: float = 1e-3
+    smooth: float = 0.0
     frees = frozenset({"obj_sum", "obj_weight"})
 
     def check(self):
         check_inertia(self)
 
     def apply(self, s):
-        s.obj = merged(s.xp, s.obj, s.obj_sum, s.obj_weight, self.inertia)
+        s.obj = merged(s, s.obj, s.obj_sum, s.obj_weight, self)
         s.drop("obj_sum", "obj_weight")
 
 
 class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe"):
     """P_m <- (probe_sum_m + c P_m) / (probe_weight + c), c = inertia max(probe_weight).
 
-    Parameters: inertia, from 0 up.
+    Parameters
+    ----------
+    inertia : from 0 up.
+    smooth : standard deviation [px] of a Gaussian over the P that is held on to; 0 for none.
+
     Reads probe_sum, probe_weight (freed after use); writes probe (M, n, n).
-    Source: Thibault et al. 2009, Eq. 8; inertia as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020)).
+    Source: Thibault et al. 2009, Eq. 8; inertia and smoothing as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53,
+    1404 (2020)).
     """
 
     inertia: float = 1e-3
+    smooth: float = 0.0
     frees = frozenset({"probe_sum", "probe_weight"})
 
     def check(self):
         check_inertia(self)
 
     def apply(self, s):
-        s.probe = merged(s.xp, s.probe, s.probe_sum, s.probe_weight, self.inertia)
+        s.probe = merged(s, s.probe, s.probe_sum, s.probe_weight, self)
         s.drop("probe_sum", "probe_weight")
 
 
 def check_inertia(op) -> None:
-    """Refuse a negative inertia."""
-    if op.inertia < 0:
-        raise ValueError(f"{type(op).__name__}(inertia={op.inertia}): give a number from 0 on")
+    """Refuse a negative inertia or smoothing, and smoothing of what is not held on to."""
+    for name in ("inertia", "smooth"):
+        if getattr(op, name) < 0:
+            raise ValueError(f"{type(op).__name__}({name}={getattr(op, name)}): give a number from 0 on")
+    if op.smooth and not op.inertia:
+        raise ValueError(f"{op!r} holds on to nothing that it could smooth: give an inertia above 0")
 
 
-def merged(xp, old, total, weight, inertia: float):
+def merged(s, old, total, weight, op):
     """Return (total + c old) / (weight + c) with c = inertia max(weight); ``old`` where nothing is known."""
-    c = inertia * weight.max()
+    xp, c = s.xp, op.inertia * weight.max()
     below = weight + c
     known = below > 0
-    return xp.where(known, (total + c * old) / xp.where(known, below, 1), old)
+    held = smoothed(s, old, op.smooth) if op.smooth else old
+    return xp.where(known, (total + c * held) / xp.where(known, below, 1), old)
+
+
+def smoothed(s, image, sigma: float):
+    """Return an image (..., H, W) under a Gaussian of standard deviation sigma [px], periodic at the edges."""
+    q = (s.xp.fft.fftfreq(size).astype(s.real_dtype) for size in image.shape[-2:])
+    rows, cols = (s.xp.exp(-2 * (math.pi * sigma * f) ** 2) for f in q)
+    spectrum = s.backend.fft2(image, threads=s.threads)
+    spectrum *= rows[:, None] * cols
+    return s.backend.ifft2(spectrum, True, s.threads)

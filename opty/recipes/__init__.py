@@ -1,10 +1,11 @@
 """Named compositions of the field's engines; no arithmetic here.
 
-pie.py   ePIE, rPIE, mPIE
-ap.py    AP, also called ER
-dm.py    DM, RAAR
-lsqml.py LSQML
-ml.py    ML
+pie.py     ePIE, rPIE, mPIE
+ap.py      AP, also called ER
+dm.py      DM, RAAR
+lsqml.py   LSQML
+ml.py      ML
+freedom.py what each of them may change
 """
 
 from opty.recipes.ap import AP, ER

@@ -7,39 +7,69 @@ from opty.algebra.sweep import Sweep
 from opty.operators.exitwave import Difference, Recall, Reflect
 from opty.operators.fourier import FourierProject
 from opty.operators.merge import AccumObj, AccumProbe, MergeObj, MergeProbe
+from opty.recipes.freedom import Update
 
 
-class DM(Recipe):
-    """Difference map: psi <- psi + beta [Pi(2 P O - psi) - P O]; the exit waves are kept between iterations.
+class _KeptWaves(Recipe, register=False):
+    """What DM and RAAR share: the exit waves are kept; the object is merged first, then the probe with the new object.
 
-    The object is merged first, then the probe with the new object: both from one pass diverges.
-
-    Parameters: beta, relaxation in (0, 2] (1 is the difference map).
-    Source: Thibault et al., Science 321, 379 (2008); Ultramicroscopy 109, 338 (2009).
+    Both from one pass diverges.
     """
 
     beta: float = 1.0
+    obj_inertia: float = 1e-3
+    probe_inertia: float = 1e-3
+    obj_smooth: float = 0.0
+    probe_smooth: float = 0.0
+    update: Update = "both"
+
+    def step(self) -> Operator:
+        """Return what is done to the kept waves."""
+        raise NotImplementedError
 
     def expand(self) -> Operator:
-        return _with_kept_waves(Difference(self.beta))
+        obj, probe = MergeObj(self.obj_inertia, self.obj_smooth), MergeProbe(self.probe_inertia, self.probe_smooth)
+        moved = self.step() * FourierProject() * Reflect()
+        if self.update == "probe":
+            return probe * Sweep(AccumProbe() * moved, order="scan")
+        object_first = obj * Sweep(AccumObj() * moved, order="scan")
+        return (
+            object_first
+            if self.update == "obj"
+            else probe * Sweep(AccumProbe() * Recall(), order="scan") * object_first
+        )
 
 
-class RAAR(Recipe):
+class DM(_KeptWaves):
+    """Difference map: psi <- psi + beta [Pi(2 P O - psi) - P O]; the exit waves are kept between iterations.
+
+    Parameters
+    ----------
+    beta : relaxation in (0, 2]; 1 is the difference map.
+    obj_inertia, probe_inertia : how much object and probe hold on to what they were, from 0 up.
+    obj_smooth, probe_smooth : standard deviation [px] of a Gaussian over what they hold on to.
+    update : "both", "obj" or "probe": what may change.
+
+    Source: Thibault et al., Science 321, 379 (2008); Ultramicroscopy 109, 338 (2009).
+    """
+
+    def step(self) -> Operator:
+        """The difference map's."""
+        return Difference(self.beta)
+
+
+class RAAR(_KeptWaves):
     """Relaxed averaged alternating reflections: psi <- beta [psi + Pi(2 P O - psi)] + (1 - 2 beta) P O.
 
     Equal to DM() for beta = 1; below, the waves are drawn towards the overlap set, which damps the wandering of the
     difference map near a solution.
 
-    Parameters: beta, in (0, 1].
+    Parameters: beta, in (0, 1]; the others as for DM.
     Source: Luke, Inverse Problems 21, 37 (2005).
     """
 
     beta: float = 0.9
 
-    def expand(self) -> Operator:
-        return _with_kept_waves(Difference(self.beta, keep=self.beta))
-
-
-def _with_kept_waves(step: Operator) -> Operator:
-    overlap = MergeProbe() * Sweep(AccumProbe() * Recall(), order="scan") * MergeObj()
-    return overlap * Sweep(AccumObj() * step * FourierProject() * Reflect(), order="scan")
+    def step(self) -> Operator:
+        """RAAR's."""
+        return Difference(self.beta, keep=self.beta)

@@ -9,6 +9,7 @@ from opty.algebra.sweep import Sweep
 from opty.operators.fourier import FourierProject
 from opty.operators.lsq import LSQUpdate
 from opty.operators.momentum import ObjMomentum, ProbeMomentum
+from opty.recipes.freedom import Update, only
 
 
 class LSQML(Recipe):
@@ -20,7 +21,7 @@ class LSQML(Recipe):
     order : how views make batches: "uniform" (spread over the scan), "compact" (neighbours), "random" or "scan".
     alpha, beta : regularisation of the directions of object and probe, from 0 (least squares) to 1.
     friction : share of the velocity that is kept from step to step, from 0 (no momentum) up to, not with, 1.
-    every : views between two steps of the momentum; None for one step a sweep.
+    update : "both", "obj" or "probe": what may change.
 
     Source: Odstrcil, Menzel, Guizar-Sicairos, Opt. Express 26, 3108 (2018).
     """
@@ -30,8 +31,9 @@ class LSQML(Recipe):
     alpha: float = 0.1
     beta: float = 0.1
     friction: float = 0.5
-    every: int | None = None
+    update: Update = "both"
 
     def expand(self) -> Operator:
-        push = ProbeMomentum(self.friction, self.every) * ObjMomentum(self.friction, self.every)
-        return Sweep(push * LSQUpdate(self.alpha, self.beta) * FourierProject(), self.batch, self.order)
+        push = only(self.update, ObjMomentum(self.friction), ProbeMomentum(self.friction))
+        steps = LSQUpdate(self.alpha, self.beta, update=self.update)
+        return Sweep(push * steps * FourierProject(), self.batch, self.order)

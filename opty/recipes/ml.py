@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from opty.algebra.operator import Operator, Recipe
 from opty.algebra.sweep import Sweep
 from opty.operators.conjugate import ConjugateDirection, LineSearch, TakeStep
 from opty.operators.likelihood import LikelihoodGradient, Noise
+from opty.recipes.freedom import Update
 
 
 class ML(Recipe):
@@ -26,7 +25,7 @@ class ML(Recipe):
 
     noise: Noise = "poisson"
     smooth: float = 0.0
-    update: Literal["both", "obj", "probe"] = "both"
+    update: Update = "both"
     damping: float = 0.03
 
     def expand(self) -> Operator:

@@ -10,6 +10,7 @@ from opty.operators.fourier import FourierProject
 from opty.operators.momentum import ObjMomentum, ProbeMomentum
 from opty.operators.object import ObjUpdate
 from opty.operators.probe import ProbeUpdate
+from opty.recipes.freedom import Update, only
 
 # Object and probe explain the same residual, so two full steps overshoot together: with several modes they diverge on
 # the Siemens star of the tests, and on a noise-free scan half a probe step came closer to the truth.
@@ -25,6 +26,7 @@ class ePIE(Recipe):
     ----------
     batch : views updated together (a number or "all").
     obj_step, probe_step : length of the steps, 1 the full ones.
+    update : "both", "obj" or "probe": what may change.
 
     Source: Maiden, Rodenburg, Ultramicroscopy 109, 1256 (2009).
     """
@@ -32,9 +34,10 @@ class ePIE(Recipe):
     batch: int | Literal["all"] = 1
     obj_step: float = 1.0
     probe_step: float = _PROBE_STEP
+    update: Update = "both"
 
     def expand(self) -> Operator:
-        return rPIE(1.0, 1.0, self.batch, self.obj_step, self.probe_step).expand()
+        return rPIE(1.0, 1.0, self.batch, self.obj_step, self.probe_step, self.update).expand()
 
 
 class rPIE(Recipe):
@@ -47,6 +50,7 @@ class rPIE(Recipe):
     alpha, beta : regularisation of object and probe from 0 (least squares) to 1 (ePIE).
     batch : views updated together (a number or "all").
     obj_step, probe_step : length of the steps, 1 the full ones.
+    update : "both", "obj" or "probe": what may change.
 
     Source: Maiden, Johnson, Li, Optica 4, 736 (2017); Guzzi et al., PeerJ CS 8, e1036 (2022).
     """
@@ -56,10 +60,11 @@ class rPIE(Recipe):
     batch: int | Literal["all"] = 1
     obj_step: float = 1.0
     probe_step: float = _PROBE_STEP
+    update: Update = "both"
 
     def expand(self) -> Operator:
-        probe, obj = ProbeUpdate(self.beta, self.probe_step), ObjUpdate(self.alpha, self.obj_step)
-        return Sweep(probe * obj * FourierProject(), batch=self.batch)
+        steps = only(self.update, ObjUpdate(self.alpha, self.obj_step), ProbeUpdate(self.beta, self.probe_step))
+        return Sweep(steps * FourierProject(), batch=self.batch)
 
 
 class mPIE(Recipe):
@@ -71,6 +76,7 @@ class mPIE(Recipe):
     friction : share of the velocity that is kept from step to step, from 0 (rPIE) up to, not with, 1.
     every : views between two steps of the momentum; None for one step a sweep.
     batch : views updated together (a number or "all"); more friction wants larger batches.
+    update : "both", "obj" or "probe": what may change.
 
     Source: Maiden, Johnson, Li, Optica 4, 736 (2017), Eqs. 19, 20.
     """
@@ -80,7 +86,8 @@ class mPIE(Recipe):
     friction: float = 0.7
     every: int | None = None
     batch: int | Literal["all"] = 4
+    update: Update = "both"
 
     def expand(self) -> Operator:
-        push = ProbeMomentum(self.friction, self.every) * ObjMomentum(self.friction, self.every)
-        return push * rPIE(self.alpha, self.beta, self.batch)
+        push = (ObjMomentum(self.friction, self.every), ProbeMomentum(self.friction, self.every))
+        return only(self.update, *push) * rPIE(self.alpha, self.beta, self.batch, update=self.update)

@@ -18,7 +18,8 @@ class Batch:
     Leaves: index (B,), patches (B, n, n) object windows, illum (B or 1, M, n, n) the probe as each view sees it, waves
     (B, M, n, n), delta (B, M, n, n). ``patches`` and ``illum`` are frozen when the batch opens.
     ``corners`` (B, 2) int are the whole-pixel windows nearest to the positions, ``fraction`` (B, 2) what is left of
-    them, in [-1/2, 1/2]; None where all positions of the sweep are whole.
+    them, in [-1/2, 1/2]; None where all positions of the sweep are whole. ``brightness`` (B, 1, 1) real is the root of
+    the views' intensity factors, by which each sees the probe; None where there are none.
     """
 
     fixed_shapes = False
@@ -33,12 +34,12 @@ class Batch:
         nearest = xp.rint(positions)
         self.corners = nearest.astype(np.int64)
         self.fraction = None if whole else positions - nearest
+        factors = store.leaves.get("intensity_factors")
+        self.brightness = None if factors is None else _roots(factors[self.selection], store.real_dtype)
         patches = store.backend.take_windows(store.leaves["obj"], self.corners, store.data.n)
-        probe = store.leaves["probe"]
-        if whole:
-            illum = (probe.copy() if keep_illum else probe)[None]
-        else:
-            illum = self.shift(store.backend.fft2(probe, threads=store.threads)[None])
+        illum = self.as_seen(store.leaves["probe"])
+        if keep_illum and self.fraction is None and self.brightness is None:
+            illum = illum.copy()
         self.leaves: dict[str, Any] = {"index": device_index, "patches": patches, "illum": illum}
         self.misfit: Any = None
 
@@ -62,8 +63,10 @@ class Batch:
 
     @cached_property
     def patch_power(self) -> Any:
-        """|patches|^2, (B, n, n) real."""
+        """|patches|^2, times the view's intensity factor where there are any, (B, n, n) real."""
         a = self.xp.abs(self.leaves["patches"])
+        if self.brightness is not None:
+            a *= self.brightness
         a *= a
         return a
 
@@ -78,8 +81,20 @@ class Batch:
         moved *= col
         return self.store.backend.ifft2(moved, True, self.store.threads)
 
-    def shifted_back_sum(self, waves: Any) -> Any:
-        """Return the sum (M, n, n) over views of waves (B, M, n, n), each moved back by ``fraction``; may overwrite."""
+    def as_seen(self, probe: Any) -> Any:
+        """Return a probe, or a change of it, (M, n, n) as each view sees it: (B or 1, M, n, n)."""
+        if self.fraction is None:
+            seen = probe[None]
+        else:
+            seen = self.shift(self.store.backend.fft2(probe, threads=self.store.threads)[None])
+        return seen if self.brightness is None else seen * self.brightness[:, None]
+
+    def on_probe(self, waves: Any) -> Any:
+        """Return sum_j conj(O_j) waves_j (M, n, n), the adjoint of ``as_seen`` times the patches; keeps the waves."""
+        seen = self.leaves["patches"].conj()
+        if self.brightness is not None:
+            seen *= self.brightness
+        waves = seen[:, None] * waves
         if self.fraction is None:
             return waves[0] if len(waves) == 1 else waves.sum(axis=0)
         row, col = self.ramp
@@ -87,6 +102,11 @@ class Batch:
         spectrum *= row.conj()
         spectrum *= col.conj()
         return self.store.backend.ifft2(spectrum.sum(axis=0), True, self.store.threads)
+
+
+def _roots(factors: Any, dtype: Any) -> Any:
+    """Return the roots (B, 1, 1) of intensity factors (B,)."""
+    return (factors**0.5).astype(dtype)[:, None, None]
 
 
 def memory_batch(store: Store) -> int:

@@ -16,14 +16,13 @@ from opty.errors import ConsumedError
 from opty.state import start
 from opty.state.history import History
 from opty.state.measured import Measured
+from opty.state.replace import ESTIMATES, host, replaced
 from opty.state.store import CORE, Store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.figure import Figure
-
-_ESTIMATES = ("obj", "probe", "positions", "background")
 
 
 class PtychoState:
@@ -46,7 +45,8 @@ class PtychoState:
     threads : for Fourier transforms of large batches on the CPU; default: all cores.
 
     Attributes: ``obj``, ``probe``, ``positions`` (N, 2) float64 px (window corners), ``background`` (n, n) or None,
-    ``data``, ``history``, ``iteration``, ``recipe``, ``seed``, ``slots`` (memory of operators), ``device``, ``dtype``.
+    ``intensity_factors`` (N,) or None, ``data``, ``history``, ``iteration``, ``recipe``, ``seed``, ``slots`` (memory of
+    operators), ``device``, ``dtype``.
 
     Raises
     ------
@@ -77,7 +77,7 @@ class PtychoState:
         if modes is not None and (isinstance(modes, bool) or not isinstance(modes, (int, np.integer)) or modes < 1):
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
         backend = backends.get(_device(device))
-        obj = None if obj is None else _host(obj)
+        obj = None if obj is None else host(obj)
         origin, shape = start.frame(data.positions_px, data.n, obj)
         if obj is None:
             obj = np.ones(shape, kind)
@@ -92,7 +92,7 @@ class PtychoState:
         }
         if measured.background is not None:
             leaves["background"] = measured.background
-        self._set(Store(leaves, measured, origin, _seed(seed), _threads(threads), Identity()))
+        self._set(Store(leaves, measured, origin, start.given_seed(seed), _threads(threads), Identity()))
 
     def _set(self, store: Store, owned: bool = False) -> None:
         put = object.__setattr__
@@ -125,7 +125,7 @@ class PtychoState:
         device: str | None = None,
         threads: int | None = None,
     ) -> PtychoState:
-        """Rebuild a state from what a file kept: ``leaves`` by name, slots under "slot:<name>".
+        """Rebuild a state from what a file kept: ``leaves`` by name, slots and named arrays under "slot:" and "array:".
 
         Raises ValueError where obj, probe or positions are missing.
         """
@@ -134,21 +134,23 @@ class PtychoState:
         backend = backends.get(_device(device))
         kind = _complex_type(leaves["probe"].dtype)
         measured = Measured(data, backend, kind)
-        arrays = {name.removeprefix("slot:"): backend.asarray(np.array(a)) for name, a in leaves.items()}
+        arrays = {name.rpartition(":")[2]: backend.asarray(np.array(a)) for name, a in leaves.items()}
+        named = frozenset(name.rpartition(":")[2] for name in leaves if name.startswith("array:"))
         start.frame(check_positions(leaves["positions"], data.views), data.n, leaves["obj"])
         series = {name: np.asarray(v).tolist() for name, v in history.items()}
-        return cls._of(
-            Store(
-                arrays, measured, np.asarray(origin, float), _seed(seed), _threads(threads), recipe, iteration, series
-            )
-        )
+        frame = np.asarray(origin, float)
+        books = (start.given_seed(seed), _threads(threads), recipe, iteration, series, named)
+        return cls._of(Store(arrays, measured, frame, *books))
 
     def __reduce__(self) -> tuple[Any, ...]:
         store = self._live
-        names = {name: name if name in _ESTIMATES else f"slot:{name}" for name in store.leaves}
-        leaves = {names[name]: self.numpy(name) for name in store.leaves}
+        leaves = {self._label(name): self.numpy(name) for name in store.leaves}
         books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
         return _restored, (store.data, leaves, books | {"recipe": store.recipe, "threads": store.threads})
+
+    def _label(self, name: str) -> str:
+        """Return the name of a leaf as ``restore`` knows it."""
+        return name if name in ESTIMATES else f"array:{name}" if name in self._live.named else f"slot:{name}"
 
     # -- what it holds
 
@@ -189,9 +191,20 @@ class PtychoState:
         return store.measured.propagator.from_kernel_order(self.numpy("background"))
 
     @property
+    def intensity_factors(self) -> Any:
+        """Intensity of the beam at each view (N,) float64, one on the mean, read-only; or None."""
+        return self._leaf("intensity_factors") if "intensity_factors" in self._live.leaves else None
+
+    @property
     def slots(self) -> Mapping[str, Any]:
         """Memory of operators that lives in the state (moments, kept waves), by name; read-only."""
-        return MappingProxyType({name: self._leaf(name) for name in self._live.leaves if name not in _ESTIMATES})
+        known = ESTIMATES + tuple(self._live.named)
+        return MappingProxyType({name: self._leaf(name) for name in self._live.leaves if name not in known})
+
+    @property
+    def arrays(self) -> Mapping[str, Any]:
+        """Arrays that were given to ``replace`` by name, for operators to read; read-only."""
+        return MappingProxyType({name: self._leaf(name) for name in sorted(self._live.named)})
 
     @property
     def data(self) -> PtychoData:
@@ -248,32 +261,33 @@ class PtychoState:
     # -- what one can do with it
 
     def replace(
-        self, *, obj: Any = None, probe: Any = None, positions: Any = None, seed: int | None = None
+        self,
+        *,
+        obj: Any = None,
+        probe: Any = None,
+        positions: Any = None,
+        background: Any = None,
+        intensity_factors: Any = None,
+        arrays: Mapping[str, Any] | None = None,
+        seed: int | None = None,
     ) -> PtychoState:
-        """Return a state with some leaves replaced: obj (H, W), probe (M, n, n), positions (N, 2) px window corners.
+        """Return a state with some leaves replaced; memory that belongs to what is replaced is dropped.
 
-        Raises ValueError for shapes that do not fit the data. Slots that belong to what is replaced are dropped.
+        ``obj`` (H, W), ``probe`` (M, n, n), ``positions`` (N, 2) px window corners, ``background`` (n, n) [photons],
+        zero frequency in the centre, ``intensity_factors`` (N,), and ``arrays`` by name, for operators to read:
+        ``p = p.replace(arrays={"pinhole": weights})``, then ``Support("pinhole")``.
+
+        Raises ValueError for shapes that do not fit the data, values that are not finite, and a name that an operator's
+        memory has.
         """
-        store = self._live.fork(set())
-        backend, kind = store.backend, store.dtype
-        if probe is not None:
-            store.leaves["probe"] = backend.asarray(
-                start.given_probe(_host(probe), store.data, None, kind), kind
-            ).copy()
-        if obj is not None:
-            obj = _host(obj)
-            if not np.isfinite(obj).all():
-                raise ValueError(f"obj has {int((~np.isfinite(obj)).sum())} values that are not finite")
-            store.leaves["obj"] = backend.asarray(obj, kind).copy()
-        if positions is not None:
-            store.leaves["positions"] = backend.asarray(check_positions(_host(positions), store.data.views).copy())
-        start.frame(backend.to_host(store.leaves["positions"]), store.data.n, store.leaves["obj"])
-        if seed is not None:
-            store.seed = _seed(seed)
-        if obj is not None or probe is not None or positions is not None:
-            store.leaves = {name: a for name, a in store.leaves.items() if name in _ESTIMATES}
-            store.recipe = Identity()  # no recipe made what was put in by hand
-        return self._of(store)
+        leaves = {
+            "obj": obj,
+            "probe": probe,
+            "positions": positions,
+            "background": background,
+            "intensity_factors": intensity_factors,
+        }
+        return self._of(replaced(self._live, leaves, dict(arrays or {}), seed))
 
     def to(self, device: str) -> PtychoState:
         """Return the state on "cpu" or "gpu" (itself where it is there already).
@@ -344,10 +358,6 @@ def _restored(data: PtychoData, leaves: dict[str, np.ndarray], books: dict[str, 
     return PtychoState.restore(data, leaves, **books)
 
 
-def _host(a: Any) -> np.ndarray:
-    return a.get() if hasattr(a, "get") and hasattr(a, "device") and not isinstance(a, np.ndarray) else np.asarray(a)
-
-
 def _device(device: str | None) -> str:
     return ("gpu" if backends.gpu_available() else "cpu") if device is None else device
 
@@ -360,12 +370,6 @@ def _complex_type(dtype: Any) -> np.dtype:
     if kind not in (np.dtype("complex64"), np.dtype("complex128")):
         raise TypeError(f"dtype is {kind}; choose 'complex64' or 'complex128'")
     return kind
-
-
-def _seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; give a whole number from 0 on")
-    return int(seed)
 
 
 def _threads(threads: int | None) -> int:

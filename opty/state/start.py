@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from opty.backend import on_numpy
-from opty.data import PtychoData, check_probe
+from opty.data import PtychoData, check_extent, check_probe
 from opty.propagate import Propagator
 
 
@@ -24,7 +24,7 @@ def frame(positions: np.ndarray, n: int, obj: Any = None) -> tuple[np.ndarray, t
     if obj is None:
         margin = max(8, n // 8)
         rows, cols = (math.ceil(span) + n + 2 * margin for span in np.ptp(positions, axis=0))
-        _check_extent(positions, n, rows * cols)
+        check_extent(positions, n)
         return margin - positions.min(axis=0), (rows, cols)
     if obj.ndim != 2:
         raise ValueError(f"obj has shape {obj.shape}; expected (rows, columns)")
@@ -36,17 +36,6 @@ def frame(positions: np.ndarray, n: int, obj: Any = None) -> tuple[np.ndarray, t
             f"{need} with positions counted from its corner; leave obj out and a frame is chosen"
         )
     return np.zeros(2), obj.shape
-
-
-def _check_extent(positions: np.ndarray, n: int, pixels: int) -> None:
-    """Refuse positions in the wrong unit before they fill the memory, or put all views on one spot."""
-    span = np.ptp(positions, axis=0)
-    told = f"the positions span {span[0]:.3g} x {span[1]:.3g} pixels"
-    hint = "give metres with a Geometry, pixels without, and check the geometry's lengths"
-    if pixels > 64 * len(positions) * n * n:
-        raise ValueError(f"{told}, far more than {len(positions)} views of {n} x {n} can cover: {hint}")
-    if 0 < span.max() < 1e-2:
-        raise ValueError(f"{told}: all views lie on one spot; {hint}")
 
 
 def first_probe(data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
@@ -76,6 +65,13 @@ def given_probe(probe: Any, data: PtychoData, modes: int | None, dtype: Any) -> 
     """
     checked = check_probe(probe, data.n)
     return with_modes(checked, modes).astype(dtype)
+
+
+def given_seed(seed: Any) -> int:
+    """Return a seed, or raise ValueError where it is no whole number from 0 on."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; give a whole number from 0 on")
+    return int(seed)
 
 
 def with_modes(probe: np.ndarray, modes: int | None) -> np.ndarray:

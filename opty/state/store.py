@@ -34,6 +34,7 @@ class Store:
     recipe: Operator
     iteration: int = 0
     history: dict[str, list[float]] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()  # leaves that the user put in by name, for operators to read
 
     def __post_init__(self) -> None:
         with _counting:

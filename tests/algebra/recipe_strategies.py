@@ -6,6 +6,7 @@ import dataclasses
 import types
 import typing
 
+from hypothesis import reject
 from hypothesis import strategies as st
 
 import opty
@@ -45,12 +46,21 @@ def made(cls):
     given = {f.name: view_bodies if hints[f.name] is None else value(hints[f.name], f.name) for f in fields}
     needed = {f.name: given[f.name] for f in fields if f.default is f.default_factory}
     optional = {name: s for name, s in given.items() if name not in needed}
-    return st.fixed_dictionaries(needed, optional=optional).map(lambda kw: cls(**kw))
+    return st.fixed_dictionaries(needed, optional=optional).map(lambda kw: built(cls, kw))
+
+
+def built(cls, parameters):
+    """Make an operator; parameters that do not go together are drawn anew."""
+    try:
+        return cls(**parameters)
+    except ValueError:
+        reject()
 
 
 view_bodies = st.lists(st.one_of([made(cls) for cls in VIEW_STEPS.values()]), min_size=1, max_size=3).map(
     lambda steps: compose(*steps)
 )
+CONTROLS = [opty.Every, opty.After, opty.Before]
 LOOSE = [cls for name, cls in OWN.items() if name not in ("Compose", "Repeat")]
 atoms = st.one_of([made(cls) for cls in LOOSE if not {"op", "body"} & set(cls.__dataclass_fields__)])
 operators = st.recursive(
@@ -58,7 +68,7 @@ operators = st.recursive(
     lambda inner: (
         st.lists(inner, min_size=2, max_size=4).map(lambda steps: compose(*steps))
         | st.tuples(inner, st.integers(0, 5) | untils).map(lambda pair: pair[0] ** pair[1])
-        | st.tuples(st.sampled_from([opty.Every, opty.After]), st.integers(1, 9), inner).map(lambda t: t[0](t[1], t[2]))
+        | st.tuples(st.sampled_from(CONTROLS), st.integers(1, 9), inner).map(lambda t: t[0](t[1], t[2]))
         | st.builds(opty.Sweep, view_bodies, st.none() | st.just("all") | st.integers(1, 8))
     ),
     max_leaves=8,

@@ -125,7 +125,7 @@ def test_only_texts_are_parsed(wrong):
         ("rPIE(zzz=1)", "it has alpha, beta, batch"),
         ("Xyzzy()", "known: AP, AccumObj"),
         ("Identity(3)", "Identity"),
-        ("Every()", r"Every\(n, op\): .*missing"),
+        ("Every()", r"Every\(n, op, first\): .*missing"),
         ("ePIE(1, 1.0, 0.5, 3, 4, 5, 6)", r"ePIE\(batch.*takes"),
         ("rPIE(alpha=0.1, alpha=0.2)", "repeated"),
         ("rPIE(1, alpha=0.2)", "multiple values"),
@@ -289,7 +289,7 @@ def test_json_may_leave_out_defaults_and_is_plain():
     written = json.loads((opty.Every(5, opty.Orthogonalise()) * opty.Orthogonalise() ** opty.Until(max=3)).to_json())
     assert written["opty"] == 1
     assert written["recipe"]["Compose"]["steps"] == [
-        {"Every": {"n": 5, "op": {"Orthogonalise": {}}}},
+        {"Every": {"n": 5, "op": {"Orthogonalise": {}}, "first": None}},
         {"Repeat": {"body": {"Orthogonalise": {}}, "times": {"Until": {"tol": 1e-4, "max": 3}}}},
     ]
 

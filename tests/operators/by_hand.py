@@ -15,20 +15,26 @@ def ifft(w):
 
 
 class View:
-    """View j of a state: corner, fraction, illum (M, n, n), window (n, n), waves (M, n, n)."""
+    """View j of a state: corner, fraction, illum (M, n, n), window (n, n), waves (M, n, n).
+
+    ``root`` is the root of the view's intensity factor, by which it sees the probe; ``bright`` = root times window is
+    what the probe is multiplied by.
+    """
 
     def __init__(self, p, j, obj=None, probe=None):
         obj = p.numpy("obj") if obj is None else obj
         probe = p.numpy("probe") if probe is None else probe
         position = p.numpy("positions")[j]
         self.corner, self.illum, self.window = seen(obj.astype(complex), probe.astype(complex), position)
+        self.root = 1 if p.intensity_factors is None else np.sqrt(p.intensity_factors[j])
+        self.illum, self.bright = self.root * self.illum, self.root * self.window
         self.fraction = position - self.corner
         self.waves = self.illum * self.window
         self.where = tuple(slice(c, c + probe.shape[-1]) for c in self.corner)
         mask = p.data.mask
         self.mask = np.ones_like(self.window, bool) if mask is None else mask if mask.ndim == 2 else mask[j]
         self.intensity = p.data.intensities[j].astype(float)
-        self.dark = 0 if p.data.background is None else p.data.background.astype(float)
+        self.dark = 0 if p.background is None else p.background.astype(float)
 
     def back(self, w):
         """Move a wave back by the fraction by which the probe was moved."""
@@ -68,8 +74,8 @@ def pie(p, alpha, beta, batch, obj_step=1.0, probe_step=1.0):
             delta = new - v.waves
             up[v.where] += sum(np.conj(i) * d for i, d in zip(v.illum, delta, strict=True))
             down[v.where] += sum(abs(i) ** 2 for i in v.illum)
-            probe_up += np.array([v.back(np.conj(v.window) * d) for d in delta])
-            probe_down += abs(v.window) ** 2
+            probe_up += np.array([v.back(np.conj(v.bright) * d) for d in delta])
+            probe_down += abs(v.bright) ** 2
         if batch == 1:  # the paper's formula: the largest weight of this view
             down = np.where(down > 0, down, 0)
         obj = obj + obj_step * up / (alpha * down.max() + (1 - alpha) * down + (down == 0))
@@ -96,8 +102,8 @@ def merged_probe(p, waves, inertia, obj=None):
     for j, view_waves in enumerate(waves):
         v = View(p, j, obj)
         # What psi adds to P O, moved back; for whole pixels that is sum conj(O) psi.
-        up += np.array([v.back(np.conj(v.window) * w) for w in view_waves - v.waves])
-        down += abs(v.window) ** 2
+        up += np.array([v.back(np.conj(v.bright) * w) for w in view_waves - v.waves])
+        down += abs(v.bright) ** 2
     if (p.numpy("positions") % 1).any():
         down[:] = down.max()
     up += probe * down

@@ -26,8 +26,8 @@ def directions(p, views, alpha, beta):
         delta = v.projected()[0] - v.waves
         up[v.where] += (np.conj(v.illum) * delta).sum(axis=0)
         light[v.where] += (abs(v.illum) ** 2).sum(axis=0)
-        probe_up += v.back(np.conj(v.window) * delta)
-        seen += abs(v.window) ** 2
+        probe_up += v.back(np.conj(v.bright) * delta)
+        seen += abs(v.bright) ** 2
     scale = alpha * light.max() + (1 - alpha) * light
     return up / np.where(scale > 0, scale, 1), probe_up / (beta * seen.max() + (1 - beta) * seen), light, seen
 
@@ -40,10 +40,10 @@ def by_hand(p, batch, alpha, beta, step, ridge):
         a_light, b_seen = np.zeros(light.shape), np.zeros(seen.shape)
         for v in views:
             u = v.illum * obj_step[v.where]
-            w = (shifted(probe_step, v.fraction) if v.fraction.any() else probe_step) * v.window
+            w = (shifted(probe_step, v.fraction) if v.fraction.any() else probe_step) * v.bright
             a, b = brute(v.projected()[0] - v.waves, u, w, ridge)
             a_light[v.where] += a * (abs(v.illum) ** 2).sum(axis=0)
-            b_seen += b * abs(v.window) ** 2
+            b_seen += b * abs(v.bright) ** 2
         obj = obj + step * obj_step * a_light / np.where(light > 0, light, 1)
         probe = probe + step * probe_step * b_seen / seen
     return obj, probe

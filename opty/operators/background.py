@@ -1,0 +1,60 @@
+"""Incoherent background at the detector, estimated along with object and probe."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from opty.algebra.operator import ViewOperator
+
+
+class BackgroundUpdate(ViewOperator, reads="predicted background", writes="background"):
+    """b <- max(0, b - step g / h), g = sum_j w (Ihat_j - I_j) / (Ihat_j + 1) and h = sum_j w / (Ihat_j + 1).
+
+    g is the gradient of L = sum w [Ihat - (I + 1) log(Ihat + 1)], the Poisson likelihood shifted by one photon, so that
+    dark pixels do not rule; h is its expected curvature. The background starts at that of the data, or at zero, and
+    changes at the end of a sweep; a pixel masked in every view stays.
+
+    Parameters
+    ----------
+    step : length of the step, 1 the full one.
+    shape : "free" (each pixel its own) or "flat" (all pixels change by the same).
+
+    Reads predicted (B, n, n), background; writes background (n, n) real [photons].
+    Source: Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995) for the shifted likelihood; the step is Fisher scoring.
+    """
+
+    step: float = 0.5
+    shape: Literal["free", "flat"] = "free"
+    knob = "a smaller step of BackgroundUpdate"
+
+    def check(self):
+        if not self.step > 0:
+            raise ValueError(f"BackgroundUpdate(step={self.step}): give a step above 0 (1 is the full one)")
+
+    def begin(self, s):
+        shape = s.probe_shape[1:]
+        s.create("background", shape, s.real_dtype)
+        s.memo["down"], s.memo["curvature"] = s.xp.zeros(shape, s.real_dtype), s.xp.zeros(shape, s.real_dtype)
+
+    def apply(self, s, b):
+        weight = shifted_weight(s, b)
+        s.memo["curvature"] += weight.sum(axis=0)
+        weight *= s.measured.intensity_of(b.selection) - b.predicted
+        s.memo["down"] += weight.sum(axis=0)
+
+    def finish(self, s):
+        xp, down, curvature = s.xp, s.memo["down"], s.memo["curvature"]
+        seen = curvature > 0
+        if self.shape == "flat":
+            down, curvature = down.sum(), curvature.sum()
+        step = self.step * down / xp.where(curvature > 0, curvature, 1)
+        s.background = xp.where(seen, xp.maximum(s.background + step, 0), s.background)
+
+
+def shifted_weight(s, b):
+    """Return w / (Ihat + 1), (B, n, n): one over the variance of counts with one photon of read-out noise."""
+    weight = 1 / (b.predicted + 1)
+    mask = s.measured.mask_of(b.selection)
+    if mask is not None:
+        weight *= mask
+    return weight

@@ -1,0 +1,70 @@
+"""What a user puts into a state in place of what stands there, checked before anything changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from opty.algebra.operator import Identity
+from opty.data import check_background, check_positions
+from opty.state import start
+from opty.state.store import Store
+
+ESTIMATES = ("obj", "probe", "positions", "background", "intensity_factors")
+
+
+def replaced(old: Store, leaves: dict[str, Any], arrays: dict[str, Any], seed: int | None) -> Store:
+    """Return a store with some leaves, named arrays or the seed replaced; see ``PtychoState.replace``."""
+    store = old.fork(set())
+    if seed is not None:
+        store.seed = start.given_seed(seed)
+    given = {name: _checked(name, host(a), old) for name, a in leaves.items() if a is not None}
+    extra = {name: _named(name, host(a), old) for name, a in arrays.items()}
+    for name, a in (given | extra).items():
+        store.leaves[name] = store.backend.asarray(a).copy()
+    start.frame(store.backend.to_host(store.leaves["positions"]), store.data.n, store.leaves["obj"])
+    store.named |= extra.keys()
+    if given.keys() & {"obj", "probe", "positions"}:
+        store.leaves = {name: a for name, a in store.leaves.items() if name in ESTIMATES or name in store.named}
+    if given or extra:
+        store.recipe = Identity()  # no recipe made what was put in by hand
+    return store
+
+
+def _checked(name: str, a: np.ndarray, store: Store) -> np.ndarray:
+    """Return an array as the leaf of that name holds it, or raise ValueError."""
+    data = store.data
+    if name == "probe":
+        return start.given_probe(a, data, None, store.dtype)
+    if name == "positions":
+        return check_positions(a, data.views)
+    if name == "background":
+        order = store.measured.propagator.to_kernel_order
+        return order(check_background(a, data.n)).astype(store.real_dtype)
+    _check_finite(name, a)
+    if name == "obj":
+        return a.astype(store.dtype)
+    if a.shape != (data.views,) or a.dtype.kind == "c" or not (a > 0).all():
+        raise ValueError(f"{name} has shape {a.shape}; expected ({data.views},) numbers above 0")
+    return a.astype(np.float64)
+
+
+def _named(name: str, a: np.ndarray, store: Store) -> np.ndarray:
+    """Return an array that is to be known by a name of the user's, or raise ValueError."""
+    if not name.isidentifier() or name in ESTIMATES or (name in store.leaves and name not in store.named):
+        raise ValueError(f"{name!r} names no array: choose a word that the state does not use itself")
+    _check_finite(name, a)
+    return a
+
+
+def _check_finite(name: str, a: np.ndarray) -> None:
+    if a.dtype.kind not in "biufc":
+        raise ValueError(f"{name} has dtype {a.dtype}; expected an array of numbers")
+    if not np.isfinite(a).all():
+        raise ValueError(f"{name} has {int((~np.isfinite(a)).sum())} values that are not finite")
+
+
+def host(a: Any) -> np.ndarray:
+    """Return an array of NumPy or CuPy, or what can be made into one, as a NumPy array."""
+    return a.get() if hasattr(a, "get") and hasattr(a, "device") and not isinstance(a, np.ndarray) else np.asarray(a)

@@ -1,8 +1,9 @@
-"""The virtual experiment: scan an object with a probe and count the photons."""
+"""The virtual experiment: scan an object with a probe and count the photons, some views at a time."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,20 +11,37 @@ import scipy.fft
 
 from opty.backend import on_numpy
 from opty.data import PtychoData, check_probe
-from opty.propagate import phase_ramp
-from opty.simulate.detector import count
+from opty.geometry import Geometry
+from opty.propagate import Propagator, phase_ramp
+from opty.simulate.detector import Detector, integrated
+from opty.simulate.exposure import Exposure
+from opty.simulate.stage import reached
 
-# Complex values in the waves of one chunk of views: about 32 MB at single precision.
-_CHUNK = 1 << 22
+# Complex values in the waves of one chunk of views: about 8 MB at single precision, and a few times that while it is
+# worked on.
+_CHUNK = 1 << 20
+# What reads the expected intensities as they are.
+_EXACT = Detector(counting=False, dtype="float32")
 
 
 def experiment(
-    obj, probe, positions, photons=None, *, position_error=None, geometry=None, read_noise=0.0, dtype=None, seed=0
+    obj,
+    probe,
+    positions,
+    photons=None,
+    *,
+    dose=None,
+    geometry=None,
+    position_error=None,
+    exposure=None,
+    detector=None,
+    seed=0,
 ) -> PtychoData:
-    """Measure an object: exit waves, far field, photon counting.
+    """Measure an object: exit waves, propagation to the detector, photon counting.
 
-    I_j = sum_m |F [P_m(r - f_j) O(r + w_j)]|^2, F unitary, true position = whole pixels w_j + fraction f_j. The probe
-    is moved by the fraction in Fourier space, which is exact for a probe within the band.
+    I_j = b_j sum_m |D [P_m(r - f_j) O(r + w_j)]|^2 + background, D the unitary propagation of ``opty.propagate``, true
+    position = whole pixels w_j + fraction f_j. The probe is moved by the fraction in Fourier space, which is exact for
+    a probe within the band, and is what a reconstruction does: without noise the truth has a misfit of zero.
 
     Parameters
     ----------
@@ -31,49 +49,161 @@ def experiment(
     probe : (n, n) or (M, n, n) complex, incoherent modes, centred in the array.
     positions : (N, 2) (row, column) [px] at which the views were asked for. Only differences matter: the scan is put in
         the middle of the object by a whole number of pixels.
-    photons : mean number of photons per view, to which the probe is scaled; counts then follow Poisson statistics.
-        None: no noise, in the units of the probe's power.
+    photons : mean number of photons per view behind the object, to which the probe is scaled.
+    dose : the same for the whole scan: total number of photons. Give one of the two, or neither: then there is no
+        noise, and intensities are in the units of the probe's power.
+    geometry : a ``Geometry`` to have positions in metres, and for "near" and "cone"; None: far field, pixels.
     position_error : what the stage adds to the positions [px]: a number e for uniform random errors between -e and +e
-        on each axis, or (N, 2).
-    geometry : a ``Geometry`` ("far" or "cone", whose patterns have the same modulus) to have positions in metres.
-    read_noise : standard deviation of the read-out noise [photons]; see ``simulate.detector.count``.
-    dtype : of the intensities; None: uint32 for counts, float32 without noise.
-    seed : of the position errors and of the noise, which have streams of their own.
+        on each axis, (N, 2), or errors of ``simulate.stage``, one or a list.
+    exposure : an ``Exposure``: fluctuation of the beam, background, a stage that moves.
+    detector : a ``Detector``; None: counts as uint32 with photons or a dose, exact float32 without.
+    seed : of the position errors, the fluctuation, the bad pixels and the noise, which have streams of their own.
 
     Returns
     -------
-    PtychoData with ``positions`` as asked for (window corners in the frame of ``obj``; metres with a geometry) and
-    ``truth``: ``obj``, ``probe`` (M, n, n) in sqrt(photons), ``positions`` (N, 2) px where the stage really was.
+    PtychoData with ``positions`` as asked for (window corners in the frame of ``obj``; metres with a geometry), the
+    detector's ``mask``, the exposure's ``background``, and ``truth``: ``obj``, ``probe`` (M, n, n) in sqrt(photons),
+    ``positions`` (N, 2) px where the stage really was (halfway through the view where it moves).
 
     Raises
     ------
-    ValueError : an object too small (the message names the size needed), a near-field geometry, noise without photons.
+    ValueError : an object too small (the message names the size needed), noise without photons, shapes that do not go
+        together; TypeError : a geometry, an exposure or a detector that is none.
 
     Source: Guzzi et al., PeerJ CS 8, e1036 (2022), Eq. 3 and supplement, "SciComPty simulator".
     """
-    obj = _complex_image(obj)
-    probe = check_probe(probe, np.shape(probe)[-1])
-    n = probe.shape[-1]
-    if geometry is not None and geometry.propagation == "near":
-        raise ValueError("geometry.propagation is 'near': the experiment simulates 'far' and 'cone' patterns only")
-    if photons is None and (read_noise or (dtype is not None and np.dtype(dtype).kind != "f")):
-        raise ValueError(f"read_noise={read_noise!r}, dtype={dtype!r}: noise and counts need photons= (mean per view)")
-    nominal, true = _stage(positions, position_error, np.random.default_rng([seed, 0]))
-    move = _placement(np.concatenate([nominal, true]), obj.shape, n)
-    nominal, true = nominal + move, true + move
-    if photons is not None:
-        probe = _scaled(probe, obj, true, photons)
-        dtype = dtype or "uint32"
-    intensities = np.empty((len(true), n, n), dtype or "float32")
-    noise = np.random.default_rng([seed, 1])
-    for views, waves in _exit_waves(obj, probe, true):
-        pattern = scipy.fft.fftshift((np.abs(on_numpy.fft2(waves)) ** 2).sum(axis=1), axes=(-2, -1))
-        if photons is None:
-            intensities[views] = pattern
-        else:
-            intensities[views] = count(pattern, seed=noise, dtype=dtype, read_noise=read_noise)
-    pixel = 1.0 if geometry is None else geometry.sample_pixel(n)
-    return PtychoData(intensities, nominal * pixel, geometry, truth={"obj": obj, "probe": probe, "positions": true})
+    return Experiment(
+        obj,
+        probe,
+        positions,
+        photons,
+        dose=dose,
+        geometry=geometry,
+        position_error=position_error,
+        exposure=exposure,
+        detector=detector,
+        seed=seed,
+    ).measure()
+
+
+class Experiment:
+    """An experiment whose views have yet to be taken: takes what ``experiment`` takes.
+
+    ``measure()`` takes all views into memory, ``write(path, experiment)`` puts them into a file as they are made.
+    Attributes, as PtychoData has them: ``views``, ``n``, ``positions``, ``geometry``, ``mask``, ``background``,
+    ``probe`` (None: no starting guess), ``truth``; and ``dtype`` of the intensities.
+    """
+
+    probe = None
+
+    def __init__(
+        self,
+        obj,
+        probe,
+        positions,
+        photons=None,
+        *,
+        dose=None,
+        geometry=None,
+        position_error=None,
+        exposure=None,
+        detector=None,
+        seed=0,
+    ):
+        obj, probe = _complex_image(obj), check_probe(probe, np.shape(probe)[-1])
+        self.n = n = probe.shape[-1]
+        self.geometry = _of_type("geometry", geometry, Geometry)
+        self.exposure = _of_type("exposure", exposure, Exposure) or Exposure()
+        nominal = _checked(positions)
+        self.views = len(nominal)
+        photons = _per_view(photons, dose, self.views)
+        self.detector = _detector(_of_type("detector", detector, Detector), photons)
+        true = reached(nominal, position_error, np.random.default_rng([seed, 0]))
+        move = _placement(np.concatenate([nominal[:, None], self.exposure.places(true)], axis=1), obj.shape, n)
+        nominal, true = nominal + move, true + move
+        self._places = self.exposure.places(true)
+        self._brightness = self.exposure.brightness(self.views, [seed, 2])
+        self._bad = self.detector.bad_pixels(n, [seed, 3])
+        self._noise = [seed, 1]
+        self._threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._propagator = Propagator(geometry, n, on_numpy, np.result_type(obj, probe))
+        self.positions = nominal * (1.0 if geometry is None else geometry.sample_pixel(n))
+        self.mask, self.background = self._bad.mask, self.exposure.background_image(n)
+        self.truth = {"obj": obj, "probe": probe, "positions": true}
+        self._spectrum = scipy.fft.fft2(probe, workers=self._threads)
+        if photons is not None:
+            self.truth["probe"] = self._scaled(photons)
+            self._spectrum = scipy.fft.fft2(self.truth["probe"], workers=self._threads)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Number type of the intensities."""
+        return np.dtype(self.detector.dtype)
+
+    def measure(self, progress: bool = False) -> PtychoData:
+        """Take all views; ``progress`` shows a bar."""
+        intensities = np.empty((self.views, self.n, self.n), self.dtype)
+        for views, patterns in self.patterns(progress):
+            intensities[views] = patterns
+        return PtychoData(
+            intensities, self.positions, self.geometry, self.mask, self.background, probe=self.probe, truth=self.truth
+        )
+
+    def patterns(self, progress: bool = False) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the views in scan order, some at a time: a slice of views and their patterns (B, n, n)."""
+        from tqdm import tqdm
+
+        noise = np.random.default_rng(self._noise)
+        with tqdm(total=self.views, unit="view", disable=not progress, dynamic_ncols=True) as bar:
+            for views in self._chunks():
+                yield views, self.detector.read(self._expected(views), noise, self._bad)
+                bar.update(views.stop - views.start)
+
+    def _expected(self, views: slice) -> np.ndarray:
+        """Expected photons (B, n, n) of some views, as the detector has its pixels in a row."""
+        places = self._places[views]
+        near = self._propagator.kind == "near"
+        total = 0.0
+        for k in range(places.shape[1]):
+            waves, fraction = self._exit_waves(places[:, k])
+            there = self._propagator.forward(waves, fraction, True, self._threads)
+            if self.detector.pixel_integration:
+                total += integrated(there, near, self._threads)
+            else:
+                total += (np.abs(there) ** 2).sum(axis=1)
+        total *= (self._brightness[views] / places.shape[1])[:, None, None]
+        pattern = self.detector.blur(self._propagator.from_kernel_order(total))
+        return pattern if self.background is None else pattern + self.background
+
+    def _exit_waves(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Exit waves (B, M, n, n) at some positions (B, 2) px, and the fractions (B, 2) by which the probe moved."""
+        corners = np.rint(positions).astype(int)
+        fraction = positions - corners
+        row, col = phase_ramp(fraction, self.n, np, self._spectrum.dtype)
+        moved = self._spectrum[None] * row[:, None]
+        moved *= col[:, None]
+        moved = scipy.fft.ifft2(moved, overwrite_x=True, workers=self._threads)
+        return moved * on_numpy.take_windows(self.truth["obj"], corners, self.n)[:, None], fraction
+
+    def _scaled(self, photons: float) -> np.ndarray:
+        """The probe scaled so that the exit waves carry, on the mean over views, this number of photons."""
+        probe, power = self.truth["probe"], 0.0
+        for views in self._chunks():
+            places = self._places[views]
+            for k in range(places.shape[1]):
+                waves, _ = self._exit_waves(places[:, k])
+                each = np.array([np.vdot(wave, wave).real for wave in waves])
+                power += float(each @ self._brightness[views]) / places.shape[1]
+        power /= self.views
+        if not (math.isfinite(power) and power > 0):
+            raise ValueError(f"the exit waves have a mean power of {power:g}: probe and object let no light pass")
+        return (probe * math.sqrt(photons / power)).astype(probe.dtype)
+
+    def _chunks(self) -> Iterator[slice]:
+        size = self.truth["probe"].size * (4 if self.detector.pixel_integration else 1)
+        batch = max(1, _CHUNK // size)
+        for first in range(0, self.views, batch):
+            yield slice(first, min(first + batch, self.views))
 
 
 def _complex_image(obj) -> np.ndarray:
@@ -83,24 +213,46 @@ def _complex_image(obj) -> np.ndarray:
     return obj if obj.dtype.kind == "c" else obj.astype(np.complex64)
 
 
-def _stage(positions, error, rng) -> tuple[np.ndarray, np.ndarray]:
-    """Positions asked for and positions reached, (N, 2) float64 px both."""
+def _of_type(name: str, value, kind: type):
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} is a {type(value).__name__}; give a {kind.__name__}, or None")
+    return value
+
+
+def _checked(positions) -> np.ndarray:
+    """Positions as (N, 2) float64 px, or what is wrong with them."""
     nominal = np.array(positions, dtype=np.float64)
     if nominal.ndim != 2 or nominal.shape[1] != 2 or len(nominal) == 0 or not np.isfinite(nominal).all():
         raise ValueError(f"positions has shape {nominal.shape}; expected (N, 2) finite numbers, (row, column) in px")
-    if error is None:
-        return nominal, nominal
-    if np.ndim(error) == 0:
-        return nominal, nominal + rng.uniform(-abs(error), abs(error), nominal.shape)
-    error = np.asarray(error, dtype=np.float64)
-    if error.shape != nominal.shape or not np.isfinite(error).all():
-        raise ValueError(f"position_error has shape {error.shape}; give one number or finite {nominal.shape}, in px")
-    return nominal, nominal + error
+    return nominal
 
 
-def _placement(positions, shape, n: int) -> np.ndarray:
-    """Whole pixels (2,) that put all windows in the middle of an object of this shape."""
-    first, last = np.floor(positions.min(axis=0)), np.ceil(positions.max(axis=0))
+def _per_view(photons, dose, views: int) -> float | None:
+    """Photons per view from the one of the two that is given."""
+    if photons is not None and dose is not None:
+        raise ValueError(f"photons={photons!r} (a view) and dose={dose!r} (the scan) say the same thing: give one")
+    name, value = ("photons", photons) if dose is None else ("dose", dose)
+    if value is None:
+        return None
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name}={value!r}: give a positive, finite number of photons")
+    return value if dose is None else value / views
+
+
+def _detector(detector: Detector | None, photons: float | None) -> Detector:
+    if detector is None:
+        return _EXACT if photons is None else Detector()
+    if photons is None and (detector.counting or detector.read_noise or np.dtype(detector.dtype).kind != "f"):
+        raise ValueError(
+            "counts and noise need photons= (mean per view) or dose= (of the scan); without them the detector must be "
+            "exact: Detector(counting=False, dtype='float32') without read_noise"
+        )
+    return detector
+
+
+def _placement(places: np.ndarray, shape, n: int) -> np.ndarray:
+    """Whole pixels (2,) that put the windows at all places (N, K, 2) in the middle of an object of this shape."""
+    first, last = np.floor(places.min(axis=(0, 1))), np.ceil(places.max(axis=(0, 1)))
     needed = (last - first + n).astype(int)
     if (needed > shape).any():
         raise ValueError(
@@ -108,25 +260,3 @@ def _placement(positions, shape, n: int) -> np.ndarray:
             f"{needed[0]} x {needed[1]}: give a larger object or a smaller scan"
         )
     return (np.array(shape) - needed) // 2 - first
-
-
-def _scaled(probe, obj, positions, photons: float) -> np.ndarray:
-    """The probe scaled so that the exit waves carry, on the mean over views, this number of photons."""
-    power = sum(np.vdot(waves, waves).real for _, waves in _exit_waves(obj, probe, positions)) / len(positions)
-    if not (photons > 0 and math.isfinite(photons) and power > 0):
-        raise ValueError(f"photons={photons!r} with a mean exit power of {power:g}: both must be positive and finite")
-    return (probe * math.sqrt(photons / power)).astype(probe.dtype)
-
-
-def _exit_waves(obj, probe, positions) -> Iterator[tuple[slice, np.ndarray]]:
-    """Exit waves (B, M, n, n) of a chunk of views after the other, each with its slice of views."""
-    n = probe.shape[-1]
-    corners = np.rint(positions).astype(int)
-    fraction = positions - corners
-    spectrum = scipy.fft.fft2(probe)
-    batch = max(1, _CHUNK // probe.size)
-    for start in range(0, len(positions), batch):
-        views = slice(start, min(start + batch, len(positions)))
-        row, col = phase_ramp(fraction[views], n, np, probe.dtype)
-        shifted = scipy.fft.ifft2(spectrum * (row * col)[:, None])
-        yield views, shifted * on_numpy.take_windows(obj, corners[views], n)[:, None]

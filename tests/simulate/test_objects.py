@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import scipy.ndimage
+import tifffile
 
 from opty.simulate import objects
 
 pytest.importorskip("skimage")
+imageio = pytest.importorskip("skimage.io")
 
 
 def test_ranges_are_filled_exactly():
@@ -83,3 +86,63 @@ def test_star_has_its_spokes_and_half_of_the_disc(spokes):
     assert star[round(150 + 100 * np.sin(middle)), round(140 + 100 * np.cos(middle))] == pytest.approx(
         material, abs=1e-6
     )
+
+
+@pytest.mark.parametrize("radius", [30.0, 60.0, 110.0])
+def test_period_of_the_spokes_is_two_pi_r_over_their_number(radius):
+    """Loebich, Wueller, Klingen, Jaeger, Proc. SPIE 6502, 65020N (2007): the period of a star grows with its radius."""
+    spokes, n = 36, 300
+    star = objects.siemens_star((n, n), spokes, radius=120)
+    arc = np.arange(0, 2 * np.pi * radius, 0.25)  # lengths along the circle [px]
+    places = n // 2 + radius * np.array([np.sin(arc / radius), np.cos(arc / radius)])
+    line = scipy.ndimage.map_coordinates(np.abs(star), places, order=1)
+    spectrum = np.abs(np.fft.rfft(line - line.mean(), 16 * len(line)))
+    period = 1 / (np.fft.rfftfreq(16 * len(line), 0.25)[spectrum.argmax()])
+    assert period == pytest.approx(2 * np.pi * radius / spokes, rel=0.02)
+
+
+def test_random_phase_has_its_range_and_its_grain():
+    obj = objects.random_phase((256, 300), feature=9, phase_range=(-1, 0.5), magnitude=0.8, seed=3)
+    np.testing.assert_allclose(np.abs(obj), 0.8, rtol=1e-6)
+    phase = np.angle(obj)
+    assert [phase.min(), phase.max()] == pytest.approx([-1, 0.5], abs=1e-6)
+    noise = phase - phase.mean()
+    correlation = np.fft.ifft2(np.abs(np.fft.fft2(noise)) ** 2).real
+    assert np.interp(4.5, np.arange(9), correlation[0, :9]) / correlation[0, 0] == pytest.approx(0.5, abs=0.03)
+    assert not np.array_equal(obj, objects.random_phase((256, 300), 9, seed=4))
+    with pytest.raises(ValueError, match="feature is 0"):
+        objects.random_phase((8, 8), 0)
+
+
+def test_cells_cover_absorb_and_turn_the_phase_together():
+    obj = objects.cells((300, 320), diameter=60, cover=0.4, absorption=0.3, phase=-1.2, seed=2)
+    assert np.abs(obj).min() == pytest.approx(0.7, rel=1e-4)
+    assert np.angle(obj).min() == pytest.approx(-1.2, rel=1e-4)
+    thick = np.abs(obj) < 1 - 1e-6
+    assert 0.2 < thick.mean() < 0.5
+    # One material: the same thickness decides both.
+    np.testing.assert_allclose(np.log(np.abs(obj)) / np.log(0.7), np.angle(obj) / -1.2, atol=1e-5)
+    assert not np.array_equal(obj, objects.cells((300, 320), 60, seed=3))
+    with pytest.raises(ValueError, match="absorption=1"):
+        objects.cells((64, 64), 20, absorption=1)
+
+
+@pytest.mark.parametrize("kind", objects.CONTRASTS)
+def test_contrasts_fill_their_ranges(kind):
+    magnitude, phase = objects.CONTRASTS[kind]
+    obj = objects.with_contrast(objects.two_images((64, 64)), magnitude, phase)
+    assert [np.abs(obj).min(), np.abs(obj).max()] == pytest.approx(magnitude, abs=1e-6)
+    assert [np.angle(obj).min(), np.angle(obj).max()] == pytest.approx(phase, abs=1e-6)
+    with pytest.raises(ValueError, match=r"magnitude is 0\.8 everywhere"):
+        objects.with_contrast(objects.random_phase((64, 64), 5, magnitude=0.8), (0.4, 1), phase)
+
+
+def test_pictures_come_from_files_too(tmp_path):
+    image = (np.arange(48 * 64).reshape(48, 64) % 251).astype(np.uint8)
+    np.save(tmp_path / "a.npy", image)
+    imageio.imsave(tmp_path / "b.png", image, check_contrast=False)
+    tifffile.imwrite(tmp_path / "c.tif", image)
+    for name in ("a.npy", "b.png", "c.tif"):
+        np.testing.assert_array_equal(objects.picture(str(tmp_path / name)), image)
+    obj = objects.two_images((48, 64), names=(str(tmp_path / "c.tif"), "camera"))
+    np.testing.assert_allclose(np.abs(obj), 0.4 + 0.6 * image / 250, atol=1e-6)

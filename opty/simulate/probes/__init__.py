@@ -1,0 +1,26 @@
+"""Probes: the wave that illuminates the sample, centred on pixel n // 2 of its n x n array.
+
+waves.py   one coherent wave: spherical wave, Gaussian, aperture, a pair of pictures
+optics.py  free space (defocus), zone plate with central stop and order-sorting aperture
+mixed.py   incoherent modes: polynomials or Zernike terms on any probe, Hermite-Gauss beams
+
+The far-field transform of the package has the sign of exp(-2 pi i f r), which goes with waves exp(+i k z): a diverging
+beam has a phase that grows with the distance from its axis.
+"""
+
+from opty.simulate.probes.mixed import hermite_gauss, modes, zernike, zernike_polynomial
+from opty.simulate.probes.optics import defocus, zone_plate
+from opty.simulate.probes.waves import aperture, gaussian, spherical_wave, two_images
+
+__all__ = [
+    "aperture",
+    "defocus",
+    "gaussian",
+    "hermite_gauss",
+    "modes",
+    "spherical_wave",
+    "two_images",
+    "zernike",
+    "zernike_polynomial",
+    "zone_plate",
+]

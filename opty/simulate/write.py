@@ -1,0 +1,173 @@
+"""Write a measurement into files view by view, as it is made: CXI (HDF5), or a TIFF stack with positions in NPY."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import tifffile
+
+from opty.data import PtychoData
+from opty.io import atomic, cxi, measurement, tiff_npy
+from opty.io.sink import new_hdf5
+from opty.simulate.experiment import Experiment
+
+HDF5, TIFF = (".cxi", ".h5", ".hdf5"), (".tif", ".tiff")
+_IMAGES = ("mask", "background")  # of the detector, that a TIFF stack has beside it
+Put = Callable[[slice, np.ndarray], None]
+
+
+def write(source: Experiment | PtychoData, *paths, progress: bool = False) -> list[Path]:
+    """Write an experiment, or what was measured, into one or more files; each is whole, or not there at all.
+
+    The views of an ``Experiment`` are taken on the way: no more than a few of them are in memory at a time, however
+    many the scan has. The name's ending tells the format:
+
+    .cxi, .h5, .hdf5 : HDF5 in the layout of CXI, with the truth and all else that opty knows; see ``opty.load``.
+    .tif, .tiff : a stack (N, n, n), and beside it <name>.npy with the positions (N, 2) float64, (row, column) [m]: the
+        files of SciComPty. Where there are, <name>_mask.npy (n, n) bool, True where a pixel counts, and
+        <name>_background.npy (n, n) too. The truth is left out.
+
+    Parameters
+    ----------
+    source : ``Experiment`` or PtychoData.
+    paths : of the files.
+    progress : show a bar.
+
+    Returns
+    -------
+    the paths of all files written.
+
+    Raises
+    ------
+    ValueError : an ending that names no format, a TIFF stack without a geometry; TypeError : a source of another type;
+    OSError : no such folder, no permission, a full disk.
+    """
+    if not isinstance(source, (Experiment, PtychoData)):
+        raise TypeError(f"source is a {type(source).__name__}; give an Experiment or a PtychoData")
+    targets = check_paths(paths)
+    stacks = [path for path in targets if not _is_hdf5(path)]
+    if stacks and source.geometry is None:
+        raise ValueError(f"{stacks[0]}: positions beside a TIFF stack are metres; give the experiment a geometry=")
+    with ExitStack() as stack:
+        puts = [stack.enter_context(_cxi(p, source) if _is_hdf5(p) else _tiff(p, source)) for p in targets]
+        for views, patterns in _patterns(source, progress):
+            for put in puts:
+                put(views, patterns)
+    return targets + [beside for path in stacks for beside in _beside(path, source)]
+
+
+def check_paths(paths) -> list[Path]:
+    """Return the paths of files to write; ValueError for an ending that names no format, and for a file named twice."""
+    paths = [Path(path) for path in paths]
+    if not paths:
+        raise ValueError("no file is named to write into")
+    for path in paths:
+        if path.suffix.lower() not in HDF5 + TIFF:
+            raise ValueError(f"{path} ends with none of {', '.join(HDF5 + TIFF)}, which tell the format")
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"a file is named twice in {', '.join(map(str, paths))}")
+    return paths
+
+
+def companions(path: Path) -> list[Path]:
+    """Return the files that may be written beside one of ``paths``."""
+    if _is_hdf5(path):
+        return []
+    return [path.with_suffix(".npy"), *(path.with_name(f"{path.stem}_{name}.npy") for name in _IMAGES)]
+
+
+def _is_hdf5(path: Path) -> bool:
+    return path.suffix.lower() in HDF5
+
+
+def _patterns(source: Experiment | PtychoData, progress: bool) -> Iterator[tuple[slice, np.ndarray]]:
+    if isinstance(source, Experiment):
+        yield from source.patterns(progress)
+    else:
+        yield slice(0, source.views), source.intensities
+
+
+@contextmanager
+def _cxi(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
+    """Open an HDF5 file that ``opty.load`` and readers of CXI know, and yield what puts views into it."""
+    with atomic(path) as part, new_hdf5(part) as f:
+        measurement.write_head(f, "data")
+        own, detector = f.create_group(measurement.OWN), f.create_group(measurement.DETECTOR)
+        n, photons = source.n, np.zeros(source.views)
+        options = {"chunks": (1, n, n), "shuffle": True, "compression": "gzip", "compression_opts": 1}
+        data = detector.create_dataset("data", (source.views, n, n), _dtype(source), **options)
+        f["entry_1/data_1/data"] = h5py.SoftLink(f"/{measurement.DETECTOR}/data")
+        _about(f, source)
+
+        def put(views: slice, patterns: np.ndarray) -> None:
+            data[views] = patterns
+            counted = patterns if source.mask is None else patterns * source.mask
+            photons[views] = counted.sum(axis=(1, 2), dtype=np.float64)
+
+        yield put
+        own["photons"] = photons
+
+
+def _about(f: h5py.File, source: Experiment | PtychoData) -> None:
+    """Write all of a measurement but its intensities."""
+    own, detector = f[measurement.OWN], f[measurement.DETECTOR]
+    own["positions"] = source.positions
+    own["positions"].attrs["units"] = "pixel" if source.geometry is None else "m"
+    if source.mask is not None:
+        detector["mask"] = (~source.mask).astype(np.uint32)
+    for name in ("background", "probe"):
+        if (array := getattr(source, name)) is not None:
+            own[name] = array
+    if source.background is not None:
+        detector["dark"] = source.background
+    for name, array in (source.truth or {}).items():
+        own[f"truth/{name}"] = array
+    if (geometry := source.geometry) is None:
+        return
+    known = {name: value for name, value in dataclasses.asdict(geometry).items() if value is not None}
+    own.create_group("geometry").attrs.update(known)
+    detector["distance"] = geometry.distance
+    detector["x_pixel_size"] = detector["y_pixel_size"] = geometry.pixel_size
+    detector["basis_vectors"] = cxi.USUAL_BASIS * geometry.pixel_size
+    beam = f.create_group("entry_1/instrument_1/source_1")
+    beam["wavelength"], beam["energy"] = geometry.wavelength, geometry.energy
+    first, *links = cxi.TRANSLATION
+    f[first] = np.column_stack([source.positions[:, 1], source.positions[:, 0], np.zeros(source.views)])
+    for link in links:
+        f[link] = h5py.SoftLink(f"/{first}")
+
+
+@contextmanager
+def _tiff(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
+    """Open a TIFF stack, write what goes beside it, and yield what puts views into it."""
+    shape, dtype = (source.views, source.n, source.n), _dtype(source)
+    told = {name: value for name, value in dataclasses.asdict(source.geometry).items() if value is not None}
+    metadata = {"axes": "QYX", tiff_npy.OWN: told | {"positions": "m"}}
+    with ExitStack() as beside, atomic(path) as part:
+        for name, array in _beside(path, source).items():
+            np.save(beside.enter_context(atomic(name)), array, allow_pickle=False)
+        tifffile.imwrite(part, shape=shape, dtype=dtype, photometric="minisblack", metadata=metadata)
+        with tifffile.TiffFile(part) as tif:
+            start, dtype = tif.series[0].dataoffset, dtype.newbyteorder(tif.byteorder)
+        with part.open("r+b") as file:
+
+            def put(views: slice, patterns: np.ndarray) -> None:
+                file.seek(start + views.start * patterns[0].nbytes)
+                file.write(np.ascontiguousarray(patterns, dtype))
+
+            yield put
+
+
+def _beside(path: Path, source: Experiment | PtychoData) -> dict[Path, np.ndarray]:
+    """The files that go with a TIFF stack."""
+    arrays = [source.positions, *(getattr(source, name) for name in _IMAGES)]
+    return {name: array for name, array in zip(companions(path), arrays, strict=True) if array is not None}
+
+
+def _dtype(source: Experiment | PtychoData) -> np.dtype:
+    return source.dtype if isinstance(source, Experiment) else source.intensities.dtype

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from opty.algebra.place import Unfinished
     from opty.state import PtychoState
 
 
@@ -39,15 +40,30 @@ class DivergedError(FloatingPointError):
         self.state = state
 
 
+class SaveError(OSError):
+    """A result file could not be written in the middle of a run; ``state`` is the state reached, still in memory.
+
+    ``unfinished`` is the place in the recipe; the file that stood there before is untouched.
+    """
+
+    def __init__(self, message: str, state: PtychoState, unfinished: Unfinished):
+        super().__init__(message)
+        self.state, self.unfinished = state, unfinished
+
+
 class InterruptedWarning(UserWarning):
-    """Ctrl-C ended a run early; the state returned is whole and names its iteration."""
+    """Ctrl-C ended a run early; the state returned is whole, and ``unfinished`` says where in the recipe it stands."""
+
+    def __init__(self, message: str, unfinished: Unfinished | None = None):
+        super().__init__(message)
+        self.unfinished = unfinished
 
 
 class MisfitWarning(UserWarning):
     """The misfit has risen several turns in a row."""
 
 
-def warn_user(message: str, category: type[Warning]) -> None:
+def warn_user(message: str | Warning, category: type[Warning]) -> None:
     """Warn at the line of the user's own code that called opty, however deep in opty the cause was found."""
     package = str(Path(__file__).parent)
     frame, level = sys._getframe(1), 2

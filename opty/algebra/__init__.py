@@ -9,6 +9,7 @@ effects.py    what a step reads and writes, checked before anything runs
 plan.py       expand, lift, join, open, fuse: from a recipe to nodes; ``unfused``
 explain.py    the plan in words
 run.py        walks the plan on a fork of the state; Ctrl-C
+place.py      where a walk stands, so that another process can go on from there
 onepass.py    one pass over all views, batch by batch
 watch.py      divergence and a rising misfit
 serial.py     repr, ``parse``, JSON

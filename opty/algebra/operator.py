@@ -101,6 +101,9 @@ class Operator:
         """Return the names that the operator reads and writes."""
         return self.reads, self.writes
 
+    def foresee(self) -> None:
+        """Refuse, before anything runs, what could only fail later; subclasses override it."""
+
     def apply(self, s: Access) -> None:
         """Work on the state in place; subclasses override it."""
         raise RecipeError(f"{type(self).__name__} has no apply(self, s): define what it does to the state")

@@ -5,53 +5,25 @@ from __future__ import annotations
 import functools
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from opty.algebra.compose import Repeat, compose, factors, power
+from opty.algebra.compose import compose, factors
 from opty.algebra.control import Until
 from opty.algebra.effects import check_slots, freed, written
 from opty.algebra.onepass import run_pass
-from opty.algebra.operator import Identity, Operator
-from opty.algebra.plan import Branch, Group, Loop, Node, Pass, Step, followed_by, plan
+from opty.algebra.operator import Operator
+from opty.algebra.place import Frame, Level, Unfinished, recorded
+from opty.algebra.plan import Branch, Group, Loop, Node, Pass, Step, followed_by, plan, steps_of
 from opty.algebra.watch import Watch
 from opty.errors import EffectError, InterruptedWarning, warn_user
 from opty.state import PtychoState
 from opty.state.access import Access
 from opty.state.store import Store
-
-
-@dataclass
-class Frame:
-    """Where the walk stands on one level: turns of a body finished, and the part of the turn under way."""
-
-    body: Operator | None = None  # None on a level that is no loop
-    total: int | None = None  # turns there will be; None where a rule decides
-    turns: int = 0
-    part: Operator = field(default_factory=Identity)
-    closers: dict[Any, Callable[[], None]] = field(default_factory=dict)  # of observers, when the loop ends
-
-    def done(self) -> Operator:
-        """Return what was done on this level, as a recipe."""
-        if self.body is None:
-            return self.part
-        if self.part == self.body:
-            return _recorded(power(self.body, self.turns + 1))
-        return followed_by(_recorded(power(self.body, self.turns)), self.part)
-
-
-def _recorded(op: Operator) -> Operator:
-    """Return what goes on the books: a loop without the progress bars that its body ends with."""
-    if not isinstance(op, Repeat):
-        return op
-    steps = factors(op.body)
-    while steps and not steps[-1].leaves_trace:
-        steps = steps[:-1]
-    return power(compose(*reversed(steps)), op.times)
 
 
 class _Stop(Exception):
@@ -63,15 +35,31 @@ class Run:
     """What belongs to one run and to no state: where the walk stands, the watch over it, the interrupt flag."""
 
     store: Store
+    asked: Operator
     start: Operator  # the recipe that made the state from which the run started
     watch: Watch
-    frames: list[Frame] = field(default_factory=lambda: [Frame()])
+    way: list[Level] = field(default_factory=list)  # down to the place where a run goes on; used up on entering
+    frames: list[Frame] = field(default_factory=list)
     interrupted: bool = False
     announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
 
     def done(self) -> Operator:
         """Return the recipe that made the state as it stands, to the last finished step."""
         return functools.reduce(followed_by, (frame.done() for frame in self.frames), self.start)
+
+    def enter(self, frame: Frame, groups: tuple[Group, ...]) -> None:
+        """Go down one level."""
+        if self.way:
+            frame.go_to(self.way.pop(0), groups)
+        self.frames.append(frame)
+
+    def unfinished(self, past_step: bool = False) -> Unfinished:
+        """Return the place where the walk stands; ``past_step``: as if the step under way were done."""
+        place = [frame.level() for frame in self.frames]
+        if past_step:
+            place[-1] = replace(place[-1], node=place[-1].node + 1)
+        asked = compose(*(recorded(factor) for factor in reversed(factors(self.asked))))
+        return Unfinished(asked, self.start, tuple(place))
 
     def loop(self) -> Frame | None:
         """Return the innermost loop that the walk is in."""
@@ -84,12 +72,13 @@ class Run:
         return PtychoState._of(store)
 
 
-def run(recipe: Operator, p: PtychoState) -> PtychoState:
+def run(recipe: Operator, p: PtychoState, stopped: Unfinished | None = None) -> PtychoState:
     """Return ``recipe * p``: plan, fork, work in place, and put what came out into a new state.
 
+    ``stopped`` : the place in the recipe where ``p`` stands, to go on from there.
     Raises EffectError or RecipeError before anything runs, DivergedError where a value is no longer finite.
     """
-    job, groups = _prepared(recipe, p)
+    job, groups = _prepared(recipe, p, stopped)
     try:
         with _interruptible(job):
             _walk_groups(groups, job)
@@ -121,39 +110,48 @@ def turns(recipe: Operator, p: PtychoState) -> Iterator[PtychoState]:
 
 def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
     """Walk groups, yielding after each turn of the outermost loops and after each group that does not end in one."""
+    frame = job.frames[-1]
     for group in groups:
         for node in group.nodes:
             if isinstance(node, Loop):
                 yield from _turns_of(node, job)
             elif isinstance(node, Branch) and node.due(job.store.iteration):
-                job.frames.append(Frame())
+                job.enter(Frame(), node.body)
                 yield from _outer_turns(node.body, job)
                 job.frames.pop()
             else:
                 _walk_node(node, job)
+            frame.node += 1
         _book(group, job)
         if group.nodes and not isinstance(group.nodes[-1], (Loop, Branch)):
             yield True
 
 
-def _prepared(recipe: Operator, p: PtychoState) -> tuple[Run, tuple[Group, ...]]:
+def _prepared(recipe: Operator, p: PtychoState, stopped: Unfinished | None = None) -> tuple[Run, tuple[Group, ...]]:
     groups = plan(recipe)
+    for step in steps_of(groups):
+        step.op.foresee()
     source = p._live
     check_slots(groups, source.leaves)
     copied = written(groups) & set(source.leaves)
     store = source.fork(copied & source.held_elsewhere() if p._owned else copied)
     if p._owned:
         p._consume("its buffers were donated to a recipe")
-    return Run(store, store.recipe, Watch(store, groups)), groups
+    job = Run(store, recipe, stopped.before if stopped else store.recipe, Watch(store, groups))
+    job.way.extend(stopped.place if stopped else ())
+    job.enter(Frame(), groups)
+    return job, groups
 
 
 # -- walking
 
 
 def _walk_groups(groups: tuple[Group, ...], job: Run) -> None:
-    for group in groups:
-        for node in group.nodes:
+    frame = job.frames[-1]
+    for group in groups[frame.group :]:
+        for node in group.nodes[frame.node :]:
             _walk_node(node, job)
+            frame.node += 1
         _book(group, job)
         if job.interrupted and job.loop() is None:
             raise _Stop
@@ -168,15 +166,15 @@ def _walk_node(node: Node, job: Run) -> None:
         for _ in _turns_of(node, job):
             if job.interrupted:
                 raise _Stop
-    elif node.due(job.store.iteration):
-        job.frames.append(Frame())
+    elif job.way or node.due(job.store.iteration):
+        job.enter(Frame(), node.body)
         _walk_groups(node.body, job)
         job.frames.pop()
 
 
 def _book(group: Group, job: Run) -> None:
     """Write down that a group was done; the state is whole."""
-    job.frames[-1].part = compose(_recorded(group.op), job.frames[-1].part)
+    job.frames[-1].book(group)
     if job.loop() is None:
         job.watch.turn_over(job.store, job.done)
 
@@ -185,20 +183,17 @@ def _turns_of(node: Loop, job: Run) -> Generator[bool]:
     """Run the turns of a loop, yielding after each; a rule may end it, and observers close what they opened."""
     rule = node.times if isinstance(node.times, Until) else None
     total = node.times.max if isinstance(node.times, Until) else node.times
-    frame = Frame(node.op, None if rule else total)
-    job.frames.append(frame)
-    misfits: list[float] = []
+    frame = Frame(node.op, None if rule else total, began=job.store.iteration)
+    job.enter(frame, node.body)
     try:
-        while frame.turns < total:
-            before = job.store.iteration
+        while frame.turns < total and not (rule and rule.settled(frame.misfits)):
             _walk_groups(node.body, job)
-            frame.turns, frame.part = frame.turns + 1, Identity()
+            frame.next_turn()
             job.watch.turn_over(job.store, job.done)
-            if job.store.iteration > before:
-                misfits.append(job.store.history["misfit"][-1])
+            if job.store.iteration > frame.began:
+                frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1])
+            frame.began = job.store.iteration
             yield True
-            if rule and rule.settled(misfits):
-                break
         # Only a loop that ran to its end is off the books of its level: one that was left early is what was done.
         job.frames.pop()
     finally:
@@ -280,4 +275,4 @@ def _interruptible(job: Run) -> Iterator[None]:
 
 def _warn_interrupted(job: Run) -> None:
     text = f"interrupted: the state returned stands after iteration {job.store.iteration}"
-    warn_user(text, InterruptedWarning)
+    warn_user(InterruptedWarning(text, job.unfinished()), InterruptedWarning)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from opty.algebra.compose import Repeat, compose, factors, power
 from opty.algebra.operator import Operator
 from opty.analysis.misfit import compare
+from opty.errors import SaveError
+from opty.io.atomic import check_target
 
 
 class Observer(Operator, register=False):
@@ -78,22 +79,41 @@ class Progress(Observer):
 
 
 class Save(Observer):
-    """Write the state to a result file, whole or not at all; an earlier file is replaced.
+    """Write a checkpoint: a result file from which ``opty.resume(path)`` goes on to the end of the whole recipe.
+
+    The file is written whole or not at all: whenever the process is killed, the last good one is there.
 
     Parameters
     ----------
     path : of the result file; "{iteration}" in it is filled in.
     every : write at multiples of this number of iterations.
+
+    Raises, before the run, where the folder of the file is not there or cannot be written; SaveError, which carries the
+    state reached, where a write fails later, on a full disk for example.
     """
 
     path: str
     every: int = 1
 
-    def apply(self, s):
-        if self.due(s):
-            from opty.io import save
+    def foresee(self):
+        check_target(_filled(self.path, 0))
 
-            save(_filled(self.path, s.iteration), s.memo["run"].state())
+    def apply(self, s):
+        if not self.due(s):
+            return
+        from opty.io.native import checkpoint
+
+        run, path = s.memo["run"], _filled(self.path, s.iteration)
+        state, unfinished = run.state(), run.unfinished(past_step=True)
+        try:
+            checkpoint(path, state, unfinished)
+        except OSError as error:
+            raise SaveError(
+                f"{path} could not be written at iteration {s.iteration} ({error}); an earlier file of that name is as "
+                "it was, and the state reached is the exception's .state",
+                state,
+                unfinished,
+            ) from error
 
 
 class Show(Observer):
@@ -127,14 +147,6 @@ class Show(Observer):
             run.announced.add(self)
             print(f"Show: no notebook here; the picture is in {path}" if self.path is None else f"Show: {path}")
         save_figure(figure, path)
-
-
-def with_progress(recipe: Operator) -> Operator:
-    """Return the recipe with a progress bar on each of its outermost loops."""
-    parts = [
-        power(compose(Progress(), f.body), f.times) if isinstance(f, Repeat) else f for f in reversed(factors(recipe))
-    ]
-    return compose(*parts)
 
 
 def _filled(path: str, iteration: int) -> str:

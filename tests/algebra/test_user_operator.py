@@ -5,7 +5,7 @@ from small_scans import same
 
 import opty
 from opty import Every, Operator, rPIE
-from opty.operators.observe import with_progress
+from opty.operators.outputs import with_progress
 
 
 class ClipAmplitude(Operator, reads="obj", writes="obj"):

@@ -1,0 +1,136 @@
+"""Where a walk over a plan stands: kept level by level, written into checkpoints, and found again from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from opty.algebra.compose import Repeat, compose, factors, power
+from opty.algebra.operator import Identity, Operator
+from opty.algebra.plan import Branch, Group, Loop, followed_by, plan
+from opty.algebra.serial import from_json
+from opty.errors import RecipeError
+
+if TYPE_CHECKING:
+    from opty.state import PtychoState
+
+
+@dataclass(frozen=True)
+class Level:
+    """How far the walk is on one level: groups booked in this turn, nodes done in the next one, turns finished."""
+
+    group: int
+    node: int
+    turns: int
+    began: int  # iteration at which the turn began
+    misfits: tuple[float, ...]  # of the last two turns, for a rule to look at
+
+
+@dataclass
+class Frame:
+    """Where the walk stands on one level: turns of a body finished, and the part of the turn under way."""
+
+    body: Operator | None = None  # None on a level that is no loop
+    total: int | None = None  # turns there will be; None where a rule decides
+    turns: int = 0
+    part: Operator = field(default_factory=Identity)
+    group: int = 0
+    node: int = 0
+    began: int = 0
+    misfits: tuple[float, ...] = ()
+    closers: dict[Any, Callable[[], None]] = field(default_factory=dict)  # of observers, when the loop ends
+
+    def done(self) -> Operator:
+        """Return what was done on this level, as a recipe."""
+        if self.body is None:
+            return self.part
+        if self.part == self.body:
+            return recorded(power(self.body, self.turns + 1))
+        return followed_by(recorded(power(self.body, self.turns)), self.part)
+
+    def book(self, group: Group) -> None:
+        """Write down that the next group was done."""
+        self.part = compose(recorded(group.op), self.part)
+        self.group, self.node = self.group + 1, 0
+
+    def next_turn(self) -> None:
+        """Write down that a turn of a loop was done."""
+        self.turns, self.part, self.group, self.node = self.turns + 1, Identity(), 0, 0
+
+    def level(self) -> Level:
+        """Return the place, to be written down."""
+        return Level(self.group, self.node, self.turns, self.began, self.misfits[-2:])
+
+    def go_to(self, level: Level, groups: tuple[Group, ...]) -> None:
+        """Stand where a walk over the same groups stood."""
+        self.part = compose(*reversed([recorded(group.op) for group in groups[: level.group]]))
+        self.group, self.node, self.turns = level.group, level.node, level.turns
+        self.began, self.misfits = level.began, level.misfits
+
+
+def recorded(op: Operator) -> Operator:
+    """Return what goes on the books: a loop without the progress bars that its body ends with."""
+    if not isinstance(op, Repeat):
+        return op
+    steps = factors(op.body)
+    while steps and not steps[-1].leaves_trace:
+        steps = steps[:-1]
+    return power(compose(*reversed(steps)), op.times)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that stopped on its way: ``asked`` of the state that ``before`` had made, and the ``place`` it reached."""
+
+    asked: Operator
+    before: Operator
+    place: tuple[Level, ...]
+
+    def go_on(self, p: PtychoState) -> PtychoState:
+        """Return what the run would have ended with, given the state at the place.
+
+        Raises RecipeError where the place is not in the plan of the recipe: another version of opty made it.
+        """
+        from opty.algebra.run import run
+
+        self.check()
+        return run(self.asked, p, self)
+
+    def check(self) -> None:
+        """Refuse a place that is not in the plan."""
+        groups: tuple[Group, ...] = plan(self.asked)
+        for depth, level in enumerate(self.place):
+            nodes = groups[level.group].nodes if level.group < len(groups) else ()
+            last = depth == len(self.place) - 1
+            if level.group > len(groups) or level.node > len(nodes) or min(level.group, level.node, level.turns) < 0:
+                raise self._lost()
+            if not last:
+                node = nodes[level.node] if level.node < len(nodes) else None
+                if not isinstance(node, (Loop, Branch)):
+                    raise self._lost()
+                groups = node.body
+
+    def _lost(self) -> RecipeError:
+        return RecipeError(
+            f"the place where the run stopped is not in the plan of {self.asked!r}: another version of opty wrote it; "
+            "load the state and go on by hand: recipe * p"
+        )
+
+    def to_json(self) -> str:
+        """Return all of it as JSON text."""
+        place = [asdict(level) for level in self.place]
+        return json.dumps({"asked": self.asked.to_json(), "before": self.before.to_json(), "place": place})
+
+    @classmethod
+    def from_json(cls, text: str) -> Unfinished:
+        """Read what ``to_json`` wrote; RecipeError for anything else."""
+        try:
+            kept = json.loads(text)
+            place = tuple(Level(**level | {"misfits": tuple(level["misfits"])}) for level in kept["place"])
+            return cls(from_json(kept["asked"]), from_json(kept["before"]), place)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            if isinstance(error, RecipeError):
+                raise
+            raise RecipeError(f"not the place of a run: {error!r}") from None

@@ -1,5 +1,7 @@
-"""Benchmarks of opty: ``python -m benchmarks.quality``.
+"""Benchmarks of opty: ``python -m benchmarks.engines``.
 
-quality.py   object errors on the common benchmark scans, fits of the real data
+engines.py   engine x scan x (iterations, object error, misfit, seconds), on the common benchmark and the real data
+kill.py      a checkpointing run killed again and again: is anything lost?
+interop.py   other packages: who reads whose files
 results/     what was measured, by date
 """

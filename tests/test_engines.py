@@ -163,6 +163,68 @@ def test_recipes_refuse_parameters_at_once(make):
         make()
 
 
+# -- what may change, and when
+
+FREE = [
+    rPIE,
+    mPIE,
+    AP,
+    DM,
+    RAAR,
+    lambda update: LSQML(batch=4, update=update),
+    lambda update: opty.ML(update=update),
+]
+
+
+@pytest.mark.parametrize("engine", FREE)
+def test_a_recipe_changes_only_what_it_may(engine):
+    p = state(scan(modes=2), wrong=0.1)
+    for update, changed in (("obj", {"obj"}), ("probe", {"probe"}), ("both", {"obj", "probe"})):
+        q = engine(update=update) ** 6 * p
+        assert {name for name in ("obj", "probe") if (q.numpy(name) != p.numpy(name)).any()} == changed
+        assert opty.misfit(q) < 0.7 * opty.misfit(p)
+        assert q.iteration == 6
+
+
+def test_updates_alternate_start_late_and_freeze():
+    p = state(scan())
+    fourier, obj, probe = opty.FourierProject(), opty.ObjUpdate(0.3), opty.ProbeUpdate()
+    alternating = Sweep(opty.Every(2, probe) * opty.Every(2, obj, first=1) * fourier)
+    before = p
+    for k in range(1, 5):
+        after = alternating * before
+        moved = {name for name in ("obj", "probe") if (after.numpy(name) != before.numpy(name)).any()}
+        assert moved == ({"obj"} if k % 2 else {"probe"})
+        before = after
+    assert same(alternating**4 * p, before)
+    frozen = Sweep(opty.Before(2, probe) * obj * fourier)
+    two, five = frozen**2 * p, frozen**5 * p
+    assert (two.probe == five.probe).all()
+    assert (two.probe != p.probe).any()
+    late = Sweep(opty.After(3, probe) * obj * fourier)
+    assert ((late**3 * p).probe == p.probe).all()
+    assert ((late**4 * p).probe != p.probe).any()
+    text = str((opty.Before(2, opty.Orthogonalise()) * opty.Every(3, opty.ProbePower(), first=2) * rPIE()).explain())
+    assert "up to iteration 2" in text
+    assert "every 3 iterations from 2 on" in text
+
+
+@pytest.mark.parametrize("make", [lambda: opty.Every(2, rPIE(), first=0), lambda: opty.Before(0, rPIE())])
+def test_schedules_refuse_an_iteration_that_never_comes(make):
+    with pytest.raises(ValueError, match="from 1 on"):
+        make()
+
+
+def test_engines_follow_each_other_in_any_order():
+    p = state(scan(modes=2), wrong=0.1)
+    engines = [opty.ePIE(), rPIE(), mPIE(), AP(), DM(), RAAR(), opty.ML(), LSQML(batch=4)]
+    for first in engines:
+        for second in engines:
+            q = second**2 * opty.ScaleObjProbe() * first**3 * p
+            assert opty.misfit(q) < opty.misfit(p)
+            assert q.iteration == 5
+
+
 # -- quality on the benchmark scans, against what others reached on the same work
 
 

@@ -49,3 +49,15 @@ def test_near_field_scan_gains_from_position_refinement(shared_data):
     refined = (After(5, PosCorrectAdam(step=0.1)) * rPIE(alpha=0.3)) ** 40 * start
     assert opty.misfit(refined) < 0.0026
     assert np.hypot(*(refined.positions - start.positions).T).mean() == pytest.approx(1.0, abs=0.6)
+
+
+@pytest.mark.slow
+def test_near_field_scan_gains_from_background_and_intensity(shared_data):
+    file = shared_data / "PETRAIII_P25_Near_Field_Ptycho.cxi"
+    start = opty.PtychoState(opty.load(file, propagation="near", focus_to_sample=3.65e-3), device="cpu")
+    step = opty.PosCorrectGradient() * rPIE(alpha=0.3, beta=0.3, batch=20, probe_step=1)
+    less, more = (r**30 * start for r in (step, opty.BackgroundUpdate() * opty.IntensityUpdate() * step))
+    assert opty.misfit(more) < 0.0020
+    assert opty.misfit(more) < 0.85 * opty.misfit(less)
+    assert more.intensity_factors.std() > 0.005
+    assert more.background.mean() > 0.1

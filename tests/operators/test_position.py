@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
-from small_scans import scan, smooth, state
+from by_hand import View
+from small_scans import close, scan, smooth, state
+from test_likelihood import central, standin_gpu
 
-from opty import After, Every, PosCorrectAdam, Sweep, rPIE
+import opty
+from opty import After, Every, PosCorrectAdam, PosCorrectGradient, Sweep, ViewOperator, rPIE
 from opty.backend import on_numpy
 from opty.operators.registration import Registration, soft_disc
+
+__all__ = ["standin_gpu"]
 
 
 def displaced(view, by, n=24):
@@ -143,3 +148,78 @@ def test_the_mask_is_soft_and_round():
     assert np.allclose(mask, mask.T)
     assert np.allclose(mask, mask[::-1])
     assert abs(np.diff(mask, axis=0)).max() < 0.2
+
+
+# -- PosCorrectGradient
+
+
+@pytest.mark.parametrize("modes", [1, 2])
+@pytest.mark.parametrize("fractional", [False, True])
+def test_the_fit_is_the_gradient_against_finite_differences(modes, fractional):
+    """Window O + t (O(r + e) - O(r - e)) / 2: the misfit's slope along t is -2 Re <P grad O, dpsi>."""
+    p = state(scan(views=4, span=6, modes=modes, mask=2, background=True, fractional=fractional), dtype="complex128")
+    found = {}
+
+    class Caught(ViewOperator, reads="delta illum patches index"):
+        def apply(self, s, b):
+            asked = (b.illum.conj() * b.delta).sum(axis=1)
+            for k, j in enumerate(b.index):
+                found[int(j)] = asked[k]
+
+    _ = Sweep(Caught()) * p
+    for j in range(4):
+        v = View(p, j)
+        for slope in slopes(v.window):
+            numeric = central(lambda t, v=v, slope=slope: v.projected(v.illum * (v.window + t * slope))[1])
+            assert -2 * (slope.conj() * found[j]).real.sum() == pytest.approx(numeric, rel=1e-6)
+
+
+def slopes(window):
+    rows, cols = np.zeros_like(window), np.zeros_like(window)
+    rows[1:-1] = (window[2:] - window[:-2]) / 2
+    cols[:, 1:-1] = (window[:, 2:] - window[:, :-2]) / 2
+    return rows, cols
+
+
+def test_the_shift_is_the_least_squares_fit():
+    p = state(scan(views=4, span=6, modes=2), dtype="complex128")
+    op = PosCorrectGradient(gain=0.7, largest=100)
+    q = Sweep(op) * p
+    steps = []
+    for j in range(4):
+        v = View(p, j)
+        delta = v.projected()[0] - v.waves
+        columns = np.stack([(v.illum * slope).ravel() for slope in slopes(v.window)], axis=1)
+        ridge = np.sqrt(1e-6) * np.linalg.norm(v.waves)
+        rows = np.concatenate([columns.real, columns.imag, ridge * np.eye(2)])
+        right = np.concatenate([delta.ravel().real, delta.ravel().imag, [0, 0]])
+        steps.append(0.7 * np.linalg.lstsq(rows, right, rcond=None)[0])
+    steps = np.array(steps) - np.mean(steps, axis=0)
+    assert np.allclose(q.positions - p.positions, steps, atol=1e-9)
+
+
+def test_a_step_is_no_longer_than_the_longest(p):
+    q = Sweep(PosCorrectGradient(gain=1e4, largest=0.3)) * p
+    moved = q.positions - p.positions
+    assert np.linalg.norm(moved, axis=1).max() < 0.61  # the mean is taken off afterwards
+    assert np.linalg.norm(moved, axis=1).max() > 0.2
+    assert abs(moved.mean(axis=0)).max() < 1e-9
+
+
+def test_positions_come_back_to_a_hundredth_of_a_pixel():
+    data = scan(views=30, n=24, photons=1e6)
+    p = state(data, wrong=0.05)
+    wrong = p.positions + np.random.default_rng(2).uniform(-1, 1, (30, 2))
+    q = (PosCorrectGradient() * rPIE(alpha=0.3)) ** 120 * p.replace(positions=wrong)
+    error = q.positions - data.truth["positions"]
+    error -= error.mean(axis=0)
+    centred = data.truth["positions"] - data.truth["positions"].mean(axis=0)
+    error -= centred @ np.linalg.lstsq(centred, error, rcond=None)[0]  # a slow affine map is hardly seen by the data
+    assert np.sqrt((error**2).mean()) < 0.02
+    assert opty.misfit(q) < 1e-3 * opty.misfit(p.replace(positions=wrong))
+
+
+def test_the_gradient_works_on_a_gpu_as_here(standin_gpu):
+    p = state(scan(modes=2), wrong=0.1)
+    recipe = (PosCorrectGradient() * rPIE(batch=4)) ** 3
+    assert close(recipe * p.to("gpu"), recipe * p, 1e-4)

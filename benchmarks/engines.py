@@ -1,0 +1,229 @@
+"""Engine x scan x (iterations, object error, misfit, seconds): how good the recipes are, and what they cost.
+
+    python -m benchmarks.engines --shared ../shared [a b noise star near]
+
+prints a table and writes it to benchmarks/results/ under the date; parts that are not run keep the rows that the file
+has. ``--shared`` is the folder with ``bench/`` (make_bench.py and objerr.py, the common work and the common measure)
+and ``data/`` (the real scans). Seconds are those of one thread on the machine that the file names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import importlib.util
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import scipy
+
+import opty
+
+SCAN_A = (  # recipe, iterations at which it is looked at, and what others reached on the same work
+    ("ePIE()", {10: None, 50: "plain script 0.0156, PtyPy 0.0148", 200: "PtyPy 0.0046"}),
+    ("rPIE(alpha=0.1)", {10: "plain script 0.0359", 50: "plain script 0.0074", 100: "plain script 0.0030"}),
+    ("AP()", {50: "PyNX 0.0592", 200: "PyNX 0.0271"}),
+    ("DM()", {100: "PyNX 0.0491", 200: "PtyPy 0.028"}),
+    ("RAAR(beta=0.75)", {50: "PtyPy 0.034", 200: "PtyPy 0.0070"}),
+    ("mPIE()", {50: None, 100: None}),
+    ("LSQML()", {10: "pty-chi 0.0548", 50: None}),
+    ("ML()", {50: "PtyPy 0.026", 200: "PtyPy 0.0039"}),
+)
+CHAINS_A = (("ML() ** 50 * DM() ** 100", "PyNX 0.0193"), ("mPIE(friction=0.9, batch=6) ** 150 * mPIE() ** 50", None))
+SCAN_B = (("AP()", {50: "PyNX 0.0762", 200: "PyNX 0.0415"}), ("DM()", {100: "PyNX 0.0471"}), ("rPIE()", {50: None}))
+CHAINS_B = (
+    ("ML() ** 50 * DM() ** 100", "PyNX 0.023"),
+    ("mPIE(friction=0.7, batch=1) ** 150 * mPIE(friction=0.8, batch=1) ** 50", None),
+)
+NOISY = ("AP()", "DM()", "ML()", "ML(smooth=0.3)")
+STAR = (
+    ("PosCorrectGradient(gain=1) * LSQML()", {20: "pty-chi LSQML 0.367", 50: "pty-chi LSQML 0.237"}),
+    ("rPIE(alpha=0.05)", {20: None, 50: None}),
+)
+NEAR = (
+    "(BackgroundUpdate() * IntensityUpdate() * ML()) ** 50 * (BackgroundUpdate() * IntensityUpdate() * "
+    "PosCorrectGradient() * rPIE(alpha=0.3, beta=0.3, batch=20, probe_step=1)) ** 100"
+)
+
+
+class Scan:
+    """A benchmark scan: its arrays, the start that every package gets, the measure of the object's error."""
+
+    def __init__(self, bench: Path, **size):
+        with tempfile.TemporaryDirectory() as folder:
+            with contextlib.redirect_stdout(sys.stderr):  # what it prints is no row of the table
+                module(bench / "make_bench.py").make(Path(folder) / "scan.npz", **size)
+            with np.load(Path(folder) / "scan.npz") as z:
+                self.arrays = {name: z[name] for name in z.files}
+        self.measure = module(bench / "objerr.py")
+        a = self.arrays
+        self.lit = self.measure.coverage_mask(a["pos"], a["diff"].shape[-1], a["obj"].shape, a["probe"])
+
+    def start(self, seed: int = 0) -> opty.PtychoState:
+        """Return the start."""
+        a = self.arrays
+        data = opty.PtychoData(a["diff"], a["pos"])
+        return opty.PtychoState(data, probe=a["probe0"], obj=a["obj0"], seed=seed, threads=1)
+
+    def noisy_start(self, photons: float, seed: int) -> opty.PtychoState:
+        """Return the start with counted photons, so many a view on the mean."""
+        a = self.arrays
+        scale = photons / a["diff"].sum(axis=(1, 2)).mean()
+        counts = np.random.default_rng(seed).poisson(a["diff"] * scale).astype(np.uint32)
+        data = opty.PtychoData(counts, a["pos"])
+        return opty.PtychoState(data, probe=a["probe0"] * scale**0.5, obj=a["obj0"], threads=1)
+
+    def error(self, p: opty.PtychoState) -> float:
+        """Return the object error."""
+        return self.measure.objerr(p.numpy("obj"), self.arrays["obj"], self.lit)
+
+
+def module(path: Path):
+    """Import a Python file that is no part of the project."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def runs(scan: Scan, name: str, recipes, chains):
+    """Yield a row for each recipe and stop, and for each chain."""
+    for text, stops in recipes:
+        p, seconds = scan.start(), 0.0
+        for stop, others in stops.items():
+            begun = time.perf_counter()
+            p = opty.parse(text) ** (stop - p.iteration) * p
+            seconds += time.perf_counter() - begun
+            yield row(name, text, stop, scan.error(p), opty.misfit(p), seconds, others)
+    for text, others in chains:
+        begun = time.perf_counter()
+        p = opty.parse(text) * scan.start()
+        seconds = time.perf_counter() - begun
+        yield row(name, text, p.iteration, scan.error(p), opty.misfit(p), seconds, others, **mode_powers(p, scan))
+
+
+def mode_powers(p: opty.PtychoState, scan: Scan) -> dict:
+    """Return the shares of the probe's modes, found and true, where there are several."""
+    if len(p.probe) == 1:
+        return {}
+    shares = []
+    for probe in ((opty.Orthogonalise() * p).probe, opty.analysis.orthogonal(scan.arrays["probe"])):
+        power = (np.abs(probe) ** 2).sum(axis=(1, 2))
+        shares.append([round(float(v), 4) for v in power / power.sum()])
+    return {"mode_powers": shares[0], "true_mode_powers": shares[1]}
+
+
+def part_a(shared: Path):
+    """Scan A: 256 views of 128 x 128, one mode, without noise; and rPIE's early error over five seeds."""
+    scan = Scan(shared / "bench", n=128, grid=16, step=12, modes=1, seed=0)
+    yield from runs(scan, "A", SCAN_A, CHAINS_A)
+    text = "rPIE(alpha=0.1)"
+    errors = [scan.error(opty.parse(text) ** 10 * scan.start(seed)) for seed in range(5)]
+    yield row("A, median of seeds 0 to 4", text, 10, np.median(errors), None, None, "plain script 0.0359")
+
+
+def part_b(shared: Path):
+    """Scan B: 196 views of 256 x 256, three modes, without noise."""
+    yield from runs(Scan(shared / "bench", n=256, grid=14, step=24, modes=3, seed=1), "B", SCAN_B, CHAINS_B)
+
+
+def part_noise(shared: Path):
+    """Scan A with counted photons: the mean error over five seeds after 100 iterations."""
+    scan = Scan(shared / "bench", n=128, grid=16, step=12, modes=1, seed=0)
+    for photons in (1e4, 1e3):
+        for text in NOISY:
+            begun = time.perf_counter()
+            errors = [scan.error(opty.parse(text) ** 100 * scan.noisy_start(photons, seed)) for seed in range(5)]
+            seconds = (time.perf_counter() - begun) / len(errors)
+            yield row(f"A, {photons:.0e} photons a view, 5 seeds", text, 100, np.mean(errors), None, seconds, None)
+
+
+def part_star(shared: Path):
+    """The Siemens star: mean (sqrt I - sqrt Ihat)^2 in place of the misfit, and the FRC between half scans."""
+    path = shared / "data" / "siemens-star-small.npz.bz2"
+    for text, stops in STAR:
+        p, seconds = opty.PtychoState(opty.load(path), modes=5, threads=1), 0.0
+        halves = [opty.PtychoState(opty.load(path, views=v), modes=5, threads=1) for v in ("0::2", "1::2")]
+        for stop, others in stops.items():
+            begun = time.perf_counter()
+            p = opty.parse(text) ** (stop - p.iteration) * p
+            seconds += time.perf_counter() - begun
+            halves = [opty.parse(text) ** (stop - half.iteration) * half for half in halves]
+            extra = {"half_scans_agree_to_px": half_scans(*halves)}
+            yield row("Siemens star, 5 modes", text, stop, None, opty.mean_square(p), seconds, others, **extra)
+
+
+def half_scans(a: opty.PtychoState, b: opty.PtychoState) -> float:
+    """Return the half period [px] to which the middles of two half scans agree: FRC, half-bit threshold."""
+    low = np.maximum(a.data.positions_px.min(axis=0), b.data.positions_px.min(axis=0))
+    crops = []
+    for p in (a, b):
+        row, col = np.rint(low + p.origin).astype(int) + 64
+        crops.append(p.numpy("obj")[row : row + 320, col : col + 320])
+    aligned, _ = opty.analysis.align(crops[1], crops[0])
+    return round(opty.analysis.frc(crops[0], aligned).resolution(), 3)
+
+
+def part_near(shared: Path):
+    """The near-field scan of P25, with positions, background and per-view intensity refined."""
+    path = shared / "data" / "PETRAIII_P25_Near_Field_Ptycho.cxi"
+    data = opty.load(path, propagation="near", focus_to_sample=3.65e-3)
+    begun = time.perf_counter()
+    p = opty.parse(NEAR) * opty.PtychoState(data, threads=1)
+    others = "CDTools 1.3e-3 (150 epochs, the same freedoms)"
+    yield row("P25 near field", NEAR, p.iteration, None, opty.misfit(p), time.perf_counter() - begun, others)
+
+
+def row(scan, recipe, iterations, error, misfit, seconds, others, **extra) -> dict:
+    """Return a result, and print it as a line of a Markdown table."""
+    numbers = [None if v is None else float(f"{float(v):.4g}") for v in (error, misfit, seconds)]
+    shown = ["" if v is None else f"{v:g}" for v in numbers]
+    print(f"| {scan} | `{recipe}` | {iterations} | {' | '.join(shown)} | {others or ''} | {extra or ''} |", flush=True)
+    found = dict(zip(("object_error", "misfit", "seconds"), numbers, strict=True))
+    return dict(scan=scan, recipe=recipe, iterations=iterations, **found, others=others, **extra)
+
+
+PARTS = {"a": part_a, "b": part_b, "noise": part_noise, "star": part_star, "near": part_near}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to run; default: all")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with bench/ and data/")
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results"), help="folder to write to")
+    options = parser.parse_args()
+    print("| scan | recipe | iterations | object error | misfit | seconds | others, same work | |\n" + "|---" * 8 + "|")
+    for name in options.parts or PARTS:
+        keep(options.output, name, list(PARTS[name](options.shared)))
+
+
+def keep(folder: Path, part: str, rows: list[dict]) -> None:
+    """Write the rows of a part into the file of the day."""
+    today = datetime.date.today().isoformat()
+    path = folder / f"{today}-engines.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = json.loads(path.read_text())["parts"] if path.exists() else {}
+    machine = dict(
+        processor=platform.processor() or platform.machine(),
+        cores=os.cpu_count(),
+        python=platform.python_version(),
+        numpy=np.__version__,
+        scipy=scipy.__version__,
+        opty=opty.__version__,
+    )
+    with opty.io.atomic(path) as file:
+        Path(file).write_text(
+            json.dumps(dict(date=today, machine=machine, parts=parts | {part: rows}), indent=1) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()

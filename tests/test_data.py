@@ -6,7 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from opty import Geometry, PtychoData
+import opty
+from opty import Geometry, PtychoData, PtychoState
+from opty.data import check_extent
 
 GOOD = np.random.default_rng(0).poisson(5, (6, 8, 8)).astype(np.uint16)
 WHERE = np.random.default_rng(1).uniform(0, 9, (6, 2))
@@ -43,10 +45,10 @@ ALL = np.ones((8, 8), bool)
         ({"intensities": 0 * GOOD}, "there is no light in the data"),
         (
             {"intensities": spoiled(np.nan)},
-            r"intensities\[2, 3, 4\] is nan \(1 such pixels in view 2\).*mask .*dead pixels",
+            r"intensities\[2, 3, 4\] is nan, the first of 1 pixels that are NaN or infinite: mask dead pixels \(mask=",
         ),
         ({"intensities": spoiled(np.inf)}, r"intensities\[2, 3, 4\] is inf"),
-        ({"intensities": spoiled(-1)}, r"intensities\[2, 3, 4\] is -1.0.*not negative"),
+        ({"intensities": spoiled(-1)}, r"intensities\[2, 3, 4\] is -1.0, the first of 1 negative counts"),
         ({"intensities": spoiled(-7, np.int16)}, r"intensities\[2, 3, 4\] is -7"),
         ({"intensities": spoiled(np.nan, at=(2, 0, 0)), "mask": MASK}, r"intensities\[2, 0, 0\] is nan"),
         ({"mask": ALL[:7]}, r"mask has shape \(7, 8\); expected \(8, 8\) \(all views alike\) or \(6, 8, 8\)"),
@@ -151,3 +153,73 @@ def test_data_can_be_copied_and_pickled(copied):
     assert other.intensities.dtype == np.uint16
     assert np.array_equal(other.mask, data.mask)
     assert np.array_equal(other.truth["positions"], truth["positions"])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.nan, r"intensities\[2, 3, 4\] is nan, the first of 3 pixels that are NaN or infinite"),
+        (np.inf, r"intensities\[2, 3, 4\] is inf, the first of 3 pixels"),
+        (-7.5, r"intensities\[2, 3, 4\] is -7.5, the first of 3 negative counts \(the smallest is -9\)"),
+    ],
+)
+def test_what_is_wrong_is_counted_over_all_views(value, message):
+    a = spoiled(value)
+    a[4, 1, 1], a[5, 0, 0] = value, -9.0 if value < 0 else value
+    with pytest.raises(ValueError, match=message):
+        PtychoData(a, WHERE)
+
+
+def test_frames_of_nothing_are_named():
+    a = GOOD.astype(float)
+    a[1] = a[3] = np.nan
+    with pytest.raises(ValueError, match=r"nothing else is in views 1, 3: mask .*leave_out="):
+        PtychoData(a, WHERE)
+    a[1] = a[3] = 0
+    with pytest.warns(
+        UserWarning, match="2 of 6 views hold no photon on a pixel that counts: views 1, 3; leave them out"
+    ):
+        assert PtychoData(a, WHERE).views == 6
+
+
+def test_dark_is_what_is_dark_under_the_mask():
+    a = np.zeros_like(GOOD)
+    a[:, 3, 4] = 5  # all the light is where the mask hides it
+    with pytest.raises(ValueError, match="there is no light"):
+        PtychoData(a, WHERE, mask=MASK)
+
+
+def test_one_view_runs():
+    p = PtychoState(PtychoData(GOOD[:1], WHERE[:1]), device="cpu")
+    assert (opty.rPIE() ** 2 * p).iteration == 2
+
+
+METRES = Geometry(1e-10, 2.0, 50e-6)
+
+
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        (WHERE * 0.5, r"need \S+ x \S+ pixels \(\S+ [GTP]iB\), far more than 6 views of 8 x 8 can cover: give metres"),
+        (WHERE * 1e-15, "all views lie on one spot; give metres"),
+    ],
+)
+def test_positions_in_another_unit_before_anything_is_allocated(positions, message):
+    with pytest.raises(ValueError, match=message):
+        PtychoState(PtychoData(GOOD, positions, METRES), device="cpu")
+
+
+@pytest.mark.parametrize("away", [300e-6, 1.0])
+def test_a_stray_position_is_named_with_the_object_that_it_would_need(away):
+    positions = np.random.default_rng(2).uniform(0, 3e-6, (40, 2))
+    positions[17, 1] += away
+    data = PtychoData(np.ones((40, 8, 8)), positions, METRES)
+    with pytest.raises(ValueError, match=r"object would need .* pixels \(\S+ \w+\): positions\[17\] is .* leave_out="):
+        PtychoState(data, device="cpu")
+
+
+def test_positions_need_not_be_centred_and_islands_are_no_strays():
+    positions = np.random.default_rng(2).uniform(0, 30, (40, 2)) - 1e5
+    check_extent(positions, 8)
+    positions[20:] += 400
+    check_extent(positions, 64)

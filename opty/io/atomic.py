@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,11 +42,33 @@ def atomic(path) -> Iterator[Path]:
             shutil.copymode(path, part)
         _flush(part)
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(part):
+            error.filename = str(path)  # the name that the user gave
         raise
     if POSIX:
         _flush(path.parent, os.O_RDONLY)
+
+
+def check_target(path) -> None:
+    """Refuse, before any work, a file that could not be written at the end of it.
+
+    Raises IsADirectoryError, FileNotFoundError (no such folder) or PermissionError.
+    """
+    path = Path(path)
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file in it, such as {path / 'result.h5'}")
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {folder} to write {path.name} in; make it first: mkdir -p {folder}"
+        )
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PermissionError(f"cannot write in {folder} ({error.strerror}); choose another folder") from None
 
 
 def _flush(path: Path, mode: int = os.O_RDWR) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from opty.data import PtychoData
 from opty.errors import warn_user
-from opty.geometry import PLANCK_TIMES_C, Geometry
+from opty.geometry import PLANCK_TIMES_C
+from opty.io import writing
 from opty.io.container import Container
-from opty.io.reading import Format, blaming, check_shapes, record_with
-from opty.io.views import chosen, taken
+from opty.io.frames import Frames
+from opty.io.preparing import Raw
+from opty.io.reading import Format, blaming, check_shapes, measurement, real
+from opty.io.tree import Tree, number, numbers
 
 DETECTOR, SOURCE = "entry_1/instrument_1/detector_1/", "entry_1/instrument_1/source_1/"
 DATA = (DETECTOR + "data", "entry_1/data_1/data")
 TRANSLATION = ("entry_1/sample_1/geometry_1/translation", "entry_1/data_1/translation", DETECTOR + "translation")
 MASK = (DETECTOR + "mask", "entry_1/data_1/mask")
+DARK = (DETECTOR + "dark", DETECTOR + "data_dark")
 ENERGY = (SOURCE + "energy", "entry_1/instrument_1/beam_1/energy")
 WAVELENGTH = (SOURCE + "wavelength", "entry_1/instrument_1/beam_1/wavelength")
 HAS_SIGNAL = 0x1000  # the one bit of a CXI mask that finds no fault with the pixel
@@ -30,141 +37,163 @@ def recognise(file: Container) -> bool:
     return file.kind == "hdf5" and bool({"cxi_version", "entry_1"} & file.names)
 
 
-def read(file: Container, *, focus_to_sample=None, propagation="far", views=None) -> PtychoData:
+@contextmanager
+def opened(file: Container) -> Iterator[Raw]:
     """Read intensities in the detector's own type, positions [m], geometry, mask and dark image.
 
     ``translation`` (N, 3) is that of the sample, (x, y, z) [m]; projected on the detector's axes and negated it is the
     (row, column) of the view: row = +y and column = +x for the usual ``basis_vectors``. Mask: 0 is good in the file,
-    True is good in opty. ``dark`` becomes the background. CXI has no place for the ``focus_to_sample`` distance [m]
-    and the ``propagation`` ("far", "cone", "near"): they are options of the load. Both wavelength and energy may be
-    there, or one of them.
+    True is good in opty. ``dark`` (PyNX) or ``data_dark`` (CDTools) becomes the background. CXI has no place for the
+    ``focus_to_sample`` distance [m] and the ``propagation`` ("far", "cone", "near"): they are options of the load.
+    Both wavelength and energy may be there, or one of them.
 
     Raises FormatError that names the paths where something was looked for; ValueError for options that do not fit.
     """
-    with file.hdf5() as f:
+    with file.tree() as tree:
         with blaming(file):
-            data, translation = _need(f, DATA, "intensities"), _need(f, TRANSLATION, "translation")
+            data, translation = tree.need("intensities", *DATA), tree.need("translation", *TRANSLATION)
             check_shapes(file, data.name, data.shape, translation.name, translation.shape)
-            basis = _basis(f)
+            basis = basis_vectors(tree)
             lengths = {
-                "wavelength": _wavelength(f, file.path),
-                "distance": _distance(f),
-                "pixel_size": _pixel_size(f, basis),
+                "wavelength": wavelength(tree, file.path),
+                "distance": distance(tree),
+                "pixel_size": pixel_size(tree, basis),
             }
-        focus_to_sample = None if focus_to_sample is None else float(focus_to_sample)
-        geometry = Geometry(**lengths, focus_to_sample=focus_to_sample, propagation=propagation)
-        choice = chosen(views, len(data))
-        with blaming(file):
-            return PtychoData(
-                taken(data, choice),
-                taken(_row_column(translation[()], basis), choice),
-                geometry,
-                _mask(f, data.shape, choice),
-                _dark(f),
-                source=record_with(file, views=views, focus_to_sample=focus_to_sample, propagation=propagation),
+            raw = Raw(
+                Frames(data),
+                row_column(real(translation.name, translation[()]), basis),
+                lengths={name: length for name, length in lengths.items() if length is not None},
+                wanted={
+                    "wavelength": f"no wavelength at {WAVELENGTH[0]}, and {tree.missing('energy', *ENERGY)}",
+                    "distance": tree.missing("distance", DETECTOR + "distance", DETECTOR + "corner_position"),
+                    "pixel_size": tree.missing("pixel size", DETECTOR + "x_pixel_size", DETECTOR + "basis_vectors"),
+                },
+                mask=mask(tree, data.shape),
+                good=good,
+                dark=dark(tree),
             )
+        yield raw
 
 
-FORMATS = (Format("CXI (entry_1)", recognise, read),)
+def good(flags: np.ndarray) -> np.ndarray:
+    """Where a CXI mask finds no fault with a pixel."""
+    return (flags.astype(np.int64) & ~HAS_SIGNAL) == 0
 
 
-def _find(f: h5py.File, paths: tuple[str, ...]) -> h5py.Dataset | None:
-    for path in paths:
-        if isinstance(found := f.get(path), h5py.Dataset):
-            return found
-    return None
-
-
-def _need(f: h5py.File, paths: tuple[str, ...], what: str) -> h5py.Dataset:
-    found = _find(f, paths)
-    if found is None:
-        raise ValueError(f"no {what} at {paths[0]}; nor at {', '.join(paths[1:])}")
-    return found
-
-
-def _length(found: h5py.Dataset) -> float:
-    """Read a positive number; float32 means its shortest decimal, 1.12 and not 1.1200000047683716."""
-    value = np.asarray(found[()])
-    if value.size == 0 or value.dtype.kind not in "iuf" or not (value == value.flat[0]).all():
-        raise ValueError(f"{found.name} holds {value!r}; expected one number")
-    number = float(str(value.flat[0]))
-    if not (np.isfinite(number) and number > 0):
-        raise ValueError(f"{found.name} is {number}; expected a positive number")
-    return number
-
-
-def _wavelength(f: h5py.File, path: Path) -> float:
-    """Wavelength [m] from the file's wavelength or, failing that, from its energy [J]."""
-    by_length, by_energy = _find(f, WAVELENGTH), _find(f, ENERGY)
-    if by_length is None and by_energy is None:
-        raise ValueError(f"no wavelength at {WAVELENGTH[0]}, and no energy at {ENERGY[0]}")
+def wavelength(tree: Tree, path: Path) -> float | None:
+    """Wavelength [m] from the file's wavelength or, failing that, from its energy [J]; None without either."""
+    by_length, by_energy = tree.find(*WAVELENGTH), tree.find(*ENERGY)
     if by_energy is None:
-        return _length(by_length)
-    energy = _length(by_energy)
+        return None if by_length is None else number(by_length)
+    energy = number(by_energy)
     if by_length is None:
         if energy > JOULES_MAX:
             raise ValueError(f"{by_energy.name} is {energy}, which is not in joule as CXI has it")
         return PLANCK_TIMES_C / energy
-    wavelength = _length(by_length)
-    if abs(PLANCK_TIMES_C / energy / wavelength - 1) > 0.01:
+    length = number(by_length)
+    if abs(PLANCK_TIMES_C / energy / length - 1) > 0.01:
         warn_user(
             f"{path}: the energy, {energy} J, belongs to a wavelength of {PLANCK_TIMES_C / energy:.5g} m, but the "
-            f"file's wavelength is {wavelength} m; the wavelength is used",
+            f"file's wavelength is {length} m; the wavelength is used",
             UserWarning,
         )
-    return wavelength
+    return length
 
 
-def _basis(f: h5py.File) -> np.ndarray:
+def basis_vectors(tree: Tree) -> np.ndarray:
     """The detector's slow (row) and fast (column) axis, columns of (3, 2) [m per pixel]; the usual ones if not told."""
-    found = _find(f, (DETECTOR + "basis_vectors",))
+    found = tree.find(DETECTOR + "basis_vectors")
     if found is None:
         return USUAL_BASIS
-    basis = np.asarray(found[()], np.float64)
+    basis = real(found.name, found[()])
+    basis = basis.T if basis.shape == (2, 3) else basis
     if basis.shape != (3, 2) or not (np.linalg.norm(basis, axis=0) > 0).all():
         raise ValueError(f"{found.name} is {basis.tolist()}; expected (3, 2), slow and fast axis")
     return basis
 
 
-def _pixel_size(f: h5py.File, basis: np.ndarray) -> float:
-    paths = (DETECTOR + "x_pixel_size", DETECTOR + "y_pixel_size")
-    found = [_length(d) for path in paths if (d := _find(f, (path,))) is not None]
+def pixel_size(tree: Tree, basis: np.ndarray) -> float | None:
+    """Edge of a detector pixel [m], or None where the file does not tell; ValueError for pixels that are not square."""
+    found = [number(d) for name in ("x", "y") if (d := tree.find(f"{DETECTOR}{name}_pixel_size")) is not None]
     if not found and basis is USUAL_BASIS:
-        raise ValueError(f"no pixel size at {paths[0]}, {paths[1]} or {DETECTOR}basis_vectors")
+        return None
     sizes = found or np.linalg.norm(basis, axis=0).tolist()
     if max(sizes) > 1.001 * min(sizes):
         raise ValueError(f"the pixels are {sizes[0]} m x {sizes[1]} m; opty needs square ones: rebin them")
     return sizes[0]
 
 
-def _distance(f: h5py.File) -> float:
-    """Sample to detector [m], from ``distance`` or else along the beam from ``corner_position`` (x, y, z)."""
-    if (found := _find(f, (DETECTOR + "distance",))) is not None:
-        return _length(found)
-    if (found := _find(f, (DETECTOR + "corner_position",))) is not None:
-        return abs(float(np.asarray(found[()]).reshape(3)[2]))
-    raise ValueError(f"no distance at {DETECTOR}distance, nor a {DETECTOR}corner_position")
+def distance(tree: Tree) -> float | None:
+    """Sample to detector [m], from ``distance`` or else along the beam from ``corner_position`` (x, y, z); or None."""
+    if (found := tree.find(DETECTOR + "distance")) is not None:
+        return number(found)
+    if (found := tree.find(DETECTOR + "corner_position")) is not None:
+        corner = real(found.name, numbers(found)).reshape(-1)
+        if corner.size != 3:
+            raise ValueError(f"{found.name} has {corner.size} numbers; expected x, y, z")
+        return abs(float(corner[2]))
+    return None
 
 
-def _row_column(translation: np.ndarray, basis: np.ndarray) -> np.ndarray:
+def row_column(translation: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """Positions (N, 2) [m] of the views on a sample that was moved by ``translation``."""
     along = basis / np.linalg.norm(basis, axis=0)
-    return 0.0 - translation.astype(np.float64) @ along[: translation.shape[1]]
+    return 0.0 - translation @ along[: translation.shape[1]]
 
 
-def _mask(f: h5py.File, shape: tuple[int, ...], choice) -> np.ndarray | None:
-    found = _find(f, MASK)
+def mask(tree: Tree, shape: tuple[int, ...]) -> Frames | np.ndarray | None:
+    """The mask as the file has it: one for each view, one for all, or None."""
+    found = tree.find(*MASK)
     if found is None:
         return None
-    if found.ndim == 3 and found.shape[0] == shape[0]:
-        flags = taken(found, choice)
-    else:
-        flags = found[()].reshape(found.shape[-2:]) if found.ndim == 3 and found.shape[0] == 1 else found[()]
-    return (flags.astype(np.int64) & ~HAS_SIGNAL) == 0
+    if found.shape == tuple(shape):
+        return Frames(found)
+    flags = numbers(found)
+    flags = flags[0] if flags.ndim == 3 and len(flags) == 1 else flags
+    if flags.shape != tuple(shape[1:]):
+        raise ValueError(f"{found.name} has shape {found.shape}; expected {tuple(shape[1:])} or {tuple(shape)}")
+    return flags
 
 
-def _dark(f: h5py.File) -> np.ndarray | None:
-    found = _find(f, (DETECTOR + "dark",))
+def dark(tree: Tree) -> np.ndarray | None:
+    """Dark image (rows, columns), the mean of a stack, or None."""
+    found = tree.find(*DARK)
     if found is None:
         return None
-    return found[()] if found.ndim == 2 else found[()].mean(0, dtype=np.float64)
+    image = real(found.name, numbers(found))
+    return image if image.ndim == 2 else image.reshape(-1, *image.shape[-2:]).mean(axis=0)
+
+
+def write(path: Path, data: PtychoData) -> None:
+    """Write a measurement as PyNX and CDTools read it; masked pixels and counts as they are, positions in metres."""
+    writing.need_geometry(data, "CXI")
+    with writing.created(path, data) as f:
+        content(f, data)
+
+
+def content(f: h5py.File, data: PtychoData) -> None:
+    """Write the groups and datasets of a CXI file."""
+    put = writing.put
+    put(f, "cxi_version", 160)
+    put(f, "number_of_entries", 1)
+    geometry, detector = data.geometry, f.create_group(DETECTOR)
+    writing.stack(detector, "data", data.intensities)
+    put(detector, "distance", geometry.distance, units="m")
+    for name in ("x_pixel_size", "y_pixel_size"):
+        put(detector, name, geometry.pixel_size, units="m")
+    put(detector, "basis_vectors", USUAL_BASIS * geometry.pixel_size)
+    if data.mask is not None:
+        writing.stack(detector, "mask", (~data.mask).astype(np.uint32))
+    if data.background is not None:
+        for name in ("dark", "data_dark"):
+            put(detector, name, data.background)
+    source = f.create_group(SOURCE)
+    put(source, "wavelength", geometry.wavelength, units="m")
+    put(source, "energy", geometry.energy, units="J")
+    put(f, TRANSLATION[0], writing.x_y_z(data), units="m")
+    for link, target in ((DATA[1], DATA[0]), (TRANSLATION[1], TRANSLATION[0]), (TRANSLATION[2], TRANSLATION[0])):
+        f[link] = h5py.SoftLink("/" + target)
+
+
+read: Any = measurement(opened)
+FORMATS = (Format("CXI (entry_1)", recognise, read, "cxi", write),)

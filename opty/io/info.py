@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from opty.analysis.coverage import diameter, probe_power, scan_numbers
 from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.geometry import Geometry
@@ -86,7 +86,7 @@ def info(path, **options) -> Info:
     all the same, and the description says so.
     """
     file = Container(path)
-    form = identify(file)
+    form = identify(file, options)
     form.check(options)
     head: dict[str, Any] = {"path": str(file.path), "format": form.name}
     if form not in native.FORMATS:
@@ -115,12 +115,12 @@ def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, A
     out["brightest_pixel"] = float(max(data.unmasked(j).max() for j in range(data.views)))
     probe_from = "the reconstructed probe" if probe is not None else "the starting probe"
     probe = data.probe if probe is None else probe
-    power = _probe_power(data) if probe is None else (np.abs(probe) ** 2).sum(axis=0)
+    power = probe_power(data) if probe is None else (np.abs(probe) ** 2).sum(axis=0)
     if probe is None:
         near = data.geometry is not None and data.geometry.propagation == "near"
         probe_from = "the mean pattern" if near else "the mean amplitude, at focus"
     out |= _geometry(data.geometry, data.n) | _counts(photons) | _mask(data.mask)
-    out |= _scan(data.positions_px, data.pixel, _diameter(power), probe_from)
+    out |= scan_numbers(data.positions_px, data.pixel, diameter(power), probe_from)
     out["missing"] = _missing(data.geometry, data.mask, probe)
     out["warnings"] = _warnings(photons, out)
     return out
@@ -134,7 +134,7 @@ def _from_kept(kept: native.Kept) -> dict[str, Any]:
     positions = fields["positions"] if pixel is None else fields["positions"] / pixel
     out = {"views": len(positions), "pattern": n}
     out |= _geometry(geometry, n) | _counts(kept.photons) | _mask(fields.get("mask"))
-    out |= _scan(positions, pixel, _diameter((np.abs(probe) ** 2).sum(axis=0)), "the reconstructed probe")
+    out |= scan_numbers(positions, pixel, diameter((np.abs(probe) ** 2).sum(axis=0)), "the reconstructed probe")
     out["missing"] = _missing(geometry, fields.get("mask"), probe)
     out["warnings"] = _warnings(kept.photons, out)
     return out
@@ -161,38 +161,6 @@ def _counts(photons: np.ndarray) -> dict[str, float]:
 
 def _mask(mask: np.ndarray | None) -> dict[str, float]:
     return {} if mask is None else {"usable": float(np.mean(mask))}
-
-
-def _scan(positions: np.ndarray, pixel: float | None, diameter: float, probe_from: str) -> dict[str, Any]:
-    rows, cols = (float(v) for v in np.ptp(positions, axis=0))
-    out: dict[str, Any] = {"extent_px": (rows, cols), "probe_diameter_px": diameter, "probe_from": probe_from}
-    if pixel is not None:
-        out["extent"] = (rows * pixel, cols * pixel)
-    if len(positions) > 1:
-        step = float(np.median(cKDTree(positions).query(positions, k=2)[0][:, 1]))
-        lit = np.pi / 4 * diameter**2
-        out |= {"step_px": step, "overlap": max(0.0, 1 - step / diameter)}
-        out["coverage"] = len(positions) * lit / ((rows + diameter) * (cols + diameter))
-    return out
-
-
-def _probe_power(data: PtychoData) -> np.ndarray:
-    """Estimate the probe's intensity (n, n) at the sample, centred, from the mean pattern or amplitude."""
-    if data.geometry is not None and data.geometry.propagation == "near":
-        return np.mean([data.unmasked(j) for j in range(data.views)], axis=0, dtype=np.float64)
-    amplitude = sum(np.sqrt(data.unmasked(j), dtype=np.float64) for j in range(data.views))
-    return np.abs(np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(amplitude)))) ** 2
-
-
-def _diameter(power: np.ndarray) -> float:
-    """Diameter [px] of the uniform disc with the same half-power radius around the centre of mass."""
-    rows, cols = np.indices(power.shape)
-    total = power.sum()
-    radius = np.hypot(rows - (rows * power).sum() / total, cols - (cols * power).sum() / total).ravel()
-    order = np.argsort(radius)
-    inside = np.cumsum(power.ravel()[order])
-    half = radius[order][np.searchsorted(inside, total / 2)]
-    return float(max(1.0, 2 * np.sqrt(2) * half))
 
 
 def _missing(geometry: Geometry | None, mask, probe) -> tuple[str, ...]:

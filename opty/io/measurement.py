@@ -15,6 +15,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
@@ -25,8 +27,9 @@ from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.geometry import Geometry
 from opty.io.container import Container
-from opty.io.reading import Format, blaming, record_with
-from opty.io.views import chosen, taken
+from opty.io.frames import Frames
+from opty.io.preparing import Raw
+from opty.io.reading import Format, blaming, measurement
 
 VERSION = 1
 DETECTOR, OWN = "entry_1/instrument_1/detector_1", "entry_1/measurement"
@@ -43,30 +46,40 @@ def recognise(file: Container) -> bool:
     return is_opty(file, "data")
 
 
-def read(file: Container, *, views=None) -> PtychoData:
+@contextmanager
+def opened(file: Container) -> Iterator[Raw]:
     """Read a measurement that ``opty.save(path, data)`` wrote, exactly as it was."""
     check_version(file)
     with file.hdf5() as f:
-        total = len(f[OWN]["positions"])
-        choice = chosen(views, total)
         with blaming(file):
-            fields = read_fields(f, choice)
-            if "intensities" not in fields:
+            detector, fields = f[DETECTOR], _all_but_images(f)
+            if "data" not in detector:
                 raise ValueError(f"there is no {DETECTOR}/data")
-            return PtychoData(**fields, source=record_with(file, views=views))
-
-
-FORMATS = (Format("opty data (HDF5)", recognise, read),)
+            geometry, mask = fields.get("geometry"), detector.get("mask")
+            raw = Raw(
+                Frames(detector["data"]),
+                fields["positions"],
+                unit="px" if geometry is None else "m",
+                lengths={} if geometry is None else _known(geometry),
+                mask=mask if mask is None else Frames(mask) if mask.ndim == 3 else mask[()],
+                good=lambda flags: flags == 0,
+                dark=fields.get("background"),
+                probe=fields.get("probe"),
+                truth=fields.get("truth"),
+            )
+        yield raw
 
 
 def check_version(file: Container) -> None:
-    """Refuse a file of a later format than this opty knows."""
+    """Refuse a file of a later format than this opty knows, and one with links that lead out of it."""
     found = int(file.attrs.get("opty_format", 0))
     if found > VERSION:
         raise FormatError(
             f"{file.path} was written by opty {file.attrs.get('opty_version')} in file format {found}; this opty reads "
             f"format {VERSION}: update opty"
         )
+    with file.tree() as tree, blaming(file):
+        tree.check_all()
 
 
 def write_head(f: h5py.File, holds: str) -> None:
@@ -102,24 +115,25 @@ def write(f: h5py.File, data: PtychoData, source: dict[str, Any] | None = None) 
         own[f"truth/{name}"] = array
 
 
-def read_fields(f: h5py.File, choice: slice | np.ndarray = slice(None)) -> dict[str, Any]:
+def read_fields(f: h5py.File) -> dict[str, Any]:
     """Read the fields of PtychoData; "intensities" is left out where the file does not hold them."""
-    own, detector = f[OWN], f[DETECTOR]
-    fields: dict[str, Any] = {"positions": taken(own["positions"], choice)}
+    fields, detector = _all_but_images(f), f[DETECTOR]
     if "data" in detector:
-        fields["intensities"] = taken(detector["data"], choice)
+        fields["intensities"] = detector["data"][()]
     if "mask" in detector:
-        mask = detector["mask"]
-        fields["mask"] = (taken(mask, choice) if mask.ndim == 3 else mask[()]) == 0
+        fields["mask"] = detector["mask"][()] == 0
+    return fields
+
+
+def _all_but_images(f: h5py.File) -> dict[str, Any]:
+    own = f[OWN]
+    fields: dict[str, Any] = {"positions": own["positions"][()]}
     if "geometry" in own:
         known = own["geometry"].attrs.items()
         fields["geometry"] = Geometry(**{name: v if isinstance(v, str) else float(v) for name, v in known})
     fields |= {name: own[name][()] for name in ("background", "probe") if name in own}
     if "truth" in own:
-        truth = own["truth"]
-        fields["truth"] = {
-            name: taken(truth[name], choice) if name == "positions" else truth[name][()] for name in truth
-        }
+        fields["truth"] = {name: own["truth"][name][()] for name in own["truth"]}
     return fields
 
 
@@ -141,7 +155,7 @@ def photons(data: PtychoData) -> np.ndarray:
 
 def _write_geometry(f: h5py.File, data: PtychoData) -> None:
     geometry = data.geometry
-    known = {name: value for name, value in dataclasses.asdict(geometry).items() if value is not None}
+    known = _known(geometry)
     f.create_group(f"{OWN}/geometry").attrs.update(known)
     detector, source = f[DETECTOR], f.create_group("entry_1/instrument_1/source_1")
     detector["distance"] = geometry.distance
@@ -152,7 +166,15 @@ def _write_geometry(f: h5py.File, data: PtychoData) -> None:
     f["entry_1/data_1/translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")
 
 
+def _known(geometry: Geometry) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(geometry).items() if value is not None}
+
+
 def _compressed(group: h5py.Group, name: str, array: np.ndarray) -> None:
     """Write one frame a chunk, shuffled and deflated at the level that costs least time."""
     chunks = (1, *array.shape[1:]) if array.ndim == 3 else array.shape
     group.create_dataset(name, data=array, chunks=chunks, shuffle=True, compression="gzip", compression_opts=1)
+
+
+read: Any = measurement(opened)
+FORMATS = (Format("opty data (HDF5)", recognise, read),)

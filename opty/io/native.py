@@ -1,24 +1,30 @@
 """Result files: a PtychoState in HDF5 from which ``opty.load`` goes on exactly as if nothing had happened.
 
 Beside the measurement (measurement.py) the file holds
-    /entry_1/reconstruction/         attributes: iteration, seed, dtype
-        leaves/obj (H, W), probe (M, n, n), positions (N, 2) px, background (n, n) in the order of the transform
+    /entry_1/reconstruction/         attributes: iteration, seed, dtype, device, software (versions, as JSON)
+        leaves/obj (H, W), probe (M, n, n), positions (N, 2) px, and what else is estimated: background (n, n) in the
+                                     order of the transform, ...
         positions_m (N, 2)           the same positions in metres, from the frame's corner  (with a geometry)
         origin (2,)                  px from the data's positions to window corners
-        history/<name>, slots/<name> what was recorded, and the memory of operators
+        slots/<name>, arrays/<name>  the memory of operators, and what was given by name for them to read
+        history/<name>               what was recorded
         recipe, recipe_json          text to read, and what is loaded
+        unfinished                   in a checkpoint: the whole recipe asked for and the place reached in it (JSON)
     /entry_1/object, probe           links to the two
 The data are in the file, or, where they came unchanged from another file, a link to that one.
 """
 
 from __future__ import annotations
 
+import json
+import platform
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import h5py
 import numpy as np
+import scipy
 
 from opty.data import PtychoData
 from opty.errors import FormatError, RecipeError, warn_user
@@ -26,8 +32,14 @@ from opty.io import measurement, source
 from opty.io.atomic import atomic
 from opty.io.container import Container
 from opty.io.reading import Format, blaming
+from opty.io.sink import new_hdf5
+
+if TYPE_CHECKING:
+    from opty.algebra.place import Unfinished
+    from opty.state import PtychoState
 
 OWN = "entry_1/reconstruction"
+GROUPS = {"": "leaves", "slot": "slots", "array": "arrays"}  # by the kind of a leaf, as PtychoState.restore knows it
 
 
 def save(path, p) -> None:
@@ -48,14 +60,25 @@ def save(path, p) -> None:
     data = p if isinstance(p, PtychoData) else p.data
     if data.source is not None and source.same_file(path, data.source["path"]):
         raise ValueError(f"{path} is the measurement itself; save the result under another name")
-    with atomic(path) as part, h5py.File(part, "w") as f:
-        if p is data:
-            measurement.write_head(f, "data")
-            measurement.write(f, data)
-        else:
-            measurement.write_head(f, "result")
-            measurement.write(f, data, dict(data.source) if source.can_link(data) else None)
-            _write(f, p)
+    if p is not data:
+        checkpoint(path, p, None)
+        return
+    with atomic(path) as part, new_hdf5(part) as f:
+        measurement.write_head(f, "data")
+        measurement.write(f, data)
+
+
+def checkpoint(path, p: PtychoState, unfinished: Unfinished | None) -> None:
+    """Write a state as ``save`` does, with the place in the recipe from which ``resume`` is to go on."""
+    data = p.data
+    if data.source is not None and source.same_file(path, data.source["path"]):
+        raise ValueError(f"{path} is the measurement itself; save the result under another name")
+    with atomic(path) as part, new_hdf5(part) as f:
+        measurement.write_head(f, "result")
+        measurement.write(f, data, dict(data.source) if source.can_link(data) else None)
+        _write(f, p)
+        if unfinished is not None:
+            f[f"{OWN}/unfinished"] = unfinished.to_json()
 
 
 def recognise(file: Container) -> bool:
@@ -72,15 +95,16 @@ def read(file: Container, *, data=None, device=None, threads=None):
     Raises FormatError where the measurement is not to be found or has changed, TypeError or ValueError for ``data``
     that do not fit; warns where they hold other photons than the result was made from.
     """
+    return restored(file, read_kept(file), data=data, device=device, threads=threads)
+
+
+def restored(file: Container, kept: Kept, *, data=None, device=None, threads=None) -> PtychoState:
+    """Make the state from what a result file holds; options and errors as for ``read``."""
     from opty.state import PtychoState
 
-    kept = read_kept(file)
     chosen = measured(file, kept) if data is None else _given(data, kept, file)
-    try:
+    with blaming(file):
         return PtychoState.restore(chosen, kept.leaves, **kept.books, device=device, threads=threads)
-    except ValueError as error:
-        error.add_note(f"while restoring {file.path}")
-        raise
 
 
 FORMATS = (Format("opty result (HDF5)", recognise, read),)
@@ -96,10 +120,14 @@ class Kept:
     leaves: dict[str, np.ndarray]
     books: dict[str, Any]
     recipe: str
+    unfinished: Unfinished | None
+    device: str
+    software: dict[str, str]
 
 
 def read_kept(file: Container) -> Kept:
     """Read everything in a result file; FormatError where it is damaged or of a later format."""
+    from opty.algebra.place import Unfinished
     from opty.algebra.serial import from_json
 
     measurement.check_version(file)
@@ -107,12 +135,16 @@ def read_kept(file: Container) -> Kept:
         own = f[OWN]
         try:
             recipe = from_json(own["recipe_json"].asstr()[()])
+            unfinished = Unfinished.from_json(own["unfinished"].asstr()[()]) if "unfinished" in own else None
         except RecipeError as error:
             raise FormatError(
                 f"{file.path}: {error}; an operator of your own must be imported before its results are loaded"
             ) from error
-        leaves = {name: own["leaves"][name][()] for name in own["leaves"]}
-        leaves |= {f"slot:{unquote(name)}": own["slots"][name][()] for name in own["slots"]}
+        leaves = {
+            f"{kind}:{unquote(name)}".removeprefix(":"): own[group][name][()]
+            for kind, group in GROUPS.items()
+            for name in own[group]
+        }
         books = {
             "origin": own["origin"][()],
             "seed": int(own.attrs["seed"]),
@@ -122,25 +154,38 @@ def read_kept(file: Container) -> Kept:
         }
         fields, link = measurement.read_fields(f), measurement.read_source(f)
         counted = f[measurement.OWN]["photons"][()]
-        return Kept(fields, link, counted, leaves, books, own["recipe"].asstr()[()])
+        device, software = own.attrs.get("device", "cpu"), json.loads(own.attrs.get("software", "{}"))
+        return Kept(fields, link, counted, leaves, books, own["recipe"].asstr()[()], unfinished, device, software)
 
 
 def _write(f: h5py.File, p) -> None:
     own = f.create_group(OWN)
-    own.attrs.update({"iteration": p.iteration, "seed": p.seed, "dtype": str(p.dtype)})
-    names = ["obj", "probe", "positions"] + ([] if p.background is None else ["background"])
-    for name in names:
-        own[f"leaves/{name}"] = p.numpy(name)
+    own.attrs.update({"iteration": p.iteration, "seed": p.seed, "dtype": str(p.dtype), "device": p.device})
+    own.attrs["software"] = json.dumps(software(p.device))
+    for group in GROUPS.values():
+        own.create_group(group)
+    for name in p._live.leaves:
+        kind, _, plain = p._label(name).rpartition(":")
+        own[GROUPS[kind]][quote(plain, safe=" ")] = p.numpy(name)
     if p.data.pixel is not None:
         own["positions_m"] = p.numpy("positions") * p.data.pixel
     own["origin"] = np.asarray(p.origin, np.float64)
     own["recipe"], own["recipe_json"] = repr(p.recipe), p.recipe.to_json()
-    history, slots = own.create_group("history"), own.create_group("slots")
+    history = own.create_group("history")
     for name, series in p.history.items():
         history[quote(name, safe=" ")] = series
-    for name in p.slots:
-        slots[quote(name, safe=" ")] = p.numpy(name)
     f["entry_1/object"], f["entry_1/probe"] = (h5py.SoftLink(f"/{OWN}/leaves/{name}") for name in ("obj", "probe"))
+
+
+def software(device: str) -> dict[str, str]:
+    """Return the versions of what computed: bitwise repetition needs the same."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    found |= {"numpy": np.__version__, "scipy": scipy.__version__, "h5py": h5py.__version__}
+    if device == "gpu":
+        import cupy
+
+        found |= {"cupy": cupy.__version__, "cuda": str(cupy.cuda.runtime.runtimeGetVersion())}
+    return found
 
 
 def measured(file: Container, kept: Kept) -> PtychoData:

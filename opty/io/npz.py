@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from opty.data import PtychoData
-from opty.errors import FormatError
+from opty.io import writing
+from opty.io.atomic import atomic
 from opty.io.container import Container
-from opty.io.reading import Format, blaming, check_shapes, record_with
-from opty.io.views import chosen, taken
+from opty.io.frames import Frames
+from opty.io.preparing import Raw
+from opty.io.reading import Format, blaming, check_shapes, measurement, real
 
 
 def is_tike(file: Container) -> bool:
@@ -16,7 +23,8 @@ def is_tike(file: Container) -> bool:
     return file.kind == "npz" and {"data", "scan"} <= file.names
 
 
-def read_tike(file: Container, *, views=None) -> PtychoData:
+@contextmanager
+def open_tike(file: Container) -> Iterator[Raw]:
     """Read an npz of tike or pty-chi.
 
     ``data`` (1, N, n, n) has zero frequency in the corner and is brought to the centre, its dtype kept; ``scan``
@@ -24,13 +32,46 @@ def read_tike(file: Container, *, views=None) -> PtychoData:
     probe. Axes of length one in front are dropped. ``psi``, an estimate of the object, has no place in a measurement
     and stays in the file.
     """
-    data, scan = _array(file, "data", 3), _array(file, "scan", 2)
-    check_shapes(file, "data", data.shape, "scan", scan.shape)
-    choice = chosen(views, len(data))
-    probe = _array(file, "probe", 3) if "probe" in file.names else None
-    centred = np.fft.fftshift(taken(data, choice), axes=(-2, -1))
+    arrays = {name: file.array(name) for name in ("data", "scan", "probe") if name in file.names}
     with blaming(file):
-        return PtychoData(centred, taken(scan, choice), probe=probe, source=record_with(file, views=views))
+        raw = tike_raw(file, arrays)
+    yield raw
+
+
+def tike_raw(file: Container, arrays: dict[str, Any]) -> Raw:
+    """Make sense of the arrays of tike, in an npz or an HDF5 file."""
+    data, scan = squeezed("data", arrays["data"], 3), squeezed("scan", arrays["scan"], 2)
+    check_shapes(file, "data", data.shape, "scan", scan.shape)
+    probe = squeezed("probe", arrays["probe"], 3) if "probe" in arrays else None
+    return Raw(Frames(data), real("scan", scan), unit="px", probe=probe, corner=True)
+
+
+def squeezed(key: str, array: np.ndarray, axes: int) -> np.ndarray:
+    """Drop axes of length one in front until ``axes`` are left."""
+    if array.ndim < 2 or any(size != 1 for size in array.shape[:-axes]):
+        raise ValueError(
+            f"{key!r} has shape {array.shape}; expected {axes} axes, and only axes of length one before them (one scan "
+            "in a file)"
+        )
+    return array.reshape(array.shape[-axes:])
+
+
+def write_tike(path: Path, data: PtychoData) -> None:
+    """Write an npz as tike and pty-chi read it: ``data``, zero frequency in the corner; ``scan`` px; ``probe``.
+
+    Raises FormatError for a mask or a background, for which there is no place.
+    """
+    writing.no_place(data, "tike's npz", "mask", "background")
+    with atomic(path) as part, part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **tike_arrays(data))
+
+
+def tike_arrays(data: PtychoData) -> dict[str, np.ndarray]:
+    """The arrays of tike."""
+    out = {"data": np.fft.ifftshift(data.intensities, axes=(-2, -1))[None], "scan": data.positions_px[None]}
+    if data.probe is not None:
+        out["probe"] = data.probe[None, None, None]
+    return out
 
 
 def is_plain(file: Container) -> bool:
@@ -38,36 +79,29 @@ def is_plain(file: Container) -> bool:
     return file.kind == "npz" and {"diff", "pos"} <= file.names
 
 
-def read_plain(file: Container, *, views=None) -> PtychoData:
+@contextmanager
+def open_plain(file: Container) -> Iterator[Raw]:
     """Read an npz of opty's own layout, which the benchmarks use.
 
     ``diff`` (N, n, n) has zero frequency in the centre; ``pos`` (N, 2) are the corners (row, column) of the windows in
     pixels; ``probe0`` (M, n, n) becomes the starting probe. With ``obj`` (H, W) in the file, ``obj``, ``probe`` and
     ``pos`` become the truth. ``obj0``, a starting object, is for ``PtychoState(obj=)`` and stays in the file.
     """
-    data, pos = _array(file, "diff", 3), _array(file, "pos", 2)
-    check_shapes(file, "diff", data.shape, "pos", pos.shape)
-    choice = chosen(views, len(data))
-    start = _array(file, "probe0", 3) if "probe0" in file.names else None
-    truth = None
-    if "obj" in file.names:
-        truth = {"obj": _array(file, "obj", 2), "positions": taken(pos, choice).astype(np.float64)}
-        if "probe" in file.names:
-            truth["probe"] = _array(file, "probe", 3)
+    axes = {"diff": 3, "pos": 2, "probe0": 3, "obj": 2, "probe": 3}
+    arrays = {name: file.array(name) for name in axes if name in file.names}
     with blaming(file):
-        source = record_with(file, views=views)
-        return PtychoData(taken(data, choice), taken(pos, choice), probe=start, truth=truth, source=source)
+        arrays = {name: squeezed(name, array, axes[name]) for name, array in arrays.items()}
+        check_shapes(file, "diff", arrays["diff"].shape, "pos", arrays["pos"].shape)
+        positions, truth = real("pos", arrays["pos"]), None
+        if "obj" in arrays:
+            truth = {name: arrays[name] for name in ("obj", "probe") if name in arrays} | {"positions": positions}
+        raw = Raw(Frames(arrays["diff"]), positions, unit="px", probe=arrays.get("probe0"), truth=truth)
+    yield raw
 
 
-FORMATS = (Format("tike npz (data, scan)", is_tike, read_tike), Format("opty npz (diff, pos)", is_plain, read_plain))
-
-
-def _array(file: Container, key: str, axes: int) -> np.ndarray:
-    """Read an array and drop axes of length one in front until ``axes`` are left."""
-    array = file.array(key)
-    if array.ndim < 2 or any(size != 1 for size in array.shape[:-axes]):
-        raise FormatError(
-            f"{file.path}: {key!r} has shape {array.shape}; expected {axes} axes, and only axes of length one before "
-            "them (one scan in a file)"
-        )
-    return array.reshape(array.shape[-axes:])
+read_tike: Any = measurement(open_tike)
+read_plain: Any = measurement(open_plain)
+FORMATS = (
+    Format("tike npz (data, scan)", is_tike, read_tike, "tike", write_tike),
+    Format("opty npz (diff, pos)", is_plain, read_plain),
+)

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.io import views as view_option
 from opty.io.container import Container
+from opty.io.preparing import Preparation, Prepared, Raw
 from opty.io.source import record
+
+COMMON = tuple(field.name for field in fields(Preparation))
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: how to know it by its content, and how to read it.
+    """A file format: how to know it by its content, how to read it, and how to write it.
 
     ``recognise(container)`` returns a bool; ``read(container, **options)`` returns a PtychoData or a PtychoState, and
-    its keyword-only parameters are the options of the format.
+    its keyword-only parameters are the options of the format. ``write(path, data)``, where there is one, writes a
+    PtychoData, and ``key`` is what ``opty.save(format=)`` calls it.
     """
 
     name: str
     recognise: Callable[[Container], bool]
     read: Callable[..., Any]
+    key: str = ""
+    write: Callable[[Path, PtychoData], None] | None = None
 
     @property
     def options(self) -> tuple[str, ...]:
         """Names of the options that ``read`` takes."""
-        return tuple(p.name for p in inspect.signature(self.read).parameters.values() if p.kind == p.KEYWORD_ONLY)
+        return _keywords(self.read)
 
     def check(self, options) -> None:
         """Refuse options that this format does not have, naming those that it has."""
@@ -37,12 +48,37 @@ class Format:
             raise TypeError(f"{self.name} has no option {', '.join(unknown)}; it has: {', '.join(self.options)}")
 
 
+def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callable[..., PtychoData]:
+    """Make the reader of a format from the function that opens a file as a Raw: it takes the common options too."""
+    own = _keywords(open_raw)
+
+    def read(file: Container, **options) -> PtychoData:
+        prepared = Prepared(Preparation(**{name: options[name] for name in COMMON if name in options}))
+        file.links = prepared.options.links
+        special = {name: options[name] for name in own if name in options}
+        with open_raw(file, **special) as raw:
+            with blaming(file):
+                raw.lengths = {**raw.lengths, **_told(file)}
+                prepared.check(raw)
+            found = prepared.fields(raw)
+        source = _source(file, prepared, special)
+        with blaming(file):
+            return PtychoData(**found, source=source)
+
+    read.__doc__ = open_raw.__doc__
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter("file", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    parameters += [inspect.Parameter(name, keyword) for name in dict.fromkeys((*own, *COMMON))]
+    read.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return read
+
+
 @contextmanager
 def blaming(file: Container) -> Iterator[None]:
-    """Turn the ValueError or TypeError of unfit contents into a FormatError that names the file."""
+    """Turn the errors that unfit contents run into, a ValueError mostly, into a FormatError that names the file."""
     try:
         yield
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{file.path}: {error}") from error
@@ -62,6 +98,42 @@ def check_shapes(file: Container, data: str, data_shape, positions: str, positio
         )
 
 
-def record_with(file: Container, *, views=None, **options) -> dict[str, Any]:
-    """Describe the source of a measurement, with the options in a form that JSON can hold."""
-    return record(file.path, {"views": view_option.as_json(views), **options})
+def real(name: str, array: np.ndarray) -> np.ndarray:
+    """Return numbers as float64; ValueError for anything else."""
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{name} has dtype {array.dtype}; expected numbers")
+    return array.astype(np.float64)
+
+
+def _told(file: Container) -> dict[str, Any]:
+    """What opty noted of the geometry at the root of a file of another program."""
+    names = ("propagation", "focus_to_sample")
+    return {name: file.attrs[f"opty_{name}"] for name in names if f"opty_{name}" in file.attrs}
+
+
+def _keywords(function: Callable) -> tuple[str, ...]:
+    found = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in found if p.kind == p.KEYWORD_ONLY)
+
+
+def _source(file: Container, prepared: Prepared, special: dict[str, Any]) -> dict[str, Any]:
+    """Describe the source of a measurement, with the options in a form that JSON can hold.
+
+    Options that are arrays cannot be found again; without the size of the file no result will point to it.
+    """
+    if prepared.arrays:
+        return {"path": str(file.path), "options": {}}
+    given = {name: _plain(name, value) for name, value in (prepared.options.given() | special).items()}
+    return record(file.path, given, [*file.beside, *prepared.paths])
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name in ("views", "leave_out"):
+        return view_option.as_json(value)
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if name in ("dark", "flat", "mask", "positions", "mapping") and isinstance(value, str) and Path(value).exists():
+        return str(Path(value).absolute())
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(name, part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from typing import Any
+
 from opty.data import PtychoData
 from opty.errors import FormatError
-from opty.io import cxi, measurement, native, npz, source
+from opty.io import (
+    cxi,
+    mapping,
+    measurement,
+    native,
+    nexus,
+    npz,
+    ptychi,
+    ptyd,
+    ptylab,
+    ptyr,
+    source,
+    tiff_npy,
+)
 from opty.io.container import Container
 from opty.io.reading import Format
+from opty.io.together import joined
 
-FORMATS: tuple[Format, ...] = (
-    native.FORMATS + measurement.FORMATS + npz.FORMATS + cxi.FORMATS
-)  # the first that knows it
+FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
+    *native.FORMATS,
+    *measurement.FORMATS,
+    *npz.FORMATS,
+    *nexus.FORMATS,
+    *cxi.FORMATS,
+    *ptyd.FORMATS,
+    *ptyr.FORMATS,
+    *ptylab.FORMATS,
+    *ptychi.FORMATS,
+    *tiff_npy.FORMATS,
+)
 
 
 def load(path, **options):
@@ -18,10 +45,14 @@ def load(path, **options):
 
     Parameters
     ----------
-    path : the file. npz files may be compressed with bz2 or gzip.
-    options : of its format. All measurements: ``views``, a slice, its text ("0:100", "::4") or a list of view numbers.
-        CXI: ``focus_to_sample`` [m] and ``propagation`` ("far", "cone", "near"). Results of opty: ``data`` (PtychoData,
-        instead of what the file points to), ``device``, ``threads``.
+    path : the file; its content decides what it is. npz, npy and TIFF may be compressed with bz2 or gzip. For a TIFF
+        stack with positions in an NPY, either of them or their folder. A list of paths: scans of one sample with the
+        same geometry, joined into one measurement.
+    options : all measurements take ``views``, ``leave_out``, ``crop``, ``centre``, ``transpose``, ``flip``, ``rebin``,
+        ``mask``, ``saturation``, ``dark``, ``flat``, ``links``, and the lengths of the geometry: see
+        ``opty.io.preparing.Preparation`` and docs/formats.md. HDF5 of any other layout: ``mapping``, a TOML file that
+        says where things are. TIFF + NPY and pty-chi: ``positions``, the path of the second file. Results of opty:
+        ``data`` (PtychoData, instead of what the file points to), ``device``, ``threads``.
 
     Raises
     ------
@@ -29,17 +60,26 @@ def load(path, **options):
     FormatError : empty, truncated, of no known format, or lacking something; the message says which and where.
     TypeError : an option that the format does not have. ValueError : an option with a value that does not fit.
     """
+    if isinstance(path, (list, tuple)):
+        return joined([load(one, **options) for one in path], path)
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path is a {type(path).__name__}; give the path of a file, or a list of paths")
     file = Container(path)
-    form = identify(file)
+    form = identify(file, options)
     form.check(options)
     loaded = form.read(file, **options)
     return source.remember(loaded) if isinstance(loaded, PtychoData) else loaded
 
 
-def identify(file: Container) -> Format:
+def identify(file: Container, options: Mapping[str, Any]) -> Format:
     """Return the format of a file, or raise FormatError that says what it looks like."""
+    if options.get("mapping") is not None:
+        return mapping.FORMAT
     for form in FORMATS:
         if form.recognise(file):
             return form
+    if file.kind == "folder":
+        raise IsADirectoryError(f"{file.path} is a folder without a TIFF stack and its NPY; name a file in it")
     known = ", ".join(form.name for form in FORMATS)
-    raise FormatError(f"{file.path} is {file.looks()}; opty reads: {known}")
+    hint = "; or give mapping=, a TOML file that says where things are" if file.kind == "hdf5" else ""
+    raise FormatError(f"{file.path} is {file.looks()}; opty reads: {known}{hint}")

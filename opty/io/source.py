@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,14 @@ MEGABYTE = 1 << 20
 _read: dict[int, tuple[weakref.ref, tuple]] = {}  # memory that load() filled: id of its owner -> layout
 
 
-def record(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe a file and the options it is loaded with: path, options, and a fingerprint to know it again by."""
+def record(path: Path, options: Mapping[str, Any], beside: Iterable[Path] = ()) -> dict[str, Any]:
+    """Describe a file and the options it is loaded with: path, options, and a fingerprint to know it again by.
+
+    ``beside`` are other files that were read with it (linked ones, a mask); they have fingerprints too.
+    """
     given = {name: value for name, value in options.items() if value is not None}
-    return {"path": str(path), "options": given, **fingerprint(path)}
+    others = {str(other): fingerprint(other) for other in beside}
+    return {"path": str(path), "options": given, **fingerprint(path)} | ({"beside": others} if others else {})
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
@@ -51,8 +55,8 @@ def can_link(data: PtychoData) -> bool:
     ref, layout = _read.get(id(_owner(data.intensities)), (lambda: None, None))
     if ref() is None or layout != (data.source["path"], _layout(data.intensities)):
         return False
-    path = Path(data.source["path"])
-    return path.is_file() and not changed(path, data.source)
+    files = {data.source["path"]: data.source, **data.source.get("beside", {})}
+    return all(Path(path).is_file() and not changed(Path(path), known) for path, known in files.items())
 
 
 def same_file(one, other) -> bool:
@@ -72,16 +76,22 @@ def changed(path: Path, known: Mapping[str, Any]) -> str | None:
 def find(known: Mapping[str, Any], result: Path) -> Path:
     """Find the measurement of a result: where it was, or beside the result; FormatError where neither has it."""
     there = Path(known["path"])
-    tried = []
-    for place in dict.fromkeys((there, result.parent / there.name)):
-        if not place.is_file():
-            tried.append(f"{place}: no such file")
-        elif difference := changed(place, known):
-            tried.append(f"{place} has changed since: {difference}")
-        else:
-            return place
+    places = list(dict.fromkeys((there, result.parent / there.name)))
+    tried = [_differs(place, known) for place in places]
+    others = [_differs(Path(other), print_) for other, print_ in known.get("beside", {}).items()]
+    if None in tried and not any(others):
+        return places[tried.index(None)]
+    tried = [*([] if None in tried else tried), *filter(None, others)]
     remedy = f"put it beside the result, or load it yourself: opty.load({result.name!r}, data=opty.load('...'))"
     raise FormatError(f"{result} needs the data that it was made from ({'; '.join(tried)}); {remedy}")
+
+
+def _differs(place: Path, known: Mapping[str, Any]) -> str | None:
+    """Say why a file is not the one that is known, or return None."""
+    if not place.is_file():
+        return f"{place}: no such file"
+    difference = changed(place, known)
+    return difference and f"{place} has changed since: {difference}"
 
 
 def _owner(a: np.ndarray) -> np.ndarray:

@@ -7,19 +7,21 @@ import operator
 import numpy as np
 
 
-def chosen(views, total: int) -> slice | np.ndarray:
-    """Turn the option into a slice with a positive step, or into an array of indices.
+def chosen(views, total: int, leave_out=None) -> slice | np.ndarray:
+    """Turn the options into a slice with a positive step, or into an array of indices.
 
     ``views`` is None (all), a slice, the text of one ("::4", "0:100"), or a list of indices; negative ones count from
-    the end. Raises ValueError for an empty choice or an index beyond ``total``, TypeError for anything else.
+    the end. ``leave_out`` : the same, of those that are not to be loaded; their numbers are those in the file. Raises
+    ValueError for an empty choice or an index beyond ``total``, TypeError for anything else.
     """
-    if views is None:
+    if views is None and leave_out is None:
         return slice(0, total)
-    if isinstance(views, str):
-        views = _slice(views)
-    index = np.arange(total)[views] if isinstance(views, slice) else _indices(views, total)
+    index = np.arange(total) if views is None else _meant("views", views, total)
+    if leave_out is not None:
+        index = index[~np.isin(index, _meant("leave_out", leave_out, total))]
     if len(index) == 0:
-        raise ValueError(f"views={views!r} leaves none of the {total} views")
+        given = f"views={views!r}" + ("" if leave_out is None else f" and leave_out={leave_out!r}")
+        raise ValueError(f"{given} leaves none of the {total} views")
     step = int(index[1] - index[0]) if len(index) > 1 else 1
     if step > 0 and (np.diff(index) == step).all():
         return slice(int(index[0]), int(index[-1]) + 1, step)
@@ -42,21 +44,27 @@ def as_json(views):
     return views if views is None or isinstance(views, str) else [int(j) for j in views]
 
 
-def _slice(text: str) -> slice:
+def _meant(name: str, views, total: int) -> np.ndarray:
+    if isinstance(views, str):
+        views = _slice(name, views)
+    return np.arange(total)[views] if isinstance(views, slice) else _indices(name, views, total)
+
+
+def _slice(name: str, text: str) -> slice:
     parts = text.split(":")
     if not 2 <= len(parts) <= 3:
-        raise ValueError(f"views={text!r} is no slice; write start:stop or start:stop:step, as in '0:100' or '::4'")
+        raise ValueError(f"{name}={text!r} is no slice; write start:stop or start:stop:step, as in '0:100' or '::4'")
     try:
         return slice(*(int(part) if part.strip() else None for part in parts))
     except ValueError:
-        raise ValueError(f"views={text!r} is no slice; write whole numbers, as in '0:100' or '::4'") from None
+        raise ValueError(f"{name}={text!r} is no slice; write whole numbers, as in '0:100' or '::4'") from None
 
 
-def _indices(views, total: int) -> np.ndarray:
+def _indices(name: str, views, total: int) -> np.ndarray:
     index = np.asarray(views)
     if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
-        raise TypeError(f"views={views!r}; give a slice, its text ('0:100'), or a list of view numbers")
+        raise TypeError(f"{name}={views!r}; give a slice, its text ('0:100'), or a list of view numbers")
     index = index.astype(np.int64)
     if (bad := (index < -total) | (index >= total)).any():
-        raise ValueError(f"views has {index[bad][0]}, but the file holds the views 0 to {total - 1}")
+        raise ValueError(f"{name} has {index[bad][0]}, but the file holds the views 0 to {total - 1}")
     return np.where(index < 0, index + total, index)

@@ -1,8 +1,13 @@
 """Small measurements and states for the tests of files: four views of 16 x 16, made from nothing but a seed."""
 
+import sys
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from opty.algebra.operator import Operator
 from opty.data import PtychoData

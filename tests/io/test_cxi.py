@@ -18,7 +18,7 @@ def test_usual_axes_row_is_plus_y_and_column_plus_x(make_cxi, counts):
     assert data.geometry.propagation == "far"
     assert (data.geometry.distance, data.geometry.pixel_size) == (2.0, 55e-6)  # not 5.500000042957254e-05
     assert data.mask.all()
-    assert data.source["options"] == {"propagation": "far"}
+    assert data.source["options"] == {}
 
 
 @pytest.mark.parametrize(

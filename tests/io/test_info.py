@@ -81,12 +81,11 @@ def test_near_field_beam_is_seen_on_the_detector(tmp_path):
     assert found.probe_diameter_px == pytest.approx(30, abs=0.5)
 
 
+@pytest.mark.filterwarnings("ignore:1 of 4 views hold no photon")
 def test_odd_data_draw_attention(tmp_path, counts):
     geometry = Geometry(wavelength=1e-10, distance=2.0, pixel_size=55e-6)
     counts[2] = 0
-    save(
-        tmp_path / "um.h5", PtychoData(counts, np.arange(8.0).reshape(4, 2), geometry)
-    )  # micrometres, taken for metres
+    save(tmp_path / "um.h5", PtychoData(counts, np.arange(8.0).reshape(4, 2), geometry))  # micrometres, not metres
     found = info(tmp_path / "um.h5")
     assert "1 views hold no photons" in found.warnings[0]
     assert "probably not in metres" in found.warnings[1]

@@ -1,0 +1,151 @@
+"""Run again what a file tells: go on with a run that stopped, or repeat a finished one and compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opty.errors import FormatError
+from opty.io import native
+from opty.io.container import Container
+
+if TYPE_CHECKING:
+    from opty.algebra.operator import Operator
+    from opty.algebra.place import Unfinished
+    from opty.state import PtychoState
+
+
+def resume(path, *, data=None, device: str | None = None, threads: int | None = None) -> PtychoState:
+    """Go on with the run whose checkpoint a file is, to the end of the recipe that was asked for.
+
+    On the CPU the state that comes out is, bit for bit, the one that the run would have ended with; its recipe and its
+    history are those of one run. The steps of the recipe work as they did: ``Save`` writes where it wrote.
+
+    Parameters
+    ----------
+    path : file written by ``Save``, or by the command line after Ctrl-C.
+    data, threads : as for ``opty.load``. device : default: the one that the run was on.
+
+    Raises
+    ------
+    ValueError : the file holds a whole result. FormatError : it holds something else. RuntimeError : no such device.
+    """
+    p, unfinished = stopped(path, data=data, device=device, threads=threads)
+    return unfinished.go_on(p)
+
+
+def stopped(path, *, data=None, device=None, threads=None) -> tuple[PtychoState, Unfinished]:
+    """Return the state in a checkpoint, and the run it belongs to; raises what ``resume`` raises."""
+    file, kept = _kept(path)
+    if kept.unfinished is None:
+        raise ValueError(
+            f"{file.path} holds a whole result, there is nothing left to do; to do more with it: recipe * "
+            f"opty.load({file.path.name!r}), or opty reconstruct {file.path.name} --recipe ... -o more.h5"
+        )
+    kept.unfinished.check()
+    return native.restored(file, kept, data=data, device=device or kept.device, threads=threads), kept.unfinished
+
+
+def rerun(path, *, start=None, data=None, device: str | None = None, threads: int | None = None) -> Repetition:
+    """Repeat a result from its data with the recipe that made it, and compare the two.
+
+    Steps that only write files or to the screen (Save, Show, Log, Progress) are left out. The run starts as
+    ``PtychoState(data, modes=, seed=, dtype=)`` does.
+
+    Parameters
+    ----------
+    path : of the result. start : PtychoState, or the path of one, where the run did not start from the data alone.
+    data, threads : as for ``opty.load``. device : default: the one that the run was on.
+
+    Raises
+    ------
+    ValueError : no recipe in the result, or a start of another frame. FormatError : the file holds something else.
+    """
+    recipe, begin, original = start_over(path, start=start, data=data, device=device, threads=threads)
+    return Repetition(recipe * begin, original)
+
+
+def start_over(path, *, start=None, data=None, device=None, threads=None) -> tuple[Operator, PtychoState, PtychoState]:
+    """Return the recipe of a result without its outputs, the state it started from, and the result."""
+    from opty.algebra.operator import Identity
+    from opty.operators.outputs import without_outputs
+    from opty.state import PtychoState
+
+    file, kept = _kept(path)
+    device = device or kept.device
+    original = native.restored(file, kept, data=data, device=device, threads=threads)
+    if isinstance(original.recipe, Identity):
+        raise ValueError(f"{file.path} was made by no recipe (its arrays were put in by hand): nothing to repeat")
+    if start is None:
+        own = {"modes": len(original.probe), "seed": original.seed, "dtype": original.dtype}
+        start = PtychoState(original.data, **own, device=device, threads=threads)
+    elif not isinstance(start, PtychoState):
+        start = native.restored(*_kept(start), data=original.data, device=device, threads=threads)
+    if start.obj.shape != original.obj.shape or not np.array_equal(start.origin, original.origin):
+        raise ValueError(
+            f"{file.path} has an object of {original.obj.shape} at {original.origin.tolist()}, its start one of "
+            f"{start.obj.shape} at {start.origin.tolist()}: it began with an object of its own; give that state with "
+            "start="
+        )
+    return without_outputs(original.recipe), start, original
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A result (``original``) and what came out when it was made again (``state``)."""
+
+    state: PtychoState
+    original: PtychoState
+
+    @property
+    def differences(self) -> dict[str, float]:
+        """Largest difference of each array and series, relative to its largest value; only of those that differ."""
+        new, old = _held(self.state), _held(self.original)
+        found = {name: float("inf") for name in sorted(new.keys() ^ old.keys())}
+        for name in sorted(new.keys() & old.keys()):
+            a, b = new[name], old[name]
+            if a.shape != b.shape or a.dtype != b.dtype:
+                found[name] = float("inf")
+            elif a.tobytes() != b.tobytes():
+                found[name] = float(np.abs(a - b).max() / max(np.abs(b).max(), np.finfo(float).tiny))
+        return found
+
+    @property
+    def identical(self) -> bool:
+        """Whether the two are the same, bit for bit."""
+        return not self.differences
+
+    @property
+    def same_start(self) -> bool:
+        """Whether the first iterations met about the same misfit: if not, the run began with something else."""
+        first = [p.history.get("misfit", np.zeros(1))[:1] for p in (self.state, self.original)]
+        return bool(np.allclose(*first, rtol=1e-2))
+
+    def __str__(self) -> str:
+        found = self.differences
+        if not found:
+            return f"identical: all {len(_held(self.state))} arrays and series agree bit for bit"
+        lines = [f"{name} differs by {value:.2g} of its largest value" for name, value in found.items()]
+        if not self.same_start:
+            lines.append(
+                "the first iteration differs already: the run did not start from the data alone (a probe or an object "
+                "was given); rerun it with that start"
+            )
+        return "\n".join(lines)
+
+
+def _held(p: PtychoState) -> dict[str, np.ndarray]:
+    """Return all that a state holds, as arrays on the host."""
+    held: dict[str, Any] = {name: p.numpy(name) for name in p._live.leaves}
+    held |= {f"history {name}": series for name, series in p.history.items()}
+    return held | {"iteration": np.array(p.iteration)}
+
+
+def _kept(path) -> tuple[Container, native.Kept]:
+    file = Container(Path(path))
+    if not native.recognise(file):
+        raise FormatError(f"{file.path} is {file.looks()}, not a result of opty")
+    return file, native.read_kept(file)

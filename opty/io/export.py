@@ -1,0 +1,82 @@
+"""export(): a result as plain images or arrays, for programs that know nothing of opty."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opty.io.atomic import atomic
+
+if TYPE_CHECKING:
+    from opty.state import PtychoState
+
+SUFFIXES = (".tif", ".tiff", ".npz")
+PER_CENTIMETRE = 1e-2
+
+
+def export_files(path) -> tuple[Path, ...]:
+    """Return the files that ``export(path, p)`` writes; ValueError for a suffix that is none of them."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path.name} does not end with one of {', '.join(SUFFIXES)}: the suffix chooses the format")
+    if suffix == ".npz":
+        return (path,)
+    return tuple(path.with_name(f"{path.stem}_{part}{path.suffix}") for part in ("magnitude", "phase"))
+
+
+def export(path, p: PtychoState, crop: bool = False) -> tuple[Path, ...]:
+    """Write a state as TIFF images or as a NumPy file; returns the paths written, each whole or not at all.
+
+    TIFF (.tif): ``<name>_magnitude.tif`` and ``<name>_phase.tif`` [rad] of the object, float32, with the pixel in the
+    resolution tags where the geometry tells it. The mean phase of the lit area, which no data can tell, is zero.
+
+    NumPy (.npz): obj (H, W), probe (M, n, n), positions (N, 2) px, and what else is estimated; ``pixel`` [m],
+    ``positions_m`` [m], ``wavelength`` [m] with a geometry; ``history_<name>``; recipe (text), seed, iteration.
+
+    Parameters
+    ----------
+    path : to write; its suffix chooses the format.
+    crop : the lit part of the object only (its corner is ``corner`` [px] in the npz).
+
+    Raises
+    ------
+    ValueError : another suffix. OSError : no such folder, no permission, a full disk.
+    """
+    from opty.plot.images import centred_phase, crop_to, lit_area
+
+    files, lit = export_files(path), lit_area(p)
+    window = crop_to(lit) if crop else (slice(None), slice(None))
+    if len(files) == 1:
+        with atomic(path) as part, part.open("wb") as out:
+            np.savez(out, **_arrays(p, window))
+        return files
+    images = np.abs(p.numpy("obj")), centred_phase(p.numpy("obj"), lit)
+    for file, image, unit in zip(files, images, ("transmission, no unit", "phase, rad"), strict=True):
+        _write_tiff(file, image[window].astype(np.float32), p, unit)
+    return files
+
+
+def _write_tiff(path: Path, image: np.ndarray, p: PtychoState, unit: str) -> None:
+    import tifffile
+
+    text = f"{unit}; opty, {p.iteration} iterations, {p.recipe!r}"
+    pixel: dict[str, Any] = {}
+    if p.data.pixel is not None:
+        pixel = {"resolution": (PER_CENTIMETRE / p.data.pixel,) * 2, "resolutionunit": "CENTIMETER"}
+    with atomic(path) as part:
+        tifffile.imwrite(part, image, description=text, metadata=None, photometric="minisblack", **pixel)
+
+
+def _arrays(p: PtychoState, window: tuple[slice, slice]) -> dict[str, Any]:
+    arrays = {name: p.numpy(name) for name in p._live.leaves if name not in p.slots}
+    corner = [0 if rows.start is None else rows.start for rows in window]
+    arrays |= {"obj": arrays["obj"][window], "corner": np.array(corner)}
+    arrays |= {f"history_{name}": series for name, series in p.history.items()}
+    arrays |= {"recipe": repr(p.recipe), "seed": p.seed, "iteration": p.iteration}
+    if p.data.pixel is not None:
+        arrays |= {"pixel": p.data.pixel, "positions_m": arrays["positions"] * p.data.pixel}
+        arrays["wavelength"] = p.data.geometry.wavelength
+    return arrays

@@ -1,0 +1,213 @@
+"""NXcxi_ptycho, the NeXus application definition for ptychography, which is valid CXI as well.
+
+Source: https://manual.nexusformat.org, contributed definition NXcxi_ptycho.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from opty.data import PtychoData
+from opty.geometry import PLANCK_TIMES_C
+from opty.io import cxi, writing
+from opty.io.container import Container
+from opty.io.frames import Frames
+from opty.io.preparing import Raw
+from opty.io.reading import Format, blaming, measurement, real
+from opty.io.tree import Tree, number, numbers
+from opty.io.units import joules, metres
+
+DEFINITIONS = ("NXcxi_ptycho", "NXptycho")
+ENERGY = ("incident_beam_energy", "energy", "incident_energy")
+MASK = ("pixel_mask", "mask")
+
+
+def recognise(file: Container) -> bool:
+    """Whether an entry of this HDF5 file says that it follows the definition."""
+    if file.kind != "hdf5" or file.attrs.get("creator") == "opty":
+        return False
+    with file.tree() as tree, blaming(file):
+        return _entry(tree, file.names) is not None
+
+
+@contextmanager
+def opened(file: Container) -> Iterator[Raw]:
+    """Read intensities, positions [m], geometry, beam centre and mask of an NXcxi_ptycho entry.
+
+    Data of a raster scan (slow, fast, rows, columns) are laid out in a row. Positions are those of the sample: from
+    ``translation`` (N, 3), or from the motors in NXtransformations along their vectors; row = +y and column = +x.
+    Attributes ``units`` are obeyed; without them lengths are metres and energies joule. ``pixel_mask``: 0 is good.
+    """
+    with file.tree() as tree:
+        with blaming(file):
+            raw = _raw(tree, _entry(tree, file.names), file.path)
+        yield raw
+
+
+def _entry(tree: Tree, names) -> str | None:
+    for name in sorted(names):
+        if tree.text(f"{name}/definition") in DEFINITIONS:
+            return name
+    return None
+
+
+def _raw(tree: Tree, entry: str, path: Path) -> Raw:
+    instrument = _child(tree, entry, "NXinstrument", "instrument_1")
+    detector = _child(tree, instrument, "NXdetector", "detector_1")
+    beam = _child(tree, instrument, "NXbeam", "beam_1")
+    data = tree.need("intensities", f"{detector}/data", f"{entry}/data_1/data")
+    frames = Frames(data)
+    lengths = {"wavelength": _wavelength(tree, beam), "distance": _lengthy(tree, f"{detector}/distance")}
+    sizes = [s for name in ("x", "y") if (s := _lengthy(tree, f"{detector}/{name}_pixel_size")) is not None]
+    if sizes and max(sizes) > 1.001 * min(sizes):
+        raise ValueError(f"the pixels are {sizes[0]} m x {sizes[1]} m; opty needs square ones: rebin them")
+    lengths["pixel_size"] = sizes[0] if sizes else None
+    translation = _translation(tree, entry, detector, frames)
+    if len(translation) != frames.shape[0]:
+        raise ValueError(f"{data.name} holds {frames.shape[0]} patterns but {len(translation)} positions are there")
+    return Raw(
+        frames,
+        cxi.row_column(translation, cxi.USUAL_BASIS),
+        lengths={name: length for name, length in lengths.items() if length is not None},
+        wanted={
+            "wavelength": tree.missing("energy", *(f"{beam}/{name}" for name in ENERGY)),
+            "distance": tree.missing("distance", f"{detector}/distance"),
+            "pixel_size": tree.missing("pixel size", f"{detector}/x_pixel_size", f"{detector}/y_pixel_size"),
+        },
+        mask=_mask(tree, detector, frames),
+        good=cxi.good,
+        centre=_centre(tree, detector, lengths["pixel_size"]),
+    )
+
+
+def _child(tree: Tree, group: str, kind: str, usual: str) -> str:
+    """Path of the first child of an NX_class, or of the usual name."""
+    for name in tree.names(group):
+        child = tree.node(f"{group}/{name}")
+        if isinstance(child, h5py.Group) and tree.attribute(child, "NX_class") == kind:
+            return f"{group}/{name}"
+    return f"{group}/{usual}"
+
+
+def _lengthy(tree: Tree, path: str) -> float | None:
+    """Read a length [m], in the unit that it has."""
+    found = tree.find(path)
+    return None if found is None else number(found) * metres(tree.attribute(found, "units", "m"), path)
+
+
+def _wavelength(tree: Tree, beam: str) -> float | None:
+    found = tree.find(*(f"{beam}/{name}" for name in ENERGY))
+    if found is None:
+        return None
+    return PLANCK_TIMES_C / (number(found) * joules(tree.attribute(found, "units", "J"), found.name))
+
+
+def _translation(tree: Tree, entry: str, detector: str, frames: Frames) -> np.ndarray:
+    """Translation (N, 3) [m] of the sample, from the array or from the motors."""
+    sample = _child(tree, entry, "NXsample", "sample_1")
+    paths = [f"{sample}/geometry_1/translation", f"{detector}/translation", f"{entry}/data_1/translation"]
+    if (found := tree.find(*paths)) is not None:
+        values = real(found.name, numbers(found)) * metres(tree.attribute(found, "units", "m"), found.name)
+        if values.ndim < 2 or values.shape[-1] not in (2, 3):
+            raise ValueError(f"{found.name} has shape {found.shape}; expected (views, 3): x, y, z")
+        values = values.reshape(-1, values.shape[-1])
+        return values if values.shape[1] == 3 else np.column_stack([values, np.zeros(len(values))])
+    motors = _child(tree, sample, "NXtransformations", "transformations")
+    out = np.zeros((frames.shape[0], 3))
+    for axis, name in enumerate("xy"):
+        motor = tree.need(f"{name} motor", f"{motors}/{name}", *paths)
+        values = real(motor.name, numbers(motor)) * metres(tree.attribute(motor, "units", "m"), motor.name)
+        vector = np.asarray(tree.attribute(motor, "vector", np.eye(3)[axis]), np.float64).reshape(-1)
+        if vector.size != 3:
+            raise ValueError(f"{motor.name} has the vector {vector.tolist()}; expected x, y, z")
+        out += _on_the_grid(values, axis, frames, motor.name)[:, None] * vector
+    return out
+
+
+def _on_the_grid(values: np.ndarray, axis: int, frames: Frames, name: str) -> np.ndarray:
+    """A motor's value at each view: one for each, or one for each line or column of a raster (x is the first axis)."""
+    if values.size == frames.shape[0]:
+        return values.reshape(-1)
+    if len(frames.scan) == 2 and values.size == frames.scan[axis]:
+        shape = (-1, 1) if axis == 0 else (1, -1)
+        return np.broadcast_to(values.reshape(shape), frames.scan).reshape(-1)
+    raise ValueError(f"{name} has shape {values.shape}, which does not go with a scan of {frames.scan}")
+
+
+def _mask(tree: Tree, detector: str, frames: Frames) -> np.ndarray | None:
+    found = tree.find(*(f"{detector}/{name}" for name in MASK))
+    if found is None:
+        return None
+    flags = numbers(found).reshape(-1, *frames.shape[1:]) if found.size % np.prod(frames.shape[1:]) == 0 else None
+    if flags is None or len(flags) not in (1, frames.shape[0]):
+        raise ValueError(f"{found.name} has shape {found.shape}; expected {frames.shape[1:]}")
+    return flags[0] if len(flags) == 1 else Frames(flags)
+
+
+def _centre(tree: Tree, detector: str, pixel: float | None) -> tuple[float, float] | None:
+    """Beam centre (row, column) [px]."""
+    out = []
+    for name in "yx":
+        found = tree.find(f"{detector}/beam_center_{name}")
+        if found is None:
+            return None
+        unit, value = str(tree.attribute(found, "units", "m")), float(numbers(found).reshape(-1)[0])
+        if unit.lower() not in ("pixel", "pixels", "px"):
+            if pixel is None:
+                return None
+            value = value * metres(unit, found.name) / pixel
+        out.append(value)
+    return out[0], out[1]
+
+
+def write(path: Path, data: PtychoData) -> None:
+    """Write a measurement as NXcxi_ptycho: SI units, and the attributes by which NeXus viewers plot it."""
+    writing.need_geometry(data, "NXcxi_ptycho")
+    writing.no_place(data, "NXcxi_ptycho", "background")
+    with writing.created(path, data) as f:
+        cxi.content(f, data)
+        _annotate(f, data)
+
+
+def _annotate(f: h5py.File, data: PtychoData) -> None:
+    put, entry = writing.put, f["entry_1"]
+    f.attrs["default"] = "entry_1"
+    put(entry, "definition", DEFINITIONS[0])
+    put(entry, "title", "ptychographic scan, written by opty")
+    detector = entry["instrument_1/detector_1"]
+    beam = entry["instrument_1"].create_group("beam_1")
+    for name in ("energy", "incident_beam_energy"):
+        put(beam, name, data.geometry.energy, units="J")
+    if data.mask is not None:
+        detector["pixel_mask"] = h5py.SoftLink("mask")
+    for name in "xy":
+        put(detector, f"beam_center_{name}", data.n // 2 * data.geometry.pixel_size, units="m")
+    motors = entry["sample_1"].create_group("transformations")
+    for axis, name in enumerate("xy"):
+        others = {"units": "m", "vector": np.eye(3)[axis], "transformation_type": "translation", "depends_on": "."}
+        put(motors, name, data.positions[:, 1 - axis], **others)
+    plot = entry.create_group("data")
+    plot["data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
+    for name in "xy":
+        plot[name] = h5py.SoftLink(f"/entry_1/sample_1/transformations/{name}")
+        plot.attrs[f"{name}_indices"] = 0
+    plot.attrs.update({"signal": "data", "axes": np.array([b"x", b".", b"."])})
+    detector.attrs.update({"signal": "data", "axes": np.array([b"translation", b".", b"."])})
+    detector["translation"].attrs.update({"axes": "translation:y:x", "interpretation": "image"})
+    detector["data"].attrs.update({"interpretation": "image", "units": "counts"})
+    entry.attrs["default"] = "data"
+    classes = {"": "entry", "instrument_1": "instrument", "sample_1": "sample", "data": "data", "data_1": "collection"}
+    classes |= {"instrument_1/detector_1": "detector", "instrument_1/beam_1": "beam", "instrument_1/source_1": "source"}
+    classes |= {"sample_1/transformations": "transformations", "sample_1/geometry_1": "collection"}
+    for place, kind in classes.items():
+        entry[place or "/entry_1"].attrs["NX_class"] = f"NX{kind}"
+
+
+read: Any = measurement(opened)
+FORMATS = (Format("NXcxi_ptycho (NeXus)", recognise, read, "nexus", write),)

@@ -1,0 +1,138 @@
+"""Which pixels count: masks that are given, and those found from the frames themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from opty.io.frames import blocks
+from opty.io.images import Given, given_image
+
+if TYPE_CHECKING:
+    from opty.io.cutting import Cut
+    from opty.io.preparing import Raw
+
+STATISTICS = ("invalid", "dead", "hot", "saturated")
+RING = np.ones((3, 3), bool)
+RING[1, 1] = False
+WIDE = np.ones((5, 5), bool)
+WIDE[2, 2] = False
+DEAD_BELOW = 20.0  # counts of the neighbours, all views together: a live pixel that sees none has a chance of exp(-20)
+HOT_TIMES = 10.0
+PLATEAU, PLATEAU_COUNTS = 10, 1000
+
+
+@dataclass(frozen=True)
+class Items:
+    """What the option ``mask`` asks for."""
+
+    images: tuple[Given, ...] = ()
+    statistics: tuple[str, ...] = ()
+    ignore: bool = False
+
+
+def mask_items(mask: Any) -> Items:
+    """Sort the option ``mask`` into images and statistics."""
+    if mask is None:
+        return Items()
+    parts = list(mask) if isinstance(mask, (list, tuple)) and _mixed(mask) else [mask]
+    words = [part for part in parts if isinstance(part, str) and part in (*STATISTICS, "ignore")]
+    images = tuple(_image(part) for part in parts if not (isinstance(part, str) and part in words))
+    return Items(images, tuple(w for w in words if w != "ignore"), "ignore" in words)
+
+
+def statistics(
+    items: Items, raw: Raw, cut: Cut, choice: Any, known: np.ndarray | None, saturation: float | None
+) -> np.ndarray:
+    """Find the pixels (n, n) that count, from all chosen frames; ``known`` is the mask known so far.
+
+    invalid: NaN, infinite or negative in a view. dead: no count in any view, though the median neighbour has 20.
+    hot: more than ten times the third brightest of the 24 around it. saturated: ``saturation`` counts in a view, or
+    the largest number of the type, or a plateau: the same largest count, 1000 or more, at least ten times.
+    """
+    total, top, invalid, ties = None, None, None, 0
+    for place, images in blocks(raw.frames, choice):
+        images = cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images)
+        seen = True if known is None else (known if known.ndim == 2 else known[place])
+        bad = ~(np.isfinite(images) & (images >= 0)) & seen
+        images = np.where(~bad & seen, images, 0)
+        if total is None or top is None:
+            total, top = np.zeros(images.shape[1:]), np.zeros(images.shape[1:], images.dtype)
+            invalid = np.zeros(images.shape[1:], bool)
+        peak = top.max()
+        total += images.sum(axis=0, dtype=np.float64)
+        invalid |= bad.any(axis=0)
+        top = np.maximum(top, images.max(axis=0))
+        ties = int((images == top.max()).sum()) + (ties if top.max() == peak else 0)
+    counts = np.ones(total.shape, bool) if known is None else known if known.ndim == 2 else known.any(axis=0)
+    find: dict[str, Callable[[], np.ndarray]] = {
+        "invalid": lambda: invalid,
+        "dead": lambda: dead(total, counts),
+        "hot": lambda: hot(total),
+        "saturated": lambda: saturated(top, ties, saturation),
+    }
+    return ~np.logical_or.reduce([find[name]() for name in items.statistics])
+
+
+def dead(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Pixels without a count in any view where the median of the eight neighbours has at least 20, (n, n) bool.
+
+    ``total`` : counts of all views (n, n); ``counts`` : pixels known to be good.
+    """
+    around = ndimage.median_filter(total, footprint=RING, mode="nearest")
+    return (total == 0) & counts & (around >= DEAD_BELOW)
+
+
+def hot(total: np.ndarray) -> np.ndarray:
+    """Pixels with more than ten times the third brightest of the 24 around, and at least 20 counts, (n, n) bool."""
+    around = ndimage.rank_filter(total, rank=-3, footprint=WIDE, mode="nearest")
+    return (total >= DEAD_BELOW) & (total > HOT_TIMES * around)
+
+
+def saturated(top: np.ndarray, ties: int, saturation: float | None) -> np.ndarray:
+    """Pixels that reached ``saturation`` counts in a view; without one, the end of the type or a plateau, (n, n) bool.
+
+    ``top`` : largest count of each pixel (n, n); ``ties`` : how often the largest of all was counted.
+    """
+    if saturation is not None:
+        return top >= saturation
+    if top.dtype.kind in "iu" and top.max() == np.iinfo(top.dtype).max:
+        return top == top.max()
+    return (top == top.max()) & bool(ties >= PLATEAU and top.max() >= PLATEAU_COUNTS)
+
+
+def centre_of_mass(raw: Raw, choice: Any) -> tuple[float, float]:
+    """Centre of mass (row, column) [px] of the mean pattern, over finite and positive counts."""
+    total = np.zeros(raw.frames.shape[1:])
+    for _, images in blocks(raw.frames, choice):
+        images = np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images
+        total += np.where(np.isfinite(images) & (images > 0), images, 0).sum(axis=0, dtype=np.float64)
+    if not total.any():
+        raise ValueError("centre='auto' finds no light: give centre=(row, column)")
+    return ndimage.center_of_mass(total)
+
+
+def _mixed(mask: Any) -> bool:
+    """Whether a list is one of masks, not the rows of one."""
+    return any(isinstance(part, (str, os.PathLike, np.ndarray)) for part in mask)
+
+
+def _image(part: Any) -> Given:
+    """Read a mask, and say which words there are for a text that names no file."""
+    try:
+        image = given_image("mask", part)
+    except FileNotFoundError as error:
+        error.add_note(f"mask is the path of a file, an array, or one of {', '.join(STATISTICS)}, ignore")
+        raise
+    other = image.array[(image.array != 0) & (image.array != 1)]
+    if other.size:
+        raise ValueError(
+            f"{image} holds {other.flat[0]}; it is 1 (True) where a pixel counts and 0 where it is dead: for codes of "
+            "which 0 is good give the array mask == 0"
+        )
+    return image

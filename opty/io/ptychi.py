@@ -1,0 +1,144 @@
+"""HDF5 with the arrays of tike, and the pairs of pty-chi: patterns in one file, positions and probe in another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opty.data import PtychoData
+from opty.errors import FormatError
+from opty.io import writing
+from opty.io.container import Container
+from opty.io.frames import Frames
+from opty.io.npz import tike_arrays, tike_raw
+from opty.io.preparing import Raw
+from opty.io.reading import Format, blaming, measurement, real
+from opty.io.tree import Tree, numbers
+
+POSITIONS = ("probe_position_y_m", "probe_position_x_m")
+PIXELS = ("pixel_height_m", "pixel_width_m")
+
+
+def is_tike(file: Container) -> bool:
+    """Whether this is HDF5 with ``data`` and ``scan`` at its root."""
+    return file.kind == "hdf5" and {"data", "scan"} <= file.names
+
+
+@contextmanager
+def open_tike(file: Container) -> Iterator[Raw]:
+    """Read HDF5 with the arrays of tike at its root: see the npz of the same names."""
+    with file.tree() as tree:
+        with blaming(file):
+            arrays = {name: found[()] for name in ("data", "scan", "probe") if (found := tree.find(name)) is not None}
+            for name in ("data", "scan"):
+                tree.need(name, name)
+            raw = tike_raw(file, arrays)
+        yield raw
+
+
+def write_tike(path: Path, data: PtychoData) -> None:
+    """Write HDF5 with the arrays of tike at its root. Raises FormatError for a mask or a background."""
+    writing.no_place(data, "tike's HDF5", "mask", "background")
+    with writing.created(path, data) as f:
+        for name, array in tike_arrays(data).items():
+            writing.stack(f, name, array)
+
+
+def is_pair(file: Container) -> bool:
+    """Whether this is HDF5 with ``dp``, or with the positions that go with it."""
+    return file.kind == "hdf5" and ("dp" in file.names or set(POSITIONS) <= file.names)
+
+
+@contextmanager
+def open_pair(file: Container, *, positions=None) -> Iterator[Raw]:
+    """Read a pair of pty-chi (and Ptychodus): ``dp`` (N, n, n), zero frequency in the centre, and its parameters.
+
+    The parameters, ``probe_position_y_m``, ``probe_position_x_m`` [m] (centres of the views) and ``probe``, lie in the
+    file beside, scan_para.hdf5 for scan_dp.hdf5, or at ``positions``. The pixel at the sample is an attribute of
+    ``object`` or of ``probe``; positions become pixels by it, as the files tell neither wavelength nor distance.
+    """
+    other = _partner(file, positions)
+    with file.tree() as one, other.tree() as two:
+        with blaming(file):
+            patterns, parameters = (one, two) if "dp" in file.names else (two, one)
+            raw = _raw(patterns, parameters)
+        yield raw
+    file.beside.append(other.path)
+
+
+def _partner(file: Container, positions) -> Container:
+    """Find the other file of a pair."""
+    if {"dp", *POSITIONS} <= file.names:
+        return Container(file.path)
+    if positions is not None:
+        return Container(positions)
+    mine, its = ("dp", "para") if "dp" in file.names else ("para", "dp")
+    stem, _, end = file.path.stem.rpartition(mine)
+    place = file.path.with_name(f"{stem}{its}{end}{file.path.suffix}")
+    if mine not in file.path.stem or not place.is_file():
+        raise FormatError(
+            f"{file.path} is one file of a pair of pty-chi, and the other, {place.name}, is not beside it: give "
+            "positions='path of the other'"
+        )
+    return Container(place)
+
+
+def _raw(patterns: Tree, parameters: Tree) -> Raw:
+    data = patterns.need("patterns", "dp")
+    metres = []
+    for name in POSITIONS:
+        found = parameters.need("positions", name)
+        metres.append(real(found.name, numbers(found)).reshape(-1))
+    frames = Frames(data)
+    if {len(axis) for axis in metres} != {frames.shape[0]}:
+        raise ValueError(f"/dp holds {frames.shape[0]} patterns but there are {[len(a) for a in metres]} positions")
+    probe = parameters.find("probe")
+    if probe is not None and (probe.dtype.kind != "c" or probe.ndim < 2):
+        raise ValueError(f"/probe has shape {probe.shape} and dtype {probe.dtype}; expected complex (..., modes, n, n)")
+    probe = None if probe is None else probe[()].reshape(-1, *probe.shape[-3:])[0]
+    return Raw(frames, np.column_stack(metres) / _pixel(parameters), unit="px", probe=probe)
+
+
+def _pixel(parameters: Tree) -> float:
+    for name in ("object", "probe"):
+        node = parameters.find(name)
+        sizes = (
+            [] if node is None else [float(v) for key in PIXELS if (v := parameters.attribute(node, key)) is not None]
+        )
+        if sizes and min(sizes) > 0 and max(sizes) <= 1.001 * min(sizes):
+            return sizes[0]
+    raise ValueError(f"no pixel size: neither /object nor /probe has the attributes {' and '.join(PIXELS)} (square)")
+
+
+def write_pair(path: Path, data: PtychoData) -> None:
+    """Write a pair of pty-chi: patterns at ``path``, the name of which must hold "dp", and parameters beside it.
+
+    Raises ValueError for another name, FormatError for a mask or a background.
+    """
+    writing.no_place(data, "pty-chi's HDF5", "mask", "background")
+    stem, found, end = path.stem.rpartition("dp")
+    if not found:
+        raise ValueError(f"{path.name} must have 'dp' in its name, as scan_dp.hdf5: the positions go to scan_para.hdf5")
+    pixel = data.pixel or 1.0
+    with writing.created(path.with_name(f"{stem}para{end}{path.suffix}"), data) as f:
+        for name, axis in zip(POSITIONS, data.positions_px.T * pixel, strict=True):
+            writing.put(f, name, axis)
+        if data.probe is not None:
+            writing.put(f, "probe", data.probe[None])
+        height, width = (int(np.ptp(axis)) + data.n + 1 for axis in data.positions_px.T)
+        blank = writing.stack(f, "object", np.ones((1, height, width), np.complex64))
+        blank.attrs.update({PIXELS[0]: pixel, PIXELS[1]: pixel, "center_x_m": 0.0, "center_y_m": 0.0})
+    with writing.created(path, data) as f:
+        writing.stack(f, "dp", data.intensities)
+
+
+read_tike: Any = measurement(open_tike)
+read_pair: Any = measurement(open_pair)
+FORMATS = (
+    Format("tike HDF5 (data, scan)", is_tike, read_tike, "tike-hdf5", write_tike),
+    Format("pty-chi HDF5 (dp, para)", is_pair, read_pair, "ptychi", write_pair),
+)

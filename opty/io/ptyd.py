@@ -1,0 +1,194 @@
+"""PtyPy's prepared data (.ptyd): chunks in one file, or in parts that it links to; and how PtyPy stores values.
+
+PtyPy marks every node with an attribute ``type``; without it numbers come back as arrays, which it does not expect.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from opty.data import PtychoData
+from opty.geometry import PLANCK_TIMES_C
+from opty.io import writing
+from opty.io.container import Container
+from opty.io.frames import Frames, Joined
+from opty.io.preparing import Raw
+from opty.io.reading import Format, blaming, measurement, real
+from opty.io.tree import Tree, number, numbers
+from opty.io.units import ELECTRON_VOLT
+
+KEV = 1e3 * ELECTRON_VOLT
+VERSION = "0.1"  # of PtyPy's HDF5 layout
+CHUNK_VIEWS = 256
+
+
+def recognise(file: Container) -> bool:
+    """Whether this is HDF5 with chunks and meta at its root."""
+    return file.kind == "hdf5" and {"chunks", "meta"} <= file.names
+
+
+@contextmanager
+def opened(file: Container) -> Iterator[Raw]:
+    """Read the chunks of a .ptyd in their order, positions [m], meta and weights.
+
+    Positions are the centres of the views, (row, column). ``weights``: a pixel counts where they are above 0. A chunk
+    in another file (PtyPy's save='link') is read if ``links`` allows it by name, from where the link says or from
+    beside the master. ``meta``: energy [keV], distance, psize [m], center [px].
+
+    Raises FormatError for a chunk that is missing, and where fewer frames are there than ``num_frames`` promises.
+    """
+    with file.tree() as tree:
+        with blaming(file):
+            raw = _raw(tree, file)
+        yield raw
+
+
+def _raw(tree: Tree, file: Container) -> Raw:
+    numbered = sorted((name for name in tree.names("chunks") if name.isdecimal()), key=int)
+    if not numbered:
+        raise ValueError(tree.missing("chunk", "chunks/0"))
+    if gaps := sorted(set(range(int(numbered[-1]) + 1)) - {int(name) for name in numbered})[:5]:
+        raise ValueError(f"chunks {gaps} are missing: the file holds {', '.join(numbered[:12])}")
+    frames, positions, weights = [], [], []
+    for name in numbered:
+        data = tree.need("frames", f"chunks/{name}/data")
+        where = tree.need("positions", f"chunks/{name}/positions")
+        place = real(where.name, numbers(where))
+        if place.ndim != 2 or place.shape[1] != 2 or len(place) != data.shape[0]:
+            raise ValueError(f"{data.name} holds {data.shape[0]} frames but positions have shape {place.shape}")
+        frames.append(Frames(data))
+        positions.append(place)
+        weight = tree.find(f"chunks/{name}/weights")
+        weight = None if weight is None or weight.size == 0 else weight  # PtyPy's way to say that there are none
+        if weight is not None and weight.shape != data.shape:
+            raise ValueError(f"{weight.name} has shape {weight.shape}; expected {data.shape}")
+        weights.append(weight)
+    _check_count(tree, sum(len(place) for place in positions))
+    if any(weight is None for weight in weights) and any(weight is not None for weight in weights):
+        raise ValueError("some chunks have weights and some have none")
+    return Raw(
+        Joined(frames) if len(frames) > 1 else frames[0],
+        np.concatenate(positions),
+        lengths=_lengths(tree),
+        wanted={
+            "wavelength": tree.missing("energy", "meta/energy"),
+            "distance": tree.missing("distance", "meta/distance"),
+            "pixel_size": tree.missing("pixel size", "meta/psize"),
+        },
+        mask=_common(tree, frames[0]) if weights[0] is None else Joined([Frames(weight) for weight in weights]),
+        good=lambda weight: weight > 0,
+        centre=_centre(tree),
+    )
+
+
+def _common(tree: Tree, frames: Frames) -> np.ndarray | None:
+    """The weights of all frames alike, or None."""
+    weight = value(tree, "meta/weight2d")
+    if weight is None or weight.size == 0:
+        return None
+    if weight.shape != frames.shape[1:]:
+        raise ValueError(f"meta/weight2d has shape {weight.shape}; expected {frames.shape[1:]}")
+    return weight
+
+
+def _check_count(tree: Tree, found: int) -> None:
+    promised = value(tree, "meta/num_frames")
+    if promised is not None and found < int(promised.flat[0]):
+        raise ValueError(f"meta/num_frames promises {int(promised.flat[0])} frames and the chunks hold {found}")
+
+
+def value(tree: Tree, path: str) -> np.ndarray | None:
+    """Read numbers that PtyPy stored; None for its None, and where there is nothing."""
+    found = tree.find(path)
+    if found is None or tree.attribute(found, "type") == "None":
+        return None
+    refuse_pickle(tree, found)
+    return np.atleast_1d(numbers(found))
+
+
+def refuse_pickle(tree: Tree, found: h5py.Dataset) -> None:
+    """Refuse a node that PtyPy stored as a Python pickle."""
+    if tree.attribute(found, "type") in ("pickle", "record_array"):
+        raise ValueError(f"{found.name} is a Python pickle, which opty never runs")
+
+
+def _lengths(tree: Tree) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    if value(tree, "meta/energy") is not None:
+        out["wavelength"] = PLANCK_TIMES_C / (number(tree.need("energy", "meta/energy")) * KEV)
+    if value(tree, "meta/distance") is not None:
+        out["distance"] = number(tree.need("distance", "meta/distance"))
+    size = value(tree, "meta/psize")
+    if size is not None:
+        if size.max() > 1.001 * size.min():
+            raise ValueError(f"the pixels are {size.tolist()} m; opty needs square ones: rebin them")
+        out["pixel_size"] = float(size.flat[0])
+    propagation = tree.text("meta/propagation")
+    return out | ({"propagation": "near"} if propagation == "nearfield" else {})
+
+
+def _centre(tree: Tree) -> tuple[float, float] | None:
+    centre = value(tree, "meta/center")
+    if centre is None:
+        return None
+    if centre.size not in (1, 2):
+        raise ValueError(f"meta/center is {centre.tolist()}; expected (row, column)")
+    return float(centre.flat[0]), float(centre.flat[-1])
+
+
+def write(path: Path, data: PtychoData) -> None:
+    """Write a .ptyd that PtyPy loads as it loads its own; the mask becomes weights of 0 and 1.
+
+    Raises FormatError for a background.
+    """
+    writing.need_geometry(data, "PtyPy's .ptyd")
+    writing.no_place(data, "a .ptyd", "background")
+    with writing.created(path, data) as f:
+        now = time.asctime()
+        f.attrs.update({"h5rw_version": VERSION, "ctime": now, "mtime": now})
+        chunks = _dict(f, "chunks")
+        for number_, start in enumerate(range(0, data.views, CHUNK_VIEWS)):
+            part = slice(start, min(start + CHUNK_VIEWS, data.views))
+            chunk = _dict(chunks, str(number_))
+            _array(chunk, "data", data.intensities[part])
+            _array(chunk, "indices", np.arange(part.start, part.stop), "arraylist")
+            _array(chunk, "positions", data.positions[part])
+            if data.mask is not None:
+                good = np.broadcast_to(data.mask, data.intensities.shape)[part]
+                _array(chunk, "weights", good.astype(np.float32))
+        _write_meta(_dict(f, "meta"), data)
+        _dict(f, "info")
+
+
+def _write_meta(meta: h5py.Group, data: PtychoData) -> None:
+    put, geometry = writing.put, data.geometry
+    put(meta, "label", "opty", type="string")
+    put(meta, "version", 0.1, type="scalar")
+    put(meta, "num_frames", np.int64(data.views), type="scalar")
+    put(meta, "shape", np.array([data.n, data.n]), type="array")
+    put(meta, "psize", np.array([geometry.pixel_size] * 2), type="array")
+    put(meta, "energy", geometry.energy / KEV, type="scalar")
+    put(meta, "center", np.array([data.n // 2] * 2, np.float64), type="array")
+    put(meta, "distance", geometry.distance, type="scalar")
+    put(meta, "propagation", "nearfield" if geometry.propagation == "near" else "farfield", type="string")
+
+
+def _dict(group: h5py.Group, name: str) -> h5py.Group:
+    made = group.create_group(name)
+    made.attrs["type"] = "dict"
+    return made
+
+
+def _array(group: h5py.Group, name: str, array: np.ndarray, kind_: str = "array") -> None:
+    writing.stack(group, name, array).attrs["type"] = kind_
+
+
+read: Any = measurement(opened)
+FORMATS = (Format("PtyPy .ptyd", recognise, read, "ptyd", write),)

@@ -1,0 +1,83 @@
+"""PtyPy's results (.ptyr): object, probe and positions, to go on from with opty."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from opty.data import PtychoData
+from opty.errors import FormatError
+from opty.io.container import Container
+from opty.io.ptyd import refuse_pickle
+from opty.io.reading import Format, blaming, real
+from opty.io.tree import Tree, numbers
+
+
+def recognise(file: Container) -> bool:
+    """Whether this is HDF5 with the content of a PtyPy run."""
+    if file.kind != "hdf5" or "content" not in file.names:
+        return False
+    with file.tree() as tree, blaming(file):
+        return bool({"probe", "obj"} <= set(tree.names("content")))
+
+
+def read(file: Container, *, data=None, device=None, threads=None, seed=0):
+    """Make a PtychoState from object and probe of a PtyPy run, and the measurement ``data`` that it was made from.
+
+    The file holds no intensities: give ``data``, as from ``opty.load("scan.ptyd")``. Positions are those recorded in
+    the file, centres of the views [m] in the frame of the object's ``_origin``, or else those of the data. Nodes that
+    are pickles are never touched.
+
+    Raises TypeError without data; FormatError for layers of the object (multislice), or sizes that do not go together.
+    """
+    from opty.state import PtychoState
+
+    if not isinstance(data, PtychoData):
+        raise TypeError(
+            f"{file.path} is a result of PtyPy and holds no intensities: give data=, the PtychoData that it was made "
+            "from, as opty.load('scan.ptyr', data=opty.load('scan.ptyd'))"
+        )
+    with file.tree() as tree, blaming(file):
+        probe, obj, positions = _estimates(tree, data)
+    data = data.replace(positions=positions * (data.pixel or 1.0))
+    return PtychoState(data, probe=probe, obj=obj, seed=seed, device=device, threads=threads)
+
+
+def _estimates(tree: Tree, data: PtychoData):
+    """Probe (M, n, n), object (H, W), and positions (N, 2) of window corners in its frame [px]."""
+    probe, _ = _storage(tree, "probe")
+    obj, path = _storage(tree, "obj")
+    if len(obj) != 1:
+        raise ValueError(f"{path} has {len(obj)} layers; opty's object has one")
+    size, origin = (_pair(tree, f"{path}/{name}") for name in ("_psize", "_origin"))
+    if (recorded := tree.find(f"content/positions/{path.rsplit('/', 1)[-1]}")) is not None:
+        centres = real(recorded.name, numbers(recorded))
+    elif data.pixel is None:
+        raise ValueError("no positions were recorded, and those of data= are in pixels: give data with a geometry")
+    else:
+        centres = data.positions
+    if centres.shape != (data.views, 2):
+        raise ValueError(f"the file has positions of shape {centres.shape} but data= holds {data.views} views")
+    return probe, obj[0], (centres - origin) / size - data.n // 2
+
+
+def _storage(tree: Tree, what: str) -> tuple[np.ndarray, str]:
+    """Return the data of the one storage of a container, and its path."""
+    names = tree.names(f"content/{what}")
+    if len(names) != 1:
+        raise ValueError(f"content/{what} holds {', '.join(names) or 'nothing'}; opty goes on with one scan only")
+    path = f"content/{what}/{names[0]}"
+    found = tree.need(what, f"{path}/data")
+    refuse_pickle(tree, found)
+    if found.dtype.kind != "c" or found.ndim != 3:
+        raise ValueError(f"{found.name} has shape {found.shape} and dtype {found.dtype}; expected complex layers")
+    return found[()], path
+
+
+def _pair(tree: Tree, path: str) -> np.ndarray:
+    values = real(path, numbers(tree.need("geometry", path))).reshape(-1)
+    if values.size not in (1, 2) or not np.isfinite(values).all():
+        raise FormatError(f"{path} is {values.tolist()}; expected (row, column) in metres")
+    return values
+
+
+FORMATS = (Format("PtyPy .ptyr (result)", recognise, read),)

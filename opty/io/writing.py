@@ -1,0 +1,125 @@
+"""What the writers share, and ``save``: results in opty's own format, measurements in that of any program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from opty.data import PtychoData
+from opty.errors import FormatError
+from opty.io.atomic import atomic
+from opty.io.sink import new_hdf5
+
+if TYPE_CHECKING:
+    from opty.state import PtychoState
+
+COMPACT = 60_000  # bytes: what lies in the header itself, which HDF5 guards with a checksum
+CHUNK = 1 << 20
+
+
+@contextmanager
+def created(path: Path, data: PtychoData) -> Iterator[h5py.File]:
+    """Write an HDF5 file, whole or not at all, whose every byte a checksum guards: a flipped bit is found on reading.
+
+    What only opty knows of the geometry goes into attributes of the root, where other programs do not look.
+    """
+    with atomic(path) as part, new_hdf5(part, libver=("v110", "v110")) as f:
+        if data.geometry is not None and data.geometry.propagation != "far":
+            f.attrs["opty_propagation"] = data.geometry.propagation
+            if data.geometry.focus_to_sample is not None:
+                f.attrs["opty_focus_to_sample"] = data.geometry.focus_to_sample
+        yield f
+
+
+def put(group: h5py.Group, name: str, value: Any, **attributes: Any) -> h5py.Dataset:
+    """Write a number, a text or a small array so that a checksum guards it; with attributes."""
+    if isinstance(value, str):
+        value = np.bytes_(value.encode("utf-8"))
+    array = np.asarray(value)
+    if array.nbytes > COMPACT:
+        found = stack(group, name, array)
+    else:
+        parent, _, last = name.rpartition("/")
+        where = group.require_group(parent) if parent else group
+        settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        settings.set_layout(h5py.h5d.COMPACT)
+        space = h5py.h5s.create_simple(array.shape) if array.shape else h5py.h5s.create(h5py.h5s.SCALAR)
+        made = h5py.h5d.create(where.id, last.encode(), h5py.h5t.py_create(array.dtype, logical=True), space, settings)
+        found = h5py.Dataset(made)
+        found[...] = array
+    found.attrs.update(attributes)
+    return found
+
+
+def stack(group: h5py.Group, name: str, array: np.ndarray) -> h5py.Dataset:
+    """Write an array, one frame a chunk, shuffled and deflated at the level that costs least time, with checksums."""
+    if array.ndim >= 3:
+        chunks = (1,) * (array.ndim - 2) + array.shape[-2:]
+    else:
+        rows = max(1, CHUNK // max(1, array.nbytes // len(array)))
+        chunks = (min(rows, len(array)), *array.shape[1:])
+    options = {"chunks": chunks, "shuffle": True, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
+    return group.create_dataset(name, data=array, **options)
+
+
+def need_geometry(data: PtychoData, name: str) -> None:
+    """Refuse a measurement in pixels where a format holds metres."""
+    if data.geometry is None:
+        raise ValueError(
+            f"{name} holds lengths in metres, and this measurement is in pixels only: give it a geometry, "
+            "data.replace(geometry=opty.Geometry(...), positions=metres), or save it as 'tike' or 'opty'"
+        )
+
+
+def no_place(data: PtychoData, name: str, *fields: str) -> None:
+    """Refuse to lose what a format cannot hold."""
+    for field in fields:
+        if getattr(data, field) is not None:
+            remedy = f"save as 'cxi' or 'opty', or leave it out with data.replace({field}=None)"
+            raise FormatError(f"{name} has no place for a {field}: {remedy}")
+
+
+def x_y_z(data: PtychoData) -> np.ndarray:
+    """Translation (N, 3) [m] of the sample for the positions: x = column, y = row."""
+    return np.column_stack([data.positions[:, 1], data.positions[:, 0], np.zeros(data.views)])
+
+
+def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") -> None:
+    """Write a state or a measurement: whole, or not at all.
+
+    Parameters
+    ----------
+    path : the file to write; what stood there before stays untouched until the new one is safely on the disk.
+    p : a PtychoState, which goes on exactly after ``opty.load``, or a PtychoData.
+    format : "opty" holds everything. The others hold the measurement alone (that of a state too), as other programs
+        read it: "cxi" (PyNX, CDTools), "nexus" (NXcxi_ptycho), "ptyd" (PtyPy), "ptylab", "tike" (npz of tike and
+        pty-chi), "tike-hdf5", "ptychi" (HDF5 of pty-chi, with a second file beside it), "tiff" (SciComPty: a stack,
+        with the positions in an NPY file beside it).
+
+    Raises
+    ------
+    TypeError : ``p`` is neither. ValueError : no such format; ``path`` is the very file that the measurement was read
+        from; the measurement holds something that the format has no place for.
+    OSError : no such folder, no permission, a full disk.
+    """
+    from opty.io import native, registry, source
+    from opty.state import PtychoState
+
+    if format == "opty":
+        native.save(path, p)
+        return
+    writers = {form.key: form.write for form in registry.FORMATS if form.write is not None}
+    if format not in writers:
+        raise ValueError(f"format is {format!r}; choose one of opty, {', '.join(writers)}")
+    if not isinstance(p, (PtychoState, PtychoData)):
+        raise TypeError(f"save(path, p) writes a PtychoState or a PtychoData; p is a {type(p).__name__}")
+    data = p if isinstance(p, PtychoData) else p.data
+    for read in () if data.source is None else (data.source["path"], *data.source.get("beside", ())):
+        if source.same_file(path, read):
+            raise ValueError(f"{path} is the measurement itself; save it under another name")
+    writers[format](Path(path), data)

@@ -1,0 +1,72 @@
+"""Results as plain images and arrays."""
+
+import numpy as np
+import pytest
+import tifffile
+
+import opty
+from opty.io.export import export
+
+
+@pytest.fixture
+def p(full_data):
+    return opty.rPIE() ** 2 * opty.PtychoState(full_data, device="cpu", seed=4)
+
+
+def test_tiff_holds_magnitude_and_phase_at_the_size_of_a_pixel(tmp_path, p):
+    files = export(tmp_path / "out.tif", p)
+    assert [file.name for file in files] == ["out_magnitude.tif", "out_phase.tif"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out_magnitude.tif", "out_phase.tif"]
+    magnitude, phase = (tifffile.imread(file) for file in files)
+    assert magnitude.dtype == phase.dtype == np.float32
+    rebuilt = magnitude * np.exp(1j * phase)
+    turn = np.vdot(rebuilt, p.obj) / np.vdot(rebuilt, rebuilt)
+    assert abs(turn) == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(rebuilt * turn, p.obj, atol=1e-5)
+    for file in files:
+        with tifffile.TiffFile(file) as tiff:
+            tags = tiff.pages[0].tags
+            numerator, denominator = tags["XResolution"].value
+            assert 1e-2 / (numerator / denominator) == pytest.approx(p.data.pixel, rel=1e-6)
+            assert tags["ResolutionUnit"].value.name == "CENTIMETER"
+            assert "rPIE() ** 2" in tags["ImageDescription"].value
+
+
+def test_without_a_geometry_there_is_no_resolution(tmp_path, p, counts):
+    bare = opty.PtychoState(opty.PtychoData(counts, np.zeros((4, 2))), device="cpu")
+    (file, _) = export(tmp_path / "out.tiff", bare)
+    with tifffile.TiffFile(file) as tiff:
+        assert tiff.pages[0].tags["ResolutionUnit"].value.name == "NONE"
+
+
+def test_npz_needs_no_opty_and_no_pickle(tmp_path, p, identical):
+    (file,) = export(tmp_path / "out.npz", p)
+    with np.load(file, allow_pickle=False) as found:
+        for name in ("obj", "probe", "positions"):
+            identical(found[name], p.numpy(name))
+        identical(found["positions_m"], p.numpy("positions") * p.data.pixel)
+        identical(found["history_misfit"], p.history["misfit"])
+        assert str(found["recipe"]) == "rPIE() ** 2"
+        assert (int(found["iteration"]), int(found["seed"])) == (2, 4)
+        assert float(found["wavelength"]) == p.data.geometry.wavelength
+
+
+def test_cropped_to_what_was_lit(tmp_path, p):
+    whole, lit = (export(tmp_path / name, p, crop=crop)[0] for name, crop in (("a.npz", False), ("b.npz", True)))
+    with np.load(whole) as one, np.load(lit) as two:
+        (row, col), (h, w) = two["corner"], two["obj"].shape
+        assert h < one["obj"].shape[0]
+        np.testing.assert_array_equal(two["obj"], one["obj"][row : row + h, col : col + w])
+
+
+def test_other_suffixes_are_refused_and_failures_leave_nothing(tmp_path, p, monkeypatch):
+    with pytest.raises(ValueError, match=r"out\.jpg does not end with one of \.tif"):
+        export(tmp_path / "out.jpg", p)
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tifffile, "imwrite", fail)
+    with pytest.raises(OSError, match="No space"):
+        export(tmp_path / "out.tif", p)
+    assert list(tmp_path.iterdir()) == []

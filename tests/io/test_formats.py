@@ -1,0 +1,164 @@
+"""Every format that opty writes: what comes back, and what is refused because it would be lost."""
+
+import h5py
+import numpy as np
+import pytest
+
+from opty import Geometry, PtychoData, PtychoState
+from opty.errors import FormatError
+from opty.io import info, load, registry, save
+
+KEYS = ("cxi", "nexus", "ptyd", "ptylab", "tike", "tike-hdf5", "ptychi", "tiff")
+NAMES = {"tike": "scan.npz", "tiff": "scan.tif", "ptychi": "scan_dp.hdf5", "cxi": "scan.cxi", "ptyd": "scan.ptyd"}
+IN_PIXELS = ("tike", "tike-hdf5", "ptychi")
+WITH_MASK = ("cxi", "nexus", "ptyd")
+WITH_PROBE = ("ptylab", *IN_PIXELS)
+
+
+@pytest.fixture(params=KEYS)
+def key(request):
+    return request.param
+
+
+@pytest.fixture
+def data(counts, rng, geometry):
+    """A measurement in metres, with positions of 9 digits that no float32 holds."""
+    return PtychoData(counts, rng.uniform(-2e-6, 2e-6, (4, 2)), geometry)
+
+
+def written(tmp_path, data, key):
+    path = tmp_path / NAMES.get(key, "scan.h5")
+    save(path, data, format=key)
+    return path
+
+
+def metres(data, geometry):
+    return data.positions if data.geometry is not None else data.positions * geometry.sample_pixel(data.n)
+
+
+def test_every_writer_is_tested():
+    assert {form.key for form in registry.FORMATS if form.write is not None} == set(KEYS)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int32", "float32", "float64", "uint8"])
+def test_round_trip(tmp_path, data, key, dtype, identical, geometry):
+    data = data.replace(intensities=data.intensities.astype(dtype))
+    back = load(written(tmp_path, data, key))
+    identical(back.intensities, data.intensities)
+    np.testing.assert_allclose(metres(back, geometry), data.positions, rtol=0, atol=1e-12)
+    if key not in IN_PIXELS:
+        for name in ("wavelength", "distance", "pixel_size"):
+            assert getattr(back.geometry, name) == pytest.approx(getattr(geometry, name), rel=1e-12)
+        assert back.geometry.propagation == "far"
+    assert back.source["path"].startswith(str(tmp_path))
+
+
+def test_no_other_format_claims_it(tmp_path, data, key):
+    path = written(tmp_path, data, key)
+    file = registry.Container(path)
+    (name,) = [form.key for form in registry.FORMATS if form.key == key]
+    assert registry.identify(file, {}).key == name
+
+
+@pytest.mark.parametrize("geometry_", [dict(propagation="cone", focus_to_sample=2e-3), dict(propagation="near")])
+def test_propagation_survives_where_metres_do(tmp_path, data, key, geometry_):
+    if key in IN_PIXELS:
+        pytest.skip("in pixels")
+    geometry = Geometry(wavelength=1e-10, distance=2.0, pixel_size=55e-6, **geometry_)
+    back = load(written(tmp_path, data.replace(geometry=geometry), key))
+    assert back.geometry.propagation == geometry.propagation
+    assert back.geometry.focus_to_sample == geometry.focus_to_sample
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_mask_survives_or_is_refused(tmp_path, data, key, rng, identical, axes):
+    mask = rng.uniform(size=data.intensities.shape[3 - axes :]) > 0.2
+    masked = data.replace(mask=mask)
+    if key not in WITH_MASK:
+        with pytest.raises(FormatError, match="has no place for a mask: save as 'cxi' or 'opty'"):
+            written(tmp_path, masked, key)
+        assert list(tmp_path.iterdir()) == []
+        return
+    back = load(written(tmp_path, masked, key))
+    identical(np.broadcast_to(back.mask, data.intensities.shape).copy(), np.broadcast_to(mask, (4, 16, 16)).copy())
+
+
+def test_background_survives_or_is_refused(tmp_path, data, key, rng):
+    dark = data.replace(background=rng.uniform(0, 1, (16, 16)).astype("float32"))
+    if key == "cxi":
+        np.testing.assert_array_equal(load(written(tmp_path, dark, key)).background, dark.background)
+        return
+    with pytest.raises(FormatError, match="has no place for a background"):
+        written(tmp_path, dark, key)
+
+
+def test_probe_survives_bitwise_where_there_is_a_place(tmp_path, data, key, rng, identical):
+    probe = (rng.normal(size=(3, 16, 16)) + 1j * rng.normal(size=(3, 16, 16))).astype("complex64")
+    back = load(written(tmp_path, data.replace(probe=probe), key))
+    if key in WITH_PROBE:
+        identical(back.probe, probe)
+
+
+def test_pixels_only(tmp_path, counts, key, rng):
+    data = PtychoData(counts, rng.uniform(0, 30, (4, 2)))
+    if key not in (*IN_PIXELS, "tiff"):
+        with pytest.raises(ValueError, match=r"in pixels only: give it a geometry.*save it as 'tike' or 'opty'"):
+            written(tmp_path, data, key)
+        return
+    back = load(written(tmp_path, data, key))
+    assert back.geometry is None
+    np.testing.assert_allclose(back.positions, data.positions, atol=1e-9)
+
+
+def test_options_and_views_are_those_of_every_format(tmp_path, data, key, identical):
+    path = written(tmp_path, data, key)
+    found = load(path, views=[2, 0], crop=8, rebin=2)
+    identical(found.intensities, data.intensities[[2, 0], 4:12, 4:12].reshape(2, 4, 2, 4, 2).sum((2, 4)).astype("u2"))
+    assert info(path, views="1:3").views == 2
+
+
+def test_one_view(tmp_path, data, key, identical):
+    one = data.replace(intensities=data.intensities[:1], positions=data.positions[:1])
+    identical(load(written(tmp_path, one, key)).intensities, one.intensities)
+
+
+def test_a_result_links_to_any_of_them_and_comes_back(tmp_path, data, key, identical):
+    loaded = load(written(tmp_path, data, key), crop=12)
+    p = PtychoState(loaded, device="cpu")
+    save(tmp_path / "result.h5", p)
+    with h5py.File(tmp_path / "result.h5") as f:
+        assert "data" not in f["entry_1/instrument_1/detector_1"]
+    back = load(tmp_path / "result.h5", device="cpu")
+    identical(back.data.intensities, loaded.intensities)
+    identical(back.data.positions, loaded.positions)
+
+
+def test_state_is_written_as_its_measurement(tmp_path, data, identical):
+    save(tmp_path / "scan.cxi", PtychoState(data, device="cpu"), format="cxi")
+    identical(load(tmp_path / "scan.cxi").intensities, data.intensities)
+
+
+def test_what_save_refuses(tmp_path, data):
+    with pytest.raises(ValueError, match=r"format is 'hdf'; choose one of opty, .*nexus"):
+        save(tmp_path / "scan.h5", data, format="hdf")
+    with pytest.raises(TypeError, match="p is a dict"):
+        save(tmp_path / "scan.h5", {}, format="cxi")
+    with pytest.raises(ValueError, match="must have 'dp' in its name"):
+        save(tmp_path / "scan.h5", data, format="ptychi")
+    path = written(tmp_path, data, "cxi")
+    with pytest.raises(ValueError, match="is the measurement itself"):
+        save(path, load(path), format="ptyd")
+    assert [p.name for p in tmp_path.iterdir()] == ["scan.cxi"]
+
+
+def test_every_byte_is_guarded_in_hdf5(tmp_path, data):
+    """No dataset that opty writes lies outside of checksums: compact ones are in headers, chunks have fletcher32."""
+    for key in ("cxi", "nexus", "ptyd", "ptylab", "tike-hdf5", "ptychi"):
+        path = written(tmp_path, data.replace(probe=np.ones((2, 16, 16), "complex64")), key)
+        with h5py.File(path) as f:
+            nodes = {}
+            f.visititems(nodes.__setitem__)
+            for name, node in nodes.items():
+                if isinstance(node, h5py.Dataset):
+                    layout = node.id.get_create_plist().get_layout()
+                    assert layout == h5py.h5d.COMPACT or node.fletcher32, (key, name)

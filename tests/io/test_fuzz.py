@@ -1,0 +1,42 @@
+"""A few hundred mutated files for all readers together; ``make soak`` does twenty thousand for each."""
+
+import sys
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("the limits on memory and time are those of Linux", allow_module_level=True)
+
+import fuzzing
+
+
+def test_mutated_files_are_refused_or_read_right(tmp_path):
+    tallies = fuzzing.search(tmp_path, files=25, seed=2026)
+    assert len(tallies) >= 16
+    bad = {key: said for key, tally in tallies.items() for said in tally if said.startswith("BAD")}
+    assert not bad
+    for key, tally in tallies.items():
+        assert tally["refused"] >= 5, (key, tally)
+    assert sum(tally["same"] for tally in tallies.values()) >= 20
+
+
+def test_the_judge_sees_what_is_wrong(tmp_path, monkeypatch):
+    """The harness itself: silence, a secret and a crash are told apart."""
+    monkeypatch.setenv("OPTY_TRAP", str(tmp_path / "sprung"))
+    import opty
+
+    path, options, _ = fuzzing.seeds(tmp_path)["cxi"]
+    known = opty.load(path)
+    assert fuzzing.verdict(path, options, known) == "same"
+    assert fuzzing.verdict(path, options, opty.load(path, views="1:")) == "other"
+    assert fuzzing.verdict(path, {"views": [99]}, known).startswith("BAD ValueError")
+    assert fuzzing.verdict(tmp_path / "lab.toml", {}, known) == "refused"
+    (tmp_path / "sprung").mkdir()
+    assert fuzzing.verdict(path, options, known) == "BAD pickle ran (same)"
+    (tmp_path / "sprung").rmdir()
+    worker = fuzzing.Worker(tmp_path)
+    task = {"known": str(path), "path": str(path), "options": options}
+    assert worker.ask(task) == "same"
+    worker.process.kill()
+    worker.process.wait()
+    assert worker.ask(task).startswith("BAD crash")

@@ -1,0 +1,235 @@
+"""PtyPy's files as PtyPy writes them: chunks, parts in other files, its types, its None; results."""
+
+import h5py
+import numpy as np
+import pytest
+
+import opty
+from opty import PtychoState
+from opty.errors import FormatError
+from opty.geometry import PLANCK_TIMES_C
+from opty.io import load, save
+
+KEV = 1.602176634e-16
+META = {
+    "version": (0.1, "scalar"),
+    "num_frames": (np.int64(7), "scalar"),
+    "shape": (np.array([16, 16]), "array"),
+    "psize": (np.array([55e-6, 55e-6]), "array"),
+    "energy": (6.2, "scalar"),
+    "center": (np.array([8.0, 8.0]), "array"),
+    "distance": (2.0, "scalar"),
+    "label": (np.zeros(1), "None"),
+}
+
+
+@pytest.fixture
+def views(rng):
+    return rng.poisson(9.0, (7, 16, 16)).astype("int32"), rng.uniform(-2e-6, 2e-6, (7, 2))
+
+
+def store(group, name, value, kind, **options):
+    """As PtyPy's h5write does: an attribute ``type`` on each node, arrays deflated."""
+    options = options if np.ndim(value) == 0 else {"compression": "gzip"} | options
+    group.create_dataset(name, data=value, **options).attrs["type"] = kind
+
+
+@pytest.fixture
+def make(tmp_path, views):
+    """Function that writes a .ptyd with chunks of three frames; save="append" or "link"; keywords change meta."""
+
+    def write(save="append", weights=None, links="absolute", **changes):
+        path = tmp_path / "scan.ptyd"
+        with h5py.File(path, "w") as f:
+            f.attrs.update({"h5rw_version": "0.1", "ctime": "now", "mtime": "now"})
+            f.create_group("info").attrs["type"] = "dict"
+            f.create_group("chunks")
+            meta = f.create_group("meta")
+            meta.attrs["type"] = "param"
+            for name, (value, kind) in (META | changes).items():
+                if value is not None:
+                    store(meta, name, value, kind)
+            for k, start in enumerate(range(0, 7, 3)):
+                part = slice(start, start + 3)
+                if save == "link":
+                    other = tmp_path / f"scan.ptyd.part{k:03d}"
+                    f[f"chunks/{k}"] = h5py.ExternalLink(str(other) if links == "absolute" else other.name, "/")
+                    with h5py.File(other, "w") as g:
+                        chunk(g, part, weights)
+                else:
+                    chunk(f.create_group(f"chunks/{k}"), part, weights)
+        return path
+
+    def chunk(group, part, weights):
+        intensities, positions = views
+        store(group, "data", intensities[part], "array")
+        store(group, "indices", np.arange(7)[part], "arraylist")
+        store(group, "positions", positions[part], "array")
+        if weights is not None:
+            store(group, "weights", weights[part], "array")
+
+    return write
+
+
+def test_chunks_in_order(make, views, identical):
+    data = load(make())
+    identical(data.intensities, views[0])
+    identical(data.positions, views[1])
+    assert data.geometry.wavelength == pytest.approx(PLANCK_TIMES_C / (6.2 * KEV), rel=1e-12)
+    assert (data.geometry.distance, data.geometry.pixel_size) == (2.0, 55e-6)
+
+
+def test_views_across_chunks(make, views, identical):
+    data = load(make(), views=[5, 0, 3])
+    identical(data.intensities, views[0][[5, 0, 3]])
+    identical(data.positions, views[1][[5, 0, 3]])
+
+
+def test_weights_are_the_mask(make, views, rng, identical):
+    weights = np.where(rng.uniform(size=(7, 16, 16)) > 0.2, 0.7, 0).astype("float32")
+    weights[:, 0, 0] = -1.0
+    identical(load(make(weights=weights)).mask, weights > 0)
+
+
+def test_empty_weights_and_those_of_all_frames(make, identical):
+    assert load(make(weights=np.zeros((0, 3)))).mask is None
+    common = (np.eye(16) == 0).astype("float64")
+    identical(load(make(weights=np.zeros((0, 3)), weight2d=(common, "array"))).mask, common > 0)
+
+
+@pytest.mark.parametrize("links", ["absolute", "relative"])
+def test_linked_parts_only_by_name(make, views, links, identical, tmp_path):
+    path = make(save="link", links=links)
+    with pytest.raises(FormatError, match=r"/chunks/0 is a link to another file, .*part000; if you trust that"):
+        load(path)
+    with pytest.raises(FormatError, match="chunks/1 is a link"):
+        load(path, links="*.part000")
+    data = load(path, links="scan.ptyd.part*")
+    identical(data.intensities, views[0])
+    assert sorted(data.source["beside"]) == [str(tmp_path / f"scan.ptyd.part00{k}") for k in range(3)]
+
+
+def test_linked_parts_of_a_folder_that_was_moved(make, views, tmp_path, identical):
+    make(save="link")
+    (tmp_path / "moved").mkdir()
+    for name in ("scan.ptyd", *(f"scan.ptyd.part00{k}" for k in range(3))):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    identical(load(tmp_path / "moved/scan.ptyd", links="*").intensities, views[0])
+
+
+def test_missing_part_is_named_and_nobody_waits(make, tmp_path):
+    path = make(save="link")
+    (tmp_path / "scan.ptyd.part001").unlink()
+    with pytest.raises(FormatError, match=r"chunks/1 is a link to .*part001, and there is no such file"):
+        load(path, links="*")
+
+
+def test_result_of_linked_data_notices_a_changed_part(make, tmp_path):
+    p = PtychoState(load(make(save="link"), links="*"), device="cpu")
+    save(tmp_path / "r.h5", p)
+    assert load(tmp_path / "r.h5", device="cpu").data.views == 7
+    part = tmp_path / "scan.ptyd.part002"
+    part.write_bytes(part.read_bytes() + b"\0")
+    with pytest.raises(FormatError, match=r"part002 has changed since"):
+        load(tmp_path / "r.h5")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_frames": (np.int64(9), "scalar")}, "meta/num_frames promises 9 frames and the chunks hold 7"),
+        ({"energy": (np.zeros(1), "None")}, "energy.*: give wavelength= in metres"),
+        ({"distance": (None, None)}, r"no distance at meta/distance. /meta holds .*: give distance= in metres"),
+        ({"psize": (np.array([1e-5, 2e-5]), "array")}, "need|square ones"),
+        ({"center": (np.array([8.0, 99.0]), "array")}, "the file puts the beam at"),
+    ],
+)
+def test_meta_that_does_not_fit(make, changes, message):
+    with pytest.raises(ValueError, match=message):
+        load(make(**changes))
+
+
+def test_centre_off_the_middle_is_kept_in_the_middle(make, views, identical):
+    path = make(center=(np.array([7.0, 9.0]), "array"))
+    with pytest.warns(UserWarning, match=r"beam at \(7, 9\) of 16 x 16 pixels: 14 x 14 around it are kept"):
+        data = load(path)
+    identical(data.intensities, np.ascontiguousarray(views[0][:, 0:14, 2:16]))
+    identical(load(path, crop=8).intensities, np.ascontiguousarray(views[0][:, 3:11, 5:13]))
+
+
+def test_chunk_that_is_missing(make):
+    path = make()
+    with h5py.File(path, "a") as f:
+        del f["chunks/1"]
+    with pytest.raises(FormatError, match=r"chunks \[1\] are missing: the file holds 0, 2"):
+        load(path)
+
+
+def test_what_opty_writes_has_ptypys_types(tmp_path, counts, geometry):
+    data = opty.PtychoData(counts, np.arange(8.0).reshape(4, 2) * 1e-7, geometry, mask=np.eye(16))
+    save(tmp_path / "out.ptyd", data, format="ptyd")
+    types = {}
+    with h5py.File(tmp_path / "out.ptyd") as f:
+        f.visititems(lambda name, node: types.update({name: node.attrs["type"]}))
+        assert f.attrs["h5rw_version"] == "0.1"
+        assert f["meta/num_frames"][()].item() == 4
+        assert f["meta/energy"][()] == pytest.approx(geometry.energy / KEV)
+        assert f["meta/label"][()].decode() == "opty"
+        assert f["chunks/0/indices"].dtype == np.int64
+        assert (f["chunks/0/weights"][0] == np.eye(16)).all()
+    assert {types[f"meta/{name}"] for name in ("num_frames", "energy", "distance", "version")} == {"scalar"}
+    assert types["chunks/0/indices"] == "arraylist"
+    assert {types[name] for name in ("chunks", "chunks/0", "meta", "info")} == {"dict"}
+
+
+@pytest.fixture
+def ptyr(tmp_path):
+    """A run of PtyPy, and the measurement of it: the truth of a simulation in PtyPy's frame."""
+    from opty.simulate.experiment import experiment
+    from opty.simulate.probes import gaussian
+    from opty.simulate.scans import raster
+
+    geometry = opty.Geometry(wavelength=1e-10, distance=2.0, pixel_size=55e-6)
+    row, col = np.indices((60, 62))
+    obj = (0.8 + 0.2 * np.sin(row / 4)) * np.exp(0.5j * np.cos(col / 5))
+    data = experiment(obj, gaussian(16, 5), raster((5, 5), step=4), geometry=geometry)
+    size, origin, truth = data.pixel, np.array([-3e-6, 1e-6]), data.truth
+    path = tmp_path / "run.ptyr"
+    with h5py.File(path, "w") as f:
+        for what, name, array in (("probe", "S00", truth["probe"]), ("obj", "S00G00", truth["obj"][None])):
+            f[f"content/{what}/{name}/data"] = array.astype("complex128")
+            f[f"content/{what}/{name}/_psize"] = np.array([size, size])
+            f[f"content/{what}/{name}/_origin"] = origin
+        f["content/positions/S00G00"] = (truth["positions"] + 8) * size + origin
+        f["content/pars/pickled"] = np.bytes_(b"\x80\x04boom")
+        f["content/pars/pickled"].attrs["type"] = "pickle"
+    return path, data
+
+
+def test_result_of_ptypy_goes_on(ptyr):
+    path, data = ptyr
+    p = load(path, data=data, device="cpu")
+    assert opty.misfit(p) < 1e-9
+    np.testing.assert_allclose(p.positions, data.truth["positions"], atol=1e-9)
+    assert (opty.rPIE() * p).iteration == 1
+
+
+def test_result_of_ptypy_without_recorded_positions(ptyr):
+    path, data = ptyr
+    with h5py.File(path, "a") as f:
+        del f["content/positions"]
+        origin = f["content/obj/S00G00/_origin"][()]
+    where = (data.truth["positions"] + 8) * data.pixel + origin
+    assert opty.misfit(load(path, data=data.replace(positions=where), device="cpu")) < 1e-9
+
+
+def test_result_of_ptypy_needs_data(ptyr):
+    path, data = ptyr
+    with pytest.raises(TypeError, match=r"holds no intensities: give data=, .*opty.load\('scan.ptyr', data="):
+        load(path)
+    with h5py.File(path, "a") as f:
+        del f["content/probe/S00/data"]
+        f["content/probe/S00/data"] = np.bytes_(b"\x80\x04boom")
+        f["content/probe/S00/data"].attrs["type"] = "pickle"
+    with pytest.raises(FormatError, match="content/probe/S00/data is a Python pickle, which opty never runs"):
+        load(path, data=data)

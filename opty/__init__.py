@@ -10,6 +10,7 @@ in place inside, and returns a new state.
     io/           load, save, info: files in and out
     simulate/     virtual experiments
     data.py       PtychoData: what was measured
+    counts.py     what cannot be a count, refused with its place
     geometry.py   Geometry: metres and pixels
     state/        PtychoState: what is being estimated
     algebra/      Operator, *, **, Sweep, Every, After, Until; plan and runner
@@ -25,7 +26,7 @@ in place inside, and returns a new state.
 from importlib.metadata import version
 
 from opty import analysis, plot, simulate
-from opty.algebra.control import After, Every, Until
+from opty.algebra.control import After, Before, Every, Until
 from opty.algebra.operator import Identity, Operator, Recipe, ViewOperator
 from opty.algebra.plan import unfused
 from opty.algebra.serial import from_json, parse
@@ -40,16 +41,21 @@ from opty.errors import (
     InterruptedWarning,
     MisfitWarning,
     RecipeError,
+    SaveError,
 )
 from opty.geometry import Geometry
-from opty.io import info, load, save
+from opty.io import info, load, rerun, resume, save
 from opty.operators import (
     AccumObj,
     AccumProbe,
+    BackgroundUpdate,
+    CentreProbe,
+    ClampObj,
     ConjugateDirection,
     Difference,
     ExitWave,
     FourierProject,
+    IntensityUpdate,
     LikelihoodGradient,
     LineSearch,
     Log,
@@ -61,7 +67,9 @@ from opty.operators import (
     ObjUpdate,
     Orthogonalise,
     PosCorrectAdam,
+    PosCorrectGradient,
     ProbeMomentum,
+    ProbePower,
     ProbeUpdate,
     Progress,
     Recall,
@@ -69,7 +77,9 @@ from opty.operators import (
     Save,
     ScaleObjProbe,
     Show,
+    Support,
     TakeStep,
+    TotalVariation,
 )
 from opty.recipes import AP, DM, ER, LSQML, ML, RAAR, ePIE, mPIE, rPIE
 from opty.state import PtychoState
@@ -86,6 +96,10 @@ __all__ = [
     "AccumObj",
     "AccumProbe",
     "After",
+    "BackgroundUpdate",
+    "Before",
+    "CentreProbe",
+    "ClampObj",
     "ConjugateDirection",
     "ConsumedError",
     "Difference",
@@ -97,6 +111,7 @@ __all__ = [
     "FourierProject",
     "Geometry",
     "Identity",
+    "IntensityUpdate",
     "InterruptedWarning",
     "LSQUpdate",
     "LikelihoodGradient",
@@ -111,7 +126,9 @@ __all__ = [
     "Operator",
     "Orthogonalise",
     "PosCorrectAdam",
+    "PosCorrectGradient",
     "ProbeMomentum",
+    "ProbePower",
     "ProbeUpdate",
     "Progress",
     "PtychoData",
@@ -121,10 +138,13 @@ __all__ = [
     "RecipeError",
     "Reflect",
     "Save",
+    "SaveError",
     "ScaleObjProbe",
     "Show",
+    "Support",
     "Sweep",
     "TakeStep",
+    "TotalVariation",
     "Until",
     "ViewOperator",
     "analysis",
@@ -139,6 +159,8 @@ __all__ = [
     "plot",
     "rPIE",
     "r_factor",
+    "rerun",
+    "resume",
     "save",
     "simulate",
     "unfused",

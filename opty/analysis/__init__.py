@@ -7,22 +7,30 @@ positions.py     positions against truth
 illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
 frc.py           Fourier ring correlation, its thresholds and the resolution
+health.py        is a scan fit for a reconstruction? numbers
+verdict.py       what these mean: problems, warnings, advice
+frames.py        one look at every frame: bad pixels, bad frames
+orientation.py   do positions and patterns have the same axes?
+coverage.py      size of the probe, step, overlap
 host.py          arrays of any backend, brought to where the analysis runs
 """
 
 from opty.analysis.align import Alignment, align, object_error
 from opty.analysis.errors import errors
 from opty.analysis.frc import RingCorrelation, frc
+from opty.analysis.health import Health, health
 from opty.analysis.illumination import illuminated
 from opty.analysis.modes import orthogonal
 from opty.analysis.positions import position_error
 
 __all__ = [
     "Alignment",
+    "Health",
     "RingCorrelation",
     "align",
     "errors",
     "frc",
+    "health",
     "illuminated",
     "object_error",
     "orthogonal",

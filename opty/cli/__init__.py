@@ -1,14 +1,23 @@
-"""The command line: `opty demo`, `opty info`, `opty reconstruct`, `opty plot`.
+"""The command line: `opty demo`, `opty info`, `opty reconstruct` and the others.
 
 Whatever can be checked is checked before the data are read. A failure is one line on the standard error that says what
-to do, exit code 1 (2 for a misspelt option), and leaves no file behind. Ctrl-C saves what was reached, exit code 130.
+to do, exit code 1 (2 for a misspelt option), and leaves no file behind. Ctrl-C, and the SIGTERM of a batch queue, save
+what was reached, exit code 130.
 
-commands.py   demo, info, reconstruct, plot
-run.py        one reconstruction: progress, interruption, divergence, report
+commands.py   the group of all commands
+runs.py       demo, reconstruct, resume, rerun
+looks.py      info, check, plot
+files.py      convert, export
+simulate.py   simulate
+options.py    options that several commands share
+run.py        one reconstruction: progress, interruption, divergence, full disks, report
 checks.py     what is refused before any work
 failures.py   errors as one line, exit codes
 """
 
-from opty.cli.commands import DEMO_RECIPE, main
+from opty.cli import files, looks, runs, simulate
+from opty.cli.commands import main
 
-__all__ = ["DEMO_RECIPE", "main"]
+main.add_command(simulate.simulate)
+
+__all__ = ["files", "looks", "main", "runs"]

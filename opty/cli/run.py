@@ -1,56 +1,88 @@
-"""One reconstruction from the command line: progress, warnings, interruption, divergence, and the report at the end."""
+"""One reconstruction from the command line: progress, warnings, what may end it early, and the report at the end."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import tempfile
+import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from opty.cli.failures import INTERRUPTED, one_line
-from opty.errors import DivergedError, InterruptedWarning, MisfitWarning
+from opty.errors import DivergedError, InterruptedWarning, MisfitWarning, SaveError
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator
+    from opty.algebra.place import Unfinished
     from opty.state import PtychoState
 
 
 class Run:
-    """One reconstruction, and what became of it: whole, interrupted (with the state reached), or diverged."""
+    """One reconstruction, and what became of it: whole, or ended early, with the state that it reached.
 
-    def __init__(self, recipe: Operator, start: PtychoState, quiet: bool):
-        from opty.operators.observe import with_progress
+    ``unfinished`` : the place at which a checkpoint goes on; afterwards, that at which this run ended early.
+    """
 
-        self.start, self.files = start, {}
-        self.interrupted, self.diverged = False, None
+    def __init__(self, recipe: Operator, start: PtychoState, quiet: bool, unfinished: Unfinished | None = None):
+        self.start, self.files, self.unfinished = start, {}, None
+        self.interrupted, self.diverged, self.failed = False, None, None
         began = time.perf_counter()
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
             warnings.simplefilter("default", MisfitWarning)
             warnings.showwarning = self._notice
             try:
-                self.state = (recipe if quiet else with_progress(recipe)) * start
+                self.state = self._run(recipe, start, quiet, unfinished)
             except DivergedError as error:
                 self.state, self.diverged = error.state, error
+            except SaveError as error:
+                self.state, self.unfinished, self.failed = error.state, error.unfinished, error
         self.seconds = time.perf_counter() - began
+
+    def _run(self, recipe: Operator, start: PtychoState, quiet: bool, unfinished: Unfinished | None) -> PtychoState:
+        from opty.operators.outputs import with_progress
+
+        shown = recipe if quiet else with_progress(recipe)
+        return shown * start if unfinished is None else replace(unfinished, asked=shown).go_on(start)
 
     def _notice(self, message, category, filename, lineno, file=None, line=None) -> None:
         from tqdm import tqdm
 
         if issubclass(category, InterruptedWarning):
-            self.interrupted = True
+            self.interrupted, self.unfinished = True, message.unfinished
         else:
             tqdm.write(f"Warning: {' '.join(str(message).split())}", file=sys.stderr)
 
     def save(self, path: Path) -> None:
-        self.state.save(path)
+        """Write the result; where its disk takes no more, write it to the folder for temporary files, and say so."""
+        from opty.io.native import checkpoint
+
+        try:
+            checkpoint(path, self.state, self.unfinished)
+        except OSError as error:
+            saved = Path(tempfile.gettempdir()) / f"{path.stem}-{os.getpid()}.h5"
+            try:
+                checkpoint(saved, self.state, self.unfinished)
+            except OSError as second:
+                error.add_note(f"(and neither could {saved} be written: {one_line(second)})")
+                if self.failed is not None and path.exists():
+                    error.add_note(f"(the last checkpoint stands: opty resume {path})")
+            else:
+                error.add_note(f"(the state reached is safe in {saved})")
+            raise
         self.files["result"] = path
 
     def draw(self, path: Path, figure: Callable) -> None:
+        """Draw the state."""
         from opty.plot import save_figure
 
         try:
@@ -60,16 +92,29 @@ class Run:
             raise
         self.files["picture"] = path
 
-    def report(self) -> None:
-        """Print misfit, R-factor, iterations, time, and where the files are."""
+    def figures(self) -> dict[str, Any]:
+        """Return misfit, R-factor, iterations, seconds, and where the files are."""
         import opty
 
-        done = self.state.iteration - self.start.iteration
+        return {
+            "misfit": opty.misfit(self.state),
+            "r_factor": opty.r_factor(self.state),
+            "iterations": self.state.iteration - self.start.iteration,
+            "iteration": self.state.iteration,
+            "seconds": self.seconds,
+            "finished": self.unfinished is None and self.diverged is None,
+            **{name: str(path) for name, path in self.files.items()},
+        }
+
+    def report(self) -> None:
+        """Print the same as text."""
+        found = self.figures()
+        done = found["iterations"]
         total = f" ({self.state.iteration} in all)" if self.start.iteration else ""
         each = f" ({self.seconds / done:.2g} s each)" if done else ""
         lines = {
-            "misfit": f"{opty.misfit(self.state):.4g}",
-            "R-factor": f"{opty.r_factor(self.state):.4g}",
+            "misfit": f"{found['misfit']:.4g}",
+            "R-factor": f"{found['r_factor']:.4g}",
             "iterations": f"{done}{total}",
             "time": f"{self.seconds:.1f} s{each}",
             **self.files,
@@ -78,16 +123,35 @@ class Run:
 
     def leave(self, ctx: click.Context) -> None:
         """End with the exit code that says how it went."""
-        result = self.files["result"]
+        result = self.files.get("result")
+        on = f"; to go on: opty resume {result}"
         if self.diverged is not None:
             why = one_line(self.diverged).replace("the exception's .state", str(result))
             where = "" if str(result) in why else f"; the last finite state is in {result}"
             click.echo(f"Error: {why}{where}", err=True)
             ctx.exit(1)
+        if self.failed is not None:
+            why = one_line(self.failed).replace("the exception's .state", f"in {result}")
+            click.echo(f"Error: {why}{on}", err=True)
+            ctx.exit(1)
         if self.interrupted:
-            click.echo(f"Interrupted after {self._done()}; the state reached is in {result}", err=True)
+            kept = f"; the state reached is in {result}{on}" if result else ""
+            click.echo(f"Interrupted after {self._done()}{kept}", err=True)
             ctx.exit(INTERRUPTED)
 
     def _done(self) -> str:
         done = self.state.iteration - self.start.iteration
         return f"{done} iteration{'s' * (done != 1)}"
+
+
+@contextmanager
+def _as_ctrl_c(number: int) -> Iterator[None]:
+    """Let a signal do what Ctrl-C does: a queue that ends a job first asks for it with SIGTERM."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(number, old)

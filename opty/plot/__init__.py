@@ -5,10 +5,12 @@ images.py     the object: magnitude and phase, cropped to what was lit, with a s
 modes.py      the probe: modes with their share of the power, phase as hue
 positions.py  where the views lie: nominal, refined, true
 history.py    the error curve
+health.py     what a scan check found
 overview.py   all of it on one page; and truth beside reconstruction for a simulated scan
 """
 
 from opty.plot.figure import figure_format, save_figure
+from opty.plot.health import health
 from opty.plot.history import history
 from opty.plot.images import obj, scale_bar
 from opty.plot.modes import phase_as_hue, probe
@@ -18,6 +20,7 @@ from opty.plot.positions import positions
 __all__ = [
     "demo_figure",
     "figure_format",
+    "health",
     "history",
     "obj",
     "overview",

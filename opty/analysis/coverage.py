@@ -1,0 +1,43 @@
+"""How densely a scan covers the object: size of the probe, step, overlap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from opty.data import PtychoData
+
+
+def scan_numbers(positions: np.ndarray, pixel: float | None, diameter: float, probe_from: str) -> dict[str, Any]:
+    """Return extent, step, overlap and coverage of positions (N, 2) [px], as ``info`` tells them."""
+    rows, cols = (float(v) for v in np.ptp(positions, axis=0))
+    out: dict[str, Any] = {"extent_px": (rows, cols), "probe_diameter_px": diameter, "probe_from": probe_from}
+    if pixel is not None:
+        out["extent"] = (rows * pixel, cols * pixel)
+    if len(positions) > 1:
+        step = float(np.median(cKDTree(positions).query(positions, k=2)[0][:, 1]))
+        lit = np.pi / 4 * diameter**2
+        out |= {"step_px": step, "overlap": max(0.0, 1 - step / diameter)}
+        out["coverage"] = len(positions) * lit / ((rows + diameter) * (cols + diameter))
+    return out
+
+
+def probe_power(data: PtychoData) -> np.ndarray:
+    """Estimate the probe's intensity (n, n) at the sample, centred, from the mean pattern or amplitude."""
+    if data.geometry is not None and data.geometry.propagation == "near":
+        return np.mean([data.unmasked(j) for j in range(data.views)], axis=0, dtype=np.float64)
+    amplitude = sum(np.sqrt(data.unmasked(j), dtype=np.float64) for j in range(data.views))
+    return np.abs(np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(amplitude)))) ** 2
+
+
+def diameter(power: np.ndarray) -> float:
+    """Diameter [px] of the uniform disc with the same half-power radius around the centre of mass."""
+    rows, cols = np.indices(power.shape)
+    total = power.sum()
+    radius = np.hypot(rows - (rows * power).sum() / total, cols - (cols * power).sum() / total).ravel()
+    order = np.argsort(radius)
+    inside = np.cumsum(power.ravel()[order])
+    half = radius[order][np.searchsorted(inside, total / 2)]
+    return float(max(1.0, 2 * np.sqrt(2) * half))

@@ -1,0 +1,180 @@
+"""health(data): is a scan fit for a reconstruction? Numbers, what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from opty.analysis.coverage import diameter, probe_power, scan_numbers
+from opty.analysis.frames import Frames, look_at_frames
+from opty.analysis.orientation import Orientation, decided, orientations
+from opty.data import PtychoData
+
+
+@dataclass(frozen=True)
+class Health:
+    """What ``health`` found; print it, take the numbers, or draw it (``opty.plot.health``).
+
+    ``problems`` make a reconstruction pointless; ``warnings`` make it worse; ``advice`` is what to try. Lengths are in
+    pixels unless the name says otherwise; view numbers count from 0. ``sampling`` is how finely the detector samples
+    over how finely it must: 1 or more is enough.
+    """
+
+    views: int
+    pattern: int
+    fits: str  # "as given", another way to take the positions, or "undecided"
+    orientations: tuple[Orientation, ...]
+    centre: tuple[float, float]
+    photons_mean: float
+    photons_total: float
+    photons_per_pixel: float | None
+    photons_per_m2: float | None
+    brightest_pixel: float
+    dead: int
+    hot: int
+    saturated: int
+    frozen_frames: tuple[int, ...]
+    missing_frames: tuple[int, ...]
+    dim_frames: tuple[int, ...]
+    far_views: tuple[int, ...]
+    repeated_views: tuple[int, ...]
+    extent: tuple[float, float]
+    step: float | None
+    probe_diameter: float
+    probe_diameter_m: float | None
+    overlap: float | None
+    coverage: float | None
+    sampling: float
+    binning: int
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    advice: tuple[str, ...]
+    data: PtychoData = dataclasses.field(repr=False, compare=False)
+    frames: Frames = dataclasses.field(repr=False, compare=False)
+
+    @property
+    def size_known(self) -> bool:
+        """Whether ``probe_diameter`` is that of the probe; in the far field, without one, it is the least it can be."""
+        return self.data.probe is not None or _is_near(self.data)
+
+    @property
+    def ok(self) -> bool:
+        """Whether a reconstruction makes sense."""
+        return not self.problems
+
+    def to_json(self) -> str:
+        """Return the numbers and the findings as JSON."""
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("data", "frames")}
+        plain["orientations"] = [dataclasses.asdict(way) for way in self.orientations]
+        return json.dumps({"ok": self.ok, **plain}, indent=1)
+
+    def __str__(self) -> str:
+        from opty.analysis.verdict import text
+
+        return text(self)
+
+
+def health(data: PtychoData) -> Health:
+    """Check a measurement: orientation, beam centre, dose, bad pixels and frames, positions, overlap, sampling.
+
+    The orientation costs eight short sweeps, the rest one look at each frame. Nothing is changed.
+
+    Raises TypeError where ``data`` is no PtychoData.
+    """
+    from opty.analysis import verdict
+
+    if not isinstance(data, PtychoData):
+        raise TypeError(f"data is a {type(data).__name__}; give a PtychoData, as from opty.load(measurement)")
+    frames = look_at_frames(data)
+    power = probe_power(data) if data.probe is None else (np.abs(data.probe) ** 2).sum(axis=0)
+    numbers = _numbers(data, frames, diameter(power))
+    try:
+        found, refused = orientations(data), None
+    except ValueError as error:  # positions that no object can be made for
+        found, refused = (), str(error)
+    numbers["orientations"] = found
+    numbers["fits"] = ("as given" if found[0].as_given else found[0].name) if found and decided(found) else "undecided"
+    judged = Health(**numbers, problems=(), warnings=(), advice=(), data=data, frames=frames)
+    return dataclasses.replace(
+        judged,
+        problems=verdict.problems(judged, refused),
+        warnings=verdict.warnings(judged),
+        advice=verdict.advice(judged),
+    )
+
+
+def _numbers(data: PtychoData, frames: Frames, across: float) -> dict[str, Any]:
+    scan = scan_numbers(data.positions_px, data.pixel, across, "")
+    total = float(frames.photons.sum())
+    area = math.prod(length + across for length in scan["extent_px"])
+    far, repeated = _odd_positions(data.positions_px)
+    return {
+        "views": data.views,
+        "pattern": data.n,
+        "centre": tuple(float(x) for x in frames.centre),
+        "photons_mean": total / data.views,
+        "photons_total": total,
+        "photons_per_pixel": total / area,
+        "photons_per_m2": None if data.pixel is None else total / (area * data.pixel**2),
+        "brightest_pixel": frames.brightest,
+        **{name: int(getattr(frames, name).sum()) for name in ("dead", "hot", "saturated")},
+        "frozen_frames": frames.frozen,
+        "missing_frames": frames.dark,
+        "dim_frames": frames.dim,
+        "far_views": far,
+        "repeated_views": repeated,
+        "extent": scan["extent_px"],
+        "step": scan.get("step_px"),
+        "probe_diameter": across,
+        "probe_diameter_m": None if data.pixel is None else across * data.pixel,
+        "overlap": scan.get("overlap"),
+        "coverage": scan.get("coverage"),
+        "sampling": _sampling(data, across),
+        "binning": _binning(data, across),
+    }
+
+
+def _odd_positions(positions: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the views far from all others (ten usual steps), and those within a hundredth of a pixel of an earlier."""
+    if len(positions) < 3:
+        return (), ()
+    tree = cKDTree(positions)
+    nearest = tree.query(positions, k=2)[0][:, 1]
+    far = np.flatnonzero(nearest > 10 * max(float(np.median(nearest)), 0.1))
+    repeated = {max(pair) for pair in tree.query_pairs(0.01)}
+    return tuple(far.tolist()), tuple(sorted(int(j) for j in repeated))
+
+
+def _sampling(data: PtychoData, across: float) -> float:
+    """Return how finely the detector samples over what it must.
+
+    Far field: the window over twice the probe (Miao, Sayre, Chapman, J. Opt. Soc. Am. A 15, 1662 (1998)). Near field:
+    n ps^2 / (lambda z), from which on the propagator's phase turns by less than pi from one frequency to the next.
+    """
+    g = data.geometry
+    if g is None or not _is_near(data):
+        return data.n / (2 * across)
+    return data.n * g.sample_pixel(data.n) ** 2 / (g.wavelength * g.effective_distance)
+
+
+def _binning(data: PtychoData, across: float) -> int:
+    """Return the largest power of two by which detector pixels may be added up, 1 where the probe's size is not known.
+
+    In the near field, too, it is 1: there larger pixels cost resolution.
+    """
+    if data.probe is None or _is_near(data):
+        return 1
+    by = 1
+    while data.n % (2 * by) == 0 and data.n // (2 * by) >= max(2 * across, 16):
+        by *= 2
+    return by
+
+
+def _is_near(data: PtychoData) -> bool:
+    return data.geometry is not None and data.geometry.propagation == "near"

@@ -1,0 +1,97 @@
+"""Do positions and patterns have the same axes? One short sweep for each of the eight ways in which they may differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from opty.data import PtychoData
+
+WAYS = tuple((swap, row, column) for swap in (False, True) for row in (1, -1) for column in (1, -1))
+DECISIVE = 0.8  # times the second best misfit; on real and simulated scans the right way is at 0.3 to 0.6
+PIXELS = 200 * 128**2  # detector pixels that are enough to tell
+FEWEST = 40
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """One way to take the positions, and the misfit after one sweep (no unit).
+
+    ``swap``: rows and columns exchanged; then ``row`` and ``column`` (1 or -1) times the two coordinates.
+    """
+
+    swap: bool
+    row: int
+    column: int
+    misfit: float
+
+    @property
+    def as_given(self) -> bool:
+        """Whether positions are taken as they are."""
+        return (self.swap, self.row, self.column) == (False, 1, 1)
+
+    @property
+    def name(self) -> str:
+        """The new (row, column) in terms of the old, such as "(row, -column)" or "(column, row)"."""
+        names = ("column", "row") if self.swap else ("row", "column")
+        signed = [f"{'-' * (sign < 0)}{name}" for sign, name in zip((self.row, self.column), names, strict=True)]
+        return f"({', '.join(signed)})"
+
+    @property
+    def turn(self) -> tuple[bool, str | None]:
+        """Transpose and flip ("rows", "columns", "both", None) of the detector image after which positions may stay."""
+        rows, columns = (self.column, self.row) if self.swap else (self.row, self.column)
+        return self.swap, {(1, 1): None, (-1, 1): "rows", (1, -1): "columns", (-1, -1): "both"}[rows, columns]
+
+    @property
+    def remedy(self) -> str:
+        """What to do with the detector image, in words."""
+        swap, flip = self.turn
+        what = {None: "", "both": "flip both its axes"}.get(flip, f"flip its {flip}")
+        return "in the detector image as loaded, " + " and then ".join(
+            part for part in ("transpose" * swap, what) if part
+        )
+
+    def apply(self, positions: np.ndarray) -> np.ndarray:
+        """Return positions (N, 2) taken this way."""
+        return (positions[:, ::-1] if self.swap else positions) * np.array([self.row, self.column])
+
+
+def orientations(data: PtychoData) -> tuple[Orientation, ...]:
+    """Return the eight ways with their misfits, the best one first.
+
+    Of each, one sweep of ePIE on the views nearest to the middle of the scan. In the far field, without a starting
+    probe, all eight fit alike: what a flat phase implies is too far from any probe to tell.
+    """
+    from opty.analysis.misfit import misfit
+    from opty.recipes import ePIE
+    from opty.state import PtychoState
+
+    part = middle(data, max(FEWEST, PIXELS // data.n**2))
+    found = []
+    for swap, row, column in WAYS:
+        way = Orientation(swap, row, column, np.nan)
+        p = ePIE() * PtychoState(part.replace(positions=way.apply(part.positions)), device="cpu")
+        found.append(Orientation(swap, row, column, misfit(p)))
+    return tuple(sorted(found, key=lambda way: way.misfit))
+
+
+def decided(found: tuple[Orientation, ...]) -> bool:
+    """Whether the best way stands out from the second best."""
+    return found[0].misfit < DECISIVE * found[1].misfit
+
+
+def middle(data: PtychoData, views: int) -> PtychoData:
+    """Return the measurement of the views nearest to the middle of the scan, in their order; dark ones are left out."""
+    distance = np.linalg.norm(data.positions - data.positions.mean(axis=0), axis=1)
+    lit = data.photons() > 0
+    distance[~lit], views = np.inf, min(views, int(lit.sum()))
+    return chosen(data, np.sort(np.argsort(distance, kind="stable")[:views]))
+
+
+def chosen(data: PtychoData, index: np.ndarray) -> PtychoData:
+    """Return the measurement of some views, by number."""
+    mask = data.mask if data.mask is None or data.mask.ndim == 2 else data.mask[index]
+    some = {"intensities": data.intensities[index], "positions": data.positions[index], "mask": mask}
+    return data.replace(**some, truth=None, source=None)

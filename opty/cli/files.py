@@ -1,0 +1,87 @@
+"""Commands that turn files into others: convert, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from opty.cli.commands import main
+from opty.cli.looks import load_result
+from opty.cli.options import FILE, load_options, output_option, taken_for_load
+from opty.io.atomic import check_target
+
+BY_SUFFIX = {
+    ".h5": "opty",
+    ".hdf5": "opty",
+    ".cxi": "cxi",
+    ".nxs": "nexus",
+    ".ptyd": "ptyd",
+    ".npz": "tike",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+}
+
+
+@main.command()
+@click.argument("source", metavar="IN", type=FILE)
+@click.argument("target", metavar="OUT", type=FILE)
+@click.option(
+    "--format", "form", metavar="NAME", help="opty, cxi, nexus, ptyd, ptylab, tike, ...  [default: by suffix]"
+)
+@load_options
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
+def convert(source: Path, target: Path, form: str | None, quiet: bool, **options) -> None:
+    """Write the measurement in a file in the format of another program.
+
+    The suffix chooses the format where only one has it (.cxi, .ptyd, .nxs, .npz, .tif); .h5 is opty's own. With the
+    options that say what to load, this crops, bins, masks and chooses views as well.
+
+    \b
+    Example: opty convert scan.cxi scan.ptyd
+    """
+    import opty
+
+    form = form or _format(target)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise ValueError(f"{target} is the input as well; choose another name")
+    check_target(target)
+    loaded = opty.load(source, **taken_for_load(options))
+    data = loaded if isinstance(loaded, opty.PtychoData) else loaded.data
+    opty.save(target, data, format=form)
+    if not quiet:
+        click.echo(f"{source}: {data.views} views of {data.n} x {data.n}")
+        click.echo(f"written        {target} ({form})")
+
+
+def _format(path: Path) -> str:
+    """Return the format that a suffix stands for."""
+    suffix = path.suffix.lower()
+    if suffix not in BY_SUFFIX:
+        known = ", ".join(BY_SUFFIX)
+        raise ValueError(f"{path.name} does not end with one of {known}: name the format with --format")
+    return BY_SUFFIX[suffix]
+
+
+@main.command()
+@click.argument("result", type=FILE)
+@output_option("OUT.tif|OUT.npz", "File to write; the suffix chooses the format.")
+@click.option("--crop", is_flag=True, help="Only the part of the object that was lit.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
+def export(result: Path, output: Path, crop: bool, quiet: bool) -> None:
+    """Write a result as images (TIFF) or as plain arrays (npz).
+
+    out.tif gives out_magnitude.tif and out_phase.tif of the object, with the size of a pixel in their tags; out.npz
+    holds object, probe, positions, error curve and recipe.
+
+    \b
+    Example: opty export scan.h5 -o scan.tif
+    """
+    from opty.io.export import export as write
+    from opty.io.export import export_files
+
+    for file in export_files(output):
+        check_target(file)
+    for file in write(output, load_result(result), crop):
+        if not quiet:
+            click.echo(f"written        {file}")

@@ -1,0 +1,96 @@
+"""Commands that look at files: info, check, plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from opty.cli.checks import check_picture
+from opty.cli.commands import main
+from opty.cli.options import FILE, load_options, output_option, taken_for_load, talk_options
+from opty.io.atomic import check_target
+
+
+@main.command()
+@click.argument("file", type=FILE)
+@load_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
+def info(file: Path, as_json: bool, **options) -> None:
+    """Say what a file holds, and what it lacks.
+
+    Views, size, geometry, overlap, counts of a measurement; recipe, iterations, misfit of a result.
+
+    \b
+    Example: opty info scan.cxi
+    """
+    from opty.io import info as describe
+
+    found = describe(file, **taken_for_load(options))
+    click.echo(found.to_json() if as_json else str(found))
+
+
+@main.command()
+@click.argument("file", type=FILE)
+@load_options
+@click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw what was found.")
+@talk_options
+@click.pass_context
+def check(ctx: click.Context, file: Path, picture: Path | None, quiet: bool, as_json: bool, **options) -> None:
+    """Say whether a scan is fit for a reconstruction.
+
+    Orientation of the positions, beam centre, dose, bad pixels and frames, overlap, sampling. Exit code 1 where a
+    reconstruction would be pointless, with the reason.
+
+    \b
+    Example: opty check scan.cxi --plot check.png
+    """
+    import opty
+    from opty import plot as drawing
+    from opty.analysis import health
+
+    if picture is not None:
+        check_target(picture)
+        check_picture(picture)
+    data = opty.load(file, **taken_for_load(options))
+    if not isinstance(data, opty.PtychoData):
+        raise ValueError(f"{file} holds a result; give the measurement, or see what it holds: opty info {file}")
+    found = health(data)
+    if picture is not None:
+        drawing.save_figure(drawing.health(found), picture)
+    if as_json:
+        click.echo(found.to_json())
+    elif not quiet:
+        click.echo(f"{file}\n{found}")
+    if not found.ok:
+        click.echo(f"Error: a reconstruction of {file} would be pointless: {'; '.join(found.problems)}", err=True)
+        ctx.exit(1)
+
+
+@main.command()
+@click.argument("result", type=FILE)
+@output_option("PNG", "Picture to write.")
+def plot(result: Path, output: Path) -> None:
+    """Draw a result on one page.
+
+    Object, probe, positions and error curve; the suffix decides the format (png, pdf, svg, jpg, tif).
+
+    \b
+    Example: opty plot scan.h5 -o scan.pdf
+    """
+    from opty.plot import overview, save_figure
+
+    check_target(output)
+    check_picture(output)
+    save_figure(overview(load_result(result)), output)
+    click.echo(f"picture        {output}")
+
+
+def load_result(path: Path):
+    """Return the state in a result file; ValueError, with what to do first, for a measurement."""
+    import opty
+
+    state = opty.load(path)
+    if isinstance(state, opty.PtychoData):
+        raise ValueError(f"{path} holds a measurement, not a result; first: opty reconstruct {path} -o result.h5")
+    return state

@@ -1,0 +1,236 @@
+"""Commands that compute: demo, reconstruct, resume, rerun."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from opty.cli.checks import check_picture, check_result
+from opty.cli.commands import main
+from opty.cli.options import FILE, given, load_options, machine_options, output_option, taken_for_load, talk_options
+from opty.cli.run import Run
+from opty.io.atomic import check_target
+
+if TYPE_CHECKING:
+    from opty.algebra.operator import Operator
+    from opty.state import PtychoState
+
+DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
+DEMO_RECIPE = "(PosCorrectAdam(step=0.1) * rPIE(alpha=0.5)) ** 80"
+
+picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
+
+
+@main.command()
+@click.option(
+    "-o", "--output", "folder", type=click.Path(path_type=Path), default=".", metavar="DIR", help="Folder to write to."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Seed of the scan.  [default: 0]")
+@click.pass_context
+def demo(ctx: click.Context, folder: Path, seed: int) -> None:
+    """Reconstruct a simulated scan and compare with the truth.
+
+    The positions of the scan are wrong; the recipe refines them. Writes demo.h5 and demo.png.
+
+    \b
+    Example: opty demo -o results
+    """
+    from opty import PtychoState, parse
+    from opty.analysis import errors
+    from opty.plot import demo_figure
+    from opty.simulate.demo import demo_scan
+
+    recipe, files = parse(DEMO_RECIPE), (folder / "demo.h5", folder / "demo.png")
+    for file in files:
+        check_target(file)
+    check_picture(files[1])
+    start = PtychoState(demo_scan(seed), seed=seed)
+    click.echo(_explanation(start, recipe))
+    run = Run(recipe, start, quiet=False)
+    run.save(files[0])
+    run.draw(files[1], demo_figure)
+    click.echo("\n" + _before_and_after(errors(start), errors(run.state)) + "\n")
+    run.report()
+    run.leave(ctx)
+
+
+@main.command()
+@click.argument("file", type=FILE)
+@output_option("OUT.h5", "Result file.")
+@click.option("--recipe", "text", metavar="TEXT", help=f"What to do.  [default: {DEFAULT_RECIPE}]")
+@click.option("--recipe-file", type=FILE, metavar="FILE", help="The same from a file: its text, or JSON.")
+@click.option("--modes", type=click.IntRange(1), metavar="N", help="Probe modes.  [default: as the file's probe, or 1]")
+@click.option("--save-every", type=click.IntRange(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
+@picture_option
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of the order of views.  [default: 0]")
+@machine_options
+@load_options
+@talk_options
+@click.pass_context
+def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | None, quiet, as_json, **options) -> None:
+    """Reconstruct a measurement, or go on with a result.
+
+    The result holds object, probe, positions, error curve and recipe. Ctrl-C ends the run and keeps what it reached;
+    opty resume goes on from there, and from what --save-every wrote when the process was killed.
+
+    \b
+    Example: opty reconstruct scan.cxi --modes 3 --recipe "rPIE(alpha=0.05)**30" -o scan.h5 --plot scan.png
+    """
+    from opty.backend import get as get_backend
+    from opty.operators.outputs import with_checkpoints
+    from opty.plot import overview
+
+    recipe = _recipe(options.pop("text"), options.pop("recipe_file"))
+    check_result(output, file)
+    if every := options.pop("save_every"):
+        recipe = with_checkpoints(recipe, str(output), every)
+    _check_before(recipe, picture)
+    if options["device"] is not None:
+        get_backend(options["device"])  # refuses a GPU that is not there
+    start = _start(file, taken_for_load(options), **options)
+    if not quiet:
+        click.echo(f"{file}: {start.data.views} views of {start.data.n} x {start.data.n}\n{recipe!r}", err=as_json)
+    run = Run(recipe, start, quiet)
+    _conclude(ctx, run, output, (picture, overview), quiet, as_json)
+
+
+@main.command()
+@click.argument("checkpoint", type=FILE)
+@output_option("OUT.h5", "Result file.  [default: the checkpoint itself]", required=False)
+@picture_option
+@machine_options
+@talk_options
+@click.pass_context
+def resume(ctx: click.Context, checkpoint: Path, output: Path | None, picture: Path | None, quiet, as_json, **machine):
+    """Go on with a run that was killed or interrupted, to its end.
+
+    CHECKPOINT was written by Save, by reconstruct --save-every, or after Ctrl-C. On the CPU the end is, bit for bit,
+    the one that the run would have come to by itself.
+
+    \b
+    Example: opty resume scan.h5
+    """
+    import dataclasses
+
+    from opty.io.again import stopped
+    from opty.operators.outputs import saving_to
+    from opty.plot import overview
+
+    output = checkpoint if output is None else output
+    check_result(output, checkpoint, may_replace=True)
+    p, unfinished = stopped(checkpoint, **given(machine))
+    unfinished = dataclasses.replace(unfinished, asked=saving_to(unfinished.asked, str(checkpoint)))
+    _check_before(unfinished.asked, picture)
+    if not quiet:
+        click.echo(f"{checkpoint}: iteration {p.iteration} of\n{unfinished.asked!r}", err=as_json)
+    run = Run(unfinished.asked, p, quiet, unfinished)
+    _conclude(ctx, run, output, (picture, overview), quiet, as_json)
+
+
+@main.command()
+@click.argument("result", type=FILE)
+@output_option("OUT.h5", "Write what came out.", required=False)
+@click.option("--start", type=FILE, metavar="FILE.h5", help="State that the run began with, if not with the data's.")
+@click.option("--tolerance", type=click.FloatRange(0), default=0.0, metavar="X", help="Largest relative difference.")
+@machine_options
+@talk_options
+@click.pass_context
+def rerun(ctx: click.Context, result: Path, output: Path | None, start, tolerance: float, quiet, as_json, **machine):
+    """Repeat a result from its data with the recipe in it, and compare.
+
+    Says whether the two are the same bit for bit, else by how much they differ; exit code 1 where this is more than
+    --tolerance.
+
+    \b
+    Example: opty rerun scan.h5
+    """
+    from opty.io.again import Repetition, start_over
+
+    if output is not None:
+        check_result(output, result)
+    recipe, begin, original = start_over(result, start=start, **given(machine))
+    if not quiet:
+        click.echo(f"{result}: {original.iteration} iterations of\n{original.recipe!r}", err=as_json)
+    run = Run(recipe, begin, quiet)
+    if run.interrupted:
+        run.leave(ctx)
+    again = Repetition(run.state, original)
+    if output is not None:
+        run.save(output)
+    if as_json:
+        told = {"identical": again.identical, "same_start": again.same_start, "differences": again.differences}
+        click.echo(json.dumps(told, indent=1))
+    elif not quiet:
+        click.echo(str(again))
+    if max(again.differences.values(), default=0.0) > tolerance:
+        ctx.exit(1)
+
+
+def _recipe(text: str | None, file: Path | None) -> Operator:
+    """Return the recipe of a command, from one of its two options; nothing in it is evaluated."""
+    from opty import from_json, parse
+
+    if text is not None and file is not None:
+        raise click.UsageError("--recipe and --recipe-file exclude each other: give one of them")
+    if file is None:
+        return parse(DEFAULT_RECIPE if text is None else text)
+    found = file.read_text()
+    return from_json(found) if found.lstrip().startswith("{") else parse(found)
+
+
+def _check_before(recipe: Operator, picture: Path | None) -> None:
+    """Refuse, before the data are read, steps in an order that cannot work, and files that cannot be written."""
+    from opty.algebra.plan import plan, steps_of
+
+    for step in steps_of(plan(recipe)):
+        step.op.foresee()
+    if picture is not None:
+        check_target(picture)
+        check_picture(picture)
+
+
+def _start(file: Path, load: dict[str, Any], modes, seed, **machine) -> PtychoState:
+    """Load a measurement into a fresh state, or a result as it is; ``machine`` is device and threads."""
+    import opty
+
+    machine, start = given(machine), given({"modes": modes, "seed": seed})
+    loaded = opty.load(file, **load)
+    if isinstance(loaded, opty.PtychoData):
+        return opty.PtychoState(loaded, **start, **machine)
+    for name, value in start.items():
+        raise ValueError(f"{file} is a result, which goes on with its own {name}: leave --{name} {value} out")
+    return opty.load(file, **machine) if machine else loaded
+
+
+def _conclude(ctx: click.Context, run: Run, output: Path, picture, quiet: bool, as_json: bool) -> None:
+    """Save, draw, report, and leave with the exit code that fits."""
+    path, figure = picture
+    run.save(output)
+    if path is not None and not run.diverged:
+        run.draw(path, figure)
+    if as_json:
+        click.echo(json.dumps(run.figures(), indent=1))
+    elif not quiet:
+        run.report()
+    run.leave(ctx)
+
+
+def _explanation(start: PtychoState, recipe: Operator) -> str:
+    data = start.data
+    photons = float(f"{data.photons().mean():.1g}")
+    return (
+        f"A simulated scan: {data.views} views of {data.n} x {data.n} pixels, two photographs as magnitude and phase\n"
+        f"of the object, about {photons:,.0f} photons a view, positions wrong by up to 2 px on each axis.\n"
+        "opty is given the patterns, the wrong positions and a rough guess of the probe. The whole reconstruction:\n\n"
+        f"    p = {recipe!r} * p\n"
+    )
+
+
+def _before_and_after(before: dict[str, float], after: dict[str, float]) -> str:
+    units = {"object": "", "position": " (px)"}
+    rows = [f"{'':<22}{'before':>10}{'after':>10}"]
+    rows += [f"{name + ' error' + units[name]:<22}{before[name]:>10.3g}{after[name]:>10.3g}" for name in units]
+    return "\n".join(rows)

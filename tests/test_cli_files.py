@@ -1,0 +1,146 @@
+"""check, convert, export from the command line; and the real scans through all of it."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+
+import opty
+from opty.cli import main
+from opty.simulate.demo import demo_scan
+
+
+def run(*arguments, code=0):
+    outcome = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert outcome.exit_code == code, (outcome.output, outcome.exception)
+    assert "Traceback" not in outcome.output
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def data():
+    whole = demo_scan(0)
+    return whole.replace(intensities=whole.intensities[:60], positions=whole.positions[:60], truth=None)
+
+
+@pytest.fixture
+def scan(data, tmp_path, monkeypatch):
+    """A working folder with scan.h5: 60 views of 128 x 128."""
+    monkeypatch.chdir(tmp_path)
+    opty.save("scan.h5", data)
+    return tmp_path
+
+
+COMMANDS = ("demo", "info", "check", "simulate", "convert", "reconstruct", "resume", "rerun", "plot", "export")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_capability_is_a_command_with_an_example(command):
+    assert f"Example: opty {command}" in run(command, "--help").output
+
+
+def test_there_is_no_other_command_and_the_page_lists_them_all():
+    assert sorted(main.commands) == sorted(COMMANDS)
+    page = (Path(__file__).resolve().parents[1] / "docs" / "command_line.md").read_text()
+    assert tuple(re.findall(r"^\| `opty (\w+)", page, re.MULTILINE)) == COMMANDS
+
+
+def test_shell_completion_comes_from_click():
+    outcome = CliRunner().invoke(main, [], env={"_OPTY_COMPLETE": "bash_source"}, prog_name="opty")
+    assert "_opty_completion" in outcome.output
+    asked = {"_OPTY_COMPLETE": "bash_complete", "COMP_WORDS": "opty re", "COMP_CWORD": "1"}
+    found = CliRunner().invoke(main, [], env=asked, prog_name="opty").output
+    assert sorted(line.split(",")[1] for line in found.split()) == ["reconstruct", "rerun", "resume"]
+
+
+def test_check_a_good_scan(scan):
+    text = run("check", "scan.h5", "--plot", "check.png").output
+    assert "positions fit as given" in text
+    assert (scan / "check.png").stat().st_size > 10_000
+    told = json.loads(run("check", "scan.h5", "--json", "--quiet").stdout)
+    assert told["ok"] is True
+    assert told["orientations"][0]["misfit"] < 0.02
+
+
+def test_check_says_why_a_reconstruction_is_pointless(scan, data):
+    opty.save("wrong.h5", data.replace(positions=data.positions[:, ::-1]))
+    failed = run("check", "wrong.h5", "--plot", "wrong.png", code=1)
+    assert "would be pointless: the positions fit as (column, row)" in failed.stderr
+    assert (scan / "wrong.png").exists()
+    assert json.loads(run("check", "wrong.h5", "--json", code=1).stdout)["ok"] is False
+    opty.save("scale.h5", data.replace(positions=data.positions * 1e6))
+    assert "far more than 60 views" in run("check", "scale.h5", "--quiet", code=1).stderr
+
+
+def test_convert_and_back(scan, data):
+    said = run("convert", "scan.h5", "scan.cxi").output
+    assert "written        scan.cxi (cxi)" in said
+    run("convert", "scan.cxi", "back.h5", "--quiet")
+    back = opty.load("back.h5")
+    np.testing.assert_array_equal(back.intensities, data.intensities)
+    np.testing.assert_allclose(back.positions, data.positions, atol=1e-9)
+    run("convert", "scan.cxi", "half.ptyd", "--rebin", 2, "--views", "::2", "--crop", 64)
+    half = opty.load("half.ptyd")
+    assert (half.views, half.n) == (30, 32)
+    run("convert", "scan.h5", "some.h5", "--views", "3,5,8", "-q")
+    np.testing.assert_array_equal(opty.load("some.h5").intensities, data.intensities[[3, 5, 8]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["scan.h5", "scan.xyz"], 1, "name the format with --format"),
+        (["scan.h5", "scan.h5"], 1, "is the input as well"),
+        (["scan.h5", "no/scan.cxi"], 1, "mkdir -p"),
+        (["scan.h5", "x.h5", "--format", "jpeg"], 1, "format is 'jpeg'"),
+        (["absent.h5", "x.cxi"], 1, "absent.h5"),
+        (["scan.h5", "x.cxi", "--views", "a,b"], 2, "is no choice of views"),
+        (["scan.h5", "x.cxi", "--centre", "middle"], 2, "ROW,COLUMN"),
+        (["scan.h5", "x.cxi", "--views", "70:80"], 1, "none of the 60 views"),
+    ],
+)
+def test_conversions_that_are_refused(scan, arguments, code, says):
+    assert says in run("convert", *arguments, code=code).stderr
+    assert [path.name for path in scan.iterdir()] == ["scan.h5"]
+
+
+def test_export(scan):
+    run("reconstruct", "scan.h5", "-o", "r.h5", "--recipe", "rPIE()", "-q")
+    assert run("export", "r.h5", "-o", "out.tif").output.splitlines() == [
+        "written        out_magnitude.tif",
+        "written        out_phase.tif",
+    ]
+    run("export", "r.h5", "-o", "lit.npz", "--crop", "-q")
+    with np.load("lit.npz") as found:
+        assert found["obj"].shape < opty.load("r.h5").obj.shape
+    assert "opty reconstruct" in run("export", "scan.h5", "-o", "out.npz", code=1).stderr
+    assert "does not end with one of" in run("export", "r.h5", "-o", "out.jpg", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "bar"),
+    [
+        ("PETRAIII_P25_Near_Field_Ptycho.cxi", ["--focus-to-sample", "3.65e-3", "--propagation", "near"], 0.012),
+        ("siemens-star-small.npz.bz2", ["--views", "0:100"], 0.04),
+    ],
+)
+def test_real_scans_from_the_command_line_alone(shared_data, tmp_path, monkeypatch, name, options, bar):
+    """Check, reconstruct with checkpoints, stop, resume, export: the end is that of the run that was not stopped."""
+    monkeypatch.chdir(tmp_path)
+    file, cpu = shared_data / name, ["--device", "cpu", "--threads", 1]
+    assert json.loads(run("check", file, *options, "--json").stdout)["fits"] == "as given"
+    recipe = "(Save('a_{iteration}.h5', every=2) * rPIE(alpha=0.3)) ** 4"
+    told = json.loads(run("reconstruct", file, *options, *cpu, "-o", "all.h5", "--recipe", recipe, "--json").stdout)
+    assert told["misfit"] < bar
+    again = json.loads(run("resume", "a_00002.h5", *cpu, "-o", "resumed.h5", "--json").stdout)
+    assert again["iteration"] == 4
+    one, two = opty.load("all.h5", device="cpu"), opty.load("resumed.h5", device="cpu")
+    for leaf in ("obj", "probe", "positions"):
+        assert np.array_equal(one.numpy(leaf), two.numpy(leaf))
+    assert "identical" in run("rerun", "all.h5", *cpu).stdout
+    run("export", "resumed.h5", "-o", "out.tif")
+    assert tifffile.imread("out_phase.tif").shape == one.obj.shape

@@ -53,6 +53,15 @@ def test_algebra_page(small_scan):
     assert 0 < names["q"].iteration <= 50
 
 
+def test_engines_page(small_scan):
+    names = {"p": opty.PtychoState(opty.load("scan.cxi"))}
+    blocks = BLOCK.findall((ROOT / "docs" / "engines.md").read_text())
+    assert [name for name, _ in blocks] == ["chains", "calibration", "knowledge", "when"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/engines.md, {name}", "exec"), names)
+        assert opty.misfit(names["q"]) < opty.misfit(names["p"])
+
+
 def test_contributing_operator(small_scan):
     text = (ROOT / "CONTRIBUTING.md").read_text()
     names = {}

@@ -90,7 +90,7 @@ class PosCorrectGradient(ViewOperator, reads="delta illum patches positions", wr
     largest : longest step [px].
 
     Reads delta (B, M, n, n), illum, patches; writes positions (N, 2) px.
-    Source: Mandula et al., J. Appl. Cryst. 49, 1757 (2016), as in PyNX; Odstrcil et al., Opt. Express 26, 3108 (2018),
+    Source: Mandula et al., J. Appl. Cryst. 49, 1842 (2016), as in PyNX; Odstrcil et al., Opt. Express 26, 3108 (2018),
     Eq. 26.
     """
 

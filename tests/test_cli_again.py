@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import opty
 from opty.cli import main
-from opty.io import native
+from opty.io.formats import native
 from opty.simulate import experiment, objects, probes, scans
 
 

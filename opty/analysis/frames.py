@@ -35,7 +35,7 @@ class Frames:
 
 def look_at_frames(data: PtychoData) -> Frames:
     """Go once over all frames; masked pixels do not count."""
-    from opty.io.pixels import dead, hot, saturated
+    from opty.io.prepare.pixels import dead, hot, saturated
 
     total = np.zeros((data.n, data.n))
     top = np.zeros((data.n, data.n), data.intensities.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from opty.io.atomic import check_target
+from opty.io.guard.atomic import check_target
 
 RESULT_SUFFIXES = (".h5", ".hdf5", ".cxi")
 

@@ -9,7 +9,7 @@ import click
 from opty.cli.commands import main
 from opty.cli.looks import load_result
 from opty.cli.options import FILE, load_options, output_option, taken_for_load
-from opty.io.atomic import check_target
+from opty.io.guard.atomic import check_target
 
 BY_SUFFIX = {
     ".h5": "opty",

@@ -9,7 +9,7 @@ import click
 from opty.cli.checks import check_picture
 from opty.cli.commands import main
 from opty.cli.options import FILE, load_options, output_option, taken_for_load, talk_options
-from opty.io.atomic import check_target
+from opty.io.guard.atomic import check_target
 
 
 @main.command()

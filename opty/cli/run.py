@@ -64,7 +64,7 @@ class Run:
 
     def save(self, path: Path) -> None:
         """Write the result; where its disk takes no more, write it to the folder for temporary files, and say so."""
-        from opty.io.native import checkpoint
+        from opty.io.formats.native import checkpoint
 
         try:
             checkpoint(path, self.state, self.unfinished)

@@ -12,7 +12,7 @@ from opty.cli.checks import check_picture, check_result
 from opty.cli.commands import main
 from opty.cli.options import FILE, given, load_options, machine_options, output_option, taken_for_load, talk_options
 from opty.cli.run import Run
-from opty.io.atomic import check_target
+from opty.io.guard.atomic import check_target
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator

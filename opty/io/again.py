@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opty.errors import FormatError
-from opty.io import native
-from opty.io.container import Container
+from opty.io.formats import native
+from opty.io.guard.container import Container
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator

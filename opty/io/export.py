@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.io.atomic import atomic
+from opty.io.guard.atomic import atomic
 
 if TYPE_CHECKING:
     from opty.state import PtychoState

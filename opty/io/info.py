@@ -13,8 +13,8 @@ from opty.analysis.coverage import diameter, probe_power, scan_numbers
 from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.geometry import Geometry
-from opty.io import cxi, native
-from opty.io.container import Container
+from opty.io.formats import cxi, native
+from opty.io.guard.container import Container
 from opty.io.registry import identify
 from opty.io.report import text
 

@@ -8,23 +8,11 @@ from typing import Any
 
 from opty.data import PtychoData
 from opty.errors import FormatError
-from opty.io import (
-    cxi,
-    mapping,
-    measurement,
-    native,
-    nexus,
-    npz,
-    ptychi,
-    ptyd,
-    ptylab,
-    ptyr,
-    source,
-    tiff_npy,
-)
-from opty.io.container import Container
-from opty.io.reading import Format
-from opty.io.together import joined
+from opty.io.formats import cxi, mapping, measurement, native, nexus, npz, ptychi, ptyd, ptylab, ptyr, tiff_npy
+from opty.io.guard import source
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format
+from opty.io.prepare.together import joined
 
 FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
     *native.FORMATS,

@@ -12,8 +12,8 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.errors import FormatError
-from opty.io.atomic import atomic
-from opty.io.sink import new_hdf5
+from opty.io.guard.atomic import atomic
+from opty.io.guard.sink import new_hdf5
 
 if TYPE_CHECKING:
     from opty.state import PtychoState
@@ -107,7 +107,9 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
         from; the measurement holds something that the format has no place for.
     OSError : no such folder, no permission, a full disk.
     """
-    from opty.io import native, registry, source
+    from opty.io import registry
+    from opty.io.formats import native
+    from opty.io.guard import source
     from opty.state import PtychoState
 
     if format == "opty":

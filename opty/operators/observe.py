@@ -8,7 +8,7 @@ from pathlib import Path
 from opty.algebra.operator import Operator
 from opty.analysis.misfit import compare
 from opty.errors import SaveError
-from opty.io.atomic import check_target
+from opty.io.guard.atomic import check_target
 
 
 class Observer(Operator, register=False):
@@ -101,7 +101,7 @@ class Save(Observer):
     def apply(self, s):
         if not self.due(s):
             return
-        from opty.io.native import checkpoint
+        from opty.io.formats.native import checkpoint
 
         run, path = s.memo["run"], _filled(self.path, s.iteration)
         state, unfinished = run.state(), run.unfinished(past_step=True)

@@ -12,8 +12,9 @@ import numpy as np
 import tifffile
 
 from opty.data import PtychoData
-from opty.io import atomic, cxi, measurement, tiff_npy
-from opty.io.sink import new_hdf5
+from opty.io import atomic
+from opty.io.formats import cxi, measurement, tiff_npy
+from opty.io.guard.sink import new_hdf5
 from opty.simulate.experiment import Experiment
 
 HDF5, TIFF = (".cxi", ".h5", ".hdf5"), (".tif", ".tiff")

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from opty.io import atomic as package_atomic
-from opty.io.atomic import _here, atomic
+from opty.io.guard.atomic import _here, atomic
 
 
 def names(folder):

@@ -12,7 +12,7 @@ import pytest
 import opty
 from opty import parse
 from opty.errors import FormatError, InterruptedWarning, RecipeError, SaveError
-from opty.io import native
+from opty.io.formats import native
 from opty.state import PtychoState
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from opty.errors import FormatError
 from opty.geometry import PLANCK_TIMES_C
-from opty.io import load, mapping
+from opty.io import load
+from opty.io.formats import mapping
 
 WORDS = """
 [frames]

@@ -12,7 +12,8 @@ import opty
 from opty.algebra.serial import from_json
 from opty.data import PtychoData
 from opty.errors import FormatError
-from opty.io import load, native, save
+from opty.io import load, save
+from opty.io.formats import native
 from opty.state import PtychoState
 
 # -- round trips
@@ -91,8 +92,8 @@ def test_layout_is_what_other_programs_look_for(tmp_path, full_data, make_state)
 
 
 def test_data_files_of_opty_are_read_by_the_cxi_reader_too(tmp_path, full_data, identical):
-    from opty.io import cxi
-    from opty.io.container import Container
+    from opty.io.formats import cxi
+    from opty.io.guard.container import Container
 
     save(tmp_path / "d.cxi", full_data)
     read = cxi.read(Container(tmp_path / "d.cxi"))

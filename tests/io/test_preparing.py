@@ -379,7 +379,7 @@ def test_frames_are_read_in_pieces(tmp_path, rng, monkeypatch, identical):
     """The result does not depend on how many views are read together, whatever their order and the file's chunks."""
     import h5py
 
-    from opty.io import frames
+    from opty.io.prepare import frames
 
     patterns = rng.poisson(5, (37, N, N)).astype("uint16")
     with h5py.File(tmp_path / "a.h5", "w") as f:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from opty.io.views import as_json, chosen, taken
+from opty.io.prepare.views import as_json, chosen, taken
 
 
 @pytest.mark.parametrize(

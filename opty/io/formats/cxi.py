@@ -14,11 +14,11 @@ from opty.data import PtychoData
 from opty.errors import warn_user
 from opty.geometry import PLANCK_TIMES_C
 from opty.io import writing
-from opty.io.container import Container
-from opty.io.frames import Frames
-from opty.io.preparing import Raw
-from opty.io.reading import Format, blaming, check_shapes, measurement, real
-from opty.io.tree import Tree, number, numbers
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format, blaming, check_shapes, measurement, real
+from opty.io.guard.tree import Tree, number, numbers
+from opty.io.prepare.frames import Frames
+from opty.io.prepare.preparing import Raw
 
 DETECTOR, SOURCE = "entry_1/instrument_1/detector_1/", "entry_1/instrument_1/source_1/"
 DATA = (DETECTOR + "data", "entry_1/data_1/data")

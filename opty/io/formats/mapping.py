@@ -1,6 +1,6 @@
 """HDF5 files of any layout, read through a small TOML file that says where things are.
 
-docs/formats.md describes the mapping; opty/io/mappings holds commented examples for the usual beamline layouts.
+docs/formats.md describes the mapping; opty/io/formats/mappings holds commented examples for the usual beamline layouts.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 
 from opty.errors import FormatError
 from opty.geometry import PLANCK_TIMES_C
-from opty.io.container import Container
-from opty.io.frames import Frames, Pages
-from opty.io.preparing import Raw
-from opty.io.reading import Format, blaming, measurement, real
-from opty.io.tree import Tree, number, numbers
-from opty.io.units import joules, metres
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format, blaming, measurement, real
+from opty.io.guard.tree import Tree, number, numbers
+from opty.io.prepare.frames import Frames, Pages
+from opty.io.prepare.preparing import Raw
+from opty.io.prepare.units import joules, metres
 
 SHIPPED = Path(__file__).with_name("mappings")
 TABLES = {

@@ -15,11 +15,11 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.geometry import Geometry
-from opty.io import pixels
-from opty.io.cutting import Cut, checked_centre, cut_of, rebinned, resampled
-from opty.io.frames import Frames, blocks
-from opty.io.images import Given, given_image
-from opty.io.views import chosen
+from opty.io.prepare import pixels
+from opty.io.prepare.cutting import Cut, checked_centre, cut_of, rebinned, resampled
+from opty.io.prepare.frames import Frames, blocks
+from opty.io.prepare.images import Given, given_image
+from opty.io.prepare.views import chosen
 
 LENGTHS = ("wavelength", "distance", "pixel_size")
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.io import writing
-from opty.io.atomic import atomic
-from opty.io.container import Container
-from opty.io.frames import Frames
-from opty.io.preparing import Raw
-from opty.io.reading import Format, blaming, check_shapes, measurement, real
+from opty.io.guard.atomic import atomic
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format, blaming, check_shapes, measurement, real
+from opty.io.prepare.frames import Frames
+from opty.io.prepare.preparing import Raw
 
 
 def is_tike(file: Container) -> bool:

@@ -28,11 +28,12 @@ import scipy
 
 from opty.data import PtychoData
 from opty.errors import FormatError, RecipeError, warn_user
-from opty.io import measurement, source
-from opty.io.atomic import atomic
-from opty.io.container import Container
-from opty.io.reading import Format, blaming
-from opty.io.sink import new_hdf5
+from opty.io.formats import measurement
+from opty.io.guard import source
+from opty.io.guard.atomic import atomic
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format, blaming
+from opty.io.guard.sink import new_hdf5
 
 if TYPE_CHECKING:
     from opty.algebra.place import Unfinished

@@ -16,11 +16,11 @@ import tifffile
 from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.io import writing
-from opty.io.atomic import atomic
-from opty.io.container import Container
-from opty.io.frames import Pages
-from opty.io.preparing import LENGTHS, Raw
-from opty.io.reading import Format, blaming, measurement, real
+from opty.io.guard.atomic import atomic
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format, blaming, measurement, real
+from opty.io.prepare.frames import Pages
+from opty.io.prepare.preparing import LENGTHS, Raw
 
 TIFFS, NPYS = (".tif", ".tiff"), (".npy",)
 OWN = "opty"  # under this key the description of a TIFF that opty wrote tells the geometry

@@ -11,11 +11,11 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.io import writing
-from opty.io.container import Container
-from opty.io.frames import Frames
-from opty.io.preparing import Raw
-from opty.io.reading import Format, blaming, measurement, real
-from opty.io.tree import Tree, number, numbers
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format, blaming, measurement, real
+from opty.io.guard.tree import Tree, number, numbers
+from opty.io.prepare.frames import Frames
+from opty.io.prepare.preparing import Raw
 
 NAMES = {"wavelength": "wavelength", "distance": "zo", "pixel_size": "dxd"}
 FLIPS = {0: None, 1: "columns", 2: "rows", 3: "both"}

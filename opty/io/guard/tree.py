@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from opty.io.attributes import attribute, check_texts
+from opty.io.guard.attributes import attribute, check_texts
 
 EXPANSION = 1100  # deflate makes at most 1032 bytes of one; a header that promises more is false
 DEPTH = 16  # links that lead to links

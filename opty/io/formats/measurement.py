@@ -26,10 +26,10 @@ import numpy as np
 from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.geometry import Geometry
-from opty.io.container import Container
-from opty.io.frames import Frames
-from opty.io.preparing import Raw
-from opty.io.reading import Format, blaming, measurement
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format, blaming, measurement
+from opty.io.prepare.frames import Frames
+from opty.io.prepare.preparing import Raw
 
 VERSION = 1
 DETECTOR, OWN = "entry_1/instrument_1/detector_1", "entry_1/measurement"

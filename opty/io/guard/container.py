@@ -19,8 +19,8 @@ import h5py
 import numpy as np
 
 from opty.errors import FormatError
-from opty.io import npy, tiff
-from opty.io.tree import EXPANSION, Tree
+from opty.io.guard import npy, tiff
+from opty.io.guard.tree import EXPANSION, Tree
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MARKS = ("creator", "holds", "opty_format", "opty_version", "opty_propagation", "opty_focus_to_sample")

@@ -11,7 +11,7 @@ import numpy as np
 from opty.errors import warn_user
 
 if TYPE_CHECKING:
-    from opty.io.preparing import Preparation, Raw
+    from opty.io.prepare.preparing import Preparation, Raw
 
 SMALLEST = 4
 FLIPS = {None: (False, False), "none": (False, False)}

@@ -6,10 +6,10 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.errors import FormatError
-from opty.io.container import Container
-from opty.io.ptyd import refuse_pickle
-from opty.io.reading import Format, blaming, real
-from opty.io.tree import Tree, numbers
+from opty.io.formats.ptyd import refuse_pickle
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format, blaming, real
+from opty.io.guard.tree import Tree, numbers
 
 
 def recognise(file: Container) -> bool:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from opty.io.frames import blocks
-from opty.io.images import Given, given_image
+from opty.io.prepare.frames import blocks
+from opty.io.prepare.images import Given, given_image
 
 if TYPE_CHECKING:
-    from opty.io.cutting import Cut
-    from opty.io.preparing import Raw
+    from opty.io.prepare.cutting import Cut
+    from opty.io.prepare.preparing import Raw
 
 STATISTICS = ("invalid", "dead", "hot", "saturated")
 RING = np.ones((3, 3), bool)

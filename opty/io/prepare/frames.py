@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.io.views import taken
+from opty.io.prepare.views import taken
 
 BLOCK = 64 << 20  # bytes to read at a time
 

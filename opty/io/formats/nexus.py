@@ -15,13 +15,14 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.geometry import PLANCK_TIMES_C
-from opty.io import cxi, writing
-from opty.io.container import Container
-from opty.io.frames import Frames
-from opty.io.preparing import Raw
-from opty.io.reading import Format, blaming, measurement, real
-from opty.io.tree import Tree, number, numbers
-from opty.io.units import joules, metres
+from opty.io import writing
+from opty.io.formats import cxi
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format, blaming, measurement, real
+from opty.io.guard.tree import Tree, number, numbers
+from opty.io.prepare.frames import Frames
+from opty.io.prepare.preparing import Raw
+from opty.io.prepare.units import joules, metres
 
 DEFINITIONS = ("NXcxi_ptycho", "NXptycho")
 ENERGY = ("incident_beam_energy", "energy", "incident_energy")

@@ -17,12 +17,12 @@ import numpy as np
 from opty.data import PtychoData
 from opty.geometry import PLANCK_TIMES_C
 from opty.io import writing
-from opty.io.container import Container
-from opty.io.frames import Frames, Joined
-from opty.io.preparing import Raw
-from opty.io.reading import Format, blaming, measurement, real
-from opty.io.tree import Tree, number, numbers
-from opty.io.units import ELECTRON_VOLT
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format, blaming, measurement, real
+from opty.io.guard.tree import Tree, number, numbers
+from opty.io.prepare.frames import Frames, Joined
+from opty.io.prepare.preparing import Raw
+from opty.io.prepare.units import ELECTRON_VOLT
 
 KEV = 1e3 * ELECTRON_VOLT
 VERSION = "0.1"  # of PtyPy's HDF5 layout

@@ -12,12 +12,12 @@ import numpy as np
 from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.io import writing
-from opty.io.container import Container
-from opty.io.frames import Frames
-from opty.io.npz import tike_arrays, tike_raw
-from opty.io.preparing import Raw
-from opty.io.reading import Format, blaming, measurement, real
-from opty.io.tree import Tree, numbers
+from opty.io.formats.npz import tike_arrays, tike_raw
+from opty.io.guard.container import Container
+from opty.io.guard.reading import Format, blaming, measurement, real
+from opty.io.guard.tree import Tree, numbers
+from opty.io.prepare.frames import Frames
+from opty.io.prepare.preparing import Raw
 
 POSITIONS = ("probe_position_y_m", "probe_position_x_m")
 PIXELS = ("pixel_height_m", "pixel_width_m")

@@ -14,10 +14,10 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.errors import FormatError
-from opty.io import views as view_option
-from opty.io.container import Container
-from opty.io.preparing import Preparation, Prepared, Raw
-from opty.io.source import record
+from opty.io.guard.container import Container
+from opty.io.guard.source import record
+from opty.io.prepare import views as view_option
+from opty.io.prepare.preparing import Preparation, Prepared, Raw
 
 COMMON = tuple(field.name for field in fields(Preparation))
 

@@ -1,0 +1,11 @@
+"""From a file's content to PtychoData: the options that all measurements have in common.
+
+preparing.py     the options, and the order in which they are applied
+frames.py        stacks of images that are read piece by piece
+cutting.py       crop, transpose, flip, rebin
+pixels.py        masks: given, dead, hot, saturated, invalid
+images.py        images that options name
+views.py         the options ``views`` and ``leave_out``
+units.py         units as files name them
+together.py      several scans in one measurement
+"""

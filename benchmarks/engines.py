@@ -1,10 +1,11 @@
 """Engine x scan x (iterations, object error, misfit, seconds): how good the recipes are, and what they cost.
 
-    python -m benchmarks.engines --shared ../shared [a b noise star near]
+    python -m benchmarks.engines --shared ../shared [a b noise star near] [--only TEXT]
 
-prints a table and writes it to benchmarks/results/ under the date; parts that are not run keep the rows that the file
-has. ``--shared`` is the folder with ``bench/`` (make_bench.py and objerr.py, the common work and the common measure)
-and ``data/`` (the real scans). Seconds are those of one thread on the machine that the file names.
+prints a table and writes it to benchmarks/results/ under the date; what is not run keeps the rows that the file has.
+``--only`` runs the recipes that contain a text. ``--shared`` is the folder with ``bench/`` (make_bench.py and
+objerr.py, the common work and the common measure) and ``data/`` (the real scans). Seconds are those of one thread on
+the machine that the file names.
 """
 
 from __future__ import annotations
@@ -95,18 +96,23 @@ def module(path: Path):
 
 def runs(scan: Scan, name: str, recipes, chains):
     """Yield a row for each recipe and stop, and for each chain."""
-    for text, stops in recipes:
+    for text, stops in chosen(recipes):
         p, seconds = scan.start(), 0.0
         for stop, others in stops.items():
             begun = time.perf_counter()
             p = opty.parse(text) ** (stop - p.iteration) * p
             seconds += time.perf_counter() - begun
             yield row(name, text, stop, scan.error(p), opty.misfit(p), seconds, others)
-    for text, others in chains:
+    for text, others in chosen(chains):
         begun = time.perf_counter()
         p = opty.parse(text) * scan.start()
         seconds = time.perf_counter() - begun
         yield row(name, text, p.iteration, scan.error(p), opty.misfit(p), seconds, others, **mode_powers(p, scan))
+
+
+def chosen(recipes) -> list:
+    """Return the recipes that are asked for."""
+    return [r for r in recipes if options.only in (r[0] if isinstance(r, tuple) else r)]
 
 
 def mode_powers(p: opty.PtychoState, scan: Scan) -> dict:
@@ -124,9 +130,9 @@ def part_a(shared: Path):
     """Scan A: 256 views of 128 x 128, one mode, without noise; and rPIE's early error over five seeds."""
     scan = Scan(shared / "bench", n=128, grid=16, step=12, modes=1, seed=0)
     yield from runs(scan, "A", SCAN_A, CHAINS_A)
-    text = "rPIE(alpha=0.1)"
-    errors = [scan.error(opty.parse(text) ** 10 * scan.start(seed)) for seed in range(5)]
-    yield row("A, median of seeds 0 to 4", text, 10, np.median(errors), None, None, "plain script 0.0359")
+    for text in chosen(["rPIE(alpha=0.1)"]):
+        errors = [scan.error(opty.parse(text) ** 10 * scan.start(seed)) for seed in range(5)]
+        yield row("A, median of seeds 0 to 4", text, 10, np.median(errors), None, None, "plain script 0.0359")
 
 
 def part_b(shared: Path):
@@ -138,7 +144,7 @@ def part_noise(shared: Path):
     """Scan A with counted photons: the mean error over five seeds after 100 iterations."""
     scan = Scan(shared / "bench", n=128, grid=16, step=12, modes=1, seed=0)
     for photons in (1e4, 1e3):
-        for text in NOISY:
+        for text in chosen(NOISY):
             begun = time.perf_counter()
             errors = [scan.error(opty.parse(text) ** 100 * scan.noisy_start(photons, seed)) for seed in range(5)]
             seconds = (time.perf_counter() - begun) / len(errors)
@@ -148,7 +154,7 @@ def part_noise(shared: Path):
 def part_star(shared: Path):
     """The Siemens star: mean (sqrt I - sqrt Ihat)^2 in place of the misfit, and the FRC between half scans."""
     path = shared / "data" / "siemens-star-small.npz.bz2"
-    for text, stops in STAR:
+    for text, stops in chosen(STAR):
         p, seconds = opty.PtychoState(opty.load(path), modes=5, threads=1), 0.0
         halves = [opty.PtychoState(opty.load(path, views=v), modes=5, threads=1) for v in ("0::2", "1::2")]
         for stop, others in stops.items():
@@ -191,26 +197,28 @@ def row(scan, recipe, iterations, error, misfit, seconds, others, **extra) -> di
 
 
 PARTS = {"a": part_a, "b": part_b, "noise": part_noise, "star": part_star, "near": part_near}
+options = argparse.Namespace(only="")
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to run; default: all")
+    parser.add_argument("--only", default="", help="only recipes that contain this text")
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with bench/ and data/")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results"), help="folder to write to")
-    options = parser.parse_args()
+    parser.parse_args(namespace=options)
     print("| scan | recipe | iterations | object error | misfit | seconds | others, same work | |\n" + "|---" * 8 + "|")
     for name in options.parts or PARTS:
-        keep(options.output, name, list(PARTS[name](options.shared)))
+        keep(options.output, list(PARTS[name](options.shared)))
 
 
-def keep(folder: Path, part: str, rows: list[dict]) -> None:
-    """Write the rows of a part into the file of the day."""
+def keep(folder: Path, rows: list[dict]) -> None:
+    """Write rows into the file of the day, in place of those of the same work."""
     today = datetime.date.today().isoformat()
     path = folder / f"{today}-engines.json"
     folder.mkdir(parents=True, exist_ok=True)
-    parts = json.loads(path.read_text())["parts"] if path.exists() else {}
+    old = json.loads(path.read_text())["rows"] if path.exists() else []
     machine = dict(
         processor=platform.processor() or platform.machine(),
         cores=os.cpu_count(),
@@ -219,10 +227,10 @@ def keep(folder: Path, part: str, rows: list[dict]) -> None:
         scipy=scipy.__version__,
         opty=opty.__version__,
     )
+    kept = {(r["scan"], r["recipe"], r["iterations"]): r for r in old + rows}
     with opty.io.atomic(path) as file:
-        Path(file).write_text(
-            json.dumps(dict(date=today, machine=machine, parts=parts | {part: rows}), indent=1) + "\n"
-        )
+        found = dict(date=today, machine=machine, rows=list(kept.values()))
+        Path(file).write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

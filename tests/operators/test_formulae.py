@@ -153,8 +153,8 @@ def test_difference_map(four, beta):
             there, misfit = v.projected(2 * v.waves - wave)
             squares += misfit
             new.append(wave + beta * (there - v.waves))
-        obj = merged_obj(p, new, MergeObj().inertia)
-        probe = merged_probe(p, new, MergeProbe().inertia, obj)
+        obj = merged_obj(p, new, 0.1)
+        probe = merged_probe(p, new, 1e-3, obj)
         q = DM(beta) ** (turn + 1) * four
         factor = 10 * 4**turn
         agree(q.obj, obj, four, factor)

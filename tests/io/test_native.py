@@ -1,5 +1,6 @@
 """Results and measurements of opty's own: exact round trips, layout, going on exactly, failures half way."""
 
+import pickle
 import subprocess
 import sys
 
@@ -195,3 +196,22 @@ def test_a_run_goes_on_exactly(tmp_path, full_data, recipe, assert_same_state):
     straight = step**3 * half
     assert there.iteration == 5
     assert_same_state(there, straight)
+
+
+def test_background_factors_and_named_arrays_come_back(tmp_path, counts):
+    recipe = opty.parse("(Support('pinhole') * BackgroundUpdate() * IntensityUpdate() * rPIE(batch=2)) ** 2")
+    weights = np.hypot(*(np.indices((16, 16)) - 8)) <= 6
+    start = PtychoState(PtychoData(counts, np.arange(8.0).reshape(4, 2) / 3), device="cpu")
+    p = recipe * start.replace(arrays={"pinhole": weights})
+    save(tmp_path / "a.h5", p)
+    q = load(tmp_path / "a.h5")
+    for name in ("background", "intensity_factors"):
+        assert (p.numpy(name) == q.numpy(name)).all()
+    assert p.intensity_factors.std() > 0
+    assert (q.arrays["pinhole"] == weights).all()
+    again = [recipe * s for s in (p, q)]
+    assert (again[0].obj == again[1].obj).all()
+    assert (again[0].background == again[1].background).all()
+    copied = pickle.loads(pickle.dumps(p))
+    assert (copied.arrays["pinhole"] == weights).all()
+    assert (copied.background == p.background).all()

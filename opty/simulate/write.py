@@ -13,7 +13,7 @@ import tifffile
 
 from opty.data import PtychoData
 from opty.io import atomic
-from opty.io.formats import cxi, measurement, tiff_npy
+from opty.io.formats import measurement, tiff_npy
 from opty.io.guard.sink import new_hdf5
 from opty.simulate.experiment import Experiment
 
@@ -103,7 +103,7 @@ def _cxi(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
         options = {"chunks": (1, n, n), "shuffle": True, "compression": "gzip", "compression_opts": 1}
         data = detector.create_dataset("data", (source.views, n, n), _dtype(source), **options)
         f["entry_1/data_1/data"] = h5py.SoftLink(f"/{measurement.DETECTOR}/data")
-        _about(f, source)
+        measurement.write_about(f, source)
 
         def put(views: slice, patterns: np.ndarray) -> None:
             data[views] = patterns
@@ -112,35 +112,6 @@ def _cxi(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
 
         yield put
         own["photons"] = photons
-
-
-def _about(f: h5py.File, source: Experiment | PtychoData) -> None:
-    """Write all of a measurement but its intensities."""
-    own, detector = f[measurement.OWN], f[measurement.DETECTOR]
-    own["positions"] = source.positions
-    own["positions"].attrs["units"] = "pixel" if source.geometry is None else "m"
-    if source.mask is not None:
-        detector["mask"] = (~source.mask).astype(np.uint32)
-    for name in ("background", "probe"):
-        if (array := getattr(source, name)) is not None:
-            own[name] = array
-    if source.background is not None:
-        detector["dark"] = source.background
-    for name, array in (source.truth or {}).items():
-        own[f"truth/{name}"] = array
-    if (geometry := source.geometry) is None:
-        return
-    known = {name: value for name, value in dataclasses.asdict(geometry).items() if value is not None}
-    own.create_group("geometry").attrs.update(known)
-    detector["distance"] = geometry.distance
-    detector["x_pixel_size"] = detector["y_pixel_size"] = geometry.pixel_size
-    detector["basis_vectors"] = cxi.USUAL_BASIS * geometry.pixel_size
-    beam = f.create_group("entry_1/instrument_1/source_1")
-    beam["wavelength"], beam["energy"] = geometry.wavelength, geometry.energy
-    first, *links = cxi.TRANSLATION
-    f[first] = np.column_stack([source.positions[:, 1], source.positions[:, 0], np.zeros(source.views)])
-    for link in links:
-        f[link] = h5py.SoftLink(f"/{first}")
 
 
 @contextmanager

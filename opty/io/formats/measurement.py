@@ -2,7 +2,7 @@
 
 /                                             attributes: creator, opty_version, opty_format, holds
 /cxi_version, /number_of_entries
-/entry_1/instrument_1/detector_1/             data (N, n, n), mask (0 = good), distance, x_pixel_size, y_pixel_size
+/entry_1/instrument_1/detector_1/             data (N, n, n), mask (0 = good), dark, distance, pixels, basis_vectors
 /entry_1/instrument_1/source_1/               wavelength, energy
 /entry_1/sample_1/geometry_1/translation      (N, 3) m, of the sample: x, y, z  (with a geometry)
 /entry_1/data_1/                              links to data and translation
@@ -26,6 +26,7 @@ import numpy as np
 from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.geometry import Geometry
+from opty.io.formats import cxi
 from opty.io.guard.container import Container
 from opty.io.guard.reading import Format, blaming, measurement
 from opty.io.prepare.frames import Frames
@@ -96,21 +97,29 @@ def write_head(f: h5py.File, holds: str) -> None:
 def write(f: h5py.File, data: PtychoData, source: dict[str, Any] | None = None) -> None:
     """Write a measurement: its intensities, or, given a ``source``, only where they are to be found."""
     own, detector = f.create_group(OWN), f.create_group(DETECTOR)
+    own["photons"] = photons(data)
+    write_about(f, data)
     if source is None:
         _compressed(detector, "data", data.intensities)
         f["entry_1/data_1/data"] = h5py.SoftLink(f"/{DETECTOR}/data")
     else:
         own["source"] = json.dumps(source)
+
+
+def write_about(f: h5py.File, data: Any) -> None:
+    """Write all of a measurement, or of an experiment, but intensities and photons; the two groups are there."""
+    own, detector = f[OWN], f[DETECTOR]
     if data.mask is not None:
-        _compressed(detector, "mask", (~data.mask).astype(np.uint8))
+        _compressed(detector, "mask", (~data.mask).astype(np.uint32))
     if data.geometry is not None:
         _write_geometry(f, data)
     own["positions"] = data.positions
     own["positions"].attrs["units"] = "pixel" if data.geometry is None else "m"
-    own["photons"] = photons(data)
     for name in ("background", "probe"):
         if getattr(data, name) is not None:
             own[name] = getattr(data, name)
+    if data.background is not None:
+        detector["dark"] = data.background
     for name, array in (data.truth or {}).items():
         own[f"truth/{name}"] = array
 
@@ -153,17 +162,20 @@ def photons(data: PtychoData) -> np.ndarray:
     return counted
 
 
-def _write_geometry(f: h5py.File, data: PtychoData) -> None:
+def _write_geometry(f: h5py.File, data: Any) -> None:
     geometry = data.geometry
     known = _known(geometry)
     f.create_group(f"{OWN}/geometry").attrs.update(known)
     detector, source = f[DETECTOR], f.create_group("entry_1/instrument_1/source_1")
     detector["distance"] = geometry.distance
     detector["x_pixel_size"] = detector["y_pixel_size"] = geometry.pixel_size
+    detector["basis_vectors"] = cxi.USUAL_BASIS * geometry.pixel_size
     source["wavelength"], source["energy"] = geometry.wavelength, geometry.energy
     x_y_z = np.column_stack([data.positions[:, 1], data.positions[:, 0], np.zeros(data.views)])
-    f["entry_1/sample_1/geometry_1/translation"] = x_y_z
-    f["entry_1/data_1/translation"] = h5py.SoftLink("/entry_1/sample_1/geometry_1/translation")
+    first, *links = cxi.TRANSLATION
+    f[first] = x_y_z
+    for link in links:
+        f[link] = h5py.SoftLink(f"/{first}")
 
 
 def _known(geometry: Geometry) -> dict[str, Any]:

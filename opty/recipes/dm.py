@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opty.algebra.operator import Operator, Recipe
 from opty.algebra.sweep import Sweep
+from opty.errors import RecipeError
 from opty.operators.exitwave import Difference, Recall, Reflect
 from opty.operators.fourier import FourierProject
 from opty.operators.merge import AccumObj, AccumProbe, MergeObj, MergeProbe
@@ -29,7 +30,7 @@ class _KeptWaves(Recipe, register=False):
 
     def step(self) -> Difference:
         """Return what is done to the kept waves."""
-        raise NotImplementedError
+        raise RecipeError(f"{type(self).__name__} has no step(self): return what is done to the kept waves")
 
     def expand(self) -> Operator:
         inertia = self.obj_inertia

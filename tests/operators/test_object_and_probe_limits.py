@@ -141,7 +141,8 @@ def test_centring_moves_the_windows_with_the_probe(d, engine):
     assert np.allclose(back.positions, p.positions)
     run = engine**2 * off
     before, after = run, CentreProbe() * run
-    assert opty.misfit(after) == pytest.approx(opty.misfit(before), rel=1e-2)
+    # The tails of the light that cross an edge: less than this share of all photons.
+    assert opty.misfit(after) == pytest.approx(opty.misfit(before), abs=1e-7)
     assert set(after.slots) == set(before.slots)
     assert opty.misfit(engine**2 * after) == pytest.approx(opty.misfit(engine**2 * before), rel=1e-2)
 

@@ -12,20 +12,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import importlib.util
-import json
-import os
-import platform
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-import scipy
 
 import opty
+from benchmarks.record import keep
 
 SCAN_A = (  # recipe, iterations at which it is looked at, and what others reached on the same work
     ("ePIE()", {10: None, 50: "plain script 0.0156, PtyPy 0.0148", 200: "PtyPy 0.0046"}),
@@ -210,27 +206,7 @@ def main() -> None:
     parser.parse_args(namespace=options)
     print("| scan | recipe | iterations | object error | misfit | seconds | others, same work | |\n" + "|---" * 8 + "|")
     for name in options.parts or PARTS:
-        keep(options.output, list(PARTS[name](options.shared)))
-
-
-def keep(folder: Path, rows: list[dict]) -> None:
-    """Write rows into the file of the day, in place of those of the same work."""
-    today = datetime.date.today().isoformat()
-    path = folder / f"{today}-engines.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    old = json.loads(path.read_text())["rows"] if path.exists() else []
-    machine = dict(
-        processor=platform.processor() or platform.machine(),
-        cores=os.cpu_count(),
-        python=platform.python_version(),
-        numpy=np.__version__,
-        scipy=scipy.__version__,
-        opty=opty.__version__,
-    )
-    kept = {(r["scan"], r["recipe"], r["iterations"]): r for r in old + rows}
-    with opty.io.atomic(path) as file:
-        found = dict(date=today, machine=machine, rows=list(kept.values()))
-        Path(file).write_text(json.dumps(found, indent=1) + "\n")
+        keep(options.output, "engines", list(PARTS[name](options.shared)), ("scan", "recipe", "iterations"))
 
 
 if __name__ == "__main__":

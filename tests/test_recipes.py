@@ -10,7 +10,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from small_scans import close, drift, everything, same, scan, seen, shifted, smooth, state, true_probe
 
 import opty
-from opty import AP, DM, ObjUpdate, PosCorrectAdam, ProbeUpdate, PtychoState, Sweep, ePIE, rPIE
+from opty import (
+    AP,
+    DM,
+    LSQML,
+    ML,
+    RAAR,
+    ObjUpdate,
+    PosCorrect,
+    PosCorrectAdam,
+    ProbeUpdate,
+    PtychoState,
+    Sweep,
+    ePIE,
+    mPIE,
+    rPIE,
+)
 from opty.simulate import experiment, objects, probes, scans
 
 ENGINES = [ePIE(), ePIE(batch=4), rPIE(), rPIE(batch="all"), AP(), DM(), DM(beta=0.7)]
@@ -169,13 +184,23 @@ def test_modes_that_are_not_there_are_not_made():
     assert set(everything(q)) == set(everything(one))
 
 
-@pytest.mark.parametrize("engine", [AP(), DM(), rPIE(alpha=0.5)])
+@pytest.mark.parametrize("engine", [AP(), DM(), RAAR(), ML(), LSQML(batch=8), mPIE(), rPIE(batch=4)], ids=repr)
 def test_positions_are_refined_in_every_engine(engine):
-    probe = probes.defocus(probes.aperture(32, 16, edge=2), wavelength=1e-9, pixel=20e-9, distance=4e-5)
+    probe = probes.defocus(probes.aperture(32, 20, edge=2), wavelength=1e-9, pixel=20e-9, distance=4e-5)
     scan = scans.raster((6, 6), step=4, jitter=1, seed=0)
     obj = objects.two_images((70, 70))
     data = experiment(obj, probe, scan, photons=1e7, position_error=1.0, seed=0)
     start = PtychoState(data, probe=probe * np.sqrt(1e7))
-    p = (PosCorrectAdam(step=0.1) * engine) ** 40 * engine**20 * start
-    before, after = (opty.analysis.position_error(q.positions, data.truth["positions"]) for q in (start, p))
-    assert after < 0.8 * before
+    p = (PosCorrect() * engine) ** 60 * engine**10 * start
+    before, after = (opty.analysis.errors(q)["position_affine"] for q in (start, p))
+    assert after < 0.35 * before
+    assert opty.misfit(p) < 0.7 * opty.misfit(engine**70 * start)
+
+
+def test_kept_waves_move_along_with_their_views():
+    p = DM() ** 3 * state(scan())
+    q = PosCorrect() * p
+    assert (q.slots["kept_waves"] == p.slots["kept_waves"]).all()
+    assert abs(q.positions - p.positions).max() > 1e-3
+    r = (PosCorrect() * ML()) ** 3 * p
+    assert "kept_direction_obj" in r.slots

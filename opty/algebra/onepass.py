@@ -50,6 +50,7 @@ def run_pass(node: Pass, job: Run) -> None:
         del store.leaves[name]
     views = [(s.op, access(s.op, job), _batch_access(s)) for s in due]
     for op, s, _ in views:
+        s.memo["number"] = number
         with explained(f"in {op!r} (before the sweep), iteration {number}", op):
             op.begin(s)
     whole = "positions" not in node.writes and all_whole(store)

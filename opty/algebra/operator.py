@@ -198,6 +198,8 @@ class ViewOperator(Operator, register=False):
     waves (B, M, n, n) exit waves and delta = new minus old waves, as far as the step declares them.
     """
 
+    early: ClassVar[bool] = False  # True: left of a sweep it joins it before object and probe change, not as the last
+
     def begin(self, s: Access) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict of the step's own until the sweep ends."""
 

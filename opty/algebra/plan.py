@@ -75,9 +75,12 @@ class Pass:
         return bool(self.writes & LIVE)
 
     def stales(self, slot: str) -> bool:
-        """Say whether a slot is kept memory that no longer fits the object, probe or positions."""
+        """Say whether a slot is kept memory that no longer fits the object and probe.
+
+        Positions may be refined under it: kept waves move along with their views.
+        """
         kept = slot.startswith("kept_") and slot not in self.reads | self.writes
-        return kept and bool(self.writes & (ESTIMATES | {"positions"}))
+        return kept and bool(self.writes & ESTIMATES)
 
 
 @dataclass(frozen=True)
@@ -209,7 +212,10 @@ def _joined(before: tuple[Node, ...], nodes: list[Node]) -> Pass | None:
         return None
     sweep, lifted = before[0], nodes[0]
     if isinstance(sweep, Pass) and isinstance(lifted, Pass) and lifted.origin == "lifted":
-        return replace(sweep, steps=sweep.steps + lifted.steps)
+        early = tuple(s for s in lifted.steps if s.op.early)
+        late = tuple(s for s in lifted.steps if not s.op.early)
+        at = next((k for k, s in enumerate(sweep.steps) if s.op.effects()[1] & LIVE), len(sweep.steps))
+        return replace(sweep, steps=sweep.steps[:at] + early + sweep.steps[at:] + late)
     return None
 
 

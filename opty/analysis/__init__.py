@@ -3,7 +3,7 @@
 modes.py         probe modes in their orthogonal basis
 misfit.py        how well a state predicts the data: misfit, R-factor
 align.py         object against truth: constant, phase ramp and sub-pixel shift removed; the error that remains
-positions.py     positions against truth
+positions.py     positions against truth; the affine map and the drift of a whole scan
 illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
 frc.py           Fourier ring correlation, its thresholds and the resolution
@@ -21,12 +21,13 @@ from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.health import Health, health
 from opty.analysis.illumination import illuminated
 from opty.analysis.modes import orthogonal
-from opty.analysis.positions import position_error
+from opty.analysis.positions import ScanMap, position_error, scan_map
 
 __all__ = [
     "Alignment",
     "Health",
     "RingCorrelation",
+    "ScanMap",
     "align",
     "errors",
     "frc",
@@ -35,4 +36,5 @@ __all__ = [
     "object_error",
     "orthogonal",
     "position_error",
+    "scan_map",
 ]

@@ -24,7 +24,8 @@ def errors(p: PtychoState) -> dict[str, float]:
     Returns
     -------
     {"object": relative error of the object where at least three views light it (see ``object_error``),
-    "position": mean distance of the positions from the true ones [px] (see ``position_error``)}.
+    "position": mean distance of the positions from the true ones [px] (see ``position_error``),
+    "position_affine": the same after the best affine map is taken off [px]}.
 
     Raises
     ------
@@ -40,4 +41,5 @@ def errors(p: PtychoState) -> dict[str, float]:
     return {
         "object": object_error(p.numpy("obj"), truth["obj"], mask, offset),
         "position": position_error(positions, truth["positions"]),
+        "position_affine": position_error(positions, truth["positions"], affine=True),
     }

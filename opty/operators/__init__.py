@@ -13,8 +13,7 @@ background.py    BackgroundUpdate: incoherent background
 intensity.py     IntensityUpdate: per-view intensity factors
 support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: what is known of the object
-position.py      PosCorrectAdam, PosCorrectGradient
-registration.py  sub-pixel shift between windows, for position.py
+position/        PosCorrect and its rivals; affine map and drift of the whole scan
 constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, CentreProbe, Orthogonalise
 observe.py       Log, Misfit, Progress, Save, Show
 outputs.py       observers put into a recipe, or taken out
@@ -36,7 +35,17 @@ from opty.operators.momentum import ObjMomentum, ProbeMomentum
 from opty.operators.object import ObjUpdate
 from opty.operators.object_limits import ClampObj, TotalVariation
 from opty.operators.observe import Log, Misfit, Progress, Save, Show
-from opty.operators.position import PosCorrectAdam, PosCorrectGradient
+from opty.operators.position import (
+    PosCorrect,
+    PosCorrectAdam,
+    PosCorrectAnneal,
+    PosCorrectGain,
+    PosCorrectGradient,
+    PosCorrectSerial,
+    PosLimit,
+    PosModel,
+    PosSearch,
+)
 from opty.operators.probe import ProbeUpdate
 from opty.operators.support import Support
 
@@ -62,8 +71,15 @@ __all__ = [
     "ObjUpdate",
     "Operator",
     "Orthogonalise",
+    "PosCorrect",
     "PosCorrectAdam",
+    "PosCorrectAnneal",
+    "PosCorrectGain",
     "PosCorrectGradient",
+    "PosCorrectSerial",
+    "PosLimit",
+    "PosModel",
+    "PosSearch",
     "ProbeMomentum",
     "ProbePower",
     "ProbeUpdate",

@@ -10,12 +10,12 @@ experiment.py  the measurement itself: object, probe and positions to PtychoData
 write.py       into files as the views are made: CXI, TIFF stack with positions in NPY
 config.py      an experiment from a text file (TOML)
 checks.py      the keys and the values of that file
-demo.py        one ready scan with the flaws of a real one
+demo.py        ready scans: one with the flaws of a real one, one with misplaced views
 """
 
 from opty.simulate import objects, probes, scans, stage
 from opty.simulate.config import read_config
-from opty.simulate.demo import demo_scan
+from opty.simulate.demo import demo_scan, misplaced_scan
 from opty.simulate.detector import Detector
 from opty.simulate.experiment import Experiment, experiment
 from opty.simulate.exposure import Exposure
@@ -27,6 +27,7 @@ __all__ = [
     "Exposure",
     "demo_scan",
     "experiment",
+    "misplaced_scan",
     "objects",
     "probes",
     "read_config",

@@ -31,13 +31,14 @@ class Detector:
     """A pixel detector: what it adds to, and takes from, the expected number of photons.
 
     The order of things: integration over pixels, point spread, background (from the exposure), Poisson statistics,
-    read-out noise, threshold at zero, saturation, number type, bad pixels.
+    relative and read-out noise, threshold at zero, saturation, number type, bad pixels.
 
     Parameters
     ----------
     dtype : number type of a pixel, "uint8" to "uint32", "int8" to "int32" (both rounded), "float32" or "float64".
     counting : photons come one by one (Poisson statistics); False reads the expected number itself.
     read_noise : standard deviation of Gaussian noise added to each pixel [photons]; negative readings become 0.
+    relative_noise : standard deviation of Gaussian noise as a share of each pixel's reading (no unit).
     saturation : the most that a pixel reads [photons]; None: the largest number of the type.
     psf : full width at half maximum of a Gaussian point spread [px]; light that spreads over the rim is lost.
     pixel_integration : integrate the intensity over the square of each pixel instead of taking it at its centre.
@@ -53,6 +54,7 @@ class Detector:
     dtype: str = "uint32"
     counting: bool = True
     read_noise: float = 0.0
+    relative_noise: float = 0.0
     saturation: float | None = None
     psf: float = 0.0
     pixel_integration: bool = False
@@ -65,7 +67,12 @@ class Detector:
         kind = np.dtype(self.dtype)
         if kind.kind not in "iuf" or (kind.kind != "f" and kind.itemsize > 4) or kind.itemsize not in (1, 2, 4, 8):
             raise TypeError(f"dtype is {kind}; give an integer type of 8 to 32 bit, float32 or float64")
-        for name, unit in (("read_noise", "photons"), ("psf", "px"), ("beamstop", "px")):
+        for name, unit in (
+            ("read_noise", "photons"),
+            ("relative_noise", "of the reading"),
+            ("psf", "px"),
+            ("beamstop", "px"),
+        ):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} is {value!r}; give zero or more {unit}")
@@ -137,6 +144,8 @@ class Detector:
         stack = out.reshape(-1, *expected.shape[-2:])
         for j, view in enumerate(expected.reshape(stack.shape)):
             reading = rng.poisson(view).astype(np.float64) if self.counting else view.astype(np.float64)
+            if self.relative_noise:
+                reading *= 1 + rng.normal(0, self.relative_noise, reading.shape)
             if self.read_noise:
                 reading += rng.normal(0, self.read_noise, reading.shape)
             if kind.kind != "f":

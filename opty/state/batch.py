@@ -19,18 +19,20 @@ class Batch:
     (B, M, n, n), delta (B, M, n, n). ``patches`` and ``illum`` are frozen when the batch opens.
     ``corners`` (B, 2) int are the whole-pixel windows nearest to the positions, ``fraction`` (B, 2) what is left of
     them, in [-1/2, 1/2]; None where all positions of the sweep are whole. ``brightness`` (B, 1, 1) real is the root of
-    the views' intensity factors, by which each sees the probe; None where there are none.
+    the views' intensity factors, by which each sees the probe; None where there are none. ``positions`` (B, 2) px may
+    be given to look at views where they are not.
     """
 
     fixed_shapes = False
 
-    def __init__(self, store: Store, index: np.ndarray, whole: bool, keep_illum: bool):
+    def __init__(self, store: Store, index: np.ndarray, whole: bool, keep_illum: bool, positions: Any = None):
         xp = store.xp
         self.store = store
         device_index = store.backend.asarray(index)
         self.selection = _as_slice(index, device_index)
         self.size = len(index)
-        positions = store.leaves["positions"][self.selection]
+        if positions is None:
+            positions = store.leaves["positions"][self.selection]
         nearest = xp.rint(positions)
         self.corners = nearest.astype(np.int64)
         self.fraction = None if whole else positions - nearest

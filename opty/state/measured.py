@@ -14,7 +14,8 @@ from opty.propagate import Propagator
 class Measured:
     """Intensities (N, n, n) in their native type, mask and background, on one backend, in kernel order.
 
-    ``photons`` is the sum of all unmasked intensities, by which the misfit is normalised.
+    ``photons`` is the sum of all unmasked intensities, by which the misfit is normalised; ``view_photons`` (N,) that of
+    each view.
     """
 
     def __init__(self, data: PtychoData, backend: ModuleType, dtype: Any):
@@ -29,7 +30,8 @@ class Measured:
         self.mask = None if data.mask is None else backend.asarray(np.ascontiguousarray(order(data.mask)))
         real = np.dtype(dtype).type(0).real.dtype
         self.background = None if data.background is None else backend.asarray(order(data.background).astype(real))
-        self.photons = float(data.photons().sum())
+        self.view_photons = data.photons()
+        self.photons = float(self.view_photons.sum())
 
     def intensity_of(self, index: Any) -> Any:
         """Intensities (B, n, n) of some views."""

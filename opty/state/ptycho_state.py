@@ -38,6 +38,8 @@ class PtychoState:
         is given keeps its power.
     obj : (H, W) complex transmission; when given, positions are window corners in its frame, else a frame with a margin
         is chosen and the object starts at one.
+    margin : pixels left around the scan for views that position refinement will move there; default: a quarter of a
+        pattern. Windows cannot leave the frame.
     modes : incoherent probe modes M; default: as many as the probe has, else one.
     seed : of every random choice, together with the iteration number.
     dtype : "complex64" or "complex128".
@@ -69,6 +71,7 @@ class PtychoState:
         dtype: Any = "complex64",
         device: str | None = None,
         threads: int | None = None,
+        margin: int | None = None,
     ):
         if not isinstance(data, PtychoData):
             kind = type(data).__name__
@@ -78,7 +81,7 @@ class PtychoState:
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
         backend = backends.get(_device(device))
         obj = None if obj is None else host(obj)
-        origin, shape = start.frame(data.positions_px, data.n, obj)
+        origin, shape = start.frame(data.positions_px, data.n, obj, margin)
         if obj is None:
             obj = np.ones(shape, kind)
         elif not np.isfinite(obj).all():

@@ -12,20 +12,26 @@ from opty.data import PtychoData, check_extent, check_probe
 from opty.propagate import Propagator
 
 
-def frame(positions: np.ndarray, n: int, obj: Any = None) -> tuple[np.ndarray, tuple[int, int]]:
+def frame(
+    positions: np.ndarray, n: int, obj: Any = None, margin: int | None = None
+) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the offset (2,) px from positions (N, 2) px to window corners, and the object's shape.
 
-    With an object given the positions are window corners in its frame already; otherwise a margin of an eighth of a
-    pattern (at least 8 px) is left all round, for positions that refinement will move.
+    With an object given the positions are window corners in its frame already; otherwise a margin [px] is left all
+    round, for positions that refinement will move: by default a quarter of a pattern.
 
-    Raises ValueError where the object is too small for the positions.
+    Raises ValueError where the object is too small for the positions, or for a margin beside an object.
     """
+    if margin is not None and (isinstance(margin, bool) or not isinstance(margin, (int, np.integer)) or margin < 0):
+        raise ValueError(f"margin is {margin!r}; give a whole number of pixels from 0 on")
     low, high = np.rint(positions.min(axis=0)), np.rint(positions.max(axis=0))
     if obj is None:
-        margin = max(8, n // 8)
+        margin = max(8, n // 4) if margin is None else int(margin)
         rows, cols = (math.ceil(span) + n + 2 * margin for span in np.ptp(positions, axis=0))
         check_extent(positions, n)
         return margin - positions.min(axis=0), (rows, cols)
+    if margin is not None:
+        raise ValueError(f"margin={margin} beside obj: an object that is given has its own frame; give one of the two")
     if obj.ndim != 2:
         raise ValueError(f"obj has shape {obj.shape}; expected (rows, columns)")
     if (low < 0).any() or (high + n > obj.shape).any():

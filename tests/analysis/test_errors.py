@@ -25,8 +25,9 @@ def test_the_truth_has_no_error_in_any_frame(data):
     obj, positions = data.truth["obj"], data.truth["positions"]
     framed = np.pad(obj, ((17, 3), (40, 60)), constant_values=1)
     found = errors(state(data, framed, positions + np.array([17, 40])))
-    assert set(found) == {"object", "position"}
+    assert set(found) == {"object", "position", "position_affine"}
     assert found["object"] < 1e-6
+    assert found["position_affine"] == pytest.approx(0, abs=1e-10)
     assert found["position"] == pytest.approx(0, abs=1e-10)
 
 

@@ -226,7 +226,7 @@ def test_without_noise_the_truth_has_no_misfit(geometry, kind):
     start = opty.PtychoState(data, probe=truth["probe"], obj=truth["obj"], dtype=kind, device="cpu")
     assert opty.misfit(start.replace(positions=truth["positions"])) < {"complex64": 1e-12, "complex128": 1e-28}[kind]
     assert opty.misfit(start) > 1e-4  # at the nominal positions
-    assert set(opty.analysis.errors(start)) == {"object", "position"}
+    assert set(opty.analysis.errors(start)) == {"object", "position", "position_affine"}
 
 
 def test_near_field_is_the_angular_spectrum_of_the_moving_sample():

@@ -93,6 +93,18 @@ def test_a_frame_with_a_margin_is_chosen(data):
     assert not p.slots
 
 
+def test_the_margin_is_a_matter_of_choice(data):
+    p, q = PtychoState(data, device="cpu", margin=0), PtychoState(data, device="cpu", margin=20)
+    assert p.positions.min() == 0
+    assert (np.array(q.obj.shape) - p.obj.shape == 40).all()
+    assert np.allclose(q.positions - p.positions, 20)
+    for wrong in (-1, 2.5, True):
+        with pytest.raises(ValueError, match=f"margin is {wrong}; give a whole number"):
+            PtychoState(data, margin=wrong)
+    with pytest.raises(ValueError, match="margin=8 beside obj"):
+        PtychoState(data, obj=np.ones((50, 60)), margin=8)
+
+
 def test_positions_are_corners_in_the_frame_of_an_object_that_is_given(data):
     p = PtychoState(data, obj=np.ones((50, 60)), device="cpu")
     assert (p.positions == data.positions).all()

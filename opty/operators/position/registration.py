@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 _REACH = 6  # px: farther peaks are found a step at a time, as the positions follow
+_ROUNDING = 1e-5  # of the mean, in single precision
 _NEWTON = 3  # steps; each about doubles the digits, and the search starts within half a pixel
 
 
 class Registration:
-    """Finds the shift d by which ``moved(r)`` resembles ``fixed(r - d)``, under a soft radial mask.
+    """Finds the shift d by which ``moved(r)`` resembles ``fixed(r - d)``, under a soft radial mask, means taken off.
 
     d is the maximum of |c(d)|, c the cross-correlation as a trigonometric polynomial: first on whole pixels up to 6 px
     away by a partial discrete Fourier transform, then by Newton steps on the polynomial itself, which needs no
@@ -22,6 +23,7 @@ class Registration:
         self.backend, self.xp = backend, backend.xp
         real = np.dtype(dtype).type(0).real.dtype
         self.mask = backend.asarray(soft_disc(n), dtype=real)
+        self.share = (self.mask / self.mask.sum()).reshape(-1, 1)
         q = 2 * np.pi * np.fft.fftfreq(n)
         self.reach = min(_REACH, n // 4)
         grid = np.arange(-self.reach, self.reach + 1)
@@ -31,14 +33,29 @@ class Registration:
 
     def peak(self, fixed, moved):
         """Return shifts (B, 2) px, float64, of windows ``moved`` (B, n, n) against ``fixed`` (B, n, n)."""
-        spectrum = self.backend.fft2(moved * self.mask, True)
-        spectrum *= self.backend.fft2(fixed * self.mask, True).conj()
+        moved, fixed = self._contrast(moved), self._contrast(fixed)
+        seen = (self._power(moved) > 0) & (self._power(fixed) > 0)
+        spectrum = self.backend.fft2(moved, True)
+        spectrum *= self.backend.fft2(fixed, True).conj()
         d = self._whole_pixel(spectrum)
         start = d
         for _ in range(_NEWTON):
             d = self._newton(spectrum, d)
             d = self.xp.clip(d, start - 1, start + 1)
-        return d
+        return self.xp.where(seen[:, None], d, 0)
+
+    def _contrast(self, images):
+        """Return images (B, n, n) less their mean, under the mask: it stands still, and would hold them.
+
+        What is left of an image without structure is rounding, and becomes zero.
+        """
+        mean = images.reshape(len(images), 1, -1) @ self.share
+        left = (images - mean) * self.mask
+        return left * (self.xp.abs(left).max(axis=(1, 2), keepdims=True) > _ROUNDING * self.xp.abs(mean))
+
+    @staticmethod
+    def _power(images):
+        return (images.real**2 + images.imag**2).sum(axis=(1, 2))
 
     def _whole_pixel(self, spectrum):
         height = self.xp.abs(self.near @ spectrum @ self.near.T)

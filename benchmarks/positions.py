@@ -1,0 +1,237 @@
+"""The study of position refinement: methods, starting errors, noise, seeds. Prints tables, writes JSON and pictures.
+
+``python -m benchmarks.positions [short | full | PART ...] [--jobs J] [--seeds S]``
+
+The work is ``opty.simulate.misplaced_scan``: 100 views of 128 x 128, positions wrong by 8 px on the mean, the seed
+paper's own test. eps_g is the mean distance from the true positions [px] once the mean offset is taken off, "affine"
+the same once the best affine map is. Every method runs with ``ePIE()``; seconds are CPU seconds of one thread.
+``short`` (under 5 minutes on two cores) is one seed of the main parts with fewer iterations; ``full`` takes two hours
+on one core. Parts that need ../shared say so and are left out where it is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+import opty
+from benchmarks.record import keep
+from opty.simulate import misplaced_scan, stage
+
+FIVE = dict()  # what misplaced_scan does by itself: Gaussian errors of 5 percent of a view
+CASES = {
+    "far field, 5 %": FIVE,
+    "near field, 5 %": dict(near=True),
+    "far field, range 7 px": dict(error=3.5),
+    "far field, range 14 px": dict(error=7.0),
+    "far field, 5 %, 3 modes": dict(modes=3),
+    "far field, 5 %, 1e5 photons": dict(photons=1e5),
+    "far field, scale 1.02, rotation 1 degree": dict(error=stage.Affine(scale=1.02, rotation=np.deg2rad(1))),
+    "far field, drift (6, -4) px": dict(error=stage.Drift(by=(6, -4))),
+    "far field, in place, 1e4 photons": dict(error=0.0, photons=1e4),
+} | {f"far field, {share} %": dict(error=stage.Gaussian(1.28 * share)) for share in (2, 4, 6, 8, 10, 12, 15, 20)}
+WHOLE = "(WholePixels() * {} * ePIE())"
+METHODS = (
+    "ePIE()",
+    "PosCorrectGain() * ePIE()",
+    "PosCorrectGain(signal='detector') * ePIE()",
+    WHOLE.format("PosCorrectGain()"),
+    "PosCorrectAdam(step=0.3, decay=0.0) * ePIE()",
+    "PosCorrectAdam(step=1.0, decay=0.0) * ePIE()",
+    "PosCorrectAdam(step=5.0, decay=0.0) * ePIE()",
+    "PosCorrectAdam(step=1.0) * ePIE()",
+    "PosCorrectAdam(step=0.3, decay=0.0, signal='detector') * ePIE()",
+    WHOLE.format("PosCorrectAdam(step=1.0)"),
+    "PosCorrectSerial() * ePIE()",
+    "PosCorrectAnneal() * ePIE()",
+    "PosCorrectGradient(gain=1.0) * ePIE()",
+    "PosCorrectGradient() * ePIE()",
+    "Every(20, PosSearch()) * PosCorrectAdam(step=1.0) * ePIE()",
+    "PosCorrect() * ePIE()",
+)
+RIVALS = ("PosCorrectAdam(step=1.0) * ePIE()", "PosCorrectSerial() * ePIE()", "PosCorrectGradient() * ePIE()")
+OURS = "PosCorrect() * ePIE()"
+
+
+class WholePixels(opty.Operator, reads="positions exact_positions", writes="positions exact_positions"):
+    """Show the engine positions rounded to whole pixels, as the seed paper's code does; refinement goes on beneath."""
+
+    def apply(self, s):
+        if s.create("exact_positions", s.positions.shape, np.float64):
+            s.exact_positions = s.positions.copy()
+        else:
+            s.exact_positions += s.positions - np.rint(s.exact_positions)
+        s.positions = np.rint(s.exact_positions)
+
+
+def parts(seeds: int) -> dict[str, list[dict]]:
+    """Return the runs of each part."""
+    five, ranges = ("far field, 5 %", "near field, 5 %"), ("far field, range 7 px", "far field, range 14 px")
+
+    def runs(cases, recipes, stops, seeds=seeds, **options):
+        return [
+            dict(case=c, recipe=r, stops=stops, seed=s, **options) for c in cases for r in recipes for s in range(seeds)
+        ]
+
+    shares = [f"far field, {share} %" for share in (2, 4, 6, 8, 10, 12, 15, 20)]
+    adam = "PosCorrectAdam(step=1.0) * ePIE()"
+    return {
+        "methods": runs(five, METHODS, (100, 150), min(seeds, 1)),
+        "ranges": runs(ranges, RIVALS, (100, 150)),
+        "default": runs((*five, *ranges), (OURS,), (100, 300)),
+        "harder": runs(("far field, 5 %, 3 modes", "far field, 5 %, 1e5 photons"), (OURS,), (100, 300), min(seeds, 3)),
+        "breakdown": runs(shares, (adam, OURS), (150,), min(seeds, 2), margin=96),
+        "map": runs(
+            list(CASES)[6:8], ("PosModel(pull=0.0) * PosModel('drift', pull=0.0) * PosCorrect() * ePIE()",), (100,), 1
+        ),
+        "in place": runs(("far field, in place, 1e4 photons",), (OURS,), (100,), min(seeds, 3), truth=True),
+        "engines": runs(
+            five[:1],
+            [f"PosCorrect() * {e}" for e in ("rPIE()", "rPIE(batch=16)", "mPIE()", "LSQML()", "AP()", "DM()", "ML()")],
+            (100, 300),
+            1,
+        ),
+    }
+
+
+def measured(run: dict) -> dict:
+    """Do one run; returns its numbers at each stop, and its curves."""
+    warnings.simplefilter("ignore", opty.MisfitWarning)
+    case = CASES[run["case"]]
+    data = misplaced_scan(seed=run["seed"], **case)
+    p = opty.PtychoState(data, threads=1, modes=case.get("modes"), margin=run.get("margin"))
+    truth = data.truth["positions"]
+    if run.get("truth"):
+        p = p.replace(positions=truth + (p.positions - truth).mean(axis=0))
+    if run["recipe"].startswith("(WholePixels"):
+        p = WholePixels() * p
+    begun, numbers, start = time.process_time(), {}, p.positions
+    for stop in run["stops"]:
+        try:
+            p = opty.parse(run["recipe"]) ** (stop - p.iteration) * p
+        except opty.DivergedError as error:
+            p = error.state
+        eps = [opty.analysis.position_error(p.positions, truth, affine=affine) for affine in (False, True)]
+        numbers[str(stop)] = [float(f"{v:.4g}") for v in eps]
+    found = dict(
+        run, numbers=numbers, seconds_per_iteration=round((time.process_time() - begun) / max(p.iteration, 1), 4)
+    )
+    if run.get("truth"):
+        moved = p.positions - start
+        found["moved_rms"] = float(f"{np.sqrt(((moved - moved.mean(axis=0)) ** 2).sum(axis=1).mean()):.3g}")
+    found |= {
+        name: round(float(v[-1]), 5)
+        for name, v in p.history.items()
+        if name.startswith("model_") and "iter" not in name
+    }
+    return found
+
+
+def table(rows: list[dict]) -> None:
+    """Print the median and the worst over seeds of each case, recipe and stop."""
+    print("| case | recipe | iterations | seeds | eps_g median | worst | affine median | worst | s / iteration |")
+    print("|" + "---|" * 9)
+    for case, recipe in dict.fromkeys((r["case"], r["recipe"]) for r in rows):
+        same = [r for r in rows if (r["case"], r["recipe"]) == (case, recipe)]
+        seconds = np.median([r["seconds_per_iteration"] for r in same])
+        for stop in same[0]["numbers"]:
+            eps = np.array([r["numbers"][stop] for r in same])
+            shown = " | ".join(
+                f"{v:.4f}" for pair in zip(np.median(eps, axis=0), eps.max(axis=0), strict=True) for v in pair
+            )
+            print(f"| {case} | `{recipe}` | {stop} | {len(same)} | {shown} | {seconds:.3f} |", flush=True)
+
+
+def scan_a(shared: Path) -> list[dict]:
+    """Scan A of the common benchmark with every position wrong by up to 2 px: rms error after 150 iterations."""
+    from benchmarks.engines import Scan
+
+    scan = Scan(shared / "bench", n=128, grid=16, step=12, modes=1, seed=0)
+    a, rows = scan.arrays, []
+    wrong = a["pos"] + np.random.default_rng(1).uniform(-2, 2, a["pos"].shape)
+    for recipe in ("PosCorrect() * rPIE()", "PosCorrect() * AP()"):
+        start = opty.PtychoState(opty.PtychoData(a["diff"], wrong), probe=a["probe0"], threads=1)
+        p, numbers = start, {}
+        for stop in (0, 100, 150):
+            p = opty.parse(recipe) ** (stop - p.iteration) * p
+            off = p.positions - a["pos"]
+            off = off - off.mean(axis=0)
+            numbers[str(stop)] = float(f"{np.sqrt((off**2).sum(axis=1).mean()):.4g}")
+        print(f"scan A, up to 2 px: {recipe}: rms error [px] {numbers}", flush=True)
+        rows.append(dict(case="scan A, up to 2 px", recipe=recipe, seed=0, rms=numbers))
+    return rows
+
+
+def seconds() -> list[dict]:
+    """CPU seconds per iteration with and without refinement, in turns, the median of seven; search included."""
+    recipes, rows = ("ePIE()", OURS, *RIVALS, "rPIE()", "PosCorrect() * rPIE()"), []
+    for case in list(CASES)[:2]:
+        start = opty.PtychoState(misplaced_scan(**CASES[case]), threads=1)
+        states = {text: opty.parse(text) ** 2 * start for text in recipes}
+        taken = {text: [] for text in recipes}
+        for _ in range(7):
+            for text in recipes:
+                begun = time.process_time()
+                states[text] = opty.parse(text) ** 20 * states[text]
+                taken[text].append((time.process_time() - begun) / 20)
+        for text in recipes:
+            plain = taken["rPIE()" if "rPIE" in text else "ePIE()"]
+            ratio = float(np.median(np.divide(taken[text], plain)))
+            print(
+                f"{case}: `{text}` {np.median(taken[text]):.4f} s an iteration, {ratio:.2f} times the engine alone",
+                flush=True,
+            )
+            rows.append(
+                dict(case=case, recipe=f"seconds of {text}", seed=0, seconds=float(np.median(taken[text])), ratio=ratio)
+            )
+    return rows
+
+
+def main() -> None:
+    """Run, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("parts", nargs="*", default=["short"], help="short, full, or some of the parts")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument("--seeds", type=int, default=5, help="seeds of the parts that have several")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with bench/")
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results"), help="folder to write to")
+    options = parser.parse_args()
+    study = parts(options.seeds)
+    names = options.parts
+    if names == ["short"]:
+        study = {"short": [r | {"stops": (60,)} for r in study["methods"] if r["recipe"] in (*RIVALS, OURS, "ePIE()")]}
+        names = ["short"]
+    elif names == ["full"]:
+        names = [*study, "scan a", "seconds"]
+    if unknown := set(names) - {*study, "scan a", "seconds"}:
+        parser.error(
+            f"no part called {sorted(unknown)}; there are {', '.join([*study, 'scan a', 'seconds', 'short', 'full'])}"
+        )
+    key = ("case", "recipe", "seed")
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for name in names:
+            print(f"\n{name}", flush=True)
+            if name == "seconds":
+                rows = seconds()
+            elif name != "scan a":
+                rows = list(pool.map(measured, study[name]))
+                table(rows)
+            elif (options.shared / "bench").is_dir():
+                rows = scan_a(options.shared)
+            else:
+                print(f"left out: {options.shared}/bench is not there")
+                continue
+            if options.parts != ["short"]:
+                keep(options.output, "positions", rows, key)
+
+
+if __name__ == "__main__":
+    main()

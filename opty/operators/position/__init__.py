@@ -1,0 +1,34 @@
+"""Position refinement: where each view really was.
+
+correct.py       PosCorrect: the one to use
+astray.py        PosSearch: views that went astray, brought home
+search.py        how places are found for them
+adam.py          PosCorrectAdam
+gain.py          PosCorrectGain, PosCorrectSerial
+gradient.py      PosCorrectGradient
+anneal.py        PosCorrectAnneal
+scan_model.py    PosModel: affine map and drift of the whole scan; PosLimit: how far from the nominal positions
+refinement.py    what all methods share: one signal and one step a view, limits, weights, the mean, the books
+signals.py       what tells of a wrong position: shift of the object window, of the pattern, fit of the residual
+registration.py  sub-pixel shift between two images
+"""
+
+from opty.operators.position.adam import PosCorrectAdam
+from opty.operators.position.anneal import PosCorrectAnneal
+from opty.operators.position.astray import PosSearch
+from opty.operators.position.correct import PosCorrect
+from opty.operators.position.gain import PosCorrectGain, PosCorrectSerial
+from opty.operators.position.gradient import PosCorrectGradient
+from opty.operators.position.scan_model import PosLimit, PosModel
+
+__all__ = [
+    "PosCorrect",
+    "PosCorrectAdam",
+    "PosCorrectAnneal",
+    "PosCorrectGain",
+    "PosCorrectGradient",
+    "PosCorrectSerial",
+    "PosLimit",
+    "PosModel",
+    "PosSearch",
+]

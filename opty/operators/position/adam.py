@@ -1,0 +1,65 @@
+"""Position refinement by cross-correlation, with Adam in control of the gain: the method of the seed paper."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from opty.operators.position.gain import CrossCorrelation, Signal
+from opty.operators.position.refinement import READS, WRITES
+
+_MEMORY = "adam_mean adam_square adam_count"
+
+
+class PosCorrectAdam(CrossCorrelation, reads=f"{READS} {_MEMORY}", writes=f"{WRITES} {_MEMORY}"):
+    """Move each position by Adam, fed with the peak of a cross-correlation as the gradient, per position and axis.
+
+    Steps shrink as step / sqrt(1 + t / decay), t the count of updates; without that, they never get
+    shorter than the noise of their sign lets them.
+
+    Parameters
+    ----------
+    step : length of the first steps [px].
+    decay : updates after which the steps shrink; 0 for never.
+    signal : "object" (XCORR_A, the paper's choice) or "detector" (XCORR_B).
+    beta1, beta2 : decay rates of Adam's running mean and square.
+    largest, weights : longest step [px]; weights of the views, as in every refinement.
+
+    Reads delta (B, M, n, n), illum, patches, probe, with "detector" predicted (B, n, n); writes positions (N, 2) px and
+    its moments adam_mean, adam_square (N, 2), adam_count (1,).
+    Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement, Eqs. 4, 7, 8; Kingma, Ba, arXiv:1412.6980 (2014).
+    """
+
+    step: float = 0.5
+    decay: float = 20.0
+    signal: Signal = "object"
+    beta1: float = 0.9
+    beta2: float = 0.999
+    largest: float = 10.0
+    weights: str = "equal"
+    knob = "a smaller step of PosCorrectAdam, or starting it later with After(20, PosCorrectAdam())"
+
+    def check(self):
+        super().check()
+        if not self.step > 0:
+            raise ValueError(f"PosCorrectAdam(step={self.step}): give a step above 0, in pixels")
+        if not self.decay >= 0:
+            raise ValueError(f"PosCorrectAdam(decay={self.decay}): give a number of updates from 0 (no decay) on")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"PosCorrectAdam({name}={getattr(self, name)}): give a rate from 0 up to, not with, 1")
+
+    def begin(self, s):
+        super().begin(s)
+        views = s.data.views
+        for name in ("adam_mean", "adam_square"):
+            s.create(name, (views, 2), np.float64)
+        s.create("adam_count", (1,), np.float64)
+
+    def move(self, s, shifts):
+        xp, t = s.xp, s.adam_count + 1
+        s.adam_count = t
+        s.adam_mean = self.beta1 * s.adam_mean + (1 - self.beta1) * shifts
+        s.adam_square = self.beta2 * s.adam_square + (1 - self.beta2) * shifts**2
+        step = self.step / xp.sqrt(1 + t / self.decay) if self.decay else self.step
+        mean, square = s.adam_mean / (1 - self.beta1**t), s.adam_square / (1 - self.beta2**t)
+        return step * mean / (xp.sqrt(square) + 1e-8)

@@ -1,0 +1,140 @@
+"""Views that went astray: where else could they lie? Places are found by correlation and tried at the detector."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.ndimage import minimum_filter
+
+from opty.operators.fourier import intensity_of
+from opty.state.batch import Batch, memory_batch
+
+_PEAKS = 4  # minima that are looked at
+_COMBED = 4  # views in one search for which places all over the circle are tried
+_BETTER = 0.9  # of the misfit where a view is: in a part without structure every place is as good, and noise would rule
+
+
+def trial_misfits(s, views, positions, whole: bool = False):
+    """Return the misfits (K,) float64 that views (K,) would have at positions (K, 2) px, all else as it is.
+
+    sum w (sqrt I - sqrt Ihat)^2 of each; the windows must lie inside the object. ``whole`` says that all positions are
+    whole pixels.
+    """
+    out = s.xp.empty(len(views), np.float64)
+    size = memory_batch(s.store)
+    for first in range(0, len(views), size):
+        some = slice(first, first + size)
+        out[some] = _misfits(s, Batch(s.store, views[some], whole, False, positions[some]))
+    return out
+
+
+def _misfits(s, b):
+    there = s.measured.propagator.forward(b.leaves["illum"] * b.leaves["patches"][:, None], b.fraction, True, s.threads)
+    gap = s.xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype))
+    gap -= s.xp.sqrt(intensity_of(s, there))
+    if (mask := s.measured.mask_of(b.selection)) is not None:
+        gap *= mask
+    gap *= gap
+    return gap.sum(axis=(1, 2), dtype=np.float64)
+
+
+def found_places(s, views, reach: int):
+    """Return where views (K,) numbers, the worst first, fit best within ``reach`` px of where they are, (K, 2) px.
+
+    The exit wave of a view, with the measured modulus put on it, is a picture of the object as the view knows it, be it
+    in the wrong place. E(d) = ||psi'||^2 - 2 |sum conj(psi') P O(r + d)| + sum |P|^2 |O(r + d)|^2 says how well it fits
+    the object at every whole-pixel shift d, by a few Fourier transforms; one of its minima is the object that the view
+    itself has made where it is. The lowest of the others are tried at the detector, with their neighbours. For the
+    worst of the views that this does not help, places all over the circle are tried.
+    """
+    places, combed = s.positions[s.backend.asarray(views)], 0
+    for k, view in enumerate(views.tolist()):
+        b = Batch(s.store, np.array([view]), False, False)
+        here = _BETTER * float(trial_misfits(s, views[k : k + 1], places[k : k + 1])[0])
+        place, misfit = _best(s, view, _proposed(s, b, reach))
+        if misfit >= here and combed < _COMBED:
+            combed += 1
+            place, misfit = _best(s, view, _combed(s, b, reach))
+        if misfit < here:
+            places[k] = s.backend.asarray(place)
+    return places
+
+
+def _best(s, view: int, places: np.ndarray) -> tuple[np.ndarray | None, float]:
+    """Return the one of some whole-pixel places (K, 2) where a view fits best, and its misfit there."""
+    if not len(places):
+        return None, math.inf
+    misfits = _tried(s, view, places)
+    return places[misfits.argmin()], float(misfits.min())
+
+
+def _tried(s, view: int, places: np.ndarray) -> np.ndarray:
+    return s.backend.to_host(trial_misfits(s, np.full(len(places), view), s.backend.asarray(places), whole=True))
+
+
+def _proposed(s, b, reach: int) -> np.ndarray:
+    """Return whole-pixel places (K, 2) float64 round the lowest minima of E, but not where the view is."""
+    corner, low, high = _room(s, b, reach)
+    distance = s.backend.to_host(_wave_distance(s, b, reach))
+    distance = distance[tuple(slice(reach + a, reach + z + 1) for a, z in zip(low, high, strict=True))]
+    minima = np.argwhere(distance == minimum_filter(distance, 5))
+    minima = minima[np.argsort(distance[tuple(minima.T)])] + low
+    return corner + _with_neighbours(minima[np.abs(minima).max(axis=1) > 1][:_PEAKS], low, high)
+
+
+def _combed(s, b, reach: int) -> np.ndarray:
+    """Return whole-pixel places (K, 2) float64 round the best of places three pixels apart."""
+    corner, low, high = _room(s, b, reach)
+    axes = [np.arange(a - a % -3, z + 1, 3) for a, z in zip(low, high, strict=True)]
+    shifts = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    shifts = shifts[np.hypot(*shifts.T) <= reach]
+    best = shifts[np.argsort(_tried(s, int(b.leaves["index"][0]), (corner + shifts).astype(np.float64)))]
+    return corner + _with_neighbours(best[:_PEAKS], low, high)
+
+
+def _room(s, b, reach: int):
+    """Return the corner (2,) of a view's window, and the lowest and highest shifts (2,) that keep it in the object."""
+    corner = s.backend.to_host(b.corners)[0].astype(np.float64)
+    low, high = -np.minimum(corner, reach), np.minimum(np.array(s.object_shape) - s.data.n - corner, reach)
+    return corner, low.astype(int), high.astype(int)
+
+
+def _with_neighbours(shifts: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    around = np.indices((3, 3)).reshape(2, -1).T - 1
+    return np.unique(np.clip((shifts[:, None] + around).reshape(-1, 2), low, high), axis=0)
+
+
+def _wave_distance(s, b, reach: int):
+    """Return E(d) without its constant, (2 reach + 1, 2 reach + 1) real; nothing lies beyond the object."""
+    xp, backend, propagator = s.xp, s.backend, s.measured.propagator
+    n, illum, patches = s.data.n, b.leaves["illum"], b.leaves["patches"]
+    there = propagator.forward(illum * patches[:, None], b.fraction, True, s.threads)
+    measured, mask = s.measured.intensity_of(b.selection), s.measured.mask_of(b.selection)
+    backend.fourier_modulus(there, measured, mask, s.incoherent, False)
+    psi = propagator.adjoint(there, b.fraction, True, s.threads)
+    size = n + 2 * reach
+    around = xp.zeros((size, size), s.dtype)
+    inside, taken = _overlap(backend.to_host(b.corners)[0] - reach, size, s.object_shape)
+    around[taken] = s.obj[inside]
+
+    def correlated(window, image):
+        """sum_r conj(window(r)) image(r + d)."""
+        padded = xp.zeros((size, size), s.dtype)
+        padded[:n, :n] = window
+        spectrum = backend.fft2(padded, True).conj()
+        spectrum *= backend.fft2(image.astype(s.dtype), True)
+        return backend.ifft2(spectrum, True)[: 2 * reach + 1, : 2 * reach + 1] * size
+
+    light = correlated(b.illum_power[0], xp.abs(around) ** 2).real
+    return light - 2 * xp.abs(correlated((illum.conj() * psi)[0].sum(axis=0), around))
+
+
+def _overlap(corner, size: int, shape):
+    """Return the slices of an object under a window, which may lie partly outside, and those of the window."""
+    inside, taken = [], []
+    for low, length in zip(corner.tolist(), shape, strict=True):
+        first, last = max(low, 0), min(low + size, length)
+        inside.append(slice(first, last))
+        taken.append(slice(first - low, last - low))
+    return tuple(inside), tuple(taken)

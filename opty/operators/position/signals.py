@@ -1,0 +1,93 @@
+"""What tells of a wrong position: the shift of the object window, of the pattern, and a fit of the residual."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from opty.operators.lsq import solved
+
+_RIDGE = 1e-6  # of the power of the exit wave: what a slope of 0.1 percent a pixel would have
+
+
+def window_sum(b):
+    """Return sum_m conj(P_m) dpsi_m (B, n, n): the change of each object window that its own waves ask for."""
+    asked = b.illum.conj()
+    asked = asked * b.delta
+    return asked[:, 0] if asked.shape[1] == 1 else asked.sum(axis=1)
+
+
+def norms(a):
+    """Return the sum of |a|^2 over each image or stack of images a (B, ...), (B,) float64."""
+    flat = a.reshape(len(a), 1, -1)
+    flat = flat.view(flat.real.dtype)
+    return (flat @ flat.swapaxes(1, 2))[:, 0, 0].astype(np.float64)
+
+
+def light(s):
+    """Return the light of all views on the object, sum_jm |P_m|^2 at whole pixels, (H, W) real."""
+    total = s.xp.zeros(s.object_shape, s.real_dtype)
+    power = s.xp.abs(s.probe)
+    power *= power
+    s.backend.add_windows(total, s.xp.rint(s.positions).astype(np.int64), power.sum(axis=0)[None])
+    return total
+
+
+def object_shift(b, asked, registration):
+    """Return the shift (B, 2) px of the old object window against the updated one: XCORR_A of Guzzi et al. 2022.
+
+    A view that lies at r + d, not at r, pulls its window towards O(r + d): the old one looks moved by d from it.
+    """
+    step = asked / b.illum_power.max(axis=(1, 2), keepdims=True)
+    step += b.patches
+    return registration.peak(step, b.patches)
+
+
+def pattern_shift(s, b, registration):
+    """Return the shift (B, 2) px of the predicted amplitudes against the measured ones: XCORR_B of Guzzi et al. 2022.
+
+    In the near field it is the shift of the object, seen through the beam; in the far field a shift of the sample moves
+    no pattern, and what is found comes from where the object's slopes are.
+    """
+    measured = s.xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype))
+    predicted = s.xp.sqrt(b.predicted)
+    if (mask := s.measured.mask_of(b.selection)) is not None:
+        measured, predicted = s.xp.where(mask, measured, 0), s.xp.where(mask, predicted, 0)
+    if s.measured.propagator.kind != "near":
+        measured, predicted = (s.xp.fft.fftshift(a, axes=(-2, -1)) for a in (measured, predicted))
+    return registration.peak(measured, predicted)
+
+
+FIT_NUMBERS = 7
+
+
+def fit_numbers(s, b, asked, share):
+    """Return what ``fitted_shifts`` needs of each view, (B, 7): 2 x 3 products of the slopes, and the exit wave's
+    power.
+
+    ``share`` (B, n, n) is what each pixel of the window counts, and in ``asked`` already.
+    """
+    xp, o = s.xp, b.patches
+    count, n, real = len(o), o.shape[-1], o.real.dtype
+    exit_power = b.illum_power.reshape(-1, 1, n * n) @ b.patch_power.reshape(count, n * n, 1)
+    power = b.illum_power * share
+    slopes = xp.zeros((count, 2, n, n), o.dtype)
+    xp.subtract(o[:, 2:], o[:, :-2], out=slopes[:, 0, 1:-1])
+    xp.subtract(o[:, :, 2:], o[:, :, :-2], out=slopes[:, 1, :, 1:-1])
+    right = xp.empty((count, 3, n, n), o.dtype)
+    xp.multiply(slopes, power[:, None], out=right[:, :2])
+    right[:, 2] = asked
+    left, right = (a.reshape(count, a.shape[1], -1).view(real) for a in (slopes, right))
+    products = left @ right.swapaxes(1, 2)
+    return xp.concatenate([products.reshape(count, 6), exit_power[:, 0]], axis=1)
+
+
+def fitted_shifts(xp, numbers):
+    """Return the shifts d (N, 2) px that fit the residuals best: min sum w |dpsi_m - d . P_m grad O|^2 + ridge |d|^2.
+
+    grad O are central differences; a window without structure says nothing of its place: the ridge lets it stay.
+    """
+    products = numbers[:, :6].reshape(-1, 2, 3)
+    ridge = 4 * _RIDGE * numbers[:, 6]
+    square = (products[:, 0, 0] + ridge, products[:, 1, 1] + ridge, products[:, 0, 1])
+    # The differences span two pixels: half of each is the slope.
+    return 2 * solved(xp, square, (products[:, 0, 2], products[:, 1, 2]))

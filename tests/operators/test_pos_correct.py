@@ -1,0 +1,188 @@
+"""PosCorrect and PosSearch: wrong positions found, right ones left, views that went astray brought home."""
+
+import numpy as np
+import pytest
+from by_hand import View
+from small_scans import same
+from test_likelihood import standin_gpu
+
+import opty
+from opty import LSQML, ML, Every, Operator, PosCorrect, PosCorrectAdam, PosSearch, Sweep, ePIE, rPIE
+from opty.analysis import position_error
+from opty.operators.position.search import found_places, trial_misfits
+from opty.simulate import experiment, objects, probes, scans, stage
+
+__all__ = ["standin_gpu"]
+
+
+def misplaced(error, near=False, photons=1e7, seed=0, modes=1):
+    """36 views of 48 x 48 of two pictures under a structured beam; the start knows the beam's aperture only."""
+    geometry = opty.Geometry(1e-10, 0.1 * 48 * 1e-14 / 1e-10, 1e-7, propagation="near") if near else None
+    probe = probes.two_images(48, 36)
+    if modes > 1:
+        probe = probes.modes(probe, (3, 1)[:modes])
+    data = experiment(
+        objects.two_images((110, 110)),
+        probe,
+        scans.raster((6, 6), 6, jitter=1, seed=seed),
+        photons=photons,
+        geometry=geometry,
+        position_error=error,
+        seed=seed,
+    )
+    start = probes.aperture(48, 36, edge=2) * np.sqrt(data.photons().mean())
+    return data, opty.PtychoState(data, probe=start.astype("complex64"), modes=modes, device="cpu", threads=1)
+
+
+def error(p, affine=True):
+    return position_error(p.positions, p.data.truth["positions"], affine)
+
+
+@pytest.mark.parametrize(("near", "limit"), [(False, 0.1), (True, 0.05)])
+def test_wrong_positions_are_found_though_the_probe_is_unknown(near, limit):
+    _, p = misplaced(stage.Gaussian(2.0), near)
+    q = (PosCorrect() * ePIE()) ** 120 * p
+    assert error(p) > 2
+    assert error(q) < limit
+    assert opty.misfit(q) < 0.2 * opty.misfit(ePIE() ** 120 * p)
+
+
+@pytest.mark.parametrize("engine", [rPIE(alpha=0.1, batch=4), LSQML(batch=9), ePIE()], ids=repr)
+@pytest.mark.parametrize("modes", [1, 2])
+def test_wrong_positions_are_found_with_a_known_probe(engine, modes):
+    data, p = misplaced(stage.Gaussian(2.0), modes=modes)
+    q = (PosCorrect() * engine) ** 60 * p.replace(probe=data.truth["probe"])
+    assert error(q) < 0.05
+
+
+def test_right_positions_stay_right():
+    data, p = misplaced(0.0, photons=1e5)
+    q = (PosCorrect() * ePIE()) ** 60 * p.replace(probe=data.truth["probe"])
+    moved = q.positions - p.positions
+    assert np.sqrt(((moved - moved.mean(axis=0)) ** 2).sum(axis=1).mean()) < 0.1
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_half_a_pixel_is_seen_and_corrected(near):
+    """The model moves the probe by the fraction, and in the near field the exit wave back before it propagates."""
+    data, _ = misplaced(0.0, near, photons=1e8)
+    truth = data.truth
+    p = opty.PtychoState(data, probe=truth["probe"], obj=truth["obj"], device="cpu", threads=1)
+    right = p.replace(positions=truth["positions"])
+    positions = truth["positions"].copy()
+    positions[14] += (0.5, -0.5)
+    wrong = right.replace(positions=positions)
+    assert opty.misfit(wrong) > 1.05 * opty.misfit(right)
+    q = Sweep(PosCorrect(search=0)) ** 8 * wrong
+    off = q.positions - truth["positions"]
+    assert np.linalg.norm(off[14] - np.median(off, axis=0)) < 0.02
+    assert abs(np.delete(off, 14, axis=0) - np.median(off, axis=0)).max() < 0.06  # at the rim, others know little
+
+
+@pytest.mark.parametrize("near", [False, True])
+@pytest.mark.parametrize("by", [(9, -11), (-12, 3)])
+def test_a_view_that_went_astray_comes_home(near, by):
+    data, _ = misplaced(0.0, near)
+    truth = data.truth
+    margin = 20
+    start = opty.PtychoState(
+        data, probe=truth["probe"], obj=np.pad(truth["obj"], margin, mode="edge"), device="cpu", threads=1
+    )
+    positions = truth["positions"] + margin
+    positions[21] += by
+    p = start.replace(positions=positions)
+    p = Sweep(PosCorrectAdam(step=1e-6)) * p  # measures each view's misfit
+    q = PosSearch() * p
+    home = truth["positions"] + margin
+    assert abs(q.positions[21] - home[21]).max() <= 1
+    others = np.delete(np.arange(36), 21)
+    assert (q.positions[others] == p.positions[others]).all()
+    assert abs((PosSearch(4) * p).positions[21] - home[21]).max() > 5  # out of reach
+
+
+def test_a_view_that_the_correlation_does_not_find_is_combed_for(monkeypatch):
+    from opty.operators.position import search
+
+    monkeypatch.setattr(search, "_proposed", lambda s, b, reach: np.empty((0, 2)))
+    test_a_view_that_went_astray_comes_home(False, (9, -11))
+
+
+def test_without_structure_a_view_stays():
+    data = experiment(
+        np.ones((100, 100)), probes.two_images(32, 24), scans.raster((5, 5), 5), photons=1e4, position_error=1.0
+    )
+    p = opty.PtychoState(data, probe=data.truth["probe"], device="cpu", threads=1)
+    dim = data.intensities.copy()
+    dim[7] = np.random.default_rng(0).poisson(dim[7] * 0.01)
+    p = opty.PtychoState(data.replace(intensities=dim), probe=data.truth["probe"], device="cpu", threads=1)
+    q = PosSearch() * (Sweep(PosCorrect(search=0)) * p)
+    assert abs(q.positions - p.positions).max() < 0.5
+
+
+def test_a_search_needs_a_refinement_before_it(p):
+    with pytest.raises(opty.EffectError, match="reads 'position_misfit' but no step to its right writes it"):
+        PosSearch() * rPIE() * p
+    assert ((Every(2, PosSearch()) * PosCorrectAdam() * rPIE()) ** 2 * p).iteration == 2
+
+
+class Probing(Operator, reads="obj probe positions background", writes=""):
+    """Calls a function with the state as an operator sees it."""
+
+    def apply(self, s):
+        Probing.result = Probing.function(s)
+
+
+def probed(function, p):
+    Probing.function = staticmethod(function)
+    _ = Probing() * p
+    return Probing.result
+
+
+def test_trial_misfits_are_those_of_the_views_there(four):
+    """Against the formula written out, for fractional places, modes, masks, background and a flickering beam."""
+    rng = np.random.default_rng(4)
+    views = np.array([2, 0, 2, 3, 1, 1])
+    places = np.clip(four.positions[views] + rng.uniform(-2, 2, (6, 2)), 0, np.array(four.obj.shape) - 16)
+    got = probed(lambda s: trial_misfits(s, views, places), four)
+    for k, j in enumerate(views):
+        positions = four.numpy("positions")
+        positions[j] = places[k]
+        factors = four.intensity_factors
+        there = four.replace(positions=positions, intensity_factors=factors)
+        assert got[k] == pytest.approx(View(there, j).projected()[1], rel=2e-3 if four.dtype == "complex64" else 1e-9)
+    whole = np.rint(places)
+    slow, fast = probed(lambda s: [trial_misfits(s, views, whole, w) for w in (False, True)], four)
+    assert np.allclose(slow, fast, rtol=1e-3 if four.dtype == "complex64" else 1e-9)
+
+
+def test_the_search_works_on_a_gpu_as_here(standin_gpu):
+    _, p = misplaced(stage.Gaussian(3.0))
+    q = (PosCorrect(search=0) * rPIE(batch=6)) ** 6 * p
+    views = np.array([3, 17])
+    here = probed(lambda s: found_places(s, views, 12), q)
+    there = probed(lambda s: s.backend.to_host(found_places(s, views, 12)), q.to("gpu"))
+    assert np.allclose(here, there, atol=1e-6)
+
+
+@pytest.mark.parametrize("recipe", [PosCorrect(every=2) * rPIE(batch=4), PosCorrect(every=2) * ML()], ids=repr)
+def test_the_split_law_holds_for_what_it_remembers(recipe):
+    _, p = misplaced(stage.Gaussian(3.0))
+    assert same(recipe**5 * p, recipe**2 * (recipe**3 * p))
+
+
+def test_gains_learn(p):
+    q = (PosCorrect() * rPIE()) ** 12 * p
+    gains = q.slots["position_gain"]
+    assert (gains >= 0.3).all()
+    assert (gains <= 4).all()
+    assert np.ptp(gains) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [({"search": -1}, "from 0"), ({"every": 0}, "from 1 on"), ({"largest": 0}, "longest step")]
+)
+def test_parameters_out_of_range_are_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        PosCorrect(**wrong)
+    with pytest.raises(ValueError, match="from 1 up"):
+        PosSearch(0)

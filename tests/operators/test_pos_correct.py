@@ -159,8 +159,8 @@ def test_the_search_works_on_a_gpu_as_here(standin_gpu):
     _, p = misplaced(stage.Gaussian(3.0))
     q = (PosCorrect(search=0) * rPIE(batch=6)) ** 6 * p
     views = np.array([3, 17])
-    here = probed(lambda s: found_places(s, views, 12), q)
-    there = probed(lambda s: s.backend.to_host(found_places(s, views, 12)), q.to("gpu"))
+    here = probed(lambda s: found_places(s, views, np.zeros(2), [True, True], 12), q)
+    there = probed(lambda s: s.backend.to_host(found_places(s, views, np.zeros(2), [True, True], 12)), q.to("gpu"))
     assert np.allclose(here, there, atol=1e-6)
 
 

@@ -7,17 +7,21 @@ import numpy as np
 from opty.algebra.operator import Operator
 from opty.operators.position.search import found_places
 
-_ASTRAY = 2.0  # medians of the misfit above which a view is looked for
+_LOOKED_FOR = 0.1  # of the views are looked for at once: those with the largest misfits
+_ASTRAY = 3.0  # standard deviations of the misfit above its median at which a view is looked for everywhere
 
 
 class PosSearch(Operator, reads="obj probe positions background position_misfit", writes="positions"):
     """Look for views that went astray, and put them where they fit better.
 
-    Astray is a view whose misfit in the last sweep, as a share of its photons, is more than twice the median. Places
-    are proposed by the correlation of the view's exit wave with the object around it, and for the worst views on a
-    grid; they are tried at the detector, and one is taken where its misfit is at least a tenth lower than where the
-    view is. PosCorrect does this by itself; beside another refinement write ``Every(20, PosSearch()) * PosCorrectAdam()
-    * rPIE()``.
+    The tenth of the views with the largest misfits in the last sweep are looked for: places are proposed by the
+    correlation of a view's exit wave with the object around it, for up to four of those whose misfit stands out on a
+    grid as well; they are tried at the detector, and one is taken where it brings the misfit nearer to the usual one by
+    a fifth. Misfits are compared as shares of the root of the photons: between those of counted photons, which are all
+    alike, and those of a wrong model, which grow with the photons.
+
+    PosCorrect does this by itself; beside another refinement write
+    ``Every(20, PosSearch()) * PosCorrectAdam() * rPIE()``.
 
     Parameters: reach, how far from where they are views are looked for [px].
     Reads obj, probe, position_misfit (N,), which any refinement writes; writes positions (N, 2) px.
@@ -35,10 +39,12 @@ class PosSearch(Operator, reads="obj probe positions background position_misfit"
 
 
 def bring_home(s, reach: int) -> None:
-    """Move the views that went astray to where they fit best within ``reach`` px, where that is clearly better."""
+    """Move the views that fit worst to where they fit best within ``reach`` px, where that is clearly better."""
     photons = s.measured.view_photons
-    misfit = s.backend.to_host(s.position_misfit) / np.maximum(photons, 1e-3 * photons.mean())
-    views = np.flatnonzero(misfit > _ASTRAY * np.median(misfit))
-    views = views[np.argsort(misfit[views])[::-1]]
-    if len(views):
-        s.positions[s.backend.asarray(views)] = found_places(s, views, reach)
+    root = np.sqrt(np.maximum(photons, 1e-3 * photons.mean()))
+    misfit = s.backend.to_host(s.position_misfit) / root
+    views = np.argsort(misfit)[::-1][: max(1, int(_LOOKED_FOR * len(misfit)))]
+    usual = np.median(misfit)
+    spread = 1.4826 * np.median(np.abs(misfit - usual))  # the standard deviation, by what most views do
+    astray = misfit[views] > usual + _ASTRAY * spread
+    s.positions[s.backend.asarray(views)] = found_places(s, views, usual * root[views], astray, reach)

@@ -12,7 +12,7 @@ from opty.state.batch import Batch, memory_batch
 
 _PEAKS = 4  # minima that are looked at
 _COMBED = 4  # views in one search for which places all over the circle are tried
-_BETTER = 0.9  # of the misfit where a view is: in a part without structure every place is as good, and noise would rule
+_BETTER = 0.2  # of the excess of the misfit: in a part without structure every place is as good, and noise would rule
 
 
 def trial_misfits(s, views, positions, whole: bool = False):
@@ -39,21 +39,24 @@ def _misfits(s, b):
     return gap.sum(axis=(1, 2), dtype=np.float64)
 
 
-def found_places(s, views, reach: int):
+def found_places(s, views, usual, astray, reach: int):
     """Return where views (K,) numbers, the worst first, fit best within ``reach`` px of where they are, (K, 2) px.
 
     The exit wave of a view, with the measured modulus put on it, is a picture of the object as the view knows it, be it
     in the wrong place. E(d) = ||psi'||^2 - 2 |sum conj(psi') P O(r + d)| + sum |P|^2 |O(r + d)|^2 says how well it fits
     the object at every whole-pixel shift d, by a few Fourier transforms; one of its minima is the object that the view
     itself has made where it is. The lowest of the others are tried at the detector, with their neighbours. For the
-    worst of the views that this does not help, places all over the circle are tried.
+    first few views marked in ``astray`` (K,) bool that this does not help, places all over the circle are tried.
+    ``usual`` (K,) are the misfits that the views should have: a place is taken where the excess over them falls by a
+    fifth.
     """
     places, combed = s.positions[s.backend.asarray(views)], 0
     for k, view in enumerate(views.tolist()):
         b = Batch(s.store, np.array([view]), False, False)
-        here = _BETTER * float(trial_misfits(s, views[k : k + 1], places[k : k + 1])[0])
+        here = float(trial_misfits(s, views[k : k + 1], places[k : k + 1])[0])
+        here -= _BETTER * abs(here - usual[k])
         place, misfit = _best(s, view, _proposed(s, b, reach))
-        if misfit >= here and combed < _COMBED:
+        if misfit >= here and astray[k] and combed < _COMBED:
             combed += 1
             place, misfit = _best(s, view, _combed(s, b, reach))
         if misfit < here:

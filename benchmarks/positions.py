@@ -23,9 +23,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 import opty
+from benchmarks.position_pictures import draw
 from benchmarks.record import keep
 from opty.simulate import misplaced_scan, stage
 
+SHARES = (2, 4, 6, 8, 10, 12, 15, 20)  # starting errors, percent of a view
 FIVE = dict()  # what misplaced_scan does by itself: Gaussian errors of 5 percent of a view
 CASES = {
     "far field, 5 %": FIVE,
@@ -37,7 +39,7 @@ CASES = {
     "far field, scale 1.02, rotation 1 degree": dict(error=stage.Affine(scale=1.02, rotation=np.deg2rad(1))),
     "far field, drift (6, -4) px": dict(error=stage.Drift(by=(6, -4))),
     "far field, in place, 1e4 photons": dict(error=0.0, photons=1e4),
-} | {f"far field, {share} %": dict(error=stage.Gaussian(1.28 * share)) for share in (2, 4, 6, 8, 10, 12, 15, 20)}
+} | {f"far field, {share} %": dict(error=stage.Gaussian(1.28 * share)) for share in SHARES}
 WHOLE = "(WholePixels() * {} * ePIE())"
 METHODS = (
     "ePIE()",
@@ -81,29 +83,23 @@ def parts(seeds: int) -> dict[str, list[dict]]:
             dict(case=c, recipe=r, stops=stops, seed=s, **options) for c in cases for r in recipes for s in range(seeds)
         ]
 
-    shares = [f"far field, {share} %" for share in (2, 4, 6, 8, 10, 12, 15, 20)]
-    adam = "PosCorrectAdam(step=1.0) * ePIE()"
+    shares = [f"far field, {share} %" for share in SHARES]
+    engines = ("rPIE()", "rPIE(batch=16)", "mPIE()", "LSQML()", "AP()", "DM()", "ML()")
+    model = "PosModel(pull=0.0) * PosModel('drift', pull=0.0) * PosCorrect() * ePIE()"
     return {
-        "methods": runs(five, METHODS, (100, 150), min(seeds, 1)),
-        "ranges": runs(ranges, RIVALS, (100, 150)),
         "default": runs((*five, *ranges), (OURS,), (100, 300)),
-        "harder": runs(("far field, 5 %, 3 modes", "far field, 5 %, 1e5 photons"), (OURS,), (100, 300), min(seeds, 3)),
-        "breakdown": runs(shares, (adam, OURS), (150,), min(seeds, 2), margin=96),
-        "map": runs(
-            list(CASES)[6:8], ("PosModel(pull=0.0) * PosModel('drift', pull=0.0) * PosCorrect() * ePIE()",), (100,), 1
-        ),
-        "in place": runs(("far field, in place, 1e4 photons",), (OURS,), (100,), min(seeds, 3), truth=True),
-        "engines": runs(
-            five[:1],
-            [f"PosCorrect() * {e}" for e in ("rPIE()", "rPIE(batch=16)", "mPIE()", "LSQML()", "AP()", "DM()", "ML()")],
-            (100, 300),
-            1,
-        ),
+        "ranges": runs(ranges, (*RIVALS, OURS), (100,), pictures=True),
+        "methods": runs(five, METHODS, (100,), 1, pictures=True),
+        "harder": runs(list(CASES)[4:6], (OURS,), (100, 300), min(seeds, 2)),
+        "map": runs(list(CASES)[6:8], (model,), (100,), 1),
+        "in place": runs(list(CASES)[8:9], (OURS,), (100,), min(seeds, 3), truth=True),
+        "breakdown": runs(shares, (RIVALS[0], OURS), (150,), 1, margin=96),
+        "engines": runs(five[:1], [f"PosCorrect() * {engine}" for engine in engines], (100,), 1),
     }
 
 
-def measured(run: dict) -> dict:
-    """Do one run; returns its numbers at each stop, and its curves."""
+def measured(run: dict) -> tuple[dict, dict | None]:
+    """Do one run; returns its numbers at each stop, and what a picture of it needs where one is asked for."""
     warnings.simplefilter("ignore", opty.MisfitWarning)
     case = CASES[run["case"]]
     data = misplaced_scan(seed=run["seed"], **case)
@@ -115,24 +111,34 @@ def measured(run: dict) -> dict:
         p = WholePixels() * p
     begun, numbers, start = time.process_time(), {}, p.positions
     for stop in run["stops"]:
-        try:
-            p = opty.parse(run["recipe"]) ** (stop - p.iteration) * p
-        except opty.DivergedError as error:
-            p = error.state
+        p = continued(run["recipe"], stop, p)
         eps = [opty.analysis.position_error(p.positions, truth, affine=affine) for affine in (False, True)]
         numbers[str(stop)] = [float(f"{v:.4g}") for v in eps]
-    found = dict(
-        run, numbers=numbers, seconds_per_iteration=round((time.process_time() - begun) / max(p.iteration, 1), 4)
-    )
+    seconds = round((time.process_time() - begun) / max(p.iteration, 1), 4)
+    found = {k: v for k, v in run.items() if k != "pictures"} | dict(numbers=numbers, seconds_per_iteration=seconds)
     if run.get("truth"):
         moved = p.positions - start
         found["moved_rms"] = float(f"{np.sqrt(((moved - moved.mean(axis=0)) ** 2).sum(axis=1).mean()):.3g}")
-    found |= {
-        name: round(float(v[-1]), 5)
-        for name, v in p.history.items()
-        if name.startswith("model_") and "iter" not in name
-    }
-    return found
+    models = (name for name in p.history if name.startswith("model_") and name != "model_iteration")
+    found |= {name: [round(float(v), 5) for v in p.history[name][-2:]] for name in models}
+    return found, shown(p) if run.get("pictures") and run["seed"] == 0 else None
+
+
+def continued(recipe: str, stop: int, p: opty.PtychoState) -> opty.PtychoState:
+    """Go on to an iteration; a run that diverges ends with its last finite state."""
+    try:
+        return opty.parse(recipe) ** (stop - p.iteration) * p
+    except opty.DivergedError as error:
+        return error.state
+
+
+def shown(p: opty.PtychoState) -> dict:
+    """Return what a picture of a run needs: curves, the lit part of the object, the probe."""
+    low, high = np.rint(p.data.positions_px.min(axis=0) + p.origin), np.rint(p.data.positions_px.max(axis=0) + p.origin)
+    lit = tuple(slice(int(a) + 16, int(z) + 112) for a, z in zip(low, high, strict=True))
+    names = ("object_change", "position_signal", "position_error")
+    curves = {name: p.history[name] for name in names if name in p.history}
+    return dict(curves=curves, obj=p.numpy("obj")[lit], probe=p.numpy("probe")[0])
 
 
 def table(rows: list[dict]) -> None:
@@ -157,11 +163,11 @@ def scan_a(shared: Path) -> list[dict]:
     scan = Scan(shared / "bench", n=128, grid=16, step=12, modes=1, seed=0)
     a, rows = scan.arrays, []
     wrong = a["pos"] + np.random.default_rng(1).uniform(-2, 2, a["pos"].shape)
-    for recipe in ("PosCorrect() * rPIE()", "PosCorrect() * AP()"):
+    for recipe in ("PosCorrect() * ePIE()", "PosCorrect() * mPIE()"):
         start = opty.PtychoState(opty.PtychoData(a["diff"], wrong), probe=a["probe0"], threads=1)
         p, numbers = start, {}
-        for stop in (0, 100, 150):
-            p = opty.parse(recipe) ** (stop - p.iteration) * p
+        for stop in (0, 100, 150, 200):
+            p = continued(recipe, stop, p)
             off = p.positions - a["pos"]
             off = off - off.mean(axis=0)
             numbers[str(stop)] = float(f"{np.sqrt((off**2).sum(axis=1).mean()):.4g}")
@@ -203,11 +209,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="seeds of the parts that have several")
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with bench/")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results"), help="folder to write to")
+    parser.add_argument("--pictures", type=Path, default=Path("docs"), help="folder for the pictures")
     options = parser.parse_args()
     study = parts(options.seeds)
     names = options.parts
     if names == ["short"]:
-        study = {"short": [r | {"stops": (60,)} for r in study["methods"] if r["recipe"] in (*RIVALS, OURS, "ePIE()")]}
+        study = {
+            "short": [
+                r | {"stops": (60,), "pictures": False}
+                for r in study["methods"]
+                if r["recipe"] in (*RIVALS, OURS, "ePIE()")
+            ]
+        }
         names = ["short"]
     elif names == ["full"]:
         names = [*study, "scan a", "seconds"]
@@ -222,8 +235,10 @@ def main() -> None:
             if name == "seconds":
                 rows = seconds()
             elif name != "scan a":
-                rows = list(pool.map(measured, study[name]))
+                done = list(pool.map(measured, study[name]))
+                rows = [row for row, _ in done]
                 table(rows)
+                draw(name, [(row, picture) for row, picture in done if picture], rows, options.pictures)
             elif (options.shared / "bench").is_dir():
                 rows = scan_a(options.shared)
             else:

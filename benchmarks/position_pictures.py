@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from opty.analysis.misfit import mean_square
 from opty.plot import save_figure
 from opty.plot.figure import BLUE, VERMILION, new_figure
 
@@ -31,6 +32,20 @@ def draw(part: str, pictures: list[tuple[dict, dict]], rows: list[dict], folder:
             sheet(titled, folder / f"positions_{name.lower()}.png")
     elif part == "breakdown":
         breakdown(rows, folder / "positions_breakdown.png")
+
+
+def draw_star(states: dict, path: Path) -> None:
+    """Draw the phase of the middle of a Siemens star, side by side."""
+    fig = new_figure(9.0, 4.7)
+    for axes, (recipe, p) in zip(fig.subplots(1, len(states)), states.items(), strict=True):
+        row, column = np.rint(p.data.positions_px.min(axis=0) + p.origin).astype(int) + 64
+        obj = p.numpy("obj")[row : row + 330, column : column + 330]
+        obj = obj * np.exp(-1j * np.angle(obj.sum()))
+        axes.imshow(np.angle(obj), cmap="gray", vmin=-1.0, vmax=0.7, interpolation="nearest")
+        axes.set_title(f"{recipe}\nmean (√I − √Î)² {mean_square(p):.4f}", fontsize=8)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    save_figure(fig, path)
 
 
 def sheet(runs: dict[str, dict], path: Path) -> None:

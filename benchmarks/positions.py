@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 import opty
-from benchmarks.position_pictures import draw
+from benchmarks.position_pictures import draw, draw_star
 from benchmarks.record import keep
 from opty.simulate import misplaced_scan, stage
 
@@ -176,6 +176,18 @@ def scan_a(shared: Path) -> list[dict]:
     return rows
 
 
+def star(shared: Path, pictures: Path) -> list[dict]:
+    """The real Siemens star, three modes, 30 iterations with and without refinement: misfit, R-factor, pictures."""
+    data, done, rows = opty.load(shared / "data" / "siemens-star-small.npz.bz2"), {}, []
+    for recipe in ("rPIE(alpha=0.05)", "PosCorrect() * rPIE(alpha=0.05)"):
+        done[recipe] = p = opty.parse(recipe) ** 30 * opty.PtychoState(data, modes=3, threads=1)
+        numbers = dict(mean_square=round(opty.mean_square(p), 5), r_factor=round(opty.r_factor(p), 5))
+        print(f"Siemens star: `{recipe}` {numbers}", flush=True)
+        rows.append(dict(case="Siemens star, 3 modes, 30 iterations", recipe=recipe, seed=0, **numbers))
+    draw_star(done, pictures / "positions_star.png")
+    return rows
+
+
 def seconds() -> list[dict]:
     """CPU seconds per iteration with and without refinement, in turns, the median of seven; search included."""
     recipes, rows = ("ePIE()", OURS, *RIVALS, "rPIE()", "PosCorrect() * rPIE()"), []
@@ -207,7 +219,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=["short"], help="short, full, or some of the parts")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of the parts that have several")
-    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with bench/")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with bench/ and data/")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results"), help="folder to write to")
     parser.add_argument("--pictures", type=Path, default=Path("docs"), help="folder for the pictures")
     options = parser.parse_args()
@@ -223,29 +235,29 @@ def main() -> None:
         }
         names = ["short"]
     elif names == ["full"]:
-        names = [*study, "scan a", "seconds"]
+        names = [*study, "scan a", "star", "seconds"]
     if unknown := set(names) - {*study, "scan a", "seconds"}:
         parser.error(
             f"no part called {sorted(unknown)}; there are {', '.join([*study, 'scan a', 'seconds', 'short', 'full'])}"
         )
-    key = ("case", "recipe", "seed")
+    real = {"scan a": lambda: scan_a(options.shared), "star": lambda: star(options.shared, options.pictures)}
     with ProcessPoolExecutor(options.jobs) as pool:
         for name in names:
             print(f"\n{name}", flush=True)
             if name == "seconds":
                 rows = seconds()
-            elif name != "scan a":
+            elif name in real and not options.shared.is_dir():
+                print(f"left out: {options.shared} is not there")
+                continue
+            elif name in real:
+                rows = real[name]()
+            else:
                 done = list(pool.map(measured, study[name]))
                 rows = [row for row, _ in done]
                 table(rows)
                 draw(name, [(row, picture) for row, picture in done if picture], rows, options.pictures)
-            elif (options.shared / "bench").is_dir():
-                rows = scan_a(options.shared)
-            else:
-                print(f"left out: {options.shared}/bench is not there")
-                continue
-            if options.parts != ["short"]:
-                keep(options.output, "positions", rows, key)
+            if name != "short":
+                keep(options.output, "positions", rows, ("case", "recipe", "seed"))
 
 
 if __name__ == "__main__":

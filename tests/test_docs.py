@@ -62,6 +62,16 @@ def test_engines_page(small_scan):
         assert opty.misfit(names["q"]) < opty.misfit(names["p"])
 
 
+def test_positions_page(small_scan):
+    names = {"p": opty.PtychoState(opty.load("scan.cxi"))}
+    blocks = BLOCK.findall((ROOT / "docs" / "positions.md").read_text())
+    assert [name for name, _ in blocks] == ["refine", "model"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/positions.md, {name}", "exec"), names)
+        assert opty.misfit(names["q"]) < opty.misfit(names["p"])
+    assert np.isfinite(list(names["found"].parameters().values())).all()
+
+
 def test_contributing_operator(small_scan):
     text = (ROOT / "CONTRIBUTING.md").read_text()
     names = {}

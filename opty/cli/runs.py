@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opty.state import PtychoState
 
 DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
-DEMO_RECIPE = "(PosCorrectAdam(step=0.1) * rPIE(alpha=0.5)) ** 80"
+DEMO_RECIPE = "(After(10, PosCorrect()) * ePIE()) ** 60"
 
 picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
 

@@ -1,4 +1,4 @@
-"""Where the views lie: nominal, refined and (for a simulation) true positions, with the displacements magnified."""
+"""Where the views lie: nominal, refined and true positions, with the displacements magnified; how refinement went."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opty.plot.figure import BLUE, GREY, VERMILION, new_figure, styled
+from opty.plot.figure import BLUE, GREEN, GREY, VERMILION, new_figure, styled
 from opty.plot.images import label_pixels
 
 if TYPE_CHECKING:
@@ -17,14 +17,49 @@ if TYPE_CHECKING:
 
 # Below this the positions are unchanged but for rounding [px].
 STILL = 1e-6
+# Series of the history: colour and words.
+CURVES = {
+    "position_error": (VERMILION, "mean distance from the truth"),
+    "position_signal": (GREEN, "mean displacement found"),
+    "position_step": (BLUE, "longest step"),
+}
 
 
 @styled
 def positions(p: PtychoState) -> Figure:
-    """Draw the centres of all views in the frame of the object [px]; returns a Figure."""
-    fig = new_figure(6.0, 6.0)
-    draw_positions(fig.subplots(), p)
+    """Draw the centres of all views in the frame of the object [px], and how their refinement went; returns a Figure.
+
+    Nominal positions are dots, arrows lead to the refined ones, circles are at the true ones where the data know them.
+    Where positions were refined, curves of what the history has of it stand beside.
+    """
+    went = [name for name in CURVES if p.history.get(name) is not None]
+    if not went:
+        fig = new_figure(6.0, 6.0)
+        draw_positions(fig.subplots(), p)
+        return fig
+    fig = new_figure(10.5, 6.0)
+    left, right = fig.subplots(1, 2, width_ratios=(1.25, 1))
+    draw_positions(left, p)
+    draw_refinement(right, p)
     return fig
+
+
+def draw_refinement(axes: Axes, p: PtychoState, title: str = "refinement of positions") -> None:
+    """Draw how far positions are wrong (where the truth is known), seem wrong and moved [px] on ``axes``, log scale."""
+    from matplotlib.ticker import MaxNLocator
+
+    iteration = p.history["position_iteration"]
+    for name, (colour, label) in CURVES.items():
+        values = p.history.get(name)
+        if values is not None and (values > 0).any():
+            axes.semilogy(iteration[values > 0], values[values > 0], color=colour, lw=1.3, label=label)
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("px")
+    axes.set_title(title)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(True, which="major", color="0.88", lw=0.6)
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False)
 
 
 def displacements(p: PtychoState) -> tuple[np.ndarray, np.ndarray | None]:

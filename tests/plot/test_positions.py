@@ -43,3 +43,15 @@ def test_only_what_is_known_is_drawn(make_state, refined, truth, names):
     axes = plot.positions(make_state(refined=refined, truth=truth)).axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == names
     assert len(_arrows(axes)) == refined
+
+
+def test_a_refinement_shows_how_it_went(make_state):
+    import opty
+
+    p = (opty.PosCorrect() * opty.rPIE()) ** 3 * make_state(refined=False)
+    left, right = plot.positions(p).axes
+    assert left.get_legend() is not None
+    drawn = {line.get_label(): line.get_ydata() for line in right.lines}
+    assert np.allclose(drawn["mean distance from the truth"], p.history["position_error"])
+    assert np.allclose(drawn["longest step"], p.history["position_step"])
+    assert len(plot.positions(make_state()).axes) == 1

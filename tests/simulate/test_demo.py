@@ -1,10 +1,10 @@
-"""The demo scan has the flaws that it says it has."""
+"""The ready scans have the flaws that they say they have."""
 
 import numpy as np
 import pytest
 
 from opty.analysis import illuminated, position_error
-from opty.simulate import demo_scan
+from opty.simulate import Detector, demo_scan, experiment, misplaced_scan
 
 pytest.importorskip("skimage")
 
@@ -35,3 +35,28 @@ def test_demo_covers_most_of_its_scan():
     lit = illuminated(data.truth["positions"], data.truth["probe"], data.truth["obj"].shape)
     assert lit.sum() > 40_000
     assert not np.array_equal(data.intensities, demo_scan().intensities)
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_a_misplaced_scan_is_the_seeds_test(near):
+    data = misplaced_scan(near=near, seed=3)
+    assert data.intensities.shape == (100, 128, 128)
+    wrong = position_error(data.positions_px, data.truth["positions"])
+    assert wrong == pytest.approx(6.4 * np.sqrt(np.pi / 2), rel=0.15)
+    truth, exact = data.truth, Detector(counting=False, dtype="float32")
+    clean = experiment(truth["obj"], truth["probe"], truth["positions"], 1e6, geometry=data.geometry, detector=exact)
+    ratio = data.intensities / np.maximum(clean.intensities, 1e-3) - 1
+    assert np.median(abs(ratio)) / 0.6745 == pytest.approx(0.01, rel=0.02)
+    assert (abs(data.probe) ** 2).sum() == pytest.approx(data.photons().mean(), rel=1e-4)
+    assert abs(np.angle(data.probe)).max() == 0
+    other = misplaced_scan(near=near, seed=4)
+    assert abs(other.positions - data.positions).max() > 0
+
+
+def test_a_misplaced_scan_can_count_photons_in_several_modes():
+    data = misplaced_scan(error=2.0, photons=1e4, modes=2)
+    assert data.intensities.dtype == np.uint32
+    assert data.photons().mean() == pytest.approx(1e4, rel=0.02)
+    assert abs(data.truth["positions"] - data.positions_px).max() < 3
+    power = (abs(data.truth["probe"]) ** 2).sum(axis=(1, 2))
+    assert power[0] / power[1] == pytest.approx(2, rel=1e-4)

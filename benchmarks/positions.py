@@ -257,7 +257,8 @@ def main() -> None:
                 table(rows)
                 draw(name, [(row, picture) for row, picture in done if picture], rows, options.pictures)
             if name != "short":
-                keep(options.output, "positions", rows, ("case", "recipe", "seed"))
+                rows = [dict(part=name, **row) for row in rows]
+                keep(options.output, "positions", rows, ("part", "case", "recipe", "seed"))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,18 @@ Everything that would make a wrong picture is refused here, before the first ite
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from opty.counts import checked_counts
+from opty.counts import Counted, checked_counts
 from opty.geometry import Geometry
+from opty.memory import size
+from opty.stack import Stack, in_blocks
+
+FIELDS = ("intensities", "mask", "positions", "geometry", "background", "probe", "truth", "source")
 
 
 class PtychoData:
@@ -22,7 +26,7 @@ class PtychoData:
     ----------
     intensities : (N, n, n) any real dtype [photons or counts], zero frequency in the centre (far field and cone beam)
         or the detector image itself (near field). The integer type is kept, and the memory shared: give a copy if you
-        go on writing into the array.
+        go on writing into the array. Or a ``Stack`` of frames that stay in their file, as from ``opty.load``.
     positions : (N, 2) (row, column) of each view relative to the sample; metres with a ``geometry``, pixels without.
         A larger coordinate moves the window to a larger row or column of the object.
     geometry : wavelength, distances, pixel size; None where only pixels are known.
@@ -39,12 +43,12 @@ class PtychoData:
         positions that are not finite, a mask with nothing left. The message names the value and the remedy.
     """
 
-    __slots__ = ("background", "geometry", "intensities", "mask", "positions", "probe", "source", "truth")
+    __slots__ = (*FIELDS, "_brightest", "_mean_amplitude", "_photons")
 
-    intensities: np.ndarray
+    intensities: np.ndarray | Stack
     positions: np.ndarray
     geometry: Geometry | None
-    mask: np.ndarray | None
+    mask: np.ndarray | Stack | None
     background: np.ndarray | None
     probe: np.ndarray | None
     truth: Mapping[str, np.ndarray] | None
@@ -53,36 +57,51 @@ class PtychoData:
     def __init__(
         self, intensities, positions, geometry=None, mask=None, background=None, *, probe=None, truth=None, source=None
     ):
-        set_field = object.__setattr__
         intensities = _patterns(intensities)
-        n = intensities.shape[-1]
         mask = _mask(mask, intensities.shape)
+        counted = checked_counts(intensities, mask)
+        rest = {"positions": positions, "geometry": geometry, "background": background}
+        self._fill(counted, mask, rest | {"probe": probe, "truth": truth, "source": source})
+
+    def _fill(self, counted: Counted, mask: np.ndarray | Stack | None, rest: Mapping[str, Any]) -> None:
+        """Check and set all fields but intensities and mask, which were checked together."""
+        positions, geometry, background, probe, truth, source = (rest[name] for name in FIELDS[2:])
+        set_field, (views, n, _) = object.__setattr__, counted.intensities.shape
         if geometry is not None and not isinstance(geometry, Geometry):
             raise TypeError(f"geometry is a {type(geometry).__name__}; give opty.Geometry(wavelength=, ...) or None")
-        set_field(self, "intensities", _readonly(checked_counts(intensities, mask)))
-        set_field(self, "positions", _readonly(check_positions(positions, len(intensities))))
+        set_field(self, "intensities", _readonly(counted.intensities))
+        set_field(self, "positions", _readonly(check_positions(positions, views)))
         set_field(self, "geometry", geometry)
         set_field(self, "mask", None if mask is None else _readonly(mask))
         set_field(self, "background", None if background is None else _readonly(check_background(background, n)))
         set_field(self, "probe", None if probe is None else _readonly(check_probe(probe, n)))
-        set_field(self, "truth", None if truth is None else _truth(truth, len(intensities)))
+        set_field(self, "truth", None if truth is None else _truth(truth, views))
         set_field(self, "source", None if source is None else MappingProxyType(dict(source)))
+        set_field(self, "_photons", _readonly(counted.photons))
+        set_field(self, "_brightest", counted.brightest)
+        set_field(self, "_mean_amplitude", None)
 
     def __setattr__(self, name, value):
         raise AttributeError(f"PtychoData is immutable; make another one with data.replace({name}=...)")
 
     def __reduce__(self):
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        rest = {name: getattr(self, name) for name in FIELDS[2:]}
         for name in ("truth", "source"):  # mapping proxies cannot be pickled
-            fields[name] = None if fields[name] is None else dict(fields[name])
-        return _rebuilt, (fields,)
+            rest[name] = None if rest[name] is None else dict(rest[name])
+        return _rebuilt, (self._counted, self.mask, rest)
+
+    @property
+    def _counted(self) -> Counted:
+        return Counted(self.intensities, self._photons, self._brightest)
 
     def replace(self, **changes) -> PtychoData:
         """Return a copy with some fields changed; takes the constructor's names."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        if unknown := set(changes) - set(fields):
-            raise TypeError(f"PtychoData has no field {sorted(unknown)}; it has {sorted(fields)}")
-        return PtychoData(**(fields | changes))
+        if unknown := set(changes) - set(FIELDS):
+            raise TypeError(f"PtychoData has no field {sorted(unknown)}; it has {sorted(FIELDS)}")
+        fields = {name: getattr(self, name) for name in FIELDS} | changes
+        if all(fields[name] is getattr(self, name) for name in FIELDS[:2]):  # counted already
+            return _rebuilt(self._counted, self.mask, fields)
+        return PtychoData(**fields)
 
     @property
     def views(self) -> int:
@@ -104,6 +123,11 @@ class PtychoData:
         """Positions (N, 2) in sample pixels, float64."""
         return self.positions if self.pixel is None else self.positions / self.pixel
 
+    @property
+    def in_file(self) -> bool:
+        """Whether the frames stay in their file, to be read batch by batch."""
+        return isinstance(self.intensities, Stack)
+
     def unmasked(self, view: int | slice = slice(None)) -> np.ndarray:
         """Intensities of some views with masked pixels set to zero."""
         if self.mask is None:
@@ -111,25 +135,57 @@ class PtychoData:
         mask = self.mask if self.mask.ndim == 2 else self.mask[view]
         return np.where(mask, self.intensities[view], 0)
 
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield (views, intensities (B, n, n) with masked pixels set to zero), all views in order, some at a time.
+
+        To go over all of a measurement that may be larger than the memory.
+        """
+        for place, images in in_blocks(self.intensities):
+            if self.mask is None:
+                yield place, images
+            else:
+                yield place, np.where(self.mask if self.mask.ndim == 2 else self.mask[place], images, 0)
+
     def photons(self) -> np.ndarray:
         """Photons per view (N,), float64, over unmasked pixels."""
-        return np.array([self.unmasked(j).sum(dtype=np.float64) for j in range(self.views)])
+        return self._photons.copy()
+
+    @property
+    def brightest(self) -> float:
+        """Largest count of an unmasked pixel."""
+        return self._brightest
+
+    def mean_amplitude(self) -> np.ndarray:
+        """Mean over the views of sqrt(I) (n, n), float64, zero on masked pixels; one pass over all frames, once."""
+        if self._mean_amplitude is None:
+            total = np.zeros((self.n, self.n))
+            for _, images in self.blocks():
+                for image in images:
+                    total += np.sqrt(image, dtype=np.float64)
+            object.__setattr__(self, "_mean_amplitude", _readonly(total / self.views))
+        return self._mean_amplitude
 
     def __repr__(self):
         where = "no geometry (pixels)" if self.pixel is None else f"{self.pixel:.4g} m pixels at the sample"
         extras = [name for name in ("mask", "background", "probe", "truth") if getattr(self, name) is not None]
+        stay = f" ({size(self.intensities.nbytes)}, in the file)" if self.in_file else ""
         return (
-            f"<PtychoData: {self.views} views of {self.n} x {self.n} {self.intensities.dtype}, {where}"
+            f"<PtychoData: {self.views} views of {self.n} x {self.n} {self.intensities.dtype}{stay}, {where}"
             + (f", with {', '.join(extras)}" if extras else "")
             + ">"
         )
 
 
-def _rebuilt(fields: dict) -> PtychoData:
-    return PtychoData(**fields)
+def _rebuilt(counted: Counted, mask: np.ndarray | Stack | None, rest: Mapping[str, Any]) -> PtychoData:
+    """Return a measurement whose counts were checked before."""
+    data = object.__new__(PtychoData)
+    data._fill(counted, mask, rest)
+    return data
 
 
-def _readonly(a: np.ndarray) -> np.ndarray:
+def _readonly(a):
+    if isinstance(a, Stack):
+        return a
     view = a.view()
     view.flags.writeable = False
     return view
@@ -144,8 +200,8 @@ def _real_array(name: str, a) -> np.ndarray:
     return a
 
 
-def _patterns(a) -> np.ndarray:
-    a = _real_array("intensities", a)
+def _patterns(a):
+    a = a if isinstance(a, Stack) else _real_array("intensities", a)
     if a.ndim != 3:
         raise ValueError(f"intensities has shape {a.shape}; expected (views, n, n)")
     if len(a) == 0:
@@ -158,12 +214,15 @@ def _patterns(a) -> np.ndarray:
     return a
 
 
-def _mask(mask, shape) -> np.ndarray | None:
+def _mask(mask, shape):
     if mask is None:
         return None
-    mask = np.asarray(mask)
+    mask = mask if isinstance(mask, Stack) else np.asarray(mask)
     if mask.shape not in (shape[1:], shape):
         raise ValueError(f"mask has shape {mask.shape}; expected {shape[1:]} (all views alike) or {shape}")
+    if isinstance(mask, Stack):
+        _check_each(np.concatenate([some.any((1, 2)) for _, some in mask.blocks()]))
+        return mask
     other = mask[(mask != 0) & (mask != 1)]
     if other.size:
         raise ValueError(
@@ -173,10 +232,15 @@ def _mask(mask, shape) -> np.ndarray | None:
     mask = np.ascontiguousarray(mask, dtype=bool)
     if not mask.any():
         raise ValueError("mask leaves no pixel: it is True where a pixel counts; if yours marks bad pixels, give ~mask")
-    if mask.ndim == 3 and not (some := mask.any((1, 2))).all():
-        empty = np.flatnonzero(~some)
-        raise ValueError(f"mask leaves no pixel in {len(empty)} of {shape[0]} views (first: {empty[:5].tolist()})")
+    if mask.ndim == 3:
+        _check_each(mask.any((1, 2)))
     return mask
+
+
+def _check_each(some: np.ndarray) -> None:
+    """Refuse a mask that leaves nothing of a view; ``some`` (N,) says whether it leaves any pixel of it."""
+    if len(empty := np.flatnonzero(~some)):
+        raise ValueError(f"mask leaves no pixel in {len(empty)} of {len(some)} views (first: {empty[:5].tolist()})")
 
 
 def check_positions(positions, views: int) -> np.ndarray:
@@ -205,7 +269,7 @@ def check_extent(positions: np.ndarray, n: int) -> None:
     height, width = (float(np.ceil(s)) + n for s in span)
     told = (
         f"the positions span {span[0]:.3g} x {span[1]:.3g} pixels, for which the object would need {height:.4g} x "
-        f"{width:.4g} pixels ({_bytes(height * width * 8)})"
+        f"{width:.4g} pixels ({size(height * width * 8)})"
     )
     hint = "give metres with a Geometry, pixels without, and check the geometry's lengths"
     away = np.abs(positions - np.median(positions, axis=0)).max(axis=1)
@@ -221,14 +285,6 @@ def check_extent(positions: np.ndarray, n: int) -> None:
         raise ValueError(f"{told}, far more than {len(positions)} views of {n} x {n} can cover: {hint}")
     if 0 < span.max() < 1e-2:
         raise ValueError(f"the positions span {span[0]:.3g} x {span[1]:.3g} pixels: all views lie on one spot; {hint}")
-
-
-def _bytes(number: float) -> str:
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
-        if number < 1024:
-            return f"{number:.3g} {unit}"
-        number /= 1024
-    return f"{number:.3g} PiB"
 
 
 def check_background(background, n: int) -> np.ndarray:

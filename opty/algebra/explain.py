@@ -8,6 +8,7 @@ from opty.algebra.effects import check_slots, written
 from opty.algebra.onepass import batch_size
 from opty.algebra.operator import Operator
 from opty.algebra.plan import Branch, Group, Loop, Pass, Scheduled, Step, plan
+from opty.memory import size
 
 if TYPE_CHECKING:
     from opty.state import PtychoState
@@ -94,9 +95,9 @@ def _memory(store: Store, groups: tuple[Group, ...]) -> str:
     batch = max((batch_size(node, store) for node in _passes(groups)), default=0)
     waves = batch * store.probe_shape[0] * store.data.n**2 * store.dtype.itemsize
     kept = store.data.views * store.probe_shape[0] * store.data.n**2 * store.dtype.itemsize
-    parts = [f"data {_size(data)}", f"state {_size(leaves)}", f"waves of a batch {_size(waves)}"]
+    parts = [f"data {size(data)}", f"state {size(leaves)}", f"waves of a batch {size(waves)}"]
     if "kept_waves" in written(groups) and "kept_waves" not in store.leaves:
-        parts.append(f"kept waves {_size(kept)}")
+        parts.append(f"kept waves {size(kept)}")
     return f"memory on the {store.backend.name}: " + ", ".join(parts)
 
 
@@ -104,12 +105,3 @@ def _passes(groups: tuple[Group, ...]) -> list[Pass]:
     from opty.algebra.plan import walk
 
     return [node for node in walk(groups) if isinstance(node, Pass)]
-
-
-def _size(count: int) -> str:
-    value = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if value < 1024:
-            return f"{value:.3g} {unit}"
-        value /= 1024
-    return f"{value:.3g} GiB"

@@ -112,7 +112,7 @@ def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, A
     """Describe a measurement; ``probe`` is a better one than the data hold."""
     photons = data.photons()
     out = {"views": data.views, "pattern": data.n, "dtype": str(data.intensities.dtype)}
-    out["brightest_pixel"] = float(max(data.unmasked(j).max() for j in range(data.views)))
+    out["brightest_pixel"] = data.brightest
     probe_from = "the reconstructed probe" if probe is not None else "the starting probe"
     probe = data.probe if probe is None else probe
     power = probe_power(data) if probe is None else (np.abs(probe) ** 2).sum(axis=0)

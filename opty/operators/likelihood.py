@@ -70,10 +70,8 @@ class LikelihoodGradient(
 
 def unmasked_pixels(s) -> int:
     """Return the number of unmasked pixels of all views."""
-    mask, views = s.measured.mask, s.data.views
-    if mask is None:
-        return views * s.data.n**2
-    return int(mask.sum()) * (views if mask.ndim == 2 else 1)
+    seen = s.measured.seen
+    return s.data.views * s.data.n**2 if seen is None else int(seen.sum())
 
 
 class NoiseModel:

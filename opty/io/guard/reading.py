@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from opty.data import PtychoData
-from opty.errors import FormatError
+from opty.errors import FormatError, SourceError, warn_user
 from opty.io.guard.container import Container
+from opty.io.guard.kept import KeptFile
 from opty.io.guard.source import record
 from opty.io.prepare import views as view_option
 from opty.io.prepare.preparing import Preparation, Prepared, Raw
+from opty.memory import size
+from opty.stack import Stack
 
 COMMON = tuple(field.name for field in fields(Preparation))
 
@@ -55,15 +58,27 @@ def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callabl
     def read(file: Container, **options) -> PtychoData:
         prepared = Prepared(Preparation(**{name: options[name] for name in COMMON if name in options}))
         file.links = prepared.options.links
-        special = {name: options[name] for name in own if name in options}
-        with open_raw(file, **special) as raw:
+        special, kept = {name: options[name] for name in own if name in options}, []
+
+        def keep() -> KeptFile:
+            kept.append(KeptFile(file.path, file.links, open_raw, special))
+            return kept[0]
+
+        try:
+            with open_raw(file, **special) as raw:
+                with blaming(file):
+                    raw.lengths = {**raw.lengths, **_told(file)}
+                    raw.whole = None if file.wrapping is None else f"it is packed with {file.wrapping}: unpack it first"
+                    prepared.check(raw)
+                found = prepared.fields(raw, keep)
+            source = _source(file, prepared, special)
+            if kept:
+                kept[0].watch([file.path, *file.beside])
+                _warn_of_arrays(file, prepared, found["intensities"])
             with blaming(file):
-                raw.lengths = {**raw.lengths, **_told(file)}
-                prepared.check(raw)
-            found = prepared.fields(raw)
-        source = _source(file, prepared, special)
-        with blaming(file):
-            return PtychoData(**found, source=source)
+                return PtychoData(**found, source=source)
+        except SourceError as error:
+            raise FormatError(str(error)) from error
 
     read.__doc__ = open_raw.__doc__
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -125,6 +140,16 @@ def _source(file: Container, prepared: Prepared, special: dict[str, Any]) -> dic
         return {"path": str(file.path), "options": {}}
     given = {name: _plain(name, value) for name, value in (prepared.options.given() | special).items()}
     return record(file.path, given, [*file.beside, *prepared.paths])
+
+
+def _warn_of_arrays(file: Container, prepared: Prepared, frames: Stack) -> None:
+    """Say that results will hold copies of frames that were meant to stay in the file."""
+    if prepared.arrays:
+        warn_user(
+            f"{file.path}: an option is an array (mask=, dark= or flat=), which no result can point to: each will hold "
+            f"a copy of the frames, {size(frames.nbytes)}; save the array and give its path instead",
+            UserWarning,
+        )
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.errors import FormatError
+from opty.stack import Stack
 
 MEGABYTE = 1 << 20
 _read: dict[int, tuple[weakref.ref, tuple]] = {}  # memory that load() filled: id of its owner -> layout
@@ -94,9 +95,11 @@ def _differs(place: Path, known: Mapping[str, Any]) -> str | None:
     return difference and f"{place} has changed since: {difference}"
 
 
-def _owner(a: np.ndarray) -> np.ndarray:
-    return a.base if isinstance(a.base, np.ndarray) else a
+def _owner(a: np.ndarray | Stack) -> np.ndarray | Stack:
+    return a.base if isinstance(a, np.ndarray) and isinstance(a.base, np.ndarray) else a
 
 
-def _layout(a: np.ndarray) -> tuple:
+def _layout(a: np.ndarray | Stack) -> tuple:
+    if isinstance(a, Stack):
+        return (a.shape,)
     return a.__array_interface__["data"][0], a.shape, a.strides, a.dtype.str

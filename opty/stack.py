@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import prod
 from typing import Any, Protocol
 
@@ -120,6 +120,10 @@ class Stack:
             out[place] = images
         return out if dtype is None else out.astype(dtype, copy=False)
 
+    def mapped(self, function: Callable[[np.ndarray], np.ndarray], dtype: Any) -> Stack:
+        """Return what a function of a module makes of the images (B, n, n), of another type, as they are read."""
+        return Stack(Mapped(self, function, np.dtype(dtype)))
+
     def settled(self, hidden: list[int], mask: Any, largest: float) -> Stack:
         """Return the frames as a measurement holds them, after a look at all of them: see ``counts.Counted``.
 
@@ -158,6 +162,21 @@ class Chosen:
 
     def __repr__(self) -> str:
         return f"{len(self.index)} views of {self.whole!r}"
+
+
+class Mapped:
+    """Views of a stack that a function changes as they are read."""
+
+    def __init__(self, whole: Stack, function: Callable[[np.ndarray], np.ndarray], dtype: np.dtype):
+        self.whole, self.function = whole, function
+        self.shape, self.dtype, self.chunk, self.together = whole.shape, dtype, whole.chunk, whole.together
+
+    def read(self, choice: slice | np.ndarray) -> np.ndarray:
+        """Read some views (B, rows, columns), in the order asked for."""
+        return self.function(self.whole.read(choice))
+
+    def __repr__(self) -> str:
+        return f"{self.function.__name__} of {self.whole!r}"
 
 
 def in_blocks(images: np.ndarray | Stack) -> Iterator[tuple[slice, np.ndarray]]:

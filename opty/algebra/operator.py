@@ -196,7 +196,10 @@ class ViewOperator(Operator, register=False):
 
     ``b`` holds index (B,), patches (B, n, n) object windows, illum (B or 1, M, n, n) the probe as each view sees it,
     waves (B, M, n, n) exit waves and delta = new minus old waves, as far as the step declares them.
+    ``work`` : how many arrays of (B, M, n, n), and of (B, n, n), are alive at once in a sweep with the step: measured.
     """
+
+    work: ClassVar[tuple[float, float]] = (5.9, 3.4)
 
     def begin(self, s: Access) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict of the step's own until the sweep ends."""

@@ -49,10 +49,13 @@ class Supply:
         self.images, self.for_kernels, self.backend = images, for_kernels, backend
         self._ways = threading.local()
 
-    @property
-    def block_bytes(self) -> int:
-        """Bytes of a block, where a batch is no larger."""
-        return min(self.images.nbytes, max(READ_AHEAD, self._view_bytes * self._together))
+    def way_bytes(self, batch: int) -> int:
+        """Bytes that are on their way in a sweep of batches of ``batch`` views: a block in use, one being read twice.
+
+        Once as the file has it, and once in the order of the kernels.
+        """
+        views = max(batch, self._most // batch * batch) if batch else 0
+        return 3 * min(len(self.images), views) * self._view_bytes
 
     @property
     def _view_bytes(self) -> int:
@@ -62,6 +65,12 @@ class Supply:
     def _together(self) -> int:
         """Views of a chunk of the file: what is read in scan order ends with one."""
         return getattr(self.images, "chunk", 1)
+
+    @property
+    def _most(self) -> int:
+        """Views of a block, where a batch is no larger: whole chunks."""
+        fit = max(1, READ_AHEAD // self._view_bytes)
+        return max(self._together, fit // self._together * self._together)
 
     def follow(self, batches: list[np.ndarray]) -> None:
         """Expect the batches of a sweep, in their order; nothing is read before the first is asked for."""
@@ -103,9 +112,7 @@ class Supply:
 
     def _blocks(self, batches: list[np.ndarray]) -> list[range]:
         """Put batches together to blocks."""
-        blocks, first, views = [], 0, 0
-        most = max(1, READ_AHEAD // self._view_bytes)
-        most = max(self._together, most // self._together * self._together)
+        blocks, first, views, most = [], 0, 0, self._most
         for k, batch in enumerate(batches):
             if views and views + len(batch) > most:
                 blocks.append(range(first, k))

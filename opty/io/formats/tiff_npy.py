@@ -157,7 +157,9 @@ def write(path: Path, data: PtychoData) -> None:
     with atomic(path.with_suffix(".npy")) as npy, atomic(path) as tif:
         np.save(npy, data.positions, allow_pickle=False)
         metadata = {"axes": "QYX", OWN: told}
-        tifffile.imwrite(tif, data.intensities, photometric="minisblack", metadata=metadata)
+        frames = data.intensities
+        options = {"shape": frames.shape, "dtype": frames.dtype, "photometric": "minisblack", "metadata": metadata}
+        tifffile.imwrite(tif, iter(frames) if data.in_file else frames, **options)
 
 
 read: Any = measurement(opened)

@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 
 from opty.data import PtychoData
-from opty.errors import FormatError, SourceError, warn_user
+from opty.errors import FormatError, SourceError
 from opty.io.guard.container import Container
 from opty.io.guard.kept import KeptFile
-from opty.io.guard.source import record
+from opty.io.guard.source import record, warn_of_copies
 from opty.io.prepare import views as view_option
 from opty.io.prepare.preparing import Preparation, Prepared, Raw
-from opty.memory import size
-from opty.stack import Stack
 
 COMMON = tuple(field.name for field in fields(Preparation))
 
@@ -74,7 +72,9 @@ def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callabl
             source = _source(file, prepared, special)
             if kept:
                 kept[0].watch([file.path, *file.beside])
-                _warn_of_arrays(file, prepared, found["intensities"])
+                if prepared.arrays:
+                    why = f"{file.path}: an option is an array (mask=, dark=, flat=) and not the path of one:"
+                    warn_of_copies(why, found["intensities"].nbytes)
             with blaming(file):
                 return PtychoData(**found, source=source)
         except SourceError as error:
@@ -140,16 +140,6 @@ def _source(file: Container, prepared: Prepared, special: dict[str, Any]) -> dic
         return {"path": str(file.path), "options": {}}
     given = {name: _plain(name, value) for name, value in (prepared.options.given() | special).items()}
     return record(file.path, given, [*file.beside, *prepared.paths])
-
-
-def _warn_of_arrays(file: Container, prepared: Prepared, frames: Stack) -> None:
-    """Say that results will hold copies of frames that were meant to stay in the file."""
-    if prepared.arrays:
-        warn_user(
-            f"{file.path}: an option is an array (mask=, dark= or flat=), which no result can point to: each will hold "
-            f"a copy of the frames, {size(frames.nbytes)}; save the array and give its path instead",
-            UserWarning,
-        )
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -116,6 +116,13 @@ class Joined(Frames):
         return out
 
 
+class Held(Frames):
+    """Images (N, rows, columns) of any type in memory."""
+
+    def __init__(self, images: np.ndarray):
+        self.source, self.scan, self.shape, self.dtype = images, images.shape[:1], images.shape, images.dtype
+
+
 class Pages(Frames):
     """Frames that a function reads by their numbers; ``chunk`` and ``piecewise`` as for Frames."""
 

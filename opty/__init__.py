@@ -42,6 +42,7 @@ from opty.errors import (
     MisfitWarning,
     RecipeError,
     SaveError,
+    SourceError,
 )
 from opty.geometry import Geometry
 from opty.io import info, load, rerun, resume, save
@@ -141,6 +142,7 @@ __all__ = [
     "SaveError",
     "ScaleObjProbe",
     "Show",
+    "SourceError",
     "Support",
     "Sweep",
     "TakeStep",

@@ -19,8 +19,9 @@ class Footprint:
     """Bytes that a run holds where it computes.
 
     ``data`` : frames, and a mask for each view. ``blocks`` : of frames that come batch by batch, those on their way.
-    ``state`` : the leaves, the copies of those that are written, and the last finite state. ``waves`` : of a batch,
-    with the work on them. ``kept`` : waves of all views, kept from iteration to iteration, that are not there yet.
+    ``state`` : the leaves, the copies of those that are written, the last finite state, and slots that are made (as
+    large as the object or the probe, by their names). ``waves`` : of a batch, with the work on them. ``kept`` : waves
+    of all views, kept from iteration to iteration, that are not there yet.
     """
 
     data: int
@@ -47,7 +48,7 @@ def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
     return Footprint(
         data=sum(a.nbytes for a in images if not isinstance(a, Supply)),
         blocks=sum(a.way_bytes(batch) for a in coming),
-        state=sum(leaves.values()) + copies,
+        state=sum(leaves.values()) + copies + _made(changed - set(leaves), leaves),
         waves=max((_work(node, store) for node in passes), default=0),
         kept=_kept(store, changed),
     )
@@ -86,6 +87,12 @@ def told(store: Store, groups: tuple[Group, ...]) -> str:
 def _coming(store: Store) -> str:
     images: list[Any] = [store.measured.intensity, store.measured.mask]
     return size(sum(a.images.nbytes for a in images if isinstance(a, Supply)))
+
+
+def _made(names: frozenset[str] | set[str], leaves: dict[str, int]) -> int:
+    """Bytes of slots that are not there yet."""
+    like = [leaf for name in names for leaf in ("obj", "probe") if leaf in name and name != KEPT]
+    return sum(leaves[leaf] for leaf in like)
 
 
 def _work(node: Pass, store: Store) -> int:

@@ -199,7 +199,7 @@ class ViewOperator(Operator, register=False):
     ``work`` : how many arrays of (B, M, n, n), and of (B, n, n), are alive at once in a sweep with the step: measured.
     """
 
-    work: ClassVar[tuple[float, float]] = (5.9, 3.4)
+    work: ClassVar[tuple[float, float]] = (6.0, 3.0)
 
     def begin(self, s: Access) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict of the step's own until the sweep ends."""

@@ -129,7 +129,7 @@ class LineSearch(
     """
 
     noise: Noise = "poisson"
-    work = (9.2, 5.0)
+    work = (7.0, 5.5)
 
     def begin(self, s):
         s.memo["trials"] = (s.kept_step * s.xp.asarray(_TRIALS)).astype(s.real_dtype)

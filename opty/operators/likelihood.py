@@ -39,7 +39,7 @@ class LikelihoodGradient(
     """
 
     noise: Noise = "poisson"
-    work = (9.2, 5.0)
+    work = (7.0, 5.5)
     projects = True  # the plan knows by this that a pass compares with the data
 
     def begin(self, s):

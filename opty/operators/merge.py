@@ -37,8 +37,6 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 8.
     """
 
-    work = (7.4, 2.3)
-
     def begin(self, s):
         s.drop("probe_sum", "probe_weight")
         s.create("probe_sum", s.probe_shape, s.dtype)

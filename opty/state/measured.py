@@ -37,7 +37,7 @@ class Measured:
 
     def _held(self, images: np.ndarray | Stack) -> Any:
         """Bring images to the device, or arrange for them to come there."""
-        if isinstance(images, Stack) or not self.backend.holds(images.nbytes):
+        if isinstance(images, Stack) or (images.ndim == 3 and not self.backend.holds(images.nbytes)):
             return Supply(images, self._for_kernels, self.backend)
         return self.backend.asarray(self._for_kernels(images))
 

@@ -50,12 +50,9 @@ class Supply:
         self._ways = threading.local()
 
     def way_bytes(self, batch: int) -> int:
-        """Bytes that are on their way in a sweep of batches of ``batch`` views: a block in use, one being read twice.
-
-        Once as the file has it, and once in the order of the kernels.
-        """
+        """Bytes that are on their way in a sweep of batches of ``batch`` views: a block in use, and the next."""
         views = max(batch, self._most // batch * batch) if batch else 0
-        return 3 * min(len(self.images), views) * self._view_bytes
+        return 2 * min(len(self.images), views) * self._view_bytes
 
     @property
     def _view_bytes(self) -> int:
@@ -127,6 +124,7 @@ class Supply:
                 way.coming = ahead(self._put(way, block) for block in way.blocks)
             elif way.images is not None:
                 way.carrier.done(way.images)
+            way.images, way.last = None, (-1, None)  # its memory is free for the block that is read next
             way.images = next(way.coming)
             way.block += 1
         block = way.blocks[way.block]

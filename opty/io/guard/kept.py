@@ -26,30 +26,31 @@ class KeptFile:
     ----------
     path : of the file. ``links`` : names of other files that its links may lead to.
     open_raw : opens a Container as a Raw, with the options ``special``; a function of a module, for pickles.
+    paths : of the files that are read from, that of the measurement first.
 
     Pickles hold the place and a fingerprint: who unpickles one opens the file anew, and finds it unchanged or fails.
     """
 
     def __init__(
-        self, path: Path, links: Any, open_raw: Callable[..., AbstractContextManager[Any]], special: dict[str, Any]
+        self,
+        path: Path,
+        links: Any,
+        open_raw: Callable[..., AbstractContextManager[Any]],
+        special: dict[str, Any],
+        paths: Iterable[Path],
     ):
         self._how = (path, links, open_raw, special)
+        self._known = {Path(path): _mark(Path(path)) for path in paths}
+        self.path = next(iter(self._known))
+        self._reading = threading.Lock()
         file, opened = Container(path), ExitStack()
         file.links, file.chunk_cache = links, CHUNKS
-        self._reading = threading.Lock()
         try:
             self.raw = opened.enter_context(open_raw(file, **special))
         except BaseException:
             opened.close()
             raise
         weakref.finalize(self, opened.close)
-        self.path, self._known = file.path, {}
-        self.watch([file.path])
-
-    def watch(self, paths: Iterable[Path]) -> None:
-        """Take the files as they are now for those to read from; the first is that of the measurement."""
-        self._known = {Path(path): _mark(Path(path)) for path in paths}
-        self.path = next(iter(self._known))
 
     def read(self, part: str, choice: slice | np.ndarray) -> np.ndarray:
         """Read views of the Raw's "frames", or of its "mask" (True where a pixel counts).
@@ -95,9 +96,7 @@ def _reopened(path: Path, links: Any, open_raw: Any, special: dict[str, Any], kn
             raise FormatError(f"the frames are in {one}, and there is no such file")
         if difference := changed(one, print_):
             raise FormatError(f"the frames are in {one}, which has changed since: {difference}")
-    kept = KeptFile(path, links, open_raw, special)
-    kept.watch(known)
-    return kept
+    return KeptFile(path, links, open_raw, special, known)
 
 
 def _mark(path: Path) -> tuple[int, ...]:

@@ -56,22 +56,19 @@ def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callabl
     def read(file: Container, **options) -> PtychoData:
         prepared = Prepared(Preparation(**{name: options[name] for name in COMMON if name in options}))
         file.links = prepared.options.links
-        special, kept = {name: options[name] for name in own if name in options}, []
-
-        def keep() -> KeptFile:
-            kept.append(KeptFile(file.path, file.links, open_raw, special))
-            return kept[0]
-
+        special, path = {name: options[name] for name in own if name in options}, file.path
+        with open_raw(file, **special) as raw:
+            with blaming(file):
+                raw.lengths = {**raw.lengths, **_told(file)}
+                raw.whole = None if file.wrapping is None else f"it is packed with {file.wrapping}: unpack it first"
+                prepared.check(raw)
+            planned = prepared.planned(raw)
+            found = {} if planned.stays else prepared.fields(raw, planned, None)
+        source = _source(file, prepared, special)
         try:
-            with open_raw(file, **special) as raw:
-                with blaming(file):
-                    raw.lengths = {**raw.lengths, **_told(file)}
-                    raw.whole = None if file.wrapping is None else f"it is packed with {file.wrapping}: unpack it first"
-                    prepared.check(raw)
-                found = prepared.fields(raw, keep)
-            source = _source(file, prepared, special)
-            if kept:
-                kept[0].watch([file.path, *file.beside])
+            if planned.stays:
+                kept = KeptFile(path, file.links, open_raw, special, [file.path, *file.beside])
+                found = prepared.fields(kept.raw, planned, kept)
                 if prepared.arrays:
                     why = f"{file.path}: an option is an array (mask=, dark=, flat=) and not the path of one:"
                     warn_of_copies(why, found["intensities"].nbytes)

@@ -103,6 +103,16 @@ class Raw:
     whole: str | None = None  # why the file must be read as a whole, if so
 
 
+@dataclass(frozen=True)
+class Planned:
+    """What is taken of a measurement: which views, which square of their images, lengths [m]; do the frames stay?"""
+
+    choice: slice | np.ndarray
+    cut: Cut
+    lengths: Mapping[str, Any]
+    stays: bool
+
+
 class Prepared:
     """The options of a load, checked, with the images that they name read."""
 
@@ -128,17 +138,23 @@ class Prepared:
         given = [self.dark, self.flat, *self.mask.images]
         return any(image is not None and image.path is None for image in given)
 
-    def fields(self, raw: Raw, keep: Callable[[], KeptFile]) -> dict[str, Any]:
-        """Read a measurement: the fields of PtychoData; ``keep`` opens the file again where the frames stay in it."""
+    def planned(self, raw: Raw) -> Planned:
+        """Decide what is taken of a measurement, before its frames are read."""
         o = self.options
-        total, shape = raw.frames.shape[0], raw.frames.shape[1:]
-        empty = isinstance(o.leave_out, str) and o.leave_out == "empty"
-        choice = chosen(o.views, total, None if empty else o.leave_out)
+        choice = chosen(o.views, raw.frames.shape[0], None if self._without_empty else o.leave_out)
         lengths = self._known(raw)
-        near = lengths.get("propagation") == "near"
-        cut = cut_of(raw, o, near, lambda: pixels.centre_of_mass(raw, choice))
+        cut = cut_of(raw, o, lengths.get("propagation") == "near", lambda: pixels.centre_of_mass(raw, choice))
+        return Planned(choice, cut, lengths, stay(raw, o, cut, choice))
+
+    @property
+    def _without_empty(self) -> bool:
+        return isinstance(self.options.leave_out, str) and self.options.leave_out == "empty"
+
+    def fields(self, raw: Raw, planned: Planned, kept: KeptFile | None) -> dict[str, Any]:
+        """Read a measurement: the fields of PtychoData; with ``kept`` the frames stay in that file."""
+        o, shape, choice, cut = self.options, raw.frames.shape[1:], planned.choice, planned.cut
+        lengths, near = planned.lengths, planned.lengths.get("propagation") == "near"
         dark, flat = self._image(self.dark, raw.dark, shape), self._image(self.flat, raw.flat, shape)
-        kept = keep() if stay(raw, o, cut, choice) else None
         mask = self._mask(raw, cut, choice, flat, kept)
         flat = None if flat is None else cut(flat)
         treatment = Treatment(cut, raw.corner, mask, flat, o.rebin)
@@ -150,7 +166,7 @@ class Prepared:
             out["background"] = rebinned(np.where(hidden, dark.dtype.type(0), dark), o.rebin)
         out["mask"] = None if mask is None else rebinned_mask(mask, o.rebin)
         positions = raw.positions[choice]
-        geometry = Geometry(**lengths | {"pixel_size": lengths["pixel_size"] * o.rebin}) if lengths else None
+        geometry = Geometry(**{**lengths, "pixel_size": lengths["pixel_size"] * o.rebin}) if lengths else None
         if raw.unit == "px":
             positions = positions * (Geometry(**lengths).sample_pixel(shape[-1]) if lengths else cut.n / shape[-1])
         out |= {"positions": positions, "geometry": geometry}
@@ -158,7 +174,7 @@ class Prepared:
         if raw.truth is not None and cut.whole and o.rebin == 1:
             taken = {"positions": raw.truth["positions"][choice]} if "positions" in raw.truth else {}
             out["truth"] = {**raw.truth, **taken}
-        return _without_empty(out) if empty else out
+        return _without_empty(out) if self._without_empty else out
 
     def _known(self, raw: Raw) -> dict[str, Any]:
         """Put together what the file and the options tell of the Geometry; empty for pixels only."""

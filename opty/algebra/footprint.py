@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from opty.algebra.effects import KEPT, written
 from opty.algebra.onepass import batch_size
 from opty.algebra.plan import Group, Pass, walk
@@ -18,7 +20,7 @@ from opty.state.supply import Supply
 class Footprint:
     """Bytes that a run holds where it computes.
 
-    ``data`` : frames, and a mask for each view. ``blocks`` : of frames that come batch by batch, those on their way.
+    ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of frames that come batch by batch, those on their way.
     ``state`` : the leaves, the copies of those that are written, the last finite state, and slots that are made (as
     large as the object or the probe, by their names). ``waves`` : of a batch, with the work on them. ``kept`` : waves
     of all views, kept from iteration to iteration, that are not there yet.
@@ -46,7 +48,7 @@ def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
     leaves = {name: a.nbytes for name, a in store.leaves.items()}
     copies = 2 * sum(count for name, count in leaves.items() if name in changed and name != KEPT)
     return Footprint(
-        data=sum(a.nbytes for a in images if not isinstance(a, Supply)),
+        data=sum(a.nbytes + _beside(store, a) for a in images if not isinstance(a, Supply)),
         blocks=sum(a.way_bytes(batch) for a in coming),
         state=sum(leaves.values()) + copies + _made(changed - set(leaves), leaves),
         waves=max((_work(node, store) for node in passes), default=0),
@@ -87,6 +89,13 @@ def told(store: Store, groups: tuple[Group, ...]) -> str:
 def _coming(store: Store) -> str:
     images: list[Any] = [store.measured.intensity, store.measured.mask]
     return size(sum(a.images.nbytes for a in images if isinstance(a, Supply)))
+
+
+def _beside(store: Store, images: Any) -> int:
+    """Bytes of the frames as they were measured, where the same memory holds them beside those in kernel order."""
+    own = store.data.intensities if images is store.measured.intensity else store.data.mask
+    alike = isinstance(images, np.ndarray) and isinstance(own, np.ndarray)
+    return own.nbytes if alike and not np.may_share_memory(images, own) else 0
 
 
 def _made(names: frozenset[str] | set[str], leaves: dict[str, int]) -> int:

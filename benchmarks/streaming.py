@@ -121,11 +121,9 @@ def report(name: str, found: dict) -> None:
     seconds, peak = found["seconds"], found["resident_bytes"]["peak"]
     where = "in the file" if found["in_file"] else "in memory"
     times = ", ".join(f"{key} {value:.1f} s" for key, value in seconds.items())
-    told = found["resident_bytes"]["told"]
-    size = f"{found['frames_bytes'] / 1e9:.3g} GB"
-    print(
-        f"{name}: {found['views']} views, {size} {where}: peak {peak / 2**30:.3g} GiB (told {told / 2**30:.3g}), {times}"
-    )
+    memory = f"peak {peak / 2**30:.3g} GiB (told {found['resident_bytes']['told'] / 2**30:.3g})"
+    frames = f"{found['views']} views, {found['frames_bytes'] / 1e9:.3g} GB {where}"
+    print(f"{name}: {frames}: {memory}, {times}", flush=True)
 
 
 def main() -> None:

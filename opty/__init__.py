@@ -11,6 +11,8 @@ in place inside, and returns a new state.
     simulate/     virtual experiments
     data.py       PtychoData: what was measured
     counts.py     what cannot be a count, refused with its place
+    fields.py     the other fields of a measurement, checked
+    stack.py      Stack: frames that stay in their file; ahead.py: read while the last are used; memory.py: what is free
     geometry.py   Geometry: metres and pixels
     state/        PtychoState: what is being estimated
     algebra/      Operator, *, **, Sweep, Every, After, Until; plan and runner

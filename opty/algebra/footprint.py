@@ -20,10 +20,10 @@ from opty.state.supply import Supply
 class Footprint:
     """Bytes that a run holds where it computes.
 
-    ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of frames that come batch by batch, those on their way.
-    ``state`` : the leaves, the copies of those that are written, the last finite state, and slots that are made (as
-    large as the object or the probe, by their names). ``waves`` : of a batch, with the work on them. ``kept`` : waves
-    of all views, kept from iteration to iteration, that are not there yet.
+    ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of those that come batch by batch, the two
+    on their way. ``state`` : the leaves, the copies of those that are written, the last finite state, and slots that
+    are made (as large as the object or the probe, by their names). ``waves`` : of a batch, with the work on them.
+    ``kept`` : waves of all views, kept from iteration to iteration, that are not there yet.
     """
 
     data: int
@@ -94,8 +94,9 @@ def _coming(store: Store) -> str:
 def _beside(store: Store, images: Any) -> int:
     """Bytes of the frames as they were measured, where the same memory holds them beside those in kernel order."""
     own = store.data.intensities if images is store.measured.intensity else store.data.mask
-    alike = isinstance(images, np.ndarray) and isinstance(own, np.ndarray)
-    return own.nbytes if alike and not np.may_share_memory(images, own) else 0
+    if not isinstance(images, np.ndarray) or not isinstance(own, np.ndarray):
+        return 0
+    return 0 if np.may_share_memory(images, own) else own.nbytes
 
 
 def _made(names: frozenset[str] | set[str], leaves: dict[str, int]) -> int:

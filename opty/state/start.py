@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from opty.backend import on_numpy
-from opty.data import PtychoData, check_extent, check_probe
+from opty.data import PtychoData
+from opty.fields import check_extent, check_probe
 from opty.propagate import Propagator
 
 

@@ -172,3 +172,19 @@ def test_a_tiff_that_is_cut_short_is_no_silent_garbage(tmp_path):
         f.truncate(path.stat().st_size - 700)
     with pytest.raises(SourceError, match="has changed"):
         data.intensities[VIEWS - 1]
+
+
+def test_a_result_goes_on_with_frames_in_the_file_on_the_command_line(scan_file, tmp_path, monkeypatch):
+    opty.save(tmp_path / "one.h5", rPIE() * start(scan_file))
+    seen, result = [], native.restored
+
+    def noted(*args, **options):
+        seen.append(options["stream"])
+        return result(*args, **options)
+
+    monkeypatch.setattr(native, "restored", noted)
+    line = ["reconstruct", str(tmp_path / "one.h5"), "--stream", "--device", "cpu", "--recipe", "AP()", "-q"]
+    done = CliRunner().invoke(main, [*line, "-o", str(tmp_path / "two.h5")])
+    assert done.exit_code == 0, done.output
+    assert set(seen) == {True}
+    assert same(opty.load(tmp_path / "two.h5", device="cpu"), AP() * rPIE() * start(scan_file))

@@ -99,6 +99,7 @@ class Stack:
         if first is Ellipsis or first is None:
             raise IndexError("the first index of frames in a file chooses views: a number, a slice, or several numbers")
         if isinstance(first, slice):
+            self._check_room(len(range(*first.indices(len(self)))))
             images = self.read(first)
         else:
             index = np.arange(len(self))[first]  # with the bounds of an array of that many views
@@ -109,12 +110,7 @@ class Stack:
         return images[tuple(rest)] if images.ndim == 2 else images[(slice(None), *rest)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        free = free_memory()
-        if free is not None and self.nbytes > free:
-            raise MemoryError(
-                f"the frames in the file, {self.shape} of {self.dtype}, take {size(self.nbytes)} and {size(free)} are "
-                "free: take some views (frames[3:20]) or go through blocks() of them"
-            )
+        self._check_room(len(self))
         out = np.empty(self.shape, self.dtype)
         for place, images in self.blocks():
             out[place] = images
@@ -123,6 +119,16 @@ class Stack:
     def mapped(self, function: Callable[[np.ndarray], np.ndarray], dtype: Any) -> Stack:
         """Return what a function of a module makes of the images (B, n, n), of another type, as they are read."""
         return Stack(Mapped(self, function, np.dtype(dtype)))
+
+    def _check_room(self, views: int) -> None:
+        """Refuse to read more at once than the memory holds."""
+        wanted = views * self.nbytes // len(self)
+        free = free_memory() if wanted > BLOCK else None
+        if free is not None and wanted > free:
+            raise MemoryError(
+                f"{views} frames of {self.shape[1]} x {self.shape[2]} {self.dtype} in the file take {size(wanted)} and "
+                f"{size(free)} are free: take fewer (frames[3:20]), or go through blocks() of them"
+            )
 
     def settled(self, hidden: list[int], mask: Any, largest: float) -> Stack:
         """Return the frames as a measurement holds them, after a look at all of them: see ``counts.Counted``.

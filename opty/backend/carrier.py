@@ -44,7 +44,7 @@ class Carrier:
         with self._device:
             slot = self._slots[self._turn]
             self._turn = 1 - self._turn
-            slot.sent.synchronize()
+            slot.sent.synchronize()  # the copy out of the pinned memory may still be under way
             slot.make_room(block.nbytes)
             host = np.frombuffer(slot.pinned, block.dtype, block.size).reshape(block.shape)
             host[...] = block

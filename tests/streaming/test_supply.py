@@ -204,8 +204,10 @@ def test_a_whole_array_is_refused_where_it_does_not_fit(scan_file, monkeypatch):
     frames = opty.load(scan_file, stream=True).intensities
     assert np.asarray(frames, np.float64).sum() == np.asarray(frames).sum()
     monkeypatch.setattr(opty.stack, "free_memory", lambda: 100)
-    with pytest.raises(MemoryError, match=re.escape("take 12 KiB and 100 bytes are free: take some views")):
-        np.asarray(frames)
+    for whole in (lambda: np.asarray(frames), lambda: frames[:]):
+        with pytest.raises(MemoryError, match=re.escape("take 12 KiB and 100 bytes are free: take fewer")):
+            whole()
+    assert frames[:3].shape == (3, N, N)
     with pytest.raises(IndexError, match="the first index"):
         frames[..., 0]
     with pytest.raises(IndexError):

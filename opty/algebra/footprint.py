@@ -9,11 +9,13 @@ import numpy as np
 
 from opty.algebra.effects import KEPT, written
 from opty.algebra.onepass import batch_size
-from opty.algebra.plan import Group, Pass, walk
+from opty.algebra.plan import Group, Pass, Step, walk
 from opty.memory import size
 from opty.stack import Stack
 from opty.state.store import Store
 from opty.state.supply import Supply
+
+MERGING = 3.5  # arrays of the object's size that are alive when it is merged, beside sums and weights (measured)
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Footprint:
     ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of those that come batch by batch, the two
     on their way. ``state`` : the leaves, the copies of those that are written, the last finite state, and slots that
     are made (as large as the object or the probe, by their names). ``waves`` : of a batch, with the work on them.
-    ``kept`` : waves of all views, kept from iteration to iteration, that are not there yet.
+    ``kept`` : waves of all views, kept from iteration to iteration, that are not there yet. ``merging`` : what steps on
+    the whole object need between sweeps, when the waves are gone.
     """
 
     data: int
@@ -31,11 +34,12 @@ class Footprint:
     state: int
     waves: int
     kept: int
+    merging: int
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.data + self.blocks + self.state + self.waves + self.kept
+        return self.data + self.state + self.kept + max(self.blocks + self.waves, self.merging)
 
 
 def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
@@ -44,6 +48,7 @@ def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
     images = [a for a in (measured.intensity, measured.mask) if a is not None]
     coming = [a for a in images if isinstance(a, Supply)]
     passes = [node for node in walk(groups) if isinstance(node, Pass)]
+    steps = [node.step for node in walk(groups) if isinstance(node, Step)]
     batch = max((batch_size(node, store) for node in passes), default=0)
     leaves = {name: a.nbytes for name, a in store.leaves.items()}
     copies = 2 * sum(count for name, count in leaves.items() if name in changed and name != KEPT)
@@ -53,6 +58,7 @@ def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
         state=sum(leaves.values()) + copies + _made(changed - set(leaves), leaves),
         waves=max((_work(node, store) for node in passes), default=0),
         kept=_kept(store, changed),
+        merging=int(MERGING * leaves["obj"]) if any("obj" in s.op.effects()[1] for s in steps) else 0,
     )
 
 

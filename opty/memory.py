@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUP, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def free_memory() -> int | None:
@@ -43,7 +43,7 @@ def _available() -> int | None:
 def _limit_left() -> int | None:
     """What the control groups (version 2) of this process leave; None where there is no limit, or none is told."""
     try:
-        (own,) = [line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
+        (own,) = [line for line in _OWN.read_text().splitlines() if line.startswith("0::")]
     except (OSError, ValueError):
         return None
     folder, left = _CGROUP / own.removeprefix("0::").lstrip("/"), []

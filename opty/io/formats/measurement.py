@@ -7,7 +7,8 @@
 /entry_1/sample_1/geometry_1/translation      (N, 3) m, of the sample: x, y, z  (with a geometry)
 /entry_1/data_1/                              links to data and translation
 /entry_1/measurement/                         positions (row, column) as in PtychoData, geometry, photons of each
-                                              view, background, probe, truth, source (JSON) where data are not here
+                                              view, background, probe, truth, source (JSON) where data are not here;
+                                              attribute mask = "linked" where that has the mask of each view too
 """
 
 from __future__ import annotations

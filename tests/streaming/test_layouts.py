@@ -198,3 +198,23 @@ def test_what_cannot_be_read_in_pieces_says_so(tmp_path):
         opty.load(tmp_path / "scan.h5.bz2", stream=True)
     with pytest.raises(ValueError, match="stream is 'yes'"):
         opty.load(tmp_path / "scan.h5", stream="yes")
+
+
+def test_frames_of_virtual_datasets_are_watched_where_they_are(tmp_path):
+    data = counted()
+    path, options = write_layout(tmp_path, data, "contiguous")
+    layout = h5py.VirtualLayout(shape=data.intensities.shape, dtype="uint16")
+    for k in range(2):
+        part = slice(12 * k, 12 * k + 12)
+        with h5py.File(tmp_path / f"part{k}.h5", "w") as f:
+            f["frames"] = data.intensities[part]
+        layout[part] = h5py.VirtualSource(f"part{k}.h5", "frames", shape=(12, N, N))
+    with h5py.File(path, "r+") as f:
+        del f["frames"]
+        f.create_virtual_dataset("frames", layout)
+    held, stays = both(path, **options, links="part*.h5")
+    assert_alike(held, stays)
+    np.testing.assert_array_equal(held.intensities, data.intensities)
+    (tmp_path / "part1.h5").rename(tmp_path / "away.h5")
+    with pytest.raises(opty.SourceError, match=r"part1.h5 is no longer there"):
+        rPIE() * opty.PtychoState(stays, probe=data.truth["probe"], device="cpu")

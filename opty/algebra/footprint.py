@@ -15,7 +15,7 @@ from opty.stack import Stack
 from opty.state.store import Store
 from opty.state.supply import Supply
 
-MERGING = 3.5  # arrays of the object's size that are alive when it is merged, beside sums and weights (measured)
+MERGING = 2.2  # arrays of the size of the object that are alive when it is merged, beside sums and weights: measured
 
 
 @dataclass(frozen=True)

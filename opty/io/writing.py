@@ -14,6 +14,7 @@ from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.io.guard.atomic import atomic
 from opty.io.guard.sink import new_hdf5
+from opty.stack import Stack
 
 if TYPE_CHECKING:
     from opty.state import PtychoState
@@ -56,7 +57,17 @@ def put(group: h5py.Group, name: str, value: Any, **attributes: Any) -> h5py.Dat
     return found
 
 
-def stack(group: h5py.Group, name: str, array: np.ndarray) -> h5py.Dataset:
+def create(group: h5py.Group, name: str, array: np.ndarray | Stack, **options: Any) -> h5py.Dataset:
+    """Make a dataset of an array, or of frames that stay in a file, which come block by block."""
+    if not isinstance(array, Stack):
+        return group.create_dataset(name, data=array, **options)
+    made = group.create_dataset(name, array.shape, array.dtype, **options)
+    for views, images in array.blocks():
+        made[views] = images
+    return made
+
+
+def stack(group: h5py.Group, name: str, array: np.ndarray | Stack) -> h5py.Dataset:
     """Write an array, one frame a chunk, shuffled and deflated at the level that costs least time, with checksums."""
     if array.ndim >= 3:
         chunks = (1,) * (array.ndim - 2) + array.shape[-2:]
@@ -64,7 +75,7 @@ def stack(group: h5py.Group, name: str, array: np.ndarray) -> h5py.Dataset:
         rows = max(1, CHUNK // max(1, array.nbytes // len(array)))
         chunks = (min(rows, len(array)), *array.shape[1:])
     options = {"chunks": chunks, "shuffle": True, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
-    return group.create_dataset(name, data=array, **options)
+    return create(group, name, array, **options)
 
 
 def need_geometry(data: PtychoData, name: str) -> None:

@@ -16,6 +16,7 @@ from opty.io import atomic
 from opty.io.formats import measurement, tiff_npy
 from opty.io.guard.sink import new_hdf5
 from opty.simulate.experiment import Experiment
+from opty.stack import in_blocks
 
 HDF5, TIFF = (".cxi", ".h5", ".hdf5"), (".tif", ".tiff")
 _IMAGES = ("mask", "background")  # of the detector, that a TIFF stack has beside it
@@ -90,7 +91,7 @@ def _patterns(source: Experiment | PtychoData, progress: bool) -> Iterator[tuple
     if isinstance(source, Experiment):
         yield from source.patterns(progress)
     else:
-        yield slice(0, source.views), source.intensities
+        yield from in_blocks(source.intensities)
 
 
 @contextmanager
@@ -107,7 +108,8 @@ def _cxi(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
 
         def put(views: slice, patterns: np.ndarray) -> None:
             data[views] = patterns
-            counted = patterns if source.mask is None else patterns * source.mask
+            mask = 1 if source.mask is None else source.mask if source.mask.ndim == 2 else source.mask[views]
+            counted = patterns if source.mask is None else patterns * mask
             photons[views] = counted.sum(axis=(1, 2), dtype=np.float64)
 
         yield put

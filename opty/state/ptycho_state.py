@@ -11,8 +11,9 @@ import numpy as np
 
 from opty import backend as backends
 from opty.algebra.operator import Identity, Operator
-from opty.data import PtychoData, check_positions
+from opty.data import PtychoData
 from opty.errors import ConsumedError
+from opty.fields import check_positions
 from opty.state import start
 from opty.state.history import History
 from opty.state.measured import Measured

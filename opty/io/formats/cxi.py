@@ -19,6 +19,7 @@ from opty.io.guard.reading import Format, blaming, check_shapes, measurement, re
 from opty.io.guard.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames
 from opty.io.prepare.preparing import Raw
+from opty.stack import Stack
 
 DETECTOR, SOURCE = "entry_1/instrument_1/detector_1/", "entry_1/instrument_1/source_1/"
 DATA = (DETECTOR + "data", "entry_1/data_1/data")
@@ -164,6 +165,11 @@ def dark(tree: Tree) -> np.ndarray | None:
     return image if image.ndim == 2 else image.reshape(-1, *image.shape[-2:]).mean(axis=0)
 
 
+def flags(mask: np.ndarray | Stack) -> np.ndarray | Stack:
+    """A mask as CXI has it, uint32: 0 where a pixel counts, else 1."""
+    return mask.mapped(flags, np.uint32) if isinstance(mask, Stack) else (~mask).astype(np.uint32)
+
+
 def write(path: Path, data: PtychoData) -> None:
     """Write a measurement as PyNX and CDTools read it; masked pixels and counts as they are, positions in metres."""
     writing.need_geometry(data, "CXI")
@@ -183,7 +189,7 @@ def content(f: h5py.File, data: PtychoData) -> None:
         put(detector, name, geometry.pixel_size, units="m")
     put(detector, "basis_vectors", USUAL_BASIS * geometry.pixel_size)
     if data.mask is not None:
-        writing.stack(detector, "mask", (~data.mask).astype(np.uint32))
+        writing.stack(detector, "mask", flags(data.mask))
     if data.background is not None:
         for name in ("dark", "data_dark"):
             put(detector, name, data.background)

@@ -20,7 +20,7 @@ from opty.geometry import PLANCK_TIMES_C
 from opty.io.guard.container import Container
 from opty.io.guard.reading import Format, blaming, measurement, real
 from opty.io.guard.tree import Tree, number, numbers
-from opty.io.prepare.frames import Frames, Pages
+from opty.io.prepare.frames import Frames, Pages, in_runs
 from opty.io.prepare.preparing import Raw
 from opty.io.prepare.units import joules, metres
 
@@ -143,12 +143,13 @@ def _frames(data: h5py.Dataset, axes: Any) -> Frames:
         raise ValueError(f"axes = {axes!r}: with several view axes they must come first, rows and columns last")
     shape = tuple(data.shape[k] for k in order)
 
-    def read(index: np.ndarray) -> np.ndarray:
-        low, high = int(index.min()), int(index.max()) + 1
-        block = data[tuple(slice(low, high) if k == views[0] else slice(None) for k in range(data.ndim))]
-        return block.transpose(order)[index - low]
+    def put(out: np.ndarray, first: int) -> None:
+        some = slice(first, first + len(out))
+        out[...] = data[tuple(some if k == views[0] else slice(None) for k in range(data.ndim))].transpose(order)
 
-    return Pages(shape, data.dtype, read)
+    chunk = 1 if data.chunks is None else data.chunks[views[0]]
+    scattered = data.chunks is None and views[0] > 0  # a view's pixels lie all over the file
+    return Pages(shape, data.dtype, lambda index: in_runs(shape, data.dtype, index, put), chunk, not scattered)
 
 
 def _positions(tree: Tree, table: Mapping[str, Any]) -> np.ndarray:

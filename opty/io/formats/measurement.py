@@ -7,14 +7,14 @@
 /entry_1/sample_1/geometry_1/translation      (N, 3) m, of the sample: x, y, z  (with a geometry)
 /entry_1/data_1/                              links to data and translation
 /entry_1/measurement/                         positions (row, column) as in PtychoData, geometry, photons of each
-                                              view, background, probe, truth, source (JSON) where data are not here
+                                              view, background, probe, truth, source (JSON) where data are not here;
+                                              attribute mask = "linked" where that has the mask of each view too
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -26,15 +26,17 @@ import numpy as np
 from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.geometry import Geometry
+from opty.io import writing
 from opty.io.formats import cxi
 from opty.io.guard.container import Container
 from opty.io.guard.reading import Format, blaming, measurement
 from opty.io.prepare.frames import Frames
 from opty.io.prepare.preparing import Raw
+from opty.memory import free_memory, size
+from opty.stack import Stack
 
 VERSION = 1
 DETECTOR, OWN = "entry_1/instrument_1/detector_1", "entry_1/measurement"
-_counted: list = []  # the last data whose photons were counted: (weak intensities, weak mask, photons)
 
 
 def is_opty(file: Container, holds: str) -> bool:
@@ -97,8 +99,8 @@ def write_head(f: h5py.File, holds: str) -> None:
 def write(f: h5py.File, data: PtychoData, source: dict[str, Any] | None = None) -> None:
     """Write a measurement: its intensities, or, given a ``source``, only where they are to be found."""
     own, detector = f.create_group(OWN), f.create_group(DETECTOR)
-    own["photons"] = photons(data)
-    write_about(f, data)
+    own["photons"] = data.photons()
+    write_about(f, data, linked=source is not None)
     if source is None:
         _compressed(detector, "data", data.intensities)
         f["entry_1/data_1/data"] = h5py.SoftLink(f"/{DETECTOR}/data")
@@ -106,11 +108,16 @@ def write(f: h5py.File, data: PtychoData, source: dict[str, Any] | None = None) 
         own["source"] = json.dumps(source)
 
 
-def write_about(f: h5py.File, data: Any) -> None:
-    """Write all of a measurement, or of an experiment, but intensities and photons; the two groups are there."""
+def write_about(f: h5py.File, data: Any, linked: bool = False) -> None:
+    """Write all of a measurement, or of an experiment, but intensities and photons; the two groups are there.
+
+    A mask that stays in the file of the frames is there for a result that is ``linked`` to it.
+    """
     own, detector = f[OWN], f[DETECTOR]
-    if data.mask is not None:
-        _compressed(detector, "mask", (~data.mask).astype(np.uint32))
+    if isinstance(data.mask, Stack) and linked:
+        own.attrs["mask"] = "linked"
+    elif data.mask is not None:
+        _compressed(detector, "mask", cxi.flags(data.mask))
     if data.geometry is not None:
         _write_geometry(f, data)
     own["positions"] = data.positions
@@ -128,6 +135,12 @@ def read_fields(f: h5py.File) -> dict[str, Any]:
     """Read the fields of PtychoData; "intensities" is left out where the file does not hold them."""
     fields, detector = _all_but_images(f), f[DETECTOR]
     if "data" in detector:
+        wanted, free = detector["data"].nbytes, free_memory()
+        if free is not None and wanted > free:
+            raise MemoryError(
+                f"the result holds its frames, {size(wanted)}, and {size(free)} are free: give data=opty.load(...) of "
+                "the measurement that it was made from"
+            )
         fields["intensities"] = detector["data"][()]
     if "mask" in detector:
         fields["mask"] = detector["mask"][()] == 0
@@ -151,17 +164,6 @@ def read_source(f: h5py.File) -> dict[str, Any] | None:
     return json.loads(f[OWN]["source"][()]) if "source" in f[OWN] else None
 
 
-def photons(data: PtychoData) -> np.ndarray:
-    """Photons per view (N,), counted once for a measurement that is saved again and again."""
-    for intensities, mask, counted in _counted:
-        if intensities() is data.intensities and (mask is None if data.mask is None else mask and mask() is data.mask):
-            return counted
-    counted = data.photons()
-    mask = None if data.mask is None else weakref.ref(data.mask)
-    _counted[:] = [(weakref.ref(data.intensities), mask, counted)]
-    return counted
-
-
 def _write_geometry(f: h5py.File, data: Any) -> None:
     geometry = data.geometry
     known = _known(geometry)
@@ -182,10 +184,10 @@ def _known(geometry: Geometry) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(geometry).items() if value is not None}
 
 
-def _compressed(group: h5py.Group, name: str, array: np.ndarray) -> None:
+def _compressed(group: h5py.Group, name: str, array: np.ndarray | Stack) -> None:
     """Write one frame a chunk, shuffled and deflated at the level that costs least time."""
     chunks = (1, *array.shape[1:]) if array.ndim == 3 else array.shape
-    group.create_dataset(name, data=array, chunks=chunks, shuffle=True, compression="gzip", compression_opts=1)
+    writing.create(group, name, array, chunks=chunks, shuffle=True, compression="gzip", compression_opts=1)
 
 
 read: Any = measurement(opened)

@@ -26,7 +26,7 @@ import h5py
 import numpy as np
 import scipy
 
-from opty.data import PtychoData
+from opty.data import FIELDS, PtychoData
 from opty.errors import FormatError, RecipeError, warn_user
 from opty.io.formats import measurement
 from opty.io.guard import source
@@ -87,23 +87,23 @@ def recognise(file: Container) -> bool:
     return measurement.is_opty(file, "result")
 
 
-def read(file: Container, *, data=None, device=None, threads=None):
+def read(file: Container, *, data=None, device=None, threads=None, stream=None):
     """Read a result: a PtychoState that goes on exactly.
 
     ``data`` : PtychoData to use instead of those that the file holds or points to. ``device``, ``threads`` : as for
-    PtychoState.
+    PtychoState. ``stream`` : whether the frames stay in the file that the result points to, as for a measurement.
 
     Raises FormatError where the measurement is not to be found or has changed, TypeError or ValueError for ``data``
     that do not fit; warns where they hold other photons than the result was made from.
     """
-    return restored(file, read_kept(file), data=data, device=device, threads=threads)
+    return restored(file, read_kept(file), data=data, device=device, threads=threads, stream=stream)
 
 
-def restored(file: Container, kept: Kept, *, data=None, device=None, threads=None) -> PtychoState:
+def restored(file: Container, kept: Kept, *, data=None, device=None, threads=None, stream=None) -> PtychoState:
     """Make the state from what a result file holds; options and errors as for ``read``."""
     from opty.state import PtychoState
 
-    chosen = measured(file, kept) if data is None else _given(data, kept, file)
+    chosen = measured(file, kept, stream) if data is None else _given(data, kept, file)
     with blaming(file):
         return PtychoState.restore(chosen, kept.leaves, **kept.books, device=device, threads=threads)
 
@@ -124,6 +124,7 @@ class Kept:
     unfinished: Unfinished | None
     device: str
     software: dict[str, str]
+    mask_linked: bool  # the mask is where the intensities are
 
 
 def read_kept(file: Container) -> Kept:
@@ -156,7 +157,8 @@ def read_kept(file: Container) -> Kept:
         fields, link = measurement.read_fields(f), measurement.read_source(f)
         counted = f[measurement.OWN]["photons"][()]
         device, software = own.attrs.get("device", "cpu"), json.loads(own.attrs.get("software", "{}"))
-        return Kept(fields, link, counted, leaves, books, own["recipe"].asstr()[()], unfinished, device, software)
+        told, linked = own["recipe"].asstr()[()], f[measurement.OWN].attrs.get("mask") == "linked"
+        return Kept(fields, link, counted, leaves, books, told, unfinished, device, software, linked)
 
 
 def _write(f: h5py.File, p) -> None:
@@ -189,7 +191,7 @@ def software(device: str) -> dict[str, str]:
     return found
 
 
-def measured(file: Container, kept: Kept) -> PtychoData:
+def measured(file: Container, kept: Kept, stream: bool | None = None) -> PtychoData:
     """Make the measurement from what the result holds and, where it points to a file, the intensities there."""
     if kept.source is None:
         with blaming(file):
@@ -197,10 +199,16 @@ def measured(file: Container, kept: Kept) -> PtychoData:
     from opty.io.registry import load
 
     place = source.find(kept.source, file.path)
-    found = load(place, **kept.source["options"])
+    found = load(place, **kept.source["options"], stream=stream)
+    fields = dict.fromkeys(FIELDS[1:]) | kept.fields | {"source": {**kept.source, "path": str(place)}}
+    if kept.mask_linked or _same(found.mask, fields["mask"]):
+        fields["mask"] = found.mask  # the very one that the counts were checked with: they need not be again
     with blaming(file):
-        fields = {"intensities": found.intensities, **kept.fields}
-        return source.remember(PtychoData(**fields, source={**kept.source, "path": str(place)}))
+        return source.remember(found.replace(**fields))
+
+
+def _same(a: Any, b: Any) -> bool:
+    return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.array_equal(a, b)
 
 
 def _given(data, kept: Kept, file: Container) -> PtychoData:
@@ -212,6 +220,6 @@ def _given(data, kept: Kept, file: Container) -> PtychoData:
             f"data holds {data.views} views of {data.n} x {data.n}; {file.path} was made from {len(kept.photons)} "
             f"views of {n} x {n}"
         )
-    if not np.allclose(measurement.photons(data), kept.photons, rtol=1e-6):
+    if not np.allclose(data.photons(), kept.photons, rtol=1e-6):
         warn_user(f"data hold other photons than those that {file.path} was made from", UserWarning)
     return data

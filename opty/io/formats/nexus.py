@@ -141,10 +141,12 @@ def _on_the_grid(values: np.ndarray, axis: int, frames: Frames, name: str) -> np
     raise ValueError(f"{name} has shape {values.shape}, which does not go with a scan of {frames.scan}")
 
 
-def _mask(tree: Tree, detector: str, frames: Frames) -> np.ndarray | None:
+def _mask(tree: Tree, detector: str, frames: Frames) -> Frames | np.ndarray | None:
     found = tree.find(*(f"{detector}/{name}" for name in MASK))
     if found is None:
         return None
+    if found.shape == (*frames.scan, *frames.shape[1:]) and frames.shape[0] > 1 and found.dtype.kind in "iu":
+        return Frames(found)
     flags = numbers(found).reshape(-1, *frames.shape[1:]) if found.size % np.prod(frames.shape[1:]) == 0 else None
     if flags is None or len(flags) not in (1, frames.shape[0]):
         raise ValueError(f"{found.name} has shape {found.shape}; expected {frames.shape[1:]}")

@@ -33,7 +33,8 @@ def open_tike(file: Container) -> Iterator[Raw]:
     """Read HDF5 with the arrays of tike at its root: see the npz of the same names."""
     with file.tree() as tree:
         with blaming(file):
-            arrays = {name: found[()] for name in ("data", "scan", "probe") if (found := tree.find(name)) is not None}
+            found = {name: tree.find(name) for name in ("data", "scan", "probe")}
+            arrays = {name: a if name == "data" else a[()] for name, a in found.items() if a is not None}
             for name in ("data", "scan"):
                 tree.need(name, name)
             raw = tike_raw(file, arrays)

@@ -157,11 +157,12 @@ def write(path: Path, data: PtychoData) -> None:
         for number_, start in enumerate(range(0, data.views, CHUNK_VIEWS)):
             part = slice(start, min(start + CHUNK_VIEWS, data.views))
             chunk = _dict(chunks, str(number_))
-            _array(chunk, "data", data.intensities[part])
+            frames = data.intensities[part]
+            _array(chunk, "data", frames)
             _array(chunk, "indices", np.arange(part.start, part.stop), "arraylist")
             _array(chunk, "positions", data.positions[part])
             if data.mask is not None:
-                good = np.broadcast_to(data.mask, data.intensities.shape)[part]
+                good = data.mask[part] if data.mask.ndim == 3 else np.broadcast_to(data.mask, frames.shape)
                 _array(chunk, "weights", good.astype(np.float32))
         _write_meta(_dict(f, "meta"), data)
         _dict(f, "info")

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from opty.data import PtychoData
-from opty.errors import FormatError
+from opty.errors import FormatError, SourceError
 from opty.io.guard.container import Container
-from opty.io.guard.source import record
+from opty.io.guard.kept import KeptFile
+from opty.io.guard.source import record, warn_of_copies
 from opty.io.prepare import views as view_option
 from opty.io.prepare.preparing import Preparation, Prepared, Raw
 
@@ -55,15 +56,26 @@ def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callabl
     def read(file: Container, **options) -> PtychoData:
         prepared = Prepared(Preparation(**{name: options[name] for name in COMMON if name in options}))
         file.links = prepared.options.links
-        special = {name: options[name] for name in own if name in options}
+        special, path = {name: options[name] for name in own if name in options}, file.path
         with open_raw(file, **special) as raw:
             with blaming(file):
                 raw.lengths = {**raw.lengths, **_told(file)}
+                raw.whole = None if file.wrapping is None else f"it is packed with {file.wrapping}: unpack it first"
                 prepared.check(raw)
-            found = prepared.fields(raw)
+            planned = prepared.planned(raw)
+            found = {} if planned.stays else prepared.fields(raw, planned, None)
         source = _source(file, prepared, special)
-        with blaming(file):
-            return PtychoData(**found, source=source)
+        try:
+            if planned.stays:
+                kept = KeptFile(path, file.links, open_raw, special, [file.path, *file.beside])
+                found = prepared.fields(kept.raw, planned, kept)
+                if prepared.arrays:
+                    why = f"{file.path}: an option is an array (mask=, dark=, flat=) and not the path of one:"
+                    warn_of_copies(why, found["intensities"].nbytes)
+            with blaming(file):
+                return PtychoData(**found, source=source)
+        except SourceError as error:
+            raise FormatError(str(error)) from error
 
     read.__doc__ = open_raw.__doc__
     keyword = inspect.Parameter.KEYWORD_ONLY

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 COMPACT = 60_000  # bytes: what lies in the header itself, which HDF5 guards with a checksum
 CHUNK = 1 << 20
+COUNTS = "opty_counts"  # attribute of a stack: the type of the counts, where it was written in another
+MIDDLE = "opty_middle"  # attribute of the root: the middle of the scan (row, column) [m], where positions are about it
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def put(group: h5py.Group, name: str, value: Any, **attributes: Any) -> h5py.Dat
     return found
 
 
-def stack(group: h5py.Group, name: str, array: np.ndarray) -> h5py.Dataset:
+def stack(group: h5py.Group, name: str, array: np.ndarray, dtype: np.dtype | None = None) -> h5py.Dataset:
     """Write an array, one frame a chunk, shuffled and deflated at the level that costs least time, with checksums."""
     if array.ndim >= 3:
         chunks = (1,) * (array.ndim - 2) + array.shape[-2:]
@@ -64,7 +66,34 @@ def stack(group: h5py.Group, name: str, array: np.ndarray) -> h5py.Dataset:
         rows = max(1, CHUNK // max(1, array.nbytes // len(array)))
         chunks = (min(rows, len(array)), *array.shape[1:])
     options = {"chunks": chunks, "shuffle": True, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
-    return group.create_dataset(name, data=array, **options)
+    return group.create_dataset(name, data=array, dtype=dtype, **options)
+
+
+def signed(group: h5py.Group, name: str, counts: np.ndarray) -> None:
+    """Write counts (N, n, n) in a type that PyTorch computes with, and note in which they were.
+
+    It does not with unsigned ones of two bytes and more: they become the smallest signed ones that hold them.
+    Raises ValueError for a count that none holds.
+    """
+    if counts.dtype.kind != "u" or counts.dtype.itemsize == 1:
+        stack(group, name, counts)
+        return
+    top = max(int(view.max()) for view in counts)
+    if top > np.iinfo(np.int64).max:
+        raise ValueError(f"the largest count is {top}, more than a signed number holds: save as 'opty'")
+    dtype = next(d for d in map(np.dtype, ("int16", "int32", "int64")) if top <= np.iinfo(d).max)
+    stack(group, name, counts, dtype).attrs[COUNTS] = counts.dtype.name
+
+
+def centred(f: h5py.File, positions: np.ndarray, pixel: float) -> np.ndarray:
+    """Positions (N, 2) [m] about the middle of the scan, for programs that want that; ``f`` notes where it was.
+
+    The first one is whole pixels away from it: positions on whole pixels stay there, for programs that round.
+    """
+    first = positions[0]
+    middle = first + np.rint(((positions.min(axis=0) + positions.max(axis=0)) / 2 - first) / pixel) * pixel
+    f.attrs[MIDDLE] = middle
+    return positions - middle
 
 
 def need_geometry(data: PtychoData, name: str) -> None:

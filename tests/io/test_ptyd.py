@@ -139,6 +139,7 @@ def test_result_of_linked_data_notices_a_changed_part(make, tmp_path):
     [
         ({"num_frames": (np.int64(9), "scalar")}, "meta/num_frames promises 9 frames and the chunks hold 7"),
         ({"energy": (np.zeros(1), "None")}, "energy.*: give wavelength= in metres"),
+        ({"energy": (1e-310, "scalar")}, r"meta/energy is 0.0 J; expected a positive energy"),  # found by the soak
         ({"distance": (None, None)}, r"no distance at meta/distance. /meta holds .*: give distance= in metres"),
         ({"psize": (np.array([1e-5, 2e-5]), "array")}, "need|square ones"),
         ({"center": (np.array([8.0, 99.0]), "array")}, "the file puts the beam at"),
@@ -171,6 +172,21 @@ def test_what_opty_writes_has_ptypys_types(tmp_path, counts, geometry):
     types = {}
     with h5py.File(tmp_path / "out.ptyd") as f:
         f.visititems(lambda name, node: types.update({name: node.attrs["type"]}))
+        # PtyPy takes every word of meta for a parameter of its own: no others than the ones it writes
+        shapes = {name: (node.dtype.kind + str(node.dtype.itemsize), node.shape) for name, node in f["meta"].items()}
+        assert shapes.pop("label") == ("S4", ())
+        assert shapes == {
+            **dict.fromkeys(("version", "energy", "distance"), ("f8", ())),
+            **dict.fromkeys(("psize", "center"), ("f8", (2,))),
+            "num_frames": ("i8", ()),
+            "shape": ("i8", (2,)),
+        }
+        assert f["info/propagation"][()] == b"farfield"
+        assert f["chunks/0/positions"].dtype == np.float64
+        assert f["chunks/0/positions"].shape == (4, 2)
+        assert isinstance(f.attrs["ctime"], str)
+        assert f["meta/psize"][()].tolist() == [geometry.pixel_size] * 2
+        assert f["meta/center"][()].tolist() == [8.0, 8.0]
         assert f.attrs["h5rw_version"] == "0.1"
         assert f["meta/num_frames"][()].item() == 4
         assert f["meta/energy"][()] == pytest.approx(geometry.energy / KEV)

@@ -16,13 +16,12 @@ import h5py
 import numpy as np
 
 from opty.errors import FormatError
-from opty.geometry import PLANCK_TIMES_C
 from opty.io.guard.container import Container
 from opty.io.guard.reading import Format, blaming, measurement, real
 from opty.io.guard.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames, Pages
 from opty.io.prepare.preparing import Raw
-from opty.io.prepare.units import joules, metres
+from opty.io.prepare.units import joules, metres, wavelength
 
 SHIPPED = Path(__file__).with_name("mappings")
 TABLES = {
@@ -196,7 +195,7 @@ def _lengths(tree: Tree, table: Mapping[str, Any]) -> dict[str, Any]:
             found = tree.need(name.replace("_", " "), _text(entry, "path"))
             value, unit, where = number(found), entry.get("unit", tree.attribute(found, "units")), found.name
         if name == "energy":
-            out["wavelength"] = PLANCK_TIMES_C / (value * joules("J" if unit is None else unit, where))
+            out["wavelength"] = wavelength(value * joules("J" if unit is None else unit, where), where)
         else:
             out[name] = value * metres("m" if unit is None else unit, where)
     return out

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 COMPACT = 60_000  # bytes: what lies in the header itself, which HDF5 guards with a checksum
 CHUNK = 1 << 20
+PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
+LAYOUT = {"libver": ("v110", "v110")}  # of HDF5: headers have checksums
 COUNTS = "opty_counts"  # attribute of a stack: the type of the counts, where it was written in another
 MIDDLE = "opty_middle"  # attribute of the root: the middle of the scan (row, column) [m], where positions are about it
 
@@ -30,21 +32,19 @@ def created(path: Path, data: PtychoData) -> Iterator[h5py.File]:
 
     What only opty knows of the geometry goes into attributes of the root, where other programs do not look.
     """
-    with atomic(path) as part, new_hdf5(part, libver=("v110", "v110")) as f:
+    with atomic(path) as part, new_hdf5(part, **LAYOUT) as f:
         if data.geometry is not None and data.geometry.propagation != "far":
-            f.attrs["opty_propagation"] = data.geometry.propagation
+            note(f, opty_propagation=data.geometry.propagation)
             if data.geometry.focus_to_sample is not None:
                 f.attrs["opty_focus_to_sample"] = data.geometry.focus_to_sample
         yield f
 
 
-def put(group: h5py.Group, name: str, value: Any, **attributes: Any) -> h5py.Dataset:
-    """Write a number, a text or a small array so that a checksum guards it; with attributes."""
-    if isinstance(value, str):
-        value = np.bytes_(value.encode("utf-8"))
-    array = np.asarray(value)
+def put(group: h5py.Group, name: str, value: Any, packed: bool = True, **attributes: Any) -> h5py.Dataset:
+    """Write a number, a text or an array so that a checksum guards it; a large one deflated if ``packed``."""
+    array = _text(value) if isinstance(value, str) else np.asarray(value)
     if array.nbytes > COMPACT:
-        found = stack(group, name, array)
+        found = stack(group, name, array.reshape(-1) if array.ndim == 0 else array, packed=packed)
     else:
         parent, _, last = name.rpartition("/")
         where = group.require_group(parent) if parent else group
@@ -58,15 +58,28 @@ def put(group: h5py.Group, name: str, value: Any, **attributes: Any) -> h5py.Dat
     return found
 
 
-def stack(group: h5py.Group, name: str, array: np.ndarray, dtype: np.dtype | None = None) -> h5py.Dataset:
-    """Write an array, one frame a chunk, shuffled and deflated at the level that costs least time, with checksums."""
+def note(node: h5py.Group | h5py.Dataset, **texts: str) -> None:
+    """Write texts as attributes where a checksum guards them: in the header, and not in HDF5's heap."""
+    for name, value in texts.items():
+        node.attrs[name] = _text(value)
+
+
+def _text(value: str) -> np.ndarray:
+    told = value.encode("utf-8")
+    return np.array(told, h5py.string_dtype("utf-8", max(1, len(told))))
+
+
+def stack(
+    group: h5py.Group, name: str, array: np.ndarray, dtype: np.dtype | None = None, packed: bool = True
+) -> h5py.Dataset:
+    """Write an array, one frame a chunk, with checksums; shuffled and deflated at the level that costs least time."""
     if array.ndim >= 3:
         chunks = (1,) * (array.ndim - 2) + array.shape[-2:]
     else:
         rows = max(1, CHUNK // max(1, array.nbytes // len(array)))
         chunks = (min(rows, len(array)), *array.shape[1:])
-    options = {"chunks": chunks, "shuffle": True, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
-    return group.create_dataset(name, data=array, dtype=dtype, **options)
+    options = PACKED if packed else {}
+    return group.create_dataset(name, data=array, dtype=dtype, chunks=chunks, fletcher32=True, **options)
 
 
 def signed(group: h5py.Group, name: str, counts: np.ndarray) -> None:
@@ -82,7 +95,7 @@ def signed(group: h5py.Group, name: str, counts: np.ndarray) -> None:
     if top > np.iinfo(np.int64).max:
         raise ValueError(f"the largest count is {top}, more than a signed number holds: save as 'opty'")
     dtype = next(d for d in map(np.dtype, ("int16", "int32", "int64")) if top <= np.iinfo(d).max)
-    stack(group, name, counts, dtype).attrs[COUNTS] = counts.dtype.name
+    note(stack(group, name, counts, dtype), **{COUNTS: counts.dtype.name})
 
 
 def centred(f: h5py.File, positions: np.ndarray, pixel: float) -> np.ndarray:

@@ -88,7 +88,7 @@ def test_layout_is_what_other_programs_look_for(tmp_path, full_data, make_state)
         assert_array_equal(f["entry_1/reconstruction/positions_m"], p.positions * p.data.pixel)
         assert f["entry_1/reconstruction/recipe"].asstr()[()] == "Brighten(factor=0.1) ** 3 * Brighten()"
         assert from_json(f["entry_1/reconstruction/recipe_json"].asstr()[()]) == p.recipe
-        assert f.attrs["creator"] == "opty"
+        assert f.attrs["creator"] == b"opty"
         assert f.attrs["opty_version"]
 
 

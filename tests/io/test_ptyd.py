@@ -239,6 +239,17 @@ def test_result_of_ptypy_without_recorded_positions(ptyr):
     assert opty.misfit(load(path, data=data.replace(positions=where), device="cpu")) < 1e-9
 
 
+def test_result_of_ptypy_whose_object_is_too_small_for_its_positions(ptyr):
+    """Found by the soak: a plain ValueError, which did not name the file."""
+    path, data = ptyr
+    with h5py.File(path, "a") as f:
+        f["content/obj/S00G00/_origin"][...] = [5e-6, 5e-6]
+    with pytest.raises(
+        FormatError, match=r"run.ptyr: obj has shape \(60, 62\) but the windows of 16 x 16 cover rows -"
+    ):
+        load(path, data=data)
+
+
 def test_result_of_ptypy_needs_data(ptyr):
     path, data = ptyr
     with pytest.raises(TypeError, match=r"holds no intensities: give data=, .*opty.load\('scan.ptyr', data="):

@@ -38,8 +38,9 @@ def read(file: Container, *, data=None, device=None, threads=None, seed=0):
         )
     with file.tree() as tree, blaming(file):
         probe, obj, positions = _estimates(tree, data)
-    data = data.replace(positions=positions * (data.pixel or 1.0))
-    return PtychoState(data, probe=probe, obj=obj, seed=seed, device=device, threads=threads)
+    with blaming(file):
+        data = data.replace(positions=positions * (data.pixel or 1.0))
+        return PtychoState(data, probe=probe, obj=obj, seed=seed, device=device, threads=threads)
 
 
 def _estimates(tree: Tree, data: PtychoData):

@@ -78,6 +78,7 @@ class PtychoState:
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
         backend = backends.get(_device(device))
         obj = None if obj is None else host(obj)
+        start.check_light(data, kind)
         by_hand = obj is not None or probe is not None
         origin, shape = start.frame(data.positions_px, data.n, obj)
         if obj is None:

@@ -140,7 +140,8 @@ def distance(tree: Tree) -> float | None:
 def row_column(translation: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """Positions (N, 2) [m] of the views on a sample that was moved by ``translation``."""
     along = basis / np.linalg.norm(basis, axis=0)
-    return 0.0 - translation @ along[: translation.shape[1]]
+    with np.errstate(invalid="ignore"):  # infinity times 0; the check of the positions names the view
+        return 0.0 - translation @ along[: translation.shape[1]]
 
 
 def mask(tree: Tree, shape: tuple[int, ...]) -> Frames | np.ndarray | None:

@@ -159,8 +159,9 @@ def _positions(tree: Tree, table: Mapping[str, Any]) -> np.ndarray:
         names = str(table.get("axes", "row column")).split()
         if values.ndim == 2 and values.shape[0] == len(names) and values.shape[1] != len(names):
             values = values.T
-        if values.ndim != 2 or values.shape[1] < len(names) or not {"row", "column"} <= set(names):
-            raise ValueError(f"{found.name} has shape {found.shape}, and the mapping's axes are {' '.join(names)!r}")
+        if values.ndim != 2 or values.shape[1] != len(names) or not {"row", "column"} <= set(names):
+            said = f"{found.name} has shape {found.shape}, and the mapping's axes are {' '.join(names)!r}"
+            raise ValueError(f"{said}: name each column, as in axes = 'column row z'")
         signs = table.get("signs", [1] * len(names))
         unit = 1.0 if pixels else metres(table.get("unit", tree.attribute(found, "units", "m")), found.name)
         return np.column_stack([values[:, names.index(n)] * signs[names.index(n)] for n in ("row", "column")]) * unit

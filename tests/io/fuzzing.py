@@ -1,7 +1,8 @@
 """Mutated files against every reader: only FormatError or a correct result, never a crash, a hang or silent garbage.
 
-A worker process loads, so that a hang inside the HDF5 library or a crash of it is seen from outside and does not end
-the search. ``python tests/io/fuzzing.py --files 20000`` is ``make soak``; test_fuzz.py runs a few hundred.
+A worker process mutates and loads, one file after the other, so that a hang inside the HDF5 library or a crash of it is
+seen from outside and does not end the search. ``python tests/io/fuzzing.py --files 20000`` is ``make soak``;
+test_fuzz.py runs a few hundred.
 
 Files that opty writes as HDF5, npz or its own formats are guarded by checksums: what loads must be what was written.
 Elsewhere (TIFF, NPY, plain HDF5) a flipped bit of a count is another count, and nobody can tell.
@@ -23,6 +24,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -87,63 +89,85 @@ def verdict(path: Path, options: dict, known) -> str:
     return f"BAD pickle ran ({out})" if os.path.exists(os.environ["OPTY_TRAP"]) else out
 
 
-def work(folder: Path) -> None:
-    """The worker: reads (format, path) lines, answers with verdicts."""
+def work() -> None:
+    """The worker: for each task, a line of JSON, it mutates and loads files, and prints number, verdict and memory."""
     held = {}
     limit = 2 * GROWTH + int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for line in sys.stdin:
         task = json.loads(line)
-        key = task["known"]
-        if key not in held:
-            held[key] = loaded(Path(task["known"]), task["options"])
+        path, options, mutants = Path(task["known"]), task["options"], Path(task["mutants"])
+        if task["known"] not in held:
+            held[task["known"]] = loaded(path, options)
             gc.freeze()
             resource.setrlimit(resource.RLIMIT_AS, (limit + (4 << 30), resource.RLIM_INFINITY))
-        said = verdict(Path(task["path"]), task["options"], held[key])
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps([said, peak]), flush=True)
+        originals = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+        for number in range(task["first"], task["last"]):
+            for name, whole in originals.items():
+                (mutants / name).write_bytes(whole)
+            plain = mutate(mutants / path.name, np.random.default_rng([task["seed"], number]))
+            said = verdict(mutants / path.name, options, held[task["known"]])
+            if said == "other" and plain and task["guarded"]:
+                said = "BAD silent: loads, but holds something else"
+            if said.startswith("BAD") and task["keep"]:
+                keep_files(mutants, task["keep"], task["seed"], number)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            print(json.dumps([number, said, peak]), flush=True)
+
+
+def keep_files(mutants: Path, keep: str, seed: int, number: int) -> None:
+    """Copy the mutated files that were read wrongly."""
+    shutil.copytree(mutants, Path(keep) / f"{mutants.name}-{seed}-{number}", dirs_exist_ok=True)
 
 
 class Worker:
     """A process that loads files; started anew when it died or hung."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.peak = 0  # bytes of memory that any worker since the last reset took
+    def __init__(self):
+        self.peak = 0  # bytes of memory that any process so far took
         self.process: subprocess.Popen | None = None
+        self._rest = b""
 
-    def ask(self, task: dict) -> str:
-        """Return the verdict on a file, or what became of the worker."""
+    def verdicts(self, task: dict) -> Iterator[tuple[int, str]]:
+        """Yield (number, verdict) of the mutants from ``first`` to ``last``, until the process is done, dies or hangs.
+
+        The process does not wait for anybody; this side only watches the time from one line to the next.
+        """
+        seconds = SECONDS
         if self.process is None:
-            command = [sys.executable, __file__, "--worker", str(self.folder)]
+            command = [sys.executable, __file__, "--worker"]
             pipe = subprocess.PIPE
-            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
-            self._line(json.dumps(task | {"path": task["known"]}), 120)  # imports, and the file as it was
-        return self._line(json.dumps(task), SECONDS)
+            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+            seconds, self._rest = 120.0, b""  # imports, and the file as it was
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(task).encode() + b"\n")
+            self.process.stdin.flush()
+        for number in range(task["first"], task["last"]):
+            line = self._line(seconds)
+            if isinstance(line, str):
+                yield number, line
+                return
+            _, said, peak = json.loads(line)
+            self.peak, seconds = max(self.peak, peak), SECONDS
+            yield number, said
 
-    def _line(self, text: str, seconds: float) -> str:
-        try:
-            print(text, file=self.process.stdin, flush=True)
-        except BrokenPipeError:
-            return self._ended()
+    def _line(self, seconds: float) -> bytes | str:
+        """The next line, or what became of the process."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
-            if not selector.select(seconds):
-                self.close()
-                return f"BAD hang: no answer in {seconds:g} s"
-        line = self.process.stdout.readline()
-        if not line:
-            return self._ended()
-        said, peak = json.loads(line)
-        self.peak = max(self.peak, peak)
-        return said
-
-    def _ended(self) -> str:
-        code = self.process.wait()
-        self.close()
-        return f"BAD crash: the worker ended with {code}"
+            while b"\n" not in self._rest:
+                if not selector.select(seconds):
+                    self.close()
+                    return f"BAD hang: no answer in {seconds:g} s"
+                if not (more := os.read(self.process.stdout.fileno(), 1 << 16)):
+                    code = self.process.wait()
+                    self.close()
+                    return f"BAD crash: the worker ended with {code}"
+                self._rest += more
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
 
     def close(self) -> None:
-        """End the worker."""
+        """End the process."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -165,7 +189,7 @@ def search(
     if unknown := sorted(set(only) - set(known)):
         raise SystemExit(f"no format {unknown[0]}; there are: {', '.join(known)}")
     for key in only or known:
-        worker, began = Worker(folder), time.monotonic()
+        worker, began = Worker(), time.monotonic()
         try:
             tallies[key] = _search_one(worker, folder / "mutants" / key, known[key], (files, seed, keep))
         finally:
@@ -179,20 +203,16 @@ def search(
 
 
 def _search_one(worker: Worker, mutants: Path, known, plan) -> Counter:
-    (path, options, guarded), (files, seed, keep), tally = known, plan, Counter()
+    (path, options, guarded), (files, seed, keep), tally, first = known, plan, Counter(), 0
     mutants.mkdir(parents=True)
-    originals = {file.name: file.read_bytes() for file in path.parent.iterdir()}
-    for number in range(files):
-        rng = np.random.default_rng([seed, number])
-        for name, whole in originals.items():
-            (mutants / name).write_bytes(whole)
-        plain = mutate(mutants / path.name, rng)
-        said = worker.ask({"known": str(path), "path": str(mutants / path.name), "options": options})
-        if said == "other" and plain and guarded:
-            said = "BAD silent: loads, but holds something else"
-        if said.startswith("BAD") and keep is not None:
-            shutil.copytree(mutants, keep / f"{mutants.name}-{seed}-{number}", dirs_exist_ok=True)
-        tally[said] += 1
+    task = {"known": str(path), "options": options, "mutants": str(mutants), "guarded": guarded, "seed": seed}
+    task |= {"keep": None if keep is None else str(keep), "last": files}
+    while first < files:
+        for number, said in worker.verdicts(task | {"first": first}):
+            tally[said] += 1
+            first = number + 1
+            if keep is not None and said.startswith(("BAD hang", "BAD crash")):
+                keep_files(mutants, str(keep), seed, number)
     return tally
 
 
@@ -213,10 +233,10 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "opty-fuzz", help="for bad files")
     parser.add_argument("--only", action="append", default=[], metavar="FORMAT", help="a format; may be given again")
     parser.add_argument("--record", type=Path, metavar="JSON", help="add what was found, format by format, to a file")
-    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.worker is not None:
-        work(given.worker)
+    if given.worker:
+        work()
         return 0
     given.keep.mkdir(parents=True, exist_ok=True)
     memory = Path("/dev/shm")  # the search writes a million small files

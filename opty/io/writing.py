@@ -141,7 +141,7 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
     format : "opty" holds everything. The others hold the measurement alone (that of a state too), as other programs
         read it: "cxi" (PyNX, CDTools), "nexus" (NXcxi_ptycho), "ptyd" (PtyPy), "ptylab", "tike" (npz of tike and
         pty-chi), "tike-hdf5", "ptychi" (HDF5 of pty-chi, with a second file beside it), "tiff" (SciComPty: a stack,
-        with the positions in an NPY file beside it).
+        with the positions in an NPY file beside it). "ptyr" holds object, probe and positions of a state (PtyPy).
 
     Raises
     ------
@@ -157,7 +157,7 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
     if format == "opty":
         native.save(path, p)
         return
-    writers = {form.key: form.write for form in registry.FORMATS if form.write is not None}
+    writers = {form.key: form for form in registry.FORMATS if form.write is not None}
     if format not in writers:
         raise ValueError(f"format is {format!r}; choose one of opty, {', '.join(writers)}")
     if not isinstance(p, (PtychoState, PtychoData)):
@@ -166,4 +166,6 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
     for read in () if data.source is None else (data.source["path"], *data.source.get("beside", ())):
         if source.same_file(path, read):
             raise ValueError(f"{path} is the measurement itself; save it under another name")
-    writers[format](Path(path), data)
+    if writers[format].of_state and p is data:
+        raise TypeError(f"{format!r} is a format of results: save a PtychoState, opty.PtychoState(data)")
+    writers[format].write(Path(path), p if writers[format].of_state else data)

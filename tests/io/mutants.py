@@ -30,7 +30,7 @@ def seeds(folder: Path) -> dict[str, tuple[Path, dict, bool]]:
     data = opty.PtychoData(counts, where, geometry, probe=probe)
     names = {"tiff": "scan.tif", "ptychi": "scan_dp.hdf5", "tike": "scan.npz"}
     out = {}
-    for key in (form.key for form in registry.FORMATS if form.write is not None):
+    for key in (form.key for form in registry.FORMATS if form.write is not None and not form.of_state):
         path = _folder(folder, key) / names.get(key, f"scan.{key}")
         opty.save(path, data.replace(mask=np.eye(8) == 0) if key in ("cxi", "nexus", "ptyd") else data, format=key)
         out[key] = (path, {}, key != "tiff")

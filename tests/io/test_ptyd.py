@@ -8,7 +8,7 @@ import opty
 from opty import PtychoState
 from opty.errors import FormatError
 from opty.geometry import PLANCK_TIMES_C
-from opty.io import load, save
+from opty.io import export, load, save
 
 KEV = 1.602176634e-16
 META = {
@@ -228,6 +228,53 @@ def test_result_of_ptypy_goes_on(ptyr):
     assert opty.misfit(p) < 1e-9
     np.testing.assert_allclose(p.positions, data.truth["positions"], atol=1e-9)
     assert (opty.rPIE() * p).iteration == 1
+
+
+def test_state_as_a_result_of_ptypy_and_back(ptyr, tmp_path, identical):
+    data = ptyr[1]
+    p = opty.rPIE() ** 2 * PtychoState(data, modes=2, device="cpu", threads=1)
+    export(tmp_path / "out.ptyr", p)
+    q = load(tmp_path / "out.ptyr", data=data, device="cpu", threads=1)
+    identical(q.obj, p.obj)
+    identical(q.probe, p.probe)
+    np.testing.assert_allclose(q.positions, p.positions, rtol=0, atol=1e-9)
+    assert opty.misfit(q) == pytest.approx(opty.misfit(p), rel=1e-6)
+
+
+def test_what_opty_writes_as_a_result_has_ptypys_types(ptyr, tmp_path):
+    data = ptyr[1]
+    p = opty.rPIE() ** 2 * PtychoState(data, device="cpu", threads=1)
+    save(tmp_path / "out.ptyr", p, format="ptyr")
+    types = {}
+    with h5py.File(tmp_path / "out.ptyr") as f:
+        f.visititems(lambda name, node: types.update({name: node.attrs["type"]}))
+        for name, shape in (("probe/S00", (1, 16, 16)), ("obj/S00G00", (1, *p.obj.shape))):
+            storage = f[f"content/{name}"]
+            assert (storage["data"].shape, storage["data"].dtype) == (shape, np.complex64)
+            assert storage["_psize"][()].tolist() == [data.pixel] * 2
+            np.testing.assert_allclose(storage["_origin"], -storage["_center"][()] * data.pixel)
+        assert f["content/probe/S00/_energy"][()] == pytest.approx(data.geometry.energy / KEV)
+        np.testing.assert_allclose(f["content/positions/S00G00"], data.positions, rtol=0, atol=1e-15)
+        last = f["content/runtime/iter_info/00000"]
+        assert (last["iteration"][()], last["engine"][()]) == (2, b"rPIE() ** 2")
+        assert last["error"][()].tolist() == [p.history["misfit"][-1]]
+    assert types["content/runtime/iter_info"] == "list"
+    assert {types[f"content/{name}"] for name in ("obj", "probe/S00", "pars", "runtime")} == {"dict"}
+    assert {types[f"content/obj/S00G00/{name}"] for name in ("data", "_psize", "_origin")} == {"array"}
+    assert types["content/probe/S00/_energy"] == "scalar"
+
+
+def test_what_a_result_of_ptypy_cannot_be(ptyr, tmp_path):
+    data = ptyr[1]
+    with pytest.raises(TypeError, match="'ptyr' is a format of results: save a PtychoState"):
+        save(tmp_path / "out.ptyr", data, format="ptyr")
+    p = PtychoState(data, device="cpu")
+    with pytest.raises(ValueError, match="leave crop out"):
+        export(tmp_path / "out.ptyr", p, crop=True)
+    in_pixels = PtychoState(opty.PtychoData(data.intensities, data.positions_px), device="cpu")
+    with pytest.raises(ValueError, match=r"PtyPy's .ptyr holds lengths in metres"):
+        export(tmp_path / "out.ptyr", in_pixels)
+    assert list(tmp_path.glob("out*")) == []
 
 
 def test_result_of_ptypy_without_recorded_positions(ptyr):

@@ -150,21 +150,20 @@ def write(path: Path, data: PtychoData) -> None:
     writing.need_geometry(data, "PtyPy's .ptyd")
     writing.no_place(data, "a .ptyd", "background")
     with writing.created(path, data) as f:
-        now = time.asctime()
-        f.attrs.update({"h5rw_version": VERSION, "ctime": now, "mtime": now})
-        chunks = _dict(f, "chunks")
+        mark_root(f)
+        chunks = dict_group(f, "chunks")
         for number_, start in enumerate(range(0, data.views, CHUNK_VIEWS)):
             part = slice(start, min(start + CHUNK_VIEWS, data.views))
-            chunk = _dict(chunks, str(number_))
+            chunk = dict_group(chunks, str(number_))
             _array(chunk, "data", data.intensities[part])
             _array(chunk, "indices", np.arange(part.start, part.stop), "arraylist")
             _array(chunk, "positions", data.positions[part])
             if data.mask is not None:
                 good = np.broadcast_to(data.mask, data.intensities.shape)[part]
                 _array(chunk, "weights", good.astype(np.float32))
-        _write_meta(_dict(f, "meta"), data)
+        _write_meta(dict_group(f, "meta"), data)
         near = data.geometry.propagation == "near"
-        writing.put(_dict(f, "info"), "propagation", "nearfield" if near else "farfield", type="string")
+        writing.put(dict_group(f, "info"), "propagation", "nearfield" if near else "farfield", type="string")
 
 
 def _write_meta(meta: h5py.Group, data: PtychoData) -> None:
@@ -179,10 +178,18 @@ def _write_meta(meta: h5py.Group, data: PtychoData) -> None:
     put(meta, "distance", geometry.distance, type="scalar")
 
 
-def _dict(group: h5py.Group, name: str) -> h5py.Group:
-    made = group.create_group(name)
-    made.attrs["type"] = "dict"
-    return made
+def mark_root(f: h5py.File) -> None:
+    """Write what PtyPy writes at the root of its files."""
+    now = time.asctime()
+    f.attrs.update({"h5rw_version": VERSION, "ctime": now, "mtime": now})
+
+
+def dict_group(group: h5py.Group, path: str) -> h5py.Group:
+    """Make a group, and those on the way to it, as PtyPy keeps a dictionary."""
+    for name in path.split("/"):
+        group = group.require_group(name)
+        group.attrs["type"] = "dict"
+    return group
 
 
 def _array(group: h5py.Group, name: str, array: np.ndarray, kind_: str = "array") -> None:

@@ -32,14 +32,15 @@ class Format:
 
     ``recognise(container)`` returns a bool; ``read(container, **options)`` returns a PtychoData or a PtychoState, and
     its keyword-only parameters are the options of the format. ``write(path, data)``, where there is one, writes a
-    PtychoData, and ``key`` is what ``opty.save(format=)`` calls it.
+    PtychoData, or a PtychoState if ``of_state``, and ``key`` is what ``opty.save(format=)`` calls it.
     """
 
     name: str
     recognise: Callable[[Container], bool]
     read: Callable[..., Any]
     key: str = ""
-    write: Callable[[Path, PtychoData], None] | None = None
+    write: Callable[[Path, Any], None] | None = None
+    of_state: bool = False
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -74,6 +74,34 @@ def test_device_and_threads_are_options(tmp_path, full_data, make_state):
     assert (p.device, p.threads) == ("cpu", 3)
 
 
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (
+            "entry_1/measurement/positions",
+            "there is no /entry_1/measurement/positions: /entry_1/measurement holds geom",
+        ),
+        ("entry_1/measurement/photons", "there is no /entry_1/measurement/photons: / holds cxi_version, entry_1, numb"),
+        ("entry_1/reconstruction", "there is no /entry_1/reconstruction: / holds"),
+        (
+            "entry_1/reconstruction/leaves",
+            "there is no /entry_1/reconstruction/leaves: /entry_1/reconstruction holds arr",
+        ),
+        ("entry_1/reconstruction/recipe_json", "there is no /entry_1/reconstruction/recipe_json: "),
+        ("entry_1/reconstruction/leaves/obj", "a state needs obj, probe, positions; .'obj'. are missing"),
+    ],
+)
+def test_what_a_result_lacks_is_named_with_its_path(tmp_path, full_data, place, said):
+    path = tmp_path / "r.h5"
+    opty.save(path, PtychoState(full_data, device="cpu"))
+    with h5py.File(path, "a") as f:
+        del f[place]
+        for name in ("entry_1/object", "entry_1/probe"):
+            del f[name]
+    with pytest.raises(FormatError, match=said):
+        opty.load(path)
+
+
 def test_layout_is_what_other_programs_look_for(tmp_path, full_data, make_state):
     p = make_state(full_data)
     save(tmp_path / "r.h5", p)

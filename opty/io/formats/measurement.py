@@ -54,12 +54,10 @@ def opened(file: Container) -> Iterator[Raw]:
     check_version(file)
     with file.hdf5() as f:
         with blaming(file):
-            detector, fields = f[DETECTOR], _all_but_images(f)
-            if "data" not in detector:
-                raise ValueError(f"there is no {DETECTOR}/data")
+            detector, fields = need(f, DETECTOR), _all_but_images(f)
             geometry, mask = fields.get("geometry"), detector.get("mask")
             raw = Raw(
-                Frames(detector["data"]),
+                Frames(need(detector, "data")),
                 fields["positions"],
                 unit="px" if geometry is None else "m",
                 lengths={} if geometry is None else _known(geometry),
@@ -127,7 +125,7 @@ def write_about(f: h5py.File, data: Any) -> None:
 
 def read_fields(f: h5py.File) -> dict[str, Any]:
     """Read the fields of PtychoData; "intensities" is left out where the file does not hold them."""
-    fields, detector = _all_but_images(f), f[DETECTOR]
+    fields, detector = _all_but_images(f), need(f, DETECTOR)
     if "data" in detector:
         fields["intensities"] = detector["data"][()]
     if "mask" in detector:
@@ -136,8 +134,8 @@ def read_fields(f: h5py.File) -> dict[str, Any]:
 
 
 def _all_but_images(f: h5py.File) -> dict[str, Any]:
-    own = f[OWN]
-    fields: dict[str, Any] = {"positions": own["positions"][()]}
+    own = need(f, OWN)
+    fields: dict[str, Any] = {"positions": need(own, "positions")[()]}
     if "geometry" in own:
         told = {name: text(value) for name, value in own["geometry"].attrs.items()}
         fields["geometry"] = Geometry(**{name: v if isinstance(v, str) else float(v) for name, v in told.items()})
@@ -145,6 +143,14 @@ def _all_but_images(f: h5py.File) -> dict[str, Any]:
     if "truth" in own:
         fields["truth"] = {name: own["truth"][name][()] for name in own["truth"]}
     return fields
+
+
+def need(group: h5py.Group, path: str) -> Any:
+    """What is at a path in one of opty's own files; ValueError that says what is there instead."""
+    if path not in group:
+        held = ", ".join(sorted(group)) or "nothing"
+        raise ValueError(f"there is no {group.name.rstrip('/')}/{path}: {group.name} holds {held}")
+    return group[path]
 
 
 def text(value: Any) -> Any:

@@ -34,6 +34,7 @@ from opty.data import PtychoData
 from opty.errors import FormatError, RecipeError, warn_user
 from opty.io import writing
 from opty.io.formats import measurement
+from opty.io.formats.measurement import need
 from opty.io.guard import source
 from opty.io.guard.atomic import atomic
 from opty.io.guard.container import Container
@@ -147,16 +148,16 @@ def read_kept(file: Container) -> Kept:
 
     measurement.check_version(file)
     with file.hdf5() as f, blaming(file):
-        own = f[OWN]
+        own = need(f, OWN)
         try:
-            recipe = from_json(_text(own["recipe_json"]))
+            recipe = from_json(_text(need(own, "recipe_json")))
             unfinished = Unfinished.from_json(_text(own["unfinished"])) if "unfinished" in own else None
         except RecipeError as error:
             raise FormatError(
                 f"{file.path}: {error}; an operator of your own must be imported before its results are loaded"
             ) from error
         books = {
-            "origin": own["origin"][()],
+            "origin": need(own, "origin")[()],
             "seed": int(own.attrs["seed"]),
             "iteration": int(own.attrs["iteration"]),
             "history": _history(own),
@@ -164,9 +165,11 @@ def read_kept(file: Container) -> Kept:
             "began": _start(own),
         }
         fields, link = measurement.read_fields(f), measurement.read_source(f)
-        counted = f[measurement.OWN]["photons"][()]
+        counted = need(f, f"{measurement.OWN}/photons")[()]
         device, software = measurement.text(own.attrs.get("device", "cpu")), json.loads(own.attrs.get("software", "{}"))
-        return Kept(fields, link, counted, _leaves(own), books, _text(own["recipe"]), unfinished, device, software)
+        return Kept(
+            fields, link, counted, _leaves(own), books, _text(need(own, "recipe")), unfinished, device, software
+        )
 
 
 def _text(found: h5py.Dataset) -> str:
@@ -211,9 +214,9 @@ def _write_leaves(own: h5py.Group, leaves: Mapping[str, np.ndarray]) -> None:
 
 def _leaves(own: h5py.Group) -> dict[str, np.ndarray]:
     return {
-        f"{kind}:{unquote(name)}".removeprefix(":"): own[group][name][()]
+        f"{kind}:{unquote(name)}".removeprefix(":"): need(own, group)[name][()]
         for kind, group in GROUPS.items()
-        for name in own[group]
+        for name in need(own, group)
     }
 
 
@@ -224,7 +227,7 @@ def _write_history(own: h5py.Group, history: Mapping[str, Any]) -> None:
 
 
 def _history(own: h5py.Group) -> dict[str, np.ndarray]:
-    return {unquote(name): own["history"][name][()] for name in own["history"]}
+    return {unquote(name): series[()] for name, series in need(own, "history").items()}
 
 
 def software(device: str) -> dict[str, str]:

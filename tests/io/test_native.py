@@ -79,13 +79,13 @@ def test_device_and_threads_are_options(tmp_path, full_data, make_state):
     [
         (
             "entry_1/measurement/positions",
-            "there is no /entry_1/measurement/positions: /entry_1/measurement holds geom",
+            "no /entry_1/measurement/positions: /entry_1/measurement holds background",
         ),
         ("entry_1/measurement/photons", "there is no /entry_1/measurement/photons: / holds cxi_version, entry_1, numb"),
         ("entry_1/reconstruction", "there is no /entry_1/reconstruction: / holds"),
         (
             "entry_1/reconstruction/leaves",
-            "there is no /entry_1/reconstruction/leaves: /entry_1/reconstruction holds arr",
+            "no /entry_1/reconstruction/leaves: /entry_1/reconstruction holds arrays",
         ),
         ("entry_1/reconstruction/recipe_json", "there is no /entry_1/reconstruction/recipe_json: "),
         ("entry_1/reconstruction/leaves/obj", "a state needs obj, probe, positions; .'obj'. are missing"),

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from opty import Geometry, PtychoData, PtychoState
+from opty import Geometry, PtychoData, PtychoState, parse
 from opty.errors import FormatError
 from opty.io import info, load, registry, save
 
@@ -213,14 +213,26 @@ def test_what_save_refuses(tmp_path, data):
     assert [p.name for p in tmp_path.iterdir()] == ["scan.cxi"]
 
 
+def unguarded(path):
+    """Datasets outside of checksums: compact ones are in headers, chunks have fletcher32; heaps of text have none."""
+    found = []
+    with h5py.File(path) as f:
+
+        def look(name, node):
+            if isinstance(node, h5py.Dataset):
+                compact = node.id.get_create_plist().get_layout() == h5py.h5d.COMPACT
+                if not (compact or node.fletcher32) or node.id.get_type().detect_class(h5py.h5t.VLEN):
+                    found.append(name)
+
+        f.visititems(look)
+    return found
+
+
 def test_every_byte_is_guarded_in_hdf5(tmp_path, data):
-    """No dataset that opty writes lies outside of checksums: compact ones are in headers, chunks have fletcher32."""
-    for key in ("cxi", "nexus", "ptyd", "ptylab", "tike-hdf5", "ptychi"):
-        path = written(tmp_path, data.replace(probe=np.ones((2, 16, 16), "complex64")), key)
-        with h5py.File(path) as f:
-            nodes = {}
-            f.visititems(nodes.__setitem__)
-            for name, node in nodes.items():
-                if isinstance(node, h5py.Dataset):
-                    layout = node.id.get_create_plist().get_layout()
-                    assert layout == h5py.h5d.COMPACT or node.fletcher32, (key, name)
+    data = data.replace(probe=np.ones((2, 16, 16), "complex64"))
+    for key in ("cxi", "nexus", "ptyd", "ptylab", "tike-hdf5", "ptychi", "opty"):
+        assert unguarded(written(tmp_path, data, key)) == [], key
+    large = PtychoState(data, device="cpu").replace(arrays={"a": np.ones(9000), "b": np.ones((99, 99))})
+    for key in ("opty", "ptyr"):
+        save(tmp_path / "result", parse("rPIE() ** 2") * large, format=key)
+        assert unguarded(tmp_path / "result") == [], key

@@ -10,10 +10,11 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import opty
+from opty.algebra.compose import compose
 from opty.algebra.serial import from_json
 from opty.data import PtychoData
 from opty.errors import FormatError
-from opty.io import load, save
+from opty.io import load, save, writing
 from opty.io.formats import native
 from opty.state import PtychoState
 
@@ -72,6 +73,15 @@ def test_device_and_threads_are_options(tmp_path, full_data, make_state):
     save(tmp_path / "r.h5", make_state(full_data))
     p = load(tmp_path / "r.h5", device="cpu", threads=3)
     assert (p.device, p.threads) == ("cpu", 3)
+
+
+def test_a_recipe_too_long_for_a_header_comes_back(tmp_path, full_data):
+    p = PtychoState(full_data, device="cpu", threads=1)
+    recipe = compose(*[opty.ClampObj(hi=2 + k * 1e-4) for k in range(1500)])
+    q = recipe * p
+    q.save(tmp_path / "r.h5")
+    assert len(q.recipe.to_json()) > writing.COMPACT
+    assert opty.load(tmp_path / "r.h5", device="cpu").recipe == recipe
 
 
 @pytest.mark.parametrize(

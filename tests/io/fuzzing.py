@@ -185,20 +185,23 @@ def search(
     Bad files are copied to ``keep``; what was found of each format is added to the JSON in ``record`` at once.
     """
     os.environ["OPTY_TRAP"] = str(folder / "sprung")
-    known, tallies = seeds(folder), {}
+    known, tallies, worker = seeds(folder), {}, Worker()
     if unknown := sorted(set(only) - set(known)):
         raise SystemExit(f"no format {unknown[0]}; there are: {', '.join(known)}")
-    for key in only or known:
-        worker, began = Worker(), time.monotonic()
-        try:
+    try:
+        for key in only or known:
+            began = time.monotonic()
             tallies[key] = _search_one(worker, folder / "mutants" / key, known[key], (files, seed, keep))
-        finally:
-            worker.close()
-        took = {"seconds": round(time.monotonic() - began, 1), "peak_MiB": worker.peak >> 20}
-        if record is not None:
-            _record(record, key, {"files": files, "seed": seed, **tallies[key], "bad": bad(tallies[key]), **took})
-        if keep is not None:
-            print(f"{key:14} {took['seconds']:6.1f} s  {dict(tallies[key])}", flush=True)
+            seconds = round(time.monotonic() - began, 1)
+            if record is not None:
+                found = {"files": files, "seed": seed, **tallies[key], "bad": bad(tallies[key])}
+                _record(record, key, found | {"seconds": seconds, "peak_MiB": worker.peak >> 20})
+                worker.close()
+                worker = Worker()  # the memory of a process only grows: each format is to have its own figure
+            if keep is not None:
+                print(f"{key:14} {seconds:6.1f} s  {dict(tallies[key])}", flush=True)
+    finally:
+        worker.close()
     return tallies
 
 

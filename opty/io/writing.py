@@ -50,6 +50,7 @@ def put(group: h5py.Group, name: str, value: Any, packed: bool = True, **attribu
         where = group.require_group(parent) if parent else group
         settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         settings.set_layout(h5py.h5d.COMPACT)
+        settings.set_obj_track_times(False)  # one content, the same bytes
         space = h5py.h5s.create_simple(array.shape) if array.shape else h5py.h5s.create(h5py.h5s.SCALAR)
         made = h5py.h5d.create(where.id, last.encode(), h5py.h5t.py_create(array.dtype, logical=True), space, settings)
         found = h5py.Dataset(made)

@@ -205,6 +205,7 @@ def content(f: h5py.File, data: PtychoData) -> None:
     put(source, "wavelength", geometry.wavelength, units="m")
     put(source, "energy", geometry.energy, units="J")
     put(f, TRANSLATION[0], writing.x_y_z(data), units="m")
+    f.create_group("entry_1/data_1")
     for link, target in ((DATA[1], DATA[0]), (TRANSLATION[1], TRANSLATION[0]), (TRANSLATION[2], TRANSLATION[0])):
         f[link] = h5py.SoftLink("/" + target)
 

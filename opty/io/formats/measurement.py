@@ -92,6 +92,7 @@ def write_head(f: h5py.File, holds: str) -> None:
     f.attrs["opty_format"] = VERSION
     put(f, "cxi_version", 160)
     put(f, "number_of_entries", 1)
+    f.create_group("entry_1/data_1")  # a link that makes its group gives it the time of day: other bytes each time
 
 
 def write(f: h5py.File, data: PtychoData, source: dict[str, Any] | None = None) -> None:
@@ -148,7 +149,7 @@ def _all_but_images(f: h5py.File) -> dict[str, Any]:
 def need(group: h5py.Group, path: str) -> Any:
     """What is at a path in one of opty's own files; ValueError that says what is there instead."""
     if path not in group:
-        held = ", ".join(sorted(group)) or "nothing"
+        held = ", ".join(sorted(map(str, group))) or "nothing"
         raise ValueError(f"there is no {group.name.rstrip('/')}/{path}: {group.name} holds {held}")
     return group[path]
 

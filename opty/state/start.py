@@ -45,6 +45,18 @@ def frame(
     return np.zeros(2), obj.shape
 
 
+def check_light(data: PtychoData, dtype: Any) -> None:
+    """Refuse counts whose squares a number of the precision ``dtype`` has cannot hold."""
+    photons, limit = data.photons(), math.sqrt(np.finfo(dtype).max)
+    view = int(np.argmax(photons))
+    if not photons[view] < limit:
+        remedy = ", or dtype='complex128'" if np.dtype(dtype).itemsize == 8 else ""
+        raise ValueError(
+            f"view {view} holds {photons[view]:.3g} photons, more than {np.dtype(dtype)} computes with ({limit:.1g}): "
+            f"give counts{remedy}"
+        )
+
+
 def first_probe(data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
     """Return a starting probe (M, n, n): the one of the data, or the focused probe that the mean pattern implies.
 

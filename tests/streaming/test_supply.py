@@ -319,3 +319,26 @@ def test_explain_counts_what_merging_a_large_object_takes():
     assert told.merging > told.blocks + told.waves
     there = told.data + sum(a.nbytes for a in p._live.leaves.values())
     assert told.total - there == pytest.approx(peak, rel=0.1)
+
+
+@pytest.mark.parametrize("masked", [0, 2, 3])
+@pytest.mark.parametrize("recipe", ["PosCorrect(every=1)", "PosCorrectAnneal()", "PosCorrectGain(signal='detector')"])
+def test_positions_are_refined_with_the_numbers_of_frames_in_memory(tmp_path, recipe, masked):
+    """Their trials ask for views out of turn, again and again, and in the middle of a sweep."""
+    path, options = write_layout(tmp_path, counted(mask=masked), "one frame a chunk", masked=masked > 0)
+    held, stays = both(path, **options)
+    assert held.photons().tobytes() == stays.photons().tobytes()
+    probe = counted().truth["probe"]
+    p, q = (opty.PtychoState(d, probe=probe, device="cpu", threads=1, seed=3) for d in (held, stays))
+    for engine in ("rPIE()", "rPIE(batch=3)", "AP()"):
+        refined = opty.parse(f"({recipe} * {engine}) ** 3")
+        assert same(refined * p, refined * q)
+        assert not np.array_equal((refined * p).positions, p.positions)
+
+
+def test_the_photons_of_views_are_those_of_the_one_pass(scan_file, reads):
+    data = opty.load(scan_file, stream=True)
+    reads.clear()
+    p = opty.PtychoState(data, probe=counted().truth["probe"], device="cpu", threads=1)
+    assert p._live.measured.view_photons.tobytes() == data.photons().tobytes()
+    assert reads == []

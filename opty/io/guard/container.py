@@ -87,7 +87,7 @@ class Container:
     def _look_at_root(self) -> None:
         try:
             with self.tree() as tree:
-                self.names = frozenset(tree.file)
+                self.names = frozenset(tree.names("/"))
                 found = {name: tree.attribute(tree.file, name) for name in MARKS}
                 self.attrs = {name: value for name, value in found.items() if value is not None}
         except (TypeError, ValueError) as error:  # h5py's word for a type of data that makes no sense

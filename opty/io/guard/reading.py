@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from opty.data import PtychoData
@@ -17,8 +18,11 @@ from opty.errors import FormatError, SourceError
 from opty.io.guard.container import Container
 from opty.io.guard.kept import KeptFile
 from opty.io.guard.source import record, warn_of_copies
+from opty.io.guard.tree import Tree
 from opty.io.prepare import views as view_option
+from opty.io.prepare.frames import Frames, Pages
 from opty.io.prepare.preparing import Preparation, Prepared, Raw
+from opty.io.writing import COUNTS, MIDDLE
 
 COMMON = tuple(field.name for field in fields(Preparation))
 
@@ -29,14 +33,15 @@ class Format:
 
     ``recognise(container)`` returns a bool; ``read(container, **options)`` returns a PtychoData or a PtychoState, and
     its keyword-only parameters are the options of the format. ``write(path, data)``, where there is one, writes a
-    PtychoData, and ``key`` is what ``opty.save(format=)`` calls it.
+    PtychoData, or a PtychoState if ``of_state``, and ``key`` is what ``opty.save(format=)`` calls it.
     """
 
     name: str
     recognise: Callable[[Container], bool]
     read: Callable[..., Any]
     key: str = ""
-    write: Callable[[Path, PtychoData], None] | None = None
+    write: Callable[[Path, Any], None] | None = None
+    of_state: bool = False
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -90,7 +95,7 @@ def blaming(file: Container) -> Iterator[None]:
     """Turn the errors that unfit contents run into, a ValueError mostly, into a FormatError that names the file."""
     try:
         yield
-    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{file.path}: {error}") from error
@@ -115,6 +120,36 @@ def real(name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{name} has dtype {array.dtype}; expected numbers")
     return array.astype(np.float64)
+
+
+def counted(tree: Tree, data: h5py.Dataset) -> Frames:
+    """The frames of a dataset, in the type that their counts had where opty noted it; see ``writing.signed``."""
+    frames, told = Frames(data), tree.attribute(data, COUNTS)
+    if told is None:
+        return frames
+    if told not in ("uint16", "uint32", "uint64") or data.dtype.kind != "i":
+        raise ValueError(f"{data.name} is {data.dtype} and its attribute {COUNTS} {told!r}; expected an unsigned type")
+
+    def read(index: np.ndarray) -> np.ndarray:
+        near = index.size and index[-1] - index[0] == index.size - 1 and (np.diff(index) == 1).all()
+        images = frames.read(slice(int(index[0]), int(index[-1]) + 1) if near else index)
+        if images.size and not 0 <= images.min() <= images.max() <= np.iinfo(told).max:
+            said = f"holds {images.min()} to {images.max()}, but its attribute {COUNTS} says {told}"
+            raise FormatError(f"{tree.path}: {data.name} {said}")
+        return images.astype(told)
+
+    return Pages(frames.shape, told, read, frames.chunk, frames.piecewise)
+
+
+def middle(tree: Tree) -> np.ndarray:
+    """The middle of the scan (row, column) [m] that opty noted beside positions about it; zero where it did not."""
+    value = tree.attribute(tree.file, MIDDLE)
+    if value is None:
+        return np.zeros(2)
+    value = real(f"the attribute {MIDDLE}", np.asarray(value))
+    if value.shape != (2,) or not np.isfinite(value).all():
+        raise ValueError(f"the attribute {MIDDLE} of the root is {value.tolist()}; expected (row, column) in metres")
+    return value
 
 
 def _told(file: Container) -> dict[str, Any]:

@@ -16,7 +16,8 @@ lint: $(VENV)/.ready-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Mutated files against every reader, 20,000 for each format: an hour or more. Bad ones are kept in the temporary folder.
+# Mutated files against every reader, 20,000 for each format: half an hour of a core that does nothing else. Bad ones are
+# kept in the temporary folder.
 soak: $(VENV)/.ready-test
 	OMP_NUM_THREADS=1 $(BIN)/python tests/io/fuzzing.py --files 20000
 

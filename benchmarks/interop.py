@@ -1,22 +1,34 @@
-"""Do other packages read what opty writes, and does opty read what they write? Prints the matrix.
+"""Do other packages read what opty writes, and does opty read what they write? Prints the matrix and keeps it.
 
-``python -m benchmarks.interop [--folder DIR] [--packages ptylab cdtools ptychi tike]``
+    python -m benchmarks.interop [--folder DIR] [--packages ptylab cdtools ptychi ptychodus tike] [--output FILE]
 
-Each package gets an environment of its own below DIR, made with pip on the first run. tike needs CUDA; PyTorch,
-which cdtools-py and ptychi need, is a large download. A package that cannot be installed is named with the reason.
-The measurement is simulated: 36 views of 32 x 32, positions in metres. Counts must be identical, positions agree to
-1e-9 m, lengths to 1e-6.
+Each package gets an environment of its own below DIR, made with pip on the first run: about 5 GB in all with PyTorch's
+CPU build (where pip finds one; the usual one for Linux brings CUDA and is several times larger). tike imports CuPy and
+cuFFT, which load without a GPU. What runs there is in benchmarks/peers. A package that cannot be installed, or a part
+that needs a GPU, is named with the reason.
+
+The measurement is simulated: 36 views of 32 x 32 with photon noise, positions on whole pixels, in metres. Asked is:
+
+- read: the package's own reader finds identical counts, positions within 1e-9 m of one another, lengths to 1e-6;
+- predicts: the package's own forward model makes the counts (within twice the photon noise) of the true object and
+  probe at the positions as the package understands them: axes, signs and the place of the zero frequency agree;
+- fits: the package's own engine works on the file, its error falls;
+- and the same of what the package writes: read by opty, and predicted by opty where the truth is known.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 import opty
@@ -26,160 +38,213 @@ from opty.simulate.scans import raster
 
 N = 32
 GEOMETRY = opty.Geometry(wavelength=1.2e-10, distance=2.0, pixel_size=75e-6)
-TELL = "import json, sys, numpy as np\npath, out = sys.argv[1:]\n"
+AWAY = np.array([4e-6, -9e-6])  # of the scan's middle from the origin of the stage [m]
+PEERS = Path(__file__).with_name("peers")
+RESULTS = Path(__file__).with_name("results")
+TORCH = ("torch==2.13.0",)
 
-# What runs in the package's own environment: READ takes opty's file to an npz of counts, positions and lengths; WRITE
-# takes an npz to a file of the package's own making.
-READ = {
-    "ptylab": TELL
-    + """
-from PtyLab.ExperimentalData.ExperimentalData import ExperimentalData
-found = ExperimentalData(path, operationMode="CPM")
-lengths = [float(found.wavelength), float(found.zo), float(found.dxd)]
-np.savez(out, counts=found.ptychogram, positions=found.encoder, lengths=lengths)
-""",
-    "cdtools": TELL
-    + """
-from cdtools.datasets import Ptycho2DDataset
-found = Ptycho2DDataset.from_cxi(path)
-shift = found.translations.numpy()
-lengths = [float(found.wavelength), float(found.detector_geometry["distance"])]
-lengths.append(float(np.linalg.norm(np.asarray(found.detector_geometry["basis"])[:, 0])))
-# the basis of the detector's rows and columns is -y and -x; translations are those of the beam
-np.savez(out, counts=found.patterns.numpy(), positions=-shift[:, 1::-1], lengths=lengths)
-""",
-    "ptychi": TELL
-    + """
-import h5py
-import ptychi.api
-with h5py.File(path) as f, h5py.File(path.replace("_dp", "_para")) as g:
-    patterns, pixel = f["dp"][()], g["object"].attrs["pixel_height_m"]
-    where = np.stack([g["probe_position_y_m"][()], g["probe_position_x_m"][()]], axis=1)
-options = ptychi.api.LSQMLOptions()
-options.data_options.data = patterns
-options.probe_position_options.position_y_px = where[:, 0] / pixel
-np.savez(out, counts=np.asarray(options.data_options.data), positions=where, lengths=[])
-""",
-    "tike": TELL
-    + """
-import tike.ptycho
-with np.load(path) as f:
-    data, scan, probe = (np.squeeze(f[name]) for name in ("data", "scan", "probe"))
-tike.ptycho.check_allowed_positions(scan - scan.min(0) + 1, np.zeros((1, 400, 400)), probe.shape)
-np.savez(out, counts=np.fft.fftshift(data, axes=(1, 2)), positions=scan, lengths=[])
-""",
+
+@dataclass(frozen=True)
+class Peer:
+    """A package: what pip installs, one call after the other; the file opty writes for it, and the file it writes."""
+
+    installs: tuple[tuple[str, ...], ...]
+    format: str
+    ours: str
+    theirs: str | None = None
+    truth_known: bool = True  # whether what it writes is the scan of truth.npz
+
+
+PTYCHODUS = ("numpy", "scipy", "h5py", "tifffile", "scikit-image", "hdf5plugin", "pyyaml", "psutil", "pydantic")
+CUPY = ("numpy<2", "scipy", "h5py", "matplotlib", "opencv-python-headless<5", "cupy-cuda12x==13.6.0")
+PACKAGES = {
+    "ptylab": Peer((("ptylab==0.3.7",),), "ptylab", "scan.hdf5", "theirs.hdf5", truth_known=False),
+    "cdtools": Peer((TORCH, ("cdtools-py==0.3.2", *TORCH)), "cxi", "scan.cxi", "theirs.cxi"),
+    "ptychi": Peer((TORCH, ("ptychi==2.2.0", *TORCH)), "ptychi", "scan_dp.hdf5"),
+    "ptychodus": Peer((PTYCHODUS, ("--no-deps", "ptychodus==1.7.0")), "ptychi", "scan_dp.hdf5", "theirs_dp.hdf5"),
+    "tike": Peer(
+        ((*CUPY, "nvidia-cufft-cu12<12", "nvidia-nvjitlink-cu12"), ("--no-deps", "tike==0.26.0")),
+        "tike",
+        "scan.npz",
+        "theirs.npz",
+    ),
 }
-WRITE = {
-    "cdtools": TELL
-    + """
-import torch
-from cdtools.datasets import Ptycho2DDataset
-with np.load(path) as f:
-    shift = np.zeros((len(f["positions"]), 3))
-    shift[:, 1::-1] = -f["positions"]
-    wavelength, distance, pixel = f["lengths"]
-    basis = np.array([[0, -pixel], [-pixel, 0], [0, 0]])
-    Ptycho2DDataset(shift, f["counts"], wavelength=wavelength, detector_geometry={"distance": distance, "basis": basis,
-        "corner": None}).to_cxi(out)
-""",
-}
-FORMAT = {"ptylab": ("ptylab", "scan.hdf5"), "cdtools": ("cxi", "scan.cxi"), "ptychi": ("ptychi", "scan_dp.hdf5")}
-FORMAT |= {"tike": ("tike", "scan.npz")}
-INSTALL = {"ptylab": "ptylab", "cdtools": "cdtools-py", "ptychi": "ptychi", "tike": "tike"}
 
 
 def simulated() -> opty.PtychoData:
-    """36 views of 32 x 32 with photon noise."""
-    row, column = np.indices((90, 90))
-    obj = (0.8 + 0.2 * np.sin(row / 4)) * np.exp(0.5j * np.cos(column / 5))
-    where = raster((6, 6), step=6, jitter=1)
-    data = experiment(obj, gaussian(N, 9), where, photons=1e5, geometry=GEOMETRY, seed=1)
-    return data.replace(probe=data.truth["probe"].astype("complex64"), truth=None)
+    """36 views of 32 x 32 with photon noise, on whole pixels, the scan's middle away from the stage's origin."""
+    row, column = np.indices((90, 96))
+    obj = (0.8 + 0.2 * np.sin(row / 4)) * np.exp(0.5j * np.cos(column / 5 + row / 11))
+    where = np.rint(raster((6, 6), step=6, jitter=2))
+    data = experiment(obj, gaussian(N, 9), where - where.min(axis=0) + 10, photons=1e5, geometry=GEOMETRY, seed=1)
+    return data.replace(positions=data.positions + AWAY, probe=data.truth["probe"].astype("complex64"))
 
 
-def environment(folder: Path, package: str) -> Path:
+def environment(folder: Path, name: str) -> Path:
     """Python of an environment with the package in it; RuntimeError with pip's last word where there is none."""
-    python = folder / package / "bin" / "python"
+    python, ready = folder / name / "bin" / "python", folder / name / "ready.json"
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder / package)], check=True)
-    if not (folder / package / "ready").exists():
-        done = subprocess.run(
-            [str(python), "-m", "pip", "install", "-q", INSTALL[package]], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError((done.stderr.strip().splitlines() or ["pip failed"])[-1])
-        (folder / package / "ready").touch()
+        subprocess.run([sys.executable, "-m", "venv", str(folder / name)], check=True)
+    if not ready.exists() or json.loads(ready.read_text()) != [list(step) for step in PACKAGES[name].installs]:
+        for step in PACKAGES[name].installs:
+            _said([python, "-m", "pip", "install", "-q", *step])
+        ready.write_text(json.dumps(PACKAGES[name].installs))
     return python
 
 
-def run(python: Path, script: str, *arguments: Path) -> None:
-    """Run a script in another environment; RuntimeError with its last line where it fails."""
-    done = subprocess.run(
-        [str(python), "-c", script, *map(str, arguments)], capture_output=True, text=True, timeout=600, check=False
-    )
+def _said(command: list, seconds: float = 3600) -> str:
+    """Run a command and return its last line; RuntimeError with it where the command fails."""
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=seconds, check=False)
     if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
+        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+        raise RuntimeError((lines or ["no message"])[-1])
+    return (done.stdout.strip().splitlines() or [""])[-1]
 
 
-def differences(data: opty.PtychoData, counts, positions, lengths) -> str:
-    """Say in what two measurements differ, or "ok"."""
-    given = np.array([data.geometry.wavelength, data.geometry.distance, data.geometry.pixel_size])
-    if not np.array_equal(counts, data.intensities):
+def write_truth(data: opty.PtychoData, path: Path) -> None:
+    """Write what the scripts of benchmarks/peers may know of the measurement."""
+    g, truth = data.geometry, data.truth
+    np.savez(
+        path,
+        obj=truth["obj"],
+        probe=truth["probe"],
+        corners=np.rint(truth["positions"]).astype(int),
+        positions=data.positions,
+        counts=data.intensities,
+        lengths=[g.wavelength, g.distance, g.pixel_size],
+        pixel=data.pixel,
+    )
+
+
+def compared(found, expected) -> str:
+    """Say in what counts, positions [m] and lengths [m] differ, or "ok"."""
+    if not np.array_equal(found["counts"], expected["counts"]):
         return "other counts"
-    away = (positions - positions.mean(axis=0)) - (data.positions - data.positions.mean(axis=0))
+    away = (found["positions"] - found["positions"].mean(axis=0)) - (
+        expected["positions"] - expected["positions"].mean(axis=0)
+    )
     if np.abs(away).max() > 1e-9:
         return f"positions differ by up to {np.abs(away).max():.2g} m"
-    if len(lengths) and not np.allclose(lengths, given, rtol=1e-6, atol=0):
-        return f"lengths {lengths} for {given}"
+    lengths = found["lengths"]
+    if len(lengths) and not np.allclose(lengths, expected["lengths"], rtol=1e-6, atol=0):
+        return f"lengths {list(lengths)} for {list(expected['lengths'])}"
+    if "mask" in expected and not np.array_equal(found["mask"], expected["mask"]):
+        return "another mask"
     return "ok"
 
 
-def theirs_of_ours(python: Path, package: str, data: opty.PtychoData, folder: Path) -> str:
-    """Whether a package reads what opty writes."""
-    key, name = FORMAT[package]
-    opty.save(folder / name, data, format=key)
-    run(python, READ[package], folder / name, folder / "found.npz")
-    with np.load(folder / "found.npz") as found:
-        scale = data.pixel if package == "tike" else 1.0
-        return differences(data, found["counts"], found["positions"] * scale, found["lengths"])
+def misfit(predicted: np.ndarray, counts: np.ndarray) -> float:
+    """Sum of (sqrt I - sqrt Ihat)^2 over sum of I."""
+    return float(((np.sqrt(counts) - np.sqrt(predicted)) ** 2).sum() / counts.sum())
 
 
-def ours_of_theirs(python: Path, package: str, data: opty.PtychoData, folder: Path) -> str:
-    """Whether opty reads what a package writes."""
-    if package not in WRITE:
-        return "writes no measurements"
-    lengths = [data.geometry.wavelength, data.geometry.distance, data.geometry.pixel_size]
-    np.savez(folder / "given.npz", counts=data.intensities, positions=data.positions, lengths=lengths)
-    run(python, WRITE[package], folder / "given.npz", folder / "theirs.cxi")
-    found = opty.load(folder / "theirs.cxi")
+def noise(data: opty.PtychoData) -> float:
+    """Misfit of the true object and probe: photon noise."""
+    at_corners = data.replace(positions=data.truth["positions"] * data.pixel)
+    return opty.misfit(opty.PtychoState(at_corners, probe=data.truth["probe"], obj=data.truth["obj"], device="cpu"))
+
+
+def theirs_of_ours(python: Path, name: str, data: opty.PtychoData, folder: Path) -> dict[str, str]:
+    """What a package makes of the file that opty writes."""
+    peer = PACKAGES[name]
+    g, expected = data.geometry, {"counts": data.intensities, "positions": data.positions}
+    expected["lengths"] = [g.wavelength, g.distance, g.pixel_size]
+    ours = data.replace(truth=None)
+    if peer.format == "cxi":  # the one of these formats with a place for a mask
+        ours = ours.replace(mask=np.arange(N * N).reshape(N, N) % 97 != 5)
+        expected["mask"] = ours.mask
+    opty.save(folder / peer.ours, ours, format=peer.format)
+    said = _said([python, PEERS / f"with_{name}.py", "read", folder], 600)
+    with np.load(folder / "found.npz") as archive:
+        found = dict(archive)
+    if name == "tike":
+        found["positions"] = found["positions"] * data.pixel
+    out = {"reads": compared(found, expected)}
+    if "predicted" in found:
+        wrong, limit = misfit(found["predicted"], data.intensities), 2 * noise(data)
+        out["predicts"] = "ok" if wrong < limit else f"misfit {wrong:.3g} at the truth, {limit:.3g} allowed"
+        fell = float(found["after"]) / float(found["before"])
+        out["fits"] = f"error x {fell:.2g}" if fell < 0.5 else f"error only x {fell:.2g}"
+    elif said:
+        out["predicts"] = out["fits"] = f"not run: {said}"
+    return out
+
+
+def ours_of_theirs(python: Path, name: str, data: opty.PtychoData, folder: Path) -> dict[str, str]:
+    """What opty makes of the file that a package writes."""
+    peer = PACKAGES[name]
+    if peer.theirs is None:
+        return {"is read": "writes no measurements"}
+    _said([python, PEERS / f"with_{name}.py", "write", folder], 600)
+    found = opty.load(folder / peer.theirs)
+    with np.load(folder / "told.npz") as archive:
+        told = dict(archive)
     g = found.geometry
-    return differences(data, found.intensities, found.positions, [g.wavelength, g.distance, g.pixel_size])
+    have = {"counts": found.intensities, "positions": found.positions, "mask": found.mask}
+    have["lengths"] = [] if g is None else [g.wavelength, g.distance, g.pixel_size]
+    if g is None:
+        have["positions"] = found.positions * data.pixel
+    out = {"is read": compared(have, told)}
+    if peer.truth_known:
+        start = data.truth["positions"] * (found.pixel or 1.0)
+        shift = found.positions - found.positions.mean(axis=0)
+        found = found.replace(positions=shift + start.mean(axis=0))
+        p = opty.PtychoState(found, probe=data.truth["probe"], obj=data.truth["obj"], device="cpu")
+        wrong, limit = opty.misfit(p), 2 * noise(data)
+        out["is predicted"] = "ok" if wrong < limit else f"misfit {wrong:.3g} at the truth, {limit:.3g} allowed"
+    else:
+        p = opty.PtychoState(found, device="cpu")
+        q = opty.rPIE() ** 10 * p
+        out["is fitted"] = f"misfit x {opty.misfit(q) / opty.misfit(p):.2g}"
+    return out
 
 
-def main() -> None:
+def versions(python: Path, name: str) -> str:
+    """The version that is in an environment."""
+    pinned = PACKAGES[name].installs[-1]
+    distribution = next(word for word in pinned if not word.startswith("-")).split("==")[0]
+    return _said([python, "-c", f"from importlib.metadata import version; print(version({distribution!r}))"])
+
+
+def row(folder: Path, name: str, data: opty.PtychoData) -> dict[str, str]:
+    """All that is asked of one package."""
+    try:
+        python = environment(folder, name)
+    except (RuntimeError, subprocess.SubprocessError, OSError) as error:
+        return {"installed": f"no: {error}"}
+    out = {"version": versions(python, name)}
+    for first, check in (("reads", theirs_of_ours), ("is read", ours_of_theirs)):
+        with tempfile.TemporaryDirectory() as work:
+            write_truth(data, Path(work) / "truth.npz")
+            try:
+                out |= check(python, name, data, Path(work))
+            except (RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
+                out[first] = f"fails: {error}"
+    return out
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "opty-interop")
-    parser.add_argument("--packages", nargs="+", choices=list(INSTALL), default=list(INSTALL))
+    parser.add_argument("--packages", nargs="+", choices=list(PACKAGES), default=list(PACKAGES))
+    parser.add_argument("--output", type=Path, default=RESULTS / f"{datetime.date.today()}-interop.json")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     data, rows = simulated(), {}
-    for package in given.packages:
-        try:
-            python = environment(given.folder, package)
-        except RuntimeError as error:
-            rows[package] = {"installed": f"no: {error}"}
-            continue
-        rows[package] = {}
-        for name, check in (("reads opty's file", theirs_of_ours), ("opty reads its file", ours_of_theirs)):
-            with tempfile.TemporaryDirectory() as folder:
-                try:
-                    rows[package][name] = check(python, package, data, Path(folder))
-                except (RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
-                    rows[package][name] = f"fails: {error}"
-    for package, row in rows.items():
-        print(f"{package:10}" + "; ".join(f"{name}: {said}" for name, said in row.items()))
-    print(json.dumps(rows))
+    for name in given.packages:
+        rows[name] = row(given.folder, name, data)
+        print(f"{name:10}" + "; ".join(f"{asked}: {said}" for asked, said in rows[name].items()), flush=True)
+    about = {"date": str(datetime.date.today()), "python": sys.version.split()[0]}
+    about |= {"opty": version("opty-ptycho"), "h5py": h5py.__version__, "noise": noise(data)}
+    given.output.write_text(json.dumps(about | {"packages": rows}, indent=1) + "\n")
+    return int(
+        any(
+            said.startswith(("fails", "no:", "other", "positions", "lengths", "misfit 0", "another", "error only"))
+            for found in rows.values()
+            for said in found.values()
+        )
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

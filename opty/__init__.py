@@ -11,6 +11,8 @@ in place inside, and returns a new state.
     simulate/     virtual experiments
     data.py       PtychoData: what was measured
     counts.py     what cannot be a count, refused with its place
+    fields.py     the other fields of a measurement, checked
+    stack.py      Stack: frames that stay in their file; ahead.py: read while the last are used; memory.py: what is free
     geometry.py   Geometry: metres and pixels
     state/        PtychoState: what is being estimated
     algebra/      Operator, *, **, Sweep, Every, After, Until; plan and runner
@@ -42,6 +44,7 @@ from opty.errors import (
     MisfitWarning,
     RecipeError,
     SaveError,
+    SourceError,
 )
 from opty.geometry import Geometry
 from opty.io import info, load, rerun, resume, save
@@ -155,6 +158,7 @@ __all__ = [
     "SaveError",
     "ScaleObjProbe",
     "Show",
+    "SourceError",
     "Support",
     "Sweep",
     "TakeStep",

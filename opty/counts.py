@@ -2,42 +2,74 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from opty.errors import warn_user
+from opty.stack import Stack, in_blocks
 
 
-def checked_counts(intensities: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Refuse NaN, infinite and negative counts where the mask says they are measured; zero them where it hides them."""
-    hidden, dark, wrong, total = [], [], _Wrong(), 0.0
-    for j, view in enumerate(intensities):
-        bad = ~(view >= 0) | (view == np.inf) if view.dtype.kind == "f" else view < 0
-        seen = None if mask is None else (mask if mask.ndim == 2 else mask[j])
-        if bad.any():
-            wrong.note(j, view, np.ones(view.shape, bool) if seen is None else seen, bad)
-            hidden.append(j)
-        good = bad.any() or seen is not None
-        light = float(
-            (np.where(~bad if seen is None else seen & ~bad, view, 0) if good else view).sum(dtype=np.float64)
-        )
-        total += light
-        if light == 0:
-            dark.append(j)
+@dataclass(frozen=True)
+class Counted:
+    """Intensities (N, n, n) fit to be reconstructed from; photons of each view (N,), brightest pixel, both unmasked."""
+
+    intensities: np.ndarray | Stack
+    photons: np.ndarray
+    brightest: float
+
+
+def checked_counts(intensities: np.ndarray | Stack, mask: Any) -> Counted:
+    """Refuse NaN, infinite and negative counts where the mask says they are measured; zero them where it hides them.
+
+    One pass over all views, a block in memory at a time. Warns of views without light.
+    """
+    hidden, wrong, photons = [], _Wrong(), np.zeros(len(intensities))
+    brightest = largest = 0.0
+    widened = isinstance(intensities, Stack) and intensities.native != intensities.dtype
+    for place, views in in_blocks(intensities):
+        masks = mask if mask is None or mask.ndim == 2 else mask[place]
+        for j, view in enumerate(views, place.start):
+            seen = masks if masks is None or masks.ndim == 2 else masks[j - place.start]
+            bad = _bad(view)
+            if bad is not None:
+                wrong.note(j, view, np.ones(view.shape, bool) if seen is None else seen, bad)
+                hidden.append(j)
+            good = seen if bad is None else ~bad if seen is None else seen & ~bad
+            counted = view if good is None else np.where(good, view, 0)
+            photons[j] = counted.sum(dtype=np.float64)
+            brightest = max(brightest, float(counted.max()))
+            largest = max(largest, float(view.max())) if widened else largest
     wrong.refuse()
-    if total == 0:
-        raise ValueError(f"intensities ({len(intensities)} views) are zero everywhere: there is no light in the data")
+    _warn_of_dark(photons)
+    if isinstance(intensities, Stack):
+        intensities = intensities.settled(hidden, mask, largest)
+    elif hidden:
+        intensities = intensities.copy()
+        for j in hidden:
+            intensities[j][~(mask if mask.ndim == 2 else mask[j])] = 0
+    return Counted(intensities, photons, brightest)
+
+
+def _bad(view: np.ndarray) -> np.ndarray | None:
+    """Where a view is NaN, infinite or negative, or None where it nowhere is."""
+    if view.dtype.kind == "u":
+        return None
+    bad = ~(view >= 0) | (view == np.inf) if view.dtype.kind == "f" else view < 0
+    return bad if bad.any() else None
+
+
+def _warn_of_dark(photons: np.ndarray) -> None:
+    dark = np.flatnonzero(photons == 0).tolist()
+    if len(dark) == len(photons):
+        raise ValueError(f"intensities ({len(photons)} views) are zero everywhere: there is no light in the data")
     if dark:
         warn_user(
-            f"{len(dark)} of {len(intensities)} views hold no photon on a pixel that counts: {_first(dark)}; leave "
+            f"{len(dark)} of {len(photons)} views hold no photon on a pixel that counts: {_first(dark)}; leave "
             "them out unless the beam was really dark there (opty.load: leave_out='empty')",
             UserWarning,
         )
-    if hidden:
-        intensities = intensities.copy()
-        for j in hidden:
-            good = mask if mask.ndim == 2 else mask[j]
-            intensities[j][~good] = 0
-    return intensities
 
 
 class _Wrong:

@@ -51,6 +51,18 @@ class SaveError(OSError):
         self.state, self.unfinished = state, unfinished
 
 
+class SourceError(OSError):
+    """The file that the frames stay in is gone, has changed, or cannot be read.
+
+    Out of a run, ``state`` is the last whole state, still in memory, and ``unfinished`` its place in the recipe; else
+    both are None.
+    """
+
+    def __init__(self, message: str, state: PtychoState | None = None, unfinished: Unfinished | None = None):
+        super().__init__(message)
+        self.state, self.unfinished = state, unfinished
+
+
 class InterruptedWarning(UserWarning):
     """Ctrl-C ended a run early; the state returned is whole, and ``unfinished`` says where in the recipe it stands."""
 

@@ -45,6 +45,12 @@ class Geometry:
                 raise ValueError(f"{name} is {value!r}; give a positive length in metres")
         if self.propagation not in get_args(Propagation):
             raise ValueError(f"propagation is {self.propagation!r}; choose one of {', '.join(get_args(Propagation))}")
+        field = self.wavelength * self.distance / self.pixel_size
+        if not 0 < field < math.inf:
+            raise ValueError(
+                f"wavelength {self.wavelength!r}, distance {self.distance!r} and pixel_size {self.pixel_size!r} give a "
+                f"field of {field!r} m at the sample; give all three in metres"
+            )
         fs = self.focus_to_sample
         if fs is None:
             if self.propagation == "cone":

@@ -72,6 +72,20 @@ def test_positions_page(small_scan):
     assert np.isfinite(list(names["found"].parameters().values())).all()
 
 
+def test_large_data_page(small_scan, capsys):
+    names = {}
+    blocks = BLOCK.findall((ROOT / "docs" / "large_data.md").read_text())
+    assert [name for name, _ in blocks] == ["in the file"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/large_data.md, {name}", "exec"), names)
+    assert names["total"] == names["data"].photons().sum()
+    assert names["middle"].shape == (4, 16, 16)
+    said = capsys.readouterr().out
+    assert "in the file" in said
+    assert "of data stay in" in said
+    assert opty.load("out.h5", stream=True).data.in_file
+
+
 def test_contributing_operator(small_scan):
     text = (ROOT / "CONTRIBUTING.md").read_text()
     names = {}

@@ -37,6 +37,12 @@ def test_lengths_are_positive(name, value):
         Geometry(**lengths)
 
 
+@pytest.mark.parametrize("lengths", [(1e-300, 1e-300, 1e-5), (1e-10, 1e300, 1e-300), (1e-10, 2.0, 5e-324)])
+def test_lengths_that_make_no_field_together(lengths):
+    with pytest.raises(ValueError, match=r"give a field of (0.0|inf) m at the sample; give all three in metres"):
+        Geometry(*lengths)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -7,7 +7,7 @@ sweep.py      Sweep, the one loop over views
 batching.py   which views a sweep takes together, and in which order
 effects.py    what a step reads and writes, checked before anything runs
 plan.py       expand, lift, join, open, fuse: from a recipe to nodes; ``unfused``
-explain.py    the plan in words
+explain.py    the plan in words; footprint.py: and in bytes
 run.py        walks the plan on a fork of the state; Ctrl-C
 place.py      where a walk stands, so that another process can go on from there
 onepass.py    one pass over all views, batch by batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opty.algebra.effects import check_slots, written
+from opty.algebra.footprint import told
 from opty.algebra.onepass import batch_size
 from opty.algebra.operator import Operator
 from opty.algebra.plan import Branch, Group, Loop, Pass, Scheduled, Step, plan
@@ -44,7 +45,7 @@ def explain(recipe: Operator, p: PtychoState | None = None) -> Explanation:
     changed = sorted(written(groups))
     lines.append(f"writes {', '.join(changed) or 'nothing'}; everything else is shared with the state it starts from")
     if store is not None:
-        lines.append(_memory(store, groups))
+        lines.append(told(store, groups))
     return Explanation("\n".join(lines))
 
 
@@ -86,30 +87,3 @@ def _step(s: Scheduled) -> str:
 
 def _schedule(when: tuple) -> str:
     return " and ".join(rule.words() for rule in when)
-
-
-def _memory(store: Store, groups: tuple[Group, ...]) -> str:
-    data = store.measured.intensity.nbytes
-    leaves = sum(a.nbytes for a in store.leaves.values())
-    batch = max((batch_size(node, store) for node in _passes(groups)), default=0)
-    waves = batch * store.probe_shape[0] * store.data.n**2 * store.dtype.itemsize
-    kept = store.data.views * store.probe_shape[0] * store.data.n**2 * store.dtype.itemsize
-    parts = [f"data {_size(data)}", f"state {_size(leaves)}", f"waves of a batch {_size(waves)}"]
-    if "kept_waves" in written(groups) and "kept_waves" not in store.leaves:
-        parts.append(f"kept waves {_size(kept)}")
-    return f"memory on the {store.backend.name}: " + ", ".join(parts)
-
-
-def _passes(groups: tuple[Group, ...]) -> list[Pass]:
-    from opty.algebra.plan import walk
-
-    return [node for node in walk(groups) if isinstance(node, Pass)]
-
-
-def _size(count: int) -> str:
-    value = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if value < 1024:
-            return f"{value:.3g} {unit}"
-        value /= 1024
-    return f"{value:.3g} GiB"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,10 +30,10 @@ def batch_size(node: Pass, store: Store) -> int:
     return memory_batch(store)
 
 
-def batches(node: Pass, store: Store) -> Iterator[np.ndarray]:
-    """Yield the view numbers (B,) of each batch; they follow from positions, seed and iteration alone."""
+def batches(node: Pass, store: Store) -> list[np.ndarray]:
+    """Return the view numbers (B,) of each batch; they follow from positions, seed and iteration alone."""
     positions = store.backend.to_host(store.leaves["positions"])
-    yield from split(node.order, positions, batch_size(node, store), store.rng())
+    return split(node.order, positions, batch_size(node, store), store.rng())
 
 
 def run_pass(node: Pass, job: Run) -> None:
@@ -55,17 +54,18 @@ def run_pass(node: Pass, job: Run) -> None:
             op.begin(s)
     whole = "positions" not in node.writes and all_whole(store)
     keep_illum = _illum_outlives_probe(due)
-    misfits = []
-    for index in batches(node, store):
-        batch = Batch(store, index, whole, keep_illum)
-        for op, s, b in views:
-            object.__setattr__(b, "_behind", batch)
-            try:
-                op.apply(s, b)
-            except Exception as error:
-                _explain(error, op, index, number)
-        if batch.misfit is not None:
-            misfits.append(batch.misfit)
+    misfits, order = [], batches(node, store)
+    with store.measured.along(order):
+        for index in order:
+            batch = Batch(store, index, whole, keep_illum)
+            for op, s, b in views:
+                object.__setattr__(b, "_behind", batch)
+                try:
+                    op.apply(s, b)
+                except Exception as error:
+                    _explain(error, op, index, number)
+            if batch.misfit is not None:
+                misfits.append(batch.misfit)
     for op, s, _ in views:
         with explained(f"in {op!r} (after the sweep), iteration {number}", op):
             op.finish(s)

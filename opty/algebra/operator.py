@@ -196,9 +196,11 @@ class ViewOperator(Operator, register=False):
 
     ``b`` holds index (B,), patches (B, n, n) object windows, illum (B or 1, M, n, n) the probe as each view sees it,
     waves (B, M, n, n) exit waves and delta = new minus old waves, as far as the step declares them.
+    ``work`` : how many arrays of (B, M, n, n), and of (B, n, n), are alive at once in a sweep with the step: measured.
     """
 
     early: ClassVar[bool] = False  # True: left of a sweep it joins it before object and probe change, not as the last
+    work: ClassVar[tuple[float, float]] = (6.0, 3.0)
 
     def begin(self, s: Access) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict of the step's own until the sweep ends."""

@@ -15,12 +15,13 @@ import numpy as np
 from opty.algebra.compose import compose, factors
 from opty.algebra.control import Until
 from opty.algebra.effects import check_slots, freed, written
+from opty.algebra.footprint import check_memory
 from opty.algebra.onepass import run_pass
 from opty.algebra.operator import Operator
 from opty.algebra.place import Frame, Level, Unfinished, recorded
 from opty.algebra.plan import Branch, Group, Loop, Node, Pass, Step, followed_by, plan, steps_of
 from opty.algebra.watch import Watch
-from opty.errors import EffectError, InterruptedWarning, warn_user
+from opty.errors import EffectError, InterruptedWarning, SourceError, warn_user
 from opty.state import PtychoState
 from opty.state.access import Access
 from opty.state.store import Store
@@ -53,13 +54,17 @@ class Run:
             frame.go_to(self.way.pop(0), groups)
         self.frames.append(frame)
 
-    def unfinished(self, past_step: bool = False) -> Unfinished:
+    def place(self) -> tuple[Level, ...]:
+        """Return where the walk stands, level by level."""
+        return tuple(frame.level() for frame in self.frames)
+
+    def unfinished(self, past_step: bool = False, place: tuple[Level, ...] | None = None) -> Unfinished:
         """Return the place where the walk stands; ``past_step``: as if the step under way were done."""
-        place = [frame.level() for frame in self.frames]
+        place = self.place() if place is None else place
         if past_step:
-            place[-1] = replace(place[-1], node=place[-1].node + 1)
+            place = (*place[:-1], replace(place[-1], node=place[-1].node + 1))
         asked = compose(*(recorded(factor) for factor in reversed(factors(self.asked))))
-        return Unfinished(asked, self.start, tuple(place))
+        return Unfinished(asked, self.start, place)
 
     def loop(self) -> Frame | None:
         """Return the innermost loop that the walk is in."""
@@ -80,7 +85,7 @@ def run(recipe: Operator, p: PtychoState, stopped: Unfinished | None = None) -> 
     """
     job, groups = _prepared(recipe, p, stopped)
     try:
-        with _interruptible(job):
+        with _interruptible(job), _keeping_state(job):
             _walk_groups(groups, job)
     except _Stop:
         _warn_interrupted(job)
@@ -95,7 +100,7 @@ def turns(recipe: Operator, p: PtychoState) -> Iterator[PtychoState]:
     walk = _outer_turns(groups, job)
     try:
         while not job.interrupted:
-            with _interruptible(job):
+            with _interruptible(job), _keeping_state(job):
                 try:
                     if next(walk, None) is None:
                         return
@@ -134,11 +139,14 @@ def _prepared(recipe: Operator, p: PtychoState, stopped: Unfinished | None = Non
     source = p._live
     check_slots(groups, source.leaves)
     copied = written(groups) & set(source.leaves)
-    store = source.fork(copied & source.held_elsewhere() if p._owned else copied)
+    copied = copied & source.held_elsewhere() if p._owned else copied
+    check_memory(source, groups, copied)
+    store = source.fork(copied)
     if p._owned:
         p._consume("its buffers were donated to a recipe")
-    job = Run(store, recipe, stopped.before if stopped else store.recipe, Watch(store, groups))
-    job.way.extend(stopped.place if stopped else ())
+    way = stopped.place if stopped else ()
+    job = Run(store, recipe, stopped.before if stopped else store.recipe, Watch(store, groups, way))
+    job.way.extend(way)
     job.enter(Frame(), groups)
     return job, groups
 
@@ -176,7 +184,7 @@ def _book(group: Group, job: Run) -> None:
     """Write down that a group was done; the state is whole."""
     job.frames[-1].book(group)
     if job.loop() is None:
-        job.watch.turn_over(job.store, job.done)
+        job.watch.turn_over(job.store, job.done, job.place)
 
 
 def _turns_of(node: Loop, job: Run) -> Generator[bool]:
@@ -189,10 +197,10 @@ def _turns_of(node: Loop, job: Run) -> Generator[bool]:
         while frame.turns < total and not (rule and rule.settled(frame.misfits)):
             _walk_groups(node.body, job)
             frame.next_turn()
-            job.watch.turn_over(job.store, job.done)
             if job.store.iteration > frame.began:
                 frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1])
             frame.began = job.store.iteration
+            job.watch.turn_over(job.store, job.done, job.place)
             yield True
         # Only a loop that ran to its end is off the books of its level: one that was left early is what was done.
         job.frames.pop()
@@ -236,6 +244,17 @@ def explained(where: str, op: Operator) -> Iterator[None]:
         raise
     except Exception as error:
         error.add_note(where)
+        raise
+
+
+@contextmanager
+def _keeping_state(job: Run) -> Iterator[None]:
+    """Let the error about frames that cannot be read any more carry the last whole state, and its place."""
+    try:
+        yield
+    except SourceError as error:
+        error.state, error.unfinished = PtychoState._of(job.watch.last), job.unfinished(place=job.watch.place)
+        error.add_note(f"the last whole state, iteration {error.state.iteration}, is the exception's .state")
         raise
 
 

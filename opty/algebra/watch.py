@@ -10,6 +10,7 @@ import numpy as np
 
 from opty.algebra.effects import KEPT, written
 from opty.algebra.operator import Operator
+from opty.algebra.place import Level
 from opty.algebra.plan import Group, Pass, steps_of, walk
 from opty.errors import DivergedError, MisfitWarning, warn_user
 from opty.state import PtychoState
@@ -22,16 +23,17 @@ _NOTICEABLE = 1.001  # a smaller rise is the wavering of a run that has converge
 class Watch:
     """Keeps the last finite state (object, probe, positions and small slots) and looks at every iteration."""
 
-    def __init__(self, store: Store, groups: tuple[Group, ...]):
+    def __init__(self, store: Store, groups: tuple[Group, ...], place: tuple[Level, ...] = ()):
         self.written = written(groups)
         self.knobs = tuple(dict.fromkeys(s.op.knob for s in steps_of(groups) if s.op.knob))
         self.warned = False
         self.monitored = [n for n in walk(groups) if isinstance(n, Pass) and n.counts and KEPT not in n.writes]
         self.rises = 0
-        self.keep(store, store.recipe)
+        self.keep(store, store.recipe, place)
 
-    def keep(self, store: Store, done: Operator) -> None:
-        """Remember the state as it stands, and the recipe that made it."""
+    def keep(self, store: Store, done: Operator, place: tuple[Level, ...]) -> None:
+        """Remember the state as it stands, the recipe that made it, and where the walk stands."""
+        self.place = place
         self.last = store.fork({name for name in self.written if name in store.leaves and name != KEPT})
         self.last.leaves.pop(KEPT, None)  # as large as the data, and made anew from object and probe
         self.last.recipe = done
@@ -42,11 +44,11 @@ class Watch:
         if bad:
             self._diverged(store, f"{bad[0]} is no longer finite")
 
-    def turn_over(self, store: Store, done: Callable[[], Operator]) -> None:
+    def turn_over(self, store: Store, done: Callable[[], Operator], place: Callable[[], tuple[Level, ...]]) -> None:
         """Look at a state that is whole again; where an iteration went by, remember it."""
         if store.iteration > self.last.iteration:
             self.check_estimates(store)
-            self.keep(store, done())
+            self.keep(store, done(), place())
 
     def iteration_over(self, store: Store, node: Pass) -> None:
         """Look at an iteration that has just been booked."""

@@ -27,9 +27,8 @@ def scan_numbers(positions: np.ndarray, pixel: float | None, diameter: float, pr
 def probe_power(data: PtychoData) -> np.ndarray:
     """Estimate the probe's intensity (n, n) at the sample, centred, from the mean pattern or amplitude."""
     if data.geometry is not None and data.geometry.propagation == "near":
-        return np.mean([data.unmasked(j) for j in range(data.views)], axis=0, dtype=np.float64)
-    amplitude = sum(np.sqrt(data.unmasked(j), dtype=np.float64) for j in range(data.views))
-    return np.abs(np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(amplitude)))) ** 2
+        return sum(images.sum(axis=0, dtype=np.float64) for _, images in data.blocks()) / data.views
+    return np.abs(np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(data.mean_amplitude())))) ** 2
 
 
 def diameter(power: np.ndarray) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from opty.data import PtychoData
+from opty.stack import views_counting
 
 DARK, DIM = 0.01, 0.5  # times the median number of photons of a view
 
@@ -39,18 +40,17 @@ def look_at_frames(data: PtychoData) -> Frames:
 
     total = np.zeros((data.n, data.n))
     top = np.zeros((data.n, data.n), data.intensities.dtype)
-    ties, photons, frozen, known = 0, np.empty(data.views), [], set()
-    for j in range(data.views):
-        frame = data.unmasked(j)
+    ties, photons, frozen, known = 0, data.photons(), [], set()
+    for j, frame in enumerate(frame for _, images in data.blocks() for frame in images):
         total += frame
-        photons[j] = frame.sum(dtype=np.float64)
         before, top = top.max(), np.maximum(top, frame)
         ties = int((frame == top.max()).sum()) + (ties if top.max() == before else 0)
         digest = hashlib.blake2b(np.ascontiguousarray(frame), digest_size=16).digest()
         if digest in known and photons[j] > 0:
             frozen.append(j)
         known.add(digest)
-    counts = np.ones(total.shape, bool) if data.mask is None else data.mask if data.mask.ndim == 2 else data.mask.any(0)
+    counts = np.ones(total.shape, bool) if data.mask is None else data.mask
+    counts = counts if counts.ndim == 2 else views_counting(counts) > 0
     usual = float(np.median(photons))
     dark = np.flatnonzero(photons <= DARK * usual)
     return Frames(

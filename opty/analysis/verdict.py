@@ -25,6 +25,11 @@ def problems(h: Health, refused: str | None) -> tuple[str, ...]:
         )
     if h.views < 2:
         found.append("one view: there is no overlap to learn from")
+    elif max(h.extent) < 1:
+        found.append(
+            f"all views lie within {max(h.extent):.2g} px: they tell nothing that one does not; check the positions, "
+            "and their unit"
+        )
     elif h.size_known and h.coverage is not None and h.coverage < LEAST_COVERAGE:
         found.append(
             f"views hardly overlap: {h.coverage:.2g} views on a spot of the scanned area, with a probe of about "

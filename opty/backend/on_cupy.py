@@ -14,6 +14,8 @@ import cupy
 import cupyx.scipy.fft
 import numpy as np
 
+from opty.backend.carrier import Carrier as Carrier
+
 name = "gpu"
 xp = cupy
 
@@ -51,6 +53,11 @@ def asarray(a, dtype=None):
 def to_host(a) -> np.ndarray:
     """Return ``a`` as a NumPy array; waits for the device."""
     return cupy.asnumpy(a)
+
+
+def holds(count: int) -> bool:
+    """Say whether arrays of so many bytes may stay on the device for good: in half of what is free."""
+    return count <= free_memory() // 2
 
 
 def batch_memory() -> int:

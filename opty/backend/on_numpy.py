@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.fft
 
+from opty.memory import free_memory as free_memory
+
 name = "cpu"
 xp = np
 
@@ -24,6 +26,29 @@ def asarray(a, dtype=None):
 def to_host(a) -> np.ndarray:
     """Return ``a`` as a NumPy array."""
     return np.asarray(a)
+
+
+def holds(count: int) -> bool:
+    """Say whether arrays of so many bytes may stay here for good: what is in memory is here already."""
+    return True
+
+
+class Carrier:
+    """Brings blocks of host arrays to where they are worked on: here, nothing need be moved."""
+
+    def put(self, block):
+        """Send a block on its way; called in the thread that reads ahead."""
+        return block
+
+    def take(self, sent):
+        """Return a block that was sent, to be used until ``done``."""
+        return sent
+
+    def done(self, sent) -> None:
+        """Say that no more work will be put in a queue that reads the block."""
+
+    def close(self) -> None:
+        """Let go of what is under way."""
 
 
 def batch_memory() -> int:

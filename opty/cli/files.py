@@ -65,14 +65,14 @@ def _format(path: Path) -> str:
 
 @main.command()
 @click.argument("result", type=FILE)
-@output_option("OUT.tif|OUT.npz", "File to write; the suffix chooses the format.")
+@output_option("OUT.tif|OUT.npz|OUT.ptyr", "File to write; the suffix chooses the format.")
 @click.option("--crop", is_flag=True, help="Only the part of the object that was lit.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
 def export(result: Path, output: Path, crop: bool, quiet: bool) -> None:
-    """Write a result as images (TIFF) or as plain arrays (npz).
+    """Write a result as images (TIFF), as plain arrays (npz), or for PtyPy (.ptyr).
 
     out.tif gives out_magnitude.tif and out_phase.tif of the object, with the size of a pixel in their tags; out.npz
-    holds object, probe, positions, error curve and recipe.
+    holds object, probe, positions, error curve and recipe; out.ptyr object, probe and positions.
 
     \b
     Example: opty export scan.h5 -o scan.tif

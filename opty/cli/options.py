@@ -75,6 +75,11 @@ _FRAMES = (
     click.option("--flat", type=FILE, metavar="FILE", help="Image of the pixels' sensitivity."),
     click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, beside a stack of images."),
     click.option("--mapping", type=FILE, metavar="TOML", help="Where to find what in an HDF5 file of your own."),
+    click.option(
+        "--stream/--no-stream",
+        default=None,
+        help="Leave the frames in the file, or read them.  [default: leave what is large for the memory]",
+    ),
     click.option("--links", multiple=True, metavar="NAME", help="File that links in an HDF5 file may lead to."),
 )
 

@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opty.cli.failures import INTERRUPTED, one_line
-from opty.errors import DivergedError, InterruptedWarning, MisfitWarning, SaveError
+from opty.errors import DivergedError, InterruptedWarning, MisfitWarning, SaveError, SourceError
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator
     from opty.algebra.place import Unfinished
     from opty.state import PtychoState
+
+
+FIT = {"misfit": "misfit", "R-factor": "r_factor"}
 
 
 class Run:
@@ -44,7 +47,7 @@ class Run:
                 self.state = self._run(recipe, start, quiet, unfinished)
             except DivergedError as error:
                 self.state, self.diverged = error.state, error
-            except SaveError as error:
+            except (SaveError, SourceError) as error:
                 self.state, self.unfinished, self.failed = error.state, error.unfinished, error
         self.seconds = time.perf_counter() - began
 
@@ -96,9 +99,10 @@ class Run:
         """Return misfit, R-factor, iterations, seconds, and where the files are."""
         import opty
 
+        lost = isinstance(self.failed, SourceError)  # nothing to compare with any more
         return {
-            "misfit": opty.misfit(self.state),
-            "r_factor": opty.r_factor(self.state),
+            "misfit": None if lost else opty.misfit(self.state),
+            "r_factor": None if lost else opty.r_factor(self.state),
             "iterations": self.state.iteration - self.start.iteration,
             "iteration": self.state.iteration,
             "seconds": self.seconds,
@@ -112,9 +116,9 @@ class Run:
         done = found["iterations"]
         total = f" ({self.state.iteration} in all)" if self.start.iteration else ""
         each = f" ({self.seconds / done:.2g} s each)" if done else ""
+        fit = {name: "unknown" if found[key] is None else f"{found[key]:.4g}" for name, key in FIT.items()}
         lines = {
-            "misfit": f"{found['misfit']:.4g}",
-            "R-factor": f"{found['r_factor']:.4g}",
+            **fit,
             "iterations": f"{done}{total}",
             "time": f"{self.seconds:.1f} s{each}",
             **self.files,

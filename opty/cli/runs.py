@@ -202,7 +202,7 @@ def _start(file: Path, load: dict[str, Any], modes, seed, **machine) -> PtychoSt
         return opty.PtychoState(loaded, **start, **machine)
     for name, value in start.items():
         raise ValueError(f"{file} is a result, which goes on with its own {name}: leave --{name} {value} out")
-    return opty.load(file, **machine) if machine else loaded
+    return opty.load(file, **machine, **load) if machine else loaded
 
 
 def _conclude(ctx: click.Context, run: Run, output: Path, picture, quiet: bool, as_json: bool) -> None:

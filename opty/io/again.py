@@ -53,11 +53,12 @@ def rerun(path, *, start=None, data=None, device: str | None = None, threads: in
     """Repeat a result from its data with the recipe that made it, and compare the two.
 
     Steps that only write files or to the screen (Save, Show, Log, Progress) are left out. The run starts as
-    ``PtychoState(data, modes=, seed=, dtype=)`` does.
+    ``PtychoState(data, modes=, seed=, dtype=)`` does; or, where it began with what Python gave (a probe, an object,
+    a margin, what ``replace`` put in), with that: the result keeps it.
 
     Parameters
     ----------
-    path : of the result. start : PtychoState, or the path of one, where the run did not start from the data alone.
+    path : of the result. start : PtychoState, or the path of one, to start from instead.
     data, threads : as for ``opty.load``. device : default: the one that the run was on.
 
     Raises
@@ -79,7 +80,9 @@ def start_over(path, *, start=None, data=None, device=None, threads=None) -> tup
     original = native.restored(file, kept, data=data, device=device, threads=threads)
     if isinstance(original.recipe, Identity):
         raise ValueError(f"{file.path} was made by no recipe (its arrays were put in by hand): nothing to repeat")
-    if start is None:
+    if start is None and kept.books["began"] is not None:
+        start = native.restored(file, kept.at_the_start(), data=original.data, device=device, threads=threads)
+    elif start is None:
         own = {"modes": len(original.probe), "seed": original.seed, "dtype": original.dtype}
         start = PtychoState(original.data, **own, device=device, threads=threads)
     elif not isinstance(start, PtychoState):
@@ -87,8 +90,7 @@ def start_over(path, *, start=None, data=None, device=None, threads=None) -> tup
     if start.obj.shape != original.obj.shape or not np.array_equal(start.origin, original.origin):
         raise ValueError(
             f"{file.path} has an object of {original.obj.shape} at {original.origin.tolist()}, its start one of "
-            f"{start.obj.shape} at {start.origin.tolist()}: it began with an object of its own; give that state with "
-            "start="
+            f"{start.obj.shape} at {start.origin.tolist()}: give the state that it began with as start="
         )
     return without_outputs(original.recipe), start, original
 
@@ -131,8 +133,7 @@ class Repetition:
         lines = [f"{name} differs by {value:.2g} of its largest value" for name, value in found.items()]
         if not self.same_start:
             lines.append(
-                "the first iteration differs already: the run did not start from the data alone (a probe or an object "
-                "was given); rerun it with that start"
+                "the first iteration differs already: the run began with something else; rerun it with that start"
             )
         return "\n".join(lines)
 

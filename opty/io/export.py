@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opty.io.guard.atomic import atomic
+from opty.io.writing import save
 
 if TYPE_CHECKING:
     from opty.state import PtychoState
 
-SUFFIXES = (".tif", ".tiff", ".npz")
+SUFFIXES = (".tif", ".tiff", ".npz", ".ptyr")
 PER_CENTIMETRE = 1e-2
 
 
@@ -22,7 +23,7 @@ def export_files(path) -> tuple[Path, ...]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path.name} does not end with one of {', '.join(SUFFIXES)}: the suffix chooses the format")
-    if suffix == ".npz":
+    if suffix in (".npz", ".ptyr"):
         return (path,)
     return tuple(path.with_name(f"{path.stem}_{part}{path.suffix}") for part in ("magnitude", "phase"))
 
@@ -36,18 +37,27 @@ def export(path, p: PtychoState, crop: bool = False) -> tuple[Path, ...]:
     NumPy (.npz): obj (H, W), probe (M, n, n), positions (N, 2) px, and what else is estimated; ``pixel`` [m],
     ``positions_m`` [m], ``wavelength`` [m] with a geometry; ``history_<name>``; recipe (text), seed, iteration.
 
+    PtyPy (.ptyr): object, probe and positions, for PtyPy to start from.
+
     Parameters
     ----------
     path : to write; its suffix chooses the format.
-    crop : the lit part of the object only (its corner is ``corner`` [px] in the npz).
+    crop : the lit part of the object only (its corner is ``corner`` [px] in the npz); not for .ptyr.
 
     Raises
     ------
-    ValueError : another suffix. OSError : no such folder, no permission, a full disk.
+    ValueError : another suffix, ``crop`` of a .ptyr, a .ptyr without a geometry. OSError : no such folder, no
+        permission, a full disk.
     """
     from opty.plot.images import centred_phase, crop_to, lit_area
 
-    files, lit = export_files(path), lit_area(p)
+    files = export_files(path)
+    if files[0].suffix.lower() == ".ptyr":
+        if crop:
+            raise ValueError(f"{path} holds the whole object, to which its positions belong: leave crop out")
+        save(path, p, format="ptyr")
+        return files
+    lit = lit_area(p)
     window = crop_to(lit) if crop else (slice(None), slice(None))
     if len(files) == 1:
         with atomic(path) as part, part.open("wb") as out:

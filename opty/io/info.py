@@ -17,6 +17,7 @@ from opty.io.formats import cxi, native
 from opty.io.guard.container import Container
 from opty.io.registry import identify
 from opty.io.report import text
+from opty.stack import views_counting
 
 JOULE_PER_EV = 1.602176634e-19
 NO_FOCUS = (
@@ -32,6 +33,7 @@ class Info:
 
     Lengths in metres unless the name says px; energy in eV; counts in photons. ``usable`` is the fraction of pixels
     that the mask lets count, ``coverage`` the mean number of views that light a spot of the scanned area.
+    ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch.
     """
 
     path: str
@@ -39,6 +41,8 @@ class Info:
     views: int
     pattern: int
     dtype: str | None = None
+    frames_bytes: int | None = None
+    in_file: bool | None = None
     propagation: str | None = None
     wavelength: float | None = None
     energy: float | None = None
@@ -97,7 +101,7 @@ def info(path, **options) -> Info:
     kept = native.read_kept(file)
     lost = ()
     try:
-        data = native.measured(file, kept) if options.get("data") is None else options["data"]
+        data = native.measured(file, kept, options.get("stream")) if options.get("data") is None else options["data"]
         described = _described(data, kept.leaves["probe"])
     except FormatError as error:
         lost = (str(error),)
@@ -112,7 +116,8 @@ def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, A
     """Describe a measurement; ``probe`` is a better one than the data hold."""
     photons = data.photons()
     out = {"views": data.views, "pattern": data.n, "dtype": str(data.intensities.dtype)}
-    out["brightest_pixel"] = float(max(data.unmasked(j).max() for j in range(data.views)))
+    out |= {"frames_bytes": data.intensities.nbytes, "in_file": data.in_file}
+    out["brightest_pixel"] = data.brightest
     probe_from = "the reconstructed probe" if probe is not None else "the starting probe"
     probe = data.probe if probe is None else probe
     power = probe_power(data) if probe is None else (np.abs(probe) ** 2).sum(axis=0)
@@ -160,7 +165,9 @@ def _counts(photons: np.ndarray) -> dict[str, float]:
 
 
 def _mask(mask: np.ndarray | None) -> dict[str, float]:
-    return {} if mask is None else {"usable": float(np.mean(mask))}
+    if mask is None:
+        return {}
+    return {"usable": float(np.mean(mask) if mask.ndim == 2 else np.mean(views_counting(mask)) / len(mask))}
 
 
 def _missing(geometry: Geometry | None, mask, probe) -> tuple[str, ...]:

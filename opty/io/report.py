@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from opty.memory import size
+
 if TYPE_CHECKING:
     from opty.io.info import Info
 
@@ -30,6 +32,7 @@ def metres(value: float) -> str:
 
 
 def _subjects(info: Info):
+    yield "memory", _memory(info)
     yield "beam", _beam(info)
     yield "geometry", _geometry(info)
     yield "photons", _photons(info)
@@ -40,6 +43,13 @@ def _subjects(info: Info):
     yield "recipe", info.recipe
     yield "iteration", None if info.iteration is None else str(info.iteration)
     yield "misfit", None if info.misfit is None else f"{info.misfit:.4g}"
+
+
+def _memory(info: Info) -> str | None:
+    if info.frames_bytes is None:
+        return None
+    where = "stay in the file, read batch by batch" if info.in_file else "are read into memory"
+    return f"the frames, {size(info.frames_bytes)}, {where}"
 
 
 def _beam(info: Info) -> str | None:

@@ -14,12 +14,17 @@ from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.io.guard.atomic import atomic
 from opty.io.guard.sink import new_hdf5
+from opty.stack import Stack
 
 if TYPE_CHECKING:
     from opty.state import PtychoState
 
 COMPACT = 60_000  # bytes: what lies in the header itself, which HDF5 guards with a checksum
 CHUNK = 1 << 20
+PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
+LAYOUT = {"libver": ("v110", "v110")}  # of HDF5: headers have checksums
+COUNTS = "opty_counts"  # attribute of a stack: the type of the counts, where it was written in another
+MIDDLE = "opty_middle"  # attribute of the root: the middle of the scan (row, column) [m], where positions are about it
 
 
 @contextmanager
@@ -28,26 +33,25 @@ def created(path: Path, data: PtychoData) -> Iterator[h5py.File]:
 
     What only opty knows of the geometry goes into attributes of the root, where other programs do not look.
     """
-    with atomic(path) as part, new_hdf5(part, libver=("v110", "v110")) as f:
+    with atomic(path) as part, new_hdf5(part, **LAYOUT) as f:
         if data.geometry is not None and data.geometry.propagation != "far":
-            f.attrs["opty_propagation"] = data.geometry.propagation
+            note(f, opty_propagation=data.geometry.propagation)
             if data.geometry.focus_to_sample is not None:
                 f.attrs["opty_focus_to_sample"] = data.geometry.focus_to_sample
         yield f
 
 
-def put(group: h5py.Group, name: str, value: Any, **attributes: Any) -> h5py.Dataset:
-    """Write a number, a text or a small array so that a checksum guards it; with attributes."""
-    if isinstance(value, str):
-        value = np.bytes_(value.encode("utf-8"))
-    array = np.asarray(value)
+def put(group: h5py.Group, name: str, value: Any, packed: bool = True, **attributes: Any) -> h5py.Dataset:
+    """Write a number, a text or an array so that a checksum guards it; a large one deflated if ``packed``."""
+    array = _text(value) if isinstance(value, str) else np.asarray(value)
     if array.nbytes > COMPACT:
-        found = stack(group, name, array)
+        found = stack(group, name, array.reshape(-1) if array.ndim == 0 else array, packed=packed)
     else:
         parent, _, last = name.rpartition("/")
         where = group.require_group(parent) if parent else group
         settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         settings.set_layout(h5py.h5d.COMPACT)
+        settings.set_obj_track_times(False)  # one content, the same bytes
         space = h5py.h5s.create_simple(array.shape) if array.shape else h5py.h5s.create(h5py.h5s.SCALAR)
         made = h5py.h5d.create(where.id, last.encode(), h5py.h5t.py_create(array.dtype, logical=True), space, settings)
         found = h5py.Dataset(made)
@@ -56,15 +60,67 @@ def put(group: h5py.Group, name: str, value: Any, **attributes: Any) -> h5py.Dat
     return found
 
 
-def stack(group: h5py.Group, name: str, array: np.ndarray) -> h5py.Dataset:
-    """Write an array, one frame a chunk, shuffled and deflated at the level that costs least time, with checksums."""
+def note(node: h5py.Group | h5py.Dataset, **texts: str) -> None:
+    """Write texts as attributes where a checksum guards them: in the header, and not in HDF5's heap."""
+    for name, value in texts.items():
+        node.attrs[name] = _text(value)
+
+
+def _text(value: str) -> np.ndarray:
+    told = value.encode("utf-8")
+    return np.array(told, h5py.string_dtype("utf-8", max(1, len(told))))
+
+
+def create(
+    group: h5py.Group, name: str, array: np.ndarray | Stack, dtype: np.dtype | None = None, **options: Any
+) -> h5py.Dataset:
+    """Make a dataset of an array, or of frames that stay in a file, which come block by block."""
+    if not isinstance(array, Stack):
+        return group.create_dataset(name, data=array, dtype=dtype, **options)
+    made = group.create_dataset(name, array.shape, array.dtype if dtype is None else dtype, **options)
+    for views, images in array.blocks():
+        made[views] = images
+    return made
+
+
+def stack(
+    group: h5py.Group, name: str, array: np.ndarray | Stack, dtype: np.dtype | None = None, packed: bool = True
+) -> h5py.Dataset:
+    """Write an array, one frame a chunk, with checksums; shuffled and deflated at the level that costs least time."""
     if array.ndim >= 3:
         chunks = (1,) * (array.ndim - 2) + array.shape[-2:]
     else:
         rows = max(1, CHUNK // max(1, array.nbytes // len(array)))
         chunks = (min(rows, len(array)), *array.shape[1:])
-    options = {"chunks": chunks, "shuffle": True, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
-    return group.create_dataset(name, data=array, **options)
+    options = PACKED if packed else {}
+    return create(group, name, array, dtype, chunks=chunks, fletcher32=True, **options)
+
+
+def signed(group: h5py.Group, name: str, counts: np.ndarray | Stack) -> None:
+    """Write counts (N, n, n) in a type that PyTorch computes with, and note in which they were.
+
+    It does not with unsigned ones of two bytes and more: they become the smallest signed ones that hold them.
+    Raises ValueError for a count that none holds.
+    """
+    if counts.dtype.kind != "u" or counts.dtype.itemsize == 1:
+        stack(group, name, counts)
+        return
+    top = max(int(view.max()) for view in counts)
+    if top > np.iinfo(np.int64).max:
+        raise ValueError(f"the largest count is {top}, more than a signed number holds: save as 'opty'")
+    dtype = next(d for d in map(np.dtype, ("int16", "int32", "int64")) if top <= np.iinfo(d).max)
+    note(stack(group, name, counts, dtype), **{COUNTS: counts.dtype.name})
+
+
+def centred(f: h5py.File, positions: np.ndarray, pixel: float) -> np.ndarray:
+    """Positions (N, 2) [m] about the middle of the scan, for programs that want that; ``f`` notes where it was.
+
+    The first one is whole pixels away from it: positions on whole pixels stay there, for programs that round.
+    """
+    first = positions[0]
+    middle = first + np.rint(((positions.min(axis=0) + positions.max(axis=0)) / 2 - first) / pixel) * pixel
+    f.attrs[MIDDLE] = middle
+    return positions - middle
 
 
 def need_geometry(data: PtychoData, name: str) -> None:
@@ -99,7 +155,7 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
     format : "opty" holds everything. The others hold the measurement alone (that of a state too), as other programs
         read it: "cxi" (PyNX, CDTools), "nexus" (NXcxi_ptycho), "ptyd" (PtyPy), "ptylab", "tike" (npz of tike and
         pty-chi), "tike-hdf5", "ptychi" (HDF5 of pty-chi, with a second file beside it), "tiff" (SciComPty: a stack,
-        with the positions in an NPY file beside it).
+        with the positions in an NPY file beside it). "ptyr" holds object, probe and positions of a state (PtyPy).
 
     Raises
     ------
@@ -115,7 +171,7 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
     if format == "opty":
         native.save(path, p)
         return
-    writers = {form.key: form.write for form in registry.FORMATS if form.write is not None}
+    writers = {form.key: form for form in registry.FORMATS if form.write is not None}
     if format not in writers:
         raise ValueError(f"format is {format!r}; choose one of opty, {', '.join(writers)}")
     if not isinstance(p, (PtychoState, PtychoData)):
@@ -124,4 +180,6 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
     for read in () if data.source is None else (data.source["path"], *data.source.get("beside", ())):
         if source.same_file(path, read):
             raise ValueError(f"{path} is the measurement itself; save it under another name")
-    writers[format](Path(path), data)
+    if writers[format].of_state and p is data:
+        raise TypeError(f"{format!r} is a format of results: save a PtychoState, opty.PtychoState(data)")
+    writers[format].write(Path(path), p if writers[format].of_state else data)

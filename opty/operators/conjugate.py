@@ -129,6 +129,7 @@ class LineSearch(
     """
 
     noise: Noise = "poisson"
+    work = (7.0, 5.5)
 
     def begin(self, s):
         s.memo["trials"] = (s.kept_step * s.xp.asarray(_TRIALS)).astype(s.real_dtype)

@@ -46,8 +46,7 @@ def _background_photons(s) -> float:
     """Return the photons that the background brings to the unmasked pixels of all views."""
     if s.incoherent is None:
         return 0.0
-    mask, views = s.measured.mask, s.data.views
-    seen = views if mask is None else mask.sum(axis=0) if mask.ndim == 3 else mask * views
+    seen = s.data.views if s.measured.seen is None else s.measured.seen
     return float((s.incoherent * seen).sum())
 
 

@@ -39,6 +39,7 @@ class LikelihoodGradient(
     """
 
     noise: Noise = "poisson"
+    work = (7.0, 5.5)
     projects = True  # the plan knows by this that a pass compares with the data
 
     def begin(self, s):
@@ -70,10 +71,8 @@ class LikelihoodGradient(
 
 def unmasked_pixels(s) -> int:
     """Return the number of unmasked pixels of all views."""
-    mask, views = s.measured.mask, s.data.views
-    if mask is None:
-        return views * s.data.n**2
-    return int(mask.sum()) * (views if mask.ndim == 2 else 1)
+    seen = s.measured.seen
+    return s.data.views * s.data.n**2 if seen is None else int(seen.sum())
 
 
 class NoiseModel:

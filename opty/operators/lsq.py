@@ -37,6 +37,7 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     ridge: float = 0.1
     update: Literal["both", "obj", "probe"] = "both"
     knob = "a smaller step, or larger batches, of LSQUpdate"
+    work = (9.0, 4.0)
 
     def check(self):
         check_regularisation("LSQUpdate", "alpha", self.alpha, self.step)

@@ -10,7 +10,8 @@ import numpy as np
 import scipy.fft
 
 from opty.backend import on_numpy
-from opty.data import PtychoData, check_probe
+from opty.data import PtychoData
+from opty.fields import check_probe
 from opty.geometry import Geometry
 from opty.propagate import Propagator, phase_ramp
 from opty.simulate.detector import Detector, integrated

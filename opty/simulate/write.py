@@ -15,7 +15,10 @@ from opty.data import PtychoData
 from opty.io import atomic
 from opty.io.formats import measurement, tiff_npy
 from opty.io.guard.sink import new_hdf5
+from opty.io.writing import LAYOUT, PACKED
+from opty.io.writing import put as put_
 from opty.simulate.experiment import Experiment
+from opty.stack import in_blocks
 
 HDF5, TIFF = (".cxi", ".h5", ".hdf5"), (".tif", ".tiff")
 _IMAGES = ("mask", "background")  # of the detector, that a TIFF stack has beside it
@@ -90,28 +93,29 @@ def _patterns(source: Experiment | PtychoData, progress: bool) -> Iterator[tuple
     if isinstance(source, Experiment):
         yield from source.patterns(progress)
     else:
-        yield slice(0, source.views), source.intensities
+        yield from in_blocks(source.intensities)
 
 
 @contextmanager
 def _cxi(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
     """Open an HDF5 file that ``opty.load`` and readers of CXI know, and yield what puts views into it."""
-    with atomic(path) as part, new_hdf5(part) as f:
+    with atomic(path) as part, new_hdf5(part, **LAYOUT) as f:
         measurement.write_head(f, "data")
         own, detector = f.create_group(measurement.OWN), f.create_group(measurement.DETECTOR)
         n, photons = source.n, np.zeros(source.views)
-        options = {"chunks": (1, n, n), "shuffle": True, "compression": "gzip", "compression_opts": 1}
+        options = {"chunks": (1, n, n), "fletcher32": True, **PACKED}
         data = detector.create_dataset("data", (source.views, n, n), _dtype(source), **options)
         f["entry_1/data_1/data"] = h5py.SoftLink(f"/{measurement.DETECTOR}/data")
         measurement.write_about(f, source)
 
         def put(views: slice, patterns: np.ndarray) -> None:
             data[views] = patterns
-            counted = patterns if source.mask is None else patterns * source.mask
+            mask = 1 if source.mask is None else source.mask if source.mask.ndim == 2 else source.mask[views]
+            counted = patterns if source.mask is None else patterns * mask
             photons[views] = counted.sum(axis=(1, 2), dtype=np.float64)
 
         yield put
-        own["photons"] = photons
+        put_(own, "photons", photons)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 ptycho_state.py   PtychoState, what users hold: read-only leaves, books, replace / to / donate / save / plot
 start.py          the object's frame and the first guesses of object and probe
 measured.py       the data on the device, in the order of the waves
+supply.py         what is larger than the memory: batch by batch, read ahead along a sweep
 replace.py        what a user puts in by hand
 store.py          the mutable inside of a state
 access.py         a state or batch as one operator may see it

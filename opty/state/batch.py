@@ -126,8 +126,10 @@ def all_whole(store: Store) -> bool:
 def sweep_batches(store: Store) -> Iterator[Batch]:
     """Yield all views in scan order, for looking at a state without changing it."""
     whole, size = all_whole(store), memory_batch(store)
-    for first in range(0, store.data.views, size):
-        yield Batch(store, np.arange(first, min(store.data.views, first + size)), whole, keep_illum=False)
+    order = [np.arange(first, min(store.data.views, first + size)) for first in range(0, store.data.views, size)]
+    with store.measured.along(order):
+        for index in order:
+            yield Batch(store, index, whole, keep_illum=False)
 
 
 def _as_slice(index: np.ndarray, device_index: Any) -> Any:

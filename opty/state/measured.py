@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -9,13 +12,16 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.propagate import Propagator
+from opty.stack import Stack, views_counting
+from opty.state.supply import Supply
 
 
 class Measured:
     """Intensities (N, n, n) in their native type, mask and background, on one backend, in kernel order.
 
-    ``photons`` is the sum of all unmasked intensities, by which the misfit is normalised; ``view_photons`` (N,) that of
-    each view.
+    Frames that stay in their file, and those that the device does not hold, come batch by batch: ``intensity`` (and
+    ``mask``, where there is one for each view) is a Supply then. ``photons`` is the sum of all unmasked intensities, by
+    which the misfit is normalised; ``view_photons`` (N,) that of each view.
     """
 
     def __init__(self, data: PtychoData, backend: ModuleType, dtype: Any):
@@ -23,15 +29,46 @@ class Measured:
         self.backend = backend
         self.propagator = Propagator(data.geometry, data.n, backend, dtype)
         order = self.propagator.to_kernel_order
-        intensities = data.intensities
-        if intensities.dtype.kind == "f" and intensities.dtype.itemsize not in (4, 8):
-            intensities = intensities.astype(np.float32)  # half and long doubles have no kernels
-        self.intensity = backend.asarray(order(intensities))
-        self.mask = None if data.mask is None else backend.asarray(np.ascontiguousarray(order(data.mask)))
+        self.intensity = self._held(data.intensities)
+        self.mask = None if data.mask is None else self._held(data.mask)
         real = np.dtype(dtype).type(0).real.dtype
         self.background = None if data.background is None else backend.asarray(order(data.background).astype(real))
         self.view_photons = data.photons()
         self.photons = float(self.view_photons.sum())
+
+    def _held(self, images: np.ndarray | Stack) -> Any:
+        """Bring images to the device, or arrange for them to come there."""
+        if isinstance(images, Stack) or (images.ndim == 3 and not self.backend.holds(images.nbytes)):
+            return Supply(images, self._for_kernels, self.backend)
+        return self.backend.asarray(self._for_kernels(images))
+
+    def _for_kernels(self, images: np.ndarray) -> np.ndarray:
+        """Return detector images (..., n, n) in the order and a type that the kernels take."""
+        if images.dtype.kind == "f" and images.dtype.itemsize not in (4, 8):
+            images = images.astype(np.float32)  # half and long doubles have no kernels
+        return np.ascontiguousarray(self.propagator.to_kernel_order(images))
+
+    @cached_property
+    def seen(self) -> Any:
+        """In how many views each pixel counts (n, n), in kernel order; None where all count in all."""
+        mask = self.data.mask
+        if mask is None:
+            return None
+        flat = isinstance(mask, np.ndarray) and mask.ndim == 2
+        counting = np.multiply(mask, self.data.views) if flat else views_counting(mask)
+        return self.backend.asarray(self.propagator.to_kernel_order(counting))
+
+    @contextmanager
+    def along(self, batches: list[np.ndarray]) -> Iterator[None]:
+        """Read ahead, in this thread's block, of a sweep over ``batches``: the numbers (B,) of the views of each."""
+        supplies = [images for images in (self.intensity, self.mask) if isinstance(images, Supply)]
+        for supply in supplies:
+            supply.follow(batches)
+        try:
+            yield
+        finally:
+            for supply in supplies:
+                supply.leave()
 
     def intensity_of(self, index: Any) -> Any:
         """Intensities (B, n, n) of some views."""

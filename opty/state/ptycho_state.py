@@ -11,13 +11,14 @@ import numpy as np
 
 from opty import backend as backends
 from opty.algebra.operator import Identity, Operator
-from opty.data import PtychoData, check_positions
+from opty.data import PtychoData
 from opty.errors import ConsumedError
+from opty.fields import check_positions
 from opty.state import start
 from opty.state.history import History
 from opty.state.measured import Measured
-from opty.state.replace import ESTIMATES, host, replaced
-from opty.state.store import CORE, Store
+from opty.state.replace import host, replaced
+from opty.state.store import CORE, ESTIMATES, Start, Store, label, unlabelled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +82,8 @@ class PtychoState:
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
         backend = backends.get(_device(device))
         obj = None if obj is None else host(obj)
+        start.check_light(data, kind)
+        by_hand = any(given is not None for given in (obj, probe, margin))
         origin, shape = start.frame(data.positions_px, data.n, obj, margin)
         if obj is None:
             obj = np.ones(shape, kind)
@@ -96,6 +99,8 @@ class PtychoState:
         if measured.background is not None:
             leaves["background"] = measured.background
         self._set(Store(leaves, measured, origin, start.given_seed(seed), _threads(threads), Identity()))
+        if by_hand:
+            self._store.begin_here()
 
     def _set(self, store: Store, owned: bool = False) -> None:
         put = object.__setattr__
@@ -125,11 +130,13 @@ class PtychoState:
         iteration: int,
         history: Mapping[str, Any],
         recipe: Operator,
+        began: Mapping[str, Any] | None = None,
         device: str | None = None,
         threads: int | None = None,
     ) -> PtychoState:
         """Rebuild a state from what a file kept: ``leaves`` by name, slots and named arrays under "slot:" and "array:".
 
+        ``began``: leaves, iteration and history of the start, where the data alone do not tell them.
         Raises ValueError where obj, probe or positions are missing.
         """
         if missing := [name for name in CORE if name not in leaves]:
@@ -137,23 +144,33 @@ class PtychoState:
         backend = backends.get(_device(device))
         kind = _complex_type(leaves["probe"].dtype)
         measured = Measured(data, backend, kind)
-        arrays = {name.rpartition(":")[2]: backend.asarray(np.array(a)) for name, a in leaves.items()}
-        named = frozenset(name.rpartition(":")[2] for name in leaves if name.startswith("array:"))
+        arrays, named = unlabelled(leaves, backend)
         start.frame(check_positions(leaves["positions"], data.views), data.n, leaves["obj"])
         series = {name: np.asarray(v).tolist() for name, v in history.items()}
         frame = np.asarray(origin, float)
         books = (start.given_seed(seed), _threads(threads), recipe, iteration, series, named)
-        return cls._of(Store(arrays, measured, frame, *books))
+        store = Store(arrays, measured, frame, *books)
+        if began is not None:
+            store.start = Start.of(began, backend)
+        elif recipe == Identity():
+            store.begin_here()
+        return cls._of(store)
 
     def __reduce__(self) -> tuple[Any, ...]:
         store = self._live
         leaves = {self._label(name): self.numpy(name) for name in store.leaves}
         books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
-        return _restored, (store.data, leaves, books | {"recipe": store.recipe, "threads": store.threads})
+        books |= {"recipe": store.recipe, "threads": store.threads, "began": self._began()}
+        return _restored, (store.data, leaves, books)
 
     def _label(self, name: str) -> str:
         """Return the name of a leaf as ``restore`` knows it."""
-        return name if name in ESTIMATES else f"array:{name}" if name in self._live.named else f"slot:{name}"
+        return label(name, self._live.named)
+
+    def _began(self) -> dict[str, Any] | None:
+        """The start as ``restore`` takes it; None where the data tell it, and where this is the start itself."""
+        store = self._live
+        return None if store.start is None or store.recipe == Identity() else store.start.kept(store.backend)
 
     # -- what it holds
 
@@ -304,6 +321,8 @@ class PtychoState:
         moved = store.fork(set())
         moved.leaves = {name: backend.asarray(store.backend.to_host(a)) for name, a in store.leaves.items()}
         moved.measured = Measured(store.data, backend, store.dtype)
+        if store.start is not None:
+            moved.start = Start.of(store.start.kept(store.backend), backend)
         return self._of(moved)
 
     def donate(self) -> PtychoState:

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.operator import Identity
-from opty.data import check_background, check_positions
+from opty.fields import check_background, check_positions
 from opty.state import start
-from opty.state.store import Store
-
-ESTIMATES = ("obj", "probe", "positions", "background", "intensity_factors")
+from opty.state.store import ESTIMATES, Store
 
 
 def replaced(old: Store, leaves: dict[str, Any], arrays: dict[str, Any], seed: int | None) -> Store:
@@ -29,6 +27,7 @@ def replaced(old: Store, leaves: dict[str, Any], arrays: dict[str, Any], seed: i
         store.leaves = {name: a for name, a in store.leaves.items() if name in ESTIMATES or name in store.named}
     if given or extra:
         store.recipe = Identity()  # no recipe made what was put in by hand
+        store.begin_here()
     return store
 
 

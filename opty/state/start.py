@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from opty.backend import on_numpy
-from opty.data import PtychoData, check_extent, check_probe
+from opty.data import PtychoData
+from opty.fields import check_extent, check_probe
 from opty.propagate import Propagator
 
 
@@ -44,6 +45,18 @@ def frame(
     return np.zeros(2), obj.shape
 
 
+def check_light(data: PtychoData, dtype: Any) -> None:
+    """Refuse counts whose squares a number of the precision ``dtype`` has cannot hold."""
+    photons, limit = data.photons(), math.sqrt(np.finfo(dtype).max)
+    view = int(np.argmax(photons))
+    if not photons[view] < limit:
+        remedy = ", or dtype='complex128'" if np.dtype(dtype).itemsize == 8 else ""
+        raise ValueError(
+            f"view {view} holds {photons[view]:.3g} photons, more than {np.dtype(dtype)} computes with ({limit:.1g}): "
+            f"give counts{remedy}"
+        )
+
+
 def first_probe(data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
     """Return a starting probe (M, n, n): the one of the data, or the focused probe that the mean pattern implies.
 
@@ -52,9 +65,8 @@ def first_probe(data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
     """
     given = data.probe
     if given is None:
-        mean = np.mean([np.sqrt(data.unmasked(j), dtype=np.float64) for j in range(data.views)], axis=0)
         propagator = Propagator(data.geometry, data.n, on_numpy, np.complex128)
-        probe = propagator.adjoint(propagator.to_kernel_order(mean).astype(complex)[None, None])[0]
+        probe = propagator.adjoint(propagator.to_kernel_order(data.mean_amplitude()).astype(complex)[None, None])[0]
         given = probe if propagator.kind == "near" else np.fft.fftshift(probe, axes=(-2, -1))
     probe = with_modes(given, modes)
     dark = 0.0 if data.background is None else float(data.background.sum())

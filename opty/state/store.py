@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, ClassVar
@@ -17,7 +18,40 @@ from opty.state.measured import Measured
 _alive: weakref.WeakSet[Store] = weakref.WeakSet()  # leaves are shared between states: whose buffers may be reused?
 _counting = threading.Lock()
 
-CORE = ("obj", "probe", "positions")  # what every state holds; "background" and slots come beside them
+CORE = ("obj", "probe", "positions")  # what every state holds
+ESTIMATES = (*CORE, "background", "intensity_factors")  # slots and arrays that the user named come beside them
+
+
+def label(name: str, named: frozenset[str]) -> str:
+    """Return the name of a leaf as files and ``PtychoState.restore`` know it."""
+    return name if name in ESTIMATES else f"array:{name}" if name in named else f"slot:{name}"
+
+
+def unlabelled(leaves: Mapping[str, Any], backend: ModuleType) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return leaves by their plain names on a backend, and which of them the user named."""
+    arrays = {name.rpartition(":")[2]: backend.asarray(np.array(a)) for name, a in leaves.items()}
+    return arrays, frozenset(name.rpartition(":")[2] for name in leaves if name.startswith("array:"))
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a state began with arrays that the data alone do not tell: leaves and books as they were then."""
+
+    leaves: dict[str, Any]
+    named: frozenset[str]
+    iteration: int
+    history: dict[str, list[float]]
+
+    def kept(self, backend: ModuleType) -> dict[str, Any]:
+        """Return all of it on the host, for a file or another device."""
+        leaves = {label(name, self.named): np.array(backend.to_host(a)) for name, a in self.leaves.items()}
+        return {"leaves": leaves, "iteration": self.iteration, "history": self.history}
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any], backend: ModuleType) -> Start:
+        """Return what ``kept`` told, on a backend."""
+        history = {name: np.asarray(v).tolist() for name, v in kept["history"].items()}
+        return cls(*unlabelled(kept["leaves"], backend), kept["iteration"], history)
 
 
 @dataclass(eq=False)
@@ -35,6 +69,7 @@ class Store:
     iteration: int = 0
     history: dict[str, list[float]] = field(default_factory=dict)
     named: frozenset[str] = frozenset()  # leaves that the user put in by name, for operators to read
+    start: Start | None = None  # None: the data, modes, seed and dtype tell how the state began
 
     def __post_init__(self) -> None:
         with _counting:
@@ -44,6 +79,7 @@ class Store:
         """Return the names of the leaves whose arrays another store holds too."""
         with _counting:
             others = {id(a) for store in _alive if store is not self for a in store.leaves.values()}
+            others |= {id(a) for store in _alive if store.start is not None for a in store.start.leaves.values()}
         return {name for name, a in self.leaves.items() if id(a) in others}
 
     @property
@@ -95,6 +131,11 @@ class Store:
         """Return a store that shares every leaf but those named, which are copied, and has books of its own."""
         leaves = {name: a.copy() if name in copied else a for name, a in self.leaves.items()}
         return replace(self, leaves=leaves, history={name: list(v) for name, v in self.history.items()})
+
+    def begin_here(self) -> None:
+        """Keep what stands here as the start: no recipe made it, and the data alone do not tell it."""
+        history = {name: list(v) for name, v in self.history.items()}
+        self.start = Start(dict(self.leaves), self.named, self.iteration, history)
 
     def record(self, name: str, value: float) -> None:
         """Append a number to a series of the history."""

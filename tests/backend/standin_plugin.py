@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parent / "standin"
-_OURS = ("cupy", "cupyx", "opty.backend.on_cupy")
+_OURS = ("cupy", "cupyx", "opty.backend.on_cupy", "opty.backend.carrier")
 _loaded: dict[str, object] = {}  # the stand-in's modules stay, with the kernels that they have compiled
 
 
@@ -30,9 +30,10 @@ def standin_cupy():
         sys.path.remove(str(FOLDER))
         _loaded.update({name: m for name, m in _take_out().items() if not name.startswith("opty")})
         sys.modules.update(before)
-        vars(backend).pop("on_cupy", None)
-        if "opty.backend.on_cupy" in before:
-            backend.on_cupy = before["opty.backend.on_cupy"]
+        for name in ("on_cupy", "carrier"):
+            vars(backend).pop(name, None)
+            if f"opty.backend.{name}" in before:
+                setattr(backend, name, before[f"opty.backend.{name}"])
         _forget(backend)
 
 

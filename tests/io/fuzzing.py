@@ -1,7 +1,8 @@
 """Mutated files against every reader: only FormatError or a correct result, never a crash, a hang or silent garbage.
 
-A worker process loads, so that a hang inside the HDF5 library or a crash of it is seen from outside and does not end
-the search. ``python tests/io/fuzzing.py --files 20000`` is ``make soak``; test_fuzz.py runs a few hundred.
+A worker process mutates and loads, one file after the other, so that a hang inside the HDF5 library or a crash of it is
+seen from outside and does not end the search. ``python tests/io/fuzzing.py --files 20000`` is ``make soak``;
+test_fuzz.py runs a few hundred.
 
 Files that opty writes as HDF5, npz or its own formats are guarded by checksums: what loads must be what was written.
 Elsewhere (TIFF, NPY, plain HDF5) a flipped bit of a count is another count, and nobody can tell.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import io
+import gc
 import json
 import os
 import resource
@@ -22,217 +23,17 @@ import sys
 import tempfile
 import time
 import warnings
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from mutants import SECRET, mutate, seeds
 
 SECONDS = 20.0  # for one file of a few kilobytes
 GROWTH = 64 << 20  # bytes of memory that a file of a few kilobytes may take
-SECRET = 777  # counts of a file that no link may reach
-LENGTHS = {"wavelength": 1e-10, "distance": 2.0, "pixel_size": 55e-6}
-
-
-# -- what is mutated: for each format a folder of small files, the one to load, the options, and whether it is guarded
-
-
-def seeds(folder: Path) -> dict[str, tuple[Path, dict, bool]]:
-    """Write a small measurement in every format; name -> (path, options, guarded by checksums)."""
-    import opty
-    from opty.io import registry
-
-    rng = np.random.default_rng(0)
-    counts = rng.poisson(9.0, (3, 8, 8)).astype("uint16")
-    geometry, where = opty.Geometry(**LENGTHS), rng.uniform(-1e-6, 1e-6, (3, 2))
-    probe = (rng.normal(size=(2, 8, 8)) + 1j).astype("complex64")
-    data = opty.PtychoData(counts, where, geometry, probe=probe)
-    names = {"tiff": "scan.tif", "ptychi": "scan_dp.hdf5", "tike": "scan.npz"}
-    out = {}
-    for key in (form.key for form in registry.FORMATS if form.write is not None):
-        path = _folder(folder, key) / names.get(key, f"scan.{key}")
-        opty.save(path, data.replace(mask=np.eye(8) == 0) if key in ("cxi", "nexus", "ptyd") else data, format=key)
-        out[key] = (path, {}, key != "tiff")
-    out["data"] = (_folder(folder, "data") / "scan.h5", {}, False)
-    opty.save(out["data"][0], data)
-    out["result"] = (_folder(folder, "result") / "result.h5", {}, False)
-    opty.save(out["result"][0], opty.PtychoState(data, device="cpu"))
-    for key in ("cxi", "ptyd", "ptylab", "nexus"):  # as other programs write them: older HDF5, no checksums
-        path = _folder(folder, f"{key}-plain") / f"scan.{key}"
-        _plainly(out[key][0], path)
-        out[f"{key}-plain"] = (path, {}, False)
-    out["mapping"] = (_folder(folder, "mapping") / "scan.h5", {"mapping": str(_mapping(folder))}, False)
-    _plainly(out["ptylab"][0], out["mapping"][0])
-    np.savez(_folder(folder, "npz") / "scan.npz", diff=counts, pos=where * 1e8, probe0=probe)
-    out["npz"] = (folder / "npz/scan.npz", {}, True)
-    with h5py.File(folder / "secret.h5", "w") as f:
-        f["data"] = np.full((3, 8, 8), SECRET, "uint16")
-    return out
-
-
-def _folder(folder: Path, name: str) -> Path:
-    (folder / name).mkdir()
-    return folder / name
-
-
-def _mapping(folder: Path) -> Path:
-    path = folder / "lab.toml"
-    path.write_text(
-        '[frames]\npath = "/ptychogram"\n[positions]\npath = "/encoder"\n[geometry]\n'
-        'wavelength = { path = "/wavelength" }\ndistance = { path = "/zo" }\npixel_size = { path = "/dxd" }\n'
-    )
-    return path
-
-
-def _plainly(source: Path, target: Path) -> None:
-    """Write the same content as h5py does by itself."""
-    with h5py.File(source) as f, h5py.File(target, "w") as g:
-        nodes = {}
-        f.visititems_links(nodes.__setitem__)
-        for name, link in nodes.items():
-            if isinstance(link, h5py.SoftLink):
-                g[name] = link
-            elif isinstance(node := f[name], h5py.Dataset):
-                options = {"compression": "gzip", "chunks": node.chunks} if node.chunks and node.ndim == 3 else {}
-                g.create_dataset(name, data=node[()], **options).attrs.update(node.attrs)
-            else:
-                g.require_group(name).attrs.update(node.attrs)
-
-
-# -- how
-
-
-def bytes_mutated(whole: bytes, rng: np.random.Generator) -> bytes:
-    """Flip, overwrite, insert, cut, move: one to eight times."""
-    out = bytearray(whole)
-    extremes = (b"\0" * 8, b"\xff" * 8, b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80", (10**12).to_bytes(8, "little"))
-    for _ in range(int(rng.choice([1, 1, 1, 2, 3, 8]))):
-        at, kind = int(rng.integers(len(out))), int(rng.integers(8))
-        if kind <= 2:
-            out[at] ^= 1 << int(rng.integers(8))
-        elif kind == 3:
-            out[at : at + 8] = rng.bytes(min(8, len(out) - at))
-        elif kind == 4:
-            value = extremes[int(rng.integers(len(extremes)))]
-            out[at : at + len(value)] = value[: len(out) - at]
-        elif kind == 5:
-            del out[at : at + int(rng.integers(1, 64))]
-        elif kind == 6:
-            out[at:at] = rng.bytes(int(rng.integers(1, 64)))
-        else:
-            size, other = int(rng.integers(1, 256)), int(rng.integers(len(out)))
-            out[at : at + size] = out[other : other + size]
-        if len(out) < 8:
-            break
-    if rng.uniform() < 0.05:
-        out = out[: int(rng.integers(len(out) + 1))]
-    return bytes(out)
-
-
-def _odd_values(rng: np.random.Generator, old: tuple[int, ...]) -> Iterator[Callable]:
-    """Functions that put something else in place of a dataset: (file, name) -> None."""
-    shapes = [(), (0,), (1,), (3,), (3, 2), (2, 3), (3, 3), (8, 8), (3, 8, 8), (3, 8, 9), (1, 3, 8, 8), (4, 8, 8)]
-    shape = shapes[int(rng.integers(len(shapes)))]
-    for value in (np.nan, np.inf, -1, 0, 1e300, 10**12):
-        yield lambda f, name, v=value: f.__setitem__(name, np.full(old, v))
-    for kind in ("S5", "c8", "?", ">i4", "f2", "u1", "i8", [("a", "i4"), ("b", "f4")]):
-        yield lambda f, name, k=kind: f.__setitem__(name, np.zeros(shape, k))
-        yield lambda f, name, k=kind: f.create_dataset(name, shape=old, dtype=k)
-    yield lambda f, name: f.__setitem__(name, np.ones(shape))
-    yield lambda f, name: f.__setitem__(name, "text")
-    yield lambda f, name: f.__setitem__(name, h5py.Empty("f4"))
-    yield lambda f, name: f.create_group(name)
-    yield lambda f, name: f.create_dataset(name, shape=(10**12, 8, 8), chunks=(1, 8, 8), dtype="u2")
-    yield lambda f, name: f.create_dataset(
-        name, shape=(10**6, 512, 512), chunks=(1, 8, 8), dtype="u2", compression="gzip"
-    )
-    yield lambda f, name: f.create_dataset(name, shape=(10**12,), chunks=(8,), dtype="f8", fillvalue=1.0)
-    yield lambda f, name: f.create_dataset(name, data=["a", "b"], dtype=h5py.string_dtype())
-    yield lambda f, name: f.create_dataset(name, shape=(3,), dtype=h5py.vlen_dtype("i4"))
-    yield lambda f, name: f.__setitem__(name, h5py.SoftLink("/" + name))
-    yield lambda f, name: f.__setitem__(name, h5py.SoftLink("/nowhere"))
-    yield lambda f, name: f.__setitem__(name, h5py.ExternalLink("../secret.h5", "/data"))
-    yield lambda f, name: f.__setitem__(name, h5py.ExternalLink("/dev/zero", "/data"))
-    yield lambda f, name: f.create_dataset(name, shape=old, dtype="u1", external=[("../secret.h5", 0, 4096)])
-    yield _virtual
-
-
-def _virtual(f: h5py.File, name: str) -> None:
-    layout = h5py.VirtualLayout((3, 8, 8), "u2")
-    layout[:] = h5py.VirtualSource("../secret.h5", "data", (3, 8, 8))
-    f.create_virtual_dataset(name, layout)
-
-
-def hdf5_mutated(path: Path, rng: np.random.Generator) -> None:
-    """Put something odd in place of one or two nodes or attributes of an HDF5 file."""
-    with h5py.File(path, "a") as f:
-        for _ in range(int(rng.integers(1, 3))):
-            nodes = []
-            f.visit_links(nodes.append)
-            if not nodes:
-                return
-            name = nodes[int(rng.integers(len(nodes)))]
-            node = f[name] if isinstance(f.get(name, getlink=True), h5py.HardLink) else None
-            if node is not None and len(node.attrs) and rng.uniform() < 0.3:
-                key = list(node.attrs)[int(rng.integers(len(node.attrs)))]
-                node.attrs[key] = [b"\xff", np.nan, -1, "pickle", np.zeros((2, 2)), h5py.Empty("i4")][
-                    int(rng.integers(6))
-                ]
-                continue
-            real = isinstance(node, h5py.Dataset) and node.shape is not None and node.size < 1000
-            ways = list(_odd_values(rng, node.shape if real else (3,)))
-            del f[name]
-            if rng.uniform() < 0.9:
-                ways[int(rng.integers(len(ways)))](f, name)
-
-
-class Trap:
-    """A pickle that leaves a mark if anyone loads it."""
-
-    def __reduce__(self):
-        return os.mkdir, (os.environ["OPTY_TRAP"],)
-
-
-def npz_mutated(path: Path, rng: np.random.Generator) -> None:
-    """Write an npz again with one array replaced, or with a header that lies about it."""
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    name = list(members)[int(rng.integers(len(members)))]
-    kind = int(rng.integers(4))
-    stream = io.BytesIO()
-    if kind == 0:
-        np.save(stream, np.array([Trap()], dtype=object), allow_pickle=True)
-    elif kind == 1:
-        shapes = [(), (0,), (3, 2), (3, 8, 8), (1, 3, 2), (2, 3, 8, 8), (3, 8, 9)]
-        fill = [np.nan, -1, 0, 1, np.inf][int(rng.integers(5))]
-        np.save(stream, np.full(shapes[int(rng.integers(len(shapes)))], fill))
-    else:
-        header = {"descr": ["<u2", "<f8", "|O", "<c16", "|V9", "<U3"][int(rng.integers(6))]}
-        header |= {"fortran_order": bool(rng.integers(2))}
-        header |= {"shape": [(10**12, 8, 8), (3, 8, 8), (-1, 8), (3,), (2**63, 2**63)][int(rng.integers(5))]}
-        np.lib.format.write_array_header_1_0(stream, header)
-        stream.write(rng.bytes(384))
-    members[name] = stream.getvalue()
-    with zipfile.ZipFile(path, "w", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED][int(rng.integers(2))]) as archive:
-        for member, content in members.items():
-            archive.writestr(member, content)
-
-
-def mutate(path: Path, rng: np.random.Generator) -> bool:
-    """Mutate one file of the folder in place; True if only bytes were changed, not the structure."""
-    files = sorted(path.parent.iterdir())
-    target = files[int(rng.integers(len(files)))]
-    whole = target.read_bytes()
-    if rng.uniform() < 0.3 and whole.startswith(b"\x89HDF"):
-        hdf5_mutated(target, rng)
-        return False
-    if rng.uniform() < 0.3 and whole.startswith(b"PK"):
-        npz_mutated(target, rng)
-        return False
-    target.write_bytes(bytes_mutated(whole, rng))
-    return True
 
 
 # -- the judge
@@ -246,6 +47,8 @@ def same(a, b) -> bool:
             and same(a.data, b.data)
             and np.array_equal(a.probe, b.probe)
             and np.array_equal(a.obj, b.obj)
+            and np.array_equal(a.positions, b.positions)
+            and (a.iteration, a.seed, a.recipe) == (b.iteration, b.seed, b.recipe)
         )
     if hasattr(b, "data"):
         return False
@@ -253,6 +56,13 @@ def same(a, b) -> bool:
         np.array_equal(getattr(a, name), getattr(b, name)) for name in ("intensities", "positions", "mask", "probe")
     )
     return arrays and a.geometry == b.geometry
+
+
+def loaded(path: Path, options: dict):
+    """``opty.load`` with options that JSON can hold: ``data`` is the path of a measurement."""
+    import opty
+
+    return opty.load(path, **options | ({"data": opty.load(options["data"])} if "data" in options else {}))
 
 
 def verdict(path: Path, options: dict, known) -> str:
@@ -263,7 +73,7 @@ def verdict(path: Path, options: dict, known) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = opty.load(path, **options)
+            found = loaded(path, options)
     except opty.FormatError as error:
         out = "refused" if "\n" not in str(error).strip() else f"BAD message of several lines: {error}"
     except BaseException as error:
@@ -279,57 +89,85 @@ def verdict(path: Path, options: dict, known) -> str:
     return f"BAD pickle ran ({out})" if os.path.exists(os.environ["OPTY_TRAP"]) else out
 
 
-def work(folder: Path) -> None:
-    """The worker: reads (format, path) lines, answers with verdicts."""
-    import opty
-
+def work() -> None:
+    """The worker: for each task, a line of JSON, it mutates and loads files, and prints number, verdict and memory."""
     held = {}
     limit = 2 * GROWTH + int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for line in sys.stdin:
         task = json.loads(line)
-        key = task["known"]
-        if key not in held:
-            held[key] = opty.load(task["known"], **task["options"])
+        path, options, mutants = Path(task["known"]), task["options"], Path(task["mutants"])
+        if task["known"] not in held:
+            held[task["known"]] = loaded(path, options)
+            gc.freeze()
             resource.setrlimit(resource.RLIMIT_AS, (limit + (4 << 30), resource.RLIM_INFINITY))
-        print(json.dumps(verdict(Path(task["path"]), task["options"], held[key])), flush=True)
+        originals = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+        for number in range(task["first"], task["last"]):
+            for name, whole in originals.items():
+                (mutants / name).write_bytes(whole)
+            plain = mutate(mutants / path.name, np.random.default_rng([task["seed"], number]))
+            said = verdict(mutants / path.name, options, held[task["known"]])
+            if said == "other" and plain and task["guarded"]:
+                said = "BAD silent: loads, but holds something else"
+            if said.startswith("BAD") and task["keep"]:
+                keep_files(mutants, task["keep"], task["seed"], number)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            print(json.dumps([number, said, peak]), flush=True)
+
+
+def keep_files(mutants: Path, keep: str, seed: int, number: int) -> None:
+    """Copy the mutated files that were read wrongly."""
+    shutil.copytree(mutants, Path(keep) / f"{mutants.name}-{seed}-{number}", dirs_exist_ok=True)
 
 
 class Worker:
     """A process that loads files; started anew when it died or hung."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self):
+        self.peak = 0  # bytes of memory that any process so far took
         self.process: subprocess.Popen | None = None
+        self._rest = b""
 
-    def ask(self, task: dict) -> str:
-        """Return the verdict on a file, or what became of the worker."""
+    def verdicts(self, task: dict) -> Iterator[tuple[int, str]]:
+        """Yield (number, verdict) of the mutants from ``first`` to ``last``, until the process is done, dies or hangs.
+
+        The process does not wait for anybody; this side only watches the time from one line to the next.
+        """
+        seconds = SECONDS
         if self.process is None:
-            command = [sys.executable, __file__, "--worker", str(self.folder)]
+            command = [sys.executable, __file__, "--worker"]
             pipe = subprocess.PIPE
-            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
-            self._line(json.dumps(task | {"path": task["known"]}), 120)  # imports, and the file as it was
-        return self._line(json.dumps(task), SECONDS)
+            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+            seconds, self._rest = 120.0, b""  # imports, and the file as it was
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(task).encode() + b"\n")
+            self.process.stdin.flush()
+        for number in range(task["first"], task["last"]):
+            line = self._line(seconds)
+            if isinstance(line, str):
+                yield number, line
+                return
+            _, said, peak = json.loads(line)
+            self.peak, seconds = max(self.peak, peak), SECONDS
+            yield number, said
 
-    def _line(self, text: str, seconds: float) -> str:
-        try:
-            print(text, file=self.process.stdin, flush=True)
-        except BrokenPipeError:
-            return self._ended()
+    def _line(self, seconds: float) -> bytes | str:
+        """The next line, or what became of the process."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
-            if not selector.select(seconds):
-                self.close()
-                return f"BAD hang: no answer in {seconds:g} s"
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else self._ended()
-
-    def _ended(self) -> str:
-        code = self.process.wait()
-        self.close()
-        return f"BAD crash: the worker ended with {code}"
+            while b"\n" not in self._rest:
+                if not selector.select(seconds):
+                    self.close()
+                    return f"BAD hang: no answer in {seconds:g} s"
+                if not (more := os.read(self.process.stdout.fileno(), 1 << 16)):
+                    code = self.process.wait()
+                    self.close()
+                    return f"BAD crash: the worker ended with {code}"
+                self._rest += more
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
 
     def close(self) -> None:
-        """End the worker."""
+        """End the process."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -339,33 +177,56 @@ class Worker:
             self.process = None
 
 
-def search(folder: Path, files: int, seed: int = 0, keep: Path | None = None, only=()) -> dict[str, Counter]:
-    """Mutate ``files`` files of each format; return how often each verdict came. Bad files are copied to ``keep``."""
+def search(
+    folder: Path, files: int, seed: int = 0, keep: Path | None = None, only=(), record: Path | None = None
+) -> dict[str, Counter]:
+    """Mutate ``files`` files of each format; return how often each verdict came.
+
+    Bad files are copied to ``keep``; what was found of each format is added to the JSON in ``record`` at once.
+    """
     os.environ["OPTY_TRAP"] = str(folder / "sprung")
-    known, tallies, worker = seeds(folder), {}, Worker(folder)
+    known, tallies, worker = seeds(folder), {}, Worker()
+    if unknown := sorted(set(only) - set(known)):
+        raise SystemExit(f"no format {unknown[0]}; there are: {', '.join(known)}")
     try:
-        for key, (path, options, guarded) in known.items():
-            if only and key not in only:
-                continue
-            tally = tallies[key] = Counter()
-            began, mutants = time.monotonic(), folder / "mutants" / key
-            for number in range(files):
-                rng = np.random.default_rng([seed, number])
-                shutil.rmtree(mutants, ignore_errors=True)
-                shutil.copytree(path.parent, mutants)
-                plain = mutate(mutants / path.name, rng)
-                task = {"known": str(path), "path": str(mutants / path.name), "options": options}
-                said = worker.ask(task)
-                if said == "other" and plain and guarded:
-                    said = "BAD silent: loads, but holds something else"
-                if said.startswith("BAD") and keep is not None:
-                    shutil.copytree(mutants, keep / f"{key}-{seed}-{number}", dirs_exist_ok=True)
-                tally[said] += 1
+        for key in only or known:
+            began = time.monotonic()
+            tallies[key] = _search_one(worker, folder / "mutants" / key, known[key], (files, seed, keep))
+            seconds = round(time.monotonic() - began, 1)
+            if record is not None:
+                found = {"files": files, "seed": seed, **tallies[key], "bad": bad(tallies[key])}
+                _record(record, key, found | {"seconds": seconds, "peak_MiB": worker.peak >> 20})
+                worker.close()
+                worker = Worker()  # the memory of a process only grows: each format is to have its own figure
             if keep is not None:
-                print(f"{key:14} {time.monotonic() - began:6.1f} s  {dict(tally)}", flush=True)
+                print(f"{key:14} {seconds:6.1f} s  {dict(tallies[key])}", flush=True)
     finally:
         worker.close()
     return tallies
+
+
+def _search_one(worker: Worker, mutants: Path, known, plan) -> Counter:
+    (path, options, guarded), (files, seed, keep), tally, first = known, plan, Counter(), 0
+    mutants.mkdir(parents=True)
+    task = {"known": str(path), "options": options, "mutants": str(mutants), "guarded": guarded, "seed": seed}
+    task |= {"keep": None if keep is None else str(keep), "last": files}
+    while first < files:
+        for number, said in worker.verdicts(task | {"first": first}):
+            tally[said] += 1
+            first = number + 1
+            if keep is not None and said.startswith(("BAD hang", "BAD crash")):
+                keep_files(mutants, str(keep), seed, number)
+    return tally
+
+
+def bad(tally: Counter) -> int:
+    """How many files were read wrongly."""
+    return sum(n for said, n in tally.items() if said.startswith("BAD"))
+
+
+def _record(path: Path, key: str, found: dict) -> None:
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(kept | {key: found}, indent=1) + "\n")
 
 
 def main() -> int:
@@ -373,21 +234,23 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=20_000, help="mutated files of each format")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "opty-fuzz", help="for bad files")
-    parser.add_argument("--only", action="append", default=[], help="a format")
-    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--only", action="append", default=[], metavar="FORMAT", help="a format; may be given again")
+    parser.add_argument("--record", type=Path, metavar="JSON", help="add what was found, format by format, to a file")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.worker is not None:
-        work(given.worker)
+    if given.worker:
+        work()
         return 0
     given.keep.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        tallies = search(Path(folder), given.files, given.seed, given.keep, given.only)
-    bad = sum(n for tally in tallies.values() for said, n in tally.items() if said.startswith("BAD"))
+    memory = Path("/dev/shm")  # the search writes a million small files
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        tallies = search(Path(folder), given.files, given.seed, given.keep, given.only, given.record)
+    wrong = sum(map(bad, tallies.values()))
     print(
-        f"{bad} bad of {given.files} files of each of {len(tallies)} formats"
-        + (f", kept in {given.keep}" if bad else "")
+        f"{wrong} bad of {given.files} files of each of {len(tallies)} formats"
+        + (f", kept in {given.keep}" if wrong else "")
     )
-    return int(bad > 0)
+    return int(wrong > 0)
 
 
 if __name__ == "__main__":

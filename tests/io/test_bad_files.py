@@ -69,6 +69,14 @@ def test_containers_without_the_expected_names(tmp_path):
         info(tmp_path / "a.h5")
 
 
+def test_a_name_that_is_no_text(tmp_path):
+    """Found by the soak: h5py has such a name as bytes."""
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        h5py.h5g.create(f.id, b"co\xff\xfent")
+    with pytest.raises(FormatError, match=r"HDF5 file with co..nt at its root; opty reads"):
+        load(tmp_path / "a.h5")
+
+
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.7, 0.95, 0.999])
 @pytest.mark.parametrize("kind", ["npz", "npz.bz2", "npz.gz", "cxi", "data.h5"])
 def test_truncated_anywhere(tmp_path, npz, make_cxi, full_data, kind, part):

@@ -38,6 +38,7 @@ BAD = {
     "micrometres": ({"encoder": WHERE * 1e6}, r"object would need .* pixels \(\S+ [TP]iB\)"),
     "1 m away": ({"encoder": moved(1.0)}, r"positions\[7\] is .* pixels away from the middle of the others"),
     "300 um away": ({"encoder": moved(300e-6)}, r"positions\[7\] is .* leave_out="),
+    "no counts": ({"ptychogram": spoiled(1e300)}, r"view 2 holds 1e\+300 photons, more than complex64 computes with"),
     "missing": ({"encoder": None, "encode": WHERE}, r"no positions at encoder. / holds .*: did you mean encode\?"),
     "text": ({"wavelength": "short"}, "wavelength has dtype .*expected numbers"),
 }

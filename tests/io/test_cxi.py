@@ -106,6 +106,18 @@ def test_dark_becomes_the_background(make_cxi):
     assert (load(make_cxi(**{DETECTOR + "dark": dark})).background == 0.5).all()
 
 
+def test_sensitivity_of_cdtools_divides_as_a_flat_field_does(make_cxi, counts):
+    flat = np.ones((16, 16), "float32")
+    identical = load(make_cxi("one.cxi", **{DETECTOR + "qe_mask": flat}))
+    assert identical.intensities.dtype == "int32"  # one throughout changes nothing
+    flat[2, 3], flat[4, 5] = 0.5, 0
+    data = load(make_cxi("half.cxi", **{DETECTOR + "qe_mask": flat}))
+    np.testing.assert_allclose(data.intensities[:, 2, 3], counts[:, 2, 3] / 0.5)
+    assert np.argwhere(~data.mask).tolist() == [[4, 5]]
+    with pytest.raises(FormatError, match=r"qe_mask has shape \(8, 8\); expected \(16, 16\)"):
+        load(make_cxi("odd.cxi", **{DETECTOR + "qe_mask": np.ones((8, 8))}))
+
+
 def test_options_reach_the_geometry(make_cxi):
     data = load(make_cxi(), focus_to_sample=0.01, propagation="near", views="::2")
     assert data.geometry.magnification == pytest.approx(201.0)

@@ -4,15 +4,16 @@ import h5py
 import numpy as np
 import pytest
 
-from opty import Geometry, PtychoData, PtychoState
+from opty import Geometry, PtychoData, PtychoState, parse
 from opty.errors import FormatError
 from opty.io import info, load, registry, save
 
 KEYS = ("cxi", "nexus", "ptyd", "ptylab", "tike", "tike-hdf5", "ptychi", "tiff")
 NAMES = {"tike": "scan.npz", "tiff": "scan.tif", "ptychi": "scan_dp.hdf5", "cxi": "scan.cxi", "ptyd": "scan.ptyd"}
-IN_PIXELS = ("tike", "tike-hdf5", "ptychi")
+IN_PIXELS = ("tike", "tike-hdf5")
 WITH_MASK = ("cxi", "nexus", "ptyd")
-WITH_PROBE = ("ptylab", *IN_PIXELS)
+WITH_PROBE = ("ptylab", "ptychi", *IN_PIXELS)
+FOR_PYTORCH = {"cxi": "entry_1/instrument_1/detector_1/data", "ptychi": "dp"}
 
 
 @pytest.fixture(params=KEYS)
@@ -37,7 +38,7 @@ def metres(data, geometry):
 
 
 def test_every_writer_is_tested():
-    assert {form.key for form in registry.FORMATS if form.write is not None} == set(KEYS)
+    assert {form.key for form in registry.FORMATS if form.write is not None} == {*KEYS, "ptyr"}  # see test_ptyd.py
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int32", "float32", "float64", "uint8"])
@@ -51,6 +52,68 @@ def test_round_trip(tmp_path, data, key, dtype, identical, geometry):
             assert getattr(back.geometry, name) == pytest.approx(getattr(geometry, name), rel=1e-12)
         assert back.geometry.propagation == "far"
     assert back.source["path"].startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize("key", FOR_PYTORCH)
+@pytest.mark.parametrize(
+    ("dtype", "top", "stored"),
+    [
+        ("uint8", 255, "uint8"),
+        ("uint16", 32767, "int16"),
+        ("uint16", 32768, "int32"),
+        ("uint32", 2**32 - 1, "int64"),
+        ("uint64", 2**31 - 1, "int32"),
+        ("int32", 7, "int32"),
+    ],
+)
+def test_counts_are_of_a_type_that_pytorch_has_and_come_back_in_their_own(
+    tmp_path, data, identical, key, dtype, top, stored
+):
+    """PyTorch, and with it CDTools and pty-chi, has next to no arithmetic for unsigned numbers of 2 bytes and more."""
+    counts = data.intensities.astype(dtype)
+    counts[1, 2, 3] = top
+    path = written(tmp_path, data.replace(intensities=counts), key)
+    with h5py.File(path) as f:
+        assert f[FOR_PYTORCH[key]].dtype == stored
+        np.testing.assert_array_equal(f[FOR_PYTORCH[key]][()], counts)
+    identical(load(path).intensities, counts)
+    identical(load(path, views=[3, 1]).intensities, counts[[3, 1]])
+
+
+def test_counts_that_no_signed_number_holds_are_refused(tmp_path, data):
+    counts = data.intensities.astype("uint64")
+    counts[0, 0, 0] = 2**63
+    with pytest.raises(ValueError, match=r"the largest count is 9223372036854775808.*save as 'opty'"):
+        written(tmp_path, data.replace(intensities=counts), "cxi")
+
+
+def test_a_note_on_the_type_that_the_counts_belie_is_refused(tmp_path, data):
+    path = written(tmp_path, data, "cxi")
+    with h5py.File(path, "a") as f:
+        f[FOR_PYTORCH["cxi"]][1, 2, 3] = -1
+    with pytest.raises(FormatError, match=r"detector_1/data holds -1 to .*, but its attribute opty_counts says uint16"):
+        load(path)
+
+
+@pytest.mark.parametrize(("key", "name"), [("ptylab", "encoder"), ("ptychi", "probe_position_y_m")])
+def test_positions_about_the_middle_for_programs_that_want_that(tmp_path, data, key, name):
+    """PtyLab and pty-chi put position 0 into the middle of their object, and run out of it otherwise."""
+    pixel = data.pixel
+    where = np.array([[0, 0], [3, 9], [7, 4], [5, 5]]) * pixel
+    away = data.replace(positions=where + np.array([3e-3, -8e-3]))
+    path = written(tmp_path, away, key)
+    with h5py.File(path if key == "ptylab" else tmp_path / "scan_para.hdf5") as f:
+        rows = f[name][()].reshape(4, -1)[:, 0] / pixel
+    np.testing.assert_allclose(rows, [-4, -1, 3, 1], atol=1e-6)  # whole pixels, for PtyLab rounds
+    np.testing.assert_allclose(load(path).positions, away.positions, rtol=0, atol=1e-15)
+
+
+def test_a_middle_that_is_none_is_refused(tmp_path, data):
+    path = written(tmp_path, data, "ptylab")
+    with h5py.File(path, "a") as f:
+        f.attrs["opty_middle"] = [0.0, np.nan]
+    with pytest.raises(FormatError, match=r"the attribute opty_middle of the root is \[0.0, nan\]; expected"):
+        load(path)
 
 
 def test_no_other_format_claims_it(tmp_path, data, key):
@@ -100,7 +163,7 @@ def test_probe_survives_bitwise_where_there_is_a_place(tmp_path, data, key, rng,
 
 def test_pixels_only(tmp_path, counts, key, rng):
     data = PtychoData(counts, rng.uniform(0, 30, (4, 2)))
-    if key not in (*IN_PIXELS, "tiff"):
+    if key not in (*IN_PIXELS, "ptychi", "tiff"):
         with pytest.raises(ValueError, match=r"in pixels only: give it a geometry.*save it as 'tike' or 'opty'"):
             written(tmp_path, data, key)
         return
@@ -150,14 +213,26 @@ def test_what_save_refuses(tmp_path, data):
     assert [p.name for p in tmp_path.iterdir()] == ["scan.cxi"]
 
 
+def unguarded(path):
+    """Datasets outside of checksums: compact ones are in headers, chunks have fletcher32; heaps of text have none."""
+    found = []
+    with h5py.File(path) as f:
+
+        def look(name, node):
+            if isinstance(node, h5py.Dataset):
+                compact = node.id.get_create_plist().get_layout() == h5py.h5d.COMPACT
+                if not (compact or node.fletcher32) or node.id.get_type().detect_class(h5py.h5t.VLEN):
+                    found.append(name)
+
+        f.visititems(look)
+    return found
+
+
 def test_every_byte_is_guarded_in_hdf5(tmp_path, data):
-    """No dataset that opty writes lies outside of checksums: compact ones are in headers, chunks have fletcher32."""
-    for key in ("cxi", "nexus", "ptyd", "ptylab", "tike-hdf5", "ptychi"):
-        path = written(tmp_path, data.replace(probe=np.ones((2, 16, 16), "complex64")), key)
-        with h5py.File(path) as f:
-            nodes = {}
-            f.visititems(nodes.__setitem__)
-            for name, node in nodes.items():
-                if isinstance(node, h5py.Dataset):
-                    layout = node.id.get_create_plist().get_layout()
-                    assert layout == h5py.h5d.COMPACT or node.fletcher32, (key, name)
+    data = data.replace(probe=np.ones((2, 16, 16), "complex64"))
+    for key in ("cxi", "nexus", "ptyd", "ptylab", "tike-hdf5", "ptychi", "opty"):
+        assert unguarded(written(tmp_path, data, key)) == [], key
+    large = PtychoState(data, device="cpu").replace(arrays={"a": np.ones(9000), "b": np.ones((99, 99))})
+    for key in ("opty", "ptyr"):
+        save(tmp_path / "result", parse("rPIE() ** 2") * large, format=key)
+        assert unguarded(tmp_path / "result") == [], key

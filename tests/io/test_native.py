@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import opty
+from opty.algebra.compose import compose
 from opty.algebra.serial import from_json
 from opty.data import PtychoData
 from opty.errors import FormatError
-from opty.io import load, save
+from opty.io import load, save, writing
 from opty.io.formats import native
 from opty.state import PtychoState
 
@@ -65,6 +67,7 @@ def test_one_state_always_gives_the_same_bytes(tmp_path, full_data, make_state):
     p = make_state(full_data)
     for name in ("a.h5", "b.h5"):
         save(tmp_path / name, p)
+        time.sleep(1.1)  # HDF5 counts seconds
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
@@ -72,6 +75,43 @@ def test_device_and_threads_are_options(tmp_path, full_data, make_state):
     save(tmp_path / "r.h5", make_state(full_data))
     p = load(tmp_path / "r.h5", device="cpu", threads=3)
     assert (p.device, p.threads) == ("cpu", 3)
+
+
+def test_a_recipe_too_long_for_a_header_comes_back(tmp_path, full_data):
+    p = PtychoState(full_data, device="cpu", threads=1)
+    recipe = compose(*[opty.ClampObj(hi=2 + k * 1e-4) for k in range(1500)])
+    q = recipe * p
+    q.save(tmp_path / "r.h5")
+    assert len(q.recipe.to_json()) > writing.COMPACT
+    assert opty.load(tmp_path / "r.h5", device="cpu").recipe == recipe
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (
+            "entry_1/measurement/positions",
+            "no /entry_1/measurement/positions: /entry_1/measurement holds background",
+        ),
+        ("entry_1/measurement/photons", "there is no /entry_1/measurement/photons: / holds cxi_version, entry_1, numb"),
+        ("entry_1/reconstruction", "there is no /entry_1/reconstruction: / holds"),
+        (
+            "entry_1/reconstruction/leaves",
+            "no /entry_1/reconstruction/leaves: /entry_1/reconstruction holds arrays",
+        ),
+        ("entry_1/reconstruction/recipe_json", "there is no /entry_1/reconstruction/recipe_json: "),
+        ("entry_1/reconstruction/leaves/obj", "a state needs obj, probe, positions; .'obj'. are missing"),
+    ],
+)
+def test_what_a_result_lacks_is_named_with_its_path(tmp_path, full_data, place, said):
+    path = tmp_path / "r.h5"
+    opty.save(path, PtychoState(full_data, device="cpu"))
+    with h5py.File(path, "a") as f:
+        del f[place]
+        for name in ("entry_1/object", "entry_1/probe"):
+            del f[name]
+    with pytest.raises(FormatError, match=said):
+        opty.load(path)
 
 
 def test_layout_is_what_other_programs_look_for(tmp_path, full_data, make_state):
@@ -88,7 +128,7 @@ def test_layout_is_what_other_programs_look_for(tmp_path, full_data, make_state)
         assert_array_equal(f["entry_1/reconstruction/positions_m"], p.positions * p.data.pixel)
         assert f["entry_1/reconstruction/recipe"].asstr()[()] == "Brighten(factor=0.1) ** 3 * Brighten()"
         assert from_json(f["entry_1/reconstruction/recipe_json"].asstr()[()]) == p.recipe
-        assert f.attrs["creator"] == "opty"
+        assert f.attrs["creator"] == b"opty"
         assert f.attrs["opty_version"]
 
 

@@ -4,8 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
+from opty.data import PtychoData
 from opty.errors import FormatError
-from opty.io import load
+from opty.io import load, save
 
 
 @pytest.fixture
@@ -35,6 +36,70 @@ def test_geometry_by_options_puts_positions_in_metres(pair):
     folder, where = pair
     data = load(folder / "fly_dp.hdf5", wavelength=1.4e-10, distance=16 * 75e-6 * 8e-9 / 1.4e-10, pixel_size=75e-6)
     np.testing.assert_allclose(data.positions, where, rtol=1e-12)
+
+
+ABOUT = {"photon_energy_eV": 8856.0, "detector_object_distance_m": 1.5}
+
+
+def about(folder, **changes):
+    with h5py.File(folder / "fly_para.hdf5", "a") as f:
+        f.attrs.update(ABOUT | changes)
+    return folder / "fly_dp.hdf5"
+
+
+def test_energy_and_distance_of_ptychodus_make_the_geometry(pair):
+    folder, where = pair
+    data = load(about(folder))
+    assert data.geometry.wavelength == pytest.approx(1.4e-10, rel=1e-4)
+    assert data.pixel == pytest.approx(8e-9, rel=1e-12)
+    np.testing.assert_allclose(data.positions, where, rtol=1e-12)
+
+
+def test_near_field_of_ptychodus(pair):
+    folder, _ = pair
+    data = load(about(folder, far_field=False, focus_object_distance_m=0.5))
+    assert (data.geometry.propagation, data.geometry.focus_to_sample) == ("near", 0.5)
+    assert data.geometry.pixel_size == pytest.approx(4 * 8e-9)
+    assert data.pixel == pytest.approx(8e-9)
+
+
+@pytest.mark.parametrize("name", ABOUT)
+def test_what_ptychodus_left_at_zero_is_not_known(pair, name):
+    folder, where = pair
+    data = load(about(folder, **{name: 0.0}))
+    assert data.geometry is None
+    np.testing.assert_allclose(data.positions, where / 8e-9, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"photon_energy_eV": -3.0}, "photon_energy_eV is -4.8.* J; expected a positive energy"),
+        ({"photon_energy_eV": np.nan}, "expected a positive energy"),
+        ({"photon_energy_eV": "8 keV"}, "could not convert string to float"),
+        ({"detector_object_distance_m": -1.0}, "distance is -1.0; give a positive length"),
+    ],
+)
+def test_energy_or_distance_that_makes_no_sense(pair, changes, message):
+    with pytest.raises(FormatError, match=message):
+        load(about(pair[0], **changes))
+
+
+def test_what_opty_writes_is_a_product_of_ptychodus(tmp_path, counts, geometry):
+    """All that ``ptychodus.api.io.load_product`` looks for; the object's centre is that of the positions."""
+    where = np.array([[0.0, 0.0], [1e-6, 3e-6], [2e-6, 1e-6], [1e-6, 1e-6]])
+    probe = np.ones((2, 16, 16), "complex64")
+    save(tmp_path / "fly_dp.hdf5", PtychoData(counts, where, geometry, probe=probe), format="ptychi")
+    with h5py.File(tmp_path / "fly_para.hdf5") as f:
+        assert f.attrs["photon_energy_eV"] == pytest.approx(12398.4, rel=1e-5)
+        assert f.attrs["detector_object_distance_m"] == geometry.distance
+        assert bool(f.attrs["far_field"])
+        assert f["probe_position_indexes"][()].tolist() == [0, 1, 2, 3]
+        assert f["object_layer_spacing_m"].shape == (0,)
+        middle = [(f[f"probe_position_{x}_m"][()].min() + f[f"probe_position_{x}_m"][()].max()) / 2 for x in "yx"]
+        pixel = f["object"].attrs["pixel_height_m"]
+        assert pixel == f["probe"].attrs["pixel_width_m"] == pytest.approx(geometry.sample_pixel(16))
+        np.testing.assert_allclose(middle, [f["object"].attrs[f"center_{x}_m"] for x in "yx"], atol=pixel)
 
 
 def test_partner_that_is_not_there_or_elsewhere(pair):

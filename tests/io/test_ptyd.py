@@ -8,7 +8,7 @@ import opty
 from opty import PtychoState
 from opty.errors import FormatError
 from opty.geometry import PLANCK_TIMES_C
-from opty.io import load, save
+from opty.io import export, load, save
 
 KEV = 1.602176634e-16
 META = {
@@ -139,6 +139,7 @@ def test_result_of_linked_data_notices_a_changed_part(make, tmp_path):
     [
         ({"num_frames": (np.int64(9), "scalar")}, "meta/num_frames promises 9 frames and the chunks hold 7"),
         ({"energy": (np.zeros(1), "None")}, "energy.*: give wavelength= in metres"),
+        ({"energy": (1e-310, "scalar")}, r"meta/energy is 0.0 J; expected a positive energy"),  # found by the soak
         ({"distance": (None, None)}, r"no distance at meta/distance. /meta holds .*: give distance= in metres"),
         ({"psize": (np.array([1e-5, 2e-5]), "array")}, "need|square ones"),
         ({"center": (np.array([8.0, 99.0]), "array")}, "the file puts the beam at"),
@@ -171,6 +172,21 @@ def test_what_opty_writes_has_ptypys_types(tmp_path, counts, geometry):
     types = {}
     with h5py.File(tmp_path / "out.ptyd") as f:
         f.visititems(lambda name, node: types.update({name: node.attrs["type"]}))
+        # PtyPy takes every word of meta for a parameter of its own: no others than the ones it writes
+        shapes = {name: (node.dtype.kind + str(node.dtype.itemsize), node.shape) for name, node in f["meta"].items()}
+        assert shapes.pop("label") == ("S4", ())
+        assert shapes == {
+            **dict.fromkeys(("version", "energy", "distance"), ("f8", ())),
+            **dict.fromkeys(("psize", "center"), ("f8", (2,))),
+            "num_frames": ("i8", ()),
+            "shape": ("i8", (2,)),
+        }
+        assert f["info/propagation"][()] == b"farfield"
+        assert f["chunks/0/positions"].dtype == np.float64
+        assert f["chunks/0/positions"].shape == (4, 2)
+        assert isinstance(f.attrs["ctime"], str)
+        assert f["meta/psize"][()].tolist() == [geometry.pixel_size] * 2
+        assert f["meta/center"][()].tolist() == [8.0, 8.0]
         assert f.attrs["h5rw_version"] == "0.1"
         assert f["meta/num_frames"][()].item() == 4
         assert f["meta/energy"][()] == pytest.approx(geometry.energy / KEV)
@@ -214,6 +230,53 @@ def test_result_of_ptypy_goes_on(ptyr):
     assert (opty.rPIE() * p).iteration == 1
 
 
+def test_state_as_a_result_of_ptypy_and_back(ptyr, tmp_path, identical):
+    data = ptyr[1]
+    p = opty.rPIE() ** 2 * PtychoState(data, modes=2, device="cpu", threads=1)
+    export(tmp_path / "out.ptyr", p)
+    q = load(tmp_path / "out.ptyr", data=data, device="cpu", threads=1)
+    identical(q.obj, p.obj)
+    identical(q.probe, p.probe)
+    np.testing.assert_allclose(q.positions, p.positions, rtol=0, atol=1e-9)
+    assert opty.misfit(q) == pytest.approx(opty.misfit(p), rel=1e-6)
+
+
+def test_what_opty_writes_as_a_result_has_ptypys_types(ptyr, tmp_path):
+    data = ptyr[1]
+    p = opty.rPIE() ** 2 * PtychoState(data, device="cpu", threads=1)
+    save(tmp_path / "out.ptyr", p, format="ptyr")
+    types = {}
+    with h5py.File(tmp_path / "out.ptyr") as f:
+        f.visititems(lambda name, node: types.update({name: node.attrs["type"]}))
+        for name, shape in (("probe/S00", (1, 16, 16)), ("obj/S00G00", (1, *p.obj.shape))):
+            storage = f[f"content/{name}"]
+            assert (storage["data"].shape, storage["data"].dtype) == (shape, np.complex64)
+            assert storage["_psize"][()].tolist() == [data.pixel] * 2
+            np.testing.assert_allclose(storage["_origin"], -storage["_center"][()] * data.pixel)
+        assert f["content/probe/S00/_energy"][()] == pytest.approx(data.geometry.energy / KEV)
+        np.testing.assert_allclose(f["content/positions/S00G00"], data.positions, rtol=0, atol=1e-15)
+        last = f["content/runtime/iter_info/00000"]
+        assert (last["iteration"][()], last["engine"][()]) == (2, b"rPIE() ** 2")
+        assert last["error"][()].tolist() == [p.history["misfit"][-1]]
+    assert types["content/runtime/iter_info"] == "list"
+    assert {types[f"content/{name}"] for name in ("obj", "probe/S00", "pars", "runtime")} == {"dict"}
+    assert {types[f"content/obj/S00G00/{name}"] for name in ("data", "_psize", "_origin")} == {"array"}
+    assert types["content/probe/S00/_energy"] == "scalar"
+
+
+def test_what_a_result_of_ptypy_cannot_be(ptyr, tmp_path):
+    data = ptyr[1]
+    with pytest.raises(TypeError, match="'ptyr' is a format of results: save a PtychoState"):
+        save(tmp_path / "out.ptyr", data, format="ptyr")
+    p = PtychoState(data, device="cpu")
+    with pytest.raises(ValueError, match="leave crop out"):
+        export(tmp_path / "out.ptyr", p, crop=True)
+    in_pixels = PtychoState(opty.PtychoData(data.intensities, data.positions_px), device="cpu")
+    with pytest.raises(ValueError, match=r"PtyPy's .ptyr holds lengths in metres"):
+        export(tmp_path / "out.ptyr", in_pixels)
+    assert list(tmp_path.glob("out*")) == []
+
+
 def test_result_of_ptypy_without_recorded_positions(ptyr):
     path, data = ptyr
     with h5py.File(path, "a") as f:
@@ -221,6 +284,17 @@ def test_result_of_ptypy_without_recorded_positions(ptyr):
         origin = f["content/obj/S00G00/_origin"][()]
     where = (data.truth["positions"] + 8) * data.pixel + origin
     assert opty.misfit(load(path, data=data.replace(positions=where), device="cpu")) < 1e-9
+
+
+def test_result_of_ptypy_whose_object_is_too_small_for_its_positions(ptyr):
+    """Found by the soak: a plain ValueError, which did not name the file."""
+    path, data = ptyr
+    with h5py.File(path, "a") as f:
+        f["content/obj/S00G00/_origin"][...] = [5e-6, 5e-6]
+    with pytest.raises(
+        FormatError, match=r"run.ptyr: obj has shape \(60, 62\) but the windows of 16 x 16 cover rows -"
+    ):
+        load(path, data=data)
 
 
 def test_result_of_ptypy_needs_data(ptyr):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from opty.io.prepare.views import as_json, chosen, taken
+from opty.io.prepare.frames import Frames
+from opty.io.prepare.views import as_json, chosen
 
 
 @pytest.mark.parametrize(
@@ -24,14 +25,16 @@ from opty.io.prepare.views import as_json, chosen, taken
 def test_same_views_from_memory_and_from_hdf5_and_through_json(tmp_path, views):
     import h5py
 
-    array = np.arange(30).reshape(10, 3)
+    array = np.arange(60).reshape(10, 3, 2)
     index = views if not isinstance(views, str) else slice(*(int(v) if v else None for v in views.split(":")))
     expected = array if views is None else array[index]
-    np.testing.assert_array_equal(taken(array, chosen(views, 10)), expected)
-    np.testing.assert_array_equal(taken(array, chosen(as_json(views), 10)), expected)
+    np.testing.assert_array_equal(Frames(array).read(chosen(views, 10)), expected)
+    np.testing.assert_array_equal(Frames(array).read(chosen(as_json(views), 10)), expected)
     with h5py.File(tmp_path / "a.h5", "w") as f:
         f["a"] = array
-        np.testing.assert_array_equal(taken(f["a"], chosen(views, 10)), expected)
+        f["raster"] = array.reshape(2, 5, 3, 2)
+        for name in f:
+            np.testing.assert_array_equal(Frames(f[name]).read(chosen(views, 10)), expected)
 
 
 @pytest.mark.parametrize(

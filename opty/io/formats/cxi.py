@@ -15,15 +15,17 @@ from opty.errors import warn_user
 from opty.geometry import PLANCK_TIMES_C
 from opty.io import writing
 from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, check_shapes, measurement, real
+from opty.io.guard.reading import Format, blaming, check_shapes, counted, measurement, real
 from opty.io.guard.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames
 from opty.io.prepare.preparing import Raw
+from opty.stack import Stack
 
 DETECTOR, SOURCE = "entry_1/instrument_1/detector_1/", "entry_1/instrument_1/source_1/"
 DATA = (DETECTOR + "data", "entry_1/data_1/data")
 TRANSLATION = ("entry_1/sample_1/geometry_1/translation", "entry_1/data_1/translation", DETECTOR + "translation")
 MASK = (DETECTOR + "mask", "entry_1/data_1/mask")
+SENSITIVITY = DETECTOR + "qe_mask"  # of CDTools: what a model's intensities are multiplied by
 DARK = (DETECTOR + "dark", DETECTOR + "data_dark")
 ENERGY = (SOURCE + "energy", "entry_1/instrument_1/beam_1/energy")
 WAVELENGTH = (SOURCE + "wavelength", "entry_1/instrument_1/beam_1/wavelength")
@@ -60,7 +62,7 @@ def opened(file: Container) -> Iterator[Raw]:
                 "pixel_size": pixel_size(tree, basis),
             }
             raw = Raw(
-                Frames(data),
+                counted(tree, data),
                 row_column(real(translation.name, translation[()]), basis),
                 lengths={name: length for name, length in lengths.items() if length is not None},
                 wanted={
@@ -71,6 +73,7 @@ def opened(file: Container) -> Iterator[Raw]:
                 mask=mask(tree, data.shape),
                 good=good,
                 dark=dark(tree),
+                flat=sensitivity(tree, data.shape[1:]),
             )
         yield raw
 
@@ -138,7 +141,8 @@ def distance(tree: Tree) -> float | None:
 def row_column(translation: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """Positions (N, 2) [m] of the views on a sample that was moved by ``translation``."""
     along = basis / np.linalg.norm(basis, axis=0)
-    return 0.0 - translation @ along[: translation.shape[1]]
+    with np.errstate(invalid="ignore"):  # infinity times 0; the check of the positions names the view
+        return 0.0 - translation @ along[: translation.shape[1]]
 
 
 def mask(tree: Tree, shape: tuple[int, ...]) -> Frames | np.ndarray | None:
@@ -164,6 +168,22 @@ def dark(tree: Tree) -> np.ndarray | None:
     return image if image.ndim == 2 else image.reshape(-1, *image.shape[-2:]).mean(axis=0)
 
 
+def flags(mask: np.ndarray | Stack) -> np.ndarray | Stack:
+    """A mask as CXI has it, uint32: 0 where a pixel counts, else 1."""
+    return mask.mapped(flags, np.uint32) if isinstance(mask, Stack) else (~mask).astype(np.uint32)
+
+
+def sensitivity(tree: Tree, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Sensitivity of each pixel (rows, columns), or None where there is none or it is one throughout."""
+    found = tree.find(SENSITIVITY)
+    if found is None:
+        return None
+    image = real(found.name, numbers(found))
+    if image.shape != tuple(shape):
+        raise ValueError(f"{found.name} has shape {image.shape}; expected {tuple(shape)}")
+    return None if (image == 1).all() else image
+
+
 def write(path: Path, data: PtychoData) -> None:
     """Write a measurement as PyNX and CDTools read it; masked pixels and counts as they are, positions in metres."""
     writing.need_geometry(data, "CXI")
@@ -177,13 +197,13 @@ def content(f: h5py.File, data: PtychoData) -> None:
     put(f, "cxi_version", 160)
     put(f, "number_of_entries", 1)
     geometry, detector = data.geometry, f.create_group(DETECTOR)
-    writing.stack(detector, "data", data.intensities)
+    writing.signed(detector, "data", data.intensities)
     put(detector, "distance", geometry.distance, units="m")
     for name in ("x_pixel_size", "y_pixel_size"):
         put(detector, name, geometry.pixel_size, units="m")
     put(detector, "basis_vectors", USUAL_BASIS * geometry.pixel_size)
     if data.mask is not None:
-        writing.stack(detector, "mask", (~data.mask).astype(np.uint32))
+        writing.stack(detector, "mask", flags(data.mask))
     if data.background is not None:
         for name in ("dark", "data_dark"):
             put(detector, name, data.background)
@@ -191,6 +211,7 @@ def content(f: h5py.File, data: PtychoData) -> None:
     put(source, "wavelength", geometry.wavelength, units="m")
     put(source, "energy", geometry.energy, units="J")
     put(f, TRANSLATION[0], writing.x_y_z(data), units="m")
+    f.create_group("entry_1/data_1")
     for link, target in ((DATA[1], DATA[0]), (TRANSLATION[1], TRANSLATION[0]), (TRANSLATION[2], TRANSLATION[0])):
         f[link] = h5py.SoftLink("/" + target)
 

@@ -16,13 +16,12 @@ import h5py
 import numpy as np
 
 from opty.errors import FormatError
-from opty.geometry import PLANCK_TIMES_C
 from opty.io.guard.container import Container
 from opty.io.guard.reading import Format, blaming, measurement, real
 from opty.io.guard.tree import Tree, number, numbers
-from opty.io.prepare.frames import Frames, Pages
+from opty.io.prepare.frames import Frames, Pages, in_runs
 from opty.io.prepare.preparing import Raw
-from opty.io.prepare.units import joules, metres
+from opty.io.prepare.units import joules, metres, wavelength
 
 SHIPPED = Path(__file__).with_name("mappings")
 TABLES = {
@@ -143,12 +142,13 @@ def _frames(data: h5py.Dataset, axes: Any) -> Frames:
         raise ValueError(f"axes = {axes!r}: with several view axes they must come first, rows and columns last")
     shape = tuple(data.shape[k] for k in order)
 
-    def read(index: np.ndarray) -> np.ndarray:
-        low, high = int(index.min()), int(index.max()) + 1
-        block = data[tuple(slice(low, high) if k == views[0] else slice(None) for k in range(data.ndim))]
-        return block.transpose(order)[index - low]
+    def put(out: np.ndarray, first: int) -> None:
+        some = slice(first, first + len(out))
+        out[...] = data[tuple(some if k == views[0] else slice(None) for k in range(data.ndim))].transpose(order)
 
-    return Pages(shape, data.dtype, read)
+    chunk = 1 if data.chunks is None else data.chunks[views[0]]
+    scattered = data.chunks is None and views[0] > 0  # a view's pixels lie all over the file
+    return Pages(shape, data.dtype, lambda index: in_runs(shape, data.dtype, index, put), chunk, not scattered)
 
 
 def _positions(tree: Tree, table: Mapping[str, Any]) -> np.ndarray:
@@ -160,8 +160,9 @@ def _positions(tree: Tree, table: Mapping[str, Any]) -> np.ndarray:
         names = str(table.get("axes", "row column")).split()
         if values.ndim == 2 and values.shape[0] == len(names) and values.shape[1] != len(names):
             values = values.T
-        if values.ndim != 2 or values.shape[1] < len(names) or not {"row", "column"} <= set(names):
-            raise ValueError(f"{found.name} has shape {found.shape}, and the mapping's axes are {' '.join(names)!r}")
+        if values.ndim != 2 or values.shape[1] != len(names) or not {"row", "column"} <= set(names):
+            said = f"{found.name} has shape {found.shape}, and the mapping's axes are {' '.join(names)!r}"
+            raise ValueError(f"{said}: name each column, as in axes = 'column row z'")
         signs = table.get("signs", [1] * len(names))
         unit = 1.0 if pixels else metres(table.get("unit", tree.attribute(found, "units", "m")), found.name)
         return np.column_stack([values[:, names.index(n)] * signs[names.index(n)] for n in ("row", "column")]) * unit
@@ -196,7 +197,7 @@ def _lengths(tree: Tree, table: Mapping[str, Any]) -> dict[str, Any]:
             found = tree.need(name.replace("_", " "), _text(entry, "path"))
             value, unit, where = number(found), entry.get("unit", tree.attribute(found, "units")), found.name
         if name == "energy":
-            out["wavelength"] = PLANCK_TIMES_C / (value * joules("J" if unit is None else unit, where))
+            out["wavelength"] = wavelength(value * joules("J" if unit is None else unit, where), where)
         else:
             out[name] = value * metres("m" if unit is None else unit, where)
     return out

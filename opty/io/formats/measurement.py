@@ -7,14 +7,14 @@
 /entry_1/sample_1/geometry_1/translation      (N, 3) m, of the sample: x, y, z  (with a geometry)
 /entry_1/data_1/                              links to data and translation
 /entry_1/measurement/                         positions (row, column) as in PtychoData, geometry, photons of each
-                                              view, background, probe, truth, source (JSON) where data are not here
+                                              view, background, probe, truth, source (JSON) where data are not here;
+                                              attribute mask = "linked" where that has the mask of each view too
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -31,10 +31,12 @@ from opty.io.guard.container import Container
 from opty.io.guard.reading import Format, blaming, measurement
 from opty.io.prepare.frames import Frames
 from opty.io.prepare.preparing import Raw
+from opty.io.writing import note, put, stack
+from opty.memory import free_memory, size
+from opty.stack import Stack
 
 VERSION = 1
 DETECTOR, OWN = "entry_1/instrument_1/detector_1", "entry_1/measurement"
-_counted: list = []  # the last data whose photons were counted: (weak intensities, weak mask, photons)
 
 
 def is_opty(file: Container, holds: str) -> bool:
@@ -53,12 +55,10 @@ def opened(file: Container) -> Iterator[Raw]:
     check_version(file)
     with file.hdf5() as f:
         with blaming(file):
-            detector, fields = f[DETECTOR], _all_but_images(f)
-            if "data" not in detector:
-                raise ValueError(f"there is no {DETECTOR}/data")
+            detector, fields = need(f, DETECTOR), _all_but_images(f)
             geometry, mask = fields.get("geometry"), detector.get("mask")
             raw = Raw(
-                Frames(detector["data"]),
+                Frames(need(detector, "data")),
                 fields["positions"],
                 unit="px" if geometry is None else "m",
                 lengths={} if geometry is None else _known(geometry),
@@ -89,45 +89,57 @@ def write_head(f: h5py.File, holds: str) -> None:
         version = metadata.version("opty-ptycho")
     except metadata.PackageNotFoundError:  # run from a source tree that was never installed
         version = "unknown"
-    f.attrs.update({"creator": "opty", "opty_version": version, "opty_format": VERSION, "holds": holds})
-    f["cxi_version"] = 160
-    f["number_of_entries"] = 1
+    note(f, creator="opty", opty_version=version, holds=holds)
+    f.attrs["opty_format"] = VERSION
+    put(f, "cxi_version", 160)
+    put(f, "number_of_entries", 1)
+    f.create_group("entry_1/data_1")  # a link that makes its group gives it the time of day: other bytes each time
 
 
 def write(f: h5py.File, data: PtychoData, source: dict[str, Any] | None = None) -> None:
     """Write a measurement: its intensities, or, given a ``source``, only where they are to be found."""
     own, detector = f.create_group(OWN), f.create_group(DETECTOR)
-    own["photons"] = photons(data)
-    write_about(f, data)
+    put(own, "photons", data.photons())
+    write_about(f, data, linked=source is not None)
     if source is None:
-        _compressed(detector, "data", data.intensities)
+        stack(detector, "data", data.intensities)
         f["entry_1/data_1/data"] = h5py.SoftLink(f"/{DETECTOR}/data")
     else:
-        own["source"] = json.dumps(source)
+        put(own, "source", json.dumps(source))
 
 
-def write_about(f: h5py.File, data: Any) -> None:
-    """Write all of a measurement, or of an experiment, but intensities and photons; the two groups are there."""
+def write_about(f: h5py.File, data: Any, linked: bool = False) -> None:
+    """Write all of a measurement, or of an experiment, but intensities and photons; the two groups are there.
+
+    A mask that stays in the file of the frames is there for a result that is ``linked`` to it.
+    """
     own, detector = f[OWN], f[DETECTOR]
-    if data.mask is not None:
-        _compressed(detector, "mask", (~data.mask).astype(np.uint32))
+    if isinstance(data.mask, Stack) and linked:
+        note(own, mask="linked")
+    elif data.mask is not None:
+        stack(detector, "mask", cxi.flags(data.mask))
     if data.geometry is not None:
         _write_geometry(f, data)
-    own["positions"] = data.positions
-    own["positions"].attrs["units"] = "pixel" if data.geometry is None else "m"
+    put(own, "positions", data.positions, units="pixel" if data.geometry is None else "m")
     for name in ("background", "probe"):
         if getattr(data, name) is not None:
-            own[name] = getattr(data, name)
+            put(own, name, getattr(data, name), packed=False)
     if data.background is not None:
-        detector["dark"] = data.background
+        put(detector, "dark", data.background, packed=False)
     for name, array in (data.truth or {}).items():
-        own[f"truth/{name}"] = array
+        put(own, f"truth/{name}", array, packed=False)
 
 
 def read_fields(f: h5py.File) -> dict[str, Any]:
     """Read the fields of PtychoData; "intensities" is left out where the file does not hold them."""
-    fields, detector = _all_but_images(f), f[DETECTOR]
+    fields, detector = _all_but_images(f), need(f, DETECTOR)
     if "data" in detector:
+        wanted, free = detector["data"].nbytes, free_memory()
+        if free is not None and wanted > free:
+            raise MemoryError(
+                f"the result holds its frames, {size(wanted)}, and {size(free)} are free: give data=opty.load(...) of "
+                "the measurement that it was made from"
+            )
         fields["intensities"] = detector["data"][()]
     if "mask" in detector:
         fields["mask"] = detector["mask"][()] == 0
@@ -135,15 +147,28 @@ def read_fields(f: h5py.File) -> dict[str, Any]:
 
 
 def _all_but_images(f: h5py.File) -> dict[str, Any]:
-    own = f[OWN]
-    fields: dict[str, Any] = {"positions": own["positions"][()]}
+    own = need(f, OWN)
+    fields: dict[str, Any] = {"positions": need(own, "positions")[()]}
     if "geometry" in own:
-        known = own["geometry"].attrs.items()
-        fields["geometry"] = Geometry(**{name: v if isinstance(v, str) else float(v) for name, v in known})
+        told = {name: text(value) for name, value in own["geometry"].attrs.items()}
+        fields["geometry"] = Geometry(**{name: v if isinstance(v, str) else float(v) for name, v in told.items()})
     fields |= {name: own[name][()] for name in ("background", "probe") if name in own}
     if "truth" in own:
         fields["truth"] = {name: own["truth"][name][()] for name in own["truth"]}
     return fields
+
+
+def need(group: h5py.Group, path: str) -> Any:
+    """What is at a path in one of opty's own files; ValueError that says what is there instead."""
+    if path not in group:
+        held = ", ".join(sorted(map(str, group))) or "nothing"
+        raise ValueError(f"there is no {group.name.rstrip('/')}/{path}: {group.name} holds {held}")
+    return group[path]
+
+
+def text(value: Any) -> Any:
+    """An attribute, texts as str."""
+    return value.decode("utf-8") if isinstance(value, bytes) else value
 
 
 def read_source(f: h5py.File) -> dict[str, Any] | None:
@@ -151,41 +176,28 @@ def read_source(f: h5py.File) -> dict[str, Any] | None:
     return json.loads(f[OWN]["source"][()]) if "source" in f[OWN] else None
 
 
-def photons(data: PtychoData) -> np.ndarray:
-    """Photons per view (N,), counted once for a measurement that is saved again and again."""
-    for intensities, mask, counted in _counted:
-        if intensities() is data.intensities and (mask is None if data.mask is None else mask and mask() is data.mask):
-            return counted
-    counted = data.photons()
-    mask = None if data.mask is None else weakref.ref(data.mask)
-    _counted[:] = [(weakref.ref(data.intensities), mask, counted)]
-    return counted
-
-
 def _write_geometry(f: h5py.File, data: Any) -> None:
     geometry = data.geometry
     known = _known(geometry)
-    f.create_group(f"{OWN}/geometry").attrs.update(known)
+    group = f.create_group(f"{OWN}/geometry")
+    note(group, propagation=known.pop("propagation"))
+    group.attrs.update(known)
     detector, source = f[DETECTOR], f.create_group("entry_1/instrument_1/source_1")
-    detector["distance"] = geometry.distance
-    detector["x_pixel_size"] = detector["y_pixel_size"] = geometry.pixel_size
-    detector["basis_vectors"] = cxi.USUAL_BASIS * geometry.pixel_size
-    source["wavelength"], source["energy"] = geometry.wavelength, geometry.energy
+    put(detector, "distance", geometry.distance)
+    for name in ("x_pixel_size", "y_pixel_size"):
+        put(detector, name, geometry.pixel_size)
+    put(detector, "basis_vectors", cxi.USUAL_BASIS * geometry.pixel_size)
+    put(source, "wavelength", geometry.wavelength)
+    put(source, "energy", geometry.energy)
     x_y_z = np.column_stack([data.positions[:, 1], data.positions[:, 0], np.zeros(data.views)])
     first, *links = cxi.TRANSLATION
-    f[first] = x_y_z
+    put(f, first, x_y_z)
     for link in links:
         f[link] = h5py.SoftLink(f"/{first}")
 
 
 def _known(geometry: Geometry) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(geometry).items() if value is not None}
-
-
-def _compressed(group: h5py.Group, name: str, array: np.ndarray) -> None:
-    """Write one frame a chunk, shuffled and deflated at the level that costs least time."""
-    chunks = (1, *array.shape[1:]) if array.ndim == 3 else array.shape
-    group.create_dataset(name, data=array, chunks=chunks, shuffle=True, compression="gzip", compression_opts=1)
 
 
 read: Any = measurement(opened)

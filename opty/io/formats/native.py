@@ -9,6 +9,8 @@ Beside the measurement (measurement.py) the file holds
         slots/<name>, arrays/<name>  the memory of operators, and what was given by name for them to read
         history/<name>               what was recorded
         recipe, recipe_json          text to read, and what is loaded
+        start/                       leaves, slots, arrays, history and iteration of the start, where the data alone do
+                                     not tell it: a probe, an object, what ``replace`` put in
         unfinished                   in a checkpoint: the whole recipe asked for and the place reached in it (JSON)
     /entry_1/object, probe           links to the two
 The data are in the file, or, where they came unchanged from another file, a link to that one.
@@ -16,8 +18,10 @@ The data are in the file, or, where they came unchanged from another file, a lin
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -26,9 +30,11 @@ import h5py
 import numpy as np
 import scipy
 
-from opty.data import PtychoData
+from opty.data import FIELDS, PtychoData
 from opty.errors import FormatError, RecipeError, warn_user
+from opty.io import writing
 from opty.io.formats import measurement
+from opty.io.formats.measurement import need
 from opty.io.guard import source
 from opty.io.guard.atomic import atomic
 from opty.io.guard.container import Container
@@ -64,7 +70,7 @@ def save(path, p) -> None:
     if p is not data:
         checkpoint(path, p, None)
         return
-    with atomic(path) as part, new_hdf5(part) as f:
+    with atomic(path) as part, new_hdf5(part, **writing.LAYOUT) as f:
         measurement.write_head(f, "data")
         measurement.write(f, data)
 
@@ -74,12 +80,12 @@ def checkpoint(path, p: PtychoState, unfinished: Unfinished | None) -> None:
     data = p.data
     if data.source is not None and source.same_file(path, data.source["path"]):
         raise ValueError(f"{path} is the measurement itself; save the result under another name")
-    with atomic(path) as part, new_hdf5(part) as f:
+    with atomic(path) as part, new_hdf5(part, **writing.LAYOUT) as f:
         measurement.write_head(f, "result")
         measurement.write(f, data, dict(data.source) if source.can_link(data) else None)
         _write(f, p)
         if unfinished is not None:
-            f[f"{OWN}/unfinished"] = unfinished.to_json()
+            writing.put(f, f"{OWN}/unfinished", unfinished.to_json())
 
 
 def recognise(file: Container) -> bool:
@@ -87,23 +93,23 @@ def recognise(file: Container) -> bool:
     return measurement.is_opty(file, "result")
 
 
-def read(file: Container, *, data=None, device=None, threads=None):
+def read(file: Container, *, data=None, device=None, threads=None, stream=None):
     """Read a result: a PtychoState that goes on exactly.
 
     ``data`` : PtychoData to use instead of those that the file holds or points to. ``device``, ``threads`` : as for
-    PtychoState.
+    PtychoState. ``stream`` : whether the frames stay in the file that the result points to, as for a measurement.
 
     Raises FormatError where the measurement is not to be found or has changed, TypeError or ValueError for ``data``
     that do not fit; warns where they hold other photons than the result was made from.
     """
-    return restored(file, read_kept(file), data=data, device=device, threads=threads)
+    return restored(file, read_kept(file), data=data, device=device, threads=threads, stream=stream)
 
 
-def restored(file: Container, kept: Kept, *, data=None, device=None, threads=None) -> PtychoState:
+def restored(file: Container, kept: Kept, *, data=None, device=None, threads=None, stream=None) -> PtychoState:
     """Make the state from what a result file holds; options and errors as for ``read``."""
     from opty.state import PtychoState
 
-    chosen = measured(file, kept) if data is None else _given(data, kept, file)
+    chosen = measured(file, kept, stream) if data is None else _given(data, kept, file)
     with blaming(file):
         return PtychoState.restore(chosen, kept.leaves, **kept.books, device=device, threads=threads)
 
@@ -124,6 +130,16 @@ class Kept:
     unfinished: Unfinished | None
     device: str
     software: dict[str, str]
+    mask_linked: bool  # the mask is where the intensities are
+
+    def at_the_start(self) -> Kept:
+        """What a file would hold that was written at the start, where that is kept."""
+        from opty.algebra.operator import Identity
+
+        began = self.books["began"]
+        books = self.books | {"recipe": Identity(), "began": None}
+        books |= {"iteration": began["iteration"], "history": began["history"]}
+        return dataclasses.replace(self, leaves=began["leaves"], books=books, unfinished=None)
 
 
 def read_kept(file: Container) -> Kept:
@@ -133,49 +149,86 @@ def read_kept(file: Container) -> Kept:
 
     measurement.check_version(file)
     with file.hdf5() as f, blaming(file):
-        own = f[OWN]
+        own = need(f, OWN)
         try:
-            recipe = from_json(own["recipe_json"].asstr()[()])
-            unfinished = Unfinished.from_json(own["unfinished"].asstr()[()]) if "unfinished" in own else None
+            recipe = from_json(_text(need(own, "recipe_json")))
+            unfinished = Unfinished.from_json(_text(own["unfinished"])) if "unfinished" in own else None
         except RecipeError as error:
             raise FormatError(
                 f"{file.path}: {error}; an operator of your own must be imported before its results are loaded"
             ) from error
-        leaves = {
-            f"{kind}:{unquote(name)}".removeprefix(":"): own[group][name][()]
-            for kind, group in GROUPS.items()
-            for name in own[group]
-        }
         books = {
-            "origin": own["origin"][()],
+            "origin": need(own, "origin")[()],
             "seed": int(own.attrs["seed"]),
             "iteration": int(own.attrs["iteration"]),
-            "history": {unquote(name): own["history"][name][()] for name in own["history"]},
+            "history": _history(own),
             "recipe": recipe,
+            "began": _start(own),
         }
         fields, link = measurement.read_fields(f), measurement.read_source(f)
-        counted = f[measurement.OWN]["photons"][()]
-        device, software = own.attrs.get("device", "cpu"), json.loads(own.attrs.get("software", "{}"))
-        return Kept(fields, link, counted, leaves, books, own["recipe"].asstr()[()], unfinished, device, software)
+        counted = need(f, f"{measurement.OWN}/photons")[()]
+        device, software = measurement.text(own.attrs.get("device", "cpu")), json.loads(own.attrs.get("software", "{}"))
+        told = _text(need(own, "recipe"))
+        linked = measurement.text(f[measurement.OWN].attrs.get("mask")) == "linked"
+        return Kept(fields, link, counted, _leaves(own), books, told, unfinished, device, software, linked)
+
+
+def _text(found: h5py.Dataset) -> str:
+    value = found.asstr()[()]
+    return value if isinstance(value, str) else str(value[0])  # a long one lies in an array of one
+
+
+def _start(own: h5py.Group) -> dict[str, Any] | None:
+    """The start that the data alone do not tell, or None."""
+    if "start" not in own:
+        return None
+    start = own["start"]
+    return {"leaves": _leaves(start), "iteration": int(start.attrs["iteration"]), "history": _history(start)}
 
 
 def _write(f: h5py.File, p) -> None:
     own = f.create_group(OWN)
-    own.attrs.update({"iteration": p.iteration, "seed": p.seed, "dtype": str(p.dtype), "device": p.device})
-    own.attrs["software"] = json.dumps(software(p.device))
+    own.attrs.update({"iteration": p.iteration, "seed": p.seed})
+    writing.note(own, dtype=str(p.dtype), device=p.device, software=json.dumps(software(p.device)))
+    _write_leaves(own, {p._label(name): p.numpy(name) for name in p._live.leaves})
+    if p.data.pixel is not None:
+        writing.put(own, "positions_m", p.numpy("positions") * p.data.pixel, packed=False)
+    writing.put(own, "origin", np.asarray(p.origin, np.float64))
+    writing.put(own, "recipe", repr(p.recipe))
+    writing.put(own, "recipe_json", p.recipe.to_json())
+    _write_history(own, p.history)
+    if (began := p._began()) is not None:
+        start = own.create_group("start")
+        start.attrs["iteration"] = began["iteration"]
+        _write_leaves(start, began["leaves"])
+        _write_history(start, began["history"])
+    f["entry_1/object"], f["entry_1/probe"] = (h5py.SoftLink(f"/{OWN}/leaves/{name}") for name in ("obj", "probe"))
+
+
+def _write_leaves(own: h5py.Group, leaves: Mapping[str, np.ndarray]) -> None:
     for group in GROUPS.values():
         own.create_group(group)
-    for name in p._live.leaves:
-        kind, _, plain = p._label(name).rpartition(":")
-        own[GROUPS[kind]][quote(plain, safe=" ")] = p.numpy(name)
-    if p.data.pixel is not None:
-        own["positions_m"] = p.numpy("positions") * p.data.pixel
-    own["origin"] = np.asarray(p.origin, np.float64)
-    own["recipe"], own["recipe_json"] = repr(p.recipe), p.recipe.to_json()
-    history = own.create_group("history")
-    for name, series in p.history.items():
-        history[quote(name, safe=" ")] = series
-    f["entry_1/object"], f["entry_1/probe"] = (h5py.SoftLink(f"/{OWN}/leaves/{name}") for name in ("obj", "probe"))
+    for name, array in leaves.items():
+        kind, _, plain = name.rpartition(":")
+        writing.put(own[GROUPS[kind]], quote(plain, safe=" "), array, packed=False)
+
+
+def _leaves(own: h5py.Group) -> dict[str, np.ndarray]:
+    return {
+        f"{kind}:{unquote(name)}".removeprefix(":"): need(own, group)[name][()]
+        for kind, group in GROUPS.items()
+        for name in need(own, group)
+    }
+
+
+def _write_history(own: h5py.Group, history: Mapping[str, Any]) -> None:
+    group = own.create_group("history")
+    for name, series in history.items():
+        writing.put(group, quote(name, safe=" "), series)
+
+
+def _history(own: h5py.Group) -> dict[str, np.ndarray]:
+    return {unquote(name): series[()] for name, series in need(own, "history").items()}
 
 
 def software(device: str) -> dict[str, str]:
@@ -189,7 +242,7 @@ def software(device: str) -> dict[str, str]:
     return found
 
 
-def measured(file: Container, kept: Kept) -> PtychoData:
+def measured(file: Container, kept: Kept, stream: bool | None = None) -> PtychoData:
     """Make the measurement from what the result holds and, where it points to a file, the intensities there."""
     if kept.source is None:
         with blaming(file):
@@ -197,10 +250,16 @@ def measured(file: Container, kept: Kept) -> PtychoData:
     from opty.io.registry import load
 
     place = source.find(kept.source, file.path)
-    found = load(place, **kept.source["options"])
+    found = load(place, **kept.source["options"], stream=stream)
+    fields = dict.fromkeys(FIELDS[1:]) | kept.fields | {"source": {**kept.source, "path": str(place)}}
+    if kept.mask_linked or _same(found.mask, fields["mask"]):
+        fields["mask"] = found.mask  # the very one that the counts were checked with: they need not be again
     with blaming(file):
-        fields = {"intensities": found.intensities, **kept.fields}
-        return source.remember(PtychoData(**fields, source={**kept.source, "path": str(place)}))
+        return source.remember(found.replace(**fields))
+
+
+def _same(a: Any, b: Any) -> bool:
+    return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.array_equal(a, b)
 
 
 def _given(data, kept: Kept, file: Container) -> PtychoData:
@@ -212,6 +271,6 @@ def _given(data, kept: Kept, file: Container) -> PtychoData:
             f"data holds {data.views} views of {data.n} x {data.n}; {file.path} was made from {len(kept.photons)} "
             f"views of {n} x {n}"
         )
-    if not np.allclose(measurement.photons(data), kept.photons, rtol=1e-6):
+    if not np.allclose(data.photons(), kept.photons, rtol=1e-6):
         warn_user(f"data hold other photons than those that {file.path} was made from", UserWarning)
     return data

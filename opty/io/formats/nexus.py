@@ -14,15 +14,14 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
-from opty.geometry import PLANCK_TIMES_C
 from opty.io import writing
 from opty.io.formats import cxi
 from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, measurement, real
+from opty.io.guard.reading import Format, blaming, counted, measurement, real
 from opty.io.guard.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames
 from opty.io.prepare.preparing import Raw
-from opty.io.prepare.units import joules, metres
+from opty.io.prepare.units import joules, metres, wavelength
 
 DEFINITIONS = ("NXcxi_ptycho", "NXptycho")
 ENERGY = ("incident_beam_energy", "energy", "incident_energy")
@@ -63,7 +62,7 @@ def _raw(tree: Tree, entry: str, path: Path) -> Raw:
     detector = _child(tree, instrument, "NXdetector", "detector_1")
     beam = _child(tree, instrument, "NXbeam", "beam_1")
     data = tree.need("intensities", f"{detector}/data", f"{entry}/data_1/data")
-    frames = Frames(data)
+    frames = counted(tree, data)
     lengths = {"wavelength": _wavelength(tree, beam), "distance": _lengthy(tree, f"{detector}/distance")}
     sizes = [s for name in ("x", "y") if (s := _lengthy(tree, f"{detector}/{name}_pixel_size")) is not None]
     if sizes and max(sizes) > 1.001 * min(sizes):
@@ -106,7 +105,7 @@ def _wavelength(tree: Tree, beam: str) -> float | None:
     found = tree.find(*(f"{beam}/{name}" for name in ENERGY))
     if found is None:
         return None
-    return PLANCK_TIMES_C / (number(found) * joules(tree.attribute(found, "units", "J"), found.name))
+    return wavelength(number(found) * joules(tree.attribute(found, "units", "J"), found.name), found.name)
 
 
 def _translation(tree: Tree, entry: str, detector: str, frames: Frames) -> np.ndarray:
@@ -141,10 +140,12 @@ def _on_the_grid(values: np.ndarray, axis: int, frames: Frames, name: str) -> np
     raise ValueError(f"{name} has shape {values.shape}, which does not go with a scan of {frames.scan}")
 
 
-def _mask(tree: Tree, detector: str, frames: Frames) -> np.ndarray | None:
+def _mask(tree: Tree, detector: str, frames: Frames) -> Frames | np.ndarray | None:
     found = tree.find(*(f"{detector}/{name}" for name in MASK))
     if found is None:
         return None
+    if found.shape == (*frames.scan, *frames.shape[1:]) and frames.shape[0] > 1 and found.dtype.kind in "iu":
+        return Frames(found)
     flags = numbers(found).reshape(-1, *frames.shape[1:]) if found.size % np.prod(frames.shape[1:]) == 0 else None
     if flags is None or len(flags) not in (1, frames.shape[0]):
         raise ValueError(f"{found.name} has shape {found.shape}; expected {frames.shape[1:]}")

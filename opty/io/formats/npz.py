@@ -41,19 +41,19 @@ def open_tike(file: Container) -> Iterator[Raw]:
 def tike_raw(file: Container, arrays: dict[str, Any]) -> Raw:
     """Make sense of the arrays of tike, in an npz or an HDF5 file."""
     data, scan = squeezed("data", arrays["data"], 3), squeezed("scan", arrays["scan"], 2)
-    check_shapes(file, "data", data.shape, "scan", scan.shape)
+    check_shapes(file, "data", data.shape[-3:], "scan", scan.shape)
     probe = squeezed("probe", arrays["probe"], 3) if "probe" in arrays else None
     return Raw(Frames(data), real("scan", scan), unit="px", probe=probe, corner=True)
 
 
-def squeezed(key: str, array: np.ndarray, axes: int) -> np.ndarray:
-    """Drop axes of length one in front until ``axes`` are left."""
+def squeezed(key: str, array: Any, axes: int) -> Any:
+    """Drop axes of length one in front until ``axes`` are left; those of a dataset stay, as Frames reads them so."""
     if array.ndim < 2 or any(size != 1 for size in array.shape[:-axes]):
         raise ValueError(
             f"{key!r} has shape {array.shape}; expected {axes} axes, and only axes of length one before them (one scan "
             "in a file)"
         )
-    return array.reshape(array.shape[-axes:])
+    return array.reshape(array.shape[-axes:]) if isinstance(array, np.ndarray) else array
 
 
 def write_tike(path: Path, data: PtychoData) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from opty.data import PtychoData
@@ -14,13 +15,15 @@ from opty.errors import FormatError
 from opty.io import writing
 from opty.io.formats.npz import tike_arrays, tike_raw
 from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, measurement, real
+from opty.io.guard.reading import Format, blaming, counted, measurement, middle, real
 from opty.io.guard.tree import Tree, numbers
-from opty.io.prepare.frames import Frames
 from opty.io.prepare.preparing import Raw
+from opty.io.prepare.units import ELECTRON_VOLT, wavelength
 
 POSITIONS = ("probe_position_y_m", "probe_position_x_m")
 PIXELS = ("pixel_height_m", "pixel_width_m")
+ENERGY = ("photon_energy_eV", "probe_energy_eV")  # attributes of the root, by Ptychodus; the second is the older word
+DISTANCE, FOCUS, FAR = "detector_object_distance_m", "focus_object_distance_m", "far_field"
 
 
 def is_tike(file: Container) -> bool:
@@ -33,7 +36,8 @@ def open_tike(file: Container) -> Iterator[Raw]:
     """Read HDF5 with the arrays of tike at its root: see the npz of the same names."""
     with file.tree() as tree:
         with blaming(file):
-            arrays = {name: found[()] for name in ("data", "scan", "probe") if (found := tree.find(name)) is not None}
+            found = {name: tree.find(name) for name in ("data", "scan", "probe")}
+            arrays = {name: a if name == "data" else a[()] for name, a in found.items() if a is not None}
             for name in ("data", "scan"):
                 tree.need(name, name)
             raw = tike_raw(file, arrays)
@@ -59,7 +63,8 @@ def open_pair(file: Container, *, positions=None) -> Iterator[Raw]:
 
     The parameters, ``probe_position_y_m``, ``probe_position_x_m`` [m] (centres of the views) and ``probe``, lie in the
     file beside, scan_para.hdf5 for scan_dp.hdf5, or at ``positions``. The pixel at the sample is an attribute of
-    ``object`` or of ``probe``; positions become pixels by it, as the files tell neither wavelength nor distance.
+    ``object`` or of ``probe``. Where energy [eV] and distance [m] are attributes of the root, as Ptychodus writes them,
+    the detector's pixel follows from it; else positions become pixels by it.
     """
     other = _partner(file, positions)
     with file.tree() as one, other.tree() as two:
@@ -93,14 +98,34 @@ def _raw(patterns: Tree, parameters: Tree) -> Raw:
     for name in POSITIONS:
         found = parameters.need("positions", name)
         metres.append(real(found.name, numbers(found)).reshape(-1))
-    frames = Frames(data)
+    frames = counted(patterns, data)
     if {len(axis) for axis in metres} != {frames.shape[0]}:
         raise ValueError(f"/dp holds {frames.shape[0]} patterns but there are {[len(a) for a in metres]} positions")
     probe = parameters.find("probe")
     if probe is not None and (probe.dtype.kind != "c" or probe.ndim < 2):
         raise ValueError(f"/probe has shape {probe.shape} and dtype {probe.dtype}; expected complex (..., modes, n, n)")
     probe = None if probe is None else probe[()].reshape(-1, *probe.shape[-3:])[0]
-    return Raw(frames, np.column_stack(metres) / _pixel(parameters), unit="px", probe=probe)
+    pixel, where = _pixel(parameters), np.column_stack(metres) + middle(parameters)
+    lengths = _lengths(parameters, pixel, frames.shape[-1])
+    return Raw(frames, where if lengths else where / pixel, "m" if lengths else "px", lengths, probe=probe)
+
+
+def _lengths(parameters: Tree, pixel: float, n: int) -> dict[str, Any]:
+    """The geometry, from the attributes of Ptychodus and the pixel at the sample [m]; empty where they do not tell."""
+    root = parameters.file
+    told = [parameters.attribute(root, name) for name in (*ENERGY, DISTANCE)]
+    energy, distance = told[0] if told[0] is not None else told[1], told[2]
+    if energy is None or distance is None or not float(energy) or not float(distance):  # 0: nobody filled it in
+        return {}
+    length = wavelength(float(energy) * ELECTRON_VOLT, f"the attribute {ENERGY[0]}")
+    out: dict[str, Any] = {"wavelength": length, "distance": float(distance)}
+    if parameters.attribute(root, FAR, True):
+        return out | {"pixel_size": out["wavelength"] * out["distance"] / (n * pixel)}
+    focus = float(parameters.attribute(root, FOCUS, 0.0))
+    magnified = 1.0 if focus == 0 else (focus + out["distance"]) / focus
+    return (
+        out | {"pixel_size": pixel * magnified, "propagation": "near"} | ({"focus_to_sample": focus} if focus else {})
+    )
 
 
 def _pixel(parameters: Tree) -> float:
@@ -123,17 +148,29 @@ def write_pair(path: Path, data: PtychoData) -> None:
     stem, found, end = path.stem.rpartition("dp")
     if not found:
         raise ValueError(f"{path.name} must have 'dp' in its name, as scan_dp.hdf5: the positions go to scan_para.hdf5")
-    pixel = data.pixel or 1.0
     with writing.created(path.with_name(f"{stem}para{end}{path.suffix}"), data) as f:
-        for name, axis in zip(POSITIONS, data.positions_px.T * pixel, strict=True):
-            writing.put(f, name, axis)
-        if data.probe is not None:
-            writing.put(f, "probe", data.probe[None])
-        height, width = (int(np.ptp(axis)) + data.n + 1 for axis in data.positions_px.T)
-        blank = writing.stack(f, "object", np.ones((1, height, width), np.complex64))
-        blank.attrs.update({PIXELS[0]: pixel, PIXELS[1]: pixel, "center_x_m": 0.0, "center_y_m": 0.0})
+        _write_parameters(f, data)
     with writing.created(path, data) as f:
-        writing.stack(f, "dp", data.intensities)
+        writing.signed(f, "dp", data.intensities)
+
+
+def _write_parameters(f: h5py.File, data: PtychoData) -> None:
+    """Write what Ptychodus loads as a product; pty-chi puts position 0 into the middle of its object."""
+    pixel, put = data.pixel or 1.0, writing.put
+    square = dict.fromkeys(PIXELS, pixel)
+    for name, axis in zip(POSITIONS, writing.centred(f, data.positions_px * pixel, pixel).T, strict=True):
+        put(f, name, axis)
+    put(f, "probe_position_indexes", np.arange(data.views))
+    if data.probe is not None:
+        put(f, "probe", data.probe[None], **square)
+    height, width = (int(np.ptp(axis)) + data.n + 2 for axis in data.positions_px.T)
+    blank = writing.stack(f, "object", np.ones((1, height, width), np.complex64))
+    blank.attrs.update({**square, "center_x_m": 0.0, "center_y_m": 0.0})
+    put(f, "object_layer_spacing_m", np.zeros(0))
+    f.attrs[FAR] = True
+    if (geometry := data.geometry) is not None:
+        f.attrs.update({ENERGY[0]: geometry.energy / ELECTRON_VOLT, DISTANCE: geometry.distance})
+        f.attrs.update({FOCUS: geometry.focus_to_sample or 0.0, FAR: geometry.propagation != "near"})
 
 
 read_tike: Any = measurement(open_tike)

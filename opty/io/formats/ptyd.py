@@ -15,14 +15,13 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
-from opty.geometry import PLANCK_TIMES_C
 from opty.io import writing
 from opty.io.guard.container import Container
 from opty.io.guard.reading import Format, blaming, measurement, real
 from opty.io.guard.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames, Joined
 from opty.io.prepare.preparing import Raw
-from opty.io.prepare.units import ELECTRON_VOLT
+from opty.io.prepare.units import ELECTRON_VOLT, wavelength
 
 KEV = 1e3 * ELECTRON_VOLT
 VERSION = "0.1"  # of PtyPy's HDF5 layout
@@ -122,7 +121,7 @@ def refuse_pickle(tree: Tree, found: h5py.Dataset) -> None:
 def _lengths(tree: Tree) -> dict[str, Any]:
     out: dict[str, Any] = {}
     if value(tree, "meta/energy") is not None:
-        out["wavelength"] = PLANCK_TIMES_C / (number(tree.need("energy", "meta/energy")) * KEV)
+        out["wavelength"] = wavelength(number(tree.need("energy", "meta/energy")) * KEV, "meta/energy")
     if value(tree, "meta/distance") is not None:
         out["distance"] = number(tree.need("distance", "meta/distance"))
     size = value(tree, "meta/psize")
@@ -130,8 +129,8 @@ def _lengths(tree: Tree) -> dict[str, Any]:
         if size.max() > 1.001 * size.min():
             raise ValueError(f"the pixels are {size.tolist()} m; opty needs square ones: rebin them")
         out["pixel_size"] = float(size.flat[0])
-    propagation = tree.text("meta/propagation")
-    return out | ({"propagation": "near"} if propagation == "nearfield" else {})
+    near = "nearfield" in (tree.text("meta/propagation"), tree.text("info/propagation"))
+    return out | ({"propagation": "near"} if near else {})
 
 
 def _centre(tree: Tree) -> tuple[float, float] | None:
@@ -151,20 +150,21 @@ def write(path: Path, data: PtychoData) -> None:
     writing.need_geometry(data, "PtyPy's .ptyd")
     writing.no_place(data, "a .ptyd", "background")
     with writing.created(path, data) as f:
-        now = time.asctime()
-        f.attrs.update({"h5rw_version": VERSION, "ctime": now, "mtime": now})
-        chunks = _dict(f, "chunks")
+        mark_root(f)
+        chunks = dict_group(f, "chunks")
         for number_, start in enumerate(range(0, data.views, CHUNK_VIEWS)):
             part = slice(start, min(start + CHUNK_VIEWS, data.views))
-            chunk = _dict(chunks, str(number_))
-            _array(chunk, "data", data.intensities[part])
+            chunk = dict_group(chunks, str(number_))
+            frames = data.intensities[part]
+            _array(chunk, "data", frames)
             _array(chunk, "indices", np.arange(part.start, part.stop), "arraylist")
             _array(chunk, "positions", data.positions[part])
             if data.mask is not None:
-                good = np.broadcast_to(data.mask, data.intensities.shape)[part]
+                good = data.mask[part] if data.mask.ndim == 3 else np.broadcast_to(data.mask, frames.shape)
                 _array(chunk, "weights", good.astype(np.float32))
-        _write_meta(_dict(f, "meta"), data)
-        _dict(f, "info")
+        _write_meta(dict_group(f, "meta"), data)
+        near = data.geometry.propagation == "near"
+        writing.put(dict_group(f, "info"), "propagation", "nearfield" if near else "farfield", type="string")
 
 
 def _write_meta(meta: h5py.Group, data: PtychoData) -> None:
@@ -177,13 +177,20 @@ def _write_meta(meta: h5py.Group, data: PtychoData) -> None:
     put(meta, "energy", geometry.energy / KEV, type="scalar")
     put(meta, "center", np.array([data.n // 2] * 2, np.float64), type="array")
     put(meta, "distance", geometry.distance, type="scalar")
-    put(meta, "propagation", "nearfield" if geometry.propagation == "near" else "farfield", type="string")
 
 
-def _dict(group: h5py.Group, name: str) -> h5py.Group:
-    made = group.create_group(name)
-    made.attrs["type"] = "dict"
-    return made
+def mark_root(f: h5py.File) -> None:
+    """Write what PtyPy writes at the root of its files."""
+    now = time.asctime()
+    f.attrs.update({"h5rw_version": VERSION, "ctime": now, "mtime": now})
+
+
+def dict_group(group: h5py.Group, path: str) -> h5py.Group:
+    """Make a group, and those on the way to it, as PtyPy keeps a dictionary."""
+    for name in path.split("/"):
+        group = group.require_group(name)
+        group.attrs["type"] = "dict"
+    return group
 
 
 def _array(group: h5py.Group, name: str, array: np.ndarray, kind_: str = "array") -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from opty.data import PtychoData
 from opty.io import writing
 from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, measurement, real
+from opty.io.guard.reading import Format, blaming, measurement, middle, real
 from opty.io.guard.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames
 from opty.io.prepare.preparing import Raw
@@ -54,7 +54,7 @@ def _raw(tree: Tree) -> Raw:
     transpose, flip = orientation >= 4, FLIPS[orientation % 4]
     return Raw(
         frames,
-        positions,
+        positions + middle(tree),
         lengths={name: number(dataset) for name, dataset in found.items() if dataset is not None},
         wanted={name: tree.missing(name.replace("_", " "), path) for name, path in NAMES.items()},
         probe=_probe(tree, data.shape[-1]),
@@ -105,7 +105,7 @@ def write(path: Path, data: PtychoData) -> None:
     put = writing.put
     with writing.created(path, data) as f:
         writing.stack(f, "ptychogram", data.intensities)
-        put(f, "encoder", data.positions)
+        put(f, "encoder", writing.centred(f, data.positions, data.pixel))  # PtyLab puts 0 into the middle of its object
         for name, there in NAMES.items():
             put(f, there, getattr(data.geometry, name))
         put(f, "orientation", 0)

@@ -1,15 +1,25 @@
-"""PtyPy's results (.ptyr): object, probe and positions, to go on from with opty."""
+"""PtyPy's results (.ptyr): object, probe and positions, to go on from with opty, or with PtyPy."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
 import numpy as np
 
 from opty.data import PtychoData
 from opty.errors import FormatError
-from opty.io.formats.ptyd import refuse_pickle
+from opty.io import writing
+from opty.io.formats.ptyd import KEV, dict_group, mark_root, refuse_pickle
 from opty.io.guard.container import Container
 from opty.io.guard.reading import Format, blaming, real
 from opty.io.guard.tree import Tree, numbers
+
+if TYPE_CHECKING:
+    from opty.state import PtychoState
+
+SCAN, OBJECT = "S00", "S00G00"  # what PtyPy calls the probe and the object of its first scan
 
 
 def recognise(file: Container) -> bool:
@@ -38,8 +48,9 @@ def read(file: Container, *, data=None, device=None, threads=None, seed=0):
         )
     with file.tree() as tree, blaming(file):
         probe, obj, positions = _estimates(tree, data)
-    data = data.replace(positions=positions * (data.pixel or 1.0))
-    return PtychoState(data, probe=probe, obj=obj, seed=seed, device=device, threads=threads)
+    with blaming(file):
+        data = data.replace(positions=positions * (data.pixel or 1.0))
+        return PtychoState(data, probe=probe, obj=obj, seed=seed, device=device, threads=threads)
 
 
 def _estimates(tree: Tree, data: PtychoData):
@@ -80,4 +91,42 @@ def _pair(tree: Tree, path: str) -> np.ndarray:
     return values
 
 
-FORMATS = (Format("PtyPy .ptyr (result)", recognise, read),)
+def write(path: Path, p: PtychoState) -> None:
+    """Write object, probe and positions of a state as PtyPy does at the end of a run.
+
+    Positions are centres of the views [m], as those of the data; the object lies under them. ``iter_info`` tells the
+    iteration, the recipe and the misfit. Raises ValueError for a state without a geometry.
+    """
+    data = p.data
+    writing.need_geometry(data, "PtyPy's .ptyr")
+    pixel, geometry = data.pixel, data.geometry
+    with writing.created(path, data) as f:
+        mark_root(f)
+        content = dict_group(f, "content")
+        storages = {f"probe/{SCAN}": p.numpy("probe"), f"obj/{OBJECT}": p.numpy("obj")[None]}
+        centres = {f"probe/{SCAN}": np.array([data.n // 2] * 2, float), f"obj/{OBJECT}": p.origin + data.n // 2}
+        for name, array in storages.items():
+            storage = dict_group(content, name)
+            _array(storage, "data", array.astype(np.complex64))
+            _array(storage, "_psize", np.array([pixel, pixel]))
+            _array(storage, "_center", centres[name])
+            _array(storage, "_origin", -centres[name] * pixel)
+            writing.put(storage, "_energy", geometry.energy / KEV, type="scalar")
+        _array(dict_group(content, "positions"), OBJECT, (p.numpy("positions") - p.origin) * pixel)
+        dict_group(content, "pars")
+        _write_runtime(content, p)
+
+
+def _write_runtime(content: h5py.Group, p: PtychoState) -> None:
+    runtime = dict_group(dict_group(content, "runtime"), "iter_info/00000")
+    runtime.parent.attrs["type"] = "list"
+    writing.put(runtime, "iteration", p.iteration, type="scalar")
+    writing.put(runtime, "engine", repr(p.recipe), type="string")
+    _array(runtime, "error", np.asarray(p.history.get("misfit", np.zeros(0)), np.float64)[-1:])
+
+
+def _array(group: h5py.Group, name: str, array: np.ndarray) -> None:
+    writing.put(group, name, array, type="array")
+
+
+FORMATS = (Format("PtyPy .ptyr (result)", recognise, read, "ptyr", write, of_state=True),)

@@ -60,7 +60,7 @@ def opened(file: Container, *, positions=None) -> Iterator[Raw]:
             names = {key: name for key, name in names.items() if stack_path.with_name(name).is_file()}
             images = {key: _image(stack_path.with_name(name), stack.shape[1:]) for key, name in names.items()}
             raw = Raw(
-                Pages(stack.shape, stack.dtype, stack.read),
+                Pages(stack.shape, stack.dtype, stack.read, piecewise=stack.piecewise),
                 where,
                 unit="px" if told.get("positions") == "pixel" else "m",
                 lengths={name: told[name] for name in KEPT if isinstance(told.get(name), (int, float, str))},
@@ -157,7 +157,9 @@ def write(path: Path, data: PtychoData) -> None:
     with atomic(path.with_suffix(".npy")) as npy, atomic(path) as tif:
         np.save(npy, data.positions, allow_pickle=False)
         metadata = {"axes": "QYX", OWN: told}
-        tifffile.imwrite(tif, data.intensities, photometric="minisblack", metadata=metadata)
+        frames = data.intensities
+        options = {"shape": frames.shape, "dtype": frames.dtype, "photometric": "minisblack", "metadata": metadata}
+        tifffile.imwrite(tif, iter(frames) if data.in_file else frames, **options)
 
 
 read: Any = measurement(opened)

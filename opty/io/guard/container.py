@@ -24,6 +24,7 @@ from opty.io.guard.tree import EXPANSION, Tree
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MARKS = ("creator", "holds", "opty_format", "opty_version", "opty_propagation", "opty_focus_to_sample")
+SLOTS = 20011  # of HDF5's chunk cache, a prime
 ZIP = b"PK\x03\x04"
 WRAPPINGS = {b"BZh": ("bz2", bz2.BZ2Decompressor), b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(wbits=31))}
 FAMILIAR = {
@@ -49,7 +50,7 @@ class Container:
     ``kind`` is "hdf5", "npz", "npy", "tiff", "folder" or "other"; ``names`` the keys of an npz or the names at the root
     of an HDF5 file; ``attrs`` opty's marks among the attributes of that root; ``wrapping`` "bz2", "gzip" or None.
     ``links`` are the names of other files that links in it may lead to; ``beside`` the other files that were read
-    together with it.
+    together with it; ``chunk_cache`` the bytes of unpacked chunks that HDF5 keeps (None: its own default).
 
     Raises
     ------
@@ -64,6 +65,7 @@ class Container:
         self.names: frozenset[str] = frozenset()
         self.attrs: dict[str, object] = {}
         self.links: str | Iterable[str] | None = None
+        self.chunk_cache: int | None = None
         self.beside: list[Path] = []
         if self.path.is_dir():
             self.kind, self.head = "folder", b""
@@ -85,7 +87,7 @@ class Container:
     def _look_at_root(self) -> None:
         try:
             with self.tree() as tree:
-                self.names = frozenset(tree.file)
+                self.names = frozenset(tree.names("/"))
                 found = {name: tree.attribute(tree.file, name) for name in MARKS}
                 self.attrs = {name: value for name, value in found.items() if value is not None}
         except (TypeError, ValueError) as error:  # h5py's word for a type of data that makes no sense
@@ -114,13 +116,17 @@ class Container:
     def hdf5(self) -> Iterator[h5py.File]:
         """Open as HDF5 for reading; what breaks off meanwhile becomes a FormatError that says so."""
         try:
-            with h5py.File(self._stream(), "r") as file:
+            with h5py.File(self._stream(), "r", **self._cache()) as file:
                 yield file
         except BlockingIOError as error:
             error.add_note(f"another program is writing {self.path}; try again when it has finished")
             raise
         except (OSError, KeyError, RuntimeError) as error:
             raise FormatError(f"{self.path} is truncated or damaged HDF5: {error}") from error
+
+    def _cache(self) -> dict[str, int]:
+        """Settings of HDF5's chunk cache: a slot for each chunk of 4 KiB and more, so that none drives another out."""
+        return {} if self.chunk_cache is None else {"rdcc_nbytes": self.chunk_cache, "rdcc_nslots": SLOTS}
 
     @contextmanager
     def tree(self) -> Iterator[Tree]:

@@ -10,14 +10,19 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from opty.data import PtychoData
-from opty.errors import FormatError
+from opty.errors import FormatError, SourceError
 from opty.io.guard.container import Container
-from opty.io.guard.source import record
+from opty.io.guard.kept import KeptFile
+from opty.io.guard.source import record, warn_of_copies
+from opty.io.guard.tree import Tree
 from opty.io.prepare import views as view_option
+from opty.io.prepare.frames import Frames, Pages
 from opty.io.prepare.preparing import Preparation, Prepared, Raw
+from opty.io.writing import COUNTS, MIDDLE
 
 COMMON = tuple(field.name for field in fields(Preparation))
 
@@ -28,14 +33,15 @@ class Format:
 
     ``recognise(container)`` returns a bool; ``read(container, **options)`` returns a PtychoData or a PtychoState, and
     its keyword-only parameters are the options of the format. ``write(path, data)``, where there is one, writes a
-    PtychoData, and ``key`` is what ``opty.save(format=)`` calls it.
+    PtychoData, or a PtychoState if ``of_state``, and ``key`` is what ``opty.save(format=)`` calls it.
     """
 
     name: str
     recognise: Callable[[Container], bool]
     read: Callable[..., Any]
     key: str = ""
-    write: Callable[[Path, PtychoData], None] | None = None
+    write: Callable[[Path, Any], None] | None = None
+    of_state: bool = False
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -55,15 +61,26 @@ def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callabl
     def read(file: Container, **options) -> PtychoData:
         prepared = Prepared(Preparation(**{name: options[name] for name in COMMON if name in options}))
         file.links = prepared.options.links
-        special = {name: options[name] for name in own if name in options}
+        special, path = {name: options[name] for name in own if name in options}, file.path
         with open_raw(file, **special) as raw:
             with blaming(file):
                 raw.lengths = {**raw.lengths, **_told(file)}
+                raw.whole = None if file.wrapping is None else f"it is packed with {file.wrapping}: unpack it first"
                 prepared.check(raw)
-            found = prepared.fields(raw)
+            planned = prepared.planned(raw)
+            found = {} if planned.stays else prepared.fields(raw, planned, None)
         source = _source(file, prepared, special)
-        with blaming(file):
-            return PtychoData(**found, source=source)
+        try:
+            if planned.stays:
+                kept = KeptFile(path, file.links, open_raw, special, [file.path, *file.beside])
+                found = prepared.fields(kept.raw, planned, kept)
+                if prepared.arrays:
+                    why = f"{file.path}: an option is an array (mask=, dark=, flat=) and not the path of one:"
+                    warn_of_copies(why, found["intensities"].nbytes)
+            with blaming(file):
+                return PtychoData(**found, source=source)
+        except SourceError as error:
+            raise FormatError(str(error)) from error
 
     read.__doc__ = open_raw.__doc__
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -78,7 +95,7 @@ def blaming(file: Container) -> Iterator[None]:
     """Turn the errors that unfit contents run into, a ValueError mostly, into a FormatError that names the file."""
     try:
         yield
-    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{file.path}: {error}") from error
@@ -103,6 +120,36 @@ def real(name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "iuf":
         raise ValueError(f"{name} has dtype {array.dtype}; expected numbers")
     return array.astype(np.float64)
+
+
+def counted(tree: Tree, data: h5py.Dataset) -> Frames:
+    """The frames of a dataset, in the type that their counts had where opty noted it; see ``writing.signed``."""
+    frames, told = Frames(data), tree.attribute(data, COUNTS)
+    if told is None:
+        return frames
+    if told not in ("uint16", "uint32", "uint64") or data.dtype.kind != "i":
+        raise ValueError(f"{data.name} is {data.dtype} and its attribute {COUNTS} {told!r}; expected an unsigned type")
+
+    def read(index: np.ndarray) -> np.ndarray:
+        near = index.size and index[-1] - index[0] == index.size - 1 and (np.diff(index) == 1).all()
+        images = frames.read(slice(int(index[0]), int(index[-1]) + 1) if near else index)
+        if images.size and not 0 <= images.min() <= images.max() <= np.iinfo(told).max:
+            said = f"holds {images.min()} to {images.max()}, but its attribute {COUNTS} says {told}"
+            raise FormatError(f"{tree.path}: {data.name} {said}")
+        return images.astype(told)
+
+    return Pages(frames.shape, told, read, frames.chunk, frames.piecewise)
+
+
+def middle(tree: Tree) -> np.ndarray:
+    """The middle of the scan (row, column) [m] that opty noted beside positions about it; zero where it did not."""
+    value = tree.attribute(tree.file, MIDDLE)
+    if value is None:
+        return np.zeros(2)
+    value = real(f"the attribute {MIDDLE}", np.asarray(value))
+    if value.shape != (2,) or not np.isfinite(value).all():
+        raise ValueError(f"the attribute {MIDDLE} of the root is {value.tolist()}; expected (row, column) in metres")
+    return value
 
 
 def _told(file: Container) -> dict[str, Any]:

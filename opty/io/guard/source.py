@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from opty.data import PtychoData
-from opty.errors import FormatError
+from opty.errors import FormatError, warn_user
+from opty.memory import size
+from opty.stack import Stack
 
 MEGABYTE = 1 << 20
 _read: dict[int, tuple[weakref.ref, tuple]] = {}  # memory that load() filled: id of its owner -> layout
@@ -49,14 +51,24 @@ def remember(data: PtychoData) -> PtychoData:
 
 
 def can_link(data: PtychoData) -> bool:
-    """Whether a result may point to the source: the data are still what was read, and the file still is as it was."""
+    """Whether a result may point to the source: the data are still what was read, and the file still is as it was.
+
+    Frames that stay in the file have no other place, whatever became of it.
+    """
     if data.source is None or "size" not in data.source:
         return False
     ref, layout = _read.get(id(_owner(data.intensities)), (lambda: None, None))
     if ref() is None or layout != (data.source["path"], _layout(data.intensities)):
         return False
+    if isinstance(data.intensities, Stack):
+        return True
     files = {data.source["path"]: data.source, **data.source.get("beside", {})}
     return all(Path(path).is_file() and not changed(Path(path), known) for path, known in files.items())
+
+
+def warn_of_copies(why: str, count: int) -> None:
+    """Say that results will hold copies of ``count`` bytes of frames that were meant to stay in their file."""
+    warn_user(f"{why} no result can point to the frames: each will hold a copy of them, {size(count)}", UserWarning)
 
 
 def same_file(one, other) -> bool:
@@ -94,9 +106,11 @@ def _differs(place: Path, known: Mapping[str, Any]) -> str | None:
     return difference and f"{place} has changed since: {difference}"
 
 
-def _owner(a: np.ndarray) -> np.ndarray:
-    return a.base if isinstance(a.base, np.ndarray) else a
+def _owner(a: np.ndarray | Stack) -> np.ndarray | Stack:
+    return a.base if isinstance(a, np.ndarray) and isinstance(a.base, np.ndarray) else a
 
 
-def _layout(a: np.ndarray) -> tuple:
+def _layout(a: np.ndarray | Stack) -> tuple:
+    if isinstance(a, Stack):
+        return (a.shape,)
     return a.__array_interface__["data"][0], a.shape, a.strides, a.dtype.str

@@ -48,6 +48,11 @@ class Stack:
             raise ValueError(f"it promises {self.shape[0]} images and holds {len(series)}")
 
     @property
+    def piecewise(self) -> bool:
+        """Whether some images can be read without the others."""
+        return self.offset is not None or len(self.file.series[0]) == self.shape[0]
+
+    @property
     def notes(self) -> dict[str, Any]:
         """What the description of the first image tells, where that is JSON."""
         try:

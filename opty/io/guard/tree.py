@@ -70,7 +70,7 @@ class Tree:
     def names(self, path: str) -> list[str]:
         """Return the names in a group; none where there is no group."""
         group = self.node(path)
-        return list(group) if isinstance(group, h5py.Group) else []
+        return _names(group) if isinstance(group, h5py.Group) else []
 
     def attribute(self, node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -> Any:
         """Return an attribute of a node, texts as str; ``default`` where there is none."""
@@ -200,12 +200,17 @@ class Tree:
         for depth in range(len(parts) - 1, -1, -1):
             group = self.node("/" + "/".join(parts[:depth]))
             if isinstance(group, h5py.Group):
-                names = sorted(group)
+                names = sorted(_names(group))
                 shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") or "nothing"
                 close = difflib.get_close_matches(parts[depth], names, n=1)
                 hint = f": did you mean {close[0]}?" if close else ""
                 return f". {group.name} holds {shown}{hint}"
         return ""
+
+
+def _names(group: h5py.Group) -> list[str]:
+    """The names in a group as text; h5py has one that is no UTF-8 as bytes."""
+    return [name if isinstance(name, str) else name.decode("utf-8", errors="replace") for name in group]
 
 
 def number(found: h5py.Dataset) -> float:

@@ -2,6 +2,7 @@
 
 preparing.py     the options, and the order in which they are applied
 frames.py        stacks of images that are read piece by piece
+treating.py      frames and masks as the options want them, all at once or as they are read from the file
 cutting.py       crop, transpose, flip, rebin
 pixels.py        masks: given, dead, hot, saturated, invalid
 images.py        images that options name

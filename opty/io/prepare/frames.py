@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from opty.io.prepare.views import taken
-
-BLOCK = 64 << 20  # bytes to read at a time
+from opty.stack import BLOCK
 
 
 class Frames:
@@ -27,22 +26,60 @@ class Frames:
         self.dtype = source.dtype
 
     @property
+    def chunk(self) -> int:
+        """Views that lie in one chunk of the file, which is unpacked as a whole."""
+        chunks = getattr(self.source, "chunks", None) or (1,) * len(self.scan)
+        spans = (chunks[k] * prod(self.scan[k + 1 :]) for k in range(len(self.scan)) if chunks[k] > 1)
+        return min(next(spans, 1), self.shape[0])
+
+    @property
+    def view_bytes(self) -> int:
+        """Bytes of one view."""
+        return prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
     def together(self) -> int:
         """Views that are best read together: what 64 MB hold, but whole chunks of the file."""
-        chunks = getattr(self.source, "chunks", None)
-        least = chunks[0] * prod(self.scan[1:]) if chunks else 1
-        fit = BLOCK // max(1, prod(self.shape[1:]) * self.dtype.itemsize)
-        return max(least, fit // least * least)
+        fit = BLOCK // max(1, self.view_bytes)
+        return max(self.chunk, fit // self.chunk * self.chunk)
+
+    @property
+    def piecewise(self) -> bool:
+        """Whether some views can be read without unpacking nearly all."""
+        return not isinstance(self.source, np.ndarray) and (self.chunk < self.shape[0] or not _packed(self.source))
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
         """Read some views (B, rows, columns), in the order asked for."""
-        if len(self.scan) == 1:
-            return taken(self.source, choice)
-        index = np.arange(self.shape[0])[choice]
-        lines = np.unique(index // prod(self.scan[1:]))
-        first, last = int(lines[0]), int(lines[-1]) + 1
-        block = self.source[first:last].reshape(-1, *self.shape[1:])
-        return block[index - first * prod(self.scan[1:])]
+        if isinstance(self.source, np.ndarray):
+            return self.source.reshape(self.shape)[choice]
+        if len(self.scan) == 1 and isinstance(choice, slice):
+            return self.source[choice]
+        return in_runs(self.shape, self.dtype, np.arange(self.shape[0])[choice], self._put)
+
+    def _put(self, out: np.ndarray, first: int) -> None:
+        """Read consecutive views from number ``first`` on, line by line of a raster."""
+        done = 0
+        while done < len(out):
+            place = np.unravel_index(first + done, self.scan)
+            count = min(len(out) - done, self.scan[-1] - int(place[-1]))
+            where = (*map(int, place[:-1]), slice(int(place[-1]), int(place[-1]) + count))
+            self.source.read_direct(out, where, np.s_[done : done + count])
+            done += count
+
+
+def in_runs(
+    shape: tuple[int, ...], dtype: Any, index: np.ndarray, put: Callable[[np.ndarray, int], None]
+) -> np.ndarray:
+    """Read views (B, rows, columns) by number: neighbours at once and each only once, in the way through the file.
+
+    ``put(out, first)`` fills ``out`` with the views from number ``first`` on. HDF5 reads a list of numbers far slower.
+    """
+    wanted, place = np.unique(index, return_inverse=True)
+    out = np.empty((len(wanted), *shape[1:]), dtype)
+    cuts = [0, *(np.flatnonzero(np.diff(wanted) != 1) + 1).tolist(), len(wanted)]
+    for a, b in pairwise(cuts):
+        put(out[a:b], int(wanted[a]))
+    return out if np.array_equal(place, np.arange(len(wanted))) else out[place]
 
 
 class Joined(Frames):
@@ -58,8 +95,16 @@ class Joined(Frames):
         self.dtype = np.result_type(*(part.dtype for part in parts))
 
     @property
+    def chunk(self) -> int:
+        return max(part.chunk for part in self.parts)
+
+    @property
     def together(self) -> int:
         return max(part.together for part in self.parts)
+
+    @property
+    def piecewise(self) -> bool:
+        return all(part.piecewise for part in self.parts)
 
     def read(self, choice):
         index = np.arange(self.shape[0])[choice]
@@ -71,15 +116,28 @@ class Joined(Frames):
         return out
 
 
+class Held(Frames):
+    """Images (N, rows, columns) of any type in memory."""
+
+    def __init__(self, images: np.ndarray):
+        self.source, self.scan, self.shape, self.dtype = images, images.shape[:1], images.shape, images.dtype
+
+
 class Pages(Frames):
-    """Frames that a function reads by their numbers."""
+    """Frames that a function reads by their numbers; ``chunk`` and ``piecewise`` as for Frames."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, read: Callable[[np.ndarray], np.ndarray]):
+    chunk, piecewise = 1, True
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: Any,
+        read: Callable[[np.ndarray], np.ndarray],
+        chunk: int = 1,
+        piecewise: bool = True,
+    ):
         self.shape, self.dtype, self._read = tuple(shape), np.dtype(dtype), read
-
-    @property
-    def together(self) -> int:
-        return max(1, BLOCK // max(1, prod(self.shape[1:]) * self.dtype.itemsize))
+        self.chunk, self.piecewise = chunk, piecewise
 
     def read(self, choice):
         return self._read(np.arange(self.shape[0])[choice])
@@ -91,14 +149,18 @@ def blocks(frames: Frames, choice: slice | np.ndarray) -> Iterator[tuple[slice, 
     step = frames.together
     for start in range(0, len(index), step):
         part = index[start : start + step]
-        yield slice(start, start + len(part)), frames.read(_plain(part))
+        yield slice(start, start + len(part)), frames.read(plain(part))
 
 
-def _plain(index: np.ndarray) -> slice | np.ndarray:
+def plain(index: np.ndarray) -> slice | np.ndarray:
     """A slice in place of consecutive numbers: HDF5 reads it many times faster."""
     if (np.diff(index) == 1).all():
         return slice(int(index[0]), int(index[-1]) + 1)
     return index
+
+
+def _packed(source: Any) -> bool:
+    return getattr(source, "compression", None) is not None
 
 
 def _name(source: Any) -> str:

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from opty.io.prepare.frames import blocks
 from opty.io.prepare.images import Given, given_image
+from opty.stack import Stack, views_counting
 
 if TYPE_CHECKING:
     from opty.io.prepare.cutting import Cut
@@ -47,7 +48,7 @@ def mask_items(mask: Any) -> Items:
 
 
 def statistics(
-    items: Items, raw: Raw, cut: Cut, choice: Any, known: np.ndarray | None, saturation: float | None
+    items: Items, raw: Raw, cut: Cut, choice: Any, known: np.ndarray | Stack | None, saturation: float | None
 ) -> np.ndarray:
     """Find the pixels (n, n) that count, from all chosen frames; ``known`` is the mask known so far.
 
@@ -69,7 +70,8 @@ def statistics(
         invalid |= bad.any(axis=0)
         top = np.maximum(top, images.max(axis=0))
         ties = int((images == top.max()).sum()) + (ties if top.max() == peak else 0)
-    counts = np.ones(total.shape, bool) if known is None else known if known.ndim == 2 else known.any(axis=0)
+    counts = np.ones(total.shape, bool) if known is None else known
+    counts = counts if counts.ndim == 2 else views_counting(counts) > 0
     find: dict[str, Callable[[], np.ndarray]] = {
         "invalid": lambda: invalid,
         "dead": lambda: dead(total, counts),

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from opty.data import PtychoData
 from opty.geometry import Geometry
+from opty.io.guard.kept import KeptFile
 from opty.io.prepare import pixels
 from opty.io.prepare.cutting import Cut, checked_centre, cut_of, rebinned, resampled
 from opty.io.prepare.frames import Frames, blocks
 from opty.io.prepare.images import Given, given_image
+from opty.io.prepare.treating import MaskTreatment, Treatment, in_file, in_memory, joined_masks, rebinned_mask, stay
 from opty.io.prepare.views import chosen
+from opty.stack import Stack, in_blocks, some_views
 
 LENGTHS = ("wavelength", "distance", "pixel_size")
 
@@ -45,6 +47,8 @@ class Preparation:
     wavelength, distance, pixel_size, focus_to_sample, propagation : of the Geometry [m], where the file has none or a
         wrong one.
     links : names or patterns of other files that links in an HDF5 file may lead to.
+    stream : True leaves the frames in the file, to be read batch by batch; False reads them into memory. Default: they
+        stay where they would take more than a quarter of the memory that is free.
     """
 
     views: Any = None
@@ -64,10 +68,12 @@ class Preparation:
     focus_to_sample: float | None = None
     propagation: str | None = None
     links: Any = None
+    stream: bool | None = None
 
     def given(self) -> dict[str, Any]:
-        """Return the options that differ from their defaults."""
-        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not f.default and v is not None}
+        """Return the options that differ from their defaults and make a difference to the measurement."""
+        found = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not f.default and v is not None}
+        return {name: value for name, value in found.items() if name != "stream"}
 
 
 @dataclass
@@ -94,6 +100,17 @@ class Raw:
     transpose: bool = False
     flip: str | None = None
     corner: bool = False
+    whole: str | None = None  # why the file must be read as a whole, if so
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is taken of a measurement: which views, which square of their images, lengths [m]; do the frames stay?"""
+
+    choice: slice | np.ndarray
+    cut: Cut
+    lengths: Mapping[str, Any]
+    stays: bool
 
 
 class Prepared:
@@ -101,6 +118,8 @@ class Prepared:
 
     def __init__(self, options: Preparation):
         self.options = options
+        if options.stream not in (None, True, False):
+            raise ValueError(f"stream is {options.stream!r}; give True, False or None")
         if isinstance(options.rebin, bool) or not isinstance(options.rebin, (int, np.integer)) or options.rebin < 1:
             raise ValueError(f"rebin is {options.rebin!r}; give a whole number of pixels from 1 on")
         self.mask = pixels.mask_items(options.mask)
@@ -119,27 +138,35 @@ class Prepared:
         given = [self.dark, self.flat, *self.mask.images]
         return any(image is not None and image.path is None for image in given)
 
-    def fields(self, raw: Raw) -> dict[str, Any]:
-        """Read a measurement: the fields of PtychoData."""
+    def planned(self, raw: Raw) -> Planned:
+        """Decide what is taken of a measurement, before its frames are read."""
         o = self.options
-        total, shape = raw.frames.shape[0], raw.frames.shape[1:]
-        empty = isinstance(o.leave_out, str) and o.leave_out == "empty"
-        choice = chosen(o.views, total, None if empty else o.leave_out)
+        choice = chosen(o.views, raw.frames.shape[0], None if self._without_empty else o.leave_out)
         lengths = self._known(raw)
-        near = lengths.get("propagation") == "near"
-        cut = cut_of(raw, o, near, lambda: pixels.centre_of_mass(raw, choice))
+        cut = cut_of(raw, o, lengths.get("propagation") == "near", lambda: pixels.centre_of_mass(raw, choice))
+        return Planned(choice, cut, lengths, stay(raw, o, cut, choice))
+
+    @property
+    def _without_empty(self) -> bool:
+        return isinstance(self.options.leave_out, str) and self.options.leave_out == "empty"
+
+    def fields(self, raw: Raw, planned: Planned, kept: KeptFile | None) -> dict[str, Any]:
+        """Read a measurement: the fields of PtychoData; with ``kept`` the frames stay in that file."""
+        o, shape, choice, cut = self.options, raw.frames.shape[1:], planned.choice, planned.cut
+        lengths, near = planned.lengths, planned.lengths.get("propagation") == "near"
         dark, flat = self._image(self.dark, raw.dark, shape), self._image(self.flat, raw.flat, shape)
-        mask = self._mask(raw, cut, choice, flat)
+        mask = self._mask(raw, cut, choice, flat, kept)
         flat = None if flat is None else cut(flat)
-        intensities = self._intensities(raw, cut, choice, mask, flat)
+        treatment = Treatment(cut, raw.corner, mask, flat, o.rebin)
+        intensities = in_memory(raw, choice, treatment) if kept is None else in_file(kept, "frames", choice, treatment)
         out: dict[str, Any] = {"intensities": intensities}
         if dark is not None:
             dark = cut(dark) if flat is None else np.divide(cut(dark), flat, where=flat > 0, out=np.zeros(flat.shape))
             hidden = np.zeros(dark.shape, bool) if mask is None or mask.ndim == 3 else ~mask & ~(dark >= 0)
             out["background"] = rebinned(np.where(hidden, dark.dtype.type(0), dark), o.rebin)
-        out["mask"] = None if mask is None else rebinned(mask, o.rebin)
+        out["mask"] = None if mask is None else rebinned_mask(mask, o.rebin)
         positions = raw.positions[choice]
-        geometry = Geometry(**lengths | {"pixel_size": lengths["pixel_size"] * o.rebin}) if lengths else None
+        geometry = Geometry(**{**lengths, "pixel_size": lengths["pixel_size"] * o.rebin}) if lengths else None
         if raw.unit == "px":
             positions = positions * (Geometry(**lengths).sample_pixel(shape[-1]) if lengths else cut.n / shape[-1])
         out |= {"positions": positions, "geometry": geometry}
@@ -147,7 +174,7 @@ class Prepared:
         if raw.truth is not None and cut.whole and o.rebin == 1:
             taken = {"positions": raw.truth["positions"][choice]} if "positions" in raw.truth else {}
             out["truth"] = {**raw.truth, **taken}
-        return _without_empty(out) if empty else out
+        return _without_empty(out) if self._without_empty else out
 
     def _known(self, raw: Raw) -> dict[str, Any]:
         """Put together what the file and the options tell of the Geometry; empty for pixels only."""
@@ -186,43 +213,23 @@ class Prepared:
             return own
         return given.fit(shape).astype(np.float64)
 
-    def _mask(self, raw: Raw, cut: Cut, choice, flat) -> np.ndarray | None:
+    def _mask(self, raw: Raw, cut: Cut, choice, flat, kept: KeptFile | None) -> np.ndarray | Stack | None:
         """Put the masks together: (n', n') or (N, n', n') before rebinning, or None."""
         shape, found = raw.frames.shape[1:], []
         if raw.mask is not None and not self.mask.ignore:
-            if isinstance(raw.mask, Frames):
-                found.append(np.concatenate([cut(raw.good(part)) for _, part in blocks(raw.mask, choice)]))
-            else:
+            if not isinstance(raw.mask, Frames):
                 found.append(cut(raw.good(raw.mask)))
+            elif kept is not None:
+                found.append(in_file(kept, "mask", choice, MaskTreatment(cut)))
+            else:
+                found.append(np.concatenate([cut(raw.good(part)) for _, part in blocks(raw.mask, choice)]))
         found += [cut(image.fit(shape, views=raw.frames.shape[0], choice=choice) != 0) for image in self.mask.images]
         if flat is not None:
             found.append(cut(np.isfinite(flat) & (flat > 0)))
         if self.mask.statistics:
-            known = None if not found else np.logical_and.reduce(np.broadcast_arrays(*found))
+            known = joined_masks(found)
             found.append(pixels.statistics(self.mask, raw, cut, choice, known, self.options.saturation))
-        return None if not found else np.logical_and.reduce(np.broadcast_arrays(*found))
-
-    def _intensities(self, raw: Raw, cut: Cut, choice, mask, flat) -> np.ndarray:
-        rebin = self.options.rebin
-        if cut.whole and flat is None and rebin == 1:
-            whole = raw.frames.read(choice)
-            return np.fft.fftshift(whole, axes=(-2, -1)) if raw.corner else whole
-        out = None
-        for place, images in blocks(raw.frames, choice):
-            images = cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images)
-            if mask is not None and rebin > 1:  # codes of dead pixels would not fit the type when added up
-                images = np.where(mask if mask.ndim == 2 else mask[place], images, images.dtype.type(0))
-            if flat is not None:
-                blank = np.zeros(images.shape, np.float32)
-                images = np.divide(images, flat, where=flat > 0, out=blank, casting="unsafe")
-            images = rebinned(images, rebin)
-            if out is None:
-                views = len(np.arange(raw.frames.shape[0])[choice])
-                out = np.empty((views, *images.shape[1:]), images.dtype if flat is not None else raw.frames.dtype)
-            if images.dtype.kind in "iu" and images.max() > np.iinfo(out.dtype).max:
-                out = out.astype(np.result_type(out.dtype, np.min_scalar_type(int(images.max()))))
-            out[place] = images
-        return out
+        return joined_masks(found)
 
 
 def _length(name: str, value: Any) -> float:
@@ -234,21 +241,16 @@ def _length(name: str, value: Any) -> float:
 
 def _without_empty(out: dict[str, Any]) -> dict[str, Any]:
     """Leave out the views that hold no photon on a pixel that counts, or nothing but NaN."""
-    mask = out["mask"]
-    keep = []
-    for j, view in enumerate(out["intensities"]):
-        counts = view if mask is None else view[mask if mask.ndim == 2 else mask[j]]
-        keep.append(bool(np.any(counts > 0)))
-    if all(keep) or not any(keep):
+    mask, keep = out["mask"], []
+    for place, images in in_blocks(out["intensities"]):
+        masks = True if mask is None else mask if mask.ndim == 2 else mask[place]
+        keep.append(((images > 0) & masks).any(axis=(1, 2)))
+    keep = np.concatenate(keep)
+    if keep.all() or not keep.any():
         return out
-    out = {**out, "intensities": out["intensities"][keep], "positions": out["positions"][keep]}
+    out = {**out, "intensities": some_views(out["intensities"], keep), "positions": out["positions"][keep]}
     if mask is not None and mask.ndim == 3:
-        out["mask"] = mask[keep]
+        out["mask"] = some_views(mask, keep)
     if "truth" in out and "positions" in out["truth"]:
         out["truth"] = {**out["truth"], "positions": out["truth"]["positions"][keep]}
     return out
-
-
-def data_of(raw: Raw, prepared: Prepared, source: Mapping[str, Any]) -> PtychoData:
-    """Read a measurement, prepared as the options say."""
-    return PtychoData(**prepared.fields(raw), source=source)

@@ -10,6 +10,9 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.geometry import Geometry
+from opty.io.guard.source import warn_of_copies
+from opty.io.prepare.frames import Held, Joined
+from opty.stack import Stack
 
 TOLERANCE = 1e-3  # of a length: more is another experiment
 
@@ -35,8 +38,10 @@ def joined(scans: Sequence[PtychoData], paths: Sequence) -> PtychoData:
             raise ValueError(f"{path} and {paths[0]} have different backgrounds: give dark= for both")
     if len(scans) == 1:
         return scans[0]
+    if any(scan.in_file for scan in scans):
+        warn_of_copies("several scans were joined, and", sum(scan.intensities.nbytes for scan in scans))
     return PtychoData(
-        np.concatenate([scan.intensities for scan in scans]),
+        _concatenated([scan.intensities for scan in scans]),
         np.concatenate([scan.positions for scan in scans]),
         scans[0].geometry,
         _mask(scans),
@@ -58,13 +63,23 @@ def _differ(a: Geometry | None, b: Geometry | None) -> str | None:
     return None
 
 
-def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
-    return a is b if a is None or b is None else np.array_equal(a, b)
+def _same(a: np.ndarray | Stack | None, b: np.ndarray | Stack | None) -> bool:
+    both = isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
+    return np.array_equal(a, b) if both else a is b
 
 
-def _mask(scans: Sequence[PtychoData]) -> np.ndarray | None:
+def _concatenated(parts: Sequence[np.ndarray | Stack]) -> np.ndarray | Stack:
+    """Put images one after the other; where some stay in their file, all are read from where they are."""
+    if any(isinstance(part, Stack) for part in parts):
+        return Stack(Joined([part if isinstance(part, Stack) else Held(part) for part in parts]))
+    return np.concatenate(parts)
+
+
+def _mask(scans: Sequence[PtychoData]) -> np.ndarray | Stack | None:
     """One mask for all where they agree, else one for each view."""
-    if all(_same(scan.mask, scans[0].mask) for scan in scans) and (scans[0].mask is None or scans[0].mask.ndim == 2):
-        return scans[0].mask
+    first = scans[0].mask
+    if all(_same(scan.mask, first) for scan in scans) and (first is None or first.ndim == 2):
+        return first
     full = [np.ones((scan.n, scan.n), bool) if scan.mask is None else scan.mask for scan in scans]
-    return np.concatenate([np.broadcast_to(m, s.intensities.shape) for m, s in zip(full, scans, strict=True)])
+    pairs = zip(full, scans, strict=True)
+    return _concatenated([m if m.ndim == 3 else np.broadcast_to(m, s.intensities.shape) for m, s in pairs])

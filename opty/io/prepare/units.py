@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+from opty.geometry import PLANCK_TIMES_C
 
 ELECTRON_VOLT = 1.602176634e-19  # J, exact in the SI
 LENGTHS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "angstrom": 1e-10, "pm": 1e-12}
@@ -20,6 +23,13 @@ def metres(unit: Any, where: str) -> float:
 def joules(unit: Any, where: str) -> float:
     """How many joule one of a unit is; ValueError for a name that is no unit of energy."""
     return _factor(ENERGIES, unit, where, "energy")
+
+
+def wavelength(energy: float, where: str) -> float:
+    """Wavelength [m] of photons of an energy [J]; ValueError for one that is not positive, or too small a number."""
+    if not 0 < energy < math.inf:
+        raise ValueError(f"{where} is {energy} J; expected a positive energy")
+    return PLANCK_TIMES_C / energy
 
 
 def _factor(known: dict[str, float], unit: Any, where: str, what: str) -> float:

@@ -28,14 +28,6 @@ def chosen(views, total: int, leave_out=None) -> slice | np.ndarray:
     return index
 
 
-def taken(source, choice: slice | np.ndarray) -> np.ndarray:
-    """Read the chosen views of an array or an HDF5 dataset, in the order asked for."""
-    if isinstance(choice, slice) or isinstance(source, np.ndarray):
-        return source[choice]
-    ascending, place = np.unique(choice, return_inverse=True)  # what HDF5 can select
-    return source[ascending][place]
-
-
 def as_json(views):
     """Return the option in a form that JSON can hold and ``chosen`` understands."""
     if isinstance(views, slice):

@@ -24,11 +24,14 @@ class ndarray(NDArrayOperatorsMixin):
         out[...] = self._host
         return out
 
-    def set(self, a: np.ndarray) -> None:
-        """Copy a NumPy array of the same shape and dtype into this one."""
+    def set(self, a: np.ndarray, stream=None) -> None:
+        """Copy a NumPy array of the same shape and dtype into this one, when ``stream`` comes to it."""
         if not isinstance(a, np.ndarray) or a.shape != self.shape or a.dtype != self.dtype:
             raise TypeError("only a numpy.ndarray of the same shape and dtype can be set to cupy.ndarray")
-        self._host[...] = a
+        if stream is None:
+            self._host[...] = a
+        else:
+            stream._put(lambda: self._host.__setitem__(..., a))
 
     @property
     def device(self):

@@ -1,6 +1,12 @@
-"""One pretended device: it has the memory of the host, and everything on it is finished when it is asked for."""
+"""One pretended device with the memory of the host.
+
+Work on the null stream is done at once. On other streams it is done as late as CUDA allows: when something waits for
+it, so that a wait that was forgotten shows.
+"""
 
 from __future__ import annotations
+
+import weakref
 
 from . import runtime
 
@@ -25,6 +31,8 @@ class Device:
 
     def synchronize(self) -> None:
         """Wait for the device."""
+        for stream in list(_STREAMS):
+            stream.synchronize()
 
     def use(self) -> None:
         """Make this the current device."""
@@ -46,16 +54,32 @@ class Device:
 
 
 class Stream:
-    """A queue whose work is done as soon as it is put in."""
+    """A queue of work."""
 
     null: Stream
     ptr = 0
 
     def __init__(self, null: bool = False, non_blocking: bool = False):
-        self.non_blocking = non_blocking
+        self.non_blocking, self._null, self._queue, self._done = non_blocking, null, [], 0
+        _STREAMS.add(self)
+
+    def _put(self, work) -> None:
+        self._queue.append(work)
+        if self._null:
+            self.synchronize()
+
+    def _reach(self, place: int) -> None:
+        while self._done < place:
+            self._done += 1
+            self._queue[self._done - 1]()
 
     def synchronize(self) -> None:
         """Wait for the work in the queue."""
+        self._reach(len(self._queue))
+
+    def wait_event(self, event: Event) -> None:
+        """Let later work wait for what came before the event: here, it is done now."""
+        event.synchronize()
 
     def use(self) -> Stream:
         """Make this the current stream."""
@@ -68,7 +92,25 @@ class Stream:
         """Nothing was changed."""
 
 
+_STREAMS: weakref.WeakSet[Stream] = weakref.WeakSet()
 Stream.null = Stream(null=True)
+
+
+class Event:
+    """A place in a queue."""
+
+    def __init__(self, block: bool = True, disable_timing: bool = False, interprocess: bool = False):
+        self._at: tuple[Stream, int] | None = None
+
+    def record(self, stream: Stream | None = None) -> None:
+        """Take the end of the queue as it is now."""
+        stream = get_current_stream() if stream is None else stream
+        self._at = stream, len(stream._queue)
+
+    def synchronize(self) -> None:
+        """Wait for what came before; an event that was never recorded waits for nothing."""
+        if self._at is not None:
+            self._at[0]._reach(self._at[1])
 
 
 class MemoryPool:
@@ -102,6 +144,11 @@ class MemoryPool:
 
 
 _POOL, _PINNED = MemoryPool(), MemoryPool()
+
+
+def alloc_pinned_memory(size: int) -> bytearray:
+    """Return host memory."""
+    return bytearray(size)
 
 
 def get_default_memory_pool() -> MemoryPool:

@@ -138,7 +138,9 @@ def counted(tree: Tree, data: h5py.Dataset) -> Frames:
             raise FormatError(f"{tree.path}: {data.name} {said}")
         return images.astype(told)
 
-    return Pages(frames.shape, told, read, frames.chunk, frames.piecewise)
+    pages = Pages(frames.shape, told, read, frames.chunk, frames.piecewise)
+    pages.scan = frames.scan
+    return pages
 
 
 def middle(tree: Tree) -> np.ndarray:

@@ -137,6 +137,7 @@ class Pages(Frames):
         piecewise: bool = True,
     ):
         self.shape, self.dtype, self._read = tuple(shape), np.dtype(dtype), read
+        self.scan = self.shape[:1]
         self.chunk, self.piecewise = chunk, piecewise
 
     def read(self, choice):

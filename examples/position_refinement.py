@@ -17,8 +17,9 @@ p = (Progress() * PosCorrect() * ePIE()) ** 100 * start
 
 for name, q in (("at the start", start), ("refined", p), ("not refined", ePIE() ** 100 * start)):
     found = opty.analysis.errors(q)
+    wrong, beside = found["position"], found["position_affine"]
     print(
-        f"{name:12s}: positions wrong by {found['position']:.4f} px ({found['position_affine']:.4f} px beside an affine "
-        f"map), object by {found['object']:.4f}, misfit {opty.misfit(q):.2e}"
+        f"{name:12s}: positions wrong by {wrong:.4f} px, beside an affine map {beside:.4f} px, object by "
+        f"{found['object']:.4f}, misfit {opty.misfit(q):.2e}"
     )
 opty.plot.save_figure(opty.plot.positions(p), "position_refinement.png")

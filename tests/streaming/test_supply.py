@@ -239,7 +239,8 @@ def test_explain_tells_the_memory_that_a_run_takes(tmp_path, recipe, stream, mon
     rng = np.random.default_rng(0)
     frames = rng.poisson(5.0, (48, 256, 256)).astype("uint16")
     opty.save(tmp_path / "scan.h5", opty.PtychoData(frames, 3 + 60 * rng.random((48, 2))))
-    p = opty.PtychoState(opty.load(tmp_path / "scan.h5", stream=stream), device="cpu", threads=1, modes=2)
+    data = opty.load(tmp_path / "scan.h5", stream=stream)
+    p = opty.PtychoState(data, device="cpu", threads=1, modes=2, margin=32)
     recipe * p  # what is made once
     tracemalloc.start()
     recipe * p

@@ -236,10 +236,9 @@ def main() -> None:
         names = ["short"]
     elif names == ["full"]:
         names = [*study, "scan a", "star", "seconds"]
-    if unknown := set(names) - {*study, "scan a", "seconds"}:
-        parser.error(
-            f"no part called {sorted(unknown)}; there are {', '.join([*study, 'scan a', 'seconds', 'short', 'full'])}"
-        )
+    known = [*study, "scan a", "star", "seconds", "short", "full"]
+    if unknown := set(names) - set(known):
+        parser.error(f"no part called {sorted(unknown)}; there are {', '.join(known)}")
     real = {"scan a": lambda: scan_a(options.shared), "star": lambda: star(options.shared, options.pictures)}
     with ProcessPoolExecutor(options.jobs) as pool:
         for name in names:

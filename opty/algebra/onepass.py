@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from opty.algebra.batching import split
 from opty.algebra.effects import BATCH
+from opty.algebra.fusedstep import FusedStep, Inside, suited
 from opty.algebra.operator import ViewOperator
 from opty.algebra.plan import Pass, Scheduled
 from opty.state.access import Access
-from opty.state.batch import Batch, all_whole, memory_batch
+from opty.state.batch import Opened, Tour, all_whole, memory_batch
 from opty.state.store import Store
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def batches(node: Pass, store: Store) -> list[np.ndarray]:
 
 def run_pass(node: Pass, job: Run) -> None:
     """Run the steps of a pass over all views, in place."""
-    from opty.algebra.run import access, explained
+    from opty.algebra.run import explained
 
     store = job.store
     number = store.iteration + 1 if node.counts else store.iteration
@@ -47,23 +48,24 @@ def run_pass(node: Pass, job: Run) -> None:
         return  # a pass that is an iteration counts in any case: schedules wait for the iterations to go by
     for name in list(filter(node.stales, store.leaves)):
         del store.leaves[name]
-    views = [(s.op, access(s.op, job), _batch_access(s)) for s in due]
+    whole = "positions" not in node.writes and all_whole(store)
+    due = suited(due, store, whole)
+    alone = all(isinstance(s.op, FusedStep) for s in due)
+    views = [_seen_by(s, job, alone) for s in due]
     for op, s, _ in views:
         s.memo["number"] = number
         with explained(f"in {op!r} (before the sweep), iteration {number}", op):
             op.begin(s)
-    whole = "positions" not in node.writes and all_whole(store)
-    keep_illum = _illum_outlives_probe(due)
     misfits, order = [], batches(node, store)
     with store.measured.along(order):
-        for index in order:
-            batch = Batch(store, index, whole, keep_illum)
+        for batch in Tour(store, order, whole, not moving(node), _opened(due)):
             for op, s, b in views:
-                object.__setattr__(b, "_behind", batch)
+                if b is not None:
+                    object.__setattr__(b, "_behind", batch)
                 try:
-                    op.apply(s, b)
+                    op.apply(s, batch if b is None else b)
                 except Exception as error:
-                    _explain(error, op, index, number)
+                    _explain(error, op, batch.number, number)
             if batch.misfit is not None:
                 misfits.append(batch.misfit)
     for op, s, _ in views:
@@ -75,6 +77,26 @@ def run_pass(node: Pass, job: Run) -> None:
         store.record("iteration", store.iteration)
         store.record("misfit", misfit)
         job.watch.iteration_over(store, node)
+
+
+def moving(node: Pass) -> bool:
+    """Say whether positions may change in the middle of a pass, from batch to batch."""
+    return any("positions" in s.op.effects()[1] - s.op.late for s in node.steps)
+
+
+def _seen_by(s: Scheduled, job: Run, alone: bool) -> tuple[Any, Any, Any]:
+    """Return a step, and the state and the batch as it may see them; a fused step sees all of both."""
+    from opty.algebra.run import access
+
+    if isinstance(s.op, FusedStep):
+        return s.op, Inside(job, alone), None
+    return s.op, access(s.op, job), _batch_access(s)
+
+
+def _opened(steps: list[Scheduled]) -> Opened:
+    """Return what batches open with: the windows that steps read which see no more than they declare."""
+    read = frozenset().union(*(s.op.effects()[0] for s in steps if not isinstance(s.op, FusedStep)))
+    return Opened(tuple(name for name in ("patches", "illum") if name in read), _illum_outlives_probe(steps))
 
 
 def _batch_access(s: Scheduled) -> Access:

@@ -200,6 +200,7 @@ class ViewOperator(Operator, register=False):
     """
 
     early: ClassVar[bool] = False  # True: left of a sweep it joins it before object and probe change, not as the last
+    late: ClassVar[frozenset[str]] = frozenset()  # what of its writes changes only when a sweep is over, in ``finish``
     work: ClassVar[tuple[float, float]] = (6.0, 3.0)
 
     def begin(self, s: Access) -> None:

@@ -44,6 +44,12 @@ class Run:
     interrupted: bool = False
     announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
 
+    @functools.cached_property
+    def fused(self) -> Any:
+        """The kernels of fused steps, with buffers that last as long as the run."""
+        store = self.store
+        return store.backend.Fused(store.measured.propagator, store.probe_shape, store.dtype, store.threads)
+
     def done(self) -> Operator:
         """Return the recipe that made the state as it stands, to the last finished step."""
         return functools.reduce(followed_by, (frame.done() for frame in self.frames), self.start)

@@ -31,7 +31,7 @@ def compare(s) -> Comparison:
     xp, measured = store.xp, store.measured
     total = xp.zeros(6)
     for b in sweep_batches(store):
-        waves = b.leaves["illum"] * b.leaves["patches"][:, None]
+        waves = b.illum * b.patches[:, None]
         there = measured.propagator.forward(waves, b.fraction, True, store.threads)
         predicted = (xp.abs(there) ** 2).sum(axis=1)
         if store.incoherent is not None:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+from opty.algebra.fusedstep import FusedStep
 from opty.algebra.plan import FUSION_RULES, Scheduled
+from opty.operators.exitwave import Difference, ExitWave, Recall, Reflect
 from opty.operators.fourier import DeltaProject, FourierProject, IntensityOnly, WaveProject
+from opty.operators.fused_steps import Accumulate, KeptStep, Project, Update
+from opty.operators.merge import AccumObj, AccumProbe
+from opty.operators.object import ObjUpdate
+from opty.operators.probe import ProbeUpdate
 
 
 def project_what_is_read(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
@@ -33,4 +39,40 @@ def _read_after(steps: tuple[Scheduled, ...]) -> set[str]:
     return read
 
 
-FUSION_RULES.append(project_what_is_read)
+# Each run of steps is fused where it stands in this order; the first that fits is taken.
+_RUNS: tuple[tuple[type[FusedStep], tuple[type, ...]], ...] = (
+    (KeptStep, (Reflect, WaveProject, Difference)),
+    (Project, (ExitWave, DeltaProject)),
+    (Project, (ExitWave, WaveProject)),
+    (Accumulate, (Recall, AccumProbe)),
+    (Accumulate, (AccumObj, AccumProbe)),
+    (Accumulate, (AccumObj,)),
+    (Accumulate, (AccumProbe,)),
+    (Update, (ObjUpdate, ProbeUpdate)),
+    (Update, (ObjUpdate,)),
+    (Update, (ProbeUpdate,)),
+)
+
+
+def fuse_runs(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
+    """Put fused steps in place of the runs of steps that they stand for."""
+    out: list[Scheduled] = []
+    k = 0
+    while k < len(steps):
+        fused, count = _run_at(steps[k:], out)
+        out.append(steps[k] if fused is None else fused)
+        k += count
+    return tuple(out)
+
+
+def _run_at(steps: tuple[Scheduled, ...], before: list[Scheduled]) -> tuple[Scheduled | None, int]:
+    """Return the fused step for the first steps, or None, and how many it takes."""
+    for fused, kinds in _RUNS:
+        run = steps[: len(kinds)]
+        plain = all(not s.when for s in run) and tuple(type(s.op) for s in run) == kinds
+        if plain and fused.fits(tuple(s.op for s in run), tuple(s.op for s in before)):
+            return Scheduled(fused(tuple(s.op for s in run)), opened=all(s.opened for s in run)), len(kinds)
+    return None, 1
+
+
+FUSION_RULES += [project_what_is_read, fuse_runs]

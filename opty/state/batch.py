@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,38 +12,76 @@ from opty.propagate import phase_ramp
 from opty.state.store import Store
 
 
+class Opened(NamedTuple):
+    """What a batch opens with: names of leaves; whether ``illum`` is read after the probe has changed under it."""
+
+    names: tuple[str, ...] = ()
+    own_illum: bool = False
+
+
 class Batch:
     """The views of one batch: index, windows, exit waves.
 
     Leaves: index (B,), patches (B, n, n) object windows, illum (B or 1, M, n, n) the probe as each view sees it, waves
-    (B, M, n, n), delta (B, M, n, n). ``patches`` and ``illum`` are frozen when the batch opens.
+    (B, M, n, n), delta (B, M, n, n). ``patches`` and ``illum`` are made when they are first asked for, or frozen when
+    the batch opens, if ``opened`` says so.
     ``corners`` (B, 2) int are the whole-pixel windows nearest to the positions, ``fraction`` (B, 2) what is left of
     them, in [-1/2, 1/2]; None where all positions of the sweep are whole. ``brightness`` (B, 1, 1) real is the root of
-    the views' intensity factors, by which each sees the probe; None where there are none. ``positions`` (B, 2) px may
-    be given to look at views where they are not.
+    the views' intensity factors, by which each sees the probe; None where there are none. ``source`` is where fused
+    steps find the waves: an array of waves, and the rows (B,) of the views in it.
     """
 
     fixed_shapes = False
 
-    def __init__(self, store: Store, index: np.ndarray, whole: bool, keep_illum: bool, positions: Any = None):
-        xp = store.xp
+    def __init__(
+        self, store: Store, index: Any, number: np.ndarray, corners: Any, fraction: Any, opened: Opened | None = None
+    ):
         self.store = store
-        device_index = store.backend.asarray(index)
-        self.selection = _as_slice(index, device_index)
-        self.size = len(index)
-        if positions is None:
-            positions = store.leaves["positions"][self.selection]
-        nearest = xp.rint(positions)
-        self.corners = nearest.astype(np.int64)
-        self.fraction = None if whole else positions - nearest
+        self.number = number  # of each view, on the host
+        self.size = len(number)
+        self.corners, self.fraction = corners, fraction
         factors = store.leaves.get("intensity_factors")
         self.brightness = None if factors is None else _roots(factors[self.selection], store.real_dtype)
-        patches = store.backend.take_windows(store.leaves["obj"], self.corners, store.data.n)
-        illum = self.as_seen(store.leaves["probe"])
-        if keep_illum and self.fraction is None and self.brightness is None:
-            illum = illum.copy()
-        self.leaves: dict[str, Any] = {"index": device_index, "patches": patches, "illum": illum}
+        self.leaves: dict[str, Any] = {"index": index}
         self.misfit: Any = None
+        self.source: tuple[Any, Any] | None = None
+        if opened is not None:
+            for name in opened.names:
+                self.opened(name)
+            if opened.own_illum and self.fraction is None and self.brightness is None:
+                self.leaves["illum"] = self.illum.copy()
+
+    @classmethod
+    def at(cls, store: Store, number: np.ndarray, positions: Any = None, whole: bool = False) -> Batch:
+        """Return a batch of some views (B,), at ``positions`` (B, 2) px where they are given; ``whole``: all are."""
+        index = store.backend.asarray(number)
+        positions = store.leaves["positions"][index] if positions is None else positions
+        return cls(store, index, number, *placed(store, positions, whole))
+
+    def opened(self, name: str) -> Any:
+        """Return patches or illum, from now on as they are now."""
+        if name not in self.leaves:
+            store = self.store
+            if name == "patches":
+                self.leaves[name] = store.backend.take_windows(store.leaves["obj"], self.corners, store.data.n)
+            else:
+                self.leaves[name] = self.as_seen(store.leaves["probe"])
+        return self.leaves[name]
+
+    @property
+    def patches(self) -> Any:
+        """Object windows (B, n, n)."""
+        return self.opened("patches")
+
+    @property
+    def illum(self) -> Any:
+        """The probe as each view sees it, (B or 1, M, n, n)."""
+        return self.opened("illum")
+
+    @cached_property
+    def selection(self) -> Any:
+        """The views as an index into arrays of all views, on the device."""
+        return _as_slice(self.number, self.leaves["index"])
 
     @property
     def xp(self) -> Any:
@@ -59,14 +97,14 @@ class Batch:
     @cached_property
     def illum_power(self) -> Any:
         """Sum over modes of |illum|^2, (B or 1, n, n) real."""
-        a = self.xp.abs(self.leaves["illum"])
+        a = self.xp.abs(self.illum)
         a *= a
         return a[:, 0] if a.shape[1] == 1 else a.sum(axis=1)
 
     @cached_property
     def patch_power(self) -> Any:
         """|patches|^2, times the view's intensity factor where there are any, (B, n, n) real."""
-        a = self.xp.abs(self.leaves["patches"])
+        a = self.xp.abs(self.patches)
         if self.brightness is not None:
             a *= self.brightness
         a *= a
@@ -93,7 +131,7 @@ class Batch:
 
     def on_probe(self, waves: Any) -> Any:
         """Return sum_j conj(O_j) waves_j (M, n, n), the adjoint of ``as_seen`` times the patches; keeps the waves."""
-        seen = self.leaves["patches"].conj()
+        seen = self.patches.conj()
         if self.brightness is not None:
             seen *= self.brightness
         waves = seen[:, None] * waves
@@ -106,15 +144,49 @@ class Batch:
         return self.store.backend.ifft2(spectrum.sum(axis=0), True, self.store.threads)
 
 
+class Tour:
+    """The batches of a sweep, in their order, with the places of all views worked out at once.
+
+    Parameters: ``batches``, the numbers (B,) of the views of each; ``whole``: all positions are whole pixels;
+    ``still``: none changes before the sweep ends; ``opened``: what each batch opens with.
+    """
+
+    def __init__(
+        self, store: Store, batches: list[np.ndarray], whole: bool, still: bool = True, opened: Opened | None = None
+    ):
+        self.store, self.batches, self.whole, self.opened = store, batches, whole, opened
+        self.index = store.backend.asarray(np.concatenate(batches))
+        self.places = self._placed(self.index) if still else None
+
+    def __iter__(self) -> Iterator[Batch]:
+        first = 0
+        for number in self.batches:
+            some = slice(first, first + len(number))
+            first, index = some.stop, self.index[some]
+            corners, fraction = self._placed(index) if self.places is None else self.places
+            if self.places is not None:
+                corners, fraction = corners[some], None if fraction is None else fraction[some]
+            yield Batch(self.store, index, number, corners, fraction, self.opened)
+
+    def _placed(self, index: Any) -> tuple[Any, Any]:
+        return placed(self.store, self.store.leaves["positions"][index], self.whole)
+
+
+def placed(store: Store, positions: Any, whole: bool) -> tuple[Any, Any]:
+    """Return corners (B, 2) int and fraction (B, 2), None where ``whole``, of positions (B, 2) px."""
+    nearest = store.xp.rint(positions)
+    return nearest.astype(np.int64), None if whole else positions - nearest
+
+
 def _roots(factors: Any, dtype: Any) -> Any:
     """Return the roots (B, 1, 1) of intensity factors (B,)."""
     return (factors**0.5).astype(dtype)[:, None, None]
 
 
 def memory_batch(store: Store) -> int:
-    """Return the number of views whose waves suit the memory: a core's cache, or a share of the device."""
+    """Return the number of views whose waves suit the memory: the caches of the cores, or a share of the device."""
     wave_bytes = int(np.prod(store.probe_shape)) * store.dtype.itemsize
-    return max(1, min(store.data.views, store.backend.batch_memory() // wave_bytes))
+    return max(1, min(store.data.views, store.backend.batch_memory(store.threads) // wave_bytes))
 
 
 def all_whole(store: Store) -> bool:
@@ -125,11 +197,10 @@ def all_whole(store: Store) -> bool:
 
 def sweep_batches(store: Store) -> Iterator[Batch]:
     """Yield all views in scan order, for looking at a state without changing it."""
-    whole, size = all_whole(store), memory_batch(store)
+    size = memory_batch(store)
     order = [np.arange(first, min(store.data.views, first + size)) for first in range(0, store.data.views, size)]
     with store.measured.along(order):
-        for index in order:
-            yield Batch(store, index, whole, keep_illum=False)
+        yield from Tour(store, order, all_whole(store))
 
 
 def _as_slice(index: np.ndarray, device_index: Any) -> Any:

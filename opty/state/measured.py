@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.backend.operands import Frames
 from opty.data import PtychoData
 from opty.propagate import Propagator
 from opty.stack import Stack, views_counting
 from opty.state.supply import Supply
+
+if TYPE_CHECKING:
+    from opty.state.batch import Batch
 
 
 class Measured:
@@ -46,6 +50,8 @@ class Measured:
         """Return detector images (..., n, n) in the order and a type that the kernels take."""
         if images.dtype.kind == "f" and images.dtype.itemsize not in (4, 8):
             images = images.astype(np.float32)  # half and long doubles have no kernels
+        if not images.dtype.isnative:
+            images = images.astype(images.dtype.newbyteorder("="))
         return np.ascontiguousarray(self.propagator.to_kernel_order(images))
 
     @cached_property
@@ -77,3 +83,12 @@ class Measured:
     def mask_of(self, index: Any) -> Any:
         """Mask (n, n) or (B, n, n) of some views, or None."""
         return self.mask if self.mask is None or self.mask.ndim == 2 else self.mask[index]
+
+    def frames(self, batch: Batch) -> Frames:
+        """What was measured of a batch's views, as the fused steps take it: no copy where all views are here."""
+        intensity, mask, rows = self.intensity, self.mask, batch.leaves["index"]
+        if isinstance(intensity, Supply) or isinstance(mask, Supply):
+            intensity, mask = self.intensity_of(batch.selection), self.mask_of(batch.selection)
+            rows = self.backend.xp.arange(batch.size)
+        mask = mask[None] if mask is not None and mask.ndim == 2 else mask
+        return Frames(intensity, rows, mask, batch.store.incoherent)

@@ -25,12 +25,12 @@ def trial_misfits(s, views, positions, whole: bool = False):
     size = memory_batch(s.store)
     for first in range(0, len(views), size):
         some = slice(first, first + size)
-        out[some] = _misfits(s, Batch(s.store, views[some], whole, False, positions[some]))
+        out[some] = _misfits(s, Batch.at(s.store, views[some], positions[some], whole))
     return out
 
 
 def _misfits(s, b):
-    there = s.measured.propagator.forward(b.leaves["illum"] * b.leaves["patches"][:, None], b.fraction, True, s.threads)
+    there = s.measured.propagator.forward(b.illum * b.patches[:, None], b.fraction, True, s.threads)
     gap = s.xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype))
     gap -= s.xp.sqrt(intensity_of(s, there))
     if (mask := s.measured.mask_of(b.selection)) is not None:
@@ -52,7 +52,7 @@ def found_places(s, views, usual, astray, reach: int):
     """
     places, combed = s.positions[s.backend.asarray(views)], 0
     for k, view in enumerate(views.tolist()):
-        b = Batch(s.store, np.array([view]), False, False)
+        b = Batch.at(s.store, np.array([view]))
         here = float(trial_misfits(s, views[k : k + 1], places[k : k + 1])[0])
         here -= _BETTER * abs(here - usual[k])
         place, misfit = _best(s, view, _proposed(s, b, reach))
@@ -111,7 +111,7 @@ def _with_neighbours(shifts: np.ndarray, low: np.ndarray, high: np.ndarray) -> n
 def _wave_distance(s, b, reach: int):
     """Return E(d) without its constant, (2 reach + 1, 2 reach + 1) real; nothing lies beyond the object."""
     xp, backend, propagator = s.xp, s.backend, s.measured.propagator
-    n, illum, patches = s.data.n, b.leaves["illum"], b.leaves["patches"]
+    n, illum, patches = s.data.n, b.illum, b.patches
     there = propagator.forward(illum * patches[:, None], b.fraction, True, s.threads)
     measured, mask = s.measured.intensity_of(b.selection), s.measured.mask_of(b.selection)
     backend.fourier_modulus(there, measured, mask, s.incoherent, False)

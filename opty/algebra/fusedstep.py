@@ -1,0 +1,76 @@
+"""A fused step: takes the place of several steps of a sweep, and sees all of the state and of the batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from opty.algebra.operator import ViewOperator
+
+if TYPE_CHECKING:
+    from opty.algebra.plan import Scheduled
+    from opty.algebra.run import Run
+    from opty.state.store import Store
+
+
+class Inside:
+    """What a fused step sees of a run: the store, the kernels with their buffers, a dict of the step's own.
+
+    ``alone`` : no other step than fused ones sees the batch, whose waves may then lie where the next batch's will.
+    """
+
+    __slots__ = ("alone", "fused", "job", "memo", "store")
+
+    def __init__(self, job: Run, alone: bool):
+        self.job, self.store, self.alone, self.fused = job, job.store, alone, job.fused
+        self.memo: dict[str, Any] = {}
+
+
+class FusedStep(ViewOperator, register=False):
+    """What ``parts``, steps of a sweep one after the other, do together, in fewer passes over the arrays.
+
+    ``apply(self, s, b)`` is given an Inside and the Batch itself.
+    """
+
+    parts: tuple[ViewOperator, ...] = ()
+
+    def __repr__(self) -> str:
+        return " * ".join(map(repr, reversed(self.parts)))
+
+    @classmethod
+    def fits(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
+        """Say whether the step may stand for ``parts``, which come after the steps ``before`` of the sweep."""
+        return True
+
+    @property
+    def projects(self) -> bool:  # type: ignore[override]
+        """Whether one of the parts compares with the data."""
+        return any(part.projects or "delta" in part.writes for part in self.parts)
+
+    @property
+    def knob(self) -> str:  # type: ignore[override]
+        """What a user should turn, by the parts."""
+        return ", or ".join(part.knob for part in self.parts if part.knob)
+
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
+        reads: frozenset[str] = frozenset()
+        writes: frozenset[str] = frozenset()
+        for part in self.parts:
+            of_part = part.effects()
+            reads, writes = reads | (of_part[0] - writes), writes | of_part[1]
+        return reads, writes
+
+    def suits(self, store: Store, whole: bool) -> bool:
+        """Say whether the step can be used for a state; ``whole``: all positions of the sweep are whole pixels."""
+        return True
+
+
+def suited(steps: list[Scheduled], store: Store, whole: bool) -> list[Scheduled]:
+    """Return steps with fused ones that do not suit a state in their parts again."""
+    out: list[Scheduled] = []
+    for s in steps:
+        if isinstance(s.op, FusedStep) and not s.op.suits(store, whole):
+            out += [replace(s, op=part) for part in s.op.parts]
+        else:
+            out.append(s)
+    return out

@@ -1,0 +1,141 @@
+"""What runs of steps do in few passes over the arrays, with kernels made for them; ``fused`` has the rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opty.algebra.effects import KEPT
+from opty.algebra.fusedstep import FusedStep
+from opty.backend.operands import Kept
+from opty.operators.exitwave import Recall
+from opty.operators.fourier import DeltaProject
+from opty.operators.merge import AccumObj, AccumProbe
+from opty.operators.object import ObjUpdate
+from opty.operators.probe import ProbeUpdate
+
+
+class Project(FusedStep, register=False):
+    """Exit waves to the detector, the measured modulus on them, and back: ExitWave with what FourierProject became."""
+
+    @classmethod
+    def fits(cls, parts, before):
+        """Where nobody asks for the predicted intensities."""
+        return not parts[-1].predicted
+
+    def apply(self, s, b):
+        store, difference = s.store, isinstance(self.parts[-1], DeltaProject)
+        waves = s.fused.waves(b.size) if s.alone else s.fused.new_waves(b.size)
+        _project(s, b, difference, waves)
+        b.leaves["delta" if difference else "waves"] = waves
+        b.source = Kept(waves, s.fused.rows(b.size))
+
+
+class KeptStep(FusedStep, register=False):
+    """A step of the difference map's kind on kept waves: Reflect, WaveProject, Difference."""
+
+    @classmethod
+    def fits(cls, parts, before):
+        """Where nobody asks for the predicted intensities."""
+        return not parts[1].predicted
+
+    def begin(self, s):
+        store = s.store
+        s.memo["fresh"] = KEPT not in store.leaves
+        if s.memo["fresh"]:
+            store.leaves[KEPT] = store.xp.zeros((store.data.views, *store.probe_shape), store.dtype)
+
+    def apply(self, s, b):
+        obj, kept, last = s.store.leaves["obj"], Kept(s.store.leaves[KEPT], b.leaves["index"]), self.parts[-1]
+        waves = s.fused.waves(b.size)
+        if s.memo["fresh"]:
+            s.fused.exit_waves(obj, b.corners, b.illum, waves)
+            kept.waves[b.selection] = waves
+        _project(s, b, False, waves, kept)
+        s.fused.advance(obj, b.corners, b.illum, waves, kept, last.beta, last.keep)
+        b.source = kept
+        if not s.alone:
+            b.leaves["waves"] = kept.waves[b.selection]
+
+
+def _project(s: Any, b: Any, difference: bool, waves: Any, kept: Kept | None = None) -> None:
+    """Project the waves of a batch, into ``waves``, and leave their misfit on the batch."""
+    store = s.store
+    frames = store.measured.frames(b)
+    b.add_misfit(
+        s.fused.project(store.leaves["obj"], b.corners, b.illum, frames, difference, waves, kept, b.fraction)
+    )
+
+
+def _from_fused(name: str, before: tuple[Any, ...]) -> bool:
+    """Say whether waves, or delta, are as a fused step left them, and nothing has changed them since."""
+    writers = [op for op in before if name in op.effects()[1]]
+    return bool(writers) and isinstance(writers[-1], FusedStep)
+
+
+class Accumulate(FusedStep, register=False):
+    """AccumObj and AccumProbe, or one of them, on whole pixels; the waves are those of the batch or, recalled, kept."""
+
+    @classmethod
+    def fits(cls, parts, before):
+        """Where the waves are recalled, or come from a fused step."""
+        return isinstance(parts[0], Recall) or _from_fused("waves", before)
+
+    def suits(self, store, whole):
+        return whole and "intensity_factors" not in store.leaves
+
+    def begin(self, s):
+        from opty.algebra.run import access
+
+        s.memo["seen"] = [(part, access(part, s.job)) for part in self.parts]
+        for part, seen in s.memo["seen"]:
+            part.begin(seen)
+
+    def apply(self, s, b):
+        leaves, kinds = s.store.leaves, {type(part) for part in self.parts}
+        waves, rows = Kept(leaves[KEPT], b.leaves["index"]) if Recall in kinds else b.source
+        if AccumObj in kinds:
+            s.fused.add_to_object(waves, rows, b.corners, b.illum, leaves["obj_sum"], leaves["obj_weight"])
+        if AccumProbe in kinds:
+            sums = leaves["probe_sum"], leaves["probe_weight"]
+            s.fused.add_to_probe(waves, rows, leaves["obj"], b.corners, *sums)
+
+    def finish(self, s):
+        for part, seen in s.memo["seen"]:
+            seen.memo["moved"] = False
+            part.finish(seen)
+
+
+class Update(FusedStep, register=False):
+    """ObjUpdate and ProbeUpdate, or one of them, on whole pixels: both from object and probe as they were."""
+
+    @classmethod
+    def fits(cls, parts, before):
+        """Where the difference comes from a fused step, and no step before has changed object or probe."""
+        changed = frozenset().union(*(op.effects()[1] for op in before))
+        return _from_fused("delta", before) and not changed & {"obj", "probe", "patches", "illum"}
+
+    def suits(self, store, whole):
+        return whole and "intensity_factors" not in store.leaves
+
+    def begin(self, s):
+        steps = {type(part): part for part in self.parts}
+        obj, probe = steps.get(ObjUpdate), steps.get(ProbeUpdate)
+        s.memo["obj"] = (obj.alpha, obj.step) if obj else (1.0, 0.0)
+        s.memo["probe"] = (probe.beta, probe.step) if probe else (1.0, 0.0)
+
+    def apply(self, s, b):
+        obj, probe = s.store.leaves["obj"], s.store.leaves["probe"]
+        of_obj, of_probe = s.memo["obj"], s.memo["probe"]
+        waves, rows = b.source
+        if b.size == 1:
+            s.fused.update_both(obj, b.corners, probe, waves, *of_obj, *of_probe)
+            return
+        if of_obj[1]:
+            canvas = s.fused.sums("obj", (1, *obj.shape))
+            s.fused.add_to_object(waves, rows, b.corners, b.illum, canvas[0][0], canvas[1])
+        if of_probe[1]:
+            sums = s.fused.sums("probe", probe.shape)
+            s.fused.add_to_probe(waves, rows, obj, b.corners, *sums)
+            s.fused.add_scaled(probe, *sums, *of_probe)
+        if of_obj[1]:
+            s.fused.add_scaled(obj[None], *canvas, *of_obj)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from opty.algebra.effects import check_slots, written
 from opty.algebra.footprint import told
+from opty.algebra.fusedstep import written_out
 from opty.algebra.onepass import batch_size
 from opty.algebra.operator import Operator
 from opty.algebra.plan import Branch, Group, Loop, Pass, Scheduled, Step, plan
@@ -63,7 +64,7 @@ def _tell(groups: tuple[Group, ...], store: Store | None, depth: int, lines: lis
                 _tell(node.body, store, depth + bool(node.when), lines)
             else:
                 lines.append(pad + _pass_head(node, store))
-                lines.extend(f"{pad}  {_step(s)}" for s in node.steps)
+                lines.extend(f"{pad}  {_step(s)}" for s in written_out(node.steps))
 
 
 def _pass_head(node: Pass, store: Store | None) -> str:

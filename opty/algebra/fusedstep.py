@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -65,12 +66,15 @@ class FusedStep(ViewOperator, register=False):
         return True
 
 
-def suited(steps: list[Scheduled], store: Store, whole: bool) -> list[Scheduled]:
+def suited(steps: Iterable[Scheduled], store: Store, whole: bool) -> list[Scheduled]:
     """Return steps with fused ones that do not suit a state in their parts again."""
-    out: list[Scheduled] = []
-    for s in steps:
-        if isinstance(s.op, FusedStep) and not s.op.suits(store, whole):
-            out += [replace(s, op=part) for part in s.op.parts]
-        else:
-            out.append(s)
-    return out
+    return [
+        one
+        for s in steps
+        for one in ([s] if not isinstance(s.op, FusedStep) or s.op.suits(store, whole) else written_out([s]))
+    ]
+
+
+def written_out(steps: Iterable[Scheduled]) -> list[Scheduled]:
+    """Return steps with fused ones in their parts."""
+    return [replace(s, op=part) for s in steps for part in getattr(s.op, "parts", (s.op,))]

@@ -10,7 +10,7 @@ from opty.algebra.batching import split
 from opty.algebra.effects import BATCH
 from opty.algebra.fusedstep import FusedStep, Inside, suited
 from opty.algebra.operator import ViewOperator
-from opty.algebra.plan import Pass, Scheduled
+from opty.algebra.plan import Pass, Scheduled, fusing
 from opty.state.access import Access
 from opty.state.batch import Opened, Tour, all_whole, memory_batch
 from opty.state.store import Store
@@ -51,6 +51,7 @@ def run_pass(node: Pass, job: Run) -> None:
     whole = "positions" not in node.writes and all_whole(store)
     due = suited(due, store, whole)
     alone = all(isinstance(s.op, FusedStep) for s in due)
+    job.fused.new_sweep(alone)
     views = [_seen_by(s, job, alone) for s in due]
     for op, s, _ in views:
         s.memo["number"] = number
@@ -58,7 +59,7 @@ def run_pass(node: Pass, job: Run) -> None:
             op.begin(s)
     misfits, order = [], batches(node, store)
     with store.measured.along(order):
-        for batch in Tour(store, order, whole, not moving(node), _opened(due)):
+        for batch in Tour(store, order, whole, not moving(node), _opened(due, job)):
             for op, s, b in views:
                 if b is not None:
                     object.__setattr__(b, "_behind", batch)
@@ -93,10 +94,11 @@ def _seen_by(s: Scheduled, job: Run, alone: bool) -> tuple[Any, Any, Any]:
     return s.op, access(s.op, job), _batch_access(s)
 
 
-def _opened(steps: list[Scheduled]) -> Opened:
+def _opened(steps: list[Scheduled], job: Run) -> Opened:
     """Return what batches open with: the windows that steps read which see no more than they declare."""
     read = frozenset().union(*(s.op.effects()[0] for s in steps if not isinstance(s.op, FusedStep)))
-    return Opened(tuple(name for name in ("patches", "illum") if name in read), _illum_outlives_probe(steps))
+    names = tuple(name for name in ("patches", "illum") if name in read)
+    return Opened(names, _illum_outlives_probe(steps), job.fused if fusing() else None)
 
 
 def _batch_access(s: Scheduled) -> Access:

@@ -129,12 +129,17 @@ def unfused() -> Iterator[None]:
         _fusing.reset(token)
 
 
+def fusing() -> bool:
+    """Say whether kernels made for several steps may be used: not inside ``unfused``."""
+    return _fusing.get()
+
+
 def plan(recipe: Operator) -> tuple[Group, ...]:
     """Return the factors of a recipe with their nodes, in execution order.
 
     Raises RecipeError for a composition that makes no sense and EffectError for a step that comes too early.
     """
-    return _plan(recipe, _fusing.get())
+    return _plan(recipe, fusing())
 
 
 @functools.lru_cache(maxsize=256)
@@ -290,13 +295,10 @@ def _finished_node(node: Node, fuse: bool) -> Node:
         return replace(node, body=tuple(_finished(inner, fuse) for inner in node.body))
     if not isinstance(node, Pass):
         return node
-    steps = _opened(node.steps)
-    names: tuple[str, ...] = ()
-    if fuse:
-        for rule in FUSION_RULES:
-            before, steps = steps, rule(steps)
-            names += tuple(type(s.op).__name__ for s in steps if s not in before)
-    return replace(node, steps=steps, fused=names)
+    steps = opened = _opened(node.steps)
+    for rule in FUSION_RULES if fuse else ():
+        steps = rule(steps)
+    return replace(node, steps=steps, fused=tuple(type(s.op).__name__ for s in steps if s not in opened))
 
 
 def _opened(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:

@@ -16,7 +16,7 @@ from opty.backend.crew import cut, share
 from opty.backend.operands import Frames, Kept
 from opty.propagate import Propagator
 
-PIECE = 1 << 20  # bytes of the waves that a thread works on at a time: they stay in its core's cache (measured)
+PIECE = 1 << 19  # bytes of the waves that a thread works on at a time: they stay in its core's cache (measured)
 
 
 @functools.cache
@@ -40,18 +40,22 @@ class Fused:
     def __init__(self, propagator: Propagator, probe_shape: tuple[int, int, int], dtype: Any, threads: int):
         self._do, self._propagator, self._threads = loops(), propagator, threads
         self._shape, self._dtype = probe_shape, np.dtype(dtype)
-        self._waves, self._rows = self.new_waves(0), np.arange(0)
+        self._fit = max(1, PIECE // (int(np.prod(probe_shape)) * self._dtype.itemsize))
+        self._alone, self._rows = False, np.arange(0)
+        self._rooms: dict[str, np.ndarray] = {}
         self._sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
-    def new_waves(self, views: int) -> np.ndarray:
-        """Return room for the waves of a batch (B, M, n, n) that is the caller's."""
-        return np.empty((views, *self._shape), self._dtype)
+    def new_sweep(self, alone: bool) -> None:
+        """Begin a sweep; ``alone``: nobody keeps what a batch is given, and the next one may have the same memory."""
+        self._alone = alone
 
-    def waves(self, views: int) -> np.ndarray:
-        """Return the room for the waves of a batch (B, M, n, n) that is used again for the next one."""
-        if len(self._waves) < views:
-            self._waves = self.new_waves(views)
-        return self._waves[:views]
+    def room(self, name: str, views: int) -> np.ndarray:
+        """Return room for waves of a batch (B, M, n, n), of one use for each name."""
+        if not self._alone:
+            return np.empty((views, *self._shape), self._dtype)
+        if name not in self._rooms or len(self._rooms[name]) < views:
+            self._rooms[name] = np.empty((views, *self._shape), self._dtype)
+        return self._rooms[name][:views]
 
     def rows(self, views: int) -> np.ndarray:
         """Return 0, 1, 2, ... (B,): where the views of a batch stand in an array of its own."""
@@ -70,43 +74,86 @@ class Fused:
         """waves_jm = illum_jm O_j."""
         self._do.exit_waves(obj, corners, illum, waves)
 
-    def project(
-        self, obj, corners, illum, frames: Frames, difference: bool, waves, kept: Kept | None = None, fraction=None
-    ):
+    def shifted(self, probe, fraction) -> np.ndarray:
+        """Return a probe (M, n, n) moved by fraction (B, 2) px for each view, (B, M, n, n)."""
+        out, transform = self.room("illum", len(fraction)), self._propagator.backend
+        spectrum = transform.fft2(probe)
+
+        def work(some: slice) -> None:
+            self._do.shift(spectrum, fraction[some], out[some])
+            _into(out[some], transform.ifft2(out[some], True))
+
+        share(work, cut(len(out), self._piece(len(out))), self._threads)
+        return out
+
+    def on_probe(self, waves, rows, obj, corners, fraction) -> np.ndarray:
+        """Return sum_j S_j^-1 conj(O_j) waves_jm (M, n, n), S_j the move by ``fraction``: the adjoint of seeing it."""
+        out, transform = self.room("back", len(rows)), self._propagator.backend
+
+        def work(some: slice) -> None:
+            self._do.through_object(waves, rows[some], obj, corners[some], out[some])
+            _into(out[some], transform.fft2(out[some], True))
+
+        share(work, cut(len(out), self._piece(len(out))), self._threads)
+        total = np.zeros(self._shape, self._dtype)
+
+        def gather(band: slice) -> None:
+            self._do.add_shifted_back(out, fraction, total, band.start, band.stop)
+
+        share(gather, self._bands(self._shape[1]), self._threads)
+        return transform.ifft2(total, True)
+
+    def project(self, obj, corners, illum, frames: Frames, difference: bool, waves, fraction=None):
         """Bring exit waves to the detector, put the measured modulus on them and bring them back, into ``waves``.
 
-        They start as illum O, with ``kept`` as 2 illum O - kept; what comes back are the projected waves, or with
-        ``difference`` their difference to what they were. ``fraction`` (B, 2) px concerns the near field only.
+        They start as illum O; what comes back are the projected waves, or with ``difference`` their difference to what
+        they were. ``fraction`` (B, 2) px concerns the near field only.
         Returns sum w (sqrt I - sqrt Ihat)^2 of the batch, a real scalar.
         """
-        do, misfits = self._do, np.empty(len(corners))
 
-        def work(piece: slice) -> None:
-            part, at, seen = waves[piece], corners[piece], illum if len(illum) == 1 else illum[piece]
-            if kept is None:
-                do.exit_waves(obj, at, seen, part)
-            else:
-                do.reflect(obj, at, seen, kept.waves, kept.rows[piece], part)
-            moved = None if fraction is None else fraction[piece]
-            there = self._propagator.to_modulus(part, moved)
-            do.put_modulus(
-                there, frames.intensity, frames.rows[piece], frames.mask, frames.background, difference, misfits[piece]
-            )
-            back = self._propagator.from_modulus(there, moved)
-            if back is not part:  # transforms work in place where SciPy can
-                part[...] = back
+        def work(obj, corners, illum, frames, waves, fraction, misfits) -> None:
+            self._do.exit_waves(obj, corners, illum, waves)
+            self._put_modulus(waves, frames, difference, fraction, misfits)
 
-        self._share_views(work, len(corners))
+        return self._in_pieces(work, obj, corners, illum, frames, waves, fraction)
+
+    def step_kept(
+        self, obj, corners, illum, frames: Frames, waves, kept: Kept, beta: float, keep: float, fraction=None
+    ):
+        """Take a step of the difference map's kind: kept += beta (Pi(2 P O - kept) - P O) + (1 - keep) (P O - kept).
+
+        Pi is what ``project`` does. ``waves`` is room to work in. Returns the squared misfit of 2 P O - kept.
+        """
+
+        def work(obj, corners, illum, frames, waves, fraction, misfits, rows) -> None:
+            self._do.reflect(obj, corners, illum, kept.waves, rows, waves)
+            self._put_modulus(waves, frames, False, fraction, misfits)
+            self._do.advance(obj, corners, illum, waves, kept.waves, rows, beta, keep)
+
+        return self._in_pieces(work, obj, corners, illum, frames, waves, fraction, kept.rows)
+
+    def _in_pieces(self, work, obj, corners, illum, frames, waves, fraction, *per_view):
+        """Call ``work`` with a batch, piece by piece; return the sum of the misfits (B,) that it fills in."""
+        views = len(corners)
+        misfits = np.empty(views)
+        if views <= self._piece(views):  # the usual case of live updates, where every microsecond counts
+            work(obj, corners, illum, frames, waves, fraction, misfits, *per_view)
+            return misfits[0] if views == 1 else misfits.sum()
+
+        def piece(some: slice) -> None:
+            seen = illum if len(illum) == 1 else illum[some]
+            moved = None if fraction is None else fraction[some]
+            part = frames._replace(rows=frames.rows[some])
+            work(obj, corners[some], seen, part, waves[some], moved, misfits[some], *(a[some] for a in per_view))
+
+        share(piece, cut(views, self._piece(views)), self._threads)
         return misfits.sum()
 
-    def advance(self, obj, corners, illum, waves, kept: Kept, beta: float, keep: float) -> None:
-        """Take a step of the difference map's kind: kept += beta (waves - P O) + (1 - keep) (P O - kept)."""
-
-        def work(piece: slice) -> None:
-            seen = illum if len(illum) == 1 else illum[piece]
-            self._do.advance(obj, corners[piece], seen, waves[piece], kept.waves, kept.rows[piece], beta, keep)
-
-        self._share_views(work, len(corners))
+    def _put_modulus(self, waves, frames, difference, fraction, misfits) -> None:
+        there = self._propagator.to_modulus(waves, fraction)
+        intensity, rows, mask, background = frames
+        self._do.put_modulus(there, intensity, rows, mask, background, difference, misfits)
+        _into(waves, self._propagator.from_modulus(there, fraction))
 
     def add_to_object(self, waves, rows, corners, illum, obj_sum, obj_weight) -> None:
         """obj_sum (H, W) += sum_m conj(illum_jm) waves_jm and obj_weight (H, W) += sum_m |illum_jm|^2, views in place."""
@@ -126,6 +173,14 @@ class Fused:
 
         share(work, self._bands(len(probe_weight)), self._threads)
 
+    def add_seen(self, obj, corners, probe_weight) -> None:
+        """probe_weight (n, n) += |O_j|^2 over the views."""
+
+        def work(band: slice) -> None:
+            self._do.add_seen(obj, corners, probe_weight, band.start, band.stop)
+
+        share(work, self._bands(len(probe_weight)), self._threads)
+
     def add_scaled(self, target, direction, weight, regularisation: float, step: float) -> None:
         """target (L, H, W) += step direction / [a max(weight) + (1 - a) weight], a the regularisation.
 
@@ -138,15 +193,28 @@ class Fused:
 
         share(work, self._bands(len(weight)), self._threads)
 
+    def merge(self, old, total, weight, held, inertia: float) -> None:
+        """old (L, H, W) = (total + c held) / (weight + c), c = inertia max(weight); as it is where nothing is known."""
+        ground = inertia * self._do.largest(weight, 0, len(weight))
+
+        def work(band: slice) -> None:
+            self._do.merge(old, total, weight, held, ground, band.start, band.stop)
+
+        share(work, self._bands(len(weight)), self._threads)
+
     def update_both(self, obj, corners, probe, waves, alpha, obj_step, beta, probe_step) -> None:
         """Steps of object and probe along the residual of one view, both from what they were: see ``plain``."""
         self._do.update_both(obj, corners, probe, waves, alpha, obj_step, beta, probe_step)
 
-    def _share_views(self, work, views: int) -> None:
-        size = max(1, PIECE // (int(np.prod(self._shape)) * self._dtype.itemsize))
-        if self._threads > 1:
-            size = min(size, -(-views // (2 * self._threads)))
-        share(work, cut(views, size), self._threads)
+    def _piece(self, views: int) -> int:
+        """Return how many views make a piece: no more than a cache holds, and enough pieces for all threads."""
+        return self._fit if self._threads == 1 else min(self._fit, -(-views // (2 * self._threads)))
 
     def _bands(self, rows: int) -> list[slice]:
         return cut(rows, -(-rows // (1 if self._threads == 1 else 4 * self._threads)))
+
+
+def _into(waves: np.ndarray, transformed: np.ndarray) -> None:
+    """Put transformed waves where they were: SciPy transforms in place where it can, and does not say whether."""
+    if not np.may_share_memory(waves, transformed):
+        waves[...] = transformed

@@ -13,8 +13,12 @@ from numba import njit
 
 name = "numba"
 
-# Sums may be taken in any order and products contracted; values that are not finite stay so, for the watch to see.
-_compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
+# Products may be contracted, but not reordered: see _DARK. Values that are not finite stay so, for the watch to see.
+_compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+
+# A prediction below this share of what was measured counts as that: the ratio of the two stays finite, and the square
+# of the step times the prediction is what was measured.
+_DARK = 1e-30
 
 
 @_compiled
@@ -62,43 +66,111 @@ def advance(obj, corners, illum, waves, kept, rows, beta, keep):
 
 
 @_compiled
+def _phases(step, n, dtype):
+    """exp(i step q), (n,) over FFT frequencies q in units of one: by multiplication, in double precision."""
+    out = np.empty(n, dtype)
+    factor, phase = complex(math.cos(step), math.sin(step)), 1.0 + 0.0j
+    for k in range((n + 1) // 2):
+        out[k] = phase
+        phase *= factor
+    phase = 1.0 + 0.0j
+    for k in range(1, n // 2 + 1):
+        phase *= complex(factor.real, -factor.imag)
+        out[n - k] = phase
+    return out
+
+
+@_compiled
+def shift(spectrum, fraction, out):
+    views, modes, n, _ = out.shape
+    for j in range(views):
+        rows, cols = (
+            _phases(-2 * math.pi * fraction[j, 0] / n, n, out.dtype),
+            _phases(-2 * math.pi * fraction[j, 1] / n, n, out.dtype),
+        )
+        for m in range(modes):
+            for r in range(n):
+                s, w, row = spectrum[m, r], out[j, m, r], rows[r]
+                for c in range(n):
+                    w[c] = s[c] * (row * cols[c])
+
+
+@_compiled
+def add_shifted_back(spectra, fraction, total, low, high):
+    modes, n, _ = total.shape
+    for j in range(len(spectra)):
+        rows, cols = (
+            _phases(2 * math.pi * fraction[j, 0] / n, n, total.dtype),
+            _phases(2 * math.pi * fraction[j, 1] / n, n, total.dtype),
+        )
+        for m in range(modes):
+            for r in range(low, high):
+                s, t, row = spectra[j, m, r], total[m, r], rows[r]
+                for c in range(n):
+                    t[c] += s[c] * (row * cols[c])
+
+
+@_compiled
+def through_object(waves, rows, obj, corners, out):
+    views, modes, n, _ = out.shape
+    for j in range(views):
+        top, left = corners[j, 0], corners[j, 1]
+        for m in range(modes):
+            for r in range(n):
+                o, w, t = obj[top + r, left : left + n], waves[rows[j], m, r], out[j, m, r]
+                for c in range(n):
+                    t[c] = w[c] * complex(o[c].real, -o[c].imag)
+
+
+@_compiled
 def put_modulus(waves, intensity, rows, mask, background, difference, misfits):
     views, modes, n, _ = waves.shape
     real = waves.real.dtype.type
-    floor = real(math.sqrt(np.finfo(waves.real.dtype).tiny))
-    ground = real(0) if difference else real(1)
-    factor = np.empty(n, waves.real.dtype)
+    one, tiny, dark = real(1), np.finfo(waves.real.dtype).tiny, real(_DARK)
+    ground = real(0) if difference else one
+    factor, errors = np.empty(n, waves.real.dtype), np.empty(n, waves.real.dtype)
     for j in range(views):
-        misfits[j] = 0
+        errors[:] = 0
         for r in range(n):
-            if background is None:
-                factor[:] = 0
-            else:
-                factor[:] = background[r]
-            for m in range(modes):
-                w = waves[j, m, r]
-                for c in range(n):
-                    factor[c] += w[c].real * w[c].real + w[c].imag * w[c].imag
-            counts, misfit = intensity[rows[j], r], real(0)
-            if mask is None:
-                for c in range(n):
-                    amplitude = math.sqrt(factor[c])
-                    step = math.sqrt(real(counts[c])) - amplitude
-                    misfit += step * step
-                    factor[c] = ground + step / max(amplitude, floor)
-            else:
+            counts = intensity[rows[j], r]
+            if mask is not None:
                 counting = mask[min(rows[j], mask.shape[0] - 1), r]
+            if background is not None:
+                more_light = background[r]
+            if modes > 1:
+                factor[:] = 0
+                for m in range(modes):
+                    w = waves[j, m, r]
+                    for c in range(n):
+                        factor[c] += w[c].real * w[c].real + w[c].imag * w[c].imag
                 for c in range(n):
-                    amplitude = math.sqrt(factor[c])
-                    step = math.sqrt(real(counts[c])) - amplitude
-                    step = step if counting[c] else real(0)
-                    misfit += step * step
-                    factor[c] = ground + step / max(amplitude, floor)
-            misfits[j] += misfit
-            for m in range(modes):
-                w = waves[j, m, r]
+                    predicted, measured = factor[c], real(counts[c])
+                    if background is not None:
+                        predicted += more_light[c]
+                    predicted = max(predicted, max(dark * measured, tiny))
+                    step = math.sqrt(measured / predicted) - one
+                    if mask is not None:
+                        step = step if counting[c] else real(0)
+                    errors[c] += step * predicted * step
+                    factor[c] = ground + step
+                for m in range(modes):
+                    w = waves[j, m, r]
+                    for c in range(n):
+                        w[c] = complex(w[c].real * factor[c], w[c].imag * factor[c])
+            else:  # the same in one loop, which is half as long
+                w = waves[j, 0, r]
                 for c in range(n):
-                    w[c] = complex(w[c].real * factor[c], w[c].imag * factor[c])
+                    a, b, measured = w[c].real, w[c].imag, real(counts[c])
+                    predicted = a * a + b * b
+                    if background is not None:
+                        predicted += more_light[c]
+                    predicted = max(predicted, max(dark * measured, tiny))
+                    step = math.sqrt(measured / predicted) - one
+                    if mask is not None:
+                        step = step if counting[c] else real(0)
+                    errors[c] += step * predicted * step
+                    w[c] = complex(a * (ground + step), b * (ground + step))
+        misfits[j] = errors.sum()
 
 
 @_compiled
@@ -146,6 +218,17 @@ def add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight, low, high):
 
 
 @_compiled
+def add_seen(obj, corners, probe_weight, low, high):
+    n = len(probe_weight)
+    for j in range(len(corners)):
+        top, left = corners[j, 0], corners[j, 1]
+        for r in range(low, high):
+            o, weight = obj[top + r, left : left + n], probe_weight[r]
+            for c in range(n):
+                weight[c] += o[c].real * o[c].real + o[c].imag * o[c].imag
+
+
+@_compiled
 def largest(weight, low, high):
     most = np.zeros(weight.shape[1], weight.dtype)
     for r in range(low, high):
@@ -173,10 +256,57 @@ def add_scaled(target, direction, weight, most, regularisation, step, low, high)
 
 
 @_compiled
+def merge(old, total, weight, held, ground, low, high):
+    hold, one = weight.dtype.type(ground), weight.dtype.type(1)
+    for r in range(low, high):
+        w = weight[r]
+        for layer in range(len(old)):
+            o, t, h = old[layer, r], total[layer, r], held[layer, r]
+            for c in range(len(w)):
+                below = w[c] + hold
+                known, scale = below > 0, one / below
+                real, imag = scale * (t[c].real + hold * h[c].real), scale * (t[c].imag + hold * h[c].imag)
+                o[c] = complex(real if known else o[c].real, imag if known else o[c].imag)
+
+
+@_compiled
 def update_both(obj, corners, probe, waves, alpha, obj_step, beta, probe_step):
+    top, left = corners[0, 0], corners[0, 1]
+    if len(probe) == 1:
+        _update_one_mode(obj, top, left, probe[0], waves[0, 0], alpha, obj_step, beta, probe_step)
+    else:
+        _update_modes(obj, top, left, probe, waves[0], alpha, obj_step, beta, probe_step)
+
+
+@_compiled
+def _update_one_mode(obj, top, left, probe, waves, alpha, obj_step, beta, probe_step):
+    n = len(probe)
+    real = obj.real.dtype.type
+    tiny = np.finfo(obj.real.dtype).tiny
+    most, most_seen = np.zeros(n, obj.real.dtype), np.zeros(n, obj.real.dtype)
+    for r in range(n):
+        o, p = obj[top + r, left : left + n], probe[r]
+        for c in range(n):
+            most[c] = max(most[c], p[c].real * p[c].real + p[c].imag * p[c].imag)
+            most_seen[c] = max(most_seen[c], o[c].real * o[c].real + o[c].imag * o[c].imag)
+    ground, share, length = real(alpha * most.max()), real(1 - alpha), real(obj_step)
+    ground_seen, share_seen, length_seen = real(beta * most_seen.max()), real(1 - beta), real(probe_step)
+    for r in range(n):
+        o, p, w = obj[top + r, left : left + n], probe[r], waves[r]
+        for c in range(n):
+            light = p[c].real * p[c].real + p[c].imag * p[c].imag
+            seen = o[c].real * o[c].real + o[c].imag * o[c].imag
+            along, back = w[c] * complex(p[c].real, -p[c].imag), w[c] * complex(o[c].real, -o[c].imag)
+            scale = length / max(ground + share * light, tiny)
+            scale_seen = length_seen / max(ground_seen + share_seen * seen, tiny)
+            o[c] = complex(o[c].real + scale * along.real, o[c].imag + scale * along.imag)
+            p[c] = complex(p[c].real + scale_seen * back.real, p[c].imag + scale_seen * back.imag)
+
+
+@_compiled
+def _update_modes(obj, top, left, probe, waves, alpha, obj_step, beta, probe_step):
     modes, n, _ = probe.shape
     real = obj.real.dtype.type
-    top, left = corners[0, 0], corners[0, 1]
     light, tiny = np.zeros((n, n), obj.real.dtype), np.finfo(obj.real.dtype).tiny
     most, most_seen = np.zeros(n, obj.real.dtype), np.zeros(n, obj.real.dtype)
     for r in range(n):
@@ -190,22 +320,19 @@ def update_both(obj, corners, probe, waves, alpha, obj_step, beta, probe_step):
             most_seen[c] = max(most_seen[c], o[c].real * o[c].real + o[c].imag * o[c].imag)
     ground, share, length = real(alpha * most.max()), real(1 - alpha), real(obj_step)
     ground_seen, share_seen, length_seen = real(beta * most_seen.max()), real(1 - beta), real(probe_step)
-    step, scale = np.empty(n, obj.dtype), np.empty(n, obj.real.dtype)
+    along, scale = np.empty(n, obj.dtype), np.empty(n, obj.real.dtype)
     for r in range(n):
         o, lit = obj[top + r, left : left + n], light[r]
-        step[:] = 0
+        along[:] = 0
         for c in range(n):
             seen = o[c].real * o[c].real + o[c].imag * o[c].imag
             scale[c] = length_seen / max(ground_seen + share_seen * seen, tiny)
             lit[c] = length / max(ground + share * lit[c], tiny)
         for m in range(modes):
-            w, p = waves[0, m, r], probe[m, r]
+            w, p = waves[m, r], probe[m, r]
             for c in range(n):
-                step[c] += w[c] * complex(p[c].real, -p[c].imag)
-            if probe_step != 0:
-                for c in range(n):
-                    back = w[c] * complex(o[c].real, -o[c].imag)
-                    p[c] = complex(p[c].real + scale[c] * back.real, p[c].imag + scale[c] * back.imag)
-        if obj_step != 0:
-            for c in range(n):
-                o[c] = complex(o[c].real + lit[c] * step[c].real, o[c].imag + lit[c] * step[c].imag)
+                along[c] += w[c] * complex(p[c].real, -p[c].imag)
+                back = w[c] * complex(o[c].real, -o[c].imag)
+                p[c] = complex(p[c].real + scale[c] * back.real, p[c].imag + scale[c] * back.imag)
+        for c in range(n):
+            o[c] = complex(o[c].real + lit[c] * along[c].real, o[c].imag + lit[c] * along[c].imag)

@@ -18,7 +18,7 @@ xp = np
 # A pool of FFT workers costs more than it brings below about this many values (measured on two cores: 128 x 128 in
 # 91 us alone, 282 us with two workers).
 _WORTH_THREADS = 1 << 19
-_BATCH = 4 << 20  # measured on scans of 128 x 128 with one mode and of 256 x 256 with three
+_BATCH = 4 << 20
 
 
 def asarray(a, dtype=None):
@@ -61,16 +61,14 @@ def batch_memory(threads: int) -> int:
 
 def fft2(a, overwrite: bool = False, threads: int = 1):
     """Unitary 2-D Fourier transform over the last two axes, in FFT order; ``overwrite`` may reuse the input."""
-    return scipy.fft.fft2(a, norm="ortho", overwrite_x=overwrite, workers=_workers(a, threads))
+    workers = threads if threads > 1 and a.size >= _WORTH_THREADS else None
+    return scipy.fft.fft2(a, norm="ortho", overwrite_x=overwrite, workers=workers)
 
 
 def ifft2(a, overwrite: bool = False, threads: int = 1):
     """Inverse (and adjoint) of ``fft2``."""
-    return scipy.fft.ifft2(a, norm="ortho", overwrite_x=overwrite, workers=_workers(a, threads))
-
-
-def _workers(a, threads: int) -> int | None:
-    return threads if threads > 1 and a.size >= _WORTH_THREADS else None
+    workers = threads if threads > 1 and a.size >= _WORTH_THREADS else None
+    return scipy.fft.ifft2(a, norm="ortho", overwrite_x=overwrite, workers=workers)
 
 
 def take_windows(obj, corners, n: int):

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from opty.propagate import phase_ramp
+
 name = "numpy"
 
 
@@ -44,6 +46,28 @@ def advance(obj, corners, illum, waves, kept, rows, beta: float, keep: float) ->
             overlap *= 1 - keep
             step += overlap
         psi += step
+
+
+def shift(spectrum, fraction, out) -> None:
+    """out_jm = spectrum_m exp(-2 pi i f_j . q): moves by fraction f (B, 2) px; spectrum (M, n, n), out (B, M, n, n)."""
+    for j, (row, col) in enumerate(zip(*phase_ramp(fraction, out.shape[-1], np, out.dtype), strict=True)):
+        np.multiply(spectrum, row, out=out[j])
+        out[j] *= col
+
+
+def add_shifted_back(spectra, fraction, total, low: int, high: int) -> None:
+    """total (M, n, n) += sum_j spectra_jm exp(2 pi i f_j . q), the adjoint of ``shift``."""
+    for j, (row, col) in enumerate(zip(*phase_ramp(-fraction, total.shape[-1], np, total.dtype), strict=True)):
+        moved = spectra[j, :, low:high] * row[low:high]
+        moved *= col
+        total[:, low:high] += moved
+
+
+def through_object(waves, rows, obj, corners, out) -> None:
+    """out_jm = conj(O_j) waves_jm, waves at ``rows``."""
+    n = out.shape[-1]
+    for j, ((r, c), row) in enumerate(zip(corners.tolist(), rows.tolist(), strict=True)):
+        np.multiply(obj[r : r + n, c : c + n].conj(), waves[row], out=out[j])
 
 
 def put_modulus(waves, intensity, rows, mask, background, difference: bool, misfits) -> None:
@@ -113,14 +137,20 @@ def add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight, low: int, h
         probe_weight[low:high] += np.square(window.real) + np.square(window.imag)
 
 
+def add_seen(obj, corners, probe_weight, low: int, high: int) -> None:
+    """probe_weight (n, n) += |O_j|^2 over the views."""
+    n = probe_weight.shape[-1]
+    for r, c in corners.tolist():
+        window = obj[r + low : r + high, c : c + n]
+        probe_weight[low:high] += np.square(window.real) + np.square(window.imag)
+
+
 def largest(weight, low: int, high: int) -> float:
     """Return the largest value of rows of weight (H, W)."""
     return weight[low:high].max() if high > low else 0.0
 
 
-def add_scaled(
-    target, direction, weight, most: float, regularisation: float, step: float, low: int, high: int
-) -> None:
+def add_scaled(target, direction, weight, most: float, regularisation: float, step: float, low: int, high: int) -> None:
     """target += step direction / [regularisation most + (1 - regularisation) weight]; direction and weight become 0.
 
     target, direction (L, H, W) complex, weight (H, W) real, ``most`` its largest value.
@@ -135,6 +165,18 @@ def add_scaled(
     target[:, low:high] += direction[:, low:high]
     direction[:, low:high] = 0
     scale[...] = 0
+
+
+def merge(old, total, weight, held, ground: float, low: int, high: int) -> None:
+    """old = (total + ground held) / (weight + ground), as it is where that is 0 / 0.
+
+    old, total, held (L, H, W) complex, weight (H, W) real; held may be old itself.
+    """
+    real = weight.dtype.type
+    below = weight[low:high] + real(ground)
+    known = below > 0
+    new = total[:, low:high] + real(ground) * held[:, low:high]
+    np.divide(new, below, out=old[:, low:high], where=known)
 
 
 def update_both(obj, corners, probe, waves, alpha: float, obj_step: float, beta: float, probe_step: float) -> None:

@@ -22,11 +22,16 @@ class Project(FusedStep, register=False):
         """Where nobody asks for the predicted intensities."""
         return not parts[-1].predicted
 
+    def begin(self, s):
+        s.memo["makes"] = "delta" if isinstance(self.parts[-1], DeltaProject) else "waves"
+
     def apply(self, s, b):
-        store, difference = s.store, isinstance(self.parts[-1], DeltaProject)
-        waves = s.fused.waves(b.size) if s.alone else s.fused.new_waves(b.size)
-        _project(s, b, difference, waves)
-        b.leaves["delta" if difference else "waves"] = waves
+        store, made = s.store, s.memo["makes"]
+        waves = s.fused.room("waves", b.size)
+        frames = store.measured.frames(b)
+        args = store.leaves["obj"], b.corners, b.illum, frames, made == "delta", waves, b.fraction
+        b.add_misfit(s.fused.project(*args))
+        b.leaves[made] = waves
         b.source = Kept(waves, s.fused.rows(b.size))
 
 
@@ -46,24 +51,15 @@ class KeptStep(FusedStep, register=False):
 
     def apply(self, s, b):
         obj, kept, last = s.store.leaves["obj"], Kept(s.store.leaves[KEPT], b.leaves["index"]), self.parts[-1]
-        waves = s.fused.waves(b.size)
+        waves = s.fused.room("waves", b.size)
         if s.memo["fresh"]:
             s.fused.exit_waves(obj, b.corners, b.illum, waves)
             kept.waves[b.selection] = waves
-        _project(s, b, False, waves, kept)
-        s.fused.advance(obj, b.corners, b.illum, waves, kept, last.beta, last.keep)
+        args = obj, b.corners, b.illum, s.store.measured.frames(b), waves, kept, last.beta, last.keep, b.fraction
+        b.add_misfit(s.fused.step_kept(*args))
         b.source = kept
         if not s.alone:
             b.leaves["waves"] = kept.waves[b.selection]
-
-
-def _project(s: Any, b: Any, difference: bool, waves: Any, kept: Kept | None = None) -> None:
-    """Project the waves of a batch, into ``waves``, and leave their misfit on the batch."""
-    store = s.store
-    frames = store.measured.frames(b)
-    b.add_misfit(
-        s.fused.project(store.leaves["obj"], b.corners, b.illum, frames, difference, waves, kept, b.fraction)
-    )
 
 
 def _from_fused(name: str, before: tuple[Any, ...]) -> bool:
@@ -106,7 +102,7 @@ class Accumulate(FusedStep, register=False):
 
 
 class Update(FusedStep, register=False):
-    """ObjUpdate and ProbeUpdate, or one of them, on whole pixels: both from object and probe as they were."""
+    """ObjUpdate and ProbeUpdate, or one of them: both from object and probe as they were."""
 
     @classmethod
     def fits(cls, parts, before):
@@ -115,7 +111,7 @@ class Update(FusedStep, register=False):
         return _from_fused("delta", before) and not changed & {"obj", "probe", "patches", "illum"}
 
     def suits(self, store, whole):
-        return whole and "intensity_factors" not in store.leaves
+        return "intensity_factors" not in store.leaves
 
     def begin(self, s):
         steps = {type(part): part for part in self.parts}
@@ -125,17 +121,24 @@ class Update(FusedStep, register=False):
 
     def apply(self, s, b):
         obj, probe = s.store.leaves["obj"], s.store.leaves["probe"]
-        of_obj, of_probe = s.memo["obj"], s.memo["probe"]
+        of_obj, of_probe, moved = s.memo["obj"], s.memo["probe"], b.fraction is not None
         waves, rows = b.source
-        if b.size == 1:
+        if b.size == 1 and not moved:
             s.fused.update_both(obj, b.corners, probe, waves, *of_obj, *of_probe)
             return
-        if of_obj[1]:
-            canvas = s.fused.sums("obj", (1, *obj.shape))
-            s.fused.add_to_object(waves, rows, b.corners, b.illum, canvas[0][0], canvas[1])
+        illum = b.illum
+        if of_probe[1]:  # first: the object is still what the view saw
+            back, seen = s.fused.sums("probe", probe.shape)
+            if moved:
+                back = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
+                s.fused.add_seen(obj, b.corners, seen)
+            else:
+                s.fused.add_to_probe(waves, rows, obj, b.corners, back, seen)
+        if of_obj[1] and b.size == 1:
+            s.fused.update_both(obj, b.corners, illum[0], waves, *of_obj, 1.0, 0.0)
+        elif of_obj[1]:
+            along, light = s.fused.sums("obj", (1, *obj.shape))
+            s.fused.add_to_object(waves, rows, b.corners, illum, along[0], light)
+            s.fused.add_scaled(obj[None], along, light, *of_obj)
         if of_probe[1]:
-            sums = s.fused.sums("probe", probe.shape)
-            s.fused.add_to_probe(waves, rows, obj, b.corners, *sums)
-            s.fused.add_scaled(probe, *sums, *of_probe)
-        if of_obj[1]:
-            s.fused.add_scaled(obj[None], *canvas, *of_obj)
+            s.fused.add_scaled(probe, back, seen, *of_probe)

@@ -79,7 +79,7 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
         check_inertia(self)
 
     def apply(self, s):
-        s.obj = merged(s, s.obj, s.obj_sum, s.obj_weight, self)
+        merge(s, s.obj[None], s.obj_sum[None], s.obj_weight, self)
         s.drop("obj_sum", "obj_weight")
 
 
@@ -104,7 +104,7 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
         check_inertia(self)
 
     def apply(self, s):
-        s.probe = merged(s, s.probe, s.probe_sum, s.probe_weight, self)
+        merge(s, s.probe, s.probe_sum, s.probe_weight, self)
         s.drop("probe_sum", "probe_weight")
 
 
@@ -117,13 +117,10 @@ def check_inertia(op) -> None:
         raise ValueError(f"{op!r} holds on to nothing that it could smooth: give an inertia above 0")
 
 
-def merged(s, old, total, weight, op):
-    """Return (total + c old) / (weight + c) with c = inertia max(weight); ``old`` where nothing is known."""
-    xp, c = s.xp, op.inertia * weight.max()
-    below = weight + c
-    known = below > 0
+def merge(s, old, total, weight, op) -> None:
+    """Put (total + c old) / (weight + c), c = inertia max(weight), into ``old`` (L, H, W), where anything is known."""
     held = smoothed(s, old, op.smooth) if op.smooth else old
-    return xp.where(known, (total + c * held) / xp.where(known, below, 1), old)
+    s.memo["run"].fused.merge(old, total, weight, held, op.inertia)
 
 
 def smoothed(s, image, sigma: float):

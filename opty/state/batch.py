@@ -13,10 +13,15 @@ from opty.state.store import Store
 
 
 class Opened(NamedTuple):
-    """What a batch opens with: names of leaves; whether ``illum`` is read after the probe has changed under it."""
+    """What a batch opens with.
+
+    Names of leaves; whether ``illum`` is read after the probe has changed under it; the kernels of fused steps, where
+    they may be used.
+    """
 
     names: tuple[str, ...] = ()
     own_illum: bool = False
+    fused: Any = None
 
 
 class Batch:
@@ -36,13 +41,13 @@ class Batch:
     def __init__(
         self, store: Store, index: Any, number: np.ndarray, corners: Any, fraction: Any, opened: Opened | None = None
     ):
-        self.store = store
+        self.store, self.fused = store, None if opened is None else opened.fused
         self.number = number  # of each view, on the host
         self.size = len(number)
         self.corners, self.fraction = corners, fraction
+        self.leaves: dict[str, Any] = {"index": index}
         factors = store.leaves.get("intensity_factors")
         self.brightness = None if factors is None else _roots(factors[self.selection], store.real_dtype)
-        self.leaves: dict[str, Any] = {"index": index}
         self.misfit: Any = None
         self.source: tuple[Any, Any] | None = None
         if opened is not None:
@@ -125,12 +130,18 @@ class Batch:
         """Return a probe, or a change of it, (M, n, n) as each view sees it: (B or 1, M, n, n)."""
         if self.fraction is None:
             seen = probe[None]
+        elif self.fused is not None:
+            seen = self.fused.shifted(probe, self.fraction)
         else:
             seen = self.shift(self.store.backend.fft2(probe, threads=self.store.threads)[None])
         return seen if self.brightness is None else seen * self.brightness[:, None]
 
     def on_probe(self, waves: Any) -> Any:
         """Return sum_j conj(O_j) waves_j (M, n, n), the adjoint of ``as_seen`` times the patches; keeps the waves."""
+        if self.fused is not None and self.fraction is not None and self.brightness is None:
+            n, rows = self.store.data.n, self.fused.rows(self.size)
+            below = self.xp.stack([rows * n, 0 * rows], axis=1)  # the windows, one below the other, are an object too
+            return self.fused.on_probe(waves, rows, self.patches.reshape(-1, n), below, self.fraction)
         seen = self.patches.conj()
         if self.brightness is not None:
             seen *= self.brightness

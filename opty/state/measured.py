@@ -35,6 +35,8 @@ class Measured:
         order = self.propagator.to_kernel_order
         self.intensity = self._held(data.intensities)
         self.mask = None if data.mask is None else self._held(data.mask)
+        self._masks = self.mask[None] if self.mask is not None and self.mask.ndim == 2 else self.mask
+        self._resident = not isinstance(self.intensity, Supply) and not isinstance(self.mask, Supply)
         real = np.dtype(dtype).type(0).real.dtype
         self.background = None if data.background is None else backend.asarray(order(data.background).astype(real))
         self.view_photons = data.photons()
@@ -86,9 +88,9 @@ class Measured:
 
     def frames(self, batch: Batch) -> Frames:
         """What was measured of a batch's views, as the fused steps take it: no copy where all views are here."""
-        intensity, mask, rows = self.intensity, self.mask, batch.leaves["index"]
-        if isinstance(intensity, Supply) or isinstance(mask, Supply):
-            intensity, mask = self.intensity_of(batch.selection), self.mask_of(batch.selection)
-            rows = self.backend.xp.arange(batch.size)
+        background = batch.store.leaves.get("background")
+        if self._resident:
+            return Frames(self.intensity, batch.leaves["index"], self._masks, background)
+        mask = self.mask_of(batch.selection)
         mask = mask[None] if mask is not None and mask.ndim == 2 else mask
-        return Frames(intensity, rows, mask, batch.store.incoherent)
+        return Frames(self.intensity_of(batch.selection), self.backend.xp.arange(batch.size), mask, background)

@@ -282,7 +282,7 @@ def test_a_step_may_change_what_others_make(p):
     half = Sweep(ObjUpdate() * Halves(), batch=1) * p
     assert abs(half.obj - (Sweep(ObjUpdate(step=0.5), batch=1) * p).obj).max() < 1e-6
     after = Sweep(Halves() * ObjUpdate(), batch=1) * p
-    assert same(after, Sweep(ObjUpdate(), batch=1) * p)
+    assert abs(after.obj - (Sweep(ObjUpdate(), batch=1) * p).obj).max() < 1e-6
     sums = Sweep(AccumObj() * Halves() * FourierProject()) * p
     whole = Sweep(AccumObj() * FourierProject()) * p
     assert abs(2 * sums.slots["obj_sum"] - whole.slots["obj_sum"]).max() < 1e-5 * abs(whole.slots["obj_sum"]).max()

@@ -89,5 +89,5 @@ def test_unfused_ends_with_its_block(p):
         with pytest.raises(RuntimeError), opty.unfused():
             raise RuntimeError
         assert "fused:" not in str(ePIE().explain(p))
-    assert "fused: DeltaProject" in str(ePIE().explain(p))
+    assert "fused: Project, Update" in str(ePIE().explain(p))
     assert same(ePIE() * p, ePIE() * p)

@@ -141,7 +141,7 @@ def test_gradient_through_every_propagator(noise, kind):
     def value(t, obj, probe):
         store = p.replace(obj=p.obj + t * obj, probe=p.probe + t * probe)._live
         (b,) = sweep_batches(store)
-        there = store.measured.propagator.forward(b.leaves["illum"] * b.leaves["patches"][:, None], b.fraction)
+        there = store.measured.propagator.forward(b.illum * b.patches[:, None], b.fraction)
         return pixel_likelihood(noise, store.measured.intensity, (abs(there) ** 2).sum(axis=1)).sum()
 
     for name, obj, probe in (

@@ -69,7 +69,7 @@ def _from_fused(name: str, before: tuple[Any, ...]) -> bool:
 
 
 class Accumulate(FusedStep, register=False):
-    """AccumObj and AccumProbe, or one of them, on whole pixels; the waves are those of the batch or, recalled, kept."""
+    """AccumObj and AccumProbe, or one of them; the waves are those of the batch or, recalled, kept ones."""
 
     @classmethod
     def fits(cls, parts, before):
@@ -77,7 +77,7 @@ class Accumulate(FusedStep, register=False):
         return isinstance(parts[0], Recall) or _from_fused("waves", before)
 
     def suits(self, store, whole):
-        return whole and "intensity_factors" not in store.leaves
+        return "intensity_factors" not in store.leaves
 
     def begin(self, s):
         from opty.algebra.run import access
@@ -92,12 +92,20 @@ class Accumulate(FusedStep, register=False):
         if AccumObj in kinds:
             s.fused.add_to_object(waves, rows, b.corners, b.illum, leaves["obj_sum"], leaves["obj_weight"])
         if AccumProbe in kinds:
-            sums = leaves["probe_sum"], leaves["probe_weight"]
-            s.fused.add_to_probe(waves, rows, leaves["obj"], b.corners, *sums)
+            self._add_to_probe(s, b, waves, rows)
+
+    def _add_to_probe(self, s, b, waves, rows):
+        obj, total, seen = (s.store.leaves[name] for name in ("obj", "probe_sum", "probe_weight"))
+        s.memo["moved"] = b.fraction is not None
+        if s.memo["moved"]:
+            total += s.fused.on_probe(waves, rows, obj, b.corners, b.fraction, b.illum)
+            s.fused.add_seen(obj, b.corners, seen)
+        else:
+            s.fused.add_to_probe(waves, rows, obj, b.corners, total, seen)
 
     def finish(self, s):
         for part, seen in s.memo["seen"]:
-            seen.memo["moved"] = False
+            seen.memo["moved"] = s.memo.get("moved", False)
             part.finish(seen)
 
 

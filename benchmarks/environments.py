@@ -7,6 +7,7 @@ times larger). tike imports CuPy and cuFFT, which load without a GPU.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,16 +28,22 @@ INSTALLS: dict[str, tuple[tuple[str, ...], ...]] = {  # what pip installs, one c
     "tike": ((*_CUPY, "nvidia-cufft-cu12<12", "nvidia-nvjitlink-cu12"), ("--no-deps", "tike==0.26.0")),
 }
 
+NEEDS = {"ptyrad": (3, 12)}  # the package says 3.10, but older ones than this cannot parse one of its lines
+
+
+class PeerError(RuntimeError):
+    """Another package cannot be installed, or stopped; the message is the last thing that it said."""
+
 
 def environment(folder: Path, name: str) -> Path:
-    """Return the Python of an environment with the package in it; RuntimeError with pip's last word if there is none.
+    """Return the Python of an environment with the package in it; PeerError with pip's last word if there is none.
 
     ``folder`` : of all environments; one that is there already is used again.
     """
     python, ready = folder / name / "bin" / "python", folder / name / "ready.json"
     if not python.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder / name)], check=True)
+        subprocess.run([_python(name), "-m", "venv", str(folder / name)], check=True)
     if not ready.exists() or json.loads(ready.read_text()) != [list(step) for step in INSTALLS[name]]:
         for step in INSTALLS[name]:
             last_line([python, "-m", "pip", "install", "-q", *step])
@@ -44,12 +51,23 @@ def environment(folder: Path, name: str) -> Path:
     return python
 
 
+def _python(name: str) -> str:
+    """Return a Python that the package runs on: this one, or a newer one on the path; PeerError if there is none."""
+    least = NEEDS.get(name, (3, 11))
+    if sys.version_info >= least:
+        return sys.executable
+    found = [path for minor in range(least[1], least[1] + 3) if (path := shutil.which(f"python3.{minor}"))]
+    if not found:
+        raise PeerError(f"{name} needs Python {least[0]}.{least[1]} or newer, and none is on the path")
+    return found[0]
+
+
 def last_line(command: list, seconds: float = 3600) -> str:
-    """Run a command and return its last line; RuntimeError with it where the command fails."""
+    """Run a command and return its last line; PeerError with it where the command fails."""
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=seconds, check=False)
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        raise RuntimeError((lines or ["no message"])[-1])
+        raise PeerError((lines or ["no message"])[-1])
     return (done.stdout.strip().splitlines() or [""])[-1]
 
 

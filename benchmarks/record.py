@@ -56,6 +56,11 @@ def machine() -> dict:
     return found
 
 
+def load() -> float | None:
+    """Return how many processes wanted a core in the last minute, this one included: more than cores, and times lie."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
 def _processor() -> str:
     """Return the processor's name: Linux's own, as Python's is only the architecture there."""
     try:

@@ -91,10 +91,16 @@ def overhead(rows: list[dict]) -> list[str]:
 
 
 def peers(rows: list[dict]) -> list[str]:
-    """Return the table of other packages."""
-    from benchmarks.peer_speed import HEAD, line
-
-    return [*_head(*(cell.strip() for cell in HEAD.strip("| ").split("|"))), *(line(row) for row in rows)]
+    """Return the table of other packages: each, and opty beside it, with the number of threads that suits it best."""
+    lines = _head("package", "engine", "scan", "its s", "threads", "opty", "opty's s", "threads", "its / opty's")
+    for _, group in groupby(rows, key=lambda row: (row["package"], row["engine"], row["batch"], row["scan"])):
+        found = list(group)
+        its, ours = (min(found, key=lambda row: row[name]) for name in ("seconds", "opty_seconds"))
+        engine = f"{its['engine']}, batches of {its['batch']}" if its["batch"] > 1 else its["engine"]
+        cells = (f"{its['package']} {its['version']}", engine, its["scan"], f"{its['seconds']:.3g}", its["threads"])
+        beside = (f"`{its['recipe']}`", f"{ours['opty_seconds']:.3g}", ours["threads"])
+        lines.append(_line(*cells, *beside, f"{its['seconds'] / ours['opty_seconds']:.2f}"))
+    return lines
 
 
 def _seconds(row: dict) -> float:
@@ -102,7 +108,7 @@ def _seconds(row: dict) -> float:
 
 
 def _ms(seconds: float) -> str:
-    return f"{1e3 * seconds:.3g}"
+    return f"{1e3 * seconds:.3g}" if seconds < 1 else f"{1e3 * seconds:.0f}"
 
 
 def _mib(count: int) -> str:

@@ -44,7 +44,7 @@ def write(folder: Path, scan: Scan, shared: Path) -> str:
     if scan.name in _SEEDS and script.exists():
         size = dict(n=scan.n, grid=scan.raster[0], step=scan.step, modes=scan.modes, seed=_SEEDS[scan.name])
         with contextlib.redirect_stdout(sys.stderr):  # what it prints is no row of a table
-            _module(script).make(folder / "scan.npz", **size)
+            module(script).make(folder / "scan.npz", **size)
         with np.load(folder / "scan.npz") as archive:
             arrays = {name: archive[name] for name in ARRAYS}
         (folder / "scan.npz").unlink()
@@ -81,9 +81,9 @@ def start(arrays: dict[str, np.ndarray], subpixel: bool, **options) -> opty.Ptyc
     return opty.PtychoState(data, probe=arrays["probe0"], obj=arrays["obj0"], **options)
 
 
-def _module(path: Path):
+def module(path: Path):
     """Import a Python file that is no part of the project."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
+    spec.loader.execmodule(loaded)
     return loaded

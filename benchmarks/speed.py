@@ -35,8 +35,8 @@ def run(
                 made[case.scan] = scans.write(folder, case.scan, shared)
             row = dict(part=case.part, scan=case.scan.name, made_by=made[case.scan], recipe=case.recipe)
             row["positions"] = "sub-pixel" if case.subpixel else "whole"
-            # what is in Python, and how time grows, are questions about one thread
-            for count in threads if case.part == "engines" else threads[:1]:
+            # how time grows and what is Python are questions about one thread, and a GPU has no use for more
+            for count in threads if case.part == "engines" and device == "cpu" else threads[:1]:
                 found = measure(str(folder), case.recipe, case.subpixel, device, count, repeat)
                 yield row | dict(device=device, threads=count, load=load()) | found
 

@@ -50,18 +50,16 @@ def measured(
     A first sweep compiles what is compiled, on a small scan. The second, on the scan itself, tells the memory and the
     transforms. Then engine and transforms take turns, ``repeat`` each, and the median of each is what counts.
     """
-    warnings.simplefilter(
-        "ignore", opty.MisfitWarning
-    )  # a turn starts where the last one ended, and may have converged
+    warnings.simplefilter("ignore", opty.MisfitWarning)  # turns go on where the last one ended, past convergence
     op, options = opty.parse(recipe), dict(device=device, threads=threads)
     _compile(op, subpixel, **options)
     memory = Memory(device)
     p = scans.start(scans.load(Path(folder)), subpixel, **options)
     found = _planned(op, p)
     with counted(device) as transforms:
-        p = op * p.donate()
+        q = op * p
     found["resident_bytes"] = memory.peak()
-    bare, engine = Bare(transforms, device, threads), Engine(op, p, waiter(device))
+    bare, engine = Bare(transforms, device, threads), Engine(op, q, waiter(device))
     times = [max(1, math.ceil(turn / work.seconds())) for work in (engine, bare)]
     taken = np.array(
         [[work.seconds(count) for work, count in zip((engine, bare), times, strict=True)] for _ in range(repeat)]
@@ -105,7 +103,7 @@ def _summary(engine: np.ndarray, bare: np.ndarray, views: int) -> dict:
 
 
 class Engine:
-    """A recipe that goes on from where it was, turn by turn."""
+    """A recipe that goes on from where it was, turn by turn; the state that it starts from is given away."""
 
     def __init__(self, op: opty.Operator, p: opty.PtychoState, wait):
         self.op, self.p, self.wait = op, p, wait

@@ -40,6 +40,8 @@ def _source(path: Path, found: dict) -> str:
     parts = [f"{about['processor']}, {about['cores']} cores"]
     parts += [about["gpu"]] if "gpu" in about else []
     parts += [f"{name} {about[name]}" for name in ("numpy", "scipy", "numba", "cupy-cuda12x") if name in about]
+    loads = [row["load"] for row in found["rows"] if row.get("load") is not None]
+    parts += [f"load {min(loads):.1f} to {max(loads):.1f}"] if loads else []
     return f"*{'; '.join(parts)}; {found['date']}, `{path.name}`.*"
 
 

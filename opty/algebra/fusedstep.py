@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from opty.algebra.operator import ViewOperator
 
@@ -30,9 +30,13 @@ class Inside:
 class FusedStep(ViewOperator, register=False):
     """What ``parts``, steps of a sweep one after the other, do together, in fewer passes over the arrays.
 
-    ``apply(self, s, b)`` is given an Inside and the Batch itself.
+    ``apply(self, s, b)`` is given an Inside and the Batch itself. ``rooms`` : how many arrays of (B, M, n, n) the step
+    takes, on whole pixels and on fractions of them; ``canvases`` : whether it gathers a batch in arrays of the size of
+    object and probe.
     """
 
+    rooms: ClassVar[tuple[int, int]] = (0, 1)
+    canvases: ClassVar[bool] = False
     parts: tuple[ViewOperator, ...] = ()
 
     def __repr__(self) -> str:

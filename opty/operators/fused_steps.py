@@ -17,6 +17,8 @@ from opty.operators.probe import ProbeUpdate
 class Project(FusedStep, register=False):
     """Exit waves to the detector, the measured modulus on them, and back: ExitWave with what FourierProject became."""
 
+    rooms = (1, 2)
+
     @classmethod
     def fits(cls, parts, before):
         """Where nobody asks for the predicted intensities."""
@@ -37,6 +39,8 @@ class Project(FusedStep, register=False):
 
 class KeptStep(FusedStep, register=False):
     """A step of the difference map's kind on kept waves: Reflect, WaveProject, Difference."""
+
+    rooms = (1, 2)
 
     @classmethod
     def fits(cls, parts, before):
@@ -111,6 +115,8 @@ class Accumulate(FusedStep, register=False):
 
 class Update(FusedStep, register=False):
     """ObjUpdate and ProbeUpdate, or one of them: both from object and probe as they were."""
+
+    canvases = True
 
     @classmethod
     def fits(cls, parts, before):

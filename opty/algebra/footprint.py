@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.effects import KEPT, written
-from opty.algebra.fusedstep import FusedStep, suited
-from opty.algebra.onepass import batch_size
 from opty.algebra.plan import Group, Pass, Step, walk
+from opty.algebra.room import batch_size, work
 from opty.memory import size
 from opty.stack import Stack
-from opty.state.batch import all_whole
 from opty.state.store import Store
 from opty.state.supply import Supply
 
@@ -56,7 +54,7 @@ def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
         blocks=sum(a.way_bytes(batch) for a in coming),
         # The state that is kept in case of a divergence is there twice when it is replaced, and no slots are by then.
         state=sum(leaves.values()) + 2 * copied + max(copied, _made(changed - set(leaves), store)),
-        waves=max((_work(node, store) for node in passes), default=0),
+        waves=max((work(node, store, batch_size(node, store)) for node in passes), default=0),
         kept=_kept(store, changed),
         merging=int(max((s.op.arrays * leaves["obj"] for s in steps if "obj" in s.op.effects()[1]), default=0)),
     )
@@ -113,21 +111,6 @@ def _made(names: frozenset[str] | set[str], store: Store) -> int:
         real = name.endswith("weight")
         found += int(np.prod(shape[-2:] if real else shape)) * (store.real_dtype if real else store.dtype).itemsize
     return found
-
-
-def _work(node: Pass, store: Store) -> int:
-    """Bytes of the waves of a batch, and of what is made of them on the way."""
-    (modes, n, _), batch = store.probe_shape, batch_size(node, store)
-    whole = "positions" not in node.writes and all_whole(store)
-    steps = [s.op for s in suited(node.steps, store, whole)]
-    fused = [op for op in steps if isinstance(op, FusedStep)]
-    arrays = [of_modes * modes + of_views for op in steps if op not in fused for of_modes, of_views in [op.work]]
-    # Fused steps each keep the room they take until the sweep is over; of each view the light, where all differ.
-    arrays.append(sum(op.rooms[not whole] for op in fused) * modes + (0 if whole else 0.5))
-    canvases = 0
-    if batch > 1 and any(op.canvases for op in fused):
-        canvases = 3 * (store.leaves["obj"].nbytes + store.leaves["probe"].nbytes) // 2
-    return int(max(arrays) * batch * n * n * store.dtype.itemsize) + canvases
 
 
 def _wave(store: Store) -> int:

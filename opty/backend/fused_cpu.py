@@ -16,7 +16,7 @@ from opty.backend.crew import cut, share
 from opty.backend.operands import Frames, Kept
 from opty.propagate import Propagator
 
-PIECE = 1 << 19  # bytes of the waves that a thread works on at a time: they stay in its core's cache (measured)
+PIECE = 1 << 20  # bytes of the waves that a thread works on at a time: they stay in its core's cache (measured)
 
 
 @functools.cache
@@ -127,12 +127,14 @@ class Fused:
         """Take a step of the difference map's kind: kept += beta (Pi(2 P O - kept) - P O) + (1 - keep) (P O - kept).
 
         Pi is what ``project`` does. ``waves`` is room to work in. Returns the squared misfit of 2 P O - kept.
+        With D = Pi(2 P O - kept) - (2 P O - kept) the step is kept = share kept + (1 - share) P O + beta D, where
+        share = keep - beta is zero for the difference map and for RAAR.
         """
 
         def work(obj, corners, illum, frames, waves, fraction, misfits, rows) -> None:
             self._do.reflect(obj, corners, illum, kept.waves, rows, waves)
-            self._put_modulus(waves, frames, False, fraction, misfits)
-            self._do.advance(obj, corners, illum, waves, kept.waves, rows, beta, keep)
+            self._put_modulus(waves, frames, True, fraction, misfits)
+            self._do.advance(obj, corners, illum, waves, kept.waves, rows, beta, keep - beta)
 
         return self._in_pieces(work, obj, corners, illum, frames, waves, fraction, kept.rows)
 

@@ -47,22 +47,26 @@ def reflect(obj, corners, illum, kept, rows, waves):
 
 
 @_compiled
-def advance(obj, corners, illum, waves, kept, rows, beta, keep):
+def advance(obj, corners, illum, waves, kept, rows, beta, share):
     views, modes, n, _ = waves.shape
     real = waves.real.dtype.type
-    step, lean = real(beta), real(1 - keep)
+    step, held, fresh = real(beta), real(share), real(1 - share)
     for j in range(views):
         top, left, i = corners[j, 0], corners[j, 1], min(j, illum.shape[0] - 1)
         for m in range(modes):
             for r in range(n):
                 o, p, k, w = obj[top + r, left : left + n], illum[i, m, r], kept[rows[j], m, r], waves[j, m, r]
-                for c in range(n):
-                    overlap = o[c] * p[c]
-                    forth, back = w[c] - overlap, overlap - k[c]
-                    k[c] = complex(
-                        k[c].real + step * forth.real + lean * back.real,
-                        k[c].imag + step * forth.imag + lean * back.imag,
-                    )
+                if share == 0:  # what was kept need not be read
+                    for c in range(n):
+                        new = o[c] * p[c]
+                        k[c] = complex(new.real + step * w[c].real, new.imag + step * w[c].imag)
+                else:
+                    for c in range(n):
+                        new = o[c] * p[c]
+                        k[c] = complex(
+                            fresh * new.real + held * k[c].real + step * w[c].real,
+                            fresh * new.imag + held * k[c].imag + step * w[c].imag,
+                        )
 
 
 @_compiled

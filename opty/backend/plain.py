@@ -33,19 +33,16 @@ def reflect(obj, corners, illum, kept, rows, waves) -> None:
         waves[j] -= kept[row]
 
 
-def advance(obj, corners, illum, waves, kept, rows, beta: float, keep: float) -> None:
-    """kept_jm += beta (waves_jm - P O) + (1 - keep) (P O - kept_jm), P O = illum_jm O_j, at ``rows``."""
+def advance(obj, corners, illum, waves, kept, rows, beta: float, share: float) -> None:
+    """kept_jm = share kept_jm + (1 - share) illum_jm O_j + beta waves_jm, kept at ``rows``."""
     n, last = waves.shape[-1], len(illum) - 1
     for j, ((r, c), row) in enumerate(zip(corners.tolist(), rows.tolist(), strict=True)):
-        overlap, psi = illum[min(j, last)] * obj[r : r + n, c : c + n], kept[row]
-        step = waves[j] - overlap
-        if beta != 1:
-            step *= beta
-        if keep != 1:
-            overlap -= psi
-            overlap *= 1 - keep
-            step += overlap
-        psi += step
+        new = illum[min(j, last)] * obj[r : r + n, c : c + n]
+        if share:
+            new *= 1 - share
+            new += share * kept[row]
+        new += beta * waves[j]
+        kept[row] = new
 
 
 def shift(spectrum, fraction, out) -> None:

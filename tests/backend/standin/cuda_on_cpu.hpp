@@ -12,6 +12,17 @@
 extern "C" double nan(const char*);
 inline float sqrt(float x) { return __builtin_sqrtf(x); }
 inline double sqrt(double x) { return __builtin_sqrt(x); }
+constexpr double standin_pi = 3.14159265358979323846;
+inline void sincospi(double x, double* s, double* c)
+{
+    *s = __builtin_sin(standin_pi * x);
+    *c = __builtin_cos(standin_pi * x);
+}
+inline void sincospif(float x, float* s, float* c)
+{
+    *s = static_cast<float>(__builtin_sin(standin_pi * x));
+    *c = static_cast<float>(__builtin_cos(standin_pi * x));
+}
 
 #define __global__ static
 #define __device__

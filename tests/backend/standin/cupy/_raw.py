@@ -18,7 +18,7 @@ from ._ndarray import ndarray
 FOLDER: Path | None = None  # where compiled kernels go; the test plugin sets it
 _HEADER = Path(__file__).resolve().parents[1] / "cuda_on_cpu.hpp"
 _WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]  # #pragma unroll is nvcc's
-_GXX = ["g++", "-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", *_WARNINGS]
+_GXX = ["g++", "-std=c++17", "-O1", "-fPIC", "-shared", "-U_FORTIFY_SOURCE", "-ffp-contract=off", *_WARNINGS]
 _GUARD = 256  # bytes of 0xff (NaN in floats) around each array, so that an index out of range shows
 _TAIL = """
 static auto standin_kernel = &%s;

@@ -18,18 +18,19 @@ fourier_modulus(Complex<Real>* waves, const Count* __restrict__ intensity, const
                 double* __restrict__ partial, long long views, long long modes, long long pixels, int difference,
                 Real floor, Real power_scale, Real wave_scale)
 {
-    const long long stride = stride_of(gridDim.x, blockDim.x);
     const Real keep = difference ? Real(0) : Real(1);
     double misfit = 0.0;
 
     for (long long j = blockIdx.y; j < views; j += gridDim.y) {
         const long long row = rows == nullptr ? j : rows[j];
-        for (long long q = first_of(blockIdx.x, blockDim.x, threadIdx.x); q < pixels; q += stride) {
+        for (long long q = first_of(blockIdx.x, blockDim.x, threadIdx.x); q < pixels;
+             q += stride_of(gridDim.x, blockDim.x)) {
             Complex<Real>* wave = waves + j * modes * pixels + q;
+            const Complex<Real> first = wave[0];  // most often the only one: it is read once
             Real factor = keep;
             if (mask == nullptr || mask[row * mask_stride + q]) {
-                Real total = 0;
-                for (long long m = 0; m < modes; ++m) total += power(wave[m * pixels]);
+                Real total = power(first);
+                for (long long m = 1; m < modes; ++m) total += power(wave[m * pixels]);
                 total *= power_scale;
                 if (background != nullptr) total += background[q];
                 const Real amplitude = sqrt(total);
@@ -38,7 +39,8 @@ fourier_modulus(Complex<Real>* waves, const Count* __restrict__ intensity, const
                 factor += step / (amplitude > floor ? amplitude : floor);
             }
             factor *= wave_scale;
-            for (long long m = 0; m < modes; ++m) wave[m * pixels] = scaled(wave[m * pixels], factor);
+            wave[0] = scaled(first, factor);
+            for (long long m = 1; m < modes; ++m) wave[m * pixels] = scaled(wave[m * pixels], factor);
         }
     }
 

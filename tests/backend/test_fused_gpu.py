@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from backend_scans import COMPLEX, close, random
@@ -113,7 +115,7 @@ def test_project(gpu, rng, dtype, modes, mask_axes, background, difference):
     misfits = np.empty(7)
     plain.put_modulus(spectrum, *here, difference, misfits)
     case.host["waves"][...] = np.fft.ifft2(spectrum, norm="ortho")
-    case.fused.begin()
+    case.fused.new_sweep(True)
     case.fused.project(*device, there, difference, case.there["waves"])
     assert case.same("waves")
     assert float(case.fused.misfit()) == pytest.approx(misfits.sum(), rel=1e-5)
@@ -137,7 +139,7 @@ def test_project_in_the_near_field(gpu, rng, dtype, fractional):
     case.add(fraction=rng.random((7, 2)) - 0.5 if fractional else None)
     here, there = frames(case, "u2", 3, True)
     for fused, names, measured in ((case.cpu, case.host, here), (case.fused, case.there, there)):
-        fused.begin()
+        fused.new_sweep(True)
         args = (names[name] for name in ("obj", "corners", "illum"))
         fused.project(*args, measured, False, names["waves"], names["fraction"])
     assert case.same("waves")
@@ -157,7 +159,7 @@ def test_step_kept(gpu, rng, dtype, modes, beta, keep):
     plain.put_modulus(spectrum, *here, False, misfits)
     waves[...] = np.fft.ifft2(spectrum, norm="ortho")
     plain.advance(*host, waves, kept, rows, beta, keep)
-    case.fused.begin()
+    case.fused.new_sweep(True)
     there_kept = Kept(case.there["kept"], case.there["rows"])
     case.fused.step_kept(*device, there, case.there["waves"], there_kept, beta, keep)
     assert case.same("kept waves")
@@ -169,7 +171,7 @@ def test_the_misfit_counts_from_begin_and_is_the_same_bits_every_time(gpu, rng):
     _, there = frames(case)
     found = []
     for repeats in (1, 2, 1):
-        case.fused.begin()
+        case.fused.new_sweep(True)
         for _ in range(repeats):
             case.fused.project(*case.of("obj corners illum")[1], there, False, case.there["waves"])
         found.append(float(case.fused.misfit()))
@@ -304,8 +306,6 @@ def test_update_both(gpu, rng, dtype, modes, steps):
 @pytest.mark.parametrize("limits", [(8192, 65535), (64, 2), (1, 1)])
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_no_result_depends_on_the_grid(gpu, rng, monkeypatch, limits, deterministic):
-    import importlib
-
     kernels = importlib.import_module("opty.backend.kernels")
     monkeypatch.setattr(kernels, "MAX_BLOCKS", limits[0])
     monkeypatch.setattr(kernels, "MAX_GRID_YZ", limits[1])
@@ -313,7 +313,7 @@ def test_no_result_depends_on_the_grid(gpu, rng, monkeypatch, limits, determinis
     here, there = frames(case, "u2", 3, True)
     for fused, names, measured in ((case.cpu, case.host, here), (case.fused, case.there, there)):
         seen = [names[name] for name in ("obj", "corners", "illum")]
-        fused.begin()
+        fused.new_sweep(True)
         fused.project(*seen, measured, False, names["waves"])
         fused.step_kept(*seen, measured, names["waves"], Kept(names["kept"], names["rows"]), 0.9, 0.9)
         waves, rows, corners, illum, obj = (names[k] for k in ("kept", "rows", "corners", "illum", "obj"))
@@ -328,26 +328,70 @@ def test_no_result_depends_on_the_grid(gpu, rng, monkeypatch, limits, determinis
 
 def test_buffers_stay_and_a_new_one_is_told(gpu, rng):
     fused = Case(gpu, rng, "complex64", 2).fused
-    first, generation = fused.waves(5), fused.generation
-    assert fused.waves(3).data.ptr == first.data.ptr
+    fused.new_sweep(True)
+    first, generation = fused.room("waves", 5), fused.generation
+    assert fused.room("waves", 3).data.ptr == first.data.ptr != fused.room("back", 3).data.ptr
+    generation = fused.generation
+    assert fused.room("waves", 5).data.ptr == first.data.ptr
     assert fused.generation == generation
-    assert fused.waves(6).shape == (6, 2, N, N)
+    assert fused.room("waves", 6).shape == (6, 2, N, N)
     assert fused.generation > generation
-    assert fused.new_waves(2).data.ptr != fused.waves(2).data.ptr
+    fused.new_sweep(False)
+    assert len({a.data.ptr for a in [fused.room("waves", 6) for _ in range(3)]}) == 3
     assert np.array_equal(gpu.to_host(fused.rows(4)), np.arange(4))
     canvas = fused.sums("obj", (1, *SIZE))
     assert [a.shape for a in canvas] == [(1, *SIZE), SIZE]
     assert fused.sums("obj", (1, *SIZE)) is canvas
 
 
-def test_more_sizes_than_there_is_room_for_plans(gpu, rng, monkeypatch):
-    import importlib
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("modes", [1, 3])
+@pytest.mark.parametrize("alone", [True, False])
+def test_probes_moved_by_fractions_of_a_pixel(gpu, rng, dtype, modes, alone):
+    case = Case(gpu, rng, dtype, modes, shared=False)
+    case.add(fraction=rng.random((7, 2)) - 0.5, probe=random(rng, (modes, N, N), dtype))
+    case.fused.new_sweep(alone)
+    (probe, fraction), there = case.of("probe fraction")
+    spectrum, moved = np.fft.fft2(probe, norm="ortho"), np.empty((7, modes, N, N), dtype)
+    plain.shift(spectrum, fraction, moved)
+    assert close(gpu.to_host(case.fused.shifted(*there)), np.fft.ifft2(moved, norm="ortho"), dtype)
+    for given in (True, False):
+        back = np.empty((7, modes, N, N), dtype)
+        (waves, rows, obj, corners, illum), on_device = case.of("kept rows obj corners illum")
+        plain.through_object(waves, rows, obj, corners, illum if given else None, back)
+        total = np.zeros((modes, N, N), dtype)
+        plain.add_shifted_back(np.fft.fft2(back, norm="ortho").astype(dtype), fraction, total, 0, N)
+        got = case.fused.on_probe(*on_device[:4], there[1], on_device[4] if given else None)
+        assert close(gpu.to_host(got), np.fft.ifft2(total, norm="ortho"), dtype)
+    plain.add_seen(obj, corners, case.host["probe_weight"], 0, N)
+    case.fused.add_seen(*case.of("obj corners probe_weight")[1])
+    assert case.same("probe_weight")
 
+
+@pytest.mark.parametrize("n", [19, 20])
+def test_a_move_by_whole_pixels_rolls_the_probe(gpu, rng, n):
+    fused = gpu.Fused(Propagator(None, n, gpu, "complex128"), (2, n, n), "complex128", 1)
+    probe = random(rng, (2, n, n), "complex128")
+    moved = fused.shifted(gpu.asarray(probe), gpu.asarray(np.array([[3.0, -2.0], [0.0, 1.0]])))
+    for got, by in zip(gpu.to_host(moved), [(3, -2), (0, 1)], strict=True):
+        assert close(got, np.roll(probe, by, axis=(1, 2)), "complex128")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_views_are_cut_into_slices_that_need_not_be_equal(gpu, rng, monkeypatch, method):
+    monkeypatch.setattr(importlib.import_module("opty.backend.fused_gpu"), "_FILLING", 9)
+    case = Case(gpu, rng, "complex64", 1, shared=False)
+    add(case, METHODS[method], (0, SIZE[0]))
+    call(case, method)
+    assert case.same("obj_sum obj_weight probe_sum probe_weight")
+
+
+def test_more_sizes_than_there_is_room_for_plans(gpu, rng, monkeypatch):
     monkeypatch.setattr(importlib.import_module("opty.backend.fused_gpu"), "PLANS", 2)
     case = Case(gpu, rng, "complex64", 1)
     here, there = frames(case)
+    before = case.fused.generation
     for views in (7, 3, 5, 7):
-        before = case.fused.generation
         arrays = [[a[:views] if k else a for k, a in enumerate(of)] for of in case.of("obj corners")]
         for fused, (obj, corners), measured, names in (
             (case.cpu, arrays[0], here, case.host),
@@ -371,11 +415,12 @@ def test_nothing_waits_and_nothing_is_made_once_buffers_exist(standin_gpu, rng, 
     case = Case(standin_gpu, rng, "complex64", 2, deterministic=deterministic)
     one = Case(standin_gpu, rng, "complex64", 2, views=1)
     _, there = frames(case, "u2", 3, True)
-    obj, corners, illum, waves, kept, rows = case.of("obj corners illum waves kept rows")[1]
+    case.add(fraction=rng.random((7, 2)) - 0.5)
+    obj, corners, illum, waves, kept, rows, fraction = case.of("obj corners illum waves kept rows fraction")[1]
 
     def work():
         fused = case.fused
-        fused.project(obj, corners, illum, there, True, fused.waves(7))
+        fused.project(obj, corners, illum, there, True, fused.room("waves", 7))
         fused.step_kept(obj, corners, illum, there, waves, Kept(kept, rows), 0.9, 0.9)
         canvas, sums = fused.sums("obj", (1, *SIZE)), fused.sums("probe", (2, N, N))
         fused.add_to_both(waves, fused.rows(7), corners, illum, obj, canvas[0][0], canvas[1], *sums)
@@ -383,6 +428,10 @@ def test_nothing_waits_and_nothing_is_made_once_buffers_exist(standin_gpu, rng, 
         fused.add_scaled(obj[None], *canvas, 1.0, 1.0)
         fused.merge(obj[None], canvas[0], canvas[1], obj[None], 0.1)
         fused.update_both(obj, one.there["corners"], illum[0], waves, 0.1, 1.0, 1.0, 1.0)
+        seen = fused.shifted(illum[0], fraction)
+        fused.on_probe(waves, fused.rows(7), obj, corners, fraction, seen)
+        fused.add_seen(obj, corners, sums[1])
 
+    case.fused.new_sweep(True)
     work()  # compiles and makes buffers
     standin_gpu.captured(work).launch()

@@ -49,8 +49,10 @@ def one_by_one(recipe, p, monkeypatch):
         return recipe * p
 
 
+@pytest.mark.parametrize("fractional", [False, True])
 @pytest.mark.parametrize("recipe", [ePIE(), rPIE(), rPIE(batch=2), AP_BY_TWO, DM_BY_TWO], ids=repr)
-def test_a_replay_gives_the_bits_of_plain_launches(graphs, monkeypatch, p, recipe):
+def test_a_replay_gives_the_bits_of_plain_launches(graphs, monkeypatch, p, recipe, fractional):
+    p = p.replace(positions=p.positions + np.random.default_rng(8).random((41, 2)) - 0.5) if fractional else p
     q = p.to("gpu")
     plain = one_by_one(recipe**5, q, monkeypatch)
     assert not graphs
@@ -112,9 +114,9 @@ def test_a_step_with_a_schedule_makes_another_sweep(graphs, monkeypatch, p):
 HINDRANCES = {
     "batches are few": rPIE(batch=3),
     "a step that is not fused sees them": opty.PosCorrectAdam() * rPIE(),
-    "each view sees a probe of its own": opty.parse("Sweep(Difference() * FourierProject() * Reflect(), batch=1)"),
+    "a probe of its own brightness": opty.parse("Sweep(Difference() * FourierProject() * Reflect(), batch=1)"),
     "frames come batch by batch": rPIE(),
-    "the first sweep makes what later ones find": DM_BY_TWO,
+    "a step makes arrays": DM_BY_TWO,
 }
 
 

@@ -14,7 +14,7 @@ import pytest
 from small_scans import close, same, scan, seen, state
 
 import opty
-from opty import AP, DM, ML, RAAR, Every, ObjUpdate, Orthogonalise, PosCorrectAdam, PtychoData, ePIE, rPIE
+from opty import AP, DM, ML, RAAR, Every, ObjUpdate, Operator, Orthogonalise, PosCorrectAdam, PtychoData, ePIE, rPIE
 from opty.backend import on_numpy
 from opty.propagate import Propagator
 
@@ -71,6 +71,20 @@ def test_twenty_iterations_give_the_numbers_of_numpy(standin_gpu, recipe, modes,
     expected = recipe**20 * p
     assert expected.history["misfit"][-1] < 0.9 * expected.history["misfit"][0]
     assert close(recipe**20 * p.to("gpu"), expected, 1e-4 if "background" in name else 1e-6)
+
+
+class Turns(Operator, reads="obj", writes="obj"):
+    """Hands over an object whose columns lie one after the other, for the tests."""
+
+    def apply(self, s):
+        s.obj = s.obj.T.copy().T
+
+
+def test_a_leaf_is_as_kernels_read_it_whatever_a_step_hands_over(standin_gpu):
+    p, recipe = start("background", 2), rPIE() * Turns() * rPIE(batch=5)
+    q = recipe * p.to("gpu")
+    assert q.obj.flags.c_contiguous
+    assert close(q, recipe * p, 1e-5)
 
 
 EVERYWHERE = [

@@ -160,6 +160,7 @@ def test_a_result_that_its_disk_does_not_take_is_saved_elsewhere(scan, tmp_path,
 def test_rerun_says_identical_or_by_how_much_not(scan):
     run("reconstruct", scan, "-o", "a.h5", "--recipe", "(PosCorrectAdam() * rPIE()) ** 3 * DM() ** 2", "--seed", 5)
     assert "identical: all" in run("rerun", "a.h5").stdout
+    assert "identical: all" in run("rerun", "a.h5", "--deterministic").stdout  # all runs are, on the CPU
     told = json.loads(run("rerun", "a.h5", "--json", "-o", "b.h5").stdout)
     assert told == {"identical": True, "same_start": True, "differences": {}}
     assert opty.load("b.h5", device="cpu").iteration == 5

@@ -69,6 +69,10 @@ class FusedStep(ViewOperator, register=False):
         """Say whether the step can be used for a state; ``whole``: all positions of the sweep are whole pixels."""
         return True
 
+    def repeats(self, s: Inside, whole: bool) -> bool:
+        """Say whether a sweep launches what the next one will, and nothing but kernels, so that it may be replayed."""
+        return True
+
 
 def suited(steps: Iterable[Scheduled], store: Store, whole: bool) -> list[Scheduled]:
     """Return steps with fused ones that do not suit a state in their parts again."""

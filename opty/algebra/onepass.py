@@ -13,7 +13,7 @@ from opty.algebra.operator import ViewOperator
 from opty.algebra.plan import Pass, Scheduled, fusing
 from opty.algebra.room import with_room
 from opty.state.access import Access
-from opty.state.batch import Opened, Tour, all_whole
+from opty.state.batch import Batch, Opened, Tour, all_whole
 from opty.state.store import Store
 
 if TYPE_CHECKING:
@@ -47,23 +47,28 @@ def run_pass(node: Pass, job: Run) -> None:
         with explained(f"in {op!r} (before the sweep), iteration {number}", op):
             op.begin(s)
     misfits, order = [], batches(node, store, with_room(node, job))
+    still, opened = not moving(node), _opened(due, job)
+
+    def work(batch: Batch) -> None:
+        for op, s, b in views:
+            if b is not None:
+                object.__setattr__(b, "_behind", batch)
+            try:
+                op.apply(s, batch if b is None else b)
+            except Exception as error:
+                _explain(error, op, batch.number, number)
+        if batch.misfit is not None:
+            misfits.append(batch.misfit)
+
     with store.measured.along(order):
-        for batch in Tour(store, order, whole, not moving(node), _opened(due, job)):
-            for op, s, b in views:
-                if b is not None:
-                    object.__setattr__(b, "_behind", batch)
-                try:
-                    op.apply(s, batch if b is None else b)
-                except Exception as error:
-                    _explain(error, op, batch.number, number)
-            if batch.misfit is not None:
-                misfits.append(batch.misfit)
+        kind, hindrance = (node, tuple(due), whole), _hindrance(views, store, whole, still)
+        job.replay.sweep(kind, order, lambda: Tour(store, order, whole, still, opened), work, hindrance)
     for op, s, _ in views:
         with explained(f"in {op!r} (after the sweep), iteration {number}", op):
             op.finish(s)
     if node.counts:
         store.iteration += 1
-        misfit = float(sum(misfits)) / store.measured.photons
+        misfit = float(sum(misfits, job.fused.misfit())) / store.measured.photons
         store.record("iteration", store.iteration)
         store.record("misfit", misfit)
         job.watch.iteration_over(store, node)
@@ -81,6 +86,23 @@ def _seen_by(s: Scheduled, job: Run, alone: bool) -> tuple[Any, Any, Any]:
     if isinstance(s.op, FusedStep):
         return s.op, Inside(job, alone), None
     return s.op, access(s.op, job), _batch_access(s)
+
+
+def _hindrance(views: list[tuple[Any, Any, Any]], store: Store, whole: bool, still: bool) -> str | None:
+    """Say what keeps the launches of a sweep from being captured, if anything does."""
+    if not all(isinstance(op, FusedStep) for op, _, _ in views):
+        return "a step that is not fused sees them"
+    if not still:
+        return "positions move within the sweep"
+    if "intensity_factors" in store.leaves:
+        return "each view sees a probe of its own brightness"
+    if not store.measured.resident:
+        return "frames come batch by batch"
+    if store.measured.propagator.kind == "near":
+        return "the transforms of the near field make arrays of their own"
+    if not all(op.repeats(s, whole) for op, s, _ in views):
+        return "a step makes arrays, or does what the next sweep will not"
+    return None
 
 
 def _opened(steps: list[Scheduled], job: Run) -> Opened:

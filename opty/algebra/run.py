@@ -21,6 +21,7 @@ from opty.algebra.operator import Operator
 from opty.algebra.place import Frame, Level, Unfinished, recorded
 from opty.algebra.plan import Branch, Group, Loop, Node, Pass, Step, followed_by, plan, steps_of
 from opty.algebra.watch import Watch
+from opty.backend.replay import Replay
 from opty.errors import EffectError, InterruptedWarning, SourceError, warn_user
 from opty.state import PtychoState
 from opty.state.access import Access
@@ -49,7 +50,15 @@ class Run:
     def fused(self) -> Any:
         """The kernels of fused steps, with buffers that last as long as the run."""
         store = self.store
-        return store.backend.Fused(store.measured.propagator, store.probe_shape, store.dtype, store.threads)
+        shape = store.probe_shape
+        return store.backend.Fused(
+            store.measured.propagator, shape, store.dtype, store.threads, deterministic=store.deterministic
+        )
+
+    @functools.cached_property
+    def replay(self) -> Replay:
+        """The sweeps of the run, captured where they repeat on a GPU."""
+        return Replay(self.store, self.fused)
 
     def done(self) -> Operator:
         """Return the recipe that made the state as it stands, to the last finished step."""

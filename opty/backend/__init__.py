@@ -2,7 +2,10 @@
 
     on_numpy.py   the CPU: NumPy and SciPy
     on_cupy.py    the GPU: CuPy, with kernels of our own in the .cu files beside it
+    kernels.py    those kernels, compiled by instance; common.cuh is what they share
     carrier.py    blocks of host arrays on their way there, through pinned memory on a stream of their own
+    fused_gpu.py  fused steps there, in few launches; fused_cpu.py those here
+    replay.py     sweeps that repeat; graphs.py captures them as CUDA graphs
 
 The arrays decide which backend runs; there is no global switch.
 """

@@ -35,19 +35,35 @@ class Fused:
     """What a batch goes through, with buffers that are kept from batch to batch.
 
     Arguments are those of ``plain``: obj (H, W), corners (B, 2), illum (B or 1, M, n, n), waves (B, M, n, n).
+    ``deterministic`` concerns the GPU only: here each pixel adds its views in ascending order in any case.
     """
 
-    def __init__(self, propagator: Propagator, probe_shape: tuple[int, int, int], dtype: Any, threads: int):
+    def __init__(
+        self,
+        propagator: Propagator,
+        probe_shape: tuple[int, int, int],
+        dtype: Any,
+        threads: int,
+        deterministic: bool = False,
+    ):
         self._do, self._propagator, self._threads = loops(), propagator, threads
         self._shape, self._dtype = probe_shape, np.dtype(dtype)
         self._fit = max(1, PIECE // (int(np.prod(probe_shape)) * self._dtype.itemsize))
         self._alone, self._rows = False, np.arange(0)
         self._rooms: dict[str, np.ndarray] = {}
         self._sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._misfit = 0.0
 
     def new_sweep(self, alone: bool) -> None:
-        """Begin a sweep; ``alone``: nobody keeps what a batch is given, and the next one may have the same memory."""
-        self._alone = alone
+        """Begin a sweep; ``alone``: nobody keeps what a batch is given, and the next one may have the same memory.
+
+        ``misfit`` counts from here.
+        """
+        self._alone, self._misfit = alone, 0.0
+
+    def misfit(self) -> float:
+        """Return sum w (sqrt I - sqrt Ihat)^2 of all that went to the detector in this sweep, a real scalar."""
+        return self._misfit
 
     def room(self, name: str, views: int) -> np.ndarray:
         """Return room for waves of a batch (B, M, n, n), of one use for each name."""
@@ -107,26 +123,26 @@ class Fused:
         share(gather, self._bands(self._shape[1]), self._threads)
         return transform.ifft2(total, True)
 
-    def project(self, obj, corners, illum, frames: Frames, difference: bool, waves, fraction=None):
+    def project(self, obj, corners, illum, frames: Frames, difference: bool, waves, fraction=None) -> None:
         """Bring exit waves to the detector, put the measured modulus on them and bring them back, into ``waves``.
 
         They start as illum O; what comes back are the projected waves, or with ``difference`` their difference to what
         they were. ``fraction`` (B, 2) px concerns the near field only.
-        Returns sum w (sqrt I - sqrt Ihat)^2 of the batch, a real scalar.
+        ``misfit`` counts sum w (sqrt I - sqrt Ihat)^2 of the batch.
         """
 
         def work(obj, corners, illum, frames, waves, fraction, misfits) -> None:
             self._do.exit_waves(obj, corners, illum, waves)
             self._put_modulus(waves, frames, difference, fraction, misfits)
 
-        return self._in_pieces(work, obj, corners, illum, frames, waves, fraction)
+        self._in_pieces(work, obj, corners, illum, frames, waves, fraction)
 
     def step_kept(
         self, obj, corners, illum, frames: Frames, waves, kept: Kept, beta: float, keep: float, fraction=None
-    ):
+    ) -> None:
         """Take a step of the difference map's kind: kept += beta (Pi(2 P O - kept) - P O) + (1 - keep) (P O - kept).
 
-        Pi is what ``project`` does. ``waves`` is room to work in. Returns the squared misfit of 2 P O - kept.
+        Pi is what ``project`` does. ``waves`` is room to work in. ``misfit`` counts that of 2 P O - kept.
         With D = Pi(2 P O - kept) - (2 P O - kept) the step is kept = share kept + (1 - share) P O + beta D, where
         share = keep - beta is zero for the difference map and for RAAR.
         """
@@ -136,15 +152,16 @@ class Fused:
             self._put_modulus(waves, frames, True, fraction, misfits)
             self._do.advance(obj, corners, illum, waves, kept.waves, rows, beta, keep - beta)
 
-        return self._in_pieces(work, obj, corners, illum, frames, waves, fraction, kept.rows)
+        self._in_pieces(work, obj, corners, illum, frames, waves, fraction, kept.rows)
 
-    def _in_pieces(self, work, obj, corners, illum, frames, waves, fraction, *per_view):
-        """Call ``work`` with a batch, piece by piece; return the sum of the misfits (B,) that it fills in."""
+    def _in_pieces(self, work, obj, corners, illum, frames, waves, fraction, *per_view) -> None:
+        """Call ``work`` with a batch, piece by piece, and count the misfits (B,) that it fills in."""
         views = len(corners)
         misfits = np.empty(views)
         if views <= self._piece(views):  # the usual case of live updates, where every microsecond counts
             work(obj, corners, illum, frames, waves, fraction, misfits, *per_view)
-            return misfits[0] if views == 1 else misfits.sum()
+            self._misfit += misfits[0] if views == 1 else misfits.sum()
+            return
 
         def piece(some: slice) -> None:
             seen = illum if len(illum) == 1 else illum[some]
@@ -153,7 +170,7 @@ class Fused:
             work(obj, corners[some], seen, part, waves[some], moved, misfits[some], *(a[some] for a in per_view))
 
         share(piece, cut(views, self._piece(views)), self._threads)
-        return misfits.sum()
+        self._misfit += misfits.sum()
 
     def _put_modulus(self, waves, frames, difference, fraction, misfits) -> None:
         there = self._propagator.to_modulus(waves, fraction)
@@ -178,6 +195,11 @@ class Fused:
             self._do.add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight, band.start, band.stop)
 
         share(work, self._bands(len(probe_weight)), self._threads)
+
+    def add_to_both(self, waves, rows, corners, illum, obj, obj_sum, obj_weight, probe_sum, probe_weight) -> None:
+        """What ``add_to_object`` and ``add_to_probe`` do: here, one after the other."""
+        self.add_to_object(waves, rows, corners, illum, obj_sum, obj_weight)
+        self.add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight)
 
     def add_seen(self, obj, corners, probe_weight) -> None:
         """probe_weight (n, n) += |O_j|^2 over the views."""

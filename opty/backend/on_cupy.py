@@ -1,48 +1,36 @@
-"""The CuPy backend: the same names and meanings as ``on_numpy``, with kernels of our own in windows.cu and modulus.cu.
+"""The CuPy backend: the same names and meanings as ``on_numpy``, with kernels of our own in the .cu files.
 
 Imported only where a device was found. No function waits for the device but ``to_host``, ``free_memory`` and
-``batch_memory``; a kernel is compiled when its types are first asked for (about 0.1 s) and kept for the process.
-The kernels need compute capability 6.0 or newer (64-bit atomics).
+``batch_memory``. All work goes into CuPy's current stream.
 """
 
 from __future__ import annotations
-
-import functools
-from pathlib import Path
 
 import cupy
 import cupyx.scipy.fft
 import numpy as np
 
 from opty.backend.carrier import Carrier as Carrier
+from opty.backend.fused_gpu import Fused as Fused
+from opty.backend.graphs import captured as captured
+from opty.backend.kernels import (
+    INDICES,
+    NULL,
+    PIXELS,
+    REALS,
+    THREADS,
+    TILE,
+    code_of,
+    count_type,
+    kernel,
+    pixel_grid,
+    sizes,
+    tile_grid,
+)
 
 name = "gpu"
 xp = cupy
-
-OPTIONS = ("-std=c++17",)
-REALS = {"f4": "float", "f8": "double"}
-PIXELS = {"f4": "float, 1", "f8": "double, 1", "c8": "float, 2", "c16": "double, 2"}
-INDICES = {"i4": "int", "i8": "long long"}
-COUNTS = {
-    "i1": "signed char",
-    "u1": "unsigned char",
-    "i2": "short",
-    "u2": "unsigned short",
-    "i4": "int",
-    "u4": "unsigned int",
-    "i8": "long long",
-    "u8": "unsigned long long",
-    "f4": "float",
-    "f8": "double",
-}
-
-_TILE = (32, 8)
-_THREADS = 256
-# Enough blocks to fill any present device several times over; more would only lengthen the sum of partial misfits.
-_MAX_BLOCKS = 8192
-_MAX_GRID_YZ = 65535  # CUDA's own limit
-# A null pointer of the right width: CuPy 13 and 14 do not document what None means to a RawKernel.
-_NULL = np.intp(0)
+CAPTURES = True  # launches that repeat, with ``captured``
 
 
 def asarray(a, dtype=None):
@@ -60,8 +48,11 @@ def holds(count: int) -> bool:
     return count <= free_memory() // 2
 
 
-def batch_memory() -> int:
-    """Bytes that the waves of a batch may take: spectra and windows of the same size are needed beside them."""
+def batch_memory(threads: int) -> int:
+    """Bytes that the waves of a batch may take: spectra and windows of the same size are needed beside them.
+
+    ``threads`` concerns the CPU only.
+    """
     return free_memory() // 16
 
 
@@ -92,11 +83,11 @@ def take_windows(obj, corners, n: int):
     obj (H, W) real or complex, single or double precision. A kernel cannot raise: what lies outside obj becomes NaN.
     """
     corners = _checked_corners(corners)
-    kernel = _kernel("windows", f"take_windows<{_pixel_type(obj, 'obj')}, {INDICES[_code(corners)]}>")
+    take = kernel("windows", "take_windows", _pixel_type(obj, "obj"), INDICES[code_of(corners.dtype)])
     out = xp.empty((len(corners), n, n), obj.dtype)
     if out.size:
-        args = (xp.ascontiguousarray(obj), *_sizes(*obj.shape), corners, *_sizes(len(corners), n), out)
-        kernel(_tile_grid(n, n, len(corners)), _TILE, args)
+        args = (xp.ascontiguousarray(obj), *sizes(*obj.shape), corners, *sizes(len(corners), n), out)
+        take(tile_grid(n, n, len(corners)), TILE, args)
     return out
 
 
@@ -113,15 +104,15 @@ def add_windows(dest, corners, windows, deterministic: bool = False) -> None:
     if not np.can_cast(windows.dtype, dest.dtype, "same_kind"):
         raise TypeError(f"windows of {windows.dtype} cannot be added to {dest.dtype}; take their real part")
     which = "add_windows_in_order" if deterministic else "add_windows"
-    kernel = _kernel("windows", f"{which}<{_pixel_type(dest, 'dest')}, {INDICES[_code(corners)]}>")
+    add = kernel("windows", which, _pixel_type(dest, "dest"), INDICES[code_of(corners.dtype)])
     if not (len(corners) and windows.size and dest.size):
         return
     windows = xp.ascontiguousarray(windows, dtype=dest.dtype)
     n, (height, width) = windows.shape[-1], dest.shape
-    grid = _tile_grid(height, width, 1) if deterministic else _tile_grid(n, n, len(corners))
+    grid = tile_grid(height, width, 1) if deterministic else tile_grid(n, n, len(corners))
     stride = 0 if len(windows) == 1 else n * n
     work = xp.ascontiguousarray(dest)
-    kernel(grid, _TILE, (work, *_sizes(height, width), corners, *_sizes(len(corners), n), windows, *_sizes(stride)))
+    add(grid, TILE, (work, *sizes(height, width), corners, *sizes(len(corners), n), windows, *sizes(stride)))
     if work is not dest:
         dest[...] = work
 
@@ -137,64 +128,31 @@ def fourier_modulus(waves, intensity, mask, background, difference: bool):
     """
     real = _real_type(waves)
     _check_detector_shapes(waves.shape, intensity, mask, background)
-    kernel = _kernel("modulus", f"fourier_modulus<{REALS[_code_of(real)]}, {_count_type(intensity)}>")
+    put = kernel("modulus", "fourier_modulus", REALS[code_of(real)], count_type(intensity))
     if not waves.size:
         return xp.zeros((), np.float64)
     views, modes, rows, columns = waves.shape
     pixels = rows * columns
-    grid = _pixel_grid(pixels, views)
-    partial = xp.empty(grid[0] * grid[1], np.float64)
+    grid = pixel_grid(pixels, views)
+    partial = xp.zeros(grid[0] * grid[1], np.float64)
     work = xp.ascontiguousarray(waves)
     stride = 0 if mask is None or mask.ndim == 2 else pixels
-    mask = _NULL if mask is None else xp.ascontiguousarray(mask, dtype=np.bool_)
-    background = _NULL if background is None else xp.ascontiguousarray(background, dtype=real)
-    fields = (work, xp.ascontiguousarray(intensity), mask, *_sizes(stride), background, partial)
-    floor = real.type(np.finfo(real).tiny ** 0.5)
-    kernel(grid, (_THREADS,), (*fields, *_sizes(views, modes, pixels), np.int32(difference), floor))
+    mask = NULL if mask is None else xp.ascontiguousarray(mask, dtype=np.bool_)
+    background = NULL if background is None else xp.ascontiguousarray(background, dtype=real)
+    fields = (work, xp.ascontiguousarray(intensity), NULL, mask, *sizes(stride), background, partial)
+    one, floor = real.type(1), real.type(np.finfo(real).tiny ** 0.5)
+    put(grid, (THREADS,), (*fields, *sizes(views, modes, pixels), np.int32(difference), floor, one, one))
     if work is not waves:
         waves[...] = work
     return partial.sum()
 
 
-def instances() -> dict[str, list[str]]:
-    """Return every template instance that the functions above can ask for, by the name of its .cu file."""
-    windows = [
-        f"{kernel}<{pixel}, {index}>"
-        for kernel in ("take_windows", "add_windows", "add_windows_in_order")
-        for pixel in PIXELS.values()
-        for index in INDICES.values()
-    ]
-    modulus = [f"fourier_modulus<{real}, {count}>" for real in REALS.values() for count in COUNTS.values()]
-    return {"windows": windows, "modulus": modulus}
-
-
-@functools.cache
-def source(file: str) -> str:
-    """Return the CUDA C++ text of a .cu file beside this one."""
-    return Path(__file__).with_name(f"{file}.cu").read_text(encoding="utf-8")
-
-
-# One module per instance: to compile all of them takes seconds, and a run uses four or five.
-@functools.cache
-def _kernel(file: str, instance: str):
-    module = cupy.RawModule(code=source(file), options=OPTIONS, name_expressions=(instance,))
-    return module.get_function(instance)
-
-
-def _code_of(dtype) -> str:
-    return f"{dtype.kind}{dtype.itemsize}"
-
-
-def _code(a) -> str:
-    return _code_of(a.dtype)
-
-
 def _pixel_type(a, name: str) -> str:
     if a.ndim != 2:
         raise ValueError(f"{name} has shape {a.shape}; expected (H, W)")
-    if _code(a) not in PIXELS:
+    if code_of(a.dtype) not in PIXELS:
         raise TypeError(f"{name} has dtype {a.dtype}; on a GPU give float32, float64, complex64 or complex128")
-    return PIXELS[_code(a)]
+    return PIXELS[code_of(a.dtype)]
 
 
 def _real_type(waves) -> np.dtype:
@@ -205,16 +163,10 @@ def _real_type(waves) -> np.dtype:
     return waves.real.dtype
 
 
-def _count_type(intensity) -> str:
-    if _code(intensity) not in COUNTS:
-        raise TypeError(f"intensity has dtype {intensity.dtype}; give integers, float32 or float64")
-    return COUNTS[_code(intensity)]
-
-
 def _checked_corners(corners):
     if corners.ndim != 2 or corners.shape[1] != 2:
         raise ValueError(f"corners has shape {corners.shape}; expected (B, 2)")
-    if _code(corners) not in INDICES:
+    if code_of(corners.dtype) not in INDICES:
         raise TypeError(f"corners has dtype {corners.dtype}; give int32 or int64")
     return xp.ascontiguousarray(corners)
 
@@ -228,24 +180,3 @@ def _check_detector_shapes(shape, intensity, mask, background) -> None:
         raise ValueError(f"mask has shape {mask.shape}; the waves {shape} need {one} or {all_views}")
     if background is not None and background.shape != one:
         raise ValueError(f"background has shape {background.shape}; the waves {shape} need {one}")
-
-
-def _sizes(*values: int) -> tuple[np.int64, ...]:
-    return tuple(np.int64(value) for value in values)
-
-
-def _tile_grid(rows: int, columns: int, views: int) -> tuple[int, int, int]:
-    return (
-        min(_blocks(columns, _TILE[0]), _MAX_BLOCKS),
-        min(_blocks(rows, _TILE[1]), _MAX_BLOCKS),
-        min(views, _MAX_GRID_YZ),
-    )
-
-
-def _pixel_grid(pixels: int, views: int) -> tuple[int, int]:
-    across = min(_blocks(pixels, _THREADS), _MAX_BLOCKS)
-    return across, min(views, _MAX_BLOCKS // across)
-
-
-def _blocks(size: int, threads: int) -> int:
-    return -(-size // threads)

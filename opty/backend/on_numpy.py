@@ -14,6 +14,7 @@ from opty.memory import free_memory as free_memory
 
 name = "cpu"
 xp = np
+CAPTURES = False  # launches that repeat: here there are none
 
 # A pool of FFT workers costs more than it brings below about this many values (measured on two cores: 128 x 128 in
 # 91 us alone, 282 us with two workers).

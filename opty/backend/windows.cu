@@ -3,27 +3,12 @@
 // A pixel is Parts reals: 1 for a real array, 2 for a complex one. `corners` holds the (row, column) of the first
 // pixel of each window. A kernel cannot raise: what a window takes from outside the object is NaN, so that the state
 // stops being finite and the caller notices; what it would add outside is dropped.
-// Launch with threads (32, 8) and a grid over (columns, rows, views), of any size: all loops stride over the grid.
+// Launch with threads (32, 8) and a grid over (columns, rows, views), of any size.
 
 template <typename Real, int Parts>
 struct alignas(sizeof(Real) * Parts) Pixel {
     Real part[Parts];
 };
-
-__device__ inline long long first_of(unsigned block, unsigned threads, unsigned thread)
-{
-    return static_cast<long long>(block) * threads + thread;
-}
-
-__device__ inline long long stride_of(unsigned blocks, unsigned threads)
-{
-    return static_cast<long long>(blocks) * threads;
-}
-
-__device__ inline bool within(long long i, long long size)
-{
-    return i >= 0 && i < size;
-}
 
 // windows[j, r, c] = obj[top_j + r, left_j + c]
 template <typename Real, int Parts, typename Index>
@@ -81,9 +66,7 @@ add_windows_in_order(Pixel<Real, Parts>* dest, long long height, long long width
                      const Index* __restrict__ corners, long long views, long long n,
                      const Pixel<Real, Parts>* __restrict__ windows, long long window_stride)
 {
-    // A bit per view of the chunk that the threads look at together: does its window touch the block's tile?
     __shared__ unsigned touching[8];
-    const int thread = threadIdx.y * blockDim.x + threadIdx.x;
     const int threads = blockDim.x * blockDim.y;
 
     for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
@@ -97,18 +80,7 @@ add_windows_in_order(Pixel<Real, Parts>* dest, long long height, long long width
             if (inside) sum = dest[r * width + c];
 
             for (long long chunk = 0; chunk < views; chunk += threads) {
-                const long long mine = chunk + thread;
-                bool touches = false;
-                if (mine < views) {
-                    const long long top = corners[2 * mine];
-                    const long long left = corners[2 * mine + 1];
-                    touches = top < tile_r + blockDim.y && top + n > tile_r && left < tile_c + blockDim.x &&
-                              left + n > tile_c;
-                }
-                const unsigned bits = __ballot_sync(0xffffffffu, touches);
-                if (thread % 32 == 0) touching[thread / 32] = bits;
-                __syncthreads();
-
+                find_touching(corners, chunk, views, n, tile_r, tile_c, touching);
                 for (int word = 0; word < threads / 32; ++word) {
                     for (unsigned left_over = touching[word]; left_over != 0; left_over &= left_over - 1) {
                         const long long j = chunk + 32 * word + __ffs(static_cast<int>(left_over)) - 1;

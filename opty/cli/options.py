@@ -108,7 +108,9 @@ def machine_options(command: Callable) -> Callable:
     """Add where to compute."""
     device = click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where to compute.")
     threads = click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads on the CPU.  [default: all]")
-    return device(threads(command))
+    same = "Add up in the same order every time: the same bits from a GPU, more slowly."
+    deterministic = click.option("--deterministic", is_flag=True, default=None, help=same)
+    return device(threads(deterministic(command)))
 
 
 def talk_options(command: Callable) -> Callable:

@@ -193,7 +193,7 @@ def _check_before(recipe: Operator, picture: Path | None) -> None:
 
 
 def _start(file: Path, load: dict[str, Any], modes, seed, **machine) -> PtychoState:
-    """Load a measurement into a fresh state, or a result as it is; ``machine`` is device and threads."""
+    """Load a measurement into a fresh state, or a result as it is; ``machine`` is how to compute."""
     import opty
 
     machine, start = given(machine), given({"modes": modes, "seed": seed})

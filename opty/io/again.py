@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from opty.state import PtychoState
 
 
-def resume(path, *, data=None, device: str | None = None, threads: int | None = None) -> PtychoState:
+def resume(
+    path, *, data=None, device: str | None = None, threads: int | None = None, deterministic: bool = False
+) -> PtychoState:
     """Go on with the run whose checkpoint a file is, to the end of the recipe that was asked for.
 
     On the CPU the state that comes out is, bit for bit, the one that the run would have ended with; its recipe and its
@@ -27,17 +29,17 @@ def resume(path, *, data=None, device: str | None = None, threads: int | None = 
     Parameters
     ----------
     path : file written by ``Save``, or by the command line after Ctrl-C.
-    data, threads : as for ``opty.load``. device : default: the one that the run was on.
+    data, threads, deterministic : as for ``opty.load``. device : default: the one that the run was on.
 
     Raises
     ------
     ValueError : the file holds a whole result. FormatError : it holds something else. RuntimeError : no such device.
     """
-    p, unfinished = stopped(path, data=data, device=device, threads=threads)
+    p, unfinished = stopped(path, data=data, device=device, threads=threads, deterministic=deterministic)
     return unfinished.go_on(p)
 
 
-def stopped(path, *, data=None, device=None, threads=None) -> tuple[PtychoState, Unfinished]:
+def stopped(path, *, data=None, device=None, threads=None, deterministic=False) -> tuple[PtychoState, Unfinished]:
     """Return the state in a checkpoint, and the run it belongs to; raises what ``resume`` raises."""
     file, kept = _kept(path)
     if kept.unfinished is None:
@@ -46,10 +48,14 @@ def stopped(path, *, data=None, device=None, threads=None) -> tuple[PtychoState,
             f"opty.load({file.path.name!r}), or opty reconstruct {file.path.name} --recipe ... -o more.h5"
         )
     kept.unfinished.check()
-    return native.restored(file, kept, data=data, device=device or kept.device, threads=threads), kept.unfinished
+    return native.restored(
+        file, kept, data=data, device=device or kept.device, threads=threads, deterministic=deterministic
+    ), kept.unfinished
 
 
-def rerun(path, *, start=None, data=None, device: str | None = None, threads: int | None = None) -> Repetition:
+def rerun(
+    path, *, start=None, data=None, device: str | None = None, threads: int | None = None, deterministic: bool = False
+) -> Repetition:
     """Repeat a result from its data with the recipe that made it, and compare the two.
 
     Steps that only write files or to the screen (Save, Show, Log, Progress) are left out. The run starts as
@@ -59,17 +65,21 @@ def rerun(path, *, start=None, data=None, device: str | None = None, threads: in
     Parameters
     ----------
     path : of the result. start : PtychoState, or the path of one, to start from instead.
-    data, threads : as for ``opty.load``. device : default: the one that the run was on.
+    data, threads, deterministic : as for ``opty.load``. device : default: the one that the run was on.
 
     Raises
     ------
     ValueError : no recipe in the result, or a start of another frame. FormatError : the file holds something else.
     """
-    recipe, begin, original = start_over(path, start=start, data=data, device=device, threads=threads)
+    recipe, begin, original = start_over(
+        path, start=start, data=data, device=device, threads=threads, deterministic=deterministic
+    )
     return Repetition(recipe * begin, original)
 
 
-def start_over(path, *, start=None, data=None, device=None, threads=None) -> tuple[Operator, PtychoState, PtychoState]:
+def start_over(
+    path, *, start=None, data=None, device=None, threads=None, deterministic=False
+) -> tuple[Operator, PtychoState, PtychoState]:
     """Return the recipe of a result without its outputs, the state it started from, and the result."""
     from opty.algebra.operator import Identity
     from opty.operators.outputs import without_outputs
@@ -77,16 +87,20 @@ def start_over(path, *, start=None, data=None, device=None, threads=None) -> tup
 
     file, kept = _kept(path)
     device = device or kept.device
-    original = native.restored(file, kept, data=data, device=device, threads=threads)
+    original = native.restored(file, kept, data=data, device=device, threads=threads, deterministic=deterministic)
     if isinstance(original.recipe, Identity):
         raise ValueError(f"{file.path} was made by no recipe (its arrays were put in by hand): nothing to repeat")
     if start is None and kept.books["began"] is not None:
-        start = native.restored(file, kept.at_the_start(), data=original.data, device=device, threads=threads)
+        start = native.restored(
+            file, kept.at_the_start(), data=original.data, device=device, threads=threads, deterministic=deterministic
+        )
     elif start is None:
         own = {"modes": len(original.probe), "seed": original.seed, "dtype": original.dtype}
-        start = PtychoState(original.data, **own, device=device, threads=threads)
+        start = PtychoState(original.data, **own, device=device, threads=threads, deterministic=deterministic)
     elif not isinstance(start, PtychoState):
-        start = native.restored(*_kept(start), data=original.data, device=device, threads=threads)
+        start = native.restored(
+            *_kept(start), data=original.data, device=device, threads=threads, deterministic=deterministic
+        )
     if start.obj.shape != original.obj.shape or not np.array_equal(start.origin, original.origin):
         raise ValueError(
             f"{file.path} has an object of {original.obj.shape} at {original.origin.tolist()}, its start one of "

@@ -54,7 +54,7 @@ def light_on(store):
     """Return sum_j S_j (H, W) real [photons]: the light that fell on each pixel of the object."""
     light = store.xp.zeros(store.object_shape, store.real_dtype)
     for b in sweep_batches(store):
-        store.backend.add_windows(light, b.corners, b.illum_power)
+        store.backend.add_windows(light, b.corners, b.illum_power, store.deterministic)
     return light
 
 

@@ -32,7 +32,7 @@ class Project(FusedStep, register=False):
         waves = s.fused.room("waves", b.size)
         frames = store.measured.frames(b)
         args = store.leaves["obj"], b.corners, b.illum, frames, made == "delta", waves, b.fraction
-        b.add_misfit(s.fused.project(*args))
+        s.fused.project(*args)
         b.leaves[made] = waves
         b.source = Kept(waves, s.fused.rows(b.size))
 
@@ -53,6 +53,9 @@ class KeptStep(FusedStep, register=False):
         if s.memo["fresh"]:
             store.leaves[KEPT] = store.xp.zeros((store.data.views, *store.probe_shape), store.dtype)
 
+    def repeats(self, s, whole):
+        return not s.memo["fresh"]
+
     def apply(self, s, b):
         obj, kept, last = s.store.leaves["obj"], Kept(s.store.leaves[KEPT], b.leaves["index"]), self.parts[-1]
         waves = s.fused.room("waves", b.size)
@@ -60,7 +63,7 @@ class KeptStep(FusedStep, register=False):
             s.fused.exit_waves(obj, b.corners, b.illum, waves)
             kept.waves[b.selection] = waves
         args = obj, b.corners, b.illum, s.store.measured.frames(b), waves, kept, last.beta, last.keep, b.fraction
-        b.add_misfit(s.fused.step_kept(*args))
+        s.fused.step_kept(*args)
         b.source = kept
         if not s.alone:
             b.leaves["waves"] = kept.waves[b.selection]
@@ -90,22 +93,24 @@ class Accumulate(FusedStep, register=False):
         for part, seen in s.memo["seen"]:
             part.begin(seen)
 
+    def repeats(self, s, whole):
+        return whole or not any(isinstance(part, AccumProbe) for part in self.parts)
+
     def apply(self, s, b):
         leaves, kinds = s.store.leaves, {type(part) for part in self.parts}
         waves, rows = Kept(leaves[KEPT], b.leaves["index"]) if Recall in kinds else b.source
+        of_obj, of_probe = ([leaves.get(f"{leaf}_{part}") for part in ("sum", "weight")] for leaf in ("obj", "probe"))
+        moved = s.memo["moved"] = b.fraction is not None and AccumProbe in kinds
+        if {AccumObj, AccumProbe} <= kinds and not moved:
+            s.fused.add_to_both(waves, rows, b.corners, b.illum, leaves["obj"], *of_obj, *of_probe)
+            return
         if AccumObj in kinds:
-            s.fused.add_to_object(waves, rows, b.corners, b.illum, leaves["obj_sum"], leaves["obj_weight"])
-        if AccumProbe in kinds:
-            self._add_to_probe(s, b, waves, rows)
-
-    def _add_to_probe(self, s, b, waves, rows):
-        obj, total, seen = (s.store.leaves[name] for name in ("obj", "probe_sum", "probe_weight"))
-        s.memo["moved"] = b.fraction is not None
-        if s.memo["moved"]:
-            total += s.fused.on_probe(waves, rows, obj, b.corners, b.fraction, b.illum)
-            s.fused.add_seen(obj, b.corners, seen)
-        else:
-            s.fused.add_to_probe(waves, rows, obj, b.corners, total, seen)
+            s.fused.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
+        if moved:
+            of_probe[0] += s.fused.on_probe(waves, rows, leaves["obj"], b.corners, b.fraction, b.illum)
+            s.fused.add_seen(leaves["obj"], b.corners, of_probe[1])
+        elif AccumProbe in kinds:
+            s.fused.add_to_probe(waves, rows, leaves["obj"], b.corners, *of_probe)
 
     def finish(self, s):
         for part, seen in s.memo["seen"]:
@@ -140,19 +145,21 @@ class Update(FusedStep, register=False):
         if b.size == 1 and not moved:
             s.fused.update_both(obj, b.corners, probe, waves, *of_obj, *of_probe)
             return
-        illum = b.illum
-        if of_probe[1]:  # first: the object is still what the view saw
-            back, seen = s.fused.sums("probe", probe.shape)
-            if moved:
-                back = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
-                s.fused.add_seen(obj, b.corners, seen)
-            else:
-                s.fused.add_to_probe(waves, rows, obj, b.corners, back, seen)
+        illum, at_once = b.illum, b.size > 1 and of_obj[1] and of_probe[1] and not moved
+        along, light = s.fused.sums("obj", (1, *obj.shape)) if b.size > 1 else (None, None)
+        back, seen = s.fused.sums("probe", probe.shape)
+        if at_once:
+            s.fused.add_to_both(waves, rows, b.corners, illum, obj, along[0], light, back, seen)
+        elif of_probe[1] and moved:  # first: the object is still what the view saw
+            back = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
+            s.fused.add_seen(obj, b.corners, seen)
+        elif of_probe[1]:
+            s.fused.add_to_probe(waves, rows, obj, b.corners, back, seen)
         if of_obj[1] and b.size == 1:
             s.fused.update_both(obj, b.corners, illum[0], waves, *of_obj, 1.0, 0.0)
         elif of_obj[1]:
-            along, light = s.fused.sums("obj", (1, *obj.shape))
-            s.fused.add_to_object(waves, rows, b.corners, illum, along[0], light)
+            if not at_once:
+                s.fused.add_to_object(waves, rows, b.corners, illum, along[0], light)
             s.fused.add_scaled(obj[None], along, light, *of_obj)
         if of_probe[1]:
             s.fused.add_scaled(probe, back, seen, *of_probe)

@@ -59,8 +59,8 @@ class LikelihoodGradient(
         s.memo["sum"] += model.weighted(model.values(predicted)).sum(dtype=np.float64)
         there *= model.weighted(model.slope(predicted))[:, None]
         chi = propagator.adjoint(there, b.fraction, True, s.threads)
-        s.backend.add_windows(s.obj_gradient, b.corners, (b.illum.conj() * chi).sum(axis=1))
-        s.backend.add_windows(s.obj_weight, b.corners, b.illum_power)
+        s.backend.add_windows(s.obj_gradient, b.corners, (b.illum.conj() * chi).sum(axis=1), s.deterministic)
+        s.backend.add_windows(s.obj_weight, b.corners, b.illum_power, s.deterministic)
         s.probe_gradient = s.probe_gradient + b.on_probe(chi)
         s.probe_weight = s.probe_weight + b.patch_power.sum(axis=0)
 

@@ -99,7 +99,7 @@ def _windows(b):
 def _on_object(s, b, windows, dtype):
     """Return windows (B or 1, n, n) added up at their places in the object (H, W)."""
     canvas = s.xp.zeros(s.object_shape, dtype)
-    s.backend.add_windows(canvas, b.corners, windows)
+    s.backend.add_windows(canvas, b.corners, windows, s.deterministic)
     return canvas
 
 

@@ -21,8 +21,9 @@ class AccumObj(ViewOperator, reads="waves illum", writes="obj_sum obj_weight"):
 
     def apply(self, s, b):
         windows = b.illum.conj() * b.waves
-        s.backend.add_windows(s.obj_sum, b.corners, windows[:, 0] if windows.shape[1] == 1 else windows.sum(axis=1))
-        s.backend.add_windows(s.obj_weight, b.corners, b.illum_power)
+        windows = windows[:, 0] if windows.shape[1] == 1 else windows.sum(axis=1)
+        s.backend.add_windows(s.obj_sum, b.corners, windows, s.deterministic)
+        s.backend.add_windows(s.obj_weight, b.corners, b.illum_power, s.deterministic)
 
 
 class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_sum probe_weight"):

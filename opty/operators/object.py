@@ -35,12 +35,12 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
         weight = b.illum_power
         if b.size == 1:  # the window itself is the canvas
             direction = scaled(s.xp, direction[0], weight[0], self.alpha, self.step)
-            s.backend.add_windows(s.obj, b.corners, direction[None])
+            s.backend.add_windows(s.obj, b.corners, direction[None], s.deterministic)
             return
         canvas = s.xp.zeros(s.object_shape, s.dtype)
         total = s.xp.zeros(s.object_shape, s.real_dtype)
-        s.backend.add_windows(canvas, b.corners, direction)
-        s.backend.add_windows(total, b.corners, weight)
+        s.backend.add_windows(canvas, b.corners, direction, s.deterministic)
+        s.backend.add_windows(total, b.corners, weight, s.deterministic)
         obj = s.obj
         obj += scaled(s.xp, canvas, total, self.alpha, self.step)
 

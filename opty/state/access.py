@@ -58,12 +58,15 @@ class Access:
             self._behind.leaves[name] = value
 
     def _own(self, value: Any) -> Any:
-        """Return an array that no other leaf is: two names for one array would change together."""
+        """Return an array that no other leaf is: two names for one array would change together.
+
+        It is C-contiguous: kernels read it by its address.
+        """
         if not self._behind.fixed_shapes:  # a batch dies soon, and its waves are large
             return value
         value = self._behind.xp.asarray(value)
-        shared = any(value is leaf for leaf in self._behind.leaves.values())
-        return value.copy() if shared or (isinstance(value, np.ndarray) and not value.flags.writeable) else value
+        unfit = any(value is leaf for leaf in self._behind.leaves.values()) or not value.flags.c_contiguous
+        return value.copy() if unfit or (isinstance(value, np.ndarray) and not value.flags.writeable) else value
 
     def has(self, name: str) -> bool:
         """Say whether a leaf or slot of that name exists."""

@@ -166,8 +166,17 @@ class Tour:
         self, store: Store, batches: list[np.ndarray], whole: bool, still: bool = True, opened: Opened | None = None
     ):
         self.store, self.batches, self.whole, self.opened = store, batches, whole, opened
-        self.index = store.backend.asarray(np.concatenate(batches))
+        self.index = self._numbers()
         self.places = self._placed(self.index) if still else None
+
+    def refill(self, batches: list[np.ndarray]) -> None:
+        """Take another order of the views, in batches of the same sizes: all is written where it stood before."""
+        self.batches = batches
+        self.index[...] = self._numbers()
+        if self.places is not None:
+            for old, new in zip(self.places, self._placed(self.index), strict=True):
+                if old is not None:
+                    old[...] = new
 
     def __iter__(self) -> Iterator[Batch]:
         first = 0
@@ -178,6 +187,9 @@ class Tour:
             if self.places is not None:
                 corners, fraction = corners[some], None if fraction is None else fraction[some]
             yield Batch(self.store, index, number, corners, fraction, self.opened)
+
+    def _numbers(self) -> Any:
+        return self.store.backend.asarray(np.concatenate(self.batches).astype(np.int64, copy=False))
 
     def _placed(self, index: Any) -> tuple[Any, Any]:
         return placed(self.store, self.store.leaves["positions"][index], self.whole)

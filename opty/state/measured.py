@@ -86,6 +86,11 @@ class Measured:
         """Mask (n, n) or (B, n, n) of some views, or None."""
         return self.mask if self.mask is None or self.mask.ndim == 2 else self.mask[index]
 
+    @property
+    def resident(self) -> bool:
+        """Whether all frames and masks are where they are worked on, each at an address of its own."""
+        return self._resident
+
     def frames(self, batch: Batch) -> Frames:
         """What was measured of a batch's views, as the fused steps take it: no copy where all views are here."""
         background = batch.store.leaves.get("background")
@@ -93,4 +98,5 @@ class Measured:
             return Frames(self.intensity, batch.leaves["index"], self._masks, background)
         mask = self.mask_of(batch.selection)
         mask = mask[None] if mask is not None and mask.ndim == 2 else mask
-        return Frames(self.intensity_of(batch.selection), self.backend.xp.arange(batch.size), mask, background)
+        rows = self.backend.xp.arange(batch.size, dtype=np.int64)
+        return Frames(self.intensity_of(batch.selection), rows, mask, background)

@@ -46,6 +46,8 @@ class PtychoState:
     dtype : "complex64" or "complex128".
     device : "cpu" or "gpu"; default: the GPU where there is one.
     threads : for Fourier transforms of large batches on the CPU; default: all cores.
+    deterministic : whether a GPU adds up what the views say in the same order every time, so that a run repeats bit for
+        bit, more slowly than with atomic additions. On the CPU it does in any case.
 
     Attributes: ``obj``, ``probe``, ``positions`` (N, 2) float64 px (window corners), ``background`` (n, n) or None,
     ``intensity_factors`` (N,) or None, ``data``, ``history``, ``iteration``, ``recipe``, ``seed``, ``slots`` (memory of
@@ -73,6 +75,7 @@ class PtychoState:
         device: str | None = None,
         threads: int | None = None,
         margin: int | None = None,
+        deterministic: bool = False,
     ):
         if not isinstance(data, PtychoData):
             kind = type(data).__name__
@@ -98,7 +101,8 @@ class PtychoState:
         }
         if measured.background is not None:
             leaves["background"] = measured.background
-        self._set(Store(leaves, measured, origin, start.given_seed(seed), _threads(threads), Identity()))
+        books = (start.given_seed(seed), _threads(threads), Identity())
+        self._set(Store(leaves, measured, origin, *books, deterministic=bool(deterministic)))
         if by_hand:
             self._store.begin_here()
 
@@ -133,6 +137,7 @@ class PtychoState:
         began: Mapping[str, Any] | None = None,
         device: str | None = None,
         threads: int | None = None,
+        deterministic: bool = False,
     ) -> PtychoState:
         """Rebuild a state from what a file kept: ``leaves`` by name, slots and named arrays under "slot:" and "array:".
 
@@ -149,7 +154,7 @@ class PtychoState:
         series = {name: np.asarray(v).tolist() for name, v in history.items()}
         frame = np.asarray(origin, float)
         books = (start.given_seed(seed), _threads(threads), recipe, iteration, series, named)
-        store = Store(arrays, measured, frame, *books)
+        store = Store(arrays, measured, frame, *books, deterministic=bool(deterministic))
         if began is not None:
             store.start = Start.of(began, backend)
         elif recipe == Identity():
@@ -160,7 +165,8 @@ class PtychoState:
         store = self._live
         leaves = {self._label(name): self.numpy(name) for name in store.leaves}
         books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
-        books |= {"recipe": store.recipe, "threads": store.threads, "began": self._began()}
+        books |= {"recipe": store.recipe, "began": self._began()}
+        books |= {"threads": store.threads, "deterministic": store.deterministic}
         return _restored, (store.data, leaves, books)
 
     def _label(self, name: str) -> str:
@@ -270,6 +276,11 @@ class PtychoState:
     def threads(self) -> int:
         """Threads for Fourier transforms on the CPU."""
         return self._live.threads
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether a GPU adds up in the same order every time."""
+        return self._live.deterministic
 
     def numpy(self, name: str) -> np.ndarray:
         """Return a leaf or slot as a NumPy array of your own (a copy)."""

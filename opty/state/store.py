@@ -69,6 +69,7 @@ class Store:
     iteration: int = 0
     history: dict[str, list[float]] = field(default_factory=dict)
     named: frozenset[str] = frozenset()  # leaves that the user put in by name, for operators to read
+    deterministic: bool = False  # whether sums over views are the same bits every time, on a GPU too
     start: Start | None = None  # None: the data, modes, seed and dtype tell how the state began
 
     def __post_init__(self) -> None:

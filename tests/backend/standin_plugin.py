@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parent / "standin"
-_OURS = ("cupy", "cupyx", "opty.backend.on_cupy", "opty.backend.carrier")
+_OVER_CUPY = ("on_cupy", "carrier", "kernels", "fused_gpu", "graphs")  # what opty.backend imports only with CuPy
+_OURS = ("cupy", "cupyx", *(f"opty.backend.{name}" for name in _OVER_CUPY))
 _loaded: dict[str, object] = {}  # the stand-in's modules stay, with the kernels that they have compiled
 
 
@@ -30,7 +31,7 @@ def standin_cupy():
         sys.path.remove(str(FOLDER))
         _loaded.update({name: m for name, m in _take_out().items() if not name.startswith("opty")})
         sys.modules.update(before)
-        for name in ("on_cupy", "carrier"):
+        for name in _OVER_CUPY:
             vars(backend).pop(name, None)
             if f"opty.backend.{name}" in before:
                 setattr(backend, name, before[f"opty.backend.{name}"])

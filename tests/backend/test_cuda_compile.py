@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from standin_plugin import standin_cupy
 
-with standin_cupy() as _on_cupy:  # the stand-in only lets on_cupy be imported; nothing is compiled by it here
-    INSTANCES = _on_cupy.instances()
-    SOURCES = {file: _on_cupy.source(file) for file in INSTANCES}
-    OPTIONS = _on_cupy.OPTIONS
+with standin_cupy():  # the stand-in only lets the module be imported; nothing is compiled by it here
+    from opty.backend import kernels
+
+    INSTANCES = kernels.instances()
+    SOURCES = {file: kernels.source(file) for file in INSTANCES}
+    OPTIONS = kernels.OPTIONS
 
 
 @pytest.fixture(scope="module")

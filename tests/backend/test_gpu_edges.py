@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from backend_scans import COMPLEX, close, compare_moduli, detector, scan
@@ -51,8 +53,9 @@ def test_no_result_depends_on_the_grid(gpu, dtype, monkeypatch):
     counts, mask, background = detector(rng, 3, True, views=5, n=40)
     results = []
     for blocks, views in ((8192, 65535), (2, 2), (1, 1)):
-        monkeypatch.setattr(gpu, "_MAX_BLOCKS", blocks)
-        monkeypatch.setattr(gpu, "_MAX_GRID_YZ", views)
+        kernels = importlib.import_module("opty.backend.kernels")
+        monkeypatch.setattr(kernels, "MAX_BLOCKS", blocks)
+        monkeypatch.setattr(kernels, "MAX_GRID_YZ", views)
         there, ordered, atomic = gpu.asarray(waves), gpu.asarray(obj), gpu.asarray(obj)
         at = gpu.asarray(corners)
         misfit = gpu.fourier_modulus(there, *map(gpu.asarray, (counts, mask, background)), False)

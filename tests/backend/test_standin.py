@@ -146,3 +146,132 @@ def test_threads_blocks_and_warps_are_numbered_as_on_a_gpu(cupy):
     thread = np.arange(64)
     next_of = np.where(thread % 32 < 29, thread + 3, thread)
     assert np.array_equal(a.get(), 1000 * np.arange(6)[:, None] + next_of)
+
+
+ADD = "template <class T> __global__ void add(T* a, T b) { a[threadIdx.x] += b; }"
+
+
+def captured(cupy, work):
+    """Return the graph of what ``work`` launches."""
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        stream.begin_capture()
+        try:
+            work()
+        finally:
+            graph = stream.end_capture()
+    return graph
+
+
+def test_what_is_captured_runs_when_its_graph_is_launched(cupy):
+    from cupy.cuda import cufft
+    from cupyx.scipy.fft import get_fft_plan
+
+    a, b = cupy.zeros(64, "int32"), cupy.ones((3, 4, 8), "complex64")
+    plan = get_fft_plan(b, axes=(1, 2))
+
+    def work():
+        run(cupy, ADD, "add<int>", (a, np.int32(3)))
+        plan.fft(b, b, cufft.CUFFT_FORWARD)
+        plan.fft(b, b, cufft.CUFFT_INVERSE)
+
+    graph = captured(cupy, work)
+    assert not a.get().any()
+    a[...] = 1
+    graph.launch()
+    graph.launch()
+    assert (a.get() == 7).all()
+    assert np.allclose(b.get(), 32**2)
+    assert cupy.cuda.get_current_stream() is cupy.cuda.Stream.null
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda c, a: c.zeros(3),
+        lambda c, a: c.empty_like(a),
+        lambda c, a: c.asarray(np.zeros(3)),
+        lambda c, a: c.ndarray(3),
+        lambda c, a: a + 1,
+        lambda c, a: a.__iadd__(1),
+        lambda c, a: c.sqrt(a, out=a),
+        lambda c, a: c.abs(a),
+        lambda c, a: a.sum(),
+        lambda c, a: a.copy(),
+        lambda c, a: a.fill(0),
+        lambda c, a: a[a > 0],
+        lambda c, a: a.__setitem__(0, 1),
+        lambda c, a: a.get(),
+        lambda c, a: float(a[0, 0]),
+        lambda c, a: a.set(np.zeros((4, 8))),
+        lambda c, a: c.fft.fft2(a),
+        lambda c, a: c.cuda.Device().synchronize(),
+    ],
+)
+def test_a_capture_holds_kernels_and_planned_transforms_only(cupy, work):
+    a = cupy.ones((4, 8))
+    with pytest.raises(RuntimeError, match="while a stream is capturing"):
+        captured(cupy, lambda: work(cupy, a))
+    work(cupy, a)
+
+
+def test_views_are_no_work(cupy):
+    a = cupy.ones((4, 8), "complex64")
+    graph = captured(cupy, lambda: [a[1:3], a[None], a.reshape(2, -1), a.T, a.real, cupy.ascontiguousarray(a), len(a)])
+    assert graph.nodes == []
+
+
+def test_a_graph_keeps_nothing_alive(cupy):
+    from cupy.cuda import cufft
+    from cupyx.scipy.fft import get_fft_plan
+
+    arrays = [cupy.zeros(64, "int32")]
+    graph = captured(cupy, lambda: run(cupy, ADD, "add<int>", (arrays[0], np.int32(3))))
+    graph.launch()
+    arrays.clear()
+    with pytest.raises(RuntimeError, match="memory that was freed"):
+        graph.launch()
+    b = cupy.ones((3, 4, 8), "complex64")
+    plans = [get_fft_plan(b, axes=(1, 2))]
+    graph = captured(cupy, lambda: plans[0].fft(b, b, cufft.CUFFT_FORWARD))
+    plans.clear()
+    with pytest.raises(RuntimeError, match="a plan that was destroyed"):
+        graph.launch()
+
+
+def test_streams_that_cannot_be_captured_are_refused(cupy):
+    with pytest.raises(RuntimeError, match="default"):
+        cupy.cuda.Stream.null.begin_capture()
+    with pytest.raises(AssertionError, match="non-blocking"):
+        cupy.cuda.Stream().begin_capture()
+    with pytest.raises(AssertionError, match="nothing would be captured"):
+        cupy.cuda.Stream(non_blocking=True).begin_capture()
+
+
+def test_a_plan_takes_what_it_was_made_for(cupy):
+    from cupy.cuda import cufft
+    from cupyx.scipy.fft import get_fft_plan
+
+    a = cupy.ones((3, 4, 8), "complex64")
+    plan = get_fft_plan(a, axes=(1, 2))
+    for wrong in (a[:2], a.astype("complex128"), a.swapaxes(1, 2)):
+        with pytest.raises(AssertionError, match="a plan for"):
+            plan.fft(wrong, wrong, cufft.CUFFT_FORWARD)
+
+
+def test_one_array_given_twice_is_one_memory(cupy):
+    code = "template <class T> __global__ void twice(T* a, const T* b) { a[threadIdx.x] = 2 * b[threadIdx.x]; }"
+    a = cupy.arange(64, dtype="int32")
+    run(cupy, code, "twice<int>", (a, a))
+    assert np.array_equal(a.get(), 2 * np.arange(64))
+    with pytest.raises(AssertionError, match="two arrays that begin at one address"):
+        run(cupy, code, "twice<int>", (a, a[:32]))
+
+
+def test_a_barrier_in_a_kernel_that_first_had_none_is_reported(cupy):
+    code = "template <class T> __global__ void now_and_then(T* a) { if (a[0] > 0) __syncthreads(); }"
+    kernel = cupy.RawModule(code=code, options=("-std=c++17",), name_expressions=("now_and_then<int>",))
+    launch = kernel.get_function("now_and_then<int>")
+    launch((1,), (64,), (cupy.zeros(1, "int32"),))
+    with pytest.raises(RuntimeError, match="had none in its first launch"):
+        launch((1,), (64,), (cupy.ones(1, "int32"),))

@@ -93,25 +93,32 @@ def recognise(file: Container) -> bool:
     return measurement.is_opty(file, "result")
 
 
-def read(file: Container, *, data=None, device=None, threads=None, stream=None):
+def read(file: Container, *, data=None, device=None, threads=None, deterministic=False, stream=None):
     """Read a result: a PtychoState that goes on exactly.
 
-    ``data`` : PtychoData to use instead of those that the file holds or points to. ``device``, ``threads`` : as for
-    PtychoState. ``stream`` : whether the frames stay in the file that the result points to, as for a measurement.
+    ``data`` : PtychoData to use instead of those that the file holds or points to. ``device``, ``threads``,
+    ``deterministic`` : as for PtychoState. ``stream`` : whether the frames stay in the file that the result points to,
+    as for a measurement.
 
     Raises FormatError where the measurement is not to be found or has changed, TypeError or ValueError for ``data``
     that do not fit; warns where they hold other photons than the result was made from.
     """
-    return restored(file, read_kept(file), data=data, device=device, threads=threads, stream=stream)
+    return restored(
+        file, read_kept(file), data=data, device=device, threads=threads, deterministic=deterministic, stream=stream
+    )
 
 
-def restored(file: Container, kept: Kept, *, data=None, device=None, threads=None, stream=None) -> PtychoState:
+def restored(
+    file: Container, kept: Kept, *, data=None, device=None, threads=None, deterministic=False, stream=None
+) -> PtychoState:
     """Make the state from what a result file holds; options and errors as for ``read``."""
     from opty.state import PtychoState
 
     chosen = measured(file, kept, stream) if data is None else _given(data, kept, file)
     with blaming(file):
-        return PtychoState.restore(chosen, kept.leaves, **kept.books, device=device, threads=threads)
+        return PtychoState.restore(
+            chosen, kept.leaves, **kept.books, device=device, threads=threads, deterministic=deterministic
+        )
 
 
 FORMATS = (Format("opty result (HDF5)", recognise, read),)

@@ -30,7 +30,7 @@ def recognise(file: Container) -> bool:
         return bool({"probe", "obj"} <= set(tree.names("content")))
 
 
-def read(file: Container, *, data=None, device=None, threads=None, seed=0):
+def read(file: Container, *, data=None, device=None, threads=None, deterministic=False, seed=0):
     """Make a PtychoState from object and probe of a PtyPy run, and the measurement ``data`` that it was made from.
 
     The file holds no intensities: give ``data``, as from ``opty.load("scan.ptyd")``. Positions are those recorded in
@@ -50,7 +50,9 @@ def read(file: Container, *, data=None, device=None, threads=None, seed=0):
         probe, obj, positions = _estimates(tree, data)
     with blaming(file):
         data = data.replace(positions=positions * (data.pixel or 1.0))
-        return PtychoState(data, probe=probe, obj=obj, seed=seed, device=device, threads=threads)
+        return PtychoState(
+            data, probe=probe, obj=obj, seed=seed, device=device, threads=threads, deterministic=deterministic
+        )
 
 
 def _estimates(tree: Tree, data: PtychoData):

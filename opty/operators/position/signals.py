@@ -28,7 +28,7 @@ def light(s):
     total = s.xp.zeros(s.object_shape, s.real_dtype)
     power = s.xp.abs(s.probe)
     power *= power
-    s.backend.add_windows(total, s.xp.rint(s.positions).astype(np.int64), power.sum(axis=0)[None])
+    s.backend.add_windows(total, s.xp.rint(s.positions).astype(np.int64), power.sum(axis=0)[None], s.deterministic)
     return total
 
 

@@ -1,9 +1,13 @@
 // Enough of CUDA C++ to run a kernel on one CPU thread, for tests; put in front of the text of a .cu file.
 //
-// The threads of a block are fibers (ucontext). Blocks, warps and lanes take turns in a shuffled order, and each warp
-// runs as far ahead of the others as the barriers let it, so that a result that leans on an order, or a barrier that is
-// missing, shows. A barrier that not all threads of the block (or warp) reach is reported, where a GPU would hang.
+// The threads of a block are fibers (ucontext, and _setjmp from their second turn on, which takes no system call).
+// Blocks, warps and lanes take turns in a shuffled order, and each warp runs as far ahead of the others as the barriers
+// let it, so that a result that leans on an order, or a barrier that is missing, shows. A barrier that not all threads
+// of the block (or warp) reach is reported, where a GPU would hang.
+//
+// A kernel whose first launch came to no barrier is run without fibers from then on, one thread after the other.
 
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
@@ -12,6 +16,17 @@
 extern "C" double nan(const char*);
 inline float sqrt(float x) { return __builtin_sqrtf(x); }
 inline double sqrt(double x) { return __builtin_sqrt(x); }
+constexpr double standin_pi = 3.14159265358979323846;
+inline void sincospi(double x, double* s, double* c)
+{
+    *s = __builtin_sin(standin_pi * x);
+    *c = __builtin_cos(standin_pi * x);
+}
+inline void sincospif(float x, float* s, float* c)
+{
+    *s = static_cast<float>(__builtin_sin(standin_pi * x));
+    *c = static_cast<float>(__builtin_cos(standin_pi * x));
+}
 
 #define __global__ static
 #define __device__
@@ -35,15 +50,18 @@ struct Barrier {
 
 struct Fiber {
     ucontext_t context;
-    bool done;
+    jmp_buf place;
+    bool begun, done;
 };
 
 static Fiber fibers[max_threads];
 static char* stacks;
-static ucontext_t scheduler;
+static unsigned stacks_for;
+static jmp_buf scheduler;
 static Barrier block_barrier, warp_barrier[max_threads / warp_size];
 static double slots[max_threads];
 static unsigned current, threads, events, seed;
+static bool barriers, direct, launched;  // of this kernel alone, unlike what is static in an inline function
 static const char* failure;
 static void (*body)(void**);
 static void** arguments;
@@ -72,10 +90,27 @@ inline void place(unsigned index, dim3 size, dim3& where)
     where = {index % size.x, index / size.x % size.y, index / size.x / size.y};
 }
 
-inline void yield() { swapcontext(&fibers[current].context, &scheduler); }
+inline void yield()
+{
+    if (_setjmp(fibers[current].place) == 0) _longjmp(scheduler, 1);
+}
+
+// Let a fiber run until it yields.
+inline void resume(Fiber& fiber)
+{
+    if (_setjmp(scheduler) != 0) return;
+    if (fiber.begun) _longjmp(fiber.place, 1);
+    fiber.begun = true;
+    setcontext(&fiber.context);
+}
 
 inline void wait(Barrier& barrier, unsigned expected)
 {
+    barriers = true;
+    if (direct) {
+        failure = "a barrier in a kernel that had none in its first launch";
+        return;
+    }
     if (++barrier.waiting == expected) {
         barrier.waiting = 0;
         ++barrier.passed;
@@ -106,7 +141,7 @@ inline void prepare_fiber(unsigned t)
     fibers[t].context.uc_stack.ss_sp = stacks + t * stack_bytes;
     fibers[t].context.uc_stack.ss_size = stack_bytes;
     fibers[t].context.uc_link = nullptr;
-    fibers[t].done = false;
+    fibers[t].begun = fibers[t].done = false;
     makecontext(&fibers[t].context, start, 0);
 }
 
@@ -122,11 +157,23 @@ inline unsigned run_warp(unsigned first)
             current = first + order[i];
             if (fibers[current].done) continue;
             place(current, blockDim, threadIdx);
-            swapcontext(&scheduler, &fibers[current].context);
+            resume(fibers[current]);
             if (fibers[current].done) ++ended;
         }
     } while (events != before);
     return ended;
+}
+
+// Run a block of a kernel without barriers.
+inline void run_threads()
+{
+    unsigned order[max_threads];
+    shuffle(order, threads);
+    for (unsigned t = 0; t < threads; ++t) {
+        current = order[t];
+        place(current, blockDim, threadIdx);
+        body(arguments);
+    }
 }
 
 inline void run_block()
@@ -193,17 +240,22 @@ inline const char* launch(void (*run)(void**), void** values, dim3 grid, dim3 bl
     arguments = values;
     failure = nullptr;
     seed = 2463534242u;
-    stacks = static_cast<char*>(malloc(threads * stack_bytes));
+    direct = launched && !barriers;
+    if (!direct && threads > stacks_for) {
+        free(stacks);
+        stacks = static_cast<char*>(malloc(threads * stack_bytes));
+        stacks_for = threads;
+    }
     const unsigned blocks = grid.x * grid.y * grid.z;
     unsigned* order = static_cast<unsigned*>(malloc(blocks * sizeof(unsigned)));
     shuffle(order, blocks);
     for (unsigned b = 0; b < blocks && failure == nullptr; ++b) {
         place(order[b], grid, blockIdx);
-        run_block();
+        direct ? run_threads() : run_block();
     }
     free(order);
-    free(stacks);
     running = false;
+    launched = true;
     return failure;
 }
 

@@ -4,7 +4,8 @@
     _forward.py   functions by NumPy and SciPy, under the names that CuPy has
     _names.py     those names
     _raw.py       RawModule: CUDA C++ compiled with g++ and run on the CPU
-    cuda/         one pretended device
+    _capture.py   what a stream captures, and the graph that comes of it
+    cuda/         one pretended device, its streams, and the plans of cuFFT
     ../cupyx      scipy.fft and scipy.ndimage
     ../cuda_on_cpu.hpp   threads, blocks, barriers, atomics and warp functions
 
@@ -14,7 +15,7 @@ It runs the real on_cupy.py and the real kernels. It says nothing about speed, m
 import numpy as _np
 import scipy.fft as _scipy_fft
 
-from . import cuda
+from . import _capture, cuda
 from ._forward import attribute as _attribute
 from ._forward import module as _module
 from ._ndarray import ndarray
@@ -52,6 +53,7 @@ def __getattr__(name: str):
 
 def array(obj, dtype=None, copy=True, order="K") -> ndarray:
     """Copy anything to the device."""
+    _capture.refuse("an allocation")
     return _wrap(_np.array(_host(obj), dtype=dtype, order=order))
 
 
@@ -64,6 +66,7 @@ def asarray(a, dtype=None, order=None) -> ndarray:
 
 def asnumpy(a) -> _np.ndarray:
     """Copy to the host."""
+    _capture.refuse("a copy to the host")
     return a.get() if isinstance(a, ndarray) else _np.asarray(a)
 
 

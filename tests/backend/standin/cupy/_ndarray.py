@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from . import _capture
 from ._names import NAMES
 
 
@@ -15,10 +18,12 @@ class ndarray(NDArrayOperatorsMixin):
     __hash__ = None
 
     def __init__(self, shape, dtype=float):
+        _capture.refuse("an allocation")
         self._host = np.empty(shape, dtype)
 
     def get(self, stream=None, order="C", out=None) -> np.ndarray:
         """Copy to the host."""
+        _capture.refuse("a copy to the host")
         if out is None:
             return np.array(self._host, order=order)
         out[...] = self._host
@@ -26,12 +31,18 @@ class ndarray(NDArrayOperatorsMixin):
 
     def set(self, a: np.ndarray, stream=None) -> None:
         """Copy a NumPy array of the same shape and dtype into this one, when ``stream`` comes to it."""
+        _capture.refuse("a copy from the host")
         if not isinstance(a, np.ndarray) or a.shape != self.shape or a.dtype != self.dtype:
             raise TypeError("only a numpy.ndarray of the same shape and dtype can be set to cupy.ndarray")
         if stream is None:
             self._host[...] = a
         else:
             stream._put(lambda: self._host.__setitem__(..., a))
+
+    @property
+    def data(self):
+        """Where the memory is: ``data.ptr`` is its address."""
+        return SimpleNamespace(ptr=self._host.ctypes.data)
 
     @property
     def device(self):
@@ -62,6 +73,8 @@ class ndarray(NDArrayOperatorsMixin):
         if name == "_host" or name not in NAMES["ndarray"]:
             raise AttributeError(f"'cupy.ndarray' object has no attribute {name!r}")
         value = getattr(self._host, name)
+        if name in ("item", "tolist", "tobytes"):
+            _capture.refuse("a copy to the host")
         if name in ("item", "tolist", "tobytes", "flags", "dtype"):
             return value
         return forward(value) if callable(value) else wrap(value)
@@ -72,12 +85,16 @@ class ndarray(NDArrayOperatorsMixin):
         whole = key if isinstance(key, tuple) else (key,)
         if not any(k is Ellipsis for k in whole):
             key = (*whole, Ellipsis)
-        return wrap(self._host[key])
+        result = self._host[key]
+        _capture.refuse_new(result, [self._host], "an index that copies")
+        return wrap(result)
 
     def __setitem__(self, key, value) -> None:
+        _capture.refuse("an assignment")
         self._host[_index(key)] = unwrap(value)
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        _capture.refuse(f"the function {ufunc.__name__}")
         kwargs = unwrap(kwargs)
         if out is not None:
             if not all(o is None or isinstance(o, ndarray) for o in out):
@@ -111,15 +128,19 @@ class ndarray(NDArrayOperatorsMixin):
         return len(self._host)
 
     def __bool__(self) -> bool:
+        _capture.refuse("a wait for a value")
         return bool(self._host)
 
     def __int__(self) -> int:
+        _capture.refuse("a wait for a value")
         return int(self._host)
 
     def __float__(self) -> float:
+        _capture.refuse("a wait for a value")
         return float(self._host)
 
     def __complex__(self) -> complex:
+        _capture.refuse("a wait for a value")
         return complex(self._host)
 
     def __copy__(self):
@@ -167,6 +188,8 @@ def forward(function):
 
     def call(*args, **kwargs):
         result = function(*unwrap(args), **unwrap(kwargs))
+        own = getattr(function, "__self__", None)  # of an array's method
+        _capture.refuse_new(result, [own, *unwrap(args)], f"the function {call.__name__}")
         for a in (*args, *kwargs.values()):
             if isinstance(a, ndarray) and a._host is result:
                 return a
@@ -188,6 +211,7 @@ class Ufunc:
     def __call__(self, *args, **kwargs):
         if "where" in kwargs:
             raise TypeError(f"{self.__name__}: the stand-in leaves out `where`, which CuPy does not document")
+        _capture.refuse(f"the function {self.__name__}")
         return self._call(*args, **kwargs)
 
 

@@ -1,13 +1,15 @@
 """One pretended device with the memory of the host.
 
-Work on the null stream is done at once. On other streams it is done as late as CUDA allows: when something waits for
-it, so that a wait that was forgotten shows.
+Work on the null stream is done at once. Copies on other streams are done as late as CUDA allows: when something waits
+for them, so that a wait that was forgotten shows. Captured work is done when its graph is launched.
 """
 
 from __future__ import annotations
 
 import weakref
 
+from .. import _capture
+from .._capture import Graph as Graph
 from . import runtime
 
 
@@ -31,6 +33,7 @@ class Device:
 
     def synchronize(self) -> None:
         """Wait for the device."""
+        _capture.refuse("a wait for the device")
         for stream in list(_STREAMS):
             stream.synchronize()
 
@@ -75,25 +78,42 @@ class Stream:
 
     def synchronize(self) -> None:
         """Wait for the work in the queue."""
+        _capture.refuse("a wait for a stream")
         self._reach(len(self._queue))
 
     def wait_event(self, event: Event) -> None:
         """Let later work wait for what came before the event: here, it is done now."""
         event.synchronize()
 
-    def use(self) -> Stream:
-        """Make this the current stream."""
-        return self
+    def begin_capture(self, mode: int | None = None) -> None:
+        """Write down what is put in the queue, instead of doing it."""
+        if self._null:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        if not self.non_blocking:
+            raise AssertionError("work on the null stream would break into the capture: make the stream non-blocking")
+        if get_current_stream() is not self:
+            raise AssertionError("another stream is the current one: nothing would be captured")
+        _capture.begin()
+
+    def end_capture(self) -> Graph:
+        """Return the graph of what was written down."""
+        return _capture.end()
+
+    def is_capturing(self) -> bool:
+        """Say whether a capture is under way."""
+        return _capture.active()
 
     def __enter__(self) -> Stream:
+        _CURRENT.append(self)
         return self
 
     def __exit__(self, *args) -> None:
-        """Nothing was changed."""
+        _CURRENT.pop()
 
 
 _STREAMS: weakref.WeakSet[Stream] = weakref.WeakSet()
 Stream.null = Stream(null=True)
+_CURRENT = [Stream.null]
 
 
 class Event:
@@ -162,8 +182,8 @@ def get_default_pinned_memory_pool() -> MemoryPool:
 
 
 def get_current_stream() -> Stream:
-    """Return the one stream."""
-    return Stream.null
+    """Return the stream that work goes to."""
+    return _CURRENT[-1]
 
 
 def is_available() -> bool:

@@ -1,0 +1,190 @@
+// What the waves of a batch say of object and probe, added up: with atomics, in the order of the views, or both at once.
+//
+// waves (rows of all views, modes, n, n), at `rows`; corners (views, 2); illum (views or 1, modes, n, n), illum_stride
+// values from one view to the next, 0 where all share one; obj, obj_sum, obj_weight (height, width); probe_sum
+// (modes, n, n); probe_weight (n, n). What would be added outside the object is dropped; what is read there is NaN.
+// Launch with threads (32, 8); the grid is told with each kernel and may be of any size.
+
+// What view j says of one pixel of its window: sum_m conj(P_m) w_m and sum_m |P_m|^2.
+template <typename Real>
+struct Said {
+    Complex<Real> sum;
+    Real weight;
+};
+
+template <typename Real>
+__device__ inline Said<Real> said_of_object(const Complex<Real>* wave, const Complex<Real>* illum, long long modes,
+                                            long long pixels)
+{
+    Said<Real> said = {{0, 0}, 0};
+    for (long long m = 0; m < modes; ++m) {
+        const Complex<Real> p = illum[m * pixels];
+        said.sum = said.sum + conj(p) * wave[m * pixels];
+        said.weight += power(p);
+    }
+    return said;
+}
+
+// obj_sum += sum_m conj(illum_jm) waves_jm, obj_weight += sum_m |illum_jm|^2, the views in whatever order the hardware
+// takes them. The grid is over (columns, rows, views).
+template <typename Real>
+__global__ void __launch_bounds__(256)
+add_to_object(const Complex<Real>* __restrict__ waves, const long long* __restrict__ rows,
+              const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum, long long illum_stride,
+              long long views, long long modes, long long n, Complex<Real>* obj_sum, Real* obj_weight,
+              long long height, long long width)
+{
+    const long long pixels = n * n;
+    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
+        const long long top = corners[2 * j];
+        const long long left = corners[2 * j + 1];
+        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
+            if (!within(top + r, height)) continue;
+            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
+                 c += stride_of(gridDim.x, blockDim.x)) {
+                if (!within(left + c, width)) continue;
+                const long long q = r * n + c;
+                const Said<Real> said =
+                    said_of_object(waves + rows[j] * modes * pixels + q, illum + j * illum_stride + q, modes, pixels);
+                const long long there = (top + r) * width + left + c;
+                add_atomically(&obj_sum[there], said.sum);
+                atomicAdd(&obj_weight[there], said.weight);
+            }
+        }
+    }
+}
+
+// The same sums gathered: each pixel of the object adds the views that cover it in ascending order, without atomics, so
+// that the result is the same bits every time. The grid is over (columns, rows) of the object.
+template <typename Real>
+__global__ void __launch_bounds__(256)
+add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long* __restrict__ rows,
+                       const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum,
+                       long long illum_stride, long long views, long long modes, long long n, Complex<Real>* obj_sum,
+                       Real* obj_weight, long long height, long long width)
+{
+    __shared__ unsigned touching[8];
+    const int threads = blockDim.x * blockDim.y;
+    const long long pixels = n * n;
+
+    for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
+         tile_r += stride_of(gridDim.y, blockDim.y)) {
+        for (long long tile_c = first_of(blockIdx.x, blockDim.x, 0); tile_c < width;
+             tile_c += stride_of(gridDim.x, blockDim.x)) {
+            const long long r = tile_r + threadIdx.y;
+            const long long c = tile_c + threadIdx.x;
+            const bool inside = r < height && c < width;
+            Said<Real> total = {{0, 0}, 0};
+            bool any = false;
+
+            for (long long chunk = 0; chunk < views; chunk += threads) {
+                find_touching(corners, chunk, views, n, tile_r, tile_c, touching);
+                for (int word = 0; word < threads / 32; ++word) {
+                    for (unsigned left_over = touching[word]; left_over != 0; left_over &= left_over - 1) {
+                        const long long j = chunk + 32 * word + __ffs(static_cast<int>(left_over)) - 1;
+                        const long long row = r - corners[2 * j];
+                        const long long column = c - corners[2 * j + 1];
+                        if (!inside || !within(row, n) || !within(column, n)) continue;
+                        if (!any) total = {obj_sum[r * width + c], obj_weight[r * width + c]};
+                        any = true;
+                        const long long q = row * n + column;
+                        const Said<Real> said = said_of_object(waves + rows[j] * modes * pixels + q,
+                                                               illum + j * illum_stride + q, modes, pixels);
+                        total = {total.sum + said.sum, total.weight + said.weight};
+                    }
+                }
+                __syncthreads();
+            }
+            if (any) {
+                obj_sum[r * width + c] = total.sum;
+                obj_weight[r * width + c] = total.weight;
+            }
+        }
+    }
+}
+
+// probe_sum_m += conj(O_j) waves_jm and probe_weight += |O_j|^2 over the views. A thread adds up a slice of the views
+// for one pixel of one mode, in ascending order, in registers; with one slice for all views it begins with what is
+// there, so that the result is the same bits every time. The grid is over (columns, rows, modes x slices), with no
+// less than that many blocks in depth.
+template <typename Real>
+__global__ void __launch_bounds__(256)
+add_to_probe(const Complex<Real>* __restrict__ waves, const long long* __restrict__ rows,
+             const Complex<Real>* __restrict__ obj, long long height, long long width,
+             const long long* __restrict__ corners, long long views, long long modes, long long n,
+             Complex<Real>* probe_sum, Real* probe_weight, long long slices)
+{
+    const long long m = blockIdx.z % modes;
+    const long long slice = blockIdx.z / modes;
+    const long long size = (views + slices - 1) / slices;
+    const long long end = (slice + 1) * size < views ? (slice + 1) * size : views;
+    const bool alone = slices == 1;
+
+    for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
+        for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n; c += stride_of(gridDim.x, blockDim.x)) {
+            const long long q = r * n + c;
+            Complex<Real> sum = {0, 0};
+            Real weight = 0;
+            if (alone) sum = probe_sum[m * n * n + q];
+            if (alone && m == 0) weight = probe_weight[q];
+            for (long long j = slice * size; j < end; ++j) {
+                const Complex<Real> o = pixel_of(obj, height, width, corners[2 * j] + r, corners[2 * j + 1] + c);
+                sum = sum + conj(o) * waves[(rows[j] * modes + m) * n * n + q];
+                weight += power(o);
+            }
+            if (alone) {
+                probe_sum[m * n * n + q] = sum;
+                if (m == 0) probe_weight[q] = weight;
+            } else {
+                add_atomically(&probe_sum[m * n * n + q], sum);
+                if (m == 0) atomicAdd(&probe_weight[q], weight);
+            }
+        }
+    }
+}
+
+// Both sums in one pass over the waves: the object's with atomics, the probe's of all Modes in registers. The grid is
+// over (columns, rows, slices of the views), with no less than `slices` blocks in depth.
+template <typename Real, int Modes>
+__global__ void __launch_bounds__(256)
+add_to_both(const Complex<Real>* __restrict__ waves, const long long* __restrict__ rows,
+            const Complex<Real>* __restrict__ obj, const long long* __restrict__ corners,
+            const Complex<Real>* __restrict__ illum, long long illum_stride, long long views, long long n,
+            Complex<Real>* obj_sum, Real* obj_weight, long long height, long long width, Complex<Real>* probe_sum,
+            Real* probe_weight, long long slices)
+{
+    const long long pixels = n * n;
+    const long long size = (views + slices - 1) / slices;
+    const long long first = blockIdx.z * size;
+    const long long end = first + size < views ? first + size : views;
+
+    for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
+        for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n; c += stride_of(gridDim.x, blockDim.x)) {
+            const long long q = r * n + c;
+            Complex<Real> sums[Modes] = {};
+            Real weight = 0;
+            for (long long j = first; j < end; ++j) {
+                const long long row = corners[2 * j] + r;
+                const long long column = corners[2 * j + 1] + c;
+                const Complex<Real> o = pixel_of(obj, height, width, row, column);
+                const Complex<Real>* wave = waves + rows[j] * Modes * pixels + q;
+                const Complex<Real>* seen = illum + j * illum_stride + q;
+                Said<Real> said = {{0, 0}, 0};
+#pragma unroll
+                for (int m = 0; m < Modes; ++m) {
+                    const Complex<Real> w = wave[m * pixels];
+                    const Complex<Real> p = seen[m * pixels];
+                    sums[m] = sums[m] + conj(o) * w;
+                    said = {said.sum + conj(p) * w, said.weight + power(p)};
+                }
+                weight += power(o);
+                if (!within(row, height) || !within(column, width)) continue;
+                add_atomically(&obj_sum[row * width + column], said.sum);
+                atomicAdd(&obj_weight[row * width + column], said.weight);
+            }
+#pragma unroll
+            for (int m = 0; m < Modes; ++m) add_atomically(&probe_sum[m * pixels + q], sums[m]);
+            atomicAdd(&probe_weight[q], weight);
+        }
+    }
+}

@@ -1,0 +1,437 @@
+"""What a batch goes through on a GPU, method by method: the numbers of ``plain``, on arrays drawn anew in each run."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+from backend_scans import COMPLEX, close, random
+
+from opty import Geometry
+from opty.backend import on_numpy as cpu
+from opty.backend import plain
+from opty.backend.operands import Frames, Kept
+from opty.propagate import Propagator
+
+N, SIZE = 20, (50, 61)
+COUNTS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"]
+NEAR = Geometry(1e-10, 0.05, 1e-6, propagation="near")
+
+
+class Case:
+    """A batch of 7 views out of 12, on both backends: arrays by name, host first."""
+
+    def __init__(self, gpu, rng, dtype, modes, shared=True, views=7, deterministic=False, geometry=None):
+        self.gpu, self.rng, self.dtype, self.modes = gpu, rng, np.dtype(dtype), modes
+        real = self.dtype.type(0).real.dtype
+        self.host = {
+            "obj": random(rng, SIZE, dtype),
+            "corners": rng.integers(0, (SIZE[0] - N + 1, SIZE[1] - N + 1), (views, 2)),
+            "illum": random(rng, (1 if shared else views, modes, N, N), dtype),
+            "waves": random(rng, (views, modes, N, N), dtype),
+            "kept": random(rng, (12, modes, N, N), dtype),
+            "rows": rng.permutation(12)[:views],
+            "obj_sum": random(rng, SIZE, dtype),
+            "obj_weight": rng.random(SIZE).astype(real),
+            "probe_sum": random(rng, (modes, N, N), dtype),
+            "probe_weight": rng.random((N, N)).astype(real),
+            "intensity": rng.poisson(50 * rng.random((12, N, N))),
+        }
+        self.there = {name: gpu.asarray(a) for name, a in self.host.items()}
+        self.fused = gpu.Fused(Propagator(geometry, N, gpu, dtype), (modes, N, N), dtype, 1, deterministic)
+        self.cpu = cpu.Fused(Propagator(geometry, N, cpu, dtype), (modes, N, N), dtype, 1)
+
+    def add(self, **arrays):
+        """Have more arrays on both backends."""
+        self.host |= arrays
+        self.there |= {name: None if a is None else self.gpu.asarray(a) for name, a in arrays.items()}
+
+    def of(self, names: str) -> tuple[list, list]:
+        """Return arrays of the host and their like on the device."""
+        return [self.host[name] for name in names.split()], [self.there[name] for name in names.split()]
+
+    def same(self, names: str, dtype=None) -> bool:
+        """Say whether arrays on the device are close to those of the host, or the same bits with ``dtype="bits"``."""
+        pairs = [(self.gpu.to_host(self.there[name]), self.host[name]) for name in names.split()]
+        if dtype == "bits":
+            return all(np.array_equal(a, b) for a, b in pairs)
+        return all(close(a, b, b.dtype) for a, b in pairs)
+
+
+@pytest.fixture
+def rng():
+    """Return random numbers that are others in each run; the seed is printed where a test fails."""
+    entropy = np.random.SeedSequence().entropy
+    print(f"np.random.default_rng({entropy})")
+    return np.random.default_rng(entropy)
+
+
+def frames(case, counts="u2", mask_axes=0, background=False):
+    """Give a case what was measured; returns the frames of its views on both backends."""
+    real, rng = case.dtype.type(0).real.dtype, case.rng
+    case.add(
+        intensity=case.host["intensity"].astype(counts),
+        mask=None if mask_axes == 0 else rng.random((12 if mask_axes == 3 else 1, N, N)) > 0.3,
+        background=(3 * rng.random((N, N))).astype(real) if background else None,
+    )
+    return tuple(Frames(*arrays) for arrays in case.of("intensity rows mask background"))
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("modes", [1, 3])
+@pytest.mark.parametrize("shared", [True, False])
+def test_exit_waves(gpu, rng, dtype, modes, shared):
+    case = Case(gpu, rng, dtype, modes, shared)
+    host, there = case.of("obj corners illum waves")
+    plain.exit_waves(*host)
+    case.fused.exit_waves(*there)
+    assert case.same("waves")
+
+
+def test_outside_the_object_exit_waves_are_nan(gpu, rng):
+    case = Case(gpu, rng, "complex64", 2)
+    case.add(corners=np.array([[-1, 3], [SIZE[0] - N + 2, 0], [4, -N]]), waves=random(rng, (3, 2, N, N), "complex64"))
+    case.fused.exit_waves(*case.of("obj corners illum waves")[1])
+    bad = np.isnan(gpu.to_host(case.there["waves"]))
+    assert bad[0, :, 0].all()
+    assert not bad[0, :, 1:].any()
+    assert bad[1, :, -2:].all()
+    assert not bad[1, :, :-2].any()
+    assert bad[2].all()
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("modes", [1, 3])
+@pytest.mark.parametrize("mask_axes", [0, 2, 3])
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("difference", [False, True])
+def test_project(gpu, rng, dtype, modes, mask_axes, background, difference):
+    case = Case(gpu, rng, dtype, modes, shared=mask_axes != 2)
+    here, there = frames(case, "u2", mask_axes, background)
+    host, device = case.of("obj corners illum")
+    plain.exit_waves(*host, case.host["waves"])
+    spectrum = np.fft.fft2(case.host["waves"], norm="ortho").astype(dtype)
+    misfits = np.empty(7)
+    plain.put_modulus(spectrum, *here, difference, misfits)
+    case.host["waves"][...] = np.fft.ifft2(spectrum, norm="ortho")
+    case.fused.new_sweep(True)
+    case.fused.project(*device, there, difference, case.there["waves"])
+    assert case.same("waves")
+    assert float(case.fused.misfit()) == pytest.approx(misfits.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+@pytest.mark.parametrize("dtype", COMPLEX)
+def test_project_reads_the_counts_in_their_own_type(gpu, rng, counts, dtype):
+    case = Case(gpu, rng, dtype, 2)
+    here, there = frames(case, counts, 2)
+    (host, device), waves = case.of("obj corners illum"), ("waves",)
+    case.cpu.project(*host, here, True, *(case.host[w] for w in waves))
+    case.fused.project(*device, there, True, *(case.there[w] for w in waves))
+    assert case.same("waves")
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("fractional", [False, True])
+def test_project_in_the_near_field(gpu, rng, dtype, fractional):
+    case = Case(gpu, rng, dtype, 2, shared=not fractional, geometry=NEAR)
+    case.add(fraction=rng.random((7, 2)) - 0.5 if fractional else None)
+    here, there = frames(case, "u2", 3, True)
+    for fused, names, measured in ((case.cpu, case.host, here), (case.fused, case.there, there)):
+        fused.new_sweep(True)
+        args = (names[name] for name in ("obj", "corners", "illum"))
+        fused.project(*args, measured, False, names["waves"], names["fraction"])
+    assert case.same("waves")
+    assert float(case.fused.misfit()) == pytest.approx(float(case.cpu.misfit()), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("modes", [1, 3])
+@pytest.mark.parametrize(("beta", "keep"), [(1.0, 1.0), (0.8, 1.0), (0.9, 0.9)])
+def test_step_kept(gpu, rng, dtype, modes, beta, keep):
+    case = Case(gpu, rng, dtype, modes, shared=modes == 1)
+    here, there = frames(case, "u2", 3, True)
+    host, device = case.of("obj corners illum")
+    kept, rows, waves = (case.host[name] for name in ("kept", "rows", "waves"))
+    plain.reflect(*host, kept, rows, waves)
+    spectrum, misfits = np.fft.fft2(waves, norm="ortho").astype(dtype), np.empty(7)
+    plain.put_modulus(spectrum, *here, True, misfits)
+    waves[...] = np.fft.ifft2(spectrum, norm="ortho")
+    plain.advance(*host, waves, kept, rows, beta, keep - beta)
+    case.fused.new_sweep(True)
+    there_kept = Kept(case.there["kept"], case.there["rows"])
+    case.fused.step_kept(*device, there, case.there["waves"], there_kept, beta, keep)
+    assert case.same("kept waves")
+    assert float(case.fused.misfit()) == pytest.approx(misfits.sum(), rel=1e-5)
+
+
+def test_the_misfit_counts_from_begin_and_is_the_same_bits_every_time(gpu, rng):
+    case = Case(gpu, rng, "complex64", 2)
+    _, there = frames(case)
+    found = []
+    for repeats in (1, 2, 1):
+        case.fused.new_sweep(True)
+        for _ in range(repeats):
+            case.fused.project(*case.of("obj corners illum")[1], there, False, case.there["waves"])
+        found.append(float(case.fused.misfit()))
+    assert found[0] == found[2] > 0
+    assert found[1] == pytest.approx(2 * found[0], rel=1e-12)
+
+
+def add(case, names, bands):
+    """Add up on the host what the views say of object, probe, or both."""
+    low, high = bands
+    light = np.empty((len(case.host["illum"]), N, N), case.host["obj_weight"].dtype)
+    plain.power(case.host["illum"], light)
+    waves, rows, corners, illum, obj = case.of("kept rows corners illum obj")[0]
+    if "obj" in names:
+        plain.add_to_object(waves, rows, corners, illum, light, *case.of("obj_sum obj_weight")[0], low, high)
+    if "probe" in names:
+        plain.add_to_probe(waves, rows, obj, corners, *case.of("probe_sum probe_weight")[0], 0, N)
+
+
+def call(case, method):
+    """Call a method that adds up, on the device."""
+    waves, rows, corners, illum, obj = case.of("kept rows corners illum obj")[1]
+    of_obj, of_probe = case.of("obj_sum obj_weight")[1], case.of("probe_sum probe_weight")[1]
+    if method == "add_to_object":
+        case.fused.add_to_object(waves, rows, corners, illum, *of_obj)
+    elif method == "add_to_probe":
+        case.fused.add_to_probe(waves, rows, obj, corners, *of_probe)
+    else:
+        case.fused.add_to_both(waves, rows, corners, illum, obj, *of_obj, *of_probe)
+
+
+METHODS = {"add_to_object": ["obj"], "add_to_probe": ["probe"], "add_to_both": ["obj", "probe"]}
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("modes", [1, 3, 9])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_sums_over_views(gpu, rng, dtype, modes, shared, deterministic, method):
+    case = Case(gpu, rng, dtype, modes, shared, deterministic=deterministic)
+    add(case, METHODS[method], (0, SIZE[0]))
+    call(case, method)
+    assert case.same("obj_sum obj_weight probe_sum probe_weight")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("views", [12, 600])
+def test_deterministic_sums_take_the_views_in_their_order(gpu, rng, method, views):
+    # Products of such numbers are exact, their sums are not: only the order decides the bits.
+    case = Case(gpu, rng, "complex64", 2, shared=False, views=views, deterministic=True)
+    whole = {name: np.rint(3 * case.host[name]) for name in ("obj", "illum")}
+    sizes = (2.0 ** rng.integers(-30, 30, (12, 1, 1, 1))).astype("f4")
+    case.add(**whole, kept=np.rint(case.host["kept"]) * sizes, rows=rng.integers(0, 12, views))
+    add(case, METHODS[method], (0, SIZE[0]))
+    call(case, method)
+    assert case.same("obj_sum obj_weight probe_sum probe_weight", "bits")
+
+
+def test_what_lies_outside_the_object_is_dropped(gpu, rng):
+    corners = np.array([[-3, 5], [SIZE[0] - 4, SIZE[1] - 7], [2, -N - 1]])
+    for method, deterministic in (("add_to_object", True), ("add_to_object", False), ("add_to_both", False)):
+        case = Case(gpu, rng, "complex64", 2, views=3, deterministic=deterministic)
+        case.add(corners=corners)
+        wide = np.zeros((SIZE[0] + 2 * N + 8, SIZE[1] + 2 * N + 8), "complex64")
+        weight, inner = np.zeros(wide.shape, "f4"), (slice(N + 4, N + 4 + SIZE[0]), slice(N + 4, N + 4 + SIZE[1]))
+        wide[inner], weight[inner] = case.host["obj_sum"], case.host["obj_weight"]
+        light = np.empty((1, N, N), "f4")
+        plain.power(case.host["illum"], light)
+        waves, rows, illum = case.of("kept rows illum")[0]
+        plain.add_to_object(waves, rows, corners + N + 4, illum, light, wide, weight, 0, len(wide))
+        case.host |= {"obj_sum": wide[inner], "obj_weight": weight[inner]}
+        call(case, method)
+        assert case.same("obj_sum obj_weight")
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("regularisation", [0.0, 0.05, 1.0])
+def test_add_scaled(gpu, rng, dtype, layers, regularisation):
+    case = Case(gpu, rng, dtype, 2)
+    dark = rng.random(SIZE) < 0.5  # pixels that no view reached: nothing weighs there, and nothing is written
+    direction = random(rng, (layers, *SIZE), dtype) * ~dark
+    weight = (rng.random(SIZE) * ~dark).astype(case.host["obj_weight"].dtype)
+    case.add(target=random(rng, (layers, *SIZE), dtype), direction=direction, weight=weight)
+    host, there = case.of("target direction weight")
+    plain.add_scaled(*host, weight.max(), regularisation, 0.7, 0, SIZE[0])
+    case.fused.add_scaled(*there, regularisation, 0.7)
+    assert case.same("target")
+    assert not any(gpu.to_host(case.there[name]).any() for name in ("direction", "weight"))
+
+
+def test_add_scaled_zeroes_a_direction_without_weight_and_keeps_nan(gpu, rng):
+    case = Case(gpu, rng, "complex64", 1)
+    case.add(target=np.zeros((1, 4, 300), "c8"), direction=np.ones((1, 4, 300), "c8"), weight=np.ones((4, 300), "f4"))
+    case.there["weight"][0, 0] = 0
+    case.there["weight"][1, 0] = np.nan
+    case.fused.add_scaled(*case.of("target direction weight")[1], 0.5, 1.0)
+    assert not gpu.to_host(case.there["direction"]).any()
+    target = gpu.to_host(case.there["target"])
+    assert target[0, 0, 0] == 2
+    assert np.isnan(target[0, 1, 0])
+    assert np.isfinite(target[0, 2:]).all()
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("apart", [False, True])
+def test_merge(gpu, rng, dtype, layers, apart):
+    case = Case(gpu, rng, dtype, 2)
+    weight = (rng.random(SIZE) * (rng.random(SIZE) > 0.3)).astype(case.host["obj_weight"].dtype)
+    case.add(**{name: random(rng, (layers, *SIZE), dtype) for name in ("old", "total", "held")}, weight=weight)
+    for inertia in (0.01, 0.0):
+        host, there = case.of(f"old total weight {'held' if apart else 'old'}")
+        plain.merge(*host, inertia * weight.max(), 0, SIZE[0])
+        case.fused.merge(*there, inertia)
+        assert case.same("old")
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("modes", [1, 3])
+@pytest.mark.parametrize("steps", [(0.05, 1.0, 1.0, 0.9), (1.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.3, 1.0)])
+def test_update_both(gpu, rng, dtype, modes, steps):
+    case = Case(gpu, rng, dtype, modes, views=1)
+    case.add(probe=case.host["illum"][0].copy())
+    host, there = case.of("obj corners probe waves")
+    plain.update_both(*host, *steps)
+    case.fused.update_both(*there, *steps)
+    assert case.same("obj probe")
+
+
+@pytest.mark.parametrize("limits", [(8192, 65535), (64, 2), (1, 1)])
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_no_result_depends_on_the_grid(gpu, rng, monkeypatch, limits, deterministic):
+    kernels = importlib.import_module("opty.backend.kernels")
+    monkeypatch.setattr(kernels, "MAX_BLOCKS", limits[0])
+    monkeypatch.setattr(kernels, "MAX_GRID_YZ", limits[1])
+    case = Case(gpu, rng, "complex64", 2, shared=False, deterministic=deterministic)
+    here, there = frames(case, "u2", 3, True)
+    for fused, names, measured in ((case.cpu, case.host, here), (case.fused, case.there, there)):
+        seen = [names[name] for name in ("obj", "corners", "illum")]
+        fused.new_sweep(True)
+        fused.project(*seen, measured, False, names["waves"])
+        fused.step_kept(*seen, measured, names["waves"], Kept(names["kept"], names["rows"]), 0.9, 0.9)
+        waves, rows, corners, illum, obj = (names[k] for k in ("kept", "rows", "corners", "illum", "obj"))
+        sums = [names[k] for k in ("obj_sum", "obj_weight", "probe_sum", "probe_weight")]
+        fused.add_to_both(waves, rows, corners, illum, obj, *sums)
+        fused.add_to_probe(waves, rows, obj, corners, *sums[2:])
+        fused.add_scaled(obj[None], sums[0][None], sums[1], 0.1, 1.0)
+        fused.update_both(obj, corners, sums[2], names["waves"], 0.1, 1.0, 1.0, 1.0)
+    assert case.same("waves kept obj probe_sum probe_weight")
+    assert float(case.fused.misfit()) == pytest.approx(float(case.cpu.misfit()), rel=1e-5)
+
+
+def test_buffers_stay_and_a_new_one_is_told(gpu, rng):
+    fused = Case(gpu, rng, "complex64", 2).fused
+    fused.new_sweep(True)
+    first, generation = fused.room("waves", 5), fused.generation
+    assert fused.room("waves", 3).data.ptr == first.data.ptr != fused.room("back", 3).data.ptr
+    generation = fused.generation
+    assert fused.room("waves", 5).data.ptr == first.data.ptr
+    assert fused.generation == generation
+    assert fused.room("waves", 6).shape == (6, 2, N, N)
+    assert fused.generation > generation
+    fused.new_sweep(False)
+    assert len({a.data.ptr for a in [fused.room("waves", 6) for _ in range(3)]}) == 3
+    assert np.array_equal(gpu.to_host(fused.rows(4)), np.arange(4))
+    canvas = fused.sums("obj", (1, *SIZE))
+    assert [a.shape for a in canvas] == [(1, *SIZE), SIZE]
+    assert fused.sums("obj", (1, *SIZE)) is canvas
+
+
+@pytest.mark.parametrize("dtype", COMPLEX)
+@pytest.mark.parametrize("modes", [1, 3])
+@pytest.mark.parametrize("alone", [True, False])
+def test_probes_moved_by_fractions_of_a_pixel(gpu, rng, dtype, modes, alone):
+    case = Case(gpu, rng, dtype, modes, shared=False)
+    case.add(fraction=rng.random((7, 2)) - 0.5, probe=random(rng, (modes, N, N), dtype))
+    case.fused.new_sweep(alone)
+    (probe, fraction), there = case.of("probe fraction")
+    spectrum, moved = np.fft.fft2(probe, norm="ortho"), np.empty((7, modes, N, N), dtype)
+    plain.shift(spectrum, fraction, moved)
+    assert close(gpu.to_host(case.fused.shifted(*there)), np.fft.ifft2(moved, norm="ortho"), dtype)
+    for given in (True, False):
+        back = np.empty((7, modes, N, N), dtype)
+        (waves, rows, obj, corners, illum), on_device = case.of("kept rows obj corners illum")
+        plain.through_object(waves, rows, obj, corners, illum if given else None, back)
+        total = np.zeros((modes, N, N), dtype)
+        plain.add_shifted_back(np.fft.fft2(back, norm="ortho").astype(dtype), fraction, total, 0, N)
+        got = case.fused.on_probe(*on_device[:4], there[1], on_device[4] if given else None)
+        assert close(gpu.to_host(got), np.fft.ifft2(total, norm="ortho"), dtype)
+    plain.add_seen(obj, corners, case.host["probe_weight"], 0, N)
+    case.fused.add_seen(*case.of("obj corners probe_weight")[1])
+    assert case.same("probe_weight")
+
+
+@pytest.mark.parametrize("n", [19, 20])
+def test_a_move_by_whole_pixels_rolls_the_probe(gpu, rng, n):
+    fused = gpu.Fused(Propagator(None, n, gpu, "complex128"), (2, n, n), "complex128", 1)
+    probe = random(rng, (2, n, n), "complex128")
+    moved = fused.shifted(gpu.asarray(probe), gpu.asarray(np.array([[3.0, -2.0], [0.0, 1.0]])))
+    for got, by in zip(gpu.to_host(moved), [(3, -2), (0, 1)], strict=True):
+        assert close(got, np.roll(probe, by, axis=(1, 2)), "complex128")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_views_are_cut_into_slices_that_need_not_be_equal(gpu, rng, monkeypatch, method):
+    monkeypatch.setattr(importlib.import_module("opty.backend.fused_gpu"), "_FILLING", 9)
+    case = Case(gpu, rng, "complex64", 1, shared=False)
+    add(case, METHODS[method], (0, SIZE[0]))
+    call(case, method)
+    assert case.same("obj_sum obj_weight probe_sum probe_weight")
+
+
+def test_more_sizes_than_there_is_room_for_plans(gpu, rng, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("opty.backend.fused_gpu"), "PLANS", 2)
+    case = Case(gpu, rng, "complex64", 1)
+    here, there = frames(case)
+    before = case.fused.generation
+    for views in (7, 3, 5, 7):
+        arrays = [[a[:views] if k else a for k, a in enumerate(of)] for of in case.of("obj corners")]
+        for fused, (obj, corners), measured, names in (
+            (case.cpu, arrays[0], here, case.host),
+            (case.fused, arrays[1], there, case.there),
+        ):
+            part = measured._replace(rows=measured.rows[:views])
+            fused.project(obj, corners, names["illum"], part, False, names["waves"][:views])
+        assert case.same("waves")
+    assert case.fused.generation > before
+
+
+def test_an_array_that_a_kernel_would_misread_is_refused(gpu, rng):
+    case = Case(gpu, rng, "complex64", 1)
+    _, corners, illum, waves = case.of("obj corners illum waves")[1]
+    with pytest.raises(ValueError, match="not C-contiguous"):
+        case.fused.exit_waves(gpu.asarray(random(rng, SIZE, "complex64")).T, corners, illum, waves)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_nothing_waits_and_nothing_is_made_once_buffers_exist(standin_gpu, rng, deterministic):
+    case = Case(standin_gpu, rng, "complex64", 2, deterministic=deterministic)
+    one = Case(standin_gpu, rng, "complex64", 2, views=1)
+    _, there = frames(case, "u2", 3, True)
+    case.add(fraction=rng.random((7, 2)) - 0.5)
+    obj, corners, illum, waves, kept, rows, fraction = case.of("obj corners illum waves kept rows fraction")[1]
+
+    def work():
+        fused = case.fused
+        fused.project(obj, corners, illum, there, True, fused.room("waves", 7))
+        fused.step_kept(obj, corners, illum, there, waves, Kept(kept, rows), 0.9, 0.9)
+        canvas, sums = fused.sums("obj", (1, *SIZE)), fused.sums("probe", (2, N, N))
+        fused.add_to_both(waves, fused.rows(7), corners, illum, obj, canvas[0][0], canvas[1], *sums)
+        fused.add_scaled(illum[0], *sums, 1.0, 1.0)
+        fused.add_scaled(obj[None], *canvas, 1.0, 1.0)
+        fused.merge(obj[None], canvas[0], canvas[1], obj[None], 0.1)
+        fused.update_both(obj, one.there["corners"], illum[0], waves, 0.1, 1.0, 1.0, 1.0)
+        seen = fused.shifted(illum[0], fraction)
+        fused.on_probe(waves, fused.rows(7), obj, corners, fraction, seen)
+        fused.add_seen(obj, corners, sums[1])
+
+    case.fused.new_sweep(True)
+    work()  # compiles and makes buffers
+    standin_gpu.captured(work).launch()

@@ -15,6 +15,7 @@ from opty.stack import Stack
 from opty.state.store import Store
 from opty.state.supply import Supply
 
+
 @dataclass(frozen=True)
 class Footprint:
     """Bytes that a run holds where it computes.

@@ -1,4 +1,4 @@
-"""A crew of threads for work that releases the interpreter's lock: transforms, compiled loops, NumPy on large arrays."""
+"""A crew of threads for work that releases the interpreter's lock: transforms, compiled loops, large arrays."""
 
 from __future__ import annotations
 

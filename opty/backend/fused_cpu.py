@@ -1,6 +1,6 @@
 """The fused steps of a sweep on the CPU: a batch in pieces that stay in a core's cache, spread over threads.
 
-The same class stands in ``fused_gpu``, with kernels of its own. All results are the same bits for any number of threads.
+The same class stands in ``fused_gpu``, with kernels of its own. Results are the same bits for any number of threads.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Fused:
         _into(waves, self._propagator.from_modulus(there, fraction))
 
     def add_to_object(self, waves, rows, corners, illum, obj_sum, obj_weight) -> None:
-        """obj_sum (H, W) += sum_m conj(illum_jm) waves_jm and obj_weight (H, W) += sum_m |illum_jm|^2, views in place."""
+        """obj_sum (H, W) += sum_m conj(illum_jm) waves_jm and obj_weight += sum_m |illum_jm|^2, views in place."""
         light = np.empty((len(illum), *self._shape[1:]), obj_weight.dtype)
         self._do.power(illum, light)
 

@@ -1,4 +1,4 @@
-"""What a batch goes through in a sweep, in few passes over its arrays: compiled by numba. ``plain`` says what each does.
+"""What a batch goes through in a sweep, in few passes over its arrays: compiled by numba. ``plain`` says what each is.
 
 Each function goes through the pixels row by row, with the rows as slices: LLVM then vectorises the loop over columns,
 which it does not with four indices. None holds the interpreter's lock, and what is compiled is kept on disk.

@@ -4,8 +4,8 @@
 installed. Arrays are C-contiguous; nothing is returned where nothing is said; all outputs are written in place.
 
 obj (H, W) complex; corners (B, 2) int, the windows' first pixels; illum (B or 1, M, n, n), the probe as each view sees
-it; waves (B, M, n, n); rows (B,) int, where the views stand in arrays of more views than those of the batch. ``low`` and
-``high`` bound the rows (of object or probe) that a call may write, so that several threads share the work without
+it; waves (B, M, n, n); rows (B,) int, where the views stand in arrays of more views than those of the batch. ``low``
+and ``high`` bound the rows (of object or probe) that a call may write, so that several threads share the work without
 sharing a pixel: each pixel adds its views in ascending order, whatever the number of threads.
 """
 
@@ -61,7 +61,7 @@ def add_shifted_back(spectra, fraction, total, low: int, high: int) -> None:
 
 
 def through_object(waves, rows, obj, corners, illum, out) -> None:
-    """out_jm = conj(O_j) waves_jm, waves at ``rows``; with illum (B or 1, M, n, n), conj(O_j) (waves_jm - illum O_j)."""
+    """out_jm = conj(O_j) waves_jm, waves at ``rows``; with illum (B or 1, M, n, n) of waves_jm - illum_jm O_j."""
     n = out.shape[-1]
     for j, ((r, c), row) in enumerate(zip(corners.tolist(), rows.tolist(), strict=True)):
         window, wave = obj[r : r + n, c : c + n], waves[row]

@@ -37,7 +37,7 @@ def test_a_batch_that_adds_up_is_halved_with_a_warning(p, monkeypatch):
 
 def test_a_batch_of_the_algorithm_is_refused_with_the_ways_out(p, monkeypatch):
     with_at_most(monkeypatch, 40_000)
-    with pytest.raises(MemoryError, match="a batch of 12 views takes .* take a smaller batch, fewer modes, or crop"):
+    with pytest.raises(MemoryError, match=r"a batch of 12 views takes .* take a smaller batch, fewer modes, or crop"):
         rPIE(batch="all") * p
     assert (rPIE(batch=2) * p).iteration == 1
     with_at_most(monkeypatch, 1000)

@@ -104,7 +104,9 @@ def test_both_have_the_same_functions():
     def public(module):
         return {name for name, f in vars(module).items() if not name.startswith("_") and hasattr(f, "__module__")}
 
-    assert set(CALLS) - {"difference", "advance_anew", "through_object_less", "merge_held", "update_obj"} <= public(loops)
+    assert set(CALLS) - {"difference", "advance_anew", "through_object_less", "merge_held", "update_obj"} <= public(
+        loops
+    )
     for name in public(plain) & public(loops):
         if inspect.isfunction(f := getattr(plain, name)) and f.__module__ == plain.__name__:
             theirs = inspect.signature(getattr(loops, name).py_func)

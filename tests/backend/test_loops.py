@@ -1,4 +1,4 @@
-"""The compiled loops against their meaning in NumPy, on arrays drawn anew in each run; and the work shared by threads."""
+"""The compiled loops against their meaning in NumPy, on arrays drawn anew in each run; work shared by threads."""
 
 import inspect
 import threading

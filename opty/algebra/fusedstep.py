@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from opty.algebra.operator import ViewOperator
 
@@ -33,6 +33,7 @@ class FusedStep(ViewOperator, register=False):
     ``apply(self, s, b)`` is given an Inside and the Batch itself.
     """
 
+    skips: ClassVar[frozenset[str]] = frozenset()  # what the parts leave for later steps, and the step does not
     parts: tuple[ViewOperator, ...] = ()
 
     def __repr__(self) -> str:

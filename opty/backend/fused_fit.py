@@ -50,7 +50,7 @@ class Fused(fused_cpu.Fused):
         """Return sum w [L(t) - L(0)] of each view, (B, 3) float64, at trial steps t (3,) of obj_step and illum_step."""
         views, out = len(corners), np.empty((len(corners), len(trials)))
         # Three arrays of waves for each view; who finds none left makes them, and leaves them for the next.
-        size = max(1, self._piece(views) // 3)
+        size = max(1, self._piece(views) // 2)
         rooms: list[np.ndarray] = self._spare.setdefault(size, [])
 
         def work(some: slice) -> None:

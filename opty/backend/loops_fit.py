@@ -1,7 +1,7 @@
 """What a batch goes through in fits of likelihood and least squares: compiled by numba; ``plain_fit`` says what it does.
 
 Rows of pixels go through buffers that stay in the nearest cache; sums over a view are kept column by column in double
-precision, so that LLVM vectorises them too. It gives up where it would have to check more than eight pairs of arrays
+precision, so that LLVM vectorises them too. It mostly gives up where it would have to check more than eight pairs of arrays
 for overlap: so loops are short, and buffers are used again. Rows are taken by index: unpacked they are not known to be
 contiguous.
 """
@@ -270,13 +270,14 @@ def divide(direction, weight, most, regularisation, low, high):
 @_compiled
 def add_up_products(waves, rows, obj, corners, illum, obj_step, illum_step, sums):
     _, modes, n, _ = illum.shape
-    products = np.empty((5, n))
+    products = np.empty((5, n), waves.real.dtype)
     uu, vv, uv, ur, vr = products[0], products[1], products[2], products[3], products[4]
+    sums[:] = 0
     for j in range(len(rows)):
-        products[:] = 0
         top, left = corners[j, 0], corners[j, 1]
         i, k = min(j, illum.shape[0] - 1), min(j, illum_step.shape[0] - 1)
         for m in range(modes):
+            products[:] = 0
             for r in range(n):
                 o, d = obj[top + r, left : left + n], obj_step[top + r, left : left + n]
                 p, e, w = illum[i, m, r], illum_step[k, m, r], waves[rows[j], m, r]
@@ -287,8 +288,9 @@ def add_up_products(waves, rows, obj, corners, illum, obj_step, illum_step, sums
                     uv[c] += u.real * v.real + u.imag * v.imag
                     ur[c] += u.real * x.real + u.imag * x.imag
                     vr[c] += v.real * x.real + v.imag * x.imag
-        for q in range(5):
-            sums[j, q] = products[q].sum()
+            for q in range(5):  # a column of a mode in its own precision, all else in double
+                for c in range(n):
+                    sums[j, q] += products[q, c]
 
 
 @_compiled

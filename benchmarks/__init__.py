@@ -1,10 +1,26 @@
-"""Benchmarks of opty: ``python -m benchmarks.engines``.
+"""Benchmarks of opty.
+
+python -m benchmarks COMMAND, how fast:
+
+__main__.py    the commands: run, peers, compare, docs
+cases.py       what is timed: engine x scan x positions
+scans.py       the scans, made or taken from the common benchmark
+sweep.py       one case measured: a sweep and its bare Fourier transforms by turns, and memory
+bare.py        the Fourier transforms of a sweep, counted and timed alone
+speed.py       run: the cases one after the other
+peer_speed.py  peers: other packages by turns with opty; what runs in their environments is in peers/
+compare.py     compare: two result files side by side
+docs.py        docs: the tables of docs/speed.md
+
+python -m benchmarks.NAME, how good:
 
 engines.py    engine x scan x (iterations, object error, misfit, seconds), on the common benchmark and the real data
 positions.py  the study of position refinement; position_pictures.py draws it
 kill.py       a checkpointing run killed again and again: is anything lost?
 interop.py    other packages: who reads whose files; what runs in their environments is in peers/
 streaming.py  data larger than memory: what is resident, and what reading costs
-record.py     rows into the result file of the day
-results/      what was measured, by date
+
+environments.py  an environment for each of the other packages
+record.py        rows into the result file of the day
+results/         what was measured, by date
 """

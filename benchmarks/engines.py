@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ import numpy as np
 
 import opty
 from benchmarks.record import keep
+from benchmarks.scans import module
 
 SCAN_A = (  # recipe, iterations at which it is looked at, and what others reached on the same work
     ("ePIE()", {10: None, 50: "plain script 0.0156, PtyPy 0.0148", 200: "PtyPy 0.0046"}),
@@ -80,14 +80,6 @@ class Scan:
     def error(self, p: opty.PtychoState) -> float:
         """Return the object error."""
         return self.measure.objerr(p.numpy("obj"), self.arrays["obj"], self.lit)
-
-
-def module(path: Path):
-    """Import a Python file that is no part of the project."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
 
 
 def runs(scan: Scan, name: str, recipes, chains):

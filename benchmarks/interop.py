@@ -2,10 +2,8 @@
 
     python -m benchmarks.interop [--folder DIR] [--packages ptylab cdtools ptychi ptychodus tike] [--output FILE]
 
-Each package gets an environment of its own below DIR, made with pip on the first run: about 5 GB in all with PyTorch's
-CPU build (where pip finds one; the usual one for Linux brings CUDA and is several times larger). tike imports CuPy and
-cuFFT, which load without a GPU. What runs there is in benchmarks/peers. A package that cannot be installed, or a part
-that needs a GPU, is named with the reason.
+Each package gets an environment of its own below DIR (benchmarks/environments.py); what runs there is in
+benchmarks/peers. A package that cannot be installed, or a part that needs a GPU, is named with the reason.
 
 The measurement is simulated: 36 views of 32 x 32 with photon noise, positions on whole pixels, in metres. Asked is:
 
@@ -32,6 +30,8 @@ import h5py
 import numpy as np
 
 import opty
+from benchmarks import environments
+from benchmarks.environments import PEERS, last_line
 from opty.simulate.experiment import experiment
 from opty.simulate.probes import gaussian
 from opty.simulate.scans import raster
@@ -39,35 +39,25 @@ from opty.simulate.scans import raster
 N = 32
 GEOMETRY = opty.Geometry(wavelength=1.2e-10, distance=2.0, pixel_size=75e-6)
 AWAY = np.array([4e-6, -9e-6])  # of the scan's middle from the origin of the stage [m]
-PEERS = Path(__file__).with_name("peers")
 RESULTS = Path(__file__).with_name("results")
-TORCH = ("torch==2.13.0",)
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A package: what pip installs, one call after the other; the file opty writes for it, and the file it writes."""
+    """A package: the file opty writes for it, and the file it writes."""
 
-    installs: tuple[tuple[str, ...], ...]
     format: str
     ours: str
     theirs: str | None = None
     truth_known: bool = True  # whether what it writes is the scan of truth.npz
 
 
-PTYCHODUS = ("numpy", "scipy", "h5py", "tifffile", "scikit-image", "hdf5plugin", "pyyaml", "psutil", "pydantic")
-CUPY = ("numpy<2", "scipy", "h5py", "matplotlib", "opencv-python-headless<5", "cupy-cuda12x==13.6.0")
 PACKAGES = {
-    "ptylab": Peer((("ptylab==0.3.7",),), "ptylab", "scan.hdf5", "theirs.hdf5", truth_known=False),
-    "cdtools": Peer((TORCH, ("cdtools-py==0.3.2", *TORCH)), "cxi", "scan.cxi", "theirs.cxi"),
-    "ptychi": Peer((TORCH, ("ptychi==2.2.0", *TORCH)), "ptychi", "scan_dp.hdf5"),
-    "ptychodus": Peer((PTYCHODUS, ("--no-deps", "ptychodus==1.7.0")), "ptychi", "scan_dp.hdf5", "theirs_dp.hdf5"),
-    "tike": Peer(
-        ((*CUPY, "nvidia-cufft-cu12<12", "nvidia-nvjitlink-cu12"), ("--no-deps", "tike==0.26.0")),
-        "tike",
-        "scan.npz",
-        "theirs.npz",
-    ),
+    "ptylab": Peer("ptylab", "scan.hdf5", "theirs.hdf5", truth_known=False),
+    "cdtools": Peer("cxi", "scan.cxi", "theirs.cxi"),
+    "ptychi": Peer("ptychi", "scan_dp.hdf5"),
+    "ptychodus": Peer("ptychi", "scan_dp.hdf5", "theirs_dp.hdf5"),
+    "tike": Peer("tike", "scan.npz", "theirs.npz"),
 }
 
 
@@ -78,27 +68,6 @@ def simulated() -> opty.PtychoData:
     where = np.rint(raster((6, 6), step=6, jitter=2))
     data = experiment(obj, gaussian(N, 9), where - where.min(axis=0) + 10, photons=1e5, geometry=GEOMETRY, seed=1)
     return data.replace(positions=data.positions + AWAY, probe=data.truth["probe"].astype("complex64"))
-
-
-def environment(folder: Path, name: str) -> Path:
-    """Python of an environment with the package in it; RuntimeError with pip's last word where there is none."""
-    python, ready = folder / name / "bin" / "python", folder / name / "ready.json"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder / name)], check=True)
-    if not ready.exists() or json.loads(ready.read_text()) != [list(step) for step in PACKAGES[name].installs]:
-        for step in PACKAGES[name].installs:
-            _said([python, "-m", "pip", "install", "-q", *step])
-        ready.write_text(json.dumps(PACKAGES[name].installs))
-    return python
-
-
-def _said(command: list, seconds: float = 3600) -> str:
-    """Run a command and return its last line; RuntimeError with it where the command fails."""
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=seconds, check=False)
-    if done.returncode:
-        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        raise RuntimeError((lines or ["no message"])[-1])
-    return (done.stdout.strip().splitlines() or [""])[-1]
 
 
 def write_truth(data: opty.PtychoData, path: Path) -> None:
@@ -154,7 +123,7 @@ def theirs_of_ours(python: Path, name: str, data: opty.PtychoData, folder: Path)
         ours = ours.replace(mask=np.arange(N * N).reshape(N, N) % 97 != 5)
         expected["mask"] = ours.mask
     opty.save(folder / peer.ours, ours, format=peer.format)
-    said = _said([python, PEERS / f"with_{name}.py", "read", folder], 600)
+    said = last_line([python, PEERS / f"with_{name}.py", "read", folder], 600)
     with np.load(folder / "found.npz") as archive:
         found = dict(archive)
     if name == "tike":
@@ -175,7 +144,7 @@ def ours_of_theirs(python: Path, name: str, data: opty.PtychoData, folder: Path)
     peer = PACKAGES[name]
     if peer.theirs is None:
         return {"is read": "writes no measurements"}
-    _said([python, PEERS / f"with_{name}.py", "write", folder], 600)
+    last_line([python, PEERS / f"with_{name}.py", "write", folder], 600)
     found = opty.load(folder / peer.theirs)
     with np.load(folder / "told.npz") as archive:
         told = dict(archive)
@@ -199,20 +168,13 @@ def ours_of_theirs(python: Path, name: str, data: opty.PtychoData, folder: Path)
     return out
 
 
-def versions(python: Path, name: str) -> str:
-    """The version that is in an environment."""
-    pinned = PACKAGES[name].installs[-1]
-    distribution = next(word for word in pinned if not word.startswith("-")).split("==")[0]
-    return _said([python, "-c", f"from importlib.metadata import version; print(version({distribution!r}))"])
-
-
 def row(folder: Path, name: str, data: opty.PtychoData) -> dict[str, str]:
     """All that is asked of one package."""
     try:
-        python = environment(folder, name)
+        python = environments.environment(folder, name)
     except (RuntimeError, subprocess.SubprocessError, OSError) as error:
         return {"installed": f"no: {error}"}
-    out = {"version": versions(python, name)}
+    out = {"version": environments.version(python, name)}
     for first, check in (("reads", theirs_of_ours), ("is read", ours_of_theirs)):
         with tempfile.TemporaryDirectory() as work:
             write_truth(data, Path(work) / "truth.npz")
@@ -225,11 +187,10 @@ def row(folder: Path, name: str, data: opty.PtychoData) -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "opty-interop")
+    parser.add_argument("--folder", type=Path, default=environments.FOLDER)
     parser.add_argument("--packages", nargs="+", choices=list(PACKAGES), default=list(PACKAGES))
     parser.add_argument("--output", type=Path, default=RESULTS / f"{datetime.date.today()}-interop.json")
     given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
     data, rows = simulated(), {}
     for name in given.packages:
         rows[name] = row(given.folder, name, data)

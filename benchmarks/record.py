@@ -7,30 +7,65 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import scipy
 
 import opty
+from opty import backend
 
 
 def keep(folder: Path, name: str, rows: list[dict], key: Sequence[str]) -> Path:
     """Write rows into the file of the day, in place of those of the same work (the same values under ``key``)."""
-    today = datetime.date.today().isoformat()
-    path = folder / f"{today}-{name}.json"
-    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{datetime.date.today().isoformat()}-{name}.json"
+    keep_in(path, rows, key)
+    return path
+
+
+def keep_in(path: Path, rows: list[dict], key: Sequence[str]) -> None:
+    """Write rows into a file, in place of those of the same work; others that it holds stay."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     old = json.loads(path.read_text())["rows"] if path.exists() else []
-    machine = dict(
-        processor=platform.processor() or platform.machine(),
+    kept = {tuple(r[k] for k in key): r for r in old + rows}
+    with opty.io.atomic(path) as file:
+        found = dict(date=datetime.date.today().isoformat(), machine=machine(), rows=list(kept.values()))
+        Path(file).write_text(json.dumps(found, indent=1) + "\n")
+
+
+def machine() -> dict:
+    """Return what computes: processor, cores, versions, and the GPU where there is one."""
+    found = dict(
+        processor=_processor(),
         cores=os.cpu_count(),
         python=platform.python_version(),
         numpy=np.__version__,
         scipy=scipy.__version__,
         opty=opty.__version__,
     )
-    kept = {tuple(r[k] for k in key): r for r in old + rows}
-    with opty.io.atomic(path) as file:
-        found = dict(date=today, machine=machine, rows=list(kept.values()))
-        Path(file).write_text(json.dumps(found, indent=1) + "\n")
-    return path
+    for name in ("numba", "cupy-cuda12x", "cupy-cuda13x"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    if backend.gpu_available():
+        import cupy
+
+        found["gpu"] = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    return found
+
+
+def load() -> float | None:
+    """Return how many processes wanted a core in the last minute, this one included: more than cores, and times lie."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def _processor() -> str:
+    """Return the processor's name: Linux's own, as Python's is only the architecture there."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -75,6 +75,10 @@ class MisfitWarning(UserWarning):
     """The misfit has risen several turns in a row."""
 
 
+class MemoryWarning(UserWarning):
+    """A batch found no room in memory, and smaller ones take its place."""
+
+
 def warn_user(message: str | Warning, category: type[Warning]) -> None:
     """Warn at the line of the user's own code that called opty, however deep in opty the cause was found."""
     package = str(Path(__file__).parent)

@@ -1,8 +1,11 @@
-"""Scripts that run inside the environments of other packages; ``benchmarks/interop.py`` starts them.
+"""Scripts that run inside the environments of other packages, and know nothing of opty.
 
-with_ptylab.py, with_cdtools.py, with_ptychi.py, with_ptychodus.py, with_tike.py
+with_X.py               interop.py starts them: who reads whose files
+speed_X.py              peer_speed.py starts them: iterations, by turns; turns.py is what they share
+torchvision_alone.py,
+tike_libraries.py       what must be imported before some of the packages
 
-Each is called as ``python with_X.py TASK FOLDER`` and knows nothing of opty. TASK "read": read the file that opty
+Each with_X.py is called as ``python with_X.py TASK FOLDER``. TASK "read": read the file that opty
 wrote, scan.*, and write found.npz (``counts`` (N, n, n), ``positions`` (N, 2), ``lengths``; ``predicted`` (N, n, n),
 what the package's own forward model makes of the true object and probe; ``before`` and ``after``, the error of the
 package's own engine). TASK "write": write theirs.* with the package's own code, and told.npz, what is in it.

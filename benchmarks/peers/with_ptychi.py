@@ -6,14 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+import torchvision_alone  # noqa: F401
 
-# PyPI's torchvision is built for CUDA; beside PyTorch's CPU build its compiled operators are missing, and registering
-# what it expects of them is enough for the one class of it that pty-chi uses, GaussianBlur, which is plain Python
-if not torch.cuda.is_available():
-    operators = torch.library.Library("torchvision", "DEF")
-    for missing in ("nms", "qnms"):
-        operators.define(f"{missing}(Tensor dets, Tensor scores, float threshold) -> Tensor")
-
+# isort: split
 import ptychi.api as api
 from ptychi.api.task import PtychographyTask
 from ptychi.utils import rescale_probe

@@ -4,24 +4,17 @@ tike imports CuPy and cuFFT when it is imported, but its checks, its padded obje
 readers of beamline files compute with NumPy. Only its forward model and its engines need a CUDA device.
 """
 
-import ctypes
-import importlib.util
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
+import tike_libraries  # noqa: F401
 
-for name, library in (("nvjitlink", "libnvJitLink.so.12"), ("cufft", "libcufft.so.11")):
-    found = importlib.util.find_spec("nvidia")
-    if found is not None and (path := Path(found.submodule_search_locations[0]) / name / "lib" / library).exists():
-        ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
-warnings.simplefilter("ignore")
-
-import cupy  # noqa: E402 - the libraries above must be there first
-import h5py  # noqa: E402
-import tike.ptycho  # noqa: E402
-import tike.ptycho.io  # noqa: E402
+# isort: split
+import cupy
+import h5py
+import tike.ptycho
+import tike.ptycho.io
 
 task, folder = sys.argv[1], Path(sys.argv[2])
 truth = np.load(folder / "truth.npz")

@@ -11,6 +11,8 @@ explain.py    the plan in words; footprint.py: and in bytes
 run.py        walks the plan on a fork of the state; Ctrl-C
 place.py      where a walk stands, so that another process can go on from there
 onepass.py    one pass over all views, batch by batch
+room.py       how many views make a batch, and whether there is room for them
+fusedstep.py  a step that takes the place of several
 watch.py      divergence and a rising misfit
 serial.py     repr, ``parse``, JSON
 """

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from opty.algebra.effects import check_slots, written
 from opty.algebra.footprint import told
 from opty.algebra.fusedstep import written_out
-from opty.algebra.onepass import batch_size
 from opty.algebra.operator import Operator
 from opty.algebra.plan import Branch, Group, Loop, Pass, Scheduled, Step, plan
+from opty.algebra.room import batch_size
 
 if TYPE_CHECKING:
     from opty.state import PtychoState

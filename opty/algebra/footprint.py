@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.effects import KEPT, written
-from opty.algebra.onepass import batch_size
 from opty.algebra.plan import Group, Pass, Step, walk
+from opty.algebra.room import batch_size, work
 from opty.memory import size
 from opty.stack import Stack
 from opty.state.store import Store
 from opty.state.supply import Supply
-
-MERGING = 2.2  # arrays of the size of the object that are alive when it is merged, beside sums and weights: measured
-
 
 @dataclass(frozen=True)
 class Footprint:
@@ -51,14 +48,15 @@ def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
     steps = [node.step for node in walk(groups) if isinstance(node, Step)]
     batch = max((batch_size(node, store) for node in passes), default=0)
     leaves = {name: a.nbytes for name, a in store.leaves.items()}
-    copies = 2 * sum(count for name, count in leaves.items() if name in changed and name != KEPT)
+    copied = sum(count for name, count in leaves.items() if name in changed and name != KEPT)
     return Footprint(
         data=sum(a.nbytes + _beside(store, a) for a in images if not isinstance(a, Supply)),
         blocks=sum(a.way_bytes(batch) for a in coming),
-        state=sum(leaves.values()) + copies + _made(changed - set(leaves), leaves),
-        waves=max((_work(node, store) for node in passes), default=0),
+        # The state that is kept in case of a divergence is there twice when it is replaced, and no slots are by then.
+        state=sum(leaves.values()) + 2 * copied + max(copied, _made(changed - set(leaves), store)),
+        waves=max((work(node, store, batch_size(node, store)) for node in passes), default=0),
         kept=_kept(store, changed),
-        merging=int(MERGING * leaves["obj"]) if any("obj" in s.op.effects()[1] for s in steps) else 0,
+        merging=int(max((s.op.arrays * leaves["obj"] for s in steps if "obj" in s.op.effects()[1]), default=0)),
     )
 
 
@@ -105,17 +103,14 @@ def _beside(store: Store, images: Any) -> int:
     return 0 if np.may_share_memory(images, own) else own.nbytes
 
 
-def _made(names: frozenset[str] | set[str], leaves: dict[str, int]) -> int:
-    """Bytes of slots that are not there yet."""
-    like = [leaf for name in names for leaf in ("obj", "probe") if leaf in name and name != KEPT]
-    return sum(leaves[leaf] for leaf in like)
-
-
-def _work(node: Pass, store: Store) -> int:
-    """Bytes of the waves of a batch, and of what is made of them on the way."""
-    (modes, n, _), batch = store.probe_shape, batch_size(node, store)
-    arrays = max(of_modes * modes + of_views for s in node.steps for of_modes, of_views in [s.op.work])
-    return int(arrays * batch * n * n * store.dtype.itemsize)
+def _made(names: frozenset[str] | set[str], store: Store) -> int:
+    """Bytes of slots that are not there yet: as large as the object or the probe; weights are real, without modes."""
+    found = 0
+    for name, leaf in ((name, leaf) for name in names for leaf in ("obj", "probe") if leaf in name and name != KEPT):
+        shape = store.leaves[leaf].shape
+        real = name.endswith("weight")
+        found += int(np.prod(shape[-2:] if real else shape)) * (store.real_dtype if real else store.dtype).itemsize
+    return found
 
 
 def _wave(store: Store) -> int:

@@ -11,30 +11,19 @@ from opty.algebra.effects import BATCH
 from opty.algebra.fusedstep import FusedStep, Inside, suited
 from opty.algebra.operator import ViewOperator
 from opty.algebra.plan import Pass, Scheduled, fusing
+from opty.algebra.room import with_room
 from opty.state.access import Access
-from opty.state.batch import Opened, Tour, all_whole, memory_batch
+from opty.state.batch import Opened, Tour, all_whole
 from opty.state.store import Store
 
 if TYPE_CHECKING:
     from opty.algebra.run import Run
 
 
-def batch_size(node: Pass, store: Store) -> int:
-    """Return the number of views worked on together."""
-    views = store.data.views
-    if node.batch == "all":
-        return views
-    if node.batch is not None:
-        return min(int(node.batch), views)
-    if node.live:
-        return 1
-    return memory_batch(store)
-
-
-def batches(node: Pass, store: Store) -> list[np.ndarray]:
-    """Return the view numbers (B,) of each batch; they follow from positions, seed and iteration alone."""
+def batches(node: Pass, store: Store, size: int) -> list[np.ndarray]:
+    """Return the view numbers (B,) of batches of ``size``; they follow from positions, seed and iteration alone."""
     positions = store.backend.to_host(store.leaves["positions"])
-    return split(node.order, positions, batch_size(node, store), store.rng())
+    return split(node.order, positions, size, store.rng())
 
 
 def run_pass(node: Pass, job: Run) -> None:
@@ -57,7 +46,7 @@ def run_pass(node: Pass, job: Run) -> None:
         s.memo["number"] = number
         with explained(f"in {op!r} (before the sweep), iteration {number}", op):
             op.begin(s)
-    misfits, order = [], batches(node, store)
+    misfits, order = [], batches(node, store, with_room(node, job))
     with store.measured.along(order):
         for batch in Tour(store, order, whole, not moving(node), _opened(due, job)):
             for op, s, b in views:

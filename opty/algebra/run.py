@@ -41,6 +41,7 @@ class Run:
     watch: Watch
     way: list[Level] = field(default_factory=list)  # down to the place where a run goes on; used up on entering
     frames: list[Frame] = field(default_factory=list)
+    batches: dict[Pass, int] = field(default_factory=dict)  # views worked on together, once there was room for them
     interrupted: bool = False
     announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
 

@@ -86,18 +86,22 @@ class Fused:
         share(work, cut(len(out), self._piece(len(out))), self._threads)
         return out
 
-    def on_probe(self, waves, rows, obj, corners, fraction) -> np.ndarray:
-        """Return sum_j S_j^-1 conj(O_j) waves_jm (M, n, n), S_j the move by ``fraction``: the adjoint of seeing it."""
+    def on_probe(self, waves, rows, obj, corners, fraction, illum=None) -> np.ndarray:
+        """Return sum_j S_j^-1 conj(O_j) waves_jm (M, n, n), S_j the move by ``fraction``: the adjoint of seeing it.
+
+        With ``illum`` the waves are taken less illum_jm O_j.
+        """
         total = np.zeros(self._shape, self._dtype)
-        self.add_on_probe(waves, rows, obj, corners, fraction, total)
+        self.add_on_probe(waves, rows, obj, corners, fraction, total, illum)
         return self._propagator.backend.ifft2(total, True)
 
-    def add_on_probe(self, waves, rows, obj, corners, fraction, spectrum) -> None:
+    def add_on_probe(self, waves, rows, obj, corners, fraction, spectrum, illum=None) -> None:
         """Add the spectrum of what ``on_probe`` returns to ``spectrum`` (M, n, n), view after view."""
         out, transform = self.room("back", len(rows)), self._propagator.backend
 
         def work(some: slice) -> None:
-            self._do.through_object(waves, rows[some], obj, corners[some], out[some])
+            seen = illum if illum is None or len(illum) == 1 else illum[some]
+            self._do.through_object(waves, rows[some], obj, corners[some], seen, out[some])
             _into(out[some], transform.fft2(out[some], True))
 
         share(work, cut(len(out), self._piece(len(out))), self._threads)

@@ -111,15 +111,20 @@ def add_shifted_back(spectra, fraction, total, low, high):
 
 
 @_compiled
-def through_object(waves, rows, obj, corners, out):
+def through_object(waves, rows, obj, corners, illum, out):
     views, modes, n, _ = out.shape
     for j in range(views):
         top, left = corners[j, 0], corners[j, 1]
         for m in range(modes):
             for r in range(n):
                 o, w, t = obj[top + r, left : left + n], waves[rows[j], m, r], out[j, m, r]
-                for c in range(n):
-                    t[c] = w[c] * complex(o[c].real, -o[c].imag)
+                if illum is None:
+                    for c in range(n):
+                        t[c] = w[c] * complex(o[c].real, -o[c].imag)
+                else:
+                    p = illum[min(j, illum.shape[0] - 1), m, r]
+                    for c in range(n):
+                        t[c] = (w[c] - p[c] * o[c]) * complex(o[c].real, -o[c].imag)
 
 
 @_compiled

@@ -63,11 +63,14 @@ def add_shifted_back(spectra, fraction, total, low: int, high: int) -> None:
         total[:, low:high] += moved
 
 
-def through_object(waves, rows, obj, corners, out) -> None:
-    """out_jm = conj(O_j) waves_jm, waves at ``rows``."""
+def through_object(waves, rows, obj, corners, illum, out) -> None:
+    """out_jm = conj(O_j) waves_jm, waves at ``rows``; with illum (B or 1, M, n, n), conj(O_j) (waves_jm - illum O_j)."""
     n = out.shape[-1]
     for j, ((r, c), row) in enumerate(zip(corners.tolist(), rows.tolist(), strict=True)):
-        np.multiply(obj[r : r + n, c : c + n].conj(), waves[row], out=out[j])
+        window, wave = obj[r : r + n, c : c + n], waves[row]
+        if illum is not None:
+            wave = wave - illum[min(j, len(illum) - 1)] * window
+        np.multiply(window.conj(), wave, out=out[j])
 
 
 def put_modulus(waves, intensity, rows, mask, background, difference: bool, misfits) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opty.cli.failures import INTERRUPTED, one_line
-from opty.errors import DivergedError, InterruptedWarning, MisfitWarning, SaveError, SourceError
+from opty.errors import DivergedError, InterruptedWarning, MemoryWarning, MisfitWarning, SaveError, SourceError
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator
@@ -41,7 +41,8 @@ class Run:
         began = time.perf_counter()
         with warnings.catch_warnings(), _as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
-            warnings.simplefilter("default", MisfitWarning)
+            for once in (MisfitWarning, MemoryWarning):
+                warnings.simplefilter("default", once)
             warnings.showwarning = self._notice
             try:
                 self.state = self._run(recipe, start, quiet, unfinished)

@@ -17,6 +17,8 @@ from opty.operators.probe import ProbeUpdate
 class Project(FusedStep, register=False):
     """Exit waves to the detector, the measured modulus on them, and back: ExitWave with what FourierProject became."""
 
+    rooms = (1, 2)
+
     @classmethod
     def fits(cls, parts, before):
         """Where nobody asks for the predicted intensities."""
@@ -37,6 +39,8 @@ class Project(FusedStep, register=False):
 
 class KeptStep(FusedStep, register=False):
     """A step of the difference map's kind on kept waves: Reflect, WaveProject, Difference."""
+
+    rooms = (1, 2)
 
     @classmethod
     def fits(cls, parts, before):
@@ -69,7 +73,7 @@ def _from_fused(name: str, before: tuple[Any, ...]) -> bool:
 
 
 class Accumulate(FusedStep, register=False):
-    """AccumObj and AccumProbe, or one of them, on whole pixels; the waves are those of the batch or, recalled, kept."""
+    """AccumObj and AccumProbe, or one of them; the waves are those of the batch or, recalled, kept ones."""
 
     @classmethod
     def fits(cls, parts, before):
@@ -77,7 +81,7 @@ class Accumulate(FusedStep, register=False):
         return isinstance(parts[0], Recall) or _from_fused("waves", before)
 
     def suits(self, store, whole):
-        return whole and "intensity_factors" not in store.leaves
+        return "intensity_factors" not in store.leaves
 
     def begin(self, s):
         from opty.algebra.run import access
@@ -92,17 +96,27 @@ class Accumulate(FusedStep, register=False):
         if AccumObj in kinds:
             s.fused.add_to_object(waves, rows, b.corners, b.illum, leaves["obj_sum"], leaves["obj_weight"])
         if AccumProbe in kinds:
-            sums = leaves["probe_sum"], leaves["probe_weight"]
-            s.fused.add_to_probe(waves, rows, leaves["obj"], b.corners, *sums)
+            self._add_to_probe(s, b, waves, rows)
+
+    def _add_to_probe(self, s, b, waves, rows):
+        obj, total, seen = (s.store.leaves[name] for name in ("obj", "probe_sum", "probe_weight"))
+        s.memo["moved"] = b.fraction is not None
+        if s.memo["moved"]:
+            total += s.fused.on_probe(waves, rows, obj, b.corners, b.fraction, b.illum)
+            s.fused.add_seen(obj, b.corners, seen)
+        else:
+            s.fused.add_to_probe(waves, rows, obj, b.corners, total, seen)
 
     def finish(self, s):
         for part, seen in s.memo["seen"]:
-            seen.memo["moved"] = False
+            seen.memo["moved"] = s.memo.get("moved", False)
             part.finish(seen)
 
 
 class Update(FusedStep, register=False):
     """ObjUpdate and ProbeUpdate, or one of them: both from object and probe as they were."""
+
+    canvases = True
 
     @classmethod
     def fits(cls, parts, before):

@@ -75,6 +75,11 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
     smooth: float = 0.0
     frees = frozenset({"obj_sum", "obj_weight"})
 
+    @property
+    def arrays(self):
+        """What a Gaussian needs; the merge itself works in place."""
+        return 2.0 if self.smooth else 0.0
+
     def check(self):
         check_inertia(self)
 

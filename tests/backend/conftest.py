@@ -7,7 +7,7 @@ import pytest
 
 from opty.backend import get, why_no_gpu
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
 from standin_plugin import standin_gpu
 
 __all__ = ["gpu", "standin_gpu"]

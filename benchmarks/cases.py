@@ -1,0 +1,67 @@
+"""What is timed: engine x scan x positions, by device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.scans import Scan
+
+POSITIONS = "PosCorrectAdam() * rPIE()"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recipe on a scan.
+
+    ``part`` : "engines"; "views", "modes" and "pixels", how time grows with each of them; "overhead", patterns so small
+    that the rest is Python. ``subpixel`` : whether the positions lie off the pixels.
+    """
+
+    part: str
+    scan: Scan
+    recipe: str
+    subpixel: bool = False
+
+    @property
+    def label(self) -> str:
+        """In a line, for ``--only``."""
+        return f"{self.part} {self.scan.name}: {self.recipe}{', sub-pixel' * self.subpixel}"
+
+
+def _engines(scan: Scan, *recipes: str) -> list[Case]:
+    return [Case("engines", scan, recipe) for recipe in recipes]
+
+
+def _scaling(recipe: str = "AP()") -> list[Case]:
+    """The same recipe on scans that grow: views, modes and n^2 log n each sixteenfold."""
+    grids = ((8, 8), (8, 16), (16, 16), (16, 32), (32, 32))
+    views = [Scan(f"{rows * columns} views", (rows, columns), 64, 8) for rows, columns in grids]
+    modes = [Scan(f"{count} modes", (8, 16), 64, 8, count) for count in (1, 2, 4, 8, 16)]
+    pixels = [Scan(f"{n} x {n}", (8, 16), n, n // 8) for n in (64, 96, 128, 160, 224)]
+    series = {"views": views, "modes": modes, "pixels": pixels}
+    return [Case(part, scan, recipe) for part, scans in series.items() for scan in scans]
+
+
+A = Scan("A", (16, 16), 128, 12)
+B = Scan("B", (14, 14), 256, 24, modes=3)
+TINY = Scan("tiny", (8, 8), 16, 2)
+SMALL = Scan("small", (4, 4), 32, 4, modes=2)  # of --quick
+ALL = ("AP()", "DM()", "rPIE()", "rPIE(batch=16)", "ML()", "LSQML()", POSITIONS)
+OVERHEAD = [Case("overhead", TINY, "AP()"), Case("overhead", TINY, "rPIE()")]
+CPU = [
+    *(case for scan in (A, B) for case in (*_engines(scan, *ALL), Case("engines", scan, "rPIE()", subpixel=True))),
+    *_scaling(),
+    *OVERHEAD,
+]
+
+K256 = Scan("1000 of 256 x 256", (25, 40), 256, 24)
+K512 = Scan("1000 of 512 x 512", (25, 40), 512, 48)
+GPU = [
+    *_engines(K256, "AP()", "DM()", "ML()", "rPIE()", "rPIE(batch=16)", "LSQML()"),
+    Case("engines", K256, "rPIE()", subpixel=True),
+    *_engines(K512, "AP()", "DM()"),
+    *_engines(B, *ALL),
+    *OVERHEAD,
+]
+QUICK = [*_engines(SMALL, "AP()", "DM()", "rPIE()", "ML()", "LSQML()"), Case("engines", SMALL, "rPIE()", subpixel=True)]
+CASES = {"cpu": CPU, "gpu": GPU}

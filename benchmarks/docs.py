@@ -1,0 +1,141 @@
+"""The tables of docs/speed.md, rewritten from the newest result files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "speed.md"
+TABLE = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def rewrite(results: Path, page: Path = PAGE) -> None:
+    """Put the tables of the newest results between the markers of the page; a table without results says so."""
+    page.write_text(filled(page.read_text(), results))
+
+
+def filled(text: str, results: Path) -> str:
+    """Return the text of a page with its tables filled."""
+    return TABLE.sub(lambda found: found[1] + _table(found["name"], results) + "\n" + found[3], text)
+
+
+def _table(name: str, results: Path) -> str:
+    kind, make = TABLES[name]
+    newest = sorted(results.glob(f"*-{kind}.json"))[-1:]
+    if not newest:
+        return "*Not measured yet.*"
+    found = json.loads(newest[0].read_text())
+    lines = make(found["rows"])
+    return "\n".join([_source(newest[0], found), "", *lines]) if lines else "*Not measured yet.*"
+
+
+def _source(path: Path, found: dict) -> str:
+    """Say where and when the numbers were taken."""
+    about = found["machine"]
+    parts = [f"{about['processor']}, {about['cores']} cores"]
+    parts += [about["gpu"]] if "gpu" in about else []
+    parts += [f"{name} {about[name]}" for name in ("numpy", "scipy", "numba", "cupy-cuda12x") if name in about]
+    loads = [row["load"] for row in found["rows"] if row.get("load") is not None]
+    parts += [f"load {min(loads):.1f} to {max(loads):.1f}"] if loads else []
+    return f"*{'; '.join(parts)}; {found['date']}, `{path.name}`.*"
+
+
+def engines(rows: list[dict]) -> list[str]:
+    """Return the table of engines: by scan and recipe, with a pair of columns for each number of threads."""
+    rows = [row for row in rows if row["part"] == "engines"]
+    counts = sorted({row["threads"] for row in rows})
+    heads = [f"{count} thread{'s' * (count > 1)}: ms a sweep | × FFTs" for count in counts]
+    lines = _head("scan", "recipe", "batch", "FFTs a view and mode", *heads, "MiB", "told")
+    for _, group in groupby(rows, key=lambda row: (row["scan"], row["recipe"], row["positions"])):
+        found = {row["threads"]: row for row in group}
+        row = next(iter(found.values()))
+        times = [f"{_ms(found[k]['seconds'])} | {found[k]['ratio']:.2f}" if k in found else " | " for k in counts]
+        recipe = f"`{row['recipe']}`" + ", sub-pixel" * (row["positions"] == "sub-pixel")
+        size = f"{row['views']} of {row['n']}², {row['modes']} mode{'s' * (row['modes'] > 1)}"
+        held = "" if row["resident_bytes"] is None else _mib(row["resident_bytes"])
+        cells = (f"{row['scan']}: {size}", recipe, row["batch"], f"{row['per_view_and_mode']:.3g}", *times, held)
+        lines.append(_line(*cells, _mib(row["told_bytes"])))
+    return lines
+
+
+def scaling(rows: list[dict]) -> list[str]:
+    """Return the table of how time grows: against a time proportional to the work, and its power of the work."""
+    lines = _head("growing", "from, to", "work ×", "time ×", "power of the work", "largest deviation from linear")
+    for part, group in groupby(rows, key=lambda row: row["part"]):
+        if part not in WORK:
+            continue
+        found = list(group)
+        work, seconds = (np.array([value(row) for row in found], float) for value in (WORK[part], _seconds))
+        if len(found) < 2:
+            continue
+        power = np.polyfit(np.log(work), np.log(seconds), 1)[0]
+        off = seconds / work / np.exp(np.mean(np.log(seconds / work))) - 1
+        ends = f"{found[0]['scan']}, {found[-1]['scan']}"
+        worst = off[np.argmax(np.abs(off))]
+        grown = (f"{values[-1] / values[0]:.3g}" for values in (work, seconds))
+        lines.append(_line(part, ends, *grown, f"{power:.2f}", f"{100 * worst:+.0f} %"))
+    return lines
+
+
+def overhead(rows: list[dict]) -> list[str]:
+    """Return the table of what is left without the transforms on patterns of 16 x 16: nearly all of it Python."""
+    lines = _head("recipe", "batches a sweep", "µs a batch", "ms a sweep")
+    for row in rows:
+        if row["part"] == "overhead":
+            left = row["seconds"] - row["bare_seconds"]
+            lines.append(_line(f"`{row['recipe']}`", row["batches"], f"{1e6 * left / row['batches']:.0f}", _ms(left)))
+    return lines
+
+
+def peers(rows: list[dict]) -> list[str]:
+    """Return the table of other packages: each, and opty beside it, with the number of threads that suits it best."""
+    lines = _head("package", "engine", "scan", "its s", "threads", "opty", "opty's s", "threads", "its / opty's")
+    for _, group in groupby(rows, key=lambda row: (row["package"], row["engine"], row["batch"], row["scan"])):
+        found = list(group)
+        its, ours = (min(found, key=lambda row: row[name]) for name in ("seconds", "opty_seconds"))
+        engine = f"{its['engine']}, batches of {its['batch']}" if its["batch"] > 1 else its["engine"]
+        cells = (f"{its['package']} {its['version']}", engine, its["scan"], f"{its['seconds']:.3g}", its["threads"])
+        beside = (f"`{its['recipe']}`", f"{ours['opty_seconds']:.3g}", ours["threads"])
+        lines.append(_line(*cells, *beside, f"{its['seconds'] / ours['opty_seconds']:.2f}"))
+    return lines
+
+
+def _seconds(row: dict) -> float:
+    return row["seconds"]
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:.3g}" if seconds < 1 else f"{1e3 * seconds:.0f}"
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:.0f}"
+
+
+def _line(*cells) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _head(*names: str) -> list[str]:
+    head = _line(*names)
+    return [head, "|---" * (head.count("|") - 1) + "|"]
+
+
+WORK: dict[str, Callable[[dict], float]] = {
+    "views": lambda row: row["views"],
+    "modes": lambda row: row["modes"],
+    "pixels": lambda row: row["n"] ** 2 * np.log2(row["n"]),
+}
+TABLES = {
+    "engines": ("speed", engines),
+    "scaling": ("speed", scaling),
+    "overhead": ("speed", overhead),
+    "gpu": ("speed-gpu", engines),
+    "peers": ("peers", peers),
+    "peers-gpu": ("peers-gpu", peers),
+}

@@ -1,0 +1,68 @@
+"""Seconds of a sweep: engine x scan x modes x batch x device x threads, beside the bare Fourier transforms."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks import scans
+from benchmarks.cases import CASES, QUICK, Case
+from benchmarks.record import load
+from benchmarks.sweep import in_a_process
+
+KEY = ("part", "scan", "recipe", "positions", "device", "threads")
+HEAD = (
+    "| scan | recipe | threads | s a sweep | views a second | times the bare FFTs | FFTs a view and mode | MiB, told |"
+)
+
+
+def run(
+    cases: list[Case],
+    device: str,
+    threads: list[int],
+    shared: Path,
+    repeat: int = 5,
+    measure: Callable[..., dict] = in_a_process,
+) -> Iterator[dict]:
+    """Yield a row for each case and number of threads; ``measure`` : ``sweep.measured``, in a process or here."""
+    with tempfile.TemporaryDirectory() as temporary:
+        made: dict[scans.Scan, str] = {}
+        for case in cases:
+            folder = Path(temporary) / case.scan.name
+            if case.scan not in made:
+                made[case.scan] = scans.write(folder, case.scan, shared)
+            row = dict(part=case.part, scan=case.scan.name, made_by=made[case.scan], recipe=case.recipe)
+            row["positions"] = "sub-pixel" if case.subpixel else "whole"
+            # how time grows and what is Python are questions about one thread, and a GPU has no use for more
+            for count in threads if case.part == "engines" and device == "cpu" else threads[:1]:
+                found = measure(str(folder), case.recipe, case.subpixel, device, count, repeat)
+                yield row | dict(device=device, threads=count, load=load()) | found
+
+
+def chosen(device: str, quick: bool, only: str) -> list[Case]:
+    """Return the cases that are asked for."""
+    return [case for case in (QUICK if quick else CASES[device]) if only in case.label]
+
+
+def all_threads() -> list[int]:
+    """Return one, and the cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return sorted({1, cores})
+
+
+def line(row: dict) -> str:
+    """Return a row as a line of a Markdown table under ``HEAD``."""
+    held = "" if row["resident_bytes"] is None else f"{row['resident_bytes'] / 2**20:.0f}"
+    cells = (
+        row["scan"],
+        f"`{row['recipe']}`" + ", sub-pixel" * (row["positions"] == "sub-pixel"),
+        row["threads"],
+        f"{row['seconds']:.4g}",
+        f"{row['views_per_second']:.4g}",
+        f"{row['ratio']:.2f}",
+        f"{row['per_view_and_mode']:.3g}",
+        f"{held}, {row['told_bytes'] / 2**20:.0f}",
+    )
+    return "| " + " | ".join(map(str, cells)) + " |"

@@ -2,6 +2,7 @@
 
     on_numpy.py   the CPU: NumPy and SciPy
     on_cupy.py    the GPU: CuPy, with kernels of our own in the .cu files beside it
+    fused_fit.py  fused steps of fits on the CPU; plain_fit.py says what they do, loops_fit.py does it, compiled
     carrier.py    blocks of host arrays on their way there, through pinned memory on a stream of their own
 
 The arrays decide which backend runs; there is no global switch.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from opty.backend import fused_cpu
 from opty.backend.crew import cut, share
+from opty.backend.fused_cpu import _into
 from opty.backend.noises import NOISES
 from opty.backend.operands import Frames
+from opty.propagate import Propagator
 
 
 @functools.cache
@@ -28,9 +31,10 @@ def loops() -> ModuleType:
 class Fused(fused_cpu.Fused):
     """What a batch goes through, in projections and in fits."""
 
-    @functools.cached_property
-    def _fit_do(self) -> ModuleType:
-        return loops()
+    def __init__(self, propagator: Propagator, probe_shape: tuple[int, int, int], dtype: Any, threads: int):
+        super().__init__(propagator, probe_shape, dtype, threads)
+        self._fit_do = loops()
+        self._spare: dict[int, list[np.ndarray]] = {}
 
     def follow_slope(self, obj, corners, illum, frames: Frames, noise: str, waves, values, fraction=None):
         """Put chi = F^-1 [w dL/dIhat Psi] of exit waves illum O into ``waves``, w L summed per view into values (B,).
@@ -42,7 +46,7 @@ class Fused(fused_cpu.Fused):
             self._do.exit_waves(obj, corners, illum, waves)
             there = self._propagator.to_modulus(waves, fraction)
             self._fit_do.put_slope(there, *frames, NOISES[noise], misfits, values)
-            fused_cpu._into(waves, self._propagator.from_modulus(there, fraction))
+            _into(waves, self._propagator.from_modulus(there, fraction))
 
         return self._in_pieces(work, obj, corners, illum, frames, waves, fraction, values)
 
@@ -60,17 +64,13 @@ class Fused(fused_cpu.Fused):
             self._fit_do.along(obj, corners[some], seen, obj_step, step, waves)
             moved = None if fraction is None else fraction[some]
             for each in waves:
-                fused_cpu._into(each, self._propagator.to_modulus(each, moved))
+                _into(each, self._propagator.to_modulus(each, moved))
             part = frames._replace(rows=frames.rows[some])
             self._fit_do.add_up_changes(waves, *part, NOISES[noise], trials, out[some])
             rooms.append(room)
 
         share(work, cut(views, size), self._threads)
         return out
-
-    @functools.cached_property
-    def _spare(self) -> dict[int, list[np.ndarray]]:
-        return {}
 
     def divide(self, direction, weight, regularisation: float) -> None:
         """direction (L, H, W) /= a max(weight) + (1 - a) weight, a the regularisation; weight (H, W) stays."""
@@ -82,7 +82,7 @@ class Fused(fused_cpu.Fused):
         share(work, self._bands(len(weight)), self._threads)
 
     def products(self, waves, rows, obj, corners, illum, obj_step, illum_step) -> np.ndarray:
-        """Return uu, vv, uv, ur, vr of each view, (B, 5): r = waves at ``rows``, u = illum obj_step, v = illum_step O."""
+        """Return uu, vv, uv, ur, vr of each view, (B, 5): r = waves at rows, u = illum obj_step, v = illum_step O."""
         views = len(rows)
         out = np.empty((views, 5))
 
@@ -115,7 +115,7 @@ class Fused(fused_cpu.Fused):
         return total
 
     def add_average(self, target, direction, total, weight) -> None:
-        """target (L, H, W) += direction total / weight, where there is weight; direction, weight are zero afterwards."""
+        """target (L, H, W) += direction total / weight, where there is weight; direction and weight end as zeros."""
 
         def work(band: slice) -> None:
             self._fit_do.add_average(target, direction, total, weight, band.start, band.stop)

@@ -1,9 +1,9 @@
-"""What a batch goes through in fits of likelihood and least squares: compiled by numba; ``plain_fit`` says what it does.
+"""What a batch goes through in fits of likelihood and least squares, compiled: ``plain_fit`` says what each does.
 
-Rows of pixels go through buffers that stay in the nearest cache; sums over a view are kept column by column in double
-precision, so that LLVM vectorises them too. It mostly gives up where it would have to check more than eight pairs of arrays
-for overlap: so loops are short, and buffers are used again. Rows are taken by index: unpacked they are not known to be
-contiguous.
+Rows of pixels go through buffers that stay in the nearest cache; sums over a view are kept column by column, most in
+double precision, so that LLVM vectorises them too. It mostly gives up where it would have to check more than eight
+pairs of arrays for overlap: so loops are short, and buffers are used again. Rows are taken by index: unpacked, they are
+not known to be contiguous.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from numba.extending import overload
 
 from opty.backend.loops import _compiled
 from opty.backend.noises import GAUSSIAN, POISSON, TOO_DARK
-
-name = "numba"
 
 
 def _log(q, x):
@@ -217,7 +215,7 @@ def _amplitude_change(predicted, measured, more, out):
 
 @_compiled
 def add_up_changes(waves, intensity, rows, mask, background, noise, trials, changes):
-    _, views, modes, n, _ = waves.shape
+    _, views, _, n, _ = waves.shape
     real = waves.real.dtype.type
     rooms = np.empty((4, n), waves.real.dtype)
     predicted, measured, more, change = rooms[0], rooms[1], rooms[2], rooms[3]

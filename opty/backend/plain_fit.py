@@ -10,8 +10,6 @@ import numpy as np
 
 from opty.backend.noises import GAUSSIAN, POISSON, TOO_DARK
 
-name = "numpy"
-
 
 def put_slope(waves, intensity, rows, mask, background, noise: int, misfits, values) -> None:
     """Multiply detector waves by the slope w dL/dIhat of L = -log likelihood, in place.

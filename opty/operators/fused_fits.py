@@ -1,4 +1,4 @@
-"""What the steps of fits, of likelihood and least squares, do in few passes over the arrays; ``fused`` has the rules."""
+"""What the steps of fits (likelihood, least squares) do in few passes over the arrays; ``fused`` has the rules."""
 
 from __future__ import annotations
 

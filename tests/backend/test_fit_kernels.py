@@ -79,6 +79,17 @@ def test_a_perfect_fit_has_no_slope_and_no_misfit(rng, dtype, noise):
     assert abs(there).max() <= 1e-6
 
 
+@pytest.mark.parametrize("noise", [POISSON, GAUSSIAN, AMPLITUDE])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_stays_so(rng, dtype, noise, bad):
+    there = waves(rng, dtype, VIEWS, 2, N, N)
+    there[3, 1, 5, 7] = bad
+    misfits, values = np.empty((2, VIEWS))
+    loops_fit.put_slope(there, *frames(rng, dtype, "uint16", 0, False), noise, misfits, values)
+    assert (np.isfinite(values) == (np.arange(VIEWS) != 3)).all()
+    assert not np.isfinite(there[3, 1, 5, 7])
+
+
 @CASES
 @pytest.mark.parametrize("noise", [POISSON, GAUSSIAN, AMPLITUDE])
 @pytest.mark.parametrize("modes", [1, 3])
@@ -117,14 +128,18 @@ def test_sums_over_views(rng, dtype, own, modes):
 @pytest.mark.parametrize("band", [(0, SIZE), (4, 11)])
 def test_steps(rng, dtype, band):
     target, direction = waves(rng, dtype, 2, 3, SIZE, SIZE)
-    total, weight = abs(waves(rng, dtype, 2, SIZE, SIZE)) * (rng.random((2, SIZE, SIZE)) < 0.7).astype(target.real.dtype)
+    total, weight = abs(waves(rng, dtype, 2, SIZE, SIZE)) * (rng.random((2, SIZE, SIZE)) < 0.7).astype(
+        target.real.dtype
+    )
     agree(both("divide", direction, weight, weight.max(), rng.random(), *band), dtype)
     agree(both("add_average", target, direction, total, weight, *band), dtype)
 
 
 def test_the_logarithm(rng):
     """To the last digits but two, for numbers near one and of all sizes."""
-    x = np.concatenate([rng.uniform(-0.999, 3, 5000), 10 ** rng.uniform(-9, 8, 5000), -(10 ** rng.uniform(-9, -1, 5000))])
+    x = np.concatenate(
+        [rng.uniform(-0.999, 3, 5000), 10 ** rng.uniform(-9, 8, 5000), -(10 ** rng.uniform(-9, -1, 5000))]
+    )
     x = x.astype(np.float32).reshape(-1, 100)
     # Changes of L of one photon measured and one predicted: x - log(1 + x).
     got = np.empty_like(x)

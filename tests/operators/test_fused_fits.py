@@ -1,5 +1,7 @@
 """Fused steps of fits give what the steps one by one give; on scans, objects and probes drawn anew in each run."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from small_scans import close, same, scan, state
@@ -18,6 +20,8 @@ from opty import (
     TakeStep,
     ViewOperator,
 )
+from opty.backend import fused_fit, plain_fit
+from opty.operators.fused_fits import BestSteps, Gradient, Search
 
 STEP = {"complex64": 1e-5, "complex128": 1e-11}  # the most that a step may differ by
 NOISES = ("poisson", "gaussian", "amplitude")
@@ -165,3 +169,18 @@ def test_a_search_alone_moves_nothing(p):
     after = search("poisson") * q
     assert (after.obj == q.obj).all()
     assert abs((TakeStep() * after).obj - q.obj).max() > 0
+
+
+@pytest.mark.parametrize("options", SCANS[::3], ids=repr)
+def test_without_numba(seed, options, monkeypatch):
+    monkeypatch.setattr(fused_fit, "loops", lambda: plain_fit)
+    p = drawn(seed, "complex128", options)
+    for recipe in (ML(), ML("gaussian"), ML("amplitude"), opty.LSQML(batch=4)):
+        assert close(recipe * p, one_by_one(recipe, p), 1e-10)
+
+
+def test_only_the_cpu_has_the_kernels(p):
+    for kind in (Gradient, Search, BestSteps):
+        store = p._live
+        assert kind().suits(store, True)
+        assert not kind().suits(SimpleNamespace(backend=SimpleNamespace(name="gpu"), leaves=store.leaves), True)

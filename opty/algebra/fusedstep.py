@@ -32,11 +32,12 @@ class FusedStep(ViewOperator, register=False):
 
     ``apply(self, s, b)`` is given an Inside and the Batch itself. ``rooms`` : how many arrays of (B, M, n, n) the step
     takes, on whole pixels and on fractions of them; ``canvases`` : whether it gathers a batch in arrays of the size of
-    object and probe.
+    object and probe. ``skips`` : what the parts leave for later steps, and the step does not.
     """
 
     rooms: ClassVar[tuple[int, int]] = (0, 1)
     canvases: ClassVar[bool] = False
+    skips: ClassVar[frozenset[str]] = frozenset()
     parts: tuple[ViewOperator, ...] = ()
 
     def __repr__(self) -> str:

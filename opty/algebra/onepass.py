@@ -39,7 +39,7 @@ def run_pass(node: Pass, job: Run) -> None:
         del store.leaves[name]
     whole = "positions" not in node.writes and all_whole(store)
     due = suited(due, store, whole)
-    alone = all(isinstance(s.op, FusedStep) for s in due)
+    alone = not any(BATCH & frozenset().union(*s.op.effects()) for s in due if not isinstance(s.op, FusedStep))
     job.fused.new_sweep(alone)
     views = [_seen_by(s, job, alone) for s in due]
     for op, s, _ in views:

@@ -2,9 +2,12 @@
 
     on_numpy.py   the CPU: NumPy and SciPy
     on_cupy.py    the GPU: CuPy, with kernels of our own in the .cu files beside it
-    kernels.py    those kernels, compiled by instance; common.cuh is what they share
     carrier.py    blocks of host arrays on their way there, through pinned memory on a stream of their own
-    fused_gpu.py  fused steps there, in few launches; fused_cpu.py those here
+
+    Fused steps of a sweep, in few passes over the arrays of a batch (operands.py):
+    fused_cpu.py  on the CPU, spread over threads by crew.py; plain.py says what is done, loops.py does it, compiled
+    fused_fit.py  those of fits; plain_fit.py and loops_fit.py; noises.py: the models of the noise by number
+    fused_gpu.py  on a GPU, in few launches of kernels.py's; common.cuh is what the .cu files share
     replay.py     sweeps that repeat; graphs.py captures them as CUDA graphs
 
 The arrays decide which backend runs; there is no global switch.

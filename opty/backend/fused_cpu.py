@@ -90,9 +90,9 @@ class Fused:
         """waves_jm = illum_jm O_j."""
         self._do.exit_waves(obj, corners, illum, waves)
 
-    def shifted(self, probe, fraction) -> np.ndarray:
-        """Return a probe (M, n, n) moved by fraction (B, 2) px for each view, (B, M, n, n)."""
-        out, transform = self.room("illum", len(fraction)), self._propagator.backend
+    def shifted(self, probe, fraction, name: str = "illum") -> np.ndarray:
+        """Return a probe (M, n, n) moved by fraction (B, 2) px for each view, (B, M, n, n), in the room of that name."""
+        out, transform = self.room(name, len(fraction)), self._propagator.backend
         spectrum = transform.fft2(probe)
 
         def work(some: slice) -> None:
@@ -107,6 +107,12 @@ class Fused:
 
         With ``illum`` the waves are taken less illum_jm O_j.
         """
+        total = np.zeros(self._shape, self._dtype)
+        self.add_on_probe(waves, rows, obj, corners, fraction, total, illum)
+        return self._propagator.backend.ifft2(total, True)
+
+    def add_on_probe(self, waves, rows, obj, corners, fraction, spectrum, illum=None) -> None:
+        """Add the spectrum of what ``on_probe`` returns to ``spectrum`` (M, n, n), view after view."""
         out, transform = self.room("back", len(rows)), self._propagator.backend
 
         def work(some: slice) -> None:
@@ -115,13 +121,11 @@ class Fused:
             _into(out[some], transform.fft2(out[some], True))
 
         share(work, cut(len(out), self._piece(len(out))), self._threads)
-        total = np.zeros(self._shape, self._dtype)
 
         def gather(band: slice) -> None:
-            self._do.add_shifted_back(out, fraction, total, band.start, band.stop)
+            self._do.add_shifted_back(out, fraction, spectrum, band.start, band.stop)
 
         share(gather, self._bands(self._shape[1]), self._threads)
-        return transform.ifft2(total, True)
 
     def project(self, obj, corners, illum, frames: Frames, difference: bool, waves, fraction=None) -> None:
         """Bring exit waves to the detector, put the measured modulus on them and bring them back, into ``waves``.

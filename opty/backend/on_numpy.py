@@ -9,7 +9,7 @@ import numpy as np
 import scipy.fft
 
 from opty.backend import plain
-from opty.backend.fused_cpu import Fused as Fused
+from opty.backend.fused_fit import Fused as Fused
 from opty.memory import free_memory as free_memory
 
 name = "cpu"

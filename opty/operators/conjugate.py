@@ -55,7 +55,7 @@ class ConjugateDirection(
         _create(s)
         weight = self.smooth * s.measured.photons / s.obj.size
         free = (self.update != "probe", self.update != "obj")
-        new = [s.obj_gradient + weight * bending(s.xp, s.obj), s.probe_gradient]
+        new = [s.obj_gradient + weight * bending(s.xp, s.obj) if weight else s.obj_gradient, s.probe_gradient]
         new = [g * f for g, f in zip(new, free, strict=True)]
         old = [g * f for g, f in zip((s.kept_gradient_obj, s.kept_gradient_probe), free, strict=True)]
         last = [d * f for d, f in zip((s.kept_direction_obj, s.kept_direction_probe), free, strict=True)]
@@ -65,7 +65,7 @@ class ConjugateDirection(
         beta = _beta(s.xp, new, old, steep, last, metric)
         s.kept_direction_obj, s.kept_direction_probe = (a + beta * b for a, b in zip(steep, last, strict=True))
         s.kept_gradient_obj, s.kept_gradient_probe = new
-        s.line_sums = _prior_along(s, weight)
+        s.line_sums = _prior_along(s, weight) if weight else s.xp.zeros(len(_TRIALS))
 
     def _metric(self, weight):
         return weight + self.damping * weight.max()

@@ -6,9 +6,13 @@ import dataclasses
 
 from opty.algebra.fusedstep import FusedStep
 from opty.algebra.plan import FUSION_RULES, Scheduled
+from opty.operators.conjugate import LineSearch
 from opty.operators.exitwave import Difference, ExitWave, Recall, Reflect
 from opty.operators.fourier import DeltaProject, FourierProject, IntensityOnly, WaveProject
+from opty.operators.fused_fits import BestSteps, Gradient, Search
 from opty.operators.fused_steps import Accumulate, KeptStep, Project, Update
+from opty.operators.likelihood import LikelihoodGradient
+from opty.operators.lsq import LSQUpdate
 from opty.operators.merge import AccumObj, AccumProbe
 from opty.operators.object import ObjUpdate
 from opty.operators.probe import ProbeUpdate
@@ -51,6 +55,9 @@ _RUNS: tuple[tuple[type[FusedStep], tuple[type, ...]], ...] = (
     (Update, (ObjUpdate, ProbeUpdate)),
     (Update, (ObjUpdate,)),
     (Update, (ProbeUpdate,)),
+    (Gradient, (ExitWave, LikelihoodGradient)),
+    (Search, (ExitWave, LineSearch)),
+    (BestSteps, (LSQUpdate,)),
 )
 
 
@@ -70,6 +77,7 @@ def _run_at(steps: tuple[Scheduled, ...], before: list[Scheduled]) -> tuple[Sche
     for fused, kinds in _RUNS:
         run = steps[: len(kinds)]
         plain = all(not s.when for s in run) and tuple(type(s.op) for s in run) == kinds
+        plain = plain and not fused.skips & _read_after(steps[len(kinds) :])
         if plain and fused.fits(tuple(s.op for s in run), tuple(s.op for s in before)):
             return Scheduled(fused(tuple(s.op for s in run)), opened=all(s.opened for s in run)), len(kinds)
     return None, 1

@@ -70,7 +70,11 @@ def joint_steps(xp, residual, through_obj, through_probe, ridge: float):
     vectors = xp.stack([through_obj, through_probe, residual], axis=1).reshape(len(residual), 3, -1)
     vectors = vectors.view(vectors.real.dtype)
     gram = (vectors @ vectors.swapaxes(1, 2)).astype(np.float64)
-    uu, vv, uv, ur, vr = (gram[:, i, k] for i, k in ((0, 0), (1, 1), (0, 1), (0, 2), (1, 2)))
+    return lengths_from(xp, *(gram[:, i, k] for i, k in ((0, 0), (1, 1), (0, 1), (0, 2), (1, 2))), ridge)
+
+
+def lengths_from(xp, uu, vv, uv, ur, vr, ridge: float):
+    """Return what ``joint_steps`` does, from Re <u, u>, <v, v>, <u, v>, <u, r> and <v, r>, each (B,)."""
     more = ridge * (uu + vv) / 2
     uu, vv = uu + more, vv + more
     return solved(xp, (uu, vv, uv), (ur, vr))

@@ -1,0 +1,123 @@
+"""The fused steps of fits, of likelihood and least squares, on the CPU; arguments are those of ``plain_fit``."""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from opty.backend import fused_cpu
+from opty.backend.crew import cut, share
+from opty.backend.fused_cpu import _into
+from opty.backend.noises import NOISES
+from opty.backend.operands import Frames
+from opty.propagate import Propagator
+
+
+@functools.cache
+def loops() -> ModuleType:
+    """Return the compiled loops, or where numba is not installed those of NumPy."""
+    if fused_cpu.loops().name == "numpy":
+        from opty.backend import plain_fit
+
+        return plain_fit
+    from opty.backend import loops_fit
+
+    return loops_fit
+
+
+class Fused(fused_cpu.Fused):
+    """What a batch goes through, in projections and in fits."""
+
+    def __init__(self, propagator: Propagator, probe_shape: tuple[int, int, int], dtype: Any, threads: int):
+        super().__init__(propagator, probe_shape, dtype, threads)
+        self._fit_do = loops()
+        self._spare: dict[int, list[np.ndarray]] = {}
+
+    def follow_slope(self, obj, corners, illum, frames: Frames, noise: str, waves, values, fraction=None):
+        """Put chi = F^-1 [w dL/dIhat Psi] of exit waves illum O into ``waves``, w L summed per view into values (B,).
+
+        Returns sum w (sqrt I - sqrt Ihat)^2 of the batch.
+        """
+
+        def work(obj, corners, illum, frames, waves, fraction, misfits, values) -> None:
+            self._do.exit_waves(obj, corners, illum, waves)
+            there = self._propagator.to_modulus(waves, fraction)
+            self._fit_do.put_slope(there, *frames, NOISES[noise], misfits, values)
+            _into(waves, self._propagator.from_modulus(there, fraction))
+
+        return self._in_pieces(work, obj, corners, illum, frames, waves, fraction, values)
+
+    def changes(self, obj, corners, illum, obj_step, illum_step, frames: Frames, noise: str, trials, fraction=None):
+        """Return sum w [L(t) - L(0)] of each view, (B, 3) float64, at trial steps t (3,) of obj_step and illum_step."""
+        views, out = len(corners), np.empty((len(corners), len(trials)))
+        # Three arrays of waves for each view; who finds none left makes them, and leaves them for the next.
+        size = max(1, self._piece(views) // 2)
+        rooms: list[np.ndarray] = self._spare.setdefault(size, [])
+
+        def work(some: slice) -> None:
+            room = rooms.pop() if rooms else np.empty((3, size, *self._shape), self._dtype)
+            waves = room[:, : some.stop - some.start]
+            seen, step = (a if len(a) == 1 else a[some] for a in (illum, illum_step))
+            self._fit_do.along(obj, corners[some], seen, obj_step, step, waves)
+            moved = None if fraction is None else fraction[some]
+            for each in waves:
+                _into(each, self._propagator.to_modulus(each, moved))
+            part = frames._replace(rows=frames.rows[some])
+            self._fit_do.add_up_changes(waves, *part, NOISES[noise], trials, out[some])
+            rooms.append(room)
+
+        share(work, cut(views, size), self._threads)
+        return out
+
+    def divide(self, direction, weight, regularisation: float) -> None:
+        """direction (L, H, W) /= a max(weight) + (1 - a) weight, a the regularisation; weight (H, W) stays."""
+        most = self._do.largest(weight, 0, len(weight))
+
+        def work(band: slice) -> None:
+            self._fit_do.divide(direction, weight, most, regularisation, band.start, band.stop)
+
+        share(work, self._bands(len(weight)), self._threads)
+
+    def products(self, waves, rows, obj, corners, illum, obj_step, illum_step) -> np.ndarray:
+        """Return uu, vv, uv, ur, vr of each view, (B, 5): r = waves at rows, u = illum obj_step, v = illum_step O."""
+        views = len(rows)
+        out = np.empty((views, 5))
+
+        def work(some: slice) -> None:
+            seen, step = (a if len(a) == 1 else a[some] for a in (illum, illum_step))
+            self._fit_do.add_up_products(waves, rows[some], obj, corners[some], seen, obj_step, step, out[some])
+
+        share(work, cut(views, self._piece(views)), self._threads)
+        return out
+
+    def light(self, corners, illum, lengths, weight) -> np.ndarray:
+        """Return sum_j lengths_j S_j, S_j = sum_m |illum_jm|^2 at the views' places, in the shape of weight (H, W)."""
+        light, total = np.empty((len(illum), *self._shape[1:]), weight.dtype), np.zeros_like(weight)
+        self._do.power(illum, light)
+
+        def work(band: slice) -> None:
+            self._fit_do.add_light(corners, light, lengths, total, band.start, band.stop)
+
+        share(work, self._bands(len(weight)), self._threads)
+        return total
+
+    def transmission(self, obj, corners, lengths, weight) -> np.ndarray:
+        """Return sum_j lengths_j |O_j|^2, in the shape of weight (n, n)."""
+        total = np.zeros_like(weight)
+
+        def work(band: slice) -> None:
+            self._fit_do.add_transmission(obj, corners, lengths, total, band.start, band.stop)
+
+        share(work, self._bands(len(weight)), self._threads)
+        return total
+
+    def add_average(self, target, direction, total, weight) -> None:
+        """target (L, H, W) += direction total / weight, where there is weight; direction and weight end as zeros."""
+
+        def work(band: slice) -> None:
+            self._fit_do.add_average(target, direction, total, weight, band.start, band.stop)
+
+        share(work, self._bands(len(weight)), self._threads)

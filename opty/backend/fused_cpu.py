@@ -6,6 +6,7 @@ The same class stands in ``fused_gpu``, with kernels of its own. Results are the
 from __future__ import annotations
 
 import functools
+import math
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -52,18 +53,19 @@ class Fused:
         self._alone, self._rows = False, np.arange(0)
         self._rooms: dict[str, np.ndarray] = {}
         self._sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._misfit = 0.0
+        self._misfits: list[np.ndarray] = []
 
     def new_sweep(self, alone: bool) -> None:
         """Begin a sweep; ``alone``: nobody keeps what a batch is given, and the next one may have the same memory.
 
         ``misfit`` counts from here.
         """
-        self._alone, self._misfit = alone, 0.0
+        self._alone = alone
+        self._misfits.clear()
 
     def misfit(self) -> float:
         """Return sum w (sqrt I - sqrt Ihat)^2 of all that went to the detector in this sweep, a real scalar."""
-        return self._misfit
+        return math.fsum(np.concatenate(self._misfits)) if self._misfits else 0.0
 
     def room(self, name: str, views: int) -> np.ndarray:
         """Return room for waves of a batch (B, M, n, n), of one use for each name."""
@@ -162,9 +164,9 @@ class Fused:
         """Call ``work`` with a batch, piece by piece, and count the misfits (B,) that it fills in."""
         views = len(corners)
         misfits = np.empty(views)
+        self._misfits.append(misfits)
         if views <= self._piece(views):  # the usual case of live updates, where every microsecond counts
             work(obj, corners, illum, frames, waves, fraction, misfits, *per_view)
-            self._misfit += misfits[0] if views == 1 else misfits.sum()
             return
 
         def piece(some: slice) -> None:
@@ -174,7 +176,6 @@ class Fused:
             work(obj, corners[some], seen, part, waves[some], moved, misfits[some], *(a[some] for a in per_view))
 
         share(piece, cut(views, self._piece(views)), self._threads)
-        self._misfit += misfits.sum()
 
     def _put_modulus(self, waves, frames, difference, fraction, misfits) -> None:
         there = self._propagator.to_modulus(waves, fraction)

@@ -13,7 +13,6 @@ from opty.backend.crew import cut, share
 from opty.backend.fused_cpu import _into
 from opty.backend.noises import NOISES
 from opty.backend.operands import Frames
-from opty.propagate import Propagator
 
 
 @functools.cache
@@ -31,15 +30,15 @@ def loops() -> ModuleType:
 class Fused(fused_cpu.Fused):
     """What a batch goes through, in projections and in fits."""
 
-    def __init__(self, propagator: Propagator, probe_shape: tuple[int, int, int], dtype: Any, threads: int):
-        super().__init__(propagator, probe_shape, dtype, threads)
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
         self._fit_do = loops()
         self._spare: dict[int, list[np.ndarray]] = {}
 
     def follow_slope(self, obj, corners, illum, frames: Frames, noise: str, waves, values, fraction=None):
         """Put chi = F^-1 [w dL/dIhat Psi] of exit waves illum O into ``waves``, w L summed per view into values (B,).
 
-        Returns sum w (sqrt I - sqrt Ihat)^2 of the batch.
+        ``misfit`` counts sum w (sqrt I - sqrt Ihat)^2 of the batch.
         """
 
         def work(obj, corners, illum, frames, waves, fraction, misfits, values) -> None:
@@ -48,7 +47,7 @@ class Fused(fused_cpu.Fused):
             self._fit_do.put_slope(there, *frames, NOISES[noise], misfits, values)
             _into(waves, self._propagator.from_modulus(there, fraction))
 
-        return self._in_pieces(work, obj, corners, illum, frames, waves, fraction, values)
+        self._in_pieces(work, obj, corners, illum, frames, waves, fraction, values)
 
     def changes(self, obj, corners, illum, obj_step, illum_step, frames: Frames, noise: str, trials, fraction=None):
         """Return sum w [L(t) - L(0)] of each view, (B, 3) float64, at trial steps t (3,) of obj_step and illum_step."""

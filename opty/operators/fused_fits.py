@@ -40,7 +40,7 @@ class Gradient(_Fit, register=False):
         leaves, noise = s.store.leaves, self.parts[-1].noise
         obj, waves, values = leaves["obj"], s.fused.room("waves", b.size), np.empty(b.size)
         frames, rows = s.store.measured.frames(b), s.fused.rows(b.size)
-        b.add_misfit(s.fused.follow_slope(obj, b.corners, b.illum, frames, noise, waves, values, b.fraction))
+        s.fused.follow_slope(obj, b.corners, b.illum, frames, noise, waves, values, b.fraction)
         s.memo["values"].append(values)
         s.fused.add_to_object(waves, rows, b.corners, b.illum, leaves["obj_gradient"], leaves["obj_weight"])
         if b.fraction is None:

@@ -124,8 +124,7 @@ class Fused:
     ) -> None:
         """Take a step of the difference map's kind: kept += beta (Pi(2 P O - kept) - P O) + (1 - keep) (P O - kept).
 
-        Pi is what ``project`` does. ``waves`` is room to work in. ``misfit`` counts that of 2 P O - kept. For how kept
-        need be read but once, see ``fused_cpu``.
+        Pi is what ``project`` does. ``waves`` is room to work in. ``misfit`` counts that of 2 P O - kept.
         """
         grid, seen = tile_grid(*waves.shape[-2:], len(waves)), self._seen(obj, corners, illum)
         fields = (*seen, kept.waves, kept.rows, *self._sizes(waves), waves)

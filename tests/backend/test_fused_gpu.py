@@ -148,7 +148,7 @@ def test_project_in_the_near_field(gpu, rng, dtype, fractional):
 
 @pytest.mark.parametrize("dtype", COMPLEX)
 @pytest.mark.parametrize("modes", [1, 3])
-@pytest.mark.parametrize(("beta", "keep"), [(1.0, 1.0), (0.8, 1.0), (0.9, 0.9)])
+@pytest.mark.parametrize(("beta", "keep"), [(1.0, 1.0), (0.8, 1.0), (0.9, 0.9), (0.5, 0.7)])
 def test_step_kept(gpu, rng, dtype, modes, beta, keep):
     case = Case(gpu, rng, dtype, modes, shared=modes == 1)
     here, there = frames(case, "u2", 3, True)

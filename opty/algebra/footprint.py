@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.effects import KEPT, written
+from opty.algebra.operator import Operator
 from opty.algebra.plan import Group, Pass, Step, walk
-from opty.algebra.room import batch_size, work
+from opty.algebra.room import batch_size, rooms, work
 from opty.memory import size
 from opty.stack import Stack
 from opty.state.store import Store
@@ -21,23 +22,28 @@ class Footprint:
     """Bytes that a run holds where it computes.
 
     ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of those that come batch by batch, the two
-    on their way. ``state`` : the leaves, the copies of those that are written, the last finite state, and slots that
-    are made (as large as the object or the probe, by their names). ``waves`` : of a batch, with the work on them.
+    on their way. ``state`` : the leaves, the copies of those that are written, the last finite state. ``slots`` :
+    memory of steps that is gone at the end of a turn; ``again`` : what is there once more then, while the last finite
+    state is replaced. ``waves`` : of a batch, with the work on them; ``rooms`` : what of them stays for the next sweep.
     ``kept`` : waves of all views, kept from iteration to iteration, that are not there yet. ``merging`` : what steps on
-    the whole object need between sweeps, when the waves are gone.
+    the whole object need between sweeps.
     """
 
     data: int
     blocks: int
     state: int
+    slots: int
+    again: int
     waves: int
+    rooms: int
     kept: int
     merging: int
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.data + self.state + self.kept + max(self.blocks + self.waves, self.merging)
+        busy = self.slots + max(self.blocks + self.waves, self.rooms + self.merging)
+        return self.data + self.state + self.kept + max(self.again + self.rooms, busy)
 
 
 def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
@@ -50,14 +56,18 @@ def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
     batch = max((batch_size(node, store) for node in passes), default=0)
     leaves = {name: a.nbytes for name, a in store.leaves.items()}
     copied = sum(count for name, count in leaves.items() if name in changed and name != KEPT)
+    made = changed - set(leaves)
+    lasting = _made({name for name in made if name.startswith("kept_")}, store)
     return Footprint(
         data=sum(a.nbytes + _beside(store, a) for a in images if not isinstance(a, Supply)),
         blocks=sum(a.way_bytes(batch) for a in coming),
-        # The state that is kept in case of a divergence is there twice when it is replaced, and no slots are by then.
-        state=sum(leaves.values()) + 2 * copied + max(copied, _made(changed - set(leaves), store)),
+        state=sum(leaves.values()) + 2 * (copied + lasting),
+        slots=_made(made, store) - lasting,
+        again=copied + lasting,
         waves=max((work(node, store, batch_size(node, store)) for node in passes), default=0),
+        rooms=rooms(passes, store),
         kept=_kept(store, changed),
-        merging=int(max((s.op.arrays * leaves["obj"] for s in steps if "obj" in s.op.effects()[1]), default=0)),
+        merging=int(max((_arrays(s.op) for s in steps), default=0) * (leaves["obj"] + leaves["probe"])),
     )
 
 
@@ -85,7 +95,7 @@ def told(store: Store, groups: tuple[Group, ...]) -> str:
         frames = store.data.intensities
         where = f"in {frames.frames!r}" if isinstance(frames, Stack) else "on the host"
         parts.append(f"{_coming(store)} of data stay {where}, {size(found.blocks)} of them on their way at a time")
-    parts += [f"state {size(found.state)}", f"waves of a batch {size(found.waves)}"]
+    parts += [f"state {size(found.state + max(found.slots, found.again))}", f"waves of a batch {size(found.waves)}"]
     if found.kept:
         parts.append(f"kept waves {size(found.kept)}")
     return f"memory on the {store.backend.name}: {', '.join(parts)}; about {size(found.total)} in all"
@@ -112,6 +122,13 @@ def _made(names: frozenset[str] | set[str], store: Store) -> int:
         real = name.endswith("weight")
         found += int(np.prod(shape[-2:] if real else shape)) * (store.real_dtype if real else store.dtype).itemsize
     return found
+
+
+def _arrays(op: Operator) -> float:
+    """Arrays of the size of object and probe that a step on the whole state makes: measured, or what most need."""
+    if op.arrays is not None:
+        return op.arrays
+    return 2.2 if "obj" in op.effects()[1] else 0
 
 
 def _wave(store: Store) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from opty.algebra.effects import BATCH
 from opty.algebra.operator import ViewOperator
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ class Inside:
 class FusedStep(ViewOperator, register=False):
     """What ``parts``, steps of a sweep one after the other, do together, in fewer passes over the arrays.
 
-    ``apply(self, s, b)`` is given an Inside and the Batch itself. ``rooms`` : how many arrays of (B, M, n, n) the step
-    takes, on whole pixels and on fractions of them; ``canvases`` : whether it gathers a batch in arrays of the size of
-    object and probe. ``skips`` : what the parts leave for later steps, and the step does not.
+    ``apply(self, s, b)`` is given an Inside and the Batch itself. ``rooms`` : the names of the arrays of
+    (B, M, n, n) that the step takes, on whole pixels and on fractions of them; ``canvases`` : whether it gathers a
+    batch in arrays of the size of object and probe; ``spare`` : waves that each thread of a CPU has for a piece.
+    ``skips`` : what its parts make and the step leaves unmade: no later step of the sweep may read it.
     """
 
-    rooms: ClassVar[tuple[int, int]] = (0, 1)
+    rooms: ClassVar[tuple[str, str]] = ("", "illum back")
+    spare: ClassVar[int] = 0
     canvases: ClassVar[bool] = False
     skips: ClassVar[frozenset[str]] = frozenset()
     parts: tuple[ViewOperator, ...] = ()
@@ -73,6 +76,12 @@ class FusedStep(ViewOperator, register=False):
     def repeats(self, s: Inside, whole: bool) -> bool:
         """Say whether a sweep launches what the next one will, and nothing but kernels, so that it may be replayed."""
         return True
+
+
+def sees_batch(op: ViewOperator) -> bool:
+    """Say whether a step works on the waves or windows of a batch."""
+    reads, writes = op.effects()
+    return bool(BATCH & (reads | writes))
 
 
 def suited(steps: Iterable[Scheduled], store: Store, whole: bool) -> list[Scheduled]:

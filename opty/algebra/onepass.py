@@ -8,7 +8,7 @@ import numpy as np
 
 from opty.algebra.batching import split
 from opty.algebra.effects import BATCH
-from opty.algebra.fusedstep import FusedStep, Inside, suited
+from opty.algebra.fusedstep import FusedStep, Inside, sees_batch, suited
 from opty.algebra.operator import ViewOperator
 from opty.algebra.plan import Pass, Scheduled, fusing
 from opty.algebra.room import with_room
@@ -39,7 +39,7 @@ def run_pass(node: Pass, job: Run) -> None:
         del store.leaves[name]
     whole = "positions" not in node.writes and all_whole(store)
     due = suited(due, store, whole)
-    alone = not any(BATCH & frozenset().union(*s.op.effects()) for s in due if not isinstance(s.op, FusedStep))
+    alone = not any(sees_batch(s.op) for s in due if not isinstance(s.op, FusedStep))
     job.fused.new_sweep(alone)
     views = [_seen_by(s, job, alone) for s in due]
     for op, s, _ in views:

@@ -66,7 +66,7 @@ class Operator:
     frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step; "kept_*" is all kept memory not written
     leaves_trace: ClassVar[bool] = True  # False: not on the books where it ends a loop's body
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
-    arrays: ClassVar[float] = 2.2  # of the size of the object, at work in a step on the whole state that writes it
+    arrays: ClassVar[float | None] = None  # at work in a step on the whole state, as large as object and probe together
     knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning
     __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` asks us, and is refused
 

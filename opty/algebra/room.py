@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opty.algebra.fusedstep import FusedStep, suited
+from opty.algebra.fusedstep import FusedStep, sees_batch, suited
+from opty.algebra.operator import ViewOperator
 from opty.algebra.plan import Pass
 from opty.errors import MemoryWarning, warn_user
 from opty.memory import size
@@ -73,13 +74,38 @@ def _way_out(node: Pass, store: Store, batch: int) -> str:
 def work(node: Pass, store: Store, batch: int) -> int:
     """Bytes of the waves of a batch of so many views, and of what is made of them on the way."""
     modes, n, _ = store.probe_shape
+    plain = [op.work for op in _as_run(node, store)[0] if not isinstance(op, FusedStep) and sees_batch(op)]
+    arrays = max((of_modes * modes + of_views for of_modes, of_views in plain), default=0)
+    return max(int(arrays * batch * n * n * store.dtype.itemsize), _room([node], store, batch))
+
+
+def rooms(passes: list[Pass], store: Store) -> int:
+    """Bytes that the fused steps of some passes keep from batch to batch, and between sweeps."""
+    return _room(passes, store, max((batch_size(node, store) for node in passes), default=0))
+
+
+def _room(passes: list[Pass], store: Store, batch: int) -> int:
+    names: set[str] = set()
+    spare, canvases, moved = 0, False, False
+    for node in passes:
+        steps, whole = _as_run(node, store)
+        for op in (op for op in steps if isinstance(op, FusedStep)):
+            names |= set(op.rooms[not whole].split())
+            canvases |= op.canvases and batch_size(node, store) > 1
+            spare, moved = max(spare, op.spare), moved or not whole
+    modes, n, _ = store.probe_shape
+    wave = modes * n * n * store.dtype.itemsize
+    found = len(names) * batch * wave
+    if moved:  # of each view the light, and a spectrum of the probe
+        found += batch * wave // (2 * modes) + wave
+    if canvases:
+        found += 3 * (store.leaves["obj"].nbytes + store.leaves["probe"].nbytes) // 2
+    if spare and store.backend.name == "cpu":
+        found += spare * store.threads * max(wave, store.backend.batch_memory(1) // 4)
+    return found
+
+
+def _as_run(node: Pass, store: Store) -> tuple[list[ViewOperator], bool]:
+    """Return the steps of a pass as they run for a state, and whether all positions are whole pixels."""
     whole = "positions" not in node.writes and all_whole(store)
-    steps = [s.op for s in suited(node.steps, store, whole)]
-    fused = [op for op in steps if isinstance(op, FusedStep)]
-    arrays = [of_modes * modes + of_views for op in steps if op not in fused for of_modes, of_views in [op.work]]
-    # Fused steps each keep the room they take until the sweep is over; of each view the light, where all differ.
-    arrays.append(sum(op.rooms[not whole] for op in fused) * modes + (0 if whole else 0.5))
-    canvases = 0
-    if batch > 1 and any(op.canvases for op in fused):
-        canvases = 3 * (store.leaves["obj"].nbytes + store.leaves["probe"].nbytes) // 2
-    return int(max(arrays) * batch * n * n * store.dtype.itemsize) + canvases
+    return [s.op for s in suited(node.steps, store, whole)], whole

@@ -44,6 +44,7 @@ class ConjugateDirection(
     update: Literal["both", "obj", "probe"] = "both"
     damping: float = 0.03
     frees = frozenset({"obj_gradient", "probe_gradient", "obj_weight", "probe_weight"})
+    arrays = 5.8  # measured
 
     def check(self):
         if self.smooth < 0:

@@ -30,7 +30,7 @@ class Gradient(_Fit, register=False):
     """Exit waves to the detector, the slope of the likelihood on them, back, and the gradients added up."""
 
     skips = frozenset({"waves", "predicted", "probe_gradient"})
-    rooms = (1, 3)
+    rooms = ("waves", "waves illum back")
 
     def begin(self, s):
         super().begin(s)
@@ -64,7 +64,8 @@ class Search(_Fit, register=False):
     """Exit waves and what a step makes of them to the detector, and the changes of the likelihood summed there."""
 
     skips = frozenset({"waves"})
-    rooms = (0, 2)
+    rooms = ("", "illum illum_step")
+    spare = 3
 
     def apply(self, s, b):
         leaves = s.store.leaves
@@ -80,7 +81,7 @@ class Search(_Fit, register=False):
 class BestSteps(_Fit, register=False):
     """LSQUpdate on the difference that a fused step left."""
 
-    rooms = (0, 2)
+    rooms = ("", "back illum_step")
     canvases = True
 
     @classmethod

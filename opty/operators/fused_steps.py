@@ -17,7 +17,7 @@ from opty.operators.probe import ProbeUpdate
 class Project(FusedStep, register=False):
     """Exit waves to the detector, the measured modulus on them, and back: ExitWave with what FourierProject became."""
 
-    rooms = (1, 2)
+    rooms = ("waves", "waves illum")
 
     @classmethod
     def fits(cls, parts, before):
@@ -40,7 +40,7 @@ class Project(FusedStep, register=False):
 class KeptStep(FusedStep, register=False):
     """A step of the difference map's kind on kept waves: Reflect, WaveProject, Difference."""
 
-    rooms = (1, 2)
+    rooms = ("waves", "waves illum")
 
     @classmethod
     def fits(cls, parts, before):

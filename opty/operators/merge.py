@@ -105,6 +105,7 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
     inertia: float = 1e-3
     smooth: float = 0.0
     frees = frozenset({"probe_sum", "probe_weight"})
+    arrays = 0.0
 
     def check(self):
         check_inertia(self)

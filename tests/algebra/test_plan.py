@@ -105,7 +105,7 @@ def test_explain_tells_batches_memory_and_what_is_written(p):
     assert text.startswith("plan of (Every(5, Orthogonalise()) * rPIE(batch=5)) ** 7 * DM() ** 2")
     assert text.index("repeat 2 times") < text.index("Reflect()") < text.index("repeat 7 times")
     assert "sweep over all views, 5 views at a time, in random order (one iteration" in text
-    assert "12 views at a time, in scan order (not counted as an iteration)" in text
+    assert "12 views at a time, in scan order (not counted as an iteration; fused: Accumulate)" in text
     kept = "kept_obj_velocity kept_probe_velocity kept_waves"
     assert f"Orthogonalise(): reads probe; writes {kept} probe; every 5 iterations" in text
     assert "kept_waves, obj, obj_sum, obj_weight, probe, probe_sum, probe_weight; everything else is shared" in text

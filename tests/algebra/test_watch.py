@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from small_scans import everything, same, scan, state
+from small_scans import close, everything, same, scan, state
 
 import opty
 from opty import (
@@ -192,7 +192,8 @@ def test_a_value_that_spoils_the_misfit_is_found(p):
         DivergedError, match=r"in iteration 3: the reconstruction diverged.*a smaller step of the pr"
     ) as e:
         recipe * p
-    assert same(e.value.state, (Sweep(opty.ProbeUpdate() * ObjUpdate())) ** 2 * p)
+    # With a step between them the two updates are not fused, and round differently.
+    assert close(e.value.state, (Sweep(opty.ProbeUpdate() * ObjUpdate())) ** 2 * p, 1e-5)
     assert "alpha" in str(e.value)
 
 

@@ -21,7 +21,7 @@ from opty.state.supply import Supply
 class Footprint:
     """Bytes that a run holds where it computes.
 
-    ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of those that come batch by batch, the two
+    ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of those that come batch by batch, those
     on their way. ``state`` : the leaves, the copies of those that are written, the last finite state. ``slots`` :
     memory of steps that is gone at the end of a turn; ``again`` : what is there once more then, while the last finite
     state is replaced. ``waves`` : of a batch, with the work on them; ``rooms`` : what of them stays for the next sweep.

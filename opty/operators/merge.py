@@ -79,7 +79,7 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
     @property
     def arrays(self):
         """What a Gaussian needs; the merge itself works in place."""
-        return 2.0 if self.smooth else 0.0
+        return 1.5 if self.smooth else 0.0
 
     def check(self):
         check_inertia(self)

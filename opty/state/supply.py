@@ -50,9 +50,12 @@ class Supply:
         self._ways = threading.local()
 
     def way_bytes(self, batch: int) -> int:
-        """Bytes that are on their way in a sweep of batches of ``batch`` views: a block in use, and the next."""
+        """Bytes that are on their way in a sweep of batches of ``batch`` views.
+
+        A block is in use, and the next one is there twice while it is read: as in the file, and for the kernels.
+        """
         views = max(batch, self._most // batch * batch) if batch else 0
-        return 2 * min(len(self.images), views) * self._view_bytes
+        return 3 * min(len(self.images), views) * self._view_bytes
 
     @property
     def _view_bytes(self) -> int:

@@ -16,8 +16,8 @@ import opty
 from benchmarks import scans
 from benchmarks.bare import Bare, counted, timed, waiter
 from opty.algebra.footprint import footprint
-from opty.algebra.onepass import batch_size
 from opty.algebra.plan import Pass, plan, walk
+from opty.algebra.room import batch_size
 
 TURN = 0.2  # seconds that a turn of the engine or of the transforms takes at least, by repeating shorter ones
 ROOT = Path(__file__).resolve().parents[1]

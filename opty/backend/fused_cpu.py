@@ -185,8 +185,7 @@ class Fused:
 
     def add_to_object(self, waves, rows, corners, illum, obj_sum, obj_weight) -> None:
         """obj_sum (H, W) += sum_m conj(illum_jm) waves_jm and obj_weight += sum_m |illum_jm|^2, views in place."""
-        light = np.empty((len(illum), *self._shape[1:]), obj_weight.dtype)
-        self._do.power(illum, light)
+        light = self._light(illum, obj_weight)
 
         def work(band: slice) -> None:
             self._do.add_to_object(waves, rows, corners, illum, light, obj_sum, obj_weight, band.start, band.stop)
@@ -202,9 +201,19 @@ class Fused:
         share(work, self._bands(len(probe_weight)), self._threads)
 
     def add_to_both(self, waves, rows, corners, illum, obj, obj_sum, obj_weight, probe_sum, probe_weight) -> None:
-        """What ``add_to_object`` and ``add_to_probe`` do: here, one after the other."""
-        self.add_to_object(waves, rows, corners, illum, obj_sum, obj_weight)
-        self.add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight)
+        """What ``add_to_object`` and ``add_to_probe`` do, shared by the threads together."""
+        light = self._light(illum, obj_weight)
+
+        def work(piece: tuple[bool, slice]) -> None:
+            on_object, band = piece
+            if on_object:
+                sums = obj_sum, obj_weight, band.start, band.stop
+                self._do.add_to_object(waves, rows, corners, illum, light, *sums)
+            else:
+                self._do.add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight, band.start, band.stop)
+
+        both = (True, self._bands(len(obj_sum))), (False, self._bands(len(probe_weight)))
+        share(work, [(on_object, band) for on_object, bands in both for band in bands], self._threads)
 
     def add_seen(self, obj, corners, probe_weight) -> None:
         """probe_weight (n, n) += |O_j|^2 over the views."""
@@ -242,6 +251,12 @@ class Fused:
     def _piece(self, views: int) -> int:
         """Return how many views make a piece: no more than a cache holds, and enough pieces for all threads."""
         return self._fit if self._threads == 1 else min(self._fit, -(-views // (2 * self._threads)))
+
+    def _light(self, illum, weight) -> np.ndarray:
+        """Return sum_m |illum_jm|^2, (B or 1, n, n) in the real type of ``weight``."""
+        light = np.empty((len(illum), *self._shape[1:]), weight.dtype)
+        self._do.power(illum, light)
+        return light
 
     def _bands(self, rows: int) -> list[slice]:
         return cut(rows, -(-rows // (1 if self._threads == 1 else 4 * self._threads)))

@@ -94,8 +94,7 @@ class Fused(fused_cpu.Fused):
 
     def light(self, corners, illum, lengths, weight) -> np.ndarray:
         """Return sum_j lengths_j S_j, S_j = sum_m |illum_jm|^2 at the views' places, in the shape of weight (H, W)."""
-        light, total = np.empty((len(illum), *self._shape[1:]), weight.dtype), np.zeros_like(weight)
-        self._do.power(illum, light)
+        light, total = self._light(illum, weight), np.zeros_like(weight)
 
         def work(band: slice) -> None:
             self._fit_do.add_light(corners, light, lengths, total, band.start, band.stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -45,7 +44,7 @@ class PtychoState:
     seed : of every random choice, together with the iteration number.
     dtype : "complex64" or "complex128".
     device : "cpu" or "gpu"; default: the GPU where there is one.
-    threads : for Fourier transforms of large batches on the CPU; default: all cores.
+    threads : of the CPU, which share the work; default: one for each core. Results are the same bits for any number.
     deterministic : whether a GPU adds up what the views say in the same order every time, so that a run repeats bit for
         bit, more slowly than with atomic additions. On the CPU it does in any case.
 
@@ -80,10 +79,10 @@ class PtychoState:
         if not isinstance(data, PtychoData):
             kind = type(data).__name__
             raise TypeError(f"data is a {kind}; give opty.PtychoData(intensities, positions) or opty.load(path)")
-        kind = _complex_type(dtype)
+        kind = start.complex_type(dtype)
         if modes is not None and (isinstance(modes, bool) or not isinstance(modes, (int, np.integer)) or modes < 1):
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
-        backend = backends.get(_device(device))
+        backend = backends.get(start.on_device(device))
         obj = None if obj is None else host(obj)
         start.check_light(data, kind)
         by_hand = any(given is not None for given in (obj, probe, margin))
@@ -101,7 +100,7 @@ class PtychoState:
         }
         if measured.background is not None:
             leaves["background"] = measured.background
-        books = (start.given_seed(seed), _threads(threads), Identity())
+        books = (start.given_seed(seed), start.given_threads(threads), Identity())
         self._set(Store(leaves, measured, origin, *books, deterministic=bool(deterministic)))
         if by_hand:
             self._store.begin_here()
@@ -146,14 +145,14 @@ class PtychoState:
         """
         if missing := [name for name in CORE if name not in leaves]:
             raise ValueError(f"a state needs {', '.join(CORE)}; {missing} are missing")
-        backend = backends.get(_device(device))
-        kind = _complex_type(leaves["probe"].dtype)
+        backend = backends.get(start.on_device(device))
+        kind = start.complex_type(leaves["probe"].dtype)
         measured = Measured(data, backend, kind)
         arrays, named = unlabelled(leaves, backend)
         start.frame(check_positions(leaves["positions"], data.views), data.n, leaves["obj"])
         series = {name: np.asarray(v).tolist() for name, v in history.items()}
         frame = np.asarray(origin, float)
-        books = (start.given_seed(seed), _threads(threads), recipe, iteration, series, named)
+        books = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series, named)
         store = Store(arrays, measured, frame, *books, deterministic=bool(deterministic))
         if began is not None:
             store.start = Start.of(began, backend)
@@ -389,25 +388,3 @@ class PtychoState:
 def _restored(data: PtychoData, leaves: dict[str, np.ndarray], books: dict[str, Any]) -> PtychoState:
     """Rebuild a pickled or copied state, on the GPU where there is one."""
     return PtychoState.restore(data, leaves, **books)
-
-
-def _device(device: str | None) -> str:
-    return ("gpu" if backends.gpu_available() else "cpu") if device is None else device
-
-
-def _complex_type(dtype: Any) -> np.dtype:
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        raise TypeError(f"dtype is {dtype!r}; choose 'complex64' or 'complex128'") from None
-    if kind not in (np.dtype("complex64"), np.dtype("complex128")):
-        raise TypeError(f"dtype is {kind}; choose 'complex64' or 'complex128'")
-    return kind
-
-
-def _threads(threads: int | None) -> int:
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ValueError(f"threads is {threads!r}; give a number from 1 on, or None for all cores")
-    return threads

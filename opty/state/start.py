@@ -1,12 +1,14 @@
-"""The start: where the views lie in the object's frame, and first guesses of object and probe."""
+"""The start: where the views lie in the object's frame, first guesses of object and probe, and where to compute."""
 
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
 
+from opty import backend as backends
 from opty.backend import on_numpy
 from opty.data import PtychoData
 from opty.fields import check_extent, check_probe
@@ -127,3 +129,28 @@ def with_modes(probe: np.ndarray, modes: int | None) -> np.ndarray:
             made.append(new * (math.sqrt(0.02) * np.linalg.norm(base) / np.linalg.norm(new)))
         order += 1
     return np.array(made)
+
+
+def on_device(device: str | None) -> str:
+    """Return the device that is asked for; by default the GPU where there is one."""
+    return ("gpu" if backends.gpu_available() else "cpu") if device is None else device
+
+
+def complex_type(dtype: Any) -> np.dtype:
+    """Return complex64 or complex128; raises TypeError for others."""
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype is {dtype!r}; choose 'complex64' or 'complex128'") from None
+    if kind not in (np.dtype("complex64"), np.dtype("complex128")):
+        raise TypeError(f"dtype is {kind}; choose 'complex64' or 'complex128'")
+    return kind
+
+
+def given_threads(threads: int | None) -> int:
+    """Return the number of threads asked for, by default one for each core this process may use."""
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ValueError(f"threads is {threads!r}; give a number from 1 on, or None for all cores")
+    return threads

@@ -63,7 +63,7 @@ def counted(device: str) -> Iterator[Counter]:
     """Count the calls of the Fourier transforms that a backend makes while the block runs.
 
     They are caught where the library's attributes are looked up, so a backend has to call ``scipy.fft.fft2(...)`` and
-    not a name that it imported from there.
+    not a name that it imported from there; on a GPU also where fused steps make their plans.
     """
     library, calls, main = importlib.import_module(LIBRARIES[device]), [], threading.current_thread()
 
@@ -78,9 +78,32 @@ def counted(device: str) -> Iterator[Counter]:
         return call
 
     found: Counter = Counter()
-    with mock.patch.multiple(library, **{name: caught(name) for name in _NAMES}):
+    with mock.patch.multiple(library, **{name: caught(name) for name in _NAMES}), _planned(device, calls):
         yield found
     found.update(calls)
+
+
+class _Plan:
+    """A plan of cuFFT's that notes what it transforms."""
+
+    def __init__(self, plan, calls: list[Transform]):
+        self.plan, self.calls = plan, calls
+
+    def fft(self, a, out, direction: int) -> None:
+        self.calls.append(Transform(tuple(a.shape), a.dtype.name, direction > 0, False))
+        self.plan.fft(a, out, direction)
+
+
+@contextmanager
+def _planned(device: str, calls: list[Transform]) -> Iterator[None]:
+    if device == "cpu":
+        yield
+        return
+    from opty.backend import fused_gpu
+
+    make = fused_gpu.get_fft_plan
+    with mock.patch.object(fused_gpu, "get_fft_plan", lambda *args, **options: _Plan(make(*args, **options), calls)):
+        yield
 
 
 class Bare:
@@ -127,14 +150,17 @@ class Bare:
         return ways
 
     def _ways_gpu(self, transform: Transform, count: int) -> dict[str, Callable]:
-        """Return the one way on a GPU: a plan for the whole batch, and the norm in which nothing is scaled."""
+        """Return the one way on a GPU: a plan for the whole batch, in place, and nothing is scaled."""
         import cupy
-        import cupyx.scipy.fft as library
+        from cupy.cuda import cufft
+        from cupyx.scipy.fft import get_fft_plan
 
-        a, fft = _noise(transform, cupy), getattr(library, _name(transform))
-        plan = library.get_fft_plan(a, axes=(-2, -1))
-        norm = "forward" if transform.inverse else "backward"
-        return {"cuFFT, a plan a batch": lambda: [fft(a, norm=norm, plan=plan) for _ in range(count)]}
+        a = _noise(transform, cupy).reshape(-1, *transform.shape[-2:])
+        plan, direction = (
+            get_fft_plan(a, axes=(1, 2)),
+            cufft.CUFFT_INVERSE if transform.inverse else cufft.CUFFT_FORWARD,
+        )
+        return {"cuFFT, a plan a batch": lambda: [plan.fft(a, a, direction) for _ in range(count)]}
 
 
 def _name(transform: Transform) -> str:

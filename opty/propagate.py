@@ -66,17 +66,21 @@ class Propagator:
         out *= self._transfer(waves, fraction).conj()
         return self.backend.ifft2(out, True, threads)
 
-    def to_modulus(self, waves, fraction=None):
+    def to_modulus(self, waves, fraction=None, threads: int = 1):
         """Bring waves, in their own memory where transforms can, to where their modulus is that at the detector.
 
         Phases at the detector itself, those of a cone beam, are left out: no modulus shows them, and ``from_modulus``
         leaves them out too.
         """
-        return self.forward(waves, fraction, True) if self.kind == "near" else self.backend.fft2(waves, True)
+        if self.kind == "near":
+            return self.forward(waves, fraction, True, threads)
+        return self.backend.fft2(waves, True, threads)
 
-    def from_modulus(self, waves, fraction=None):
+    def from_modulus(self, waves, fraction=None, threads: int = 1):
         """Undo ``to_modulus``."""
-        return self.adjoint(waves, fraction, True) if self.kind == "near" else self.backend.ifft2(waves, True)
+        if self.kind == "near":
+            return self.adjoint(waves, fraction, True, threads)
+        return self.backend.ifft2(waves, True, threads)
 
     def _transfer(self, waves, fraction):
         if fraction is None:

@@ -17,6 +17,7 @@ from opty.backend.crew import cut, share
 from opty.backend.operands import Frames, Kept
 from opty.propagate import Propagator
 
+_WORTH_SHARING = 1 << 19  # pixels
 PIECE = 1 << 20  # bytes of the waves that a thread works on at a time: they stay in its core's cache (measured)
 
 
@@ -51,6 +52,7 @@ class Fused:
         self._shape, self._dtype = probe_shape, np.dtype(dtype)
         self._fit = max(1, PIECE // (int(np.prod(probe_shape)) * self._dtype.itemsize))
         self._alone, self._rows = False, np.arange(0)
+        self._within = 1  # threads within a transform, where a piece is the whole batch
         self._rooms: dict[str, np.ndarray] = {}
         self._sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._misfits: list[np.ndarray] = []
@@ -165,6 +167,7 @@ class Fused:
         views = len(corners)
         misfits = np.empty(views)
         self._misfits.append(misfits)
+        self._within = self._threads if views <= self._piece(views) else 1
         if views <= self._piece(views):  # the usual case of live updates, where every microsecond counts
             work(obj, corners, illum, frames, waves, fraction, misfits, *per_view)
             return
@@ -178,10 +181,10 @@ class Fused:
         share(piece, cut(views, self._piece(views)), self._threads)
 
     def _put_modulus(self, waves, frames, difference, fraction, misfits) -> None:
-        there = self._propagator.to_modulus(waves, fraction)
+        there = self._propagator.to_modulus(waves, fraction, self._within)
         intensity, rows, mask, background = frames
         self._do.put_modulus(there, intensity, rows, mask, background, difference, misfits)
-        _into(waves, self._propagator.from_modulus(there, fraction))
+        _into(waves, self._propagator.from_modulus(there, fraction, self._within))
 
     def add_to_object(self, waves, rows, corners, illum, obj_sum, obj_weight) -> None:
         """obj_sum (H, W) += sum_m conj(illum_jm) waves_jm and obj_weight += sum_m |illum_jm|^2, views in place."""
@@ -233,7 +236,7 @@ class Fused:
         def work(band: slice) -> None:
             self._do.add_scaled(target, direction, weight, most, regularisation, step, band.start, band.stop)
 
-        share(work, self._bands(len(weight)), self._threads)
+        share(work, self._large_bands(weight), self._threads)
 
     def merge(self, old, total, weight, held, inertia: float) -> None:
         """old (L, H, W) = (total + c held) / (weight + c), c = inertia max(weight); as it is where nothing is known."""
@@ -242,7 +245,7 @@ class Fused:
         def work(band: slice) -> None:
             self._do.merge(old, total, weight, held, ground, band.start, band.stop)
 
-        share(work, self._bands(len(weight)), self._threads)
+        share(work, self._large_bands(weight), self._threads)
 
     def update_both(self, obj, corners, probe, waves, alpha, obj_step, beta, probe_step) -> None:
         """Steps of object and probe along the residual of one view, both from what they were: see ``plain``."""
@@ -257,6 +260,10 @@ class Fused:
         light = np.empty((len(illum), *self._shape[1:]), weight.dtype)
         self._do.power(illum, light)
         return light
+
+    def _large_bands(self, weight) -> list[slice]:
+        """Return bands of an array (H, W) to go through once: a small one is done before another thread wakes."""
+        return self._bands(len(weight)) if weight.size >= _WORTH_SHARING else [slice(0, len(weight))]
 
     def _bands(self, rows: int) -> list[slice]:
         return cut(rows, -(-rows // (1 if self._threads == 1 else 4 * self._threads)))

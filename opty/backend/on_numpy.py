@@ -17,9 +17,9 @@ xp = np
 CAPTURES = False  # launches that repeat: here there are none
 
 # A pool of FFT workers costs more than it brings below about this many values (measured on two cores: 128 x 128 in
-# 91 us alone, 282 us with two workers).
-_WORTH_THREADS = 1 << 19
-_BATCH = 2 << 20  # measured on scans of 128 x 128 with one mode and of 256 x 256 with three
+# 67 us alone, 149 us with two workers; three of 256 x 256 in 814 us and 493 us).
+_WORTH_THREADS = 1 << 17
+_BATCH = 4 << 20  # measured on scans of 128 x 128 with one mode and of 256 x 256 with three
 
 
 def asarray(a, dtype=None):

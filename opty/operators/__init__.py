@@ -18,7 +18,7 @@ constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, Cent
 observe.py       Log, Misfit, Progress, Save, Show
 outputs.py       observers put into a recipe, or taken out
 fused.py         rules that replace steps by faster ones that nobody sees
-fused_fits.py    those of LikelihoodGradient, LineSearch, LSQUpdate
+fused_steps.py   those of projections, sums and PIE updates; fused_fits.py: of likelihood and least squares
 """
 
 from opty.algebra.operator import Operator

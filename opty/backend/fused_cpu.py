@@ -93,7 +93,7 @@ class Fused:
         self._do.exit_waves(obj, corners, illum, waves)
 
     def shifted(self, probe, fraction, name: str = "illum") -> np.ndarray:
-        """Return a probe (M, n, n) moved by fraction (B, 2) px for each view, (B, M, n, n), in the room of that name."""
+        """Return a probe (M, n, n) moved by fraction (B, 2) px for each view, (B, M, n, n), in a room of that name."""
         out, transform = self.room(name, len(fraction)), self._propagator.backend
         spectrum = transform.fft2(probe)
 

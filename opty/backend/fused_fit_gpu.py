@@ -90,7 +90,7 @@ class Fused(fused_gpu.Fused):
         lengths = self._kept("lengths", 2, len(products))
         numbers = np.float64(ridge), np.float64(step), np.float64(np.finfo(np.float64).tiny)
         fields = (products, *sizes(len(products)), *numbers, lengths)
-        kernels.kernel("lsq", "solve", "double")((blocks(len(products), THREADS),), (THREADS,), fields)
+        _in_double("lsq", "solve", blocks(len(products), THREADS), THREADS, fields)
         return lengths
 
     def light(self, corners, illum, lengths, weight) -> Any:
@@ -135,10 +135,8 @@ class Fused(fused_gpu.Fused):
 
     def _add_up(self, parts, out) -> None:
         """Put the sums of parts (..., P) over their last axis into ``out`` (...)."""
-        if out.size:
-            fields = kernels.checked((parts, *sizes(out.size, parts.shape[-1]), out))
-            grid = (min(out.size, kernels.MAX_BLOCKS),)
-            kernels.kernel("likelihood", "sum_parts", "double")(grid, (_FEW_THREADS,), fields)
+        fields = (parts, *sizes(out.size, parts.shape[-1]), out)
+        _in_double("likelihood", "sum_parts", out.size, _FEW_THREADS, fields)
 
     def _kept(self, name: str, *shape: int) -> Any:
         """Return room for float64 numbers, of one use for each name."""
@@ -155,3 +153,10 @@ class Fused(fused_gpu.Fused):
             self._totals[key] = xp.zeros_like(weight)
             self.generation += 1
         return self._totals[key]
+
+
+def _in_double(file: str, name: str, count: int, threads: int, fields: tuple) -> None:
+    """Launch a kernel on numbers that are in double precision whatever the waves are; ``count`` blocks at most."""
+    if count:
+        grid, block = (min(count, kernels.MAX_BLOCKS),), (threads,)
+        kernels.kernel(file, name, "double")(grid, block, kernels.checked(fields))

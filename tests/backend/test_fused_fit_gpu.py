@@ -137,6 +137,19 @@ def test_a_perfect_fit_has_no_slope_and_no_misfit(gpu, rng, dtype, noise):
     assert float(case.fused.misfit()) == 0
 
 
+@pytest.mark.parametrize("noise", NOISES)
+def test_the_values_of_a_close_fit_keep_their_digits(gpu, rng, noise):
+    case = fit_case(gpu, rng, "complex64", 1)
+    counts = rng.integers(5000, 20000, (12, N, N))
+    waves = np.sqrt(counts[:VIEWS, None]) * (1 + 1e-4 * rng.normal(size=(VIEWS, 1, N, N)))
+    case.add(intensity=counts, mask=None, background=None, rows=np.arange(VIEWS))
+    waves, misfits, exact = waves.astype("complex64"), *np.empty((2, VIEWS))
+    _, values = lit_by(case, noise, waves)
+    measured = case.of("intensity rows mask background")[0]
+    plain_fit.put_slope(waves.astype(complex), *measured, NOISES[noise], misfits, exact)
+    assert np.allclose(values, exact, rtol=1e-2)
+
+
 @pytest.mark.parametrize("dtype", COMPLEX)
 @pytest.mark.parametrize("noise", NOISES)
 def test_dark_waves_and_numbers_that_are_none(gpu, rng, dtype, noise):

@@ -1,9 +1,9 @@
 // Steps of least squares: what each view's residual has in common with the directions, the lengths that fit it best,
 // and their averages over the views.
 //
-// obj, obj_step (height, width); corners (views, 2); waves (rows of all views, modes, n, n), at `rows`; illum, illum_step
-// (views or 1, modes, n, n), their strides the values from one view to the next, 0 where all share one. What is read
-// outside the object is NaN, and what would be added there is dropped.
+// obj, obj_step (height, width); corners (views, 2); waves (rows of all views, modes, n, n), at `rows`; illum,
+// illum_step (views or 1, modes, n, n), their strides the values from one view to the next, 0 where all share one. What
+// is read outside the object is NaN, and what would be added there is dropped.
 // Launch with threads (32, 8), or where the threads have one dimension with 256; the grid is told with each kernel and
 // may be of any size.
 

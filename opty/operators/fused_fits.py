@@ -41,11 +41,12 @@ class Gradient(_Fit, register=False):
         frames, rows = s.store.measured.frames(b), s.fused.rows(b.size)
         s.fused.follow_slope(obj, b.corners, b.illum, frames, noise, waves, values, b.fraction)
         s.memo["values"].append(values)
-        s.fused.add_to_object(waves, rows, b.corners, b.illum, leaves["obj_gradient"], leaves["obj_weight"])
+        of_obj = leaves["obj_gradient"], leaves["obj_weight"]
         if b.fraction is None:
-            sums = leaves["probe_gradient"], leaves["probe_weight"]
-            s.fused.add_to_probe(waves, rows, obj, b.corners, *sums)
+            of_probe = leaves["probe_gradient"], leaves["probe_weight"]
+            s.fused.add_to_both(waves, rows, b.corners, b.illum, obj, *of_obj, *of_probe)
             return
+        s.fused.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
         if s.memo["spectrum"] is None:
             s.memo["spectrum"] = s.store.xp.zeros_like(leaves["probe_gradient"])
         s.fused.add_on_probe(waves, rows, obj, b.corners, b.fraction, s.memo["spectrum"])
@@ -119,10 +120,10 @@ class BestSteps(_Fit, register=False):
         waves, rows = b.source
         of_obj, light = s.fused.sums("obj", (1, *obj.shape))
         of_probe, seen = s.fused.sums("probe", probe.shape)
-        s.fused.add_to_object(waves, rows, b.corners, b.illum, of_obj[0], light)
         if b.fraction is None:
-            s.fused.add_to_probe(waves, rows, obj, b.corners, of_probe, seen)
+            s.fused.add_to_both(waves, rows, b.corners, b.illum, obj, of_obj[0], light, of_probe, seen)
         else:
+            s.fused.add_to_object(waves, rows, b.corners, b.illum, of_obj[0], light)
             of_probe = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
             s.fused.add_seen(obj, b.corners, seen)
         if op.update != "both":

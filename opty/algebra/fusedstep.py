@@ -33,7 +33,8 @@ class FusedStep(ViewOperator, register=False):
 
     ``apply(self, s, b)`` is given an Inside and the Batch itself. ``rooms`` : the names of the arrays of
     (B, M, n, n) that the step takes, on whole pixels and on fractions of them; ``canvases`` : whether it gathers a
-    batch in arrays of the size of object and probe; ``spare`` : waves that each thread of a CPU has for a piece.
+    batch in arrays of the size of object and probe; ``spare`` : more waves of a batch on a GPU, or
+    of a piece of one for each thread of a CPU.
     ``skips`` : what its parts make and the step leaves unmade: no later step of the sweep may read it.
     """
 

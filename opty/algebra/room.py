@@ -100,8 +100,9 @@ def _room(passes: list[Pass], store: Store, batch: int) -> int:
         found += batch * wave // (2 * modes) + wave
     if canvases:
         found += 3 * (store.leaves["obj"].nbytes + store.leaves["probe"].nbytes) // 2
-    if spare and store.backend.name == "cpu":
-        found += spare * store.threads * max(wave, store.backend.batch_memory(1) // 4)
+    if spare:
+        piece = max(wave, store.backend.batch_memory(1) // 4)
+        found += spare * (store.threads * piece if store.backend.name == "cpu" else batch * wave)
     return found
 
 

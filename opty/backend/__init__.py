@@ -7,7 +7,9 @@
     Fused steps of a sweep, in few passes over the arrays of a batch (operands.py):
     fused_cpu.py  on the CPU, spread over threads by crew.py; plain.py says what is done, loops.py does it, compiled
     fused_fit.py  those of fits; plain_fit.py and loops_fit.py; noises.py: the models of the noise by number
+    pairs.py      two unknowns for each view, fitted together
     fused_gpu.py  on a GPU, in few launches of kernels.py's; common.cuh is what the .cu files share
+                  (fused_fit_gpu.py: those of fits)
     replay.py     sweeps that repeat; graphs.py captures them as CUDA graphs
 
 The arrays decide which backend runs; there is no global switch.

@@ -41,6 +41,20 @@ __device__ inline Real power(Complex<Real> a)
     return a.re * a.re + a.im * a.im;
 }
 
+// Re conj(a) b
+template <typename Real>
+__device__ inline Real overlap(Complex<Real> a, Complex<Real> b)
+{
+    return a.re * b.re + a.im * b.im;
+}
+
+// The larger of two; where the first is no number, that: a comparison would drop it.
+template <typename Real>
+__device__ inline Real larger(Real value, Real least)
+{
+    return value < least ? least : value;
+}
+
 // Where a thread starts along an axis of the grid, and how far apart its places are: all loops stride over the grid.
 __device__ inline long long first_of(unsigned block, unsigned threads, unsigned thread)
 {

@@ -13,6 +13,7 @@ from opty.backend.crew import cut, share
 from opty.backend.fused_cpu import _into
 from opty.backend.noises import NOISES
 from opty.backend.operands import Frames
+from opty.backend.pairs import lengths_from
 
 
 @functools.cache
@@ -91,6 +92,10 @@ class Fused(fused_cpu.Fused):
 
         share(work, cut(views, self._piece(views)), self._threads)
         return out
+
+    def lengths(self, products, ridge: float, step: float) -> np.ndarray:
+        """Return the lengths of the steps of object and probe that fit each view best, (2, B), times ``step``."""
+        return step * lengths_from(np, *products.T, ridge).T
 
     def light(self, corners, illum, lengths, weight) -> np.ndarray:
         """Return sum_j lengths_j S_j, S_j = sum_m |illum_jm|^2 at the views' places, in the shape of weight (H, W)."""

@@ -8,6 +8,8 @@ are the propagator's own. All work goes into CuPy's current stream.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cupy as xp
@@ -16,20 +18,7 @@ from cupy.cuda import cufft
 from cupyx.scipy.fft import get_fft_plan
 
 from opty.backend import kernels
-from opty.backend.kernels import (
-    MODES_AT_ONCE,
-    NULL,
-    REALS,
-    THREADS,
-    TILE,
-    blocks,
-    code_of,
-    count_type,
-    kernel,
-    pixel_grid,
-    sizes,
-    tile_grid,
-)
+from opty.backend.kernels import NULL, THREADS, TILE, blocks, count_type, pixel_grid, sizes, strided, tile_grid
 from opty.backend.operands import Frames, Kept
 from opty.propagate import Propagator
 
@@ -56,6 +45,7 @@ class Fused:
     ):
         self._propagator, self._shape, self._dtype = propagator, probe_shape, np.dtype(dtype)
         self._real = self._dtype.type(0).real.dtype
+        self._floor = self._real.type(np.finfo(self._real).tiny ** 0.5)
         self._ordered = deterministic
         self._unitary = 1.0 / np.prod(probe_shape[1:])  # cuFFT leaves its sums: there and back waves grow by as much
         self._alone, self._rows = False, xp.arange(0)
@@ -117,7 +107,7 @@ class Fused:
         of the batch.
         """
         self.exit_waves(obj, corners, illum, waves)
-        self._there_and_back(waves, frames, difference, fraction)
+        self._there_and_back(waves, partial(self._put_modulus, frames, difference), fraction)
 
     def step_kept(
         self, obj, corners, illum, frames: Frames, waves, kept: Kept, beta: float, keep: float, fraction=None
@@ -129,40 +119,48 @@ class Fused:
         grid, seen = tile_grid(*waves.shape[-2:], len(waves)), self._seen(obj, corners, illum)
         fields = (*seen, kept.waves, kept.rows, *self._sizes(waves), waves)
         self._launch("exit_waves", "reflect", grid, fields)
-        self._there_and_back(waves, frames, True, fraction)
+        self._there_and_back(waves, partial(self._put_modulus, frames, True), fraction)
         lengths = (self._real.type(beta), self._real.type(keep - beta))
         fields = (*seen, waves, kept.rows, *self._sizes(waves), kept.waves, *lengths)
         self._launch("exit_waves", "advance", grid, fields)
 
-    def _there_and_back(self, waves, frames: Frames, difference: bool, fraction) -> None:
-        """Bring waves to the detector, put the measured modulus on them, and bring them back, in place."""
+    def _there(self, waves, fraction) -> tuple[Any, float]:
+        """Bring waves to the detector, in place if that can be; return them and what brings their power to photons."""
         if self._propagator.kind == "near":
-            there = xp.ascontiguousarray(self._propagator.to_modulus(waves, fraction))
-            self._put_modulus(there, frames, difference, 1.0)
-            waves[...] = self._propagator.from_modulus(there, fraction)
-            return
+            return xp.ascontiguousarray(self._propagator.to_modulus(waves, fraction)), 1.0
         self._transform(waves, waves, cufft.CUFFT_FORWARD)
-        self._put_modulus(waves, frames, difference, self._unitary)
-        self._transform(waves, waves, cufft.CUFFT_INVERSE)
+        return waves, self._unitary
 
-    def _put_modulus(self, waves, frames: Frames, difference: bool, scale: float) -> None:
+    def _there_and_back(self, waves, change: Callable[[Any, float], None], fraction) -> None:
+        """Bring waves to the detector, let ``change`` work on what ``_there`` returns, bring them back, in place."""
+        there, scale = self._there(waves, fraction)
+        change(there, scale)
+        if self._propagator.kind == "near":
+            waves[...] = self._propagator.from_modulus(there, fraction)
+        else:
+            self._transform(waves, waves, cufft.CUFFT_INVERSE)
+
+    def _put_modulus(self, frames: Frames, difference: bool, waves, scale: float) -> None:
         """Put the modulus on detector waves that are 1 / sqrt(scale) times too large; ``scale`` is left on them."""
-        intensity, rows, mask, background = frames
         views, modes, pixels = len(waves), self._shape[0], int(np.prod(self._shape[1:]))
-        stride = 0 if mask is None or len(mask) == 1 else pixels
-        background = NULL if background is None else background
-        measured = (intensity, rows, NULL if mask is None else mask, *sizes(stride), background, self._misfits)
-        real = self._real.type
-        floor, scale = real(np.finfo(self._real).tiny ** 0.5), real(scale)
-        fields = (waves, *measured, *sizes(views, modes, pixels), np.int32(difference), floor, scale, scale)
+        floor, scale = self._floor, self._real.type(scale)
+        fields = (waves, *self._measured(frames), self._misfits, *sizes(views, modes, pixels))
+        fields = (*fields, np.int32(difference), floor, scale, scale)
         grid = pixel_grid(pixels, views)
-        self._launch("modulus", "fourier_modulus", grid, fields, count_type(intensity), block=(THREADS,))
+        self._launch("modulus", "fourier_modulus", grid, fields, count_type(frames.intensity), block=(THREADS,))
+
+    def _measured(self, frames: Frames) -> tuple:
+        """Return what was measured as kernels take it: intensity, rows, mask, its stride, background."""
+        intensity, rows, mask, background = frames
+        stride = 0 if mask is None or len(mask) == 1 else int(np.prod(self._shape[1:]))
+        mask, background = (NULL if a is None else a for a in (mask, background))
+        return intensity, rows, mask, *sizes(stride), background
 
     # -- probes moved by fractions of a pixel
 
-    def shifted(self, probe, fraction) -> Any:
-        """Return a probe (M, n, n) moved by fraction (B, 2) px for each view, (B, M, n, n)."""
-        out, spectrum = self.room("illum", len(fraction)), self.room("spectrum", 1)
+    def shifted(self, probe, fraction, name: str = "illum") -> Any:
+        """Return a probe (M, n, n) moved by fraction (B, 2) px for each view, (B, M, n, n), in a room of that name."""
+        out, spectrum = self.room(name, len(fraction)), self.room("spectrum", 1)
         self._transform(probe, spectrum, cufft.CUFFT_FORWARD)
         grid, scale = tile_grid(*self._shape[1:], len(out)), self._real.type(self._unitary)
         self._launch("shifts", "shift", grid, (spectrum, fraction, *self._sizes(out), scale, out))
@@ -174,15 +172,23 @@ class Fused:
 
         With ``illum`` the waves are taken less illum_jm O_j.
         """
-        out, total = self.room("back", len(rows)), self.room("total", 1)[0]
-        seen = (NULL, *sizes(0)) if illum is None else _strided(illum)
+        total = self.room("total", 1)[0]
+        self._move_back(waves, rows, obj, corners, fraction, illum, total, self._unitary, False)
+        self._transform(total, total, cufft.CUFFT_INVERSE)
+        return total
+
+    def add_on_probe(self, waves, rows, obj, corners, fraction, spectrum, illum=None) -> None:
+        """Add the spectrum of what ``on_probe`` returns to ``spectrum`` (M, n, n), view after view."""
+        self._move_back(waves, rows, obj, corners, fraction, illum, spectrum, self._unitary**0.5, True)
+
+    def _move_back(self, waves, rows, obj, corners, fraction, illum, spectrum, scale: float, adds: bool) -> None:
+        out = self.room("back", len(rows))
+        seen = (NULL, *sizes(0)) if illum is None else strided(illum)
         fields = (waves, rows, obj, *sizes(*obj.shape), corners, *seen, *self._sizes(out), out)
         self._launch("shifts", "through_object", tile_grid(*self._shape[1:], len(out)), fields)
         self._transform(out, out, cufft.CUFFT_FORWARD)
-        fields = (out, fraction, *self._sizes(out), self._real.type(self._unitary), total)
+        fields = (out, fraction, *self._sizes(out), self._real.type(scale), np.int32(adds), spectrum)
         self._launch("shifts", "sum_shifted_back", tile_grid(*self._shape[1:], self._shape[0]), fields)
-        self._transform(total, total, cufft.CUFFT_INVERSE)
-        return total
 
     def add_seen(self, obj, corners, probe_weight) -> None:
         """probe_weight (n, n) += |O_j|^2 over the views."""
@@ -196,7 +202,7 @@ class Fused:
         n, (height, width) = self._shape[-1], obj_sum.shape
         name = "add_to_object_in_order" if self._ordered else "add_to_object"
         grid = tile_grid(height, width, 1) if self._ordered else tile_grid(n, n, len(rows))
-        fields = (waves, rows, corners, *_strided(illum), *sizes(len(rows), self._shape[0], n))
+        fields = (waves, rows, corners, *strided(illum), *sizes(len(rows), self._shape[0], n))
         self._launch("accumulate", name, grid, (*fields, obj_sum, obj_weight, *sizes(height, width)))
 
     def add_to_probe(self, waves, rows, obj, corners, probe_sum, probe_weight) -> None:
@@ -210,13 +216,13 @@ class Fused:
     def add_to_both(self, waves, rows, corners, illum, obj, obj_sum, obj_weight, probe_sum, probe_weight) -> None:
         """What ``add_to_object`` and ``add_to_probe`` do, in one pass over the waves where that is possible."""
         (modes, n, _), views = self._shape, len(rows)
-        if self._ordered or modes > MODES_AT_ONCE:
+        if self._ordered or modes > kernels.MODES_AT_ONCE:
             self.add_to_object(waves, rows, corners, illum, obj_sum, obj_weight)
             self.add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight)
             return
         across = tile_grid(n, n, 1)[:2]
         slices = self._slices(views, across[0] * across[1])
-        fields = (waves, rows, obj, corners, *_strided(illum), *sizes(views, n), obj_sum, obj_weight)
+        fields = (waves, rows, obj, corners, *strided(illum), *sizes(views, n), obj_sum, obj_weight)
         fields = (*fields, *sizes(*obj_sum.shape), probe_sum, probe_weight, *sizes(slices))
         self._launch("accumulate", "add_to_both", (*across, slices), fields, str(modes))
 
@@ -259,7 +265,9 @@ class Fused:
 
     def _launch(self, file: str, name: str, grid: tuple, fields: tuple, *types: str, block: tuple = TILE) -> None:
         if 0 not in grid:
-            kernel(file, name, REALS[code_of(self._real)], *types)(grid, block, _checked(fields))
+            kernels.kernel(file, name, kernels.REALS[kernels.code_of(self._real)], *types)(
+                grid, block, kernels.checked(fields)
+            )
 
     def _transform(self, waves, out, direction: int) -> None:
         """Transform waves (..., n, n) into ``out``, which may be the same; the sums are left as they are."""
@@ -273,28 +281,15 @@ class Fused:
         self._plans.move_to_end(count)
         self._plans[count].fft(waves, out, direction)
 
-    def _slices(self, views: int, across: int) -> int:
-        """Return into how many slices the views are cut: each adds to the probe once, and all fill the device."""
-        return max(1, min(views, blocks(_FILLING, across)))
+    def _slices(self, most: int, across: int) -> int:
+        """Return into how many slices, ``most`` or fewer, work is cut: each adds up once, and all fill the device."""
+        return max(1, min(most, blocks(_FILLING, max(1, across))))
 
     def _seen(self, obj, corners, illum) -> tuple:
-        return (obj, *sizes(*obj.shape), corners, *_strided(illum))
+        return (obj, *sizes(*obj.shape), corners, *strided(illum))
 
     def _sizes(self, waves) -> tuple[np.int64, ...]:
         return sizes(len(waves), waves.shape[1], waves.shape[-1])
 
     def _steps(self, regularisation: float, step: float) -> tuple:
         return np.float64(regularisation), np.float64(step), self._real.type(np.finfo(self._real).tiny)
-
-
-def _strided(illum) -> tuple:
-    """The probe as each view sees it, and how far apart those of two views are: nothing where all share one."""
-    return xp.ascontiguousarray(illum), *sizes(0 if len(illum) == 1 else illum[0].size)
-
-
-def _checked(fields: tuple) -> tuple:
-    """Return the arguments of a kernel, which reads arrays as if they were C-contiguous."""
-    for a in fields:
-        if isinstance(a, xp.ndarray) and not a.flags.c_contiguous:
-            raise ValueError(f"a kernel was given an array of shape {a.shape} and {a.dtype} that is not C-contiguous")
-    return fields

@@ -53,7 +53,18 @@ _KERNELS = {
     },
     "shifts": {name: (REALS.values(),) for name in ("shift", "through_object", "sum_shifted_back", "add_seen")},
     "updates": {
-        name: (REALS.values(),) for name in ("largest", "add_scaled", "merge", "largest_of_both", "update_both")
+        name: (REALS.values(),)
+        for name in ("largest", "add_scaled", "divide", "merge", "largest_of_both", "update_both")
+    },
+    "likelihood": {
+        **{name: (REALS.values(), COUNTS.values()) for name in ("put_slope", "add_up_changes")},
+        "along": (REALS.values(),),
+        "sum_parts": (("double",),),
+    },
+    "lsq": {
+        **{name: (REALS.values(),) for name in ("add_up_products", "add_light", "add_light_in_order")},
+        **{name: (REALS.values(),) for name in ("transmission", "add_average")},
+        "solve": (("double",),),
     },
 }
 
@@ -116,3 +127,16 @@ def pixel_grid(pixels: int, views: int) -> tuple[int, int]:
     """Return the grid of blocks of THREADS that covers the pixels of views, MAX_BLOCKS at most."""
     across = min(blocks(pixels, THREADS), MAX_BLOCKS)
     return across, min(views, MAX_BLOCKS // across)
+
+
+def strided(illum: Any) -> tuple[Any, np.int64]:
+    """Return the probe as each view sees it, and how far apart those of two views are: nothing where all share one."""
+    return cupy.ascontiguousarray(illum), *sizes(0 if len(illum) == 1 else illum[0].size)
+
+
+def checked(fields: tuple) -> tuple:
+    """Return the arguments of a kernel, which reads arrays as if they were C-contiguous."""
+    for a in fields:
+        if isinstance(a, cupy.ndarray) and not a.flags.c_contiguous:
+            raise ValueError(f"a kernel was given an array of shape {a.shape} and {a.dtype} that is not C-contiguous")
+    return fields

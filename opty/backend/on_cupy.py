@@ -11,7 +11,7 @@ import cupyx.scipy.fft
 import numpy as np
 
 from opty.backend.carrier import Carrier as Carrier
-from opty.backend.fused_gpu import Fused as Fused
+from opty.backend.fused_fit_gpu import Fused as Fused
 from opty.backend.graphs import captured as captured
 from opty.backend.kernels import (
     INDICES,

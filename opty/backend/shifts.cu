@@ -75,12 +75,12 @@ through_object(const Complex<Real>* __restrict__ waves, const long long* __restr
     }
 }
 
-// total_m = scale sum_j spectra_jm exp(2 pi i f_j . q), the views in ascending order. The grid is over (columns, rows,
-// modes).
+// total_m = scale sum_j spectra_jm exp(2 pi i f_j . q), the views in ascending order; with `adds` that is added to what
+// is there. The grid is over (columns, rows, modes).
 template <typename Real>
 __global__ void __launch_bounds__(256)
 sum_shifted_back(const Complex<Real>* __restrict__ spectra, const double* __restrict__ fraction, long long views,
-                 long long modes, long long n, Real scale, Complex<Real>* __restrict__ total)
+                 long long modes, long long n, Real scale, int adds, Complex<Real>* __restrict__ total)
 {
     for (long long m = blockIdx.z; m < modes; m += gridDim.z) {
         for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
@@ -91,7 +91,8 @@ sum_shifted_back(const Complex<Real>* __restrict__ spectra, const double* __rest
                     const Complex<Real> back = phase_of(static_cast<Real>(turns_at(fraction, j, r, c, n)));
                     sum = sum + spectra[((j * modes + m) * n + r) * n + c] * back;
                 }
-                total[(m * n + r) * n + c] = scaled(sum, scale);
+                Complex<Real>& there = total[(m * n + r) * n + c];
+                there = adds ? there + scaled(sum, scale) : scaled(sum, scale);
             }
         }
     }

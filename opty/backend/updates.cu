@@ -49,6 +49,24 @@ add_scaled(Complex<Real>* target, Complex<Real>* direction, Real* weight, long l
     }
 }
 
+// direction (layers, pixels) /= a max(weight) + (1 - a) weight, weight (pixels) as it is. Threads and grid have one
+// dimension.
+template <typename Real>
+__global__ void __launch_bounds__(256)
+divide(Complex<Real>* direction, const Real* __restrict__ weight, long long layers, long long pixels,
+       const double* __restrict__ partial, long long partials, double regularisation, Real tiny)
+{
+    const double most = largest_of(partial, partials);
+    for (long long q = first_of(blockIdx.x, blockDim.x, threadIdx.x); q < pixels; q += stride_of(gridDim.x, blockDim.x)) {
+        const Real factor = step_of(weight[q], most, regularisation, 1.0, tiny);
+        for (long long k = 0; k < layers; ++k) {
+            const Complex<Real> along = direction[k * pixels + q];
+            if (along.re == 0 && along.im == 0) continue;
+            direction[k * pixels + q] = scaled(along, factor);
+        }
+    }
+}
+
 // old = (total + c held) / (weight + c), c = inertia max(weight), and as it is where that is 0 / 0. old, total, held
 // (layers, pixels), weight (pixels); held may be old. Threads and grid have one dimension.
 template <typename Real>

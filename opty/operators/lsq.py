@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from opty.algebra.operator import ViewOperator
+from opty.backend.pairs import lengths_from
 from opty.operators.object import check_regularisation, scaled
 
 
@@ -71,27 +72,6 @@ def joint_steps(xp, residual, through_obj, through_probe, ridge: float):
     vectors = vectors.view(vectors.real.dtype)
     gram = (vectors @ vectors.swapaxes(1, 2)).astype(np.float64)
     return lengths_from(xp, *(gram[:, i, k] for i, k in ((0, 0), (1, 1), (0, 1), (0, 2), (1, 2))), ridge)
-
-
-def lengths_from(xp, uu, vv, uv, ur, vr, ridge: float):
-    """Return what ``joint_steps`` does, from Re <u, u>, <v, v>, <u, v>, <u, r> and <v, r>, each (B,)."""
-    more = ridge * (uu + vv) / 2
-    uu, vv = uu + more, vv + more
-    return solved(xp, (uu, vv, uv), (ur, vr))
-
-
-def solved(xp, square, right):
-    """Return (B, 2) real x with [[a, c], [c, b]] x = (u, v) from square (a, b, c) and right (u, v), each (B,).
-
-    Where the two unknowns cannot be told apart they share the step that fits them as one.
-    """
-    (a, b, c), (u, v) = square, right
-    det = a * b - c * c
-    solvable = det > 1e-12 * a * b
-    det = xp.where(solvable, det, 1)
-    both = xp.stack([(b * u - c * v) / det, (a * v - c * u) / det], axis=1)
-    power = xp.maximum(a + b, np.finfo(np.float64).tiny)
-    return xp.where(solvable[:, None], both, xp.stack([u / power, v / power], axis=1))
 
 
 def _windows(b):

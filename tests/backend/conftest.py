@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from opty.backend import get, why_no_gpu
@@ -19,3 +20,11 @@ KINDS = ["standin"] if why_no_gpu() else ["standin", pytest.param("device", mark
 def gpu(request):
     """opty.backend.on_cupy, over the stand-in and, where there is one, over a device."""
     return request.getfixturevalue("standin_gpu") if request.param == "standin" else get("gpu")
+
+
+@pytest.fixture
+def rng():
+    """Return random numbers that are others in each run; the seed is printed where a test fails."""
+    entropy = np.random.SeedSequence().entropy
+    print(f"np.random.default_rng({entropy})")
+    return np.random.default_rng(entropy)

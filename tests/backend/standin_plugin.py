@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parent / "standin"
-_OVER_CUPY = ("on_cupy", "carrier", "kernels", "fused_gpu", "graphs")  # what opty.backend imports only with CuPy
+_OVER_CUPY = (
+    "on_cupy",
+    "carrier",
+    "kernels",
+    "fused_gpu",
+    "fused_fit_gpu",
+    "graphs",
+)  # what opty.backend imports only with CuPy
 _OURS = ("cupy", "cupyx", *(f"opty.backend.{name}" for name in _OVER_CUPY))
 _loaded: dict[str, object] = {}  # the stand-in's modules stay, with the kernels that they have compiled
 

@@ -179,8 +179,11 @@ def test_without_numba(seed, options, monkeypatch):
         assert close(recipe * p, one_by_one(recipe, p), 1e-10)
 
 
-def test_only_the_cpu_has_the_kernels(p):
+def test_every_device_has_the_kernels(p):
+    leaves = p._live.leaves
     for kind in (Gradient, Search, BestSteps):
-        store = p._live
-        assert kind().suits(store, True)
-        assert not kind().suits(SimpleNamespace(backend=SimpleNamespace(name="gpu"), leaves=store.leaves), True)
+        for device in ("cpu", "gpu"):
+            store = SimpleNamespace(backend=SimpleNamespace(name=device), leaves=leaves)
+            assert kind().suits(store, True)
+            store.leaves = leaves | {"intensity_factors": np.ones(3)}
+            assert not kind().suits(store, True)

@@ -92,6 +92,8 @@ EVERYWHERE = [
     AP(),
     RAAR(),
     ML(),
+    ML("amplitude"),
+    opty.Sweep(opty.LSQUpdate(), batch=5),
     PosCorrectAdam() * rPIE(batch=5),
     Every(2, Orthogonalise()) * opty.LSQML(batch=5),
     opty.ProbePower() * AP(),
@@ -127,7 +129,9 @@ def _no_atomics(monkeypatch):
 
     def checked(self, grid, block, args, packed=None):
         name = self.name.partition("<")[0]
-        atomic = name in ("add_windows", "add_to_object", "add_to_both") or (name in alone and args[alone[name]] != 1)
+        atomic = name in ("add_windows", "add_to_object", "add_to_both", "add_light") or (
+            name in alone and args[alone[name]] != 1
+        )
         assert not atomic, f"{name} adds atomically"
         return launch(self, grid, block, args, packed)
 

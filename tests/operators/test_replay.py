@@ -26,6 +26,9 @@ DM_BY_TWO = opty.parse(
 AP_BY_TWO = opty.parse("MergeProbe() * MergeObj() * Sweep(AccumProbe() * AccumObj() * FourierProject(), batch=2)")
 
 
+LSQ_BY_TWO = opty.Sweep(opty.LSQUpdate(), batch=2)
+
+
 @pytest.fixture
 def p():
     """A state of 41 views at whole pixels."""
@@ -50,7 +53,7 @@ def one_by_one(recipe, p, monkeypatch):
 
 
 @pytest.mark.parametrize("fractional", [False, True])
-@pytest.mark.parametrize("recipe", [ePIE(), rPIE(), rPIE(batch=2), AP_BY_TWO, DM_BY_TWO], ids=repr)
+@pytest.mark.parametrize("recipe", [ePIE(), rPIE(), rPIE(batch=2), AP_BY_TWO, DM_BY_TWO, LSQ_BY_TWO], ids=repr)
 def test_a_replay_gives_the_bits_of_plain_launches(graphs, monkeypatch, p, recipe, fractional):
     p = p.replace(positions=p.positions + np.random.default_rng(8).random((41, 2)) - 0.5) if fractional else p
     q = p.to("gpu")
@@ -117,6 +120,7 @@ HINDRANCES = {
     "a probe of its own brightness": opty.parse("Sweep(Difference() * FourierProject() * Reflect(), batch=1)"),
     "frames come batch by batch": rPIE(),
     "a step makes arrays": DM_BY_TWO,
+    "or does what the next sweep will not": opty.Sweep(opty.LSQUpdate(update="obj"), batch=2),
 }
 
 

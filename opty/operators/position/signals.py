@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from opty.operators.lsq import solved
+from opty.backend.pairs import solved
 
 _RIDGE = 1e-6  # of the power of the exit wave: what a slope of 0.1 percent a pixel would have
 

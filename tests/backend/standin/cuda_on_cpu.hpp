@@ -16,6 +16,10 @@
 extern "C" double nan(const char*);
 inline float sqrt(float x) { return __builtin_sqrtf(x); }
 inline double sqrt(double x) { return __builtin_sqrt(x); }
+inline float log(float x) { return __builtin_logf(x); }
+inline double log(double x) { return __builtin_log(x); }
+inline float log1p(float x) { return __builtin_log1pf(x); }
+inline double log1p(double x) { return __builtin_log1p(x); }
 constexpr double standin_pi = 3.14159265358979323846;
 inline void sincospi(double x, double* s, double* c)
 {

@@ -1,0 +1,162 @@
+"""The fused steps of fits, of likelihood and least squares, on a GPU; arguments are those of ``plain_fit``.
+
+The same class stands in ``fused_fit``. What ``products``, ``lengths``, ``light`` and ``transmission`` return is kept,
+and overwritten by the next call.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import cupy as xp
+import numpy as np
+
+from opty.backend import fused_gpu, kernels
+from opty.backend.kernels import THREADS, blocks, count_type, sizes, strided, tile_grid
+from opty.backend.noises import NOISES, TOO_DARK
+from opty.backend.operands import Frames
+
+_TRIALS, _PRODUCTS = 3, 5
+_FEW_THREADS = 32  # a warp adds up the parts of a sum
+
+
+class Fused(fused_gpu.Fused):
+    """What a batch goes through, in projections and in fits."""
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self._numbers: dict[str, Any] = {}
+        self._totals: dict[tuple[str, tuple[int, ...]], Any] = {}
+
+    # -- likelihood
+
+    def follow_slope(self, obj, corners, illum, frames: Frames, noise: str, waves, values, fraction=None) -> None:
+        """Put chi = F^-1 [w dL/dIhat Psi] of exit waves illum O into ``waves``, w L summed per view into values (B,).
+
+        ``misfit`` counts sum w (sqrt I - sqrt Ihat)^2 of the batch.
+        """
+        self.exit_waves(obj, corners, illum, waves)
+        self._there_and_back(waves, partial(self._put_slope, frames, noise, values), fraction)
+
+    def _put_slope(self, frames: Frames, noise: str, values, waves, scale: float) -> None:
+        """Put the slope on detector waves that are 1 / sqrt(scale) times too large; ``scale`` is left on them."""
+        grid = self._detector_grid(len(waves))
+        parts = self._kept("parts", len(waves), grid[0])
+        fields = (waves, *self._measured(frames), self._misfits, parts, *self._model(len(waves), noise, scale))
+        self._launch("likelihood", "put_slope", grid, fields, count_type(frames.intensity), block=(THREADS,))
+        self._add_up(parts, values)
+
+    def changes(self, obj, corners, illum, obj_step, illum_step, frames: Frames, noise: str, trials, fraction=None):
+        """Return sum w [L(t) - L(0)] of each view, (B, 3) float64, at trial steps t (3,) of obj_step and illum_step."""
+        views = len(corners)
+        waves, scale = self.room("along", 3 * views).reshape(3, views, *self._shape), 1.0
+        fields = (obj, obj_step, *sizes(*obj.shape), corners, *strided(illum), *strided(illum_step))
+        grid = tile_grid(*self._shape[1:], views)
+        self._launch("likelihood", "along", grid, (*fields, *self._sizes(waves[0]), waves))
+        for each in waves:
+            there, scale = self._there(each, fraction)
+            if there is not each:
+                each[...] = there
+        grid, out = self._detector_grid(views), xp.empty((views, _TRIALS), np.float64)
+        parts = self._kept("parts", views, _TRIALS, grid[0])
+        model = *self._model(views, noise, scale), self._real.type(np.finfo(self._real).eps)
+        fields = (waves, *self._measured(frames), trials, parts, *model)
+        self._launch("likelihood", "add_up_changes", grid, fields, count_type(frames.intensity), block=(THREADS,))
+        self._add_up(parts, out)
+        return out
+
+    def _model(self, views: int, noise: str, scale: float) -> tuple:
+        """Return the sizes of detector waves, the model of the noise, and what brings |waves|^2 to photons."""
+        counts = sizes(views, self._shape[0], np.prod(self._shape[1:]))
+        return *counts, np.int32(NOISES[noise]), self._floor, self._real.type(scale), self._real.type(TOO_DARK)
+
+    # -- least squares
+
+    def products(self, waves, rows, obj, corners, illum, obj_step, illum_step) -> Any:
+        """Return uu, vv, uv, ur, vr of each view, (B, 5): r = waves at rows, u = illum obj_step, v = illum_step O."""
+        views = len(rows)
+        across, down, depth = tile_grid(*self._shape[1:], views)
+        grid = across, self._slices(down, across * views), depth
+        parts = self._kept("parts", views, _PRODUCTS, grid[0] * grid[1])
+        fields = (waves, rows, obj, obj_step, *sizes(*obj.shape), corners, *strided(illum), *strided(illum_step))
+        self._launch("lsq", "add_up_products", grid, (*fields, *sizes(views, *self._shape[:2]), parts))
+        products = self._kept("products", views, _PRODUCTS)
+        self._add_up(parts, products)
+        return products
+
+    def lengths(self, products, ridge: float, step: float) -> Any:
+        """Return the lengths of the steps of object and probe that fit each view best, (2, B), times ``step``."""
+        lengths = self._kept("lengths", 2, len(products))
+        numbers = np.float64(ridge), np.float64(step), np.float64(np.finfo(np.float64).tiny)
+        fields = (products, *sizes(len(products)), *numbers, lengths)
+        _in_double("lsq", "solve", blocks(len(products), THREADS), THREADS, fields)
+        return lengths
+
+    def light(self, corners, illum, lengths, weight) -> Any:
+        """Return sum_j lengths_j S_j, S_j = sum_m |illum_jm|^2 at the views' places, in the shape of weight (H, W).
+
+        It is a canvas of zeros before, and ``add_average`` makes it one again.
+        """
+        total, (height, width), n = self._total("light", weight), weight.shape, self._shape[-1]
+        name = "add_light_in_order" if self._ordered else "add_light"
+        grid = tile_grid(height, width, 1) if self._ordered else tile_grid(n, n, len(lengths))
+        fields = (corners, *strided(illum), lengths, *sizes(len(lengths), *self._shape[:2]), total)
+        self._launch("lsq", name, grid, (*fields, *sizes(height, width)))
+        return total
+
+    def transmission(self, obj, corners, lengths, weight) -> Any:
+        """Return sum_j lengths_j |O_j|^2, in the shape of weight (n, n)."""
+        total, n = self._total("transmission", weight), self._shape[-1]
+        fields = (obj, *sizes(*obj.shape), corners, lengths, *sizes(len(lengths), n), total)
+        self._launch("lsq", "transmission", tile_grid(n, n, 1), fields)
+        return total
+
+    def divide(self, direction, weight, regularisation: float) -> None:
+        """direction (L, H, W) /= a max(weight) + (1 - a) weight, a the regularisation; weight (H, W) stays."""
+        parts, grid = self._find_largest(weight)
+        tiny = self._real.type(np.finfo(self._real).tiny)
+        fields = (direction, weight, *sizes(len(direction), weight.size), *parts, np.float64(regularisation), tiny)
+        self._launch("updates", "divide", grid, fields, block=(THREADS,))
+
+    def add_average(self, target, direction, total, weight) -> None:
+        """target (L, H, W) += direction total / weight, where there is weight; all but target end as zeros."""
+        grid = (min(blocks(weight.size, THREADS), kernels.MAX_BLOCKS),)
+        fields = (target, direction, total, weight, *sizes(len(target), weight.size))
+        self._launch("lsq", "add_average", grid, fields, block=(THREADS,))
+
+    # -- how
+
+    def _detector_grid(self, views: int) -> tuple[int, int]:
+        """Return a grid over (pixels, views), no wider than fills the device: each block makes a part of a sum."""
+        pixels = int(np.prod(self._shape[1:]))
+        across = self._slices(min(blocks(pixels, THREADS), kernels.MAX_BLOCKS), views)
+        return across, min(views, kernels.MAX_BLOCKS // across)
+
+    def _add_up(self, parts, out) -> None:
+        """Put the sums of parts (..., P) over their last axis into ``out`` (...)."""
+        fields = (parts, *sizes(out.size, parts.shape[-1]), out)
+        _in_double("likelihood", "sum_parts", out.size, _FEW_THREADS, fields)
+
+    def _kept(self, name: str, *shape: int) -> Any:
+        """Return room for float64 numbers, of one use for each name."""
+        count = int(np.prod(shape))
+        if name not in self._numbers or self._numbers[name].size < count:
+            self._numbers[name] = xp.empty(count, np.float64)
+            self.generation += 1
+        return self._numbers[name][:count].reshape(shape)
+
+    def _total(self, name: str, weight) -> Any:
+        """Return a canvas in the shape of weight, zeros when it is made."""
+        key = name, weight.shape
+        if key not in self._totals:
+            self._totals[key] = xp.zeros_like(weight)
+            self.generation += 1
+        return self._totals[key]
+
+
+def _in_double(file: str, name: str, count: int, threads: int, fields: tuple) -> None:
+    """Launch a kernel on numbers that are in double precision whatever the waves are; ``count`` blocks at most."""
+    if count:
+        grid, block = (min(count, kernels.MAX_BLOCKS),), (threads,)
+        kernels.kernel(file, name, "double")(grid, block, kernels.checked(fields))

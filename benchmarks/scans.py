@@ -85,5 +85,5 @@ def module(path: Path):
     """Import a Python file that is no part of the project."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     loaded = importlib.util.module_from_spec(spec)
-    spec.loader.execmodule(loaded)
+    spec.loader.exec_module(loaded)
     return loaded

@@ -17,7 +17,7 @@ from opty.backend.crew import cut, share
 from opty.backend.operands import Frames, Kept
 from opty.propagate import Propagator
 
-_WORTH_SHARING = 1 << 19  # pixels
+_WORTH_SHARING = 1 << 18  # values: to wake a thread takes as long as to go through them once (measured)
 PIECE = 1 << 20  # bytes of the waves that a thread works on at a time: they stay in its core's cache (measured)
 
 
@@ -129,7 +129,7 @@ class Fused:
         def gather(band: slice) -> None:
             self._do.add_shifted_back(out, fraction, spectrum, band.start, band.stop)
 
-        share(gather, self._bands(self._shape[1]), self._threads)
+        share(gather, self._bands(self._shape[1], out.size), self._threads)
 
     def project(self, obj, corners, illum, frames: Frames, difference: bool, waves, fraction=None) -> None:
         """Bring exit waves to the detector, put the measured modulus on them and bring them back, into ``waves``.
@@ -193,7 +193,7 @@ class Fused:
         def work(band: slice) -> None:
             self._do.add_to_object(waves, rows, corners, illum, light, obj_sum, obj_weight, band.start, band.stop)
 
-        share(work, self._bands(len(obj_sum)), self._threads)
+        share(work, self._bands(len(obj_sum), self._of_views(len(rows))), self._threads)
 
     def add_to_probe(self, waves, rows, obj, corners, probe_sum, probe_weight) -> None:
         """probe_sum (M, n, n) += conj(O_j) waves_jm and probe_weight (n, n) += |O_j|^2, over the views."""
@@ -201,7 +201,7 @@ class Fused:
         def work(band: slice) -> None:
             self._do.add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight, band.start, band.stop)
 
-        share(work, self._bands(len(probe_weight)), self._threads)
+        share(work, self._bands(len(probe_weight), self._of_views(len(rows))), self._threads)
 
     def add_to_both(self, waves, rows, corners, illum, obj, obj_sum, obj_weight, probe_sum, probe_weight) -> None:
         """What ``add_to_object`` and ``add_to_probe`` do, shared by the threads together."""
@@ -215,7 +215,8 @@ class Fused:
             else:
                 self._do.add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight, band.start, band.stop)
 
-        both = (True, self._bands(len(obj_sum))), (False, self._bands(len(probe_weight)))
+        values = self._of_views(len(rows))
+        both = (True, self._bands(len(obj_sum), values)), (False, self._bands(len(probe_weight), values))
         share(work, [(on_object, band) for on_object, bands in both for band in bands], self._threads)
 
     def add_seen(self, obj, corners, probe_weight) -> None:
@@ -224,7 +225,7 @@ class Fused:
         def work(band: slice) -> None:
             self._do.add_seen(obj, corners, probe_weight, band.start, band.stop)
 
-        share(work, self._bands(len(probe_weight)), self._threads)
+        share(work, self._bands(len(probe_weight), len(corners) * probe_weight.size), self._threads)
 
     def add_scaled(self, target, direction, weight, regularisation: float, step: float) -> None:
         """target (L, H, W) += step direction / [a max(weight) + (1 - a) weight], a the regularisation.
@@ -236,7 +237,7 @@ class Fused:
         def work(band: slice) -> None:
             self._do.add_scaled(target, direction, weight, most, regularisation, step, band.start, band.stop)
 
-        share(work, self._large_bands(weight), self._threads)
+        share(work, self._bands(len(weight), weight.size // 2), self._threads)
 
     def merge(self, old, total, weight, held, inertia: float) -> None:
         """old (L, H, W) = (total + c held) / (weight + c), c = inertia max(weight); as it is where nothing is known."""
@@ -245,7 +246,7 @@ class Fused:
         def work(band: slice) -> None:
             self._do.merge(old, total, weight, held, ground, band.start, band.stop)
 
-        share(work, self._large_bands(weight), self._threads)
+        share(work, self._bands(len(weight), weight.size // 2), self._threads)
 
     def update_both(self, obj, corners, probe, waves, alpha, obj_step, beta, probe_step) -> None:
         """Steps of object and probe along the residual of one view, both from what they were: see ``plain``."""
@@ -261,12 +262,15 @@ class Fused:
         self._do.power(illum, light)
         return light
 
-    def _large_bands(self, weight) -> list[slice]:
-        """Return bands of an array (H, W) to go through once: a small one is done before another thread wakes."""
-        return self._bands(len(weight)) if weight.size >= _WORTH_SHARING else [slice(0, len(weight))]
+    def _bands(self, rows: int, values: int) -> list[slice]:
+        """Return bands of rows; only one where ``values`` are so few that they are done before another thread wakes."""
+        if self._threads == 1 or values < _WORTH_SHARING:
+            return [slice(0, rows)]
+        return cut(rows, -(-rows // (4 * self._threads)))
 
-    def _bands(self, rows: int) -> list[slice]:
-        return cut(rows, -(-rows // (1 if self._threads == 1 else 4 * self._threads)))
+    def _of_views(self, views: int) -> int:
+        """Values in the waves of so many views."""
+        return views * int(np.prod(self._shape))
 
 
 def _into(waves: np.ndarray, transformed: np.ndarray) -> None:

@@ -79,7 +79,7 @@ class Fused(fused_cpu.Fused):
         def work(band: slice) -> None:
             self._fit_do.divide(direction, weight, most, regularisation, band.start, band.stop)
 
-        share(work, self._bands(len(weight)), self._threads)
+        share(work, self._bands(len(weight), weight.size // 2), self._threads)
 
     def products(self, waves, rows, obj, corners, illum, obj_step, illum_step) -> np.ndarray:
         """Return uu, vv, uv, ur, vr of each view, (B, 5): r = waves at rows, u = illum obj_step, v = illum_step O."""
@@ -104,7 +104,7 @@ class Fused(fused_cpu.Fused):
         def work(band: slice) -> None:
             self._fit_do.add_light(corners, light, lengths, total, band.start, band.stop)
 
-        share(work, self._bands(len(weight)), self._threads)
+        share(work, self._bands(len(weight), weight.size // 2), self._threads)
         return total
 
     def transmission(self, obj, corners, lengths, weight) -> np.ndarray:
@@ -114,7 +114,7 @@ class Fused(fused_cpu.Fused):
         def work(band: slice) -> None:
             self._fit_do.add_transmission(obj, corners, lengths, total, band.start, band.stop)
 
-        share(work, self._bands(len(weight)), self._threads)
+        share(work, self._bands(len(weight), weight.size // 2), self._threads)
         return total
 
     def add_average(self, target, direction, total, weight) -> None:
@@ -123,4 +123,4 @@ class Fused(fused_cpu.Fused):
         def work(band: slice) -> None:
             self._fit_do.add_average(target, direction, total, weight, band.start, band.stop)
 
-        share(work, self._bands(len(weight)), self._threads)
+        share(work, self._bands(len(weight), weight.size // 2), self._threads)

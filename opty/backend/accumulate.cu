@@ -63,8 +63,9 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
                        long long illum_stride, long long views, long long modes, long long n, Complex<Real>* obj_sum,
                        Real* obj_weight, long long height, long long width)
 {
-    __shared__ unsigned touching[8];
-    const int threads = blockDim.x * blockDim.y;
+    constexpr int abreast = 4;  // views whose loads are under way together
+    __shared__ Touching found;
+    const int side = static_cast<int>(n);
     const long long pixels = n * n;
 
     for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
@@ -77,20 +78,38 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
             Said<Real> total = {{0, 0}, 0};
             bool any = false;
 
-            for (long long chunk = 0; chunk < views; chunk += threads) {
-                find_touching(corners, chunk, views, n, tile_r, tile_c, touching);
-                for (int word = 0; word < threads / 32; ++word) {
-                    for (unsigned left_over = touching[word]; left_over != 0; left_over &= left_over - 1) {
-                        const long long j = chunk + 32 * word + __ffs(static_cast<int>(left_over)) - 1;
-                        const long long row = r - corners[2 * j];
-                        const long long column = c - corners[2 * j + 1];
-                        if (!inside || !within(row, n) || !within(column, n)) continue;
+            for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
+                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, found);
+                for (int k = 0; k < count; k += abreast) {
+                    bool covers[abreast];
+                    const Complex<Real>* wave[abreast];
+                    const Complex<Real>* seen[abreast];
+                    Said<Real> said[abreast] = {};
+#pragma unroll
+                    for (int u = 0; u < abreast; ++u) {
+                        const int at = k + u < count ? k + u : k;
+                        const int row = threadIdx.y + found.down[at];
+                        const int column = threadIdx.x + found.across[at];
+                        covers[u] = inside && k + u < count && row >= 0 && row < side && column >= 0 && column < side;
+                        const long long j = chunk + found.view[at];
+                        const int q = covers[u] ? row * side + column : 0;
+                        wave[u] = waves + rows[j] * modes * pixels + q;
+                        seen[u] = illum + j * illum_stride + q;
+                    }
+                    for (long long m = 0; m < modes; ++m) {
+#pragma unroll
+                        for (int u = 0; u < abreast; ++u) {
+                            const Complex<Real> w = wave[u][m * pixels];
+                            const Complex<Real> p = seen[u][m * pixels];
+                            said[u] = {said[u].sum + conj(p) * w, said[u].weight + power(p)};
+                        }
+                    }
+#pragma unroll
+                    for (int u = 0; u < abreast; ++u) {
+                        if (!covers[u]) continue;
                         if (!any) total = {obj_sum[r * width + c], obj_weight[r * width + c]};
                         any = true;
-                        const long long q = row * n + column;
-                        const Said<Real> said = said_of_object(waves + rows[j] * modes * pixels + q,
-                                                               illum + j * illum_stride + q, modes, pixels);
-                        total = {total.sum + said.sum, total.weight + said.weight};
+                        total = {total.sum + said[u].sum, total.weight + said[u].weight};
                     }
                 }
                 __syncthreads();
@@ -127,6 +146,7 @@ add_to_probe(const Complex<Real>* __restrict__ waves, const long long* __restric
             Real weight = 0;
             if (alone) sum = probe_sum[m * n * n + q];
             if (alone && m == 0) weight = probe_weight[q];
+#pragma unroll 8
             for (long long j = slice * size; j < end; ++j) {
                 const Complex<Real> o = pixel_of(obj, height, width, corners[2 * j] + r, corners[2 * j + 1] + c);
                 sum = sum + conj(o) * waves[(rows[j] * modes + m) * n * n + q];

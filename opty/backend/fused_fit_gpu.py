@@ -157,6 +157,4 @@ class Fused(fused_gpu.Fused):
 
 def _in_double(file: str, name: str, count: int, threads: int, fields: tuple) -> None:
     """Launch a kernel on numbers that are in double precision whatever the waves are; ``count`` blocks at most."""
-    if count:
-        grid, block = (min(count, kernels.MAX_BLOCKS),), (threads,)
-        kernels.kernel(file, name, "double")(grid, block, kernels.checked(fields))
+    kernels.launch(file, name, ("double",), (min(count, kernels.MAX_BLOCKS),), (threads,), fields)

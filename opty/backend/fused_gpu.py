@@ -17,13 +17,14 @@ import numpy as np
 from cupy.cuda import cufft
 from cupyx.scipy.fft import get_fft_plan
 
-from opty.backend import kernels
+from opty.backend import kernels, passes
 from opty.backend.kernels import NULL, THREADS, TILE, blocks, count_type, pixel_grid, sizes, strided, tile_grid
 from opty.backend.operands import Frames, Kept
 from opty.propagate import Propagator
 
 PLANS = 16  # sizes of batches whose transforms stay planned: each plan may hold memory of the size of the waves
 _FILLING = 1024  # blocks that fill any present device a few times over
+_IN_VAIN = 4  # pixels of an object that look for views, for each pixel of a view
 _PARTIALS = 256  # largest values that the threads of one block can look at, one each
 
 
@@ -49,6 +50,7 @@ class Fused:
         self._ordered = deterministic
         self._unitary = 1.0 / np.prod(probe_shape[1:])  # cuFFT leaves its sums: there and back waves grow by as much
         self._alone, self._rows = False, xp.arange(0)
+        self._passes = passes.Passes(probe_shape) if passes.fits(propagator.kind, probe_shape[-1], dtype) else None
         self._rooms: dict[str, Any] = {}
         self._sums: dict[str, tuple[Any, Any]] = {}
         self._plans: OrderedDict[int, Any] = OrderedDict()
@@ -106,6 +108,11 @@ class Fused:
         they were. ``fraction`` (B, 2) px concerns the near field only. ``misfit`` counts sum w (sqrt I - sqrt Ihat)^2
         of the batch.
         """
+        if self._passes is not None:
+            self._passes.form(obj, corners, illum, waves)
+            self._passes.put_modulus(self._measured(frames), difference, waves, self._misfits)
+            self._passes.back(waves)
+            return
         self.exit_waves(obj, corners, illum, waves)
         self._there_and_back(waves, partial(self._put_modulus, frames, difference), fraction)
 
@@ -116,6 +123,11 @@ class Fused:
 
         Pi is what ``project`` does. ``waves`` is room to work in. ``misfit`` counts that of 2 P O - kept.
         """
+        if self._passes is not None:
+            self._passes.reflect(obj, corners, illum, kept, waves)
+            self._passes.put_modulus(self._measured(frames), True, waves, self._misfits)
+            self._passes.advance(obj, corners, illum, waves, kept, beta, keep - beta)
+            return
         grid, seen = tile_grid(*waves.shape[-2:], len(waves)), self._seen(obj, corners, illum)
         fields = (*seen, kept.waves, kept.rows, *self._sizes(waves), waves)
         self._launch("exit_waves", "reflect", grid, fields)
@@ -200,8 +212,9 @@ class Fused:
     def add_to_object(self, waves, rows, corners, illum, obj_sum, obj_weight) -> None:
         """obj_sum (H, W) += sum_m conj(illum_jm) waves_jm and obj_weight += sum_m |illum_jm|^2, views in place."""
         n, (height, width) = self._shape[-1], obj_sum.shape
-        name = "add_to_object_in_order" if self._ordered else "add_to_object"
-        grid = tile_grid(height, width, 1) if self._ordered else tile_grid(n, n, len(rows))
+        gathers = self._gathers(len(rows), obj_sum)
+        name = "add_to_object_in_order" if gathers else "add_to_object"
+        grid = tile_grid(height, width, 1) if gathers else tile_grid(n, n, len(rows))
         fields = (waves, rows, corners, *strided(illum), *sizes(len(rows), self._shape[0], n))
         self._launch("accumulate", name, grid, (*fields, obj_sum, obj_weight, *sizes(height, width)))
 
@@ -216,7 +229,7 @@ class Fused:
     def add_to_both(self, waves, rows, corners, illum, obj, obj_sum, obj_weight, probe_sum, probe_weight) -> None:
         """What ``add_to_object`` and ``add_to_probe`` do, in one pass over the waves where that is possible."""
         (modes, n, _), views = self._shape, len(rows)
-        if self._ordered or modes > kernels.MODES_AT_ONCE:
+        if self._gathers(views, obj_sum) or modes > kernels.MODES_AT_ONCE:
             self.add_to_object(waves, rows, corners, illum, obj_sum, obj_weight)
             self.add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight)
             return
@@ -264,10 +277,7 @@ class Fused:
         return (self._largest, *sizes(parts)), (min(count, kernels.MAX_BLOCKS),)
 
     def _launch(self, file: str, name: str, grid: tuple, fields: tuple, *types: str, block: tuple = TILE) -> None:
-        if 0 not in grid:
-            kernels.kernel(file, name, kernels.REALS[kernels.code_of(self._real)], *types)(
-                grid, block, kernels.checked(fields)
-            )
+        kernels.launch(file, name, (kernels.REALS[kernels.code_of(self._real)], *types), grid, block, fields)
 
     def _transform(self, waves, out, direction: int) -> None:
         """Transform waves (..., n, n) into ``out``, which may be the same; the sums are left as they are."""
@@ -280,6 +290,13 @@ class Fused:
                 self.generation += 1
         self._plans.move_to_end(count)
         self._plans[count].fft(waves, out, direction)
+
+    def _gathers(self, views: int, canvas) -> bool:
+        """Say whether pixels of the object gather their views, rather than that views add to them with atomics.
+
+        That is faster where the windows of the batch hold as many pixels as the object: hardly one looks in vain.
+        """
+        return self._ordered or (views > 1 and canvas.size <= _IN_VAIN * views * self._shape[-1] ** 2)
 
     def _slices(self, most: int, across: int) -> int:
         """Return into how many slices, ``most`` or fewer, work is cut: each adds up once, and all fill the device."""

@@ -32,6 +32,9 @@ COUNTS = {
 }
 MODES_AT_ONCE = 8  # modes that a thread can hold the sums of in its registers
 
+SIDES = (32, 64, 128, 256, 512, 1024)  # n of windows whose transforms are our own, in single precision
+MODES_HELD = 4  # modes that a thread can hold eight values of in its registers
+
 TILE = (32, 8)
 THREADS = 256
 # Enough blocks to fill any present device several times over; more would only lengthen the sum of partial results.
@@ -45,6 +48,10 @@ _KERNELS = {
     "windows": {
         name: (PIXELS.values(), INDICES.values()) for name in ("take_windows", "add_windows", "add_windows_in_order")
     },
+    "rows": {
+        name: (["float"], [str(n) for n in SIDES]) for name in ("form_rows", "reflect_rows", "back_rows", "advance_rows")
+    },
+    "columns": {"modulus_columns": (["float"], [str(n) for n in SIDES], [str(modes) for modes in range(MODES_HELD + 1)])},
     "modulus": {"fourier_modulus": (REALS.values(), COUNTS.values())},
     "exit_waves": {name: (REALS.values(),) for name in ("exit_waves", "reflect", "advance")},
     "accumulate": {
@@ -67,6 +74,7 @@ _KERNELS = {
         "solve": (("double",),),
     },
 }
+_WITH_TRANSFORMS = ("rows", "columns")
 
 
 def instances() -> dict[str, list[str]]:
@@ -81,7 +89,8 @@ def instances() -> dict[str, list[str]]:
 def source(file: str) -> str:
     """Return the CUDA C++ text of a .cu file beside this one, after that of what all of them share."""
     here = Path(__file__)
-    return "".join(here.with_name(name).read_text(encoding="utf-8") for name in ("common.cuh", f"{file}.cu"))
+    shared = ("common.cuh", *(["fourier.cuh"] if file in _WITH_TRANSFORMS else []))
+    return "".join(here.with_name(name).read_text(encoding="utf-8") for name in (*shared, f"{file}.cu"))
 
 
 # One module per instance: to compile all of them takes seconds, and a run uses a few.
@@ -90,6 +99,12 @@ def kernel(file: str, name: str, *types: str) -> Any:
     """Return a kernel of a .cu file, for its template arguments."""
     instance = f"{name}<{', '.join(types)}>"
     return cupy.RawModule(code=source(file), options=OPTIONS, name_expressions=(instance,)).get_function(instance)
+
+
+def launch(file: str, name: str, types: tuple[str, ...], grid: tuple, block: tuple, fields: tuple) -> None:
+    """Launch a kernel for its template arguments; nothing happens where there is no block of it."""
+    if 0 not in grid:
+        kernel(file, name, *types)(grid, block, checked(fields))
 
 
 def code_of(dtype: np.dtype) -> str:

@@ -122,8 +122,7 @@ add_light_in_order(const long long* __restrict__ corners, const Complex<Real>* _
                    long long illum_stride, const double* __restrict__ lengths, long long views, long long modes,
                    long long n, Real* total, long long height, long long width)
 {
-    __shared__ unsigned touching[8];
-    const int threads = blockDim.x * blockDim.y;
+    __shared__ Touching found;
 
     for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
          tile_r += stride_of(gridDim.y, blockDim.y)) {
@@ -134,17 +133,15 @@ add_light_in_order(const long long* __restrict__ corners, const Complex<Real>* _
             const bool inside = r < height && c < width;
             Real sum = 0;
 
-            for (long long chunk = 0; chunk < views; chunk += threads) {
-                find_touching(corners, chunk, views, n, tile_r, tile_c, touching);
-                for (int word = 0; word < threads / 32; ++word) {
-                    for (unsigned left_over = touching[word]; left_over != 0; left_over &= left_over - 1) {
-                        const long long j = chunk + 32 * word + __ffs(static_cast<int>(left_over)) - 1;
-                        const long long row = r - corners[2 * j];
-                        const long long column = c - corners[2 * j + 1];
-                        if (!inside || !within(row, n) || !within(column, n)) continue;
-                        const Real light = light_at(illum + j * illum_stride + row * n + column, modes, n * n);
-                        sum += static_cast<Real>(lengths[j]) * light;
-                    }
+            for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
+                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, found);
+                for (int k = 0; k < count; ++k) {
+                    const long long j = chunk + found.view[k];
+                    const long long row = threadIdx.y + found.down[k];
+                    const long long column = threadIdx.x + found.across[k];
+                    if (!inside || !within(row, n) || !within(column, n)) continue;
+                    const Real light = light_at(illum + j * illum_stride + row * n + column, modes, n * n);
+                    sum += static_cast<Real>(lengths[j]) * light;
                 }
                 __syncthreads();
             }

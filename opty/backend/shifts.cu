@@ -5,20 +5,6 @@
 // where all share one; all else (views, modes, n, n). Frequencies are in FFT order. `scale` makes unitary what
 // transforms leave as sums. Launch with threads (32, 8); the grid is told with each kernel and may be of any size.
 
-__device__ inline Complex<float> phase_of(float turns)
-{
-    Complex<float> phase;
-    sincospif(2 * turns, &phase.im, &phase.re);
-    return phase;
-}
-
-__device__ inline Complex<double> phase_of(double turns)
-{
-    Complex<double> phase;
-    sincospi(2 * turns, &phase.im, &phase.re);
-    return phase;
-}
-
 // Turns of the phase by which a view is moved back, at one frequency.
 __device__ inline double turns_at(const double* fraction, long long j, long long r, long long c, long long n)
 {

@@ -66,8 +66,7 @@ add_windows_in_order(Pixel<Real, Parts>* dest, long long height, long long width
                      const Index* __restrict__ corners, long long views, long long n,
                      const Pixel<Real, Parts>* __restrict__ windows, long long window_stride)
 {
-    __shared__ unsigned touching[8];
-    const int threads = blockDim.x * blockDim.y;
+    __shared__ Touching found;
 
     for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
          tile_r += stride_of(gridDim.y, blockDim.y)) {
@@ -79,17 +78,15 @@ add_windows_in_order(Pixel<Real, Parts>* dest, long long height, long long width
             Pixel<Real, Parts> sum = {};
             if (inside) sum = dest[r * width + c];
 
-            for (long long chunk = 0; chunk < views; chunk += threads) {
-                find_touching(corners, chunk, views, n, tile_r, tile_c, touching);
-                for (int word = 0; word < threads / 32; ++word) {
-                    for (unsigned left_over = touching[word]; left_over != 0; left_over &= left_over - 1) {
-                        const long long j = chunk + 32 * word + __ffs(static_cast<int>(left_over)) - 1;
-                        const long long row = r - corners[2 * j];
-                        const long long column = c - corners[2 * j + 1];
-                        if (!inside || !within(row, n) || !within(column, n)) continue;
-                        const Pixel<Real, Parts> value = windows[j * window_stride + row * n + column];
-                        for (int k = 0; k < Parts; ++k) sum.part[k] += value.part[k];
-                    }
+            for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
+                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, found);
+                for (int k = 0; k < count; ++k) {
+                    const long long j = chunk + found.view[k];
+                    const long long row = threadIdx.y + found.down[k];
+                    const long long column = threadIdx.x + found.across[k];
+                    if (!inside || !within(row, n) || !within(column, n)) continue;
+                    const Pixel<Real, Parts> value = windows[j * window_stride + row * n + column];
+                    for (int part = 0; part < Parts; ++part) sum.part[part] += value.part[part];
                 }
                 __syncthreads();
             }

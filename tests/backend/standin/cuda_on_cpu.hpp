@@ -267,6 +267,8 @@ inline const char* launch(void (*run)(void**), void** values, dim3 grid, dim3 bl
 
 inline void __syncthreads() { standin::wait(standin::block_barrier, standin::threads); }
 
+inline void __syncwarp() { standin::wait_for_warp(0xffffffffu); }
+
 inline unsigned __ballot_sync(unsigned mask, bool vote)
 {
     standin::slots[standin::current] = vote;
@@ -289,7 +291,7 @@ inline double __shfl_down_sync(unsigned mask, double value, unsigned delta)
     return got;
 }
 
-inline int __ffs(int bits) { return __builtin_ffs(bits); }
+inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 
 template <class T> T atomicAdd(T* where, T value)
 {

@@ -3,7 +3,8 @@
 //
 // waves, intensity, rows, mask, background, floor, partial and the scales: as for fourier_modulus in modulus.cu, with
 // pixels = N x N. `count_type` is the place of the intensities' number type in kernels.COUNTS.
-// Launch with threads (columns of a block, N / 8) and a grid over (columns, views), of any size.
+// Launch with threads (columns of a block, N / 8), a multiple of 32 and no more than columns_of_block, and a grid over
+// (columns, views), of any size.
 
 template <int N>
 __device__ constexpr int columns_of_block()
@@ -39,26 +40,26 @@ __device__ inline void read_counts(Real* out, const unsigned char* values, int c
 
 // Modes: how many a thread holds in its registers; with 0 there may be any number, and they go through memory once more.
 template <typename Real, int N, int Modes>
-__global__ void __launch_bounds__(512)
+__global__ void __launch_bounds__(512, Modes == 1 ? 2 : 1)
 modulus_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensity, int count_type,
                 const long long* __restrict__ rows, const bool* __restrict__ mask, long long mask_stride,
                 const Real* __restrict__ background, double* __restrict__ partial, long long views, long long modes,
                 int difference, Real floor, Real power_scale, Real wave_scale)
 {
     constexpr int T = N / 8;
-    constexpr int columns = columns_of_block<N>();
     constexpr int held = Modes > 0 ? Modes : 1;
-    __shared__ Complex<Real> shared[N * columns];
-    const Room<Real, N, columns> room = {shared + threadIdx.x};
+    constexpr int pitch = columns_of_block<N>() + 1;
+    __shared__ Complex<Real> shared[N * pitch];
+    const Room<Real, N, pitch> room = {shared + threadIdx.x};
     const int t = threadIdx.y;
     const Turns<Real, N> turns(t);
-    const long long pixels = N * N;
+    constexpr int pixels = N * N;
     const long long count = Modes > 0 ? Modes : modes;
     const Real keep = difference ? Real(0) : Real(1);
     double misfit = 0.0;
 
     for (long long j = blockIdx.y; j < views; j += gridDim.y) {
-        for (int c = blockIdx.x * columns + threadIdx.x; c < N; c += gridDim.x * columns) {
+        for (int c = blockIdx.x * blockDim.x + threadIdx.x; c < N; c += gridDim.x * blockDim.x) {
             Complex<Real>* wave = waves + j * count * pixels + t * N + c;
             const long long row = rows[j];
             Complex<Real> v[held][8];

@@ -101,7 +101,7 @@ struct Turns {
 // banks. Threads of a transform within one warp need to wait for no more than that.
 template <typename Real, int N, int Pitch>
 struct Room {
-    static constexpr int size = Pitch == 1 ? N + N / 8 : N * Pitch;
+    static constexpr int size = Pitch == 1 ? N + N / 8 : N * Pitch;  // Pitch > 1: columns side by side, and a gap
     Complex<Real>* values;
 
     __device__ inline Complex<Real>& operator[](int i) const

@@ -75,6 +75,7 @@ class Fused(fused_gpu.Fused):
 
     def products(self, waves, rows, obj, corners, illum, obj_step, illum_step) -> Any:
         """Return uu, vv, uv, ur, vr of each view, (B, 5): r = waves at rows, u = illum obj_step, v = illum_step O."""
+        self._come_back()
         views = len(rows)
         across, down, depth = tile_grid(*self._shape[1:], views)
         grid = across, self._slices(down, across * views), depth

@@ -25,7 +25,7 @@ from opty.propagate import Propagator
 PLANS = 16  # sizes of batches whose transforms stay planned: each plan may hold memory of the size of the waves
 _FILLING = 1024  # blocks that fill any present device a few times over
 _IN_VAIN = 4  # pixels of an object that look for views, for each pixel of a view
-_PARTIALS = 256  # largest values that the threads of one block can look at, one each
+_PARTIALS = 256  # largest values, one for each block that looked for it
 
 
 class Fused:
@@ -51,11 +51,12 @@ class Fused:
         self._unitary = 1.0 / np.prod(probe_shape[1:])  # cuFFT leaves its sums: there and back waves grow by as much
         self._alone, self._rows = False, xp.arange(0)
         self._passes = passes.Passes(probe_shape) if passes.fits(propagator.kind, probe_shape[-1], dtype) else None
+        self._half_way: tuple[Any, int] | None = None
         self._rooms: dict[str, Any] = {}
         self._sums: dict[str, tuple[Any, Any]] = {}
         self._plans: OrderedDict[int, Any] = OrderedDict()
         self._misfits = xp.zeros(kernels.MAX_BLOCKS, np.float64)
-        self._largest = xp.zeros(2 * _PARTIALS, np.float64)
+        self._largest = xp.zeros(2 * max(_PARTIALS, *kernels.SIDES), np.float64)
         self.generation = 0
 
     # -- buffers
@@ -65,7 +66,7 @@ class Fused:
 
         ``misfit`` counts from here.
         """
-        self._alone = alone
+        self._alone, self._half_way = alone, None
         self._misfits.fill(0)
 
     def misfit(self) -> Any:
@@ -109,12 +110,23 @@ class Fused:
         of the batch.
         """
         if self._passes is not None:
-            self._passes.form(obj, corners, illum, waves)
+            self._half_way = waves, self._passes.form(obj, corners, illum, waves, self._largest_of_one(waves))
             self._passes.put_modulus(self._measured(frames), difference, waves, self._misfits)
-            self._passes.back(waves)
+            if not self._alone:
+                self._come_back()
             return
         self.exit_waves(obj, corners, illum, waves)
         self._there_and_back(waves, partial(self._put_modulus, frames, difference), fraction)
+
+    def _come_back(self) -> None:
+        """Transform back what ``project`` left half way: along columns, in the hope of something to do beside rows."""
+        if self._half_way is not None:
+            waves, self._half_way = self._half_way[0], None
+            self._passes.back(waves)
+
+    def _largest_of_one(self, waves) -> Any:
+        """Return room for the largest weights of a view, which its update will ask for; NULL for more of them."""
+        return self._largest if len(waves) == 1 else NULL
 
     def step_kept(
         self, obj, corners, illum, frames: Frames, waves, kept: Kept, beta: float, keep: float, fraction=None
@@ -194,6 +206,7 @@ class Fused:
         self._move_back(waves, rows, obj, corners, fraction, illum, spectrum, self._unitary**0.5, True)
 
     def _move_back(self, waves, rows, obj, corners, fraction, illum, spectrum, scale: float, adds: bool) -> None:
+        self._come_back()
         out = self.room("back", len(rows))
         seen = (NULL, *sizes(0)) if illum is None else strided(illum)
         fields = (waves, rows, obj, *sizes(*obj.shape), corners, *seen, *self._sizes(out), out)
@@ -211,17 +224,20 @@ class Fused:
 
     def add_to_object(self, waves, rows, corners, illum, obj_sum, obj_weight) -> None:
         """obj_sum (H, W) += sum_m conj(illum_jm) waves_jm and obj_weight += sum_m |illum_jm|^2, views in place."""
+        self._come_back()
         n, (height, width) = self._shape[-1], obj_sum.shape
         gathers = self._gathers(len(rows), obj_sum)
         name = "add_to_object_in_order" if gathers else "add_to_object"
-        grid = tile_grid(height, width, 1) if gathers else tile_grid(n, n, len(rows))
+        tiles = blocks(height, kernels.ROWS_EACH), width, 1
+        grid = tile_grid(*tiles) if gathers else tile_grid(n, n, len(rows))
         fields = (waves, rows, corners, *strided(illum), *sizes(len(rows), self._shape[0], n))
         self._launch("accumulate", name, grid, (*fields, obj_sum, obj_weight, *sizes(height, width)))
 
     def add_to_probe(self, waves, rows, obj, corners, probe_sum, probe_weight) -> None:
         """probe_sum (M, n, n) += conj(O_j) waves_jm and probe_weight (n, n) += |O_j|^2, over the views."""
+        self._come_back()
         (modes, n, _), views = self._shape, len(rows)
-        across = tile_grid(n, n, 1)[:2]
+        across = tile_grid(blocks(n, kernels.ROWS_EACH), n, 1)[:2]
         slices = 1 if self._ordered else self._slices(views, across[0] * across[1] * modes)
         fields = (waves, rows, obj, *sizes(*obj.shape), corners, *sizes(views, modes, n), probe_sum, probe_weight)
         self._launch("accumulate", "add_to_probe", (*across, modes * slices), (*fields, *sizes(slices)))
@@ -230,9 +246,15 @@ class Fused:
         """What ``add_to_object`` and ``add_to_probe`` do, in one pass over the waves where that is possible."""
         (modes, n, _), views = self._shape, len(rows)
         if self._gathers(views, obj_sum) or modes > kernels.MODES_AT_ONCE:
+            if self._half_way is not None and not self._ordered:
+                self._passes.back_to_probe(self._half_way[0], obj, corners, probe_sum, probe_weight)
+                self._half_way = None
+                self.add_to_object(waves, rows, corners, illum, obj_sum, obj_weight)
+                return
             self.add_to_object(waves, rows, corners, illum, obj_sum, obj_weight)
             self.add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight)
             return
+        self._come_back()
         across = tile_grid(n, n, 1)[:2]
         slices = self._slices(views, across[0] * across[1])
         fields = (waves, rows, obj, corners, *strided(illum), *sizes(views, n), obj_sum, obj_weight)
@@ -259,6 +281,10 @@ class Fused:
     def update_both(self, obj, corners, probe, waves, alpha, obj_step, beta, probe_step) -> None:
         """Steps of object and probe along the residual of one view, both from what they were: see ``plain``."""
         modes, n, _ = self._shape
+        if self._half_way is not None:
+            parts, self._half_way = self._half_way[1], None
+            self._passes.update(obj, corners, probe, waves, self._largest, parts, alpha, obj_step, beta, probe_step)
+            return
         grid = tile_grid(n, n, 1)[:2]
         few = min(grid[0], 8), min(grid[1], _PARTIALS // 8)
         window = (obj, *sizes(*obj.shape), corners, probe)

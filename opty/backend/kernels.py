@@ -36,6 +36,7 @@ SIDES = (32, 64, 128, 256, 512, 1024)  # n of windows whose transforms are our o
 MODES_HELD = 4  # modes that a thread can hold eight values of in its registers
 
 TILE = (32, 8)
+ROWS_EACH = 4  # rows of a tile for each row of threads, where accumulate.cu says so
 THREADS = 256
 # Enough blocks to fill any present device several times over; more would only lengthen the sum of partial results.
 MAX_BLOCKS = 8192
@@ -49,7 +50,8 @@ _KERNELS = {
         name: (PIXELS.values(), INDICES.values()) for name in ("take_windows", "add_windows", "add_windows_in_order")
     },
     "rows": {
-        name: (["float"], [str(n) for n in SIDES]) for name in ("form_rows", "reflect_rows", "back_rows", "advance_rows")
+        name: (["float"], [str(n) for n in SIDES])
+        for name in ("form_rows", "reflect_rows", "back_rows", "back_rows_to_probe", "advance_rows", "update_rows")
     },
     "columns": {"modulus_columns": (["float"], [str(n) for n in SIDES], [str(modes) for modes in range(MODES_HELD + 1)])},
     "modulus": {"fourier_modulus": (REALS.values(), COUNTS.values())},

@@ -2,7 +2,8 @@
 
 A transform of a library reads and writes the waves twice, along rows and along columns, and what happens before and
 after it reads and writes them again. Here the first pass forms exit waves and transforms their rows; the second does
-the columns, what is to be done on the detector, and the columns back; the third transforms the rows back.
+the columns, what is to be done on the detector, and the columns back; the third transforms the rows back, and does
+what comes next where that is a matter of one pixel.
 """
 
 from __future__ import annotations
@@ -15,25 +16,36 @@ from opty.backend import kernels
 from opty.backend.kernels import blocks, launch, sizes, strided
 from opty.backend.operands import Kept
 
-_SIDE_BLOCKS = 4096  # of a launch: a block that takes several views works out the turns of its transforms once
+_FILLING = 264  # blocks that leave no multiprocessor of a large device idle
+_MANY = 4096  # blocks of a launch: one that takes several views works out the turns of its transforms once
+_SLICES = 16  # of the views, each of which adds up on its own
+
+
+def fits(kind: str, n: int, dtype: Any) -> bool:
+    """Say whether there are passes for windows of n x n and a kind of propagation."""
+    return kind != "near" and n in kernels.SIDES and np.dtype(dtype) == np.complex64
 
 
 class Passes:
     """The passes over waves (B, M, n, n) complex64, n in ``kernels.SIDES``; arguments are those of ``fused_gpu``.
 
-    What is left on the waves after both transforms is n^2 times too large: ``scale`` takes it off on the detector.
+    What is left on the waves after both transforms is n^2 times too large: the detector takes it off.
     """
 
     def __init__(self, probe_shape: tuple[int, int, int]):
         self._modes, self._n, _ = probe_shape
-        self._threads = self._n // 8
         self._scale = np.float32(1.0 / self._n**2)
-        self._floor = np.float32(np.finfo(np.float32).tiny ** 0.5)
+        self._tiny = np.float32(np.finfo(np.float32).tiny)
 
-    def form(self, obj, corners, illum, waves) -> None:
-        """waves_jm = F illum_jm O_j along rows."""
-        fields = (*self._seen(obj, corners, illum), *sizes(*waves.shape[:2]), waves)
-        self._rows("form_rows", len(waves), fields)
+    # -- rows
+
+    def form(self, obj, corners, illum, waves, largest: Any = kernels.NULL) -> int:
+        """waves_jm = F illum_jm O_j along rows.
+
+        ``largest`` : room for the largest of sum_m |illum_m|^2, and of |O|^2, of as many parts as are returned.
+        """
+        fields = (*self._seen(obj, corners, illum), *sizes(*waves.shape[:2]), waves, largest)
+        return self._rows("form_rows", len(waves), fields)
 
     def reflect(self, obj, corners, illum, kept: Kept, waves) -> None:
         """waves_jm = F (2 illum_jm O_j - kept_jm) along rows."""
@@ -45,35 +57,59 @@ class Passes:
         images = waves.shape[0] * waves.shape[1]
         self._rows("back_rows", images, (waves, *sizes(images)))
 
+    def back_to_probe(self, waves, obj, corners, probe_sum, probe_weight) -> None:
+        """What ``back`` does, and probe_sum_m += conj(O_j) waves_jm, probe_weight += |O_j|^2 over the views."""
+        fields = (waves, obj, *sizes(*obj.shape), corners, *sizes(*waves.shape[:2]), probe_sum, probe_weight)
+        self._rows("back_rows_to_probe", min(len(waves), _SLICES), fields, depth=waves.shape[1])
+
     def advance(self, obj, corners, illum, waves, kept: Kept, beta: float, share: float) -> None:
         """kept_jm = share kept_jm + (1 - share) illum_jm O_j + beta F^-1 waves_jm along rows."""
         fields = (*self._seen(obj, corners, illum), waves, kept.rows, *sizes(*waves.shape[:2]), kept.waves)
         self._rows("advance_rows", len(waves), (*fields, np.float32(beta), np.float32(share)))
+
+    def update(self, obj, corners, probe, waves, largest, parts: int, *steps: float) -> None:
+        """What ``back`` does for one view, and steps of object and probe along it: alpha, obj_step, beta, probe_step."""
+        fields = (obj, *sizes(*obj.shape), corners, probe, waves, *sizes(len(probe)), largest, *sizes(parts))
+        self._rows("update_rows", 1, (*fields, *map(np.float64, steps), self._tiny))
+
+    # -- columns
 
     def put_modulus(self, measured: tuple, difference: bool, waves, misfits) -> None:
         """Transform along columns, put the measured modulus there, and transform back along columns."""
         views, modes = waves.shape[:2]
         intensity, rows, mask, stride, background = measured
         counts = intensity.view(np.uint8), np.int32(list(kernels.COUNTS).index(kernels.code_of(intensity.dtype)))
+        floor = self._tiny ** np.float32(0.5)
         fields = (waves, *counts, rows, mask, stride, background, misfits, *sizes(views, modes), np.int32(difference))
         held = modes if modes <= kernels.MODES_HELD else 0
-        columns = min(self._n, 4096 // self._n)
-        across = self._n // columns
-        grid = across, min(views, kernels.MAX_BLOCKS // across)
-        types = "float", str(self._n), str(held)
-        block = columns, self._threads
-        launch("columns", "modulus_columns", types, grid, block, (*fields, self._floor, self._scale, self._scale))
+        self._columns("modulus_columns", held, views, (*fields, floor, self._scale, self._scale))
 
-    def _rows(self, name: str, images: int, fields: tuple) -> None:
-        rows = min(self._n, 256 // self._threads)
-        across = self._n // rows
-        grid = across, min(images, blocks(_SIDE_BLOCKS, across), kernels.MAX_GRID_YZ)
-        launch("rows", name, ("float", str(self._n)), grid, (self._threads, rows), fields)
+    # -- how
 
     def _seen(self, obj, corners, illum) -> tuple:
         return (obj, *sizes(*obj.shape), corners, *strided(illum))
 
+    def _rows(self, name: str, images: int, fields: tuple, depth: int = 1) -> int:
+        """Launch a kernel over the rows of images; returns the number of its blocks across and down."""
+        threads = self._n // 8
+        most, least = min(self._n, 256 // threads), max(1, 32 // threads)
+        each = _halved(most, least, self._n * images * depth)
+        across = self._n // each
+        grid = across, min(images, blocks(_MANY, across), kernels.MAX_GRID_YZ), depth
+        launch("rows", name, ("float", str(self._n)), grid, (threads, each), fields)
+        return grid[0] * grid[1]
 
-def fits(kind: str, n: int, dtype: Any) -> bool:
-    """Say whether there are passes for windows of n x n and a kind of propagation."""
-    return kind != "near" and n in kernels.SIDES and np.dtype(dtype) == np.complex64
+    def _columns(self, name: str, held: int, views: int, fields: tuple) -> None:
+        threads = self._n // 8
+        each = _halved(min(self._n, 4096 // self._n), max(4, 32 // threads), self._n * views)
+        across = self._n // each
+        grid = across, min(views, kernels.MAX_BLOCKS // across)
+        launch("columns", name, ("float", str(self._n), str(held)), grid, (each, threads), fields)
+
+
+def _halved(most: int, least: int, lines: int) -> int:
+    """Return how many lines a block takes: ``most``, or less where there are too few to go round."""
+    each = most
+    while each > least and lines // each < _FILLING:
+        each //= 2
+    return each

@@ -1,29 +1,18 @@
 // Exit waves of a batch and the transforms along their rows, in one pass over the waves: formed, or formed and reflected
-// at kept ones, and transformed forward; transformed back, or that and the step that kept ones take.
+// at kept ones, and transformed forward; transformed back, and what comes next where that is a matter of one pixel.
 //
 // Arrays and their arguments as in exit_waves.cu; N = n. What a window takes from outside the object is NaN.
-// Launch with threads (N / 8, rows of a block) and a grid over (rows, views), of any size.
+// Launch with threads (N / 8, rows of a block), a multiple of 32 and 256 at most, and a grid over (rows, views), of any
+// size.
 
-// Eight pixels of a row of a window.
 template <typename Real, int N>
-__device__ inline void load_object(Complex<Real>* o, const Complex<Real>* obj, long long height, long long width,
-                                   long long row, long long left)
-{
-    const bool inside = within(row, height);
-    const bool all = inside && left >= 0 && left + N <= width;
-    const Complex<Real>* line = obj + row * width + left;
-    const Real missing = static_cast<Real>(nan(""));
-    const int t = threadIdx.x;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-        const int c = t + i * (N / 8);
-        if (all || (inside && within(left + c, width)))
-            o[i] = line[c];
-        else
-            o[i] = {missing, missing};
-    }
-}
+struct RowRoom {
+    Complex<Real> values[(N > 32 ? 2048 / N : N) * Room<Real, N, 1>::size];
 
+    __device__ inline Room<Real, N, 1> mine() { return {values + threadIdx.y * Room<Real, N, 1>::size}; }
+};
+
+// Eight values of a row: those of a thread.
 template <typename Real, int N>
 __device__ inline void load(Complex<Real>* v, const Complex<Real>* line)
 {
@@ -38,69 +27,99 @@ __device__ inline void store(const Complex<Real>* v, Complex<Real>* line)
     for (int i = 0; i < 8; ++i) line[threadIdx.x + i * (N / 8)] = v[i];
 }
 
-template <int N>
-__device__ constexpr int rows_of_block()
+// Eight pixels of row r of the window at (top, left).
+template <typename Real, int N>
+__device__ inline void load_object(Complex<Real>* o, const Complex<Real>* obj, long long height, long long width,
+                                   long long top, long long left, int r)
 {
-    return N > 32 ? 2048 / N : N;
+    if (within(top + r, height) && left >= 0 && left + N <= width) {
+        load<Real, N>(o, obj + (top + r) * width + left);
+        return;
+    }
+    for (int i = 0; i < 8; ++i)
+        o[i] = pixel_of(obj, height, width, top + r, left + threadIdx.x + i * (N / 8));
 }
 
-// waves_jm = F illum_jm O_j along rows
+// waves_jm = F illum_jm O_j along rows. partial, or null: per block, the largest of sum_m |illum_jm|^2, and after these
+// the largest of |O_j|^2, in all that the block looked at.
 template <typename Real, int N>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 3)
 form_rows(const Complex<Real>* __restrict__ obj, long long height, long long width,
           const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum, long long illum_stride,
-          long long views, long long modes, Complex<Real>* __restrict__ waves)
+          long long views, long long modes, Complex<Real>* __restrict__ waves, double* __restrict__ partial)
 {
-    __shared__ Complex<Real> shared[rows_of_block<N>() * Room<Real, N, 1>::size];
-    const Room<Real, N, 1> room = {shared + threadIdx.y * Room<Real, N, 1>::size};
-    const int t = threadIdx.x;
-    const Turns<Real, N> turns(t);
+    __shared__ RowRoom<Real, N> shared;
+    const Room<Real, N, 1> room = shared.mine();
+    const Turns<Real, N> turns(threadIdx.x);
+    double most_light = 0.0;
+    double most_seen = 0.0;
 
     for (long long j = blockIdx.y; j < views; j += gridDim.y) {
         for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
             Complex<Real> o[8];
-            load_object<Real, N>(o, obj, height, width, corners[2 * j] + r, corners[2 * j + 1]);
-            for (long long m = 0; m < modes; ++m) {
+            Real light[8] = {};
+            load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
+            const Complex<Real>* seen = illum + j * illum_stride + r * N;
+            Complex<Real>* line = waves + j * modes * (N * N) + r * N;
+            for (int m = 0; m < modes; ++m, seen += N * N, line += N * N) {
                 Complex<Real> v[8];
-                load<Real, N>(v, illum + j * illum_stride + (m * N + r) * N);
+                load<Real, N>(v, seen);
 #pragma unroll
-                for (int i = 0; i < 8; ++i) v[i] = o[i] * v[i];
-                transform<-1>(v, room, turns, t);
-                store<Real, N>(v, waves + ((j * modes + m) * N + r) * N);
+                for (int i = 0; i < 8; ++i) {
+                    if (partial != nullptr) light[i] += power(v[i]);
+                    v[i] = o[i] * v[i];
+                }
+                transform<-1>(v, room, turns, threadIdx.x);
+                store<Real, N>(v, line);
+            }
+            if (partial == nullptr) continue;
+            for (int i = 0; i < 8; ++i) {
+                most_light = light[i] > most_light ? light[i] : most_light;
+                most_seen = power(o[i]) > most_seen ? power(o[i]) : most_seen;
             }
         }
+    }
+    if (partial == nullptr) return;
+    most_light = block_max(most_light);
+    most_seen = block_max(most_seen);
+    if (thread_of_block() == 0) {
+        const long long block = static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x;
+        partial[block] = most_light;
+        partial[static_cast<long long>(gridDim.x) * gridDim.y + block] = most_seen;
     }
 }
 
 // waves_jm = F (2 illum_jm O_j - kept_jm) along rows
 template <typename Real, int N>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 3)
 reflect_rows(const Complex<Real>* __restrict__ obj, long long height, long long width,
              const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum, long long illum_stride,
              const Complex<Real>* __restrict__ kept, const long long* __restrict__ rows, long long views,
              long long modes, Complex<Real>* __restrict__ waves)
 {
-    __shared__ Complex<Real> shared[rows_of_block<N>() * Room<Real, N, 1>::size];
-    const Room<Real, N, 1> room = {shared + threadIdx.y * Room<Real, N, 1>::size};
-    const int t = threadIdx.x;
-    const Turns<Real, N> turns(t);
+    __shared__ RowRoom<Real, N> shared;
+    const Room<Real, N, 1> room = shared.mine();
+    const Turns<Real, N> turns(threadIdx.x);
 
     for (long long j = blockIdx.y; j < views; j += gridDim.y) {
         for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
             Complex<Real> o[8];
-            load_object<Real, N>(o, obj, height, width, corners[2 * j] + r, corners[2 * j + 1]);
-            for (long long m = 0; m < modes; ++m) {
+            load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
+            const Complex<Real>* seen = illum + j * illum_stride + r * N;
+            const Complex<Real>* before = kept + rows[j] * modes * (N * N) + r * N;
+            Complex<Real>* line = waves + j * modes * (N * N) + r * N;
+            for (int m = 0; m < modes; ++m, seen += N * N, before += N * N, line += N * N) {
                 Complex<Real> v[8];
                 Complex<Real> psi[8];
-                load<Real, N>(v, illum + j * illum_stride + (m * N + r) * N);
-                load<Real, N>(psi, kept + ((rows[j] * modes + m) * N + r) * N);
+                load<Real, N>(v, seen);
+                load<Real, N>(psi, before);
 #pragma unroll
                 for (int i = 0; i < 8; ++i) {
                     const Complex<Real> overlap = o[i] * v[i];
                     v[i] = overlap + (overlap - psi[i]);
                 }
-                transform<-1>(v, room, turns, t);
-                store<Real, N>(v, waves + ((j * modes + m) * N + r) * N);
+                transform<-1>(v, room, turns, threadIdx.x);
+                store<Real, N>(v, line);
             }
         }
     }
@@ -108,20 +127,58 @@ reflect_rows(const Complex<Real>* __restrict__ obj, long long height, long long 
 
 // waves (images, n, n) = F^-1 waves along rows, in place. The grid is over (rows, images).
 template <typename Real, int N>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 3)
 back_rows(Complex<Real>* waves, long long images)
 {
-    __shared__ Complex<Real> shared[rows_of_block<N>() * Room<Real, N, 1>::size];
-    const Room<Real, N, 1> room = {shared + threadIdx.y * Room<Real, N, 1>::size};
-    const int t = threadIdx.x;
-    const Turns<Real, N> turns(t);
+    __shared__ RowRoom<Real, N> shared;
+    const Room<Real, N, 1> room = shared.mine();
+    const Turns<Real, N> turns(threadIdx.x);
 
     for (long long k = blockIdx.y; k < images; k += gridDim.y) {
         for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
             Complex<Real> v[8];
-            load<Real, N>(v, waves + (k * N + r) * N);
-            transform<1>(v, room, turns, t);
-            store<Real, N>(v, waves + (k * N + r) * N);
+            Complex<Real>* line = waves + k * (N * N) + r * N;
+            load<Real, N>(v, line);
+            transform<1>(v, room, turns, threadIdx.x);
+            store<Real, N>(v, line);
+        }
+    }
+}
+
+// The same, and probe_sum_m += conj(O_j) waves_jm, probe_weight += |O_j|^2: a thread adds up its pixels over a slice of
+// the views, in registers. The grid is over (rows, slices of the views, modes), the last of them in full.
+template <typename Real, int N>
+__global__ void __launch_bounds__(256, 2)
+back_rows_to_probe(Complex<Real>* waves, const Complex<Real>* __restrict__ obj, long long height, long long width,
+                   const long long* __restrict__ corners, long long views, long long modes, Complex<Real>* probe_sum,
+                   Real* probe_weight)
+{
+    __shared__ RowRoom<Real, N> shared;
+    const Room<Real, N, 1> room = shared.mine();
+    const Turns<Real, N> turns(threadIdx.x);
+    const long long m = blockIdx.z;
+
+    for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
+        Complex<Real> sum[8] = {};
+        Real weight[8] = {};
+        for (long long j = blockIdx.y; j < views; j += gridDim.y) {
+            Complex<Real> v[8];
+            Complex<Real> o[8];
+            Complex<Real>* line = waves + (j * modes + m) * (N * N) + r * N;
+            load<Real, N>(v, line);
+            load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
+            transform<1>(v, room, turns, threadIdx.x);
+            store<Real, N>(v, line);
+#pragma unroll
+            for (int i = 0; i < 8; ++i) {
+                sum[i] = sum[i] + conj(o[i]) * v[i];
+                weight[i] += power(o[i]);
+            }
+        }
+        for (int i = 0; i < 8; ++i) {
+            const int q = r * N + threadIdx.x + i * (N / 8);
+            add_atomically(&probe_sum[m * (N * N) + q], sum[i]);
+            if (m == 0) atomicAdd(&probe_weight[q], weight[i]);
         }
     }
 }
@@ -129,36 +186,85 @@ back_rows(Complex<Real>* waves, long long images)
 // kept_jm = share kept_jm + (1 - share) illum_jm O_j + beta F^-1 waves_jm along rows; with a share of zero nothing kept
 // is read
 template <typename Real, int N>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 3)
 advance_rows(const Complex<Real>* __restrict__ obj, long long height, long long width,
              const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum, long long illum_stride,
              const Complex<Real>* __restrict__ waves, const long long* __restrict__ rows, long long views,
              long long modes, Complex<Real>* kept, Real beta, Real share)
 {
-    __shared__ Complex<Real> shared[rows_of_block<N>() * Room<Real, N, 1>::size];
-    const Room<Real, N, 1> room = {shared + threadIdx.y * Room<Real, N, 1>::size};
-    const int t = threadIdx.x;
-    const Turns<Real, N> turns(t);
+    __shared__ RowRoom<Real, N> shared;
+    const Room<Real, N, 1> room = shared.mine();
+    const Turns<Real, N> turns(threadIdx.x);
 
     for (long long j = blockIdx.y; j < views; j += gridDim.y) {
         for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
-            Complex<Real> o[8];
-            load_object<Real, N>(o, obj, height, width, corners[2 * j] + r, corners[2 * j + 1]);
-            for (long long m = 0; m < modes; ++m) {
+            const Complex<Real>* seen = illum + j * illum_stride + r * N;
+            const Complex<Real>* line = waves + j * modes * (N * N) + r * N;
+            Complex<Real>* into = kept + rows[j] * modes * (N * N) + r * N;
+            for (int m = 0; m < modes; ++m, seen += N * N, line += N * N, into += N * N) {
                 Complex<Real> v[8];
-                load<Real, N>(v, waves + ((j * modes + m) * N + r) * N);
-                transform<1>(v, room, turns, t);
                 Complex<Real> p[8];
-                Complex<Real>* line = kept + ((rows[j] * modes + m) * N + r) * N;
-                load<Real, N>(p, illum + j * illum_stride + (m * N + r) * N);
+                Complex<Real> o[8];
+                load<Real, N>(v, line);
+                transform<1>(v, room, turns, threadIdx.x);
+                load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
+                load<Real, N>(p, seen);
 #pragma unroll
-                for (int i = 0; i < 8; ++i) {
-                    Complex<Real> anew = o[i] * p[i];
-                    if (share != Real(0)) anew = scaled(anew, Real(1) - share) + scaled(line[t + i * (N / 8)], share);
-                    v[i] = anew + scaled(v[i], beta);
+                for (int i = 0; i < 8; ++i) v[i] = scaled(o[i] * p[i], Real(1) - share) + scaled(v[i], beta);
+                if (share != Real(0)) {
+                    load<Real, N>(p, into);
+#pragma unroll
+                    for (int i = 0; i < 8; ++i) v[i] = v[i] + scaled(p[i], share);
                 }
-                store<Real, N>(v, line);
+                store<Real, N>(v, into);
             }
+        }
+    }
+}
+
+// w_m = F^-1 waves_m along rows (modes, n, n) of one view, and the steps of update_both in updates.cu along them. partial
+// as form_rows leaves it. The grid is over rows.
+template <typename Real, int N>
+__global__ void __launch_bounds__(256, 2)
+update_rows(Complex<Real>* obj, long long height, long long width, const long long* __restrict__ corners,
+            Complex<Real>* probe, const Complex<Real>* __restrict__ waves, long long modes,
+            const double* __restrict__ partial, long long partials, double alpha, double obj_step, double beta,
+            double probe_step, Real tiny)
+{
+    __shared__ RowRoom<Real, N> shared;
+    const Room<Real, N, 1> room = shared.mine();
+    const Turns<Real, N> turns(threadIdx.x);
+    const double most_light = largest_of(partial, partials);
+    const double most_seen = largest_of(partial + partials, partials);
+    const long long top = corners[0];
+    const long long left = corners[1];
+
+    for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
+        Complex<Real> o[8];
+        Complex<Real> back[8] = {};
+        Real light[8] = {};
+        load_object<Real, N>(o, obj, height, width, top, left, r);
+        for (int m = 0; m < modes; ++m) {
+            Complex<Real> v[8];
+            Complex<Real> p[8];
+            load<Real, N>(v, waves + m * (N * N) + r * N);
+            load<Real, N>(p, probe + m * (N * N) + r * N);
+            transform<1>(v, room, turns, threadIdx.x);
+#pragma unroll
+            for (int i = 0; i < 8; ++i) {
+                back[i] = back[i] + conj(p[i]) * v[i];
+                light[i] += power(p[i]);
+                const Real length = step_of(power(o[i]), most_seen, beta, probe_step, tiny);
+                p[i] = p[i] + scaled(conj(o[i]) * v[i], length);
+            }
+            if (probe_step != 0) store<Real, N>(p, probe + m * (N * N) + r * N);
+        }
+        if (obj_step == 0 || !within(top + r, height)) continue;
+        for (int i = 0; i < 8; ++i) {
+            const long long column = left + threadIdx.x + i * (N / 8);
+            if (!within(column, width)) continue;
+            const Real length = step_of(light[i], most_light, alpha, obj_step, tiny);
+            obj[(top + r) * width + column] = o[i] + scaled(back[i], length);
         }
     }
 }

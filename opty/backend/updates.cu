@@ -5,14 +5,6 @@
 // asked for on the host, and a largest value is the same bits in whatever order it is found.
 // Launch with 256 threads, in the shape that is told with each kernel, and a grid of any size.
 
-// The factor of a step where the weight is `weight`. tiny keeps it finite where nothing weighs anything.
-template <typename Real>
-__device__ inline Real step_of(Real weight, double most, double regularisation, double step, Real tiny)
-{
-    const Real scale = static_cast<Real>(regularisation * most) + static_cast<Real>(1 - regularisation) * weight;
-    return static_cast<Real>(step) / (scale > tiny ? scale : scale == scale ? tiny : scale);
-}
-
 // partial: per block, the largest of weight (pixels). Threads and grid have one dimension.
 template <typename Real>
 __global__ void __launch_bounds__(256)

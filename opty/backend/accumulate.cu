@@ -5,8 +5,6 @@
 // (modes, n, n); probe_weight (n, n). What would be added outside the object is dropped; what is read there is NaN.
 // Launch with threads (32, 8); the grid is told with each kernel and may be of any size.
 
-constexpr int rows_each = 4;  // pixels of a thread, below each other: what is said of a view is worked out once for them
-
 // What view j says of one pixel of its window: sum_m conj(P_m) w_m and sum_m |P_m|^2.
 template <typename Real>
 struct Said {
@@ -57,7 +55,7 @@ add_to_object(const Complex<Real>* __restrict__ waves, const long long* __restri
 }
 
 // The same sums gathered: each pixel of the object adds the views that cover it in ascending order, without atomics, so
-// that the result is the same bits every time. The grid is over (columns, 4 x rows) of the object.
+// that the result is the same bits every time. The grid is over (columns, rows) of the object.
 template <typename Real>
 __global__ void __launch_bounds__(256)
 add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long* __restrict__ rows,
@@ -65,65 +63,68 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
                        long long illum_stride, long long views, long long modes, long long n, Complex<Real>* obj_sum,
                        Real* obj_weight, long long height, long long width)
 {
+    constexpr int abreast = 4;  // views whose loads are under way together
     __shared__ Touching found;
     const int side = static_cast<int>(n);
-    const int apart = blockDim.y;
     const long long pixels = n * n;
 
-    for (long long tile_r = first_of(blockIdx.y, rows_each * blockDim.y, 0); tile_r < height;
-         tile_r += stride_of(gridDim.y, rows_each * blockDim.y)) {
+    for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
+         tile_r += stride_of(gridDim.y, blockDim.y)) {
         for (long long tile_c = first_of(blockIdx.x, blockDim.x, 0); tile_c < width;
              tile_c += stride_of(gridDim.x, blockDim.x)) {
+            const long long r = tile_r + threadIdx.y;
             const long long c = tile_c + threadIdx.x;
-            Said<Real> total[rows_each] = {};
-            bool any[rows_each] = {};
+            const bool inside = r < height && c < width;
+            Said<Real> total = {{0, 0}, 0};
+            bool any = false;
 
             for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
-                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, rows_each, found);
-                for (int k = 0; k < count; ++k) {
-                    const int first = threadIdx.y + found.down[k];
-                    const int column = threadIdx.x + found.across[k];
-                    if (c >= width || column < 0 || column >= side) continue;
-                    const long long j = chunk + found.view[k];
-                    const Complex<Real>* wave = waves + rows[j] * modes * pixels + column;
-                    const Complex<Real>* seen = illum + j * illum_stride + column;
-                    Said<Real> said[rows_each] = {};
-                    for (int m = 0; m < modes; ++m, wave += pixels, seen += pixels) {
+                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, found);
+                for (int k = 0; k < count; k += abreast) {
+                    bool covers[abreast];
+                    const Complex<Real>* wave[abreast];
+                    const Complex<Real>* seen[abreast];
+                    Said<Real> said[abreast] = {};
 #pragma unroll
-                        for (int u = 0; u < rows_each; ++u) {
-                            const int row = first + u * apart;
-                            if (row < 0 || row >= side) continue;
-                            const Complex<Real> w = wave[row * side];
-                            const Complex<Real> p = seen[row * side];
+                    for (int u = 0; u < abreast; ++u) {
+                        const int at = k + u < count ? k + u : k;
+                        const int row = threadIdx.y + found.down[at];
+                        const int column = threadIdx.x + found.across[at];
+                        covers[u] = inside && k + u < count && row >= 0 && row < side && column >= 0 && column < side;
+                        const long long j = chunk + found.view[at];
+                        const int q = covers[u] ? row * side + column : 0;
+                        wave[u] = waves + rows[j] * modes * pixels + q;
+                        seen[u] = illum + j * illum_stride + q;
+                    }
+                    for (long long m = 0; m < modes; ++m) {
+#pragma unroll
+                        for (int u = 0; u < abreast; ++u) {
+                            const Complex<Real> w = wave[u][m * pixels];
+                            const Complex<Real> p = seen[u][m * pixels];
                             said[u] = {said[u].sum + conj(p) * w, said[u].weight + power(p)};
                         }
                     }
 #pragma unroll
-                    for (int u = 0; u < rows_each; ++u) {
-                        const int row = first + u * apart;
-                        const long long r = tile_r + threadIdx.y + u * apart;
-                        if (r >= height || row < 0 || row >= side) continue;
-                        if (!any[u]) total[u] = {obj_sum[r * width + c], obj_weight[r * width + c]};
-                        any[u] = true;
-                        total[u] = {total[u].sum + said[u].sum, total[u].weight + said[u].weight};
+                    for (int u = 0; u < abreast; ++u) {
+                        if (!covers[u]) continue;
+                        if (!any) total = {obj_sum[r * width + c], obj_weight[r * width + c]};
+                        any = true;
+                        total = {total.sum + said[u].sum, total.weight + said[u].weight};
                     }
                 }
                 __syncthreads();
             }
-#pragma unroll
-            for (int u = 0; u < rows_each; ++u) {
-                const long long r = tile_r + threadIdx.y + u * apart;
-                if (!any[u]) continue;
-                obj_sum[r * width + c] = total[u].sum;
-                obj_weight[r * width + c] = total[u].weight;
+            if (any) {
+                obj_sum[r * width + c] = total.sum;
+                obj_weight[r * width + c] = total.weight;
             }
         }
     }
 }
 
 // probe_sum_m += conj(O_j) waves_jm and probe_weight += |O_j|^2 over the views. A thread adds up a slice of the views
-// for some pixels of one mode, in ascending order, in registers; with one slice for all views it begins with what is
-// there, so that the result is the same bits every time. The grid is over (columns, 4 x rows, modes x slices), with no
+// for one pixel of one mode, in ascending order, in registers; with one slice for all views it begins with what is
+// there, so that the result is the same bits every time. The grid is over (columns, rows, modes x slices), with no
 // less than that many blocks in depth.
 template <typename Real>
 __global__ void __launch_bounds__(256)
@@ -137,48 +138,26 @@ add_to_probe(const Complex<Real>* __restrict__ waves, const long long* __restric
     const long long size = (views + slices - 1) / slices;
     const long long end = (slice + 1) * size < views ? (slice + 1) * size : views;
     const bool alone = slices == 1;
-    const int side = static_cast<int>(n);
-    const int apart = blockDim.y;
 
-    for (int r = blockIdx.y * rows_each * blockDim.y + threadIdx.y; r < side; r += gridDim.y * rows_each * blockDim.y) {
-        for (int c = blockIdx.x * blockDim.x + threadIdx.x; c < side; c += gridDim.x * blockDim.x) {
-            const int mine = (side - r + apart - 1) / apart;  // rows that are left from here, of which it takes some
-            Complex<Real>* sums = probe_sum + m * n * n + r * side + c;
-            Real* weights = probe_weight + r * side + c;
-            Complex<Real> sum[rows_each] = {};
-            Real weight[rows_each] = {};
-#pragma unroll
-            for (int u = 0; u < rows_each; ++u) {
-                if (!alone || u >= mine) continue;
-                sum[u] = sums[u * apart * side];
-                weight[u] = weights[u * apart * side];
-            }
-#pragma unroll 2
+    for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
+        for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n; c += stride_of(gridDim.x, blockDim.x)) {
+            const long long q = r * n + c;
+            Complex<Real> sum = {0, 0};
+            Real weight = 0;
+            if (alone) sum = probe_sum[m * n * n + q];
+            if (alone && m == 0) weight = probe_weight[q];
+#pragma unroll 8
             for (long long j = slice * size; j < end; ++j) {
-                const long long top = corners[2 * j];
-                const long long left = corners[2 * j + 1];
-                const bool inside = top >= 0 && left >= 0 && top + n <= height && left + n <= width;
-                const Complex<Real>* seen = obj + (top + r) * width + left + c;
-                const Complex<Real>* wave = waves + (rows[j] * modes + m) * n * n + r * side + c;
-#pragma unroll
-                for (int u = 0; u < rows_each; ++u) {
-                    if (u >= mine) continue;
-                    const Complex<Real> o = inside ? seen[u * apart * width]
-                                                   : pixel_of(obj, height, width, top + r + u * apart, left + c);
-                    sum[u] = sum[u] + conj(o) * wave[u * apart * side];
-                    weight[u] += power(o);
-                }
+                const Complex<Real> o = pixel_of(obj, height, width, corners[2 * j] + r, corners[2 * j + 1] + c);
+                sum = sum + conj(o) * waves[(rows[j] * modes + m) * n * n + q];
+                weight += power(o);
             }
-#pragma unroll
-            for (int u = 0; u < rows_each; ++u) {
-                if (u >= mine) continue;
-                if (alone) {
-                    sums[u * apart * side] = sum[u];
-                    if (m == 0) weights[u * apart * side] = weight[u];
-                } else {
-                    add_atomically(&sums[u * apart * side], sum[u]);
-                    if (m == 0) atomicAdd(&weights[u * apart * side], weight[u]);
-                }
+            if (alone) {
+                probe_sum[m * n * n + q] = sum;
+                if (m == 0) probe_weight[q] = weight;
+            } else {
+                add_atomically(&probe_sum[m * n * n + q], sum);
+                if (m == 0) atomicAdd(&probe_weight[q], weight);
             }
         }
     }

@@ -149,13 +149,26 @@ __device__ inline double largest_of(const double* partial, long long count)
     return block_max(most);
 }
 
-// The factor of a step along a direction, regularised: 1 / [a max(weight) + (1 - a) weight] times step. tiny keeps it finite where nothing weighs anything.
+// The factor of a step along a direction: step / [a max(weight) + (1 - a) weight], a the regularisation. tiny keeps it
+// finite where nothing weighs anything.
 template <typename Real>
-__device__ inline Real step_of(Real weight, double most, double regularisation, double step, Real tiny)
-{
-    const Real scale = static_cast<Real>(regularisation * most) + static_cast<Real>(1 - regularisation) * weight;
-    return static_cast<Real>(step) / (scale > tiny ? scale : scale == scale ? tiny : scale);
-}
+struct Step {
+    Real ground, share, length, tiny;
+
+    __device__ inline Step(double most, double regularisation, double step, Real tiny)
+        : ground(static_cast<Real>(regularisation * most)),
+          share(static_cast<Real>(1 - regularisation)),
+          length(static_cast<Real>(step)),
+          tiny(tiny)
+    {
+    }
+
+    __device__ inline Real at(Real weight) const
+    {
+        const Real scale = ground + share * weight;
+        return length / (scale > tiny ? scale : scale == scale ? tiny : scale);
+    }
+};
 
 // Views whose windows touch a tile of the object, in ascending order: their numbers, counted from the first view of the
 // chunk, and where the tile begins in each window.
@@ -163,11 +176,11 @@ struct Touching {
     int of_warp[8], view[256], down[256], across[256];
 };
 
-// Which of the views from `chunk` on, as many as there are threads (256 at most), touch the block's tile, of rows_each
-// rows a thread, with their windows of n x n; returns how many. All threads of the block must call it, and synchronise before the next call.
+// Which of the views from `chunk` on, as many as there are threads (256 at most), touch the block's tile with their
+// windows of n x n; returns how many. All threads of the block must call it, and synchronise before the next call.
 template <typename Index>
 __device__ inline int find_touching(const Index* corners, long long chunk, long long views, long long n,
-                                    long long tile_r, long long tile_c, int rows_each, Touching& found)
+                                    long long tile_r, long long tile_c, Touching& found)
 {
     const unsigned thread = thread_of_block();
     const long long mine = chunk + thread;
@@ -177,7 +190,7 @@ __device__ inline int find_touching(const Index* corners, long long chunk, long 
     if (mine < views) {
         top = corners[2 * mine];
         left = corners[2 * mine + 1];
-        touches = top < tile_r + rows_each * blockDim.y && top + n > tile_r && left < tile_c + blockDim.x && left + n > tile_c;
+        touches = top < tile_r + blockDim.y && top + n > tile_r && left < tile_c + blockDim.x && left + n > tile_c;
     }
     const unsigned bits = __ballot_sync(0xffffffffu, touches);
     if (thread % 32 == 0) found.of_warp[thread / 32] = __popc(bits);

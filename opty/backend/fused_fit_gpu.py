@@ -36,6 +36,14 @@ class Fused(fused_gpu.Fused):
 
         ``misfit`` counts sum w (sqrt I - sqrt Ihat)^2 of the batch.
         """
+        if self._passes is not None:
+            self._half_way = waves, self._passes.form(obj, corners, illum, waves)
+            model = self._noise(noise, self._unitary)
+            room = partial(self._kept, "parts", len(waves))
+            self._add_up(self._passes.put_slope(self._measured(frames), waves, self._misfits, room, model), values)
+            if not self._alone:
+                self._come_back()
+            return
         self.exit_waves(obj, corners, illum, waves)
         self._there_and_back(waves, partial(self._put_slope, frames, noise, values), fraction)
 
@@ -51,6 +59,13 @@ class Fused(fused_gpu.Fused):
         """Return sum w [L(t) - L(0)] of each view, (B, 3) float64, at trial steps t (3,) of obj_step and illum_step."""
         views = len(corners)
         waves, scale = self.room("along", 3 * views).reshape(3, views, *self._shape), 1.0
+        out = xp.empty((views, _TRIALS), np.float64)
+        if self._passes is not None:
+            self._passes.along(obj, corners, illum, obj_step, illum_step, waves)
+            room = partial(self._kept, "parts", views, _TRIALS)
+            model = *self._noise(noise, self._unitary), self._real.type(np.finfo(self._real).eps)
+            self._add_up(self._passes.changes(self._measured(frames), waves, trials, room, model), out)
+            return out
         fields = (obj, obj_step, *sizes(*obj.shape), corners, *strided(illum), *strided(illum_step))
         grid = tile_grid(*self._shape[1:], views)
         self._launch("likelihood", "along", grid, (*fields, *self._sizes(waves[0]), waves))
@@ -58,7 +73,7 @@ class Fused(fused_gpu.Fused):
             there, scale = self._there(each, fraction)
             if there is not each:
                 each[...] = there
-        grid, out = self._detector_grid(views), xp.empty((views, _TRIALS), np.float64)
+        grid = self._detector_grid(views)
         parts = self._kept("parts", views, _TRIALS, grid[0])
         model = *self._model(views, noise, scale), self._real.type(np.finfo(self._real).eps)
         fields = (waves, *self._measured(frames), trials, parts, *model)
@@ -68,8 +83,11 @@ class Fused(fused_gpu.Fused):
 
     def _model(self, views: int, noise: str, scale: float) -> tuple:
         """Return the sizes of detector waves, the model of the noise, and what brings |waves|^2 to photons."""
-        counts = sizes(views, self._shape[0], np.prod(self._shape[1:]))
-        return *counts, np.int32(NOISES[noise]), self._floor, self._real.type(scale), self._real.type(TOO_DARK)
+        return *sizes(views, self._shape[0], np.prod(self._shape[1:])), *self._noise(noise, scale)
+
+    def _noise(self, noise: str, scale: float) -> tuple:
+        """Return the model of the noise, and what brings |waves|^2 to photons."""
+        return np.int32(NOISES[noise]), self._floor, self._real.type(scale), self._real.type(TOO_DARK)
 
     # -- least squares
 

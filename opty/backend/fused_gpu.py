@@ -110,7 +110,8 @@ class Fused:
         of the batch.
         """
         if self._passes is not None:
-            self._half_way = waves, self._passes.form(obj, corners, illum, waves, self._largest_of_one(waves))
+            one = self._largest if len(waves) == 1 else None  # its update will ask for the largest weights
+            self._half_way = waves, self._passes.form(obj, corners, illum, waves, one)
             self._passes.put_modulus(self._measured(frames), difference, waves, self._misfits)
             if not self._alone:
                 self._come_back()
@@ -123,10 +124,6 @@ class Fused:
         if self._half_way is not None:
             waves, self._half_way = self._half_way[0], None
             self._passes.back(waves)
-
-    def _largest_of_one(self, waves) -> Any:
-        """Return room for the largest weights of a view, which its update will ask for; NULL for more of them."""
-        return self._largest if len(waves) == 1 else NULL
 
     def step_kept(
         self, obj, corners, illum, frames: Frames, waves, kept: Kept, beta: float, keep: float, fraction=None
@@ -228,8 +225,7 @@ class Fused:
         n, (height, width) = self._shape[-1], obj_sum.shape
         gathers = self._gathers(len(rows), obj_sum)
         name = "add_to_object_in_order" if gathers else "add_to_object"
-        tiles = blocks(height, kernels.ROWS_EACH), width, 1
-        grid = tile_grid(*tiles) if gathers else tile_grid(n, n, len(rows))
+        grid = tile_grid(height, width, 1) if gathers else tile_grid(n, n, len(rows))
         fields = (waves, rows, corners, *strided(illum), *sizes(len(rows), self._shape[0], n))
         self._launch("accumulate", name, grid, (*fields, obj_sum, obj_weight, *sizes(height, width)))
 
@@ -237,7 +233,7 @@ class Fused:
         """probe_sum (M, n, n) += conj(O_j) waves_jm and probe_weight (n, n) += |O_j|^2, over the views."""
         self._come_back()
         (modes, n, _), views = self._shape, len(rows)
-        across = tile_grid(blocks(n, kernels.ROWS_EACH), n, 1)[:2]
+        across = tile_grid(n, n, 1)[:2]
         slices = 1 if self._ordered else self._slices(views, across[0] * across[1] * modes)
         fields = (waves, rows, obj, *sizes(*obj.shape), corners, *sizes(views, modes, n), probe_sum, probe_weight)
         self._launch("accumulate", "add_to_probe", (*across, modes * slices), (*fields, *sizes(slices)))

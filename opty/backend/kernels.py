@@ -14,7 +14,8 @@ from typing import Any
 import cupy
 import numpy as np
 
-OPTIONS = ("-std=c++17",)
+# Roots and quotients to the last bit but one take half the time of those to the last, and no denormals are looked after.
+OPTIONS = ("-std=c++17", "-ftz=true", "-prec-sqrt=false", "-prec-div=false")
 REALS = {"f4": "float", "f8": "double"}
 PIXELS = {"f4": "float, 1", "f8": "double, 1", "c8": "float, 2", "c16": "double, 2"}
 INDICES = {"i4": "int", "i8": "long long"}
@@ -36,7 +37,6 @@ SIDES = (32, 64, 128, 256, 512, 1024)  # n of windows whose transforms are our o
 MODES_HELD = 4  # modes that a thread can hold eight values of in its registers
 
 TILE = (32, 8)
-ROWS_EACH = 4  # rows of a tile for each row of threads, where accumulate.cu says so
 THREADS = 256
 # Enough blocks to fill any present device several times over; more would only lengthen the sum of partial results.
 MAX_BLOCKS = 8192
@@ -44,16 +44,21 @@ MAX_GRID_YZ = 65535  # CUDA's own limit
 # A null pointer of the right width: CuPy 13 and 14 do not document what None means to a RawKernel.
 NULL = np.intp(0)
 
+_SIDES, _HELD = ([str(n) for n in SIDES], [str(modes) for modes in range(MODES_HELD + 1)])
 # By the name of the .cu file: its kernels, and what each takes as template arguments.
 _KERNELS = {
     "windows": {
         name: (PIXELS.values(), INDICES.values()) for name in ("take_windows", "add_windows", "add_windows_in_order")
     },
     "rows": {
-        name: (["float"], [str(n) for n in SIDES])
-        for name in ("form_rows", "reflect_rows", "back_rows", "back_rows_to_probe", "advance_rows", "update_rows")
+        "form_rows": (["float"], _SIDES, ["false", "true"]),
+        **{name: (["float"], _SIDES) for name in ("reflect_rows", "back_rows", "back_rows_to_probe")},
+        **{name: (["float"], _SIDES) for name in ("advance_rows", "update_rows", "along_rows")},
     },
-    "columns": {"modulus_columns": (["float"], [str(n) for n in SIDES], [str(modes) for modes in range(MODES_HELD + 1)])},
+    "columns": {
+        **{name: (["float"], _SIDES, _HELD) for name in ("modulus_columns", "slope_columns")},
+        "changes_columns": (["float"], _SIDES),
+    },
     "modulus": {"fourier_modulus": (REALS.values(), COUNTS.values())},
     "exit_waves": {name: (REALS.values(),) for name in ("exit_waves", "reflect", "advance")},
     "accumulate": {
@@ -76,7 +81,7 @@ _KERNELS = {
         "solve": (("double",),),
     },
 }
-_WITH_TRANSFORMS = ("rows", "columns")
+_SHARED = {"rows": ("fourier.cuh",), "columns": ("fourier.cuh", "fits.cuh"), "likelihood": ("fits.cuh",)}
 
 
 def instances() -> dict[str, list[str]]:
@@ -91,8 +96,8 @@ def instances() -> dict[str, list[str]]:
 def source(file: str) -> str:
     """Return the CUDA C++ text of a .cu file beside this one, after that of what all of them share."""
     here = Path(__file__)
-    shared = ("common.cuh", *(["fourier.cuh"] if file in _WITH_TRANSFORMS else []))
-    return "".join(here.with_name(name).read_text(encoding="utf-8") for name in (*shared, f"{file}.cu"))
+    names = ("common.cuh", *_SHARED.get(file, ()), f"{file}.cu")
+    return "".join(here.with_name(name).read_text(encoding="utf-8") for name in names)
 
 
 # One module per instance: to compile all of them takes seconds, and a run uses a few.

@@ -6,31 +6,6 @@
 // Sums are in double precision, and without atomics: the same bits every time. Each block leaves its part of a view's
 // sum, gridDim.x parts side by side, and `sum_parts` adds these up.
 
-enum Noise { poisson, gaussian, amplitude };  // the numbers of noises.py
-
-// L of a pixel and dL/dIhat.
-template <typename Real>
-struct Fit {
-    Real value, slope;
-};
-
-template <typename Real>
-__device__ inline Fit<Real> fit_of(Real predicted, Real measured, Real step, int noise, Real too_dark)
-{
-    const Real excess = predicted - measured;
-    if (noise == poisson) {
-        const Real lit = measured > 0 ? measured : Real(1);
-        // log1p keeps the digits of a close fit; where hardly any light is predicted it would lose them all.
-        const Real logarithm = 2 * predicted < measured ? log(predicted / lit) : log1p(excess / lit);
-        return {excess - measured * logarithm, 1 - measured / larger(predicted, measured / too_dark)};
-    }
-    if (noise == gaussian) {
-        const Real share = excess / (measured + 1);
-        return {share * excess, 2 * share};
-    }
-    return {4 * step * step, -4 * step / sqrt(predicted)};
-}
-
 // waves (views, modes, pixels) *= w dL/dIhat; partial[block] += sum w (sqrt I - sqrt Ihat)^2 of the block, values
 // (views, gridDim.x) = its part of sum w L. Transforms that are not unitary are made so: scale brings |wave|^2 to
 // photons, and goes into all that is written.
@@ -111,21 +86,6 @@ along(const Complex<Real>* __restrict__ obj, const Complex<Real>* __restrict__ o
     }
 }
 
-// L(Ihat + more) - L(Ihat) of a pixel.
-template <typename Real>
-__device__ inline Real change_of(Real predicted, Real measured, Real more, int noise, Real floor, Real too_dark)
-{
-    if (noise == poisson) {
-        const Real dark = larger(measured / too_dark, floor);
-        // What of the change lies on the curve; Ihat + more would round away the last steps of a close fit.
-        const Real gap = dark - predicted;
-        const Real gain = larger(more, gap) - larger(gap, Real(0));
-        return gain - measured * log1p(gain / larger(predicted, dark)) + (1 - too_dark) * (more - gain);
-    }
-    if (noise == gaussian) return more * (more + 2 * (predicted - measured)) / (measured + 1);
-    return 4 * more * (1 - 2 * sqrt(measured) / (sqrt(predicted) + sqrt(predicted + more)));
-}
-
 // changes (views, 3, gridDim.x): the block's part of sum w [L(t) - L(0)] at each of the trials t (3,). waves (3, views,
 // modes, pixels): the detector waves of what `along` made. epsilon is the distance from 1 to the next number.
 // Launch with a multiple of 32 threads and a grid over (pixels, views), of any size.
@@ -146,23 +106,18 @@ add_up_changes(const Complex<Real>* __restrict__ waves, const Count* __restrict_
         for (long long q = first_of(blockIdx.x, blockDim.x, threadIdx.x); q < pixels;
              q += stride_of(gridDim.x, blockDim.x)) {
             if (mask != nullptr && !mask[row * mask_stride + q]) continue;
-            Real predicted = 0, of_1 = 0, of_2 = 0, of_3 = 0, of_4 = 0;  // factors of 1, t, t^2, t^3, t^4
+            Powers<Real> powers = {};
             for (long long m = 0; m < modes; ++m) {
                 const Complex<Real>* wave = waves + (j * modes + m) * pixels + q;
-                const Complex<Real> first = wave[0], second = wave[apart], third = wave[2 * apart];
-                predicted += power(first);
-                of_1 += 2 * overlap(first, second);
-                of_2 += power(second) + 2 * overlap(first, third);
-                of_3 += 2 * overlap(second, third);
-                of_4 += power(third);
+                powers.add(wave[0], wave[apart], wave[2 * apart]);
             }
-            predicted *= scale;
+            Real predicted = powers.of_0 * scale;
             if (background != nullptr) predicted += background[q];
             predicted = larger(predicted, floor);
             const Real measured = static_cast<Real>(intensity[row * pixels + q]);
             const Real least = predicted * (epsilon - 1);  // rounding can make no intensity negative
             for (int k = 0; k < 3; ++k) {
-                const Real more = larger(scale * t[k] * (of_1 + t[k] * (of_2 + t[k] * (of_3 + t[k] * of_4))), least);
+                const Real more = larger(scale * powers.beyond(t[k]), least);
                 sums[k] += change_of(predicted, measured, more, noise, floor, too_dark);
             }
         }

@@ -23,19 +23,24 @@ add_up_products(const Complex<Real>* __restrict__ waves, const long long* __rest
 
     for (long long j = blockIdx.z; j < views; j += gridDim.z) {
         double sums[5] = {0.0, 0.0, 0.0, 0.0, 0.0};
-        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
-            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
-                 c += stride_of(gridDim.x, blockDim.x)) {
-                const long long row = corners[2 * j] + r;
-                const long long column = corners[2 * j + 1] + c;
-                const Complex<Real> o = pixel_of(obj, height, width, row, column);
-                const Complex<Real> d = pixel_of(obj_step, height, width, row, column);
+        const int side = static_cast<int>(n);
+        const int pixels = side * side;
+        const long long top = corners[2 * j];
+        const long long left = corners[2 * j + 1];
+        const bool inside = top >= 0 && left >= 0 && top + n <= height && left + n <= width;
+        const Complex<Real>* of_view = waves + rows[j] * modes * pixels;
+        const Complex<Real>* seen = illum + j * illum_stride;
+        const Complex<Real>* moved = illum_step + j * step_stride;
+        for (int r = blockIdx.y * blockDim.y + threadIdx.y; r < side; r += gridDim.y * blockDim.y) {
+            for (int c = blockIdx.x * blockDim.x + threadIdx.x; c < side; c += gridDim.x * blockDim.x) {
+                const long long there = (top + r) * width + left + c;
+                const Complex<Real> o = inside ? obj[there] : pixel_of(obj, height, width, top + r, left + c);
+                const Complex<Real> d = inside ? obj_step[there] : pixel_of(obj_step, height, width, top + r, left + c);
                 Real uu = 0, vv = 0, uv = 0, ur = 0, vr = 0;
-                for (long long m = 0; m < modes; ++m) {
-                    const long long q = (m * n + r) * n + c;
-                    const Complex<Real> u = illum[j * illum_stride + q] * d;
-                    const Complex<Real> v = illum_step[j * step_stride + q] * o;
-                    const Complex<Real> residual = waves[rows[j] * modes * n * n + q];
+                for (int m = 0, q = r * side + c; m < modes; ++m, q += pixels) {
+                    const Complex<Real> u = seen[q] * d;
+                    const Complex<Real> v = moved[q] * o;
+                    const Complex<Real> residual = of_view[q];
                     uu += power(u);
                     vv += power(v);
                     uv += overlap(u, v);
@@ -134,7 +139,7 @@ add_light_in_order(const long long* __restrict__ corners, const Complex<Real>* _
             Real sum = 0;
 
             for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
-                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, 1, found);
+                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, found);
                 for (int k = 0; k < count; ++k) {
                     const long long j = chunk + found.view[k];
                     const long long row = threadIdx.y + found.down[k];

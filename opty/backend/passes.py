@@ -8,6 +8,7 @@ what comes next where that is a matter of one pixel.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,16 +37,18 @@ class Passes:
         self._modes, self._n, _ = probe_shape
         self._scale = np.float32(1.0 / self._n**2)
         self._tiny = np.float32(np.finfo(np.float32).tiny)
+        self._held = str(self._modes if self._modes <= kernels.MODES_HELD else 0)
 
     # -- rows
 
-    def form(self, obj, corners, illum, waves, largest: Any = kernels.NULL) -> int:
+    def form(self, obj, corners, illum, waves, largest: Any = None) -> int:
         """waves_jm = F illum_jm O_j along rows.
 
         ``largest`` : room for the largest of sum_m |illum_m|^2, and of |O|^2, of as many parts as are returned.
         """
-        fields = (*self._seen(obj, corners, illum), *sizes(*waves.shape[:2]), waves, largest)
-        return self._rows("form_rows", len(waves), fields)
+        asked = "false" if largest is None else "true"
+        fields = (*self._seen(obj, corners, illum), *sizes(*waves.shape[:2]), waves)
+        return self._rows("form_rows", len(waves), (*fields, kernels.NULL if largest is None else largest), asked)
 
     def reflect(self, obj, corners, illum, kept: Kept, waves) -> None:
         """waves_jm = F (2 illum_jm O_j - kept_jm) along rows."""
@@ -72,39 +75,67 @@ class Passes:
         fields = (obj, *sizes(*obj.shape), corners, probe, waves, *sizes(len(probe)), largest, *sizes(parts))
         self._rows("update_rows", 1, (*fields, *map(np.float64, steps), self._tiny))
 
+    def along(self, obj, corners, illum, obj_step, illum_step, waves) -> None:
+        """waves (3, B, M, n, n) = F of P O, P dO + dP O, dP dO along rows."""
+        fields = (obj, obj_step, *sizes(*obj.shape), corners, *strided(illum), *strided(illum_step))
+        self._rows("along_rows", len(corners), (*fields, *sizes(*waves.shape[1:3]), waves))
+
     # -- columns
 
     def put_modulus(self, measured: tuple, difference: bool, waves, misfits) -> None:
         """Transform along columns, put the measured modulus there, and transform back along columns."""
-        views, modes = waves.shape[:2]
-        intensity, rows, mask, stride, background = measured
-        counts = intensity.view(np.uint8), np.int32(list(kernels.COUNTS).index(kernels.code_of(intensity.dtype)))
-        floor = self._tiny ** np.float32(0.5)
-        fields = (waves, *counts, rows, mask, stride, background, misfits, *sizes(views, modes), np.int32(difference))
-        held = modes if modes <= kernels.MODES_HELD else 0
-        self._columns("modulus_columns", held, views, (*fields, floor, self._scale, self._scale))
+        fields = (waves, *_counted(measured), misfits, *sizes(*waves.shape[:2]), np.int32(difference))
+        fields = (*fields, self._tiny ** np.float32(0.5), self._scale, self._scale)
+        self._columns("modulus_columns", len(waves), fields, self._held)
+
+    def put_slope(self, measured: tuple, waves, misfits, parts: Callable[[int], Any], model: tuple) -> Any:
+        """Transform along columns, put the slope of the likelihood there, and transform back along columns.
+
+        ``parts`` : makes room for the parts of each view's likelihood, of which it is told how many there are; what it
+        made is returned. ``model`` : of the noise, and its numbers.
+        """
+        room = parts(self._column_grid(len(waves))[1])
+        fields = (waves, *_counted(measured), misfits, room, *sizes(*waves.shape[:2]), *model)
+        self._columns("slope_columns", len(waves), fields, self._held)
+        return room
+
+    def changes(self, measured: tuple, waves, trials, parts: Callable[[int], Any], model: tuple) -> Any:
+        """Transform waves (3, B, M, n, n) along columns, and return parts of the changes of each view's likelihood."""
+        room = parts(self._column_grid(waves.shape[1])[1])
+        fields = (waves, *_counted(measured), trials, room, *sizes(*waves.shape[1:3]), *model)
+        self._columns("changes_columns", waves.shape[1], fields)
+        return room
 
     # -- how
 
     def _seen(self, obj, corners, illum) -> tuple:
         return (obj, *sizes(*obj.shape), corners, *strided(illum))
 
-    def _rows(self, name: str, images: int, fields: tuple, depth: int = 1) -> int:
+    def _rows(self, name: str, images: int, fields: tuple, *types: str, depth: int = 1) -> int:
         """Launch a kernel over the rows of images; returns the number of its blocks across and down."""
         threads = self._n // 8
         most, least = min(self._n, 256 // threads), max(1, 32 // threads)
         each = _halved(most, least, self._n * images * depth)
         across = self._n // each
         grid = across, min(images, blocks(_MANY, across), kernels.MAX_GRID_YZ), depth
-        launch("rows", name, ("float", str(self._n)), grid, (threads, each), fields)
+        launch("rows", name, ("float", str(self._n), *types), grid, (threads, each), fields)
         return grid[0] * grid[1]
 
-    def _columns(self, name: str, held: int, views: int, fields: tuple) -> None:
-        threads = self._n // 8
-        each = _halved(min(self._n, 4096 // self._n), max(4, 32 // threads), self._n * views)
-        across = self._n // each
+    def _columns(self, name: str, views: int, fields: tuple, *types: str) -> None:
+        each, across = self._column_grid(views)
         grid = across, min(views, kernels.MAX_BLOCKS // across)
-        launch("columns", name, ("float", str(self._n), str(held)), grid, (each, threads), fields)
+        launch("columns", name, ("float", str(self._n), *types), grid, (each, self._n // 8), fields)
+
+    def _column_grid(self, views: int) -> tuple[int, int]:
+        """Return how many columns a block takes, and how many blocks a view."""
+        each = _halved(min(self._n, 4096 // self._n), max(4, 256 // self._n), self._n * views)
+        return each, self._n // each
+
+
+def _counted(measured: tuple) -> tuple:
+    """Return what was measured as the kernels of columns take it: the number type of intensities goes as a number."""
+    intensity, *rest = measured
+    return intensity.view(np.uint8), np.int32(list(kernels.COUNTS).index(kernels.code_of(intensity.dtype))), *rest
 
 
 def _halved(most: int, least: int, lines: int) -> int:

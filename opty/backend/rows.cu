@@ -40,9 +40,9 @@ __device__ inline void load_object(Complex<Real>* o, const Complex<Real>* obj, l
         o[i] = pixel_of(obj, height, width, top + r, left + threadIdx.x + i * (N / 8));
 }
 
-// waves_jm = F illum_jm O_j along rows. partial, or null: per block, the largest of sum_m |illum_jm|^2, and after these
-// the largest of |O_j|^2, in all that the block looked at.
-template <typename Real, int N>
+// waves_jm = F illum_jm O_j along rows. Where Largest, partial has a value per block, the largest of sum_m |illum_jm|^2
+// in what the block looked at, and after these as many of |O_j|^2.
+template <typename Real, int N, bool Largest>
 __global__ void __launch_bounds__(256, 3)
 form_rows(const Complex<Real>* __restrict__ obj, long long height, long long width,
           const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum, long long illum_stride,
@@ -51,41 +51,47 @@ form_rows(const Complex<Real>* __restrict__ obj, long long height, long long wid
     __shared__ RowRoom<Real, N> shared;
     const Room<Real, N, 1> room = shared.mine();
     const Turns<Real, N> turns(threadIdx.x);
-    double most_light = 0.0;
-    double most_seen = 0.0;
+    Real most_light = 0;
+    Real most_seen = 0;
 
+#pragma unroll 1
     for (long long j = blockIdx.y; j < views; j += gridDim.y) {
+#pragma unroll 1
         for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
             Complex<Real> o[8];
             Real light[8] = {};
             load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
             const Complex<Real>* seen = illum + j * illum_stride + r * N;
             Complex<Real>* line = waves + j * modes * (N * N) + r * N;
+#pragma unroll 1
             for (int m = 0; m < modes; ++m, seen += N * N, line += N * N) {
                 Complex<Real> v[8];
                 load<Real, N>(v, seen);
 #pragma unroll
                 for (int i = 0; i < 8; ++i) {
-                    if (partial != nullptr) light[i] += power(v[i]);
+                    if constexpr (Largest) light[i] += power(v[i]);
                     v[i] = o[i] * v[i];
                 }
                 transform<-1>(v, room, turns, threadIdx.x);
                 store<Real, N>(v, line);
             }
-            if (partial == nullptr) continue;
-            for (int i = 0; i < 8; ++i) {
-                most_light = light[i] > most_light ? light[i] : most_light;
-                most_seen = power(o[i]) > most_seen ? power(o[i]) : most_seen;
+            if constexpr (Largest) {
+#pragma unroll
+                for (int i = 0; i < 8; ++i) {
+                    most_light = light[i] > most_light ? light[i] : most_light;
+                    most_seen = power(o[i]) > most_seen ? power(o[i]) : most_seen;
+                }
             }
         }
     }
-    if (partial == nullptr) return;
-    most_light = block_max(most_light);
-    most_seen = block_max(most_seen);
-    if (thread_of_block() == 0) {
-        const long long block = static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x;
-        partial[block] = most_light;
-        partial[static_cast<long long>(gridDim.x) * gridDim.y + block] = most_seen;
+    if constexpr (Largest) {
+        const double light = block_max(most_light);
+        const double seen = block_max(most_seen);
+        if (thread_of_block() == 0) {
+            const long long block = static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x;
+            partial[block] = light;
+            partial[static_cast<long long>(gridDim.x) * gridDim.y + block] = seen;
+        }
     }
 }
 
@@ -101,13 +107,16 @@ reflect_rows(const Complex<Real>* __restrict__ obj, long long height, long long 
     const Room<Real, N, 1> room = shared.mine();
     const Turns<Real, N> turns(threadIdx.x);
 
+#pragma unroll 1
     for (long long j = blockIdx.y; j < views; j += gridDim.y) {
+#pragma unroll 1
         for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
             Complex<Real> o[8];
             load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
             const Complex<Real>* seen = illum + j * illum_stride + r * N;
             const Complex<Real>* before = kept + rows[j] * modes * (N * N) + r * N;
             Complex<Real>* line = waves + j * modes * (N * N) + r * N;
+#pragma unroll 1
             for (int m = 0; m < modes; ++m, seen += N * N, before += N * N, line += N * N) {
                 Complex<Real> v[8];
                 Complex<Real> psi[8];
@@ -134,7 +143,9 @@ back_rows(Complex<Real>* waves, long long images)
     const Room<Real, N, 1> room = shared.mine();
     const Turns<Real, N> turns(threadIdx.x);
 
+#pragma unroll 1
     for (long long k = blockIdx.y; k < images; k += gridDim.y) {
+#pragma unroll 1
         for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
             Complex<Real> v[8];
             Complex<Real>* line = waves + k * (N * N) + r * N;
@@ -158,10 +169,12 @@ back_rows_to_probe(Complex<Real>* waves, const Complex<Real>* __restrict__ obj, 
     const Turns<Real, N> turns(threadIdx.x);
     const long long m = blockIdx.z;
 
+#pragma unroll 1
     for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
         Complex<Real> sum[8] = {};
         Real weight[8] = {};
-        for (long long j = blockIdx.y; j < views; j += gridDim.y) {
+    #pragma unroll 1
+    for (long long j = blockIdx.y; j < views; j += gridDim.y) {
             Complex<Real> v[8];
             Complex<Real> o[8];
             Complex<Real>* line = waves + (j * modes + m) * (N * N) + r * N;
@@ -196,11 +209,14 @@ advance_rows(const Complex<Real>* __restrict__ obj, long long height, long long 
     const Room<Real, N, 1> room = shared.mine();
     const Turns<Real, N> turns(threadIdx.x);
 
+#pragma unroll 1
     for (long long j = blockIdx.y; j < views; j += gridDim.y) {
+#pragma unroll 1
         for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
             const Complex<Real>* seen = illum + j * illum_stride + r * N;
             const Complex<Real>* line = waves + j * modes * (N * N) + r * N;
             Complex<Real>* into = kept + rows[j] * modes * (N * N) + r * N;
+#pragma unroll 1
             for (int m = 0; m < modes; ++m, seen += N * N, line += N * N, into += N * N) {
                 Complex<Real> v[8];
                 Complex<Real> p[8];
@@ -234,16 +250,18 @@ update_rows(Complex<Real>* obj, long long height, long long width, const long lo
     __shared__ RowRoom<Real, N> shared;
     const Room<Real, N, 1> room = shared.mine();
     const Turns<Real, N> turns(threadIdx.x);
-    const double most_light = largest_of(partial, partials);
-    const double most_seen = largest_of(partial + partials, partials);
+    const Step<Real> of_obj(largest_of(partial, partials), alpha, obj_step, tiny);
+    const Step<Real> of_probe(largest_of(partial + partials, partials), beta, probe_step, tiny);
     const long long top = corners[0];
     const long long left = corners[1];
 
+#pragma unroll 1
     for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
         Complex<Real> o[8];
         Complex<Real> back[8] = {};
         Real light[8] = {};
         load_object<Real, N>(o, obj, height, width, top, left, r);
+#pragma unroll 1
         for (int m = 0; m < modes; ++m) {
             Complex<Real> v[8];
             Complex<Real> p[8];
@@ -254,17 +272,62 @@ update_rows(Complex<Real>* obj, long long height, long long width, const long lo
             for (int i = 0; i < 8; ++i) {
                 back[i] = back[i] + conj(p[i]) * v[i];
                 light[i] += power(p[i]);
-                const Real length = step_of(power(o[i]), most_seen, beta, probe_step, tiny);
-                p[i] = p[i] + scaled(conj(o[i]) * v[i], length);
+                p[i] = p[i] + scaled(conj(o[i]) * v[i], of_probe.at(power(o[i])));
             }
             if (probe_step != 0) store<Real, N>(p, probe + m * (N * N) + r * N);
         }
         if (obj_step == 0 || !within(top + r, height)) continue;
+#pragma unroll
         for (int i = 0; i < 8; ++i) {
             const long long column = left + threadIdx.x + i * (N / 8);
             if (!within(column, width)) continue;
-            const Real length = step_of(light[i], most_light, alpha, obj_step, tiny);
-            obj[(top + r) * width + column] = o[i] + scaled(back[i], length);
+            obj[(top + r) * width + column] = o[i] + scaled(back[i], of_obj.at(light[i]));
+        }
+    }
+}
+
+// waves (3, views, modes, n, n) = F of P O, P dO + dP O, dP dO along rows: see likelihood.cu.
+template <typename Real, int N>
+__global__ void __launch_bounds__(256, 2)
+along_rows(const Complex<Real>* __restrict__ obj, const Complex<Real>* __restrict__ obj_step, long long height,
+           long long width, const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum,
+           long long illum_stride, const Complex<Real>* __restrict__ illum_step, long long step_stride, long long views,
+           long long modes, Complex<Real>* __restrict__ waves)
+{
+    __shared__ RowRoom<Real, N> shared;
+    const Room<Real, N, 1> room = shared.mine();
+    const Turns<Real, N> turns(threadIdx.x);
+    const long long apart = views * modes * (N * N);
+
+#pragma unroll 1
+    for (long long j = blockIdx.y; j < views; j += gridDim.y) {
+#pragma unroll 1
+        for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
+            Complex<Real> o[8];
+            Complex<Real> d[8];
+            load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
+            load_object<Real, N>(d, obj_step, height, width, corners[2 * j], corners[2 * j + 1], r);
+#pragma unroll 1
+            for (int m = 0; m < modes; ++m) {
+                Complex<Real> p[8];
+                Complex<Real> e[8];
+                Complex<Real> v[8];
+                Complex<Real>* line = waves + (j * modes + m) * (N * N) + r * N;
+                load<Real, N>(p, illum + j * illum_stride + (m * N + r) * N);
+                load<Real, N>(e, illum_step + j * step_stride + (m * N + r) * N);
+#pragma unroll
+                for (int i = 0; i < 8; ++i) v[i] = p[i] * o[i];
+                transform<-1>(v, room, turns, threadIdx.x);
+                store<Real, N>(v, line);
+#pragma unroll
+                for (int i = 0; i < 8; ++i) v[i] = p[i] * d[i] + e[i] * o[i];
+                transform<-1>(v, room, turns, threadIdx.x);
+                store<Real, N>(v, line + apart);
+#pragma unroll
+                for (int i = 0; i < 8; ++i) v[i] = e[i] * d[i];
+                transform<-1>(v, room, turns, threadIdx.x);
+                store<Real, N>(v, line + 2 * apart);
+            }
         }
     }
 }

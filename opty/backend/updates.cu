@@ -27,10 +27,10 @@ __global__ void __launch_bounds__(256)
 add_scaled(Complex<Real>* target, Complex<Real>* direction, Real* weight, long long layers, long long pixels,
            const double* __restrict__ partial, long long partials, double regularisation, double step, Real tiny)
 {
-    const double most = largest_of(partial, partials);
+    const Step<Real> along_it(largest_of(partial, partials), regularisation, step, tiny);
     for (long long q = first_of(blockIdx.x, blockDim.x, threadIdx.x); q < pixels; q += stride_of(gridDim.x, blockDim.x)) {
         const Real here = weight[q];
-        const Real factor = step_of(here, most, regularisation, step, tiny);
+        const Real factor = along_it.at(here);
         for (long long k = 0; k < layers; ++k) {
             const Complex<Real> along = direction[k * pixels + q];
             if (along.re == 0 && along.im == 0) continue;
@@ -48,9 +48,9 @@ __global__ void __launch_bounds__(256)
 divide(Complex<Real>* direction, const Real* __restrict__ weight, long long layers, long long pixels,
        const double* __restrict__ partial, long long partials, double regularisation, Real tiny)
 {
-    const double most = largest_of(partial, partials);
+    const Step<Real> along_it(largest_of(partial, partials), regularisation, 1.0, tiny);
     for (long long q = first_of(blockIdx.x, blockDim.x, threadIdx.x); q < pixels; q += stride_of(gridDim.x, blockDim.x)) {
-        const Real factor = step_of(weight[q], most, regularisation, 1.0, tiny);
+        const Real factor = along_it.at(weight[q]);
         for (long long k = 0; k < layers; ++k) {
             const Complex<Real> along = direction[k * pixels + q];
             if (along.re == 0 && along.im == 0) continue;
@@ -116,14 +116,14 @@ update_both(Complex<Real>* obj, long long height, long long width, const long lo
             const double* __restrict__ partial, long long partials, double alpha, double obj_step, double beta,
             double probe_step, Real tiny)
 {
-    const double most_light = largest_of(partial, partials);
-    const double most_seen = largest_of(partial + partials, partials);
+    const Step<Real> of_obj(largest_of(partial, partials), alpha, obj_step, tiny);
+    const Step<Real> of_probe(largest_of(partial + partials, partials), beta, probe_step, tiny);
     for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
         for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n; c += stride_of(gridDim.x, blockDim.x)) {
             const long long row = corners[0] + r;
             const long long column = corners[1] + c;
             const Complex<Real> o = pixel_of(obj, height, width, row, column);
-            const Real on_probe = step_of(power(o), most_seen, beta, probe_step, tiny);
+            const Real on_probe = of_probe.at(power(o));
             Complex<Real> back = {0, 0};
             Real light = 0;
             for (long long m = 0; m < modes; ++m) {
@@ -135,7 +135,7 @@ update_both(Complex<Real>* obj, long long height, long long width, const long lo
                 if (probe_step != 0) probe[q] = p + scaled(conj(o) * w, on_probe);
             }
             if (obj_step != 0 && within(row, height) && within(column, width))
-                obj[row * width + column] = o + scaled(back, step_of(light, most_light, alpha, obj_step, tiny));
+                obj[row * width + column] = o + scaled(back, of_obj.at(light));
         }
     }
 }

@@ -7,6 +7,7 @@ import pytest
 from backend_scans import close, random
 from batch_case import COUNTS
 
+from opty.backend import on_numpy as cpu
 from opty.backend import plain
 from opty.backend.operands import Frames, Kept
 from opty.propagate import Propagator
@@ -185,3 +186,31 @@ def test_another_method_finds_waves_that_have_come_back(gpu, rng):
     case.fused.add_to_probe(there["waves"], rows, there["obj"], there["corners"], *of_probe)
     case.fused.add_to_object(there["waves"], rows, there["corners"], there["illum"], obj_sum, obj_weight)
     assert case.same("obj_sum", "obj_weight", "probe_sum", "probe_weight", "waves")
+
+
+def near(got, expected) -> bool:
+    """Say whether sums of terms of both signs agree to what single precision leaves of them."""
+    return np.linalg.norm(got - expected) < 1e-4 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("noise", ["poisson", "gaussian", "amplitude"])
+@pytest.mark.parametrize("modes", [1, 3, 5])
+@pytest.mark.parametrize("mask_axes", [0, 3])
+def test_slope_and_changes(gpu, rng, noise, modes, mask_axes):
+    case = Case(gpu, rng, 32, modes, modes == 1, "u2", mask_axes, mask_axes == 3)
+    host, there, values = case.host, case.there, np.empty(VIEWS)
+    cpu_fused = cpu.Fused(Propagator(None, 32, cpu, "complex64"), (modes, 32, 32), "complex64", 1)
+    cpu_fused.new_sweep(False)
+    cpu_fused.follow_slope(*case.seen(host), case.frames(host), noise, host["waves"], values)
+    there["values"] = gpu.asarray(np.full(VIEWS, np.nan))
+    case.fused.follow_slope(*case.seen(there), case.frames(there), noise, there["waves"], there["values"])
+    assert case.same("waves")
+    assert near(gpu.to_host(there["values"]), values)
+    assert float(case.fused.misfit()) == pytest.approx(float(cpu_fused.misfit()), rel=1e-5)
+
+    steps = [random(rng, host["obj"].shape, "complex64"), random(rng, host["illum"].shape, "complex64")]
+    trials = np.array([0.01, 0.1, 0.5], "f4")
+    args = host["corners"], host["illum"], *steps, case.frames(host), noise, trials
+    expected = cpu_fused.changes(host["obj"], *args)
+    args = there["corners"], there["illum"], *map(gpu.asarray, steps), case.frames(there), noise, gpu.asarray(trials)
+    assert near(gpu.to_host(case.fused.changes(there["obj"], *args)), expected)

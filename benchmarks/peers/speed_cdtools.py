@@ -26,6 +26,7 @@ start = torch.as_tensor(probe0[0] if modes == 1 else probe0)
 norm = model.probe_norm.fill_(start.abs().max())
 model.probe.data = torch.view_as_real(start / norm) if not model.probe.is_complex() else start / norm
 model.to(device=name)
+dataset.to(device=name)  # where opty has the frames; get_as alone sends each of them in every iteration
 dataset.get_as(device=name)
 turns = model.Adam_optimize(10**6, dataset, batch_size=batch, thread=False, calculation_width=batch)
 

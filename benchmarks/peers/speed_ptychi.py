@@ -21,6 +21,7 @@ MAKE = {
 def options():
     made = MAKE[engine]()
     made.data_options.free_space_propagation_distance_m = np.inf
+    made.data_options.save_data_on_device = device == "gpu"  # where opty has them; they are sent in every batch if not
     made.object_options.optimizable = made.probe_options.optimizable = True
     made.probe_position_options.optimizable = False
     reconstructor = made.reconstructor_options

@@ -44,7 +44,7 @@ model = PtychoModel(init.init_variables, params["model_params"], device=name)
 optimizer = create_optimizer(model.optimizer_params, model.optimizable_params)
 loss = CombinedLoss(params["loss_params"], device=name)
 constraint = CombinedConstraint(params["constraint_params"], device=name)
-groups = make_batches(np.arange(len(pos)), pos, batch, mode="random", seed=0)
+groups = make_batches(np.arange(len(pos)), pos, min(batch, len(pos)), mode="random", seed=0)
 groups = [torch.from_numpy(group).to(name) for group in groups]
 
 

@@ -1,7 +1,13 @@
-"""Import this before tike: it loads cuFFT and what that needs from pip's packages, where CuPy does not look."""
+"""Import this before tike: it makes tike's own imports work where it is installed in one of several ways.
+
+Older CuPy does not look for cuFFT, nor for what that needs, among pip's packages; newer CuPy does, but only when cuFFT
+is asked for as an attribute, and tike imports the module. tike takes only a missing mpi4py as none, not one without an
+MPI library; nothing here needs it.
+"""
 
 import ctypes
 import importlib.util
+import sys
 import warnings
 from pathlib import Path
 
@@ -9,4 +15,7 @@ for name, library in (("nvjitlink", "libnvJitLink.so.12"), ("cufft", "libcufft.s
     found = importlib.util.find_spec("nvidia")
     if found is not None and (path := Path(found.submodule_search_locations[0]) / name / "lib" / library).exists():
         ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
+sys.modules["mpi4py"] = None  # an import of it fails as if it were not installed
 warnings.simplefilter("ignore")
+
+from cupy.cuda import cufft  # noqa: E402, F401

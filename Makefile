@@ -3,13 +3,19 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint soak clean
+.PHONY: demo test test-gpu lint soak clean
 demo: $(VENV)/.ready
 	$(BIN)/opty demo
 
-# The test run takes every core; BLAS threads under it would only fight over them.
+# The test run takes every core; BLAS threads under it would only fight over them. Devices are hidden, so that it is the
+# same on every machine: a state sits on a GPU where there is one, and many tests take theirs for NumPy arrays.
 test: $(VENV)/.ready-test lint
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n auto --dist worksteal
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg \
+		$(BIN)/python -m pytest -n auto --dist worksteal
+
+# The tests on a device, in one process. CuPy has to be there: .venv/bin/pip install -e '.[cuda12x]', or [cuda13x].
+test-gpu: $(VENV)/.ready-test
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -m gpu
 
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff check .

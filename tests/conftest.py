@@ -1,10 +1,15 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests; ``gpu`` and ``standin_gpu`` are those of backend/standin_plugin.py."""
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).resolve().parent / "backend"))
+from standin_plugin import gpu, standin_gpu
+
+__all__ = ["gpu", "standin_gpu"]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -15,16 +15,12 @@ import pytest
 import scipy.fft
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
-sys.path.append(str(Path(__file__).resolve().parent / "backend"))
-
-from standin_plugin import standin_gpu
 
 from benchmarks import cases, compare, docs, environments, peer_speed, scans, speed
 from benchmarks.bare import Bare, counted
 from benchmarks.record import keep_in
 from benchmarks.sweep import measured
 
-__all__ = ["standin_gpu"]
 ROOT = Path(__file__).resolve().parents[1]
 HERE = functools.partial(measured, turn=0.0)
 NEEDED = {"AP()": 2, "DM()": 2, "rPIE()": 2, "LSQML()": 2, "ML()": 5}  # transforms a view and mode
@@ -54,7 +50,7 @@ def test_rows_hold_finite_numbers_and_the_transforms_of_the_formulae():
         assert speed.line(row).count("|") == speed.HEAD.count("|")
 
 
-def test_the_commands_for_a_gpu_run_on_the_stand_in(standin_gpu):
+def test_the_commands_for_a_gpu(gpu):
     for row in rows_of([cases.Case("engines", cases.SMALL, recipe) for recipe in ("AP()", "rPIE()")], "gpu"):
         check(row)
         assert row["per_view_and_mode"] == NEEDED[row["recipe"]]

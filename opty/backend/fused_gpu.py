@@ -305,6 +305,8 @@ class Fused:
         """Transform waves (..., n, n) into ``out``, which may be the same; the sums are left as they are."""
         waves, out = (a.reshape(-1, *self._shape[1:]) for a in (waves, out))
         count = len(waves)
+        if not count:
+            return  # cuFFT has no plan for that
         if count not in self._plans:
             self._plans[count] = get_fft_plan(waves, axes=(1, 2))
             if len(self._plans) > PLANS:

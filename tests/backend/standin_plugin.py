@@ -1,4 +1,4 @@
-"""The fixture ``standin_gpu``: the GPU backend on the CPU, with the stand-in for CuPy in standin/."""
+"""The fixture ``standin_gpu``: the GPU backend on the CPU, with the stand-in for CuPy in standin/; ``gpu``: both."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from opty.backend import get, why_no_gpu
+
 FOLDER = Path(__file__).resolve().parent / "standin"
 _OVER_CUPY = (
     "on_cupy",
@@ -20,6 +22,7 @@ _OVER_CUPY = (
     "graphs",
 )  # what opty.backend imports only with CuPy
 _OURS = ("cupy", "cupyx", *(f"opty.backend.{name}" for name in _OVER_CUPY))
+KINDS = ["standin"] if why_no_gpu() else ["standin", pytest.param("device", marks=pytest.mark.gpu)]
 _loaded: dict[str, object] = {}  # the stand-in's modules stay, with the kernels that they have compiled
 
 
@@ -27,7 +30,7 @@ _loaded: dict[str, object] = {}  # the stand-in's modules stay, with the kernels
 def standin_cupy():
     """Make ``import cupy`` find the stand-in, and everything as it was afterwards; yields opty.backend.on_cupy."""
     backend = importlib.import_module("opty.backend")
-    before = _take_out()
+    before = _take_out(backend)
     sys.modules.update(_loaded)
     sys.path.insert(0, str(FOLDER))
     importlib.invalidate_caches()
@@ -36,10 +39,9 @@ def standin_cupy():
         yield importlib.import_module("opty.backend.on_cupy")
     finally:
         sys.path.remove(str(FOLDER))
-        _loaded.update({name: m for name, m in _take_out().items() if not name.startswith("opty")})
+        _loaded.update({name: m for name, m in _take_out(backend).items() if not name.startswith("opty")})
         sys.modules.update(before)
         for name in _OVER_CUPY:
-            vars(backend).pop(name, None)
             if f"opty.backend.{name}" in before:
                 setattr(backend, name, before[f"opty.backend.{name}"])
         _forget(backend)
@@ -60,7 +62,16 @@ def standin_gpu(tmp_path_factory):
         yield on_cupy
 
 
-def _take_out() -> dict[str, object]:
+@pytest.fixture(params=KINDS)
+def gpu(request):
+    """opty.backend.on_cupy, over the stand-in and, where there is one, over a device."""
+    return request.getfixturevalue("standin_gpu") if request.param == "standin" else get("gpu")
+
+
+def _take_out(backend) -> dict[str, object]:
+    """Take out what stands on a CuPy: modules, and attributes of opty.backend, where ``from`` looks first."""
+    for name in _OVER_CUPY:
+        vars(backend).pop(name, None)
     ours = [name for name in sys.modules if any(name == top or name.startswith(f"{top}.") for top in _OURS)]
     return {name: sys.modules.pop(name) for name in ours}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -31,6 +32,23 @@ def test_the_backend_sees_a_device_and_afterwards_what_was_there_before():
     assert opty.backend.gpu_available() == before
     assert {n for n in sys.modules if n.split(".")[0] in ("cupy", "cupyx")} == modules
     assert ("opty.backend.on_cupy" in sys.modules) == hasattr(opty.backend, "on_cupy")
+
+
+def test_it_stands_on_nothing_of_another_cupy(monkeypatch):
+    from standin_plugin import standin_cupy
+
+    names = ("on_cupy", "carrier", "kernels", "fused_gpu", "fused_fit_gpu", "graphs")
+    others = {name: types.ModuleType(f"opty.backend.{name}") for name in names}
+    for name, other in others.items():
+        monkeypatch.setitem(sys.modules, f"opty.backend.{name}", other)
+        monkeypatch.setattr(opty.backend, name, other, raising=False)
+    with standin_cupy() as on_cupy:
+        assert on_cupy not in others.values()
+        fused = sys.modules["opty.backend.fused_gpu"]
+        assert fused.kernels is sys.modules["opty.backend.kernels"]
+        assert fused.kernels not in others.values()
+    for name, other in others.items():
+        assert getattr(opty.backend, name) is sys.modules[f"opty.backend.{name}"] is other
 
 
 @pytest.mark.parametrize(
@@ -257,6 +275,8 @@ def test_a_plan_takes_what_it_was_made_for(cupy):
     for wrong in (a[:2], a.astype("complex128"), a.swapaxes(1, 2)):
         with pytest.raises(AssertionError, match="a plan for"):
             plan.fft(wrong, wrong, cufft.CUFFT_FORWARD)
+    with pytest.raises(RuntimeError, match="CUFFT_INVALID_PLAN"):
+        get_fft_plan(a[:0], axes=(1, 2)).fft(a[:0], a[:0], cufft.CUFFT_FORWARD)
 
 
 def test_one_array_given_twice_is_one_memory(cupy):

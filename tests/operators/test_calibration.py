@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 from by_hand import View, fft
 from small_scans import close, drift, scan, state
-from test_likelihood import central, standin_gpu
+from test_likelihood import central
 
 import opty
 from opty import AP, ML, BackgroundUpdate, IntensityUpdate, Sweep, rPIE
-
-__all__ = ["standin_gpu"]
 
 MODELS = [
     {"modes": m, "mask": k, "background": k == 2, "fractional": f} for m in (1, 2) for k in (0, 2, 3) for f in (0, 1)
@@ -96,6 +94,7 @@ def test_the_background_comes_back(shape, engine):
     assert abs(np.median(p.background - dark)) < 0.4
 
 
+@pytest.mark.filterwarnings("ignore::opty.MisfitWarning")  # a misfit of rounding alone may well rise
 def test_the_truth_is_a_fixed_point_of_both():
     data = scan(views=8, background=True, fractional=True)
     flicker = np.linspace(0.8, 1.2, 8)
@@ -119,7 +118,7 @@ def test_what_is_masked_everywhere_keeps_its_background():
     assert (q.background != p.background).sum() > 200
 
 
-def test_both_work_on_a_gpu_as_here(standin_gpu):
+def test_both_work_on_a_gpu_as_here(gpu):
     p = state(scan(modes=2, mask=3, background=True), wrong=0.1)
     recipe = (BackgroundUpdate() * IntensityUpdate() * rPIE(batch=4)) ** 3
     assert close(recipe * p.to("gpu"), recipe * p, 1e-4)

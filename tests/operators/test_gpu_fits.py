@@ -1,10 +1,7 @@
-"""Fits over the stand-in for a GPU: fused as on the CPU, and with its numbers; on scans drawn anew in each run.
+"""Fits on a GPU, or its stand-in: fused as on the CPU, and with its numbers; on scans drawn anew in each run.
 
 The search of ML along its direction amplifies rounding, and so it is compared in double precision.
 """
-
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +9,6 @@ from small_scans import close, drift, same, scan, state
 
 import opty
 from opty import ML, LikelihoodGradient, LineSearch, LSQUpdate, Sweep
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "backend"))
-from standin_plugin import standin_gpu
-
-__all__ = ["standin_gpu"]
 
 STEP = {"complex64": 2e-5, "complex128": 1e-11}  # the most that a step may differ by
 NOISES = ("poisson", "gaussian", "amplitude")
@@ -48,7 +40,7 @@ def drawn(seed, dtype, options, kind="far", **more):
 
 
 @pytest.fixture
-def calls(standin_gpu, monkeypatch):
+def calls(gpu, monkeypatch):
     """The methods of fused steps that a test calls, by name."""
     found = set()
 
@@ -60,7 +52,7 @@ def calls(standin_gpu, monkeypatch):
         return call
 
     for name in ("follow_slope", "changes", "products"):
-        monkeypatch.setattr(standin_gpu.Fused, name, told(name, getattr(standin_gpu.Fused, name)))
+        monkeypatch.setattr(gpu.Fused, name, told(name, getattr(gpu.Fused, name)))
     return found
 
 
@@ -77,7 +69,7 @@ def test_maximum_likelihood(calls, seed, noise, options):
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fractional", [False, True])
-def test_maximum_likelihood_through_every_propagator(standin_gpu, seed, noise, kind, fractional):
+def test_maximum_likelihood_through_every_propagator(gpu, seed, noise, kind, fractional):
     p = drawn(seed, "complex128", {"modes": 2, "mask": 2, "fractional": fractional}, kind)
     for recipe in (ML(noise) ** 3, ML(noise, update="obj") ** 2):
         assert close(recipe * p.to("gpu"), recipe * p, 1e-6)
@@ -85,7 +77,7 @@ def test_maximum_likelihood_through_every_propagator(standin_gpu, seed, noise, k
 
 @pytest.mark.parametrize("options", SCANS[::3], ids=repr)
 @pytest.mark.parametrize("noise", NOISES)
-def test_gradient_and_search_in_single_precision(standin_gpu, seed, noise, options):
+def test_gradient_and_search_in_single_precision(gpu, seed, noise, options):
     p = drawn(seed, "complex64", options)
     gradient, search = Sweep(LikelihoodGradient(noise), order="scan"), Sweep(LineSearch(noise), order="scan")
     assert close(gradient * p.to("gpu"), gradient * p, STEP["complex64"])
@@ -106,7 +98,7 @@ def test_least_squares(calls, seed, options, dtype):
 @pytest.mark.parametrize("fractional", [False, True])
 @pytest.mark.parametrize("update", ["both", "obj", "probe"])
 @pytest.mark.parametrize("batch", [1, 3, "all"])
-def test_steps_of_least_squares(standin_gpu, seed, kind, fractional, update, batch):
+def test_steps_of_least_squares(gpu, seed, kind, fractional, update, batch):
     p = drawn(seed, "complex128", {"modes": 2, "mask": 3, "background": True, "fractional": fractional}, kind)
     recipe = Sweep(LSQUpdate(update=update, ridge=seed % 3 / 10, step=0.9), batch)
     once = recipe * p.to("gpu")
@@ -116,17 +108,17 @@ def test_steps_of_least_squares(standin_gpu, seed, kind, fractional, update, bat
 
 
 @pytest.mark.parametrize("fractional", [False, True])
-def test_any_number_of_views_at_a_time(standin_gpu, seed, fractional, monkeypatch):
+def test_any_number_of_views_at_a_time(gpu, seed, fractional, monkeypatch):
     p = drawn(seed, "complex128", {"modes": 2, "mask": 3, "fractional": fractional}).to("gpu")
     whole = ML() ** 2 * p
-    monkeypatch.setattr(standin_gpu, "batch_memory", lambda threads: 4 * 2 * 16**2 * 16)
+    monkeypatch.setattr(gpu, "batch_memory", lambda threads: 4 * 2 * 16**2 * 16)
     assert "4 views at a time" in str(ML().explain(p))
     assert close(ML() ** 2 * p, whole, 1e-9)
 
 
 @pytest.mark.parametrize("fractional", [False, True])
 @pytest.mark.parametrize("recipe", [ML() ** 3, ML("gaussian") ** 2, opty.LSQML(batch=4) ** 3], ids=repr)
-def test_deterministic_twice_the_same_bits(standin_gpu, seed, recipe, fractional):
+def test_deterministic_twice_the_same_bits(gpu, seed, recipe, fractional):
     options = {"modes": 2, "mask": 3, "background": True, "fractional": fractional}
     q = drawn(seed, "complex64", options, deterministic=True).to("gpu")
     assert same(recipe * q, recipe * q)

@@ -1,8 +1,5 @@
 """Likelihood and its gradient, the conjugate direction, the search: against loops and finite differences."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from by_hand import View, fft
@@ -12,11 +9,6 @@ import opty
 from opty import ConjugateDirection, LikelihoodGradient, LineSearch, Sweep, TakeStep
 from opty.operators.conjugate import best_step
 from opty.state.batch import sweep_batches
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "backend"))
-from standin_plugin import standin_gpu
-
-__all__ = ["standin_gpu"]
 
 NOISES = ("poisson", "gaussian", "amplitude")
 FOUR = [
@@ -268,7 +260,7 @@ def test_an_unknown_noise_is_refused():
 
 
 @pytest.mark.parametrize("noise", NOISES)
-def test_the_numbers_of_numpy_with_the_stand_in_for_a_gpu(standin_gpu, noise):
+def test_the_numbers_on_a_gpu_are_those_of_numpy(gpu, noise):
     p = state(scan(modes=2, mask=3, background=True), wrong=0.1)
     recipe = opty.ML(noise, smooth=0.01) ** 3
     assert close(recipe * p.to("gpu"), recipe * p, 1e-3)

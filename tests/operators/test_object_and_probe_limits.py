@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from small_scans import close, same, scan, state
-from test_likelihood import standin_gpu
 
 import opty
 from opty import (
@@ -19,9 +18,6 @@ from opty import (
     mPIE,
     rPIE,
 )
-
-__all__ = ["standin_gpu"]
-
 
 # -- support
 
@@ -278,7 +274,7 @@ def seen(p):
     ],
     ids=repr,
 )
-def test_the_numbers_on_a_gpu_are_those_of_numpy(standin_gpu, step):
+def test_the_numbers_on_a_gpu_are_those_of_numpy(gpu, step):
     p = state(scan(modes=2), wrong=0.1)
     recipe = (step * rPIE(batch=4)) ** 2
     assert close(recipe * p.to("gpu"), recipe * p, 1e-4)

@@ -4,15 +4,12 @@ import numpy as np
 import pytest
 from by_hand import View
 from small_scans import same
-from test_likelihood import standin_gpu
 
 import opty
 from opty import LSQML, ML, Every, Operator, PosCorrect, PosCorrectAdam, PosSearch, Sweep, ePIE, rPIE
 from opty.analysis import position_error
 from opty.operators.position.search import found_places, trial_misfits
 from opty.simulate import experiment, objects, probes, scans, stage
-
-__all__ = ["standin_gpu"]
 
 
 def misplaced(error, near=False, photons=1e7, seed=0, modes=1):
@@ -156,7 +153,7 @@ def test_trial_misfits_are_those_of_the_views_there(four):
     assert np.allclose(slow, fast, rtol=1e-3 if four.dtype == "complex64" else 1e-9)
 
 
-def test_the_search_works_on_a_gpu_as_here(standin_gpu):
+def test_the_search_works_on_a_gpu_as_here(gpu):
     _, p = misplaced(stage.Gaussian(3.0))
     q = (PosCorrect(search=0) * rPIE(batch=6)) ** 6 * p
     views = np.array([3, 17])

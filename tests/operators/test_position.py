@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 from by_hand import View
 from small_scans import close, scan, smooth, state
-from test_likelihood import central, standin_gpu
+from test_likelihood import central
 
 import opty
 from opty import After, Every, PosCorrectAdam, PosCorrectGradient, Sweep, ViewOperator, rPIE
 from opty.backend import on_numpy
 from opty.operators.position.registration import Registration, soft_disc
-
-__all__ = ["standin_gpu"]
 
 
 def displaced(view, by, n=24):
@@ -232,7 +230,7 @@ def test_positions_come_back_to_a_hundredth_of_a_pixel():
 
 
 @pytest.mark.parametrize("name", ["PosCorrectGradient", "PosCorrectAdam", "PosCorrectSerial", "PosCorrect"])
-def test_every_method_works_on_a_gpu_as_here(standin_gpu, name):
+def test_every_method_works_on_a_gpu_as_here(gpu, name):
     p = state(scan(modes=2), wrong=0.1)
     recipe = (getattr(opty, name)() * rPIE(batch=4)) ** 3
     assert close(recipe * p.to("gpu"), recipe * p, 1e-4)

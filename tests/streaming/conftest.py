@@ -1,4 +1,4 @@
-"""Small blocks, so that a small scan takes several of them; and the GPU of tests/backend."""
+"""Small blocks, so that a small scan takes several of them."""
 
 import sys
 from pathlib import Path
@@ -7,16 +7,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.append(str(Path(__file__).resolve().parents[1] / "backend"))
 
 from small_scans import N
-from standin_plugin import standin_gpu
 
 import opty.io.prepare.frames
 import opty.stack
 import opty.state.supply
-
-__all__ = ["standin_gpu"]
 
 
 @pytest.fixture(autouse=True)

@@ -253,12 +253,12 @@ def test_explain_tells_the_memory_that_a_run_takes(tmp_path, recipe, whole, stre
     assert told.total - there == pytest.approx(peak, rel=0.1)
 
 
-def test_the_gpu_gets_the_numbers_of_numpy(standin_gpu, scan_file, monkeypatch):
+def test_the_gpu_gets_the_numbers_of_numpy(gpu, scan_file, monkeypatch):
     held, stays = both(scan_file)
     truth = counted().truth
     p = state(held.replace(truth=truth), wrong=0.1)
     there = [state(stays.replace(truth=truth), wrong=0.1).to("gpu")]
-    monkeypatch.setattr(standin_gpu, "holds", lambda count: False)
+    monkeypatch.setattr(gpu, "holds", lambda count: False)
     there.append(p.to("gpu"))
     for recipe in (AP() ** 2, rPIE(batch=3) ** 2, DM() ** 2, ML() ** 2):
         want = recipe * p
@@ -271,14 +271,14 @@ def test_the_gpu_gets_the_numbers_of_numpy(standin_gpu, scan_file, monkeypatch):
     assert all((everything(p)[k] == everything(back)[k]).all() for k in everything(p))
 
 
-def test_the_carrier_waits_where_it_must(standin_gpu):
+def test_the_carrier_waits_where_it_must(gpu):
     blocks = [np.full((5 - k % 3, 4, 4), k, "uint16") for k in range(7)]
-    carrier, got = standin_gpu.Carrier(), []
+    carrier, got = gpu.Carrier(), []
     sent = carrier.put(blocks[0])
     for k, block in enumerate(blocks):
         there = carrier.take(sent)
         coming = carrier.put(blocks[k + 1]) if k + 1 < len(blocks) else None  # while this one is in use
-        got.append(standin_gpu.to_host(there))
+        got.append(gpu.to_host(there))
         np.testing.assert_array_equal(got[-1], block)
         carrier.done(sent)
         sent = coming

@@ -21,6 +21,8 @@ class PlanNd:
 
     def fft(self, a: ndarray, out: ndarray, direction: int) -> None:
         """Transform ``a`` into ``out``, which may be the same."""
+        if 0 in self.shape:
+            raise RuntimeError("CUFFT_INVALID_PLAN")  # of no transforms: it can be made, and not be used
         for given in (a, out):
             # The driver would take any address: whatever lies there is transformed as if it had the plan's shape.
             if given.shape != self.shape or given.dtype != self.dtype or not given.flags.c_contiguous:

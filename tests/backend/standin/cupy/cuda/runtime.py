@@ -17,6 +17,11 @@ def getDevice() -> int:
     return 0
 
 
+def runtimeGetVersion() -> int:
+    """The version of CUDA that CuPy was made for: 12.9."""
+    return 12090
+
+
 def deviceSynchronize() -> None:
     """Wait for the device."""
 

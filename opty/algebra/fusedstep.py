@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from opty.algebra.effects import BATCH
 from opty.algebra.operator import ViewOperator
 
@@ -19,13 +21,27 @@ class Inside:
     """What a fused step sees of a run: the store, the kernels with their buffers, a dict of the step's own.
 
     ``alone`` : no other step than fused ones sees the batch, whose waves may then lie where the next batch's will.
+    ``whole`` : all positions of the sweep are whole pixels. ``number`` : of the step in the sweep.
     """
 
-    __slots__ = ("alone", "fused", "job", "memo", "store")
+    __slots__ = ("alone", "fused", "job", "memo", "number", "store", "whole")
 
-    def __init__(self, job: Run, alone: bool):
-        self.job, self.store, self.alone, self.fused = job, job.store, alone, job.fused
+    def __init__(self, job: Run, alone: bool, whole: bool, number: int):
+        self.job, self.store, self.fused = job, job.store, job.fused
+        self.alone, self.whole, self.number = alone, whole, number
         self.memo: dict[str, Any] = {}
+
+    def kept(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Any:
+        """Return room for numbers of the step's own, in the same place in each sweep and left as it is."""
+        return self.fused.kept(f"{name} of step {self.number}", shape, dtype)
+
+    def put_in_place(self, *names: str) -> None:
+        """Put leaves that are made anew for each sweep where they were in the last one, if that may be replayed."""
+        leaves = self.store.leaves
+        for name in names if self.store.backend.CAPTURES else ():
+            place = self.fused.kept(name, leaves[name].shape, leaves[name].dtype)
+            place[...] = leaves[name]
+            leaves[name] = place
 
 
 class FusedStep(ViewOperator, register=False):
@@ -74,9 +90,17 @@ class FusedStep(ViewOperator, register=False):
         """Say whether the step can be used for a state; ``whole``: all positions of the sweep are whole pixels."""
         return True
 
-    def repeats(self, s: Inside, whole: bool) -> bool:
-        """Say whether a sweep launches what the next one will, and nothing but kernels, so that it may be replayed."""
+    def repeats(self, s: Inside) -> bool:
+        """Say whether a sweep launches what the next one will, and nothing but kernels, so that it may be replayed.
+
+        What ``apply`` works on then lies in leaves that ``works_on`` names or in buffers of ``s.fused``, and ``finish``
+        relies on nothing that ``apply`` has done on the host.
+        """
         return True
+
+    def works_on(self) -> frozenset[str]:
+        """Return the names of the leaves that ``apply`` works on, beside object, probe and background."""
+        return frozenset().union(*self.effects())
 
 
 def sees_batch(op: ViewOperator) -> bool:

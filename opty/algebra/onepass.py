@@ -41,7 +41,7 @@ def run_pass(node: Pass, job: Run) -> None:
     due = suited(due, store, whole)
     alone = not any(sees_batch(s.op) for s in due if not isinstance(s.op, FusedStep))
     job.fused.new_sweep(alone)
-    views = [_seen_by(s, job, alone) for s in due]
+    views = [_seen_by(s, job, Inside(job, alone, whole, k)) for k, s in enumerate(due)]
     for op, s, _ in views:
         s.memo["number"] = number
         with explained(f"in {op!r} (before the sweep), iteration {number}", op):
@@ -61,8 +61,8 @@ def run_pass(node: Pass, job: Run) -> None:
             misfits.append(batch.misfit)
 
     with store.measured.along(order):
-        kind, hindrance = (node, tuple(due), whole), _hindrance(views, store, whole, still)
-        job.replay.sweep(kind, order, lambda: Tour(store, order, whole, still, opened), work, hindrance)
+        kind, tour = (node, tuple(due), whole), Tour(store, order, whole, still, opened)
+        job.replay.sweep(kind, _leaves_of(due), tour, work, _hindrance(views, store, still))
     for op, s, _ in views:
         with explained(f"in {op!r} (after the sweep), iteration {number}", op):
             op.finish(s)
@@ -79,18 +79,24 @@ def moving(node: Pass) -> bool:
     return any("positions" in s.op.effects()[1] - s.op.late for s in node.steps)
 
 
-def _seen_by(s: Scheduled, job: Run, alone: bool) -> tuple[Any, Any, Any]:
+def _leaves_of(steps: list[Scheduled]) -> frozenset[str]:
+    """Return the names of the leaves that a sweep which is replayed works on."""
+    fused = (s.op.works_on() for s in steps if isinstance(s.op, FusedStep))
+    return frozenset({"obj", "probe", "background"}).union(*fused)
+
+
+def _seen_by(s: Scheduled, job: Run, inside: Inside) -> tuple[Any, Any, Any]:
     """Return a step, and the state and the batch as it may see them; a fused step sees all of both."""
     from opty.algebra.run import access
 
     if isinstance(s.op, FusedStep):
-        return s.op, Inside(job, alone), None
+        return s.op, inside, None
     return s.op, access(s.op, job), _batch_access(s)
 
 
-def _hindrance(views: list[tuple[Any, Any, Any]], store: Store, whole: bool, still: bool) -> str | None:
+def _hindrance(views: list[tuple[Any, Any, Any]], store: Store, still: bool) -> str | None:
     """Say what keeps the launches of a sweep from being captured, if anything does."""
-    if not all(isinstance(op, FusedStep) for op, _, _ in views):
+    if not all(isinstance(op, FusedStep) or op.repeats(s) for op, s, _ in views):
         return "a step that is not fused sees them"
     if not still:
         return "positions move within the sweep"
@@ -100,8 +106,8 @@ def _hindrance(views: list[tuple[Any, Any, Any]], store: Store, whole: bool, sti
         return "frames come batch by batch"
     if store.measured.propagator.kind == "near":
         return "the transforms of the near field make arrays of their own"
-    if not all(op.repeats(s, whole) for op, s, _ in views):
-        return "a step makes arrays, or does what the next sweep will not"
+    if not all(op.repeats(s) for op, s, _ in views):
+        return "a step does what the next sweep will not"
     return None
 
 

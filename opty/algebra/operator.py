@@ -214,6 +214,10 @@ class ViewOperator(Operator, register=False):
     def finish(self, s: Access) -> None:
         """Conclude after the last batch of a sweep."""
 
+    def repeats(self, s: Any) -> bool:
+        """Say whether the batches of a sweep may be replayed on a GPU, without a call of ``apply`` for each."""
+        return False
+
 
 class Recipe(Operator, register=False):
     """A named composition: keeps its short name in repr, history and files, and expands when it is planned."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from types import ModuleType
 from typing import Any
 
@@ -35,24 +36,38 @@ class Fused(fused_cpu.Fused):
         super().__init__(*args, **options)
         self._fit_do = loops()
         self._spare: dict[int, list[np.ndarray]] = {}
+        self._numbers: dict[str, np.ndarray] = {}
 
-    def follow_slope(self, obj, corners, illum, frames: Frames, noise: str, waves, values, fraction=None):
-        """Put chi = F^-1 [w dL/dIhat Psi] of exit waves illum O into ``waves``, w L summed per view into values (B,).
+    def kept(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
+        """Return room for numbers, of one use for each name, which stays and is left as it is."""
+        count = math.prod(shape)
+        if name not in self._numbers or self._numbers[name].size < count:
+            self._numbers[name] = np.zeros(count, dtype)
+        return self._numbers[name][:count].reshape(shape)
 
-        ``misfit`` counts sum w (sqrt I - sqrt Ihat)^2 of the batch.
+    def follow_slope(self, obj, corners, illum, frames: Frames, noise: str, waves, values, index, fraction=None):
+        """Put chi = F^-1 [w dL/dIhat Psi] of exit waves illum O into ``waves``, w L summed per view into values (N,).
+
+        index (B,) is where the views stand in ``values``. ``misfit`` counts sum w (sqrt I - sqrt Ihat)^2 of the batch.
         """
 
-        def work(obj, corners, illum, frames, waves, fraction, misfits, values) -> None:
+        def work(obj, corners, illum, frames, waves, fraction, misfits, index) -> None:
             self._do.exit_waves(obj, corners, illum, waves)
-            there = self._propagator.to_modulus(waves, fraction)
-            self._fit_do.put_slope(there, *frames, NOISES[noise], misfits, values)
+            there, found = self._propagator.to_modulus(waves, fraction), np.empty(len(index))
+            self._fit_do.put_slope(there, *frames, NOISES[noise], misfits, found)
+            values[index] = found
             _into(waves, self._propagator.from_modulus(there, fraction))
 
-        self._in_pieces(work, obj, corners, illum, frames, waves, fraction, values)
+        self._in_pieces(work, obj, corners, illum, frames, waves, fraction, index)
 
-    def changes(self, obj, corners, illum, obj_step, illum_step, frames: Frames, noise: str, trials, fraction=None):
-        """Return sum w [L(t) - L(0)] of each view, (B, 3) float64, at trial steps t (3,) of obj_step and illum_step."""
-        views, out = len(corners), np.empty((len(corners), len(trials)))
+    def changes(
+        self, obj, corners, illum, obj_step, illum_step, frames: Frames, noise: str, trials, out, index, fraction=None
+    ):
+        """Put sum w [L(t) - L(0)] of each view, at trial steps t (3,) of obj_step and illum_step, into out (N, 3).
+
+        index (B,) is where the views stand in ``out``.
+        """
+        views = len(corners)
         # Three arrays of waves for each view; who finds none left makes them, and leaves them for the next.
         size = max(1, self._piece(views) // 2)
         rooms: list[np.ndarray] = self._spare.setdefault(size, [])
@@ -65,12 +80,12 @@ class Fused(fused_cpu.Fused):
             moved = None if fraction is None else fraction[some]
             for each in waves:
                 _into(each, self._propagator.to_modulus(each, moved))
-            part = frames._replace(rows=frames.rows[some])
-            self._fit_do.add_up_changes(waves, *part, NOISES[noise], trials, out[some])
+            part, found = frames._replace(rows=frames.rows[some]), np.empty((some.stop - some.start, len(trials)))
+            self._fit_do.add_up_changes(waves, *part, NOISES[noise], trials, found)
+            out[index[some]] = found
             rooms.append(room)
 
         share(work, cut(views, size), self._threads)
-        return out
 
     def divide(self, direction, weight, regularisation: float) -> None:
         """direction (L, H, W) /= a max(weight) + (1 - a) weight, a the regularisation; weight (H, W) stays."""

@@ -1,7 +1,7 @@
 """The fused steps of fits, of likelihood and least squares, on a GPU; arguments are those of ``plain_fit``.
 
 The same class stands in ``fused_fit``. What ``products``, ``lengths``, ``light`` and ``transmission`` return is kept,
-and overwritten by the next call.
+and overwritten by the next call; what is found of each view goes into arrays of all views.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import cupy as xp
 import numpy as np
 
 from opty.backend import fused_gpu, kernels
-from opty.backend.kernels import THREADS, blocks, count_type, sizes, strided, tile_grid
+from opty.backend.kernels import NULL, THREADS, blocks, count_type, sizes, strided, tile_grid
 from opty.backend.noises import NOISES, TOO_DARK
 from opty.backend.operands import Frames
 
@@ -29,43 +29,56 @@ class Fused(fused_gpu.Fused):
         self._numbers: dict[str, Any] = {}
         self._totals: dict[tuple[str, tuple[int, ...]], Any] = {}
 
+    def kept(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Any:
+        """Return room for numbers, of one use for each name, which stays and is left as it is."""
+        count = int(np.prod(shape))
+        if name not in self._numbers or self._numbers[name].size < count:
+            self._numbers[name] = xp.empty(count, dtype)
+            self.generation += 1
+        return self._numbers[name][:count].reshape(shape)
+
     # -- likelihood
 
-    def follow_slope(self, obj, corners, illum, frames: Frames, noise: str, waves, values, fraction=None) -> None:
-        """Put chi = F^-1 [w dL/dIhat Psi] of exit waves illum O into ``waves``, w L summed per view into values (B,).
+    def follow_slope(self, obj, corners, illum, frames: Frames, noise: str, waves, values, index, fraction=None):
+        """Put chi = F^-1 [w dL/dIhat Psi] of exit waves illum O into ``waves``, w L summed per view into values (N,).
 
-        ``misfit`` counts sum w (sqrt I - sqrt Ihat)^2 of the batch.
+        index (B,) is where the views stand in ``values``. ``misfit`` counts sum w (sqrt I - sqrt Ihat)^2 of the batch.
         """
         if self._passes is not None:
             self._half_way = waves, self._passes.form(obj, corners, illum, waves)
             model = self._noise(noise, self._unitary)
-            room = partial(self._kept, "parts", len(waves))
-            self._add_up(self._passes.put_slope(self._measured(frames), waves, self._misfits, room, model), values)
+            room = partial(self._parts, len(waves))
+            parts = self._passes.put_slope(self._measured(frames), waves, self._misfits, room, model)
+            self._add_up(parts, values, index)
             if not self._alone:
                 self._come_back()
             return
         self.exit_waves(obj, corners, illum, waves)
-        self._there_and_back(waves, partial(self._put_slope, frames, noise, values), fraction)
+        self._there_and_back(waves, partial(self._put_slope, frames, noise, values, index), fraction)
 
-    def _put_slope(self, frames: Frames, noise: str, values, waves, scale: float) -> None:
+    def _put_slope(self, frames: Frames, noise: str, values, index, waves, scale: float) -> None:
         """Put the slope on detector waves that are 1 / sqrt(scale) times too large; ``scale`` is left on them."""
         grid = self._detector_grid(len(waves))
-        parts = self._kept("parts", len(waves), grid[0])
+        parts = self._parts(len(waves), grid[0])
         fields = (waves, *self._measured(frames), self._misfits, parts, *self._model(len(waves), noise, scale))
         self._launch("likelihood", "put_slope", grid, fields, count_type(frames.intensity), block=(THREADS,))
-        self._add_up(parts, values)
+        self._add_up(parts, values, index)
 
-    def changes(self, obj, corners, illum, obj_step, illum_step, frames: Frames, noise: str, trials, fraction=None):
-        """Return sum w [L(t) - L(0)] of each view, (B, 3) float64, at trial steps t (3,) of obj_step and illum_step."""
+    def changes(
+        self, obj, corners, illum, obj_step, illum_step, frames: Frames, noise: str, trials, out, index, fraction=None
+    ):
+        """Put sum w [L(t) - L(0)] of each view, at trial steps t (3,) of obj_step and illum_step, into out (N, 3).
+
+        index (B,) is where the views stand in ``out``.
+        """
         views = len(corners)
         waves, scale = self.room("along", 3 * views).reshape(3, views, *self._shape), 1.0
-        out = xp.empty((views, _TRIALS), np.float64)
         if self._passes is not None:
             self._passes.along(obj, corners, illum, obj_step, illum_step, waves)
-            room = partial(self._kept, "parts", views, _TRIALS)
+            room = partial(self._parts, views, _TRIALS)
             model = *self._noise(noise, self._unitary), self._real.type(np.finfo(self._real).eps)
-            self._add_up(self._passes.changes(self._measured(frames), waves, trials, room, model), out)
-            return out
+            self._add_up(self._passes.changes(self._measured(frames), waves, trials, room, model), out, index)
+            return
         fields = (obj, obj_step, *sizes(*obj.shape), corners, *strided(illum), *strided(illum_step))
         grid = tile_grid(*self._shape[1:], views)
         self._launch("likelihood", "along", grid, (*fields, *self._sizes(waves[0]), waves))
@@ -74,12 +87,11 @@ class Fused(fused_gpu.Fused):
             if there is not each:
                 each[...] = there
         grid = self._detector_grid(views)
-        parts = self._kept("parts", views, _TRIALS, grid[0])
+        parts = self._parts(views, _TRIALS, grid[0])
         model = *self._model(views, noise, scale), self._real.type(np.finfo(self._real).eps)
         fields = (waves, *self._measured(frames), trials, parts, *model)
         self._launch("likelihood", "add_up_changes", grid, fields, count_type(frames.intensity), block=(THREADS,))
-        self._add_up(parts, out)
-        return out
+        self._add_up(parts, out, index)
 
     def _model(self, views: int, noise: str, scale: float) -> tuple:
         """Return the sizes of detector waves, the model of the noise, and what brings |waves|^2 to photons."""
@@ -97,16 +109,16 @@ class Fused(fused_gpu.Fused):
         views = len(rows)
         across, down, depth = tile_grid(*self._shape[1:], views)
         grid = across, self._slices(down, across * views), depth
-        parts = self._kept("parts", views, _PRODUCTS, grid[0] * grid[1])
+        parts = self._parts(views, _PRODUCTS, grid[0] * grid[1])
         fields = (waves, rows, obj, obj_step, *sizes(*obj.shape), corners, *strided(illum), *strided(illum_step))
         self._launch("lsq", "add_up_products", grid, (*fields, *sizes(views, *self._shape[:2]), parts))
-        products = self._kept("products", views, _PRODUCTS)
+        products = self.kept("products", (views, _PRODUCTS))
         self._add_up(parts, products)
         return products
 
     def lengths(self, products, ridge: float, step: float) -> Any:
         """Return the lengths of the steps of object and probe that fit each view best, (2, B), times ``step``."""
-        lengths = self._kept("lengths", 2, len(products))
+        lengths = self.kept("lengths", (2, len(products)))
         numbers = np.float64(ridge), np.float64(step), np.float64(np.finfo(np.float64).tiny)
         fields = (products, *sizes(len(products)), *numbers, lengths)
         _in_double("lsq", "solve", blocks(len(products), THREADS), THREADS, fields)
@@ -152,18 +164,15 @@ class Fused(fused_gpu.Fused):
         across = self._slices(min(blocks(pixels, THREADS), kernels.MAX_BLOCKS), views)
         return across, min(views, kernels.MAX_BLOCKS // across)
 
-    def _add_up(self, parts, out) -> None:
-        """Put the sums of parts (..., P) over their last axis into ``out`` (...)."""
-        fields = (parts, *sizes(out.size, parts.shape[-1]), out)
-        _in_double("likelihood", "sum_parts", out.size, _FEW_THREADS, fields)
+    def _parts(self, *shape: int) -> Any:
+        """Return room for the parts of sums over views."""
+        return self.kept("parts", shape)
 
-    def _kept(self, name: str, *shape: int) -> Any:
-        """Return room for float64 numbers, of one use for each name."""
-        count = int(np.prod(shape))
-        if name not in self._numbers or self._numbers[name].size < count:
-            self._numbers[name] = xp.empty(count, np.float64)
-            self.generation += 1
-        return self._numbers[name][:count].reshape(shape)
+    def _add_up(self, parts, out, index=None) -> None:
+        """Put the sums of parts (B, ..., P) over their last axis into ``out`` (B, ...), or (N, ...) at index (B,)."""
+        count, each = int(np.prod(parts.shape[:-1])), int(np.prod(parts.shape[1:-1]))
+        fields = (parts, *sizes(count, parts.shape[-1]), NULL if index is None else index, *sizes(each), out)
+        _in_double("likelihood", "sum_parts", count, _FEW_THREADS, fields)
 
     def _total(self, name: str, weight) -> Any:
         """Return a canvas in the shape of weight, zeros when it is made."""

@@ -129,16 +129,18 @@ add_up_changes(const Complex<Real>* __restrict__ waves, const Count* __restrict_
     }
 }
 
-// sums (count,) of parts (count, each). Launch with a multiple of 32 threads and a grid over the sums, of any size.
+// sums (N, of_row) of parts (B, of_row, each), count = B of_row, at rows (B,), or one after the other where rows is null.
+// Launch with a multiple of 32 threads and a grid over the sums, of any size.
 template <typename Sum>
 __global__ void __launch_bounds__(256)
-sum_parts(const Sum* __restrict__ parts, long long count, long long each, Sum* __restrict__ sums)
+sum_parts(const Sum* __restrict__ parts, long long count, long long each, const long long* __restrict__ rows,
+          long long of_row, Sum* __restrict__ sums)
 {
     for (long long k = blockIdx.x; k < count; k += gridDim.x) {
         double sum = 0.0;
         for (long long i = threadIdx.x; i < each; i += blockDim.x) sum += parts[k * each + i];
         sum = block_sum(sum);
-        if (threadIdx.x == 0) sums[k] = sum;
+        if (threadIdx.x == 0) sums[rows ? rows[k / of_row] * of_row + k % of_row : k] = sum;
         __syncthreads();  // the next sum may use block_sum's memory from here on
     }
 }

@@ -1,27 +1,28 @@
 """Sweeps that repeat: on a GPU what they launch is captured once and replayed, so that small batches cost no Python.
 
 A sweep of rPIE over 1,000 views, one at a time, is some 8,000 launches, and the interpreter takes longer for each than
-the device. The first sweep runs batch by batch, which compiles kernels and makes buffers; the second, if all is where
-it was, is captured and launched; later ones write their order of the views into the tour of the first and are launched.
+the device. So a sweep is cut into pieces of 32 batches of one size, or fewer, down to one. Pieces that look alike share
+a graph: the first is launched batch by batch, which compiles kernels and makes buffers; the second, if all is where it
+was, is captured and launched; later ones write their places into the buffers of the first and are launched. That pays
+from the first sweep on: to capture a piece takes no longer than to launch it batch by batch.
 The CPU backend launches nothing and captures nothing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
-from itertools import islice
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 if TYPE_CHECKING:
     from opty.state.batch import Batch, Tour
     from opty.state.store import Store
 
-FEW = 16  # batches for which a capture is not worth its time
-PIECE = 1024  # batches in one graph: the driver takes longer, and more memory, for one of a hundred thousand nodes
+FEW = 3  # batches for which a capture is not worth its time
+PIECE = 32  # batches in one graph, a power of two: long enough for launches to cost nothing, soon captured
+PLACES = 4  # graphs of a piece that are kept: leaves that steps make anew take turns with a few addresses
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +31,22 @@ class CaptureError(RuntimeError):
     """The driver does not capture what was launched; nothing of it ran."""
 
 
-@dataclass
-class _Known:
-    """What is kept of the last sweep of its kind: its tour, where everything was, its launches once captured."""
+class _Piece:
+    """Batches of a size, so many in a row: a tour with places of their own, which the graphs work on and which stay.
 
-    sizes: list[int]
-    tour: Tour
-    place: Hashable = None
-    graphs: list[Any] = field(default_factory=list)
+    ``graphs`` : by where everything else was, the last used at the end; None where the piece has only run once so far.
+    """
+
+    def __init__(self, tour: Tour):
+        self.tour = tour
+        self.graphs: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def keep(self, place: Hashable, graph: Any) -> None:
+        """Remember a place, and the graph that is good for it if there is one."""
+        self.graphs[place] = graph
+        self.graphs.move_to_end(place)
+        if len(self.graphs) > PLACES:
+            self.graphs.popitem(last=False)
 
 
 class Replay:
@@ -45,67 +54,63 @@ class Replay:
 
     def __init__(self, store: Store, fused: Any):
         self._store, self._fused = store, fused
-        self._known: dict[Hashable, _Known] = {}
+        self._known: dict[Hashable, dict[tuple[int, int], _Piece]] = {}
         self._refused: str | None = None
         self._why: str | None = None
 
     def sweep(
-        self,
-        kind: Hashable,
-        order: list[np.ndarray],
-        make: Callable[[], Tour],
-        work: Callable[[Batch], None],
-        hindrance: str | None,
+        self, kind: Hashable, names: frozenset[str], tour: Tour, work: Callable[[Batch], None], hindrance: str | None
     ) -> None:
-        """Put the batches of a sweep to work, one after the other, or all at once as they were captured.
+        """Put the batches of a sweep to work, one after the other, or piece by piece as they were captured.
 
         ``kind`` : what sweeps that launch the same have in common, beside the sizes of their batches and where their
-        arrays are. ``order`` : numbers (B,) of the views of each batch. ``make`` : makes the tour over them.
-        ``hindrance`` : why the sweep cannot be captured, or None.
+        arrays are. ``names`` : of the leaves that they work on. ``hindrance`` : why the sweep cannot be captured.
         """
-        few = f"{len(order)} batches are few" if len(order) <= FEW else None
+        few = f"{len(tour.batches)} batches are few" if len(tour.batches) <= FEW else None
         why = hindrance or few or self._refused if self._store.backend.CAPTURES else "the CPU launches nothing"
         if why is not None:
             self._say(why)
-            _one_by_one(make(), work)
+            _one_by_one(tour, work)
             return
-        known = self._known_of(kind, order, make)
-        repeats = known.place == self._place()
-        if repeats and (known.graphs or self._capture(known, work)):
-            for graph in known.graphs:
-                graph.launch()
-            return
-        known.graphs.clear()
-        _one_by_one(known.tour, work)
-        known.place = self._place()
+        known = self._known.setdefault(kind, {})
+        for look, *part in _pieces([len(batch) for batch in tour.batches]):
+            if look in known:
+                known[look].tour.follow(tour, *part)
+            else:
+                known[look] = _Piece(tour.part(*part))
+            self._put_to_work(known[look], names, work)
 
-    def _known_of(self, kind: Hashable, order: list[np.ndarray], make: Callable[[], Tour]) -> _Known:
-        """Return what is kept of the last sweep of a kind, with its tour over the views in their new order."""
-        known, sizes = self._known.get(kind), [len(batch) for batch in order]
-        if known is None or known.sizes != sizes:
-            known = self._known[kind] = _Known(sizes, make())
+    def _put_to_work(self, piece: _Piece, names: frozenset[str], work: Callable[[Batch], None]) -> None:
+        """Launch a piece: by its graph where it has one, or has run in this place before and can be captured."""
+        place = self._place(names)
+        graph = piece.graphs.get(place)
+        if graph is None and place in piece.graphs:
+            graph = self._captured(piece, work)
+        if graph is not None:
+            graph.launch()
         else:
-            known.tour.refill(order)
-        return known
+            _one_by_one(piece.tour, work)
+            place = self._place(names)  # with the buffers that were made for it
+        piece.keep(place, graph)
 
-    def _capture(self, known: _Known, work: Callable[[Batch], None]) -> bool:
-        """Capture a sweep in graphs; where the driver refuses that, say so, once, and leave it for this run."""
-        batches, count = iter(known.tour), len(known.tour.batches)
+    def _captured(self, piece: _Piece, work: Callable[[Batch], None]) -> Any:
+        """Return the graph of a piece; where the driver refuses that, say so, once, and leave it for this run."""
+        if self._refused is not None:
+            return None
         try:
-            for _ in range(0, count, PIECE):
-                some = islice(batches, PIECE)
-                known.graphs.append(self._store.backend.captured(lambda some=some: _one_by_one(some, work)))
+            graph = self._store.backend.captured(lambda: _one_by_one(piece.tour, work))
         except CaptureError as error:
             self._refused = f"the driver refused to capture them: {error}"
             log.warning("batches are launched one by one: %s", self._refused)
-            return False
-        log.debug("captured %d batches in %d graphs", count, len(known.graphs))
-        return True
+            return None
+        log.debug("captured %d batches", len(piece.tour.batches))
+        return graph
 
-    def _place(self) -> Hashable:
+    def _place(self, names: frozenset[str]) -> Hashable:
         """Where everything is that a sweep works on; a graph is good for these addresses alone."""
-        measured = self._store.measured
-        arrays = {**self._store.leaves, "(intensity)": measured.intensity, "(mask)": measured.mask}
+        leaves, measured = self._store.leaves, self._store.measured
+        arrays = {name: leaves.get(name) for name in names}
+        arrays |= {"(intensity)": measured.intensity, "(mask)": measured.mask}
         found = ((name, a.data.ptr, a.shape) for name, a in arrays.items() if a is not None)
         return tuple(sorted(found)), self._fused.generation
 
@@ -113,6 +118,20 @@ class Replay:
         if why != self._why:
             log.debug("batches are launched one by one: %s", why)
         self._why = why
+
+
+def _pieces(sizes: list[int]) -> Iterator[tuple[tuple[int, int], slice, slice]]:
+    """Cut batches where their sizes change, and in powers of two: any order of a few sizes is made of a few pieces.
+
+    Yields how many batches of which size make the piece, which they are, and which of the views they see.
+    """
+    first = seen = 0
+    for size, batches in groupby(sizes):
+        left = len(list(batches))
+        while left:
+            count = min(PIECE, 1 << (left.bit_length() - 1))
+            yield (count, size), slice(first, first + count), slice(seen, seen + count * size)
+            first, seen, left = first + count, seen + count * size, left - count
 
 
 def _one_by_one(batches: Iterable[Batch], work: Callable[[Batch], None]) -> None:

@@ -28,35 +28,33 @@ class Gradient(_Fit, register=False):
     skips = frozenset({"waves", "predicted", "probe_gradient"})
     rooms = ("waves", "waves illum back")
 
-    def repeats(self, s, whole):
-        return False  # each batch keeps its sums in an array of its own, until the sweep is over
-
     def begin(self, s):
         super().begin(s)
-        s.memo["spectrum"], s.memo["values"] = None, []
+        s.put_in_place("obj_gradient", "probe_gradient", "obj_weight", "probe_weight")
+        s.memo["values"] = s.kept("values", (s.store.data.views,))
+        if not s.whole:
+            s.memo["spectrum"] = s.kept("spectrum", s.store.probe_shape, s.store.dtype)
+            s.memo["spectrum"][...] = 0
 
     def apply(self, s, b):
-        leaves, noise = s.store.leaves, self.parts[-1].noise
-        obj, waves, values = leaves["obj"], s.fused.room("waves", b.size), s.store.xp.empty(b.size)
+        leaves, values = s.store.leaves, (s.memo["values"], b.leaves["index"])
+        obj, waves = leaves["obj"], s.fused.room("waves", b.size)
         frames, rows = s.store.measured.frames(b), s.fused.rows(b.size)
-        s.fused.follow_slope(obj, b.corners, b.illum, frames, noise, waves, values, b.fraction)
-        s.memo["values"].append(values)
+        s.fused.follow_slope(obj, b.corners, b.illum, frames, self.parts[-1].noise, waves, *values, b.fraction)
         of_obj = leaves["obj_gradient"], leaves["obj_weight"]
         if b.fraction is None:
             of_probe = leaves["probe_gradient"], leaves["probe_weight"]
             s.fused.add_to_both(waves, rows, b.corners, b.illum, obj, *of_obj, *of_probe)
             return
         s.fused.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
-        if s.memo["spectrum"] is None:
-            s.memo["spectrum"] = s.store.xp.zeros_like(leaves["probe_gradient"])
         s.fused.add_on_probe(waves, rows, obj, b.corners, b.fraction, s.memo["spectrum"])
         s.fused.add_seen(obj, b.corners, leaves["probe_weight"])
 
     def finish(self, s):
-        if s.memo["spectrum"] is not None:
+        if not s.whole:
             s.store.leaves["probe_gradient"] += s.store.backend.ifft2(s.memo["spectrum"], True)
-        # All at once: the sum must not depend on how the views are dealt out.
-        s.memo["seen"].memo["sum"] += s.store.xp.concatenate(s.memo["values"]).sum()
+        # All at once, view after view: the sum must not depend on how they are dealt out.
+        s.memo["seen"].memo["sum"] += s.memo["values"].sum()
         super().finish(s)
 
 
@@ -67,24 +65,27 @@ class Search(_Fit, register=False):
     rooms = ("", "illum illum_step")
     spare = 3
 
+    def works_on(self):
+        return frozenset({"kept_direction_obj", "kept_direction_probe"})
+
     def begin(self, s):
         super().begin(s)
-        s.memo["changes"] = []
-
-    def repeats(self, s, whole):
-        return False  # as for Gradient
+        s.put_in_place(*self.works_on())
+        trials = s.memo["seen"].memo["trials"]
+        s.memo["trials"] = s.kept("trials", trials.shape, trials.dtype)
+        s.memo["trials"][...] = trials
+        s.memo["changes"] = s.kept("changes", (s.store.data.views, *trials.shape))
 
     def apply(self, s, b):
-        leaves = s.store.leaves
+        leaves, changes = s.store.leaves, (s.memo["changes"], b.leaves["index"])
         probe_step = leaves["kept_direction_probe"]
         illum_step = probe_step[None] if b.fraction is None else s.fused.shifted(probe_step, b.fraction, "illum_step")
         steps = b.illum, leaves["kept_direction_obj"], illum_step
-        frames, trials = s.store.measured.frames(b), s.memo["seen"].memo["trials"]
-        args = leaves["obj"], b.corners, *steps, frames, self.parts[-1].noise, trials, b.fraction
-        s.memo["changes"].append(s.fused.changes(*args))
+        args = leaves["obj"], b.corners, *steps, s.store.measured.frames(b), self.parts[-1].noise, s.memo["trials"]
+        s.fused.changes(*args, *changes, b.fraction)
 
     def finish(self, s):
-        s.store.leaves["line_sums"] += s.store.xp.concatenate(s.memo["changes"]).sum(axis=0)  # all at once: as above
+        s.store.leaves["line_sums"] += s.memo["changes"].sum(axis=0)  # all at once: as above
         super().finish(s)
 
 
@@ -100,35 +101,43 @@ class BestSteps(_Fit, register=False):
         changed = frozenset().union(*(op.effects()[1] for op in before))
         return _from_fused("delta", before) and not changed & {"obj", "probe", "patches", "illum"}
 
-    def repeats(self, s, whole):
-        return self.parts[0].update == "both"  # what must not change is put to zero by the array module
-
     def apply(self, s, b):
         op, obj, probe = self.parts[0], s.store.leaves["obj"], s.store.leaves["probe"]
-        of_obj, light, of_probe, seen = self._directions(s, b, op, obj, probe)
+        on_obj, on_probe = op.update != "probe", op.update != "obj"
+        of_obj, light, of_probe, seen = self._directions(s, b, on_obj, on_probe)
         waves, rows = b.source
-        illum_step = of_probe[None] if b.fraction is None else s.fused.shifted(of_probe, b.fraction, "illum_step")
+        moved = on_probe and b.fraction is not None
+        illum_step = s.fused.shifted(of_probe, b.fraction, "illum_step") if moved else of_probe[None]
         products = s.fused.products(waves, rows, obj, b.corners, b.illum, of_obj[0], illum_step)
         lengths = s.fused.lengths(products, op.ridge, op.step)
-        # Both averages before either changes: illum may be the probe itself.
-        on_obj = s.fused.light(b.corners, b.illum, lengths[0], light)
-        on_probe = s.fused.transmission(obj, b.corners, lengths[1], seen)
-        s.fused.add_average(obj[None], of_obj, on_obj, light)
-        s.fused.add_average(probe, of_probe, on_probe, seen)
+        averages = []
+        if on_obj:
+            averages.append((obj[None], of_obj, s.fused.light(b.corners, b.illum, lengths[0], light), light))
+        if on_probe:
+            averages.append((probe, of_probe, s.fused.transmission(obj, b.corners, lengths[1], seen), seen))
+        for average in averages:  # both are there before either changes: illum may be the probe itself
+            s.fused.add_average(*average)
 
-    def _directions(self, s, b, op, obj, probe):
-        """Return the directions of object (1, H, W) and probe (M, n, n), each with its weight, in canvases."""
-        waves, rows = b.source
+    def _directions(self, s, b, on_obj, on_probe):
+        """Return the directions of object (1, H, W) and probe (M, n, n), each with its weight, in canvases.
+
+        That of what must not change stays the zeros that it is.
+        """
+        op, (waves, rows), obj, probe = self.parts[0], b.source, s.store.leaves["obj"], s.store.leaves["probe"]
         of_obj, light = s.fused.sums("obj", (1, *obj.shape))
         of_probe, seen = s.fused.sums("probe", probe.shape)
-        if b.fraction is None:
+        if on_obj and on_probe and b.fraction is None:
             s.fused.add_to_both(waves, rows, b.corners, b.illum, obj, of_obj[0], light, of_probe, seen)
         else:
-            s.fused.add_to_object(waves, rows, b.corners, b.illum, of_obj[0], light)
-            of_probe = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
-            s.fused.add_seen(obj, b.corners, seen)
-        if op.update != "both":
-            (of_probe if op.update == "obj" else of_obj)[...] = 0
-        s.fused.divide(of_obj, light, op.alpha)
-        s.fused.divide(of_probe, seen, op.beta)
+            if on_obj:
+                s.fused.add_to_object(waves, rows, b.corners, b.illum, of_obj[0], light)
+            if on_probe and b.fraction is None:
+                s.fused.add_to_probe(waves, rows, obj, b.corners, of_probe, seen)
+            elif on_probe:
+                of_probe = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
+                s.fused.add_seen(obj, b.corners, seen)
+        if on_obj:
+            s.fused.divide(of_obj, light, op.alpha)
+        if on_probe:
+            s.fused.divide(of_probe, seen, op.beta)
         return of_obj, light, of_probe, seen

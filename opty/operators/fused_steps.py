@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opty.algebra.effects import KEPT
+from opty.algebra.effects import BATCH, KEPT
 from opty.algebra.fusedstep import FusedStep
 from opty.backend.operands import Kept
 from opty.operators.exitwave import Recall
@@ -53,7 +53,7 @@ class KeptStep(FusedStep, register=False):
         if s.memo["fresh"]:
             store.leaves[KEPT] = store.xp.zeros((store.data.views, *store.probe_shape), store.dtype)
 
-    def repeats(self, s, whole):
+    def repeats(self, s):
         return not s.memo["fresh"]
 
     def apply(self, s, b):
@@ -78,6 +78,8 @@ def _from_fused(name: str, before: tuple[Any, ...]) -> bool:
 class Accumulate(FusedStep, register=False):
     """AccumObj and AccumProbe, or one of them; the waves are those of the batch or, recalled, kept ones."""
 
+    skips = frozenset({"probe_sum"})  # of probes that were moved the spectra are added up, until the sweep is over
+
     @classmethod
     def fits(cls, parts, before):
         """Where the waves are recalled, or come from a fused step."""
@@ -92,29 +94,34 @@ class Accumulate(FusedStep, register=False):
         s.memo["seen"] = [(part, access(part, s.job)) for part in self.parts]
         for part, seen in s.memo["seen"]:
             part.begin(seen)
-
-    def repeats(self, s, whole):
-        return whole or not any(isinstance(part, AccumProbe) for part in self.parts)
+            s.put_in_place(*part.effects()[1] - BATCH)
+        s.memo["spectrum"] = None
+        if not s.whole and any(isinstance(part, AccumProbe) for part in self.parts):
+            s.memo["spectrum"] = s.kept("spectrum", s.store.probe_shape, s.store.dtype)
+            s.memo["spectrum"][...] = 0
 
     def apply(self, s, b):
         leaves, kinds = s.store.leaves, {type(part) for part in self.parts}
         waves, rows = Kept(leaves[KEPT], b.leaves["index"]) if Recall in kinds else b.source
         of_obj, of_probe = ([leaves.get(f"{leaf}_{part}") for part in ("sum", "weight")] for leaf in ("obj", "probe"))
-        moved = s.memo["moved"] = b.fraction is not None and AccumProbe in kinds
-        if {AccumObj, AccumProbe} <= kinds and not moved:
+        spectrum = s.memo["spectrum"]
+        if {AccumObj, AccumProbe} <= kinds and spectrum is None:
             s.fused.add_to_both(waves, rows, b.corners, b.illum, leaves["obj"], *of_obj, *of_probe)
             return
         if AccumObj in kinds:
             s.fused.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
-        if moved:
-            of_probe[0] += s.fused.on_probe(waves, rows, leaves["obj"], b.corners, b.fraction, b.illum)
+        if spectrum is not None:
+            s.fused.add_on_probe(waves, rows, leaves["obj"], b.corners, b.fraction, spectrum, b.illum)
             s.fused.add_seen(leaves["obj"], b.corners, of_probe[1])
         elif AccumProbe in kinds:
             s.fused.add_to_probe(waves, rows, leaves["obj"], b.corners, *of_probe)
 
     def finish(self, s):
+        spectrum = s.memo["spectrum"]
+        if spectrum is not None:
+            s.store.leaves["probe_sum"] += s.store.backend.ifft2(spectrum, True)
         for part, seen in s.memo["seen"]:
-            seen.memo["moved"] = s.memo.get("moved", False)
+            seen.memo["moved"] = spectrum is not None
             part.finish(seen)
 
 

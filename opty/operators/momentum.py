@@ -34,13 +34,16 @@ class Momentum(ViewOperator, register=False):
         s.create(self.velocity, x.shape, s.dtype)
         s.memo["before"], s.memo["views"] = x.copy(), 0
 
+    def repeats(self, s):
+        return self.every is None
+
     def apply(self, s, b):
         s.memo["views"] += b.size
         if self.every is not None and s.memo["views"] >= self.every:
             self._push(s)
 
     def finish(self, s):
-        if s.memo["views"]:
+        if self.every is None or s.memo["views"]:  # of a sweep that was replayed no views were counted
             self._push(s)
 
     def _push(self, s):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -166,17 +167,23 @@ class Tour:
         self, store: Store, batches: list[np.ndarray], whole: bool, still: bool = True, opened: Opened | None = None
     ):
         self.store, self.batches, self.whole, self.opened = store, batches, whole, opened
-        self.index = self._numbers()
+        self.index = store.backend.asarray(np.concatenate(batches).astype(np.int64, copy=False))
         self.places = self._placed(self.index) if still else None
 
-    def refill(self, batches: list[np.ndarray]) -> None:
-        """Take another order of the views, in batches of the same sizes: all is written where it stood before."""
-        self.batches = batches
-        self.index[...] = self._numbers()
-        if self.places is not None:
-            for old, new in zip(self.places, self._placed(self.index), strict=True):
-                if old is not None:
-                    old[...] = new
+    def part(self, some: slice, views: slice) -> Tour:
+        """Return a tour of some of the batches, which see these of its views, with places of its own; if ``still``."""
+        part = copy(self)
+        part.batches = self.batches[some]
+        part.index, corners, fraction = (None if a is None else a[views].copy() for a in self._arrays())
+        part.places = corners, fraction
+        return part
+
+    def follow(self, other: Tour, some: slice, views: slice) -> None:
+        """Take part of another tour, in batches of the same sizes: all is written where it stood before."""
+        self.batches = other.batches[some]
+        for old, new in zip(self._arrays(), other._arrays(), strict=True):
+            if old is not None:
+                old[...] = new[views]
 
     def __iter__(self) -> Iterator[Batch]:
         first = 0
@@ -188,8 +195,8 @@ class Tour:
                 corners, fraction = corners[some], None if fraction is None else fraction[some]
             yield Batch(self.store, index, number, corners, fraction, self.opened)
 
-    def _numbers(self) -> Any:
-        return self.store.backend.asarray(np.concatenate(self.batches).astype(np.int64, copy=False))
+    def _arrays(self) -> tuple[Any, ...]:
+        return self.index, *(self.places or ())
 
     def _placed(self, index: Any) -> tuple[Any, Any]:
         return placed(self.store, self.store.leaves["positions"][index], self.whole)

@@ -26,7 +26,9 @@ def fit_case(gpu, rng, dtype, modes, shared=True, views=VIEWS, **options):
         obj_step=random(rng, SIZE, dtype),
         illum_step=random(rng, case.host["illum"].shape, dtype),
         trials=(np.array([0.25, 1, 2]) * 10 ** rng.uniform(-2, 0)).astype(real),
-        values=np.empty(views),
+        index=rng.permutation(views + 5)[:views],
+        values=np.zeros(views + 5),
+        changes=np.zeros((views + 5, 3)),
         lengths=rng.normal(size=views),
     )
     return case
@@ -61,14 +63,22 @@ def follow(case, fused, names, measured, noise, fraction=None):
     """Follow the slope on one of the backends; returns the misfit."""
     fused.new_sweep(True)
     seen = [names[name] for name in ("obj", "corners", "illum")]
-    fused.follow_slope(*seen, measured, noise, names["waves"], names["values"], fraction)
+    fused.follow_slope(*seen, measured, noise, names["waves"], names["values"], names["index"], fraction)
     return float(fused.misfit())
 
 
 def changes(case, fused, names, measured, noise, fraction=None):
     """Return the changes along a step on one of the backends."""
     seen = [names[name] for name in ("obj", "corners", "illum", "obj_step", "illum_step")]
-    return fused.changes(*seen, measured, noise, names["trials"], fraction)
+    fused.changes(*seen, measured, noise, names["trials"], names["changes"], names["index"], fraction)
+    return names["changes"][names["index"]]
+
+
+def values_of(case):
+    """Return what was put of the views of the batch among those of all, and check that it was put nowhere else."""
+    found = case.there["values"][case.there["index"]]
+    assert np.count_nonzero(case.gpu.to_host(case.there["values"])) == np.count_nonzero(case.gpu.to_host(found))
+    return found
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)
@@ -81,7 +91,7 @@ def test_slope_and_changes(gpu, rng, dtype, modes, noise, mask_axes, background)
     chi, misfits, values = slope_by_numpy(case, here, noise)
     misfit = follow(case, case.fused, case.there, there, noise)
     assert agree(case.there["waves"], chi, dtype, gpu)
-    assert agree(case.there["values"], values, dtype, gpu)
+    assert agree(values_of(case), values, dtype, gpu)
     assert misfit == pytest.approx(misfits.sum(), rel=TOLERANCE[dtype])
     found = changes(case, case.fused, case.there, there, noise)
     assert agree(found, changes_by_numpy(case, here, noise), dtype, gpu)
@@ -94,7 +104,7 @@ def test_counts_are_read_in_their_own_type(gpu, rng, counts):
     chi, _, values = slope_by_numpy(case, here, "poisson")
     follow(case, case.fused, case.there, there, "poisson")
     assert agree(case.there["waves"], chi, "complex64", gpu)
-    assert agree(case.there["values"], values, "complex64", gpu)
+    assert agree(values_of(case), values, "complex64", gpu)
     found = changes(case, case.fused, case.there, there, "poisson")
     assert agree(found, changes_by_numpy(case, here, "poisson"), "complex64", gpu)
 
@@ -118,10 +128,9 @@ def test_in_the_near_field(gpu, rng, dtype, noise, fractional):
 def lit_by(case, noise, waves):
     """Put the slope on detector waves on the device; returns the waves and the values of the views."""
     there = case.gpu.asarray(waves)
-    case.fused._put_slope(
-        Frames(*case.of("intensity rows mask background")[1]), noise, case.there["values"], there, 1.0
-    )
-    return case.gpu.to_host(there), case.gpu.to_host(case.there["values"])
+    frames, put = Frames(*case.of("intensity rows mask background")[1]), case.of("values index")[1]
+    case.fused._put_slope(frames, noise, *put, there, 1.0)
+    return case.gpu.to_host(there), case.gpu.to_host(values_of(case))
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)
@@ -315,7 +324,7 @@ def test_no_result_depends_on_the_grid(gpu, rng, monkeypatch, limits, determinis
     chi, misfits, values = slope_by_numpy(case, here, "poisson")
     assert follow(case, case.fused, case.there, there, "poisson") == pytest.approx(misfits.sum(), rel=1e-5)
     assert agree(case.there["waves"], chi, "complex64", gpu)
-    assert agree(case.there["values"], values, "complex64", gpu)
+    assert agree(values_of(case), values, "complex64", gpu)
     expected = changes_by_numpy(case, here, "poisson")
     assert agree(changes(case, case.fused, case.there, there, "poisson"), expected, "complex64", gpu)
     results = []
@@ -352,7 +361,7 @@ def test_sums_are_the_same_bits_every_time(gpu, rng):
     for _ in range(2):
         misfit = follow(case, case.fused, case.there, there, "poisson")
         products = case.fused.products(*case.of("kept rows obj corners illum obj_step illum_step")[1])
-        sums = case.there["values"], changes(case, case.fused, case.there, there, "poisson"), products
+        sums = values_of(case), changes(case, case.fused, case.there, there, "poisson"), products
         found.append([np.array(misfit), *(gpu.to_host(a).copy() for a in sums)])
     assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
 
@@ -360,7 +369,7 @@ def test_sums_are_the_same_bits_every_time(gpu, rng):
 def test_a_batch_of_no_views_is_nothing(gpu, rng):
     case = fit_case(gpu, rng, "complex64", 2)
     _, there = frames(case)
-    empty = {name: case.there[name][:0] for name in ("corners", "rows", "waves", "values", "kept", "lengths")}
+    empty = {name: case.there[name][:0] for name in ("corners", "rows", "waves", "index", "kept", "lengths")}
     names, none = case.there | empty, there._replace(rows=there.rows[:0])
     assert follow(case, case.fused, names, none, "poisson") == 0
     assert changes(case, case.fused, names, none, "poisson").shape == (0, 3)
@@ -379,7 +388,10 @@ def test_nothing_waits_and_nothing_is_made_once_buffers_exist(standin_gpu, rng, 
     seen = case.of("obj corners illum")[1]
 
     def work():
-        fused.follow_slope(*seen, there, "poisson", fused.room("waves", VIEWS), names["values"])
+        put = names["values"], names["index"]
+        fused.follow_slope(*seen, there, "poisson", fused.room("waves", VIEWS), *put)
+        step, trials = case.of("obj_step illum_step")[1], fused.kept("trials", (3,), "float32")
+        fused.changes(*seen, *step, there, "poisson", trials, fused.kept("changes", (VIEWS + 5, 3)), put[1])
         fused.add_on_probe(*case.of("kept rows obj corners fraction spectrum")[1])
         illum_step = fused.shifted(names["illum_step"][0], names["fraction"], "illum_step")
         products = fused.products(*case.of("kept rows obj corners illum obj_step")[1], illum_step)

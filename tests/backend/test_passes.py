@@ -18,7 +18,9 @@ VIEWS, ALL = 3, 5
 class Case:
     """A batch of 3 views out of 5, of n x n pixels, on both backends: arrays by name."""
 
-    def __init__(self, gpu, rng, n, modes=1, shared=True, counts="u2", mask_axes=0, background=False, deterministic=False):
+    def __init__(
+        self, gpu, rng, n, modes=1, shared=True, counts="u2", mask_axes=0, background=False, deterministic=False
+    ):
         size = n + 7, n + 10
         self.gpu = gpu
         masks = {0: None, 2: rng.random((1, n, n)) > 0.3, 3: rng.random((ALL, n, n)) > 0.3}
@@ -201,16 +203,19 @@ def test_slope_and_changes(gpu, rng, noise, modes, mask_axes):
     host, there, values = case.host, case.there, np.empty(VIEWS)
     cpu_fused = cpu.Fused(Propagator(None, 32, cpu, "complex64"), (modes, 32, 32), "complex64", 1)
     cpu_fused.new_sweep(False)
-    cpu_fused.follow_slope(*case.seen(host), case.frames(host), noise, host["waves"], values)
-    there["values"] = gpu.asarray(np.full(VIEWS, np.nan))
-    case.fused.follow_slope(*case.seen(there), case.frames(there), noise, there["waves"], there["values"])
+    index = np.arange(VIEWS)
+    cpu_fused.follow_slope(*case.seen(host), case.frames(host), noise, host["waves"], values, index)
+    there |= {"values": gpu.asarray(np.full(VIEWS, np.nan)), "index": gpu.asarray(index)}
+    found = there["waves"], there["values"], there["index"]
+    case.fused.follow_slope(*case.seen(there), case.frames(there), noise, *found)
     assert case.same("waves")
     assert near(gpu.to_host(there["values"]), values)
     assert float(case.fused.misfit()) == pytest.approx(float(cpu_fused.misfit()), rel=1e-5)
 
     steps = [random(rng, host["obj"].shape, "complex64"), random(rng, host["illum"].shape, "complex64")]
     trials = np.array([0.01, 0.1, 0.5], "f4")
-    args = host["corners"], host["illum"], *steps, case.frames(host), noise, trials
-    expected = cpu_fused.changes(host["obj"], *args)
-    args = there["corners"], there["illum"], *map(gpu.asarray, steps), case.frames(there), noise, gpu.asarray(trials)
-    assert near(gpu.to_host(case.fused.changes(there["obj"], *args)), expected)
+    expected, changes = np.empty((VIEWS, 3)), gpu.asarray(np.full((VIEWS, 3), np.nan))
+    cpu_fused.changes(*case.seen(host), *steps, case.frames(host), noise, trials, expected, index)
+    steps, trials = [gpu.asarray(a) for a in steps], gpu.asarray(trials)
+    case.fused.changes(*case.seen(there), *steps, case.frames(there), noise, trials, changes, there["index"])
+    assert near(gpu.to_host(changes), expected)

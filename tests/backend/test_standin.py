@@ -257,6 +257,18 @@ def test_a_graph_keeps_nothing_alive(cupy):
         graph.launch()
 
 
+def test_a_graph_works_on_what_has_been_made_where_it_works(cupy):
+    arrays = [cupy.zeros(64, "int32")]
+    where = arrays[0].data.ptr
+    graph = captured(cupy, lambda: run(cupy, ADD, "add<int>", (arrays[0], np.int32(3))))
+    arrays.clear()
+    while not arrays or arrays[-1].data.ptr != where:
+        arrays.append(cupy.zeros(64, "int32"))
+        assert len(arrays) < 10000
+    graph.launch()
+    assert (arrays[-1].get() == 3).all()
+
+
 def test_streams_that_cannot_be_captured_are_refused(cupy):
     with pytest.raises(RuntimeError, match="default"):
         cupy.cuda.Stream.null.begin_capture()

@@ -187,3 +187,15 @@ def test_every_device_has_the_kernels(p):
             assert kind().suits(store, True)
             store.leaves = leaves | {"intensity_factors": np.ones(3)}
             assert not kind().suits(store, True)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_likelihood_and_changes_do_not_depend_on_the_order_of_the_views(seed, noise):
+    p = state(scan(seed=seed, views=12, fractional=False), wrong=0.1, dtype="complex128")
+    step = ConjugateDirection() * Sweep(LikelihoodGradient(noise), order="scan") * p
+    found = []
+    for order in ("scan", "random"):
+        gradient, search = (Sweep(op, batch=1, order=order) for op in (LikelihoodGradient(noise), LineSearch(noise)))
+        found.append([(gradient * p).history["llk"], (search * step).slots["line_sums"]])
+    assert found[0][0] == found[1][0]
+    assert np.array_equal(found[0][1], found[1][1])

@@ -1,16 +1,18 @@
 """Sweeps that repeat are captured and replayed: the numbers are those of launches one by one, and of NumPy."""
 
+import itertools
 import logging
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from small_scans import close, same, scan, state
 
 import opty
-from opty import DM, Every, Misfit, Operator, ePIE, rPIE
+from opty import DM, LSQML, Every, LSQUpdate, Misfit, Operator, Sweep, ePIE, rPIE
 from opty.backend import replay
-from opty.backend.replay import CaptureError
+from opty.backend.replay import CaptureError, Replay
 from opty.state.batch import Tour
 
 DM_BY_TWO = opty.parse(
@@ -18,9 +20,12 @@ DM_BY_TWO = opty.parse(
     " * Sweep(AccumObj() * Difference() * FourierProject() * Reflect(), batch=2, order='random')"
 )
 AP_BY_TWO = opty.parse("MergeProbe() * MergeObj() * Sweep(AccumProbe() * AccumObj() * FourierProject(), batch=2)")
-
-
-LSQ_BY_TWO = opty.Sweep(opty.LSQUpdate(), batch=2)
+ML_BY_TWO = opty.parse(
+    "TakeStep() * Sweep(LineSearch(), batch=2, order='random') * ConjugateDirection()"
+    " * Sweep(LikelihoodGradient(), batch=2, order='random')"
+)
+LSQ_BY_TWO = [Sweep(LSQUpdate(update=update), batch=2) for update in ("both", "obj", "probe")]
+RECIPES = [ePIE(), rPIE(), rPIE(batch=2), *LSQ_BY_TWO, LSQML(batch=2), AP_BY_TWO, DM_BY_TWO, ML_BY_TWO]
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def one_by_one(recipe, p, monkeypatch):
 
 
 @pytest.mark.parametrize("fractional", [False, True])
-@pytest.mark.parametrize("recipe", [ePIE(), rPIE(), rPIE(batch=2), AP_BY_TWO, DM_BY_TWO, LSQ_BY_TWO], ids=repr)
+@pytest.mark.parametrize("recipe", RECIPES, ids=repr)
 def test_a_replay_gives_the_bits_of_plain_launches(graphs, monkeypatch, p, recipe, fractional):
     p = p.replace(positions=p.positions + np.random.default_rng(8).random((41, 2)) - 0.5) if fractional else p
     q = p.to("gpu")
@@ -71,28 +76,35 @@ def test_a_replay_gives_the_bits_of_plain_launches(graphs, monkeypatch, p, recip
     assert not graphs
     replayed = recipe**5 * q
     assert same(replayed, plain)
-    assert close(replayed, recipe**5 * p, 1e-4)
-    if recipe not in (AP_BY_TWO, DM_BY_TWO):  # their sums are new arrays in each sweep, and may lie elsewhere
-        assert [graph.launches for graph in graphs] == [4]
+    if recipe is not ML_BY_TWO:  # whose search amplifies rounding
+        assert close(replayed, recipe**5 * p, 1e-4)
+    launches = [graph.launches for graph in graphs]
+    if not isinstance(recipe, LSQML):  # whose batches of 2 views and of 1 come in another order each time
+        sweeps = 2 if recipe in (DM_BY_TWO, ML_BY_TWO) else 1
+        assert sum(launches) in (3 * 4 * sweeps, 3 * 4 * sweeps - 3)  # DM's first sweep is another one
+        assert len(graphs) == 3 * sweeps
+    else:
+        assert 4 < len(graphs) < sum(launches)
 
 
-def test_the_first_sweep_is_plain_the_second_is_captured(graphs, p):
+def test_the_second_piece_of_a_kind_is_captured_in_the_first_sweep(graphs, monkeypatch, p):
+    monkeypatch.setattr(replay, "PIECE", 8)
     q = p.to("gpu")
-    rPIE() * q
-    assert not graphs
-    rPIE() ** 2 * q
-    assert [graph.launches for graph in graphs] == [1]
-    rPIE() ** 4 * q
-    assert [graph.launches for graph in graphs] == [1, 3]
+    assert same(rPIE() * q, one_by_one(rPIE(), q, monkeypatch))
+    assert [graph.launches for graph in graphs] == [4]  # 41 views: five pieces of 8, and one view that is left
+    rPIE() ** 3 * q
+    assert [graph.launches for graph in graphs] == [4, 14, 2]
+    if hasattr(graphs[1], "nodes"):  # CuPy does not tell
+        assert len(graphs[1].nodes) == 8 * len(graphs[2].nodes)
 
 
-def test_long_sweeps_make_several_graphs(graphs, monkeypatch, p):
-    monkeypatch.setattr(replay, "PIECE", 10)
-    q = p.to("gpu")
-    assert same(rPIE() ** 4 * q, one_by_one(rPIE() ** 4, q, monkeypatch))
-    assert [graph.launches for graph in graphs] == [3, 3, 3, 3, 3]
-    if hasattr(graphs[0], "nodes"):  # CuPy does not tell
-        assert len(graphs[-1].nodes) * 10 == len(graphs[0].nodes)
+def test_pieces_are_made_of_batches_of_one_size():
+    sizes = [31] * 5 + [32] + [31] * 70
+    pieces = list(replay._pieces(sizes))
+    assert [look for look, _, _ in pieces] == [(4, 31), (1, 31), (1, 32), (32, 31), (32, 31), (4, 31), (2, 31)]
+    assert [size for _, some, _ in pieces for size in sizes[some]] == sizes
+    assert [views.stop - views.start for _, _, views in pieces] == [sum(sizes[some]) for _, some, _ in pieces]
+    assert all(one.stop == next_.start for (*_, one), (*_, next_) in itertools.pairwise(pieces))
 
 
 class Renews(Operator, reads="obj", writes="obj"):
@@ -103,35 +115,69 @@ class Renews(Operator, reads="obj", writes="obj"):
 
 
 def test_what_has_moved_is_captured_anew(graphs, monkeypatch, p):
-    q, recipe = p.to("gpu"), (Every(4, Renews()) * rPIE()) ** 12
+    q, recipe = p.to("gpu"), (Every(4, Renews()) * rPIE()) ** 8
     assert same(recipe * q, one_by_one(recipe, q, monkeypatch))
-    assert len(graphs) == 3
+    assert sum(graph.launches for graph in graphs) in (18, 21)  # the object may come back to where it was
     graphs.clear()
     assert same((Renews() * rPIE()) ** 4 * q, one_by_one((Renews() * rPIE()) ** 4, q, monkeypatch))
-    assert not graphs
+
+
+def events(p, places):
+    """Return what becomes of sweeps over four views, with everything at each of the places, (address, generation)."""
+    found = []
+
+    def captured(work):
+        work()
+        found[-4:] = ["captured"]
+        return SimpleNamespace(launch=lambda: found.append("launched"))
+
+    backend = SimpleNamespace(CAPTURES=True, captured=captured)
+    store = SimpleNamespace(backend=backend, leaves={}, measured=SimpleNamespace(intensity=None, mask=None))
+    fused = SimpleNamespace(generation=0)
+    sweeps = Replay(store, fused)
+    for address, fused.generation in places:
+        store.leaves["obj"] = SimpleNamespace(data=SimpleNamespace(ptr=address), shape=(3, 3))
+        store.leaves["other"] = SimpleNamespace(data=SimpleNamespace(ptr=id(found) + len(found)), shape=(3, 3))
+        tour = Tour(p._live, list(np.arange(4)[:, None]), True)
+        sweeps.sweep("kind", frozenset({"obj", "probe"}), tour, lambda batch: found.append("plain"), None)
+        found.append("|")
+    return "".join({"plain": "p", "captured": "c", "launched": "l", "|": " "}[event] for event in found).split()
+
+
+def test_graphs_are_kept_for_a_few_places(p):
+    def of(places):
+        return events(p, [(int(place), 0) for place in places])
+
+    plain, new, old = "pppp", "cl", "l"
+    assert of("1111") == [plain, new, old, old]
+    assert of("12121212") == [plain, plain, new, new, old, old, old, old]
+    assert of("123412341234") == [plain] * 4 + [new] * 4 + [old] * 4
+    assert of("1234512345") == [plain] * 10  # one place more than are kept
+    assert of("11234511") == [plain, new, *[plain] * 5, new]  # forgotten when the fifth came
+    assert events(p, [(1, 0), (1, 0), (1, 1), (1, 1), (1, 1)]) == [plain, new, plain, new, old]
 
 
 def test_engines_take_turns(graphs, monkeypatch, p):
     q, recipe = p.to("gpu"), (ePIE(batch=2) * rPIE() * Misfit()) ** 5
     assert same(recipe * q, one_by_one(recipe, q, monkeypatch))
-    assert len(graphs) == 2
+    assert len(graphs) == 6  # of 16, 4 and 1 batches, of 32, 8 and 1
     assert {graph.launches for graph in graphs} <= {3, 4}
 
 
 def test_a_step_with_a_schedule_makes_another_sweep(graphs, monkeypatch, p):
     q, recipe = p.to("gpu"), opty.Sweep(opty.After(4, opty.ProbeUpdate()) * opty.ObjUpdate(), batch=1) ** 8
     assert same(recipe * q, one_by_one(recipe, q, monkeypatch))
-    assert [graph.launches for graph in graphs] == [3]  # a step with a schedule is not fused, and comes in the fifth
+    assert [graph.launches for graph in graphs] == [3] * 3  # a step with a schedule is not fused: it comes in the fifth
     assert close(recipe * q, recipe * p, 1e-4)
 
 
 HINDRANCES = {
-    "batches are few": rPIE(batch=3),
+    "batches are few": rPIE(batch=14),
     "a step that is not fused sees them": opty.PosCorrectAdam() * rPIE(),
+    "not fused": Sweep(opty.ObjMomentum(every=4) * LSQUpdate(), batch=2),
     "a probe of its own brightness": opty.parse("Sweep(Difference() * FourierProject() * Reflect(), batch=1)"),
     "frames come batch by batch": rPIE(),
-    "a step makes arrays": DM_BY_TWO,
-    "or does what the next sweep will not": opty.Sweep(opty.LSQUpdate(update="obj"), batch=2),
+    "does what the next sweep will not": DM_BY_TWO,
 }
 
 
@@ -210,24 +256,29 @@ def test_a_graph_outlives_no_buffer_that_it_uses(graphs, p):
     q, recipe = p.to("gpu"), rPIE(batch="all") * rPIE() ** 3
     both = (recipe**2) * q
     assert close(both, recipe**2 * p, 1e-4)
-    assert len(graphs) == 2
+    assert len(graphs) == 6
 
 
-@pytest.mark.parametrize("still", [True, False])
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_tour_is_filled_again_where_it_stands(p, still, whole):
-    store = p._live
-    rng = np.random.default_rng(3)
-    first, second = (np.array_split(rng.permutation(41), 20) for _ in range(2))
-    tour, fresh = Tour(store, first, whole, still), Tour(store, second, whole, still)
-    places = [tour.index, *(tour.places or ())]
-    tour.refill(second)
-    assert [id(a) for a in places] == [id(a) for a in (tour.index, *(tour.places or ()))]
-    for a, b in zip(tour, fresh, strict=True):
-        assert np.array_equal(a.number, b.number)
-        assert np.array_equal(a.leaves["index"], b.leaves["index"])
-        assert np.array_equal(a.corners, b.corners)
-        assert (a.fraction is None) == (b.fraction is None) == whole
+def test_part_of_a_tour_is_filled_again_where_it_stands(p, whole):
+    store, rng, some = p._live, np.random.default_rng(3), slice(4, 9)
+    first, second = (Tour(store, np.array_split(rng.permutation(41), 20), whole) for _ in range(2))
+    seen = [batch.size for batch in first]
+    views = slice(sum(seen[:4]), sum(seen[:9]))
+    part = first.part(some, views)
+    places = [part.index, *part.places]
+    for tour in (first, second):
+        if tour is second:
+            part.follow(second, some, views)
+        assert [id(a) for a in places] == [id(a) for a in (part.index, *part.places)]
+        assert len(list(part)) == 5
+        for a, b in zip(part, list(tour)[some], strict=True):
+            assert np.array_equal(a.number, b.number)
+            assert np.array_equal(a.leaves["index"], b.leaves["index"])
+            assert np.array_equal(a.corners, b.corners)
+            assert not np.shares_memory(a.corners, b.corners)
+            assert (a.fraction is None) == (b.fraction is None) == whole
+            assert whole or np.array_equal(a.fraction, b.fraction)
 
 
 def test_nothing_is_captured_on_the_cpu(caplog, p):

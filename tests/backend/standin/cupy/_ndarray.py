@@ -20,6 +20,7 @@ class ndarray(NDArrayOperatorsMixin):
     def __init__(self, shape, dtype=float):
         _capture.refuse("an allocation")
         self._host = np.empty(shape, dtype)
+        _capture.note(self._host)
 
     def get(self, stream=None, order="C", out=None) -> np.ndarray:
         """Copy to the host."""
@@ -164,6 +165,7 @@ def wrap(value):
     if isinstance(value, (np.ndarray, np.generic)):
         new = ndarray.__new__(ndarray)
         new._host = np.asarray(value)
+        _capture.note(new._host)
         return new
     if type(value) in (tuple, list):
         return type(value)(wrap(v) for v in value)

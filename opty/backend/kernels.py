@@ -42,6 +42,7 @@ NULL = np.intp(0)
 
 # By the name of the .cu file: its kernels, and what each takes as template arguments.
 _KERNELS = {
+    "finite": {"find_broken": (REALS.values(),)},
     "windows": {
         name: (PIXELS.values(), INDICES.values()) for name in ("take_windows", "add_windows", "add_windows_in_order")
     },

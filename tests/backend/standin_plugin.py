@@ -18,6 +18,7 @@ _OVER_CUPY = (
     "fused_gpu",
     "fused_fit_gpu",
     "graphs",
+    "lookout",
 )  # what opty.backend imports only with CuPy
 _OURS = ("cupy", "cupyx", *(f"opty.backend.{name}" for name in _OVER_CUPY))
 _loaded: dict[str, object] = {}  # the stand-in's modules stay, with the kernels that they have compiled

@@ -10,7 +10,19 @@ import weakref
 
 import numpy as np
 
+from . import _waits
+
 _recording: list | None = None
+_live: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()  # memory, by its address
+
+
+def allocated(host: np.ndarray) -> np.ndarray:
+    """Know memory by its address, which may have been that of memory that was freed."""
+    while isinstance(host.base, np.ndarray):
+        host = host.base
+    if host.nbytes:
+        _live[host.__array_interface__["data"][0]] = host
+    return host
 
 
 def begin() -> None:
@@ -54,14 +66,14 @@ class _Address:
         host, owner = a._host, a._host
         while isinstance(owner.base, np.ndarray):
             owner = owner.base
-        self.owner, self.shape, self.dtype = weakref.ref(owner), host.shape, host.dtype
-        self.offset = host.ctypes.data - owner.ctypes.data
+        self.owner, self.shape, self.dtype = owner.ctypes.data, host.shape, host.dtype
+        self.offset = host.ctypes.data - self.owner
 
     def array(self):
         """Return the array that is there, if its memory still is."""
         from ._ndarray import wrap
 
-        owner = self.owner()
+        owner = _live.get(self.owner)
         if owner is None:
             raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS: a graph works in memory that was freed")
         memory = owner.ravel(order="K").view(np.uint8)
@@ -79,5 +91,6 @@ class Graph:
         """Run all of it."""
         refuse("the launch of a graph")
         self.launches += 1
+        _waits.launched()
         for run, arguments in self.nodes:
             run(*(a.array() if isinstance(a, _Address) else a for a in arguments))

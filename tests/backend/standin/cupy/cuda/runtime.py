@@ -17,6 +17,11 @@ def getDevice() -> int:
     return 0
 
 
+def runtimeGetVersion() -> int:
+    """That of CUDA 12.9."""
+    return 12090
+
+
 def deviceSynchronize() -> None:
     """Wait for the device."""
 

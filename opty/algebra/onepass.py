@@ -50,6 +50,7 @@ def run_pass(node: Pass, job: Run) -> None:
         s.memo["number"] = number
         with Explained(op, number, " (before the sweep)"):
             op.begin(s)
+    job.wrote(node.writes)
     misfits, order = [], batches(node, job)
     still, opened = not node.moving, _opened(due, job)
 

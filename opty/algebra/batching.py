@@ -21,15 +21,16 @@ def split(order: Order, positions: np.ndarray, size: int, rng: np.random.Generat
     """
     views = len(positions)
     if order == "scan":
-        return _pieces(np.arange(views), size)
+        return pieces(np.arange(views), size)
     if order == "random" or size == 1 or size >= views:
-        return _pieces(rng.permutation(views), size)
+        return pieces(rng.permutation(views), size)
     count = -(-views // size)
     batches = _uniform(positions, size, count, rng) if order == "uniform" else _compact(positions, size, count, rng)
     return [batches[k] for k in rng.permutation(len(batches))]
 
 
-def _pieces(views: np.ndarray, size: int) -> list[np.ndarray]:
+def pieces(views: np.ndarray, size: int) -> list[np.ndarray]:
+    """Cut numbers of views into batches of ``size``; the last one may be smaller."""
     return [views[first : first + size] for first in range(0, len(views), size)]
 
 

@@ -90,6 +90,9 @@ class Before(Control):
 class Until:
     """An exponent: ``A ** Until(tol=1e-4, max=500)`` repeats until the misfit settles.
 
+    On a GPU the rule waits for the misfit of each turn, so that the device rests while the next turn is put in its
+    queue: where turns take less than a few milliseconds, a number of turns is faster.
+
     Parameters
     ----------
     tol : relative change of the misfit from one turn to the next at which the loop ends (no unit).

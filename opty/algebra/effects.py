@@ -8,6 +8,7 @@ drops it, so that no engine goes on with what was true before another one ran.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -78,7 +79,12 @@ def check_slots(groups: tuple[Group, ...], existing: Iterable[str]) -> None:
 def freed(op: Operator, existing: Iterable[str]) -> set[str]:
     """Return which of some slots are gone after a step: those that match its ``frees`` and that it does not write."""
     writes = op.effects()[1]
-    return {name for name in existing if name not in writes and any(fnmatchcase(name, rule) for rule in op.frees)}
+    return {name for name in existing if _matches(name, op.frees) and name not in writes}
+
+
+@functools.cache
+def _matches(name: str, rules: frozenset[str]) -> bool:
+    return any(fnmatchcase(name, rule) for rule in rules)
 
 
 def written(groups: tuple[Group, ...]) -> frozenset[str]:

@@ -22,18 +22,17 @@ class Footprint:
     """Bytes that a run holds where it computes.
 
     ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of those that come batch by batch, those
-    on their way. ``state`` : the leaves, the copies of those that are written, the last finite state. ``slots`` :
-    memory of steps that is gone at the end of a turn; ``again`` : what is there once more then, while the last finite
-    state is replaced. ``waves`` : of a batch, with the work on them; ``rooms`` : what of them stays for the next sweep.
-    ``kept`` : waves of all views, kept from iteration to iteration, that are not there yet. ``merging`` : what steps on
-    the whole object need between sweeps.
+    on their way. ``state`` : the leaves, the copies of those that are written, the last finite state and, on a GPU, the
+    one that has not been looked at yet. ``slots`` : memory of steps that is gone at the end of a turn, and copies that
+    they hold in a sweep. ``waves`` : of a batch, with the work on them; ``rooms`` : what of them stays for the next
+    sweep. ``kept`` : waves of all views, kept from iteration to iteration, that are not there yet. ``merging`` : what
+    steps on the whole object need between sweeps.
     """
 
     data: int
     blocks: int
     state: int
     slots: int
-    again: int
     waves: int
     rooms: int
     kept: int
@@ -43,7 +42,7 @@ class Footprint:
     def total(self) -> int:
         """All of it."""
         busy = self.slots + max(self.blocks + self.waves, self.rooms + self.merging)
-        return self.data + self.state + self.kept + max(self.again + self.rooms, busy)
+        return self.data + self.state + self.kept + busy
 
 
 def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
@@ -57,13 +56,13 @@ def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
     leaves = {name: a.nbytes for name, a in store.leaves.items()}
     copied = sum(count for name, count in leaves.items() if name in changed and name != KEPT)
     made = changed - set(leaves)
+    held = max((sum(leaves[name] for s in node.steps for name in s.op.copies) for node in passes), default=0)
     lasting = _made({name for name in made if name.startswith("kept_")}, store)
     return Footprint(
         data=sum(a.nbytes + _beside(store, a) for a in images if not isinstance(a, Supply)),
         blocks=sum(a.way_bytes(batch) for a in coming),
-        state=sum(leaves.values()) + 2 * (copied + lasting),
-        slots=_made(made, store) - lasting,
-        again=copied + lasting,
+        state=sum(leaves.values()) + (2 + store.backend.Lookout.LAG) * (copied + lasting),
+        slots=_made(made, store) - lasting + held,
         waves=max((work(node, store, batch_size(node, store)) for node in passes), default=0),
         rooms=rooms(passes, store),
         kept=_kept(store, changed),
@@ -95,7 +94,7 @@ def told(store: Store, groups: tuple[Group, ...]) -> str:
         frames = store.data.intensities
         where = f"in {frames.frames!r}" if isinstance(frames, Stack) else "on the host"
         parts.append(f"{_coming(store)} of data stay {where}, {size(found.blocks)} of them on their way at a time")
-    parts += [f"state {size(found.state + max(found.slots, found.again))}", f"waves of a batch {size(found.waves)}"]
+    parts += [f"state {size(found.state + found.slots)}", f"waves of a batch {size(found.waves)}"]
     if found.kept:
         parts.append(f"kept waves {size(found.kept)}")
     return f"memory on the {store.backend.name}: {', '.join(parts)}; about {size(found.total)} in all"

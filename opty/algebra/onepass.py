@@ -6,29 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.algebra.batching import split
+from opty.algebra.batching import pieces, split
 from opty.algebra.effects import BATCH
 from opty.algebra.fusedstep import FusedStep, Inside, sees_batch, suited
 from opty.algebra.operator import ViewOperator
 from opty.algebra.plan import Pass, Scheduled, fusing
 from opty.algebra.room import with_room
 from opty.state.access import Access
-from opty.state.batch import Batch, Opened, Tour, all_whole
+from opty.state.batch import Batch, Opened, Tour
 from opty.state.store import Store
 
 if TYPE_CHECKING:
     from opty.algebra.run import Run
 
 
-def batches(node: Pass, store: Store, size: int) -> list[np.ndarray]:
-    """Return the view numbers (B,) of batches of ``size``; they follow from positions, seed and iteration alone."""
-    positions = store.backend.to_host(store.leaves["positions"])
-    return split(node.order, positions, size, store.rng())
+def batches(node: Pass, job: Run) -> list[np.ndarray]:
+    """Return the view numbers (B,) of the batches; they follow from positions, seed and iteration alone."""
+    store = job.store
+    if node.order == "scan":  # draws nothing, and to make the generator takes a while
+        return pieces(np.arange(store.data.views), with_room(node, job))
+    looks = node.order in ("uniform", "compact")
+    positions = job.positions() if looks else store.leaves["positions"]  # of which the number is all that is asked
+    return split(node.order, positions, with_room(node, job), store.rng())
 
 
 def run_pass(node: Pass, job: Run) -> None:
     """Run the steps of a pass over all views, in place."""
-    from opty.algebra.run import explained
+    from opty.algebra.run import Explained
 
     store = job.store
     number = store.iteration + 1 if node.counts else store.iteration
@@ -37,17 +41,18 @@ def run_pass(node: Pass, job: Run) -> None:
         return  # a pass that is an iteration counts in any case: schedules wait for the iterations to go by
     for name in list(filter(node.stales, store.leaves)):
         del store.leaves[name]
-    whole = "positions" not in node.writes and all_whole(store)
+    whole = "positions" not in node.writes and job.whole()
     due = suited(due, store, whole)
     alone = not any(sees_batch(s.op) for s in due if not isinstance(s.op, FusedStep))
     job.fused.new_sweep(alone)
     views = [_seen_by(s, job, Inside(job, alone, whole, k)) for k, s in enumerate(due)]
     for op, s, _ in views:
         s.memo["number"] = number
-        with explained(f"in {op!r} (before the sweep), iteration {number}", op):
+        with Explained(op, number, " (before the sweep)"):
             op.begin(s)
-    misfits, order = [], batches(node, store, with_room(node, job))
-    still, opened = not moving(node), _opened(due, job)
+    job.wrote(node.writes)
+    misfits, order = [], batches(node, job)
+    still, opened = not node.moving, _opened(due, job)
 
     def work(batch: Batch) -> None:
         for op, s, b in views:
@@ -62,21 +67,15 @@ def run_pass(node: Pass, job: Run) -> None:
 
     with store.measured.along(order):
         kind, tour = (node, tuple(due), whole), Tour(store, order, whole, still, opened)
-        job.replay.sweep(kind, _leaves_of(due), tour, work, _hindrance(views, store, still))
+        hindrance = _hindrance(views, store, still) if store.backend.CAPTURES else None
+        job.replay.sweep(kind, _leaves_of(due), tour, work, hindrance)
     for op, s, _ in views:
-        with explained(f"in {op!r} (after the sweep), iteration {number}", op):
+        with Explained(op, number, " (after the sweep)"):
             op.finish(s)
+    job.wrote(node.writes)
     if node.counts:
         store.iteration += 1
-        misfit = float(sum(misfits, job.fused.misfit())) / store.measured.photons
-        store.record("iteration", store.iteration)
-        store.record("misfit", misfit)
-        job.watch.iteration_over(store, node)
-
-
-def moving(node: Pass) -> bool:
-    """Say whether positions may change in the middle of a pass, from batch to batch."""
-    return any("positions" in s.op.effects()[1] - s.op.late for s in node.steps)
+        job.watch.iteration_over(node, sum(misfits, job.fused.misfit()))
 
 
 def _leaves_of(steps: list[Scheduled]) -> frozenset[str]:
@@ -135,8 +134,8 @@ def _illum_outlives_probe(steps: list[Scheduled]) -> bool:
 
 
 def _explain(error: Exception, op: ViewOperator, index: np.ndarray, number: int) -> None:
-    from opty.algebra.run import explained
+    from opty.algebra.run import Explained
 
     shown = ", ".join(map(str, index[:5].tolist())) + (", ..." if len(index) > 5 else "")
-    with explained(f"in {op!r}, views [{shown}], iteration {number}", op):
+    with Explained(op, number, f", views [{shown}]"):
         raise error

@@ -203,6 +203,7 @@ class ViewOperator(Operator, register=False):
     early: ClassVar[bool] = False  # True: left of a sweep it joins it before object and probe change, not as the last
     late: ClassVar[frozenset[str]] = frozenset()  # what of its writes changes only when a sweep is over, in ``finish``
     work: ClassVar[tuple[float, float]] = (6.0, 3.0)
+    copies: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
 
     def begin(self, s: Access) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict of the step's own until the sweep ends."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opty.algebra.compose import Repeat, compose, factors, power
-from opty.algebra.operator import Identity, Operator
+from opty.algebra.operator import Operator
 from opty.algebra.plan import Branch, Group, Loop, followed_by, plan
 from opty.algebra.serial import from_json
 from opty.errors import RecipeError
@@ -32,10 +32,10 @@ class Level:
 class Frame:
     """Where the walk stands on one level: turns of a body finished, and the part of the turn under way."""
 
+    groups: tuple[Group, ...]
     body: Operator | None = None  # None on a level that is no loop
     total: int | None = None  # turns there will be; None where a rule decides
     turns: int = 0
-    part: Operator = field(default_factory=Identity)
     group: int = 0
     node: int = 0
     began: int = 0
@@ -44,30 +44,42 @@ class Frame:
 
     def done(self) -> Operator:
         """Return what was done on this level, as a recipe."""
+        part = compose(*reversed([recorded(group.op) for group in self.groups[: self.group]]))
         if self.body is None:
-            return self.part
-        if self.part == self.body:
+            return part
+        if part == self.body:
             return recorded(power(self.body, self.turns + 1))
-        return followed_by(recorded(power(self.body, self.turns)), self.part)
+        return followed_by(recorded(power(self.body, self.turns)), part)
 
-    def book(self, group: Group) -> None:
+    def book(self) -> None:
         """Write down that the next group was done."""
-        self.part = compose(recorded(group.op), self.part)
         self.group, self.node = self.group + 1, 0
 
     def next_turn(self) -> None:
         """Write down that a turn of a loop was done."""
-        self.turns, self.part, self.group, self.node = self.turns + 1, Identity(), 0, 0
+        self.turns, self.group, self.node = self.turns + 1, 0, 0
 
     def level(self) -> Level:
         """Return the place, to be written down."""
         return Level(self.group, self.node, self.turns, self.began, self.misfits[-2:])
 
-    def go_to(self, level: Level, groups: tuple[Group, ...]) -> None:
+    def go_to(self, level: Level) -> None:
         """Stand where a walk over the same groups stood."""
-        self.part = compose(*reversed([recorded(group.op) for group in groups[: level.group]]))
         self.group, self.node, self.turns = level.group, level.node, level.turns
         self.began, self.misfits = level.began, level.misfits
+
+
+def done_at(start: Operator, groups: tuple[Group, ...], place: tuple[Level, ...]) -> Operator:
+    """Return the recipe that had made the state where a walk over ``groups`` stood, from what ``start`` had made."""
+    done, body = start, None
+    for depth, level in enumerate(place):
+        frame = Frame(groups, body)
+        frame.go_to(level)
+        done = followed_by(done, frame.done())
+        if depth + 1 < len(place):
+            node: Any = groups[level.group].nodes[level.node]
+            groups, body = node.body, node.op if isinstance(node, Loop) else None
+    return done
 
 
 def recorded(op: Operator) -> Operator:

@@ -59,12 +59,19 @@ class Pass:
         object.__setattr__(self, "reads", frozenset().union(*(r for r, _ in effects)))
         object.__setattr__(self, "writes", frozenset().union(*(w for _, w in effects)))
 
-    @property
+    def __hash__(self) -> int:
+        return self._hash  # asked for in every sweep
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash((self.steps, self.batch, self.order))
+
+    @functools.cached_property
     def projects(self) -> bool:
         """True where the pass compares with the data, so that it measures a misfit."""
         return "delta" in self.writes or any(s.op.projects for s in self.steps)
 
-    @property
+    @functools.cached_property
     def counts(self) -> bool:
         """True where the pass is an iteration: it compares with the data and improves object or probe, or finds how."""
         return self.projects and bool(self.writes & (ESTIMATES | GRADIENTS))
@@ -73,6 +80,11 @@ class Pass:
     def live(self) -> bool:
         """True where a batch sees what the batch before it did to object or probe."""
         return bool(self.writes & LIVE)
+
+    @functools.cached_property
+    def moving(self) -> bool:
+        """True where positions may change in the middle of the pass, from batch to batch."""
+        return any("positions" in s.op.effects()[1] - s.op.late for s in self.steps)
 
     def stales(self, slot: str) -> bool:
         """Say whether a slot is kept memory that no longer fits the object and probe.

@@ -86,20 +86,21 @@ def rooms(passes: list[Pass], store: Store) -> int:
 
 def _room(passes: list[Pass], store: Store, batch: int) -> int:
     names: set[str] = set()
-    spare, canvases, moved = 0, False, False
+    spare, moved = 0, False
+    canvases: set[str] = set()
     for node in passes:
         steps, whole = _as_run(node, store)
         for op in (op for op in steps if isinstance(op, FusedStep)):
             names |= set(op.rooms[not whole].split())
-            canvases |= op.canvases and batch_size(node, store) > 1
+            if op.canvases:
+                canvases |= {"obj", "probe"} if batch_size(node, store) > 1 else set() if whole else {"probe"}
             spare, moved = max(spare, op.spare), moved or not whole
     modes, n, _ = store.probe_shape
     wave = modes * n * n * store.dtype.itemsize
     found = len(names) * batch * wave
     if moved:  # of each view the light, and a spectrum of the probe
         found += batch * wave // (2 * modes) + wave
-    if canvases:
-        found += 3 * (store.leaves["obj"].nbytes + store.leaves["probe"].nbytes) // 2
+    found += sum(3 * store.leaves[name].nbytes // 2 for name in canvases)
     if spare:
         piece = max(wave, store.backend.batch_memory(1) // 4)
         found += spare * (store.threads * piece if store.backend.name == "cpu" else batch * wave)

@@ -22,7 +22,7 @@ from opty.algebra.place import Frame, Level, Unfinished, recorded
 from opty.algebra.plan import Branch, Group, Loop, Node, Pass, Step, followed_by, plan, steps_of
 from opty.algebra.watch import Watch
 from opty.backend.replay import Replay
-from opty.errors import EffectError, InterruptedWarning, SourceError, warn_user
+from opty.errors import DivergedError, EffectError, InterruptedWarning, SourceError, warn_user
 from opty.state import PtychoState
 from opty.state.access import Access
 from opty.state.store import Store
@@ -45,6 +45,8 @@ class Run:
     batches: dict[Pass, int] = field(default_factory=dict)  # views worked on together, once there was room for them
     interrupted: bool = False
     announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
+    _positions: np.ndarray | None = None  # on the host, until a step writes them
+    _whole: bool | None = None
 
     @functools.cached_property
     def fused(self) -> Any:
@@ -60,14 +62,32 @@ class Run:
         """The sweeps of the run, captured where they repeat on a GPU."""
         return Replay(self.store, self.fused)
 
+    def positions(self) -> np.ndarray:
+        """Return the positions (N, 2) px on the host; the device is waited for once, until a step has written them."""
+        if self._positions is None:
+            self._positions = self.store.backend.to_host(self.store.leaves["positions"])
+        return self._positions
+
+    def whole(self) -> bool:
+        """Say whether all positions are whole pixels, so that no probe need be shifted."""
+        if self._whole is None:
+            positions = self.positions()
+            self._whole = bool((positions == np.rint(positions)).all())
+        return self._whole
+
+    def wrote(self, names: frozenset[str]) -> None:
+        """Take note that a step that writes some leaves has run."""
+        if "positions" in names:
+            self._positions = self._whole = None
+
     def done(self) -> Operator:
         """Return the recipe that made the state as it stands, to the last finished step."""
         return functools.reduce(followed_by, (frame.done() for frame in self.frames), self.start)
 
-    def enter(self, frame: Frame, groups: tuple[Group, ...]) -> None:
+    def enter(self, frame: Frame) -> None:
         """Go down one level."""
         if self.way:
-            frame.go_to(self.way.pop(0), groups)
+            frame.go_to(self.way.pop(0))
         self.frames.append(frame)
 
     def place(self) -> tuple[Level, ...]:
@@ -87,7 +107,8 @@ class Run:
         return next((frame for frame in reversed(self.frames) if frame.body is not None), None)
 
     def state(self, copied: frozenset[str] = frozenset()) -> PtychoState:
-        """Return a state of what stands now; it shares the leaves that are not ``copied``."""
+        """Return a state of what stands now; it shares the leaves that are not ``copied``. Waits for the device."""
+        self.watch.settle()
         store = self.store.fork(copied & set(self.store.leaves))
         store.recipe = self.done()
         return PtychoState._of(store)
@@ -105,7 +126,7 @@ def run(recipe: Operator, p: PtychoState, stopped: Unfinished | None = None) -> 
             _walk_groups(groups, job)
     except _Stop:
         _warn_interrupted(job)
-    job.watch.check_estimates(job.store)
+    job.watch.check_estimates()
     return job.state()
 
 
@@ -122,7 +143,7 @@ def turns(recipe: Operator, p: PtychoState) -> Iterator[PtychoState]:
                         return
                 except _Stop:
                     pass  # the state is whole, in the middle of a turn of an outer loop
-            job.watch.check_estimates(job.store)
+            job.watch.check_estimates()
             yield job.state(copied)
     finally:
         walk.close()
@@ -137,13 +158,13 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
             if isinstance(node, Loop):
                 yield from _turns_of(node, job)
             elif isinstance(node, Branch) and node.due(job.store.iteration):
-                job.enter(Frame(), node.body)
+                job.enter(Frame(node.body))
                 yield from _outer_turns(node.body, job)
                 job.frames.pop()
             else:
                 _walk_node(node, job)
             frame.node += 1
-        _book(group, job)
+        _book(job)
         if group.nodes and not isinstance(group.nodes[-1], (Loop, Branch)):
             yield True
 
@@ -161,9 +182,10 @@ def _prepared(recipe: Operator, p: PtychoState, stopped: Unfinished | None = Non
     if p._owned:
         p._consume("its buffers were donated to a recipe")
     way = stopped.place if stopped else ()
-    job = Run(store, recipe, stopped.before if stopped else store.recipe, Watch(store, groups, way))
+    start = stopped.before if stopped else store.recipe
+    job = Run(store, recipe, start, Watch(store, groups, start, way))
     job.way.extend(way)
-    job.enter(Frame(), groups)
+    job.enter(Frame(groups))
     return job, groups
 
 
@@ -176,7 +198,7 @@ def _walk_groups(groups: tuple[Group, ...], job: Run) -> None:
         for node in group.nodes[frame.node :]:
             _walk_node(node, job)
             frame.node += 1
-        _book(group, job)
+        _book(job)
         if job.interrupted and job.loop() is None:
             raise _Stop
 
@@ -191,32 +213,32 @@ def _walk_node(node: Node, job: Run) -> None:
             if job.interrupted:
                 raise _Stop
     elif job.way or node.due(job.store.iteration):
-        job.enter(Frame(), node.body)
+        job.enter(Frame(node.body))
         _walk_groups(node.body, job)
         job.frames.pop()
 
 
-def _book(group: Group, job: Run) -> None:
+def _book(job: Run) -> None:
     """Write down that a group was done; the state is whole."""
-    job.frames[-1].book(group)
+    job.frames[-1].book()
     if job.loop() is None:
-        job.watch.turn_over(job.store, job.done, job.place)
+        job.watch.turn_over(job.place)
 
 
 def _turns_of(node: Loop, job: Run) -> Generator[bool]:
     """Run the turns of a loop, yielding after each; a rule may end it, and observers close what they opened."""
     rule = node.times if isinstance(node.times, Until) else None
     total = node.times.max if isinstance(node.times, Until) else node.times
-    frame = Frame(node.op, None if rule else total, began=job.store.iteration)
-    job.enter(frame, node.body)
+    frame = Frame(node.body, node.op, None if rule else total, began=job.store.iteration)
+    job.enter(frame)
     try:
         while frame.turns < total and not (rule and rule.settled(frame.misfits)):
             _walk_groups(node.body, job)
             frame.next_turn()
-            if job.store.iteration > frame.began:
+            if rule and job.store.iteration > frame.began:  # on a GPU the misfit is waited for
                 frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1])
             frame.began = job.store.iteration
-            job.watch.turn_over(job.store, job.done, job.place)
+            job.watch.turn_over(job.place)
             yield True
         # Only a loop that ran to its end is off the books of its level: one that was left early is what was done.
         job.frames.pop()
@@ -229,10 +251,11 @@ def _apply(node: Step, job: Run) -> None:
     op = node.step.op
     if not node.step.due(job.store.iteration):
         return
-    with explained(f"in {op!r}, iteration {job.store.iteration}", op):
+    with Explained(op, job.store.iteration):
         op.apply(access(op, job))
-    for name in freed(op, job.store.leaves):
+    for name in freed(op, job.store.leaves) if op.frees else ():
         del job.store.leaves[name]
+    job.wrote(op.effects()[1])
 
 
 def access(op: Operator, job: Run) -> Access:
@@ -243,13 +266,25 @@ def access(op: Operator, job: Run) -> Access:
     return s
 
 
-@contextmanager
-def explained(where: str, op: Operator) -> Iterator[None]:
-    """Add to an exception where it happened; turn a write to a read-only leaf into what it is."""
-    try:
-        yield
-    except ValueError as error:
-        if "read-only" in str(error):
+class Explained:
+    """Adds to an exception where it happened; turns a write to a read-only leaf into what it is.
+
+    ``of`` : which part of the step, or which views. A class, since it is entered at every step.
+    """
+
+    __slots__ = ("_iteration", "_of", "_op")
+
+    def __init__(self, op: Operator, iteration: int, of: str = ""):
+        self._op, self._iteration, self._of = op, iteration, of
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, Exception):
+            return
+        op, where = self._op, f"in {self._op!r}{self._of}, iteration {self._iteration}"
+        if isinstance(error, ValueError) and "read-only" in str(error):
             reads, writes = op.effects()
             only_read = ", or ".join(repr(name) for name in sorted(reads - writes))
             raise EffectError(
@@ -257,19 +292,27 @@ def explained(where: str, op: Operator) -> Iterator[None]:
                 f"(it declares writes={' '.join(sorted(writes)) or 'nothing'}): add it in its class line ({where})"
             ) from error
         error.add_note(where)
-        raise
-    except Exception as error:
-        error.add_note(where)
-        raise
 
 
 @contextmanager
 def _keeping_state(job: Run) -> Iterator[None]:
-    """Let the error about frames that cannot be read any more carry the last whole state, and its place."""
+    """Let the error about frames that cannot be read any more carry the last whole state, and its place.
+
+    What fails on a GPU after an iteration that diverged, which has not been looked at, fails for that reason.
+    """
     try:
         yield
-    except SourceError as error:
-        error.state, error.unfinished = PtychoState._of(job.watch.last), job.unfinished(place=job.watch.place)
+    except (DivergedError, _Stop):
+        raise
+    except Exception as error:
+        try:
+            job.watch.settle()
+        except DivergedError as diverged:
+            raise diverged from error
+        if not isinstance(error, SourceError):
+            raise
+        error.state, place = job.watch.last()
+        error.unfinished = job.unfinished(place=place)
         error.add_note(f"the last whole state, iteration {error.state.iteration}, is the exception's .state")
         raise
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
 
 from opty.algebra.effects import KEPT, written
 from opty.algebra.operator import Operator
-from opty.algebra.place import Level
+from opty.algebra.place import Level, done_at
 from opty.algebra.plan import Group, Pass, steps_of, walk
 from opty.errors import DivergedError, MisfitWarning, warn_user
 from opty.state import PtychoState
@@ -19,62 +19,174 @@ from opty.state.store import CORE, Store
 _RISES = 5
 _NOTICEABLE = 1.001  # a smaller rise is the wavering of a run that has converged
 
+Place = tuple[Level, ...]
+
+
+class _Misfit(NamedTuple):
+    """An iteration whose misfit is to be looked at: its number, which of the history it is, whether it should fall."""
+
+    iteration: int
+    at: int
+    monitored: bool
+
+
+class _Look(NamedTuple):
+    """Whether object, probe and positions hold a value that is not finite, after an iteration."""
+
+    iteration: int
+    broken: tuple[SupportsFloat, ...]
+
+
+class _Kept:
+    """A state to go back to, in arrays of its own where the run writes."""
+
+    def __init__(self, store: Store, place: Place, names: frozenset[str]):
+        self.store, self.place = store.fork({name for name in names if name in store.leaves}), place
+        self.store.leaves.pop(KEPT, None)  # as large as the data, and made anew from object and probe
+        self.given = False
+
+    def give(self, recipe: Operator) -> PtychoState:
+        """Return the state, which nothing is written into any more."""
+        self.store.recipe, self.given = recipe, True
+        return PtychoState._of(self.store)
+
+    def take(self, store: Store, place: Place, names: frozenset[str]) -> None:
+        """Hold what stands now, in the same arrays."""
+        if self.given:
+            self.__init__(store, place, names)  # type: ignore[misc]
+            return
+        mine, old = self.store, self.store.leaves
+        mine.leaves = {
+            name: _copied(store, a, old.get(name)) if name in names else a
+            for name, a in store.leaves.items()
+            if name != KEPT
+        }
+        mine.iteration, mine.history, self.place = store.iteration, store.books(), place
+
+
+def _copied(store: Store, a: Any, into: Any) -> Any:
+    if into is None or into.shape != a.shape or into.dtype != a.dtype:
+        return a.copy()
+    store.backend.copy_into(into, a)
+    return into
+
 
 class Watch:
-    """Keeps the last finite state (object, probe, positions and small slots) and looks at every iteration."""
+    """Keeps the last finite state (object, probe, positions and small slots) and looks at every iteration.
 
-    def __init__(self, store: Store, groups: tuple[Group, ...], place: tuple[Level, ...] = ()):
-        self.written = written(groups)
-        self.knobs = tuple(dict.fromkeys(s.op.knob for s in steps_of(groups) if s.op.knob))
-        self.warned = False
-        self.monitored = [n for n in walk(groups) if isinstance(n, Pass) and n.counts and KEPT not in n.writes]
-        self.rises = 0
-        self.keep(store, store.recipe, place)
+    On a GPU it looks at one only when the next one is under way, so that the device need not wait for the host; it
+    keeps one more state then. What somebody asks for is looked at before he gets it: ``settle``.
+    """
 
-    def keep(self, store: Store, done: Operator, place: tuple[Level, ...]) -> None:
-        """Remember the state as it stands, the recipe that made it, and where the walk stands."""
-        self.place = place
-        self.last = store.fork({name for name in self.written if name in store.leaves and name != KEPT})
-        self.last.leaves.pop(KEPT, None)  # as large as the data, and made anew from object and probe
-        self.last.recipe = done
+    def __init__(self, store: Store, groups: tuple[Group, ...], start: Operator, place: Place):
+        self._store, self._groups, self._start, self._begun = store, groups, start, store.recipe
+        self._written = written(groups)
+        self._names = self._written - {KEPT}
+        self._looked = frozenset(CORE) & self._written
+        self._knobs = tuple(dict.fromkeys(s.op.knob for s in steps_of(groups) if s.op.knob))
+        self._monitored = {id(n) for n in walk(groups) if isinstance(n, Pass) and n.counts and KEPT not in n.writes}
+        self._lookout = store.backend.Lookout()
+        self._under_way: list[_Misfit | _Look] = []  # of the state that stands now
+        self._behind: list[_Misfit | _Look] = []  # of ``_newest``, where that is another state than ``_last``
+        self._warned, self._rises = False, 0
+        self._last = self._newest = _Kept(store, place, self._names)
+        self._first = self._last.store.iteration
+        self._spare: _Kept | None = None
 
-    def check_estimates(self, store: Store) -> None:
-        """Raise DivergedError where object, probe or positions hold a non-finite value."""
-        bad = [name for name in CORE if name in self.written and not bool(store.xp.isfinite(store.leaves[name]).all())]
-        if bad:
-            self._diverged(store, f"{bad[0]} is no longer finite")
+    def last(self) -> tuple[PtychoState, Place]:
+        """Return the last finite state, and where the walk stood."""
+        kept = self._last
+        at_start = kept.store.iteration == self._first
+        recipe = self._begun if at_start else done_at(self._start, self._groups, kept.place)
+        return kept.give(recipe), kept.place
 
-    def turn_over(self, store: Store, done: Callable[[], Operator], place: Callable[[], tuple[Level, ...]]) -> None:
+    def iteration_over(self, node: Pass, misfit: Any) -> None:
+        """Book the squared misfit of an iteration that has just been counted, and look at it."""
+        store = self._store
+        store.record("iteration", store.iteration)
+        store.expect("misfit", self._lookout.number(misfit, store.measured.photons))
+        at = len(store.history["misfit"]) - 1
+        self._under_way.append(_Misfit(store.iteration, at, id(node) in self._monitored))
+        if not self._lookout.LAG:
+            self._look_at(self._under_way)
+
+    def turn_over(self, place: Callable[[], Place]) -> None:
         """Look at a state that is whole again; where an iteration went by, remember it."""
-        if store.iteration > self.last.iteration:
-            self.check_estimates(store)
-            self.keep(store, done(), place())
-
-    def iteration_over(self, store: Store, node: Pass) -> None:
-        """Look at an iteration that has just been booked."""
-        values = store.history["misfit"]
-        if not math.isfinite(values[-1]):
-            self._diverged(store, f"the misfit is {values[-1]}")
-        if node not in self.monitored:
+        store = self._store
+        if store.iteration <= self._newest.store.iteration:
             return
-        rounding = 100 * float(np.finfo(store.real_dtype).eps) ** 2
-        rose = len(values) > 1 and values[-1] > max(_NOTICEABLE * values[-2], rounding)
-        self.rises = self.rises + 1 if rose else 0
-        if self.rises >= _RISES and not self.warned:
-            self.warned = True
+        self._look()
+        if self._lookout.LAG:
+            self._look_behind()
+            self._behind, self._under_way = self._under_way, []
+        else:
+            self._look_at(self._under_way)
+        self._keep(place())
+
+    def settle(self) -> None:
+        """Look at all iterations that have not been looked at; waits for the device."""
+        self._look_behind()
+        self._look_at(self._under_way)
+
+    def check_estimates(self) -> None:
+        """Raise DivergedError where object, probe or positions hold a non-finite value; waits for the device."""
+        self._look()
+        self.settle()
+
+    def _keep(self, place: Place) -> None:
+        """Remember the state as it stands, which on a GPU has not been looked at yet."""
+        if not self._lookout.LAG:
+            self._last.take(self._store, place, self._names)
+        elif self._spare is None:
+            self._newest = _Kept(self._store, place, self._names)
+        else:
+            self._newest, self._spare = self._spare, None
+            self._newest.take(self._store, place, self._names)
+
+    def _look(self) -> None:
+        """Ask whether all is finite."""
+        leaves = (self._store.leaves[name] if name in self._looked else None for name in CORE)
+        self._under_way.append(_Look(self._store.iteration, self._lookout.broken(*leaves)))
+
+    def _look_behind(self) -> None:
+        """Look at the newest state that is kept: if it is finite, it is the last one that is."""
+        self._look_at(self._behind)
+        if self._newest is not self._last:
+            self._spare, self._last = self._last, self._newest
+
+    def _look_at(self, met: list[_Misfit | _Look]) -> None:
+        for one in met:
+            if isinstance(one, _Misfit):
+                self._look_at_misfit(one)
+            elif bad := [name for name, broken in zip(CORE, one.broken, strict=True) if broken]:
+                self._diverged(f"{bad[0]} is no longer finite", one.iteration)
+        met.clear()
+
+    def _look_at_misfit(self, one: _Misfit) -> None:
+        values = self._store.history["misfit"]
+        value = values[one.at]
+        if not math.isfinite(value):
+            self._diverged(f"the misfit is {value}", one.iteration)
+        if not one.monitored:
+            return
+        rounding = 100 * float(np.finfo(self._store.real_dtype).eps) ** 2
+        rose = one.at > 0 and value > max(_NOTICEABLE * values[one.at - 1], rounding)
+        self._rises = self._rises + 1 if rose else 0
+        if self._rises >= _RISES and not self._warned:
+            self._warned = True
             warn_user(
-                f"the misfit rose in {_RISES} turns in a row, from {values[-1 - _RISES]:.4g} to {values[-1]:.4g} at "
-                f"iteration {store.iteration}{self._advice()}",
+                f"the misfit rose in {_RISES} turns in a row, from {values[one.at - _RISES]:.4g} to {value:.4g} at "
+                f"iteration {one.iteration}{self._advice()}",
                 MisfitWarning,
             )
 
     def _advice(self) -> str:
-        return f"; try {', or '.join(self.knobs)}" if self.knobs else ""
+        return f"; try {', or '.join(self._knobs)}" if self._knobs else ""
 
-    def _diverged(self, store: Store, why: str) -> Any:
-        last = PtychoState._of(self.last)
+    def _diverged(self, why: str, iteration: int) -> Any:
+        last, _ = self.last()
         raise DivergedError(
-            f"{why} in iteration {store.iteration}: the reconstruction diverged; the last finite state (iteration "
+            f"{why} in iteration {iteration}: the reconstruction diverged; the last finite state (iteration "
             f"{last.iteration}) is in the exception's .state{self._advice()}",
             last,
         )

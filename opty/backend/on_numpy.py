@@ -5,6 +5,8 @@ Everything else in opty is written once, with the array module ``xp``. The same 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import scipy.fft
 
@@ -32,6 +34,11 @@ def to_host(a) -> np.ndarray:
     return np.asarray(a)
 
 
+def copy_into(old, new) -> None:
+    """Put ``new`` into an array of the same shape and dtype."""
+    old[...] = new
+
+
 def holds(count: int) -> bool:
     """Say whether arrays of so many bytes may stay here for good: what is in memory is here already."""
     return True
@@ -53,6 +60,26 @@ class Carrier:
 
     def close(self) -> None:
         """Let go of what is under way."""
+
+
+class Lookout:
+    """Tells the host what came out of an iteration: here, it is there at once."""
+
+    LAG = 0  # iterations that may be under way when one is looked at
+
+    def number(self, a, over: float) -> float:
+        """Return a / over, for the history."""
+        return float(a) / over
+
+    def broken(self, obj, probe, positions) -> tuple[bool, bool, bool]:
+        """Say which of them hold a value that is not finite; None holds no such value."""
+        first, second, third = (a is not None and not _finite(a) for a in (obj, probe, positions))
+        return first, second, third
+
+
+def _finite(a) -> bool:
+    """Say whether all values are finite: the sum of their squares tells, where it does not overflow."""
+    return math.isfinite(np.vdot(a, a).real) or bool(np.isfinite(a).all())
 
 
 def batch_memory(threads: int) -> int:

@@ -48,7 +48,7 @@ class Momentum(ViewOperator, register=False):
 
     def _push(self, s):
         x, v, before = getattr(s, self.moved), getattr(s, self.velocity), s.memo["before"]
-        step = x - before
+        step = s.xp.subtract(x, before, out=before)
         v *= self.friction
         x += v  # X0 + friction V + (X - X0), without the rounding of the detour
         v += step
@@ -70,6 +70,7 @@ class ObjMomentum(Momentum, reads="obj kept_obj_velocity", writes="obj kept_obj_
     """
 
     moved = "obj"
+    copies = frozenset({"obj"})
     velocity = "kept_obj_velocity"
 
 
@@ -87,4 +88,5 @@ class ProbeMomentum(Momentum, reads="probe kept_probe_velocity", writes="probe k
     """
 
     moved = "probe"
+    copies = frozenset({"probe"})
     velocity = "kept_probe_velocity"

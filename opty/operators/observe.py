@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from opty.algebra.operator import Operator
@@ -73,9 +74,12 @@ class Progress(Observer):
             bar = tqdm(total=loop.total, unit="turn", initial=loop.turns, leave=True, file=sys.stderr)
             loop.closers[self] = bar.close
         bar = loop.closers[self].__self__
-        bar.update()
-        if misfit := s.history.get("misfit"):
+        # On a GPU the misfit is waited for: not in every turn, but when the bar is drawn, and at the end.
+        drawn = not bar.disable and time.time() - bar.last_print_t >= bar.mininterval
+        last = loop.total is None or loop.turns + 1 == loop.total
+        if (drawn or last) and (misfit := s.history.get("misfit")):
             bar.set_postfix_str(f"misfit {misfit[-1]:.4g}", refresh=False)
+        bar.update()
 
 
 class Save(Observer):

@@ -2,9 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, SupportsFloat
 
 import numpy as np
+
+
+class Series(Sequence[float]):
+    """Numbers to which more are added and of which none is changed, so that copies may share what there is.
+
+    A number may still be on its way from a GPU: who reads it waits for it.
+    """
+
+    __slots__ = ("_length", "_numbers", "_own")
+
+    def __init__(self, numbers: Iterable[SupportsFloat] = ()):
+        self._numbers: list[SupportsFloat] = list(numbers)
+        self._length, self._own = len(self._numbers), True
+
+    def copy(self) -> Series:
+        """Return a series that begins as this one stands, at no cost."""
+        new = object.__new__(Series)
+        new._numbers, new._length, new._own = self._numbers, self._length, False
+        return new
+
+    def append(self, value: SupportsFloat) -> None:
+        """Add a number."""
+        if not self._own:  # only the series that made the list adds to it
+            self._numbers, self._own = self._numbers[: self._length], True
+        self._numbers.append(value)
+        self._length += 1
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self._read(k) for k in range(*at.indices(self._length))]
+        return self._read(range(self._length)[at])
+
+    def __iter__(self) -> Iterator[float]:
+        return map(self._read, range(self._length))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Series, (list(self),)
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+    def _read(self, at: int) -> float:
+        value = self._numbers[at]
+        if type(value) is not float:
+            value = self._numbers[at] = float(value)
+        return value
 
 
 class History(Mapping[str, np.ndarray]):
@@ -13,14 +63,13 @@ class History(Mapping[str, np.ndarray]):
     A series that an operator records at some iterations only (``Misfit``) is as long as it was called.
     """
 
-    def __init__(self, series: Mapping[str, list[float]]):
+    def __init__(self, series: Mapping[str, Series]):
         self._series = series
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._series:
             raise KeyError(f"no {name!r} in the history; it holds {sorted(self._series) or 'nothing yet'}")
-        values = self._series[name]
-        return np.array(values, dtype=int if name == "iteration" else float)
+        return np.array(list(self._series[name]), dtype=int if name == "iteration" else float)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._series)

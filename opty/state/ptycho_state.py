@@ -14,7 +14,7 @@ from opty.data import PtychoData
 from opty.errors import ConsumedError
 from opty.fields import check_positions
 from opty.state import start
-from opty.state.history import History
+from opty.state.history import History, Series
 from opty.state.measured import Measured
 from opty.state.replace import host, replaced
 from opty.state.store import CORE, ESTIMATES, Start, Store, label, unlabelled
@@ -150,7 +150,7 @@ class PtychoState:
         measured = Measured(data, backend, kind)
         arrays, named = unlabelled(leaves, backend)
         start.frame(check_positions(leaves["positions"], data.views), data.n, leaves["obj"])
-        series = {name: np.asarray(v).tolist() for name, v in history.items()}
+        series = {name: Series(np.asarray(v).tolist()) for name, v in history.items()}
         frame = np.asarray(origin, float)
         books = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series, named)
         store = Store(arrays, measured, frame, *books, deterministic=bool(deterministic))
@@ -244,7 +244,7 @@ class PtychoState:
     @property
     def history(self) -> History:
         """Numbers recorded along the way: ``p.history["misfit"]`` and others."""
-        return History({name: list(v) for name, v in self._live.history.items()})
+        return History(self._live.books())
 
     @property
     def iteration(self) -> int:

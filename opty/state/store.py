@@ -7,12 +7,13 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsFloat
 
 import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.data import PtychoData
+from opty.state.history import Series
 from opty.state.measured import Measured
 
 _alive: weakref.WeakSet[Store] = weakref.WeakSet()  # leaves are shared between states: whose buffers may be reused?
@@ -67,7 +68,7 @@ class Store:
     threads: int
     recipe: Operator
     iteration: int = 0
-    history: dict[str, list[float]] = field(default_factory=dict)
+    history: dict[str, Series] = field(default_factory=dict)
     named: frozenset[str] = frozenset()  # leaves that the user put in by name, for operators to read
     deterministic: bool = False  # whether sums over views are the same bits every time, on a GPU too
     start: Start | None = None  # None: the data, modes, seed and dtype tell how the state began
@@ -131,16 +132,26 @@ class Store:
     def fork(self, copied: frozenset[str] | set[str]) -> Store:
         """Return a store that shares every leaf but those named, which are copied, and has books of its own."""
         leaves = {name: a.copy() if name in copied else a for name, a in self.leaves.items()}
-        return replace(self, leaves=leaves, history={name: list(v) for name, v in self.history.items()})
+        return replace(self, leaves=leaves, history=self.books())
+
+    def books(self) -> dict[str, Series]:
+        """Return the history as it stands, of its own from here on."""
+        return {name: series.copy() for name, series in self.history.items()}
 
     def begin_here(self) -> None:
         """Keep what stands here as the start: no recipe made it, and the data alone do not tell it."""
         history = {name: list(v) for name, v in self.history.items()}
         self.start = Start(dict(self.leaves), self.named, self.iteration, history)
 
-    def record(self, name: str, value: float) -> None:
+    def record(self, name: str, value: SupportsFloat) -> None:
         """Append a number to a series of the history."""
-        self.history.setdefault(name, []).append(float(value))
+        self.expect(name, float(value))
+
+    def expect(self, name: str, value: SupportsFloat) -> None:
+        """Append a number that may still be on its way from a GPU, and that nothing changes any more."""
+        if name not in self.history:
+            self.history[name] = Series()
+        self.history[name].append(value)
 
     def rng(self, *salt: int) -> np.random.Generator:
         """Return the generator of this iteration: a function of seed and iteration alone, so that runs resume."""

@@ -233,7 +233,8 @@ class Worsens(Operator, writes="obj"):
     knob = "a quieter hand"
 
     def apply(self, s):
-        s.obj += 0.02 * s.iteration * np.random.default_rng(s.iteration).normal(size=s.obj.shape)
+        noise = np.random.default_rng(s.iteration).normal(size=s.obj.shape)
+        s.obj += s.xp.asarray(0.02 * s.iteration * noise)
 
 
 def test_a_rising_misfit_is_told_once(p):

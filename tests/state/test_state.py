@@ -11,6 +11,7 @@ from small_scans import everything, same, scan, state
 import opty
 from opty import AP, DM, PtychoData, PtychoState, ePIE, rPIE
 from opty.backend import why_no_gpu
+from opty.state.history import Series
 
 
 @pytest.fixture
@@ -342,3 +343,40 @@ def test_modes_cannot_be_made_from_one_lit_pixel(p):
     probe[8, 8] = 1
     with pytest.raises(ValueError, match="too small a spot"):
         PtychoState(p.data, probe=probe, modes=3)
+
+
+class Soon:
+    """A number that says how often it was asked for."""
+
+    def __init__(self, value):
+        self.value, self.asked = value, 0
+
+    def __float__(self):
+        self.asked += 1
+        return self.value
+
+
+def test_a_series_is_copied_at_no_cost_and_changed_by_none_of_its_copies():
+    first = Series([1.0, 2.0])
+    early = first.copy()
+    first.append(3.0)
+    late = first.copy()
+    late.append(7.0)
+    first.append(4.0)
+    early.append(9.0)
+    assert [list(s) for s in (first, early, late)] == [[1, 2, 3, 4], [1, 2, 9], [1, 2, 3, 7]]
+    assert first[-2:] == [3, 4]
+    assert early[-1] == 9
+    assert late[0] == 1
+    with pytest.raises(IndexError):
+        early[3]
+    assert list(pickle.loads(pickle.dumps(early))) == [1, 2, 9]
+
+
+def test_a_number_of_a_series_is_waited_for_once_and_when_it_is_read():
+    soon = Soon(0.5)
+    series = Series([soon])
+    other = series.copy()
+    assert (len(other), soon.asked) == (1, 0)
+    assert (other[0], series[-1], list(other)) == (0.5, 0.5, [0.5])
+    assert soon.asked == 1

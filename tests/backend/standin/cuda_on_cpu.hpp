@@ -14,6 +14,8 @@
 
 // <math.h> would double the time that a kernel takes to compile.
 extern "C" double nan(const char*);
+inline bool isfinite(float x) { return __builtin_isfinite(x); }
+inline bool isfinite(double x) { return __builtin_isfinite(x); }
 inline float sqrt(float x) { return __builtin_sqrtf(x); }
 inline double sqrt(double x) { return __builtin_sqrt(x); }
 inline float log(float x) { return __builtin_logf(x); }

@@ -4,6 +4,7 @@
     _forward.py   functions by NumPy and SciPy, under the names that CuPy has
     _names.py     those names
     _raw.py       RawModule: CUDA C++ compiled with g++ and run on the CPU
+    _waits.py     how often the host waited for the device
     _capture.py   what a stream captures, and the graph that comes of it
     cuda/         one pretended device, its streams, and the plans of cuFFT
     ../cupyx      scipy.fft and scipy.ndimage

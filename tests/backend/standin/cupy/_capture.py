@@ -1,8 +1,7 @@
 """Stream capture: kernels and planned transforms are written down, and run when the graph is launched.
 
-As on a GPU a graph holds addresses and keeps nothing alive: launched over memory that was freed in between, it fails,
-unless as much has been made there again. What a capture cannot hold, or what would not be in the graph, raises:
-allocations, copies, elementwise functions.
+As on a GPU a graph holds addresses and keeps nothing alive: launched over memory that was freed in between, it fails.
+What a capture cannot hold, or what would not be in the graph, raises: allocations, copies, elementwise functions.
 """
 
 from __future__ import annotations
@@ -11,8 +10,19 @@ import weakref
 
 import numpy as np
 
+from . import _waits
+
 _recording: list | None = None
-_made: weakref.WeakValueDictionary = weakref.WeakValueDictionary()  # memory of the device, by its address
+_live: weakref.WeakValueDictionary[int, np.ndarray] = weakref.WeakValueDictionary()  # memory, by its address
+
+
+def allocated(host: np.ndarray) -> np.ndarray:
+    """Know memory by its address, which may have been that of memory that was freed."""
+    while isinstance(host.base, np.ndarray):
+        host = host.base
+    if host.nbytes:
+        _live[host.__array_interface__["data"][0]] = host
+    return host
 
 
 def begin() -> None:
@@ -51,30 +61,20 @@ def record(run, arguments: tuple) -> None:
     _recording.append((run, [_Address(a) if hasattr(a, "_host") else a for a in arguments]))
 
 
-def note(host: np.ndarray) -> None:
-    """Remember where the memory of an array is."""
-    owner = _owner(host)
-    _made[owner.ctypes.data] = owner
-
-
-def _owner(host: np.ndarray) -> np.ndarray:
-    while isinstance(host.base, np.ndarray):
-        host = host.base
-    return host
-
-
 class _Address:
     def __init__(self, a):
-        host, owner = a._host, _owner(a._host)
-        self.where, self.bytes, self.shape, self.dtype = owner.ctypes.data, owner.nbytes, host.shape, host.dtype
-        self.offset = host.ctypes.data - self.where
+        host, owner = a._host, a._host
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        self.owner, self.shape, self.dtype = owner.ctypes.data, host.shape, host.dtype
+        self.offset = host.ctypes.data - self.owner
 
     def array(self):
-        """Return the array that is there, if its memory still is, or is again."""
+        """Return the array that is there, if its memory still is."""
         from ._ndarray import wrap
 
-        owner = _made.get(self.where)
-        if owner is None or owner.nbytes != self.bytes:
+        owner = _live.get(self.owner)
+        if owner is None:
             raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS: a graph works in memory that was freed")
         memory = owner.ravel(order="K").view(np.uint8)
         assert np.shares_memory(memory, owner)
@@ -91,5 +91,6 @@ class Graph:
         """Run all of it."""
         refuse("the launch of a graph")
         self.launches += 1
+        _waits.launched()
         for run, arguments in self.nodes:
             run(*(a.array() if isinstance(a, _Address) else a for a in arguments))

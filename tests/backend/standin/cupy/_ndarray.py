@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from . import _capture
+from . import _capture, _waits
 from ._names import NAMES
 
 
@@ -19,15 +17,22 @@ class ndarray(NDArrayOperatorsMixin):
 
     def __init__(self, shape, dtype=float):
         _capture.refuse("an allocation")
-        self._host = np.empty(shape, dtype)
-        _capture.note(self._host)
+        self._host = _capture.allocated(np.empty(shape, dtype))
 
-    def get(self, stream=None, order="C", out=None) -> np.ndarray:
-        """Copy to the host."""
+    def get(self, stream=None, order="C", out=None, blocking=True) -> np.ndarray:
+        """Copy to the host; without ``blocking``, what is here now arrives when somebody waits for the stream."""
         _capture.refuse("a copy to the host")
-        if out is None:
-            return np.array(self._host, order=order)
-        out[...] = self._host
+        if out is not None and (not isinstance(out, np.ndarray) or out.shape != self.shape or out.dtype != self.dtype):
+            raise TypeError("only a numpy.ndarray of the same shape and dtype can be obtained from cupy.ndarray")
+        copied = np.array(self._host, order=order)
+        if blocking:
+            _waits.wait("a copy to the host")
+        out = np.empty_like(copied) if out is None else out
+        if blocking:
+            out[...] = copied
+            return out
+        out.view(np.uint8)[...] = 0xFF
+        stream._arrive(lambda: out.__setitem__(..., copied))
         return out
 
     def set(self, a: np.ndarray, stream=None) -> None:
@@ -43,7 +48,7 @@ class ndarray(NDArrayOperatorsMixin):
     @property
     def data(self):
         """Where the memory is: ``data.ptr`` is its address."""
-        return SimpleNamespace(ptr=self._host.ctypes.data)
+        return _Pointer(self._host)
 
     @property
     def device(self):
@@ -76,6 +81,7 @@ class ndarray(NDArrayOperatorsMixin):
         value = getattr(self._host, name)
         if name in ("item", "tolist", "tobytes"):
             _capture.refuse("a copy to the host")
+            _waits.wait(name)
         if name in ("item", "tolist", "tobytes", "flags", "dtype"):
             return value
         return forward(value) if callable(value) else wrap(value)
@@ -129,19 +135,19 @@ class ndarray(NDArrayOperatorsMixin):
         return len(self._host)
 
     def __bool__(self) -> bool:
-        _capture.refuse("a wait for a value")
+        _waits.for_value()
         return bool(self._host)
 
     def __int__(self) -> int:
-        _capture.refuse("a wait for a value")
+        _waits.for_value()
         return int(self._host)
 
     def __float__(self) -> float:
-        _capture.refuse("a wait for a value")
+        _waits.for_value()
         return float(self._host)
 
     def __complex__(self) -> complex:
-        _capture.refuse("a wait for a value")
+        _waits.for_value()
         return complex(self._host)
 
     def __copy__(self):
@@ -151,13 +157,29 @@ class ndarray(NDArrayOperatorsMixin):
         return self.copy()
 
     def __repr__(self) -> str:
+        _waits.for_value()
         return repr(self._host)
 
     def __str__(self) -> str:
+        _waits.for_value()
         return str(self._host)
 
     def __format__(self, spec: str) -> str:
+        _waits.for_value()
         return format(self._host.item() if self.ndim == 0 else self._host, spec)
+
+
+class _Pointer:
+    def __init__(self, host: np.ndarray):
+        self._host, self.ptr = host, host.ctypes.data
+
+    def copy_from_device_async(self, src: _Pointer, size: int, stream=None) -> None:
+        """Copy so many bytes from other memory of the device."""
+        _capture.refuse("a copy")
+        if stream is not None or not (self._host.flags.c_contiguous and src._host.flags.c_contiguous):
+            raise AssertionError("the stand-in copies C-contiguous memory in the current stream")
+        to, off = (a._host.reshape(-1).view(np.uint8) for a in (self, src))
+        to[:size] = off[:size]
 
 
 def wrap(value):
@@ -165,7 +187,7 @@ def wrap(value):
     if isinstance(value, (np.ndarray, np.generic)):
         new = ndarray.__new__(ndarray)
         new._host = np.asarray(value)
-        _capture.note(new._host)
+        _capture.allocated(new._host)
         return new
     if type(value) in (tuple, list):
         return type(value)(wrap(v) for v in value)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import _capture
+from . import _capture, _waits
 from ._ndarray import ndarray
 
 FOLDER: Path | None = None  # where compiled kernels go; the test plugin sets it
@@ -58,6 +58,7 @@ class RawKernel:
         grid, block = ((*size, 1, 1)[:3] for size in (grid, block))
         if not (0 < grid[0] < 2**31 and 0 < grid[1] < 65536 and 0 < grid[2] < 65536 and 0 < np.prod(block) <= 1024):
             raise RuntimeError(f"CUDA_ERROR_INVALID_VALUE: grid {grid}, block {block}")
+        _waits.launched()
         packed = _packed(args)  # here, so that what is wrong shows where a GPU would see it
         if _capture.active():
             _capture.record(lambda *later: self._run(grid, block, later), args)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 
-from .. import _capture
+from .. import _capture, _waits
 from .._capture import Graph as Graph
 from . import runtime
 
@@ -34,6 +34,7 @@ class Device:
     def synchronize(self) -> None:
         """Wait for the device."""
         _capture.refuse("a wait for the device")
+        _waits.wait("for the device")
         for stream in list(_STREAMS):
             stream.synchronize()
 
@@ -69,7 +70,11 @@ class Stream:
     def _put(self, work) -> None:
         self._queue.append(work)
         if self._null:
-            self.synchronize()
+            self._reach(len(self._queue))
+
+    def _arrive(self, work) -> None:
+        """Do something on the host when it waits for what is in the queue so far, and not before."""
+        self._queue.append(work)
 
     def _reach(self, place: int) -> None:
         while self._done < place:
@@ -79,11 +84,12 @@ class Stream:
     def synchronize(self) -> None:
         """Wait for the work in the queue."""
         _capture.refuse("a wait for a stream")
+        _waits.wait("for a stream")
         self._reach(len(self._queue))
 
     def wait_event(self, event: Event) -> None:
         """Let later work wait for what came before the event: here, it is done now."""
-        event.synchronize()
+        event._reach()
 
     def begin_capture(self, mode: int | None = None) -> None:
         """Write down what is put in the queue, instead of doing it."""
@@ -125,10 +131,15 @@ class Event:
     def record(self, stream: Stream | None = None) -> None:
         """Take the end of the queue as it is now."""
         stream = get_current_stream() if stream is None else stream
-        self._at = stream, len(stream._queue)
+        self._at, self._launched = (stream, len(stream._queue)), _waits.LAUNCHES
 
     def synchronize(self) -> None:
         """Wait for what came before; an event that was never recorded waits for nothing."""
+        if self._at is not None and self._at[0]._done < self._at[1]:
+            _waits.wait("for an event", _waits.LAUNCHES - self._launched)
+        self._reach()
+
+    def _reach(self) -> None:
         if self._at is not None:
             self._at[0]._reach(self._at[1])
 

@@ -14,7 +14,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-# Roots and quotients to the last bit but one take half the time of those to the last, and no denormals are looked after.
+# Roots and quotients to the last bit but one take half the time of exact ones; denormals are taken for zero.
 OPTIONS = ("-std=c++17", "-ftz=true", "-prec-sqrt=false", "-prec-div=false")
 REALS = {"f4": "float", "f8": "double"}
 PIXELS = {"f4": "float, 1", "f8": "double, 1", "c8": "float, 2", "c16": "double, 2"}

@@ -71,7 +71,7 @@ class Passes:
         self._rows("advance_rows", len(waves), (*fields, np.float32(beta), np.float32(share)))
 
     def update(self, obj, corners, probe, waves, largest, parts: int, *steps: float) -> None:
-        """What ``back`` does for one view, and steps of object and probe along it: alpha, obj_step, beta, probe_step."""
+        """What ``back`` does for one view, and steps along it; ``steps``: alpha, obj_step, beta, probe_step."""
         fields = (obj, *sizes(*obj.shape), corners, probe, waves, *sizes(len(probe)), largest, *sizes(parts))
         self._rows("update_rows", 1, (*fields, *map(np.float64, steps), self._tiny))
 

@@ -76,7 +76,7 @@ def projected(case, difference) -> float:
     return there_and_back(case, difference)
 
 
-@pytest.mark.parametrize("n", (32, 64, 128, 256, 512, 1024))
+@pytest.mark.parametrize("n", [32, 64, 128, 256, 512, 1024])
 def test_project_at_every_size(gpu, rng, n):
     case = Case(gpu, rng, n)
     misfit = projected(case, False)

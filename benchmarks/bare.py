@@ -1,13 +1,16 @@
 """The Fourier transforms of a sweep, and nothing else: counted while the engine runs, then timed alone.
 
 On the CPU they are scipy.fft's, in place, and each kind is done in the fastest of the ways that the same number of
-threads allows; on a GPU cuFFT's, batched, with a plan and without the scaling that an engine can leave to others.
+threads allows; on a GPU cuFFT's, batched, with a plan, without the scaling that an engine can leave to others, and
+where there are many of them captured in a graph, as the engine's are. Transforms of opty's own count as what they take
+the place of.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import sys
 import threading
 import time
 from collections import Counter
@@ -63,7 +66,8 @@ def counted(device: str) -> Iterator[Counter]:
     """Count the calls of the Fourier transforms that a backend makes while the block runs.
 
     They are caught where the library's attributes are looked up, so a backend has to call ``scipy.fft.fft2(...)`` and
-    not a name that it imported from there; on a GPU also where fused steps make their plans.
+    not a name that it imported from there; on a GPU also where fused steps make their plans, and where they launch
+    transforms of their own. Nothing is replayed meanwhile.
     """
     library, calls, main = importlib.import_module(LIBRARIES[device]), [], threading.current_thread()
 
@@ -101,10 +105,22 @@ def _planned(device: str, calls: list[Transform]) -> Iterator[None]:
     if device == "cpu":
         yield
         return
-    from opty.backend import fused_gpu
+    from opty.backend import fused_gpu, passes, replay
 
-    make = fused_gpu.get_fft_plan
-    with mock.patch.object(fused_gpu, "get_fft_plan", lambda *args, **options: _Plan(make(*args, **options), calls)):
+    make, forward, inverse = fused_gpu.get_fft_plan, passes.Passes.forward, passes.Passes.inverse
+
+    def noted(launch: Callable, backwards: bool) -> Callable:
+        def call(self, waves, *args, **options):
+            calls.append(Transform(tuple(waves.shape), waves.dtype.name, backwards, False))
+            return launch(self, waves, *args, **options)
+
+        return call
+
+    with (
+        mock.patch.object(fused_gpu, "get_fft_plan", lambda *args, **options: _Plan(make(*args, **options), calls)),
+        mock.patch.multiple(passes.Passes, forward=noted(forward, False), inverse=noted(inverse, True)),
+        mock.patch.object(replay, "FEW", sys.maxsize),
+    ):
         yield
 
 
@@ -157,12 +173,20 @@ class Bare:
         from cupy.cuda import cufft
         from cupyx.scipy.fft import get_fft_plan
 
+        from opty.backend import replay
+        from opty.backend.on_cupy import captured
+
         a = _noise(transform, cupy).reshape(-1, *transform.shape[-2:])
         plan, direction = (
             get_fft_plan(a, axes=(1, 2)),
             cufft.CUFFT_INVERSE if transform.inverse else cufft.CUFFT_FORWARD,
         )
-        return {"cuFFT, a plan a batch": lambda: [plan.fft(a, a, direction) for _ in range(count)]}
+        plainly = lambda: [plan.fft(a, a, direction) for _ in range(count)]  # noqa: E731 - a name for one line
+        if count <= replay.FEW:
+            return {"cuFFT, a plan a batch": plainly}
+        plainly()  # what a plan makes for itself it makes in its first call
+        graph, kept = captured(plainly), (plan, a)  # a graph keeps nothing alive
+        return {"cuFFT, a plan a batch, in a graph": lambda: (graph.launch(), kept)}
 
 
 def _name(transform: Transform) -> str:

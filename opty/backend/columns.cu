@@ -128,10 +128,10 @@ modulus_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensit
         for (int c = blockIdx.x * blockDim.x + threadIdx.x; c < N; c += gridDim.x * blockDim.x) {
             const int q = threadIdx.y * N + c;
             const long long row = rows[j];
+            Real measured[8];  // asked for first: it comes from afar
+            read_counts(measured, intensity, count_type, row * (N * N) + q, N / 8 * N);
             there_and_back<Modes>(waves + j * modes * (N * N) + q, modes, room, turns, [&](Real* total) {
-                Real measured[8];
                 Real squares = 0;
-                read_counts(measured, intensity, count_type, row * (N * N) + q, N / 8 * N);
 #pragma unroll
                 for (int i = 0; i < 8; ++i) {
                     const int at = q + i * (N / 8) * N;
@@ -151,7 +151,8 @@ modulus_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensit
     }
 
     misfit = block_sum(misfit);
-    if (thread_of_block() == 0) partial[static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x] += misfit;
+    // The block is alone with its part; an atomic addition does not wait for what is there.
+    if (thread_of_block() == 0) atomicAdd(&partial[static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x], misfit);
 }
 
 // The slope of a likelihood in place of the modulus: put_slope in likelihood.cu. values (views, gridDim.x) = the block's
@@ -201,7 +202,8 @@ slope_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensity,
     }
 
     misfit = block_sum(misfit);
-    if (thread_of_block() == 0) partial[static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x] += misfit;
+    // The block is alone with its part; an atomic addition does not wait for what is there.
+    if (thread_of_block() == 0) atomicAdd(&partial[static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x], misfit);
 }
 
 // changes (views, 3, gridDim.x): as add_up_changes in likelihood.cu, of waves (3, views, modes, n, n) transformed along

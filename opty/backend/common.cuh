@@ -124,17 +124,18 @@ __device__ inline double block_sum(double value)
 }
 
 // The largest of values from 0 up among the threads of a block, in all of them.
-__device__ inline double block_max(double value)
+template <typename Real>
+__device__ inline Real block_max(Real value)
 {
-    __shared__ double of_warp[32];
+    __shared__ Real of_warp[32];
     const unsigned warps = blockDim.x * blockDim.y / 32;
     for (int step = 16; step > 0; step /= 2) {
-        const double other = __shfl_down_sync(0xffffffffu, value, step);
+        const Real other = __shfl_down_sync(0xffffffffu, value, step);
         value = other > value ? other : value;
     }
     if (thread_of_block() % 32 == 0) of_warp[thread_of_block() / 32] = value;
     __syncthreads();
-    double most = 0.0;
+    Real most = 0;
     for (unsigned warp = 0; warp < warps; ++warp) most = of_warp[warp] > most ? of_warp[warp] : most;
     __syncthreads();  // of_warp may be written for the next call from here on
     return most;

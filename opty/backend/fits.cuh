@@ -17,7 +17,8 @@ __device__ inline Fit<Real> fit_of(Real predicted, Real measured, Real step, int
         const Real lit = measured > 0 ? measured : Real(1);
         // log1p keeps the digits of a close fit; where hardly any light is predicted it would lose them all.
         const Real logarithm = 2 * predicted < measured ? log(predicted / lit) : log1p(excess / lit);
-        return {excess - measured * logarithm, 1 - measured / larger(predicted, measured / too_dark)};
+        const Real least = larger(predicted, measured / too_dark);
+        return {excess - measured * logarithm, (least - measured) / least};
     }
     if (noise == gaussian) {
         const Real share = excess / (measured + 1);

@@ -17,7 +17,7 @@ from opty.backend import kernels
 from opty.backend.kernels import blocks, launch, sizes, strided
 from opty.backend.operands import Kept
 
-_FILLING = 264  # blocks that leave no multiprocessor of a large device idle
+_FILLING = 100  # blocks that keep most multiprocessors of a large device at work
 _MANY = 4096  # blocks of a launch: one that takes several views works out the turns of its transforms once
 _SLICES = 16  # of the views, each of which adds up on its own
 
@@ -46,39 +46,39 @@ class Passes:
 
         ``largest`` : room for the largest of sum_m |illum_m|^2, and of |O|^2, of as many parts as are returned.
         """
-        asked = "false" if largest is None else "true"
-        fields = (*self._seen(obj, corners, illum), *sizes(*waves.shape[:2]), waves)
-        return self._rows("form_rows", len(waves), (*fields, kernels.NULL if largest is None else largest), asked)
+        asked, room = ("false", kernels.NULL) if largest is None else ("true", largest)
+        fields = (*self._seen(obj, corners, illum), *sizes(*waves.shape[:2]), waves, room)
+        return self.forward(waves, "form_rows", len(waves), fields, asked)
 
     def reflect(self, obj, corners, illum, kept: Kept, waves) -> None:
         """waves_jm = F (2 illum_jm O_j - kept_jm) along rows."""
         fields = (*self._seen(obj, corners, illum), kept.waves, kept.rows, *sizes(*waves.shape[:2]), waves)
-        self._rows("reflect_rows", len(waves), fields)
+        self.forward(waves, "reflect_rows", len(waves), fields)
 
     def back(self, waves) -> None:
         """waves_jm = F^-1 waves_jm along rows."""
         images = waves.shape[0] * waves.shape[1]
-        self._rows("back_rows", images, (waves, *sizes(images)))
+        self.inverse(waves, "back_rows", images, (waves, *sizes(images)))
 
     def back_to_probe(self, waves, obj, corners, probe_sum, probe_weight) -> None:
         """What ``back`` does, and probe_sum_m += conj(O_j) waves_jm, probe_weight += |O_j|^2 over the views."""
         fields = (waves, obj, *sizes(*obj.shape), corners, *sizes(*waves.shape[:2]), probe_sum, probe_weight)
-        self._rows("back_rows_to_probe", min(len(waves), _SLICES), fields, depth=waves.shape[1])
+        self.inverse(waves, "back_rows_to_probe", min(len(waves), _SLICES), fields, depth=waves.shape[1])
 
     def advance(self, obj, corners, illum, waves, kept: Kept, beta: float, share: float) -> None:
         """kept_jm = share kept_jm + (1 - share) illum_jm O_j + beta F^-1 waves_jm along rows."""
         fields = (*self._seen(obj, corners, illum), waves, kept.rows, *sizes(*waves.shape[:2]), kept.waves)
-        self._rows("advance_rows", len(waves), (*fields, np.float32(beta), np.float32(share)))
+        self.inverse(waves, "advance_rows", len(waves), (*fields, np.float32(beta), np.float32(share)))
 
     def update(self, obj, corners, probe, waves, largest, parts: int, *steps: float) -> None:
         """What ``back`` does for one view, and steps along it; ``steps``: alpha, obj_step, beta, probe_step."""
         fields = (obj, *sizes(*obj.shape), corners, probe, waves, *sizes(len(probe)), largest, *sizes(parts))
-        self._rows("update_rows", 1, (*fields, *map(np.float64, steps), self._tiny))
+        self.inverse(waves, "update_rows", 1, (*fields, *map(np.float64, steps), self._tiny))
 
     def along(self, obj, corners, illum, obj_step, illum_step, waves) -> None:
         """waves (3, B, M, n, n) = F of P O, P dO + dP O, dP dO along rows."""
         fields = (obj, obj_step, *sizes(*obj.shape), corners, *strided(illum), *strided(illum_step))
-        self._rows("along_rows", len(corners), (*fields, *sizes(*waves.shape[1:3]), waves))
+        self.forward(waves, "along_rows", len(corners), (*fields, *sizes(*waves.shape[1:3]), waves))
 
     # -- columns
 
@@ -111,8 +111,18 @@ class Passes:
     def _seen(self, obj, corners, illum) -> tuple:
         return (obj, *sizes(*obj.shape), corners, *strided(illum))
 
+    def forward(self, waves, name: str, images: int, fields: tuple, *types: str) -> int:
+        """Launch a kernel that transforms the rows of waves; returns the number of its blocks across and down.
+
+        ``images`` : how many of them, or slices of them, are worked on at once.
+        """
+        return self._rows(name, images, fields, *types)
+
+    def inverse(self, waves, name: str, images: int, fields: tuple, depth: int = 1) -> None:
+        """Launch a kernel that transforms the rows of waves back, ``depth`` layers of blocks deep."""
+        self._rows(name, images, fields, depth=depth)
+
     def _rows(self, name: str, images: int, fields: tuple, *types: str, depth: int = 1) -> int:
-        """Launch a kernel over the rows of images; returns the number of its blocks across and down."""
         threads = self._n // 8
         most, least = min(self._n, 256 // threads), max(1, 32 // threads)
         each = _halved(most, least, self._n * images * depth)

@@ -36,8 +36,8 @@ __device__ inline void load_object(Complex<Real>* o, const Complex<Real>* obj, l
         load<Real, N>(o, obj + (top + r) * width + left);
         return;
     }
-    for (int i = 0; i < 8; ++i)
-        o[i] = pixel_of(obj, height, width, top + r, left + threadIdx.x + i * (N / 8));
+#pragma unroll
+    for (int i = 0; i < 8; ++i) o[i] = pixel_of(obj, height, width, top + r, left + threadIdx.x + i * (N / 8));
 }
 
 // waves_jm = F illum_jm O_j along rows. Where Largest, partial has a value per block, the largest of sum_m |illum_jm|^2
@@ -58,35 +58,32 @@ form_rows(const Complex<Real>* __restrict__ obj, long long height, long long wid
     for (long long j = blockIdx.y; j < views; j += gridDim.y) {
 #pragma unroll 1
         for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
-            Complex<Real> o[8];
             Real light[8] = {};
-            load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
             const Complex<Real>* seen = illum + j * illum_stride + r * N;
             Complex<Real>* line = waves + j * modes * (N * N) + r * N;
 #pragma unroll 1
             for (int m = 0; m < modes; ++m, seen += N * N, line += N * N) {
                 Complex<Real> v[8];
+                Complex<Real> o[8];
                 load<Real, N>(v, seen);
+                load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
 #pragma unroll
                 for (int i = 0; i < 8; ++i) {
-                    if constexpr (Largest) light[i] += power(v[i]);
+                    if constexpr (Largest) {
+                        light[i] += power(v[i]);
+                        most_light = light[i] > most_light ? light[i] : most_light;
+                        most_seen = power(o[i]) > most_seen ? power(o[i]) : most_seen;
+                    }
                     v[i] = o[i] * v[i];
                 }
                 transform<-1>(v, room, turns, threadIdx.x);
                 store<Real, N>(v, line);
             }
-            if constexpr (Largest) {
-#pragma unroll
-                for (int i = 0; i < 8; ++i) {
-                    most_light = light[i] > most_light ? light[i] : most_light;
-                    most_seen = power(o[i]) > most_seen ? power(o[i]) : most_seen;
-                }
-            }
         }
     }
     if constexpr (Largest) {
-        const double light = block_max(most_light);
-        const double seen = block_max(most_seen);
+        const Real light = block_max(most_light);
+        const Real seen = block_max(most_seen);
         if (thread_of_block() == 0) {
             const long long block = static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x;
             partial[block] = light;
@@ -111,8 +108,6 @@ reflect_rows(const Complex<Real>* __restrict__ obj, long long height, long long 
     for (long long j = blockIdx.y; j < views; j += gridDim.y) {
 #pragma unroll 1
         for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
-            Complex<Real> o[8];
-            load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
             const Complex<Real>* seen = illum + j * illum_stride + r * N;
             const Complex<Real>* before = kept + rows[j] * modes * (N * N) + r * N;
             Complex<Real>* line = waves + j * modes * (N * N) + r * N;
@@ -120,8 +115,10 @@ reflect_rows(const Complex<Real>* __restrict__ obj, long long height, long long 
             for (int m = 0; m < modes; ++m, seen += N * N, before += N * N, line += N * N) {
                 Complex<Real> v[8];
                 Complex<Real> psi[8];
-                load<Real, N>(v, seen);
+                Complex<Real> o[8];
                 load<Real, N>(psi, before);
+                load<Real, N>(v, seen);
+                load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
 #pragma unroll
                 for (int i = 0; i < 8; ++i) {
                     const Complex<Real> overlap = o[i] * v[i];
@@ -188,6 +185,7 @@ back_rows_to_probe(Complex<Real>* waves, const Complex<Real>* __restrict__ obj, 
                 weight[i] += power(o[i]);
             }
         }
+#pragma unroll
         for (int i = 0; i < 8; ++i) {
             const int q = r * N + threadIdx.x + i * (N / 8);
             add_atomically(&probe_sum[m * (N * N) + q], sum[i]);

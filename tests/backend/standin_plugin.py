@@ -17,6 +17,7 @@ _OVER_CUPY = (
     "on_cupy",
     "carrier",
     "kernels",
+    "passes",
     "fused_gpu",
     "fused_fit_gpu",
     "graphs",

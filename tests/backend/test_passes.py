@@ -159,7 +159,7 @@ def test_sums_of_waves_that_are_half_way_back(gpu, rng, n, modes, deterministic)
 @pytest.mark.parametrize("steps", [(0.1, 0.9, 0.3, 0.8), (1.0, 1.0, 1.0, 0.0), (0.2, 0.0, 0.5, 1.0)])
 def test_steps_along_one_view_that_is_half_way_back(gpu, rng, n, modes, steps):
     case, both = Case(gpu, rng, n, modes), []
-    alpha, obj_step, beta, probe_step = steps
+    _, obj_step, _, probe_step = steps
     for names in (case.host, case.there):
         names["probe"] = names["illum"][0].copy()
         for name in ("corners", "rows", "waves"):

@@ -65,8 +65,11 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
 {
     constexpr int abreast = 4;  // views whose loads are under way together
     __shared__ Touching found;
+    __shared__ long long first_wave[256], first_seen[256];  // where the tile begins in what is known of each view
     const int side = static_cast<int>(n);
     const long long pixels = n * n;
+    const int thread = static_cast<int>(thread_of_block());
+    const int mine = threadIdx.y * side + threadIdx.x;
 
     for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
          tile_r += stride_of(gridDim.y, blockDim.y)) {
@@ -80,6 +83,13 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
 
             for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
                 const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, found);
+                if (thread < count) {
+                    const long long j = chunk + found.view[thread];
+                    const int begin = found.down[thread] * side + found.across[thread];
+                    first_wave[thread] = rows[j] * modes * pixels + begin;
+                    first_seen[thread] = j * illum_stride + begin;
+                }
+                __syncthreads();
                 for (int k = 0; k < count; k += abreast) {
                     bool covers[abreast];
                     const Complex<Real>* wave[abreast];
@@ -88,19 +98,18 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
 #pragma unroll
                     for (int u = 0; u < abreast; ++u) {
                         const int at = k + u < count ? k + u : k;
-                        const int row = threadIdx.y + found.down[at];
-                        const int column = threadIdx.x + found.across[at];
+                        const int row = static_cast<int>(threadIdx.y) + found.down[at];
+                        const int column = static_cast<int>(threadIdx.x) + found.across[at];
                         covers[u] = inside && k + u < count && row >= 0 && row < side && column >= 0 && column < side;
-                        const long long j = chunk + found.view[at];
-                        const int q = covers[u] ? row * side + column : 0;
-                        wave[u] = waves + rows[j] * modes * pixels + q;
-                        seen[u] = illum + j * illum_stride + q;
+                        wave[u] = waves + (covers[u] ? first_wave[at] + mine : 0);
+                        seen[u] = illum + (covers[u] ? first_seen[at] + mine : 0);
                     }
-                    for (long long m = 0; m < modes; ++m) {
+#pragma unroll 1
+                    for (long long m = 0; m < modes * pixels; m += pixels) {
 #pragma unroll
                         for (int u = 0; u < abreast; ++u) {
-                            const Complex<Real> w = wave[u][m * pixels];
-                            const Complex<Real> p = seen[u][m * pixels];
+                            const Complex<Real> w = wave[u][m];
+                            const Complex<Real> p = seen[u][m];
                             said[u] = {said[u].sum + conj(p) * w, said[u].weight + power(p)};
                         }
                     }
@@ -123,8 +132,8 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
 }
 
 // probe_sum_m += conj(O_j) waves_jm and probe_weight += |O_j|^2 over the views. A thread adds up a slice of the views
-// for one pixel of one mode, in ascending order, in registers; with one slice for all views it begins with what is
-// there, so that the result is the same bits every time. The grid is over (columns, rows, modes x slices), with no
+// for some pixels of one mode, in ascending order, in registers; with one slice for all views it begins with what is
+// there, so that the result is the same bits every time. The grid is over (columns, 4 x rows, modes x slices), with no
 // less than that many blocks in depth.
 template <typename Real>
 __global__ void __launch_bounds__(256)
@@ -133,31 +142,71 @@ add_to_probe(const Complex<Real>* __restrict__ waves, const long long* __restric
              const long long* __restrict__ corners, long long views, long long modes, long long n,
              Complex<Real>* probe_sum, Real* probe_weight, long long slices)
 {
+    constexpr int rows_each = 4;  // pixels of a thread, below each other: where a view lies is worked out once for them
+    __shared__ long long first_seen[256], first_wave[256];  // where views begin; no window lies beyond -1
     const long long m = blockIdx.z % modes;
     const long long slice = blockIdx.z / modes;
     const long long size = (views + slices - 1) / slices;
     const long long end = (slice + 1) * size < views ? (slice + 1) * size : views;
     const bool alone = slices == 1;
+    const int side = static_cast<int>(n);
+    const int apart = blockDim.y;
+    const int threads = blockDim.x * blockDim.y;
+    const int thread = static_cast<int>(thread_of_block());
 
-    for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
-        for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n; c += stride_of(gridDim.x, blockDim.x)) {
-            const long long q = r * n + c;
-            Complex<Real> sum = {0, 0};
-            Real weight = 0;
-            if (alone) sum = probe_sum[m * n * n + q];
-            if (alone && m == 0) weight = probe_weight[q];
-#pragma unroll 8
-            for (long long j = slice * size; j < end; ++j) {
-                const Complex<Real> o = pixel_of(obj, height, width, corners[2 * j] + r, corners[2 * j + 1] + c);
-                sum = sum + conj(o) * waves[(rows[j] * modes + m) * n * n + q];
-                weight += power(o);
+    for (int tile_r = blockIdx.y * rows_each * apart; tile_r < side; tile_r += gridDim.y * rows_each * apart) {
+        for (int tile_c = blockIdx.x * blockDim.x; tile_c < side; tile_c += gridDim.x * blockDim.x) {
+            const int r = tile_r + threadIdx.y;
+            const int c = tile_c + threadIdx.x;
+            const int mine = c < side ? (side - r + apart - 1) / apart : 0;  // rows from here on, of which it takes some
+            Complex<Real>* sums = probe_sum + m * n * n + r * side + c;
+            Real* weights = probe_weight + r * side + c;
+            Complex<Real> sum[rows_each] = {};
+            Real weight[rows_each] = {};
+#pragma unroll
+            for (int u = 0; u < rows_each; ++u) {
+                if (!alone || u >= mine) continue;
+                sum[u] = sums[u * apart * side];
+                weight[u] = weights[u * apart * side];
             }
-            if (alone) {
-                probe_sum[m * n * n + q] = sum;
-                if (m == 0) probe_weight[q] = weight;
-            } else {
-                add_atomically(&probe_sum[m * n * n + q], sum);
-                if (m == 0) atomicAdd(&probe_weight[q], weight);
+            for (long long chunk = slice * size; chunk < end; chunk += threads) {
+                const int count = static_cast<int>(end - chunk < threads ? end - chunk : threads);
+                if (thread < count) {
+                    const long long top = corners[2 * (chunk + thread)];
+                    const long long left = corners[2 * (chunk + thread) + 1];
+                    const bool inside = top >= 0 && left >= 0 && top + n <= height && left + n <= width;
+                    first_seen[thread] = inside ? top * width + left : -1;
+                    first_wave[thread] = (rows[chunk + thread] * modes + m) * n * n;
+                }
+                __syncthreads();
+#pragma unroll 2
+                for (int k = 0; k < count; ++k) {
+                    const long long first = first_seen[k];
+                    const Complex<Real>* seen = obj + first + r * width + c;
+                    const Complex<Real>* wave = waves + first_wave[k] + r * side + c;
+#pragma unroll
+                    for (int u = 0; u < rows_each; ++u) {
+                        if (u >= mine) continue;
+                        const long long* corner = corners + 2 * (chunk + k);
+                        const Complex<Real> o =
+                            first >= 0 ? seen[u * apart * width]
+                                       : pixel_of(obj, height, width, corner[0] + r + u * apart, corner[1] + c);
+                        sum[u] = sum[u] + conj(o) * wave[u * apart * side];
+                        weight[u] += power(o);
+                    }
+                }
+                __syncthreads();
+            }
+#pragma unroll
+            for (int u = 0; u < rows_each; ++u) {
+                if (u >= mine) continue;
+                if (alone) {
+                    sums[u * apart * side] = sum[u];
+                    if (m == 0) weights[u * apart * side] = weight[u];
+                } else {
+                    add_atomically(&sums[u * apart * side], sum[u]);
+                    if (m == 0) atomicAdd(&weights[u * apart * side], weight[u]);
+                }
             }
         }
     }

@@ -128,10 +128,10 @@ modulus_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensit
         for (int c = blockIdx.x * blockDim.x + threadIdx.x; c < N; c += gridDim.x * blockDim.x) {
             const int q = threadIdx.y * N + c;
             const long long row = rows[j];
-            Real measured[8];  // asked for first: it comes from afar
-            read_counts(measured, intensity, count_type, row * (N * N) + q, N / 8 * N);
             there_and_back<Modes>(waves + j * modes * (N * N) + q, modes, room, turns, [&](Real* total) {
+                Real measured[8];
                 Real squares = 0;
+                read_counts(measured, intensity, count_type, row * (N * N) + q, N / 8 * N);
 #pragma unroll
                 for (int i = 0; i < 8; ++i) {
                     const int at = q + i * (N / 8) * N;

@@ -130,8 +130,9 @@ class Fused(fused_gpu.Fused):
         It is a canvas of zeros before, and ``add_average`` makes it one again.
         """
         total, (height, width), n = self._total("light", weight), weight.shape, self._shape[-1]
-        name = "add_light_in_order" if self._ordered else "add_light"
-        grid = tile_grid(height, width, 1) if self._ordered else tile_grid(n, n, len(lengths))
+        gathers = self._gathers(len(lengths), total)
+        name = "add_light_in_order" if gathers else "add_light"
+        grid = tile_grid(height, width, 1) if gathers else tile_grid(n, n, len(lengths))
         fields = (corners, *strided(illum), lengths, *sizes(len(lengths), *self._shape[:2]), total)
         self._launch("lsq", name, grid, (*fields, *sizes(height, width)))
         return total

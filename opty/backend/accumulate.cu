@@ -55,34 +55,37 @@ add_to_object(const Complex<Real>* __restrict__ waves, const long long* __restri
 }
 
 // The same sums gathered: each pixel of the object adds the views that cover it in ascending order, without atomics, so
-// that the result is the same bits every time. The grid is over (columns, rows) of the object.
+// that the result is the same bits every time. The grid is over (columns, 2 x rows) of the object.
 template <typename Real>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)
 add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long* __restrict__ rows,
                        const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum,
                        long long illum_stride, long long views, long long modes, long long n, Complex<Real>* obj_sum,
                        Real* obj_weight, long long height, long long width)
 {
-    constexpr int abreast = 4;  // views whose loads are under way together
+    constexpr int each = 2;     // pixels of a thread, below each other
+    constexpr int abreast = 2;  // views whose loads are under way together
     __shared__ Touching found;
     __shared__ long long first_wave[256], first_seen[256];  // where the tile begins in what is known of each view
     const int side = static_cast<int>(n);
-    const long long pixels = n * n;
-    const int thread = static_cast<int>(thread_of_block());
-    const int mine = threadIdx.y * side + threadIdx.x;
+    const int pixels = side * side;
+    const int apart = blockDim.y;
+    const int down = threadIdx.y;
+    const int across = threadIdx.x;
+    const int thread = down * static_cast<int>(blockDim.x) + across;
 
-    for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
-         tile_r += stride_of(gridDim.y, blockDim.y)) {
+    for (long long tile_r = first_of(blockIdx.y, each * blockDim.y, 0); tile_r < height;
+         tile_r += stride_of(gridDim.y, each * blockDim.y)) {
         for (long long tile_c = first_of(blockIdx.x, blockDim.x, 0); tile_c < width;
              tile_c += stride_of(gridDim.x, blockDim.x)) {
-            const long long r = tile_r + threadIdx.y;
-            const long long c = tile_c + threadIdx.x;
-            const bool inside = r < height && c < width;
-            Said<Real> total = {{0, 0}, 0};
-            bool any = false;
+            const long long there = (tile_r + down) * width + tile_c + across;
+            const bool inside = tile_c + across < width;
+            const int left_over = static_cast<int>(height - tile_r < each * apart ? height - tile_r : each * apart) - down;
+            Said<Real> total[each] = {};
+            bool any[each] = {};
 
             for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
-                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, found);
+                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, each * apart, found);
                 if (thread < count) {
                     const long long j = chunk + found.view[thread];
                     const int begin = found.down[thread] * side + found.across[thread];
@@ -91,41 +94,57 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
                 }
                 __syncthreads();
                 for (int k = 0; k < count; k += abreast) {
-                    bool covers[abreast];
+                    bool covers[abreast][each];
+                    Said<Real> said[abreast][each] = {};
                     const Complex<Real>* wave[abreast];
                     const Complex<Real>* seen[abreast];
-                    Said<Real> said[abreast] = {};
 #pragma unroll
-                    for (int u = 0; u < abreast; ++u) {
-                        const int at = k + u < count ? k + u : k;
-                        const int row = static_cast<int>(threadIdx.y) + found.down[at];
-                        const int column = static_cast<int>(threadIdx.x) + found.across[at];
-                        covers[u] = inside && k + u < count && row >= 0 && row < side && column >= 0 && column < side;
-                        wave[u] = waves + (covers[u] ? first_wave[at] + mine : 0);
-                        seen[u] = illum + (covers[u] ? first_seen[at] + mine : 0);
+                    for (int a = 0; a < abreast; ++a) {
+                        const int at = k + a < count ? k + a : k;
+                        const int row = down + found.down[at];
+                        const int column = across + found.across[at];
+                        const bool covered = inside && k + a < count && column >= 0 && column < side;
+#pragma unroll
+                        for (int u = 0; u < each; ++u) {
+                            const int r = row + u * apart;
+                            covers[a][u] = covered && r >= 0 && r < side && u * apart < left_over;
+                        }
+                        wave[a] = waves + (first_wave[at] + down * side + across);
+                        seen[a] = illum + (first_seen[at] + down * side + across);
                     }
-#pragma unroll 1
-                    for (long long m = 0; m < modes * pixels; m += pixels) {
+                    for (int m = 0; m < modes; ++m) {
 #pragma unroll
-                        for (int u = 0; u < abreast; ++u) {
-                            const Complex<Real> w = wave[u][m];
-                            const Complex<Real> p = seen[u][m];
-                            said[u] = {said[u].sum + conj(p) * w, said[u].weight + power(p)};
+                        for (int a = 0; a < abreast; ++a) {
+#pragma unroll
+                            for (int u = 0; u < each; ++u) {
+                                const int q = u * apart * side;
+                                const Complex<Real> w = covers[a][u] ? wave[a][q] : Complex<Real>{0, 0};
+                                const Complex<Real> p = covers[a][u] ? seen[a][q] : Complex<Real>{0, 0};
+                                said[a][u] = {said[a][u].sum + conj(p) * w, said[a][u].weight + power(p)};
+                            }
+                            wave[a] += pixels;
+                            seen[a] += pixels;
                         }
                     }
 #pragma unroll
-                    for (int u = 0; u < abreast; ++u) {
-                        if (!covers[u]) continue;
-                        if (!any) total = {obj_sum[r * width + c], obj_weight[r * width + c]};
-                        any = true;
-                        total = {total.sum + said[u].sum, total.weight + said[u].weight};
+                    for (int a = 0; a < abreast; ++a) {
+#pragma unroll
+                        for (int u = 0; u < each; ++u) {
+                            if (!covers[a][u]) continue;
+                            const long long q = there + u * apart * width;
+                            if (!any[u]) total[u] = {obj_sum[q], obj_weight[q]};
+                            any[u] = true;
+                            total[u] = {total[u].sum + said[a][u].sum, total[u].weight + said[a][u].weight};
+                        }
                     }
                 }
                 __syncthreads();
             }
-            if (any) {
-                obj_sum[r * width + c] = total.sum;
-                obj_weight[r * width + c] = total.weight;
+#pragma unroll
+            for (int u = 0; u < each; ++u) {
+                if (!any[u]) continue;
+                obj_sum[there + u * apart * width] = total[u].sum;
+                obj_weight[there + u * apart * width] = total[u].weight;
             }
         }
     }
@@ -136,14 +155,15 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
 // there, so that the result is the same bits every time. The grid is over (columns, 4 x rows, modes x slices), with no
 // less than that many blocks in depth.
 template <typename Real>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 3)
 add_to_probe(const Complex<Real>* __restrict__ waves, const long long* __restrict__ rows,
              const Complex<Real>* __restrict__ obj, long long height, long long width,
              const long long* __restrict__ corners, long long views, long long modes, long long n,
              Complex<Real>* probe_sum, Real* probe_weight, long long slices)
 {
-    constexpr int rows_each = 4;  // pixels of a thread, below each other: where a view lies is worked out once for them
-    __shared__ long long first_seen[256], first_wave[256];  // where views begin; no window lies beyond -1
+    constexpr int each = 4;  // pixels of a thread, below each other: where a view lies is worked out once for them
+    __shared__ long long first_seen[256], first_wave[256];  // where each view begins
+    __shared__ int beyond;                                  // whether a window of them reaches beyond the object
     const long long m = blockIdx.z % modes;
     const long long slice = blockIdx.z / modes;
     const long long size = (views + slices - 1) / slices;
@@ -154,51 +174,62 @@ add_to_probe(const Complex<Real>* __restrict__ waves, const long long* __restric
     const int threads = blockDim.x * blockDim.y;
     const int thread = static_cast<int>(thread_of_block());
 
-    for (int tile_r = blockIdx.y * rows_each * apart; tile_r < side; tile_r += gridDim.y * rows_each * apart) {
+    for (int tile_r = blockIdx.y * each * apart; tile_r < side; tile_r += gridDim.y * each * apart) {
         for (int tile_c = blockIdx.x * blockDim.x; tile_c < side; tile_c += gridDim.x * blockDim.x) {
             const int r = tile_r + threadIdx.y;
             const int c = tile_c + threadIdx.x;
             const int mine = c < side ? (side - r + apart - 1) / apart : 0;  // rows from here on, of which it takes some
             Complex<Real>* sums = probe_sum + m * n * n + r * side + c;
             Real* weights = probe_weight + r * side + c;
-            Complex<Real> sum[rows_each] = {};
-            Real weight[rows_each] = {};
+            Complex<Real> sum[each] = {};
+            Real weight[each] = {};
 #pragma unroll
-            for (int u = 0; u < rows_each; ++u) {
+            for (int u = 0; u < each; ++u) {
                 if (!alone || u >= mine) continue;
                 sum[u] = sums[u * apart * side];
                 weight[u] = weights[u * apart * side];
             }
             for (long long chunk = slice * size; chunk < end; chunk += threads) {
                 const int count = static_cast<int>(end - chunk < threads ? end - chunk : threads);
+                if (thread == 0) beyond = 0;
+                __syncthreads();
                 if (thread < count) {
                     const long long top = corners[2 * (chunk + thread)];
                     const long long left = corners[2 * (chunk + thread) + 1];
-                    const bool inside = top >= 0 && left >= 0 && top + n <= height && left + n <= width;
-                    first_seen[thread] = inside ? top * width + left : -1;
+                    if (top < 0 || left < 0 || top + n > height || left + n > width) beyond = 1;
+                    first_seen[thread] = top * width + left;
                     first_wave[thread] = (rows[chunk + thread] * modes + m) * n * n;
                 }
                 __syncthreads();
+                if (!beyond && mine >= each) {
 #pragma unroll 2
-                for (int k = 0; k < count; ++k) {
-                    const long long first = first_seen[k];
-                    const Complex<Real>* seen = obj + first + r * width + c;
-                    const Complex<Real>* wave = waves + first_wave[k] + r * side + c;
+                    for (int k = 0; k < count; ++k) {
+                        const Complex<Real>* seen = obj + (first_seen[k] + r * width + c);
+                        const Complex<Real>* wave = waves + (first_wave[k] + r * side + c);
 #pragma unroll
-                    for (int u = 0; u < rows_each; ++u) {
-                        if (u >= mine) continue;
+                        for (int u = 0; u < each; ++u) {
+                            const Complex<Real> o = seen[u * apart * width];
+                            sum[u] = sum[u] + conj(o) * wave[u * apart * side];
+                            weight[u] += power(o);
+                        }
+                    }
+                } else {
+                    for (int k = 0; k < count; ++k) {
                         const long long* corner = corners + 2 * (chunk + k);
-                        const Complex<Real> o =
-                            first >= 0 ? seen[u * apart * width]
-                                       : pixel_of(obj, height, width, corner[0] + r + u * apart, corner[1] + c);
-                        sum[u] = sum[u] + conj(o) * wave[u * apart * side];
-                        weight[u] += power(o);
+                        const Complex<Real>* wave = waves + (first_wave[k] + r * side + c);
+#pragma unroll
+                        for (int u = 0; u < each; ++u) {
+                            if (u >= mine) continue;
+                            const Complex<Real> o = pixel_of(obj, height, width, corner[0] + r + u * apart, corner[1] + c);
+                            sum[u] = sum[u] + conj(o) * wave[u * apart * side];
+                            weight[u] += power(o);
+                        }
                     }
                 }
                 __syncthreads();
             }
 #pragma unroll
-            for (int u = 0; u < rows_each; ++u) {
+            for (int u = 0; u < each; ++u) {
                 if (u >= mine) continue;
                 if (alone) {
                     sums[u * apart * side] = sum[u];

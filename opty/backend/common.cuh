@@ -177,11 +177,11 @@ struct Touching {
     int of_warp[8], view[256], down[256], across[256];
 };
 
-// Which of the views from `chunk` on, as many as there are threads (256 at most), touch the block's tile with their
-// windows of n x n; returns how many. All threads of the block must call it, and synchronise before the next call.
+// Which of the views from `chunk` on, as many as there are threads (256 at most), touch the block's tile, of
+// tile_rows rows, with their windows of n x n; returns how many. All threads of the block must call it, and synchronise before the next call.
 template <typename Index>
 __device__ inline int find_touching(const Index* corners, long long chunk, long long views, long long n,
-                                    long long tile_r, long long tile_c, Touching& found)
+                                    long long tile_r, long long tile_c, int tile_rows, Touching& found)
 {
     const unsigned thread = thread_of_block();
     const long long mine = chunk + thread;
@@ -191,7 +191,7 @@ __device__ inline int find_touching(const Index* corners, long long chunk, long 
     if (mine < views) {
         top = corners[2 * mine];
         left = corners[2 * mine + 1];
-        touches = top < tile_r + blockDim.y && top + n > tile_r && left < tile_c + blockDim.x && left + n > tile_c;
+        touches = top < tile_r + tile_rows && top + n > tile_r && left < tile_c + blockDim.x && left + n > tile_c;
     }
     const unsigned bits = __ballot_sync(0xffffffffu, touches);
     if (thread % 32 == 0) found.of_warp[thread / 32] = __popc(bits);

@@ -24,7 +24,6 @@ from opty.propagate import Propagator
 
 PLANS = 16  # sizes of batches whose transforms stay planned: each plan may hold memory of the size of the waves
 _FILLING = 1024  # blocks that fill any present device a few times over
-_ROWS_EACH = 4  # rows of the probe that add_to_probe takes for each row of threads
 _IN_VAIN = 4  # pixels of an object that look for views, for each pixel of a view
 _PARTIALS = 256  # largest values, one for each block that looked for it
 
@@ -226,7 +225,7 @@ class Fused:
         n, (height, width) = self._shape[-1], obj_sum.shape
         gathers = self._gathers(len(rows), obj_sum)
         name = "add_to_object_in_order" if gathers else "add_to_object"
-        grid = tile_grid(height, width, 1) if gathers else tile_grid(n, n, len(rows))
+        grid = tile_grid(blocks(height, 2), width, 1) if gathers else tile_grid(n, n, len(rows))
         fields = (waves, rows, corners, *strided(illum), *sizes(len(rows), self._shape[0], n))
         self._launch("accumulate", name, grid, (*fields, obj_sum, obj_weight, *sizes(height, width)))
 
@@ -234,7 +233,7 @@ class Fused:
         """probe_sum (M, n, n) += conj(O_j) waves_jm and probe_weight (n, n) += |O_j|^2, over the views."""
         self._come_back()
         (modes, n, _), views = self._shape, len(rows)
-        across = tile_grid(blocks(n, _ROWS_EACH), n, 1)[:2]
+        across = tile_grid(blocks(n, 4), n, 1)[:2]
         slices = 1 if self._ordered else self._slices(views, across[0] * across[1] * modes)
         fields = (waves, rows, obj, *sizes(*obj.shape), corners, *sizes(views, modes, n), probe_sum, probe_weight)
         self._launch("accumulate", "add_to_probe", (*across, modes * slices), (*fields, *sizes(slices)))

@@ -139,7 +139,7 @@ add_light_in_order(const long long* __restrict__ corners, const Complex<Real>* _
             Real sum = 0;
 
             for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
-                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, found);
+                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, blockDim.y, found);
                 for (int k = 0; k < count; ++k) {
                     const long long j = chunk + found.view[k];
                     const long long row = threadIdx.y + found.down[k];

@@ -19,7 +19,8 @@ from opty.backend.operands import Kept
 
 _FILLING = 100  # blocks that keep most multiprocessors of a large device at work
 _MANY = 4096  # blocks of a launch: one that takes several views works out the turns of its transforms once
-_SLICES = 16  # of the views, each of which adds up on its own
+_SLICES = 16  # of the views at most, each of which adds up on its own
+_SLICE = 4  # views in a slice at least: each ends in atomics
 
 
 def fits(kind: str, n: int, dtype: Any) -> bool:
@@ -63,7 +64,7 @@ class Passes:
     def back_to_probe(self, waves, obj, corners, probe_sum, probe_weight) -> None:
         """What ``back`` does, and probe_sum_m += conj(O_j) waves_jm, probe_weight += |O_j|^2 over the views."""
         fields = (waves, obj, *sizes(*obj.shape), corners, *sizes(*waves.shape[:2]), probe_sum, probe_weight)
-        self.inverse(waves, "back_rows_to_probe", min(len(waves), _SLICES), fields, depth=waves.shape[1])
+        self.inverse(waves, "back_rows_to_probe", _slices(len(waves)), fields, depth=waves.shape[1])
 
     def advance(self, obj, corners, illum, waves, kept: Kept, beta: float, share: float) -> None:
         """kept_jm = share kept_jm + (1 - share) illum_jm O_j + beta F^-1 waves_jm along rows."""
@@ -146,6 +147,10 @@ def _counted(measured: tuple) -> tuple:
     """Return what was measured as the kernels of columns take it: the number type of intensities goes as a number."""
     intensity, *rest = measured
     return intensity.view(np.uint8), np.int32(list(kernels.COUNTS).index(kernels.code_of(intensity.dtype))), *rest
+
+
+def _slices(views: int) -> int:
+    return max(1, min(_SLICES, views // _SLICE))
 
 
 def _halved(most: int, least: int, lines: int) -> int:

@@ -79,7 +79,7 @@ add_windows_in_order(Pixel<Real, Parts>* dest, long long height, long long width
             if (inside) sum = dest[r * width + c];
 
             for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
-                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, found);
+                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, blockDim.y, found);
                 for (int k = 0; k < count; ++k) {
                     const long long j = chunk + found.view[k];
                     const long long row = threadIdx.y + found.down[k];

@@ -12,12 +12,14 @@ Order = Literal["random", "scan", "uniform", "compact"]
 _LLOYD = 10  # rounds of k-means; the batches need no more than roughly round outlines
 
 
-def split(order: Order, positions: np.ndarray, size: int, rng: np.random.Generator) -> list[np.ndarray]:
+def split(
+    order: Order, positions: np.ndarray, size: int, rng: np.random.Generator, parts: list[np.ndarray] | None = None
+) -> list[np.ndarray]:
     """Return the view numbers of each batch, of ``size`` views or fewer; each view of positions (N, 2) stands in one.
 
     "scan": as in the data. "random": a permutation, cut into pieces. "uniform": a batch takes one view from each of
     ``size`` parts of the scan. "compact": a batch is a cluster of neighbours (k-means). Batches come in random order,
-    but for "scan".
+    but for "scan". ``parts`` : what ``neighbours`` returns, where that is known already.
     """
     views = len(positions)
     if order == "scan":
@@ -25,7 +27,10 @@ def split(order: Order, positions: np.ndarray, size: int, rng: np.random.Generat
     if order == "random" or size == 1 or size >= views:
         return pieces(rng.permutation(views), size)
     count = -(-views // size)
-    batches = _uniform(positions, size, count, rng) if order == "uniform" else _compact(positions, size, count, rng)
+    if order == "uniform":
+        batches = _uniform(neighbours(positions, size) if parts is None else parts, count, rng)
+    else:
+        batches = _compact(positions, size, count, rng)
     return [batches[k] for k in rng.permutation(len(batches))]
 
 
@@ -34,12 +39,18 @@ def pieces(views: np.ndarray, size: int) -> list[np.ndarray]:
     return [views[first : first + size] for first in range(0, len(views), size)]
 
 
-def _uniform(positions: np.ndarray, size: int, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+def neighbours(positions: np.ndarray, size: int) -> list[np.ndarray]:
+    """Return the views of each of the ``size`` parts of the scan of which a "uniform" batch takes one view each."""
+    return _parts(positions, np.arange(len(positions)), size, -(-len(positions) // size))
+
+
+def _uniform(parts: list[np.ndarray], count: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Deal the views of each part of the scan to the ``count`` batches, one each."""
-    dealt = [rng.permutation(part) for part in _parts(positions, np.arange(len(positions)), size, count)]
+    dealt = [rng.permutation(part) for part in parts]
     seats = [rng.permutation(count)[: len(part)] for part in dealt]
     views, seat = np.concatenate(dealt), np.concatenate(seats)
-    return [batch for k in range(count) if len(batch := np.sort(views[seat == k]))]
+    batches = np.split(views[np.lexsort((views, seat))], np.cumsum(np.bincount(seat, minlength=count))[:-1])
+    return [batch for batch in batches if len(batch)]
 
 
 def _parts(positions: np.ndarray, views: np.ndarray, parts: int, largest: int) -> list[np.ndarray]:

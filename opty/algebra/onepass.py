@@ -27,7 +27,9 @@ def batches(node: Pass, job: Run) -> list[np.ndarray]:
         return pieces(np.arange(store.data.views), with_room(node, job))
     looks = node.order in ("uniform", "compact")
     positions = job.positions() if looks else store.leaves["positions"]  # of which the number is all that is asked
-    return split(node.order, positions, with_room(node, job), store.rng())
+    size = with_room(node, job)
+    parts = job.neighbours(size) if node.order == "uniform" and 1 < size < store.data.views else None
+    return split(node.order, positions, size, store.rng(), parts)
 
 
 def run_pass(node: Pass, job: Run) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from opty.algebra.batching import neighbours
 from opty.algebra.compose import compose, factors
 from opty.algebra.control import Until
 from opty.algebra.effects import check_slots, freed, written
@@ -47,6 +48,7 @@ class Run:
     announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
     _positions: np.ndarray | None = None  # on the host, until a step writes them
     _whole: bool | None = None
+    _neighbours: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
     @functools.cached_property
     def fused(self) -> Any:
@@ -75,10 +77,17 @@ class Run:
             self._whole = bool((positions == np.rint(positions)).all())
         return self._whole
 
+    def neighbours(self, size: int) -> list[np.ndarray]:
+        """Return the parts of the scan of which a uniform batch of ``size`` takes one view each."""
+        if size not in self._neighbours:
+            self._neighbours[size] = neighbours(self.positions(), size)
+        return self._neighbours[size]
+
     def wrote(self, names: frozenset[str]) -> None:
         """Take note that a step that writes some leaves has run."""
         if "positions" in names:
             self._positions = self._whole = None
+            self._neighbours.clear()
 
     def done(self) -> Operator:
         """Return the recipe that made the state as it stands, to the last finished step."""

@@ -25,7 +25,7 @@ from opty.propagate import Propagator
 PLANS = 16  # sizes of batches whose transforms stay planned: each plan may hold memory of the size of the waves
 _FILLING = 1024  # blocks that fill any present device a few times over
 _IN_VAIN = 4  # pixels of an object that look for views, for each pixel of a view
-_PARTIALS = 256  # largest values, one for each block that looked for it
+_PARTIALS = 512  # largest values, one for each block that looked for it
 
 
 class Fused:
@@ -296,7 +296,7 @@ class Fused:
         count = blocks(weight.size, THREADS)
         parts = min(count, _PARTIALS)
         self._launch("updates", "largest", (parts,), (weight, *sizes(weight.size), self._largest), block=(THREADS,))
-        return (self._largest, *sizes(parts)), (min(count, kernels.MAX_BLOCKS),)
+        return (self._largest, *sizes(parts)), (min(count, _FILLING),)  # each block reads all parts
 
     def _launch(self, file: str, name: str, grid: tuple, fields: tuple, *types: str, block: tuple = TILE) -> None:
         kernels.launch(file, name, (kernels.REALS[kernels.code_of(self._real)], *types), grid, block, fields)

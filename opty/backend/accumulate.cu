@@ -57,14 +57,13 @@ add_to_object(const Complex<Real>* __restrict__ waves, const long long* __restri
 // The same sums gathered: each pixel of the object adds the views that cover it in ascending order, without atomics, so
 // that the result is the same bits every time. The grid is over (columns, 2 x rows) of the object.
 template <typename Real>
-__global__ void __launch_bounds__(256, 4)
+__global__ void __launch_bounds__(256)
 add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long* __restrict__ rows,
                        const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum,
                        long long illum_stride, long long views, long long modes, long long n, Complex<Real>* obj_sum,
                        Real* obj_weight, long long height, long long width)
 {
-    constexpr int each = 2;     // pixels of a thread, below each other
-    constexpr int abreast = 2;  // views whose loads are under way together
+    constexpr int each = 2;  // pixels of a thread, below each other: where a view lies is worked out once for them
     __shared__ Touching found;
     __shared__ long long first_wave[256], first_seen[256];  // where the tile begins in what is known of each view
     const int side = static_cast<int>(n);
@@ -72,7 +71,7 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
     const int apart = blockDim.y;
     const int down = threadIdx.y;
     const int across = threadIdx.x;
-    const int thread = down * static_cast<int>(blockDim.x) + across;
+    const int thread = static_cast<int>(thread_of_block());
 
     for (long long tile_r = first_of(blockIdx.y, each * blockDim.y, 0); tile_r < height;
          tile_r += stride_of(gridDim.y, each * blockDim.y)) {
@@ -93,49 +92,35 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
                     first_seen[thread] = j * illum_stride + begin;
                 }
                 __syncthreads();
-                for (int k = 0; k < count; k += abreast) {
-                    bool covers[abreast][each];
-                    Said<Real> said[abreast][each] = {};
-                    const Complex<Real>* wave[abreast];
-                    const Complex<Real>* seen[abreast];
+                for (int k = 0; k < count; ++k) {
+                    const int row = down + found.down[k];
+                    const int column = across + found.across[k];
+                    const bool covered = inside && column >= 0 && column < side;
+                    const Complex<Real>* wave = waves + (first_wave[k] + down * side + across);
+                    const Complex<Real>* seen = illum + (first_seen[k] + down * side + across);
+                    bool covers[each];
+                    Said<Real> said[each] = {};
 #pragma unroll
-                    for (int a = 0; a < abreast; ++a) {
-                        const int at = k + a < count ? k + a : k;
-                        const int row = down + found.down[at];
-                        const int column = across + found.across[at];
-                        const bool covered = inside && k + a < count && column >= 0 && column < side;
+                    for (int u = 0; u < each; ++u) {
+                        const int r = row + u * apart;
+                        covers[u] = covered && r >= 0 && r < side && u * apart < left_over;
+                    }
+                    for (int m = 0; m < modes; ++m, wave += pixels, seen += pixels) {
 #pragma unroll
                         for (int u = 0; u < each; ++u) {
-                            const int r = row + u * apart;
-                            covers[a][u] = covered && r >= 0 && r < side && u * apart < left_over;
-                        }
-                        wave[a] = waves + (first_wave[at] + down * side + across);
-                        seen[a] = illum + (first_seen[at] + down * side + across);
-                    }
-                    for (int m = 0; m < modes; ++m) {
-#pragma unroll
-                        for (int a = 0; a < abreast; ++a) {
-#pragma unroll
-                            for (int u = 0; u < each; ++u) {
-                                const int q = u * apart * side;
-                                const Complex<Real> w = covers[a][u] ? wave[a][q] : Complex<Real>{0, 0};
-                                const Complex<Real> p = covers[a][u] ? seen[a][q] : Complex<Real>{0, 0};
-                                said[a][u] = {said[a][u].sum + conj(p) * w, said[a][u].weight + power(p)};
-                            }
-                            wave[a] += pixels;
-                            seen[a] += pixels;
+                            const int q = u * apart * side;
+                            const Complex<Real> w = covers[u] ? wave[q] : Complex<Real>{0, 0};
+                            const Complex<Real> p = covers[u] ? seen[q] : Complex<Real>{0, 0};
+                            said[u] = {said[u].sum + conj(p) * w, said[u].weight + power(p)};
                         }
                     }
 #pragma unroll
-                    for (int a = 0; a < abreast; ++a) {
-#pragma unroll
-                        for (int u = 0; u < each; ++u) {
-                            if (!covers[a][u]) continue;
-                            const long long q = there + u * apart * width;
-                            if (!any[u]) total[u] = {obj_sum[q], obj_weight[q]};
-                            any[u] = true;
-                            total[u] = {total[u].sum + said[a][u].sum, total[u].weight + said[a][u].weight};
-                        }
+                    for (int u = 0; u < each; ++u) {
+                        if (!covers[u]) continue;
+                        const long long q = there + u * apart * width;
+                        if (!any[u]) total[u] = {obj_sum[q], obj_weight[q]};
+                        any[u] = true;
+                        total[u] = {total[u].sum + said[u].sum, total[u].weight + said[u].weight};
                     }
                 }
                 __syncthreads();
@@ -155,7 +140,7 @@ add_to_object_in_order(const Complex<Real>* __restrict__ waves, const long long*
 // there, so that the result is the same bits every time. The grid is over (columns, 4 x rows, modes x slices), with no
 // less than that many blocks in depth.
 template <typename Real>
-__global__ void __launch_bounds__(256, 3)
+__global__ void __launch_bounds__(256, 4)
 add_to_probe(const Complex<Real>* __restrict__ waves, const long long* __restrict__ rows,
              const Complex<Real>* __restrict__ obj, long long height, long long width,
              const long long* __restrict__ corners, long long views, long long modes, long long n,

@@ -20,7 +20,7 @@ from opty.backend.operands import Kept
 _FILLING = 100  # blocks that keep most multiprocessors of a large device at work
 _MANY = 4096  # blocks of a launch: one that takes several views works out the turns of its transforms once
 _SLICES = 16  # of the views at most, each of which adds up on its own
-_SLICE = 4  # views in a slice at least: each ends in atomics
+_SLICE = 8  # views in a slice at least: each ends in atomics
 
 
 def fits(kind: str, n: int, dtype: Any) -> bool:

@@ -99,7 +99,7 @@ class Fused:
 
     def exit_waves(self, obj, corners, illum, waves) -> None:
         """waves_jm = illum_jm O_j."""
-        grid, seen = tile_grid(*waves.shape[-2:], len(waves)), self._seen(obj, corners, illum)
+        grid, seen = self._window_grid(len(waves)), self._seen(obj, corners, illum)
         self._launch("exit_waves", "exit_waves", grid, (*seen, *self._sizes(waves), waves))
 
     def project(self, obj, corners, illum, frames: Frames, difference: bool, waves, fraction=None) -> None:
@@ -137,7 +137,7 @@ class Fused:
             self._passes.put_modulus(self._measured(frames), True, waves, self._misfits)
             self._passes.advance(obj, corners, illum, waves, kept, beta, keep - beta)
             return
-        grid, seen = tile_grid(*waves.shape[-2:], len(waves)), self._seen(obj, corners, illum)
+        grid, seen = self._window_grid(len(waves)), self._seen(obj, corners, illum)
         fields = (*seen, kept.waves, kept.rows, *self._sizes(waves), waves)
         self._launch("exit_waves", "reflect", grid, fields)
         self._there_and_back(waves, partial(self._put_modulus, frames, True), fraction)
@@ -233,7 +233,7 @@ class Fused:
         """probe_sum (M, n, n) += conj(O_j) waves_jm and probe_weight (n, n) += |O_j|^2, over the views."""
         self._come_back()
         (modes, n, _), views = self._shape, len(rows)
-        across = tile_grid(blocks(n, 4), n, 1)[:2]
+        across = self._window_grid(1)[:2]
         slices = 1 if self._ordered else self._slices(views, across[0] * across[1] * modes)
         fields = (waves, rows, obj, *sizes(*obj.shape), corners, *sizes(views, modes, n), probe_sum, probe_weight)
         self._launch("accumulate", "add_to_probe", (*across, modes * slices), (*fields, *sizes(slices)))
@@ -321,6 +321,11 @@ class Fused:
         That is faster where the windows of the batch hold as many pixels as the object: hardly one looks in vain.
         """
         return self._ordered or (views > 1 and canvas.size <= _IN_VAIN * views * self._shape[-1] ** 2)
+
+    def _window_grid(self, views: int) -> tuple[int, int, int]:
+        """Return the grid over windows whose threads take four rows each."""
+        n = self._shape[-1]
+        return tile_grid(blocks(n, 4), n, views)
 
     def _slices(self, most: int, across: int) -> int:
         """Return into how many slices, ``most`` or fewer, work is cut: each adds up once, and all fill the device."""

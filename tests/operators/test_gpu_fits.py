@@ -17,6 +17,10 @@ SCANS = [
     for modes, mask, background in ((1, 0, False), (1, 2, True), (3, 3, True), (3, 2, False))
     for fractional in (False, True)
 ]
+# A size at which the transforms on a GPU are opty's own.
+SCANS += [
+    {"n": 32, "modes": 2, "mask": 3, "background": True, "fractional": fractional} for fractional in (False, True)
+]
 KINDS = ("far", "cone", "near")
 
 

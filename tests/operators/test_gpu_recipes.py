@@ -29,6 +29,9 @@ SCANS = {
     "background-mask": {"background": True, "mask": 2},
     "background-masks": {"background": True, "mask": 3},
     "background-fractional": {"background": True, "fractional": True},
+    "background-32": {"background": True, "n": 32},  # a size at which the transforms on a GPU are opty's own
+    "background-32-mask": {"background": True, "n": 32, "mask": 2},
+    "background-32-fractional": {"background": True, "n": 32, "fractional": True},
 }
 
 

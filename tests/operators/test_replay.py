@@ -31,7 +31,12 @@ RECIPES = [ePIE(), rPIE(), rPIE(batch=2), *LSQ_BY_TWO, LSQML(batch=2), AP_BY_TWO
 @pytest.fixture
 def p(request):
     """A state of 41 views at whole pixels; deterministic on a device, where atomics leave the last bits to chance."""
-    data = scan(views=41, modes=2, mask=3, background=True, fractional=False)
+    return begun(16, 41, request)
+
+
+def begun(n, views, request):
+    """Return the state of a scan of so many views of n x n pixels."""
+    data = scan(views=views, n=n, modes=2, mask=3, background=True, fractional=False)
     return state(data, wrong=0.1, deterministic=request.node.get_closest_marker("gpu") is not None)
 
 
@@ -85,6 +90,15 @@ def test_a_replay_gives_the_bits_of_plain_launches(graphs, monkeypatch, p, recip
         assert len(graphs) == 3 * sweeps
     else:
         assert 4 < len(graphs) < sum(launches)
+
+
+@pytest.mark.parametrize("recipe", [rPIE(), LSQ_BY_TWO[0], DM_BY_TWO, ML_BY_TWO], ids=repr)
+def test_so_does_one_with_transforms_of_our_own(graphs, monkeypatch, request, recipe):
+    q = begun(32, 8, request).to("gpu")
+    plain = one_by_one(recipe**4, q, monkeypatch)
+    assert not graphs
+    assert same(recipe**4 * q, plain)
+    assert graphs
 
 
 def test_the_second_piece_of_a_kind_is_captured_in_the_first_sweep(graphs, monkeypatch, p):

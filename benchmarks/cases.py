@@ -59,7 +59,7 @@ K512 = Scan("1000 of 512 x 512", (25, 40), 512, 48)
 GPU = [
     *_engines(K256, "AP()", "DM()", "ML()", "rPIE()", "rPIE(batch=16)", "LSQML()"),
     Case("engines", K256, "rPIE()", subpixel=True),
-    *_engines(K512, "AP()", "DM()"),
+    *_engines(K512, "AP()", "DM()", "ML()", "rPIE()"),
     *_engines(B, *ALL),
     *OVERHEAD,
 ]

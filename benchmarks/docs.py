@@ -39,7 +39,7 @@ def _source(path: Path, found: dict) -> str:
     about = found["machine"]
     parts = [f"{about['processor']}, {about['cores']} cores"]
     parts += [about["gpu"]] if "gpu" in about else []
-    parts += [f"{name} {about[name]}" for name in ("numpy", "scipy", "numba", "cupy-cuda12x") if name in about]
+    parts += [f"{name} {about[name]}" for name in VERSIONS if name in about]
     loads = [row["load"] for row in found["rows"] if row.get("load") is not None]
     parts += [f"load {min(loads):.1f} to {max(loads):.1f}"] if loads else []
     return f"*{'; '.join(parts)}; {found['date']}, `{path.name}`.*"
@@ -55,12 +55,31 @@ def engines(rows: list[dict]) -> list[str]:
         found = {row["threads"]: row for row in group}
         row = next(iter(found.values()))
         times = [f"{_ms(found[k]['seconds'])} | {found[k]['ratio']:.2f}" if k in found else " | " for k in counts]
-        recipe = f"`{row['recipe']}`" + ", sub-pixel" * (row["positions"] == "sub-pixel")
-        size = f"{row['views']} of {row['n']}², {row['modes']} mode{'s' * (row['modes'] > 1)}"
-        held = "" if row["resident_bytes"] is None else _mib(row["resident_bytes"])
-        cells = (f"{row['scan']}: {size}", recipe, row["batch"], f"{row['per_view_and_mode']:.3g}", *times, held)
-        lines.append(_line(*cells, _mib(row["told_bytes"])))
+        lines.append(_line(*_case(row), f"{row['per_view_and_mode']:.3g}", *times, *_memory(row)))
     return lines
+
+
+def on_gpu(rows: list[dict]) -> list[str]:
+    """Return the table of engines on a GPU, with the views that a second sees."""
+    heads = ("scan", "recipe", "batch", "FFTs a view and mode", "ms a sweep", "views a second", "× FFTs", "MiB", "told")
+    lines = _head(*heads)
+    for row in rows:
+        if row["part"] == "engines":
+            speed = (_ms(row["seconds"]), f"{row['views_per_second']:,.0f}", f"{row['ratio']:.2f}")
+            lines.append(_line(*_case(row), f"{row['per_view_and_mode']:.3g}", *speed, *_memory(row)))
+    return lines
+
+
+def _case(row: dict) -> tuple:
+    """Return the cells that say what was timed: scan, recipe, views in a batch."""
+    size = f"{row['views']} of {row['n']}², {row['modes']} mode{'s' * (row['modes'] > 1)}"
+    named = row["scan"] if row["scan"].endswith(f"{row['n']} x {row['n']}") else f"{row['scan']}: {size}"
+    return named, f"`{row['recipe']}`" + ", sub-pixel" * (row["positions"] == "sub-pixel"), row["batch"]
+
+
+def _memory(row: dict) -> tuple[str, str]:
+    """Return MiB that were held, and those that ``explain`` told."""
+    return "" if row["resident_bytes"] is None else _mib(row["resident_bytes"]), _mib(row["told_bytes"])
 
 
 def scaling(rows: list[dict]) -> list[str]:
@@ -131,11 +150,13 @@ WORK: dict[str, Callable[[dict], float]] = {
     "modes": lambda row: row["modes"],
     "pixels": lambda row: row["n"] ** 2 * np.log2(row["n"]),
 }
+VERSIONS = ("numpy", "scipy", "numba", "cupy-cuda12x", "cupy-cuda13x")
 TABLES = {
     "engines": ("speed", engines),
     "scaling": ("speed", scaling),
     "overhead": ("speed", overhead),
-    "gpu": ("speed-gpu", engines),
+    "gpu": ("speed-gpu", on_gpu),
+    "overhead-gpu": ("speed-gpu", overhead),
     "peers": ("peers", peers),
     "peers-gpu": ("peers-gpu", peers),
 }

@@ -11,6 +11,8 @@
     pairs.py      two unknowns for each view, fitted together
     fused_gpu.py  on a GPU, in few launches of kernels.py's; common.cuh is what the .cu files share
                   (fused_fit_gpu.py: those of fits)
+    passes.py     there, for windows of usual sizes: with Fourier transforms of our own (fourier.cuh), which do along
+                  rows (rows.cu) and columns (columns.cu) what else there is to do with the waves
     replay.py     sweeps that repeat; graphs.py captures them as CUDA graphs
 
 The arrays decide which backend runs; there is no global switch.

@@ -40,8 +40,9 @@ class Inside:
         leaves = self.store.leaves
         for name in names if self.store.backend.CAPTURES else ():
             place = self.fused.kept(name, leaves[name].shape, leaves[name].dtype)
-            place[...] = leaves[name]
-            leaves[name] = place
+            if leaves[name] is not place:
+                place[...] = leaves[name]
+                leaves[name] = place
 
 
 class FusedStep(ViewOperator, register=False):

@@ -104,7 +104,7 @@ class Watch:
         """Book the squared misfit of an iteration that has just been counted, and look at it."""
         store = self._store
         store.record("iteration", store.iteration)
-        store.expect("misfit", self._lookout.number(misfit, store.measured.photons))
+        store.expect("misfit", store.backend.number(misfit, store.measured.photons))
         at = len(store.history["misfit"]) - 1
         self._under_way.append(_Misfit(store.iteration, at, id(node) in self._monitored))
         if not self._lookout.LAG:

@@ -48,6 +48,7 @@ _SIDES, _HELD = ([str(n) for n in SIDES], [str(modes) for modes in range(MODES_H
 # By the name of the .cu file: its kernels, and what each takes as template arguments.
 _KERNELS = {
     "finite": {"find_broken": (REALS.values(),)},
+    "line": {"best_step": (("double",),)},
     "windows": {
         name: (PIXELS.values(), INDICES.values()) for name in ("take_windows", "add_windows", "add_windows_in_order")
     },

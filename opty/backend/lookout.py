@@ -72,6 +72,11 @@ class Later:
         return bool(float(self))
 
 
+def number(a: Any, over: float) -> Later:
+    """Return a / over, of a 0-d array, for the history."""
+    return Later(_Letter(a.astype(np.float64, copy=False).reshape(1)), 0, over)
+
+
 class Lookout:
     """Tells the host what came out of an iteration, without waiting for it."""
 
@@ -79,10 +84,6 @@ class Lookout:
 
     def __init__(self) -> None:
         self._broken = cupy.zeros(_LONGEST, np.float64)  # once set it stays: the run goes on no more
-
-    def number(self, a: Any, over: float) -> Later:
-        """Return a / over, of a 0-d array, for the history."""
-        return Later(_Letter(a.astype(np.float64, copy=False).reshape(1)), 0, over)
 
     def broken(self, obj: Any, probe: Any, positions: Any) -> tuple[Later, Later, Later]:
         """Say which of them hold a value that is not finite; None holds no such value."""

@@ -1,7 +1,8 @@
 """The CuPy backend: the same names and meanings as ``on_numpy``, with kernels of our own in the .cu files.
 
 Imported only where a device was found. No function waits for the device but ``to_host``, ``free_memory`` and
-``batch_memory``; what ``Lookout`` returns waits when it is read. All work goes into CuPy's current stream.
+``batch_memory``; what ``Lookout`` and ``number`` return waits when it is read. All work goes into CuPy's current
+stream.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from opty.backend.kernels import (
     code_of,
     count_type,
     kernel,
+    launch,
     pixel_grid,
     sizes,
     tile_grid,
 )
+from opty.backend.line import FINE, TRIALS, WALL
 from opty.backend.lookout import Lookout as Lookout
+from opty.backend.lookout import number as number
 
 name = "gpu"
 xp = cupy
@@ -154,6 +158,17 @@ def fourier_modulus(waves, intensity, mask, background, difference: bool):
     if work is not waves:
         waves[...] = work
     return partial.sum()
+
+
+def best_step(slope, changes):
+    """Return the best step (1,) float64 in units of the trials', 0 where no trial leads down.
+
+    slope (1,) at zero in the same units, changes (3,) at TRIALS; both float64. NaN is taken for a rise without end.
+    """
+    step = xp.empty(1, np.float64)
+    args = (slope, changes, *map(np.float64, (*TRIALS, WALL)), np.int32(FINE), step)
+    launch("line", "best_step", ("double",), (1,), (THREADS,), args)
+    return step
 
 
 def _pixel_type(a, name: str) -> str:

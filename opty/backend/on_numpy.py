@@ -12,6 +12,7 @@ import scipy.fft
 
 from opty.backend import plain
 from opty.backend.fused_fit import Fused as Fused
+from opty.backend.line import best_step as best_step
 from opty.memory import free_memory as free_memory
 
 name = "cpu"
@@ -62,14 +63,15 @@ class Carrier:
         """Let go of what is under way."""
 
 
+def number(a, over: float) -> float:
+    """Return a / over, for the history."""
+    return float(a) / over
+
+
 class Lookout:
     """Tells the host what came out of an iteration: here, it is there at once."""
 
     LAG = 0  # iterations that may be under way when one is looked at
-
-    def number(self, a, over: float) -> float:
-        """Return a / over, for the history."""
-        return float(a) / over
 
     def broken(self, obj, probe, positions) -> tuple[bool, bool, bool]:
         """Say which of them hold a value that is not finite; None holds no such value."""

@@ -7,13 +7,11 @@ from typing import Literal
 import numpy as np
 
 from opty.algebra.operator import Operator, ViewOperator
+from opty.backend.line import TRIALS
 from opty.operators.likelihood import Noise, noise_model
 
-_TRIALS = (0.25, 1.0, 2.0)  # steps at which the search looks, in units of the step before
 _FIRST = 0.25  # the first step: that of alternating projections, for amplitudes
 _LEAST = 1e-4  # steps never start nearer: at the end of a fit, where rounding decides, they would shrink for good
-_WALL = 8.0  # a trial that rises by this many times what the best one falls
-_FINE = 400  # points of the curve through the trials
 
 
 class ConjugateDirection(
@@ -44,7 +42,11 @@ class ConjugateDirection(
     update: Literal["both", "obj", "probe"] = "both"
     damping: float = 0.03
     frees = frozenset({"obj_gradient", "probe_gradient", "obj_weight", "probe_weight"})
-    arrays = 5.8  # measured
+
+    @property
+    def arrays(self):
+        """Those of the gradient by the light, and of the prior: measured."""
+        return 3.4 if self.smooth else 2.4
 
     def check(self):
         if self.smooth < 0:
@@ -55,21 +57,28 @@ class ConjugateDirection(
     def apply(self, s):
         _create(s)
         weight = self.smooth * s.measured.photons / s.obj.size
-        free = (self.update != "probe", self.update != "obj")
-        new = [s.obj_gradient + weight * bending(s.xp, s.obj) if weight else s.obj_gradient, s.probe_gradient]
-        new = [g * f for g, f in zip(new, free, strict=True)]
-        old = [g * f for g, f in zip((s.kept_gradient_obj, s.kept_gradient_probe), free, strict=True)]
-        last = [d * f for d, f in zip((s.kept_direction_obj, s.kept_direction_probe), free, strict=True)]
-        # Four neighbours: the prior's own curvature.
-        metric = [self._metric(s.obj_weight) + 4 * weight, self._metric(s.probe_weight)]
-        steep = [-g / m for g, m in zip(new, metric, strict=True)]
-        beta = _beta(s.xp, new, old, steep, last, metric)
-        s.kept_direction_obj, s.kept_direction_probe = (a + beta * b for a, b in zip(steep, last, strict=True))
-        s.kept_gradient_obj, s.kept_gradient_probe = new
-        s.line_sums = _prior_along(s, weight) if weight else s.xp.zeros(len(_TRIALS))
+        self._turn(s, weight)
+        s.line_sums = _prior_along(s, weight) if weight else s.xp.zeros(len(TRIALS))
 
-    def _metric(self, weight):
-        return weight + self.damping * weight.max()
+    def _turn(self, s, weight: float):
+        """Put the new gradient and the direction that it makes in the place of the old ones."""
+        free = [name for name in ("obj", "probe") if self.update in ("both", name)]
+        new = [getattr(s, f"{name}_gradient") for name in free]
+        old = [getattr(s, f"kept_gradient_{name}") for name in free]
+        direction = [getattr(s, f"kept_direction_{name}") for name in free]
+        metric = [light + self.damping * light.max() for light in (getattr(s, f"{name}_weight") for name in free)]
+        if weight and "obj" in free:
+            new[0] = bending(s.xp, s.obj, weight) + new[0]
+            metric[0] += 4 * weight  # four neighbours: the prior's own curvature
+        climb = [g / m for g, m in zip(new, metric, strict=True)]
+        beta = _beta(s.xp, new, old, climb, direction, metric)
+        for d, up, kept, g in zip(direction, climb, old, new, strict=True):
+            d *= beta
+            d -= up
+            s.backend.copy_into(kept, g)
+        for name in {"obj", "probe"} - set(free):
+            getattr(s, f"kept_gradient_{name}")[...] = 0
+            getattr(s, f"kept_direction_{name}")[...] = 0
 
 
 def _create(s) -> None:
@@ -78,38 +87,41 @@ def _create(s) -> None:
         s.create(f"kept_direction_{name}", shape, s.dtype)
     if s.create("kept_step", (1,), np.float64):
         s.kept_step += _FIRST
-    s.create("line_sums", (len(_TRIALS),), np.float64)
 
 
-def _beta(xp, new, old, steep, last, metric):
+def _beta(xp, new, old, climb, last, metric):
     """Return Polak-Ribiere's beta, 0 where it is negative or would not lead down, as a real scalar on the device."""
-    below = inner(xp, old, [g / m for g, m in zip(old, metric, strict=True)])
-    length = -inner(xp, new, steep)
-    beta = xp.maximum(length + inner(xp, old, steep), 0) / xp.where(below > 0, below, 1)
-    down = (below > 0) & (beta * inner(xp, new, last) < length)
+    below = inner(xp, old, (g / m for g, m in zip(old, metric, strict=True)))
+    begun, length = below > 0, inner(xp, new, climb)
+    beta = xp.maximum(length - inner(xp, old, climb), 0) / xp.where(begun, below, 1)
+    down = begun & (beta * inner(xp, new, last) < length)
     return xp.where(down, beta, 0).astype(new[0].real.dtype)
 
 
 def inner(xp, a, b):
-    """Return Re <a, b> over lists of arrays, a scalar on the device."""
-    return sum(xp.vdot(x, y).real.astype(np.float64) for x, y in zip(a, b, strict=True))
+    """Return Re <a, b> over complex arrays, one after the other, as a scalar on the device."""
+    # As real numbers: CuPy copies the first of complex ones to conjugate it.
+    real = a[0].real.dtype
+    first, *others = (xp.vdot(x.view(real), y.view(real)) for x, y in zip(a, b, strict=True))
+    return sum(others, first.astype(np.float64))
 
 
-def bending(xp, obj):
-    """Return the sum over the neighbours r' of O(r) - O(r'), (H, W): dR/dO* of R = sum over pairs |O(r) - O(r')|^2."""
+def bending(xp, obj, weight: float):
+    """Return dR/dO* of R = weight sum over pairs |O(r) - O(r')|^2: weight times the sum of O(r) - O(r'), (H, W)."""
     out = xp.zeros_like(obj)
     for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         step = obj[a] - obj[b]
         out[a] += step
         out[b] -= step
+    out *= weight
     return out
 
 
 def _prior_along(s, weight: float):
     """Return by how much the prior changes at each trial step, (3,) float64."""
-    bend = weight * bending(s.xp, s.kept_direction_obj)
+    bend = bending(s.xp, s.kept_direction_obj, weight)
     slope, square = (inner(s.xp, [a], [bend]) for a in (s.obj, s.kept_direction_obj))
-    t = s.kept_step * s.xp.asarray(_TRIALS)
+    t = s.kept_step * s.xp.asarray(TRIALS)
     return t * (2 * slope + t * square)
 
 
@@ -133,14 +145,14 @@ class LineSearch(
     work = (7.0, 5.5)
 
     def begin(self, s):
-        s.memo["trials"] = (s.kept_step * s.xp.asarray(_TRIALS)).astype(s.real_dtype)
+        s.memo["trials"] = (s.kept_step * s.xp.asarray(TRIALS)).astype(s.real_dtype)
 
     def apply(self, s, b):
         xp, trials = s.xp, s.memo["trials"]
         model = noise_model(self.noise, s, b)
         predicted, terms = self._expansion(s, b, model)
         least = predicted * (np.finfo(s.real_dtype).eps - 1)  # rounding can make no intensity negative
-        for k in range(len(_TRIALS)):
+        for k in range(len(TRIALS)):
             t = trials[k]
             more = t * (terms[0] + t * (terms[1] + t * (terms[2] + t * terms[3])))
             xp.maximum(more, least, out=more)
@@ -194,26 +206,9 @@ class TakeStep(
             (s.kept_direction_obj, s.kept_direction_probe),
         )
         slope = 2 * inner(s.xp, gradient, direction)
-        numbers = s.backend.to_host(s.xp.concatenate([s.kept_step, s.xp.stack([slope]), s.line_sums]))
-        best = best_step(numbers[1] * numbers[0], numbers[2:])
-        s.kept_step = s.xp.maximum(s.kept_step * (best or _TRIALS[0] / 4), _LEAST)
-        t = s.xp.asarray(numbers[0] * best, s.real_dtype)
+        best = s.backend.best_step(slope * s.kept_step, s.line_sums)
+        t = (s.kept_step * best).astype(s.real_dtype)
+        s.kept_step = s.xp.maximum(s.kept_step * s.xp.where(best > 0, best, TRIALS[0] / 4), _LEAST)
         obj, probe = s.obj, s.probe
         obj += t * direction[0]
         probe += t * direction[1]
-
-
-def best_step(slope: float, changes: np.ndarray) -> float:
-    """Return the best step in units of the trials', 0 where no trial leads down; slope at zero in the same units."""
-    changes = np.where(np.isnan(changes), np.inf, changes)
-    best = int(np.argmin(changes))
-    if not changes[best] < 0:
-        return 0.0
-    # A trial on a wall says nothing of the valley, and no polynomial goes through both.
-    near = changes < _WALL * -changes[best]
-    u, powers = np.array(_TRIALS)[near], np.arange(2, 2 + near.sum())
-    rest = np.linalg.solve(u[:, None] ** powers, changes[near] - slope * u)
-    ends = np.array([0, *_TRIALS])
-    right = best + 2 if best + 2 < len(ends) and near[best + 1] else best + 1
-    fine = np.linspace(ends[best], ends[right], _FINE)[1:]
-    return float(fine[(slope * fine + fine[:, None] ** powers @ rest).argmin()])

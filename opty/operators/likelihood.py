@@ -61,14 +61,8 @@ class LikelihoodGradient(
         s.probe_weight = s.probe_weight + b.patch_power.sum(axis=0)
 
     def finish(self, s):
-        s.record("llk", float(s.memo["sum"]) / unmasked_pixels(s))
+        s.expect("llk", s.backend.number(s.memo["sum"], s.measured.pixels))
         s.record("llk_iteration", s.iteration + 1)
-
-
-def unmasked_pixels(s) -> int:
-    """Return the number of unmasked pixels of all views."""
-    seen = s.measured.seen
-    return s.data.views * s.data.n**2 if seen is None else int(seen.sum())
 
 
 class NoiseModel:

@@ -7,6 +7,8 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
+_ON_THEIR_WAY = 2  # numbers of a series that may be so: iterations that may be under way when another is added
+
 
 class Series(Sequence[float]):
     """Numbers to which more are added and of which none is changed, so that copies may share what there is.
@@ -30,6 +32,8 @@ class Series(Sequence[float]):
         """Add a number."""
         if not self._own:  # only the series that made the list adds to it
             self._numbers, self._own = self._numbers[: self._length], True
+        if self._length >= _ON_THEIR_WAY:  # read by nobody it would keep its room; it is long there
+            self._read(self._length - _ON_THEIR_WAY)
         self._numbers.append(value)
         self._length += 1
 

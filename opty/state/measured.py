@@ -66,6 +66,11 @@ class Measured:
         counting = np.multiply(mask, self.data.views) if flat else views_counting(mask)
         return self.backend.asarray(self.propagator.to_kernel_order(counting))
 
+    @cached_property
+    def pixels(self) -> int:
+        """How many pixels of all views are not masked; a GPU is waited for once."""
+        return self.data.views * self.data.n**2 if self.seen is None else int(self.seen.sum())
+
     @contextmanager
     def along(self, batches: list[np.ndarray]) -> Iterator[None]:
         """Read ahead, in this thread's block, of a sweep over ``batches``: the numbers (B,) of the views of each."""

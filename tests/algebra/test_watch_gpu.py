@@ -15,6 +15,7 @@ from opty import (
     AP,
     DM,
     LSQML,
+    ML,
     DivergedError,
     Every,
     InterruptedWarning,
@@ -54,7 +55,7 @@ def waits(p):
 # -- waiting
 
 
-@pytest.mark.parametrize("recipe", [AP(), DM(), rPIE(), rPIE(batch=4), LSQML(batch=4), BY_BATCH], ids=repr)
+@pytest.mark.parametrize("recipe", [AP(), DM(), rPIE(), rPIE(batch=4), LSQML(batch=4), ML(), BY_BATCH], ids=repr)
 @pytest.mark.parametrize("whole", [False, True])
 def test_no_sweep_waits_for_the_device(p, waits, recipe, whole):
     p = p.replace(positions=np.rint(p.numpy("positions"))) if whole else p
@@ -88,6 +89,12 @@ def test_who_reads_the_history_waits_and_gets_the_number(p, waits):
     assert len(waits) <= few + 1
     assert q.history["read"] == q.history["misfit"][3]
     assert close(q, (Reads(4) * rPIE()) ** 6 * p.to("cpu"), 1e-4)
+
+
+def test_numbers_that_nobody_reads_do_not_keep_their_room(p):
+    llk = (ML() ** 9 * p)._live.history["llk"]
+    assert sum(type(number) is not float for number in llk._numbers) <= 2
+    assert list(llk) == pytest.approx(list((ML() ** 9 * p.to("cpu")).history["llk"]), rel=1e-4)
 
 
 def test_positions_are_fetched_when_a_step_has_written_them(p, waits):

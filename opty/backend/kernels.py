@@ -77,6 +77,11 @@ _KERNELS = {
         "along": (REALS.values(),),
         "sum_parts": (("double",),),
     },
+    "sense": {
+        "add_up_senses": (REALS.values(), ["false", "true"]),
+        "keep_senses": (("double",), ["false", "true"]),
+        "windows_asked_for": (REALS.values(),),
+    },
     "lsq": {
         **{name: (REALS.values(),) for name in ("add_up_products", "add_light", "add_light_in_order")},
         **{name: (REALS.values(),) for name in ("transmission", "add_average")},

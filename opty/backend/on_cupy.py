@@ -12,7 +12,7 @@ import cupyx.scipy.fft
 import numpy as np
 
 from opty.backend.carrier import Carrier as Carrier
-from opty.backend.fused_fit_gpu import Fused as Fused
+from opty.backend.fused_sense_gpu import Fused as Fused
 from opty.backend.graphs import captured as captured
 from opty.backend.kernels import (
     INDICES,

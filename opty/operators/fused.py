@@ -10,6 +10,7 @@ from opty.operators.conjugate import LineSearch
 from opty.operators.exitwave import Difference, ExitWave, Recall, Reflect
 from opty.operators.fourier import DeltaProject, FourierProject, IntensityOnly, WaveProject
 from opty.operators.fused_fits import BestSteps, Gradient, Search
+from opty.operators.fused_positions import REFINEMENTS, Sense, sense_first
 from opty.operators.fused_steps import Accumulate, KeptStep, Project, Update
 from opty.operators.likelihood import LikelihoodGradient
 from opty.operators.lsq import LSQUpdate
@@ -58,6 +59,7 @@ _RUNS: tuple[tuple[type[FusedStep], tuple[type, ...]], ...] = (
     (Gradient, (ExitWave, LikelihoodGradient)),
     (Search, (ExitWave, LineSearch)),
     (BestSteps, (LSQUpdate,)),
+    *((Sense, (refinement,)) for refinement in REFINEMENTS),
 )
 
 
@@ -83,4 +85,4 @@ def _run_at(steps: tuple[Scheduled, ...], before: list[Scheduled]) -> tuple[Sche
     return None, 1
 
 
-FUSION_RULES += [project_what_is_read, fuse_runs]
+FUSION_RULES += [project_what_is_read, sense_first, fuse_runs]

@@ -17,6 +17,8 @@ _OVER_CUPY = (
     "on_cupy",
     "carrier",
     "kernels",
+    "fused_sense_gpu",
+    "registration_gpu",
     "passes",
     "fused_gpu",
     "fused_fit_gpu",

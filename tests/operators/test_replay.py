@@ -187,7 +187,7 @@ def test_a_step_with_a_schedule_makes_another_sweep(graphs, monkeypatch, p):
 
 HINDRANCES = {
     "batches are few": rPIE(batch=14),
-    "a step that is not fused sees them": opty.PosCorrectAdam() * rPIE(),
+    "a step that is not fused sees them": opty.PosCorrectAnneal() * rPIE(),
     "not fused": Sweep(opty.ObjMomentum(every=4) * LSQUpdate(), batch=2),
     "a probe of its own brightness": opty.parse("Sweep(Difference() * FourierProject() * Reflect(), batch=1)"),
     "frames come batch by batch": rPIE(),

@@ -14,6 +14,8 @@
                   (fused_fit_gpu.py: those of fits)
     passes.py     there, for windows of usual sizes: with Fourier transforms of our own (fourier.cuh), which do along
                   rows (rows.cu) and columns (columns.cu) what else there is to do with the waves
+    peaks.py      the shift between two images: what every search for it is made of
+                  (registration_gpu.py: the search on a GPU, in few launches of registration.cu's)
     replay.py     sweeps that repeat; graphs.py captures them as CUDA graphs
 
 The arrays decide which backend runs; there is no global switch.

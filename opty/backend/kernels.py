@@ -14,6 +14,8 @@ from typing import Any
 import cupy
 import numpy as np
 
+from opty.backend.peaks import REACH
+
 # Roots and quotients to the last bit but one take half the time of exact ones; denormals are taken for zero.
 OPTIONS = ("-std=c++17", "-ftz=true", "-prec-sqrt=false", "-prec-div=false")
 REALS = {"f4": "float", "f8": "double"}
@@ -86,6 +88,10 @@ _KERNELS = {
         **{name: (REALS.values(),) for name in ("add_up_products", "add_light", "add_light_in_order")},
         **{name: (REALS.values(),) for name in ("transmission", "add_average")},
         "solve": (("double",),),
+    },
+    "registration": {
+        "contrast": (REALS.values(),),
+        **{name: (REALS.values(), [str(REACH)]) for name in ("near_rows", "peak")},
     },
 }
 _SHARED = {"rows": ("fourier.cuh",), "columns": ("fourier.cuh", "fits.cuh"), "likelihood": ("fits.cuh",)}

@@ -24,6 +24,7 @@ _OVER_CUPY = (
     "fused_fit_gpu",
     "graphs",
     "lookout",
+    "registration_gpu",
 )  # what opty.backend imports only with CuPy
 _OURS = ("cupy", "cupyx", *(f"opty.backend.{name}" for name in _OVER_CUPY))
 KINDS = ["standin"] if why_no_gpu() else ["standin", pytest.param("device", marks=pytest.mark.gpu)]

@@ -9,7 +9,8 @@ from test_likelihood import central
 import opty
 from opty import After, Every, PosCorrectAdam, PosCorrectGradient, Sweep, ViewOperator, rPIE
 from opty.backend import on_numpy
-from opty.operators.position.registration import Registration, soft_disc
+from opty.backend.peaks import soft_disc
+from opty.operators.position.registration import Registration
 
 
 def displaced(view, by, n=24):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-_REACH = 6  # px: farther peaks are found a step at a time, as the positions follow
-_ROUNDING = 1e-5  # of the mean, in single precision
-_NEWTON = 3  # steps; each about doubles the digits, and the search starts within half a pixel
+from opty.backend.peaks import NEWTON, ROUNDING, near_waves, reach_of, soft_disc
 
 
 class Registration:
@@ -25,10 +21,9 @@ class Registration:
         self.mask = backend.asarray(soft_disc(n), dtype=real)
         self.share = (self.mask / self.mask.sum()).reshape(-1, 1)
         q = 2 * np.pi * np.fft.fftfreq(n)
-        self.reach = min(_REACH, n // 4)
-        grid = np.arange(-self.reach, self.reach + 1)
+        self.reach = reach_of(n)
         self.q = backend.asarray(q)
-        self.near = backend.asarray(np.exp(1j * np.outer(grid, q)), dtype=dtype)
+        self.near = backend.asarray(near_waves(n), dtype=dtype)
         self.powers = backend.asarray(np.stack([np.ones(n), 1j * q, -(q**2)], axis=1), dtype=dtype)
 
     def peak(self, fixed, moved):
@@ -39,7 +34,7 @@ class Registration:
         spectrum *= self.backend.fft2(fixed, True).conj()
         d = self._whole_pixel(spectrum)
         start = d
-        for _ in range(_NEWTON):
+        for _ in range(NEWTON):
             d = self._newton(spectrum, d)
             d = self.xp.clip(d, start - 1, start + 1)
         return self.xp.where(seen[:, None], d, 0)
@@ -51,7 +46,7 @@ class Registration:
         """
         mean = images.reshape(len(images), 1, -1) @ self.share
         left = (images - mean) * self.mask
-        return left * (self.xp.abs(left).max(axis=(1, 2), keepdims=True) > _ROUNDING * self.xp.abs(mean))
+        return left * (self.xp.abs(left).max(axis=(1, 2), keepdims=True) > ROUNDING * self.xp.abs(mean))
 
     @staticmethod
     def _power(images):
@@ -81,10 +76,3 @@ class Registration:
         det = self.xp.where(good, det, 1)
         step = self.xp.stack([(hxx * gy - hxy * gx) / det, (hyy * gx - hxy * gy) / det], axis=1)
         return d - self.xp.where(good[:, None], step, 0)
-
-
-def soft_disc(n: int) -> np.ndarray:
-    """Return the radial weight (n, n): falling softly from 1 to 0 at half the half-diagonal (Guzzi et al. 2022)."""
-    x = np.arange(n) - (n - 1) / 2
-    radius = np.hypot(x[:, None], x) / (n / 2 * math.sqrt(2))
-    return 1 / (1 + np.exp((radius - 0.5) / 0.05))

@@ -57,7 +57,7 @@ CPU = [
 K256 = Scan("1000 of 256 x 256", (25, 40), 256, 24)
 K512 = Scan("1000 of 512 x 512", (25, 40), 512, 48)
 GPU = [
-    *_engines(K256, "AP()", "DM()", "ML()", "rPIE()", "rPIE(batch=16)", "LSQML()"),
+    *_engines(K256, "AP()", "DM()", "ML()", "rPIE()", "rPIE(batch=16)", "LSQML()", "PosCorrect() * rPIE()", POSITIONS),
     Case("engines", K256, "rPIE()", subpixel=True),
     *_engines(K512, "AP()", "DM()", "ML()", "rPIE()"),
     *_engines(B, *ALL),

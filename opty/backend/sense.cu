@@ -130,7 +130,7 @@ keep_senses(const Sum* __restrict__ parts, long long views, long long count, con
     }
 }
 
-// images (views, 2, n, n): the window as the view asks for it, O + share a / max S, and as it is. most (N,) at `index`.
+// images (views, 2, n, n): the window as it is, and as the view asks for it, O + share a / max S. most (N,) at `index`.
 template <typename Real>
 __global__ void __launch_bounds__(256)
 windows_asked_for(const Complex<Real>* __restrict__ waves, const long long* __restrict__ rows,
@@ -150,8 +150,8 @@ windows_asked_for(const Complex<Real>* __restrict__ waves, const long long* __re
                 const long long q = r * n + c;
                 const Asked<Real> here = asked_at(waves + rows[j] * modes * pixels + q, illum + j * illum_stride + q, modes,
                                                   pixels, obj, light, height, width, top + r, left + c);
-                images[2 * j * pixels + q] = here.object + scaled(here.asked, here.share * scale);
-                images[(2 * j + 1) * pixels + q] = here.object;
+                images[2 * j * pixels + q] = here.object;
+                images[(2 * j + 1) * pixels + q] = here.object + scaled(here.asked, here.share * scale);
             }
         }
     }

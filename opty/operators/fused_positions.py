@@ -45,7 +45,7 @@ class Sense(_Fit, register=False):
 
     @classmethod
     def fits(cls, parts, before):
-        """Where the difference comes from a fused step, object and probe are as it saw them, and all views weigh alike."""
+        """Where a fused step left the difference, object and probe are as it saw them, and all views weigh alike."""
         changed = frozenset().union(*(op.effects()[1] for op in before))
         of_window = not isinstance(parts[0], CrossCorrelation) or parts[0].signal == "object"
         unchanged = not changed & {"obj", "probe", "patches", "illum"}

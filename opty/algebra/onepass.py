@@ -68,7 +68,7 @@ def run_pass(node: Pass, job: Run) -> None:
             misfits.append(batch.misfit)
 
     with store.measured.along(order):
-        kind, tour = (node, tuple(due), whole), Tour(store, order, whole, still, opened)
+        kind, tour = (node, tuple(due), whole), _tour(node, job, order, (whole, still, opened))
         hindrance = _hindrance(views, store, still) if store.backend.CAPTURES else None
         job.replay.sweep(kind, _leaves_of(due), tour, work, hindrance)
     for op, s, _ in views:
@@ -78,6 +78,16 @@ def run_pass(node: Pass, job: Run) -> None:
     if node.counts:
         store.iteration += 1
         job.watch.iteration_over(node, sum(misfits, job.fused.misfit()))
+
+
+def _tour(node: Pass, job: Run, order: list[np.ndarray], kind: tuple[bool, bool, Opened]) -> Tour:
+    """Return the tour over the batches; in the order of the scan it is the same in each sweep, while nothing moves."""
+    if node.order != "scan" or not kind[1]:
+        return Tour(job.store, order, *kind)
+    key = len(order[0]), kind
+    if key not in job.tours:
+        job.tours[key] = Tour(job.store, order, *kind)
+    return job.tours[key]
 
 
 def _leaves_of(steps: list[Scheduled]) -> frozenset[str]:

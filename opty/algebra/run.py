@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import signal
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +26,7 @@ from opty.backend.replay import Replay
 from opty.errors import DivergedError, EffectError, InterruptedWarning, SourceError, warn_user
 from opty.state import PtychoState
 from opty.state.access import Access
+from opty.state.batch import Tour
 from opty.state.store import Store
 
 
@@ -46,6 +47,7 @@ class Run:
     batches: dict[Pass, int] = field(default_factory=dict)  # views worked on together, once there was room for them
     interrupted: bool = False
     announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
+    tours: dict[Hashable, Tour] = field(default_factory=dict)  # in the order of the scan, until a step writes positions
     _positions: np.ndarray | None = None  # on the host, until a step writes them
     _whole: bool | None = None
     _neighbours: dict[int, list[np.ndarray]] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class Run:
         if "positions" in names:
             self._positions = self._whole = None
             self._neighbours.clear()
+            self.tours.clear()
 
     def done(self) -> Operator:
         """Return the recipe that made the state as it stands, to the last finished step."""

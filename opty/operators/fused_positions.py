@@ -66,6 +66,11 @@ class Sense(_Fit, register=False):
             place[...] = memo[name]
             memo[name] = place
 
+    def finish(self, s):
+        memo = s.memo["seen"].memo
+        memo["sensed"] = memo["sensed"].copy()  # which the refinement may keep, where the next sweep writes
+        super().finish(s)
+
     def apply(self, s, b):
         memo, leaves = s.memo["seen"].memo, s.store.leaves
         by_shift = isinstance(self.parts[0], CrossCorrelation)

@@ -46,7 +46,7 @@ def run_pass(node: Pass, job: Run) -> None:
     whole = "positions" not in node.writes and job.whole()
     due = suited(due, store, whole)
     alone = not any(sees_batch(s.op) for s in due if not isinstance(s.op, FusedStep))
-    job.fused.new_sweep(alone)
+    job.fused.new_sweep(alone, with_room(node, job))
     views = [_seen_by(s, job, Inside(job, alone, whole, k)) for k, s in enumerate(due)]
     for op, s, _ in views:
         s.memo["number"] = number

@@ -51,31 +51,34 @@ class Fused:
         self._do, self._propagator, self._threads = loops(), propagator, threads
         self._shape, self._dtype = probe_shape, np.dtype(dtype)
         self._fit = max(1, PIECE // (int(np.prod(probe_shape)) * self._dtype.itemsize))
-        self._alone, self._rows = False, np.arange(0)
+        self._alone, self._largest_batch, self._rows = False, 1, np.arange(0)
         self._within = 1  # threads within a transform, where a piece is the whole batch
         self._rooms: dict[str, np.ndarray] = {}
         self._sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._misfits: list[np.ndarray] = []
 
-    def new_sweep(self, alone: bool) -> None:
-        """Begin a sweep; ``alone``: nobody keeps what a batch is given, and the next one may have the same memory.
+    def new_sweep(self, alone: bool, largest: int = 1) -> None:
+        """Begin a sweep, of batches of ``largest`` views and fewer, for which room is made at once.
 
-        ``misfit`` counts from here.
+        ``alone`` : nobody keeps what a batch is given, and the next one may have the same memory. ``misfit`` counts
+        from here.
         """
-        self._alone = alone
+        self._alone, self._largest_batch = alone, largest
         self._misfits.clear()
 
     def misfit(self) -> float:
         """Return sum w (sqrt I - sqrt Ihat)^2 of all that went to the detector in this sweep, a real scalar."""
         return math.fsum(np.concatenate(self._misfits)) if self._misfits else 0.0
 
-    def room(self, name: str, views: int) -> np.ndarray:
-        """Return room for waves of a batch (B, M, n, n), of one use for each name."""
+    def room(self, name: str, views: int, times: int = 1) -> np.ndarray:
+        """Return room for so many times the waves of a batch (times B, M, n, n), of one use for each name."""
         if not self._alone:
-            return np.empty((views, *self._shape), self._dtype)
-        if name not in self._rooms or len(self._rooms[name]) < views:
-            self._rooms[name] = np.empty((views, *self._shape), self._dtype)
-        return self._rooms[name][:views]
+            return np.empty((times * views, *self._shape), self._dtype)
+        if name not in self._rooms or len(self._rooms[name]) < times * views:
+            self._rooms.pop(name, None)  # or there would be two for a moment
+            most = max(views, self._largest_batch) if views > 1 else 1  # one may be all that is ever asked for
+            self._rooms[name] = np.empty((times * most, *self._shape), self._dtype)
+        return self._rooms[name][: times * views]
 
     def rows(self, views: int) -> np.ndarray:
         """Return 0, 1, 2, ... (B,): where the views of a batch stand in an array of its own."""

@@ -72,7 +72,7 @@ class Fused(fused_gpu.Fused):
         index (B,) is where the views stand in ``out``.
         """
         views = len(corners)
-        waves, scale = self.room("along", 3 * views).reshape(3, views, *self._shape), 1.0
+        waves, scale = self.room("along", views, 3).reshape(3, views, *self._shape), 1.0
         if self._passes is not None:
             self._passes.along(obj, corners, illum, obj_step, illum_step, waves)
             room = partial(self._parts, views, _TRIALS)

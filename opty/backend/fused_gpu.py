@@ -49,7 +49,7 @@ class Fused:
         self._floor = self._real.type(np.finfo(self._real).tiny ** 0.5)
         self._ordered = deterministic
         self._unitary = 1.0 / np.prod(probe_shape[1:])  # cuFFT leaves its sums: there and back waves grow by as much
-        self._alone, self._rows = False, xp.arange(0)
+        self._alone, self._largest_batch, self._rows = False, 1, xp.arange(0)
         self._passes = passes.Passes(probe_shape) if passes.fits(propagator.kind, probe_shape[-1], dtype) else None
         self._half_way: tuple[Any, int] | None = None
         self._rooms: dict[str, Any] = {}
@@ -61,26 +61,29 @@ class Fused:
 
     # -- buffers
 
-    def new_sweep(self, alone: bool) -> None:
-        """Begin a sweep; ``alone``: nobody keeps what a batch is given, and the next one may have the same memory.
+    def new_sweep(self, alone: bool, largest: int = 1) -> None:
+        """Begin a sweep, of batches of ``largest`` views and fewer, for which room is made at once.
 
-        ``misfit`` counts from here.
+        ``alone`` : nobody keeps what a batch is given, and the next one may have the same memory. ``misfit`` counts
+        from here.
         """
-        self._alone, self._half_way = alone, None
+        self._alone, self._largest_batch, self._half_way = alone, largest, None
         self._misfits.fill(0)
 
     def misfit(self) -> Any:
         """Return sum w (sqrt I - sqrt Ihat)^2 of all that went to the detector in this sweep, 0-d, on the device."""
         return self._misfits.sum()
 
-    def room(self, name: str, views: int) -> Any:
-        """Return room for waves of a batch (B, M, n, n), of one use for each name."""
+    def room(self, name: str, views: int, times: int = 1) -> Any:
+        """Return room for so many times the waves of a batch (times B, M, n, n), of one use for each name."""
         if not self._alone:
-            return xp.empty((views, *self._shape), self._dtype)
-        if name not in self._rooms or len(self._rooms[name]) < views:
-            self._rooms[name] = xp.empty((views, *self._shape), self._dtype)
+            return xp.empty((times * views, *self._shape), self._dtype)
+        if name not in self._rooms or len(self._rooms[name]) < times * views:
+            self._rooms.pop(name, None)  # or there would be two for a moment
+            most = max(views, self._largest_batch) if views > 1 else 1  # one may be all that is ever asked for
+            self._rooms[name] = xp.empty((times * most, *self._shape), self._dtype)
             self.generation += 1
-        return self._rooms[name][:views]
+        return self._rooms[name][: times * views]
 
     def rows(self, views: int) -> Any:
         """Return 0, 1, 2, ... (B,): where the views of a batch stand in an array of its own."""

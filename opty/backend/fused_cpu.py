@@ -109,17 +109,17 @@ class Fused:
         share(work, cut(len(out), self._piece(len(out))), self._threads)
         return out
 
-    def on_probe(self, waves, rows, obj, corners, fraction, illum=None) -> np.ndarray:
-        """Return sum_j S_j^-1 conj(O_j) waves_jm (M, n, n), S_j the move by ``fraction``: the adjoint of seeing it.
-
-        With ``illum`` the waves are taken less illum_jm O_j.
-        """
+    def on_probe(self, waves, rows, obj, corners, fraction) -> np.ndarray:
+        """Return sum_j S_j^-1 conj(O_j) waves_jm (M, n, n), S_j the move by ``fraction``: the adjoint of seeing it."""
         total = np.zeros(self._shape, self._dtype)
-        self.add_on_probe(waves, rows, obj, corners, fraction, total, illum)
+        self.add_on_probe(waves, rows, obj, corners, fraction, total)
         return self._propagator.backend.ifft2(total, True)
 
     def add_on_probe(self, waves, rows, obj, corners, fraction, spectrum, illum=None) -> None:
-        """Add the spectrum of what ``on_probe`` returns to ``spectrum`` (M, n, n), view after view."""
+        """Add the spectrum of what ``on_probe`` returns to ``spectrum`` (M, n, n), view after view.
+
+        With ``illum`` the waves are taken less illum_jm O_j.
+        """
         out, transform = self.room("back", len(rows)), self._propagator.backend
 
         def work(some: slice) -> None:

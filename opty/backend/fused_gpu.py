@@ -191,18 +191,18 @@ class Fused:
         self._transform(out, out, cufft.CUFFT_INVERSE)
         return out
 
-    def on_probe(self, waves, rows, obj, corners, fraction, illum=None) -> Any:
-        """Return sum_j S_j^-1 conj(O_j) waves_jm (M, n, n), S_j the move by ``fraction``: the adjoint of seeing it.
-
-        With ``illum`` the waves are taken less illum_jm O_j.
-        """
+    def on_probe(self, waves, rows, obj, corners, fraction) -> Any:
+        """Return sum_j S_j^-1 conj(O_j) waves_jm (M, n, n), S_j the move by ``fraction``: the adjoint of seeing it."""
         total = self.room("total", 1)[0]
-        self._move_back(waves, rows, obj, corners, fraction, illum, total, self._unitary, False)
+        self._move_back(waves, rows, obj, corners, fraction, None, total, self._unitary, False)
         self._transform(total, total, cufft.CUFFT_INVERSE)
         return total
 
     def add_on_probe(self, waves, rows, obj, corners, fraction, spectrum, illum=None) -> None:
-        """Add the spectrum of what ``on_probe`` returns to ``spectrum`` (M, n, n), view after view."""
+        """Add the spectrum of what ``on_probe`` returns to ``spectrum`` (M, n, n), view after view.
+
+        With ``illum`` the waves are taken less illum_jm O_j.
+        """
         self._move_back(waves, rows, obj, corners, fraction, illum, spectrum, self._unitary**0.5, True)
 
     def _move_back(self, waves, rows, obj, corners, fraction, illum, spectrum, scale: float, adds: bool) -> None:

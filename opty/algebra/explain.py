@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from opty.algebra.effects import check_slots, written
 from opty.algebra.footprint import told
-from opty.algebra.fusedstep import written_out
+from opty.algebra.fusedstep import FusedStep, written_out
 from opty.algebra.operator import Operator
 from opty.algebra.plan import Branch, Group, Loop, Pass, Scheduled, Step, plan
 from opty.algebra.room import batch_size
+from opty.state.batch import all_whole
 
 if TYPE_CHECKING:
     from opty.state import PtychoState
@@ -74,8 +75,15 @@ def _pass_head(node: Pass, store: Store | None) -> str:
         count = batch_size(node, store)
         batch = f"{count} view{'s' * (count > 1)}"
     counts = "one iteration" if node.counts else "not counted as an iteration"
-    fused = f"; fused: {', '.join(node.fused)}" if node.fused else ""
+    names = [name for name in node.fused if store is None or name not in _unsuited(node, store)]
+    fused = f"; fused: {', '.join(names)}" if names else ""
     return f"{node.origin} over all views, {batch} at a time, {_ORDERS[node.order]} ({counts}{fused})"
+
+
+def _unsuited(node: Pass, store: Store) -> set[str]:
+    """Return the names of the fused steps of a pass that run in their parts for a state."""
+    whole = "positions" not in node.writes and all_whole(store)
+    return {type(s.op).__name__ for s in node.steps if isinstance(s.op, FusedStep) and not s.op.suits(store, whole)}
 
 
 def _step(s: Scheduled) -> str:

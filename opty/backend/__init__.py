@@ -11,7 +11,7 @@
     fused_fit.py  those of fits; plain_fit.py and loops_fit.py; noises.py: the models of the noise by number
     pairs.py      two unknowns for each view, fitted together
     fused_gpu.py  on a GPU, in few launches of kernels.py's; common.cuh is what the .cu files share
-                  (fused_fit_gpu.py: those of fits)
+                  (fused_fit_gpu.py: those of fits, fits.cuh; fused_sense_gpu.py: what is sensed of positions)
     passes.py     there, for windows of usual sizes: with Fourier transforms of our own (fourier.cuh), which do along
                   rows (rows.cu) and columns (columns.cu) what else there is to do with the waves
     peaks.py      the shift between two images: what every search for it is made of

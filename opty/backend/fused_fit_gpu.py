@@ -13,12 +13,11 @@ import cupy as xp
 import numpy as np
 
 from opty.backend import fused_gpu, kernels
-from opty.backend.kernels import NULL, THREADS, blocks, count_type, sizes, strided, tile_grid
+from opty.backend.kernels import FEW_THREADS, NULL, THREADS, blocks, count_type, sizes, strided, tile_grid
 from opty.backend.noises import NOISES, TOO_DARK
 from opty.backend.operands import Frames
 
 _TRIALS, _PRODUCTS = 3, 5
-_FEW_THREADS = 32  # a warp adds up the parts of a sum
 
 
 class Fused(fused_gpu.Fused):
@@ -173,7 +172,7 @@ class Fused(fused_gpu.Fused):
         """Put the sums of parts (B, ..., P) over their last axis into ``out`` (B, ...), or (N, ...) at index (B,)."""
         count, each = int(np.prod(parts.shape[:-1])), int(np.prod(parts.shape[1:-1]))
         fields = (parts, *sizes(count, parts.shape[-1]), NULL if index is None else index, *sizes(each), out)
-        _in_double("likelihood", "sum_parts", count, _FEW_THREADS, fields)
+        _in_double("likelihood", "sum_parts", count, FEW_THREADS, fields)
 
     def _total(self, name: str, weight) -> Any:
         """Return a canvas in the shape of weight, zeros when it is made."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from opty.backend import fused_fit_gpu, kernels
-from opty.backend.kernels import sizes, strided, tile_grid
+from opty.backend.kernels import FEW_THREADS, sizes, strided, tile_grid
 from opty.backend.registration_gpu import Registration
 
 _NUMBERS = 10  # of a view, as sense.cu leaves them
-_FEW_THREADS = 32  # a warp adds up the parts of a sum
 
 
 class Fused(fused_fit_gpu.Fused):
@@ -35,7 +32,7 @@ class Fused(fused_fit_gpu.Fused):
         if self._registration is None:
             self._registration = Registration(n, self._dtype)
             self._grown = self._registration.generation
-        images = self.room_of("images", (views, 2, n, n))
+        images = self.kept("images", (views, 2, n, n), self._dtype)
         fields = (*self._fields(waves, rows, obj, corners, illum, light), index, most, images)
         self._launch("sense", "windows_asked_for", tile_grid(n, n, views), fields)
         self._registration.peaks(images, index, sensed)
@@ -53,12 +50,8 @@ class Fused(fused_fit_gpu.Fused):
         self._launch("sense", "add_up_senses", grid, fields, slopes)
         fields = (parts, *sizes(views, parts.shape[-1]), index, misfit, change, most, sensed)
         grid = (min(views, kernels.MAX_BLOCKS),)
-        kernels.launch("sense", "keep_senses", ("double", slopes), grid, (_FEW_THREADS,), fields)
+        kernels.launch("sense", "keep_senses", ("double", slopes), grid, (FEW_THREADS,), fields)
 
     def _fields(self, waves, rows, obj, corners, illum, light) -> tuple[Any, ...]:
         views = sizes(len(rows), *self._shape[:2])
         return waves, rows, obj, light, *sizes(*obj.shape), corners, *strided(illum), *views
-
-    def room_of(self, name: str, shape: tuple[int, ...]) -> Any:
-        """Return room for images of a batch, of one use for each name, that stays."""
-        return self.kept(name, (int(np.prod(shape)),), self._dtype).reshape(shape)

@@ -40,6 +40,7 @@ MODES_HELD = 4  # modes that a thread can hold eight values of in its registers
 
 TILE = (32, 8)
 THREADS = 256
+FEW_THREADS = 32  # a warp adds up the parts of a sum
 # Enough blocks to fill any present device several times over; more would only lengthen the sum of partial results.
 MAX_BLOCKS = 8192
 MAX_GRID_YZ = 65535  # CUDA's own limit

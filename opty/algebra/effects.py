@@ -9,7 +9,7 @@ drops it, so that no engine goes on with what was true before another one ran.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,34 @@ def check_batch_order(steps: Iterable[Scheduled]) -> None:
 def _made(op: Operator) -> frozenset[str]:
     reads, writes = op.effects()
     return (writes - reads) & BATCH
+
+
+def check_batch_outputs(steps: Sequence[Scheduled]) -> None:
+    """Raise EffectError for a step that writes only fields of the batch which no later step of the sweep reads.
+
+    The fields end with the batch, so that the step would change nothing. Steps that the plan puts in are exempt.
+    """
+    for k, s in enumerate(steps):
+        writes = s.op.effects()[1]
+        if s.opened or not writes or writes - BATCH or any(_is_read(name, steps[k + 1 :]) for name in writes):
+            continue
+        names = " and ".join(repr(name) for name in sorted(writes))
+        raise EffectError(
+            f"{s.op!r} writes {names}, which no later step of the sweep reads: it would change nothing. Operators run "
+            f"from right to left, so write the steps that use it on its left, inside one sweep, such as "
+            f"Sweep(ProbeUpdate() * ObjUpdate() * {s.op!r})"
+        )
+
+
+def _is_read(name: str, later: Iterable[Scheduled]) -> bool:
+    """Return whether one of the later steps reads a field before another one replaces it."""
+    for s in later:
+        reads, writes = s.op.effects()
+        if name in reads:
+            return True
+        if name in writes and not s.when:
+            return False
+    return False
 
 
 def check_slots(groups: tuple[Group, ...], existing: Iterable[str]) -> None:

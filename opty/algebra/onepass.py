@@ -55,15 +55,19 @@ def run_pass(node: Pass, job: Run) -> None:
     job.wrote(node.writes)
     misfits, order = [], batches(node, job)
     still, opened = not node.moving, _opened(due, job)
+    measured_here = frozenset(s.op for s in due if _projects_unmeasured(s.op))
 
     def work(batch: Batch) -> None:
         for op, s, b in views:
             if b is not None:
                 object.__setattr__(b, "_behind", batch)
+            unmeasured = batch.misfit_of_waves() if op in measured_here and batch.misfit is None else None
             try:
                 op.apply(s, batch if b is None else b)
             except Exception as error:
                 _explain(error, op, batch.number, number)
+            if unmeasured is not None and batch.misfit is None:
+                batch.add_misfit(unmeasured)
         if batch.misfit is not None:
             misfits.append(batch.misfit)
 
@@ -127,6 +131,12 @@ def _opened(steps: list[Scheduled], job: Run) -> Opened:
     read = frozenset().union(*(s.op.effects()[0] for s in steps if not isinstance(s.op, FusedStep)))
     names = tuple(name for name in ("patches", "illum") if name in read)
     return Opened(names, _illum_outlives_probe(steps), job.fused if fusing() else None)
+
+
+def _projects_unmeasured(op: ViewOperator) -> bool:
+    """Say whether a step compares waves with the data and leaves it to the sweep to measure their misfit."""
+    reads, writes = op.effects()
+    return not isinstance(op, FusedStep) and not op.measures and (op.projects or "delta" in writes - reads)
 
 
 def _batch_access(s: Scheduled) -> Access:

@@ -202,6 +202,7 @@ class ViewOperator(Operator, register=False):
 
     early: ClassVar[bool] = False  # True: left of a sweep it joins it before object and probe change, not as the last
     late: ClassVar[frozenset[str]] = frozenset()  # what of its writes changes only when a sweep is over, in ``finish``
+    measures: ClassVar[bool] = False  # True: calls b.add_misfit; else opty measures what the step projects
     work: ClassVar[tuple[float, float]] = (6.0, 3.0)
     copies: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from opty.algebra.batching import Order
 from opty.algebra.compose import Compose, Repeat, compose, factors
 from opty.algebra.control import Control, Until
-from opty.algebra.effects import ESTIMATES, GRADIENTS, LIVE, check_batch_order
+from opty.algebra.effects import ESTIMATES, GRADIENTS, LIVE, check_batch_order, check_batch_outputs
 from opty.algebra.operator import Operator, Recipe, ViewOperator
 from opty.algebra.sweep import Sweep
 from opty.errors import RecipeError
@@ -314,20 +314,36 @@ def _finished_node(node: Node, fuse: bool) -> Node:
 
 
 def _opened(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
-    """Put in front what the steps read and none of them makes: the projection, the exit waves."""
+    """Put in what the steps read and none of them makes: the exit waves, the projection.
+
+    They stand as far in front as they can: behind the steps that change the windows or the illumination, of which exit
+    waves are made, where those stand before the first step that reads what is put in.
+    """
     from opty.operators.exitwave import ExitWave
     from opty.operators.fourier import FourierProject
 
     check_batch_order(steps)
-    made: set[str] = set()
-    missing: set[str] = set()
-    for s in steps:
-        reads, writes = s.op.effects()
-        missing |= reads - made
-        made |= writes
-    if missing & {"delta", "predicted"}:
-        steps = (Scheduled(FourierProject(), opened=True), *steps)
-        missing = missing | {"waves"}
-    if "waves" in missing:
-        steps = (Scheduled(ExitWave(), opened=True), *steps)
+    if (at := _first_reader(steps, {"delta", "predicted"})) is not None:
+        steps = _put_in(steps, FourierProject(), at)
+    if (at := _first_reader(steps, {"waves"})) is not None:
+        steps = _put_in(steps, ExitWave(), at)
+    check_batch_outputs(steps)
     return steps
+
+
+def _first_reader(steps: tuple[Scheduled, ...], names: set[str]) -> int | None:
+    """Return which step first reads one of some batch fields that no step before it makes, or None."""
+    made: set[str] = set()
+    for k, s in enumerate(steps):
+        reads, writes = s.op.effects()
+        if (reads - made) & names:
+            return k
+        made |= writes
+    return None
+
+
+def _put_in(steps: tuple[Scheduled, ...], op: Operator, reader: int) -> tuple[Scheduled, ...]:
+    """Return the steps with one more before ``reader``, behind the last step there that changes what it is made of."""
+    changing = [k for k in range(reader) if steps[k].op.effects()[1] & {"illum", "patches", "waves"}]
+    at = changing[-1] + 1 if changing else 0
+    return (*steps[:at], Scheduled(op, opened=True), *steps[at:])

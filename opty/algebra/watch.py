@@ -12,22 +12,23 @@ from opty.algebra.effects import KEPT, written
 from opty.algebra.operator import Operator
 from opty.algebra.place import Level, done_at
 from opty.algebra.plan import Group, Pass, steps_of, walk
+from opty.algebra.rising import RISES, MisfitMonitor
 from opty.errors import DivergedError, MisfitWarning, warn_user
 from opty.state import PtychoState
 from opty.state.store import CORE, Store
-
-_RISES = 5
-_NOTICEABLE = 1.001  # a smaller rise is the wavering of a run that has converged
 
 Place = tuple[Level, ...]
 
 
 class _Misfit(NamedTuple):
-    """An iteration whose misfit is to be looked at: its number, which of the history it is, whether it should fall."""
+    """An iteration whose misfit is to be looked at: its number, which of the history it is, and of which sweep.
+
+    ``sweep`` is None for an engine whose misfit rises by nature.
+    """
 
     iteration: int
     at: int
-    monitored: bool
+    sweep: int | None
 
 
 class _Look(NamedTuple):
@@ -88,7 +89,7 @@ class Watch:
         self._lookout = store.backend.Lookout()
         self._under_way: list[_Misfit | _Look] = []  # of the state that stands now
         self._behind: list[_Misfit | _Look] = []  # of ``_newest``, where that is another state than ``_last``
-        self._warned, self._rises = False, 0
+        self._monitor = MisfitMonitor(rounding=100 * float(np.finfo(store.real_dtype).eps) ** 2)
         self._last = self._newest = _Kept(store, place, self._names)
         self._first = self._last.store.iteration
         self._spare: _Kept | None = None
@@ -106,7 +107,7 @@ class Watch:
         store.record("iteration", store.iteration)
         store.expect("misfit", store.backend.number(misfit, store.measured.photons))
         at = len(store.history["misfit"]) - 1
-        self._under_way.append(_Misfit(store.iteration, at, id(node) in self._monitored))
+        self._under_way.append(_Misfit(store.iteration, at, id(node) if id(node) in self._monitored else None))
         if not self._lookout.LAG:
             self._look_at(self._under_way)
 
@@ -167,18 +168,10 @@ class Watch:
         value = values[one.at]
         if not math.isfinite(value):
             self._diverged(f"the misfit is {value}", one.iteration)
-        if not one.monitored:
-            return
-        rounding = 100 * float(np.finfo(self._store.real_dtype).eps) ** 2
-        rose = one.at > 0 and value > max(_NOTICEABLE * values[one.at - 1], rounding)
-        self._rises = self._rises + 1 if rose else 0
-        if self._rises >= _RISES and not self._warned:
-            self._warned = True
-            warn_user(
-                f"the misfit rose in {_RISES} turns in a row, from {values[one.at - _RISES]:.4g} to {value:.4g} at "
-                f"iteration {one.iteration}{self._advice()}",
-                MisfitWarning,
-            )
+        if one.sweep is None:
+            self._monitor.forget()
+        elif wrong := self._monitor.look(one.sweep, one.iteration, values[max(0, one.at - RISES) : one.at + 1]):
+            warn_user(wrong + self._advice(), MisfitWarning)
 
     def _advice(self) -> str:
         return f"; try {', or '.join(self._knobs)}" if self._knobs else ""

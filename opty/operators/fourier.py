@@ -17,6 +17,8 @@ class FourierProject(ViewOperator, reads="waves", writes="waves delta predicted"
     (2009).
     """
 
+    measures = True
+
     def apply(self, s, b):
         there = at_detector(s, b, overwrite=False)
         b.predicted = intensity_of(s, there)
@@ -32,6 +34,7 @@ class _Lean(ViewOperator, register=False):
 
     predicted: bool = False
     projects = True  # one that writes no delta compares with the data all the same
+    measures = True
 
     def effects(self):
         return self.reads, self.writes | {"predicted"} if self.predicted else self.writes

@@ -76,6 +76,8 @@ def fuse_runs(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
 
 def _run_at(steps: tuple[Scheduled, ...], before: list[Scheduled]) -> tuple[Scheduled | None, int]:
     """Return the fused step for the first steps, or None, and how many it takes."""
+    if any("patches" in s.op.effects()[1] for s in before):
+        return None, 1  # fused steps take the windows out of the object themselves
     for fused, kinds in _RUNS:
         run = steps[: len(kinds)]
         plain = all(not s.when for s in run) and tuple(type(s.op) for s in run) == kinds

@@ -37,6 +37,7 @@ class LikelihoodGradient(
     noise: Noise = "poisson"
     work = (7.0, 5.5)
     projects = True  # the plan knows by this that a pass compares with the data
+    measures = True
 
     def begin(self, s):
         s.drop("obj_gradient", "probe_gradient", "obj_weight", "probe_weight")

@@ -117,8 +117,17 @@ class Batch:
         return a
 
     def add_misfit(self, squares: Any) -> None:
-        """Book sum w (sqrt I - sqrt Ihat)^2 of the batch, a scalar on the device."""
+        """Add to the misfit of the batch, sum w (sqrt I - sqrt Ihat)^2, a scalar on the device."""
         self.misfit = squares if self.misfit is None else self.misfit + squares
+
+    def misfit_of_waves(self) -> Any:
+        """Return sum w (sqrt I - sqrt Ihat)^2 of the exit waves as they stand, a scalar on the device."""
+        store, measured = self.store, self.store.measured
+        made = "waves" in self.leaves
+        waves = self.leaves["waves"] if made else self.illum * self.patches[:, None]
+        there = measured.propagator.forward(waves, self.fraction, not made, store.threads)
+        intensity, mask = measured.intensity_of(self.selection), measured.mask_of(self.selection)
+        return store.backend.fourier_modulus(there, intensity, mask, store.incoherent, True)
 
     def shift(self, spectrum: Any) -> Any:
         """Return waves (B, M, n, n) moved by ``fraction``, from their spectrum (B or 1, M, n, n)."""

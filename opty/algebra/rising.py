@@ -65,7 +65,7 @@ class MisfitMonitor:
         if value > FAR_ABOVE * max(least, self.rounding):
             return (
                 f"the misfit is {value:.4g} at iteration {iteration}, {value / least:.3g} times the least of the run, "
-                f"{least:.4g}: the run diverges"
+                f"{least:.4g}: the run probably diverges"
             )
         if value > DARKNESS and record.count > 1:
             return (

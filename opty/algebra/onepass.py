@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opty.algebra.batching import pieces, split
+from opty.algebra.control import due as scheduled
 from opty.algebra.effects import BATCH
 from opty.algebra.fusedstep import FusedStep, Inside, sees_batch, suited
 from opty.algebra.operator import ViewOperator
@@ -38,7 +39,7 @@ def run_pass(node: Pass, job: Run) -> None:
 
     store = job.store
     number = store.iteration + 1 if node.counts else store.iteration
-    due = [s for s in node.steps if s.due(number)]
+    due = [s for s in node.steps if scheduled(s.when, store.visits, number)]
     if not node.counts and all(s.opened for s in due):
         return  # a pass that is an iteration counts in any case: schedules wait for the iterations to go by
     for name in list(filter(node.stales, store.leaves)):

@@ -30,9 +30,6 @@ class Scheduled:
     when: tuple[Control, ...] = ()
     opened: bool = False  # put in by the plan, not written by the user
 
-    def due(self, iteration: int) -> bool:
-        return all(rule.due(iteration) for rule in self.when)
-
 
 @dataclass(frozen=True)
 class Step:
@@ -110,9 +107,6 @@ class Branch:
 
     when: tuple[Control, ...]
     body: tuple[Group, ...]
-
-    def due(self, iteration: int) -> bool:
-        return all(rule.due(iteration) for rule in self.when)
 
 
 Node = Step | Pass | Loop | Branch

@@ -14,7 +14,7 @@ import numpy as np
 
 from opty.algebra.batching import neighbours
 from opty.algebra.compose import compose, factors
-from opty.algebra.control import Until
+from opty.algebra.control import Until, agreed, due, remember, since
 from opty.algebra.effects import check_slots, freed, written
 from opty.algebra.footprint import check_memory
 from opty.algebra.onepass import run_pass
@@ -118,6 +118,10 @@ class Run:
         """Return the innermost loop that the walk is in."""
         return next((frame for frame in reversed(self.frames) if frame.body is not None), None)
 
+    def began(self) -> int:
+        """Return the iteration at which the turn of the outermost loop began; outside of loops, the run."""
+        return next((frame for frame in self.frames if frame.body is not None), self.frames[0]).began
+
     def state(self, copied: frozenset[str] = frozenset()) -> PtychoState:
         """Return a state of what stands now; it shares the leaves that are not ``copied``. Waits for the device."""
         self.watch.settle()
@@ -169,12 +173,11 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
         for node in group.nodes:
             if isinstance(node, Loop):
                 yield from _turns_of(node, job)
-            elif isinstance(node, Branch) and node.due(job.store.iteration):
-                job.enter(Frame(node.body))
-                yield from _outer_turns(node.body, job)
-                job.frames.pop()
-            else:
+            elif not isinstance(node, Branch):
                 _walk_node(node, job)
+            elif _went_in(node, job):
+                yield from _outer_turns(node.body, job)
+                _went_out(node, job)
             frame.node += 1
         _book(job)
         if group.nodes and not isinstance(group.nodes[-1], (Loop, Branch)):
@@ -197,7 +200,7 @@ def _prepared(recipe: Operator, p: PtychoState, stopped: Unfinished | None = Non
     start = stopped.before if stopped else store.recipe
     job = Run(store, recipe, start, Watch(store, groups, start, way))
     job.way.extend(way)
-    job.enter(Frame(groups))
+    job.enter(Frame(groups, began=store.iteration))
     return job, groups
 
 
@@ -224,10 +227,30 @@ def _walk_node(node: Node, job: Run) -> None:
         for _ in _turns_of(node, job):
             if job.interrupted:
                 raise _Stop
-    elif job.way or node.due(job.store.iteration):
-        job.enter(Frame(node.body))
+    elif _went_in(node, job):
         _walk_groups(node.body, job)
-        job.frames.pop()
+        _went_out(node, job)
+
+
+def _went_in(node: Branch, job: Run) -> bool:
+    """Go into a branch if its schedules let it run, or if the run stopped in it; say whether it was gone into."""
+    now, visits = job.store.iteration, job.store.visits
+    last = since(node.when, visits, now)
+    if not (job.way or agreed(node.when, last)):
+        remember(node.when, visits, last)
+        return False
+    job.enter(Frame(node.body, began=now))
+    return True
+
+
+def _went_out(node: Branch, job: Run) -> None:
+    """Leave a branch. Only now its visit is remembered: a branch that is left half done goes on the books by its parts.
+
+    Iterations that it made itself do not count as passed over.
+    """
+    now, began = job.store.iteration, job.frames.pop().began
+    last = since(node.when, job.store.visits, now) if now == began else (now - 1, now)
+    remember(node.when, job.store.visits, last)
 
 
 def _book(job: Run) -> None:
@@ -261,7 +284,7 @@ def _turns_of(node: Loop, job: Run) -> Generator[bool]:
 
 def _apply(node: Step, job: Run) -> None:
     op = node.step.op
-    if not node.step.due(job.store.iteration):
+    if not due(node.step.when, job.store.visits, job.store.iteration):
         return
     with Explained(op, job.store.iteration):
         op.apply(access(op, job))

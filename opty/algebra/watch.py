@@ -62,7 +62,8 @@ class _Kept:
             for name, a in store.leaves.items()
             if name != KEPT
         }
-        mine.iteration, mine.history, self.place = store.iteration, store.books(), place
+        mine.iteration, mine.history, mine.visits = store.iteration, store.books(), dict(store.visits)
+        self.place = place
 
 
 def _copied(store: Store, a: Any, into: Any) -> Any:

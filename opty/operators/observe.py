@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
+from opty.algebra.control import span
 from opty.algebra.operator import Operator
 from opty.analysis.misfit import compare
 from opty.errors import SaveError
@@ -13,7 +17,19 @@ from opty.io.guard.atomic import check_target
 
 
 class Observer(Operator, register=False):
-    """An operator that changes nothing of what is estimated; ``due`` says whether it looks at this iteration."""
+    """An operator that changes nothing of what is estimated; ``due`` says whether it looks at this iteration.
+
+    ``records`` : whether it writes into the history. One that does not leaves nothing in the state, and may look back,
+    at its first visit, to where the turn of the outermost loop began (outside of loops, the run): where a turn makes 60
+    iterations, ``Save(every=50)`` writes after the first one too.
+    """
+
+    records: ClassVar[bool] = False
+
+    @functools.cached_property
+    def key(self) -> str:
+        """The name of the step in the visits of a state."""
+        return repr(self)
 
     def check(self):
         every = getattr(self, "every", 1)
@@ -21,14 +37,19 @@ class Observer(Operator, register=False):
             raise ValueError(f"{type(self).__name__}(every={every}): give a number of iterations from 1 on")
 
     def due(self, s) -> bool:
-        """True where the iteration just finished is a multiple of ``every``."""
-        return s.iteration % self.every == 0
+        """True where a multiple of ``every`` was reached since the last visit; remembers this one."""
+        if self.every == 1:
+            return True
+        run = s.memo["run"]
+        last, now = found = span(run.store.visits, self.key, s.iteration, None if self.records else run.began())
+        run.store.visits[self.key] = found
+        return now // self.every > last // self.every
 
 
 class Log(Observer):
     """Print a line with iteration and misfit.
 
-    Parameters: every, print at multiples of this number of iterations.
+    Parameters: every, print when a multiple of this number of iterations is reached or passed.
     """
 
     every: int = 1
@@ -45,9 +66,10 @@ class Misfit(Observer, reads="obj probe positions background"):
     History: "state_misfit" = sum (sqrt I - sqrt Ihat)^2 / sum I, "state_r_factor" = sum |sqrt I - sqrt Ihat| /
     sum sqrt I and "state_iteration". ``history["misfit"]``, which costs nothing, is met along the iteration instead.
 
-    Parameters: every, record at multiples of this number of iterations.
+    Parameters: every, record when a multiple of this number of iterations is reached or, after the first visit, passed.
     """
 
+    records: ClassVar[bool] = True
     every: int = 1
 
     def apply(self, s):
@@ -90,7 +112,8 @@ class Save(Observer):
     Parameters
     ----------
     path : of the result file; "{iteration}" in it is filled in.
-    every : write at multiples of this number of iterations.
+    every : write when a multiple of this number of iterations is reached or passed: in a loop the file is at most this
+        number and one turn of the loop old.
 
     Raises, before the run, where the folder of the file is not there or cannot be written; SaveError, which carries the
     state reached, where a write fails later, on a full disk for example.
@@ -98,6 +121,11 @@ class Save(Observer):
 
     path: str
     every: int = 1
+
+    @functools.cached_property
+    def key(self) -> str:
+        """The name of the step in the visits of a state, without the folder: a checkpoint may move."""
+        return repr(replace(self, path=Path(self.path).name))
 
     def foresee(self):
         check_target(_filled(self.path, 0))
@@ -125,7 +153,7 @@ class Show(Observer):
 
     Parameters
     ----------
-    every : show at multiples of this number of iterations.
+    every : show when a multiple of this number of iterations is reached or passed.
     path : picture to write ("{iteration}" in it is filled in); without one, the notebook's output, or opty_show.png in
         the working folder where there is no notebook.
     """

@@ -9,6 +9,7 @@ from pathlib import Path
 from opty.algebra.compose import Compose, Repeat, compose, factors, power
 from opty.algebra.control import Control
 from opty.algebra.operator import Operator, Recipe
+from opty.algebra.plan import Pass, plan, walk
 from opty.operators.observe import Log, Observer, Progress, Save, Show
 
 
@@ -21,17 +22,51 @@ class Silent(Observer, register=False):
 
 def with_progress(recipe: Operator) -> Operator:
     """Return the recipe with a progress bar on each of its outermost loops."""
-    return _in_outer_loops(recipe, Progress())
+    bar = Progress()
+    parts = [power(compose(bar, f.body), f.times) if isinstance(f, Repeat) else f for f in reversed(factors(recipe))]
+    return compose(*parts)
 
 
 def with_checkpoints(recipe: Operator, path: str, every: int) -> Operator:
-    """Return the recipe with ``Save(path, every)`` at the end of the turns of each of its outermost loops."""
-    return _in_outer_loops(recipe, Save(path, every))
+    """Return the recipe with ``Save(path, every)`` wherever an iteration is over and the state is whole.
+
+    That is at the end of the turns of every loop, inner ones and those of named recipes too, and outside of loops after
+    each factor. They are one step to the state, which remembers its visits by name: one file for each ``every``.
+    """
+    save = Save(path, every)
+
+    def in_loops(op: Operator) -> Operator:
+        if isinstance(op, Compose):
+            return compose(*map(in_loops, op.steps))
+        if isinstance(op, Repeat):
+            body = in_loops(op.body)
+            return power(body if _ends_with(save, body) or not _iterates(body) else compose(save, body), op.times)
+        if isinstance(op, Control):
+            return replace(op, op=in_loops(op.op))
+        if isinstance(op, Recipe):
+            inner = op.expand()
+            new = in_loops(inner)
+            return op if new == inner else new
+        return op
+
+    done = [in_loops(group.op) for group in plan(recipe)]  # a factor, or those that make one sweep
+    saved = [op if _ends_with(save, op) or not _iterates(op) else compose(save, op) for op in done]
+    return compose(*reversed(saved))
+
+
+OUTPUTS = (Save, Show, Log, Progress)  # steps that only write files or to the screen
 
 
 def without_outputs(recipe: Operator) -> Operator:
     """Return a recipe that does the same and writes neither files nor to the screen (Save, Show, Log, Progress)."""
-    return _changed(recipe, lambda op: Silent() if isinstance(op, (Save, Show, Log, Progress)) else op)
+    return _changed(recipe, lambda op: Silent() if isinstance(op, OUTPUTS) else op)
+
+
+def only_outputs(recipe: Operator) -> bool:
+    """Say whether a recipe does nothing but write files or to the screen."""
+    found: list[bool] = []
+    _changed(recipe, lambda op: found.append(isinstance(op, OUTPUTS)) or op)
+    return all(found)
 
 
 def saving_to(recipe: Operator, path: str) -> Operator:
@@ -43,9 +78,13 @@ def saving_to(recipe: Operator, path: str) -> Operator:
     return _changed(recipe, change)
 
 
-def _in_outer_loops(recipe: Operator, step: Operator) -> Operator:
-    parts = [power(compose(step, f.body), f.times) if isinstance(f, Repeat) else f for f in reversed(factors(recipe))]
-    return compose(*parts)
+def _ends_with(step: Operator, recipe: Operator) -> bool:
+    last = factors(recipe)[-1]
+    return last == step or (isinstance(last, Repeat) and _ends_with(step, last.body))
+
+
+def _iterates(recipe: Operator) -> bool:
+    return any(isinstance(node, Pass) and node.counts for node in walk(plan(recipe)))
 
 
 def _changed(op: Operator, change: Callable[[Operator], Operator]) -> Operator:

@@ -133,6 +133,7 @@ class PtychoState:
         iteration: int,
         history: Mapping[str, Any],
         recipe: Operator,
+        visits: Mapping[str, Any] | None = None,
         began: Mapping[str, Any] | None = None,
         device: str | None = None,
         threads: int | None = None,
@@ -140,7 +141,8 @@ class PtychoState:
     ) -> PtychoState:
         """Rebuild a state from what a file kept: ``leaves`` by name, slots and named arrays under "slot:" and "array:".
 
-        ``began``: leaves, iteration and history of the start, where the data alone do not tell them.
+        ``visits``: when the run last stood at each scheduled step; none where a file of an earlier version has none.
+        ``began``: leaves, iteration, history and visits of the start, where the data alone do not give them.
         Raises ValueError where obj, probe or positions are missing.
         """
         if missing := [name for name in CORE if name not in leaves]:
@@ -154,6 +156,7 @@ class PtychoState:
         frame = np.asarray(origin, float)
         books = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series, named)
         store = Store(arrays, measured, frame, *books, deterministic=bool(deterministic))
+        store.visits = {key: (int(before), int(at)) for key, (before, at) in (visits or {}).items()}
         if began is not None:
             store.start = Start.of(began, backend)
         elif recipe == Identity():
@@ -164,7 +167,7 @@ class PtychoState:
         store = self._live
         leaves = {self._label(name): self.numpy(name) for name in store.leaves}
         books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
-        books |= {"recipe": store.recipe, "began": self._began()}
+        books |= {"recipe": store.recipe, "visits": store.visits, "began": self._began()}
         books |= {"threads": store.threads, "deterministic": store.deterministic}
         return _restored, (store.data, leaves, books)
 

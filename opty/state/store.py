@@ -42,17 +42,18 @@ class Start:
     named: frozenset[str]
     iteration: int
     history: dict[str, list[float]]
+    visits: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def kept(self, backend: ModuleType) -> dict[str, Any]:
         """Return all of it on the host, for a file or another device."""
         leaves = {label(name, self.named): np.array(backend.to_host(a)) for name, a in self.leaves.items()}
-        return {"leaves": leaves, "iteration": self.iteration, "history": self.history}
+        return {"leaves": leaves, "iteration": self.iteration, "history": self.history, "visits": self.visits}
 
     @classmethod
     def of(cls, kept: Mapping[str, Any], backend: ModuleType) -> Start:
         """Return what ``kept`` told, on a backend."""
         history = {name: np.asarray(v).tolist() for name, v in kept["history"].items()}
-        return cls(*unlabelled(kept["leaves"], backend), kept["iteration"], history)
+        return cls(*unlabelled(kept["leaves"], backend), kept["iteration"], history, dict(kept["visits"]))
 
 
 @dataclass(eq=False)
@@ -71,6 +72,7 @@ class Store:
     history: dict[str, Series] = field(default_factory=dict)
     named: frozenset[str] = frozenset()  # leaves that the user put in by name, for operators to read
     deterministic: bool = False  # whether sums over views are the same bits every time, on a GPU too
+    visits: dict[str, tuple[int, int]] = field(default_factory=dict)  # of scheduled steps; see algebra/control.py
     start: Start | None = None  # None: the data, modes, seed and dtype tell how the state began
 
     def __post_init__(self) -> None:
@@ -132,7 +134,7 @@ class Store:
     def fork(self, copied: frozenset[str] | set[str]) -> Store:
         """Return a store that shares every leaf but those named, which are copied, and has books of its own."""
         leaves = {name: a.copy() if name in copied else a for name, a in self.leaves.items()}
-        return replace(self, leaves=leaves, history=self.books())
+        return replace(self, leaves=leaves, history=self.books(), visits=dict(self.visits))
 
     def books(self) -> dict[str, Series]:
         """Return the history as it stands, of its own from here on."""
@@ -141,7 +143,7 @@ class Store:
     def begin_here(self) -> None:
         """Keep what stands here as the start: no recipe made it, and the data alone do not tell it."""
         history = {name: list(v) for name, v in self.history.items()}
-        self.start = Start(dict(self.leaves), self.named, self.iteration, history)
+        self.start = Start(dict(self.leaves), self.named, self.iteration, history, dict(self.visits))
 
     def record(self, name: str, value: SupportsFloat) -> None:
         """Append a number to a series of the history."""

@@ -1,4 +1,8 @@
-"""Hypothesis strategies that draw any recipe: every registered operator, parameters by their annotations."""
+"""Hypothesis strategies that draw recipes.
+
+``operators`` : any recipe of every registered operator, parameters by their annotations; ``turns`` : bodies of loops
+that run on a small scan, of several iterations, with schedules on steps, view steps, observers and engines.
+"""
 
 from __future__ import annotations
 
@@ -73,3 +77,48 @@ operators = st.recursive(
     ),
     max_leaves=8,
 )
+
+
+class Noted(Operator):
+    """Records at which iterations it ran, for the tests."""
+
+    of: int = 0
+
+    def apply(self, s):
+        s.record(f"marked_{self.of}", s.iteration)
+
+
+def marks(p, of=0):
+    """Return the iterations at which ``Noted(of)`` ran."""
+    return [int(v) for v in p.history.get(f"marked_{of}", [])]
+
+
+engines = st.sampled_from([opty.AP(), opty.ePIE(batch=4), opty.DM()])
+often = st.integers(1, 7)
+schedules = st.one_of(
+    st.tuples(st.just(opty.Every), often, st.none() | often).map(lambda t: lambda op: t[0](t[1], op, first=t[2])),
+    st.tuples(often, often).map(lambda t: lambda op: opty.Every(t[0], opty.Every(t[1], op))),
+    st.tuples(often, often).map(lambda t: lambda op: opty.After(t[0], opty.Every(t[1], op))),
+    st.tuples(often, often).map(lambda t: lambda op: opty.Every(t[0], opty.Before(3 * t[1], op))),
+)
+scheduled = st.one_of(
+    st.tuples(schedules, st.builds(Noted, st.integers(0, 1)) | st.just(opty.Orthogonalise())).map(lambda t: t[0](t[1])),
+    often.map(lambda n: opty.Misfit(every=n)),
+    st.tuples(schedules, st.integers(1, 2), engines).map(lambda t: t[0](Noted(2) * t[2] ** t[1])),
+    st.tuples(schedules, schedules).map(
+        lambda t: opty.Sweep(t[0](opty.ProbeUpdate()) * t[1](opty.ObjUpdate()) * opty.FourierProject(), batch=6)
+    ),
+)
+
+
+def turns(*others):
+    """Draw what a loop repeats: engines, repeated or not, loops, schedules and ``others``, in any order."""
+    steps = st.one_of(scheduled, scheduled, *others)
+    run = st.tuples(engines, st.integers(1, 3)).map(lambda t: t[0] ** t[1])
+    flat = st.tuples(st.lists(steps, max_size=2), run, st.lists(steps | run, max_size=2)).map(
+        lambda t: compose(*t[0], t[1], *t[2])
+    )
+    nested = st.tuples(flat, st.integers(1, 3), st.lists(steps | run, max_size=2)).map(
+        lambda t: compose(*t[2], t[0] ** t[1])
+    )
+    return flat | nested

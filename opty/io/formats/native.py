@@ -9,8 +9,9 @@ Beside the measurement (measurement.py) the file holds
         slots/<name>, arrays/<name>  the memory of operators, and what was given by name for them to read
         history/<name>               what was recorded
         recipe, recipe_json          text to read, and what is loaded
-        start/                       leaves, slots, arrays, history and iteration of the start, where the data alone do
-                                     not tell it: a probe, an object, what ``replace`` put in
+        visits                       when the run last stood at each scheduled step (JSON); absent where there was none
+        start/                       leaves, slots, arrays, history, visits and iteration of the start, where the data
+                                     alone do not tell it: a probe, an object, what ``replace`` put in
         unfinished                   in a checkpoint: the whole recipe asked for and the place reached in it (JSON)
     /entry_1/object, probe           links to the two
 The data are in the file, or, where they came unchanged from another file, a link to that one.
@@ -145,7 +146,7 @@ class Kept:
 
         began = self.books["began"]
         books = self.books | {"recipe": Identity(), "began": None}
-        books |= {"iteration": began["iteration"], "history": began["history"]}
+        books |= {name: began[name] for name in ("iteration", "history", "visits")}
         return dataclasses.replace(self, leaves=began["leaves"], books=books, unfinished=None)
 
 
@@ -170,6 +171,7 @@ def read_kept(file: Container) -> Kept:
             "iteration": int(own.attrs["iteration"]),
             "history": _history(own),
             "recipe": recipe,
+            "visits": _visits(own),
             "began": _start(own),
         }
         fields, link = measurement.read_fields(f), measurement.read_source(f)
@@ -190,7 +192,8 @@ def _start(own: h5py.Group) -> dict[str, Any] | None:
     if "start" not in own:
         return None
     start = own["start"]
-    return {"leaves": _leaves(start), "iteration": int(start.attrs["iteration"]), "history": _history(start)}
+    found = {"leaves": _leaves(start), "iteration": int(start.attrs["iteration"]), "history": _history(start)}
+    return found | {"visits": _visits(start)}
 
 
 def _write(f: h5py.File, p) -> None:
@@ -204,11 +207,13 @@ def _write(f: h5py.File, p) -> None:
     writing.put(own, "recipe", repr(p.recipe))
     writing.put(own, "recipe_json", p.recipe.to_json())
     _write_history(own, p.history)
+    _write_visits(own, p._live.visits)
     if (began := p._began()) is not None:
         start = own.create_group("start")
         start.attrs["iteration"] = began["iteration"]
         _write_leaves(start, began["leaves"])
         _write_history(start, began["history"])
+        _write_visits(start, began["visits"])
     f["entry_1/object"], f["entry_1/probe"] = (h5py.SoftLink(f"/{OWN}/leaves/{name}") for name in ("obj", "probe"))
 
 
@@ -236,6 +241,15 @@ def _write_history(own: h5py.Group, history: Mapping[str, Any]) -> None:
 
 def _history(own: h5py.Group) -> dict[str, np.ndarray]:
     return {unquote(name): series[()] for name, series in need(own, "history").items()}
+
+
+def _write_visits(own: h5py.Group, visits: Mapping[str, Any]) -> None:
+    if visits:
+        writing.put(own, "visits", json.dumps(visits))
+
+
+def _visits(own: h5py.Group) -> dict[str, Any]:
+    return json.loads(_text(own["visits"])) if "visits" in own else {}
 
 
 def software(device: str) -> dict[str, str]:

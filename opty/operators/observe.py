@@ -49,6 +49,7 @@ class Misfit(Observer, reads="obj probe positions background"):
     """
 
     every: int = 1
+    projects = True
 
     def apply(self, s):
         if self.due(s):

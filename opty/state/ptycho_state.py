@@ -367,9 +367,11 @@ class PtychoState:
         store = self._store
         (h, w), modes = store.leaves["obj"].shape, len(store.leaves["probe"])
         misfit = f", misfit {store.history['misfit'][-1]:.4g}" if store.history.get("misfit") else ""
+        absent = "" if store.data.absent is None else f"; frames not here: {store.data.absent}"
+        where = f"{store.dtype} on {store.backend.name}{absent}"
         return (
             f"<PtychoState: object {h} x {w}, {modes} probe mode{'s' * (modes > 1)} of {store.data.n} x {store.data.n}"
-            f", {store.data.views} views, iteration {store.iteration}{misfit}, {store.dtype} on {store.backend.name}>"
+            f", {store.data.views} views, iteration {store.iteration}{misfit}, {where}>"
         )
 
     def _repr_png_(self) -> bytes | None:

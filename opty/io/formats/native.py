@@ -32,7 +32,6 @@ import numpy as np
 import scipy
 
 from opty.data import PtychoData
-from opty.errors import FormatError, RecipeError
 from opty.io import writing
 from opty.io.formats import measurement
 from opty.io.formats.measurement import need
@@ -169,20 +168,19 @@ class Kept:
 
 
 def read_kept(file: Container) -> Kept:
-    """Read everything in a result file; FormatError where it is damaged or of a later format."""
+    """Read everything in a result file; FormatError where it is damaged or of a later format.
+
+    Operators of its recipe that are not here are kept as they were.
+    """
+    from opty.algebra.keep import kept_recipe
     from opty.algebra.place import Unfinished
-    from opty.algebra.serial import from_json
 
     measurement.check_version(file)
     with file.hdf5() as f, blaming(file):
         own = need(f, OWN)
-        try:
-            recipe = from_json(_text(need(own, "recipe_json")))
-            unfinished = Unfinished.from_json(_text(own["unfinished"])) if "unfinished" in own else None
-        except RecipeError as error:
-            raise FormatError(
-                f"{file.path}: {error}; an operator of your own must be imported before its results are loaded"
-            ) from error
+        code = _text(need(own, "recipe"))
+        recipe = kept_recipe(_text(need(own, "recipe_json")), code)
+        unfinished = Unfinished.from_json(_text(own["unfinished"])) if "unfinished" in own else None
         books = {
             "origin": need(own, "origin")[()],
             "seed": int(own.attrs["seed"]),
@@ -193,8 +191,7 @@ def read_kept(file: Container) -> Kept:
         }
         fields, frames = measurement.read_fields(f), measurement.read_kept_frames(f)
         device, software = measurement.text(own.attrs.get("device", "cpu")), json.loads(own.attrs.get("software", "{}"))
-        told = _text(need(own, "recipe"))
-        return Kept(fields, frames, _leaves(own), books, told, unfinished, device, software)
+        return Kept(fields, frames, _leaves(own), books, code, unfinished, device, software)
 
 
 def _text(found: h5py.Dataset) -> str:

@@ -34,7 +34,7 @@ class Mine(Operator, reads="obj", writes="obj"):
         s.obj *= self.strength
 
 
-class Both(Recipe):
+class AroundMine(Recipe):
     """A recipe of a user's own around any operator."""
 
     op: Operator
@@ -52,7 +52,7 @@ HOLDING = {
     "under a rule": (rPIE() * MINE) ** Until(tol=1e-3, max=9),
     "at some iterations": (Every(5, MINE, first=2) * rPIE()) ** 3,
     "in a sweep": opty.Sweep(opty.ObjUpdate() * MINE, batch=3),
-    "in a recipe": Both(MINE) ** 2 * opty.AP(),
+    "in a recipe": AroundMine(MINE) ** 2 * opty.AP(),
     "twice": MINE * rPIE() * Mine(0.25) ** 2 * (MINE * rPIE()) ** 3,
 }
 

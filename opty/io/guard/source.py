@@ -68,6 +68,13 @@ def can_link(data: PtychoData) -> bool:
     return all(Path(path).is_file() and not changed(Path(path), known) for path, known in files.items())
 
 
+def without_frames(data: PtychoData) -> PtychoData:
+    """Return a measurement as an exception carries it to another process: all but its frames, which stay."""
+    reason = "they stayed in the process where the run failed"
+    remedy = "save the state, p.save('x.h5'), and open it with the measurement: opty.load('x.h5', data=...)"
+    return data.without_frames(reason, remedy, source=can_link(data))
+
+
 def warn_of_copies(why: str, count: int) -> None:
     """Say that results will hold copies of ``count`` bytes of frames that were meant to stay in their file."""
     warn_user(f"{why} no result can point to the frames: each will hold a copy of them, {size(count)}", UserWarning)

@@ -23,7 +23,7 @@ from opty.fields import (
 )
 from opty.geometry import Geometry
 from opty.memory import size
-from opty.stack import Stack, in_blocks
+from opty.stack import AbsentFrames, Stack, in_blocks
 
 FIELDS = ("intensities", "mask", "positions", "geometry", "background", "probe", "truth", "source")
 
@@ -135,7 +135,29 @@ class PtychoData:
     @property
     def in_file(self) -> bool:
         """Whether the frames stay in their file, to be read batch by batch."""
-        return isinstance(self.intensities, Stack)
+        return isinstance(self.intensities, Stack) and self.absent is None
+
+    @property
+    def absent(self) -> str | None:
+        """Why the frames are not here, or None where they are: a result opens without its measurement."""
+        return self.intensities.reason if isinstance(self.intensities, AbsentFrames) else None
+
+    def need_frames(self) -> None:
+        """Raise SourceError, which says why and what to do, where the frames are not here."""
+        if isinstance(self.intensities, AbsentFrames):
+            self.intensities.refuse()
+
+    def without_frames(self, reason: str, remedy: str, source: bool) -> PtychoData:
+        """Return the measurement without its frames, and without masks that stay in their file; see ``AbsentFrames``.
+
+        ``source`` : whether the frames are, unchanged, what the source gives, so that a result may point to it.
+        """
+        if self.absent is not None:
+            return self
+        frames = AbsentFrames(self.intensities.shape, self.intensities.dtype, reason, remedy)
+        mask = AbsentFrames(self.mask.shape, bool, reason, remedy) if isinstance(self.mask, Stack) else self.mask
+        rest = {name: getattr(self, name) for name in FIELDS[2:]} | ({} if source else {"source": None})
+        return absent_measurement(frames, self._photons, self._brightest, mask, rest)
 
     def unmasked(self, view: int | slice = slice(None)) -> np.ndarray:
         """Intensities of some views with masked pixels set to zero."""
@@ -178,11 +200,26 @@ class PtychoData:
         where = "no geometry (pixels)" if self.pixel is None else f"{self.pixel:.4g} m pixels at the sample"
         extras = [name for name in ("mask", "background", "probe", "truth") if getattr(self, name) is not None]
         stay = f" ({size(self.intensities.nbytes)}, in the file)" if self.in_file else ""
+        stay = f" (not here: {self.absent})" if self.absent is not None else stay
         return (
             f"<PtychoData: {self.views} views of {self.n} x {self.n} {self.intensities.dtype}{stay}, {where}"
             + (f", with {', '.join(extras)}" if extras else "")
             + ">"
         )
+
+
+def absent_measurement(
+    frames: AbsentFrames, photons: np.ndarray, brightest: float, mask: Any, rest: Mapping[str, Any]
+) -> PtychoData:
+    """Return a measurement without its frames, with what is known of them: photons (N,) of each view, brightest pixel.
+
+    ``rest`` : the other fields of PtychoData but the mask.
+    """
+    photons = np.asarray(photons, np.float64)
+    if photons.shape != frames.shape[:1] or not (photons >= 0).all() or not np.isfinite(photons).all():
+        raise ValueError(f"photons of the views: expected ({frames.shape[0]},) numbers from 0 on, got {photons.shape}")
+    mask = mask if isinstance(mask, AbsentFrames) else check_mask(mask, frames.shape)
+    return _rebuilt(Counted(frames, photons, float(brightest)), mask, rest)
 
 
 def _rebuilt(counted: Counted, mask: np.ndarray | Stack | None, rest: Mapping[str, Any]) -> PtychoData:

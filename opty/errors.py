@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from opty.algebra.place import Unfinished
@@ -32,27 +32,43 @@ class FormatError(ValueError):
     """A file that opty cannot read: unknown, truncated, or lacking something that it must hold."""
 
 
-class DivergedError(FloatingPointError):
+class _Carrying(BaseException):
+    """What exceptions with a ``state`` share: they pickle with its estimates and without its frames.
+
+    So the error of a run in another process comes home at little cost, and ``state.save(path)`` keeps what it reached.
+    """
+
+    state: PtychoState | None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made, arguments, *kept = super().__reduce__()  # type: ignore[misc]  # a tuple for every exception
+        held = {**kept[0]} if kept else {}
+        if held.get("state") is not None:
+            held["state"] = held["state"]._light()
+        return made, arguments, held
+
+
+class DivergedError(_Carrying, FloatingPointError):
     """The reconstruction produced a non-finite value; ``state`` is the last finite state."""
 
-    def __init__(self, message: str, state: PtychoState):
+    def __init__(self, message: str, state: PtychoState | None = None):
         super().__init__(message)
         self.state = state
 
 
-class SaveError(OSError):
+class SaveError(_Carrying, OSError):
     """A result file could not be written in the middle of a run; ``state`` is the state reached, still in memory.
 
     ``unfinished`` is the place in the recipe; the file that stood there before is untouched.
     """
 
-    def __init__(self, message: str, state: PtychoState, unfinished: Unfinished):
+    def __init__(self, message: str, state: PtychoState | None = None, unfinished: Unfinished | None = None):
         super().__init__(message)
         self.state, self.unfinished = state, unfinished
 
 
-class SourceError(OSError):
-    """The file that the frames stay in is gone, has changed, or cannot be read.
+class SourceError(_Carrying, OSError):
+    """The file that the frames stay in is gone, has changed, or cannot be read; or a result was opened without it.
 
     Out of a run, ``state`` is the last whole state, still in memory, and ``unfinished`` its place in the recipe; else
     both are None.
@@ -77,6 +93,14 @@ class MisfitWarning(UserWarning):
 
 class MemoryWarning(UserWarning):
     """A batch found no room in memory, and smaller ones take its place."""
+
+
+def carry(error: BaseException, state: PtychoState, unfinished: Unfinished | None) -> None:
+    """Put the last whole state of a run, and its place in the recipe, on an exception of any class.
+
+    The state pickles without its frames, so that the exception can leave a process for another one.
+    """
+    error.state, error.unfinished = state._light(), unfinished  # type: ignore[attr-defined]
 
 
 def warn_user(message: str | Warning, category: type[Warning]) -> None:

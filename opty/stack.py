@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from opty.ahead import ahead
+from opty.errors import SourceError
 from opty.memory import free_memory, size
 
 BLOCK = 64 << 20  # bytes to read at a time
@@ -148,6 +149,51 @@ class Stack:
 
     def __repr__(self) -> str:
         return f"<Stack: {self.shape} of {self.dtype}, {size(self.nbytes)}, read from {self.frames!r} when asked for>"
+
+
+class AbsentFrames(Stack):
+    """Frames that are not here: shape and type are known, and to read any of them raises SourceError.
+
+    Parameters
+    ----------
+    shape : (N, n, n). dtype : of the counts. reason : why they are not here. remedy : what the user can do.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, reason: str, remedy: str):
+        super().__init__(_Nothing(shape, np.dtype(dtype), reason, remedy))
+
+    @property
+    def reason(self) -> str:
+        """Why the frames are not here."""
+        return self.frames.reason  # type: ignore[attr-defined]
+
+    @property
+    def message(self) -> str:
+        """Why the frames are not here, and what to do."""
+        return self.frames.message  # type: ignore[attr-defined]
+
+    def refuse(self) -> NoReturn:
+        """Raise SourceError with the message."""
+        raise SourceError(self.message)
+
+    def _check_room(self, views: int) -> None:
+        self.refuse()
+
+
+class _Nothing:
+    """What a stack of absent frames reads from: an error."""
+
+    together = 1
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, reason: str, remedy: str):
+        self.shape, self.dtype, self.reason = shape, dtype, reason
+        self.message = f"the frames of the measurement are not here ({reason}); {remedy}"
+
+    def read(self, choice: slice | np.ndarray) -> NoReturn:
+        raise SourceError(self.message)
+
+    def __repr__(self) -> str:
+        return f"nothing, since they are not here ({self.reason})"
 
 
 class Chosen:

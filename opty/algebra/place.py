@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opty.algebra.compose import Repeat, compose, factors, power
+from opty.algebra.keep import kept_recipe
 from opty.algebra.operator import Operator
 from opty.algebra.plan import Branch, Group, Loop, followed_by, plan
-from opty.algebra.serial import from_json
 from opty.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -133,15 +133,17 @@ class Unfinished:
     def to_json(self) -> str:
         """Return all of it as JSON text."""
         place = [asdict(level) for level in self.place]
-        return json.dumps({"asked": self.asked.to_json(), "before": self.before.to_json(), "place": place})
+        kept = {"asked": self.asked.to_json(), "before": self.before.to_json(), "place": place}
+        return json.dumps(kept | {"code": [repr(self.asked), repr(self.before)]})
 
     @classmethod
     def from_json(cls, text: str) -> Unfinished:
-        """Read what ``to_json`` wrote; RecipeError for anything else."""
+        """Read what ``to_json`` wrote, operators that are not here as ``Unknown``; RecipeError for anything else."""
         try:
             kept = json.loads(text)
+            asked, before = map(kept_recipe, (kept["asked"], kept["before"]), kept.get("code", ("", "")))
             place = tuple(Level(**level | {"misfits": tuple(level["misfits"])}) for level in kept["place"])
-            return cls(from_json(kept["asked"]), from_json(kept["before"]), place)
+            return cls(asked, before, place)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             if isinstance(error, RecipeError):
                 raise

@@ -234,12 +234,20 @@ def followed_by(earlier: Operator, later: Operator) -> Operator:
     """Return ``later * earlier`` for recipes that ran one after the other: no step of one joins the other's sweep."""
     steps = factors(later)
     count = 0
-    if _only_pass(earlier.steps[0] if isinstance(earlier, Compose) else earlier):
+    if _may_be_pass(earlier.steps[0] if isinstance(earlier, Compose) else earlier):
         while count < len(steps) and (node := _only_pass(steps[count])) and node.origin == "lifted":
             count += 1
     if not count:
         return compose(later, earlier)
     return compose(*reversed(steps[count:]), Sweep(compose(*reversed(steps[:count]))), earlier)
+
+
+def _may_be_pass(op: Operator) -> bool:
+    """Say whether a factor of a recipe is a pass; one that is not here may be."""
+    try:
+        return _only_pass(op) is not None
+    except RecipeError:
+        return True
 
 
 def _only_pass(op: Operator) -> Pass | None:

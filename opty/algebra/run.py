@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from opty.algebra.absent import check_frames
 from opty.algebra.batching import neighbours
 from opty.algebra.compose import compose, factors
 from opty.algebra.control import Until, agreed, due, remember, since
@@ -134,7 +135,8 @@ def run(recipe: Operator, p: PtychoState, stopped: Unfinished | None = None) -> 
     """Return ``recipe * p``: plan, fork, work in place, and put what came out into a new state.
 
     ``stopped`` : the place in the recipe where ``p`` stands, to go on from there.
-    Raises EffectError or RecipeError before anything runs, DivergedError where a value is no longer finite.
+    Raises EffectError, RecipeError, or SourceError (no frames) before anything runs, DivergedError where a value is no
+    longer finite.
     """
     job, groups = _prepared(recipe, p, stopped)
     try:
@@ -190,6 +192,7 @@ def _prepared(recipe: Operator, p: PtychoState, stopped: Unfinished | None = Non
         step.op.foresee()
     source = p._live
     check_slots(groups, source.leaves)
+    check_frames(source.data, groups)
     copied = written(groups) & set(source.leaves)
     copied = copied & source.held_elsewhere() if p._owned else copied
     check_memory(source, groups, copied)

@@ -8,11 +8,13 @@ import difflib
 import json
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from opty.algebra.compose import Compose, Repeat, compose
 from opty.algebra.control import Until
 from opty.algebra.operator import REGISTRY, Operator
+from opty.algebra.unknown import Unknown, import_installed
 from opty.errors import RecipeError
 
 VERSION = 1
@@ -32,6 +34,8 @@ def to_text(value: Any) -> str:
         return f"{body} ** {value.times!r}"
     if isinstance(value, tuple):
         return "(" + ", ".join(to_text(v) for v in value) + ("," if len(value) == 1 else "") + ")"
+    if isinstance(value, Unknown):
+        return value.text
     if not isinstance(value, Operator):
         return repr(value)
     parts = []
@@ -153,6 +157,8 @@ class _Reader:
 
 def look_up(name: str) -> type:
     """Return the registered class of that name, or raise RecipeError with the nearest names."""
+    if name not in REGISTRY and name != "Until":
+        import_installed()
     classes: dict[str, type] = {**REGISTRY, "Until": Until}
     if name in classes:
         return classes[name]
@@ -200,6 +206,8 @@ def to_json(op: Operator) -> str:
 
 
 def _encode(value: Any) -> Any:
+    if isinstance(value, Unknown):
+        return json.loads(value.kept)
     if isinstance(value, (Until, Operator)):
         fields = dataclasses.fields(value)  # type: ignore[arg-type]
         return {type(value).__name__: {f.name: _encode(getattr(value, f.name)) for f in fields}}
@@ -214,6 +222,16 @@ def from_json(text: str) -> Operator:
     Raises RecipeError for text that is no such JSON, another format version, or unknown names; ValueError for a
     parameter out of range.
     """
+    return read_json(text, _made)
+
+
+def read_json(
+    text: str, made: Callable[[str, dict[str, Any]], Any], seen: Callable[[Any], None] = lambda recipe: None
+) -> Operator:
+    """Return the recipe of a JSON text; ``made`` makes one operator of its name and its parameters, as JSON has them.
+
+    ``seen`` is called with the whole recipe, as JSON has it, before any operator is made.
+    """
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError, TypeError) as error:
@@ -223,7 +241,8 @@ def from_json(text: str) -> Operator:
     if whole["opty"] != VERSION or isinstance(whole["opty"], bool):
         raise RecipeError(f"recipe format {_cut(repr(whole['opty']))}; this opty reads version {VERSION}: update opty")
     try:
-        value = _decode(whole["recipe"])
+        seen(whole["recipe"])
+        value = decode(whole["recipe"], made)
     except RecursionError:
         raise RecipeError("not a recipe in JSON: it is nested too deep") from None
     if not isinstance(value, Operator):
@@ -231,9 +250,10 @@ def from_json(text: str) -> Operator:
     return value
 
 
-def _decode(value: Any) -> Any:
+def decode(value: Any, made: Callable[[str, dict[str, Any]], Any]) -> Any:
+    """Return what a value in JSON stands for: lists are tuples, objects are operators."""
     if isinstance(value, list):
-        return tuple(_decode(v) for v in value)
+        return tuple(decode(v, made) for v in value)
     if not isinstance(value, dict):
         return value
     if len(value) != 1:
@@ -241,4 +261,8 @@ def _decode(value: Any) -> Any:
     ((name, parameters),) = value.items()
     if not isinstance(parameters, dict):
         raise RecipeError(f'an operator in JSON is {{"name": {{parameters}}}}; got {_cut(repr(value))}')
-    return make(look_up(name), [], {key: _decode(v) for key, v in parameters.items()})
+    return made(name, parameters)
+
+
+def _made(name: str, parameters: dict[str, Any]) -> Any:
+    return make(look_up(name), [], {key: decode(v, _made) for key, v in parameters.items()})

@@ -11,6 +11,7 @@ import numpy as np
 from opty.errors import FormatError
 from opty.io.formats import native
 from opty.io.guard.container import Container
+from opty.io.registry import identify
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator
@@ -48,9 +49,11 @@ def stopped(path, *, data=None, device=None, threads=None, deterministic=False) 
             f"opty.load({file.path.name!r}), or opty reconstruct {file.path.name} --recipe ... -o more.h5"
         )
     kept.unfinished.check()
-    return native.restored(
+    p = native.restored(
         file, kept, data=data, device=device or kept.device, threads=threads, deterministic=deterministic
-    ), kept.unfinished
+    )
+    p.data.need_frames()
+    return p, kept.unfinished
 
 
 def rerun(
@@ -90,6 +93,8 @@ def start_over(
     original = native.restored(file, kept, data=data, device=device, threads=threads, deterministic=deterministic)
     if isinstance(original.recipe, Identity):
         raise ValueError(f"{file.path} was made by no recipe (its arrays were put in by hand): nothing to repeat")
+    recipe = without_outputs(original.recipe)
+    original.data.need_frames()
     if start is None and kept.books["began"] is not None:
         start = native.restored(
             file, kept.at_the_start(), data=original.data, device=device, threads=threads, deterministic=deterministic
@@ -106,7 +111,7 @@ def start_over(
             f"{file.path} has an object of {original.obj.shape} at {original.origin.tolist()}, its start one of "
             f"{start.obj.shape} at {start.origin.tolist()}: give the state that it began with as start="
         )
-    return without_outputs(original.recipe), start, original
+    return recipe, start, original
 
 
 @dataclass(frozen=True)
@@ -162,5 +167,15 @@ def _held(p: PtychoState) -> dict[str, np.ndarray]:
 def _kept(path) -> tuple[Container, native.Kept]:
     file = Container(Path(path))
     if not native.recognise(file):
-        raise FormatError(f"{file.path} is {file.looks()}, not a result of opty")
+        raise FormatError(_no_result(file))
     return file, native.read_kept(file)
+
+
+def _no_result(file: Container) -> str:
+    """Say what a file is that is no result, and what to do with it."""
+    try:
+        name = identify(file, {}).name
+    except (FormatError, IsADirectoryError):
+        return f"{file.path} is {file.looks()}, not a result of opty"
+    first = f"opty reconstruct {file.path} -o result.h5"
+    return f"{file.path} is a measurement ({name}), not a result of opty; first: {first}"

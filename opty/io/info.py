@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +12,13 @@ import numpy as np
 
 from opty.analysis.coverage import diameter, probe_power, scan_numbers
 from opty.data import PtychoData
-from opty.errors import FormatError
 from opty.geometry import Geometry
 from opty.io.formats import cxi, native
+from opty.io.formats.result_data import measurement_of
 from opty.io.guard.container import Container
 from opty.io.registry import identify
 from opty.io.report import text
-from opty.stack import views_counting
+from opty.stack import AbsentFrames, Stack, views_counting
 
 JOULE_PER_EV = 1.602176634e-19
 NO_FOCUS = (
@@ -33,7 +34,8 @@ class Info:
 
     Lengths in metres unless the name says px; energy in eV; counts in photons. ``usable`` is the fraction of pixels
     that the mask lets count, ``coverage`` the mean number of views that light a spot of the scanned area.
-    ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch.
+    ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch. ``unfinished``:
+    the recipe of a run that stopped early, of which ``recipe`` is the part that is done; ``opty.resume`` does the rest.
     """
 
     path: str
@@ -66,6 +68,7 @@ class Info:
     recipe: str | None = None
     iteration: int | None = None
     misfit: float | None = None
+    unfinished: str | None = None
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -93,31 +96,36 @@ def info(path, **options) -> Info:
     form = identify(file, options)
     form.check(options)
     head: dict[str, Any] = {"path": str(file.path), "format": form.name}
-    if form not in native.FORMATS:
-        described = _described(form.read(file, **options))
-        if form in cxi.FORMATS and described["propagation"] == "far":
-            described["missing"] = (*described["missing"], NO_FOCUS)
-        return Info(**head, **described)
-    kept = native.read_kept(file)
-    lost = ()
-    try:
-        data = native.measured(file, kept, options.get("stream")) if options.get("data") is None else options["data"]
-        described = _described(data, kept.leaves["probe"])
-    except FormatError as error:
-        lost = (str(error),)
-        described = _from_kept(kept)
+    if form in native.FORMATS:
+        kept = native.read_kept(file)
+        data = measurement_of(file, kept, options.get("data"), options.get("stream"))
+        return Info(**head, **_described(data, kept.leaves["probe"]), **_books(kept))
+    read = form.read(file, **options)
+    described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))
+    if form in cxi.FORMATS and described["propagation"] == "far":
+        described["missing"] = (*described["missing"], NO_FOCUS)
+    return Info(**head, **described)
+
+
+def _books(kept: native.Kept) -> dict[str, Any]:
+    """Describe what a result tells of its run."""
     misfit = kept.books["history"].get("misfit", ())
-    described["missing"] = (*described["missing"], *lost)
-    books = {"recipe": kept.recipe, "iteration": kept.books["iteration"]}
-    return Info(**head, **described, **books, misfit=float(misfit[-1]) if len(misfit) else None)
+    asked = None if kept.unfinished is None else repr(kept.unfinished.asked)
+    return {
+        "recipe": kept.recipe,
+        "iteration": kept.books["iteration"],
+        "misfit": float(misfit[-1]) if len(misfit) else None,
+        "unfinished": asked,
+    }
 
 
 def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, Any]:
     """Describe a measurement; ``probe`` is a better one than the data hold."""
     photons = data.photons()
-    out = {"views": data.views, "pattern": data.n, "dtype": str(data.intensities.dtype)}
-    out |= {"frames_bytes": data.intensities.nbytes, "in_file": data.in_file}
-    out["brightest_pixel"] = data.brightest
+    out: dict[str, Any] = {"views": data.views, "pattern": data.n}
+    if data.absent is None:
+        out |= {"dtype": str(data.intensities.dtype), "frames_bytes": data.intensities.nbytes, "in_file": data.in_file}
+    out["brightest_pixel"] = None if math.isnan(data.brightest) else data.brightest
     probe_from = "the reconstructed probe" if probe is not None else "the starting probe"
     probe = data.probe if probe is None else probe
     power = probe_power(data) if probe is None else (np.abs(probe) ** 2).sum(axis=0)
@@ -126,22 +134,8 @@ def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, A
         probe_from = "the mean pattern" if near else "the mean amplitude, at focus"
     out |= _geometry(data.geometry, data.n) | _counts(photons) | _mask(data.mask)
     out |= scan_numbers(data.positions_px, data.pixel, diameter(power), probe_from)
-    out["missing"] = _missing(data.geometry, data.mask, probe)
+    out["missing"] = _missing(data, probe)
     out["warnings"] = _warnings(photons, out)
-    return out
-
-
-def _from_kept(kept: native.Kept) -> dict[str, Any]:
-    """Describe what a result tells of a measurement that is not there."""
-    probe, fields = kept.leaves["probe"], kept.fields
-    geometry, n = fields.get("geometry"), probe.shape[-1]
-    pixel = None if geometry is None else geometry.sample_pixel(n)
-    positions = fields["positions"] if pixel is None else fields["positions"] / pixel
-    out = {"views": len(positions), "pattern": n}
-    out |= _geometry(geometry, n) | _counts(kept.photons) | _mask(fields.get("mask"))
-    out |= scan_numbers(positions, pixel, diameter((np.abs(probe) ** 2).sum(axis=0)), "the reconstructed probe")
-    out["missing"] = _missing(geometry, fields.get("mask"), probe)
-    out["warnings"] = _warnings(kept.photons, out)
     return out
 
 
@@ -164,17 +158,19 @@ def _counts(photons: np.ndarray) -> dict[str, float]:
     return {"photons_min": low, "photons_mean": mean, "photons_max": high, "photons_total": total}
 
 
-def _mask(mask: np.ndarray | None) -> dict[str, float]:
-    if mask is None:
+def _mask(mask: np.ndarray | Stack | None) -> dict[str, float]:
+    if mask is None or isinstance(mask, AbsentFrames):
         return {}
     return {"usable": float(np.mean(mask) if mask.ndim == 2 else np.mean(views_counting(mask)) / len(mask))}
 
 
-def _missing(geometry: Geometry | None, mask, probe) -> tuple[str, ...]:
+def _missing(data: PtychoData, probe: np.ndarray | None) -> tuple[str, ...]:
     found = []
-    if geometry is None:
+    if isinstance(data.intensities, AbsentFrames):
+        found.append(data.intensities.message)
+    if data.geometry is None:
         found.append("no wavelength, distance, pixel size: lengths are in pixels only")
-    if mask is None:
+    if data.mask is None:
         found.append("no mask: every pixel counts")
     if probe is None:
         found.append("no starting probe: one is made from the mean pattern")

@@ -40,11 +40,14 @@ def load(path, **options):
         ``mask``, ``saturation``, ``dark``, ``flat``, ``links``, ``stream``, and the lengths of the geometry: see
         ``opty.io.prepare.preparing.Preparation`` and docs/formats.md. HDF5 of any other layout: ``mapping``, a TOML
         file that says where things are. TIFF + NPY and pty-chi: ``positions``, the path of the second file. Results
-        of opty: ``data`` (PtychoData, instead of what the file points to), ``device``, ``threads``,
-        ``deterministic``, ``stream``.
+        of opty: ``data`` (PtychoData or the path of a measurement, in place of what the file points to), ``device``,
+        ``threads``, ``deterministic``, ``stream``.
 
     Frames that would take more than a quarter of the free memory stay in their file, and are read when they are asked
     for: ``data.intensities`` is a Stack then. ``stream=True`` or ``False`` decides otherwise.
+
+    A result opens without its measurement, and without the classes of a user's own operators: ``repr`` says what is not
+    here, and what needs it raises SourceError or RecipeError with the remedy.
 
     Raises
     ------

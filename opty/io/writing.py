@@ -161,6 +161,7 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
     ------
     TypeError : ``p`` is neither. ValueError : no such format; ``path`` is the very file that the measurement was read
         from; the measurement holds something that the format has no place for.
+    SourceError : the measurement of a result that was opened without it.
     OSError : no such folder, no permission, a full disk.
     """
     from opty.io import registry
@@ -182,4 +183,6 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
             raise ValueError(f"{path} is the measurement itself; save it under another name")
     if writers[format].of_state and p is data:
         raise TypeError(f"{format!r} is a format of results: save a PtychoState, opty.PtychoState(data)")
+    if not writers[format].of_state:
+        data.need_frames()
     writers[format].write(Path(path), p if writers[format].of_state else data)

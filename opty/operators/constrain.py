@@ -23,6 +23,7 @@ class ScaleObjProbe(Operator, reads="obj probe positions background", writes="ob
     """
 
     frees = frozenset({"kept_*"})
+    projects = True
 
     def apply(self, s):
         sums = compare(s)

@@ -71,6 +71,7 @@ class Misfit(Observer, reads="obj probe positions background"):
 
     records: ClassVar[bool] = True
     every: int = 1
+    projects = True
 
     def apply(self, s):
         if self.due(s):

@@ -1,4 +1,4 @@
-"""Observers put into a recipe, or taken out of it: progress bars, checkpoints, silence."""
+"""Outputs put into a recipe, or taken out of it: progress bars, checkpoints, silence."""
 
 from __future__ import annotations
 
@@ -8,16 +8,9 @@ from pathlib import Path
 
 from opty.algebra.compose import Compose, Repeat, compose, factors, power
 from opty.algebra.control import Control
-from opty.algebra.operator import Operator, Recipe
-from opty.algebra.plan import Pass, plan, walk
-from opty.operators.observe import Log, Observer, Progress, Save, Show
-
-
-class Silent(Observer, register=False):
-    """Stand where an observer stood: without it, a view step on its left would join the sweep on its right."""
-
-    def apply(self, s):
-        """Do nothing."""
+from opty.algebra.operator import Identity, Operator, Recipe
+from opty.algebra.plan import Pass, followed_by, plan, walk
+from opty.operators.observe import Log, Progress, Save, Show
 
 
 def with_progress(recipe: Operator) -> Operator:
@@ -58,8 +51,34 @@ OUTPUTS = (Save, Show, Log, Progress)  # steps that only write files or to the s
 
 
 def without_outputs(recipe: Operator) -> Operator:
-    """Return a recipe that does the same and writes neither files nor to the screen (Save, Show, Log, Progress)."""
-    return _changed(recipe, lambda op: Silent() if isinstance(op, OUTPUTS) else op)
+    """Return a recipe that does the same and writes neither files nor to the screen (Save, Show, Log, Progress).
+
+    A view step on the left of an output does not join the sweep on its right, and does not when the output is gone.
+    """
+    done: Operator = Identity()
+    apart = False
+    for step in factors(recipe):
+        silent = _silent(step)
+        changed = silent != step
+        done = followed_by(done, silent) if apart or changed else compose(silent, done)
+        apart = changed
+    return done
+
+
+def _silent(step: Operator) -> Operator:
+    """Return a factor of a recipe without its outputs; Identity where nothing is left."""
+    if isinstance(step, OUTPUTS):
+        return Identity()
+    if isinstance(step, Repeat):
+        return power(without_outputs(step.body), step.times)
+    if isinstance(step, Control):
+        inner = without_outputs(step.op)
+        return inner if isinstance(inner, Identity) else replace(step, op=inner)
+    if isinstance(step, Recipe):
+        whole = step.expand()
+        left = without_outputs(whole)
+        return step if left == whole else left
+    return step
 
 
 def only_outputs(recipe: Operator) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -57,11 +58,12 @@ class PtychoState:
     ValueError, TypeError : shapes that do not agree, an object too small for the positions; RuntimeError : no GPU.
     """
 
-    __slots__ = ("__weakref__", "_consumed", "_owned", "_store")
+    __slots__ = ("__weakref__", "_consumed", "_frameless", "_owned", "_store")
 
     _store: Store
     _owned: bool
     _consumed: str
+    _frameless: bool  # in pickles
 
     def __init__(
         self,
@@ -110,6 +112,7 @@ class PtychoState:
         put(self, "_store", store)
         put(self, "_owned", owned)
         put(self, "_consumed", "")
+        put(self, "_frameless", False)
 
     @classmethod
     def _of(cls, store: Store, owned: bool = False) -> PtychoState:
@@ -164,12 +167,33 @@ class PtychoState:
         return cls._of(store)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        from opty.io.guard.source import without_frames
+
+        data = self._live.data
+        return self._parts(without_frames(data) if self._frameless else data)
+
+    def __copy__(self) -> PtychoState:
+        made, given = self._parts(self._live.data)
+        return made(*given)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PtychoState:
+        made, given = self._parts(self._live.data)
+        return made(*copy.deepcopy(given, memo))
+
+    def _light(self) -> PtychoState:
+        """Return the state, to be pickled without its frames: for an exception, which may go to another process."""
+        p = self._of(self._live.fork(set()))
+        object.__setattr__(p, "_frameless", True)
+        return p
+
+    def _parts(self, data: PtychoData) -> tuple[Any, ...]:
+        """Return the function that rebuilds the state over some data, and its arguments."""
         store = self._live
         leaves = {self._label(name): self.numpy(name) for name in store.leaves}
         books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
         books |= {"recipe": store.recipe, "visits": store.visits, "began": self._began()}
         books |= {"threads": store.threads, "deterministic": store.deterministic}
-        return _restored, (store.data, leaves, books)
+        return _restored, (data, leaves, books)
 
     def _label(self, name: str) -> str:
         """Return the name of a leaf as ``restore`` knows it."""
@@ -370,9 +394,11 @@ class PtychoState:
         store = self._store
         (h, w), modes = store.leaves["obj"].shape, len(store.leaves["probe"])
         misfit = f", misfit {store.history['misfit'][-1]:.4g}" if store.history.get("misfit") else ""
+        absent = "" if store.data.absent is None else f"; frames not here: {store.data.absent}"
+        where = f"{store.dtype} on {store.backend.name}{absent}"
         return (
             f"<PtychoState: object {h} x {w}, {modes} probe mode{'s' * (modes > 1)} of {store.data.n} x {store.data.n}"
-            f", {store.data.views} views, iteration {store.iteration}{misfit}, {store.dtype} on {store.backend.name}>"
+            f", {store.data.views} views, iteration {store.iteration}{misfit}, {where}>"
         )
 
     def _repr_png_(self) -> bytes | None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import opty
 from opty import RecipeError, from_json, parse
+from opty.algebra.unknown import import_installed
 
 
 def test_a_text_is_a_recipe():
@@ -76,6 +77,7 @@ def nothing_is_done():
     global deeds
     for cls in opty.algebra.operator.REGISTRY.values():
         opty.algebra.operator._hints(cls)  # Python evaluates annotations, once
+    import_installed()  # packages that name operators are looked for, once
     deeds = []
     try:
         yield

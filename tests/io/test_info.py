@@ -128,8 +128,10 @@ def test_result_tells_its_recipe_with_or_without_its_measurement(tmp_path, count
     found = info(tmp_path / "r.h5")
     assert (found.recipe, found.iteration, found.misfit) == ("Identity()", 7, 0.25)
     assert (found.photons_total, found.views, found.step_px) == (counts.sum(), 4, whole.step_px)
-    assert found.brightest_pixel is None
-    assert "scan.npz: no such file" in found.missing[-1]
+    assert found.brightest_pixel == counts.max()
+    assert (found.dtype, found.frames_bytes, found.in_file) == (None, None, None)
+    assert "scan.npz: no such file" in found.missing[0]
+    assert "--data NEWPATH" in found.missing[0]
     assert "misfit      0.25" in str(found)
 
 

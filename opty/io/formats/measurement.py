@@ -8,7 +8,9 @@
 /entry_1/data_1/                              links to data and translation
 /entry_1/measurement/                         positions (row, column) as in PtychoData, geometry, photons of each
                                               view, background, probe, truth, source (JSON) where data are not here;
-                                              attribute mask = "linked" where that has the mask of each view too
+                                              attributes brightest and dtype of the frames, mask = "linked" where the
+                                              source has the mask of each view too, absent = why there are neither
+                                              data nor a source
 """
 
 from __future__ import annotations
@@ -97,15 +99,19 @@ def write_head(f: h5py.File, holds: str) -> None:
 
 
 def write(f: h5py.File, data: PtychoData, source: dict[str, Any] | None = None) -> None:
-    """Write a measurement: its intensities, or, given a ``source``, only where they are to be found."""
+    """Write a measurement: its intensities; given a ``source``, only where they are; absent ones, only why."""
     own, detector = f.create_group(OWN), f.create_group(DETECTOR)
     put(own, "photons", data.photons())
-    write_about(f, data, linked=source is not None)
-    if source is None:
+    own.attrs["brightest"] = data.brightest
+    note(own, dtype=data.intensities.dtype.str)
+    write_about(f, data, linked=source is not None or data.absent is not None)
+    if source is not None:
+        put(own, "source", json.dumps(source))
+    elif data.absent is not None:
+        note(own, absent=data.absent)
+    else:
         stack(detector, "data", data.intensities)
         f["entry_1/data_1/data"] = h5py.SoftLink(f"/{DETECTOR}/data")
-    else:
-        put(own, "source", json.dumps(source))
 
 
 def write_about(f: h5py.File, data: Any, linked: bool = False) -> None:
@@ -131,19 +137,47 @@ def write_about(f: h5py.File, data: Any, linked: bool = False) -> None:
 
 
 def read_fields(f: h5py.File) -> dict[str, Any]:
-    """Read the fields of PtychoData; "intensities" is left out where the file does not hold them."""
+    """Read the fields of PtychoData but its intensities."""
     fields, detector = _all_but_images(f), need(f, DETECTOR)
-    if "data" in detector:
-        wanted, free = detector["data"].nbytes, free_memory()
-        if free is not None and wanted > free:
-            raise MemoryError(
-                f"the result holds its frames, {size(wanted)}, and {size(free)} are free: give data=opty.load(...) of "
-                "the measurement that it was made from"
-            )
-        fields["intensities"] = detector["data"][()]
     if "mask" in detector:
         fields["mask"] = detector["mask"][()] == 0
     return fields
+
+
+@dataclasses.dataclass(frozen=True)
+class FramesKept:
+    """What a result file tells of its frames."""
+
+    photons: np.ndarray  # (N,) of each view
+    dtype: str
+    brightest: float  # NaN where the file does not tell
+    here: bool  # in the file itself
+    source: dict[str, Any] | None  # where they are, if not here
+    mask_linked: bool  # the mask is where the frames are
+    absent: str | None  # why they are neither here nor at a source
+
+
+def read_kept_frames(f: h5py.File) -> FramesKept:
+    """Read what a result file tells of its frames, and none of them."""
+    own = need(f, OWN)
+    return FramesKept(
+        photons=need(f, f"{OWN}/photons")[()],
+        dtype=text(own.attrs.get("dtype", "<f4")),
+        brightest=float(own.attrs.get("brightest", np.nan)),
+        here="data" in need(f, DETECTOR),
+        source=json.loads(own["source"][()]) if "source" in own else None,
+        mask_linked=text(own.attrs.get("mask")) == "linked",
+        absent=text(own.attrs.get("absent")),
+    )
+
+
+def read_frames(f: h5py.File) -> np.ndarray:
+    """Read the frames that are in a file; MemoryError where the memory does not hold them."""
+    found = need(need(f, DETECTOR), "data")
+    wanted, free = found.nbytes, free_memory()
+    if free is not None and wanted > free:
+        raise MemoryError(f"the result holds its frames, {size(wanted)}, and {size(free)} are free")
+    return found[()]
 
 
 def _all_but_images(f: h5py.File) -> dict[str, Any]:
@@ -169,11 +203,6 @@ def need(group: h5py.Group, path: str) -> Any:
 def text(value: Any) -> Any:
     """An attribute, texts as str."""
     return value.decode("utf-8") if isinstance(value, bytes) else value
-
-
-def read_source(f: h5py.File) -> dict[str, Any] | None:
-    """Return where the intensities are to be found, or None where the file holds them."""
-    return json.loads(f[OWN]["source"][()]) if "source" in f[OWN] else None
 
 
 def _write_geometry(f: h5py.File, data: Any) -> None:

@@ -24,6 +24,7 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -31,11 +32,11 @@ import h5py
 import numpy as np
 import scipy
 
-from opty.data import FIELDS, PtychoData
-from opty.errors import FormatError, RecipeError, warn_user
+from opty.data import PtychoData
 from opty.io import writing
 from opty.io.formats import measurement
 from opty.io.formats.measurement import need
+from opty.io.formats.result_data import measurement_of
 from opty.io.guard import source
 from opty.io.guard.atomic import atomic
 from opty.io.guard.container import Container
@@ -59,34 +60,52 @@ def save(path, p) -> None:
     Raises
     ------
     TypeError : ``p`` is neither. ValueError : ``path`` is the very file that the measurement was read from.
+    SourceError : a PtychoData without its frames (a state is saved without them).
     OSError : no such folder, no permission, a full disk.
     """
     from opty.state import PtychoState
 
     if not isinstance(p, (PtychoState, PtychoData)):
         raise TypeError(f"save(path, p) writes a PtychoState or a PtychoData; p is a {type(p).__name__}")
-    data = p if isinstance(p, PtychoData) else p.data
-    if data.source is not None and source.same_file(path, data.source["path"]):
-        raise ValueError(f"{path} is the measurement itself; save the result under another name")
-    if p is not data:
+    if isinstance(p, PtychoState):
         checkpoint(path, p, None)
         return
+    _check_place(path, p)
+    p.need_frames()
     with atomic(path) as part, new_hdf5(part, **writing.LAYOUT) as f:
         measurement.write_head(f, "data")
-        measurement.write(f, data)
+        measurement.write(f, p)
 
 
 def checkpoint(path, p: PtychoState, unfinished: Unfinished | None) -> None:
     """Write a state as ``save`` does, with the place in the recipe from which ``resume`` is to go on."""
     data = p.data
-    if data.source is not None and source.same_file(path, data.source["path"]):
-        raise ValueError(f"{path} is the measurement itself; save the result under another name")
+    _check_place(path, data)
+    link = dict(data.source) if data.source is not None and source.can_link(data) else None
+    if link is None and data.absent is not None:
+        _keep_frames(path, data.absent)
     with atomic(path) as part, new_hdf5(part, **writing.LAYOUT) as f:
         measurement.write_head(f, "result")
-        measurement.write(f, data, dict(data.source) if source.can_link(data) else None)
+        measurement.write(f, data, link)
         _write(f, p)
         if unfinished is not None:
             writing.put(f, f"{OWN}/unfinished", unfinished.to_json())
+
+
+def _check_place(path, data: PtychoData) -> None:
+    if data.source is not None and source.same_file(path, data.source["path"]):
+        raise ValueError(f"{path} is the measurement itself; save the result under another name")
+
+
+def _keep_frames(path, absent: str) -> None:
+    """Refuse to replace a result that holds its frames by one that neither holds them nor knows where they are."""
+    if not Path(path).is_file():
+        return
+    file = Container(Path(path))
+    if recognise(file) and read_kept(file).frames.here:
+        raise ValueError(
+            f"{path} holds frames, and the state to be saved does not ({absent}): save it under another name"
+        )
 
 
 def recognise(file: Container) -> bool:
@@ -97,11 +116,12 @@ def recognise(file: Container) -> bool:
 def read(file: Container, *, data=None, device=None, threads=None, deterministic=False, stream=None):
     """Read a result: a PtychoState that goes on exactly.
 
-    ``data`` : PtychoData to use instead of those that the file holds or points to. ``device``, ``threads``,
-    ``deterministic`` : as for PtychoState. ``stream`` : whether the frames stay in the file that the result points to,
-    as for a measurement.
+    ``data`` : PtychoData, or the path of a measurement, to use in place of what the file holds or points to.
+    ``device``, ``threads``, ``deterministic`` : as for PtychoState. ``stream`` : whether the frames stay in the file
+    that the result points to, as for a measurement.
 
-    Raises FormatError where the measurement is not to be found or has changed, TypeError or ValueError for ``data``
+    Where the measurement is not found, has changed or cannot be read, the state opens without its frames:
+    ``p.data.absent`` says why, and to compute with it raises SourceError. Raises TypeError or ValueError for ``data``
     that do not fit; warns where they hold other photons than the result was made from.
     """
     return restored(
@@ -115,7 +135,7 @@ def restored(
     """Make the state from what a result file holds; options and errors as for ``read``."""
     from opty.state import PtychoState
 
-    chosen = measured(file, kept, stream) if data is None else _given(data, kept, file)
+    chosen = measurement_of(file, kept, data, stream)
     with blaming(file):
         return PtychoState.restore(
             chosen, kept.leaves, **kept.books, device=device, threads=threads, deterministic=deterministic
@@ -129,16 +149,14 @@ FORMATS = (Format("opty result (HDF5)", recognise, read),)
 class Kept:
     """What a result file holds, before the measurement is looked for."""
 
-    fields: dict[str, Any]  # of PtychoData, without intensities where they are linked
-    source: dict[str, Any] | None
-    photons: np.ndarray
+    fields: dict[str, Any]  # of PtychoData but its intensities
+    frames: measurement.FramesKept
     leaves: dict[str, np.ndarray]
     books: dict[str, Any]
     recipe: str
     unfinished: Unfinished | None
     device: str
     software: dict[str, str]
-    mask_linked: bool  # the mask is where the intensities are
 
     def at_the_start(self) -> Kept:
         """What a file would hold that was written at the start, where that is kept."""
@@ -151,20 +169,19 @@ class Kept:
 
 
 def read_kept(file: Container) -> Kept:
-    """Read everything in a result file; FormatError where it is damaged or of a later format."""
+    """Read everything in a result file; FormatError where it is damaged or of a later format.
+
+    Operators of its recipe that are not here are kept as they were.
+    """
+    from opty.algebra.keep import kept_recipe
     from opty.algebra.place import Unfinished
-    from opty.algebra.serial import from_json
 
     measurement.check_version(file)
     with file.hdf5() as f, blaming(file):
         own = need(f, OWN)
-        try:
-            recipe = from_json(_text(need(own, "recipe_json")))
-            unfinished = Unfinished.from_json(_text(own["unfinished"])) if "unfinished" in own else None
-        except RecipeError as error:
-            raise FormatError(
-                f"{file.path}: {error}; an operator of your own must be imported before its results are loaded"
-            ) from error
+        code = _text(need(own, "recipe"))
+        recipe = kept_recipe(_text(need(own, "recipe_json")), code)
+        unfinished = Unfinished.from_json(_text(own["unfinished"])) if "unfinished" in own else None
         books = {
             "origin": need(own, "origin")[()],
             "seed": int(own.attrs["seed"]),
@@ -174,12 +191,9 @@ def read_kept(file: Container) -> Kept:
             "visits": _visits(own),
             "began": _start(own),
         }
-        fields, link = measurement.read_fields(f), measurement.read_source(f)
-        counted = need(f, f"{measurement.OWN}/photons")[()]
+        fields, frames = measurement.read_fields(f), measurement.read_kept_frames(f)
         device, software = measurement.text(own.attrs.get("device", "cpu")), json.loads(own.attrs.get("software", "{}"))
-        told = _text(need(own, "recipe"))
-        linked = measurement.text(f[measurement.OWN].attrs.get("mask")) == "linked"
-        return Kept(fields, link, counted, _leaves(own), books, told, unfinished, device, software, linked)
+        return Kept(fields, frames, _leaves(own), books, code, unfinished, device, software)
 
 
 def _text(found: h5py.Dataset) -> str:
@@ -261,37 +275,3 @@ def software(device: str) -> dict[str, str]:
 
         found |= {"cupy": cupy.__version__, "cuda": str(cupy.cuda.runtime.runtimeGetVersion())}
     return found
-
-
-def measured(file: Container, kept: Kept, stream: bool | None = None) -> PtychoData:
-    """Make the measurement from what the result holds and, where it points to a file, the intensities there."""
-    if kept.source is None:
-        with blaming(file):
-            return PtychoData(**kept.fields)
-    from opty.io.registry import load
-
-    place = source.find(kept.source, file.path)
-    found = load(place, **kept.source["options"], stream=stream)
-    fields = dict.fromkeys(FIELDS[1:]) | kept.fields | {"source": {**kept.source, "path": str(place)}}
-    if kept.mask_linked or _same(found.mask, fields["mask"]):
-        fields["mask"] = found.mask  # the very one that the counts were checked with: they need not be again
-    with blaming(file):
-        return source.remember(found.replace(**fields))
-
-
-def _same(a: Any, b: Any) -> bool:
-    return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.array_equal(a, b)
-
-
-def _given(data, kept: Kept, file: Container) -> PtychoData:
-    if not isinstance(data, PtychoData):
-        raise TypeError(f"data is a {type(data).__name__}; give a PtychoData, as from opty.load(measurement)")
-    n = kept.leaves["probe"].shape[-1]
-    if (data.views, data.n) != (len(kept.photons), n):
-        raise ValueError(
-            f"data holds {data.views} views of {data.n} x {data.n}; {file.path} was made from {len(kept.photons)} "
-            f"views of {n} x {n}"
-        )
-    if not np.allclose(data.photons(), kept.photons, rtol=1e-6):
-        warn_user(f"data hold other photons than those that {file.path} was made from", UserWarning)
-    return data

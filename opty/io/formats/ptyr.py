@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,18 +34,21 @@ def recognise(file: Container) -> bool:
 def read(file: Container, *, data=None, device=None, threads=None, deterministic=False, seed=0):
     """Make a PtychoState from object and probe of a PtyPy run, and the measurement ``data`` that it was made from.
 
-    The file holds no intensities: give ``data``, as from ``opty.load("scan.ptyd")``. Positions are those recorded in
-    the file, centres of the views [m] in the frame of the object's ``_origin``, or else those of the data. Nodes that
-    are pickles are never touched.
+    The file holds no intensities: give ``data``, as from ``opty.load("scan.ptyd")``, or its path. Positions are those
+    recorded in the file, centres of the views [m] in the frame of the object's ``_origin``, or else those of the data.
+    Nodes that are pickles are never touched.
 
     Raises TypeError without data; FormatError for layers of the object (multislice), or sizes that do not go together.
     """
+    from opty.io.registry import load
     from opty.state import PtychoState
 
+    if isinstance(data, (str, os.PathLike)):
+        data = load(data)
     if not isinstance(data, PtychoData):
         raise TypeError(
-            f"{file.path} is a result of PtyPy and holds no intensities: give data=, the PtychoData that it was made "
-            "from, as opty.load('scan.ptyr', data=opty.load('scan.ptyd'))"
+            f"{file.path} is a result of PtyPy and holds no intensities: give the measurement that it was made from, "
+            f"opty.load({file.path.name!r}, data='scan.ptyd') in Python, --data scan.ptyd on the command line"
         )
     with file.tree() as tree, blaming(file):
         probe, obj, positions = _estimates(tree, data)

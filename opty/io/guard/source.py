@@ -53,10 +53,12 @@ def remember(data: PtychoData) -> PtychoData:
 def can_link(data: PtychoData) -> bool:
     """Whether a result may point to the source: the data are still what was read, and the file still is as it was.
 
-    Frames that stay in the file have no other place, whatever became of it.
+    Frames that stay in the file have no other place, whatever became of it; absent ones neither.
     """
     if data.source is None or "size" not in data.source:
         return False
+    if data.absent is not None:
+        return True
     ref, layout = _read.get(id(_owner(data.intensities)), (lambda: None, None))
     if ref() is None or layout != (data.source["path"], _layout(data.intensities)):
         return False
@@ -64,6 +66,13 @@ def can_link(data: PtychoData) -> bool:
         return True
     files = {data.source["path"]: data.source, **data.source.get("beside", {})}
     return all(Path(path).is_file() and not changed(Path(path), known) for path, known in files.items())
+
+
+def without_frames(data: PtychoData) -> PtychoData:
+    """Return a measurement as an exception carries it to another process: all but its frames, which stay."""
+    reason = "they stayed in the process where the run failed"
+    remedy = "save the state, p.save('x.h5'), and open it with the measurement: opty.load('x.h5', data=...)"
+    return data.without_frames(reason, remedy, source=can_link(data))
 
 
 def warn_of_copies(why: str, count: int) -> None:
@@ -86,7 +95,7 @@ def changed(path: Path, known: Mapping[str, Any]) -> str | None:
 
 
 def find(known: Mapping[str, Any], result: Path) -> Path:
-    """Find the measurement of a result: where it was, or beside the result; FormatError where neither has it."""
+    """Find the measurement of a result: where it was, or beside the result; FormatError says why neither has it."""
     there = Path(known["path"])
     places = list(dict.fromkeys((there, result.parent / there.name)))
     tried = [_differs(place, known) for place in places]
@@ -94,8 +103,13 @@ def find(known: Mapping[str, Any], result: Path) -> Path:
     if None in tried and not any(others):
         return places[tried.index(None)]
     tried = [*([] if None in tried else tried), *filter(None, others)]
-    remedy = f"put it beside the result, or load it yourself: opty.load({result.name!r}, data=opty.load('...'))"
-    raise FormatError(f"{result} needs the data that it was made from ({'; '.join(tried)}); {remedy}")
+    raise FormatError("; ".join(tried))
+
+
+def is_same(place: Path, known: Mapping[str, Any]) -> bool:
+    """Whether a file is the one that a result points to, in another place; files beside it are where they were."""
+    beside = known.get("beside", {}).items()
+    return _differs(place, known) is None and all(_differs(Path(other), print_) is None for other, print_ in beside)
 
 
 def _differs(place: Path, known: Mapping[str, Any]) -> str | None:

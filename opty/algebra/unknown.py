@@ -1,0 +1,52 @@
+"""Unknown: what stands in a recipe from a file for an operator that is not here, so that the file opens."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import field
+from importlib import metadata
+
+from opty.algebra.operator import Operator, Recipe
+from opty.errors import RecipeError, warn_user
+
+ENTRY_POINTS = "opty.operators"
+IMPORT = (
+    "import the module that defines it before opty.load, name it with --import MODULE on the command line, or install "
+    f"it with an entry point in the group {ENTRY_POINTS}"
+)
+REWRITE = "to go on, run a recipe that is written with what the class takes now"
+
+
+class Unknown(Recipe, register=False):
+    """An operator of a file that no class here makes: kept as it was, written again as it was, never run.
+
+    Parameters
+    ----------
+    name : of its class. kept : its JSON. why : it could not be made. remedy : what to do. text : its code.
+    """
+
+    name: str
+    kept: str
+    why: str = field(default="", compare=False)
+    remedy: str = field(default=IMPORT, compare=False)
+    text: str = field(default="", compare=False)
+
+    def check(self) -> None:
+        """Accept it: only running it is refused."""
+
+    def expand(self) -> Operator:
+        raise RecipeError(f"{self.text} cannot run: {self.why}; {self.remedy}")
+
+
+@functools.cache
+def import_installed() -> None:
+    """Import, once, what installed packages name in the group of entry points "opty.operators"."""
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        try:
+            point.load()
+        except Exception as error:
+            warn_user(
+                f"the entry point {point.name} = {point.value} of the group {ENTRY_POINTS} cannot be imported "
+                f"({type(error).__name__}: {error})",
+                UserWarning,
+            )

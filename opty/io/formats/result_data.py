@@ -1,0 +1,145 @@
+"""The measurement of a result: in the file, where the file points to, given in its place, or absent.
+
+A result opens in every case: object, probe, positions, history, geometry and recipe are in the file. Only what needs
+frames fails where these are not here, with the reason and the remedy.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opty.data import FIELDS, PtychoData, absent_measurement
+from opty.errors import warn_user
+from opty.io.formats import measurement
+from opty.io.guard import source
+from opty.io.guard.container import Container
+from opty.io.guard.reading import blaming
+from opty.stack import AbsentFrames
+
+if TYPE_CHECKING:
+    from opty.io.formats.native import Kept
+
+# What a measurement that is missing, changed, damaged, too large, or packed by a plugin that is not here fails with.
+_UNREADABLE = (OSError, ValueError, TypeError, ImportError, MemoryError, RuntimeError)
+
+
+def measurement_of(file: Container, kept: Kept, data: Any = None, stream: bool | None = None) -> PtychoData:
+    """Return the measurement of a result.
+
+    Parameters
+    ----------
+    data : PtychoData to use in place of what the file holds or points to; or the path of a measurement.
+    stream : whether frames that are in another file stay there.
+
+    Raises TypeError or ValueError for ``data`` that do not fit; warns where they hold other photons than the result was
+    made from. Without ``data`` nothing about the measurement is an error: it is absent then.
+    """
+    if isinstance(data, (str, os.PathLike)):
+        data = _loaded(Path(data), file, kept, stream)
+    if data is not None:
+        return _checked(data, file, kept)
+    try:
+        if kept.frames.here:
+            return _embedded(file, kept)
+        if kept.frames.source is None:
+            return _absent(file, kept, kept.frames.absent or "the file holds none and points to none")
+        place = source.find(kept.frames.source, file.path)
+        return _linked(place, file, kept, stream)
+    except _UNREADABLE as error:
+        if kept.frames.here and not isinstance(error, MemoryError):
+            raise
+        return _absent(file, kept, str(error))
+
+
+def _embedded(file: Container, kept: Kept) -> PtychoData:
+    with file.hdf5() as f, blaming(file):
+        return PtychoData(measurement.read_frames(f), **kept.fields)
+
+
+def _linked(place: Path, file: Container, kept: Kept, stream: bool | None) -> PtychoData:
+    """Load the measurement as it was loaded for the result; what the result holds of it itself takes precedence."""
+    from opty.io.registry import load
+
+    known = kept.frames.source
+    assert known is not None
+    found = load(place, **known["options"], stream=stream)
+    fields = dict.fromkeys(FIELDS[1:]) | kept.fields | {"source": {**known, "path": str(place)}}
+    if kept.frames.mask_linked or _same(found.mask, fields["mask"]):
+        fields["mask"] = found.mask  # the very one that the counts were checked with: they need not be again
+    with blaming(file):
+        return source.remember(found.replace(**fields))
+
+
+def _same(a: Any, b: Any) -> bool:
+    return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.array_equal(a, b)
+
+
+def _absent(file: Container, kept: Kept, reason: str) -> PtychoData:
+    """Return the measurement without its frames; the link to the source is kept for the next file."""
+    remedy = (
+        f"give the measurement: opty.load({file.path.name!r}, data='NEWPATH') in Python, --data NEWPATH on the command "
+        "line"
+    )
+    about, n = kept.frames, kept.leaves["probe"].shape[-1]
+    shape = (len(about.photons), n, n)
+    with blaming(file):
+        frames = AbsentFrames(shape, about.dtype, reason, remedy)
+        mask = AbsentFrames(shape, bool, reason, remedy) if about.mask_linked else kept.fields.get("mask")
+        rest = dict.fromkeys(FIELDS[2:]) | kept.fields | {"source": about.source}
+        return absent_measurement(frames, about.photons, about.brightest, mask, rest)
+
+
+def _loaded(path: Path, file: Container, kept: Kept, stream: bool | None) -> PtychoData:
+    """Load what takes the place of the measurement: with the options that the result was loaded with, or without any.
+
+    The same file in another place is what the result points to. Of another one the photons of its views decide, since
+    it may have been cropped, or its views chosen, before it was written.
+    """
+    known = kept.frames.source
+    if known is not None and source.is_same(path, known):
+        return _linked(path, file, kept, stream)
+    options = {} if known is None else known["options"]
+    tried = [_try_load(path, way, stream) for way in ([options, {}] if options else [{}])]
+    found = [data for data in tried if isinstance(data, PtychoData)]
+    if not found:
+        (first, *rest) = tried
+        raise rest[0] if rest and isinstance(first, TypeError) else first  # type: ignore[misc]  # all are exceptions
+    return next((data for data in found if _agrees(data, kept)), found[0])
+
+
+def _try_load(path: Path, options: dict[str, Any], stream: bool | None) -> PtychoData | Exception:
+    from opty.io.registry import load
+
+    try:
+        found = load(path, **options, stream=stream)
+    except _UNREADABLE as error:
+        return error
+    data = found if isinstance(found, PtychoData) else found.data
+    if data.absent is not None:
+        return ValueError(f"{path} is a result and has no frames either ({data.absent}): name the measurement")
+    return data
+
+
+def _agrees(data: PtychoData, kept: Kept) -> bool:
+    photons = kept.frames.photons
+    fits = (data.views, data.n) == (len(photons), kept.leaves["probe"].shape[-1])
+    return fits and np.allclose(data.photons(), photons, rtol=1e-6)
+
+
+def _checked(data: Any, file: Container, kept: Kept) -> PtychoData:
+    """Return data that were given, if they fit the result."""
+    if not isinstance(data, PtychoData):
+        raise TypeError(f"data is a {type(data).__name__}; give a PtychoData, or the path of a measurement")
+    n, views = kept.leaves["probe"].shape[-1], len(kept.frames.photons)
+    if (data.views, data.n) != (views, n):
+        raise ValueError(
+            f"data holds {data.views} views of {data.n} x {data.n}; {file.path} was made from {views} "
+            f"views of {n} x {n}"
+        )
+    if not _agrees(data, kept):
+        warn_user(f"data hold other photons than those that {file.path} was made from", UserWarning)
+    return data

@@ -10,6 +10,7 @@ from opty.algebra.operator import Operator
 from opty.analysis.misfit import compare
 from opty.errors import SaveError
 from opty.io.guard.atomic import check_target
+from opty.io.writing import check_suffix
 
 
 class Observer(Operator, register=False):
@@ -93,14 +94,15 @@ class Save(Observer):
     path : of the result file; "{iteration}" in it is filled in.
     every : write at multiples of this number of iterations.
 
-    Raises, before the run, where the folder of the file is not there or cannot be written; SaveError, which carries the
-    state reached, where a write fails later, on a full disk for example.
+    Raises, before the run, where the file ends as no result does, or its folder is not there or cannot be written;
+    SaveError, which carries the state reached, where a write fails later, on a full disk for example.
     """
 
     path: str
     every: int = 1
 
     def foresee(self):
+        check_suffix(_filled(self.path, 0))
         check_target(_filled(self.path, 0))
 
     def apply(self, s):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import field
+from collections.abc import Iterator
+from dataclasses import field, fields
 from importlib import metadata
 
 from opty.algebra.operator import Operator, Recipe
@@ -36,6 +37,17 @@ class Unknown(Recipe, register=False):
 
     def expand(self) -> Operator:
         raise RecipeError(f"{self.text} cannot run: {self.why}; {self.remedy}")
+
+
+def unknown_in(op: Operator) -> Iterator[Unknown]:
+    """Yield the operators of a recipe that are not here, however deep they stand."""
+    if isinstance(op, Unknown):
+        yield op
+    for parameter in fields(op):  # type: ignore[arg-type]  # every operator is a dataclass
+        value = getattr(op, parameter.name)
+        for inner in value if isinstance(value, tuple) else (value,):
+            if isinstance(inner, Operator):
+                yield from unknown_in(inner)
 
 
 @functools.cache

@@ -1,27 +1,42 @@
-"""What can be refused before the data are read: outputs that could not be written in the end."""
+"""What can be refused before the data are read: outputs that could not be written, or would replace a file."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from opty.io.guard.atomic import check_target
+from opty.io.guard.container import Container
+from opty.io.registry import identify
+from opty.io.writing import check_suffix
 
-RESULT_SUFFIXES = (".h5", ".hdf5", ".cxi")
 
+def check_result(path: Path, source: Path, overwrite: bool, may_replace: bool = False) -> None:
+    """Refuse a result file of another suffix than HDF5's, one that is there already, and one that cannot be written.
 
-def check_result(path: Path, source: Path, may_replace: bool = False) -> None:
-    """Refuse a result file of another suffix than HDF5's, one that is the input, and one that cannot be written.
-
-    ``may_replace`` : the result may take the place of the input.
+    ``overwrite`` : it may take the place of another file, but not of the input. ``may_replace`` : of the input.
     """
-    if path.suffix.lower() not in RESULT_SUFFIXES:
-        better = path.with_suffix(".h5")
-        raise ValueError(
-            f"{path} does not end with one of {', '.join(RESULT_SUFFIXES)}: a result is HDF5, try {better}"
-        )
-    if not may_replace and path.exists() and source.exists() and path.samefile(source):
+    check_suffix(path)
+    own = path.exists() and source.exists() and path.samefile(source)
+    if own and not may_replace:
         raise ValueError(f"{path} is the input as well; choose another name for the result")
     check_target(path)
+    if not own:
+        check_free([path], overwrite)
+
+
+def check_free(paths: Iterable[Path], overwrite: bool) -> None:
+    """Refuse files that are there already, unless the user said --overwrite."""
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{path} is there already: choose another name, or replace it with --overwrite")
+
+
+def check_data(file: Path, data: Path | None) -> None:
+    """Refuse --data beside a file that is a measurement itself."""
+    form = None if data is None else identify(Container(file), {})
+    if form is not None and "data" not in form.options:
+        raise ValueError(f"--data gives the measurement of a result; {file} is a measurement itself ({form.name})")
 
 
 def check_picture(path: Path) -> None:

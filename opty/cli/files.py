@@ -6,10 +6,21 @@ from pathlib import Path
 
 import click
 
+from opty.cli.checks import check_free
 from opty.cli.commands import main
 from opty.cli.looks import load_result
-from opty.cli.options import FILE, load_options, output_option, taken_for_load
+from opty.cli.options import (
+    FILE,
+    data_option,
+    import_option,
+    load_options,
+    output_option,
+    overwrite_option,
+    taken_for_load,
+)
 from opty.io.guard.atomic import check_target
+from opty.io.registry import writer
+from opty.io.writing import check_suffix
 
 BY_SUFFIX = {
     ".h5": "opty",
@@ -30,8 +41,9 @@ BY_SUFFIX = {
     "--format", "form", metavar="NAME", help="opty, cxi, nexus, ptyd, ptylab, tike, ...  [default: by suffix]"
 )
 @load_options
+@overwrite_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
-def convert(source: Path, target: Path, form: str | None, quiet: bool, **options) -> None:
+def convert(source: Path, target: Path, form: str | None, overwrite: bool, quiet: bool, **options) -> None:
     """Write the measurement in a file in the format of another program.
 
     The suffix chooses the format where only one has it (.cxi, .ptyd, .nxs, .npz, .tif); .h5 is opty's own. With the
@@ -45,13 +57,27 @@ def convert(source: Path, target: Path, form: str | None, quiet: bool, **options
     form = form or _format(target)
     if target.exists() and source.exists() and target.samefile(source):
         raise ValueError(f"{target} is the input as well; choose another name")
-    check_target(target)
+    for file in _written(target, form):
+        check_target(file)
+        check_free([file], overwrite)
     loaded = opty.load(source, **taken_for_load(options))
     data = loaded if isinstance(loaded, opty.PtychoData) else loaded.data
+    if data.absent is not None:
+        raise ValueError(f"{source} is a result, and its measurement is not here ({data.absent}): convert that one")
     opty.save(target, data, format=form)
     if not quiet:
         click.echo(f"{source}: {data.views} views of {data.n} x {data.n}")
         click.echo(f"written        {target} ({form})")
+
+
+def _written(target: Path, form: str) -> tuple[Path, ...]:
+    """Return the files of a conversion; ValueError for a name that the format does not have."""
+    if form == "opty":
+        check_suffix(target)
+        return (target,)
+    chosen = writer(form)
+    check_suffix(target, chosen.suffixes, chosen.name)
+    return (target, *chosen.beside(target))
 
 
 def _format(path: Path) -> str:
@@ -67,12 +93,16 @@ def _format(path: Path) -> str:
 @click.argument("result", type=FILE)
 @output_option("OUT.tif|OUT.npz|OUT.ptyr", "File to write; the suffix chooses the format.")
 @click.option("--crop", is_flag=True, help="Only the part of the object that was lit.")
+@data_option
+@import_option
+@overwrite_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
-def export(result: Path, output: Path, crop: bool, quiet: bool) -> None:
+def export(result: Path, output: Path, crop: bool, data: Path | None, overwrite: bool, quiet: bool) -> None:
     """Write a result as images (TIFF), as plain arrays (npz), or for PtyPy (.ptyr).
 
     out.tif gives out_magnitude.tif and out_phase.tif of the object, with the size of a pixel in their tags; out.npz
-    holds object, probe, positions, error curve and recipe; out.ptyr object, probe and positions.
+    holds object, probe, positions, error curve and recipe; out.ptyr object, probe and positions. A result of opty needs
+    no measurement for this, one of PtyPy (.ptyr) does: --data.
 
     \b
     Example: opty export scan.h5 -o scan.tif
@@ -82,6 +112,7 @@ def export(result: Path, output: Path, crop: bool, quiet: bool) -> None:
 
     for file in export_files(output):
         check_target(file)
-    for file in write(output, load_result(result), crop):
+        check_free([file], overwrite)
+    for file in write(output, load_result(result, data), crop):
         if not quiet:
             click.echo(f"written        {file}")

@@ -6,27 +6,40 @@ from pathlib import Path
 
 import click
 
-from opty.cli.checks import check_picture
+from opty.cli.checks import check_data, check_picture
 from opty.cli.commands import main
-from opty.cli.options import FILE, load_options, output_option, taken_for_load, talk_options
+from opty.cli.options import (
+    FILE,
+    data_option,
+    given,
+    import_option,
+    load_options,
+    output_option,
+    taken_for_load,
+    talk_options,
+)
 from opty.io.guard.atomic import check_target
 
 
 @main.command()
 @click.argument("file", type=FILE)
 @load_options
+@data_option
+@import_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
-def info(file: Path, as_json: bool, **options) -> None:
+def info(file: Path, as_json: bool, data: Path | None, **options) -> None:
     """Say what a file holds, and what it lacks.
 
-    Views, size, geometry, overlap, counts of a measurement; recipe, iterations, misfit of a result.
+    Views, size, geometry, overlap, counts of a measurement; recipe, iterations, misfit of a result, and how far a run
+    is that is not finished. A result needs neither its measurement nor the classes of your own operators for this.
 
     \b
     Example: opty info scan.cxi
     """
     from opty.io import info as describe
 
-    found = describe(file, **taken_for_load(options))
+    check_data(file, data)
+    found = describe(file, **taken_for_load(options), **given({"data": data}))
     click.echo(found.to_json() if as_json else str(found))
 
 
@@ -70,10 +83,13 @@ def check(ctx: click.Context, file: Path, picture: Path | None, quiet: bool, as_
 @main.command()
 @click.argument("result", type=FILE)
 @output_option("PNG", "Picture to write.")
-def plot(result: Path, output: Path) -> None:
+@data_option
+@import_option
+def plot(result: Path, output: Path, data: Path | None) -> None:
     """Draw a result on one page.
 
-    Object, probe, positions and error curve; the suffix decides the format (png, pdf, svg, jpg, tif).
+    Object, probe, positions and error curve; the suffix decides the format (png, pdf, svg, jpg, tif). A result of opty
+    needs no measurement for this, one of PtyPy (.ptyr) does: --data.
 
     \b
     Example: opty plot scan.h5 -o scan.pdf
@@ -82,15 +98,16 @@ def plot(result: Path, output: Path) -> None:
 
     check_target(output)
     check_picture(output)
-    save_figure(overview(load_result(result)), output)
+    save_figure(overview(load_result(result, data)), output)
     click.echo(f"picture        {output}")
 
 
-def load_result(path: Path):
+def load_result(path: Path, data: Path | None):
     """Return the state in a result file; ValueError, with what to do first, for a measurement."""
     import opty
 
-    state = opty.load(path)
+    check_data(path, data)
+    state = opty.load(path, **given({"data": data}))
     if isinstance(state, opty.PtychoData):
         raise ValueError(f"{path} holds a measurement, not a result; first: opty reconstruct {path} -o result.h5")
     return state

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,41 @@ def talk_options(command: Callable) -> Callable:
 def output_option(metavar: str, text: str, required: bool = True) -> Callable:
     """Return the option ``-o``."""
     return click.option("-o", "--output", type=FILE, required=required, metavar=metavar, help=text)
+
+
+def overwrite_option(command: Callable) -> Callable:
+    """Add whether a file that is there already may be replaced."""
+    return click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")(command)
+
+
+def data_option(command: Callable) -> Callable:
+    """Add a measurement in place of the one that a result points to."""
+    text = "Measurement of a result, in place of the one that it points to."
+    return click.option("--data", type=FILE, metavar="PATH", help=text)(command)
+
+
+def import_option(command: Callable) -> Callable:
+    """Add modules to import first, which define operators of a user's own."""
+    text = "Module, or .py file, that defines operators of your own; may be given several times."
+    return click.option(
+        "--import", multiple=True, metavar="MODULE", is_eager=True, expose_value=False, callback=_import_all, help=text
+    )(command)
+
+
+def _import_all(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> None:
+    for name in () if ctx.resilient_parsing else names:
+        folder, module = (Path(name).parent, Path(name).stem) if name.endswith(".py") else (Path(), name)
+        if (place := str(folder.absolute())) not in sys.path:
+            sys.path.insert(0, place)  # it stays there: a module may import others when it is used
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module.split(".")[0]:
+                raise click.BadParameter(f"{name} cannot be imported: {error}", ctx, param) from error
+            raise click.BadParameter(f"there is no module {module}, in {place} or installed", ctx, param) from None
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise click.BadParameter(f"{name} cannot be imported: {why}", ctx, param) from error
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:

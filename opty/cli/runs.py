@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opty.cli.checks import check_picture, check_result
+from opty.cli.checks import check_data, check_picture, check_result
 from opty.cli.commands import main
-from opty.cli.options import FILE, given, load_options, machine_options, output_option, taken_for_load, talk_options
+from opty.cli.options import (
+    FILE,
+    data_option,
+    given,
+    import_option,
+    load_options,
+    machine_options,
+    output_option,
+    overwrite_option,
+    taken_for_load,
+    talk_options,
+)
 from opty.cli.run import Run
 from opty.io.guard.atomic import check_target
 
@@ -66,6 +77,9 @@ def demo(ctx: click.Context, folder: Path, seed: int) -> None:
 @click.option("--save-every", type=click.IntRange(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
 @picture_option
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of the order of views.  [default: 0]")
+@data_option
+@import_option
+@overwrite_option
 @machine_options
 @load_options
 @talk_options
@@ -84,13 +98,16 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
     from opty.plot import overview
 
     recipe = _recipe(options.pop("text"), options.pop("recipe_file"))
-    check_result(output, file)
+    check_result(output, file, options.pop("overwrite"))
     if every := options.pop("save_every"):
         recipe = with_checkpoints(recipe, str(output), every)
     _check_before(recipe, picture)
     if options["device"] is not None:
         get_backend(options["device"])  # refuses a GPU that is not there
-    start = _start(file, taken_for_load(options), **options)
+    data = options.pop("data")
+    check_data(file, data)
+    start = _start(file, taken_for_load(options) | given({"data": data}), **options)
+    start.data.need_frames()
     if not quiet:
         click.echo(f"{file}: {start.data.views} views of {start.data.n} x {start.data.n}\n{recipe!r}", err=as_json)
     run = Run(recipe, start, quiet)
@@ -101,10 +118,23 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
 @click.argument("checkpoint", type=FILE)
 @output_option("OUT.h5", "Result file.  [default: the checkpoint itself]", required=False)
 @picture_option
+@data_option
+@import_option
+@overwrite_option
 @machine_options
 @talk_options
 @click.pass_context
-def resume(ctx: click.Context, checkpoint: Path, output: Path | None, picture: Path | None, quiet, as_json, **machine):
+def resume(
+    ctx: click.Context,
+    checkpoint: Path,
+    output: Path | None,
+    picture: Path | None,
+    data: Path | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+    **machine,
+) -> None:
     """Go on with a run that was killed or interrupted, to its end.
 
     CHECKPOINT was written by Save, by reconstruct --save-every, or after Ctrl-C. On the CPU the end is, bit for bit,
@@ -115,13 +145,14 @@ def resume(ctx: click.Context, checkpoint: Path, output: Path | None, picture: P
     """
     import dataclasses
 
-    from opty.io.again import stopped
+    from opty.io.again import result_file, stopped
     from opty.operators.outputs import saving_to
     from opty.plot import overview
 
+    result_file(checkpoint)
     output = checkpoint if output is None else output
-    check_result(output, checkpoint, may_replace=True)
-    p, unfinished = stopped(checkpoint, **given(machine))
+    check_result(output, checkpoint, overwrite, may_replace=True)
+    p, unfinished = stopped(checkpoint, data=data, **given(machine))
     unfinished = dataclasses.replace(unfinished, asked=saving_to(unfinished.asked, str(checkpoint)))
     _check_before(unfinished.asked, picture)
     if not quiet:
@@ -135,10 +166,24 @@ def resume(ctx: click.Context, checkpoint: Path, output: Path | None, picture: P
 @output_option("OUT.h5", "Write what came out.", required=False)
 @click.option("--start", type=FILE, metavar="FILE.h5", help="State that the run began with, if not with the data's.")
 @click.option("--tolerance", type=click.FloatRange(0), default=0.0, metavar="X", help="Largest relative difference.")
+@data_option
+@import_option
+@overwrite_option
 @machine_options
 @talk_options
 @click.pass_context
-def rerun(ctx: click.Context, result: Path, output: Path | None, start, tolerance: float, quiet, as_json, **machine):
+def rerun(
+    ctx: click.Context,
+    result: Path,
+    output: Path | None,
+    start: Path | None,
+    tolerance: float,
+    data: Path | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+    **machine,
+) -> None:
     """Repeat a result from its data with the recipe in it, and compare.
 
     Says whether the two are the same bit for bit, else by how much they differ; exit code 1 where this is more than
@@ -150,8 +195,8 @@ def rerun(ctx: click.Context, result: Path, output: Path | None, start, toleranc
     from opty.io.again import Repetition, start_over
 
     if output is not None:
-        check_result(output, result)
-    recipe, begin, original = start_over(result, start=start, **given(machine))
+        check_result(output, result, overwrite)
+    recipe, begin, original = start_over(result, start=start, data=data, **given(machine))
     if not quiet:
         click.echo(f"{result}: {original.iteration} iterations of\n{original.recipe!r}", err=as_json)
     run = Run(recipe, begin, quiet)

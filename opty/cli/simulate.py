@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from opty.cli.checks import check_free
 from opty.cli.failures import Command
+from opty.cli.options import overwrite_option
 
 if TYPE_CHECKING:
     from opty.simulate import Experiment
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
     help="File to write, .cxi or .tif; may be given several times.",
 )
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="In place of the seed in the file.")
+@overwrite_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
-def simulate(config: Path, outputs: tuple[Path, ...], seed: int | None, quiet: bool) -> None:
+def simulate(config: Path, outputs: tuple[Path, ...], seed: int | None, overwrite: bool, quiet: bool) -> None:
     """Simulate a scan that a text file describes.
 
     Views are written as they are made, so that a scan may be larger than the memory. A .tif stack has its positions
@@ -49,6 +52,7 @@ def simulate(config: Path, outputs: tuple[Path, ...], seed: int | None, quiet: b
         for file in (path, *companions(path)):
             if file.exists() and any(file.samefile(one) for one in inputs):
                 raise ValueError(f"{file} is what {config} reads from; choose another name for the scan")
+        check_free([path, *companions(path)], overwrite)
     if not quiet:
         click.echo(_described(experiment))
     began = time.perf_counter()

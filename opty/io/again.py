@@ -164,10 +164,16 @@ def _held(p: PtychoState) -> dict[str, np.ndarray]:
     return held | {"iteration": np.array(p.iteration)}
 
 
-def _kept(path) -> tuple[Container, native.Kept]:
+def result_file(path) -> Container:
+    """Return a file that is a result of opty; FormatError says what it is, and what to do, where it is none."""
     file = Container(Path(path))
     if not native.recognise(file):
         raise FormatError(_no_result(file))
+    return file
+
+
+def _kept(path) -> tuple[Container, native.Kept]:
+    file = result_file(path)
     return file, native.read_kept(file)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opty.io.guard.atomic import atomic
+from opty.io.report import made_by
 from opty.io.writing import save
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def export(path, p: PtychoState, crop: bool = False) -> tuple[Path, ...]:
 def _write_tiff(path: Path, image: np.ndarray, p: PtychoState, unit: str) -> None:
     import tifffile
 
-    text = f"{unit}; opty, {p.iteration} iterations, {p.recipe!r}"
+    text = f"{unit}; opty, {p.iteration} iterations, recipe: {made_by(repr(p.recipe), p.iteration)}"
     pixel: dict[str, Any] = {}
     if p.data.pixel is not None:
         pixel = {"resolution": (PER_CENTIMETRE / p.data.pixel,) * 2, "resolutionunit": "CENTIMETER"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from opty.algebra.unknown import unknown_in
 from opty.analysis.coverage import diameter, probe_power, scan_numbers
 from opty.data import PtychoData
 from opty.geometry import Geometry
@@ -99,7 +100,9 @@ def info(path, **options) -> Info:
     if form in native.FORMATS:
         kept = native.read_kept(file)
         data = measurement_of(file, kept, options.get("data"), options.get("stream"))
-        return Info(**head, **_described(data, kept.leaves["probe"]), **_books(kept))
+        described = _described(data, kept.leaves["probe"])
+        described["missing"] = (*described["missing"], *_operators_missing(kept))
+        return Info(**head, **described, **_books(kept))
     read = form.read(file, **options)
     described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))
     if form in cxi.FORMATS and described["propagation"] == "far":
@@ -117,6 +120,12 @@ def _books(kept: native.Kept) -> dict[str, Any]:
         "misfit": float(misfit[-1]) if len(misfit) else None,
         "unfinished": asked,
     }
+
+
+def _operators_missing(kept: native.Kept) -> tuple[str, ...]:
+    asked = () if kept.unfinished is None else (kept.unfinished.asked, kept.unfinished.before)
+    found = {op.name: op for recipe in (*asked, kept.books["recipe"]) for op in unknown_in(recipe)}
+    return tuple(f"{op.why}, to run the recipe again: {op.remedy}" for op in found.values())
 
 
 def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, Any]:

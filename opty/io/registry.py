@@ -66,6 +66,14 @@ def load(path, **options):
     return source.remember(loaded) if isinstance(loaded, PtychoData) else loaded
 
 
+def writer(format: str) -> Format:
+    """Return the format that ``opty.save(format=)`` calls so; ValueError, with the names, where there is none."""
+    writers = {form.key: form for form in FORMATS if form.write is not None}
+    if format not in writers:
+        raise ValueError(f"format is {format!r}; choose one of opty, {', '.join(writers)}")
+    return writers[format]
+
+
 def identify(file: Container, options: Mapping[str, Any]) -> Format:
     """Return the format of a file, or raise FormatError that says what it looks like."""
     if options.get("mapping") is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from opty.memory import size
@@ -31,6 +32,19 @@ def metres(value: float) -> str:
     return f"{value:.4g} m"
 
 
+def made_by(recipe: str, iteration: int) -> str:
+    """Return what made a state: the text of its recipe; or, where arrays were put in by hand, that and when."""
+    if recipe != "Identity()":
+        return recipe
+    return f"none since arrays were put in by hand at iteration {iteration}" if iteration else "none, a start"
+
+
+def _unfinished(info: Info) -> str | None:
+    if info.unfinished is None:
+        return None
+    return f"iteration {info.iteration} of {info.unfinished}; to go on: opty resume {shlex.quote(info.path)}"
+
+
 def _subjects(info: Info):
     yield "memory", _memory(info)
     yield "beam", _beam(info)
@@ -40,8 +54,9 @@ def _subjects(info: Info):
     yield "scan", _scan(info)
     yield "probe", f"about {info.probe_diameter_px:.3g} px across (from {info.probe_from})"
     yield "overlap", _overlap(info)
-    yield "recipe", info.recipe
+    yield "recipe", None if info.recipe is None else made_by(info.recipe, info.iteration or 0)
     yield "iteration", None if info.iteration is None else str(info.iteration)
+    yield "unfinished", _unfinished(info)
     yield "misfit", None if info.misfit is None else f"{info.misfit:.4g}"
 
 

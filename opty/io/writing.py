@@ -24,6 +24,8 @@ CHUNK = 1 << 20
 PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
 LAYOUT = {"libver": ("v110", "v110")}  # of HDF5: headers have checksums
 COUNTS = "opty_counts"  # attribute of a stack: the type of the counts, where it was written in another
+HDF5 = (".h5", ".hdf5")
+OWN_SUFFIXES = (*HDF5, ".cxi")  # of opty's own files, which readers of CXI know their way in
 MIDDLE = "opty_middle"  # attribute of the root: the middle of the scan (row, column) [m], where positions are about it
 
 
@@ -145,6 +147,14 @@ def x_y_z(data: PtychoData) -> np.ndarray:
     return np.column_stack([data.positions[:, 1], data.positions[:, 0], np.zeros(data.views)])
 
 
+def check_suffix(path: str | Path, suffixes: tuple[str, ...] = OWN_SUFFIXES, what: str = "a result of opty") -> None:
+    """Refuse a file whose suffix names another kind of file; by default, for a result or a measurement of opty's."""
+    path = Path(path)
+    if path.suffix.lower() not in suffixes:
+        known, better = ", ".join(suffixes), path.with_suffix(suffixes[0])
+        raise ValueError(f"{path} does not end with one of {known}, as {what} does: try {better}")
+
+
 def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") -> None:
     """Write a state or a measurement: whole, or not at all.
 
@@ -159,30 +169,30 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
 
     Raises
     ------
-    TypeError : ``p`` is neither. ValueError : no such format; ``path`` is the very file that the measurement was read
-        from; the measurement holds something that the format has no place for.
+    TypeError : ``p`` is neither. ValueError : no such format, or a suffix of another one; ``path`` is the very file
+        that the measurement was read from; the measurement holds something that the format has no place for.
     SourceError : the measurement of a result that was opened without it.
     OSError : no such folder, no permission, a full disk.
     """
-    from opty.io import registry
     from opty.io.formats import native
     from opty.io.guard import source
+    from opty.io.registry import writer
     from opty.state import PtychoState
 
     if format == "opty":
         native.save(path, p)
         return
-    writers = {form.key: form for form in registry.FORMATS if form.write is not None}
-    if format not in writers:
-        raise ValueError(f"format is {format!r}; choose one of opty, {', '.join(writers)}")
+    form = writer(format)
     if not isinstance(p, (PtychoState, PtychoData)):
         raise TypeError(f"save(path, p) writes a PtychoState or a PtychoData; p is a {type(p).__name__}")
     data = p if isinstance(p, PtychoData) else p.data
     for read in () if data.source is None else (data.source["path"], *data.source.get("beside", ())):
         if source.same_file(path, read):
             raise ValueError(f"{path} is the measurement itself; save it under another name")
-    if writers[format].of_state and p is data:
+    if form.of_state and p is data:
         raise TypeError(f"{format!r} is a format of results: save a PtychoState, opty.PtychoState(data)")
-    if not writers[format].of_state:
+    check_suffix(path, form.suffixes, form.name)
+    if not form.of_state:
         data.need_frames()
-    writers[format].write(Path(path), p if writers[format].of_state else data)
+    assert form.write is not None
+    form.write(Path(path), p if form.of_state else data)

@@ -14,6 +14,7 @@ from opty.algebra.operator import Operator
 from opty.analysis.misfit import compare
 from opty.errors import SaveError
 from opty.io.guard.atomic import check_target
+from opty.io.writing import check_suffix
 
 
 class Observer(Operator, register=False):
@@ -116,8 +117,8 @@ class Save(Observer):
     every : write when a multiple of this number of iterations is reached or passed: in a loop the file is at most this
         number and one turn of the loop old.
 
-    Raises, before the run, where the folder of the file is not there or cannot be written; SaveError, which carries the
-    state reached, where a write fails later, on a full disk for example.
+    Raises, before the run, where the file ends as no result does, or its folder is not there or cannot be written;
+    SaveError, which carries the state reached, where a write fails later, on a full disk for example.
     """
 
     path: str
@@ -129,6 +130,7 @@ class Save(Observer):
         return repr(replace(self, path=Path(self.path).name))
 
     def foresee(self):
+        check_suffix(_filled(self.path, 0))
         check_target(_filled(self.path, 0))
 
     def apply(self, s):

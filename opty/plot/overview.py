@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from opty.io.report import made_by
 from opty.plot.figure import new_figure, styled
 from opty.plot.history import draw_history
 from opty.plot.images import centred_phase, draw_magnitude, draw_phase, height_to_width, lit_area, lit_by, robust_limits
@@ -64,7 +65,7 @@ def _columns(modes: np.ndarray) -> int:
 
 
 def _headline(p: PtychoState) -> str:
-    recipe = textwrap.shorten(" ".join(repr(p.recipe).split()), 90, placeholder=" …")
+    recipe = textwrap.shorten(" ".join(made_by(repr(p.recipe), p.iteration).split()), 90, placeholder=" …")
     made = f"  ·  {p.iteration} iterations  ·  {recipe}" if p.iteration else "  ·  start, no iteration yet"
     views = f"{p.data.views} view{'s' * (p.data.views > 1)}"
     return f"{views} of {p.data.n} × {p.data.n}{made}"

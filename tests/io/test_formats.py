@@ -234,5 +234,5 @@ def test_every_byte_is_guarded_in_hdf5(tmp_path, data):
         assert unguarded(written(tmp_path, data, key)) == [], key
     large = PtychoState(data, device="cpu").replace(arrays={"a": np.ones(9000), "b": np.ones((99, 99))})
     for key in ("opty", "ptyr"):
-        save(tmp_path / "result", parse("rPIE() ** 2") * large, format=key)
-        assert unguarded(tmp_path / "result") == [], key
+        save(tmp_path / "result.h5", parse("rPIE() ** 2") * large, format=key)
+        assert unguarded(tmp_path / "result.h5") == [], key

@@ -217,4 +217,4 @@ def content(f: h5py.File, data: PtychoData) -> None:
 
 
 read: Any = measurement(opened)
-FORMATS = (Format("CXI (entry_1)", recognise, read, "cxi", write),)
+FORMATS = (Format("CXI (entry_1)", recognise, read, "cxi", write, suffixes=(".cxi", *writing.HDF5)),)

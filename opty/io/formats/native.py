@@ -59,7 +59,8 @@ def save(path, p) -> None:
 
     Raises
     ------
-    TypeError : ``p`` is neither. ValueError : ``path`` is the very file that the measurement was read from.
+    TypeError : ``p`` is neither. ValueError : ``path`` is the very file that the measurement was read from, or ends as
+        files of another kind do.
     SourceError : a PtychoData without its frames (a state is saved without them).
     OSError : no such folder, no permission, a full disk.
     """
@@ -93,6 +94,8 @@ def checkpoint(path, p: PtychoState, unfinished: Unfinished | None) -> None:
 
 
 def _check_place(path, data: PtychoData) -> None:
+    """Refuse a file of another kind, and the very file that a measurement was read from."""
+    writing.check_suffix(path)
     if data.source is not None and source.same_file(path, data.source["path"]):
         raise ValueError(f"{path} is the measurement itself; save the result under another name")
 

@@ -212,4 +212,4 @@ def _annotate(f: h5py.File, data: PtychoData) -> None:
 
 
 read: Any = measurement(opened)
-FORMATS = (Format("NXcxi_ptycho (NeXus)", recognise, read, "nexus", write),)
+FORMATS = (Format("NXcxi_ptycho (NeXus)", recognise, read, "nexus", write, suffixes=(".nxs", ".cxi", *writing.HDF5)),)

@@ -102,6 +102,6 @@ def open_plain(file: Container) -> Iterator[Raw]:
 read_tike: Any = measurement(open_tike)
 read_plain: Any = measurement(open_plain)
 FORMATS = (
-    Format("tike npz (data, scan)", is_tike, read_tike, "tike", write_tike),
+    Format("tike npz (data, scan)", is_tike, read_tike, "tike", write_tike, suffixes=(".npz",)),
     Format("opty npz (diff, pos)", is_plain, read_plain),
 )

@@ -145,13 +145,19 @@ def write_pair(path: Path, data: PtychoData) -> None:
     Raises ValueError for another name, FormatError for a mask or a background.
     """
     writing.no_place(data, "pty-chi's HDF5", "mask", "background")
-    stem, found, end = path.stem.rpartition("dp")
-    if not found:
-        raise ValueError(f"{path.name} must have 'dp' in its name, as scan_dp.hdf5: the positions go to scan_para.hdf5")
-    with writing.created(path.with_name(f"{stem}para{end}{path.suffix}"), data) as f:
+    (parameters,) = _parameters(path)
+    with writing.created(parameters, data) as f:
         _write_parameters(f, data)
     with writing.created(path, data) as f:
         writing.signed(f, "dp", data.intensities)
+
+
+def _parameters(path: Path) -> tuple[Path]:
+    """The file of the parameters, beside that of the patterns."""
+    stem, found, end = path.stem.rpartition("dp")
+    if not found:
+        raise ValueError(f"{path.name} must have 'dp' in its name, as scan_dp.hdf5: the positions go to scan_para.hdf5")
+    return (path.with_name(f"{stem}para{end}{path.suffix}"),)
 
 
 def _write_parameters(f: h5py.File, data: PtychoData) -> None:
@@ -176,6 +182,8 @@ def _write_parameters(f: h5py.File, data: PtychoData) -> None:
 read_tike: Any = measurement(open_tike)
 read_pair: Any = measurement(open_pair)
 FORMATS = (
-    Format("tike HDF5 (data, scan)", is_tike, read_tike, "tike-hdf5", write_tike),
-    Format("pty-chi HDF5 (dp, para)", is_pair, read_pair, "ptychi", write_pair),
+    Format("tike HDF5 (data, scan)", is_tike, read_tike, "tike-hdf5", write_tike, suffixes=writing.HDF5),
+    Format(
+        "pty-chi HDF5 (dp, para)", is_pair, read_pair, "ptychi", write_pair, suffixes=writing.HDF5, beside=_parameters
+    ),
 )

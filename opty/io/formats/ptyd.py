@@ -198,4 +198,4 @@ def _array(group: h5py.Group, name: str, array: np.ndarray, kind_: str = "array"
 
 
 read: Any = measurement(opened)
-FORMATS = (Format("PtyPy .ptyd", recognise, read, "ptyd", write),)
+FORMATS = (Format("PtyPy .ptyd", recognise, read, "ptyd", write, suffixes=(".ptyd", *writing.HDF5)),)

@@ -124,4 +124,4 @@ def _diameter(probe: np.ndarray) -> float:
 
 
 read: Any = measurement(opened)
-FORMATS = (Format("PtyLab HDF5", recognise, read, "ptylab", write),)
+FORMATS = (Format("PtyLab HDF5", recognise, read, "ptylab", write, suffixes=writing.HDF5),)

@@ -135,4 +135,5 @@ def _array(group: h5py.Group, name: str, array: np.ndarray) -> None:
     writing.put(group, name, array, type="array")
 
 
-FORMATS = (Format("PtyPy .ptyr (result)", recognise, read, "ptyr", write, of_state=True),)
+SUFFIXES = (".ptyr", *writing.HDF5)
+FORMATS = (Format("PtyPy .ptyr (result)", recognise, read, "ptyr", write, of_state=True, suffixes=SUFFIXES),)

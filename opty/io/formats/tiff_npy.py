@@ -163,4 +163,14 @@ def write(path: Path, data: PtychoData) -> None:
 
 
 read: Any = measurement(opened)
-FORMATS = (Format("TIFF stack + NPY positions (SciComPty)", recognise, read, "tiff", write),)
+FORMATS = (
+    Format(
+        "TIFF stack + NPY positions (SciComPty)",
+        recognise,
+        read,
+        "tiff",
+        write,
+        suffixes=TIFFS,
+        beside=lambda path: (path.with_suffix(".npy"),),
+    ),
+)

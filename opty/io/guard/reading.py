@@ -33,7 +33,8 @@ class Format:
 
     ``recognise(container)`` returns a bool; ``read(container, **options)`` returns a PtychoData or a PtychoState, and
     its keyword-only parameters are the options of the format. ``write(path, data)``, where there is one, writes a
-    PtychoData, or a PtychoState if ``of_state``, and ``key`` is what ``opty.save(format=)`` calls it.
+    PtychoData, or a PtychoState if ``of_state``; ``key`` is what ``opty.save(format=)`` calls it, ``suffixes`` are
+    those that its files may have, and ``beside(path)`` names the files that are written beside one.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Format:
     key: str = ""
     write: Callable[[Path, Any], None] | None = None
     of_state: bool = False
+    suffixes: tuple[str, ...] = ()
+    beside: Callable[[Path], tuple[Path, ...]] = lambda path: ()
 
     @property
     def options(self) -> tuple[str, ...]:

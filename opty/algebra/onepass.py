@@ -52,9 +52,11 @@ def run_pass(node: Pass, job: Run) -> None:
         s.memo["number"] = number
         with Explained(op, number, " (before the sweep)"):
             op.begin(s)
-    job.wrote(node.writes)
+    if node.moving:
+        job.wrote(node.writes)
     misfits, order = [], batches(node, job)
     still, opened = not node.moving, _opened(due, job)
+    movers = [op for op, _, _ in views if "positions" in op.effects()[1] - op.late]
 
     def work(batch: Batch) -> None:
         for op, s, b in views:
@@ -64,6 +66,8 @@ def run_pass(node: Pass, job: Run) -> None:
                 op.apply(s, batch if b is None else b)
             except Exception as error:
                 _explain(error, op, batch.number, number)
+            if op in movers:
+                job.watch.positions_written()
         if batch.misfit is not None:
             misfits.append(batch.misfit)
 
@@ -74,7 +78,8 @@ def run_pass(node: Pass, job: Run) -> None:
     for op, s, _ in views:
         with Explained(op, number, " (after the sweep)"):
             op.finish(s)
-    job.wrote(node.writes)
+        if "positions" in op.effects()[1]:
+            job.wrote(node.writes)
     if node.counts:
         store.iteration += 1
         job.watch.iteration_over(node, sum(misfits, job.fused.misfit()))

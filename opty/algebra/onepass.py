@@ -53,10 +53,12 @@ def run_pass(node: Pass, job: Run) -> None:
         s.memo["number"] = number
         with Explained(op, number, " (before the sweep)"):
             op.begin(s)
-    job.wrote(node.writes)
+    if node.moving:
+        job.wrote(node.writes)
     misfits, order = [], batches(node, job)
     still, opened = not node.moving, _opened(due, job)
     measured_here = frozenset(s.op for s in due if _projects_unmeasured(s.op))
+    movers = [op for op, _, _ in views if "positions" in op.effects()[1] - op.late]
 
     def work(batch: Batch) -> None:
         for op, s, b in views:
@@ -69,6 +71,8 @@ def run_pass(node: Pass, job: Run) -> None:
                 _explain(error, op, batch.number, number)
             if unmeasured is not None and batch.misfit is None:
                 batch.add_misfit(unmeasured)
+            if op in movers:
+                job.watch.positions_written()
         if batch.misfit is not None:
             misfits.append(batch.misfit)
 
@@ -79,7 +83,8 @@ def run_pass(node: Pass, job: Run) -> None:
     for op, s, _ in views:
         with Explained(op, number, " (after the sweep)"):
             op.finish(s)
-    job.wrote(node.writes)
+        if "positions" in op.effects()[1]:
+            job.wrote(node.writes)
     if node.counts:
         store.iteration += 1
         job.watch.iteration_over(node, sum(misfits, job.fused.misfit()))

@@ -70,7 +70,9 @@ class Run:
     def positions(self) -> np.ndarray:
         """Return the positions (N, 2) px on the host; the device is waited for once, until a step has written them."""
         if self._positions is None:
-            self._positions = self.store.backend.to_host(self.store.leaves["positions"])
+            positions = self.store.backend.to_host(self.store.leaves["positions"])
+            # What has left the frame ends the run when it is looked at; until then it is dealt out as the rest is.
+            self._positions = np.clip(np.nan_to_num(positions, nan=0.0), -1, self.store.object_shape)
         return self._positions
 
     def whole(self) -> bool:
@@ -92,6 +94,7 @@ class Run:
             self._positions = self._whole = None
             self._neighbours.clear()
             self.tours.clear()
+            self.watch.positions_written()
 
     def done(self) -> Operator:
         """Return the recipe that made the state as it stands, to the last finished step."""
@@ -124,8 +127,11 @@ class Run:
         return next((frame for frame in self.frames if frame.body is not None), self.frames[0]).began
 
     def state(self, copied: frozenset[str] = frozenset()) -> PtychoState:
-        """Return a state of what stands now; it shares the leaves that are not ``copied``. Waits for the device."""
-        self.watch.settle()
+        """Return a state of what stands now; it shares the leaves that are not ``copied``. Waits for the device.
+
+        Raises DivergedError where it is broken.
+        """
+        self.watch.check_estimates()
         store = self.store.fork(copied & set(self.store.leaves))
         store.recipe = self.done()
         return PtychoState._of(store)
@@ -144,7 +150,6 @@ def run(recipe: Operator, p: PtychoState, stopped: Unfinished | None = None) -> 
             _walk_groups(groups, job)
     except _Stop:
         _warn_interrupted(job)
-    job.watch.check_estimates()
     return job.state()
 
 
@@ -161,7 +166,6 @@ def turns(recipe: Operator, p: PtychoState) -> Iterator[PtychoState]:
                         return
                 except _Stop:
                     pass  # the state is whole, in the middle of a turn of an outer loop
-            job.watch.check_estimates()
             yield job.state(copied)
     finally:
         walk.close()
@@ -336,7 +340,7 @@ class Explained:
 def _keeping_state(job: Run) -> Iterator[None]:
     """Let the error about frames that cannot be read any more carry the last whole state, and its place.
 
-    What fails on a GPU after an iteration that diverged, which has not been looked at, fails for that reason.
+    What fails after object, probe or positions have diverged, which may not have been looked at, fails for that reason.
     """
     try:
         yield
@@ -344,7 +348,7 @@ def _keeping_state(job: Run) -> Iterator[None]:
         raise
     except Exception as error:
         try:
-            job.watch.settle()
+            job.watch.check_estimates()
         except DivergedError as diverged:
             raise diverged from error
         if not isinstance(error, SourceError):

@@ -32,10 +32,23 @@ class _Misfit(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """Whether object, probe and positions hold a value that is not finite, after an iteration."""
+    """What is broken of object, probe and positions after an iteration, as a Lookout tells it."""
 
     iteration: int
     broken: tuple[SupportsFloat, ...]
+
+    def why(self, largest: tuple[int, int]) -> str | None:
+        """Return in words what is broken first, if anything is."""
+        for name, broken in zip(CORE, self.broken, strict=False):
+            if broken:
+                return f"{name} is no longer finite"
+        view, row, column = map(float, self.broken[len(CORE) :])
+        if not view:
+            return None
+        return (
+            f"the position of view {view - 1:.0f}, ({row:.6g}, {column:.6g}) px, left the frame of the object, in "
+            f"which corners of windows lie from (0, 0) to {largest} px,"
+        )
 
 
 class _Kept:
@@ -125,13 +138,19 @@ class Watch:
             self._look_at(self._under_way)
         self._keep(place())
 
+    def positions_written(self) -> None:
+        """Look at positions that a step has just written: a later one might bring back what has left the frame."""
+        self._lookout.look_at(self._store.leaves["positions"], self._store.largest_corner)
+
     def settle(self) -> None:
         """Look at all iterations that have not been looked at; waits for the device."""
         self._look_behind()
         self._look_at(self._under_way)
 
     def check_estimates(self) -> None:
-        """Raise DivergedError where object, probe or positions hold a non-finite value; waits for the device."""
+        """Raise DivergedError where object, probe or positions hold a value that is not finite, or a position has left
+        the frame; waits for the device.
+        """
         self._look()
         self.settle()
 
@@ -146,9 +165,10 @@ class Watch:
             self._newest.take(self._store, place, self._names)
 
     def _look(self) -> None:
-        """Ask whether all is finite."""
+        """Ask whether all is finite, and all windows lie inside the object."""
         leaves = (self._store.leaves[name] if name in self._looked else None for name in CORE)
-        self._under_way.append(_Look(self._store.iteration, self._lookout.broken(*leaves)))
+        broken = self._lookout.broken(*leaves, self._store.largest_corner)
+        self._under_way.append(_Look(self._store.iteration, broken))
 
     def _look_behind(self) -> None:
         """Look at the newest state that is kept: if it is finite, it is the last one that is."""
@@ -160,8 +180,8 @@ class Watch:
         for one in met:
             if isinstance(one, _Misfit):
                 self._look_at_misfit(one)
-            elif bad := [name for name, broken in zip(CORE, one.broken, strict=True) if broken]:
-                self._diverged(f"{bad[0]} is no longer finite", one.iteration)
+            elif why := one.why(self._store.largest_corner):
+                self._diverged(why, one.iteration)
         met.clear()
 
     def _look_at_misfit(self, one: _Misfit) -> None:
@@ -179,8 +199,9 @@ class Watch:
 
     def _diverged(self, why: str, iteration: int) -> Any:
         last, _ = self.last()
+        when = "in" if iteration > last.iteration else "after"
         raise DivergedError(
-            f"{why} in iteration {iteration}: the reconstruction diverged; the last finite state (iteration "
+            f"{why} {when} iteration {iteration}: the reconstruction diverged; the last finite state (iteration "
             f"{last.iteration}) is in the exception's .state{self._advice()}",
             last,
         )

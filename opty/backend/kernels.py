@@ -50,10 +50,12 @@ NULL = np.intp(0)
 _SIDES, _HELD = ([str(n) for n in SIDES], [str(modes) for modes in range(MODES_HELD + 1)])
 # By the name of the .cu file: its kernels, and what each takes as template arguments.
 _KERNELS = {
-    "finite": {"find_broken": (REALS.values(),)},
+    "finite": {"find_broken": (REALS.values(),), "find_strays": (("double",),)},
     "line": {"best_step": (("double",),)},
     "windows": {
-        name: (PIXELS.values(), INDICES.values()) for name in ("take_windows", "add_windows", "add_windows_in_order")
+        **{name: (PIXELS.values(), INDICES.values()) for name in ("take_windows", "add_windows")},
+        "add_windows_in_order": (PIXELS.values(), INDICES.values()),
+        "place": (("double",),),
     },
     "rows": {
         "form_rows": (["float"], _SIDES, ["false", "true"]),

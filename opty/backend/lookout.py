@@ -12,7 +12,7 @@ import numpy as np
 from opty.backend import kernels
 from opty.backend.kernels import NULL, THREADS, blocks, sizes
 
-_LONGEST = 3  # numbers in a letter
+_LONGEST = 6  # numbers in a letter
 
 
 class _Slot:
@@ -85,17 +85,27 @@ class Lookout:
     def __init__(self) -> None:
         self._broken = cupy.zeros(_LONGEST, np.float64)  # once set it stays: the run goes on no more
 
-    def broken(self, obj: Any, probe: Any, positions: Any) -> tuple[Later, Later, Later]:
-        """Say which of them hold a value that is not finite; None holds no such value."""
-        given = [None if a is None else a.view(_real(a.dtype)) for a in (obj, probe, positions)]
-        real = next((a.dtype for a in given[:2] if a is not None), np.dtype(np.float32))
+    def look_at(self, positions: Any, largest: tuple[int, int]) -> None:
+        """Look at positions (N, 2) px that may change again before ``broken`` is called: one launch."""
+        fields = (positions, *sizes(len(positions), *largest), self._broken)
+        kernels.launch("finite", "find_strays", ("double",), (1,), (THREADS,), fields)
+
+    def broken(self, obj: Any, probe: Any, positions: Any, largest: tuple[int, int]) -> tuple[Later, ...]:
+        """Say which of them hold a value that is not finite, 1 or 0; None holds no such value.
+
+        Then the number of the first view whose window lies outside the object, counted from 1, or 0, and its position.
+        ``largest`` : corner of the last window inside.
+        """
+        given = [None if a is None else a.view(_real(a.dtype)) for a in (obj, probe)]
+        real = next((a.dtype for a in given if a is not None), np.dtype(np.float32))
         fields = tuple(x for a in given for x in ((NULL, *sizes(0)) if a is None else (a, *sizes(a.size))))
-        count = min(blocks(max(0 if a is None else a.size for a in given), THREADS), kernels.MAX_BLOCKS)
-        if count:
-            find = kernels.kernel("finite", "find_broken", kernels.REALS[kernels.code_of(real)])
-            find((count,), (THREADS,), kernels.checked((*fields, self._broken)))
+        views = (NULL, *sizes(0)) if positions is None else (positions, *sizes(len(positions)))
+        count = min(blocks(max(0 if a is None else a.size for a in (*given, positions)), THREADS), kernels.MAX_BLOCKS)
+        types = (kernels.REALS[kernels.code_of(real)],)
+        fields = (*fields, *views, *sizes(*largest), self._broken)
+        kernels.launch("finite", "find_broken", types, (count,), (THREADS,), fields)
         letter = _Letter(self._broken)
-        return Later(letter, 0), Later(letter, 1), Later(letter, 2)
+        return tuple(Later(letter, k) for k in range(_LONGEST))
 
 
 @functools.cache

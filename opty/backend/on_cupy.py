@@ -21,6 +21,7 @@ from opty.backend.kernels import (
     REALS,
     THREADS,
     TILE,
+    blocks,
     code_of,
     count_type,
     kernel,
@@ -88,6 +89,20 @@ def fft2(a, overwrite: bool = False, threads: int = 1):
 def ifft2(a, overwrite: bool = False, threads: int = 1):
     """Inverse (and adjoint) of ``fft2``."""
     return cupyx.scipy.fft.ifft2(a, norm="ortho", overwrite_x=overwrite)
+
+
+def placed(positions, largest: tuple[int, int], whole: bool):
+    """Return the corners (B, 2) int64 of the windows nearest to positions (B, 2) px, and the fraction (B, 2) left.
+
+    The fraction is None where ``whole``: all positions are. Corners are cut to the range from 0 to ``largest``, and to
+    0 where a position is no number, whose fraction is 0.
+    """
+    positions = xp.ascontiguousarray(positions, dtype=np.float64)
+    corners = xp.empty(positions.shape, np.int64)
+    fraction = None if whole else xp.empty(positions.shape, np.float64)
+    fields = (positions, *sizes(len(positions), *largest), corners, NULL if whole else fraction)
+    launch("windows", "place", ("double",), (blocks(len(positions), THREADS),), (THREADS,), fields)
+    return corners, fraction
 
 
 def take_windows(obj, corners, n: int):

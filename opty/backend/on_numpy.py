@@ -73,10 +73,31 @@ class Lookout:
 
     LAG = 0  # iterations that may be under way when one is looked at
 
-    def broken(self, obj, probe, positions) -> tuple[bool, bool, bool]:
-        """Say which of them hold a value that is not finite; None holds no such value."""
-        first, second, third = (a is not None and not _finite(a) for a in (obj, probe, positions))
-        return first, second, third
+    def __init__(self) -> None:
+        # Of positions; once set they stay: the run goes on no more.
+        self._infinite, self._stray = False, (0.0, 0.0, 0.0)
+
+    def look_at(self, positions, largest: tuple[int, int]) -> None:
+        """Look at positions (N, 2) px that may change again before ``broken`` is called."""
+        nearest = np.rint(positions)
+        if ((nearest >= 0) & (nearest <= largest)).all():
+            return
+        finite = np.isfinite(positions)
+        self._infinite |= not finite.all()
+        strays = np.flatnonzero((finite & ~((nearest >= 0) & (nearest <= largest))).any(axis=1))
+        if len(strays) and not self._stray[0]:
+            self._stray = float(strays[0] + 1), *map(float, positions[strays[0]])
+
+    def broken(self, obj, probe, positions, largest: tuple[int, int]) -> tuple[float, ...]:
+        """Say which of them hold a value that is not finite, 1 or 0; None holds no such value.
+
+        Then the number of the first view whose window lies outside the object, counted from 1, or 0, and its position.
+        ``largest`` : corner of the last window inside.
+        """
+        if positions is not None:
+            self.look_at(positions, largest)
+        first, second = (float(a is not None and not _finite(a)) for a in (obj, probe))
+        return first, second, float(self._infinite), *self._stray
 
 
 def _finite(a) -> bool:
@@ -99,6 +120,20 @@ def ifft2(a, overwrite: bool = False, threads: int = 1):
     """Inverse (and adjoint) of ``fft2``."""
     workers = threads if threads > 1 and a.size >= _WORTH_THREADS else None
     return scipy.fft.ifft2(a, norm="ortho", overwrite_x=overwrite, workers=workers)
+
+
+def placed(positions, largest: tuple[int, int], whole: bool):
+    """Return the corners (B, 2) int64 of the windows nearest to positions (B, 2) px, and the fraction (B, 2) left.
+
+    The fraction is None where ``whole``: all positions are. Corners are cut to the range from 0 to ``largest``, and to
+    0 where a position is no number, whose fraction is 0.
+    """
+    nearest = np.rint(positions)
+    if ((nearest >= 0) & (nearest <= largest)).all():
+        return nearest.astype(np.int64), None if whole else positions - nearest
+    with np.errstate(invalid="ignore"):  # inf - inf
+        fraction = None if whole else np.nan_to_num(positions - nearest, nan=0.0)
+    return np.clip(np.nan_to_num(nearest, nan=0.0), 0, largest).astype(np.int64), fraction
 
 
 def take_windows(obj, corners, n: int):

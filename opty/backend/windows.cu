@@ -10,6 +10,25 @@ struct alignas(sizeof(Real) * Parts) Pixel {
     Real part[Parts];
 };
 
+// corners (views, 2), fraction (views, 2) or null: the whole pixel nearest to each of positions (views, 2), and what is
+// left. A corner is cut to the range from 0 to (largest_row, largest_column); where a position is no number it is 0, and
+// so is its fraction. Launch with 256 threads and a grid of any size, both of one dimension.
+template <typename Real>
+__global__ void __launch_bounds__(256)
+place(const Real* __restrict__ positions, long long views, long long largest_row, long long largest_column,
+      long long* __restrict__ corners, Real* __restrict__ fraction)
+{
+    for (long long j = first_of(blockIdx.x, blockDim.x, threadIdx.x); j < views; j += stride_of(gridDim.x, blockDim.x)) {
+        for (int axis = 0; axis < 2; ++axis) {
+            const long long largest = axis == 0 ? largest_row : largest_column;
+            const Real nearest = rint(positions[2 * j + axis]);
+            const Real left = positions[2 * j + axis] - nearest;
+            corners[2 * j + axis] = nearest >= largest ? largest : nearest > 0 ? static_cast<long long>(nearest) : 0;
+            if (fraction) fraction[2 * j + axis] = left == left ? left : 0;
+        }
+    }
+}
+
 // windows[j, r, c] = obj[top_j + r, left_j + c]
 template <typename Real, int Parts, typename Index>
 __global__ void __launch_bounds__(256)

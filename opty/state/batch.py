@@ -212,9 +212,11 @@ class Tour:
 
 
 def placed(store: Store, positions: Any, whole: bool) -> tuple[Any, Any]:
-    """Return corners (B, 2) int and fraction (B, 2), None where ``whole``, of positions (B, 2) px."""
-    nearest = store.xp.rint(positions)
-    return nearest.astype(np.int64), None if whole else positions - nearest
+    """Return corners (B, 2) int and fraction (B, 2), None where ``whole``, of positions (B, 2) px.
+
+    Corners lie inside the object whatever the positions are: those outside, which end a run, are cut to the edge.
+    """
+    return store.backend.placed(positions, store.largest_corner, whole)
 
 
 def _roots(factors: Any, dtype: Any) -> Any:

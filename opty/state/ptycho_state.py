@@ -154,7 +154,9 @@ class PtychoState:
         kind = start.complex_type(leaves["probe"].dtype)
         measured = Measured(data, backend, kind)
         arrays, named = unlabelled(leaves, backend)
-        start.frame(check_positions(leaves["positions"], data.views), data.n, leaves["obj"])
+        positions = check_positions(leaves["positions"], data.views)
+        start.frame(positions, data.n, leaves["obj"])
+        arrays["positions"] = backend.asarray(positions)
         series = {name: Series(np.asarray(v).tolist()) for name, v in history.items()}
         frame = np.asarray(origin, float)
         books = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series, named)

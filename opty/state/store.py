@@ -122,6 +122,12 @@ class Store:
         return self.leaves["obj"].shape
 
     @property
+    def largest_corner(self) -> tuple[int, int]:
+        """Row and column of the last window that lies inside the object [px]."""
+        rows, columns = self.object_shape
+        return rows - self.data.n, columns - self.data.n
+
+    @property
     def probe_shape(self) -> tuple[int, int, int]:
         """(M, n, n) of the probe."""
         return self.leaves["probe"].shape

@@ -162,6 +162,58 @@ def test_the_search_works_on_a_gpu_as_here(gpu):
     assert np.allclose(here, there, atol=1e-6)
 
 
+SPOILT = {"object": np.nan, "probe": np.nan, "run away": 3e19, "infinite": np.inf}
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_search_in_numbers_that_have_run_away_moves_nothing(request, p, device, how):
+    """What ends as NaN in every trial is no better place; and no window is taken from outside the object."""
+    if device == "gpu":
+        request.getfixturevalue("standin_gpu")
+    q = ((PosCorrect(search=0) * rPIE()) ** 2 * p).to(device)
+
+    def search(s):
+        leaf = s.store.leaves["probe" if how == "probe" else "obj"]
+        leaf *= SPOILT[how]
+        with np.errstate(all="ignore"):
+            return s.backend.to_host(found_places(s, np.arange(4), np.ones(4), [True] * 4, 12))
+
+    assert (probed(search, q) == q.numpy("positions")[:4]).all()
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+@pytest.mark.parametrize("place", [np.nan, np.inf, 1e300, -1e6])
+def test_a_search_from_nowhere_leaves_that_for_the_watch(request, p, device, place):
+    if device == "gpu":
+        request.getfixturevalue("standin_gpu")
+    q = ((PosCorrect(search=0) * rPIE()) ** 2 * p).to(device)
+
+    def search(s):
+        s.store.leaves["positions"] = s.positions.copy()
+        s.store.leaves["positions"][1, 0] = place
+        with np.errstate(all="ignore"):
+            return s.backend.to_host(found_places(s, np.array([1, 2]), np.zeros(2), [True, True], 12))
+
+    found = probed(search, q)
+    assert np.isfinite(place) or np.array_equal(found[0], [place, q.numpy("positions")[1, 1]], equal_nan=True)
+    assert np.isfinite(found[1]).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308, 0.0])
+@pytest.mark.parametrize("count", [1, 5, 12])
+def test_misfits_that_are_no_numbers_send_no_view_away(p, value, count):
+    class Spoils(Operator, reads="position_misfit", writes="position_misfit"):
+        def apply(self, s):
+            s.position_misfit[:count] = value
+
+    before = (PosCorrect(search=0) * rPIE()) ** 3 * p
+    q = PosSearch() * Spoils() * before
+    assert (q.positions >= 0).all()
+    assert (q.positions <= np.array(q.obj.shape) - 16).all()
+    assert count < 6 or np.isfinite(value) or (q.positions == before.positions).all()
+
+
 @pytest.mark.parametrize("recipe", [PosCorrect(every=2) * rPIE(batch=4), PosCorrect(every=2) * ML()], ids=repr)
 def test_the_split_law_holds_for_what_it_remembers(recipe):
     _, p = misplaced(stage.Gaussian(3.0))

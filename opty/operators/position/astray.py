@@ -45,6 +45,8 @@ def bring_home(s, reach: int) -> None:
     misfit = s.backend.to_host(s.position_misfit) / root
     views = np.argsort(misfit)[::-1][: max(1, int(_LOOKED_FOR * len(misfit)))]
     usual = np.median(misfit)
+    if not np.isfinite(usual):
+        return  # the run has diverged, and nothing can be compared
     spread = 1.4826 * np.median(np.abs(misfit - usual))  # the standard deviation, by what most views do
     astray = misfit[views] > usual + _ASTRAY * spread
     s.positions[s.backend.asarray(views)] = found_places(s, views, usual * root[views], astray, reach)

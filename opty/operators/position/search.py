@@ -48,10 +48,13 @@ def found_places(s, views, usual, astray, reach: int):
     itself has made where it is. The lowest of the others are tried at the detector, with their neighbours. For the
     first few views marked in ``astray`` (K,) bool that this does not help, places all over the circle are tried.
     ``usual`` (K,) are the misfits that the views should have: a place is taken where the excess over them falls by a
-    fifth.
+    fifth. A view whose place is no number stays there, for the watch to see.
     """
     places, combed = s.positions[s.backend.asarray(views)], 0
+    known = np.isfinite(s.backend.to_host(places)).all(axis=1)
     for k, view in enumerate(views.tolist()):
+        if not known[k]:
+            continue
         b = Batch.at(s.store, np.array([view]))
         here = float(trial_misfits(s, views[k : k + 1], places[k : k + 1])[0])
         here -= _BETTER * abs(here - usual[k])
@@ -69,6 +72,7 @@ def _best(s, view: int, places: np.ndarray) -> tuple[np.ndarray | None, float]:
     if not len(places):
         return None, math.inf
     misfits = _tried(s, view, places)
+    misfits[np.isnan(misfits)] = math.inf
     return places[misfits.argmin()], float(misfits.min())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from opty.backend.pairs import solved
+from opty.state.batch import placed
 
 _RIDGE = 1e-6  # of the power of the exit wave: what a slope of 0.1 percent a pixel would have
 
@@ -28,7 +29,8 @@ def light(s):
     total = s.xp.zeros(s.object_shape, s.real_dtype)
     power = s.xp.abs(s.probe)
     power *= power
-    s.backend.add_windows(total, s.xp.rint(s.positions).astype(np.int64), power.sum(axis=0)[None], s.deterministic)
+    corners, _ = placed(s.store, s.positions, True)
+    s.backend.add_windows(total, corners, power.sum(axis=0)[None], s.deterministic)
     return total
 
 

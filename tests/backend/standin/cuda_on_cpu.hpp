@@ -18,6 +18,9 @@ inline bool isfinite(float x) { return __builtin_isfinite(x); }
 inline bool isfinite(double x) { return __builtin_isfinite(x); }
 inline float sqrt(float x) { return __builtin_sqrtf(x); }
 inline double sqrt(double x) { return __builtin_sqrt(x); }
+inline double rint(double x) { return __builtin_rint(x); }
+inline double log2(double x) { return __builtin_log2(x); }
+inline double ldexp(double x, int e) { return __builtin_ldexp(x, e); }
 inline float log(float x) { return __builtin_logf(x); }
 inline double log(double x) { return __builtin_log(x); }
 inline float log1p(float x) { return __builtin_log1pf(x); }

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from opty.words import clear_init
+
 Propagation = Literal["far", "cone", "near"]
 PLANCK_TIMES_C = 6.62607015e-34 * 299792458.0  # J m, exact in the SI
 
@@ -87,3 +89,6 @@ class Geometry:
         if self.propagation == "near":
             return self.pixel_size / self.magnification
         return self.wavelength * self.distance / (n * self.pixel_size)
+
+
+clear_init(Geometry)

@@ -18,6 +18,7 @@ from opty.state.history import History, Series
 from opty.state.measured import Measured
 from opty.state.replace import host, replaced
 from opty.state.store import CORE, ESTIMATES, Start, Store, label, unlabelled
+from opty.words import clear_arguments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,7 @@ class PtychoState:
     _owned: bool
     _consumed: str
 
+    @clear_arguments("PtychoState", of_instance=True)
     def __init__(
         self,
         data: PtychoData,
@@ -290,6 +292,7 @@ class PtychoState:
 
     # -- what one can do with it
 
+    @clear_arguments("p.replace", of_instance=True)
     def replace(
         self,
         *,

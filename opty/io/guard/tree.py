@@ -6,7 +6,6 @@ whatever shape a header promises. None of this happens here.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -18,6 +17,7 @@ import h5py
 import numpy as np
 
 from opty.io.guard.attributes import attribute, check_texts
+from opty.words import near
 
 EXPANSION = 1100  # deflate makes at most 1032 bytes of one; a header that promises more is false
 DEPTH = 16  # links that lead to links
@@ -202,7 +202,7 @@ class Tree:
             if isinstance(group, h5py.Group):
                 names = sorted(_names(group))
                 shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") or "nothing"
-                close = difflib.get_close_matches(parts[depth], names, n=1)
+                close = near(parts[depth], names)
                 hint = f": did you mean {close[0]}?" if close else ""
                 return f". {group.name} holds {shown}{hint}"
         return ""

@@ -41,6 +41,11 @@ def option(name: str, value: Any = _OPEN) -> str:
     return shown if name in _command else f"{shown} of opty reconstruct"
 
 
+def loading(name: str, value: Any = _OPEN) -> str:
+    """Return ``option`` for an argument of ``opty.load``, and that it is one."""
+    return here("opty.load: ", "") + option(name, value)
+
+
 def here(python: str, shell: str) -> str:
     """Return the first text in Python and the second on the command line, for what is no matter of one option."""
     return python if _command is None else shell

@@ -29,14 +29,17 @@ def near(word: str, names: Iterable[str], many: int = 1) -> list[str]:
     return [by_lower[one] for one in close]
 
 
-def meant(word: str, names: Iterable[str], holds: str = "it has") -> str:
-    """Return the end of a message about an unknown word: the nearest of ``names``, and all of them if they are few."""
+def meant(word: str, names: Iterable[str], holds: str = "it has", shown: Callable[[str], str] = str) -> str:
+    """Return the end of a message about an unknown word: the nearest of ``names``, and all of them if they are few.
+
+    ``shown`` : how a message writes a name.
+    """
     names = list(names)
     close = near(word, names)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = f"; did you mean {shown(close[0])}?" if close else ""
     if close and len(names) > _SHOWN:
         return hint
-    listed = ", ".join(names) or "none"
+    listed = ", ".join(map(shown, names)) or "none"
     return f"{hint} {holds[0].upper()}{holds[1:]} {listed}" if close else f"; {holds} {listed}"
 
 

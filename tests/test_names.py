@@ -1,7 +1,12 @@
 """A name written wrong, anywhere in Python: the error names the near one, and what there is."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 from small_scans import scan, state
 
 import opty

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from opty.cli.failures import Command
+from opty.cli.options import Whole
 
 if TYPE_CHECKING:
     from opty.simulate import Experiment
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     metavar="OUT",
     help="File to write, .cxi or .tif; may be given several times.",
 )
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="In place of the seed in the file.")
+@click.option("--seed", type=Whole(0), metavar="N", help="In place of the seed in the file.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
 def simulate(config: Path, outputs: tuple[Path, ...], seed: int | None, quiet: bool) -> None:
     """Simulate a scan that a text file describes.

@@ -17,13 +17,10 @@ from opty.io.formats import cxi, native
 from opty.io.guard.container import Container
 from opty.io.registry import identify
 from opty.io.report import text
+from opty.remedies import option
 from opty.stack import views_counting
 
 JOULE_PER_EV = 1.602176634e-19
-NO_FOCUS = (
-    "no distance from focus to sample: far field assumed; for a cone beam or the near field give focus_to_sample= and "
-    "propagation="
-)
 SANE_EXTENT = 1e6  # px: a scan larger than that has its positions in another unit
 
 
@@ -96,7 +93,7 @@ def info(path, **options) -> Info:
     if form not in native.FORMATS:
         described = _described(form.read(file, **options))
         if form in cxi.FORMATS and described["propagation"] == "far":
-            described["missing"] = (*described["missing"], NO_FOCUS)
+            described["missing"] = (*described["missing"], _no_focus())
         return Info(**head, **described)
     kept = native.read_kept(file)
     lost = ()
@@ -110,6 +107,13 @@ def info(path, **options) -> Info:
     described["missing"] = (*described["missing"], *lost)
     books = {"recipe": kept.recipe, "iteration": kept.books["iteration"]}
     return Info(**head, **described, **books, misfit=float(misfit[-1]) if len(misfit) else None)
+
+
+def _no_focus() -> str:
+    return (
+        "no distance from focus to sample: far field assumed; for a cone beam or the near field give "
+        f"{option('focus_to_sample')} and {option('propagation')}"
+    )
 
 
 def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, Any]:
@@ -184,7 +188,7 @@ def _missing(geometry: Geometry | None, mask, probe) -> tuple[str, ...]:
 def _warnings(photons: np.ndarray, described: dict[str, Any]) -> tuple[str, ...]:
     found = []
     if dark := int((photons == 0).sum()):
-        found.append(f"{dark} views hold no photons; leave them out with views=")
+        found.append(f"{dark} views hold no photons; leave them out with {option('leave_out', 'empty')}")
     if (largest := max(described["extent_px"])) > SANE_EXTENT:
         found.append(f"the scan is {largest:.3g} px wide: the positions are probably not in metres")
     if max(described["extent_px"]) < 1 < described["views"]:

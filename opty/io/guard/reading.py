@@ -53,8 +53,8 @@ class Format:
     def check(self, options) -> None:
         """Refuse options that this format does not have, naming those that it has."""
         if unknown := sorted(set(options) - set(self.options)):
-            known = map(named, self.options)
-            raise TypeError(f"{self.name} has no option {named(unknown[0])}{meant(named(unknown[0]), known)}")
+            hint = meant(unknown[0], self.options, shown=named)
+            raise TypeError(f"{self.name} has no option {named(unknown[0])}{hint}")
 
 
 def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callable[..., PtychoData]:

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from opty.io.guard.attributes import attribute, check_texts
+from opty.remedies import option
 from opty.words import near
 
 EXPANSION = 1100  # deflate makes at most 1032 bytes of one; a header that promises more is false
@@ -136,7 +137,8 @@ class Tree:
         """Open the file that a link leads to, if the user allowed it by its name."""
         short = name.replace("\\", "/").rsplit("/", 1)[-1]
         if not any(fnmatch(short, pattern) or name == pattern for pattern in self.links):
-            raise ValueError(f"{where} is a link to another file, {name}; if you trust that file, give links={short!r}")
+            allow = option("links", short)
+            raise ValueError(f"{where} is a link to another file, {name}; if you trust that file, give {allow}")
         folder = self.path.parent if node.file == self.file else Path(node.file.filename).parent
         for place in (folder / name, folder / short):
             if place.is_file():

@@ -12,7 +12,7 @@ import numpy as np
 
 from opty.algebra.operator_class import OperatorClass, unmade
 from opty.algebra.parameters import check_annotated, checked, class_statement, types_of
-from opty.errors import RecipeError
+from opty.errors import RecipeError, warn_user
 from opty.words import clear_init
 
 if TYPE_CHECKING:
@@ -29,6 +29,26 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.replace(",", " ").split())
 
 
+def _register(cls: type[Operator]) -> None:
+    """Let texts and files know an operator by the name of its class; warn where they know another one by that name.
+
+    A cell that runs again, or a module that is loaded again, defines the same operator and not another one.
+    """
+    old = REGISTRY.get(cls.__name__)
+    if old is not None and old.__module__.startswith("opty.") and old.__module__ != cls.__module__:
+        raise RecipeError(f"{cls.__name__} is an operator of opty's own; choose another name for yours")
+    REGISTRY[cls.__name__] = cls
+    if old is None or (
+        old.__qualname__ == cls.__qualname__ and (old.__module__ == cls.__module__ or old._place == cls._place)
+    ):
+        return
+    warn_user(
+        f"two operators are named {cls.__name__}, one in {old._place}, and one in {cls._place}: texts and files that "
+        "name it mean the later one from now on; give one of them another name",
+        UserWarning,
+    )
+
+
 @dataclass_transform(frozen_default=True)
 class Operator(metaclass=OperatorClass):
     """A step of a reconstruction, or a composition of steps: an immutable value.
@@ -41,7 +61,8 @@ class Operator(metaclass=OperatorClass):
             def apply(self, s):
                 s.obj *= s.xp.minimum(1, self.hi / s.xp.maximum(s.xp.abs(s.obj), 1e-12))
 
-    Parameters are numbers, strings, tuples and operators, never arrays: that gives ``==``, hash, repr and JSON.
+    Parameters are numbers, strings, tuples and operators, never arrays: that gives ``==``, hash, repr and JSON. An
+    array goes into the state by name, ``p.replace(arrays={"weights": w})``, and the operator has the name.
 
     Raises
     ------
@@ -56,6 +77,7 @@ class Operator(metaclass=OperatorClass):
     arrays: ClassVar[float | None] = None  # at work in a step on the whole state, as large as object and probe together
     knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning
     _types: ClassVar[dict[str, Any]] = {}  # of the parameters
+    _place: ClassVar[str] = ""  # of the class statement: file and line
     __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` asks us, and is refused
 
     def __init_subclass__(
@@ -71,12 +93,11 @@ class Operator(metaclass=OperatorClass):
         dataclasses.dataclass(frozen=True, repr=False)(cls)
         if not by_hand:
             clear_init(cls, RecipeError)
-        cls._types = types_of(cls, class_statement())
+        frame = class_statement()
+        cls._types = types_of(cls, frame)
+        cls._place = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
         if register:
-            old = REGISTRY.get(cls.__name__)
-            if old is not None and old.__module__.startswith("opty.") and old.__module__ != cls.__module__:
-                raise RecipeError(f"{cls.__name__} is an operator of opty's own; choose another name for yours")
-            REGISTRY[cls.__name__] = cls
+            _register(cls)
 
     def __post_init__(self) -> None:
         for name, hint in self._types.items():

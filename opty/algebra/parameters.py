@@ -172,11 +172,7 @@ def checked(value: Any, hint: Any, owner: str, name: str) -> Any:
         raise ValueError(f"{where} is {value!r}; give a finite number")
     options = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
     if isinstance(value, (tuple, list)):
-        inner = tuple(
-            a for o in options if typing.get_origin(o) is tuple for a in typing.get_args(o) if a is not Ellipsis
-        )
-        items = Union[inner] if inner else Any  # noqa: UP007 - a tuple of types
-        value = tuple(checked(v, items, owner, name) for v in value)
+        value = _checked_items(tuple(value), options, owner, name)
     for option in options:
         if _allows(option, value):
             return value
@@ -186,11 +182,39 @@ def checked(value: Any, hint: Any, owner: str, name: str) -> Any:
         return float(value)
     if isinstance(value, OperatorClass):
         raise RecipeError(f"{where}: {unmade(value)}")
-    shape = getattr(value, "shape", None)
-    if shape is not None:
-        raise RecipeError(f"{where} is an array of shape {shape}; give {spoken(hint)}; {_array_remedy(name)}")
+    for array in (one for one in (value, *(value if isinstance(value, tuple) else ())) if hasattr(one, "shape")):
+        raise RecipeError(
+            f"{where} {'is' if array is value else 'holds'} an array of shape {array.shape}; give {spoken(hint)}; "
+            f"{_array_remedy(name)}"
+        )
     text = repr(value)
     raise RecipeError(f"{where} is {text if len(text) <= 60 else text[:57] + '...'}; give {spoken(hint)}")
+
+
+def _checked_items(value: tuple[Any, ...], options: tuple[Any, ...], owner: str, name: str) -> tuple[Any, ...]:
+    """Return a tuple with its items in the types that the first fitting option gives them; unfit ones are refused."""
+    wrong = None
+    for hints in (_hints_of_items(option, len(value)) for option in options):
+        if hints is not None:
+            try:
+                return tuple(checked(item, hint, owner, name) for item, hint in zip(value, hints, strict=True))
+            except RecipeError as error:
+                wrong = error
+    if wrong is not None:
+        raise wrong
+    return value
+
+
+def _hints_of_items(option: Any, count: int) -> tuple[Any, ...] | None:
+    """Return the types of the ``count`` items of a tuple; None where the type allows no such tuple."""
+    if option in (Any, tuple):
+        return (Any,) * count
+    if typing.get_origin(option) is not tuple:
+        return None
+    inner = typing.get_args(option)
+    if Ellipsis in inner:
+        return inner[:1] * count
+    return inner if len(inner) == count else None
 
 
 def _allows(option: Any, value: Any) -> bool:
@@ -200,8 +224,7 @@ def _allows(option: Any, value: Any) -> bool:
     if origin is typing.Literal:
         return any(type(value) is type(a) and value == a for a in typing.get_args(option))
     if origin is tuple:  # its items have been checked; what is left is how many there may be
-        inner = typing.get_args(option)
-        return isinstance(value, tuple) and (Ellipsis in inner or len(value) == len(inner))
+        return isinstance(value, tuple) and _hints_of_items(option, len(value)) is not None
     if option in (int, float) and isinstance(value, bool):
         return False
     return isinstance(value, option)

@@ -94,6 +94,7 @@ from opty.operators import (
 )
 from opty.recipes import AP, DM, ER, LSQML, ML, RAAR, ePIE, mPIE, rPIE
 from opty.state import PtychoState
+from opty.words import near
 
 __version__ = version("opty-ptycho")
 
@@ -185,3 +186,10 @@ __all__ = [
     "simulate",
     "unfused",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Say what a name that is not here may mean."""
+    close = [] if name.startswith("_") else near(name, __all__)
+    hint = f"did you mean {close[0]}?" if close else "dir(opty) lists what it has"
+    raise AttributeError(f"opty has no {name!r}; {hint}", name=name)

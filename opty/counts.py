@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from opty.errors import warn_user
+from opty.remedies import here, loading, option
 from opty.stack import Stack, in_blocks
 
 
@@ -67,7 +68,7 @@ def _warn_of_dark(photons: np.ndarray) -> None:
     if dark:
         warn_user(
             f"{len(dark)} of {len(photons)} views hold no photon on a pixel that counts: {_first(dark)}; leave "
-            "them out unless the beam was really dark there (opty.load: leave_out='empty')",
+            f"them out unless the beam was really dark there ({loading('leave_out', 'empty')})",
             UserWarning,
         )
 
@@ -99,13 +100,17 @@ class _Wrong:
             lost = f"; nothing else is in {_first(self.lost)}" if self.lost else ""
             raise ValueError(
                 f"{self.first['endless']}, the first of {self.endless} pixels that are NaN or infinite{lost}: mask "
-                "dead pixels (mask=; opty.load: mask='invalid'), leave views out (opty.load: views= or leave_out=)"
+                f"dead pixels ({_masking()}), leave views out ({loading('views')} or {option('leave_out')})"
             )
         if self.negative:
             raise ValueError(
                 f"{self.first['negative']}, the first of {self.negative} negative counts (the smallest is "
-                f"{self.smallest:g}): mask dead pixels (mask=; opty.load: mask='invalid') or clip dark-subtracted data"
+                f"{self.smallest:g}): mask dead pixels ({_masking()}) or clip dark-subtracted data"
             )
+
+
+def _masking() -> str:
+    return here("mask=; ", "") + loading("mask", "invalid")
 
 
 def _first(views: list[int]) -> str:

@@ -24,6 +24,7 @@ from opty.fields import (
 from opty.geometry import Geometry
 from opty.memory import size
 from opty.stack import AbsentFrames, Stack, in_blocks
+from opty.words import clear_arguments, meant
 
 FIELDS = ("intensities", "mask", "positions", "geometry", "background", "probe", "truth", "source")
 
@@ -63,6 +64,7 @@ class PtychoData:
     truth: Mapping[str, np.ndarray] | None
     source: Mapping[str, Any] | None
 
+    @clear_arguments("PtychoData", of_instance=True)
     def __init__(
         self, intensities, positions, geometry=None, mask=None, background=None, *, probe=None, truth=None, source=None
     ):
@@ -105,8 +107,8 @@ class PtychoData:
 
     def replace(self, **changes) -> PtychoData:
         """Return a copy with some fields changed; takes the constructor's names."""
-        if unknown := set(changes) - set(FIELDS):
-            raise TypeError(f"PtychoData has no field {sorted(unknown)}; it has {sorted(FIELDS)}")
+        if unknown := sorted(set(changes) - set(FIELDS)):
+            raise TypeError(f"PtychoData has no field {unknown[0]!r}{meant(unknown[0], FIELDS)}")
         fields = {name: getattr(self, name) for name in FIELDS} | changes
         if all(fields[name] is getattr(self, name) for name in FIELDS[:2]):  # counted already
             return _rebuilt(self._counted, self.mask, fields)

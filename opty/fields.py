@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from opty.memory import size
+from opty.remedies import here, loading, option
 from opty.stack import Stack
 
 
@@ -40,7 +41,7 @@ def check_patterns(a):
     if a.shape[1] != a.shape[2] or a.shape[1] < 4:
         raise ValueError(
             f"intensities has shape {a.shape}; patterns must be square and at least 4 x 4: crop them "
-            f"(opty.load: crop={min(a.shape[1:])}) or pad them"
+            f"({loading('crop', min(a.shape[1:]))}) or pad them"
         )
     return a
 
@@ -58,12 +59,13 @@ def check_mask(mask, shape):
     other = mask[(mask != 0) & (mask != 1)]
     if other.size:
         raise ValueError(
-            f"mask holds {other.flat[0]}; it is 1 (True) where a pixel counts and 0 where it is dead: for codes of "
-            "which 0 is good give mask == 0"
+            f"mask holds {other.flat[0]}; it is 1 where a pixel counts and 0 where it is dead: for codes of "
+            f"which 0 is good {here('give mask == 0', 'write a mask of ones and zeros')}"
         )
     mask = np.ascontiguousarray(mask, dtype=bool)
     if not mask.any():
-        raise ValueError("mask leaves no pixel: it is True where a pixel counts; if yours marks bad pixels, give ~mask")
+        inverse = here("give ~mask", "write its inverse to a file")
+        raise ValueError(f"mask leaves no pixel: it is 1 where a pixel counts; if yours marks bad pixels, {inverse}")
     if mask.ndim == 3:
         _check_each(mask.any((1, 2)))
     return mask
@@ -103,7 +105,9 @@ def check_extent(positions: np.ndarray, n: int) -> None:
         f"the positions span {span[0]:.3g} x {span[1]:.3g} pixels, for which the object would need {height:.4g} x "
         f"{width:.4g} pixels ({size(height * width * 8)})"
     )
+    lengths = f"{option('wavelength')}, {option('distance')}, {option('pixel_size')}"
     hint = "give metres with a Geometry, pixels without, and check the geometry's lengths"
+    hint = here(hint, f"positions are metres with a geometry and pixels without; check it ({lengths})")
     away = np.abs(positions - np.median(positions, axis=0)).max(axis=1)
     stray = np.flatnonzero(away > 10 * max(np.percentile(away, 90), n))
     if len(stray):
@@ -111,7 +115,7 @@ def check_extent(positions: np.ndarray, n: int) -> None:
         many = "" if len(stray) == 1 else f" (and {len(stray) - 1} more)"
         raise ValueError(
             f"{told}: positions[{j}]{many} is {away[j]:.3g} pixels away from the middle of the others: leave it out "
-            "(opty.load: leave_out=[...]) or correct it"
+            f"({loading('leave_out')}) or correct it"
         )
     if height * width > 64 * len(positions) * n * n:
         raise ValueError(f"{told}, far more than {len(positions)} views of {n} x {n} can cover: {hint}")

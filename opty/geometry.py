@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from opty.remedies import named, option
+from opty.words import clear_init
+
 Propagation = Literal["far", "cone", "near"]
 PLANCK_TIMES_C = 6.62607015e-34 * 299792458.0  # J m, exact in the SI
 
@@ -54,9 +57,11 @@ class Geometry:
         fs = self.focus_to_sample
         if fs is None:
             if self.propagation == "cone":
-                raise ValueError("propagation='cone' needs focus_to_sample in metres; without a focus use 'far'")
+                cone, focus = option("propagation", "cone"), named("focus_to_sample")
+                raise ValueError(f"{cone} needs {focus} in metres; without a focus use 'far'")
         elif self.propagation == "far":
-            raise ValueError(f"focus_to_sample={fs!r} has no meaning for propagation='far'; use 'cone' or 'near'")
+            focus, far = option("focus_to_sample", fs), option("propagation", "far")
+            raise ValueError(f"{focus} has no meaning for {far}; use 'cone' or 'near'")
         elif not (math.isfinite(fs) and fs > 0):
             raise ValueError(f"focus_to_sample is {fs!r}; give a positive length in metres")
 
@@ -87,3 +92,6 @@ class Geometry:
         if self.propagation == "near":
             return self.pixel_size / self.magnification
         return self.wavelength * self.distance / (n * self.pixel_size)
+
+
+clear_init(Geometry)

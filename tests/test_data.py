@@ -114,7 +114,7 @@ def test_data_are_immutable():
         with pytest.raises(ValueError, match="read-only"):
             a[0] = 0
     assert data.mask.dtype == bool
-    with pytest.raises(TypeError, match=r"has no field \['masks'\]"):
+    with pytest.raises(TypeError, match=r"has no field .masks.; did you mean mask"):
         data.replace(masks=None)
 
 

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from opty.algebra.operator import Operator
+from opty.algebra.parameters import parameter_type
 from opty.errors import RecipeError
+from opty.words import clear_init
 
 if TYPE_CHECKING:
     from opty.state.access import Access
@@ -188,3 +190,7 @@ class Until:
     def settled(self, misfits: Sequence[float]) -> bool:
         """Say whether the misfits of the last two turns agree to ``tol``."""
         return len(misfits) > 1 and abs(misfits[-2] - misfits[-1]) <= self.tol * abs(misfits[-2])
+
+
+clear_init(Until, RecipeError)
+parameter_type(Until, "Until(tol=..., max=...)")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import math
 import operator as py_operator
-import sys
-import types
 import typing
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Union, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import numpy as np
 
-from opty.errors import RecipeError
+from opty.algebra.operator_class import OperatorClass, unmade
+from opty.algebra.parameters import check_annotated, checked, class_statement, types_of
+from opty.errors import RecipeError, warn_user
+from opty.words import clear_init
 
 if TYPE_CHECKING:
     from opty.algebra.control import Until
@@ -30,20 +29,28 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.replace(",", " ").split())
 
 
-def _check_annotated(cls: type[Operator]) -> None:
-    """Refuse a parameter without annotation, which would silently be no parameter."""
-    annotated = {name for base in cls.__mro__ for name in inspect.get_annotations(base)}
-    for name, value in cls.__dict__.items():
-        known = name in annotated or name.startswith("_") or any(hasattr(base, name) for base in cls.__bases__)
-        if not known and isinstance(value, (bool, int, float, str, tuple)):
-            raise RecipeError(
-                f"{cls.__name__}.{name} = {value!r} is no parameter without a type; write "
-                f"{name}: {type(value).__name__} = {value!r}, or ClassVar[{type(value).__name__}] for a constant"
-            )
+def _register(cls: type[Operator]) -> None:
+    """Let texts and files know an operator by the name of its class; warn where they know another one by that name.
+
+    A cell that runs again, or a module that is loaded again, defines the same operator and not another one.
+    """
+    old = REGISTRY.get(cls.__name__)
+    if old is not None and old.__module__.startswith("opty.") and old.__module__ != cls.__module__:
+        raise RecipeError(f"{cls.__name__} is an operator of opty's own; choose another name for yours")
+    REGISTRY[cls.__name__] = cls
+    if old is None or (
+        old.__qualname__ == cls.__qualname__ and (old.__module__ == cls.__module__ or old._place == cls._place)
+    ):
+        return
+    warn_user(
+        f"two operators are named {cls.__name__}, one in {old._place}, and one in {cls._place}: texts and files that "
+        "name it mean the later one from now on; give one of them another name",
+        UserWarning,
+    )
 
 
 @dataclass_transform(frozen_default=True)
-class Operator:
+class Operator(metaclass=OperatorClass):
     """A step of a reconstruction, or a composition of steps: an immutable value.
 
     A subclass declares its parameters as annotated fields and, in the class line, the leaves of the state that it
@@ -54,7 +61,8 @@ class Operator:
             def apply(self, s):
                 s.obj *= s.xp.minimum(1, self.hi / s.xp.maximum(s.xp.abs(s.obj), 1e-12))
 
-    Parameters are numbers, strings, tuples and operators, never arrays: that gives ``==``, hash, repr and JSON.
+    Parameters are numbers, strings, tuples and operators, never arrays: that gives ``==``, hash, repr and JSON. An
+    array goes into the state by name, ``p.replace(arrays={"weights": w})``, and the operator has the name.
 
     Raises
     ------
@@ -68,6 +76,8 @@ class Operator:
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
     arrays: ClassVar[float | None] = None  # at work in a step on the whole state, as large as object and probe together
     knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning
+    _types: ClassVar[dict[str, Any]] = {}  # of the parameters
+    _place: ClassVar[str] = ""  # of the class statement: file and line
     __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` asks us, and is refused
 
     def __init_subclass__(
@@ -78,21 +88,23 @@ class Operator:
             cls.reads = names(reads)
         if writes is not None:
             cls.writes = names(writes)
-        _check_annotated(cls)
+        check_annotated(cls)
+        by_hand = "__init__" in cls.__dict__
         dataclasses.dataclass(frozen=True, repr=False)(cls)
+        if not by_hand:
+            clear_init(cls, RecipeError)
+        frame = class_statement()
+        cls._types = types_of(cls, frame)
+        cls._place = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
         if register:
-            old = REGISTRY.get(cls.__name__)
-            if old is not None and old.__module__.startswith("opty.") and old.__module__ != cls.__module__:
-                raise RecipeError(f"{cls.__name__} is an operator of opty's own; choose another name for yours")
-            REGISTRY[cls.__name__] = cls
+            _register(cls)
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            checked = _checked(value, hints.get(field.name, Any), f"{type(self).__name__}({field.name}=...)")
-            if checked is not value:
-                object.__setattr__(self, field.name, checked)
+        for name, hint in self._types.items():
+            value = getattr(self, name)
+            right = checked(value, hint, type(self).__name__, name)
+            if right is not value:
+                object.__setattr__(self, name, right)
         self.check()
 
     def check(self) -> None:
@@ -124,9 +136,10 @@ class Operator:
             return run(self, other)
         if isinstance(other, Operator):
             return compose(self, other)
+        if isinstance(other, OperatorClass):
+            raise RecipeError(unmade(other))
         raise RecipeError(
             f"{_short(self)} * {type(other).__name__}: an operator multiplies an operator or a PtychoState"
-            + _class_advice(other)
         )
 
     def __rmul__(self, other: Any) -> Any:
@@ -136,8 +149,7 @@ class Operator:
         if isinstance(other, (int, np.integer)) and not isinstance(other, bool):
             raise RecipeError(f"{other} * {_short(self)}: to repeat an operator write {_short(self)} ** {other}")
         raise RecipeError(
-            f"{kind} * {_short(self)}: operators act on a PtychoState; put the array into one with "
-            "p.replace(obj=...)" + _class_advice(other)
+            f"{kind} * {_short(self)}: operators act on a PtychoState; put the array into one with p.replace(obj=...)"
         )
 
     def __pow__(self, times: int | Until) -> Operator:
@@ -246,60 +258,3 @@ class Identity(Operator):
 def _short(op: Operator) -> str:
     text = repr(op)
     return text if len(text) <= 40 else f"({text[:36]}...)"
-
-
-def _class_advice(other: Any) -> str:
-    if isinstance(other, type) and issubclass(other, Operator):
-        return f"; {other.__name__} is the class, write {other.__name__}()"
-    return ""
-
-
-def _hints(cls: type) -> dict[str, Any]:
-    cached = cls.__dict__.get("_type_hints")
-    if cached is None:
-        try:
-            cached = typing.get_type_hints(cls)
-        except NameError:  # an annotation that names something local to a function: nothing to check against
-            cached = {}
-        cls._type_hints = cached  # type: ignore[attr-defined]
-    return cached
-
-
-def _checked(value: Any, hint: Any, where: str) -> Any:
-    """Return ``value`` in the type that ``hint`` allows, or raise TypeError / ValueError naming it."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{where} is {value!r}; give a finite number")
-    options = typing.get_args(hint) if typing.get_origin(hint) in (Union, types.UnionType) else (hint,)
-    if isinstance(value, (tuple, list)):
-        inner = tuple(
-            a for o in options if typing.get_origin(o) is tuple for a in typing.get_args(o) if a is not Ellipsis
-        )
-        value = tuple(_checked(v, Union[inner] if inner else Any, where) for v in value)  # noqa: UP007 - a tuple of types
-    for option in options:
-        if _allows(option, value):
-            return value
-    if float in options and isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) > sys.float_info.max:
-            raise ValueError(f"{where} is a whole number of {value.bit_length()} bits; give one that a float can hold")
-        return float(value)
-    if isinstance(value, type) and issubclass(value, Operator):
-        raise RecipeError(f"{where} is the class {value.__name__}; write {value.__name__}()")
-    wanted = " or ".join(repr(getattr(o, "__name__", o)) if not typing.get_args(o) else str(o) for o in options)
-    array = "; an array lives in the state, not in a recipe" if hasattr(value, "shape") else ""
-    raise RecipeError(f"{where} is {value!r} of type {type(value).__name__}; expected {wanted}{array}")
-
-
-def _allows(option: Any, value: Any) -> bool:
-    origin = typing.get_origin(option)
-    if option is Any:
-        return value is None or isinstance(value, (bool, int, float, str, tuple, Operator))
-    if origin is typing.Literal:
-        return any(type(value) is type(a) and value == a for a in typing.get_args(option))
-    if origin is tuple:  # its items have been checked; what is left is how many there may be
-        inner = typing.get_args(option)
-        return isinstance(value, tuple) and (Ellipsis in inner or len(value) == len(inner))
-    if option in (int, float) and isinstance(value, bool):
-        return False
-    return isinstance(value, option) if isinstance(option, type) else False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import json
 import re
 import warnings
@@ -14,10 +13,14 @@ from typing import Any
 from opty.algebra.compose import Compose, Repeat, compose
 from opty.algebra.control import Until
 from opty.algebra.operator import REGISTRY, Operator
+from opty.algebra.operator_class import made
+from opty.algebra.syntax import in_words
 from opty.algebra.unknown import Unknown, import_installed
 from opty.errors import RecipeError
+from opty.words import meant
 
 VERSION = 1
+_NOT_ALLOWED = "not allowed in a recipe: it holds operators, numbers, texts and tuples, joined by * and **"
 
 
 # -- text
@@ -84,6 +87,9 @@ class _Reader:
         before = self.text.encode()[: getattr(node, "col_offset", 0)]  # the tree counts bytes
         return RecipeError(_pointed(why, self.text, len(before.decode(errors="ignore"))))
 
+    def forbid(self, node: ast.AST) -> RecipeError:
+        return self.refuse(node, f"{in_words(node)} is {_NOT_ALLOWED}")
+
     def value(self, node: ast.AST) -> Any:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             return self.product(node)
@@ -104,9 +110,8 @@ class _Reader:
             return -node.operand.value  # type: ignore[operator]
         if isinstance(node, ast.Name):
             known = self.known(node, node.id)
-            raise self.refuse(node, f"{known.__name__} is named but not made; write {known.__name__}()")
-        kind = type(node).__name__
-        raise self.refuse(node, f"{kind} is not allowed in a recipe: only operators, numbers, strings, * and **")
+            raise self.refuse(node, f"{known.__name__} is named but not made; write {made(known)}")
+        raise self.forbid(node)
 
     def product(self, node: ast.AST) -> Operator:
         steps: list[Operator] = []
@@ -124,17 +129,16 @@ class _Reader:
 
     def call(self, node: ast.Call) -> Any:
         if not isinstance(node.func, ast.Name):
-            kind = type(node.func).__name__
-            raise self.refuse(node.func, f"{kind} is not allowed in a recipe: call operators by name")
+            raise self.forbid(node.func)
         cls = self.known(node.func, node.func.id)
         for argument in node.args:
             if isinstance(argument, ast.Starred):
-                raise self.refuse(argument, "Starred is not allowed in a recipe")
+                raise self.forbid(argument)
         arguments = [self.value(a) for a in node.args]
         keywords = {}
         for keyword in node.keywords:
             if keyword.arg is None:
-                raise self.refuse(keyword.value, "** arguments are not allowed in a recipe")
+                raise self.refuse(keyword.value, f"arguments with ** are {_NOT_ALLOWED}")
             if keyword.arg in keywords:
                 raise self.refuse(keyword, f"{keyword.arg} is repeated")
             keywords[keyword.arg] = self.value(keyword.value)
@@ -162,26 +166,12 @@ def look_up(name: str) -> type:
     classes: dict[str, type] = {**REGISTRY, "Until": Until}
     if name in classes:
         return classes[name]
-    near = difflib.get_close_matches(name.lower(), {k.lower(): k for k in classes}, n=1, cutoff=0.5)
-    by_lower = {k.lower(): k for k in classes}
-    hint = f"; did you mean {by_lower[near[0]]}?" if near else f"; known: {', '.join(sorted(classes))}"
-    raise RecipeError(f"unknown operator {name!r}{hint}")
+    raise RecipeError(f"unknown operator {name!r}{meant(name, sorted(classes), 'known:')}")
 
 
 def make(cls: type, arguments: list[Any], keywords: dict[str, Any]) -> Any:
-    """Make an operator or a rule, refusing parameters that it does not have."""
-    fields = [f.name for f in dataclasses.fields(cls)]
-    for name in keywords:
-        if name not in fields:
-            near = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(fields) or 'none'}"
-            raise RecipeError(f"{cls.__name__} has no parameter {name!r}; {hint}")
-    try:
-        return cls(*arguments, **keywords)
-    except TypeError as error:
-        if isinstance(error, RecipeError):
-            raise
-        raise RecipeError(f"{cls.__name__}({', '.join(fields)}): {error}") from None
+    """Make an operator or a rule, or raise RecipeError for parameters that it does not have."""
+    return cls(*arguments, **keywords)
 
 
 def _cut(text: str) -> str:

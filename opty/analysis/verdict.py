@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from opty.remedies import here, option
 
 if TYPE_CHECKING:
     from opty.analysis.health import Health
@@ -12,6 +14,7 @@ FEW_PHOTONS = 100.0  # in a view
 LEAST_OVERLAP, LEAST_COVERAGE = 0.4, 1.5
 OFF_CENTRE = 0.05  # of the pattern's edge
 SHOWN = 5
+_TURNING = "the options --transpose and --flip"
 
 
 def problems(h: Health, refused: str | None) -> tuple[str, ...]:
@@ -21,7 +24,7 @@ def problems(h: Health, refused: str | None) -> tuple[str, ...]:
         given = next(way for way in h.orientations if way.as_given)
         found.append(
             f"the positions fit as {h.fits}, misfit {h.orientations[0].misfit:.3g}, not as given, {given.misfit:.3g}: "
-            f"{h.orientations[0].remedy}, by the options transpose and flip of the load"
+            f"{h.orientations[0].remedy}, by {here('the options transpose and flip of the load', _TURNING)}"
         )
     if h.views < 2:
         found.append("one view: there is no overlap to learn from")
@@ -52,22 +55,20 @@ def warnings(h: Health) -> tuple[str, ...]:
     off = [x - h.pattern // 2 for x in h.centre]
     near = h.data.geometry is not None and h.data.geometry.propagation == "near"
     if not near and max(map(abs, off)) > OFF_CENTRE * h.pattern:
-        row, column = h.centre
-        found.append(
-            f"the beam is {off[0]:+.3g}, {off[1]:+.3g} px off the middle: load with centre=({row:.1f}, {column:.1f})"
-        )
+        there = round(h.centre[0], 1), round(h.centre[1], 1)
+        found.append(f"the beam is {off[0]:+.3g}, {off[1]:+.3g} px off the middle: {_loading('centre', there)}")
     kinds = {"dead": h.dead, "hot": h.hot, "saturated": h.saturated}
     words = [name for name, count in kinds.items() if count]
     if words:
         counted = ", ".join(f"{kinds[name]} {name}" for name in words)
-        found.append(f"{counted} pixels: load with mask={words[0] if len(words) == 1 else words!r}")
+        found.append(f"{counted} pixels: {_loading('mask', words[0] if len(words) == 1 else words)}")
     for name, which in (
         ("frames are the same as an earlier one (frozen)", h.frozen_frames),
         ("frames are missing (no light)", h.missing_frames),
     ):
         if which:
             found.append(
-                f"{len(which)} {name}: {_some(which)}: load with leave_out={list(which[:SHOWN])}{_more(which)}"
+                f"{len(which)} {name}: {_some(which)}: {_loading('leave_out', list(which[:SHOWN]))}{_more(which)}"
             )
     if h.dim_frames:
         found.append(f"{len(h.dim_frames)} frames have less than half the usual light: {_some(h.dim_frames)}")
@@ -87,7 +88,8 @@ def advice(h: Health) -> tuple[str, ...]:
     """Say what to try."""
     found = []
     if h.binning > 1:
-        found.append(f"rebin={h.binning} leaves {h.pattern // h.binning} px, enough for this probe, and is faster")
+        rebin = option("rebin", h.binning)
+        found.append(f"{rebin} leaves {h.pattern // h.binning} px, enough for this probe, and is faster")
     if h.data.probe is None:
         least = "about" if h.size_known else "at least"
         size = f"{h.probe_diameter:.3g} px" + ("" if h.probe_diameter_m is None else f", {_metres(h.probe_diameter_m)}")
@@ -131,6 +133,10 @@ def _subjects(h: Health):
         yield "overlap", f"{h.overlap:.0%} (linear, nearest view), {h.coverage:.3g} views on a spot of the scanned area"
     yield "sampling", f"{'' if h.size_known else 'at most '}{h.sampling:.3g} times what is needed"
     yield "binning", f"{h.binning}"
+
+
+def _loading(name: str, value: Any) -> str:
+    return f"{here('load with', 'give')} {option(name, value)}"
 
 
 def _some(which: Sequence[int]) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import click
+
+from opty.remedies import on_command_line
 
 # What opty raises on purpose; anything else is a fault of its own and is called so.
 EXPECTED = (OSError, ValueError, TypeError, ImportError, RuntimeError, ArithmeticError, MemoryError)
@@ -21,7 +24,9 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         in_full = ctx.params.pop("traceback")
         try:
-            return super().invoke(ctx)
+            with on_command_line(_options(self)), warnings.catch_warnings():
+                warnings.showwarning = _warn
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
@@ -32,6 +37,17 @@ class Command(click.Command):
                 raise
             click.echo(f"Error: {one_line(error)}", err=True)
             ctx.exit(1)
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    """Print a warning, without the line of code that it is about: none is the user's."""
+    click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
+
+
+def _options(command: click.Command) -> frozenset[str]:
+    """Return the long options of a command, as Python writes their names."""
+    found = (text for one in command.params for text in one.opts if text.startswith("--"))
+    return frozenset(text[2:].replace("-", "_") for text in found)
 
 
 class Commands(click.Group):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,40 @@ import click
 
 FILE = click.Path(path_type=Path)
 WORDS = ("invalid", "dead", "hot", "saturated", "ignore")
+
+
+class Whole(click.IntRange):
+    """A whole number from ``least`` on."""
+
+    def __init__(self, least: int):
+        super().__init__(least)
+
+    def convert(self, value: Any, param, ctx) -> int:
+        """Return the number."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no whole number from {self.min} on", param, ctx)
+
+
+class Number(click.ParamType):
+    """A number, from ``least`` on where that is given."""
+
+    name = "number"
+
+    def __init__(self, least: float = -math.inf):
+        self.least = least
+
+    def convert(self, value: Any, param, ctx) -> float:
+        """Return the number."""
+        try:
+            found = float(value)
+        except ValueError:
+            found = math.nan
+        if math.isnan(found) or found < self.least:
+            least = "" if self.least == -math.inf else f" from {self.least:g} on"
+            self.fail(f"{value!r} is no number{least}", param, ctx)
+        return found
 
 
 class Centre(click.ParamType):
@@ -49,30 +85,42 @@ class Views(click.ParamType):
             self.fail(f"{value!r} is no choice of views; give {ways}", param, ctx)
 
 
+class Masks(click.ParamType):
+    """Masks of ``opty.load``: files, and words for pixels to find, several of these with commas between them."""
+
+    name = "mask"
+
+    def convert(self, value: Any, param, ctx) -> tuple[str, ...]:
+        """Return the paths and words in a text; the name of a file that is there may hold commas."""
+        parts = tuple(value.split(",")) if isinstance(value, str) else value
+        return (value,) if isinstance(value, str) and (Path(value).exists() or not set(parts) <= set(WORDS)) else parts
+
+
 _BEAM = (
     click.option("--propagation", type=click.Choice(["far", "cone", "near"]), help="From sample to detector."),
-    click.option("--focus-to-sample", type=float, metavar="M", help="Metres from focus to sample."),
-    click.option("--wavelength", type=float, metavar="M", help="Of the radiation, in metres."),
-    click.option("--distance", type=float, metavar="M", help="Metres from sample to detector."),
-    click.option("--pixel-size", type=float, metavar="M", help="Edge of a detector pixel in metres."),
+    click.option("--focus-to-sample", type=Number(), metavar="M", help="Metres from focus to sample."),
+    click.option("--wavelength", type=Number(), metavar="M", help="Of the radiation, in metres."),
+    click.option("--distance", type=Number(), metavar="M", help="Metres from sample to detector."),
+    click.option("--pixel-size", type=Number(), metavar="M", help="Edge of a detector pixel in metres."),
 )
 _FRAMES = (
     click.option("--views", type=Views(), metavar="WHICH", help="Views to load: 0:100, ::4 or 3,17,200."),
     click.option(
         "--leave-out", type=Views("empty"), metavar="WHICH", help='Views not to load, in the same words; or "empty".'
     ),
-    click.option("--crop", type=click.IntRange(1), metavar="N", help="Edge of the square to cut out, in pixels."),
+    click.option("--crop", type=Whole(1), metavar="N", help="Edge of the square to cut out, in pixels."),
     click.option("--centre", type=Centre(), metavar="ROW,COL", help='Beam centre on the detector, or "auto".'),
-    click.option("--rebin", type=click.IntRange(1), metavar="N", help="Add up N x N pixels to one."),
+    click.option("--rebin", type=Whole(1), metavar="N", help="Add up N x N pixels to one."),
     click.option("--transpose/--no-transpose", default=None, help="Exchange rows and columns of the detector."),
     click.option("--flip", type=click.Choice(["rows", "columns", "both"]), help="Turn the detector image round."),
     click.option(
         "--mask",
+        type=Masks(),
         multiple=True,
-        metavar="FILE|WORD",
-        help=f"Non-zero where a pixel counts; or {', '.join(WORDS)}.",
+        metavar="FILE|WORDS",
+        help=f"Non-zero where a pixel counts; or {', '.join(WORDS)}, such as hot,dead. May be given several times.",
     ),
-    click.option("--saturation", type=float, metavar="COUNTS", help="From which a pixel is saturated."),
+    click.option("--saturation", type=Number(), metavar="COUNTS", help="From which a pixel is saturated."),
     click.option("--dark", type=FILE, metavar="FILE", help="Image of the background in counts."),
     click.option("--flat", type=FILE, metavar="FILE", help="Image of the pixels' sensitivity."),
     click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, beside a stack of images."),
@@ -98,6 +146,8 @@ def taken_for_load(options: dict[str, Any]) -> dict[str, Any]:
     names = [option.name for option in _parameters()]
     found = given({name: options.pop(name) for name in names})
     many = {name: list(found[name]) for name in ("mask", "links") if name in found}
+    if "mask" in many:
+        many["mask"] = list(chain.from_iterable(many["mask"]))
     return found | {name: value[0] if len(value) == 1 else value for name, value in many.items()}
 
 
@@ -109,7 +159,7 @@ def _parameters() -> list[click.Parameter]:
 def machine_options(command: Callable) -> Callable:
     """Add where to compute."""
     device = click.option("--device", type=click.Choice(["cpu", "gpu"]), help="Where to compute.")
-    threads = click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads on the CPU.  [default: all]")
+    threads = click.option("--threads", type=Whole(1), metavar="N", help="Threads on the CPU.  [default: all]")
     same = "Add up in the same order every time: the same bits from a GPU, more slowly."
     deterministic = click.option("--deterministic", is_flag=True, default=None, help=same)
     return device(threads(deterministic(command)))

@@ -12,6 +12,8 @@ from opty.cli.checks import check_data, check_picture, check_result
 from opty.cli.commands import main
 from opty.cli.options import (
     FILE,
+    Number,
+    Whole,
     data_option,
     given,
     import_option,
@@ -39,7 +41,7 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @click.option(
     "-o", "--output", "folder", type=click.Path(path_type=Path), default=".", metavar="DIR", help="Folder to write to."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Seed of the scan.  [default: 0]")
+@click.option("--seed", type=Whole(0), default=0, metavar="N", help="Seed of the scan.  [default: 0]")
 @click.pass_context
 def demo(ctx: click.Context, folder: Path, seed: int) -> None:
     """Reconstruct a simulated scan and compare with the truth.
@@ -73,10 +75,10 @@ def demo(ctx: click.Context, folder: Path, seed: int) -> None:
 @output_option("OUT.h5", "Result file.")
 @click.option("--recipe", "text", metavar="TEXT", help=f"What to do.  [default: {DEFAULT_RECIPE}]")
 @click.option("--recipe-file", type=FILE, metavar="FILE", help="The same from a file: its text, or JSON.")
-@click.option("--modes", type=click.IntRange(1), metavar="N", help="Probe modes.  [default: as the file's probe, or 1]")
-@click.option("--save-every", type=click.IntRange(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
+@click.option("--modes", type=Whole(1), metavar="N", help="Probe modes.  [default: as the file's probe, or 1]")
+@click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
 @picture_option
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="Seed of the order of views.  [default: 0]")
+@click.option("--seed", type=Whole(0), metavar="N", help="Seed of the order of views.  [default: 0]")
 @data_option
 @import_option
 @overwrite_option
@@ -165,7 +167,7 @@ def resume(
 @click.argument("result", type=FILE)
 @output_option("OUT.h5", "Write what came out.", required=False)
 @click.option("--start", type=FILE, metavar="FILE.h5", help="State that the run began with, if not with the data's.")
-@click.option("--tolerance", type=click.FloatRange(0), default=0.0, metavar="X", help="Largest relative difference.")
+@click.option("--tolerance", type=Number(0), default=0.0, metavar="X", help="Largest relative difference.")
 @data_option
 @import_option
 @overwrite_option

@@ -10,7 +10,7 @@ import click
 
 from opty.cli.checks import check_free
 from opty.cli.failures import Command
-from opty.cli.options import overwrite_option
+from opty.cli.options import Whole, overwrite_option
 
 if TYPE_CHECKING:
     from opty.simulate import Experiment
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     metavar="OUT",
     help="File to write, .cxi or .tif; may be given several times.",
 )
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="In place of the seed in the file.")
+@click.option("--seed", type=Whole(0), metavar="N", help="In place of the seed in the file.")
 @overwrite_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
 def simulate(config: Path, outputs: tuple[Path, ...], seed: int | None, overwrite: bool, quiet: bool) -> None:

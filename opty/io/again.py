@@ -12,6 +12,7 @@ from opty.errors import FormatError
 from opty.io.formats import native
 from opty.io.guard.container import Container
 from opty.io.registry import identify
+from opty.remedies import here, option
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator
@@ -45,8 +46,9 @@ def stopped(path, *, data=None, device=None, threads=None, deterministic=False) 
     file, kept = _kept(path)
     if kept.unfinished is None:
         raise ValueError(
-            f"{file.path} holds a whole result, there is nothing left to do; to do more with it: recipe * "
-            f"opty.load({file.path.name!r}), or opty reconstruct {file.path.name} --recipe ... -o more.h5"
+            f"{file.path} holds a whole result, there is nothing left to do; to do more with it: "
+            + here(f"recipe * opty.load({file.path.name!r}), or ", "")
+            + f"opty reconstruct {file.path.name} --recipe ... -o more.h5"
         )
     kept.unfinished.check()
     p = native.restored(
@@ -109,7 +111,7 @@ def start_over(
     if start.obj.shape != original.obj.shape or not np.array_equal(start.origin, original.origin):
         raise ValueError(
             f"{file.path} has an object of {original.obj.shape} at {original.origin.tolist()}, its start one of "
-            f"{start.obj.shape} at {start.origin.tolist()}: give the state that it began with as start="
+            f"{start.obj.shape} at {start.origin.tolist()}: give the state that it began with as {option('start')}"
         )
     return recipe, start, original
 

@@ -19,13 +19,10 @@ from opty.io.formats.result_data import measurement_of
 from opty.io.guard.container import Container
 from opty.io.registry import identify
 from opty.io.report import text
+from opty.remedies import option
 from opty.stack import AbsentFrames, Stack, views_counting
 
 JOULE_PER_EV = 1.602176634e-19
-NO_FOCUS = (
-    "no distance from focus to sample: far field assumed; for a cone beam or the near field give focus_to_sample= and "
-    "propagation="
-)
 SANE_EXTENT = 1e6  # px: a scan larger than that has its positions in another unit
 
 
@@ -106,7 +103,7 @@ def info(path, **options) -> Info:
     read = form.read(file, **options)
     described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))
     if form in cxi.FORMATS and described["propagation"] == "far":
-        described["missing"] = (*described["missing"], NO_FOCUS)
+        described["missing"] = (*described["missing"], _no_focus())
     return Info(**head, **described)
 
 
@@ -126,6 +123,13 @@ def _operators_missing(kept: native.Kept) -> tuple[str, ...]:
     asked = () if kept.unfinished is None else (kept.unfinished.asked, kept.unfinished.before)
     found = {op.name: op for recipe in (*asked, kept.books["recipe"]) for op in unknown_in(recipe)}
     return tuple(f"{op.why}, to run the recipe again: {op.remedy}" for op in found.values())
+
+
+def _no_focus() -> str:
+    return (
+        "no distance from focus to sample: far field assumed; for a cone beam or the near field give "
+        f"{option('focus_to_sample')} and {option('propagation')}"
+    )
 
 
 def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, Any]:
@@ -189,7 +193,7 @@ def _missing(data: PtychoData, probe: np.ndarray | None) -> tuple[str, ...]:
 def _warnings(photons: np.ndarray, described: dict[str, Any]) -> tuple[str, ...]:
     found = []
     if dark := int((photons == 0).sum()):
-        found.append(f"{dark} views hold no photons; leave them out with views=")
+        found.append(f"{dark} views hold no photons; leave them out with {option('leave_out', 'empty')}")
     if (largest := max(described["extent_px"])) > SANE_EXTENT:
         found.append(f"the scan is {largest:.3g} px wide: the positions are probably not in metres")
     if max(described["extent_px"]) < 1 < described["views"]:

@@ -13,6 +13,7 @@ from opty.io.guard import source
 from opty.io.guard.container import Container
 from opty.io.guard.reading import Format
 from opty.io.prepare.together import joined
+from opty.remedies import option
 
 FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
     *native.FORMATS,
@@ -84,5 +85,5 @@ def identify(file: Container, options: Mapping[str, Any]) -> Format:
     if file.kind == "folder":
         raise IsADirectoryError(f"{file.path} is a folder without a TIFF stack and its NPY; name a file in it")
     known = ", ".join(form.name for form in FORMATS)
-    hint = "; or give mapping=, a TOML file that says where things are" if file.kind == "hdf5" else ""
+    hint = f"; or give {option('mapping')}, a TOML file that says where things are" if file.kind == "hdf5" else ""
     raise FormatError(f"{file.path} is {file.looks()}; opty reads: {known}{hint}")

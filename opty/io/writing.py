@@ -14,6 +14,7 @@ from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.io.guard.atomic import atomic
 from opty.io.guard.sink import new_hdf5
+from opty.remedies import here
 from opty.stack import Stack
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 COMPACT = 60_000  # bytes: what lies in the header itself, which HDF5 guards with a checksum
 CHUNK = 1 << 20
 PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
+_LENGTHS = "--wavelength, --distance and --pixel-size"
+_LEFT_OUT = {"mask": ", or leave it out with --mask ignore"}  # fields that an option of the load leaves out
 LAYOUT = {"libver": ("v110", "v110")}  # of HDF5: headers have checksums
 COUNTS = "opty_counts"  # attribute of a stack: the type of the counts, where it was written in another
 HDF5 = (".h5", ".hdf5")
@@ -109,7 +112,8 @@ def signed(group: h5py.Group, name: str, counts: np.ndarray | Stack) -> None:
         return
     top = max(int(view.max()) for view in counts)
     if top > np.iinfo(np.int64).max:
-        raise ValueError(f"the largest count is {top}, more than a signed number holds: save as 'opty'")
+        remedy = here("save as 'opty'", "write it with --format opty")
+        raise ValueError(f"the largest count is {top}, more than a signed number holds: {remedy}")
     dtype = next(d for d in map(np.dtype, ("int16", "int32", "int64")) if top <= np.iinfo(d).max)
     note(stack(group, name, counts, dtype), **{COUNTS: counts.dtype.name})
 
@@ -129,8 +133,10 @@ def need_geometry(data: PtychoData, name: str) -> None:
     """Refuse a measurement in pixels where a format holds metres."""
     if data.geometry is None:
         raise ValueError(
-            f"{name} holds lengths in metres, and this measurement is in pixels only: give it a geometry, "
-            "data.replace(geometry=opty.Geometry(...), positions=metres), or save it as 'tike' or 'opty'"
+            f"{name} holds lengths in metres, and this measurement is in pixels only: "
+            + here("save it as 'tike' or 'opty'", "write it with --format tike or --format opty")
+            + ", or give it a geometry: "
+            + here("data.replace(geometry=opty.Geometry(...), positions=metres)", _LENGTHS)
         )
 
 
@@ -138,7 +144,10 @@ def no_place(data: PtychoData, name: str, *fields: str) -> None:
     """Refuse to lose what a format cannot hold."""
     for field in fields:
         if getattr(data, field) is not None:
-            remedy = f"save as 'cxi' or 'opty', or leave it out with data.replace({field}=None)"
+            remedy = here(
+                f"save as 'cxi' or 'opty', or leave it out with data.replace({field}=None)",
+                "write it with --format cxi or --format opty" + _LEFT_OUT.get(field, ""),
+            )
             raise FormatError(f"{name} has no place for a {field}: {remedy}")
 
 
@@ -190,7 +199,8 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
         if source.same_file(path, read):
             raise ValueError(f"{path} is the measurement itself; save it under another name")
     if form.of_state and p is data:
-        raise TypeError(f"{format!r} is a format of results: save a PtychoState, opty.PtychoState(data)")
+        remedy = here("save a PtychoState, opty.PtychoState(data)", "opty export RESULT.h5 -o OUT.ptyr writes one")
+        raise TypeError(f"{format!r} is a format of results: {remedy}")
     check_suffix(path, form.suffixes, form.name)
     if not form.of_state:
         data.need_frames()

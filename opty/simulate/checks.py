@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 import numpy as np
+
+from opty.words import near
 
 _UNFIT = object()
 _SPOKEN = {float: "a number", int: "a whole number", str: "a text in quotes", bool: "true or false"}
@@ -26,7 +27,7 @@ def known(where: str, table: Iterable[str], names: Iterable[str]) -> None:
 def meant(word: str, names: Iterable[str]) -> str:
     """End a message about an unknown word: what it may have meant, or what there is."""
     names = list(names)
-    close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    close = near(word, names)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"
 
 

@@ -83,7 +83,7 @@ class Detector:
         if self.saturation is not None and not 0 < self.saturation <= largest:
             raise ValueError(f"saturation is {self.saturation!r}; give photons above 0 and up to {largest:g} ({kind})")
         if self.hot and self.full_scale == math.inf:
-            raise ValueError(f"hot pixels read full scale, and {kind} has none: give saturation= [photons]")
+            raise ValueError(f"hot pixels read full scale, and {kind} has none: give saturation [photons]")
         for gap in self.gaps:
             if len(gap) != 3 or gap[0] not in ("row", "column") or min(gap[1:]) < 0:
                 raise ValueError(f'gaps holds {gap!r}; give ("row" or "column", first, width) with pixels from 0')

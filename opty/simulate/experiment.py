@@ -14,6 +14,7 @@ from opty.data import PtychoData
 from opty.fields import check_probe
 from opty.geometry import Geometry
 from opty.propagate import Propagator, phase_ramp
+from opty.remedies import here
 from opty.simulate.detector import Detector, integrated
 from opty.simulate.exposure import Exposure
 from opty.simulate.stage import reached
@@ -23,6 +24,8 @@ from opty.simulate.stage import reached
 _CHUNK = 1 << 20
 # What reads the expected intensities as they are.
 _EXACT = Detector(counting=False, dtype="float32")
+_EXACTLY = "Detector(counting=False, dtype='float32')"
+_EXACTLY_IN_FILE = 'counting false and dtype "float32" in [detector]'
 
 
 def experiment(
@@ -231,12 +234,12 @@ def _checked(positions) -> np.ndarray:
 def _per_view(photons, dose, views: int) -> float | None:
     """Photons per view from the one of the two that is given."""
     if photons is not None and dose is not None:
-        raise ValueError(f"photons={photons!r} (a view) and dose={dose!r} (the scan) say the same thing: give one")
+        raise ValueError(f"photons, {photons!r} (a view), and dose, {dose!r} (the scan), say the same thing: give one")
     name, value = ("photons", photons) if dose is None else ("dose", dose)
     if value is None:
         return None
     if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}={value!r}: give a positive, finite number of photons")
+        raise ValueError(f"{name} is {value!r}; give a positive, finite number of photons")
     return value if dose is None else value / views
 
 
@@ -245,8 +248,8 @@ def _detector(detector: Detector | None, photons: float | None) -> Detector:
         return _EXACT if photons is None else Detector()
     if photons is None and (detector.counting or detector.read_noise or np.dtype(detector.dtype).kind != "f"):
         raise ValueError(
-            "counts and noise need photons= (mean per view) or dose= (of the scan); without them the detector must be "
-            "exact: Detector(counting=False, dtype='float32') without read_noise"
+            "counts and noise need photons (mean per view) or dose (of the scan); without them the detector must be "
+            f"exact: {here(_EXACTLY, _EXACTLY_IN_FILE)} without read_noise"
         )
     return detector
 

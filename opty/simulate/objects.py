@@ -146,7 +146,7 @@ def siemens_star(
     """
     radius = 0.45 * min(shape) if radius is None else radius
     if spokes < 1 or radius <= 0:
-        raise ValueError(f"spokes={spokes}, radius={radius}: give at least one spoke and a positive radius in px")
+        raise ValueError(f"spokes {spokes}, radius {radius}: give at least one spoke and a positive radius in px")
     row, col = (np.arange(size) - size // 2 for size in shape)
     r = np.hypot(row[:, None], col)
     angle = np.arctan2(row[:, None], col)
@@ -222,7 +222,7 @@ def cells(
     """
     if not (diameter > 0 and cover > 0 and 0 <= absorption < 1):
         raise ValueError(
-            f"diameter={diameter!r}, cover={cover!r}, absorption={absorption!r}: give a positive size in px, a "
+            f"diameter {diameter!r}, cover {cover!r}, absorption {absorption!r}: give a positive size in px, a "
             "positive share of the area, and an absorption from 0 up to, not, 1"
         )
     rng = np.random.default_rng(seed)

@@ -87,7 +87,7 @@ def concentric(rings: int, step: float, first: int = 5) -> np.ndarray:
     Source: Dierolf et al., New J. Phys. 12, 035017 (2010).
     """
     if rings < 1 or first < 1:
-        raise ValueError(f"rings={rings!r}, first={first!r}: give at least one ring with one view")
+        raise ValueError(f"rings {rings!r}, first {first!r}: give at least one ring with one view")
     _check_step(step)
     found = [np.zeros((1, 2))]
     for k in range(1, rings + 1):
@@ -118,7 +118,7 @@ def lissajous(views: int, size: tuple[float, float], cycles: tuple[int, int] = (
     Source: Odstrcil et al., Opt. Express 26, 12585 (2018), for trajectories without a lattice.
     """
     if views < 1 or min(size) <= 0:
-        raise ValueError(f"views={views!r}, size={tuple(size)}: give at least one view and two positive lengths")
+        raise ValueError(f"views {views!r}, size {tuple(size)}: give at least one view and two positive lengths")
     if min(cycles) < 1 or math.gcd(*cycles) != 1:
         raise ValueError(f"cycles is {tuple(cycles)}; give two whole numbers without a common factor, such as (7, 8)")
     t = (np.arange(views) + 0.5) / views

@@ -55,7 +55,7 @@ class Drift:
 
     def __post_init__(self) -> None:
         if np.shape(self.by) != (2,) or not np.isfinite(self.by).all():
-            raise ValueError(f"Drift(by={self.by!r}): give two finite lengths, (row, column) in px")
+            raise ValueError(f"Drift: by is {self.by!r}; give two finite lengths, (row, column) in px")
         _not_negative("Drift(walk)", self.walk)
 
     def move(self, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -107,10 +107,10 @@ class Affine:
     def __post_init__(self) -> None:
         scale = np.broadcast_to(self.scale, 2) if np.shape(self.scale) in ((), (2,)) else np.zeros(2)
         if not (np.isfinite(scale) & (scale > 0)).all():
-            raise ValueError(f"Affine(scale={self.scale!r}): give one positive factor, or two, (row, column)")
+            raise ValueError(f"Affine: scale is {self.scale!r}; give one positive factor, or two, (row, column)")
         for name in ("rotation", "shear"):
             if not math.isfinite(getattr(self, name)):
-                raise ValueError(f"Affine({name}={getattr(self, name)!r}): give a finite number")
+                raise ValueError(f"Affine: {name} is {getattr(self, name)!r}; give a finite number")
 
     @property
     def matrix(self) -> np.ndarray:

@@ -56,7 +56,7 @@ def write(source: Experiment | PtychoData, *paths, progress: bool = False) -> li
     targets = check_paths(paths)
     stacks = [path for path in targets if not _is_hdf5(path)]
     if stacks and source.geometry is None:
-        raise ValueError(f"{stacks[0]}: positions beside a TIFF stack are metres; give the experiment a geometry=")
+        raise ValueError(f"{stacks[0]}: positions beside a TIFF stack are metres; give the experiment a geometry")
     with ExitStack() as stack:
         puts = [stack.enter_context(_cxi(p, source) if _is_hdf5(p) else _tiff(p, source)) for p in targets]
         for views, patterns in _patterns(source, progress):

@@ -19,6 +19,7 @@ from opty.state.history import History, Series
 from opty.state.measured import Measured
 from opty.state.replace import host, replaced
 from opty.state.store import CORE, ESTIMATES, Start, Store, label, unlabelled
+from opty.words import clear_arguments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +66,7 @@ class PtychoState:
     _consumed: str
     _frameless: bool  # in pickles
 
+    @clear_arguments("PtychoState", of_instance=True)
     def __init__(
         self,
         data: PtychoData,
@@ -319,6 +321,7 @@ class PtychoState:
 
     # -- what one can do with it
 
+    @clear_arguments("p.replace", of_instance=True)
     def replace(
         self,
         *,

@@ -13,6 +13,7 @@ from opty.backend import on_numpy
 from opty.data import PtychoData
 from opty.fields import check_extent, check_probe
 from opty.propagate import Propagator
+from opty.remedies import here, option
 
 
 def frame(
@@ -52,7 +53,7 @@ def check_light(data: PtychoData, dtype: Any) -> None:
     photons, limit = data.photons(), math.sqrt(np.finfo(dtype).max)
     view = int(np.argmax(photons))
     if not photons[view] < limit:
-        remedy = ", or dtype='complex128'" if np.dtype(dtype).itemsize == 8 else ""
+        remedy = here(", or dtype='complex128'", "") if np.dtype(dtype).itemsize == 8 else ""
         raise ValueError(
             f"view {view} holds {photons[view]:.3g} photons, more than {np.dtype(dtype)} computes with ({limit:.1g}): "
             f"give counts{remedy}"
@@ -103,7 +104,10 @@ def with_modes(probe: np.ndarray, modes: int | None) -> np.ndarray:
     have = len(probe)
     modes = have if modes is None else modes
     if modes < have:
-        raise ValueError(f"modes={modes} but the probe given holds {have} modes: give modes={have} or fewer of them")
+        raise ValueError(
+            f"{option('modes', modes)} but the probe given holds {have} modes: give {option('modes', have)}"
+            f"{here(' or fewer of them', '')}"
+        )
     if modes == have:
         return probe
     base = probe[0].astype(np.complex128)
@@ -125,7 +129,8 @@ def with_modes(probe: np.ndarray, modes: int | None) -> np.ndarray:
             for old in np.linalg.qr(np.reshape(made, (len(made), -1)).T)[0].T:
                 new = new - old.reshape(new.shape) * np.vdot(old, new)
             if not np.linalg.norm(new) > 1e-6 * before:
-                raise ValueError(f"modes={modes}: the probe is too small a spot to make more than {len(made)} from it")
+                wanted = option("modes", modes)
+                raise ValueError(f"{wanted}: the probe is too small a spot to make more than {len(made)} from it")
             made.append(new * (math.sqrt(0.02) * np.linalg.norm(base) / np.linalg.norm(new)))
         order += 1
     return np.array(made)

@@ -1,7 +1,9 @@
 """Texts and JSON become recipes, or are refused with the place; nothing in them is ever evaluated."""
 
+import ast
 import contextlib
 import json
+import re
 import sys
 import time
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 import opty
 from opty import RecipeError, from_json, parse
+from opty.algebra.syntax import in_words
 from opty.algebra.unknown import import_installed
 
 
@@ -75,8 +78,6 @@ sys.addaudithook(_listen)
 @contextlib.contextmanager
 def nothing_is_done():
     global deeds
-    for cls in opty.algebra.operator.REGISTRY.values():
-        opty.algebra.operator._hints(cls)  # Python evaluates annotations, once
     import_installed()  # packages that name operators are looked for, once
     deeds = []
     try:
@@ -127,10 +128,10 @@ def test_only_texts_are_parsed(wrong):
         ("rPIE(zzz=1)", "it has alpha, beta, batch"),
         ("Xyzzy()", "known: AP, AccumObj"),
         ("Identity(3)", "Identity"),
-        ("Every()", r"Every\(n, op, first\): .*missing"),
-        ("ePIE(1, 1.0, 0.5, 3, 4, 5, 6)", r"ePIE\(batch.*takes"),
+        ("Every()", "Every needs n and op"),
+        ("ePIE(1, 1.0, 0.5, 3, 4, 5, 6)", r"ePIE takes 4 values \(batch, .*, not 7"),
         ("rPIE(alpha=0.1, alpha=0.2)", "repeated"),
-        ("rPIE(1, alpha=0.2)", "multiple values"),
+        ("rPIE(1, alpha=0.2)", "alpha twice"),
         ("rPIE(alpha=7)", "from 0 to 1"),
         ("rPIE(alpha=1e999)", "finite"),
         ("rPIE() ** -1", "cannot be undone"),
@@ -142,6 +143,50 @@ def test_only_texts_are_parsed(wrong):
 )
 def test_a_slip_is_named(text, hint):
     with pytest.raises(RecipeError, match=hint):
+        parse(text)
+
+
+def _examples() -> dict[str, ast.AST]:
+    """A node of every kind of expression, operation and constant that Python has."""
+    some = ast.Name("x")
+    apart = (ast.BinOp, ast.UnaryOp, ast.Constant)
+    found = {k.__name__: k() for k in ast.expr.__subclasses__() if k not in apart and k.__name__ in dir(ast)}
+    found |= {k.__name__: ast.BinOp(some, k(), some) for k in ast.operator.__subclasses__()}
+    found |= {k.__name__: ast.UnaryOp(k(), some) for k in ast.unaryop.__subclasses__()}
+    return found | {repr(v): ast.Constant(v) for v in (b"x", 1j, ..., 3, "a", None)}
+
+
+def test_all_of_pythons_syntax_has_words():
+    examples = _examples()
+    assert {"JoinedStr", "Add", "Starred", "Subscript", "NamedExpr", "b'x'"} <= set(examples)
+    for name, node in examples.items():
+        words = in_words(node)
+        assert words != "this kind of expression", name
+        assert not re.search(r"[A-Z][a-z]+[A-Z]|ast\.|Op\b|<.*>", words.replace("Ellipsis", "")), (name, words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("ePIE() + rPIE()", r"\+ between two values is not allowed in a recipe: it holds operators, numbers"),
+        ("ePIE() / 2", "/ between two values is not allowed"),
+        ("-ePIE()", "- before a value that is no number is not allowed"),
+        ("not ePIE()", "not before a value that is no number"),
+        ("ePIE() and rPIE()", "'and' or 'or' is not allowed"),
+        ("Every(2, [ePIE()])", r"a list \[...\]; write a tuple"),
+        ("ePIE().iter", r"an attribute \(a dot\) is not allowed"),
+        ("opty.ePIE()", r"an attribute \(a dot\) is not allowed"),
+        ("Save(f'{1}')", "an f-string is not allowed"),
+        ("ePIE() * (ePIE(),)[0]", r"an index \[\.\.\.\] is not allowed"),
+        ("Every(*(2, ePIE()))", "an argument with a star is not allowed"),
+        ("rPIE(**{'alpha': 1})", r"arguments with \*\* are not allowed"),
+        ("ePIE()()", "a call of what a call returns is not allowed"),
+        ("Save(b'x')", "a text of bytes is not allowed"),
+        ("ePIE() * Every", r"Every is named but not made; write Every\(n=\.\.\., op=\.\.\.\)"),
+    ],
+)
+def test_what_is_no_recipe_is_named_in_words(text, words):
+    with pytest.raises(RecipeError, match=words):
         parse(text)
 
 
@@ -255,11 +300,11 @@ def wrapped(recipe, version=1):
         (wrapped({"os.system": {}}), "unknown operator"),
         (wrapped({"Control": {}}), "unknown operator 'Control'"),
         (wrapped({"rPIE": {"alhpa": 1}}), r"did you mean alpha\?"),
-        (wrapped({"rPIE": {"alpha": "x"}}), "expected 'float'"),
+        (wrapped({"rPIE": {"alpha": "x"}}), "is 'x'; give a number"),
         (wrapped({"rPIE": 3}), "got {'rPIE': 3}"),
         (wrapped({"rPIE": {}, "ePIE": {}}), "got the keys"),
         (wrapped({}), "got the keys"),
-        (wrapped({"Every": {"n": 2}}), "missing"),
+        (wrapped({"Every": {"n": 2}}), "Every needs op"),
         (wrapped({"Compose": {"steps": [1, 2]}}), "Compose"),
         (wrapped({"Compose": {"steps": 7}}), "Compose"),
         (wrapped({"Compose": {"steps": [{"ePIE": {}}]}}), "two steps or more"),

@@ -8,7 +8,7 @@ from opty import Every, Operator, rPIE
 from opty.operators.outputs import with_progress
 
 
-class ClipAmplitude(Operator, reads="obj", writes="obj"):
+class ClipObj(Operator, reads="obj", writes="obj"):
     """Clamp |obj| to at most ``hi``, phase kept."""
 
     hi: float = 1.0
@@ -17,7 +17,7 @@ class ClipAmplitude(Operator, reads="obj", writes="obj"):
         s.obj *= s.xp.minimum(1, self.hi / s.xp.maximum(s.xp.abs(s.obj), 1e-12))
 
 
-RECIPE = (ClipAmplitude(hi=0.7) * rPIE()) ** 4
+RECIPE = (ClipObj(hi=0.7) * rPIE()) ** 4
 
 
 def test_it_multiplies_and_runs(p):
@@ -30,15 +30,15 @@ def test_it_multiplies_and_runs(p):
         clipped = by_hand.obj * np.minimum(1, 0.7 / np.maximum(abs(by_hand.obj), 1e-12))
         by_hand = by_hand.replace(obj=clipped)
     assert (abs(q.obj - by_hand.obj) < 1e-5).all()
-    assert same(RECIPE * (RECIPE * p), (ClipAmplitude(hi=0.7) * rPIE()) ** 8 * p)
+    assert same(RECIPE * (RECIPE * p), (ClipObj(hi=0.7) * rPIE()) ** 8 * p)
 
 
 def test_it_has_text_json_and_plan(p):
-    assert repr(RECIPE) == "(ClipAmplitude(hi=0.7) * rPIE()) ** 4"
+    assert repr(RECIPE) == "(ClipObj(hi=0.7) * rPIE()) ** 4"
     assert opty.parse(repr(RECIPE)) == opty.from_json(RECIPE.to_json()) == RECIPE
-    assert ClipAmplitude(hi=1) == ClipAmplitude() != ClipAmplitude(hi=0.9)
-    assert "ClipAmplitude(hi=0.7): reads obj; writes obj" in str(RECIPE.explain(p))
-    assert "; every 3 iterations" in str(Every(3, ClipAmplitude()).explain())
+    assert ClipObj(hi=1) == ClipObj() != ClipObj(hi=0.9)
+    assert "ClipObj(hi=0.7): reads obj; writes obj" in str(RECIPE.explain(p))
+    assert "; every 3 iterations" in str(Every(3, ClipObj()).explain())
 
 
 def test_it_iterates_and_shows_progress(p, capfd):

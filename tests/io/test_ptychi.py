@@ -105,7 +105,7 @@ def test_what_opty_writes_is_a_product_of_ptychodus(tmp_path, counts, geometry):
 def test_partner_that_is_not_there_or_elsewhere(pair):
     folder, _ = pair
     (folder / "fly_para.hdf5").rename(folder / "positions.h5")
-    with pytest.raises(FormatError, match=r"the other, fly_para.hdf5, is not beside it: give positions="):
+    with pytest.raises(FormatError, match=r"the other, fly_para.hdf5, is not beside it: give its path, positions="):
         load(folder / "fly_dp.hdf5")
     assert load(folder / "fly_dp.hdf5", positions=folder / "positions.h5").views == 4
 

@@ -35,7 +35,7 @@ def test_stack_positions_or_folder(folder, counts, where, identical):
 
 
 def test_geometry_is_asked_for(folder):
-    with pytest.raises(FormatError, match=r"no wavelength; no distance; no pixel_size: give wavelength=, distance=,"):
+    with pytest.raises(FormatError, match=r"no wavelength; no distance; no pixel size: give wavelength=, distance=,"):
         load(folder)
 
 
@@ -63,7 +63,7 @@ def test_among_several_the_number_of_views_and_the_stem_decide(folder, counts, w
     np.save(folder / "other.npy", np.zeros((9, 2)))
     identical(load(folder / "diatom_synth_new.tif", **SEED).positions, where)
     np.save(folder / "third.npy", where + 1)
-    with pytest.raises(FormatError, match=r"goes with each of synthpos_new.npy, third.npy: give positions="):
+    with pytest.raises(FormatError, match=r"goes with each of synthpos_new.npy, third.npy: give one, positions="):
         load(folder / "diatom_synth_new.tif", **SEED)
     identical(load(folder, **SEED, positions=folder / "third.npy").positions, where + 1)
     np.save(folder / "diatom_synth_new.npy", where + 2)
@@ -72,7 +72,7 @@ def test_among_several_the_number_of_views_and_the_stem_decide(folder, counts, w
 
 def test_no_partner(folder, where):
     np.save(folder / "synthpos_new.npy", where[:3])
-    with pytest.raises(FormatError, match=r"holds 4 views; beside it there is synthpos_new.npy \(3\): give positions="):
+    with pytest.raises(FormatError, match=r"beside it there is synthpos_new.npy \(3\): give the NPY, positions="):
         load(folder / "diatom_synth_new.tif", **SEED)
     (folder / "synthpos_new.npy").unlink()
     with pytest.raises(FormatError, match=r"is a TIFF image; opty reads: .*TIFF stack"):

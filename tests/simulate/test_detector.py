@@ -121,7 +121,7 @@ def test_pixels_integrate_the_light_on_them(near):
         ({"dead": 1.0}, "dead is 1.0"),
         ({"saturation": 300, "dtype": "uint8"}, "up to 255"),
         ({"saturation": 0}, "saturation is 0"),
-        ({"hot": 0.1, "dtype": "float32"}, "give saturation="),
+        ({"hot": 0.1, "dtype": "float32"}, "give saturation "),
         ({"gaps": (("rows", 1, 2),)}, "'rows'"),
     ],
 )

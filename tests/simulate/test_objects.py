@@ -123,7 +123,7 @@ def test_cells_cover_absorb_and_turn_the_phase_together():
     # One material: the same thickness decides both.
     np.testing.assert_allclose(np.log(np.abs(obj)) / np.log(0.7), np.angle(obj) / -1.2, atol=1e-5)
     assert not np.array_equal(obj, objects.cells((300, 320), 60, seed=3))
-    with pytest.raises(ValueError, match="absorption=1"):
+    with pytest.raises(ValueError, match="absorption 1"):
         objects.cells((64, 64), 20, absorption=1)
 
 

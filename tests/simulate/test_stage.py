@@ -65,10 +65,10 @@ def test_errors_act_one_after_the_other():
     [
         (lambda: stage.Gaussian(-1), "sigma.* is -1"),
         (lambda: stage.Uniform(float("inf")), "reach.* is inf"),
-        (lambda: stage.Drift(by=(1, 2, 3)), r"by=\(1, 2, 3\)"),
+        (lambda: stage.Drift(by=(1, 2, 3)), r"by is \(1, 2, 3\)"),
         (lambda: stage.Backlash(-0.5), "play.* is -0.5"),
-        (lambda: stage.Affine(scale=(1, 0)), r"scale=\(1, 0\)"),
-        (lambda: stage.Affine(shear=float("nan")), "shear=nan"),
+        (lambda: stage.Affine(scale=(1, 0)), r"scale is \(1, 0\)"),
+        (lambda: stage.Affine(shear=float("nan")), "shear is nan"),
         (lambda: moved(np.zeros((3, 2))), r"position_error has shape \(3, 2\)"),
         (lambda: moved("far"), "errors of opty.simulate.stage"),
         (lambda: moved([stage.Gaussian(1), 2]), "errors of opty.simulate.stage"),

@@ -117,7 +117,7 @@ def test_pixels_without_metres_go_into_hdf5_only(tmp_path):
     e = planned(None, photons=1e4)
     write(e, tmp_path / "scan.h5")
     np.testing.assert_array_equal(opty.load(tmp_path / "scan.h5").positions, e.positions)
-    with pytest.raises(ValueError, match="give the experiment a geometry="):
+    with pytest.raises(ValueError, match="give the experiment a geometry"):
         write(e, tmp_path / "scan.tif")
 
 

@@ -19,6 +19,7 @@ from opty.io.guard.reading import Format, blaming, counted, measurement, middle,
 from opty.io.guard.tree import Tree, numbers
 from opty.io.prepare.preparing import Raw
 from opty.io.prepare.units import ELECTRON_VOLT, wavelength
+from opty.remedies import option
 
 POSITIONS = ("probe_position_y_m", "probe_position_x_m")
 PIXELS = ("pixel_height_m", "pixel_width_m")
@@ -87,7 +88,7 @@ def _partner(file: Container, positions) -> Container:
     if mine not in file.path.stem or not place.is_file():
         raise FormatError(
             f"{file.path} is one file of a pair of pty-chi, and the other, {place.name}, is not beside it: give "
-            "positions='path of the other'"
+            f"its path, {option('positions')}"
         )
     return Container(place)
 

@@ -21,6 +21,7 @@ from opty.io.guard.container import Container
 from opty.io.guard.reading import Format, blaming, measurement, real
 from opty.io.prepare.frames import Pages
 from opty.io.prepare.preparing import LENGTHS, Raw
+from opty.remedies import option
 
 TIFFS, NPYS = (".tif", ".tiff"), (".npy",)
 OWN = "opty"  # under this key the description of a TIFF that opty wrote tells the geometry
@@ -99,9 +100,10 @@ def _best(mine: Path, candidates: list[Path], views: int) -> Path:
     if len(fits) == 1:
         return fits[0]
     if fits:
-        raise FormatError(f"{mine} goes with each of {', '.join(path.name for path in fits)}: give positions=")
+        found = ", ".join(path.name for path in fits)
+        raise FormatError(f"{mine} goes with each of {found}: give one, {option('positions')}")
     seen = ", ".join(f"{path.name} ({_views(path)})" for path in candidates) or "nothing of the kind"
-    raise FormatError(f"{mine} holds {views} views; beside it there is {seen}: give positions='the NPY'")
+    raise FormatError(f"{mine} holds {views} views; beside it there is {seen}: give the NPY, {option('positions')}")
 
 
 def _views(path: Path) -> int | None:

@@ -6,7 +6,6 @@ Compressed files (bz2, gzip) are unwrapped in memory. Nothing is ever unpickled.
 from __future__ import annotations
 
 import bz2
-import difflib
 import io
 import zipfile
 import zlib
@@ -21,6 +20,7 @@ import numpy as np
 from opty.errors import FormatError
 from opty.io.guard import npy, tiff
 from opty.io.guard.tree import EXPANSION, Tree
+from opty.words import near
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 MARKS = ("creator", "holds", "opty_format", "opty_version", "opty_propagation", "opty_focus_to_sample")
@@ -244,7 +244,7 @@ def _neighbours(path: Path) -> str:
     if not path.parent.is_dir():
         return f" (nor a folder {path.parent})"
     names = [p.name for p in path.parent.iterdir() if not p.name.startswith(".")]
-    close = difflib.get_close_matches(path.name, names, n=3)
+    close = near(path.name, names, many=3)
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 

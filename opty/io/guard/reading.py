@@ -23,6 +23,8 @@ from opty.io.prepare import views as view_option
 from opty.io.prepare.frames import Frames, Pages
 from opty.io.prepare.preparing import Preparation, Prepared, Raw
 from opty.io.writing import COUNTS, MIDDLE
+from opty.remedies import named
+from opty.words import meant
 
 COMMON = tuple(field.name for field in fields(Preparation))
 
@@ -54,7 +56,8 @@ class Format:
     def check(self, options) -> None:
         """Refuse options that this format does not have, naming those that it has."""
         if unknown := sorted(set(options) - set(self.options)):
-            raise TypeError(f"{self.name} has no option {', '.join(unknown)}; it has: {', '.join(self.options)}")
+            hint = meant(unknown[0], self.options, shown=named)
+            raise TypeError(f"{self.name} has no option {named(unknown[0])}{hint}")
 
 
 def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callable[..., PtychoData]:

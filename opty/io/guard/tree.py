@@ -6,7 +6,6 @@ whatever shape a header promises. None of this happens here.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -18,6 +17,8 @@ import h5py
 import numpy as np
 
 from opty.io.guard.attributes import attribute, check_texts
+from opty.remedies import option
+from opty.words import near
 
 EXPANSION = 1100  # deflate makes at most 1032 bytes of one; a header that promises more is false
 DEPTH = 16  # links that lead to links
@@ -136,7 +137,8 @@ class Tree:
         """Open the file that a link leads to, if the user allowed it by its name."""
         short = name.replace("\\", "/").rsplit("/", 1)[-1]
         if not any(fnmatch(short, pattern) or name == pattern for pattern in self.links):
-            raise ValueError(f"{where} is a link to another file, {name}; if you trust that file, give links={short!r}")
+            allow = option("links", short)
+            raise ValueError(f"{where} is a link to another file, {name}; if you trust that file, give {allow}")
         folder = self.path.parent if node.file == self.file else Path(node.file.filename).parent
         for place in (folder / name, folder / short):
             if place.is_file():
@@ -202,7 +204,7 @@ class Tree:
             if isinstance(group, h5py.Group):
                 names = sorted(_names(group))
                 shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") or "nothing"
-                close = difflib.get_close_matches(parts[depth], names, n=1)
+                close = near(parts[depth], names)
                 hint = f": did you mean {close[0]}?" if close else ""
                 return f". {group.name} holds {shown}{hint}"
         return ""

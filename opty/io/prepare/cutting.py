@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opty.errors import warn_user
+from opty.remedies import here, named, option
 
 if TYPE_CHECKING:
     from opty.io.prepare.preparing import Preparation, Raw
@@ -61,7 +62,7 @@ def cut_of(raw: Raw, options: Preparation, near: bool, find: Callable[[], tuple[
     if options.crop is None and options.centre is None and n < min(shape):
         warn_user(
             f"the file has the beam at {where} of {shape[0]} x {shape[1]} pixels: {n} x {n} around it are kept; give "
-            "crop= or centre= to choose",
+            f"{option('crop')} or {option('centre')} to choose",
             UserWarning,
         )
     if not transpose and not any(flips) and (n, n) == tuple(shape):
@@ -77,10 +78,9 @@ def rebinned(images: np.ndarray, factor: int) -> np.ndarray:
     n = images.shape[-1]
     if n % factor or n // factor < SMALLEST:
         best = n // factor * factor
-        raise ValueError(
-            f"rebin={factor} does not go into patterns of {n} x {n}"
-            + (f": give crop={best} as well" if best // factor >= SMALLEST and n % factor else "; they get too small")
-        )
+        fits = best // factor >= SMALLEST and n % factor
+        remedy = f": give {option('crop', best)} as well" if fits else "; they get too small"
+        raise ValueError(f"{option('rebin', factor)} does not go into patterns of {n} x {n}{remedy}")
     parts = images.reshape(*images.shape[:-2], n // factor, factor, n // factor, factor)
     if images.dtype == bool:
         return parts.all(axis=(-3, -1))
@@ -119,8 +119,13 @@ def _centre(raw: Raw, options: Preparation, shape, find) -> tuple[int, int] | No
             raise ValueError(f"centre is {given!r}; give (row, column) in pixels or 'auto'")
         centre, source = find(), "the centre of mass"
     else:
-        centre, source = given, "centre="
+        centre, source = given, named("centre")
     return checked_centre(centre, shape, source)
+
+
+def centre_option() -> str:
+    """Return how to give the centre of the beam."""
+    return here("centre=(row, column)", "--centre ROW,COLUMN")
 
 
 def checked_centre(centre: Any, shape: tuple[int, ...], source: str) -> tuple[int, int]:
@@ -131,7 +136,7 @@ def checked_centre(centre: Any, shape: tuple[int, ...], source: str) -> tuple[in
     row, column = (int(np.rint(float(c))) for c in found)
     if not all(2 <= c <= edge - 3 for c, edge in zip((row, column), shape, strict=True)):  # room for SMALLEST
         where = f"outside {shape[0]} x {shape[1]} pixels or at their edge"
-        raise ValueError(f"{source} puts the beam at {(row, column)}, {where}: give centre=(row, column)")
+        raise ValueError(f"{source} puts the beam at {(row, column)}, {where}: give {centre_option()}")
     return row, column
 
 
@@ -143,9 +148,8 @@ def _edge(crop: Any, shape, centre, fits: int) -> int:
         raise ValueError(f"crop is {crop!r}; give the edge of a square in pixels, from {SMALLEST} on")
     if crop > fits:
         middle = centre or tuple(edge // 2 for edge in shape)
-        raise ValueError(
-            f"crop={crop} around {middle} leaves the detector of {shape[0]} x {shape[1]}; at most {fits} fits there"
-        )
+        beyond = f"leaves the detector of {shape[0]} x {shape[1]}; at most {fits} fits there"
+        raise ValueError(f"{option('crop', crop)} around {middle} {beyond}")
     return int(crop)
 
 

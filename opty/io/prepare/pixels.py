@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from opty.io.prepare.cutting import centre_option
 from opty.io.prepare.frames import blocks
 from opty.io.prepare.images import Given, given_image
+from opty.remedies import here, named, option
 from opty.stack import Stack, views_counting
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def centre_of_mass(raw: Raw, choice: Any) -> tuple[float, float]:
         images = np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images
         total += np.where(np.isfinite(images) & (images > 0), images, 0).sum(axis=0, dtype=np.float64)
     if not total.any():
-        raise ValueError("centre='auto' finds no light: give centre=(row, column)")
+        raise ValueError(f"{option('centre', 'auto')} finds no light: give {centre_option()}")
     return ndimage.center_of_mass(total)
 
 
@@ -129,12 +131,13 @@ def _image(part: Any) -> Given:
     try:
         image = given_image("mask", part)
     except FileNotFoundError as error:
-        error.add_note(f"mask is the path of a file, an array, or one of {', '.join(STATISTICS)}, ignore")
+        kinds = here("the path of a file, an array", "the path of a file")
+        error.add_note(f"({named('mask')} takes {kinds}, or some of {', '.join(STATISTICS)}, ignore)")
         raise
     other = image.array[(image.array != 0) & (image.array != 1)]
     if other.size:
         raise ValueError(
-            f"{image} holds {other.flat[0]}; it is 1 (True) where a pixel counts and 0 where it is dead: for codes of "
-            "which 0 is good give the array mask == 0"
+            f"{image} holds {other.flat[0]}; it is 1 where a pixel counts and 0 where it is dead: for codes of "
+            f"which 0 is good {here('give the array mask == 0', 'write a mask of ones and zeros')}"
         )
     return image

@@ -16,11 +16,12 @@ import numpy as np
 from opty.geometry import Geometry
 from opty.io.guard.kept import KeptFile
 from opty.io.prepare import pixels
-from opty.io.prepare.cutting import Cut, checked_centre, cut_of, rebinned, resampled
+from opty.io.prepare.cutting import Cut, centre_option, checked_centre, cut_of, rebinned, resampled
 from opty.io.prepare.frames import Frames, blocks
 from opty.io.prepare.images import Given, given_image
 from opty.io.prepare.treating import MaskTreatment, Treatment, in_file, in_memory, joined_masks, rebinned_mask, stay
 from opty.io.prepare.views import chosen
+from opty.remedies import option
 from opty.stack import Stack, in_blocks, some_views
 
 LENGTHS = ("wavelength", "distance", "pixel_size")
@@ -190,8 +191,8 @@ class Prepared:
         known = self._known(raw)
         missing = [name for name in LENGTHS if name not in known]
         if missing and (raw.unit == "m" or known):
-            where = [raw.wanted.get(name, f"no {name}") for name in missing]
-            raise ValueError(f"{'; '.join(where)}: give {', '.join(f'{name}=' for name in missing)} in metres")
+            where = [raw.wanted.get(name, f"no {name.replace('_', ' ')}") for name in missing]
+            raise ValueError(f"{'; '.join(where)}: give {', '.join(map(option, missing))} in metres")
         if not missing and raw.lengths:
             Geometry(**known)
         views, rows, columns = raw.frames.shape
@@ -203,8 +204,8 @@ class Prepared:
             checked_centre(raw.centre, (rows, columns), "the file")
         if rows != columns and self.options.crop is None and self.options.centre is None and raw.centre is None:
             raise ValueError(
-                f"the frames are {rows} x {columns} pixels and patterns must be square: give crop={min(rows, columns)} "
-                "(and centre=(row, column) where the beam is not in the middle)"
+                f"the frames are {rows} x {columns} pixels and patterns must be square: give "
+                f"{option('crop', min(rows, columns))} (and {centre_option()} where the beam is not in the middle)"
             )
 
     def _image(self, given: Given | None, own: np.ndarray | None, shape) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from opty.io.guard.kept import KeptFile
 from opty.io.prepare.cutting import Cut, rebinned
 from opty.io.prepare.frames import Frames, blocks, plain
 from opty.memory import free_memory, size
+from opty.remedies import option
 from opty.stack import Stack
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def stay(raw: Raw, options: Preparation, cut: Cut, choice: slice | np.ndarray) -
         why = "its frames can only be read all together: opty convert IN OUT.h5 writes them one by one"
     if options.stream:
         if why is not None:
-            raise ValueError(f"stream=True leaves the frames in the file, but {why}")
+            raise ValueError(f"{option('stream', True)} leaves the frames in the file, but {why}")
         return True
     views, free = len(np.arange(raw.frames.shape[0])[choice]), free_memory()
     per_pixel = raw.frames.dtype.itemsize + isinstance(raw.mask, Frames)

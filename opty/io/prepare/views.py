@@ -6,6 +6,8 @@ import operator
 
 import numpy as np
 
+from opty.remedies import named, option
+
 
 def chosen(views, total: int, leave_out=None) -> slice | np.ndarray:
     """Turn the options into a slice with a positive step, or into an array of indices.
@@ -20,8 +22,8 @@ def chosen(views, total: int, leave_out=None) -> slice | np.ndarray:
     if leave_out is not None:
         index = index[~np.isin(index, _meant("leave_out", leave_out, total))]
     if len(index) == 0:
-        given = f"views={views!r}" + ("" if leave_out is None else f" and leave_out={leave_out!r}")
-        raise ValueError(f"{given} leaves none of the {total} views")
+        given = [option(name, a) for name, a in (("views", views), ("leave_out", leave_out)) if a is not None]
+        raise ValueError(f"{' and '.join(given)} leaves none of the {total} views")
     step = int(index[1] - index[0]) if len(index) > 1 else 1
     if step > 0 and (np.diff(index) == step).all():
         return slice(int(index[0]), int(index[-1]) + 1, step)
@@ -44,19 +46,20 @@ def _meant(name: str, views, total: int) -> np.ndarray:
 
 def _slice(name: str, text: str) -> slice:
     parts = text.split(":")
+    wrong = f"{option(name, text)} is no slice; write"
     if not 2 <= len(parts) <= 3:
-        raise ValueError(f"{name}={text!r} is no slice; write start:stop or start:stop:step, as in '0:100' or '::4'")
+        raise ValueError(f"{wrong} start:stop or start:stop:step, as in '0:100' or '::4'")
     try:
         return slice(*(int(part) if part.strip() else None for part in parts))
     except ValueError:
-        raise ValueError(f"{name}={text!r} is no slice; write whole numbers, as in '0:100' or '::4'") from None
+        raise ValueError(f"{wrong} whole numbers, as in '0:100' or '::4'") from None
 
 
 def _indices(name: str, views, total: int) -> np.ndarray:
     index = np.asarray(views)
     if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
-        raise TypeError(f"{name}={views!r}; give a slice, its text ('0:100'), or a list of view numbers")
+        raise TypeError(f"{option(name, views)}; give a slice, its text ('0:100'), or a list of view numbers")
     index = index.astype(np.int64)
     if (bad := (index < -total) | (index >= total)).any():
-        raise ValueError(f"{name} has {index[bad][0]}, but the file holds the views 0 to {total - 1}")
+        raise ValueError(f"{named(name)} has {index[bad][0]}, but the file holds the views 0 to {total - 1}")
     return np.where(index < 0, index + total, index)

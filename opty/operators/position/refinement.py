@@ -10,6 +10,7 @@ from opty.algebra.operator import ViewOperator
 from opty.analysis.positions import position_error
 from opty.errors import RecipeError
 from opty.operators.position.signals import light, norms, window_sum
+from opty.remedies import here
 
 READS = "delta illum patches positions probe position_misfit"
 WRITES = "positions position_misfit"
@@ -44,9 +45,10 @@ class PositionRefinement(ViewOperator, reads=READS, writes=WRITES, register=Fals
         if not self.largest > 0:
             raise ValueError(f"{name}(largest={self.largest}): give the longest step, above 0, in pixels")
         if not self.weights.isidentifier():
+            given = here(", as from p.replace(arrays=dict(trust=...))", "")
             raise ValueError(
                 f"{name}(weights={self.weights!r}): give 'equal', 'coverage', or the name of an array of the state "
-                "(p.replace(arrays={'trust': ...})) with one number a view"
+                f"with one number a view{given}"
             )
 
     def effects(self):

@@ -77,7 +77,7 @@ def zone_plate(
     """
     if not (diameter > 0 and outer_zone > 0 and 0 <= central_stop < diameter):
         raise ValueError(
-            f"diameter={diameter!r}, outer_zone={outer_zone!r}, central_stop={central_stop!r}: give positive lengths "
+            f"diameter {diameter!r}, outer_zone {outer_zone!r}, central_stop {central_stop!r}: give positive lengths "
             "in metres, and a stop smaller than the zone plate"
         )
     if pixel > outer_zone:

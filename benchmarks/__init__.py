@@ -4,7 +4,7 @@ python -m benchmarks COMMAND, how fast:
 
 __main__.py    the commands: run, peers, compare, docs
 cases.py       what is timed: engine x scan x positions
-scans.py       the scans, made or taken from the common benchmark
+scans.py       the scans: A and B, made of two pictures, and simulated ones
 sweep.py       one case measured: a sweep and its bare Fourier transforms by turns, and memory
 bare.py        the Fourier transforms of a sweep, counted and timed alone
 speed.py       run: the cases one after the other
@@ -14,7 +14,7 @@ docs.py        docs: the tables of docs/speed.md
 
 python -m benchmarks.NAME, how good:
 
-engines.py    engine x scan x (iterations, object error, misfit, seconds), on the common benchmark and the real data
+engines.py    engine x scan x (iterations, object error, misfit, seconds), on scans A and B and the real data
 positions.py  the study of position refinement; position_pictures.py draws it
 kill.py       a checkpointing run killed again and again: is anything lost?
 interop.py    other packages: who reads whose files; what runs in their environments is in peers/

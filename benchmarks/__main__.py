@@ -18,7 +18,7 @@ def run(given: argparse.Namespace) -> None:
     cases = speed.chosen(given.device, given.quick, given.only)
     repeat = 2 if given.quick else given.repeat
     print(speed.HEAD + "\n" + "|---" * (speed.HEAD.count("|") - 1) + "|", flush=True)
-    for row in speed.run(cases, given.device, given.threads, given.shared, repeat):
+    for row in speed.run(cases, given.device, given.threads, repeat):
         print(speed.line(row), flush=True)
         keep_in(given.output or _today(_named("speed", given)), [row], speed.KEY)
 
@@ -27,7 +27,7 @@ def peers(given: argparse.Namespace) -> None:
     """Time opty and other packages by turns; print and keep the rows."""
     repeat = 2 if given.quick else given.repeat
     print(peer_speed.HEAD + "\n" + "|---" * (peer_speed.HEAD.count("|") - 1) + "|", flush=True)
-    asked = (given.packages, given.folder, given.device, given.threads, given.shared, repeat, given.only, given.quick)
+    asked = (given.packages, given.folder, given.device, given.threads, repeat, given.only, given.quick)
     for row in peer_speed.run(*asked):
         print(peer_speed.line(row), flush=True)
         keep_in(given.output or _today(_named("peers", given)), [row], peer_speed.KEY)
@@ -51,7 +51,6 @@ def _timing(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--repeat", type=int, default=5, help="turns of each; the median counts")
-    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with bench/; not needed")
     parser.add_argument("--output", type=Path, help="result file; default: of the day, in benchmarks/results")
 
 

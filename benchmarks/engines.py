@@ -1,27 +1,23 @@
 """Engine x scan x (iterations, object error, misfit, seconds): how good the recipes are, and what they cost.
 
-    python -m benchmarks.engines --shared ../shared [a b noise star near] [--only TEXT]
+    python -m benchmarks.engines [--data FOLDER] [a b noise star near] [--only TEXT]
 
 prints a table and writes it to benchmarks/results/ under the date; what is not run keeps the rows that the file has.
-``--only`` runs the recipes that contain a text. ``--shared`` is the folder with ``bench/`` (make_bench.py and
-objerr.py, the common work and the common measure) and ``data/`` (the real scans). Seconds are those of one thread on
-the machine that the file names.
+``--only`` runs the recipes that contain a text. ``--data`` is the folder with the real scans. Seconds are those of one
+thread on the machine that the file names.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
 import opty
+from benchmarks import cases, scans
 from benchmarks.record import keep
-from benchmarks.scans import module
 
 SCAN_A = (  # recipe, iterations at which it is looked at, and what others reached on the same work
     ("ePIE()", {10: None, 50: "plain script 0.0156, PtyPy 0.0148", 200: "PtyPy 0.0046"}),
@@ -51,23 +47,15 @@ NEAR = (
 
 
 class Scan:
-    """A benchmark scan: its arrays, the start that every package gets, the measure of the object's error."""
+    """Scan A or B: its arrays, the start that every package gets, the error of a state's object."""
 
-    def __init__(self, bench: Path, **size):
-        with tempfile.TemporaryDirectory() as folder:
-            with contextlib.redirect_stdout(sys.stderr):  # what it prints is no row of the table
-                module(bench / "make_bench.py").make(Path(folder) / "scan.npz", **size)
-            with np.load(Path(folder) / "scan.npz") as z:
-                self.arrays = {name: z[name] for name in z.files}
-        self.measure = module(bench / "objerr.py")
-        a = self.arrays
-        self.lit = self.measure.coverage_mask(a["pos"], a["diff"].shape[-1], a["obj"].shape, a["probe"])
+    def __init__(self, scan: scans.Scan):
+        self.arrays = scans.pictured(scan)
+        self.error = scans.Truth(self.arrays).error
 
     def start(self, seed: int = 0) -> opty.PtychoState:
         """Return the start."""
-        a = self.arrays
-        data = opty.PtychoData(a["diff"], a["pos"])
-        return opty.PtychoState(data, probe=a["probe0"], obj=a["obj0"], seed=seed, threads=1)
+        return scans.start(self.arrays, seed=seed, threads=1)
 
     def noisy_start(self, photons: float, seed: int) -> opty.PtychoState:
         """Return the start with counted photons, so many a view on the mean."""
@@ -76,10 +64,6 @@ class Scan:
         counts = np.random.default_rng(seed).poisson(a["diff"] * scale).astype(np.uint32)
         data = opty.PtychoData(counts, a["pos"])
         return opty.PtychoState(data, probe=a["probe0"] * scale**0.5, obj=a["obj0"], threads=1)
-
-    def error(self, p: opty.PtychoState) -> float:
-        """Return the object error."""
-        return self.measure.objerr(p.numpy("obj"), self.arrays["obj"], self.lit)
 
 
 def runs(scan: Scan, name: str, recipes, chains):
@@ -114,23 +98,23 @@ def mode_powers(p: opty.PtychoState, scan: Scan) -> dict:
     return {"mode_powers": shares[0], "true_mode_powers": shares[1]}
 
 
-def part_a(shared: Path):
+def part_a():
     """Scan A: 256 views of 128 x 128, one mode, without noise; and rPIE's early error over five seeds."""
-    scan = Scan(shared / "bench", n=128, grid=16, step=12, modes=1, seed=0)
+    scan = Scan(cases.A)
     yield from runs(scan, "A", SCAN_A, CHAINS_A)
     for text in chosen(["rPIE(alpha=0.1)"]):
         errors = [scan.error(opty.parse(text) ** 10 * scan.start(seed)) for seed in range(5)]
         yield row("A, median of seeds 0 to 4", text, 10, np.median(errors), None, None, "plain script 0.0359")
 
 
-def part_b(shared: Path):
+def part_b():
     """Scan B: 196 views of 256 x 256, three modes, without noise."""
-    yield from runs(Scan(shared / "bench", n=256, grid=14, step=24, modes=3, seed=1), "B", SCAN_B, CHAINS_B)
+    yield from runs(Scan(cases.B), "B", SCAN_B, CHAINS_B)
 
 
-def part_noise(shared: Path):
+def part_noise():
     """Scan A with counted photons: the mean error over five seeds after 100 iterations."""
-    scan = Scan(shared / "bench", n=128, grid=16, step=12, modes=1, seed=0)
+    scan = Scan(cases.A)
     for photons in (1e4, 1e3):
         for text in chosen(NOISY):
             begun = time.perf_counter()
@@ -139,9 +123,9 @@ def part_noise(shared: Path):
             yield row(f"A, {photons:.0e} photons a view, 5 seeds", text, 100, np.mean(errors), None, seconds, None)
 
 
-def part_star(shared: Path):
+def part_star():
     """The Siemens star: mean (sqrt I - sqrt Ihat)^2 in place of the misfit, and the FRC between half scans."""
-    path = shared / "data" / "siemens-star-small.npz.bz2"
+    path = options.data / "siemens-star-small.npz.bz2"
     for text, stops in chosen(STAR):
         p, seconds = opty.PtychoState(opty.load(path), modes=5, threads=1), 0.0
         halves = [opty.PtychoState(opty.load(path, views=v), modes=5, threads=1) for v in ("0::2", "1::2")]
@@ -165,12 +149,12 @@ def half_scans(a: opty.PtychoState, b: opty.PtychoState) -> float:
     return round(opty.analysis.frc(crops[0], aligned).resolution(), 3)
 
 
-def part_near(shared: Path):
+def part_near():
     """The near-field scan of P25, with positions, background and per-view intensity refined."""
-    path = shared / "data" / "PETRAIII_P25_Near_Field_Ptycho.cxi"
-    data = opty.load(path, propagation="near", focus_to_sample=3.65e-3)
+    path = options.data / "PETRAIII_P25_Near_Field_Ptycho.cxi"
+    measured = opty.load(path, propagation="near", focus_to_sample=3.65e-3)
     begun = time.perf_counter()
-    p = opty.parse(NEAR) * opty.PtychoState(data, threads=1)
+    p = opty.parse(NEAR) * opty.PtychoState(measured, threads=1)
     others = "CDTools 1.3e-3 (150 epochs, the same freedoms)"
     yield row("P25 near field", NEAR, p.iteration, None, opty.misfit(p), time.perf_counter() - begun, others)
 
@@ -185,7 +169,7 @@ def row(scan, recipe, iterations, error, misfit, seconds, others, **extra) -> di
 
 
 PARTS = {"a": part_a, "b": part_b, "noise": part_noise, "star": part_star, "near": part_near}
-options = argparse.Namespace(only="")
+options = argparse.Namespace(only="", data=None)
 
 
 def main() -> None:
@@ -193,12 +177,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to run; default: all")
     parser.add_argument("--only", default="", help="only recipes that contain this text")
-    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with bench/ and data/")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with the real scans")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results"), help="folder to write to")
     parser.parse_args(namespace=options)
     print("| scan | recipe | iterations | object error | misfit | seconds | others, same work | |\n" + "|---" * 8 + "|")
     for name in options.parts or PARTS:
-        keep(options.output, "engines", list(PARTS[name](options.shared)), ("scan", "recipe", "iterations"))
+        keep(options.output, "engines", list(PARTS[name]()), ("scan", "recipe", "iterations"))
 
 
 if __name__ == "__main__":

@@ -106,7 +106,6 @@ def run(
     environment_folder: Path,
     device: str,
     threads: Sequence[int],
-    shared: Path,
     repeat: int = 5,
     only: str = "",
     quick: bool = False,
@@ -115,7 +114,7 @@ def run(
     with tempfile.TemporaryDirectory() as temporary:
         folders = {name: Path(temporary) / name for name in SCANS}
         for name, scan in (QUICK if quick else SCANS).items():
-            scans.write(folders[name], scan, shared if not quick else Path(temporary))
+            scans.write(folders[name], scan)
         for package in packages:
             if device != ONLY_ON.get(package, device):
                 _skipped(package, f"it is timed on a {ONLY_ON[package]} only")

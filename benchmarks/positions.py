@@ -7,7 +7,7 @@ paper's own test. eps_g is the mean distance from the true positions [px] once t
 the same once the best affine map is. But for part engines, all runs are with ``ePIE()``; seconds are CPU seconds of one
 thread.
 ``short`` (two minutes) is one seed of the main parts with fewer iterations; ``full`` takes 40 minutes on two cores.
-Parts that need ../shared say so and are left out where it is not.
+Part star needs the real scan; it says so and is left out where there is none.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 import opty
+from benchmarks import cases
 from benchmarks.position_pictures import draw, draw_star
 from benchmarks.record import keep
+from benchmarks.scans import pictured
 from opty.simulate import misplaced_scan, stage
 
 SHARES = (2, 4, 6, 8, 10, 12, 15, 20)  # starting errors, percent of a view
@@ -157,12 +159,9 @@ def table(rows: list[dict]) -> None:
             print(f"| {case} | `{recipe}` | {stop} | {len(same)} | {shown} | {seconds:.3f} |", flush=True)
 
 
-def scan_a(shared: Path) -> list[dict]:
-    """Scan A of the common benchmark with every position wrong by up to 2 px: rms error after 150 iterations."""
-    from benchmarks.engines import Scan
-
-    scan = Scan(shared / "bench", n=128, grid=16, step=12, modes=1, seed=0)
-    a, rows = scan.arrays, []
+def scan_a() -> list[dict]:
+    """Scan A with every position wrong by up to 2 px: rms error after 150 iterations."""
+    a, rows = pictured(cases.A), []
     wrong = a["pos"] + np.random.default_rng(1).uniform(-2, 2, a["pos"].shape)
     for recipe in ("PosCorrect() * ePIE()", "PosCorrect() * mPIE()"):
         start = opty.PtychoState(opty.PtychoData(a["diff"], wrong), probe=a["probe0"], threads=1)
@@ -177,9 +176,9 @@ def scan_a(shared: Path) -> list[dict]:
     return rows
 
 
-def star(shared: Path, pictures: Path) -> list[dict]:
+def star(file: Path, pictures: Path) -> list[dict]:
     """The real Siemens star, three modes, 30 iterations with and without refinement: misfit, R-factor, pictures."""
-    data, done, rows = opty.load(shared / "data" / "siemens-star-small.npz.bz2"), {}, []
+    data, done, rows = opty.load(file), {}, []
     for recipe in ("rPIE(alpha=0.05)", "PosCorrect() * rPIE(alpha=0.05)"):
         done[recipe] = p = opty.parse(recipe) ** 30 * opty.PtychoState(data, modes=3, threads=1)
         numbers = dict(mean_square=round(opty.mean_square(p), 5), r_factor=round(opty.r_factor(p), 5))
@@ -220,7 +219,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=["short"], help="short, full, or some of the parts")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of the parts that have several")
-    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with bench/ and data/")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with the real scan")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/results"), help="folder to write to")
     parser.add_argument("--pictures", type=Path, default=Path("docs"), help="folder for the pictures")
     options = parser.parse_args()
@@ -240,17 +239,19 @@ def main() -> None:
     known = [*study, "scan a", "star", "seconds", "short", "full"]
     if unknown := set(names) - set(known):
         parser.error(f"no part called {sorted(unknown)}; there are {', '.join(known)}")
-    real = {"scan a": lambda: scan_a(options.shared), "star": lambda: star(options.shared, options.pictures)}
+    real = options.data / "siemens-star-small.npz.bz2"
     with ProcessPoolExecutor(options.jobs) as pool:
         for name in names:
             print(f"\n{name}", flush=True)
             if name == "seconds":
                 rows = seconds()
-            elif name in real and not options.shared.is_dir():
-                print(f"left out: {options.shared} is not there")
+            elif name == "scan a":
+                rows = scan_a()
+            elif name == "star" and not real.exists():
+                print(f"left out: {real} is not there")
                 continue
-            elif name in real:
-                rows = real[name]()
+            elif name == "star":
+                rows = star(real, options.pictures)
             else:
                 done = list(pool.map(measured, study[name]))
                 rows = [row for row, _ in done]

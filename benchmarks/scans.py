@@ -1,10 +1,7 @@
-"""The scans that are timed: frames, positions and the start, in a folder of .npy files that any process can load."""
+"""The scans that are timed and compared: frames, positions, the start, in a folder of .npy files for any process."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +10,9 @@ import numpy as np
 import opty
 from opty.simulate import experiment, objects, probes, scans
 
-ARRAYS = ("diff", "pos", "probe0", "obj0")  # as make_bench.py names and defines them
-_SEEDS = {"A": 0, "B": 1}  # of the common benchmark
+ARRAYS = ("diff", "pos", "probe0", "obj0")
+TRUTH = ("obj", "probe")
+SEEDS = {"A": 0, "B": 1}  # of the scans made of pictures
 
 
 @dataclass(frozen=True)
@@ -33,30 +31,84 @@ class Scan:
         return self.raster[0] * self.raster[1]
 
 
-def write(folder: Path, scan: Scan, shared: Path) -> str:
-    """Write a scan into a folder and return what made it.
-
-    Scans A and B come from the common benchmark where ``shared`` holds it (bench/make_bench.py); every other scan, and
-    those two without it, from ``opty.simulate``: without noise, positions on whole pixels.
-    """
+def write(folder: Path, scan: Scan) -> None:
+    """Write the arrays of a scan into a folder: A and B are made of pictures, every other one is simulated."""
     folder.mkdir(parents=True, exist_ok=True)
-    script = shared / "bench" / "make_bench.py"
-    if scan.name in _SEEDS and script.exists():
-        size = dict(n=scan.n, grid=scan.raster[0], step=scan.step, modes=scan.modes, seed=_SEEDS[scan.name])
-        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no row of a table
-            module(script).make(folder / "scan.npz", **size)
-        with np.load(folder / "scan.npz") as archive:
-            arrays = {name: archive[name] for name in ARRAYS}
-        (folder / "scan.npz").unlink()
-    else:
-        arrays, script = simulated(scan), Path("opty.simulate")
-    for name, array in arrays.items():
+    for name, array in (pictured(scan) if scan.name in SEEDS else simulated(scan)).items():
         np.save(folder / f"{name}.npy", array)
-    return script.name
+
+
+def pictured(scan: Scan) -> dict[str, np.ndarray]:
+    """Return scan A or B, or a smaller one of the same kind, with its truth: the work that other packages were given.
+
+    Noise-free, far field, zero frequency in the middle, windows on whole pixels. Of each array what it is:
+
+    diff : (N, n, n) float32, sum over the modes of |F(P O)|^2 with a unitary transform.
+    pos : (N, 2) corner (row, column) of each window [px]: a raster, and 0 to 6 pixels drawn for each coordinate.
+    probe, probe0 : (M, n, n) complex64, the truth; and the start, with the mean power of the patterns.
+    obj, obj0 : (H, W) complex64, the truth, 0.4 to 1 in magnitude and -0.6 to 0.6 in phase; and ones.
+    """
+    rng = np.random.default_rng(SEEDS[scan.name])
+    rows, columns = (scan.n + scan.step * (count - 1) + 8 for count in scan.raster)
+    obj, probe = _two_pictures((rows, columns)), _true_modes(scan)
+    positions = np.indices(scan.raster).reshape(2, -1).T * float(scan.step)
+    positions += rng.integers(0, 7, positions.shape)
+    patterns = np.empty((scan.views, scan.n, scan.n), np.float32)
+    for pattern, (row, column) in zip(patterns, positions.astype(int), strict=True):
+        waves = np.fft.fft2(probe * obj[row : row + scan.n, column : column + scan.n], norm="ortho")
+        pattern[...] = np.fft.fftshift((np.abs(waves) ** 2).sum(axis=0))
+    start = _guessed_modes(scan, rng)
+    start *= np.sqrt(patterns.sum((1, 2)).mean() / (np.abs(start) ** 2).sum())
+    return {
+        "diff": patterns,
+        "pos": positions,
+        "probe": probe.astype(np.complex64),
+        "obj": obj,
+        "probe0": start.astype(np.complex64),
+        "obj0": np.ones_like(obj),
+    }
+
+
+def _two_pictures(shape: tuple[int, int]) -> np.ndarray:
+    """Return the camera man as magnitude and the moon as phase; their greys count as they are, 0 to 255."""
+    from skimage.transform import resize
+
+    grey = [objects.picture(name).astype(float) / 255 for name in ("camera", "moon")]
+    magnitude, phase = (resize(image, shape, anti_aliasing=True) for image in grey)
+    return ((0.4 + 0.6 * magnitude) * np.exp(1.2j * (phase - 0.5))).astype(np.complex64)
+
+
+def _spot(n: int, bend: float, radius: float, edge: float) -> np.ndarray:
+    """Return a soft disc under a spherical phase, pi r^2 / (bend n); ``radius`` in windows, ``edge`` in pixels."""
+    r = np.hypot(*_from_middle(n))
+    return np.exp(1j * np.pi * r**2 / (n * bend)) / (1 + np.exp((r - n * radius) / edge))
+
+
+def _from_middle(n: int) -> np.ndarray:
+    """Return the (row, column) of each pixel from the middle of a window [px], (2, n, n)."""
+    return np.indices((n, n)) - n / 2
+
+
+def _true_modes(scan: Scan) -> np.ndarray:
+    """Return the true probe: a spot, and its first derivatives along columns and rows as the weaker modes."""
+    spot, (row, column) = _spot(scan.n, 3.0, 0.28, 2.0), _from_middle(scan.n)
+    half = scan.n / 2
+    modes = [spot, 1.5 * spot * column / half, 1.05 * spot * row / half]
+    return np.array(modes[: scan.modes]) * 100
+
+
+def _guessed_modes(scan: Scan, rng: np.random.Generator) -> np.ndarray:
+    """Return the start: a spot of another size and bend; each further mode is dim, tilted, its phase drawn."""
+    spot, (row, column) = _spot(scan.n, 3.6, 0.25, 4.0), _from_middle(scan.n)
+    modes = [spot]
+    for along in (column, row)[: scan.modes - 1]:
+        drawn = np.exp(0.6j * np.pi * rng.random(spot.shape))
+        modes.append(0.1 * spot * drawn * (along / scan.n))
+    return np.array(modes)
 
 
 def simulated(scan: Scan) -> dict[str, np.ndarray]:
-    """Return a scan like those of the common benchmark: two pictures as object, probe modes of falling power."""
+    """Return a scan as ``opty.simulate`` makes it: a drawn phase as object, probe modes of falling power, no noise."""
     span = [scan.step * (count - 1) + scan.n + 8 for count in scan.raster]
     powers = tuple(0.8 * 0.5**m for m in range(scan.modes))
     probe = 1e4 * probes.modes(probes.aperture(scan.n, scan.n / 2, edge=2), powers)
@@ -70,20 +122,24 @@ def simulated(scan: Scan) -> dict[str, np.ndarray]:
 
 
 def load(folder: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a scan that ``write`` wrote."""
+    """Return the arrays from which a scan starts, as ``write`` wrote them."""
     return {name: np.load(folder / f"{name}.npy") for name in ARRAYS}
 
 
-def start(arrays: dict[str, np.ndarray], subpixel: bool, **options) -> opty.PtychoState:
+def start(arrays: dict[str, np.ndarray], subpixel: bool = False, **options) -> opty.PtychoState:
     """Return the state from which a scan is timed; ``subpixel`` : with positions off the pixels, by 0.1 to 0.4."""
     away = np.random.default_rng(1).uniform(0.1, 0.4, arrays["pos"].shape) if subpixel else 0
     data = opty.PtychoData(arrays["diff"], arrays["pos"] + away)
     return opty.PtychoState(data, probe=arrays["probe0"], obj=arrays["obj0"], **options)
 
 
-def module(path: Path):
-    """Import a Python file that is no part of the project."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+class Truth:
+    """The true object of a pictured scan where at least three views light it: how far a state is from it."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        self.obj = arrays["obj"]
+        self.lit = opty.analysis.illuminated(arrays["pos"], arrays["probe"], self.obj.shape)
+
+    def error(self, p: opty.PtychoState) -> float:
+        """Return the relative error of a state's object, see ``opty.analysis.object_error``."""
+        return opty.analysis.object_error(p.numpy("obj"), self.obj, self.lit, offset=(0, 0))

@@ -22,18 +22,18 @@ def run(
     cases: list[Case],
     device: str,
     threads: list[int],
-    shared: Path,
     repeat: int = 5,
     measure: Callable[..., dict] = in_a_process,
 ) -> Iterator[dict]:
     """Yield a row for each case and number of threads; ``measure`` : ``sweep.measured``, in a process or here."""
     with tempfile.TemporaryDirectory() as temporary:
-        made: dict[scans.Scan, str] = {}
+        written: set[scans.Scan] = set()
         for case in cases:
             folder = Path(temporary) / case.scan.name
-            if case.scan not in made:
-                made[case.scan] = scans.write(folder, case.scan, shared)
-            row = dict(part=case.part, scan=case.scan.name, made_by=made[case.scan], recipe=case.recipe)
+            if case.scan not in written:
+                scans.write(folder, case.scan)
+                written.add(case.scan)
+            row = dict(part=case.part, scan=case.scan.name, recipe=case.recipe)
             row["positions"] = "sub-pixel" if case.subpixel else "whole"
             # how time grows and what is Python are questions about one thread, and a GPU has no use for more
             for count in threads if case.part == "engines" and device == "cpu" else threads[:1]:

@@ -2,10 +2,15 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+import opty
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 sys.path.append(str(Path(__file__).resolve().parent / "backend"))
 from standin_plugin import gpu, standin_gpu
 
@@ -13,23 +18,29 @@ __all__ = ["gpu", "standin_gpu"]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
-def _folder(name: str) -> Path:
-    folder = SHARED / name
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}: the real data and the common benchmark are not part of the project")
-    return folder
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder with the two real X-ray datasets; skips where it is absent."""
-    return _folder("data")
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}: the real data are not part of the project")
+    return folder
+
+
+class BenchmarkScan(NamedTuple):
+    """The start of a scan of benchmarks/, and what tells the error of a state's object."""
+
+    start: opty.PtychoState
+    error: Callable[[opty.PtychoState], float]
 
 
 @pytest.fixture(scope="session")
-def shared_bench() -> Path:
-    """Folder with the common benchmark (make_bench.py, objerr.py); skips where it is absent."""
-    return _folder("bench")
+def scan_a() -> BenchmarkScan:
+    """Scan A of benchmarks/: 256 views of 128 x 128 without noise."""
+    from benchmarks import cases, scans
+
+    arrays = scans.pictured(cases.A)
+    return BenchmarkScan(scans.start(arrays, device="cpu"), scans.Truth(arrays).error)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """RAAR, mPIE and LSQML: names that agree, fixed points, the split law, batches, and quality on the benchmark scans."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from small_scans import close, drift, same, scan, state
 
 import opty
-from opty import AP, DM, ER, LSQML, RAAR, PtychoData, PtychoState, Sweep, mPIE, rPIE
+from opty import AP, DM, ER, LSQML, RAAR, Sweep, mPIE, rPIE
 from opty.algebra.batching import split
 
 ORDERS = ["random", "scan", "uniform", "compact"]
@@ -226,24 +225,6 @@ def test_engines_follow_each_other_in_any_order():
 
 
 # -- quality on the benchmark scans, against what others reached on the same work
-
-
-@pytest.fixture(scope="module")
-def scan_a(shared_bench, tmp_path_factory):
-    """Start of benchmark scan A, and the object error of a state."""
-    modules = []
-    for name in ("make_bench", "objerr"):
-        spec = importlib.util.spec_from_file_location(name, shared_bench / f"{name}.py")
-        modules.append(importlib.util.module_from_spec(spec))
-        spec.loader.exec_module(modules[-1])
-    bench, measure = modules
-    path = tmp_path_factory.mktemp("a") / "scan.npz"
-    bench.make(path, n=128, grid=16, step=12, modes=1, seed=0)
-    with np.load(path) as z:
-        a = {name: z[name] for name in z.files}
-    lit = measure.coverage_mask(a["pos"], 128, a["obj"].shape, a["probe"])
-    start = PtychoState(PtychoData(a["diff"], a["pos"]), probe=a["probe0"], obj=a["obj0"], device="cpu")
-    return start, lambda p: measure.objerr(p.obj, a["obj"], lit)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Maximum likelihood as a whole: fixed point, laws, descent, chains with other engines, and how good it is."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -195,23 +194,9 @@ def test_with_photon_noise_it_beats_projections(photons):
     assert all(best < 0.9 * other for other in error.values())
 
 
-def _module(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.slow
-def test_scan_a(shared_bench, tmp_path):
+def test_scan_a(scan_a):
     """The benchmark scan: others reached 0.026 (PtyPy's preconditioned ML) after 50 iterations."""
-    _module(shared_bench / "make_bench.py").make(tmp_path / "scan.npz", n=128, grid=16, step=12, modes=1, seed=0)
-    with np.load(tmp_path / "scan.npz") as z:
-        truth = {name: z[name] for name in z.files}
-    measure = _module(shared_bench / "objerr.py")
-    lit = measure.coverage_mask(truth["pos"], 128, truth["obj"].shape, truth["probe"])
-    data = opty.PtychoData(truth["diff"], truth["pos"])
-    start = opty.PtychoState(data, probe=truth["probe0"], obj=truth["obj0"], device="cpu")
-    p = ML() ** 50 * start
-    assert measure.objerr(p.obj, truth["obj"], lit) <= 0.026
+    p = ML() ** 50 * scan_a.start
+    assert scan_a.error(p) <= 0.026
     assert (np.diff(p.history["llk"]) < 0).all()

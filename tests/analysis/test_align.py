@@ -131,11 +131,13 @@ def test_refusals(mask):
         object_error(picture()[None], picture())
 
 
-@pytest.mark.parametrize(("shift", "ramp", "noise"), [((0, 0), (0, 0), 0.1), ((4.3, -7.6), (0.2, -0.1), 0.03)])
-def test_agrees_with_the_common_benchmark(bench, mask, shift, ramp, noise):
+@pytest.mark.parametrize(
+    ("shift", "ramp", "noise", "theirs"),
+    [((0, 0), (0, 0), 0.1, 0.1700490), ((4.3, -7.6), (0.2, -0.1), 0.03, 0.0585365)],
+)
+def test_agrees_with_the_measure_that_other_packages_were_compared_by(mask, shift, ramp, noise, theirs):
+    """``theirs`` : the same freedoms, fitted by a Levenberg-Marquardt written apart from this package."""
     truth, rng = picture(), np.random.default_rng(1)
     obj = scipy.ndimage.gaussian_filter(moved(truth, shift).real, 1.5) + 1j * moved(truth, shift).imag
     obj = ramped(obj, ramp) + noise * (rng.normal(size=truth.shape) + 1j * rng.normal(size=truth.shape))
-    theirs = bench.objerr(obj, truth, mask)
-    assert theirs > 0.03
-    assert object_error(obj, truth, mask) == pytest.approx(theirs, rel=0.01)
+    assert object_error(obj, truth, mask) == pytest.approx(theirs, rel=1e-5)

@@ -20,12 +20,15 @@ def test_views_are_counted_pixel_by_pixel():
     assert np.argwhere(brightest).tolist() == [[1, 1], [2, 1], [3, 4]]
 
 
-def test_agrees_with_the_common_benchmark(bench):
+def test_views_are_counted_as_in_plain_loops():
     rng = np.random.default_rng(0)
     probe = rng.normal(size=(2, 16, 16)) * np.hanning(16)[:, None] * np.hanning(16)
     positions = rng.uniform(0, 30, (60, 2))
-    theirs = bench.coverage_mask(positions, 16, (50, 50), probe)
-    np.testing.assert_array_equal(illuminated(positions, probe, (50, 50)), theirs)
+    amplitude = np.sqrt((probe**2).sum(axis=0))
+    count = np.zeros((50, 50), int)
+    for row, column in np.rint(positions).astype(int):
+        count[row : row + 16, column : column + 16] += amplitude > 0.1 * amplitude.max()
+    np.testing.assert_array_equal(illuminated(positions, probe, (50, 50)), count >= 3)
 
 
 def test_windows_outside_are_refused():

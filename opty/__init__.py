@@ -18,6 +18,7 @@ in place inside, and returns a new state.
     algebra/      Operator, *, **, Sweep, Every, After, Until; plan and runner
     operators/    the steps
     recipes/      ePIE, rPIE, mPIE, AP, DM, RAAR, ML, LSQML
+    console.py    whether a person looks on; blas.py: one thread for BLAS
     propagate.py  far field, cone beam, near field
     backend/      NumPy and CuPy behind the same functions
     analysis/     misfit, errors against a truth, Fourier ring correlation

@@ -80,7 +80,12 @@ class SourceError(_Carrying, OSError):
 
 
 class InterruptedWarning(UserWarning):
-    """Ctrl-C ended a run early; the state returned is whole, and ``unfinished`` says where in the recipe it stands."""
+    """Ctrl-C ended a run early; the state returned is whole, and ``unfinished`` says where in the recipe it stands.
+
+    ``state`` : the state returned.
+    """
+
+    state: PtychoState | None = None
 
     def __init__(self, message: str, unfinished: Unfinished | None = None):
         super().__init__(message)

@@ -34,6 +34,17 @@ class Signal(opty.Operator, writes="obj"):
 SENT = []
 
 
+class Break(opty.Operator, writes="obj"):
+    """Fail in a given iteration, with an object that is spoiled."""
+
+    at: int = 3
+
+    def apply(self, s):
+        if s.iteration == self.at:
+            s.obj[:] = 7
+            raise KeyError("broken")
+
+
 class FillDisk(opty.Operator, writes="obj"):
     """Let no file of this process grow beyond 20 kB from a given iteration on."""
 
@@ -124,6 +135,42 @@ def test_resuming_into_another_file(scan):
     told = json.loads(run("resume", "a.h5", "-o", "b.h5", "--json").stdout)
     assert (told["iterations"], told["iteration"], told["finished"], told["result"]) == (2, 4, True, "b.h5")
     assert opty.load("a.h5", device="cpu").iteration == 2
+
+
+def test_what_any_failure_leaves_is_resumed_to_the_same_end(scan, monkeypatch, tmp_path):
+    recipe = "(Break(at=3) * rPIE()) ** 5"
+    failed = run("reconstruct", scan, "-o", "a.h5", "--recipe", recipe, code=1)
+    assert (
+        "KeyError: 'broken' (this is a fault in opty; --traceback shows where) in Break(), iteration 3" in failed.stderr
+    )
+    assert "the last whole state, iteration 2, is in a.h5; to go on: opty resume a.h5" in failed.stderr
+    assert opty.load("a.h5", device="cpu").iteration == 2
+    traced = CliRunner().invoke(
+        main, ["reconstruct", scan, "-o", "c.h5", "--recipe", recipe, "--device", "cpu", "--traceback"]
+    )
+    assert isinstance(traced.exception, KeyError)
+    assert opty.load("c.h5", device="cpu").iteration == 2
+    monkeypatch.setattr(Break, "apply", lambda self, s: None)
+    run("resume", "a.h5")
+    run("reconstruct", scan, "-o", "b.h5", "--recipe", recipe)
+    assert same_end("a.h5", "b.h5")
+
+
+def test_a_run_that_fails_before_its_first_turn_is_over_leaves_nothing(scan, tmp_path):
+    failed = run("reconstruct", scan, "-o", "a.h5", "--recipe", "(Break(at=1) * rPIE()) ** 5", code=1)
+    assert "broken" in failed.stderr
+    assert ".state" not in failed.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scan.cxi"]
+
+
+def test_a_rerun_that_fails_says_why(scan, monkeypatch):
+    with monkeypatch.context() as m:
+        m.setattr(Break, "apply", lambda self, s: None)
+        run("reconstruct", scan, "-o", "a.h5", "--recipe", "(Break(at=3) * rPIE()) ** 5")
+    failed = run("rerun", "a.h5", code=1)
+    assert "broken" in failed.stderr
+    assert ".state" not in failed.stderr
+    assert "resume" not in failed.stderr
 
 
 def test_disk_that_fills_up_at_a_checkpoint(scan, sizes, monkeypatch, tmp_path):

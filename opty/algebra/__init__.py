@@ -2,13 +2,14 @@
 
 operator.py   Operator, ViewOperator, Recipe, Identity; ``*`` and ``**``; the registry of names
 compose.py    Compose and Repeat, flat and normalised
-control.py    Every, After, Until
+control.py    Every, After, Until; when a scheduled step was last visited
 sweep.py      Sweep, the one loop over views
 batching.py   which views a sweep takes together, and in which order
 effects.py    what a step reads and writes, checked before anything runs
 plan.py       expand, lift, join, open, fuse: from a recipe to nodes; ``unfused``
 explain.py    the plan in words; footprint.py: and in bytes
-run.py        walks the plan on a fork of the state; Ctrl-C
+run.py        walks the plan on a fork of the state
+interrupt.py  Ctrl-C; rescue.py: the last whole state, on whatever ends a run
 place.py      where a walk stands, so that another process can go on from there
 onepass.py    one pass over all views, batch by batch
 room.py       how many views make a batch, and whether there is room for them

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import signal
-import threading
 from collections.abc import Generator, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,26 +16,25 @@ from opty.algebra.compose import compose, factors
 from opty.algebra.control import Until, agreed, due, remember, since
 from opty.algebra.effects import check_slots, freed, written
 from opty.algebra.footprint import check_memory
+from opty.algebra.interrupt import CtrlC, Stop, interrupt, returns, warn
 from opty.algebra.onepass import run_pass
 from opty.algebra.operator import Operator
 from opty.algebra.place import Frame, Level, Unfinished, recorded
 from opty.algebra.plan import Branch, Group, Loop, Node, Pass, Step, followed_by, plan, steps_of
+from opty.algebra.rescue import keeping_donated, keeping_state
 from opty.algebra.watch import Watch
 from opty.backend.replay import Replay
-from opty.errors import DivergedError, EffectError, InterruptedWarning, SourceError, warn_user
+from opty.blas import one_thread
+from opty.errors import EffectError
 from opty.state import PtychoState
 from opty.state.access import Access
 from opty.state.batch import Tour
 from opty.state.store import Store
 
 
-class _Stop(Exception):
-    """Ctrl-C was pressed and a turn is over: leave the loops, the state is whole."""
-
-
 @dataclass
 class Run:
-    """What belongs to one run and to no state: where the walk stands, the watch over it, the interrupt flag."""
+    """What belongs to one run and to no state: where the walk stands, the watch over it, whether Ctrl-C was pressed."""
 
     store: Store
     asked: Operator
@@ -46,7 +43,7 @@ class Run:
     way: list[Level] = field(default_factory=list)  # down to the place where a run goes on; used up on entering
     frames: list[Frame] = field(default_factory=list)
     batches: dict[Pass, int] = field(default_factory=dict)  # views worked on together, once there was room for them
-    interrupted: bool = False
+    ctrl_c: CtrlC = field(default_factory=CtrlC)
     announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
     tours: dict[Hashable, Tour] = field(default_factory=dict)  # in the order of the scan, until a step writes positions
     _positions: np.ndarray | None = None  # on the host, until a step writes them
@@ -126,6 +123,10 @@ class Run:
         """Return the iteration at which the turn of the outermost loop began; outside of loops, the run."""
         return next((frame for frame in self.frames if frame.body is not None), self.frames[0]).began
 
+    def turn_over(self) -> None:
+        """Let the watch look at a state that is whole, and remember it."""
+        self.ctrl_c.after(lambda: self.watch.turn_over(self.place))
+
     def state(self, copied: frozenset[str] = frozenset()) -> PtychoState:
         """Return a state of what stands now; it shares the leaves that are not ``copied``. Waits for the device.
 
@@ -142,15 +143,18 @@ def run(recipe: Operator, p: PtychoState, stopped: Unfinished | None = None) -> 
 
     ``stopped`` : the place in the recipe where ``p`` stands, to go on from there.
     Raises EffectError, RecipeError, or SourceError (no frames) before anything runs, DivergedError where a value is no
-    longer finite.
+    longer finite. Whatever is raised carries the last whole state.
     """
     job, groups = _prepared(recipe, p, stopped)
-    try:
-        with _interruptible(job), _keeping_state(job):
+    with keeping_state(job):
+        with _at_work(job), suppress(Stop):
             _walk_groups(groups, job)
-    except _Stop:
-        _warn_interrupted(job)
-    return job.state()
+        q = job.state()
+    if job.ctrl_c.pressed and not returns():
+        raise interrupt(q, job.unfinished())
+    if job.ctrl_c.pressed:
+        warn(q, job.unfinished())
+    return q
 
 
 def turns(recipe: Operator, p: PtychoState) -> Iterator[PtychoState]:
@@ -158,18 +162,33 @@ def turns(recipe: Operator, p: PtychoState) -> Iterator[PtychoState]:
     job, groups = _prepared(recipe, p)
     copied = written(groups)
     walk = _outer_turns(groups, job)
+    over = False
     try:
-        while not job.interrupted:
-            with _interruptible(job), _keeping_state(job):
-                try:
-                    if next(walk, None) is None:
-                        return
-                except _Stop:
-                    pass  # the state is whole, in the middle of a turn of an outer loop
-            yield job.state(copied)
+        while not job.ctrl_c.pressed:
+            with keeping_state(job):
+                with _at_work(job), suppress(Stop):  # the state is whole then, in the middle of a turn of an outer loop
+                    over = next(walk, None) is None
+                if over and not job.ctrl_c.pressed:
+                    return
+                q = job.state(copied)
+            if job.ctrl_c.pressed and not returns():
+                raise interrupt(q, job.unfinished())
+            if not over:
+                yield q
     finally:
         walk.close()
-    _warn_interrupted(job)
+    warn(q, job.unfinished())
+
+
+@contextmanager
+def _at_work(job: Run) -> Iterator[None]:
+    """Handle Ctrl-C, and leave values that are not finite to the watch.
+
+    BLAS has one thread: with its own, the small products of a batch made position refinement take six times as long on
+    two cores.
+    """
+    with job.ctrl_c.handled(), np.errstate(over="ignore", invalid="ignore", divide="ignore"), one_thread():
+        yield
 
 
 def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
@@ -191,23 +210,24 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
 
 
 def _prepared(recipe: Operator, p: PtychoState, stopped: Unfinished | None = None) -> tuple[Run, tuple[Group, ...]]:
-    groups = plan(recipe)
-    for step in steps_of(groups):
-        step.op.foresee()
-    source = p._live
-    check_slots(groups, source.leaves)
-    check_frames(source.data, groups)
-    copied = written(groups) & set(source.leaves)
-    copied = copied & source.held_elsewhere() if p._owned else copied
-    check_memory(source, groups, copied)
-    store = source.fork(copied)
+    with keeping_donated(recipe, p):
+        groups = plan(recipe)
+        for step in steps_of(groups):
+            step.op.foresee()
+        source = p._live
+        check_slots(groups, source.leaves)
+        check_frames(source.data, groups)
+        copied = written(groups) & set(source.leaves)
+        copied = copied & source.held_elsewhere() if p._owned else copied
+        check_memory(source, groups, copied)
+        store = source.fork(copied)
+        way = stopped.place if stopped else ()
+        start = stopped.before if stopped else store.recipe
+        job = Run(store, recipe, start, Watch(store, groups, start, way))
+        job.way.extend(way)
+        job.enter(Frame(groups, began=store.iteration))
     if p._owned:
         p._consume("its buffers were donated to a recipe")
-    way = stopped.place if stopped else ()
-    start = stopped.before if stopped else store.recipe
-    job = Run(store, recipe, start, Watch(store, groups, start, way))
-    job.way.extend(way)
-    job.enter(Frame(groups, began=store.iteration))
     return job, groups
 
 
@@ -221,8 +241,8 @@ def _walk_groups(groups: tuple[Group, ...], job: Run) -> None:
             _walk_node(node, job)
             frame.node += 1
         _book(job)
-        if job.interrupted and job.loop() is None:
-            raise _Stop
+        if job.ctrl_c.pressed and job.loop() is None:
+            raise Stop
 
 
 def _walk_node(node: Node, job: Run) -> None:
@@ -232,8 +252,8 @@ def _walk_node(node: Node, job: Run) -> None:
         _apply(node, job)
     elif isinstance(node, Loop):
         for _ in _turns_of(node, job):
-            if job.interrupted:
-                raise _Stop
+            if job.ctrl_c.pressed:
+                raise Stop
     elif _went_in(node, job):
         _walk_groups(node.body, job)
         _went_out(node, job)
@@ -264,7 +284,7 @@ def _book(job: Run) -> None:
     """Write down that a group was done; the state is whole."""
     job.frames[-1].book()
     if job.loop() is None:
-        job.watch.turn_over(job.place)
+        job.turn_over()
 
 
 def _turns_of(node: Loop, job: Run) -> Generator[bool]:
@@ -280,7 +300,7 @@ def _turns_of(node: Loop, job: Run) -> Generator[bool]:
             if rule and job.store.iteration > frame.began:  # on a GPU the misfit is waited for
                 frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1])
             frame.began = job.store.iteration
-            job.watch.turn_over(job.place)
+            job.turn_over()
             yield True
         # Only a loop that ran to its end is off the books of its level: one that was left early is what was done.
         job.frames.pop()
@@ -333,66 +353,5 @@ class Explained:
                 f"{type(op).__name__} changes a leaf in place that it does not declare as written: {only_read} "
                 f"(it declares writes={' '.join(sorted(writes)) or 'nothing'}): add it in its class line ({where})"
             ) from error
-        error.add_note(where)
-
-
-@contextmanager
-def _keeping_state(job: Run) -> Iterator[None]:
-    """Let the error about frames that cannot be read any more carry the last whole state, and its place.
-
-    What fails after object, probe or positions have diverged, which may not have been looked at, fails for that reason.
-    """
-    try:
-        yield
-    except (DivergedError, _Stop):
-        raise
-    except Exception as error:
-        try:
-            job.watch.check_estimates()
-        except DivergedError as diverged:
-            raise diverged from error
-        if not isinstance(error, SourceError):
-            raise
-        error.state, place = job.watch.last()
-        error.unfinished = job.unfinished(place=place)
-        error.add_note(f"the last whole state, iteration {error.state.iteration}, is the exception's .state")
-        raise
-
-
-# -- Ctrl-C
-
-
-@functools.cache
-def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()  # looks at the libraries loaded, once
-
-
-@contextmanager
-def _interruptible(job: Run) -> Iterator[None]:
-    """Let the first Ctrl-C end the current turn; the second one raises KeyboardInterrupt."""
-
-    def handler(number: int, frame: Any) -> None:
-        if job.interrupted:
-            raise KeyboardInterrupt
-        job.interrupted = True
-
-    old = signal.getsignal(signal.SIGINT)
-    # Only the main thread may set handlers; one that is no Python function (ignored, say) is left as it is.
-    ours = threading.current_thread() is threading.main_thread() and callable(old)
-    if ours:
-        signal.signal(signal.SIGINT, handler)
-    try:
-        # The watch reports what is not finite. The products of a batch are too small for BLAS's own threads: with them,
-        # position refinement took six times as long on two cores.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"), _blas().limit(limits=1, user_api="blas"):
-            yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, old)
-
-
-def _warn_interrupted(job: Run) -> None:
-    text = f"interrupted: the state returned stands after iteration {job.store.iteration}"
-    warn_user(InterruptedWarning(text, job.unfinished()), InterruptedWarning)
+        with suppress(Exception):  # of a class that takes no notes
+            error.add_note(where)

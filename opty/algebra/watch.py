@@ -70,20 +70,18 @@ class _Kept:
             self.__init__(store, place, names)  # type: ignore[misc]
             return
         mine, old = self.store, self.store.leaves
-        mine.leaves = {
-            name: _copied(store, a, old.get(name)) if name in names else a
-            for name, a in store.leaves.items()
-            if name != KEPT
-        }
+        # First all memory is taken, of which there may be none, then what was kept is written over.
+        own = {name: _like(a, old.get(name)) for name, a in store.leaves.items() if name in names and name != KEPT}
+        for name, a in own.items():
+            store.backend.copy_into(a, store.leaves[name])
+        mine.leaves = {name: own.get(name, a) for name, a in store.leaves.items() if name != KEPT}
         mine.iteration, mine.history, mine.visits = store.iteration, store.books(), dict(store.visits)
         self.place = place
 
 
-def _copied(store: Store, a: Any, into: Any) -> Any:
-    if into is None or into.shape != a.shape or into.dtype != a.dtype:
-        return a.copy()
-    store.backend.copy_into(into, a)
-    return into
+def _like(a: Any, old: Any) -> Any:
+    """Return an array to copy another one into: the old one, where it fits."""
+    return a.copy() if old is None or old.shape != a.shape or old.dtype != a.dtype else old
 
 
 class Watch:

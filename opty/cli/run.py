@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from opty.algebra.interrupt import ctrl_c_returns
 from opty.cli.failures import INTERRUPTED, one_line
 from opty.errors import DivergedError, InterruptedWarning, MemoryWarning, MisfitWarning, SaveError, SourceError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from opty.state import PtychoState
 
 
+CARRIED = "the exception's .state"  # where a message says that the state is: of no use on the command line
 FIT = {"misfit": "misfit", "R-factor": "r_factor"}
 
 
@@ -39,7 +41,7 @@ class Run:
         self.start, self.files, self.unfinished = start, {}, None
         self.interrupted, self.diverged, self.failed = False, None, None
         began = time.perf_counter()
-        with warnings.catch_warnings(), _as_ctrl_c(signal.SIGTERM):
+        with warnings.catch_warnings(), ctrl_c_returns(), _as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
             for once in (MisfitWarning, MemoryWarning):
                 warnings.simplefilter("default", once)
@@ -49,6 +51,10 @@ class Run:
             except DivergedError as error:
                 self.state, self.diverged = error.state, error
             except (SaveError, SourceError) as error:
+                self.state, self.unfinished, self.failed = error.state, error.unfinished, error
+            except Exception as error:
+                if not _went_on(error, start):
+                    raise
                 self.state, self.unfinished, self.failed = error.state, error.unfinished, error
         self.seconds = time.perf_counter() - began
 
@@ -128,25 +134,37 @@ class Run:
 
     def leave(self, ctx: click.Context) -> None:
         """End with the exit code that says how it went."""
-        result = self.files.get("result")
-        on = f"; to go on: opty resume {result}"
+        result = self.files.get("result", "no file")
+        on = f"; to go on: opty resume {result}" if self.files else ""
         if self.diverged is not None:
-            why = one_line(self.diverged).replace("the exception's .state", str(result))
+            why = one_line(self.diverged).replace(CARRIED, str(result))
             where = "" if str(result) in why else f"; the last finite state is in {result}"
             click.echo(f"Error: {why}{where}", err=True)
             ctx.exit(1)
-        if self.failed is not None:
-            why = one_line(self.failed).replace("the exception's .state", f"in {result}")
+        if isinstance(self.failed, (SaveError, SourceError)):
+            why = one_line(self.failed).replace(CARRIED, f"in {result}")
             click.echo(f"Error: {why}{on}", err=True)
             ctx.exit(1)
+        if self.failed is not None:
+            self.failed.__notes__ = [note.replace(CARRIED, f"in {result}{on}") for note in self.failed.__notes__]
+            raise self.failed
         if self.interrupted:
-            kept = f"; the state reached is in {result}{on}" if result else ""
+            kept = f"; the state reached is in {result}{on}" if self.files else ""
             click.echo(f"Interrupted after {self._done()}{kept}", err=True)
             ctx.exit(INTERRUPTED)
 
     def _done(self) -> str:
         done = self.state.iteration - self.start.iteration
         return f"{done} iteration{'s' * (done != 1)}"
+
+
+def _went_on(error: Exception, start: PtychoState) -> bool:
+    """Say whether an exception carries a state beyond the start; if not, it need not say where it is."""
+    p = getattr(error, "state", None)
+    if p is not None and p.iteration > start.iteration:
+        return True
+    error.__notes__ = [note for note in getattr(error, "__notes__", ()) if CARRIED not in note]
+    return False
 
 
 @contextmanager

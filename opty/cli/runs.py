@@ -202,7 +202,7 @@ def rerun(
     if not quiet:
         click.echo(f"{result}: {original.iteration} iterations of\n{original.recipe!r}", err=as_json)
     run = Run(recipe, begin, quiet)
-    if run.interrupted:
+    if run.interrupted or run.diverged or run.failed:
         run.leave(ctx)
     again = Repetition(run.state, original)
     if output is not None:

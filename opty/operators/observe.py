@@ -12,6 +12,7 @@ from typing import ClassVar
 from opty.algebra.control import span
 from opty.algebra.operator import Operator
 from opty.analysis.misfit import compare
+from opty.console import in_notebook
 from opty.errors import SaveError
 from opty.io.guard.atomic import check_target
 from opty.io.writing import check_suffix
@@ -170,7 +171,7 @@ class Show(Observer):
         from opty.plot import overview, save_figure
 
         figure = overview(s.memo["run"].state())
-        if self.path is None and _in_notebook():
+        if self.path is None and in_notebook():
             from IPython import display
 
             display.clear_output(wait=True)
@@ -186,12 +187,3 @@ class Show(Observer):
 
 def _filled(path: str, iteration: int) -> str:
     return path.replace("{iteration}", f"{iteration:05d}")
-
-
-def _in_notebook() -> bool:
-    if "IPython" not in sys.modules:
-        return False
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    return shell is not None and shell.has_trait("kernel")

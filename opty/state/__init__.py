@@ -6,6 +6,7 @@ measured.py       the data on the device, in the order of the waves
 supply.py         what is larger than the memory: batch by batch, read ahead along a sweep
 replace.py        what a user puts in by hand
 store.py          the mutable inside of a state
+loans.py          arrays that a state hands out
 access.py         a state or batch as one operator may see it
 batch.py          some views on their way through a sweep
 history.py        the recorded series

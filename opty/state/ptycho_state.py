@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +10,11 @@ import numpy as np
 from opty import backend as backends
 from opty.algebra.operator import Identity, Operator
 from opty.data import PtychoData
-from opty.errors import ConsumedError
+from opty.errors import ConsumedError, warn_user
 from opty.fields import check_positions
 from opty.state import start
 from opty.state.history import History, Series
+from opty.state.loans import Lent, lent
 from opty.state.measured import Measured
 from opty.state.replace import host, replaced
 from opty.state.store import CORE, ESTIMATES, Start, Store, label, unlabelled
@@ -30,7 +29,10 @@ if TYPE_CHECKING:
 class PtychoState:
     """Object, probe and positions being estimated from a measurement, with everything needed to go on exactly.
 
-    ``recipe * p`` returns a new state and leaves this one as it is.
+    ``recipe * p`` returns a new state and leaves this one as it is. The arrays that it hands out (``obj``, ``probe``,
+    ``positions``, ``intensity_factors``, those in ``slots`` and ``arrays``) stay as they are too, whatever becomes of
+    the state: on the CPU they are read-only and share its memory; on a GPU, where no array can be read-only, each is a
+    copy, made when it is read, and what is written into it reaches no state.
 
     Parameters
     ----------
@@ -173,31 +175,27 @@ class PtychoState:
     def __reduce__(self) -> tuple[Any, ...]:
         from opty.io.guard.source import without_frames
 
-        data = self._live.data
-        return self._parts(without_frames(data) if self._frameless else data)
+        store = self._live
+        data = without_frames(store.data) if self._frameless else store.data
+        leaves = {self._label(name): self.numpy(name) for name in store.leaves}
+        books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
+        books |= {"recipe": store.recipe, "visits": store.visits, "began": self._began()}
+        books |= {"threads": store.threads, "deterministic": store.deterministic, "device": store.backend.name}
+        return _restored, (data, leaves, books)
 
     def __copy__(self) -> PtychoState:
-        made, given = self._parts(self._live.data)
-        return made(*given)
+        """Return a state that shares all arrays with this one."""
+        return self._of(self._live.fork(set()))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PtychoState:
-        made, given = self._parts(self._live.data)
-        return made(*copy.deepcopy(given, memo))
+        """Return a state with copies of all arrays, on the same device; the measurement never changes and is shared."""
+        return self._of(self._live.fork(set(self._live.leaves)))
 
     def _light(self) -> PtychoState:
         """Return the state, to be pickled without its frames: for an exception, which may go to another process."""
         p = self._of(self._live.fork(set()))
         object.__setattr__(p, "_frameless", True)
         return p
-
-    def _parts(self, data: PtychoData) -> tuple[Any, ...]:
-        """Return the function that rebuilds the state over some data, and its arguments."""
-        store = self._live
-        leaves = {self._label(name): self.numpy(name) for name in store.leaves}
-        books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
-        books |= {"recipe": store.recipe, "visits": store.visits, "began": self._began()}
-        books |= {"threads": store.threads, "deterministic": store.deterministic}
-        return _restored, (data, leaves, books)
 
     def _label(self, name: str) -> str:
         """Return the name of a leaf as ``restore`` knows it."""
@@ -217,11 +215,7 @@ class PtychoState:
         return self._store
 
     def _leaf(self, name: str) -> Any:
-        leaf = self._live.leaves[name]
-        if isinstance(leaf, np.ndarray):
-            leaf = leaf.view()
-            leaf.flags.writeable = False
-        return leaf
+        return lent(self._live.leaves[name])
 
     @property
     def obj(self) -> Any:
@@ -255,12 +249,12 @@ class PtychoState:
     def slots(self) -> Mapping[str, Any]:
         """Memory of operators that lives in the state (moments, kept waves), by name; read-only."""
         known = ESTIMATES + tuple(self._live.named)
-        return MappingProxyType({name: self._leaf(name) for name in self._live.leaves if name not in known})
+        return Lent([name for name in self._live.leaves if name not in known], self._leaf)
 
     @property
     def arrays(self) -> Mapping[str, Any]:
         """Arrays that were given to ``replace`` by name, for operators to read; read-only."""
-        return MappingProxyType({name: self._leaf(name) for name in sorted(self._live.named)})
+        return Lent(sorted(self._live.named), self._leaf)
 
     @property
     def data(self) -> PtychoData:
@@ -368,9 +362,15 @@ class PtychoState:
         return self._of(moved)
 
     def donate(self) -> PtychoState:
-        """Give the buffers to the next recipe, which then copies nothing: ``p = recipe * p.donate()``.
+        """Give the buffers to the next recipe, which works in them instead of in copies: ``p = recipe * p.donate()``.
 
-        Any later use of this state raises ConsumedError. Arrays that another state shares are copied all the same.
+        Of what the recipe writes, it still copies the arrays that another state shares; those with which the run began,
+        where the state keeps them for ``opty.rerun`` (a probe or object given by hand, what ``replace`` put in); and
+        those of which an array that was read from a state (``o = p.obj``), or a part of one, is still alive.
+        The run also holds one copy of what it writes as it stood at the end of the last turn (on a GPU, of the last
+        two): an exception carries it as ``.state``. Waves of all views, which ``DM`` keeps, are not in that copy.
+
+        Any later use of this state raises ConsumedError.
         """
         given = self._of(self._live, owned=True)
         self._consume("p.donate() passed its buffers on")
@@ -420,5 +420,8 @@ class PtychoState:
 
 
 def _restored(data: PtychoData, leaves: dict[str, np.ndarray], books: dict[str, Any]) -> PtychoState:
-    """Rebuild a pickled or copied state, on the GPU where there is one."""
+    """Rebuild a pickled state on its device; on the CPU, with a warning, where that was a GPU and none is here."""
+    if books["device"] == "gpu" and (reason := backends.why_no_gpu()):
+        warn_user(f"a state that was on a GPU is on the CPU now: {reason}", UserWarning)
+        books = books | {"device": "cpu"}
     return PtychoState.restore(data, leaves, **books)

@@ -13,6 +13,7 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.data import PtychoData
+from opty.state import loans
 from opty.state.history import Series
 from opty.state.measured import Measured
 
@@ -80,10 +81,11 @@ class Store:
             _alive.add(self)
 
     def held_elsewhere(self) -> set[str]:
-        """Return the names of the leaves whose arrays another store holds too."""
+        """Return the names of the leaves whose arrays another store holds too, or a user who took them from a state."""
         with _counting:
             others = {id(a) for store in _alive if store is not self for a in store.leaves.values()}
             others |= {id(a) for store in _alive if store.start is not None for a in store.start.leaves.values()}
+        others |= loans.on_loan()
         return {name for name, a in self.leaves.items() if id(a) in others}
 
     @property

@@ -57,21 +57,21 @@ class WavesOnly(OwnModulus, reads="waves", writes="waves"):
         b.waves = propagator.adjoint(there, b.fraction, True, s.threads).astype(s.dtype)
 
 
-class Brighten(ViewOperator, reads="illum", writes="illum"):
+class ProbeByView(ViewOperator, reads="illum", writes="illum"):
     """Each view sees a probe of another brightness."""
 
     def apply(self, s, b):
         b.illum = b.illum * (1 + 0.1 * s.xp.asarray(b.number % 3, dtype=s.real_dtype))[:, None, None, None]
 
 
-class Darken(ViewOperator, reads="patches", writes="patches"):
+class ObjectDimmed(ViewOperator, reads="patches", writes="patches"):
     """The object as the views see it lets less light pass."""
 
     def apply(self, s, b):
         b.patches = b.patches * s.xp.asarray(0.5, dtype=s.real_dtype)
 
 
-class Low(ViewOperator, reads="waves", writes="waves"):
+class WavesDimmed(ViewOperator, reads="waves", writes="waves"):
     """Changes the exit waves before they are projected."""
 
     def apply(self, s, b):
@@ -114,7 +114,7 @@ def test_the_misfit_is_measured_on_a_gpu(gpu, p):
 
 @pytest.mark.parametrize("fractional", [False, True])
 @pytest.mark.parametrize("batch", [1, 4])
-@pytest.mark.parametrize("change", [Brighten(), Darken()], ids=repr)
+@pytest.mark.parametrize("change", [ProbeByView(), ObjectDimmed()], ids=repr)
 def test_exit_waves_are_made_of_what_was_changed_before(change, batch, fractional):
     p = state(scan(fractional=fractional))
     by_hand = Sweep(STEPS * FourierProject() * ExitWave() * change, batch=batch)
@@ -127,7 +127,7 @@ def test_exit_waves_are_made_of_what_was_changed_before(change, batch, fractiona
 
 
 def test_the_projection_follows_the_last_change_of_the_waves(p):
-    assert same(Sweep(STEPS * Low()) * p, Sweep(STEPS * FourierProject() * Low() * ExitWave()) * p)
+    assert same(Sweep(STEPS * WavesDimmed()) * p, Sweep(STEPS * FourierProject() * WavesDimmed() * ExitWave()) * p)
 
 
 def test_what_is_changed_after_its_use_opens_first(p):
@@ -147,9 +147,9 @@ UNREAD = {
     "left of an engine": ((OwnModulus() * rPIE()) ** 3, "'delta' and 'waves'"),
     "alone": (Sweep(OwnModulus()), "'delta' and 'waves'"),
     "opty's own": (Sweep(FourierProject()), "FourierProject"),
-    "after its use": (Sweep(Brighten() * ObjUpdate()), "'illum'"),
+    "after its use": (Sweep(ProbeByView() * ObjUpdate()), "'illum'"),
     "replaced before its use": (Sweep(STEPS * FourierProject() * ExitWave() * ExitWave()), "ExitWave"),
-    "in a loop": ((rPIE() * Sweep(Darken() * STEPS)) ** 2, "'patches'"),
+    "in a loop": ((rPIE() * Sweep(ObjectDimmed() * STEPS)) ** 2, "'patches'"),
 }
 
 

@@ -191,7 +191,7 @@ def test_an_output_in_a_schedule_does_not_change_when_it_runs_again(p, tmp_path)
     assert Save("here/a.h5", every=3).key == Save("there/a.h5", every=3).key != Save("a.h5", every=4).key
 
 
-class Staged(opty.Recipe):
+class StagedAgain(opty.Recipe):
     """A recipe that holds a loop, for the tests."""
 
     def expand(self):
@@ -204,7 +204,7 @@ class Staged(opty.Recipe):
         AP() * ePIE() * AP() * AP() * ePIE() * AP() * AP(),
         Orthogonalise() * opty.PosCorrectAdam() * rPIE() ** 9,
         (AP() ** 10 * Misfit() * ePIE() ** 2) ** 2,
-        Staged() * opty.PosCorrectAdam() * AP(),
+        StagedAgain() * opty.PosCorrectAdam() * AP(),
         AP() * opty.After(1, ePIE() ** 8) * AP(),
         ePIE() ** Until(tol=0, max=9),
     ],

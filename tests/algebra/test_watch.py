@@ -1,8 +1,12 @@
 """Ctrl-C, divergence and a rising misfit."""
 
 import signal
+import subprocess
+import sys
 import threading
+import types
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +29,7 @@ from opty import (
     ePIE,
     rPIE,
 )
+from opty.algebra.interrupt import ctrl_c_returns
 
 
 class PressCtrlC(Operator):
@@ -51,7 +56,7 @@ class PressInside(ViewOperator, reads="delta index"):
 
 def interrupted(recipe, p):
     before = signal.getsignal(signal.SIGINT)
-    with pytest.warns(InterruptedWarning) as caught:
+    with ctrl_c_returns(), pytest.warns(InterruptedWarning) as caught:
         q = recipe * p
     assert signal.getsignal(signal.SIGINT) is before
     assert len(caught) == 1
@@ -86,10 +91,117 @@ def test_the_books_tell_what_was_done(p, recipe, iteration, done):
     q = interrupted(recipe, p)
     assert q.iteration == iteration
     assert done is None or q.recipe == done
-    with warnings.catch_warnings():
+    with ctrl_c_returns(), warnings.catch_warnings():
         warnings.simplefilter("ignore", InterruptedWarning)
         # Done again, Ctrl-C comes in the last turn: the same state.
         assert same(q.recipe * p, q)
+
+
+class LateCtrlC(ViewOperator, reads="index"):
+    """Raises SIGINT when the last sweep of a run is over, for the tests."""
+
+    def apply(self, s, b):
+        pass
+
+    def finish(self, s):
+        if s.iteration == 4:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "iteration"),
+    [
+        ((PressCtrlC(3) * ePIE()) ** 9, 3),
+        (AP() * ((PressCtrlC(3) * DM()) ** 5 * AP()) ** 4, 3),
+        (AP() * AP() * PressCtrlC(1) * AP(), 1),
+        ((LateCtrlC() * ePIE()) ** 5, 5),
+        (Sweep(LateCtrlC() * opty.ProbeUpdate()) * ePIE() ** 4, 5),
+        (Orthogonalise() * PressCtrlC(3) * ePIE() ** 3, 3),
+    ],
+    ids=repr,
+)
+def test_in_a_script_ctrl_c_is_an_interrupt_with_the_state(p, recipe, iteration):
+    before, reached = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(KeyboardInterrupt, match=f"after iteration {iteration}, .*the exception's .state") as caught:
+        recipe * p
+    with pytest.raises(KeyboardInterrupt, match=f"after iteration {iteration},") as again:
+        reached.extend(recipe.iter(p))
+    assert type(caught.value) is KeyboardInterrupt  # for which alone Python ends the process as Ctrl-C does
+    assert signal.getsignal(signal.SIGINT) is before
+    assert again.value.state.recipe not in [q.recipe for q in reached]  # it is handed over once
+    for error in (caught.value, again.value):
+        assert error.state.iteration == iteration
+        with ctrl_c_returns(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", InterruptedWarning)
+            assert same(error.state.recipe * p, error.state)
+            assert error.unfinished.asked == recipe
+
+
+def test_a_loop_over_recipes_stops_at_once(p):
+    done = []
+    recipes = (ePIE() ** 3, (PressCtrlC(2) * rPIE()) ** 5, rPIE() ** 2)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        done.extend(recipe * p for recipe in recipes)
+    assert [q.iteration for q in done] == [3]
+    assert same(caught.value.unfinished.go_on(caught.value.state), rPIE() ** 5 * p)
+
+
+@pytest.mark.parametrize("prompt", ["python", "ipython"])
+def test_at_a_prompt_ctrl_c_returns_the_state(p, monkeypatch, prompt):
+    if prompt == "python":
+        monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    else:
+        module = types.ModuleType("IPython")
+        module.get_ipython = lambda: types.SimpleNamespace(has_trait=lambda name: False)
+        monkeypatch.setitem(sys.modules, "IPython", module)
+    with pytest.warns(InterruptedWarning):
+        assert ((PressCtrlC(3) * ePIE()) ** 9 * p).iteration == 3
+    with pytest.warns(InterruptedWarning):
+        assert [q.iteration for q in ((PressCtrlC(3) * ePIE()) ** 9).iter(p)] == [1, 2, 3]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InterruptedWarning) as caught:
+            (PressCtrlC(3) * ePIE()) ** 9 * p
+    assert same(caught.value.state, ePIE() ** 3 * p)
+
+
+SCRIPT = """
+import signal, sys
+sys.path[:0] = {paths!r}
+from small_scans import scan, state
+import opty
+
+class Press(opty.Operator):
+    def apply(self, s):
+        if s.iteration == 2:
+            signal.raise_signal(signal.SIGINT)
+
+for k in range(3):
+    q = (Press() * opty.rPIE()) ** 5 * state(scan())
+    print("reached", q.iteration)
+print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of another kind")
+@pytest.mark.parametrize("at_a_prompt", [False, True])
+def test_a_script_ends_as_ctrl_c_ends_it(tmp_path, at_a_prompt):
+    path = tmp_path / "script.py"
+    root = Path(opty.__file__).parents[1]
+    path.write_text(SCRIPT.format(paths=[str(root), str(root / "tests")]))
+    command = [sys.executable, *(["-i"] if at_a_prompt else []), "-W", "ignore", str(path)]
+    ended = subprocess.run(
+        command,
+        input="",
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(2, signal.default_int_handler),
+    )
+    if at_a_prompt:
+        assert (ended.returncode, ended.stdout.split()) == (0, ["reached", "2"] * 3 + ["done"])
+    else:
+        assert (ended.returncode, ended.stdout) == (-signal.SIGINT, "")
+        assert "KeyboardInterrupt: the run ended after iteration 2, its turn done: the state is" in ended.stderr
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -97,11 +209,11 @@ def test_ctrl_c_in_iter(p, nested):
     recipe = ((PressCtrlC(3) * ePIE()) ** 5 * AP()) ** 4 if nested else (PressCtrlC(3) * ePIE()) ** 9
     before = signal.getsignal(signal.SIGINT)
     handlers = []
-    with pytest.warns(InterruptedWarning, match="after iteration 3"):
+    with ctrl_c_returns(), pytest.warns(InterruptedWarning, match="after iteration 3"):
         states = [q for q in recipe.iter(p) if not handlers.append(signal.getsignal(signal.SIGINT))]
     assert all(handler is before for handler in handlers)
     assert [q.iteration for q in states] == ([3] if nested else [1, 2, 3])
-    with warnings.catch_warnings():
+    with ctrl_c_returns(), warnings.catch_warnings():
         warnings.simplefilter("ignore", InterruptedWarning)
         assert same(states[-1].recipe * p, states[-1])
 

@@ -27,6 +27,7 @@ from opty import (
     rPIE,
 )
 from opty.algebra.footprint import footprint
+from opty.algebra.interrupt import ctrl_c_returns
 from opty.algebra.plan import plan
 from opty.algebra.watch import Watch
 
@@ -227,7 +228,7 @@ def test_a_rule_ends_the_loop_at_the_same_turn(p):
 
 def test_ctrl_c_ends_the_turn_and_the_run_goes_on_from_there(p):
     before = signal.getsignal(signal.SIGINT)
-    with pytest.warns(InterruptedWarning) as caught:
+    with ctrl_c_returns(), pytest.warns(InterruptedWarning) as caught:
         q = (PressCtrlC(3) * rPIE()) ** 6 * p
     assert signal.getsignal(signal.SIGINT) is before
     assert q.iteration == 3

@@ -12,6 +12,7 @@ import pytest
 
 import opty
 from opty import parse
+from opty.algebra.interrupt import ctrl_c_returns
 from opty.errors import FormatError, InterruptedWarning, RecipeError, SaveError
 from opty.io.formats import native
 from opty.state import PtychoState
@@ -106,7 +107,7 @@ def test_what_ctrl_c_left_can_be_resumed(start, monkeypatch, assert_same_state, 
     monkeypatch.setattr(InterruptAt, "works", False, raising=False)
     whole = recipe * start
     monkeypatch.setattr(InterruptAt, "works", True)
-    with pytest.warns(InterruptedWarning) as caught:
+    with ctrl_c_returns(), pytest.warns(InterruptedWarning) as caught:
         p = recipe * start
     assert p.iteration < whole.iteration
     native.checkpoint("a.h5", p, caught[0].message.unfinished)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opty.algebra.batching import pieces, split
-from opty.algebra.effects import BATCH
+from opty.algebra.effects import LEAVES
 from opty.algebra.fusedstep import FusedStep, Inside, sees_batch, suited
 from opty.algebra.operator import ViewOperator
 from opty.algebra.plan import Pass, Scheduled, fusing
 from opty.algebra.room import with_room
-from opty.state.access import Access
+from opty.state.access import BatchAccess, of_user
 from opty.state.batch import Batch, Opened, Tour
 from opty.state.store import Store
 
@@ -129,9 +129,9 @@ def _opened(steps: list[Scheduled], job: Run) -> Opened:
     return Opened(names, _illum_outlives_probe(steps), job.fused if fusing() else None)
 
 
-def _batch_access(s: Scheduled) -> Access:
+def _batch_access(s: Scheduled) -> BatchAccess:
     reads, writes = s.op.effects()
-    return Access(None, type(s.op).__name__, reads & BATCH, writes & BATCH)
+    return BatchAccess(None, type(s.op).__name__, reads - LEAVES, writes - LEAVES, guarded=of_user(s.op))
 
 
 def _illum_outlives_probe(steps: list[Scheduled]) -> bool:

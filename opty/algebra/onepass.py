@@ -8,12 +8,12 @@ import numpy as np
 
 from opty.algebra.batching import pieces, split
 from opty.algebra.control import due as scheduled
-from opty.algebra.effects import BATCH
+from opty.algebra.effects import LEAVES
 from opty.algebra.fusedstep import FusedStep, Inside, sees_batch, suited
 from opty.algebra.operator import ViewOperator
 from opty.algebra.plan import Pass, Scheduled, fusing
 from opty.algebra.room import with_room
-from opty.state.access import Access
+from opty.state.access import BatchAccess, of_user
 from opty.state.batch import Batch, Opened, Tour
 from opty.state.store import Store
 
@@ -145,9 +145,9 @@ def _projects_unmeasured(op: ViewOperator) -> bool:
     return not isinstance(op, FusedStep) and not op.measures and (op.projects or "delta" in writes - reads)
 
 
-def _batch_access(s: Scheduled) -> Access:
+def _batch_access(s: Scheduled) -> BatchAccess:
     reads, writes = s.op.effects()
-    return Access(None, type(s.op).__name__, reads & BATCH, writes & BATCH)
+    return BatchAccess(None, type(s.op).__name__, reads - LEAVES, writes - LEAVES, guarded=of_user(s.op))
 
 
 def _illum_outlives_probe(steps: list[Scheduled]) -> bool:

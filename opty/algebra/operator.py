@@ -208,7 +208,9 @@ class ViewOperator(Operator, register=False):
     """A step that works on one batch of views inside a sweep: ``apply(self, s, b)``.
 
     ``b`` holds index (B,), patches (B, n, n) object windows, illum (B or 1, M, n, n) the probe as each view sees it,
-    waves (B, M, n, n) exit waves and delta = new minus old waves, as far as the step declares them.
+    waves (B, M, n, n) exit waves and delta = new minus old waves, as far as the step declares them. Any other word that
+    it declares, and that the state does not use, is a field that steps of the sweep hand to each other: a step that
+    writes it sets ``b.extra``, and steps to its left read it.
     ``work`` : how many arrays of (B, M, n, n), and of (B, n, n), are alive at once in a sweep with the step: measured.
     """
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from opty.algebra.absent import check_frames
 from opty.algebra.batching import neighbours
+from opty.algebra.blame import written_leaf
 from opty.algebra.compose import compose, factors
 from opty.algebra.control import Until, agreed, due, remember, since
 from opty.algebra.effects import check_slots, freed, written
@@ -27,7 +28,7 @@ from opty.backend.replay import Replay
 from opty.blas import one_thread
 from opty.errors import EffectError
 from opty.state import PtychoState
-from opty.state.access import Access
+from opty.state.access import Access, of_user
 from opty.state.batch import Tour
 from opty.state.store import Store
 
@@ -323,7 +324,7 @@ def _apply(node: Step, job: Run) -> None:
 def access(op: Operator, job: Run) -> Access:
     """Return the state as ``op`` may see it; observers also see the run."""
     reads, writes = op.effects()
-    s = Access(job.store, type(op).__name__, reads, writes)
+    s = Access(job.store, type(op).__name__, reads, writes, guarded=of_user(op))
     s.memo["run"] = job
     return s
 
@@ -348,10 +349,12 @@ class Explained:
         op, where = self._op, f"in {self._op!r}{self._of}, iteration {self._iteration}"
         if isinstance(error, ValueError) and "read-only" in str(error):
             reads, writes = op.effects()
-            only_read = ", or ".join(repr(name) for name in sorted(reads - writes))
-            raise EffectError(
-                f"{type(op).__name__} changes a leaf in place that it does not declare as written: {only_read} "
-                f"(it declares writes={' '.join(sorted(writes)) or 'nothing'}): add it in its class line ({where})"
-            ) from error
+            if (leaf := written_leaf(error, reads - writes)) is not None:
+                raise EffectError(
+                    f"{type(op).__name__} changes a leaf in place that it does not declare as written: {leaf!r} "
+                    f"(it declares writes={' '.join(sorted(writes)) or 'nothing'}): add it in its class line ({where})"
+                ) from error
+            if only_read := ", ".join(sorted(reads - writes)):
+                where += f"; leaves that it declares as read alone are read-only there: {only_read}"
         with suppress(Exception):  # of a class that takes no notes
             error.add_note(where)

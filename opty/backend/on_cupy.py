@@ -31,6 +31,9 @@ from opty.backend.kernels import (
     tile_grid,
 )
 from opty.backend.line import FINE, TRIALS, WALL
+from opty.backend.locked_gpu import plain_array as plain_array
+from opty.backend.locked_gpu import read_only as read_only
+from opty.backend.locked_gpu import share_memory as share_memory
 from opty.backend.lookout import Lookout as Lookout
 from opty.backend.lookout import number as number
 

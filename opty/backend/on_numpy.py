@@ -40,6 +40,25 @@ def copy_into(old, new) -> None:
     old[...] = new
 
 
+def read_only(a, leaf: str, who: str):
+    """Return a view of an array that cannot be written; ``leaf`` and ``who`` name it in messages on a GPU."""
+    if not isinstance(a, np.ndarray):
+        return a
+    view = a.view()
+    view.flags.writeable = False
+    return view
+
+
+def plain_array(a):
+    """Return an array as a leaf may be."""
+    return a
+
+
+def share_memory(a, b) -> bool:
+    """Say whether two arrays may have memory in common."""
+    return np.may_share_memory(a, b)
+
+
 def holds(count: int) -> bool:
     """Say whether arrays of so many bytes may stay here for good: what is in memory is here already."""
     return True

@@ -58,7 +58,7 @@ class Log(Observer):
 
     def apply(self, s):
         if self.due(s):
-            misfit = s.history.get("misfit")
+            misfit = s.store.history.get("misfit")
             print(f"iteration {s.iteration:5d}" + (f"   misfit {misfit[-1]:.6g}" if misfit else ""), flush=True)
 
 
@@ -102,7 +102,7 @@ class Progress(Observer):
         # On a GPU the misfit is waited for: not in every turn, but when the bar is drawn, and at the end.
         drawn = not bar.disable and time.time() - bar.last_print_t >= bar.mininterval
         last = loop.total is None or loop.turns + 1 == loop.total
-        if (drawn or last) and (misfit := s.history.get("misfit")):
+        if (drawn or last) and (misfit := s.store.history.get("misfit")):
             bar.set_postfix_str(f"misfit {misfit[-1]:.4g}", refresh=False)
         bar.update()
 

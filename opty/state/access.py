@@ -6,36 +6,38 @@ from typing import Any
 
 import numpy as np
 
+from opty.algebra.effects import BATCH
+from opty.algebra.operator import Operator
 from opty.errors import EffectError
+from opty.state.history import History
 
 
 class Access:
     """Attribute access to leaves under an operator's declared effects.
 
-    A leaf that is declared written is handed out as it is; one that is only read comes as a read-only array (on NumPy);
-    one that is not declared raises EffectError, and so does assigning to what is not declared written. Everything else
-    (``xp``, ``backend``, ``iteration``, ``seed``, ``data``, ``n``, ...) passes through to what stands behind.
+    A leaf that is declared written is handed out as it is; one that is only read comes as a read-only array (on a GPU
+    where ``guarded``: assignments, in-place arithmetic and methods that write are refused there, not ``out=`` nor
+    kernels); one that is not declared raises EffectError, and so does assigning to what is not declared written.
+    Everything else (``xp``, ``backend``, ``iteration``, ``seed``, ``data``, ``n``, ...) passes through to what stands
+    behind; ``history`` is read-only, and ``record`` adds to it.
     """
 
-    __slots__ = ("_behind", "_who", "_writes", "_reads", "memo")  # noqa: RUF023 - memo is the public one
+    __slots__ = ("_behind", "_guarded", "_reads", "_who", "_writes", "memo")
 
-    def __init__(self, behind: Any, who: str, reads: frozenset[str], writes: frozenset[str]):
+    def __init__(self, behind: Any, who: str, reads: frozenset[str], writes: frozenset[str], guarded: bool = True):
         put = object.__setattr__
         put(self, "_behind", behind)
         put(self, "_who", who)
         put(self, "_reads", reads)
         put(self, "_writes", writes)
+        put(self, "_guarded", guarded)
         put(self, "memo", {})
 
     def __getattr__(self, name: str) -> Any:
         behind = self._behind
         leaf = behind.leaves.get(name)
         if leaf is None:
-            if name in self._writes or name in self._reads:
-                raise AttributeError(
-                    f"{self._who}: there is no {name!r} here yet; create it with s.create({name!r}, ...)"
-                )
-            return getattr(behind, name)
+            return self._beside(name)
         if name in self._writes:
             return leaf
         if name not in self._reads:
@@ -43,7 +45,19 @@ class Access:
         if isinstance(leaf, np.ndarray):
             leaf = leaf.view()
             leaf.flags.writeable = False
-        return leaf
+            return leaf
+        return behind.store.backend.read_only(leaf, name, self._who) if self._guarded else leaf
+
+    def _beside(self, name: str) -> Any:
+        """Return what is no leaf: what stands behind has it, or it is not made yet."""
+        if name in self._writes or name in self._reads:
+            raise AttributeError(
+                f"{self._who}: there is no {name!r} here yet; create it with s.create({name!r}, ...) "
+                f"(a step of a sweep that sets b.{name} for others stands to the right of them)"
+            )
+        if name == "history":
+            return History(self._behind.history)
+        return getattr(self._behind, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self._writes:
@@ -51,22 +65,23 @@ class Access:
         old = self._behind.leaves.get(name)
         if old is not value:
             value = self._own(value)
-            if old is not None and old.shape != value.shape and self._behind.fixed_shapes:
+            if old is not None and old.shape != value.shape:
                 raise ValueError(f"{self._who} sets {name} of shape {value.shape}; it has shape {old.shape}")
-            if old is not None and old.dtype != value.dtype:
-                value = value.astype(old.dtype)
-            self._behind.leaves[name] = value
+            self._behind.leaves[name] = value if old is None else _like(old, value)
 
     def _own(self, value: Any) -> Any:
-        """Return an array that no other leaf is: two names for one array would change together.
+        """Return an array that shares no memory with a leaf: what shares it would change together.
 
         It is C-contiguous: kernels read it by its address.
         """
-        if not self._behind.fixed_shapes:  # a batch dies soon, and its waves are large
-            return value
-        value = self._behind.xp.asarray(value)
-        unfit = any(value is leaf for leaf in self._behind.leaves.values()) or not value.flags.c_contiguous
-        return value.copy() if unfit or (isinstance(value, np.ndarray) and not value.flags.writeable) else value
+        behind = self._behind
+        value = behind.backend.plain_array(behind.xp.asarray(value))
+        fit = value.flags.c_contiguous and (not isinstance(value, np.ndarray) or value.flags.writeable)
+        return value.copy() if not fit or _shared(value, behind) else value
+
+    def lent(self, names: frozenset[str]) -> dict[str, Any]:
+        """Return those leaves of some that are here, by name, for messages about them."""
+        return {name: leaf for name, leaf in self._behind.leaves.items() if name in names}
 
     def has(self, name: str) -> bool:
         """Say whether a leaf or slot of that name exists."""
@@ -89,3 +104,55 @@ class Access:
                     f"{self._who} drops {name!r} without declaring it; add it to reads= in its class line"
                 )
             self._behind.leaves.pop(name, None)
+
+
+def _like(old: Any, value: Any) -> Any:
+    return value if value.dtype == old.dtype else value.astype(old.dtype)
+
+
+def _shared(value: Any, store: Any) -> bool:
+    """Say whether an array has memory in common with a leaf; of one that is no view, the leaves tell by themselves."""
+    leaves = store.leaves.values()
+    if value.base is None:
+        return any(leaf is value or leaf.base is value for leaf in leaves)
+    return any(store.backend.share_memory(value, leaf) for leaf in leaves)
+
+
+class BatchAccess(Access):
+    """A batch, as one step of a sweep may see it: its fields, and those that steps make for each other.
+
+    Any word that a step declares and that is no leaf and no slot of the state is a field that it may set, ``b.extra``,
+    for steps to its left that declare it as read. It may hold anything, and is gone with the batch.
+    """
+
+    __slots__ = ()
+
+    def _beside(self, name: str) -> Any:
+        behind = self._behind
+        declared = name in self._writes or name in self._reads
+        if (not declared and name not in behind.store.leaves) or hasattr(type(behind), name) or name in vars(behind):
+            return getattr(behind, name)
+        self._refuse_of_state(name)
+        raise AttributeError(
+            f"{self._who} reads b.{name}, which no step to its right has set in this batch: operators run from right "
+            f"to left, so write ... * {self._who}(...) * the step that sets it"
+        )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._refuse_of_state(name)
+        if name not in self._writes:
+            raise EffectError(f"{self._who} writes {name!r} without declaring it; add it to writes= in its class line")
+        leaves = self._behind.leaves
+        old = leaves.get(name)
+        if old is not value:
+            leaves[name] = _like(old, value) if name in BATCH and old is not None else value
+
+    def _refuse_of_state(self, name: str) -> None:
+        """Refuse a name that belongs to the state and not to the batch."""
+        if name in self._behind.store.leaves:
+            raise EffectError(f"{self._who}: {name!r} is part of the state and not of a batch; write s.{name}")
+
+
+def of_user(op: Operator) -> bool:
+    """Say whether an operator is a user's own: those of opty keep to what they declare, which tests see to."""
+    return not type(op).__module__.startswith("opty.")

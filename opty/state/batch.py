@@ -37,8 +37,6 @@ class Batch:
     steps find the waves: an array of waves, and the rows (B,) of the views in it.
     """
 
-    fixed_shapes = False
-
     def __init__(
         self, store: Store, index: Any, number: np.ndarray, corners: Any, fraction: Any, opened: Opened | None = None
     ):

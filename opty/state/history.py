@@ -13,6 +13,8 @@ _ON_THEIR_WAY = 2  # numbers of a series that may be so: iterations that may be 
 class Series(Sequence[float]):
     """Numbers to which more are added and of which none is changed, so that copies may share what there is.
 
+    Whole numbers stay whole numbers.
+
     A number may still be on its way from a GPU: who reads it waits for it.
     """
 
@@ -56,15 +58,21 @@ class Series(Sequence[float]):
 
     def _read(self, at: int) -> float:
         value = self._numbers[at]
-        if type(value) is not float:
-            value = self._numbers[at] = float(value)
+        if type(value) is not float and type(value) is not int:
+            value = self._numbers[at] = number(value)
         return value
+
+
+def number(value: SupportsFloat) -> float:
+    """Return a number as Python's own int or float; of a GPU it is waited for."""
+    return int(value) if isinstance(value, (int, np.integer)) else float(value)
 
 
 class History(Mapping[str, np.ndarray]):
     """What was recorded, as arrays: ``p.history["misfit"]``, with its iterations in ``p.history["iteration"]``.
 
-    A series that an operator records at some iterations only (``Misfit``) is as long as it was called.
+    A series that an operator records at some iterations only (``Misfit``) is as long as it was called. Series of whole
+    numbers are arrays of int64, others of float64.
     """
 
     def __init__(self, series: Mapping[str, Series]):
@@ -73,7 +81,9 @@ class History(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._series:
             raise KeyError(f"no {name!r} in the history; it holds {sorted(self._series) or 'nothing yet'}")
-        return np.array(list(self._series[name]), dtype=int if name == "iteration" else float)
+        found = list(self._series[name])
+        whole = all(type(value) is int for value in found) and (found or name.endswith("iteration"))
+        return np.array(found, dtype=np.int64 if whole else np.float64)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._series)
@@ -82,5 +92,6 @@ class History(Mapping[str, np.ndarray]):
         return len(self._series)
 
     def __repr__(self) -> str:
-        parts = [f"{name}: {len(v)} values, last {v[-1]:.4g}" for name, v in self._series.items() if v]
+        lasts = {name: (len(v), v[-1]) for name, v in self._series.items() if v}
+        parts = [f"{name}: {n} values, last {v if type(v) is int else f'{v:.4g}'}" for name, (n, v) in lasts.items()]
         return f"<History: {'; '.join(parts) or 'empty'}>"

@@ -7,14 +7,14 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import Any, ClassVar, SupportsFloat
+from typing import Any, SupportsFloat
 
 import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.data import PtychoData
 from opty.state import loans
-from opty.state.history import Series
+from opty.state.history import Series, number
 from opty.state.measured import Measured
 
 _alive: weakref.WeakSet[Store] = weakref.WeakSet()  # leaves are shared between states: whose buffers may be reused?
@@ -61,8 +61,6 @@ class Start:
 class Store:
     """Leaves (arrays by name) and books of a state."""
 
-    fixed_shapes: ClassVar[bool] = True
-
     leaves: dict[str, Any]
     measured: Measured
     origin: np.ndarray
@@ -92,6 +90,11 @@ class Store:
     def data(self) -> PtychoData:
         """What was measured."""
         return self.measured.data
+
+    @property
+    def n(self) -> int:
+        """Edge of a pattern in pixels."""
+        return self.data.n
 
     @property
     def backend(self) -> ModuleType:
@@ -155,7 +158,7 @@ class Store:
 
     def record(self, name: str, value: SupportsFloat) -> None:
         """Append a number to a series of the history."""
-        self.expect(name, float(value))
+        self.expect(name, number(value))
 
     def expect(self, name: str, value: SupportsFloat) -> None:
         """Append a number that may still be on its way from a GPU, and that nothing changes any more."""

@@ -23,6 +23,7 @@ _OVER_CUPY = (
     "fused_gpu",
     "fused_fit_gpu",
     "graphs",
+    "locked_gpu",
     "lookout",
     "registration_gpu",
 )  # what opty.backend imports only with CuPy

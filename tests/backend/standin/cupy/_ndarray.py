@@ -8,12 +8,18 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from . import _capture, _waits
 from ._names import NAMES
 
+_CLASS = type
+
 
 class ndarray(NDArrayOperatorsMixin):
     """A pretended device array; ``get`` copies it to the host, and nothing else does."""
 
     __array_priority__ = 100
     __hash__ = None
+    base = None  # the array of which this one is a view
+
+    def __array_finalize__(self, obj) -> None:
+        """Called for each new array of a subclass with the array that it was made from, as CuPy does."""
 
     def __init__(self, shape, dtype=float):
         _capture.refuse("an allocation")
@@ -45,6 +51,13 @@ class ndarray(NDArrayOperatorsMixin):
         else:
             stream._put(lambda: self._host.__setitem__(..., a))
 
+    def view(self, dtype=None, type=None):
+        """A view in another dtype or, as in CuPy, of a subclass."""
+        if isinstance(dtype, _CLASS) and issubclass(dtype, ndarray):
+            dtype, type = None, dtype
+        host = self._host.view() if dtype is None else self._host.view(dtype)
+        return wrap(host, self, type)
+
     @property
     def data(self):
         """Where the memory is: ``data.ptr`` is its address."""
@@ -60,7 +73,7 @@ class ndarray(NDArrayOperatorsMixin):
     @property
     def real(self):
         """Real part, a view."""
-        return wrap(self._host.real)
+        return wrap(self._host.real, self)
 
     @real.setter
     def real(self, value):
@@ -69,7 +82,7 @@ class ndarray(NDArrayOperatorsMixin):
     @property
     def imag(self):
         """Imaginary part, a view."""
-        return wrap(self._host.imag)
+        return wrap(self._host.imag, self)
 
     @imag.setter
     def imag(self, value):
@@ -84,7 +97,7 @@ class ndarray(NDArrayOperatorsMixin):
             _waits.wait(name)
         if name in ("item", "tolist", "tobytes", "flags", "dtype"):
             return value
-        return forward(value) if callable(value) else wrap(value)
+        return forward(value, self) if callable(value) else wrap(value, self)
 
     def __getitem__(self, key):
         key = _index(key)
@@ -94,7 +107,7 @@ class ndarray(NDArrayOperatorsMixin):
             key = (*whole, Ellipsis)
         result = self._host[key]
         _capture.refuse_new(result, [self._host], "an index that copies")
-        return wrap(result)
+        return wrap(result, self)
 
     def __setitem__(self, key, value) -> None:
         _capture.refuse("an assignment")
@@ -109,7 +122,7 @@ class ndarray(NDArrayOperatorsMixin):
             kwargs["out"] = unwrap(out)
         result = getattr(ufunc, method)(*unwrap(inputs), **kwargs)
         if out is None:
-            return wrap(result)
+            return wrap(result, _template(inputs))
         return out[0] if len(out) == 1 else out
 
     def __array_function__(self, func, types, args, kwargs):
@@ -169,6 +182,19 @@ class ndarray(NDArrayOperatorsMixin):
         return format(self._host.item() if self.ndim == 0 else self._host, spec)
 
 
+def _in_place(name: str):
+    """The method of that name, which writes into the array: of the class, so that a subclass may override it."""
+
+    def method(self, *args, **kwargs):
+        return forward(getattr(self._host, name), self)(*args, **kwargs)
+
+    return method
+
+
+for _name in ("fill", "partition", "put", "sort"):
+    setattr(ndarray, _name, _in_place(_name))
+
+
 class _Pointer:
     def __init__(self, host: np.ndarray):
         self._host, self.ptr = host, host.ctypes.data
@@ -182,16 +208,29 @@ class _Pointer:
         to[:size] = off[:size]
 
 
-def wrap(value):
-    """Put NumPy arrays and scalars behind the wall; leave everything else as it is."""
+def wrap(value, made_from=None, kind=None):
+    """Put NumPy arrays and scalars behind the wall; leave everything else as it is.
+
+    ``made_from`` : the device array that this is a view of, or a result; its class is handed on, or else ``kind``.
+    """
     if isinstance(value, (np.ndarray, np.generic)):
-        new = ndarray.__new__(ndarray)
+        kind = kind or (ndarray if made_from is None else type(made_from))
+        new = ndarray.__new__(kind)
         new._host = np.asarray(value)
         _capture.allocated(new._host)
+        if made_from is not None and np.may_share_memory(new._host, made_from._host):
+            new.base = made_from if made_from.base is None else made_from.base
+        if kind is not ndarray:
+            new.__array_finalize__(made_from)
         return new
     if type(value) in (tuple, list):
-        return type(value)(wrap(v) for v in value)
+        return type(value)(wrap(v, made_from) for v in value)
     return value
+
+
+def _template(args):
+    """The argument whose class a result has: the first that is of a subclass."""
+    return next((a for a in args if isinstance(a, ndarray) and type(a) is not ndarray), None)
 
 
 def unwrap(value):
@@ -207,8 +246,8 @@ def unwrap(value):
     return value
 
 
-def forward(function):
-    """Make a function of NumPy or SciPy one of pretended device arrays."""
+def forward(function, own_array=None):
+    """Make a function of NumPy or SciPy one of pretended device arrays; a method belongs to ``own_array``."""
 
     def call(*args, **kwargs):
         result = function(*unwrap(args), **unwrap(kwargs))
@@ -217,7 +256,7 @@ def forward(function):
         for a in (*args, *kwargs.values()):
             if isinstance(a, ndarray) and a._host is result:
                 return a
-        return wrap(result)
+        return wrap(result, own_array if own_array is not None else _template(args))
 
     call.__name__ = getattr(function, "__name__", "call")
     return call

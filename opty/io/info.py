@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from opty.analysis.coverage import diameter, probe_power, scan_numbers
+from opty.analysis import findings
+from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers, size_known
+from opty.analysis.frames import missing
 from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.geometry import Geometry
@@ -24,7 +26,6 @@ NO_FOCUS = (
     "no distance from focus to sample: far field assumed; for a cone beam or the near field give focus_to_sample= and "
     "propagation="
 )
-SANE_EXTENT = 1e6  # px: a scan larger than that has its positions in another unit
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ def info(path, **options) -> Info:
         described = _from_kept(kept)
     misfit = kept.books["history"].get("misfit", ())
     described["missing"] = (*described["missing"], *lost)
+    said = native.attention(file)
+    described["warnings"] = (*said, *(line for line in described["warnings"] if line not in said))
     books = {"recipe": kept.recipe, "iteration": kept.books["iteration"]}
     return Info(**head, **described, **books, misfit=float(misfit[-1]) if len(misfit) else None)
 
@@ -122,12 +125,12 @@ def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, A
     probe = data.probe if probe is None else probe
     power = probe_power(data) if probe is None else (np.abs(probe) ** 2).sum(axis=0)
     if probe is None:
-        near = data.geometry is not None and data.geometry.propagation == "near"
-        probe_from = "the mean pattern" if near else "the mean amplitude, at focus"
+        probe_from = "the mean pattern" if is_near(data) else "the mean amplitude, at focus"
     out |= _geometry(data.geometry, data.n) | _counts(photons) | _mask(data.mask)
     out |= scan_numbers(data.positions_px, data.pixel, diameter(power), probe_from)
     out["missing"] = _missing(data.geometry, data.mask, probe)
-    out["warnings"] = _warnings(photons, out)
+    known = probe is not None or size_known(data)
+    out["warnings"] = _attention(data.positions_px, data.n, out["probe_diameter_px"], known, photons)
     return out
 
 
@@ -141,7 +144,7 @@ def _from_kept(kept: native.Kept) -> dict[str, Any]:
     out |= _geometry(geometry, n) | _counts(kept.photons) | _mask(fields.get("mask"))
     out |= scan_numbers(positions, pixel, diameter((np.abs(probe) ** 2).sum(axis=0)), "the reconstructed probe")
     out["missing"] = _missing(geometry, fields.get("mask"), probe)
-    out["warnings"] = _warnings(kept.photons, out)
+    out["warnings"] = _attention(positions, n, out["probe_diameter_px"], True, kept.photons)
     return out
 
 
@@ -181,12 +184,7 @@ def _missing(geometry: Geometry | None, mask, probe) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _warnings(photons: np.ndarray, described: dict[str, Any]) -> tuple[str, ...]:
-    found = []
-    if dark := int((photons == 0).sum()):
-        found.append(f"{dark} views hold no photons; leave them out with views=")
-    if (largest := max(described["extent_px"])) > SANE_EXTENT:
-        found.append(f"the scan is {largest:.3g} px wide: the positions are probably not in metres")
-    if max(described["extent_px"]) < 1 < described["views"]:
-        found.append("all views lie within one pixel: the positions are probably not in the unit that is expected")
-    return tuple(found)
+def _attention(positions: np.ndarray, n: int, across: float, known: bool, photons: np.ndarray) -> tuple[str, ...]:
+    """Say what is wrong with a scan, as far as it shows without a look at the frames."""
+    found = findings.of_positions(positions, n, across, known) + findings.of_missing(missing(photons))
+    return found.every

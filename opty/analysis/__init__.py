@@ -7,8 +7,10 @@ positions.py     positions against truth; the affine map and the drift of a whol
 illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
 frc.py           Fourier ring correlation, its thresholds and the resolution
-health.py        is a scan fit for a reconstruction? numbers
-verdict.py       what these mean: problems, warnings, advice
+quick.py         what can be said of a scan without running anything
+findings.py      the rules for that: problems, warnings
+health.py        is a scan fit for a reconstruction? the same rules, the orientation, and all numbers
+verdict.py       what these mean: orientation, advice, the report
 frames.py        one look at every frame: bad pixels, bad frames
 orientation.py   do positions and patterns have the same axes?
 coverage.py      size of the probe, step, overlap
@@ -17,14 +19,17 @@ host.py          arrays of any backend, brought to where the analysis runs
 
 from opty.analysis.align import Alignment, align, object_error
 from opty.analysis.errors import errors
+from opty.analysis.findings import Findings
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.health import Health, health
 from opty.analysis.illumination import illuminated
 from opty.analysis.modes import orthogonal
 from opty.analysis.positions import ScanMap, position_error, scan_map
+from opty.analysis.quick import quick_look
 
 __all__ = [
     "Alignment",
+    "Findings",
     "Health",
     "RingCorrelation",
     "ScanMap",
@@ -36,5 +41,6 @@ __all__ = [
     "object_error",
     "orthogonal",
     "position_error",
+    "quick_look",
     "scan_map",
 ]

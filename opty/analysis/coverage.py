@@ -24,11 +24,37 @@ def scan_numbers(positions: np.ndarray, pixel: float | None, diameter: float, pr
     return out
 
 
+def odd_positions(positions: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the views far from all others (ten usual steps), and those within a hundredth of a pixel of an earlier."""
+    if len(positions) < 3:
+        return (), ()
+    tree = cKDTree(positions)
+    nearest = tree.query(positions, k=2)[0][:, 1]
+    far = np.flatnonzero(nearest > 10 * max(float(np.median(nearest)), 0.1))
+    repeated = {max(pair) for pair in tree.query_pairs(0.01)}
+    return tuple(far.tolist()), tuple(sorted(int(j) for j in repeated))
+
+
+def is_near(data: PtychoData) -> bool:
+    """Whether a measurement is of the near field, where a pattern is an image of the lit sample."""
+    return data.geometry is not None and data.geometry.propagation == "near"
+
+
+def size_known(data: PtychoData) -> bool:
+    """Whether the probe's size is known before a reconstruction; else, in the far field, only the least it can be."""
+    return data.probe is not None or is_near(data)
+
+
 def probe_power(data: PtychoData) -> np.ndarray:
     """Estimate the probe's intensity (n, n) at the sample, centred, from the mean pattern or amplitude."""
-    if data.geometry is not None and data.geometry.propagation == "near":
+    if is_near(data):
         return sum(images.sum(axis=0, dtype=np.float64) for _, images in data.blocks()) / data.views
-    return np.abs(np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(data.mean_amplitude())))) ** 2
+    return focused(data.mean_amplitude())
+
+
+def focused(amplitude: np.ndarray) -> np.ndarray:
+    """Return the intensity (n, n) of the probe in focus, centred, of which the far field has this amplitude."""
+    return np.abs(np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(amplitude)))) ** 2
 
 
 def diameter(power: np.ndarray) -> float:

@@ -8,12 +8,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from scipy.spatial import cKDTree
-
-from opty.analysis.coverage import diameter, probe_power, scan_numbers
+from opty.analysis.coverage import is_near, odd_positions, scan_numbers, size_known
+from opty.analysis.findings import Findings
 from opty.analysis.frames import Frames, look_at_frames
 from opty.analysis.orientation import Orientation, decided, orientations
+from opty.analysis.quick import judged, probe_size, sampling
 from opty.data import PtychoData
 
 
@@ -42,6 +41,8 @@ class Health:
     frozen_frames: tuple[int, ...]
     missing_frames: tuple[int, ...]
     dim_frames: tuple[int, ...]
+    bright_frames: tuple[int, ...]
+    full_frames: tuple[int, ...]
     far_views: tuple[int, ...]
     repeated_views: tuple[int, ...]
     extent: tuple[float, float]
@@ -61,7 +62,7 @@ class Health:
     @property
     def size_known(self) -> bool:
         """Whether ``probe_diameter`` is that of the probe; in the far field, without one, it is the least it can be."""
-        return self.data.probe is not None or _is_near(self.data)
+        return size_known(self.data)
 
     @property
     def ok(self) -> bool:
@@ -92,28 +93,27 @@ def health(data: PtychoData) -> Health:
     if not isinstance(data, PtychoData):
         raise TypeError(f"data is a {type(data).__name__}; give a PtychoData, as from opty.load(measurement)")
     frames = look_at_frames(data)
-    power = probe_power(data) if data.probe is None else (np.abs(data.probe) ** 2).sum(axis=0)
-    numbers = _numbers(data, frames, diameter(power))
+    across = probe_size(data, frames)
+    quick = judged(data, frames, across)
+    numbers = _numbers(data, frames, across)
     try:
         found, refused = orientations(data), None
     except ValueError as error:  # positions that no object can be made for
         found, refused = (), str(error)
     numbers["orientations"] = found
     numbers["fits"] = ("as given" if found[0].as_given else found[0].name) if found and decided(found) else "undecided"
-    judged = Health(**numbers, problems=(), warnings=(), advice=(), data=data, frames=frames)
-    return dataclasses.replace(
-        judged,
-        problems=verdict.problems(judged, refused),
-        warnings=verdict.warnings(judged),
-        advice=verdict.advice(judged),
-    )
+    h = Health(**numbers, problems=(), warnings=(), advice=(), data=data, frames=frames)
+    if refused is not None and refused not in quick.problems:
+        quick += Findings((refused,))
+    every = verdict.of_orientation(h) + quick
+    return dataclasses.replace(h, problems=every.problems, warnings=every.warnings, advice=verdict.advice(h))
 
 
 def _numbers(data: PtychoData, frames: Frames, across: float) -> dict[str, Any]:
     scan = scan_numbers(data.positions_px, data.pixel, across, "")
     total = float(frames.photons.sum())
     area = math.prod(length + across for length in scan["extent_px"])
-    far, repeated = _odd_positions(data.positions_px)
+    far, repeated = odd_positions(data.positions_px)
     return {
         "views": data.views,
         "pattern": data.n,
@@ -127,6 +127,8 @@ def _numbers(data: PtychoData, frames: Frames, across: float) -> dict[str, Any]:
         "frozen_frames": frames.frozen,
         "missing_frames": frames.dark,
         "dim_frames": frames.dim,
+        "bright_frames": frames.bright,
+        "full_frames": frames.full,
         "far_views": far,
         "repeated_views": repeated,
         "extent": scan["extent_px"],
@@ -135,32 +137,9 @@ def _numbers(data: PtychoData, frames: Frames, across: float) -> dict[str, Any]:
         "probe_diameter_m": None if data.pixel is None else across * data.pixel,
         "overlap": scan.get("overlap"),
         "coverage": scan.get("coverage"),
-        "sampling": _sampling(data, across),
+        "sampling": sampling(data, across),
         "binning": _binning(data, across),
     }
-
-
-def _odd_positions(positions: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the views far from all others (ten usual steps), and those within a hundredth of a pixel of an earlier."""
-    if len(positions) < 3:
-        return (), ()
-    tree = cKDTree(positions)
-    nearest = tree.query(positions, k=2)[0][:, 1]
-    far = np.flatnonzero(nearest > 10 * max(float(np.median(nearest)), 0.1))
-    repeated = {max(pair) for pair in tree.query_pairs(0.01)}
-    return tuple(far.tolist()), tuple(sorted(int(j) for j in repeated))
-
-
-def _sampling(data: PtychoData, across: float) -> float:
-    """Return how finely the detector samples over what it must.
-
-    Far field: the window over twice the probe (Miao, Sayre, Chapman, J. Opt. Soc. Am. A 15, 1662 (1998)). Near field:
-    n ps^2 / (lambda z), from which on the propagator's phase turns by less than pi from one frequency to the next.
-    """
-    g = data.geometry
-    if g is None or not _is_near(data):
-        return data.n / (2 * across)
-    return data.n * g.sample_pixel(data.n) ** 2 / (g.wavelength * g.effective_distance)
 
 
 def _binning(data: PtychoData, across: float) -> int:
@@ -168,13 +147,9 @@ def _binning(data: PtychoData, across: float) -> int:
 
     In the near field, too, it is 1: there larger pixels cost resolution.
     """
-    if data.probe is None or _is_near(data):
+    if data.probe is None or is_near(data):
         return 1
     by = 1
     while data.n % (2 * by) == 0 and data.n // (2 * by) >= max(2 * across, 16):
         by *= 2
     return by
-
-
-def _is_near(data: PtychoData) -> bool:
-    return data.geometry is not None and data.geometry.propagation == "near"

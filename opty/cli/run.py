@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,10 +35,18 @@ class Run:
     """One reconstruction, and what became of it: whole, or ended early, with the state that it reached.
 
     ``unfinished`` : the place at which a checkpoint goes on; afterwards, that at which this run ended early.
+    ``attention`` : what was found wrong with the measurement; the report and the result file repeat it.
     """
 
-    def __init__(self, recipe: Operator, start: PtychoState, quiet: bool, unfinished: Unfinished | None = None):
-        self.start, self.files, self.unfinished = start, {}, None
+    def __init__(
+        self,
+        recipe: Operator,
+        start: PtychoState,
+        quiet: bool,
+        unfinished: Unfinished | None = None,
+        attention: Sequence[str] = (),
+    ):
+        self.start, self.files, self.unfinished, self.attention = start, {}, None, tuple(attention)
         self.interrupted, self.diverged, self.failed = False, None, None
         began = time.perf_counter()
         with warnings.catch_warnings(), ctrl_c_returns(), _as_ctrl_c(signal.SIGTERM):
@@ -77,11 +85,11 @@ class Run:
         from opty.io.formats.native import checkpoint
 
         try:
-            checkpoint(path, self.state, self.unfinished)
+            checkpoint(path, self.state, self.unfinished, self.attention)
         except OSError as error:
             saved = Path(tempfile.gettempdir()) / f"{path.stem}-{os.getpid()}.h5"
             try:
-                checkpoint(saved, self.state, self.unfinished)
+                checkpoint(saved, self.state, self.unfinished, self.attention)
             except OSError as second:
                 error.add_note(f"(and neither could {saved} be written: {one_line(second)})")
                 if self.failed is not None and path.exists():
@@ -114,6 +122,7 @@ class Run:
             "iteration": self.state.iteration,
             "seconds": self.seconds,
             "finished": self.unfinished is None and self.diverged is None,
+            "attention": list(self.attention),
             **{name: str(path) for name, path in self.files.items()},
         }
 
@@ -130,7 +139,8 @@ class Run:
             "time": f"{self.seconds:.1f} s{each}",
             **self.files,
         }
-        click.echo("\n".join(f"{name:<14} {value}" for name, value in lines.items()))
+        said = [("attention", line) for line in self.attention]
+        click.echo("\n".join(f"{name:<14} {value}" for name, value in [*lines.items(), *said]))
 
     def leave(self, ctx: click.Context) -> None:
         """End with the exit code that says how it went."""

@@ -76,6 +76,7 @@ def demo(ctx: click.Context, folder: Path, seed: int) -> None:
 @click.option("--recipe", "text", metavar="TEXT", help=f"What to do.  [default: {DEFAULT_RECIPE}]")
 @click.option("--recipe-file", type=FILE, metavar="FILE", help="The same from a file: its text, or JSON.")
 @click.option("--modes", type=Whole(1), metavar="N", help="Probe modes.  [default: as the file's probe, or 1]")
+@click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
 @click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
 @picture_option
 @click.option("--seed", type=Whole(0), metavar="N", help="Seed of the order of views.  [default: 0]")
@@ -91,6 +92,9 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
 
     The result holds object, probe, positions, error curve and recipe. Ctrl-C ends the run and keeps what it reached;
     opty resume goes on from there, and from what --save-every wrote when the process was killed.
+
+    What opty check knows without running anything is looked at first: what is pointless is refused, with exit code 1;
+    what is doubtful is said, and stands in the result.
 
     \b
     Example: opty reconstruct scan.cxi --modes 3 --recipe "rPIE(alpha=0.05)**30" -o scan.h5 --plot scan.png
@@ -108,11 +112,13 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
         get_backend(options["device"])  # refuses a GPU that is not there
     data = options.pop("data")
     check_data(file, data)
-    start = _start(file, taken_for_load(options) | given({"data": data}), **options)
+    start, attention = _start(file, taken_for_load(options) | given({"data": data}), **options)
     start.data.need_frames()
     if not quiet:
         click.echo(f"{file}: {start.data.views} views of {start.data.n} x {start.data.n}\n{recipe!r}", err=as_json)
-    run = Run(recipe, start, quiet)
+    for line in attention:
+        click.echo(f"Warning: {line}", err=True)
+    run = Run(recipe, start, quiet, attention=attention)
     _conclude(ctx, run, output, (picture, overview), quiet, as_json)
 
 
@@ -147,6 +153,7 @@ def resume(
     """
     import dataclasses
 
+    from opty.analysis import quick_look
     from opty.io.again import result_file, stopped
     from opty.operators.outputs import saving_to
     from opty.plot import overview
@@ -159,7 +166,8 @@ def resume(
     _check_before(unfinished.asked, picture)
     if not quiet:
         click.echo(f"{checkpoint}: iteration {p.iteration} of\n{unfinished.asked!r}", err=as_json)
-    run = Run(unfinished.asked, p, quiet, unfinished)
+    attention = _written(checkpoint) or quick_look(p.data).every
+    run = Run(unfinished.asked, p, quiet, unfinished, attention)
     _conclude(ctx, run, output, (picture, overview), quiet, as_json)
 
 
@@ -201,7 +209,7 @@ def rerun(
     recipe, begin, original = start_over(result, start=start, data=data, **given(machine))
     if not quiet:
         click.echo(f"{result}: {original.iteration} iterations of\n{original.recipe!r}", err=as_json)
-    run = Run(recipe, begin, quiet)
+    run = Run(recipe, begin, quiet, attention=_written(result))
     if run.interrupted or run.diverged or run.failed:
         run.leave(ctx)
     again = Repetition(run.state, original)
@@ -239,17 +247,35 @@ def _check_before(recipe: Operator, picture: Path | None) -> None:
         check_picture(picture)
 
 
-def _start(file: Path, load: dict[str, Any], modes, seed, **machine) -> PtychoState:
-    """Load a measurement into a fresh state, or a result as it is; ``machine`` is how to compute."""
+def _start(
+    file: Path, load: dict[str, Any], modes, seed, force: bool, **machine
+) -> tuple[PtychoState, tuple[str, ...]]:
+    """Load a measurement into a fresh state, or a result as it is, and say what is doubtful of the measurement.
+
+    ``machine`` is how to compute. A measurement of which a reconstruction is pointless is refused, unless ``force``.
+    """
     import opty
+    from opty.analysis import quick_look
 
     machine, start = given(machine), given({"modes": modes, "seed": seed})
     loaded = opty.load(file, **load)
     if isinstance(loaded, opty.PtychoData):
-        return opty.PtychoState(loaded, **start, **machine)
+        found = quick_look(loaded)
+        if found.problems and not force:
+            why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)
+            raise ValueError(f"a reconstruction of {file} would be pointless: {why}")
+        return opty.PtychoState(loaded, **start, **machine), found.every
     for name, value in start.items():
         raise ValueError(f"{file} is a result, which goes on with its own {name}: leave --{name} {value} out")
-    return opty.load(file, **machine, **load) if machine else loaded
+    return (opty.load(file, **machine, **load) if machine else loaded), _written(file)
+
+
+def _written(result: Path) -> tuple[str, ...]:
+    """Return what a result says was found wrong with its measurement."""
+    from opty.io.formats.native import attention
+    from opty.io.guard.container import Container
+
+    return attention(Container(result))
 
 
 def _conclude(ctx: click.Context, run: Run, output: Path, picture, quiet: bool, as_json: bool) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.unknown import unknown_in
-from opty.analysis.coverage import diameter, probe_power, scan_numbers
+from opty.analysis import findings
+from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers, size_known
+from opty.analysis.frames import missing
 from opty.data import PtychoData
 from opty.geometry import Geometry
 from opty.io.formats import cxi, native
@@ -23,7 +25,6 @@ from opty.remedies import option
 from opty.stack import AbsentFrames, Stack, views_counting
 
 JOULE_PER_EV = 1.602176634e-19
-SANE_EXTENT = 1e6  # px: a scan larger than that has its positions in another unit
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def info(path, **options) -> Info:
         data = measurement_of(file, kept, options.get("data"), options.get("stream"))
         described = _described(data, kept.leaves["probe"])
         described["missing"] = (*described["missing"], *_operators_missing(kept))
+        said = native.attention(file)
+        described["warnings"] = (*said, *(line for line in described["warnings"] if line not in said))
         return Info(**head, **described, **_books(kept))
     read = form.read(file, **options)
     described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))
@@ -143,12 +146,12 @@ def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, A
     probe = data.probe if probe is None else probe
     power = probe_power(data) if probe is None else (np.abs(probe) ** 2).sum(axis=0)
     if probe is None:
-        near = data.geometry is not None and data.geometry.propagation == "near"
-        probe_from = "the mean pattern" if near else "the mean amplitude, at focus"
+        probe_from = "the mean pattern" if is_near(data) else "the mean amplitude, at focus"
     out |= _geometry(data.geometry, data.n) | _counts(photons) | _mask(data.mask)
     out |= scan_numbers(data.positions_px, data.pixel, diameter(power), probe_from)
     out["missing"] = _missing(data, probe)
-    out["warnings"] = _warnings(photons, out)
+    known = probe is not None or size_known(data)
+    out["warnings"] = _attention(data.positions_px, data.n, out["probe_diameter_px"], known, photons)
     return out
 
 
@@ -190,12 +193,7 @@ def _missing(data: PtychoData, probe: np.ndarray | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _warnings(photons: np.ndarray, described: dict[str, Any]) -> tuple[str, ...]:
-    found = []
-    if dark := int((photons == 0).sum()):
-        found.append(f"{dark} views hold no photons; leave them out with {option('leave_out', 'empty')}")
-    if (largest := max(described["extent_px"])) > SANE_EXTENT:
-        found.append(f"the scan is {largest:.3g} px wide: the positions are probably not in metres")
-    if max(described["extent_px"]) < 1 < described["views"]:
-        found.append("all views lie within one pixel: the positions are probably not in the unit that is expected")
-    return tuple(found)
+def _attention(positions: np.ndarray, n: int, across: float, known: bool, photons: np.ndarray) -> tuple[str, ...]:
+    """Say what is wrong with a scan, as far as it shows without a look at the frames."""
+    found = findings.of_positions(positions, n, across, known) + findings.of_missing(missing(photons))
+    return found.every

@@ -34,7 +34,7 @@ def _draw_pattern(axes: Axes, h: Health) -> None:
     from matplotlib.colors import LogNorm
 
     mean = np.where(h.frames.mean > 0, h.frames.mean, np.nan)
-    low, high = np.nanpercentile(mean, 5), np.nanmax(mean)
+    low, high = np.nanpercentile(mean, 5), h.frames.light.max() or np.nanmax(mean)
     picture = axes.imshow(mean, cmap="viridis", norm=LogNorm(max(low, high * 1e-6), high))
     axes.figure.colorbar(picture, cax=axes.inset_axes((1.03, 0.0, 0.045, 1.0)))
     axes.axvline(h.pattern // 2, color="white", lw=0.5)
@@ -76,8 +76,8 @@ def _circle(centre: np.ndarray, diameter: float):
 
 def _draw_photons(axes: Axes, h: Health) -> None:
     axes.plot(h.frames.photons, ".", ms=3, color=BLUE)
-    for name, which in (("frozen", h.frozen_frames), ("missing", h.missing_frames), ("dim", h.dim_frames)):
-        if which:
+    for name in ("frozen", "missing", "full", "dim", "bright"):
+        if which := getattr(h, f"{name}_frames"):
             axes.plot(which, h.frames.photons[list(which)], "o", mfc="none", ms=6, label=f"{name}: {len(which)}")
     axes.set_ylim(0, 1.1 * h.frames.photons.max())
     axes.set_title("photons of each view")

@@ -1,7 +1,8 @@
 """Result files: a PtychoState in HDF5 from which ``opty.load`` goes on exactly as if nothing had happened.
 
 Beside the measurement (measurement.py) the file holds
-    /entry_1/reconstruction/         attributes: iteration, seed, dtype, device, software (versions, as JSON)
+    /entry_1/reconstruction/         attributes: iteration, seed, dtype, device, software (versions, as JSON), attention
+                                     (what was found wrong with the measurement before the run: a list, as JSON)
         leaves/obj (H, W), probe (M, n, n), positions (N, 2) px, and what else is estimated: background (n, n) in the
                                      order of the transform, ...
         positions_m (N, 2)           the same positions in metres, from the frame's corner  (with a geometry)
@@ -22,7 +23,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,8 +79,11 @@ def save(path, p) -> None:
         measurement.write(f, p)
 
 
-def checkpoint(path, p: PtychoState, unfinished: Unfinished | None) -> None:
-    """Write a state as ``save`` does, with the place in the recipe from which ``resume`` is to go on."""
+def checkpoint(path, p: PtychoState, unfinished: Unfinished | None, attention: Sequence[str] = ()) -> None:
+    """Write a state as ``save`` does, with the place in the recipe from which ``resume`` is to go on.
+
+    ``attention`` : what was found wrong with the measurement before the run, for ``info`` to say.
+    """
     data = p.data
     _check_place(path, data)
     link = dict(data.source) if data.source is not None and source.can_link(data) else None
@@ -91,6 +95,8 @@ def checkpoint(path, p: PtychoState, unfinished: Unfinished | None) -> None:
         _write(f, p)
         if unfinished is not None:
             writing.put(f, f"{OWN}/unfinished", unfinished.to_json())
+        if attention:
+            writing.note(f[OWN], attention=json.dumps(attention))
 
 
 def _check_place(path, data: PtychoData) -> None:
@@ -146,6 +152,12 @@ def restored(
 
 
 FORMATS = (Format("opty result (HDF5)", recognise, read),)
+
+
+def attention(file: Container) -> tuple[str, ...]:
+    """Return what a result says was found wrong with its measurement before the run."""
+    with file.hdf5() as f, blaming(file):
+        return tuple(json.loads(measurement.text(need(f, OWN).attrs.get("attention", "[]"))))
 
 
 @dataclass

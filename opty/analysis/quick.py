@@ -1,0 +1,69 @@
+"""quick_look(data): what can be said of a scan without running anything."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from opty.analysis import findings
+from opty.analysis.coverage import diameter, focused, is_near, size_known
+from opty.analysis.findings import Findings
+from opty.analysis.frames import Frames, filled, look_at_frames
+from opty.data import PtychoData
+
+
+def quick_look(data: PtychoData) -> Findings:
+    """Find what makes a reconstruction pointless, or its result doubtful, without running anything.
+
+    Positions (one view, all on one spot, no overlap, a wrong unit), light, pixels (dead, hot, at the end of the scale),
+    frames (missing, frozen, too bright), beam centre, sampling. ``health`` applies the same rules, and finds out the
+    orientation by short reconstructions. One look at each frame; nothing is changed.
+
+    Returns
+    -------
+    Findings : texts, ``problems`` and ``warnings``, with the remedies in them.
+
+    Raises TypeError where ``data`` is no PtychoData.
+    """
+    if not isinstance(data, PtychoData):
+        raise TypeError(f"data is a {type(data).__name__}; give a PtychoData, as from opty.load(measurement)")
+    frames = look_at_frames(data)
+    return judged(data, frames, probe_size(data, frames))
+
+
+def judged(data: PtychoData, frames: Frames, across: float) -> Findings:
+    """Apply all rules to a measurement whose frames were looked at, with a probe ``across`` px wide."""
+    widest = max(across, _shadow(data, frames))
+    return (
+        findings.of_positions(data.positions_px, data.n, widest, size_known(data))
+        + findings.of_light(frames.photons, frames.whole)
+        + findings.of_frames(frames)
+        + findings.of_optics(frames.centre, data.n, sampling(data, across), is_near(data))
+    )
+
+
+def probe_size(data: PtychoData, frames: Frames) -> float:
+    """Return the diameter of the probe [px]; in the far field, without a starting probe, the least that it can be."""
+    if data.probe is not None:
+        return diameter((np.abs(data.probe) ** 2).sum(axis=0))
+    return diameter(frames.light if is_near(data) else focused(filled(data.mean_amplitude(), frames.bad)))
+
+
+def _shadow(data: PtychoData, frames: Frames) -> float:
+    """Return how wide a cone beam is at the sample [px], as it is on the detector, without a starting probe; else 0."""
+    g = data.geometry
+    if g is None or g.propagation != "cone" or data.probe is not None:
+        return 0.0
+    on_detector = diameter(frames.light) * g.pixel_size
+    return on_detector * g.focus_to_sample / (g.focus_to_sample + g.distance) / g.sample_pixel(data.n)
+
+
+def sampling(data: PtychoData, across: float) -> float:
+    """Return how finely the detector samples over what it must.
+
+    Far field: the window over twice the probe (Miao, Sayre, Chapman, J. Opt. Soc. Am. A 15, 1662 (1998)). Near field:
+    n ps^2 / (lambda z), from which on the propagator's phase turns by less than pi from one frequency to the next.
+    """
+    g = data.geometry
+    if g is None or not is_near(data):
+        return data.n / (2 * across)
+    return data.n * g.sample_pixel(data.n) ** 2 / (g.wavelength * g.effective_distance)

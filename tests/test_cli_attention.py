@@ -1,0 +1,124 @@
+"""The command line looks before it computes: what is pointless is refused, what is doubtful is said and kept."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import opty
+from opty.cli import main
+from opty.io import info
+from opty.simulate import experiment, objects, probes, scans
+
+DIM = "photons a view are few"
+
+
+def simulated(photons=1e5, step=4):
+    positions = scans.raster((4, 4), step=step, jitter=1, seed=0)
+    size = int(np.ptp(positions, axis=0).max()) + 48
+    return experiment(objects.two_images((size, size)), probes.aperture(32, 16, edge=2), positions, photons=photons)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with a good scan, one view of it, one whose views do not overlap, and one with few photons."""
+    monkeypatch.chdir(tmp_path)
+    good, apart = simulated(), simulated(step=26)
+    opty.save("good.h5", good.replace(truth=None))
+    one = good.replace(intensities=good.intensities[:1], positions=good.positions[:1], truth=None)
+    opty.save("one.h5", one)
+    opty.save("apart.h5", apart.replace(probe=apart.truth["probe"], truth=None))
+    opty.save("dim.h5", simulated(photons=80).replace(truth=None))
+    return tmp_path
+
+
+def run(*arguments, code=0):
+    outcome = CliRunner().invoke(main, [*map(str, arguments), "--device", "cpu"])
+    assert outcome.exit_code == code, (outcome.output, outcome.exception)
+    return outcome
+
+
+def reconstruct(file, *more, code=0):
+    return run("reconstruct", file, "-o", "out.h5", "--recipe", "rPIE()**2", *more, code=code)
+
+
+def attribute(file):
+    with h5py.File(file) as f:
+        return f["entry_1/reconstruction"].attrs.get("attention")
+
+
+@pytest.mark.parametrize(("file", "says"), [("one.h5", "one view"), ("apart.h5", "views do not overlap")])
+def test_what_is_pointless_is_refused_unless_forced(folder, file, says):
+    refused = reconstruct(file, code=1)
+    assert refused.stdout == ""
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith(f"Error: a reconstruction of {file} would be pointless: {says}")
+    assert line.endswith("; --force does it all the same")
+    assert not (folder / "out.h5").exists()
+    forced = reconstruct(file, "--force")
+    assert f"Warning: {says}" in forced.stderr
+    (said,) = [line for line in forced.stdout.splitlines() if line.startswith("attention")]
+    assert said.split(maxsplit=1)[1].startswith(says)
+    assert info("out.h5").warnings[0].startswith(says)
+
+
+def test_what_cannot_be_forced_is_not_offered(folder):
+    data = opty.load("good.h5")
+    opty.save("wide.h5", data.replace(positions=data.positions * 1e5, source=None))
+    for more in ([], ["--force"]):
+        (line,) = reconstruct("wide.h5", *more, code=1).stderr.splitlines()[-1:]
+        assert "far more than 16 views of 32 x 32 can cover" in line
+        assert "--force" not in line
+
+
+def test_what_is_doubtful_is_said_and_stands_in_the_result(folder):
+    outcome = reconstruct("dim.h5")
+    assert DIM in outcome.stderr.splitlines()[0]
+    assert any(line.startswith("attention") and DIM in line for line in outcome.stdout.splitlines())
+    assert DIM in json.loads(attribute("out.h5"))[0]
+    assert DIM in info("out.h5").warnings[0]
+    assert f"attention   {info('out.h5').warnings[0]}" in run_info("out.h5")
+    (folder / "dim.h5").unlink()
+    assert DIM in info("out.h5").warnings[0]
+    assert opty.PtychoState(simulated(photons=80)).iteration == 0  # Python is as it was: no look, no warning
+
+
+def run_info(file):
+    return CliRunner().invoke(main, ["info", file]).output
+
+
+def test_scripts_learn_of_it_too(folder):
+    outcome = reconstruct("dim.h5", "--json")
+    assert DIM in json.loads(outcome.stdout)["attention"][0]
+    quiet = reconstruct("dim.h5", "--quiet")
+    assert quiet.stdout == ""
+    assert quiet.stderr.startswith("Warning: ")
+    assert quiet.stderr.count("\n") == 1
+
+
+def test_a_good_scan_is_left_alone(folder):
+    outcome = reconstruct("good.h5", "--quiet")
+    assert outcome.output == ""
+    assert attribute("out.h5") is None
+    assert info("out.h5").warnings == ()
+    assert json.loads(reconstruct("good.h5", "--json").stdout)["attention"] == []
+
+
+def test_what_goes_on_or_is_repeated_keeps_it(folder):
+    reconstruct("dim.h5")
+    run("reconstruct", "out.h5", "-o", "more.h5", "--recipe", "rPIE()")
+    assert attribute("more.h5") == attribute("out.h5")
+    run("rerun", "out.h5", "-o", "again.h5")
+    assert attribute("again.h5") == attribute("out.h5")
+
+
+def test_a_checkpoint_of_a_killed_run_is_looked_at_again(folder):
+    """Save wrote it, which knows of no findings."""
+    data = opty.load("dim.h5")
+    p = opty.parse("(Save('killed.h5') * rPIE()) ** 2") * opty.PtychoState(data, device="cpu")
+    assert p.iteration == 2
+    assert attribute("killed.h5") is None
+    assert DIM in run("resume", "killed.h5").stdout
+    assert DIM in json.loads(attribute("killed.h5"))[0]

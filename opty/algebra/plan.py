@@ -33,6 +33,10 @@ class Scheduled:
     def due(self, iteration: int) -> bool:
         return all(rule.due(iteration) for rule in self.when)
 
+    def active(self, iteration: int) -> bool:
+        """Say whether the step runs in that iteration, or time and again around it."""
+        return all(rule.active(iteration) for rule in self.when)
+
 
 @dataclass(frozen=True)
 class Step:

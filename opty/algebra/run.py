@@ -15,12 +15,13 @@ import numpy as np
 from opty.algebra.batching import neighbours
 from opty.algebra.compose import compose, factors
 from opty.algebra.control import Until
-from opty.algebra.effects import check_slots, freed, written
+from opty.algebra.effects import check_slots, freed
 from opty.algebra.footprint import check_memory
 from opty.algebra.onepass import run_pass
 from opty.algebra.operator import Operator
 from opty.algebra.place import Frame, Level, Unfinished, recorded
 from opty.algebra.plan import Branch, Group, Loop, Node, Pass, Step, followed_by, plan, steps_of
+from opty.algebra.scale import bring_back, changed
 from opty.algebra.watch import Watch
 from opty.backend.replay import Replay
 from opty.errors import DivergedError, EffectError, InterruptedWarning, SourceError, warn_user
@@ -87,6 +88,11 @@ class Run:
             self._neighbours[size] = neighbours(self.positions(), size)
         return self._neighbours[size]
 
+    @functools.cached_property
+    def brightest(self) -> float:
+        """Photons of the brightest view."""
+        return float(self.store.measured.view_photons.max())
+
     def wrote(self, names: frozenset[str]) -> None:
         """Take note that a step that writes some leaves has run."""
         if "positions" in names:
@@ -150,7 +156,7 @@ def run(recipe: Operator, p: PtychoState, stopped: Unfinished | None = None) -> 
 def turns(recipe: Operator, p: PtychoState) -> Iterator[PtychoState]:
     """Yield a state of its own after each turn of the outermost loops, and after each factor outside of them."""
     job, groups = _prepared(recipe, p)
-    copied = written(groups)
+    copied = changed(groups, job.store.leaves)
     walk = _outer_turns(groups, job)
     try:
         while not job.interrupted:
@@ -191,7 +197,7 @@ def _prepared(recipe: Operator, p: PtychoState, stopped: Unfinished | None = Non
         step.op.foresee()
     source = p._live
     check_slots(groups, source.leaves)
-    copied = written(groups) & set(source.leaves)
+    copied = changed(groups, source.leaves) & set(source.leaves)
     copied = copied & source.held_elsewhere() if p._owned else copied
     check_memory(source, groups, copied)
     store = source.fork(copied)
@@ -220,10 +226,9 @@ def _walk_groups(groups: tuple[Group, ...], job: Run) -> None:
 
 
 def _walk_node(node: Node, job: Run) -> None:
-    if isinstance(node, Pass):
-        run_pass(node, job)
-    elif isinstance(node, Step):
-        _apply(node, job)
+    if isinstance(node, (Pass, Step)):
+        run_pass(node, job) if isinstance(node, Pass) else _apply(node, job)
+        bring_back(node, job)
     elif isinstance(node, Loop):
         for _ in _turns_of(node, job):
             if job.interrupted:
@@ -232,6 +237,8 @@ def _walk_node(node: Node, job: Run) -> None:
         job.enter(Frame(node.body))
         _walk_groups(node.body, job)
         job.frames.pop()
+    else:
+        bring_back(node, job)
 
 
 def _book(job: Run) -> None:

@@ -51,6 +51,10 @@ class Control(Operator, register=False):
         """Say whether the step runs in iteration number ``iteration`` (the first is 1)."""
         raise RecipeError(f"{type(self).__name__} has no due(self, iteration)")
 
+    def active(self, iteration: int) -> bool:
+        """Say whether the step runs in that iteration, or time and again before and after it."""
+        return self.due(iteration)
+
     def words(self) -> str:
         """Say when, for ``explain``."""
         return f"{type(self).__name__} {self.n}"
@@ -81,6 +85,10 @@ class Every(Control):
         """True in iterations n, 2n, 3n, ..., or from ``first`` on in steps of n."""
         first = self.n if self.first is None else self.first
         return iteration >= first and (iteration - first) % self.n == 0
+
+    def active(self, iteration: int) -> bool:
+        """True from ``first`` on, where it is given, and always where it is not."""
+        return self.first is None or iteration >= self.first
 
     def words(self) -> str:
         """Say when, for ``explain``."""

@@ -73,6 +73,8 @@ class Operator(metaclass=OperatorClass):
     writes: ClassVar[frozenset[str]] = frozenset()
     frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step; "kept_*" is all kept memory not written
     leaves_trace: ClassVar[bool] = True  # False: not on the books where it ends a loop's body
+    scale_free: ClassVar[bool] = False  # True: does the same to P g, O / g and what is scaled along as to P and O
+    estimates: ClassVar[bool] = True  # False: what it writes of object and probe it turns, moves or cuts, no more
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
     arrays: ClassVar[float | None] = None  # at work in a step on the whole state, as large as object and probe together
     knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning
@@ -88,6 +90,8 @@ class Operator(metaclass=OperatorClass):
             cls.reads = names(reads)
         if writes is not None:
             cls.writes = names(writes)
+        if not cls.__module__.startswith("opty.") and "scale_free" not in cls.__dict__:
+            cls.scale_free = False  # true of an operator of opty's own, not of what a user makes of it
         check_annotated(cls)
         by_hand = "__init__" in cls.__dict__
         dataclasses.dataclass(frozen=True, repr=False)(cls)

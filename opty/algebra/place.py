@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ from opty.algebra.compose import Repeat, compose, factors, power
 from opty.algebra.keep import kept_recipe
 from opty.algebra.operator import Operator
 from opty.algebra.plan import Branch, Group, Loop, followed_by, plan
+from opty.algebra.scale import is_free
 from opty.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Level:
     turns: int
     began: int  # iteration at which the turn began
     misfits: tuple[float, ...]  # of the last two turns, for a rule to look at
+    estimated: tuple[str, ...] = ()  # which of object and probe, in this turn
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Frame:
     node: int = 0
     began: int = 0
     misfits: tuple[float, ...] = ()
+    estimated: frozenset[str] = frozenset()  # which of object and probe, in this turn, since the scale was brought back
     closers: dict[Any, Callable[[], None]] = field(default_factory=dict)  # of observers, when the loop ends
 
     def done(self) -> Operator:
@@ -58,15 +62,26 @@ class Frame:
     def next_turn(self) -> None:
         """Write down that a turn of a loop was done."""
         self.turns, self.group, self.node = self.turns + 1, 0, 0
+        self.estimated = frozenset()
+
+    @functools.cached_property
+    def scale_is_free(self) -> bool:
+        """Whether no step on this level and below gives object or probe a scale."""
+        return is_free(self.groups)
 
     def level(self) -> Level:
         """Return the place, to be written down."""
-        return Level(self.group, self.node, self.turns, self.began, self.misfits[-2:])
+        return Level(self.group, self.node, self.turns, self.began, self.misfits[-2:], tuple(sorted(self.estimated)))
 
     def go_to(self, level: Level) -> None:
         """Stand where a walk over the same groups stood."""
         self.group, self.node, self.turns = level.group, level.node, level.turns
-        self.began, self.misfits = level.began, level.misfits
+        self.began, self.misfits, self.estimated = level.began, level.misfits, frozenset(level.estimated)
+
+
+def _level(misfits: list[float], estimated: list[str] | tuple[()] = (), **counts: int) -> Level:
+    """Return a level as JSON has it."""
+    return Level(**counts, misfits=tuple(misfits), estimated=tuple(estimated))
 
 
 def done_at(start: Operator, groups: tuple[Group, ...], place: tuple[Level, ...]) -> Operator:
@@ -142,7 +157,7 @@ class Unfinished:
         try:
             kept = json.loads(text)
             asked, before = map(kept_recipe, (kept["asked"], kept["before"]), kept.get("code", ("", "")))
-            place = tuple(Level(**level | {"misfits": tuple(level["misfits"])}) for level in kept["place"])
+            place = tuple(_level(**level) for level in kept["place"])
             return cls(asked, before, place)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             if isinstance(error, RecipeError):

@@ -30,6 +30,10 @@ class Scheduled:
     when: tuple[Control, ...] = ()
     opened: bool = False  # put in by the plan, not written by the user
 
+    def active(self, iteration: int) -> bool:
+        """Say whether the step runs in that iteration, or time and again around it."""
+        return all(rule.active(iteration) for rule in self.when)
+
 
 @dataclass(frozen=True)
 class Step:

@@ -15,7 +15,7 @@ from opty.algebra.batching import neighbours
 from opty.algebra.blame import written_leaf
 from opty.algebra.compose import compose, factors
 from opty.algebra.control import Until, agreed, due, remember, since
-from opty.algebra.effects import check_slots, freed, written
+from opty.algebra.effects import check_slots, freed
 from opty.algebra.footprint import check_memory
 from opty.algebra.interrupt import CtrlC, Stop, interrupt, returns, warn
 from opty.algebra.onepass import run_pass
@@ -23,6 +23,7 @@ from opty.algebra.operator import Operator
 from opty.algebra.place import Frame, Level, Unfinished, recorded
 from opty.algebra.plan import Branch, Group, Loop, Node, Pass, Step, followed_by, plan, steps_of
 from opty.algebra.rescue import keeping_donated, keeping_state
+from opty.algebra.scale import bring_back, changed
 from opty.algebra.watch import Watch
 from opty.backend.replay import Replay
 from opty.blas import one_thread
@@ -85,6 +86,11 @@ class Run:
         if size not in self._neighbours:
             self._neighbours[size] = neighbours(self.positions(), size)
         return self._neighbours[size]
+
+    @functools.cached_property
+    def brightest(self) -> float:
+        """Photons of the brightest view."""
+        return float(self.store.measured.view_photons.max())
 
     def wrote(self, names: frozenset[str]) -> None:
         """Take note that a step that writes some leaves has run."""
@@ -161,7 +167,7 @@ def run(recipe: Operator, p: PtychoState, stopped: Unfinished | None = None) -> 
 def turns(recipe: Operator, p: PtychoState) -> Iterator[PtychoState]:
     """Yield a state of its own after each turn of the outermost loops, and after each factor outside of them."""
     job, groups = _prepared(recipe, p)
-    copied = written(groups)
+    copied = changed(groups, job.store.leaves)
     walk = _outer_turns(groups, job)
     over = False
     try:
@@ -204,6 +210,8 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
             elif _went_in(node, job):
                 yield from _outer_turns(node.body, job)
                 _went_out(node, job)
+            else:
+                bring_back(node, job)
             frame.node += 1
         _book(job)
         if group.nodes and not isinstance(group.nodes[-1], (Loop, Branch)):
@@ -218,7 +226,7 @@ def _prepared(recipe: Operator, p: PtychoState, stopped: Unfinished | None = Non
         source = p._live
         check_slots(groups, source.leaves)
         check_frames(source.data, groups)
-        copied = written(groups) & set(source.leaves)
+        copied = changed(groups, source.leaves) & set(source.leaves)
         copied = copied & source.held_elsewhere() if p._owned else copied
         check_memory(source, groups, copied)
         store = source.fork(copied)
@@ -247,10 +255,9 @@ def _walk_groups(groups: tuple[Group, ...], job: Run) -> None:
 
 
 def _walk_node(node: Node, job: Run) -> None:
-    if isinstance(node, Pass):
-        run_pass(node, job)
-    elif isinstance(node, Step):
-        _apply(node, job)
+    if isinstance(node, (Pass, Step)):
+        run_pass(node, job) if isinstance(node, Pass) else _apply(node, job)
+        bring_back(node, job)
     elif isinstance(node, Loop):
         for _ in _turns_of(node, job):
             if job.ctrl_c.pressed:
@@ -258,6 +265,8 @@ def _walk_node(node: Node, job: Run) -> None:
     elif _went_in(node, job):
         _walk_groups(node.body, job)
         _went_out(node, job)
+    else:
+        bring_back(node, job)
 
 
 def _went_in(node: Branch, job: Run) -> bool:

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
 
-from opty.algebra.effects import KEPT, written
+from opty.algebra.effects import KEPT
 from opty.algebra.operator import Operator
 from opty.algebra.place import Level, done_at
 from opty.algebra.plan import Group, Pass, steps_of, walk
 from opty.algebra.rising import RISES, MisfitMonitor
+from opty.algebra.scale import changed
 from opty.errors import DivergedError, MisfitWarning, warn_user
 from opty.state import PtychoState
 from opty.state.store import CORE, Store
@@ -93,9 +94,9 @@ class Watch:
 
     def __init__(self, store: Store, groups: tuple[Group, ...], start: Operator, place: Place):
         self._store, self._groups, self._start, self._begun = store, groups, start, store.recipe
-        self._written = written(groups)
-        self._names = self._written - {KEPT}
-        self._looked = frozenset(CORE) & self._written
+        names = changed(groups, store.leaves)
+        self._names = names - {KEPT}
+        self._looked = frozenset(CORE) & names
         self._knobs = tuple(dict.fromkeys(s.op.knob for s in steps_of(groups) if s.op.knob))
         self._monitored = {id(n) for n in walk(groups) if isinstance(n, Pass) and n.counts and KEPT not in n.writes}
         self._lookout = store.backend.Lookout()

@@ -4,6 +4,7 @@
     on_cupy.py    the GPU: CuPy, with kernels of our own in the .cu files beside it
     locked_gpu.py what a step may read alone, on a GPU
     lookout.py    numbers on their way back, copied while the device goes on; finite.cu: is all of a state finite?
+    scaling.py    when the scale between object and probe is brought back; scaling.cu: on a GPU
     line.py       the best step along a line, by what trials changed; line.cu: on a GPU
     carrier.py    blocks of host arrays on their way there, through pinned memory on a stream of their own
 

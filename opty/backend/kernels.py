@@ -67,6 +67,7 @@ _KERNELS = {
         "changes_columns": (["float"], _SIDES),
     },
     "modulus": {"fourier_modulus": (REALS.values(), COUNTS.values())},
+    "scaling": {name: (REALS.values(),) for name in ("add_up_power", "take_scale")},
     "exit_waves": {name: (REALS.values(),) for name in ("exit_waves", "reflect", "advance")},
     "accumulate": {
         **{name: (REALS.values(),) for name in ("add_to_object", "add_to_object_in_order", "add_to_probe")},

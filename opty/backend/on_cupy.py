@@ -11,6 +11,7 @@ import cupy
 import cupyx.scipy.fft
 import numpy as np
 
+from opty.backend import scaling
 from opty.backend.carrier import Carrier as Carrier
 from opty.backend.fused_sense_gpu import Fused as Fused
 from opty.backend.graphs import captured as captured
@@ -39,6 +40,8 @@ from opty.backend.lookout import number as number
 
 name = "gpu"
 xp = cupy
+_PARTS = 64  # of a sum that another launch adds up
+_FILLING = 1024  # blocks that fill any present device a few times over
 CAPTURES = True  # launches that repeat, with ``captured``
 
 
@@ -92,6 +95,27 @@ def fft2(a, overwrite: bool = False, threads: int = 1):
 def ifft2(a, overwrite: bool = False, threads: int = 1):
     """Inverse (and adjoint) of ``fft2``."""
     return cupyx.scipy.fft.ifft2(a, norm="ortho", overwrite_x=overwrite)
+
+
+def take_scale(probe, photons: float, moved) -> None:
+    """Scale arrays by powers of two until the probe (M, n, n) has about the power ``photons``; ``scaling`` says when.
+
+    ``moved`` : C-contiguous arrays of one precision, the probe among them, and the power of the probe's factor by which
+    each is scaled. All values are multiplied exactly. One launch, and one for each four arrays.
+    """
+    real = probe.real.dtype
+    types = (REALS[code_of(real)],)
+    count = min(blocks(2 * probe.size, THREADS), _PARTS)
+    partial = xp.empty(count, np.float64)
+    launch("scaling", "add_up_power", types, (count,), (THREADS,), (probe.view(real), *sizes(2 * probe.size), partial))
+    rule = (*map(np.float64, (photons, scaling.WEAK, scaling.STRONG)), np.int32(scaling.MOST))
+    values = [(a.view(real), exponent) for a, exponent in moved]
+    for first in range(0, len(values), 4):
+        four = (*values[first : first + 4], *[(None, 0)] * 4)[:4]
+        fields = ((NULL, *sizes(0)) if a is None else (a, *sizes(a.size)) for a, _ in four)
+        arrays = (x for field, (_, exponent) in zip(fields, four, strict=True) for x in (*field, np.int32(exponent)))
+        grid = (min(max(blocks(a.size, THREADS) for a, _ in four if a is not None), _FILLING),)
+        launch("scaling", "take_scale", types, grid, (THREADS,), (partial, *sizes(count), *rule, *arrays))
 
 
 def placed(positions, largest: tuple[int, int], whole: bool):

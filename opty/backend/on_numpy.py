@@ -10,7 +10,7 @@ import math
 import numpy as np
 import scipy.fft
 
-from opty.backend import plain
+from opty.backend import plain, scaling
 from opty.backend.fused_fit import Fused as Fused
 from opty.backend.line import best_step as best_step
 from opty.memory import free_memory as free_memory
@@ -139,6 +139,18 @@ def ifft2(a, overwrite: bool = False, threads: int = 1):
     """Inverse (and adjoint) of ``fft2``."""
     workers = threads if threads > 1 and a.size >= _WORTH_THREADS else None
     return scipy.fft.ifft2(a, norm="ortho", overwrite_x=overwrite, workers=workers)
+
+
+def take_scale(probe, photons: float, moved) -> None:
+    """Scale arrays by powers of two until the probe (M, n, n) has about the power ``photons``; ``scaling`` says when.
+
+    ``moved`` : C-contiguous arrays of one precision, the probe among them, and the power of the probe's factor by which
+    each is scaled. All values are multiplied exactly.
+    """
+    real = probe.real.dtype
+    octaves = scaling.octaves(photons, float(np.square(probe.view(real), dtype=np.float64).sum()))
+    for a, exponent in moved if octaves else ():
+        a *= real.type(2.0 ** (octaves * exponent))
 
 
 def placed(positions, largest: tuple[int, int], whole: bool):

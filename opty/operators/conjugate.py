@@ -9,6 +9,7 @@ import numpy as np
 from opty.algebra.operator import Operator, ViewOperator
 from opty.backend.line import TRIALS
 from opty.operators.likelihood import Noise, noise_model
+from opty.operators.lsq import moved
 
 _FIRST = 0.25  # the first step: that of alternating projections, for amplitudes
 _LEAST = 1e-4  # steps never start nearer: at the end of a fit, where rounding decides, they would shrink for good
@@ -42,6 +43,11 @@ class ConjugateDirection(
     update: Literal["both", "obj", "probe"] = "both"
     damping: float = 0.03
     frees = frozenset({"obj_gradient", "probe_gradient", "obj_weight", "probe_weight"})
+
+    @property
+    def scale_free(self):
+        """Whether there is no prior: that has the unit of the object."""
+        return not self.smooth
 
     @property
     def arrays(self):
@@ -142,6 +148,7 @@ class LineSearch(
     """
 
     noise: Noise = "poisson"
+    scale_free = True
     work = (7.0, 5.5)
 
     def begin(self, s):
@@ -194,11 +201,17 @@ class TakeStep(
     those where L has risen steeply), looked at between the neighbours of the best trial. Where no trial leads down
     nothing moves, and the next search looks nearer.
 
+    Parameters: update, "both", or the only one of "obj" and "probe" that may change, as in ConjugateDirection.
     Reads kept_gradient_*, kept_direction_*, line_sums (freed after use); writes obj (H, W), probe (M, n, n), kept_step.
     Source: Thibault, Guizar-Sicairos, New J. Phys. 14, 063004 (2012), Sec. 4.2 for the search; the curve is opty's.
     """
 
+    update: Literal["both", "obj", "probe"] = "both"
+    scale_free = True
     frees = frozenset({"line_sums", "kept_waves"})
+
+    def effects(self):
+        return self.reads, moved(self.update) | {"kept_step"}
 
     def apply(self, s):
         gradient, direction = (
@@ -209,6 +222,7 @@ class TakeStep(
         best = s.backend.best_step(slope * s.kept_step, s.line_sums)
         t = (s.kept_step * best).astype(s.real_dtype)
         s.kept_step = s.xp.maximum(s.kept_step * s.xp.where(best > 0, best, TRIALS[0] / 4), _LEAST)
-        obj, probe = s.obj, s.probe
-        obj += t * direction[0]
-        probe += t * direction[1]
+        for name, along in zip(("obj", "probe"), direction, strict=True):
+            if self.update in ("both", name):
+                leaf = getattr(s, name)
+                leaf += t * along

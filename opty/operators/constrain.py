@@ -113,6 +113,8 @@ class CentreProbe(
     ambiguity.
     """
 
+    scale_free = True
+    estimates = False
     frees = frozenset({"kept_*"})
 
     def apply(self, s):
@@ -146,6 +148,8 @@ class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe
     Source: Thibault, Menzel, Nature 494, 68 (2013); Odstrcil et al., Opt. Express 24, 8360 (2016).
     """
 
+    scale_free = True
+    estimates = False
     frees = frozenset({"kept_*"})
 
     def apply(self, s):

@@ -13,6 +13,8 @@ class ExitWave(ViewOperator, reads="illum patches", writes="waves"):
     A sweep puts this step in by itself where another one reads waves.
     """
 
+    scale_free = True
+
     def apply(self, s, b):
         b.waves = b.illum * b.patches[:, None]
 
@@ -23,6 +25,8 @@ class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves kept
     Reads illum, patches, kept_waves (N, M, n, n); writes waves, and kept_waves where there are none yet (psi = P O).
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 9 with beta = 1.
     """
+
+    scale_free = True
 
     def begin(self, s):
         shape = (s.data.views, *s.probe_shape)
@@ -56,6 +60,7 @@ class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="w
 
     beta: float = 1.0
     keep: float = 1.0
+    scale_free = True
 
     def check(self):
         if not 0 < self.beta <= 2:

@@ -35,6 +35,7 @@ class LikelihoodGradient(
     """
 
     noise: Noise = "poisson"
+    scale_free = True
     work = (7.0, 5.5)
     projects = True  # the plan knows by this that a pass compares with the data
     measures = True

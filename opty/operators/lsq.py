@@ -37,6 +37,7 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     step: float = 1.0
     ridge: float = 0.1
     update: Literal["both", "obj", "probe"] = "both"
+    scale_free = True
     knob = "a smaller step, or larger batches, of LSQUpdate"
     work = (9.0, 4.0)
 
@@ -45,6 +46,9 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
         check_regularisation("LSQUpdate", "beta", self.beta, self.step)
         if not self.ridge >= 0:
             raise ValueError(f"LSQUpdate(ridge={self.ridge}): give a regularisation from 0 (none) on")
+
+    def effects(self):
+        return self.reads, moved(self.update)
 
     def apply(self, s, b):
         light = _on_object(s, b, b.illum_power, s.real_dtype)
@@ -56,11 +60,18 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
         through_obj = b.illum * s.backend.take_windows(obj_step, b.corners, s.data.n)[:, None]
         through_probe = b.as_seen(probe_step) * b.patches[:, None]
         lengths = (self.step * joint_steps(s.xp, b.delta, through_obj, through_probe, self.ridge)).astype(s.real_dtype)
-        obj, probe = s.obj, s.probe
-        obj += obj_step * _average(
-            s.xp, _on_object(s, b, b.illum_power * lengths[:, 0, None, None], s.real_dtype), light
-        )
-        probe += probe_step * _average(s.xp, (b.patch_power * lengths[:, 1, None, None]).sum(axis=0), seen)
+        if self.update != "probe":
+            along = _on_object(s, b, b.illum_power * lengths[:, 0, None, None], s.real_dtype)
+            obj = s.obj
+            obj += obj_step * _average(s.xp, along, light)
+        if self.update != "obj":
+            probe = s.probe
+            probe += probe_step * _average(s.xp, (b.patch_power * lengths[:, 1, None, None]).sum(axis=0), seen)
+
+
+def moved(update: str) -> frozenset[str]:
+    """Return what changes where ``update`` is "both", "obj" or "probe"."""
+    return frozenset({"obj", "probe"} if update == "both" else {update})
 
 
 def joint_steps(xp, residual, through_obj, through_probe, ridge: float):

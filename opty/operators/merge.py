@@ -14,6 +14,8 @@ class AccumObj(ViewOperator, reads="waves illum", writes="obj_sum obj_weight"):
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 7.
     """
 
+    scale_free = True
+
     def begin(self, s):
         s.drop("obj_sum", "obj_weight")
         s.create("obj_sum", s.object_shape, s.dtype)
@@ -37,6 +39,8 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_
     (n, n) real, from zero in each sweep.
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 8.
     """
+
+    scale_free = True
 
     def begin(self, s):
         s.drop("probe_sum", "probe_weight")
@@ -74,6 +78,7 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
 
     inertia: float = 1e-3
     smooth: float = 0.0
+    scale_free = True
     frees = frozenset({"obj_sum", "obj_weight"})
 
     @property
@@ -104,6 +109,7 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
 
     inertia: float = 1e-3
     smooth: float = 0.0
+    scale_free = True
     frees = frozenset({"probe_sum", "probe_weight"})
     arrays = 0.0
 

@@ -18,6 +18,8 @@ class Momentum(ViewOperator, register=False):
     velocity: ClassVar[str]
     friction: float = 0.5
     every: int | None = None
+    scale_free = True
+    estimates = False  # what does not move is not carried on
     knob = "a smaller friction of the momentum"
 
     def check(self):

@@ -23,6 +23,7 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
 
     alpha: float = 1.0
     step: float = 1.0
+    scale_free = True
     knob = "a larger alpha, or a smaller step, of the object update"
 
     def check(self):

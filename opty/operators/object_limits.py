@@ -68,6 +68,11 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     weight: float = 0.01
     turns: int = 20
 
+    @property
+    def scale_free(self):
+        """Whether it does nothing: the weight has the unit of the object."""
+        return not self.weight
+
     def check(self):
         if self.weight < 0:
             raise ValueError(f"TotalVariation(weight={self.weight}): give a strength from 0 up")

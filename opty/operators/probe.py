@@ -22,6 +22,7 @@ class ProbeUpdate(ViewOperator, reads="delta patches probe", writes="probe"):
 
     beta: float = 1.0
     step: float = 1.0
+    scale_free = True
     knob = "a smaller step of the probe update"
 
     def check(self):

@@ -27,6 +27,8 @@ class Support(Operator, reads="probe", writes="probe"):
     region: float | str
     plane: Literal["real", "fourier"] = "real"
     edge: float = 0.0
+    scale_free = True
+    estimates = False
 
     def check(self):
         if isinstance(self.region, str):

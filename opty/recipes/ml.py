@@ -31,4 +31,4 @@ class ML(Recipe):
     def expand(self) -> Operator:
         downhill = ConjugateDirection(self.smooth, self.update, self.damping)
         gradient = Sweep(LikelihoodGradient(self.noise), order="scan")
-        return TakeStep() * Sweep(LineSearch(self.noise), order="scan") * downhill * gradient
+        return TakeStep(self.update) * Sweep(LineSearch(self.noise), order="scan") * downhill * gradient

@@ -39,7 +39,7 @@ class PtychoState:
     data : PtychoData.
     probe : (M, n, n) or (n, n) complex, centred in its array, in units of sqrt(photons); default: the starting probe of
         the data, or the focused probe that their mean pattern implies, at the power of the brightest view. A probe that
-        is given keeps its power.
+        is given keeps its power until a run improves object and probe together (docs/algebra.md on their scale).
     obj : (H, W) complex transmission; when given, positions are window corners in its frame, else a frame with a margin
         is chosen and the object starts at one.
     margin : pixels left around the scan for views that position refinement will move there; default: a quarter of a

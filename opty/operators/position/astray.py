@@ -29,6 +29,7 @@ class PosSearch(Operator, reads="obj probe positions background position_misfit"
     """
 
     reach: int = 24
+    scale_free = True
 
     def check(self):
         if self.reach < 1:

@@ -36,6 +36,7 @@ class PositionRefinement(ViewOperator, reads=READS, writes=WRITES, register=Fals
     best affine map is.
     """
 
+    scale_free = True
     late = frozenset({"positions"})
     numbers: ClassVar[int] = 2  # that ``sense`` gathers on a view
     work = (6.0, 4.5)  # slopes and products of a fit, or spectra of a registration, beside what an update has

@@ -1,6 +1,7 @@
 """The algebra: recipes as values, and what becomes of ``recipe * p``.
 
 operator.py   Operator, ViewOperator, Recipe, Identity; ``*`` and ``**``; the registry of names
+              (operator_class.py: their metaclass; parameters.py: types and values of their parameters)
 compose.py    Compose and Repeat, flat and normalised
 control.py    Every, After, Until
 sweep.py      Sweep, the one loop over views
@@ -9,10 +10,11 @@ effects.py    what a step reads and writes, checked before anything runs
 plan.py       expand, lift, join, open, fuse: from a recipe to nodes; ``unfused``
 explain.py    the plan in words; footprint.py: and in bytes
 run.py        walks the plan on a fork of the state; Ctrl-C
+blame.py      which leaf a step wrote into that it only reads
 place.py      where a walk stands, so that another process can go on from there
 onepass.py    one pass over all views, batch by batch
 room.py       how many views make a batch, and whether there is room for them
 fusedstep.py  a step that takes the place of several
 watch.py      divergence and a rising misfit
-serial.py     repr, ``parse``, JSON
+serial.py     repr, ``parse``, JSON; syntax.py: Python's syntax in words
 """

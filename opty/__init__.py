@@ -24,6 +24,8 @@ in place inside, and returns a new state.
     analysis/     misfit, errors against a truth, Fourier ring correlation
     plot/         pictures
     cli/          the command line
+    words.py      near names, and arguments that do not fit, in messages
+    remedies.py   remedies: arguments in Python, options on the command line
 """
 
 from importlib.metadata import version

@@ -15,4 +15,6 @@ room.py       how many views make a batch, and whether there is room for them
 fusedstep.py  a step that takes the place of several
 watch.py      divergence and a rising misfit
 serial.py     repr, ``parse``, JSON
+keep.py       recipes out of result files, with an Unknown (unknown.py) for each operator that is not here
+absent.py     what needs frames that are not here is refused
 """

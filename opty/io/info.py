@@ -125,7 +125,7 @@ def _books(kept: native.Kept) -> dict[str, Any]:
 def _operators_missing(kept: native.Kept) -> tuple[str, ...]:
     asked = () if kept.unfinished is None else (kept.unfinished.asked, kept.unfinished.before)
     found = {op.name: op for recipe in (*asked, kept.books["recipe"]) for op in unknown_in(recipe)}
-    return tuple(f"{op.why}, to run the recipe again: {op.remedy}" for op in found.values())
+    return tuple(f"{op.why}; to run the recipe again, {op.remedy}" for op in found.values())
 
 
 def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, Any]:

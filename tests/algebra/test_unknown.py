@@ -138,7 +138,7 @@ def test_what_a_class_refuses_now_is_kept_too(old, says):
     text = json.dumps({"opty": 1, "recipe": {"Compose": {"steps": [{"AP": {}}, old]}}})
     kept = kept_recipe(text)
     assert json.loads(kept.to_json())["recipe"]["Compose"]["steps"][1] == old
-    with pytest.raises(RecipeError, match=rf"cannot run: .*{says}.*; to go on, run a recipe that is written with what"):
+    with pytest.raises(RecipeError, match=rf"cannot run: .*{says}.*; write the recipe with what the class takes"):
         plan(kept)
     with pytest.raises((RecipeError, ValueError)):
         opty.from_json(text)

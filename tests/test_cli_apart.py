@@ -1,4 +1,4 @@
-"""Results on the command line, apart from their measurement and their operators; and no file is replaced unasked."""
+"""Results on the command line, apart from their measurement and their operators; and no file is replaced without --overwrite."""
 
 import json
 import os

@@ -185,7 +185,7 @@ def test_a_state_that_it_made_goes_on_and_keeps_it(p, monkeypatch, tmp_path):
 
 
 def test_no_step_joins_what_may_be_a_sweep(p, monkeypatch, tmp_path):
-    """Who does not know what ran last writes that the next step is a sweep of its own: the same in every case."""
+    """Where it is unknown what ran last, the next step is written as a separate sweep: the same in every case."""
     q = Mine(0.9) * rPIE() * p
     opty.save(tmp_path / "q.h5", q)
     shift = opty.PosCorrectAdam()

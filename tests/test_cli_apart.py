@@ -1,4 +1,4 @@
-"""Results on the command line, apart from their measurement and their operators; and no file is replaced without --overwrite."""
+"""Results on the command line without their measurement and their operators; and what --overwrite keeps from harm."""
 
 import json
 import os

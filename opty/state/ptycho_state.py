@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -166,31 +165,26 @@ class PtychoState:
     def __reduce__(self) -> tuple[Any, ...]:
         from opty.io.guard.source import without_frames
 
-        data = self._live.data
-        return self._parts(without_frames(data) if self._frameless else data)
+        store = self._live
+        leaves = {self._label(name): self.numpy(name) for name in store.leaves}
+        books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
+        books |= {"recipe": store.recipe, "began": self._began()}
+        books |= {"threads": store.threads, "deterministic": store.deterministic}
+        return _restored, (without_frames(store.data) if self._frameless else store.data, leaves, books)
 
     def __copy__(self) -> PtychoState:
-        made, given = self._parts(self._live.data)
-        return made(*given)
+        """Return a state that shares all arrays with this one."""
+        return self._of(self._live.fork(set()))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PtychoState:
-        made, given = self._parts(self._live.data)
-        return made(*copy.deepcopy(given, memo))
+        """Return a state with copies of all arrays, on the same device; the measurement never changes and is shared."""
+        return self._of(self._live.fork(set(self._live.leaves)))
 
     def _light(self) -> PtychoState:
         """Return the state, to be pickled without its frames: for an exception, which may go to another process."""
         p = self._of(self._live.fork(set()))
         object.__setattr__(p, "_frameless", True)
         return p
-
-    def _parts(self, data: PtychoData) -> tuple[Any, ...]:
-        """Return the function that rebuilds the state over some data, and its arguments."""
-        store = self._live
-        leaves = {self._label(name): self.numpy(name) for name in store.leaves}
-        books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
-        books |= {"recipe": store.recipe, "began": self._began()}
-        books |= {"threads": store.threads, "deterministic": store.deterministic}
-        return _restored, (data, leaves, books)
 
     def _label(self, name: str) -> str:
         """Return the name of a leaf as ``restore`` knows it."""

@@ -79,7 +79,7 @@ class SourceError(_Carrying, OSError):
         self.state, self.unfinished = state, unfinished
 
 
-class InterruptedWarning(UserWarning):
+class InterruptedWarning(_Carrying, UserWarning):
     """Ctrl-C ended a run early; the state returned is whole, and ``unfinished`` says where in the recipe it stands.
 
     ``state`` : the state returned.

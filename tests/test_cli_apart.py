@@ -1,4 +1,4 @@
-"""Results on the command line, apart from their measurement and their operators; and no file is replaced unasked."""
+"""Results on the command line without their measurement and their operators; and what --overwrite keeps from harm."""
 
 import json
 import os
@@ -88,7 +88,7 @@ def test_looking_at_a_result_needs_neither_data_nor_classes(apart):
     assert "recipe      (Dim(by=0.995) * rPIE()) ** 2" in text
     assert "missing     the frames of the measurement are not here (" in text
     assert "scan.cxi: no such file" in text
-    assert "missing     there is no operator 'Dim' here, to run the recipe again: import the module" in text
+    assert "missing     there is no operator 'Dim' here; to run the recipe again, import the module" in text
     assert "--data NEWPATH" in text
     assert "--import MODULE" in text
     run("plot", "r.h5", "-o", "r.png")

@@ -15,7 +15,7 @@ IMPORT = (
     "import the module that defines it before opty.load, name it with --import MODULE on the command line, or install "
     f"it with an entry point in the group {ENTRY_POINTS}"
 )
-REWRITE = "to go on, run a recipe that is written with what the class takes now"
+REWRITE = "write the recipe with what the class takes now, and run that"
 
 
 class Unknown(Recipe, register=False):

@@ -102,7 +102,7 @@ def info(path, **options) -> Info:
         described["missing"] = (*described["missing"], *_operators_missing(kept))
         said = native.attention(file)
         described["warnings"] = (*said, *(line for line in described["warnings"] if line not in said))
-        return Info(**head, **described, **_books(kept))
+        return Info(**head, **described, **_run_of(kept))
     read = form.read(file, **options)
     described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))
     if form in cxi.FORMATS and described["propagation"] == "far":
@@ -110,22 +110,22 @@ def info(path, **options) -> Info:
     return Info(**head, **described)
 
 
-def _books(kept: native.Kept) -> dict[str, Any]:
-    """Describe what a result tells of its run."""
+def _run_of(kept: native.Kept) -> dict[str, Any]:
+    """Describe the run that made a result."""
     misfit = kept.books["history"].get("misfit", ())
-    asked = None if kept.unfinished is None else repr(kept.unfinished.asked)
+    whole = None if kept.unfinished is None else repr(kept.unfinished.asked)
     return {
         "recipe": kept.recipe,
         "iteration": kept.books["iteration"],
         "misfit": float(misfit[-1]) if len(misfit) else None,
-        "unfinished": asked,
+        "unfinished": whole,
     }
 
 
 def _operators_missing(kept: native.Kept) -> tuple[str, ...]:
-    asked = () if kept.unfinished is None else (kept.unfinished.asked, kept.unfinished.before)
-    found = {op.name: op for recipe in (*asked, kept.books["recipe"]) for op in unknown_in(recipe)}
-    return tuple(f"{op.why}, to run the recipe again: {op.remedy}" for op in found.values())
+    recipes = () if kept.unfinished is None else (kept.unfinished.asked, kept.unfinished.before)
+    found = {op.name: op for recipe in (*recipes, kept.books["recipe"]) for op in unknown_in(recipe)}
+    return tuple(f"{op.why}; to run the recipe again, {op.remedy}" for op in found.values())
 
 
 def _no_focus() -> str:

@@ -138,7 +138,7 @@ def test_what_a_class_refuses_now_is_kept_too(old, says):
     text = json.dumps({"opty": 1, "recipe": {"Compose": {"steps": [{"AP": {}}, old]}}})
     kept = kept_recipe(text)
     assert json.loads(kept.to_json())["recipe"]["Compose"]["steps"][1] == old
-    with pytest.raises(RecipeError, match=rf"cannot run: .*{says}.*; to go on, run a recipe that is written with what"):
+    with pytest.raises(RecipeError, match=rf"cannot run: .*{says}.*; write the recipe with what the class takes"):
         plan(kept)
     with pytest.raises((RecipeError, ValueError)):
         opty.from_json(text)
@@ -185,7 +185,7 @@ def test_a_state_that_it_made_goes_on_and_keeps_it(p, monkeypatch, tmp_path):
 
 
 def test_no_step_joins_what_may_be_a_sweep(p, monkeypatch, tmp_path):
-    """Who does not know what ran last writes that the next step is a sweep of its own: the same in every case."""
+    """Where it is unknown what ran last, the next step is written as a separate sweep: the same in every case."""
     q = Mine(0.9) * rPIE() * p
     opty.save(tmp_path / "q.h5", q)
     shift = opty.PosCorrectAdam()

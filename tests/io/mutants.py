@@ -28,7 +28,8 @@ def seeds(folder: Path) -> dict[str, tuple[Path, dict, bool]]:
     geometry, where = opty.Geometry(**LENGTHS), rng.uniform(-1e-6, 1e-6, (3, 2))
     probe = (rng.normal(size=(2, 8, 8)) + 1j).astype("complex64")
     data = opty.PtychoData(counts, where, geometry, probe=probe)
-    names = {"tiff": "scan.tif", "ptychi": "scan_dp.hdf5", "tike": "scan.npz"}
+    names = {"tiff": "scan.tif", "ptychi": "scan_dp.hdf5", "tike": "scan.npz", "nexus": "scan.nxs"}
+    names |= dict.fromkeys(("ptylab", "tike-hdf5"), "scan.hdf5")
     out = {}
     for key in (form.key for form in registry.FORMATS if form.write is not None and not form.of_state):
         path = _folder(folder, key) / names.get(key, f"scan.{key}")

@@ -124,6 +124,15 @@ def test_pickles_and_copies_stay_without_frames(bare, identical):
         assert again.data.absent == bare.data.absent
 
 
+def test_it_goes_to_a_device_and_back(gpu, bare, identical):
+    there = bare.to("gpu")
+    assert there.data.absent == bare.data.absent
+    with pytest.raises(SourceError, match="not here"):
+        opty.rPIE() * there
+    same_estimates(bare, there, identical)
+    same_estimates(bare, there.to("cpu"), identical)
+
+
 @pytest.mark.parametrize("damage", ["gone", "changed", "torn", "too large", "no plugin"])
 def test_whatever_is_wrong_with_the_measurement_the_result_opens(tmp_path, scan, make_state, monkeypatch, damage):
     p = make_state(load(scan))

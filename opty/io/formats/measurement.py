@@ -146,11 +146,11 @@ def read_fields(f: h5py.File) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class FramesKept:
-    """What a result file tells of its frames."""
+    """What a result file says about its frames."""
 
     photons: np.ndarray  # (N,) of each view
     dtype: str
-    brightest: float  # NaN where the file does not tell
+    brightest: float  # NaN where the file does not have it
     here: bool  # in the file itself
     source: dict[str, Any] | None  # where they are, if not here
     mask_linked: bool  # the mask is where the frames are
@@ -158,7 +158,7 @@ class FramesKept:
 
 
 def read_kept_frames(f: h5py.File) -> FramesKept:
-    """Read what a result file tells of its frames, and none of them."""
+    """Read what a result file says about its frames, and none of them."""
     own = need(f, OWN)
     return FramesKept(
         photons=need(f, f"{OWN}/photons")[()],

@@ -101,9 +101,9 @@ def checkpoint(path, p: PtychoState, unfinished: Unfinished | None, attention: S
 
 def _check_place(path, data: PtychoData) -> None:
     """Refuse a file of another kind, and the very file that a measurement was read from."""
-    writing.check_suffix(path)
     if data.source is not None and source.same_file(path, data.source["path"]):
         raise ValueError(f"{path} is the measurement itself; save the result under another name")
+    writing.check_suffix(path)
 
 
 def _keep_frames(path, absent: str) -> None:

@@ -36,28 +36,31 @@ def measurement_of(file: Container, kept: Kept, data: Any = None, stream: bool |
     stream : whether frames that are in another file stay there.
 
     Raises TypeError or ValueError for ``data`` that do not fit; warns where they hold other photons than the result was
-    made from. Without ``data`` nothing about the measurement is an error: it is absent then.
+    made from. Without ``data``, a measurement in another file that cannot be had is absent and no error.
     """
     if isinstance(data, (str, os.PathLike)):
         data = _loaded(Path(data), file, kept, stream)
     if data is not None:
         return _checked(data, file, kept)
+    if kept.frames.absent is not None:
+        return _absent(file, kept, kept.frames.absent)
+    if kept.frames.source is None:
+        return _embedded(file, kept)
     try:
-        if kept.frames.here:
-            return _embedded(file, kept)
-        if kept.frames.source is None:
-            return _absent(file, kept, kept.frames.absent or "the file holds none and points to none")
-        place = source.find(kept.frames.source, file.path)
-        return _linked(place, file, kept, stream)
+        return _linked(source.find(kept.frames.source, file.path), file, kept, stream)
     except _UNREADABLE as error:
-        if kept.frames.here and not isinstance(error, MemoryError):
-            raise
         return _absent(file, kept, str(error))
 
 
 def _embedded(file: Container, kept: Kept) -> PtychoData:
-    with file.hdf5() as f, blaming(file):
-        return PtychoData(measurement.read_frames(f), **kept.fields)
+    """Read the frames that the result holds; absent where the memory does not hold them, an error where damaged."""
+    try:
+        with file.hdf5() as f, blaming(file):
+            frames = measurement.read_frames(f)
+    except MemoryError as error:
+        return _absent(file, kept, str(error))
+    with blaming(file):
+        return PtychoData(frames, **kept.fields)
 
 
 def _linked(place: Path, file: Container, kept: Kept, stream: bool | None) -> PtychoData:

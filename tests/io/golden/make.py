@@ -75,7 +75,7 @@ def own() -> opty.PtychoState:
 
 
 def streamed() -> opty.PtychoState:
-    """Whose frames, and a mask for each view, stay in a file of their own; some views left out."""
+    """Whose frames, and a mask for each view, stay in another file; some views left out."""
     opty.save("streamed_scan.h5", scan(masks=True))
     data = opty.load("streamed_scan.h5", stream=True, views="1:")
     return opty.rPIE() ** 2 * start(data)
@@ -124,7 +124,7 @@ def arrays() -> opty.PtychoState:
 KINDS = (own, streamed, linked, background, kept_waves, interrupted, refined, arrays)
 
 
-def told(p: opty.PtychoState) -> dict:
+def texts_of(p: opty.PtychoState) -> dict:
     """What a reader has to find, beside numbers."""
     return {
         "recipe": repr(p.recipe),
@@ -161,7 +161,7 @@ def main() -> None:
         p = kind()
         if not Path(f"{name}.h5").exists():
             opty.save(f"{name}.h5", p)
-        texts[name] = told(p)
+        texts[name] = texts_of(p)
         np.savez_compressed(f"{name}_numbers.npz", **numbers(p))
     Path("texts.json").write_text(json.dumps(texts, indent=1, ensure_ascii=False) + "\n")
     shutil.rmtree(folder, ignore_errors=True)

@@ -65,10 +65,16 @@ def _waves(p):
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        (Sweep(Weighs() * FourierProject()), r"Weighs\(\) reads 'strength' but no step to its right writes it"),
-        (Sweep(Measures() * Weighs() * FourierProject()), r"Weighs\(\) reads 'strength' but no step to its right"),
         (
-            Sweep(Weighs() * FourierProject()) * Sweep(Measures()),
+            Sweep(ObjUpdate() * Weighs() * FourierProject()),
+            r"Weighs\(\) reads 'strength' but no step to its right writes it",
+        ),
+        (
+            Sweep(ObjUpdate() * Measures() * Weighs() * FourierProject()),
+            r"Weighs\(\) reads 'strength' but no step to its right",
+        ),
+        (
+            Sweep(ObjUpdate() * Weighs() * FourierProject()) * Sweep(Measures()),
             r"Weighs reads b\.strength, which no step to its right",
         ),
         (Sweep(Sees()), r"Sees reads b\.strength, which no step to its right has set in this batch"),
@@ -335,7 +341,7 @@ def test_another_array_is_not_blamed_on_the_declaration(p, step):
     with pytest.raises(ValueError, match="read-only") as caught:
         step * p
     assert not isinstance(caught.value, EffectError)
-    (note,) = caught.value.__notes__
+    note, _ = caught.value.__notes__
     assert note.endswith("iteration 0; leaves that it declares as read alone are read-only there: obj")
 
 

@@ -2,7 +2,7 @@
 
 python -m benchmarks COMMAND, how fast:
 
-__main__.py    the commands: run, peers, compare, docs
+__main__.py    the commands: run, peers, compare, same, docs
 cases.py       what is timed: engine x scan x positions
 scans.py       the scans: A and B, made of two pictures, and simulated ones
 sweep.py       one case measured: a sweep and its bare Fourier transforms by turns, and memory
@@ -11,6 +11,8 @@ speed.py       run: the cases one after the other
 peer_speed.py  peers: other packages by turns with opty; what runs in their environments is in peers/
 compare.py     compare: two result files side by side
 docs.py        docs: the tables of docs/speed.md
+
+same/          same: does another revision compute the same?
 
 python -m benchmarks.NAME, how good:
 

@@ -1,14 +1,17 @@
-"""The speed benchmarks: ``python -m benchmarks run``, ``peers``, ``compare``, ``docs``; each says more with --help."""
+"""The benchmarks: ``python -m benchmarks run``, ``peers``, ``compare``, ``same``, ``docs``; each has --help."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import json
+import signal
 import sys
 from pathlib import Path
 
 from benchmarks import compare, docs, environments, peer_speed, speed
-from benchmarks.record import keep_in
+from benchmarks.record import keep_in, machine
+from benchmarks.same import command, starts
 
 RESULTS = Path(__file__).with_name("results")
 
@@ -31,6 +34,29 @@ def peers(given: argparse.Namespace) -> None:
     for row in peer_speed.run(*asked):
         print(peer_speed.line(row), flush=True)
         keep_in(given.output or _today(_named("peers", given)), [row], peer_speed.KEY)
+
+
+def same(given: argparse.Namespace) -> int:
+    """Compare another revision with this tree: bits, differences, and times in turn; exit code 1 where they differ."""
+    names = ("revision", "scans", "only", "iterations", "pairs", "threads", "quick", "data")
+    asked = command.Asked(**{name: getattr(given, name) for name in names})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the other tree is removed then, too
+    found = []
+    try:
+        print(command.head(asked), flush=True)
+        for row in command.rows(asked):
+            print(command.line(row, asked), flush=True)
+            found.append(row)
+    except command.TreeError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    if given.json is not None:
+        told = dict(revision=given.revision, machine=machine(), rows=found)
+        given.json.write_text(json.dumps(told, indent=1) + "\n")
+    return 0 if all(map(command.fine, found)) else 1
 
 
 def _named(name: str, given: argparse.Namespace) -> str:
@@ -69,11 +95,21 @@ def main() -> int:
     one = commands.add_parser("compare", help=compare.__doc__, description=compare.__doc__)
     one.add_argument("files", nargs=2, type=Path, metavar="FILE")
     one.set_defaults(work=lambda given: print(*compare.compared(*given.files), sep="\n"))
+    one = commands.add_parser("same", help=same.__doc__, description=command.__doc__)
+    one.add_argument("revision", metavar="REV", help="a commit, branch or tag of this repository")
+    one.add_argument("--scans", nargs="+", choices=starts.NAMES, default=starts.NAMES)
+    one.add_argument("--only", default="", help="only work of which 'scan: name: recipe' contains this text")
+    one.add_argument("--iterations", type=int, default=5, help="of each run that is compared")
+    one.add_argument("--pairs", type=int, default=5, help="turns of each revision that are timed; 0: none")
+    one.add_argument("--threads", nargs="+", type=int, default=[1], help="the first for the comparison; all are timed")
+    one.add_argument("--quick", action="store_true", help="tiny scans: does everything work?")
+    one.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with the real scan P25")
+    one.add_argument("--json", type=Path, metavar="FILE", help="write the rows as well")
+    one.set_defaults(work=same)
     one = commands.add_parser("docs", help=docs.__doc__, description=docs.__doc__)
     one.set_defaults(work=lambda _: docs.rewrite(RESULTS))
     given = parser.parse_args()
-    given.work(given)
-    return 0
+    return given.work(given) or 0
 
 
 if __name__ == "__main__":

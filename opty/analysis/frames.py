@@ -90,7 +90,7 @@ def look_at_frames(data: PtychoData) -> Frames:
         frozen=tuple(seen.frozen),
         dark=dark,
         dim=dim,
-        bright=bright,
+        bright=tuple(view for view in bright if view not in full),
     )
 
 

@@ -17,7 +17,7 @@ from opty.simulate.scans import raster
 N = 32
 
 
-class InterruptAt(opty.Operator, writes="obj"):
+class InterruptCommandAt(opty.Operator, writes="obj"):
     """Do as a user does who presses Ctrl-C in a given iteration."""
 
     at: int = 2
@@ -199,7 +199,7 @@ def test_quiet_is_quiet(scan, tmp_path):
 
 def test_ctrl_c_keeps_the_work(scan, tmp_path):
     output, picture = tmp_path / "x.h5", tmp_path / "x.png"
-    recipe = "(InterruptAt(at=2) * rPIE())**50"
+    recipe = "(InterruptCommandAt(at=2) * rPIE())**50"
     outcome = run("reconstruct", scan, "-o", output, "--plot", picture, "--recipe", recipe, code=130)
     done = opty.load(output).iteration
     assert done == 2

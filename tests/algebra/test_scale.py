@@ -231,7 +231,7 @@ class Unknown(Operator, reads="obj", writes="obj"):
         s.obj *= 1
 
 
-class Halves(Operator, reads="probe", writes="probe"):
+class HalvesObj(Operator, reads="probe", writes="probe"):
     """A step of a user's that is made for a probe of any scale."""
 
     scale_free = True
@@ -284,7 +284,7 @@ FIXED += [
 ]
 BROUGHT_BACK = [
     opty.ClampObj(hi=1e3) * TURN**3,
-    Halves() * TURN,
+    HalvesObj() * TURN,
     Looks() * TURN,
     Looks() * Sweep(ProbeUpdate() * ObjUpdate() * LooksAtWaves()),
     opty.Misfit() * opty.Log(99) * TURN,

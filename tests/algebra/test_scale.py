@@ -247,7 +247,7 @@ class Remembers(ViewOperator, reads="delta", writes="memory_of_mine"):
         s.create("memory_of_mine", (3,), np.float64)
 
 
-class Looks(Operator, reads="obj probe"):
+class LooksAtScale(Operator, reads="obj probe"):
     """A step of a user's that writes nothing."""
 
     def apply(self, s):
@@ -285,8 +285,8 @@ FIXED += [
 BROUGHT_BACK = [
     opty.ClampObj(hi=1e3) * TURN**3,
     HalvesObj() * TURN,
-    Looks() * TURN,
-    Looks() * Sweep(ProbeUpdate() * ObjUpdate() * LooksAtWaves()),
+    LooksAtScale() * TURN,
+    LooksAtScale() * Sweep(ProbeUpdate() * ObjUpdate() * LooksAtWaves()),
     opty.Misfit() * opty.Log(99) * TURN,
     opty.TotalVariation(0.0) * TURN,
     opty.Support("disc") * opty.PosCorrect(weights="trust") * TURN,

@@ -197,13 +197,13 @@ def test_ctrl_c_while_the_last_state_is_copied(p, monkeypatch, presses):
 def test_the_state_of_the_run_that_the_user_made(p):
     """An operator may run a recipe of its own, and fail there."""
 
-    class Inner(Operator, writes="obj"):
+    class InnerFailing(Operator, writes="obj"):
         def apply(self, s):
             if s.iteration == 2:
                 (FailsWhole(1) * AP()) ** 3 * p
 
     with pytest.raises(RuntimeError) as caught:
-        (Inner() * rPIE()) ** 4 * (opty.Identity() * p).donate()
+        (InnerFailing() * rPIE()) ** 4 * (opty.Identity() * p).donate()
     assert same(caught.value.state, rPIE() * p)
 
 

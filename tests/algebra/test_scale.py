@@ -412,12 +412,12 @@ def test_a_run_that_stopped_goes_on_to_the_same_bits(runaway, tmp_path, recipe, 
 
 @pytest.mark.parametrize("engine", [rPIE(), LSQML(batch=4), ML(), AP()], ids=repr)
 def test_the_last_good_state_is_of_one_scale(runaway, engine):
-    class Spoils(Operator, writes="background"):
+    class SpoilsScale(Operator, writes="background"):
         def apply(self, s):
             if s.iteration == 4:
                 s.background[0, 0] = np.nan
 
-    recipe = Spoils() * RunsAway() * engine
+    recipe = SpoilsScale() * RunsAway() * engine
     with pytest.raises(opty.DivergedError) as caught:
         recipe**9 * runaway
     assert caught.value.state.iteration == 4

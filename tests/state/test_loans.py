@@ -30,7 +30,7 @@ PARTS = {
 }
 
 
-class Spoils(opty.Operator, writes="obj probe positions intensity_factors kept_obj_velocity mine"):
+class SpoilsLoan(opty.Operator, writes="obj probe positions intensity_factors kept_obj_velocity mine"):
     """Writes into everything, for the tests."""
 
     def apply(self, s):
@@ -50,8 +50,8 @@ def test_what_was_read_stays_as_it_was(q, name, part):
     taken = PARTS[part](READS[name](q))
     before = np.array(taken)
     gc.collect()
-    expected = (Spoils() * mPIE()) ** 2 * q
-    got = (Spoils() * mPIE()) ** 2 * q.donate()
+    expected = (SpoilsLoan() * mPIE()) ** 2 * q
+    got = (SpoilsLoan() * mPIE()) ** 2 * q.donate()
     assert np.array_equal(np.asarray(taken), before)
     assert not np.asarray(taken).flags.writeable
     assert same(got, expected)
@@ -63,7 +63,7 @@ def test_what_nobody_holds_is_not_copied(q):
     q.obj, q.probe[0].real.copy(), [a.copy() for a in q.slots.values()]  # read, and let go
     held = q.probe[0, 1:]
     gc.collect()
-    r = (Spoils() * mPIE()) ** 2 * q.donate()
+    r = (SpoilsLoan() * mPIE()) ** 2 * q.donate()
     moved = {name for name, a in r._live.leaves.items() if a.ctypes.data != places[name]}
     assert moved == {"probe", "positions", "intensity_factors", "mine"}  # a part is held; the others are in the start
     del held
@@ -155,5 +155,5 @@ def test_a_shallow_copy_shares_and_a_deep_one_does_not(q):
     assert shallow.recipe == deep.recipe == q.recipe
     before = everything(q)
     for other in (shallow, deep):
-        Spoils() * mPIE() * other.donate()
+        SpoilsLoan() * mPIE() * other.donate()
         assert same(q, before)

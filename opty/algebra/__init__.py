@@ -13,6 +13,7 @@ place.py      where a walk stands, so that another process can go on from there
 onepass.py    one pass over all views, batch by batch
 room.py       how many views make a batch, and whether there is room for them
 fusedstep.py  a step that takes the place of several
+scale.py      the scale between object and probe, brought back where it runs away
 watch.py      divergence and a rising misfit
 serial.py     repr, ``parse``, JSON
 """

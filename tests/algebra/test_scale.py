@@ -28,7 +28,7 @@ from opty import (
 )
 from opty.algebra.operator import REGISTRY
 from opty.algebra.scale import EXPONENTS, gives_scale
-from opty.backend import scaling
+from opty.backend import fused_cpu, fused_fit, plain, plain_fit, scaling
 from opty.state import PtychoState
 
 OWN = {name: cls for name, cls in REGISTRY.items() if cls.__module__.startswith("opty.")}
@@ -65,10 +65,13 @@ def switched_off(monkeypatch):
     monkeypatch.setattr(scaling, "STRONG", -np.inf)
 
 
-@pytest.fixture(params=["numba", "unfused", "gpu"])
-def p(request):
-    """A state of 12 views and two modes, worked on by the compiled loops, step by step, or on the stand-in."""
+@pytest.fixture(params=["numba", "numpy", "unfused", "gpu"])
+def p(request, monkeypatch):
+    """A state of 12 views and two modes, worked on by loops (compiled or not), step by step, or on the stand-in."""
     p = state(scan(modes=2, background=True), deterministic=True)
+    if request.param == "numpy":
+        monkeypatch.setattr(fused_cpu, "loops", lambda: plain)
+        monkeypatch.setattr(fused_fit, "loops", lambda: plain_fit)
     if request.param == "gpu":
         request.getfixturevalue("standin_gpu")
         p = p.to("gpu")
@@ -158,8 +161,8 @@ def test_a_run_keeps_its_bits_but_for_powers_of_two(p, monkeypatch, recipe, octa
     with monkeypatch.context() as patch:
         patch.setattr(scaling, "WEAK", np.inf)
         patch.setattr(scaling, "STRONG", -np.inf)
-        plain = recipe**4 * start
-    moved = is_scaled(plain, q)
+        without = recipe**4 * start
+    moved = is_scaled(without, q)
     assert moved == 0 if octaves == 0 else abs(moved + octaves) <= 1
 
 

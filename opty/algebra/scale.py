@@ -8,12 +8,12 @@ power of the brightest view: ``backend.scaling`` says when it is scaled, by a po
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from opty.algebra.effects import LIVE, written
-from opty.algebra.fusedstep import written_out
 from opty.algebra.operator import Operator
 from opty.algebra.plan import Branch, Group, Node, Pass, Scheduled, Step, walk
 
@@ -63,7 +63,7 @@ def gives_scale(op: Operator) -> bool:
 
 def is_free(groups: tuple[Group, ...]) -> bool:
     """Say whether no step gives object or probe a scale."""
-    return not any(gives_scale(s.op) for node in walk(groups) for s in _steps_of(node))
+    return not any(gives_scale(op) for node in walk(groups) for op, _ in _steps_of(node))
 
 
 def estimated(node: Node, iteration: int) -> frozenset[str]:
@@ -72,8 +72,14 @@ def estimated(node: Node, iteration: int) -> frozenset[str]:
         active = all(rule.active(iteration) for rule in node.when)
         inner = (inner for group in node.body for inner in group.nodes if active)
         return frozenset().union(*(estimated(one, iteration) for one in inner))
-    names = (s.op.effects()[1] for s in _steps_of(node) if s.op.estimates and s.active(iteration))
-    return LIVE & frozenset().union(*names)
+    return frozenset().union(*(names for names, s in _improved_by(node) if s.active(iteration)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _improved_by(node: Node) -> tuple[tuple[frozenset[str], Scheduled], ...]:
+    """Return which of object and probe each step of a node improves that does, and the step."""
+    found = ((op.effects()[1] & LIVE, s) for op, s in _steps_of(node) if op.estimates)
+    return tuple((names, s) for names, s in found if names)
 
 
 def changed(groups: tuple[Group, ...], existing: Iterable[str]) -> frozenset[str]:
@@ -108,7 +114,9 @@ def _known(store: Store) -> bool:
     return all(name in EXPONENTS or name in store.named for name in store.leaves)
 
 
-def _steps_of(node: Node) -> Iterable[Scheduled]:
-    if isinstance(node, Pass):
-        return written_out(node.steps)
-    return (node.step,) if isinstance(node, Step) else ()
+def _steps_of(node: Node) -> Iterator[tuple[Operator, Scheduled]]:
+    """Yield the steps of a node that is no loop, fused ones in their parts, with their schedules."""
+    scheduled = node.steps if isinstance(node, Pass) else (node.step,) if isinstance(node, Step) else ()
+    for s in scheduled:
+        for op in getattr(s.op, "parts", (s.op,)):
+            yield op, s

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 # Octaves by which the amplitude of the probe may be too weak, or too strong, for the photons of the brightest view. A
-# weaker one takes an object that shines; a stronger one is what an object that absorbs, or a beam stop, asks for.
-WEAK, STRONG = 1.0, -8.0
+# weaker one takes an object that shines. A stronger one is what an object that absorbs, or a beam stop, asks for; and a
+# pixel of the object that no light reaches keeps its value, and would grow as the lit ones are scaled back.
+WEAK, STRONG = 1.0, -30.0
 MOST = 60  # octaves at once: twice as many still fit into single precision
 
 

@@ -20,6 +20,7 @@ from opty import (
     ViewOperator,
     rPIE,
 )
+from opty.backend import fused_cpu, fused_fit, plain, plain_fit
 
 AWAY = [1e6, -40.0, 1e300, np.inf, np.nan]
 OF_BATCHES = Sweep(opty.parse("ProbeUpdate() * ObjUpdate() * FourierProject()"), batch=5, order="compact")
@@ -54,9 +55,12 @@ class ComesBack(ViewOperator, reads="delta index positions", writes="positions")
         s.positions[...] = s.xp.clip(s.xp.nan_to_num(s.positions), 0, 10)
 
 
-@pytest.fixture(params=["numba", "unfused", "gpu"])
+@pytest.fixture(params=["numba", "numpy", "unfused", "gpu"])
 def p(request, monkeypatch):
-    """A state of 12 views, worked on by the compiled loops, step by step, or on the stand-in."""
+    """A state of 12 views, worked on by loops (compiled or not), step by step, or on the stand-in."""
+    if request.param == "numpy":
+        monkeypatch.setattr(fused_cpu, "loops", lambda: plain)
+        monkeypatch.setattr(fused_fit, "loops", lambda: plain_fit)
     if request.param == "unfused":
         with opty.unfused():
             yield state(scan())

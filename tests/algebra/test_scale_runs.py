@@ -76,7 +76,7 @@ def test_the_misfits_are_those_of_a_run_without_it(inconsistent, monkeypatch):
 # -- where it is left alone
 
 
-class Undeclared(Operator, reads="obj", writes="obj"):
+class SaysNothingOfScale(Operator, reads="obj", writes="obj"):
     """A step of a user's that says nothing of the scale."""
 
     def apply(self, s):
@@ -121,7 +121,7 @@ LEFT_ALONE = [
     opty.ProbePower(photons=1e-3) * TURN,
     TURN * opty.ClampObj(hi=1e3),
     Every(100, opty.ClampObj(hi=1e3)) * TURN,
-    Undeclared() * TURN,
+    SaysNothingOfScale() * TURN,
     Remembers() * TURN,
     ML(smooth=1e-6),
     TURN * (opty.ClampObj(hi=1e3) * TURN) ** 2,

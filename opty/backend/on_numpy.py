@@ -148,7 +148,9 @@ def take_scale(probe, photons: float, moved) -> None:
     each is scaled. All values are multiplied exactly.
     """
     real = probe.real.dtype
-    octaves = scaling.octaves(photons, float(np.square(probe.view(real), dtype=np.float64).sum()))
+    parts = probe.reshape(-1).view(real)
+    power = np.einsum("i,i->", parts, parts, dtype=np.float64)  # makes no array of the squares
+    octaves = scaling.octaves(photons, float(power))
     for a, exponent in moved if octaves else ():
         a *= real.type(2.0 ** (octaves * exponent))
 

@@ -41,7 +41,7 @@ def run(*arguments, code=0):
 
 
 def reconstruct(file, *more, code=0):
-    return run("reconstruct", file, "-o", "out.h5", "--recipe", "rPIE()**2", *more, code=code)
+    return run("reconstruct", file, "-o", "out.h5", "--overwrite", "--recipe", "rPIE()**2", *more, code=code)
 
 
 def attribute(file):

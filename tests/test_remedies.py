@@ -200,6 +200,7 @@ IN_PYTHON_ALONE = (  # arguments that no command has
     "give opty.PtychoData(intensities, positions) or opty.load(path)",
     "path of a PtychoData",
     "margin=",
+    "save the state, p.save(",
     "an option is an array (mask=, dark=, flat=)",
     "use p = p.replace(",
     "different backgrounds: give dark= for both",

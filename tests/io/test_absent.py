@@ -87,7 +87,7 @@ def test_all_but_the_frames_is_there(made, bare, identical):
 def test_what_needs_frames_says_why_and_what_to_do(bare, act, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(opty.TotalVariation, "apply", lambda self, s: pytest.fail("a step ran before the refusal"))
-    with pytest.raises(SourceError, match=r"no such file.*opty\.load\('r\.h5', data='NEWPATH'\).* --data NEWPATH"):
+    with pytest.raises(SourceError, match=r"no such file.*opty\.load\('r\.h5', data='NEWPATH'\)"):
         act(bare)
     assert not list(tmp_path.glob("out.*"))
 

@@ -133,7 +133,7 @@ def test_result_tells_its_recipe_with_or_without_its_measurement(tmp_path, count
     assert found.brightest_pixel == counts.max()
     assert (found.dtype, found.frames_bytes, found.in_file) == (None, None, None)
     assert "scan.npz: no such file" in found.missing[0]
-    assert "--data NEWPATH" in found.missing[0]
+    assert "data='NEWPATH'" in found.missing[0]
     assert "misfit      0.25" in str(found)
 
 

@@ -80,7 +80,7 @@ def test_measurement_that_is_gone_or_changed_says_what_to_do(tmp_path, scan, mak
     for says, content in changes.items():
         scan.unlink() if content is None else scan.write_bytes(content)
         back = load(tmp_path / "r.h5", device="cpu")
-        with pytest.raises(SourceError, match=rf"{says}.*opty\.load\('r\.h5', data=.* --data NEWPATH"):
+        with pytest.raises(SourceError, match=rf"{says}.*opty\.load\('r\.h5', data='NEWPATH'\)"):
             back.data.need_frames()
     (tmp_path / "moved.npz").write_bytes(whole)
     assert_same_state(load(tmp_path / "r.h5", data=load(tmp_path / "moved.npz"), device="cpu"), p)

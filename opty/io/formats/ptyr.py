@@ -16,6 +16,7 @@ from opty.io.formats.ptyd import KEV, dict_group, mark_root, refuse_pickle
 from opty.io.guard.container import Container
 from opty.io.guard.reading import Format, blaming, real
 from opty.io.guard.tree import Tree, numbers
+from opty.remedies import here
 
 if TYPE_CHECKING:
     from opty.state import PtychoState
@@ -48,7 +49,7 @@ def read(file: Container, *, data=None, device=None, threads=None, deterministic
     if not isinstance(data, PtychoData):
         raise TypeError(
             f"{file.path} is a result of PtyPy and holds no intensities: give the measurement that it was made from, "
-            f"opty.load({file.path.name!r}, data='scan.ptyd') in Python, --data scan.ptyd on the command line"
+            + here(f"opty.load({file.path.name!r}, data='scan.ptyd')", "--data scan.ptyd")
         )
     with file.tree() as tree, blaming(file):
         probe, obj, positions = _estimates(tree, data)

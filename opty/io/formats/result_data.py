@@ -18,6 +18,7 @@ from opty.io.formats import measurement
 from opty.io.guard import source
 from opty.io.guard.container import Container
 from opty.io.guard.reading import blaming
+from opty.remedies import here
 from opty.stack import AbsentFrames
 
 if TYPE_CHECKING:
@@ -83,10 +84,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def _absent(file: Container, kept: Kept, reason: str) -> PtychoData:
     """Return the measurement without its frames; the link to the source is kept for the next file."""
-    remedy = (
-        f"give the measurement: opty.load({file.path.name!r}, data='NEWPATH') in Python, --data NEWPATH on the command "
-        "line"
-    )
+    remedy = "give the measurement: " + here(f"opty.load({file.path.name!r}, data='NEWPATH')", "--data NEWPATH")
     about, n = kept.frames, kept.leaves["probe"].shape[-1]
     shape = (len(about.photons), n, n)
     with blaming(file):

@@ -21,6 +21,7 @@ lint: $(VENV)/.ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 # Mutated files against every reader, 20,000 for each format: half an hour of a core that does nothing else. Bad ones are
 # kept in the temporary folder.

@@ -105,9 +105,10 @@ def _planned(device: str, calls: list[Transform]) -> Iterator[None]:
     if device == "cpu":
         yield
         return
-    from opty.backend import fused_gpu, passes, replay
+    from opty.backend import fft_passes, fused_gpu
+    from opty.runtime import graph_replay
 
-    make, forward, inverse = fused_gpu.get_fft_plan, passes.Passes.forward, passes.Passes.inverse
+    make, forward, inverse = fused_gpu.get_fft_plan, fft_passes.Passes.forward, fft_passes.Passes.inverse
 
     def noted(launch: Callable, backwards: bool) -> Callable:
         def call(self, waves, *args, **options):
@@ -118,8 +119,8 @@ def _planned(device: str, calls: list[Transform]) -> Iterator[None]:
 
     with (
         mock.patch.object(fused_gpu, "get_fft_plan", lambda *args, **options: _Plan(make(*args, **options), calls)),
-        mock.patch.multiple(passes.Passes, forward=noted(forward, False), inverse=noted(inverse, True)),
-        mock.patch.object(replay, "FEW", sys.maxsize),
+        mock.patch.multiple(fft_passes.Passes, forward=noted(forward, False), inverse=noted(inverse, True)),
+        mock.patch.object(graph_replay, "FEW", sys.maxsize),
     ):
         yield
 
@@ -173,8 +174,8 @@ class Bare:
         from cupy.cuda import cufft
         from cupyx.scipy.fft import get_fft_plan
 
-        from opty.backend import replay
-        from opty.backend.on_cupy import captured
+        from opty.backend.cupy_backend import captured
+        from opty.runtime import graph_replay as replay
 
         a = _noise(transform, cupy).reshape(-1, *transform.shape[-2:])
         plan, direction = (

@@ -81,8 +81,8 @@ def resident() -> int:
 def measure(path: Path, recipe: str, views: int | None, stream: bool | None) -> dict:
     """Load, start, run one iteration: seconds of each, peaks of resident memory, and what ``explain`` says."""
     import opty
-    from opty.algebra.footprint import footprint
-    from opty.algebra.plan import plan
+    from opty.runtime.memory_estimate import footprint
+    from opty.runtime.plan import plan
 
     before, marks = resident(), [time.perf_counter()]
     some = None if views is None else f"0:{views}"

@@ -15,9 +15,9 @@ import numpy as np
 import opty
 from benchmarks import scans
 from benchmarks.bare import Bare, counted, timed, waiter
-from opty.algebra.footprint import footprint
-from opty.algebra.plan import Pass, plan, walk
-from opty.algebra.room import batch_size
+from opty.runtime.batch_size import batch_size
+from opty.runtime.memory_estimate import footprint
+from opty.runtime.plan import Pass, plan, walk
 
 TURN = 0.2  # seconds that a turn of the engine or of the transforms takes at least, by repeating shorter ones
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,41 +1,40 @@
 """opty: operator algebra for ptychography.
 
-The way of the data::
-
-    io, simulate -> data -> state -> algebra -> operators -> recipes -> analysis -> plot      (backend under all)
-
 A recipe is an immutable value; a state is read-only outside an operator; ``recipe * p`` plans once, forks once, works
 in place inside, and returns a new state.
 
-    io/           load, save, info: files in and out
-    simulate/     virtual experiments
-    data.py       PtychoData: what was measured
-    counts.py     what cannot be a count, refused with its place
-    fields.py     the other fields of a measurement, checked
-    stack.py      Stack: frames that stay in their file; ahead.py: read while the last are used; memory.py: what is free
-    geometry.py   Geometry: metres and pixels
-    state/        PtychoState: what is being estimated
-    algebra/      Operator, *, **, Sweep, Every, After, Until; plan and runner
-    operators/    the steps
-    recipes/      ePIE, rPIE, mPIE, AP, DM, RAAR, ML, LSQML
-    console.py    whether a person looks on; blas.py: one thread for BLAS
-    propagate.py  far field, cone beam, near field
-    backend/      NumPy and CuPy behind the same functions
-    analysis/     misfit, errors against a truth, Fourier ring correlation
-    plot/         pictures
-    cli/          the command line
-    words.py      near names, and arguments that do not fit, in messages
-    remedies.py   remedies: arguments in Python, options on the command line
+Layers, from the roof to the ground; each imports only those below it (setup.cfg has the contract, a test keeps it):
+
+    cli/             the command line
+    ptycho_state.py  PtychoState: what users hold; ``recipe * p``, save, plot
+    simulate/        virtual experiments
+    io/              load, save, info: files in and out
+    plot/            pictures
+    analysis/        misfit, errors against a truth, Fourier ring correlation, checks of a scan
+    fusion/          steps that take the place of several
+    recipes/         ePIE, rPIE, mPIE, AP, DM, RAAR, ML, LSQML
+    operators/       the steps
+    runtime/         plan, execution, checkpoints, divergence
+    model/           from object, probe and positions to predicted counts
+    state/           what is being estimated
+    algebra/         Operator, *, **, Sweep, Every, After, Until: values
+    backend/         NumPy and CuPy behind the same functions, and their kernels
+    physics/         pure functions of arrays
+    data/            PtychoData: what was measured
+    files/           files that may be damaged or large; knows no ptychography
+    geometry.py      Geometry: metres and pixels; units.py, memory.py: lengths and bytes in words
+    errors.py        exceptions and warnings; words.py: near names; remedies.py: remedies in Python or as options;
+                     console.py: is a person looking; blas.py: one thread for BLAS
 """
 
 from importlib.metadata import version
 
 from opty import analysis, plot, simulate
+from opty import fusion as fusion
 from opty.algebra.control import After, Before, Every, Until
 from opty.algebra.operator import Identity, Operator, Recipe, ViewOperator
-from opty.algebra.plan import unfused
-from opty.algebra.serial import from_json, parse
 from opty.algebra.sweep import Sweep
+from opty.algebra.text import from_json, parse
 from opty.analysis.misfit import mean_square, misfit, r_factor
 from opty.data import PtychoData
 from opty.errors import (
@@ -52,6 +51,7 @@ from opty.errors import (
 )
 from opty.geometry import Geometry
 from opty.io import info, load, rerun, resume, save
+from opty.io.save_operator import Save
 from opty.operators import (
     AccumObj,
     AccumProbe,
@@ -88,15 +88,15 @@ from opty.operators import (
     Progress,
     Recall,
     Reflect,
-    Save,
     ScaleObjProbe,
-    Show,
     Support,
     TakeStep,
     TotalVariation,
 )
+from opty.plot.show_operator import Show
+from opty.ptycho_state import PtychoState
 from opty.recipes import AP, DM, ER, LSQML, ML, RAAR, ePIE, mPIE, rPIE
-from opty.state import PtychoState
+from opty.runtime.plan import unfused
 from opty.words import near
 
 __version__ = version("opty-ptycho")

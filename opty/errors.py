@@ -9,11 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from opty.algebra.place import Unfinished
-    from opty.state import PtychoState
+from typing import Any
 
 
 class RecipeError(TypeError):
@@ -38,7 +34,7 @@ class _Carrying(BaseException):
     So the error of a run in another process comes home at little cost, and ``state.save(path)`` keeps what it reached.
     """
 
-    state: PtychoState | None
+    state: Any
 
     def __reduce__(self) -> tuple[Any, ...]:
         made, arguments, *kept = super().__reduce__()  # type: ignore[misc]  # a tuple for every exception
@@ -51,7 +47,7 @@ class _Carrying(BaseException):
 class DivergedError(_Carrying, FloatingPointError):
     """The reconstruction produced a non-finite value; ``state`` is the last finite state."""
 
-    def __init__(self, message: str, state: PtychoState | None = None):
+    def __init__(self, message: str, state: Any = None):
         super().__init__(message)
         self.state = state
 
@@ -62,7 +58,7 @@ class SaveError(_Carrying, OSError):
     ``unfinished`` is the place in the recipe; the file that stood there before is untouched.
     """
 
-    def __init__(self, message: str, state: PtychoState | None = None, unfinished: Unfinished | None = None):
+    def __init__(self, message: str, state: Any = None, unfinished: Any = None):
         super().__init__(message)
         self.state, self.unfinished = state, unfinished
 
@@ -74,7 +70,7 @@ class SourceError(_Carrying, OSError):
     both are None.
     """
 
-    def __init__(self, message: str, state: PtychoState | None = None, unfinished: Unfinished | None = None):
+    def __init__(self, message: str, state: Any = None, unfinished: Any = None):
         super().__init__(message)
         self.state, self.unfinished = state, unfinished
 
@@ -85,9 +81,9 @@ class InterruptedWarning(_Carrying, UserWarning):
     ``state`` : the state returned.
     """
 
-    state: PtychoState | None = None
+    state: Any = None
 
-    def __init__(self, message: str, unfinished: Unfinished | None = None):
+    def __init__(self, message: str, unfinished: Any = None):
         super().__init__(message)
         self.unfinished = unfinished
 
@@ -100,7 +96,7 @@ class MemoryWarning(UserWarning):
     """A batch found no room in memory, and smaller ones take its place."""
 
 
-def carry(error: BaseException, state: PtychoState, unfinished: Unfinished | None) -> None:
+def carry(error: BaseException, state: Any, unfinished: Any) -> None:
     """Put the last whole state of a run, and its place in the recipe, on an exception of any class.
 
     The state pickles without its frames, so that the exception can leave a process for another one.

@@ -8,7 +8,7 @@ import pytest
 
 import opty
 from opty import Geometry, PtychoData, PtychoState
-from opty.fields import check_extent
+from opty.data.fields import check_extent
 
 GOOD = np.random.default_rng(0).poisson(5, (6, 8, 8)).astype(np.uint16)
 WHERE = np.random.default_rng(1).uniform(0, 9, (6, 2))

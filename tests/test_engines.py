@@ -11,7 +11,7 @@ from small_scans import close, drift, same, scan, state
 
 import opty
 from opty import AP, DM, ER, LSQML, RAAR, Sweep, mPIE, rPIE
-from opty.algebra.batching import split
+from opty.runtime.batching import split
 
 ORDERS = ["random", "scan", "uniform", "compact"]
 ENGINES = [

@@ -10,8 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from small_scans import TOLERANCE, shifted, smooth
 
 from opty import Geometry, PtychoData, PtychoState, Sweep, misfit, rPIE
-from opty.backend import on_numpy
-from opty.propagate import Propagator, phase_ramp
+from opty.backend import numpy_backend
+from opty.physics.propagation import Propagator, phase_ramp
 
 PIXELS = {"far": 50e-6, "cone": 50e-6, "near": 2e-6}
 
@@ -41,7 +41,7 @@ def test_unitary_and_adjoint(kind, with_fraction, dtype):
     rng = np.random.default_rng(0)
     x, y = waves(rng, 16, dtype), waves(rng, 16, dtype)
     fraction = rng.uniform(-0.5, 0.5, (3, 2)) if with_fraction else None
-    propagator = Propagator(geometry(kind), 16, on_numpy, dtype)
+    propagator = Propagator(geometry(kind), 16, numpy_backend, dtype)
     there, back = propagator.forward(x, fraction), propagator.adjoint(y, fraction)
     assert there.dtype == back.dtype == dtype
     scale = np.linalg.norm(x) * np.linalg.norm(y)
@@ -55,7 +55,7 @@ def test_unitary_and_adjoint(kind, with_fraction, dtype):
 def test_input_is_kept_unless_it_may_be_overwritten(kind):
     x = waves(np.random.default_rng(1), 8)
     copy = x.copy()
-    propagator = Propagator(geometry(kind), 8, on_numpy, "complex128")
+    propagator = Propagator(geometry(kind), 8, numpy_backend, "complex128")
     first = propagator.forward(x)
     propagator.adjoint(x)
     assert (x == copy).all()
@@ -66,7 +66,7 @@ def test_input_is_kept_unless_it_may_be_overwritten(kind):
 def test_far_field_is_the_fourier_sum(where):
     x = waves(np.random.default_rng(2), 8)
     direct = dft(8) @ x @ dft(8).T
-    propagator = Propagator(where, 8, on_numpy, "complex128")
+    propagator = Propagator(where, 8, numpy_backend, "complex128")
     assert abs(propagator.forward(x) - direct).max() < 1e-12
     centred = propagator.from_kernel_order(direct)
     assert abs(centred[..., 4, 4] - direct[..., 0, 0]).max() == 0
@@ -79,7 +79,7 @@ def test_cone_beam_is_the_fourier_sum_with_a_curved_phase():
     q = (np.arange(8) - 4) * g.pixel_size  # on the detector, from the centre
     curve = np.pi / g.wavelength * (1 / (g.focus_to_sample + g.distance) - 1 / g.distance)
     phase = np.exp(1j * curve * (q[:, None] ** 2 + q**2))
-    propagator = Propagator(g, 8, on_numpy, "complex128")
+    propagator = Propagator(g, 8, numpy_backend, "complex128")
     got = propagator.from_kernel_order(propagator.forward(x))
     far = np.fft.fftshift(dft(8) @ x @ dft(8).T, axes=(-2, -1))
     assert abs(got - far * phase).max() < 1e-12
@@ -99,7 +99,7 @@ def test_near_field_is_the_angular_spectrum(with_fraction):
     path = 2 * np.pi * z * (np.sqrt(1 / g.wavelength**2 - k[:, None] ** 2 - k**2) - 1 / g.wavelength)
     f = np.fft.fftfreq(8)
     inverse = np.conj(dft(8))
-    got = Propagator(g, 8, on_numpy, "complex128").forward(x, fraction if with_fraction else None)
+    got = Propagator(g, 8, numpy_backend, "complex128").forward(x, fraction if with_fraction else None)
     assert abs(path).max() > 0.1
     for j in range(3):
         back = np.exp(2j * np.pi * (f[:, None] * fraction[j, 0] + f * fraction[j, 1]))
@@ -115,7 +115,7 @@ def test_near_field_takes_a_gaussian_to_its_wider_self():
     x = (np.arange(n) - n / 2) * g.sample_pixel(n)
     waist = 3e-6
     beam = np.exp(-(x[:, None] ** 2 + x**2) / waist**2).astype(complex)
-    power = abs(Propagator(g, n, on_numpy, "complex128").forward(beam[None, None])[0, 0]) ** 2
+    power = abs(Propagator(g, n, numpy_backend, "complex128").forward(beam[None, None])[0, 0]) ** 2
     width = 2 * np.sqrt((power.sum(axis=1) * x**2).sum() / power.sum())
     rayleigh = np.pi * waist**2 / g.wavelength
     assert width == pytest.approx(waist * np.hypot(1, 0.02 / rayleigh), rel=1e-3)
@@ -125,7 +125,7 @@ def test_the_detector_of_a_near_field_stands_still():
     """Moving the whole exit wave by a fraction of a pixel and telling so gives the pattern of the wave unmoved."""
     rng = np.random.default_rng(5)
     wave = smooth(rng, (32, 32), 3)[None, None]
-    propagator = Propagator(geometry("near"), 32, on_numpy, "complex128")
+    propagator = Propagator(geometry("near"), 32, numpy_backend, "complex128")
     still = propagator.forward(wave)
     fraction = np.array([[0.3, -0.45]])
     told = propagator.forward(shifted(wave, fraction[0]), fraction)
@@ -141,7 +141,7 @@ def test_near_field_scan_with_fractions_is_consistent():
     obj = 0.9 + 0.1 * smooth(rng, (big, big), 5)
     x = np.arange(n) - n / 2
     probe = 30 * np.exp(-(x[:, None] ** 2 + x**2) / 40).astype(complex)
-    propagator = Propagator(g, n, on_numpy, "complex128")
+    propagator = Propagator(g, n, numpy_backend, "complex128")
     positions = rng.uniform(4, 20, (9, 2))
     patterns = []
     for position in positions:
@@ -166,7 +166,7 @@ def test_near_field_scan_with_fractions_is_consistent():
 
 def test_pixels_finer_than_half_a_wavelength_are_refused():
     with pytest.raises(ValueError, match=r"finer than half the wavelength.*check the units"):
-        Propagator(Geometry(1e-6, 0.01, 0.4e-6, propagation="near"), 16, on_numpy, "complex64")
+        Propagator(Geometry(1e-6, 0.01, 0.4e-6, propagation="near"), 16, numpy_backend, "complex64")
 
 
 def test_the_ramp_moves_to_larger_rows_and_columns():

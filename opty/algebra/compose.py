@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from opty.algebra.control import Until
 from opty.algebra.operator import Identity, Operator
+from opty.algebra.protocols import State
 from opty.errors import RecipeError
-
-if TYPE_CHECKING:
-    from opty.state.access import Access
 
 
 class Compose(Operator):
@@ -31,7 +28,7 @@ class Compose(Operator):
         both = [step.effects() for step in self.steps]
         return frozenset().union(*(r for r, _ in both)), frozenset().union(*(w for _, w in both))
 
-    def apply(self, s: Access) -> None:
+    def apply(self, s: State) -> None:
         raise RecipeError("a composition is run by the plan, not applied: write recipe * p")
 
 
@@ -53,7 +50,7 @@ class Repeat(Operator):
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self.body.effects()
 
-    def apply(self, s: Access) -> None:
+    def apply(self, s: State) -> None:
         raise RecipeError("a loop is run by the plan, not applied: write recipe * p")
 
 

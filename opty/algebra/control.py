@@ -1,25 +1,17 @@
-"""When a step runs: Every, After, Before; and when a loop ends: Until.
-
-An iteration number may be passed over: a turn of three iterations ends at 3, 6, 9. So a schedule does not look at the
-iteration alone, but at all iterations since the run last stood at the step. The state remembers these visits
-(``Store.visits``), so that a run that is split, resumed or repeated runs the step at the same iterations.
-"""
+"""When a step runs: Every, After, Before; and when a loop ends: Until."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from opty.algebra.operator import Operator
 from opty.algebra.parameters import parameter_type
+from opty.algebra.protocols import State
 from opty.errors import RecipeError
 from opty.words import clear_init
-
-if TYPE_CHECKING:
-    from opty.state.access import Access
 
 
 class Control(Operator, register=False):
@@ -29,16 +21,6 @@ class Control(Operator, register=False):
 
     n: int
     op: Operator
-
-    @functools.cached_property
-    def key(self) -> str:
-        """The name of the step in the visits of a state: its text without steps that only write files or the screen.
-
-        ``opty.rerun`` leaves those steps out, and ``opty resume`` may change their paths.
-        """
-        from opty.operators.outputs import only_outputs, without_outputs
-
-        return repr(self if only_outputs(self) else without_outputs(self))
 
     def check(self) -> None:
         if self.n < 1:
@@ -59,7 +41,7 @@ class Control(Operator, register=False):
         """Say when, for ``explain``."""
         return f"{type(self).__name__} {self.n}"
 
-    def apply(self, s: Access) -> None:
+    def apply(self, s: State) -> None:
         raise RecipeError("a scheduled step is run by the plan, not applied: write recipe * p")
 
 
@@ -117,55 +99,6 @@ class Before(Control):
     def words(self) -> str:
         """Say when, for ``explain``."""
         return f"up to iteration {self.n}"
-
-
-# -- visits
-
-Span = tuple[int, int]  # the iteration of the last visit before, that of this one
-Visits = dict[str, Span]  # by the name of the step
-
-
-def span(visits: Visits, key: str, now: int, began: int | None = None) -> Span:
-    """Return the iteration of the last visit before ``now``, and ``now``.
-
-    A second visit in an iteration is like the first. ``began`` : at the very first visit, the iteration after which
-    those that were passed over count; None: only ``now`` does.
-    """
-    before, at = visits.get(key, (now - 1 if began is None else min(began, now - 1), now))
-    return (before if at == now else min(at, now - 1)), now
-
-
-def since(when: tuple[Control, ...], visits: Visits, now: int) -> Span:
-    """Return the span since the last visit of a step under some schedules."""
-    return span(visits, when[0].key, now) if _crossing(when) else (now - 1, now)
-
-
-def agreed(when: tuple[Control, ...], since: Span) -> bool:
-    """Say whether schedules let a step run: those that count crossings all at one iteration, the others now."""
-    last, now = since
-    if not all(rule.due(now) for rule in when if not rule.crossing):
-        return False
-    crossing = _crossing(when)
-    return not crossing or any(all(rule.due(k) for rule in crossing) for k in range(now, last, -1))
-
-
-def remember(when: tuple[Control, ...], visits: Visits, since: Span) -> None:
-    """Write a visit into the visits of a state."""
-    if _crossing(when):
-        visits[when[0].key] = since
-
-
-def due(when: tuple[Control, ...], visits: Visits, now: int) -> bool:
-    """Say whether a step runs that the run stands at in iteration ``now``, and remember the visit."""
-    if not when:
-        return True
-    found = since(when, visits, now)
-    remember(when, visits, found)
-    return agreed(when, found)
-
-
-def _crossing(when: tuple[Control, ...]) -> list[Control]:
-    return [rule for rule in when if rule.crossing]
 
 
 @dataclasses.dataclass(frozen=True)

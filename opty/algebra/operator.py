@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import operator as py_operator
-import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import numpy as np
 
 from opty.algebra.operator_class import OperatorClass, unmade
 from opty.algebra.parameters import check_annotated, checked, class_statement, types_of
+from opty.algebra.protocols import State, Views
 from opty.errors import RecipeError, warn_user
 from opty.words import clear_init
 
 if TYPE_CHECKING:
     from opty.algebra.control import Until
-    from opty.algebra.explain import Explanation
-    from opty.state import PtychoState
-    from opty.state.access import Access
 
 REGISTRY: dict[str, type[Operator]] = {}
+EXPLAINERS: list[Callable[[Operator], str]] = []  # the runtime puts in how a recipe is explained without a state
 
 
 def names(text: str) -> frozenset[str]:
@@ -72,6 +70,7 @@ class Operator(metaclass=OperatorClass):
     reads: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
     frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step; "kept_*" is all kept memory not written
+    only_output: ClassVar[bool] = False  # True: writes only files or the screen
     leaves_trace: ClassVar[bool] = True  # False: not on the books where it ends a loop's body
     scale_free: ClassVar[bool] = False  # True: does the same to P g, O / g and what is scaled along as to P and O
     estimates: ClassVar[bool] = True  # False: what it writes of object and probe it turns, moves or cuts, no more
@@ -121,25 +120,19 @@ class Operator(metaclass=OperatorClass):
     def foresee(self) -> None:
         """Refuse, before anything runs, what could only fail later; subclasses override it."""
 
-    def apply(self, s: Access) -> None:
+    def apply(self, s: State) -> None:
         """Work on the state in place; subclasses override it."""
         raise RecipeError(f"{type(self).__name__} has no apply(self, s): define what it does to the state")
 
     # -- the algebra
 
-    @typing.overload
-    def __mul__(self, other: PtychoState) -> PtychoState: ...
-    @typing.overload
-    def __mul__(self, other: Operator) -> Operator: ...
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: Operator) -> Operator:
         from opty.algebra.compose import compose
-        from opty.algebra.run import run
-        from opty.state import PtychoState
 
-        if isinstance(other, PtychoState):
-            return run(self, other)
         if isinstance(other, Operator):
             return compose(self, other)
+        if getattr(type(other), "runs_recipes", False):
+            return NotImplemented  # a state: its __rmul__ runs the recipe
         if isinstance(other, OperatorClass):
             raise RecipeError(unmade(other))
         raise RecipeError(
@@ -183,27 +176,23 @@ class Operator(metaclass=OperatorClass):
     __radd__ = __sub__ = __rsub__ = __add__
 
     def __repr__(self) -> str:
-        from opty.algebra.serial import to_text
+        from opty.algebra.text import to_text
 
         return to_text(self)
 
     # -- what a recipe can do besides multiplying
 
-    def iter(self, p: PtychoState) -> Iterator[PtychoState]:
+    def iter(self, p: Any) -> Iterator[Any]:
         """Run on ``p`` and yield a state of its own after each turn of the outermost repeats."""
-        from opty.algebra.run import turns
+        return p._turns(self)
 
-        return turns(self, p)
-
-    def explain(self, p: PtychoState | None = None) -> Explanation:
+    def explain(self, p: Any = None) -> str:
         """Return the plan in execution order, printable: what is lifted, joined, opened and fused, and the memory."""
-        from opty.algebra.explain import explain
-
-        return explain(self, p)
+        return EXPLAINERS[-1](self) if p is None else p._explain(self)
 
     def to_json(self) -> str:
         """Return the recipe as JSON text; ``opty.from_json`` reads it back."""
-        from opty.algebra.serial import to_json
+        from opty.algebra.text import to_json
 
         return to_json(self)
 
@@ -220,18 +209,19 @@ class ViewOperator(Operator, register=False):
 
     early: ClassVar[bool] = False  # True: left of a sweep it joins it before object and probe change, not as the last
     late: ClassVar[frozenset[str]] = frozenset()  # what of its writes changes only when a sweep is over, in ``finish``
+    opens: ClassVar[frozenset[str]] = frozenset()  # fields for which a sweep puts the step in where none makes them
     measures: ClassVar[bool] = False  # True: calls b.add_misfit; else opty measures what the step projects
     work: ClassVar[tuple[float, float]] = (6.0, 3.0)
     copies: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
 
-    def begin(self, s: Access) -> None:
+    def begin(self, s: State) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict of the step's own until the sweep ends."""
 
-    def apply(self, s: Access, b: Access) -> None:  # type: ignore[override]
+    def apply(self, s: State, b: Views) -> None:  # type: ignore[override]
         """Work on one batch in place; subclasses override it."""
         raise RecipeError(f"{type(self).__name__} has no apply(self, s, b): define what it does to a batch")
 
-    def finish(self, s: Access) -> None:
+    def finish(self, s: State) -> None:
         """Conclude after the last batch of a sweep."""
 
     def repeats(self, s: Any) -> bool:
@@ -257,7 +247,7 @@ class Recipe(Operator, register=False):
 class Identity(Operator):
     """The operator that changes nothing: ``A ** 0``."""
 
-    def apply(self, s: Access) -> None:
+    def apply(self, s: State) -> None:
         """Do nothing."""
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from opty.algebra.batching import Order
 from opty.algebra.operator import Operator
+from opty.algebra.protocols import State
 from opty.errors import RecipeError
 
-if TYPE_CHECKING:
-    from opty.state.access import Access
+Order = Literal["random", "scan", "uniform", "compact"]
 
 
 class Sweep(Operator):
@@ -39,5 +38,5 @@ class Sweep(Operator):
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self.body.effects()
 
-    def apply(self, s: Access) -> None:
+    def apply(self, s: State) -> None:
         raise RecipeError("a sweep is run by the plan, not applied: write recipe * p")

@@ -1,20 +1,17 @@
 """What a reconstruction is worth: errors against a truth, and agreement without one.
 
-modes.py         probe modes in their orthogonal basis
 misfit.py        how well a state predicts the data: misfit, R-factor
 align.py         object against truth: constant, phase ramp and sub-pixel shift removed; the error that remains
-positions.py     positions against truth; the affine map and the drift of a whole scan
 illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
 frc.py           Fourier ring correlation, its thresholds and the resolution
 quick.py         what can be said of a scan without running anything
 findings.py      the rules for that: problems, warnings
 health.py        is a scan fit for a reconstruction? the same rules, the orientation, and all numbers
-verdict.py       what these mean: orientation, advice, the report
-frames.py        one look at every frame: bad pixels, bad frames
+health_text.py   what these mean: orientation, advice, the report
+frame_statistics.py  one look at every frame: bad pixels, bad frames
 orientation.py   do positions and patterns have the same axes?
 coverage.py      size of the probe, step, overlap
-host.py          arrays of any backend, brought to where the analysis runs
 """
 
 from opty.analysis.align import Alignment, align, object_error
@@ -23,9 +20,9 @@ from opty.analysis.findings import Findings
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.health import Health, health
 from opty.analysis.illumination import illuminated
-from opty.analysis.modes import orthogonal
-from opty.analysis.positions import ScanMap, position_error, scan_map
 from opty.analysis.quick import quick_look
+from opty.physics.modes import orthogonal
+from opty.physics.scan_map import ScanMap, position_error, scan_map
 
 __all__ = [
     "Alignment",

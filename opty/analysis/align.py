@@ -12,7 +12,7 @@ import numpy as np
 import scipy.fft
 import scipy.optimize
 
-from opty.analysis.host import on_host
+from opty.physics.to_host import on_host
 
 # Largest shift that is searched for [px], and the frame kept around the mask so that it can be followed.
 _REACH = 32

@@ -8,13 +8,13 @@ import numpy as np
 
 from opty.analysis.align import object_error
 from opty.analysis.illumination import illuminated
-from opty.analysis.positions import position_error
+from opty.physics.scan_map import position_error
 
 if TYPE_CHECKING:
-    from opty.state import PtychoState
+    from opty.state import BareState
 
 
-def errors(p: PtychoState) -> dict[str, float]:
+def errors(p: BareState) -> dict[str, float]:
     """Compare a state with the truth of its data.
 
     Parameters

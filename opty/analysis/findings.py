@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from opty.analysis.coverage import odd_positions, scan_numbers
-from opty.analysis.frames import Frames
-from opty.fields import check_extent
+from opty.analysis.frame_statistics import Frames
+from opty.data.fields import check_extent
 from opty.memory import free_memory, size
 from opty.remedies import here, option
 

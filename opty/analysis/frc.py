@@ -8,7 +8,7 @@ import numpy as np
 import scipy.fft
 import scipy.signal.windows
 
-from opty.analysis.host import on_host
+from opty.physics.to_host import on_host
 
 
 @dataclass(frozen=True, eq=False)

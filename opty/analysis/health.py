@@ -10,7 +10,7 @@ from typing import Any
 
 from opty.analysis.coverage import is_near, odd_positions, scan_numbers, size_known
 from opty.analysis.findings import Findings
-from opty.analysis.frames import Frames, look_at_frames
+from opty.analysis.frame_statistics import Frames, look_at_frames
 from opty.analysis.orientation import Orientation, decided, orientations
 from opty.analysis.quick import judged, probe_size, sampling
 from opty.data import PtychoData
@@ -76,7 +76,7 @@ class Health:
         return json.dumps({"ok": self.ok, **plain}, indent=1)
 
     def __str__(self) -> str:
-        from opty.analysis.verdict import text
+        from opty.analysis.health_text import text
 
         return text(self)
 
@@ -88,7 +88,7 @@ def health(data: PtychoData) -> Health:
 
     Raises TypeError where ``data`` is no PtychoData.
     """
-    from opty.analysis import verdict
+    from opty.analysis import health_text as verdict
 
     if not isinstance(data, PtychoData):
         raise TypeError(f"data is a {type(data).__name__}; give a PtychoData, as from opty.load(measurement)")

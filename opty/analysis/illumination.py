@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from opty.analysis.host import on_host
-from opty.backend import on_numpy
+from opty.backend import numpy_backend
+from opty.physics.to_host import on_host
 
 
 def illuminated(positions, probe, shape, min_views=3, threshold=0.1) -> np.ndarray:
@@ -40,5 +40,5 @@ def illuminated(positions, probe, shape, min_views=3, threshold=0.1) -> np.ndarr
         )
     amplitude = np.sqrt((np.abs(probe.reshape(-1, n, n)) ** 2).sum(axis=0))
     views = np.zeros(shape, np.int32)
-    on_numpy.add_windows(views, corners, (amplitude > threshold * amplitude.max())[None])
+    numpy_backend.add_windows(views, corners, (amplitude > threshold * amplitude.max())[None])
     return views >= min_views

@@ -2,51 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
+from opty.model.misfit import compare
 
 if TYPE_CHECKING:
-    from opty.state import PtychoState
+    from opty.state import BareState
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Sums over unmasked pixels of all views: squares and moduli of sqrt I - sqrt Ihat, I, Ihat and sqrt I."""
-
-    squares: float
-    moduli: float
-    measured: float
-    predicted: float
-    amplitudes: float
-    pixels: float
-
-
-def compare(s) -> Comparison:
-    """Return the sums for what an operator or a state sees of a store, as it stands; one forward pass."""
-    from opty.state.batch import sweep_batches
-
-    store = s.store
-    xp, measured = store.xp, store.measured
-    total = xp.zeros(6)
-    for b in sweep_batches(store):
-        waves = b.illum * b.patches[:, None]
-        there = measured.propagator.forward(waves, b.fraction, True, store.threads)
-        predicted = (xp.abs(there) ** 2).sum(axis=1)
-        if store.incoherent is not None:
-            predicted += store.incoherent
-        intensity = measured.intensity_of(b.selection)
-        amplitude = xp.sqrt(intensity, dtype=predicted.dtype)
-        difference = amplitude - xp.sqrt(predicted)
-        mask = measured.mask_of(b.selection)
-        mask = xp.ones((1, 1), bool) if mask is None else mask
-        parts = (difference**2, abs(difference), intensity, predicted, amplitude, xp.ones_like(predicted))
-        total += xp.stack([(part * mask).sum(dtype=np.float64) for part in parts])
-    return Comparison(*(float(v) for v in store.backend.to_host(total)))
-
-
-def misfit(p: PtychoState) -> float:
+def misfit(p: BareState) -> float:
     """Return sum (sqrt I - sqrt Ihat)^2 / sum I over unmasked pixels of all views (no unit).
 
     ``p.history["misfit"]`` holds the same sum as it was met along an iteration, each view before its own update.
@@ -55,13 +19,13 @@ def misfit(p: PtychoState) -> float:
     return sums.squares / sums.measured
 
 
-def r_factor(p: PtychoState) -> float:
+def r_factor(p: BareState) -> float:
     """Return the R-factor of amplitudes, sum |sqrt I - sqrt Ihat| / sum sqrt I, over unmasked pixels (no unit)."""
     sums = compare(p._live)
     return sums.moduli / sums.amplitudes
 
 
-def mean_square(p: PtychoState) -> float:
+def mean_square(p: BareState) -> float:
     """Return the mean of (sqrt I - sqrt Ihat)^2 over unmasked pixels of all views [photons]."""
     sums = compare(p._live)
     return sums.squares / sums.pixels

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from opty.analysis.misfit import misfit
 from opty.data import PtychoData
+from opty.recipes import ePIE
+from opty.runtime.execute import run
+from opty.state import handle
 
 WAYS = tuple((swap, row, column) for swap in (False, True) for row in (1, -1) for column in (1, -1))
 DECISIVE = 0.8  # times the second best misfit; on real and simulated scans the right way is at 0.3 to 0.6
@@ -64,15 +68,11 @@ def orientations(data: PtychoData) -> tuple[Orientation, ...]:
     Of each, one sweep of ePIE on the views nearest to the middle of the scan. In the far field, without a starting
     probe, all eight fit alike: what a flat phase implies is too far from any probe to tell.
     """
-    from opty.analysis.misfit import misfit
-    from opty.recipes import ePIE
-    from opty.state import PtychoState
-
     part = middle(data, max(FEWEST, PIXELS // data.n**2))
     found = []
     for swap, row, column in WAYS:
         way = Orientation(swap, row, column, np.nan)
-        p = ePIE() * PtychoState(part.replace(positions=way.apply(part.positions)), device="cpu")
+        p = run(ePIE(), handle()(part.replace(positions=way.apply(part.positions)), device="cpu"))
         found.append(Orientation(swap, row, column, misfit(p)))
     return tuple(sorted(found, key=lambda way: way.misfit))
 

@@ -7,7 +7,7 @@ import numpy as np
 from opty.analysis import findings
 from opty.analysis.coverage import diameter, focused, is_near, size_known
 from opty.analysis.findings import Findings
-from opty.analysis.frames import Frames, filled, look_at_frames
+from opty.analysis.frame_statistics import Frames, filled, look_at_frames
 from opty.data import PtychoData
 
 

@@ -1,24 +1,24 @@
 """Where arrays live: the same function names for NumPy and for CuPy.
 
-    on_numpy.py   the CPU: NumPy and SciPy
-    on_cupy.py    the GPU: CuPy, with kernels of our own in the .cu files beside it
+    numpy_backend.py  the CPU: NumPy and SciPy
+    cupy_backend.py   the GPU: CuPy, with kernels of our own in the .cu files beside it
     locked_gpu.py what a step may read alone, on a GPU
-    lookout.py    numbers on their way back, copied while the device goes on; finite.cu: is all of a state finite?
+    async_scalars.py  numbers copied back while the device goes on; finite.cu: is all of a state finite?
     scaling.py    when the scale between object and probe is brought back; scaling.cu: on a GPU
     line.py       the best step along a line, by what trials changed; line.cu: on a GPU
-    carrier.py    blocks of host arrays on their way there, through pinned memory on a stream of their own
+    transfer.py   blocks of host arrays sent to the device through pinned memory on a separate stream
 
     Fused steps of a sweep, in few passes over the arrays of a batch (operands.py):
-    fused_cpu.py  on the CPU, spread over threads by crew.py; plain.py says what is done, loops.py does it, compiled
-    fused_fit.py  those of fits; plain_fit.py and loops_fit.py; noises.py: the models of the noise by number
-    pairs.py      two unknowns for each view, fitted together
+    fused_cpu.py  on the CPU, over threads of thread_pool.py; plain.py says what is done, loops.py does it, compiled
+    fused_fit.py  those of fits; plain_fit.py and loops_fit.py; noise.py: the models of the noise by number
+    solve2x2.py   two unknowns for each view, fitted together
     fused_gpu.py  on a GPU, in few launches of kernels.py's; common.cuh is what the .cu files share
                   (fused_fit_gpu.py: those of fits, fits.cuh; fused_sense_gpu.py: what is sensed of positions)
-    passes.py     there, for windows of usual sizes: with Fourier transforms of our own (fourier.cuh), which do along
+    fft_passes.py there, for windows of usual sizes: with Fourier transforms of our own (fourier.cuh), which do along
                   rows (rows.cu) and columns (columns.cu) what else there is to do with the waves
-    peaks.py      the shift between two images: what every search for it is made of
+    correlation_peaks.py  the shift between two images: what every search for it is made of
                   (registration_gpu.py: the search on a GPU, in few launches of registration.cu's)
-    replay.py     sweeps that repeat; graphs.py captures them as CUDA graphs
+    graphs.py     captures sweeps as CUDA graphs (opty/runtime/graph_replay.py replays them)
 
 The arrays decide which backend runs; there is no global switch.
 """
@@ -60,9 +60,9 @@ def get(device: str) -> ModuleType:
     Raises ValueError for another name and RuntimeError, with the reason, where there is no GPU.
     """
     if device == "cpu":
-        return importlib.import_module("opty.backend.on_numpy")
+        return importlib.import_module("opty.backend.numpy_backend")
     if device != "gpu":
         raise ValueError(f"device is {device!r}; choose 'cpu' or 'gpu'")
     if reason := why_no_gpu():
         raise RuntimeError(f"no GPU to go to: {reason}")
-    return importlib.import_module("opty.backend.on_cupy")
+    return importlib.import_module("opty.backend.cupy_backend")

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from opty.backend.crew import cut, share
 from opty.backend.operands import Frames, Kept
-from opty.propagate import Propagator
+from opty.backend.thread_pool import cut, share
+from opty.physics.propagation import Propagator
 
 _WORTH_SHARING = 1 << 18  # values: to wake a thread takes as long as to go through them once (measured)
 PIECE = 1 << 20  # bytes of the waves that a thread works on at a time: they stay in its core's cache (measured)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from opty.backend import fused_cpu
-from opty.backend.crew import cut, share
 from opty.backend.fused_cpu import _into
-from opty.backend.noises import NOISES
+from opty.backend.noise import NOISES
 from opty.backend.operands import Frames
-from opty.backend.pairs import lengths_from
+from opty.backend.solve2x2 import lengths_from
+from opty.backend.thread_pool import cut, share
 
 
 @functools.cache

@@ -14,7 +14,7 @@ import numpy as np
 
 from opty.backend import fused_gpu, kernels
 from opty.backend.kernels import FEW_THREADS, NULL, THREADS, blocks, count_type, sizes, strided, tile_grid
-from opty.backend.noises import NOISES, TOO_DARK
+from opty.backend.noise import NOISES, TOO_DARK
 from opty.backend.operands import Frames
 
 _TRIALS, _PRODUCTS = 3, 5

@@ -17,10 +17,10 @@ import numpy as np
 from cupy.cuda import cufft
 from cupyx.scipy.fft import get_fft_plan
 
-from opty.backend import kernels, passes
+from opty.backend import fft_passes, kernels
 from opty.backend.kernels import NULL, THREADS, TILE, blocks, count_type, pixel_grid, sizes, strided, tile_grid
 from opty.backend.operands import Frames, Kept
-from opty.propagate import Propagator
+from opty.physics.propagation import Propagator
 
 PLANS = 16  # sizes of batches whose transforms stay planned: each plan may hold memory of the size of the waves
 _FILLING = 1024  # blocks that fill any present device a few times over
@@ -50,7 +50,9 @@ class Fused:
         self._ordered = deterministic
         self._unitary = 1.0 / np.prod(probe_shape[1:])  # cuFFT leaves its sums: there and back waves grow by as much
         self._alone, self._largest_batch, self._rows = False, 1, xp.arange(0)
-        self._passes = passes.Passes(probe_shape) if passes.fits(propagator.kind, probe_shape[-1], dtype) else None
+        self._passes = (
+            fft_passes.Passes(probe_shape) if fft_passes.fits(propagator.kind, probe_shape[-1], dtype) else None
+        )
         self._half_way: tuple[Any, int] | None = None
         self._rooms: dict[str, Any] = {}
         self._sums: dict[str, tuple[Any, Any]] = {}

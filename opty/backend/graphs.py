@@ -7,7 +7,7 @@ from typing import Any
 
 import cupy
 
-from opty.backend.replay import CaptureError
+from opty.backend.operands import CaptureError
 
 _CAPTURE_ERRORS = range(900, 909)  # cudaErrorStreamCaptureUnsupported and those after it, of captures alone
 

@@ -14,7 +14,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from opty.backend.peaks import REACH
+from opty.backend.correlation_peaks import REACH
 
 # Roots and quotients to the last bit but one take half the time of exact ones; denormals are taken for zero.
 OPTIONS = ("-std=c++17", "-ftz=true", "-prec-sqrt=false", "-prec-div=false")

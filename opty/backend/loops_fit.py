@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import overload
 
 from opty.backend.loops import _compiled
-from opty.backend.noises import GAUSSIAN, POISSON, TOO_DARK
+from opty.backend.noise import GAUSSIAN, POISSON, TOO_DARK
 
 
 def _log(q, x):

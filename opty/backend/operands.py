@@ -23,3 +23,7 @@ class Kept(NamedTuple):
 
     waves: Any
     rows: Any
+
+
+class CaptureError(RuntimeError):
+    """The driver does not capture what was launched; nothing of it ran."""

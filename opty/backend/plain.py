@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from opty.propagate import phase_ramp
+from opty.physics.propagation import phase_ramp
 
 name = "numpy"
 

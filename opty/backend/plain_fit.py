@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from opty.backend.noises import GAUSSIAN, POISSON, TOO_DARK
+from opty.backend.noise import GAUSSIAN, POISSON, TOO_DARK
 
 
 def put_slope(waves, intensity, rows, mask, background, noise: int, misfits, values) -> None:

@@ -16,8 +16,8 @@ from cupy.cuda import cufft
 from cupyx.scipy.fft import get_fft_plan
 
 from opty.backend import kernels
+from opty.backend.correlation_peaks import NEWTON, REACH, ROUNDING, near_waves, reach_of, soft_disc
 from opty.backend.kernels import blocks, sizes
-from opty.backend.peaks import NEWTON, REACH, ROUNDING, near_waves, reach_of, soft_disc
 
 PLANS = 16  # sizes of batches whose transforms stay planned
 _IMAGE, _COLUMNS, _VIEW = (1024,), (64,), (32, 16)  # threads for an image, for columns of it, for a view

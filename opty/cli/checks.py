@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from opty.io.guard.atomic import check_target
-from opty.io.guard.container import Container
+from opty.files.atomic import check_target
+from opty.files.container import Container
 from opty.io.registry import identify
 from opty.io.writing import check_suffix
 

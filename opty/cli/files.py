@@ -18,7 +18,7 @@ from opty.cli.options import (
     overwrite_option,
     taken_for_load,
 )
-from opty.io.guard.atomic import check_target
+from opty.files.atomic import check_target
 from opty.io.registry import writer
 from opty.io.writing import check_suffix
 

@@ -18,7 +18,7 @@ from opty.cli.options import (
     taken_for_load,
     talk_options,
 )
-from opty.io.guard.atomic import check_target
+from opty.files.atomic import check_target
 
 
 @main.command()

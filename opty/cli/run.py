@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opty.algebra.interrupt import ctrl_c_returns
 from opty.cli.failures import INTERRUPTED, one_line
 from opty.errors import DivergedError, InterruptedWarning, MemoryWarning, MisfitWarning, SaveError, SourceError
+from opty.runtime.interrupt import ctrl_c_returns
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator
-    from opty.algebra.place import Unfinished
-    from opty.state import PtychoState
+    from opty.ptycho_state import PtychoState
+    from opty.runtime.checkpoint import Unfinished
 
 
 CARRIED = "the exception's .state"  # where a message says that the state is: of no use on the command line
@@ -67,9 +67,10 @@ class Run:
         self.seconds = time.perf_counter() - began
 
     def _run(self, recipe: Operator, start: PtychoState, quiet: bool, unfinished: Unfinished | None) -> PtychoState:
-        from opty.operators.outputs import with_progress
+        from opty.operators import Progress
+        from opty.runtime.recipe_edit import in_outer_loops
 
-        shown = recipe if quiet else with_progress(recipe)
+        shown = recipe if quiet else in_outer_loops(recipe, Progress())
         return shown * start if unfinished is None else replace(unfinished, asked=shown).go_on(start)
 
     def _notice(self, message, category, filename, lineno, file=None, line=None) -> None:

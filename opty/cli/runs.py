@@ -25,11 +25,11 @@ from opty.cli.options import (
     talk_options,
 )
 from opty.cli.run import Run
-from opty.io.guard.atomic import check_target
+from opty.files.atomic import check_target
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator
-    from opty.state import PtychoState
+    from opty.ptycho_state import PtychoState
 
 DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
 DEMO_RECIPE = "(After(10, PosCorrect()) * ePIE()) ** 60"
@@ -100,13 +100,14 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
     Example: opty reconstruct scan.cxi --modes 3 --recipe "rPIE(alpha=0.05)**30" -o scan.h5 --plot scan.png
     """
     from opty.backend import get as get_backend
-    from opty.operators.outputs import with_checkpoints
+    from opty.io.save_operator import Save
     from opty.plot import overview
+    from opty.runtime.recipe_edit import after_iterations
 
     recipe = _recipe(options.pop("text"), options.pop("recipe_file"))
     check_result(output, file, options.pop("overwrite"))
     if every := options.pop("save_every"):
-        recipe = with_checkpoints(recipe, str(output), every)
+        recipe = after_iterations(recipe, Save(str(output), every))
     _check_before(recipe, picture)
     if options["device"] is not None:
         get_backend(options["device"])  # refuses a GPU that is not there
@@ -154,8 +155,8 @@ def resume(
     import dataclasses
 
     from opty.analysis import quick_look
-    from opty.io.again import result_file, stopped
-    from opty.operators.outputs import saving_to
+    from opty.io.rerun import result_file, stopped
+    from opty.io.save_operator import saving_to
     from opty.plot import overview
 
     result_file(checkpoint)
@@ -202,7 +203,7 @@ def rerun(
     \b
     Example: opty rerun scan.h5
     """
-    from opty.io.again import Repetition, start_over
+    from opty.io.rerun import Repetition, start_over
 
     if output is not None:
         check_result(output, result, overwrite)
@@ -238,7 +239,7 @@ def _recipe(text: str | None, file: Path | None) -> Operator:
 
 def _check_before(recipe: Operator, picture: Path | None) -> None:
     """Refuse, before the data are read, steps in an order that cannot work, and files that cannot be written."""
-    from opty.algebra.plan import plan, steps_of
+    from opty.runtime.plan import plan, steps_of
 
     for step in steps_of(plan(recipe)):
         step.op.foresee()
@@ -272,8 +273,8 @@ def _start(
 
 def _written(result: Path) -> tuple[str, ...]:
     """Return what a result says was found wrong with its measurement."""
+    from opty.files.container import Container
     from opty.io.formats.native import attention
-    from opty.io.guard.container import Container
 
     return attention(Container(result))
 

@@ -40,7 +40,7 @@ def simulate(config: Path, outputs: tuple[Path, ...], seed: int | None, overwrit
     \b
     Example: opty simulate simulate.toml -o scan.cxi
     """
-    from opty.io.guard.atomic import check_target
+    from opty.files.atomic import check_target
     from opty.simulate.config import named_files, read_config
     from opty.simulate.write import check_paths, companions, write
 

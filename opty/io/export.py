@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.io.guard.atomic import atomic
-from opty.io.report import made_by
+from opty.algebra.text import made_by
+from opty.files.atomic import atomic
 from opty.io.writing import save
 
 if TYPE_CHECKING:
-    from opty.state import PtychoState
+    from opty.state import BareState
 
 SUFFIXES = (".tif", ".tiff", ".npz", ".ptyr")
 PER_CENTIMETRE = 1e-2
@@ -29,7 +29,7 @@ def export_files(path) -> tuple[Path, ...]:
     return tuple(path.with_name(f"{path.stem}_{part}{path.suffix}") for part in ("magnitude", "phase"))
 
 
-def export(path, p: PtychoState, crop: bool = False) -> tuple[Path, ...]:
+def export(path, p: BareState, crop: bool = False) -> tuple[Path, ...]:
     """Write a state as TIFF images or as a NumPy file; returns the paths written, each whole or not at all.
 
     TIFF (.tif): ``<name>_magnitude.tif`` and ``<name>_phase.tif`` [rad] of the object, float32, with the pixel in the
@@ -70,7 +70,7 @@ def export(path, p: PtychoState, crop: bool = False) -> tuple[Path, ...]:
     return files
 
 
-def _write_tiff(path: Path, image: np.ndarray, p: PtychoState, unit: str) -> None:
+def _write_tiff(path: Path, image: np.ndarray, p: BareState, unit: str) -> None:
     import tifffile
 
     text = f"{unit}; opty, {p.iteration} iterations, recipe: {made_by(repr(p.recipe), p.iteration)}"
@@ -81,7 +81,7 @@ def _write_tiff(path: Path, image: np.ndarray, p: PtychoState, unit: str) -> Non
         tifffile.imwrite(part, image, description=text, metadata=None, photometric="minisblack", **pixel)
 
 
-def _arrays(p: PtychoState, window: tuple[slice, slice]) -> dict[str, Any]:
+def _arrays(p: BareState, window: tuple[slice, slice]) -> dict[str, Any]:
     arrays = {name: p.numpy(name) for name in p._live.leaves if name not in p.slots}
     corner = [0 if rows.start is None else rows.start for rows in window]
     arrays |= {"obj": arrays["obj"][window], "corner": np.array(corner)}

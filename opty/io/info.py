@@ -13,16 +13,16 @@ import numpy as np
 from opty.algebra.unknown import unknown_in
 from opty.analysis import findings
 from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers, size_known
-from opty.analysis.frames import missing
+from opty.analysis.frame_statistics import missing
 from opty.data import PtychoData
+from opty.data.lazy_frames import AbsentFrames, Stack, views_counting
+from opty.files.container import Container
 from opty.geometry import Geometry
 from opty.io.formats import cxi, native
 from opty.io.formats.result_data import measurement_of
-from opty.io.guard.container import Container
 from opty.io.registry import identify
 from opty.io.report import text
 from opty.remedies import option
-from opty.stack import AbsentFrames, Stack, views_counting
 
 JOULE_PER_EV = 1.602176634e-19
 

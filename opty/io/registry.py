@@ -8,11 +8,11 @@ from typing import Any
 
 from opty.data import PtychoData
 from opty.errors import FormatError
+from opty.files.container import Container
+from opty.io import source
 from opty.io.formats import cxi, mapping, measurement, native, nexus, npz, ptychi, ptyd, ptylab, ptyr, tiff_npy
-from opty.io.guard import source
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format
-from opty.io.prepare.together import joined
+from opty.io.prepare.join_scans import joined
+from opty.io.reading import Format
 from opty.remedies import option
 
 FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
@@ -39,7 +39,7 @@ def load(path, **options):
         same geometry, joined into one measurement.
     options : all measurements take ``views``, ``leave_out``, ``crop``, ``centre``, ``transpose``, ``flip``, ``rebin``,
         ``mask``, ``saturation``, ``dark``, ``flat``, ``links``, ``stream``, and the lengths of the geometry: see
-        ``opty.io.prepare.preparing.Preparation`` and docs/formats.md. HDF5 of any other layout: ``mapping``, a TOML
+        ``opty.io.prepare.options.Preparation`` and docs/formats.md. HDF5 of any other layout: ``mapping``, a TOML
         file that says where things are. TIFF + NPY and pty-chi: ``positions``, the path of the second file. Results
         of opty: ``data`` (PtychoData or the path of a measurement, in place of what the file points to), ``device``,
         ``threads``, ``deterministic``, ``stream``.

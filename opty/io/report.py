@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from opty.algebra.text import made_by
 from opty.memory import size
+from opty.units import metres
 
 if TYPE_CHECKING:
     from opty.io.info import Info
-
-PREFIXES = ((1.0, "m"), (1e-3, "mm"), (1e-6, "µm"), (1e-9, "nm"), (1e-12, "pm"))
 
 
 def text(info: Info) -> str:
@@ -22,21 +22,6 @@ def text(info: Info) -> str:
     lines += [f"  missing     {line}" for line in info.missing]
     lines += [f"  attention   {line}" for line in info.warnings]
     return "\n".join(lines)
-
-
-def metres(value: float) -> str:
-    """Write a length with a prefix that leaves a number from 1 to 1000: "9.795e-11" becomes "97.95 pm"."""
-    for factor, unit in PREFIXES:
-        if value >= factor:
-            return f"{value / factor:.4g} {unit}"
-    return f"{value:.4g} m"
-
-
-def made_by(recipe: str, iteration: int) -> str:
-    """Return what made a state: the text of its recipe; or, where arrays were put in by hand, that and when."""
-    if recipe != "Identity()":
-        return recipe
-    return f"none since arrays were put in by hand at iteration {iteration}" if iteration else "none, a start"
 
 
 def _unfinished(info: Info) -> str | None:

@@ -11,14 +11,14 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
+from opty.data.lazy_frames import Stack
 from opty.errors import FormatError
-from opty.io.guard.atomic import atomic
-from opty.io.guard.sink import new_hdf5
+from opty.files.atomic import atomic
+from opty.files.sink import new_hdf5
 from opty.remedies import here
-from opty.stack import Stack
 
 if TYPE_CHECKING:
-    from opty.state import PtychoState
+    from opty.state import BareState
 
 COMPACT = 60_000  # bytes: what lies in the header itself, which HDF5 guards with a checksum
 CHUNK = 1 << 20
@@ -164,7 +164,7 @@ def check_suffix(path: str | Path, suffixes: tuple[str, ...] = OWN_SUFFIXES, wha
         raise ValueError(f"{path} does not end with one of {known}, as {what} does: try {better}")
 
 
-def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") -> None:
+def save(path: str | Path, p: BareState | PtychoData, format: str = "opty") -> None:
     """Write a state or a measurement: whole, or not at all.
 
     Parameters
@@ -183,16 +183,16 @@ def save(path: str | Path, p: PtychoState | PtychoData, format: str = "opty") ->
     SourceError : the measurement of a result that was opened without it.
     OSError : no such folder, no permission, a full disk.
     """
+    from opty.io import source
     from opty.io.formats import native
-    from opty.io.guard import source
     from opty.io.registry import writer
-    from opty.state import PtychoState
+    from opty.state import BareState
 
     if format == "opty":
         native.save(path, p)
         return
     form = writer(format)
-    if not isinstance(p, (PtychoState, PtychoData)):
+    if not isinstance(p, (BareState, PtychoData)):
         raise TypeError(f"save(path, p) writes a PtychoState or a PtychoData; p is a {type(p).__name__}")
     data = p if isinstance(p, PtychoData) else p.data
     for read in () if data.source is None else (data.source["path"], *data.source.get("beside", ())):

@@ -15,14 +15,10 @@ support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: what is known of the object
 position/        PosCorrect and its rivals; affine map and drift of the whole scan
 constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, CentreProbe, Orthogonalise
-observe.py       Log, Misfit, Progress, Save, Show
-outputs.py       observers put into a recipe, or taken out
-fused.py         rules that replace steps by faster ones that nobody sees
-fused_steps.py   those of projections, sums and PIE updates; fused_fits.py: of likelihood and least squares
+observers.py     Log, Misfit, Progress (Save: opty/io, Show: opty/plot)
 """
 
 from opty.algebra.operator import Operator
-from opty.operators import fused
 from opty.operators.background import BackgroundUpdate
 from opty.operators.conjugate import ConjugateDirection, LineSearch, TakeStep
 from opty.operators.constrain import CentreProbe, Orthogonalise, ProbePower, ScaleObjProbe
@@ -35,7 +31,7 @@ from opty.operators.merge import AccumObj, AccumProbe, MergeObj, MergeProbe
 from opty.operators.momentum import ObjMomentum, ProbeMomentum
 from opty.operators.object import ObjUpdate
 from opty.operators.object_limits import ClampObj, TotalVariation
-from opty.operators.observe import Log, Misfit, Progress, Save, Show
+from opty.operators.observers import Log, Misfit, Progress
 from opty.operators.position import (
     PosCorrect,
     PosCorrectAdam,
@@ -87,11 +83,8 @@ __all__ = [
     "Progress",
     "Recall",
     "Reflect",
-    "Save",
     "ScaleObjProbe",
-    "Show",
     "Support",
     "TakeStep",
     "TotalVariation",
-    "fused",
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from opty.algebra.effects import KEPT
 from opty.algebra.operator import Operator
-from opty.analysis.misfit import compare
-from opty.analysis.modes import orthogonal_basis
-from opty.state.batch import sweep_batches
+from opty.model.misfit import compare
+from opty.physics.modes import orthogonal_basis
+from opty.state.leaves import KEPT
+from opty.state.views import sweep_batches
 
 
 class ScaleObjProbe(Operator, reads="obj probe positions background", writes="obj probe"):

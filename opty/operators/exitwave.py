@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from opty.algebra.effects import KEPT
 from opty.algebra.operator import ViewOperator
+from opty.state.leaves import KEPT
 
 
 class ExitWave(ViewOperator, reads="illum patches", writes="waves"):
@@ -12,6 +12,8 @@ class ExitWave(ViewOperator, reads="illum patches", writes="waves"):
     Reads illum (B or 1, M, n, n), patches (B, n, n); writes waves (B, M, n, n) [sqrt(photons)].
     A sweep puts this step in by itself where another one reads waves.
     """
+
+    opens = frozenset({"waves"})
 
     scale_free = True
 

@@ -18,6 +18,7 @@ class FourierProject(ViewOperator, reads="waves", writes="waves delta predicted"
     """
 
     measures = True
+    opens = frozenset({"delta", "predicted"})
 
     def apply(self, s, b):
         there = at_detector(s, b, overwrite=False)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from opty.algebra.operator import ViewOperator
-from opty.backend.noises import TOO_DARK
+from opty.backend.noise import TOO_DARK
 from opty.operators.fourier import intensity_of
 
 Noise = Literal["poisson", "gaussian", "amplitude"]

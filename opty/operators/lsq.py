@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from opty.algebra.operator import ViewOperator
-from opty.backend.pairs import lengths_from
+from opty.backend.solve2x2 import lengths_from
 from opty.operators.object import check_regularisation, scaled
 
 

@@ -6,6 +6,7 @@ modes.py      the probe: modes with their share of the power, phase as hue
 positions.py  where the views lie: nominal, refined, true
 history.py    the error curve
 health.py     what a scan check found
+show_operator.py  Show: pictures along a run
 overview.py   all of it on one page; and truth beside reconstruction for a simulated scan
 """
 

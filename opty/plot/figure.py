@@ -87,7 +87,7 @@ def save_figure(fig: Figure, path) -> None:
 
     Raises ValueError for an unknown suffix, OSError where the folder cannot be written.
     """
-    from opty.io.guard.atomic import atomic
+    from opty.files.atomic import atomic
 
     kind = figure_format(path)
     with atomic(path) as temporary:

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from opty.state import PtychoState
+    from opty.state import BareState
 
 
 @styled
-def history(p: PtychoState) -> Figure:
+def history(p: BareState) -> Figure:
     """Draw the misfit of a state against the iteration; returns a Figure."""
     fig = new_figure(5.0, 3.4)
     draw_history(fig.subplots(), p)
     return fig
 
 
-def draw_history(axes: Axes, p: PtychoState, title: str = "misfit") -> None:
+def draw_history(axes: Axes, p: BareState, title: str = "misfit") -> None:
     """Draw the misfit (sum of (sqrt I - sqrt Ihat)^2 over sum of I) of each iteration on ``axes``, log scale."""
     from matplotlib.ticker import MaxNLocator
 

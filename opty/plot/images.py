@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from opty.state import PtychoState
+    from opty.state import BareState
 
 # Both are perceptually uniform and safe for the colour-blind; twilight closes on itself, as a phase does.
 GREYS, CYCLIC = "gray", "twilight_shifted"
@@ -25,7 +25,7 @@ DIMMEST = 0.05
 
 
 @styled
-def obj(p: PtychoState) -> Figure:
+def obj(p: BareState) -> Figure:
     """Draw the object of a state: magnitude and phase [rad] over the lit area; returns a Figure."""
     image, lit = p.numpy("obj"), lit_area(p)
     fig = new_figure(10.0, min(max(4.0 * height_to_width(lit), 1.6), 8.0) + 0.8)
@@ -35,7 +35,7 @@ def obj(p: PtychoState) -> Figure:
     return fig
 
 
-def lit_area(p: PtychoState) -> np.ndarray:
+def lit_area(p: BareState) -> np.ndarray:
     """Mask (H, W) bool of the object pixels that got light, as far as the probe and positions of a state tell."""
     return lit_by(p.numpy("positions"), p.numpy("probe"), p.numpy("obj").shape)
 
@@ -48,7 +48,7 @@ def lit_by(positions: np.ndarray, probe: np.ndarray, shape) -> np.ndarray:
     """
     from scipy.ndimage import uniform_filter
 
-    from opty.backend.on_numpy import add_windows
+    from opty.backend.numpy_backend import add_windows
 
     photons = np.zeros(shape)
     add_windows(photons, np.rint(positions).astype(int), (np.abs(probe.astype(np.complex128)) ** 2).sum(0)[None])

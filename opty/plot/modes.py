@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opty.analysis.modes import orthogonal
+from opty.physics.modes import orthogonal
 from opty.plot.figure import new_figure, styled
 from opty.plot.images import scale_bar
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from opty.state import PtychoState
+    from opty.state import BareState
 
 MOST_SHOWN = 12
 
 
 @styled
-def probe(p: PtychoState) -> Figure:
+def probe(p: BareState) -> Figure:
     """Draw the probe of a state, one panel a mode with its power in percent; returns a Figure."""
     shown = min(len(p.numpy("probe")), MOST_SHOWN)
     columns = min(shown, 4)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opty.io.report import made_by
+from opty.algebra.text import made_by
 from opty.plot.figure import new_figure, styled
 from opty.plot.history import draw_history
 from opty.plot.images import centred_phase, draw_magnitude, draw_phase, height_to_width, lit_area, lit_by, robust_limits
@@ -18,11 +18,11 @@ from opty.plot.positions import draw_positions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from opty.state import PtychoState
+    from opty.state import BareState
 
 
 @styled
-def overview(p: PtychoState) -> Figure:
+def overview(p: BareState) -> Figure:
     """Draw object magnitude and phase, probe modes, positions and error curve of a state; returns a Figure."""
     image, lit, pixel = p.numpy("obj"), lit_area(p), p.data.pixel
     heights = min(max(4.4 * height_to_width(lit), 1.6), 6.0) + 0.7, 3.8
@@ -41,7 +41,7 @@ def overview(p: PtychoState) -> Figure:
 
 
 @styled
-def demo_figure(p: PtychoState) -> Figure:
+def demo_figure(p: BareState) -> Figure:
     """Draw the true and the recovered object and probe, positions and error curve of a simulated scan.
 
     Raises ValueError where the data hold no truth.
@@ -64,14 +64,14 @@ def _columns(modes: np.ndarray) -> int:
     return math.ceil(math.sqrt(min(len(modes), MOST_SHOWN)))
 
 
-def _headline(p: PtychoState) -> str:
+def _headline(p: BareState) -> str:
     recipe = textwrap.shorten(" ".join(made_by(repr(p.recipe), p.iteration).split()), 90, placeholder=" …")
     made = f"  ·  {p.iteration} iterations  ·  {recipe}" if p.iteration else "  ·  start, no iteration yet"
     views = f"{p.data.views} view{'s' * (p.data.views > 1)}"
     return f"{views} of {p.data.n} × {p.data.n}{made}"
 
 
-def _compare_objects(fig, grid, p: PtychoState, true_obj: np.ndarray) -> None:
+def _compare_objects(fig, grid, p: BareState, true_obj: np.ndarray) -> None:
     """Truth in the first column, reconstruction in the second, on the same colour scales."""
     from opty.analysis import align
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from opty.state import PtychoState
+    from opty.state import BareState
 
 # Below this the positions are unchanged but for rounding [px].
 STILL = 1e-6
@@ -26,7 +26,7 @@ CURVES = {
 
 
 @styled
-def positions(p: PtychoState) -> Figure:
+def positions(p: BareState) -> Figure:
     """Draw the centres of all views in the frame of the object [px], and how their refinement went; returns a Figure.
 
     Nominal positions are dots, arrows lead to the refined ones, circles are at the true ones where the data know them.
@@ -44,7 +44,7 @@ def positions(p: PtychoState) -> Figure:
     return fig
 
 
-def draw_refinement(axes: Axes, p: PtychoState, title: str = "refinement of positions") -> None:
+def draw_refinement(axes: Axes, p: BareState, title: str = "refinement of positions") -> None:
     """Draw how far positions are wrong (where the truth is known), seem wrong and moved [px] on ``axes``, log scale."""
     from matplotlib.ticker import MaxNLocator
 
@@ -62,7 +62,7 @@ def draw_refinement(axes: Axes, p: PtychoState, title: str = "refinement of posi
     axes.legend(frameon=False)
 
 
-def displacements(p: PtychoState) -> tuple[np.ndarray, np.ndarray | None]:
+def displacements(p: BareState) -> tuple[np.ndarray, np.ndarray | None]:
     """How far views were moved, and should have been: (N, 2) [px], less the mean of each; None where it is unknown."""
     nominal = p.data.positions_px
     moved = _centred(p.numpy("positions") - nominal)
@@ -70,7 +70,7 @@ def displacements(p: PtychoState) -> tuple[np.ndarray, np.ndarray | None]:
     return moved, None if truth is None else _centred(truth - nominal)
 
 
-def draw_positions(axes: Axes, p: PtychoState, title: str = "positions") -> None:
+def draw_positions(axes: Axes, p: BareState, title: str = "positions") -> None:
     """Draw nominal positions as dots, arrows to the refined ones, circles at the true ones, on ``axes``.
 
     The mean offset means nothing in ptychography (object and positions may move together) and is left out.

@@ -166,7 +166,7 @@ def integrated(waves: np.ndarray, near: bool, threads: int = 1) -> np.ndarray:
 
     Parameters
     ----------
-    waves : (B, M, n, n) complex at the detector, in kernel order (see ``opty.propagate``).
+    waves : (B, M, n, n) complex at the detector, in kernel order (see ``opty.physics.propagation``).
     near : whether the detector is in the near field, where the wave's spectrum is the one that is cut off at n.
     threads : for the transforms.
 

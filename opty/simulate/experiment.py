@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.fft
 
-from opty.backend import on_numpy
+from opty.backend import numpy_backend
 from opty.data import PtychoData
-from opty.fields import check_probe
+from opty.data.fields import check_probe
 from opty.geometry import Geometry
-from opty.propagate import Propagator, phase_ramp
+from opty.physics.propagation import Propagator, phase_ramp
 from opty.remedies import here
 from opty.simulate.detector import Detector, integrated
 from opty.simulate.exposure import Exposure
@@ -43,9 +43,10 @@ def experiment(
 ) -> PtychoData:
     """Measure an object: exit waves, propagation to the detector, photon counting.
 
-    I_j = b_j sum_m |D [P_m(r - f_j) O(r + w_j)]|^2 + background, D the unitary propagation of ``opty.propagate``, true
-    position = whole pixels w_j + fraction f_j. The probe is moved by the fraction in Fourier space, which is exact for
-    a probe within the band, and is what a reconstruction does: without noise the truth has a misfit of zero.
+    I_j = b_j sum_m |D [P_m(r - f_j) O(r + w_j)]|^2 + background, D the unitary propagation to the detector
+    (``opty.physics.propagation``), true position = whole pixels w_j + fraction f_j. The probe is moved by the fraction
+    in Fourier space, exact for a probe within the band, and what a reconstruction does: without noise the truth
+    has a misfit of zero.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ class Experiment:
         self._bad = self.detector.bad_pixels(n, [seed, 3])
         self._noise = [seed, 1]
         self._threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._propagator = Propagator(geometry, n, on_numpy, np.result_type(obj, probe))
+        self._propagator = Propagator(geometry, n, numpy_backend, np.result_type(obj, probe))
         self.positions = nominal * (1.0 if geometry is None else geometry.sample_pixel(n))
         self.mask, self.background = self._bad.mask, self.exposure.background_image(n)
         self.truth = {"obj": obj, "probe": probe, "positions": true}
@@ -187,7 +188,7 @@ class Experiment:
         moved = self._spectrum[None] * row[:, None]
         moved *= col[:, None]
         moved = scipy.fft.ifft2(moved, overwrite_x=True, workers=self._threads)
-        return moved * on_numpy.take_windows(self.truth["obj"], corners, self.n)[:, None], fraction
+        return moved * numpy_backend.take_windows(self.truth["obj"], corners, self.n)[:, None], fraction
 
     def _scaled(self, photons: float) -> np.ndarray:
         """The probe scaled so that the exit waves carry, on the mean over views, this number of photons."""

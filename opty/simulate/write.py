@@ -12,13 +12,13 @@ import numpy as np
 import tifffile
 
 from opty.data import PtychoData
+from opty.data.lazy_frames import in_blocks
+from opty.files.sink import new_hdf5
 from opty.io import atomic
 from opty.io.formats import measurement, tiff_npy
-from opty.io.guard.sink import new_hdf5
 from opty.io.writing import LAYOUT, PACKED
 from opty.io.writing import put as put_
 from opty.simulate.experiment import Experiment
-from opty.stack import in_blocks
 
 HDF5, TIFF = (".cxi", ".h5", ".hdf5"), (".tif", ".tiff")
 _IMAGES = ("mask", "background")  # of the detector, that a TIFF stack has beside it

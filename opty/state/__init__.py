@@ -1,17 +1,18 @@
 """The state: what is being estimated.
 
-ptycho_state.py   PtychoState, what users hold: read-only leaves, books, replace / to / donate / save / plot
-start.py          the object's frame and the first guesses of object and probe
-measured.py       the data on the device, in the order of the waves
-supply.py         what is larger than the memory: batch by batch, read ahead along a sweep
-replace.py        what a user puts in by hand
-store.py          the mutable inside of a state
-loans.py          arrays that a state hands out
-access.py         a state or batch as one operator may see it
-batch.py          some views on their way through a sweep
-history.py        the recorded series
+bare_state.py    BareState: read-only leaves, history, replace, to, donate; ``opty.PtychoState`` adds what runs it
+leaves.py        the names of what a state and a batch hold
+store.py         the mutable inside of a state
+start.py         the object's frame and the first guesses of object and probe
+device_data.py   the data on the device, in the order of the waves
+streaming.py     data larger than the memory: batch by batch, read ahead along a sweep
+replace.py       what a user puts in by hand
+loans.py         arrays that a state hands out
+access.py        a state or batch as one operator may see it
+views.py         some views in a sweep
+history.py       the recorded series
 """
 
-from opty.state.ptycho_state import PtychoState
+from opty.state.bare_state import BareState, handle
 
-__all__ = ["PtychoState"]
+__all__ = ["BareState", "handle"]

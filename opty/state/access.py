@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from opty.algebra.effects import BATCH
 from opty.algebra.operator import Operator
 from opty.errors import EffectError
 from opty.state.history import History
+from opty.state.leaves import BATCH
 
 
 class Access:

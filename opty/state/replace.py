@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.operator import Identity
-from opty.fields import check_background, check_positions
+from opty.data.fields import check_background, check_positions
 from opty.state import start
 from opty.state.store import ESTIMATES, Store
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from opty import backend as backends
-from opty.backend import on_numpy
+from opty.backend import numpy_backend
 from opty.data import PtychoData
-from opty.fields import check_extent, check_probe
-from opty.propagate import Propagator
+from opty.data.fields import check_extent, check_probe
+from opty.physics.propagation import Propagator
 from opty.remedies import here, option
 
 
@@ -68,7 +68,7 @@ def first_probe(data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
     """
     given = data.probe
     if given is None:
-        propagator = Propagator(data.geometry, data.n, on_numpy, np.complex128)
+        propagator = Propagator(data.geometry, data.n, numpy_backend, np.complex128)
         probe = propagator.adjoint(propagator.to_kernel_order(data.mean_amplitude()).astype(complex)[None, None])[0]
         given = probe if propagator.kind == "near" else np.fft.fftshift(probe, axes=(-2, -1))
     probe = with_modes(given, modes)

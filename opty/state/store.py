@@ -14,8 +14,8 @@ import numpy as np
 from opty.algebra.operator import Operator
 from opty.data import PtychoData
 from opty.state import loans
+from opty.state.device_data import Measured
 from opty.state.history import Series, number
-from opty.state.measured import Measured
 
 _alive: weakref.WeakSet[Store] = weakref.WeakSet()  # leaves are shared between states: whose buffers may be reused?
 _counting = threading.Lock()

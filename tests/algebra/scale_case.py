@@ -4,9 +4,9 @@ import numpy as np
 from small_scans import everything
 
 from opty import AP, DM, LSQML, ML, RAAR, ePIE, mPIE, rPIE
-from opty.algebra.scale import EXPONENTS
 from opty.backend import scaling
-from opty.state import PtychoState
+from opty.ptycho_state import PtychoState
+from opty.runtime.scale import EXPONENTS
 
 ENGINES = [ePIE(), rPIE(), rPIE(batch=4), mPIE(), LSQML(batch=4), AP(), DM(), RAAR(), ML(), ML("amplitude")]
 BY_TURNS = rPIE(update="obj") * rPIE(update="probe")

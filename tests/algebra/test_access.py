@@ -56,7 +56,7 @@ def test_a_field_goes_from_step_to_step(p):
 
 def _waves(p):
     """The exit waves of each view as the state stands."""
-    from opty.state.batch import sweep_batches
+    from opty.state.views import sweep_batches
 
     for batch in sweep_batches(p._live):
         yield from (batch.patches[:, None] * batch.illum)[np.argsort(batch.number)]

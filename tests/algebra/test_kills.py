@@ -11,8 +11,8 @@ from small_scans import same, scan, state
 
 import opty
 from opty import AP, Every, Log, Save, Until, ePIE
-from opty.algebra.watch import Watch
-from opty.operators.observe import Observer
+from opty.operators.observers import Observer
+from opty.runtime.divergence import Watch
 
 
 class Killed(BaseException):

@@ -12,10 +12,11 @@ from opty import AP, DM, Every, Log, PosCorrectAdam, Progress, Save, Sweep, Unti
 from opty.algebra.compose import Compose, Repeat, compose
 from opty.algebra.control import Control
 from opty.algebra.operator import REGISTRY, Identity, Recipe
-from opty.algebra.place import recorded
-from opty.algebra.plan import followed_by
 from opty.errors import RecipeError
-from opty.operators.outputs import saving_to, with_checkpoints, with_progress, without_outputs
+from opty.io.save_operator import saving_to
+from opty.runtime.checkpoint import recorded
+from opty.runtime.plan import followed_by
+from opty.runtime.recipe_edit import after_iterations, in_outer_loops, without_outputs
 
 SHIFT, LOG = PosCorrectAdam(), Log(every=100)
 
@@ -81,14 +82,14 @@ def test_no_unregistered_operator_gets_into_a_recipe(a, b):
     """Whatever opty makes of a recipe can be read again from a file."""
     made = [
         without_outputs(a),
-        with_progress(a),
-        recorded(with_progress(a)),
+        in_outer_loops(a, opty.Progress()),
+        recorded(in_outer_loops(a, opty.Progress())),
         saving_to(a, "x.h5"),
         followed_by(a, b),
         compose(a, b),
     ]
     with contextlib.suppress(RecipeError, ValueError):  # a recipe that cannot run
-        made.append(with_checkpoints(a, "x.h5", 3))
+        made.append(after_iterations(a, opty.Save("x.h5", 3)))
     for recipe in made:
         assert all(REGISTRY.get(type(op).__name__) is type(op) for op in steps(recipe))
         assert opty.from_json(recipe.to_json()) == recipe

@@ -22,7 +22,7 @@ from opty import (
     ePIE,
     rPIE,
 )
-from opty.algebra.plan import Loop, Pass, Step, plan, walk
+from opty.runtime.plan import Loop, Pass, Step, plan, walk
 
 
 def passes(recipe):

@@ -10,8 +10,8 @@ from test_watch import Worsens
 
 import opty
 from opty import AP, DM, Every, Operator, Orthogonalise, PosCorrectAdam, Save, ViewOperator, ePIE, rPIE
-from opty.algebra.watch import Watch
-from opty.backend import on_numpy
+from opty.backend import numpy_backend
+from opty.runtime.divergence import Watch
 
 
 class Refuses(RuntimeError):
@@ -160,7 +160,7 @@ class MakesASlot(Operator, writes="more"):
 
 def test_no_memory_for_the_copy_at_the_end_of_a_turn(p, monkeypatch):
     """The state kept before is written over only when there is memory for all that is to be kept."""
-    from opty.algebra import watch
+    from opty.runtime import divergence as watch
 
     like = watch._like
 
@@ -187,7 +187,7 @@ def test_ctrl_c_while_the_last_state_is_copied(p, monkeypatch, presses):
                 signal.raise_signal(signal.SIGINT)
         old[...] = new
 
-    monkeypatch.setattr(on_numpy, "copy_into", copy_into)
+    monkeypatch.setattr(numpy_backend, "copy_into", copy_into)
     with pytest.raises(KeyboardInterrupt) as caught:
         rPIE() ** 5 * p
     assert same(caught.value.state, rPIE() ** caught.value.state.iteration * p)

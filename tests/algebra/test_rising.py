@@ -7,7 +7,7 @@ from small_scans import scan, state
 
 import opty
 from opty import AP, DM, LSQML, ML, RAAR, MisfitWarning, ePIE, mPIE, rPIE
-from opty.algebra.rising import FAR_ABOVE, RISES, SETTLING, MisfitMonitor
+from opty.runtime.misfit_monitor import FAR_ABOVE, RISES, SETTLING, MisfitMonitor
 
 
 def said(misfits, sweep=1, monitor=None):

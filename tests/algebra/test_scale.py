@@ -8,8 +8,8 @@ from small_scans import scan, state
 import opty
 from opty import AP, rPIE
 from opty.algebra.operator import REGISTRY
-from opty.algebra.scale import EXPONENTS, gives_scale
 from opty.backend import fused_cpu, fused_fit, plain, plain_fit, scaling
+from opty.runtime.scale import EXPONENTS, gives_scale
 
 OWN = {name: cls for name, cls in REGISTRY.items() if cls.__module__.startswith("opty.")}
 BY_HAND = [opty.parse(text) for text in (
@@ -63,8 +63,8 @@ def test_the_table_knows_every_name(name):
 
 
 def steps(recipe):
-    from opty.algebra.fusedstep import written_out
-    from opty.algebra.plan import plan, steps_of
+    from opty.runtime.fused_step import written_out
+    from opty.runtime.plan import plan, steps_of
 
     return {type(s.op) for s in written_out(steps_of(plan(recipe)))}
 

@@ -27,9 +27,9 @@ from opty import (
     mPIE,
     rPIE,
 )
-from opty.algebra.scale import gives_scale
 from opty.backend import scaling
-from opty.state import PtychoState
+from opty.ptycho_state import PtychoState
+from opty.runtime.scale import gives_scale
 
 # -- data that do not agree
 
@@ -243,7 +243,7 @@ def test_the_split_law_holds(runaway, monkeypatch, recipe):
 @pytest.mark.parametrize(("runaway", "recipe"), EVERYWHERE, ids=repr, indirect=["runaway"])
 def test_a_run_that_stopped_goes_on_to_the_same_bits(runaway, tmp_path, recipe, where):
     from opty.algebra.compose import compose, factors
-    from opty.operators.outputs import without_outputs
+    from opty.runtime.recipe_edit import without_outputs
 
     parts = list(factors(recipe))
     path = tmp_path / "stopped.h5"

@@ -12,7 +12,8 @@ from small_scans import same, scan, state
 import opty
 from opty import AP, Every, Log, Misfit, Orthogonalise, Save, Show, Sweep, Until, ePIE, rPIE
 from opty.algebra.compose import Repeat
-from opty.operators.outputs import with_checkpoints, without_outputs
+from opty.runtime.recipe_edit import after_iterations, without_outputs
+from opty.runtime.visits import key_of
 
 law = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 
@@ -110,10 +111,10 @@ def test_outputs_look_back_to_where_the_turn_began(p, printed, make, expected, m
     make(lambda n: Log(every=n)) * p
     assert printed() == expected
     shown, saved = [], []
-    monkeypatch.setattr("opty.plot.overview", lambda state: shown.append(state.iteration))
-    monkeypatch.setattr("opty.plot.save_figure", lambda figure, path: None)
+    monkeypatch.setattr("opty.plot.show_operator.overview", lambda state: shown.append(state.iteration))
+    monkeypatch.setattr("opty.plot.show_operator.save_figure", lambda figure, path: None)
     make(lambda n: Show(every=n, path=str(tmp_path / "x.png"))) * p
-    monkeypatch.setattr("opty.io.formats.native.checkpoint", lambda path, state, place: saved.append(state.iteration))
+    monkeypatch.setattr("opty.io.save_operator.checkpoint", lambda path, state, place: saved.append(state.iteration))
     make(lambda n: Save(str(tmp_path / "x.h5"), every=n)) * p
     assert shown == saved == expected
 
@@ -186,8 +187,8 @@ def test_an_output_in_a_schedule_does_not_change_when_it_runs_again(p, tmp_path)
     recipe = (one * ePIE() ** 2 * two * ePIE() ** 2) ** 4
     q = recipe * p
     assert marks(without_outputs(recipe) * p) == marks(q)
-    assert one.key == two.key == without_outputs(one).key
-    assert Every(3, Save("a.h5")).key != Every(3, Log()).key
+    assert key_of(one) == key_of(two) == key_of(without_outputs(one))
+    assert key_of(Every(3, Save("a.h5"))) != key_of(Every(3, Log()))
     assert Save("here/a.h5", every=3).key == Save("there/a.h5", every=3).key != Save("a.h5", every=4).key
 
 
@@ -213,7 +214,7 @@ class StagedAgain(opty.Recipe):
 def test_checkpoints_are_put_wherever_iterations_are_made(p, recipe, monkeypatch, tmp_path):
     """What ``opty reconstruct --save-every`` does: no more than so many iterations without a file."""
     saved = [0]
-    monkeypatch.setattr("opty.io.formats.native.checkpoint", lambda path, state, place: saved.append(state.iteration))
-    end = with_checkpoints(recipe, str(tmp_path / "a.h5"), 3) * p
+    monkeypatch.setattr("opty.io.save_operator.checkpoint", lambda path, state, place: saved.append(state.iteration))
+    end = after_iterations(recipe, opty.Save(str(tmp_path / "a.h5"), 3)) * p
     assert same(end, recipe * p)
     assert saved == list(range(0, end.iteration + 1, 3))

@@ -165,7 +165,7 @@ def test_no_state_is_made_with_such_positions(p, value):
     positions[5, 0] = value
     with pytest.raises(ValueError, match=r"positions\[5\]|the object must be at least"):
         p.replace(positions=positions)
-    _, (data, leaves, books) = p.__reduce__()
+    _, (_, data, leaves, books) = p.__reduce__()
     books = {name: books[name] for name in ("origin", "seed", "iteration", "history", "recipe")}
     with pytest.raises(ValueError, match=r"positions\[5\]|the object must be at least"):
         opty.PtychoState.restore(data, leaves | {"positions": positions}, **books)

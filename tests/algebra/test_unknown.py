@@ -14,13 +14,13 @@ import opty
 from opty import Every, Operator, Until, rPIE
 from opty.algebra import unknown
 from opty.algebra.compose import Repeat
-from opty.algebra.keep import kept_recipe
+from opty.algebra.kept_recipes import kept_recipe
 from opty.algebra.operator import REGISTRY, Identity, Recipe
-from opty.algebra.place import Unfinished
-from opty.algebra.plan import plan
-from opty.algebra.serial import look_up
+from opty.algebra.text import look_up
 from opty.algebra.unknown import Unknown
 from opty.errors import RecipeError
+from opty.runtime.checkpoint import Unfinished
+from opty.runtime.plan import plan
 
 
 class Mine(Operator, reads="obj", writes="obj"):

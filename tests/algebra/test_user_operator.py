@@ -5,7 +5,7 @@ from small_scans import same
 
 import opty
 from opty import Every, Operator, rPIE
-from opty.operators.outputs import with_progress
+from opty.runtime.recipe_edit import in_outer_loops
 
 
 class ClipObj(Operator, reads="obj", writes="obj"):
@@ -43,7 +43,7 @@ def test_it_has_text_json_and_plan(p):
 
 def test_it_iterates_and_shows_progress(p, capfd):
     assert [q.iteration for q in RECIPE.iter(p)] == [1, 2, 3, 4]
-    assert same(with_progress(RECIPE) * p, RECIPE * p)
+    assert same(in_outer_loops(RECIPE, opty.Progress()) * p, RECIPE * p)
     assert "4/4" in capfd.readouterr().err
 
 

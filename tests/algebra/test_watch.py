@@ -29,7 +29,7 @@ from opty import (
     ePIE,
     rPIE,
 )
-from opty.algebra.interrupt import ctrl_c_returns
+from opty.runtime.interrupt import ctrl_c_returns
 
 
 class PressCtrlC(Operator):

@@ -26,10 +26,10 @@ from opty import (
     Until,
     rPIE,
 )
-from opty.algebra.footprint import footprint
-from opty.algebra.interrupt import ctrl_c_returns
-from opty.algebra.plan import plan
-from opty.algebra.watch import Watch
+from opty.runtime.divergence import Watch
+from opty.runtime.interrupt import ctrl_c_returns
+from opty.runtime.memory_estimate import footprint
+from opty.runtime.plan import plan
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "backend"))
 from standin_plugin import standin_gpu

@@ -5,8 +5,8 @@ import pytest
 import scipy.ndimage
 
 from opty.analysis import errors
+from opty.ptycho_state import PtychoState
 from opty.simulate import experiment, probes, scans
-from opty.state import PtychoState
 
 
 def state(data, obj, positions):

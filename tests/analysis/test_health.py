@@ -126,7 +126,7 @@ def test_beam_off_the_middle(good, quick):
 def test_what_makes_a_reconstruction_pointless(good, change, says, monkeypatch):
     import importlib
 
-    from opty.state import PtychoState
+    from opty.ptycho_state import PtychoState
 
     def only_start(data):
         PtychoState(data, device="cpu")

@@ -6,9 +6,9 @@ import numpy as np
 from backend_scans import close, random
 
 from opty import Geometry
-from opty.backend import on_numpy as cpu
+from opty.backend import numpy_backend as cpu
 from opty.backend.operands import Frames
-from opty.propagate import Propagator
+from opty.physics.propagation import Propagator
 
 N, SIZE = 20, (50, 61)
 COUNTS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"]

@@ -14,7 +14,7 @@ from opty.backend import get, why_no_gpu
 
 FOLDER = Path(__file__).resolve().parent / "standin"
 _OVER_CUPY = (
-    "on_cupy",
+    "cupy_backend",
     "carrier",
     "kernels",
     "fused_sense_gpu",
@@ -34,7 +34,7 @@ _loaded: dict[str, object] = {}  # the stand-in's modules stay, with the kernels
 
 @contextlib.contextmanager
 def standin_cupy():
-    """Make ``import cupy`` find the stand-in, and everything as it was afterwards; yields opty.backend.on_cupy."""
+    """Make ``import cupy`` find the stand-in, and everything as it was afterwards; yields opty.backend.cupy_backend."""
     backend = importlib.import_module("opty.backend")
     before = _take_out(backend)
     sys.modules.update(_loaded)
@@ -42,7 +42,7 @@ def standin_cupy():
     importlib.invalidate_caches()
     _forget(backend)
     try:
-        yield importlib.import_module("opty.backend.on_cupy")
+        yield importlib.import_module("opty.backend.cupy_backend")
     finally:
         sys.path.remove(str(FOLDER))
         _loaded.update({name: m for name, m in _take_out(backend).items() if not name.startswith("opty")})
@@ -55,22 +55,22 @@ def standin_cupy():
 
 @pytest.fixture
 def standin_gpu(tmp_path_factory):
-    """opty.backend.on_cupy over the stand-in: "gpu" works everywhere in opty while the test runs. Needs g++."""
+    """opty.backend.cupy_backend over the stand-in: "gpu" works everywhere in opty while the test runs. Needs g++."""
     if shutil.which("g++") is None:
         pytest.skip("no g++: the CUDA kernels cannot be compiled for the CPU")
-    with standin_cupy() as on_cupy:
+    with standin_cupy() as cupy_backend:
         raw = sys.modules["cupy._raw"]
         if raw.FOLDER is None:
             base = tmp_path_factory.getbasetemp()
             # Workers of pytest-xdist have folders side by side; what one compiles the others find.
             raw.FOLDER = (base.parent if base.name.startswith("popen-") else base) / "standin_kernels"
             raw.FOLDER.mkdir(exist_ok=True)
-        yield on_cupy
+        yield cupy_backend
 
 
 @pytest.fixture(params=KINDS)
 def gpu(request):
-    """opty.backend.on_cupy, over the stand-in and, where there is one, over a device."""
+    """opty.backend.cupy_backend, over the stand-in and, where there is one, over a device."""
     return request.getfixturevalue("standin_gpu") if request.param == "standin" else get("gpu")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from opty.backend import plain_fit
-from opty.backend.noises import AMPLITUDE, GAUSSIAN, POISSON
+from opty.backend.noise import AMPLITUDE, GAUSSIAN, POISSON
 
 loops_fit = pytest.importorskip("opty.backend.loops_fit")
 TOLERANCE = {"complex64": 2e-5, "complex128": 1e-12}

@@ -10,7 +10,7 @@ from backend_scans import COMPLEX, random
 from batch_case import COUNTS, NEAR, SIZE, Case, N, frames
 
 from opty.backend import plain, plain_fit
-from opty.backend.noises import NOISES
+from opty.backend.noise import NOISES
 from opty.backend.operands import Frames
 
 TOLERANCE = {"complex64": 1e-5, "complex128": 1e-11}

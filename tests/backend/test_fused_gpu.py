@@ -11,7 +11,7 @@ from batch_case import COUNTS, NEAR, SIZE, Case, N, frames
 
 from opty.backend import plain
 from opty.backend.operands import Kept
-from opty.propagate import Propagator
+from opty.physics.propagation import Propagator
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)

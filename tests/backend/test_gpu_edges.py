@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from backend_scans import COMPLEX, close, compare_moduli, detector, scan
 
-from opty.backend import on_numpy as cpu
+from opty.backend import numpy_backend as cpu
 
 
 def test_free_memory_heeds_the_pool(gpu):

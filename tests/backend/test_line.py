@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from opty.backend import on_numpy
+from opty.backend import numpy_backend
 from opty.backend.line import FINE, TRIALS, WALL
 
 
 def both(gpu, slope, changes):
     """Return the step by NumPy and by the kernel."""
     given = np.array([slope]), np.array(changes, float)
-    steps = [on_numpy.best_step(*given), gpu.to_host(gpu.best_step(*map(gpu.asarray, given)))]
+    steps = [numpy_backend.best_step(*given), gpu.to_host(gpu.best_step(*map(gpu.asarray, given)))]
     assert all(step.shape == (1,) and step.dtype == np.float64 for step in steps)
     return [float(step[0]) for step in steps]
 

@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from opty.backend import on_numpy
+from opty.backend import numpy_backend
 
 SHAPES = (37, 41), (2, 16, 16), (100, 2)
 LARGEST, INSIDE = (21, 25), [0.0, 0.0, 0.0]
@@ -28,7 +28,7 @@ def told(lookout, backend, arrays):
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_one_value_among_many_is_found(gpu, rng, kind, bad, which):
-    for backend in (on_numpy, gpu):
+    for backend in (numpy_backend, gpu):
         arrays = state_of(rng, kind)
         lookout = backend.Lookout()
         assert told(lookout, backend, arrays) == [False] * 3 + INSIDE
@@ -40,7 +40,7 @@ def test_one_value_among_many_is_found(gpu, rng, kind, bad, which):
 
 
 def test_large_values_are_finite(gpu, rng):
-    for backend in (on_numpy, gpu):
+    for backend in (numpy_backend, gpu):
         obj, probe, positions = state_of(rng, "complex64")
         arrays = [*(np.full_like(a, 0.9 * np.finfo(np.float32).max) for a in (obj, probe)), positions]
         assert told(backend.Lookout(), backend, arrays) == [False] * 3 + INSIDE
@@ -53,7 +53,7 @@ def test_the_first_view_that_left_the_frame_is_named(gpu, rng, value, axis):
     positions = state_of(rng, "complex64")[2]
     positions[[17, 60]] = 5.0
     positions[[17, 60], axis] = value, LARGEST[axis] + 0.51
-    for backend in (on_numpy, gpu):
+    for backend in (numpy_backend, gpu):
         lookout = backend.Lookout()
         expected = [False] * 3 + [18, *positions[17]]
         assert told(lookout, backend, [None, None, positions]) == expected
@@ -62,7 +62,7 @@ def test_the_first_view_that_left_the_frame_is_named(gpu, rng, value, axis):
 
 def test_windows_at_the_edge_are_inside(gpu):
     positions = np.array([[-0.5, 0.0], [-0.0, -0.49], [21.49, 25.0], [3.0, 25.49]])
-    for backend in (on_numpy, gpu):
+    for backend in (numpy_backend, gpu):
         assert told(backend.Lookout(), backend, [None, None, positions]) == [False] * 3 + INSIDE
 
 
@@ -72,7 +72,7 @@ def test_what_is_brought_back_before_the_iteration_ends_is_told_all_the_same(gpu
     for bad, expected in ((np.nan, [True, *INSIDE]), (np.inf, [True, *INSIDE]), (-9.0, gone_to)):
         gone = inside.copy()
         gone[99, 1] = bad
-        for backend in (on_numpy, gpu):
+        for backend in (numpy_backend, gpu):
             lookout = backend.Lookout()
             lookout.look_at(backend.asarray(inside), LARGEST)
             lookout.look_at(backend.asarray(gone), LARGEST)
@@ -83,7 +83,7 @@ def test_what_is_brought_back_before_the_iteration_ends_is_told_all_the_same(gpu
 def test_no_window_lies_outside_wherever_a_position_is(gpu, rng, whole):
     positions = rng.uniform(-0.5, 21.5, (40, 2))
     positions[:6] = [[np.nan, 3.2], [4.7, np.inf], [-np.inf, 0], [1e300, -1e300], [-7.3, 22.4], [2, 1e19]]
-    for backend in (on_numpy, gpu):
+    for backend in (numpy_backend, gpu):
         corners, fraction = backend.placed(backend.asarray(positions), LARGEST, whole)
         corners = backend.to_host(corners)
         assert corners.dtype == np.int64
@@ -106,11 +106,11 @@ def test_a_number_is_the_one_that_was_sent(gpu):
         found.append(gpu.number(sums.sum(), 3.0))
     assert [float(number) for number in found] == [(k + 1) * 1.5 / 3.0 for k in range(40)]
     assert [float(number) for number in reversed(found)] == [(k + 1) * 0.5 for k in reversed(range(40))]
-    assert on_numpy.number(np.float64(1.5), 3.0) == 0.5
+    assert numpy_backend.number(np.float64(1.5), 3.0) == 0.5
 
 
 def test_memory_of_letters_that_nobody_reads_is_used_again(gpu):
-    from opty.backend import lookout as module
+    from opty.backend import async_scalars as module
 
     float(gpu.number(gpu.xp.ones(()), 1.0))
     before = sum(map(len, module._idle.values()))
@@ -122,7 +122,7 @@ def test_memory_of_letters_that_nobody_reads_is_used_again(gpu):
 
 
 def test_a_copy_goes_where_it_is_told(gpu, rng):
-    for backend in (on_numpy, gpu):
+    for backend in (numpy_backend, gpu):
         a, b = backend.asarray(rng.normal(size=(5, 7))), backend.xp.zeros((5, 7))
         backend.copy_into(b, a)
         assert (backend.to_host(b) == backend.to_host(a)).all()

@@ -8,8 +8,8 @@ import pytest
 from small_scans import same, scan, state
 
 import opty
-from opty.backend import crew, fused_cpu, plain
-from opty.backend.crew import cut, share
+from opty.backend import fused_cpu, plain, thread_pool
+from opty.backend.thread_pool import cut, share
 
 loops = pytest.importorskip("opty.backend.loops", reason="numba is not installed: only NumPy's loops are used")
 
@@ -189,7 +189,7 @@ def test_a_crew_raises_what_a_piece_raised(threads):
 
 def test_a_fork_gets_a_crew_of_its_own():
     share(lambda piece: None, range(4), 3)
-    assert crew._crew(3, 1) is not crew._crew(3, 2)
+    assert thread_pool._crew(3, 1) is not thread_pool._crew(3, 2)
 
 
 def test_rooms_are_used_again_only_where_nobody_keeps_them():

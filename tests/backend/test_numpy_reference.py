@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from opty.backend import on_numpy as cpu
+from opty.backend import numpy_backend as cpu
 
 TOLERANCE = {np.complex64: 1e-5, np.complex128: 1e-12}
 

@@ -7,10 +7,10 @@ import pytest
 from backend_scans import close, random
 from batch_case import COUNTS
 
-from opty.backend import on_numpy as cpu
+from opty.backend import numpy_backend as cpu
 from opty.backend import plain
 from opty.backend.operands import Frames, Kept
-from opty.propagate import Propagator
+from opty.physics.propagation import Propagator
 
 VIEWS, ALL = 3, 5
 

@@ -9,7 +9,7 @@ import pytest
 from backend_scans import COMPLEX
 from small_scans import smooth
 
-from opty.backend import on_numpy, peaks
+from opty.backend import correlation_peaks, numpy_backend
 from opty.operators.position.registration import Registration
 
 TOLERANCE = {"complex64": 1e-3, "complex128": 1e-9}  # px
@@ -23,17 +23,17 @@ def on_gpu(n, dtype):
 
 def pairs(rng, n, dtype, views=VIEWS):
     """Return images (views, 2, n, n), each second one moved to give the first, and by what (views, 2)."""
-    reach, q = peaks.reach_of(n), np.fft.fftfreq(n)
+    reach, q = correlation_peaks.reach_of(n), np.fft.fftfreq(n)
     shifts = rng.uniform(-0.7 * reach, 0.7 * reach, (views, 2))
     # Inside the mask already, so that the mask, which does not move, changes little.
-    fixed = np.stack([smooth(rng, (n, n), 2.0) for _ in shifts]) * peaks.soft_disc(n) ** 2
+    fixed = np.stack([smooth(rng, (n, n), 2.0) for _ in shifts]) * correlation_peaks.soft_disc(n) ** 2
     ramps = np.exp(-2j * np.pi * (q[:, None] * shifts[:, 0, None, None] + q * shifts[:, 1, None, None]))
     moved = np.fft.ifft2(np.fft.fft2(fixed) * ramps)
     return (np.stack([moved, fixed], axis=1) * 10 ** rng.uniform(-2, 3) + rng.normal()).astype(dtype), shifts
 
 
 def by_numpy(images, dtype):
-    return Registration(images.shape[-1], on_numpy, dtype).peak(images[:, 1].copy(), images[:, 0].copy())
+    return Registration(images.shape[-1], numpy_backend, dtype).peak(images[:, 1].copy(), images[:, 0].copy())
 
 
 def found_by(gpu, registration, images, rows=None, size=None):
@@ -82,7 +82,7 @@ def test_of_equal_heights_the_first_is_taken(gpu, rng, dtype):
     rows, out, images = (gpu.asarray(a) for a in (np.arange(VIEWS), np.zeros((VIEWS, 2)), np.zeros(1, dtype)))
     kernels, real = importlib.import_module("opty.backend.kernels"), "float" if dtype == "complex64" else "double"
     fields = (images, near, parts, seen, rows, *kernels.sizes(5, VIEWS, 20, 2, 0), out)
-    kernels.launch("registration", "peak", (real, str(peaks.REACH)), (VIEWS,), (32, 16), fields)
+    kernels.launch("registration", "peak", (real, str(correlation_peaks.REACH)), (VIEWS,), (32, 16), fields)
     first = heights.reshape(VIEWS, -1).argmax(axis=1)
     assert np.array_equal(gpu.to_host(out), np.stack([first // 11, first % 11], axis=1) - 5)
 

@@ -7,7 +7,7 @@ import pytest
 from backend_scans import COMPLEX, TOLERANCE, close, compare_moduli, detector, random, scan
 
 from opty.backend import get, why_no_gpu
-from opty.backend import on_numpy as cpu
+from opty.backend import numpy_backend as cpu
 
 
 @pytest.mark.gpu

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from opty.backend import on_numpy, scaling
+from opty.backend import numpy_backend, scaling
 
 
 def arrays_of(rng, kind, count):
@@ -22,7 +22,7 @@ def arrays_of(rng, kind, count):
 )
 def test_arrays_go_with_the_probe(gpu, rng, kind, count, octaves, moved):
     probe, others, exponents = arrays_of(rng, kind, count)
-    for backend in (on_numpy, gpu):
+    for backend in (numpy_backend, gpu):
         mine = [backend.asarray(a.copy()) for a in (probe, *others)]
         backend.take_scale(mine[0], 4.0**octaves, list(zip(mine, [1, *exponents], strict=True)))
         for a, before, exponent in zip(mine, (probe, *others), [1, *exponents], strict=True):
@@ -34,7 +34,7 @@ def test_what_is_not_finite_or_dark_is_left_for_the_watch(gpu, rng, bad):
     probe, (obj,), _ = arrays_of(rng, "complex64", 2)
     probe = probe * 0 if bad == 0 else probe
     probe[1, 3, 4] = bad
-    for backend in (on_numpy, gpu):
+    for backend in (numpy_backend, gpu):
         mine = [backend.asarray(a.copy()) for a in (probe, obj)]
         backend.take_scale(mine[0], 1e6, [(mine[0], 1), (mine[1], -1)])
         assert np.array_equal(backend.to_host(mine[0]), probe, equal_nan=True)
@@ -43,7 +43,7 @@ def test_what_is_not_finite_or_dark_is_left_for_the_watch(gpu, rng, bad):
 
 def test_dark_data_move_nothing(gpu, rng):
     probe, _, _ = arrays_of(rng, "complex64", 1)
-    for backend in (on_numpy, gpu):
+    for backend in (numpy_backend, gpu):
         mine = backend.asarray(probe.copy())
         backend.take_scale(mine, 0.0, [(mine, 1)])
         assert np.array_equal(backend.to_host(mine), probe)

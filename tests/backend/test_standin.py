@@ -25,25 +25,25 @@ def test_the_backend_sees_a_device_and_afterwards_what_was_there_before():
     from standin_plugin import standin_cupy
 
     before, modules = opty.backend.gpu_available(), {n for n in sys.modules if n.split(".")[0] in ("cupy", "cupyx")}
-    with standin_cupy() as on_cupy:
+    with standin_cupy() as cupy_backend:
         assert opty.backend.gpu_available()
-        assert opty.backend.get("gpu") is on_cupy
-        assert on_cupy.name == "gpu"
+        assert opty.backend.get("gpu") is cupy_backend
+        assert cupy_backend.name == "gpu"
     assert opty.backend.gpu_available() == before
     assert {n for n in sys.modules if n.split(".")[0] in ("cupy", "cupyx")} == modules
-    assert ("opty.backend.on_cupy" in sys.modules) == hasattr(opty.backend, "on_cupy")
+    assert ("opty.backend.cupy_backend" in sys.modules) == hasattr(opty.backend, "cupy_backend")
 
 
 def test_it_stands_on_nothing_of_another_cupy(monkeypatch):
     from standin_plugin import standin_cupy
 
-    names = ("on_cupy", "carrier", "kernels", "fused_gpu", "fused_fit_gpu", "graphs")
+    names = ("cupy_backend", "carrier", "kernels", "fused_gpu", "fused_fit_gpu", "graphs")
     others = {name: types.ModuleType(f"opty.backend.{name}") for name in names}
     for name, other in others.items():
         monkeypatch.setitem(sys.modules, f"opty.backend.{name}", other)
         monkeypatch.setattr(opty.backend, name, other, raising=False)
-    with standin_cupy() as on_cupy:
-        assert on_cupy not in others.values()
+    with standin_cupy() as cupy_backend:
+        assert cupy_backend not in others.values()
         fused = sys.modules["opty.backend.fused_gpu"]
         assert fused.kernels is sys.modules["opty.backend.kernels"]
         assert fused.kernels not in others.values()

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from opty.algebra.operator import Operator
 from opty.data import PtychoData
 from opty.geometry import Geometry
-from opty.state import PtychoState
+from opty.ptycho_state import PtychoState
 
 BASIS = np.array([[0.0, -55e-6], [-55e-6, 0.0], [0.0, 0.0]])
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import opty
+from opty.data.lazy_frames import AbsentFrames
 from opty.errors import FormatError, SourceError
+from opty.files.container import Container
 from opty.io import export, info, load, registry, save
 from opty.io.formats import measurement, native
-from opty.io.guard.container import Container
-from opty.stack import AbsentFrames
 
 FIELDS = ("positions", "mask", "background", "probe")
 

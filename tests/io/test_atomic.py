@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from opty.files.atomic import _here, atomic
 from opty.io import atomic as package_atomic
-from opty.io.guard.atomic import _here, atomic
 
 
 def names(folder):

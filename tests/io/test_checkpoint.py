@@ -12,10 +12,10 @@ import pytest
 
 import opty
 from opty import parse
-from opty.algebra.interrupt import ctrl_c_returns
 from opty.errors import FormatError, InterruptedWarning, RecipeError, SaveError
 from opty.io.formats import native
-from opty.state import PtychoState
+from opty.ptycho_state import PtychoState
+from opty.runtime.interrupt import ctrl_c_returns
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def checkpoints(monkeypatch, recipe, p):
         write(files[-1], state, unfinished)
 
     with monkeypatch.context() as m:
-        m.setattr(native, "checkpoint", keep)
+        m.setattr("opty.io.save_operator.checkpoint", keep)
         return recipe * p, files
 
 

@@ -8,7 +8,7 @@ import pytest
 from opty.data import PtychoData
 from opty.geometry import Geometry
 from opty.io import info, save
-from opty.state import PtychoState
+from opty.ptycho_state import PtychoState
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from numpy.testing import assert_array_equal
 
 import opty
 from opty.algebra.compose import compose
-from opty.algebra.serial import from_json
+from opty.algebra.text import from_json
 from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.io import load, save, writing
 from opty.io.formats import native
-from opty.state import PtychoState
+from opty.ptycho_state import PtychoState
 
 # -- round trips
 
@@ -133,8 +133,8 @@ def test_layout_is_what_other_programs_look_for(tmp_path, full_data, make_state)
 
 
 def test_data_files_of_opty_are_read_by_the_cxi_reader_too(tmp_path, full_data, identical):
+    from opty.files.container import Container
     from opty.io.formats import cxi
-    from opty.io.guard.container import Container
 
     save(tmp_path / "d.cxi", full_data)
     read = cxi.read(Container(tmp_path / "d.cxi"))

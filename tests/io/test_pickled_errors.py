@@ -11,8 +11,8 @@ import pytest
 
 import opty
 from opty import errors
-from opty.algebra.place import Unfinished
 from opty.errors import DivergedError, SaveError, SourceError
+from opty.runtime.checkpoint import Unfinished
 
 NOISE = np.random.default_rng(3).integers(0, 60_000, (40, 32, 32)).astype("uint16")
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from opty.backend import on_numpy
+from opty.backend import numpy_backend
 from opty.io import info, load
-from opty.propagate import Propagator
+from opty.physics.propagation import Propagator
 
 
 def misfit_after(data, positions, probe, sweeps, propagation):
@@ -61,7 +61,7 @@ def test_siemens_star_conventions(star):
     """psi = probe * obj[window at +scan], zero frequency where it was put: any other reading fits clearly worse."""
     near_middle = np.flatnonzero((np.abs(star.positions) < 60).all(axis=1))
     some = star.replace(intensities=star.intensities[near_middle], positions=star.positions[near_middle])
-    far = Propagator(None, 128, on_numpy, np.complex128)
+    far = Propagator(None, 128, numpy_backend, np.complex128)
     right = misfit_after(some, some.positions, star.probe[0], 3, far)
     for wrong in (-some.positions, some.positions[:, ::-1], some.positions * [1, -1]):
         assert right < 0.8 * misfit_after(some, wrong, star.probe[0], 3, far)
@@ -82,7 +82,7 @@ def test_petra_contents(near):
 
 def test_petra_orientation(near):
     """Row = +y, column = +x: the other choices fit worse."""
-    step = Propagator(near.geometry, 100, on_numpy, np.complex128)
+    step = Propagator(near.geometry, 100, numpy_backend, np.complex128)
     mean = np.sqrt(near.intensities.mean(axis=0)).astype(complex)
     start = step.adjoint(mean[None, None])[0, 0]
     right = misfit_after(near, near.positions_px, start, 4, step)
@@ -102,7 +102,7 @@ def test_info_of_both(shared_data):
 
 def test_results_point_to_the_real_file(tmp_path, star):
     from opty.io import save
-    from opty.state import PtychoState
+    from opty.ptycho_state import PtychoState
 
     p = PtychoState(star, device="cpu", threads=1)
     save(tmp_path / "r.h5", p)

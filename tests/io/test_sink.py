@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from opty.io.guard import sink
+from opty.files import sink
 
 
 def fill(path):

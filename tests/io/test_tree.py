@@ -148,7 +148,7 @@ def test_what_is_missing_is_named_with_what_is_there(make_cxi):
 @pytest.mark.parametrize("many", [0, 30])
 def test_attributes_of_any_age_and_number(tmp_path, libver, many):
     """Read from the bytes of the file: headers of both versions, continued ones, long and short texts, numbers."""
-    from opty.io.guard.container import Container
+    from opty.files.container import Container
 
     with h5py.File(tmp_path / "a.h5", "w", libver=(libver, "latest")) as f:
         f["x"] = np.arange(3.0)

@@ -21,7 +21,7 @@ from opty import (
     ViewOperator,
 )
 from opty.backend import fused_fit, plain_fit
-from opty.operators.fused_fits import BestSteps, Gradient, Search
+from opty.fusion.fits import BestSteps, Gradient, Search
 
 STEP = {"complex64": 1e-5, "complex128": 1e-11}  # the most that a step may differ by
 NOISES = ("poisson", "gaussian", "amplitude")
@@ -128,7 +128,7 @@ def test_any_number_of_threads_gives_the_same_bits(seed, recipe, fractional, mon
 def test_any_number_of_views_at_a_time_gives_the_same_bits(seed, monkeypatch):
     results = []
     for size in (1 << 12, 1 << 14, 1 << 22):
-        monkeypatch.setattr("opty.backend.on_numpy._BATCH", size)
+        monkeypatch.setattr("opty.backend.numpy_backend._BATCH", size)
         q = ML() ** 2 * drawn(seed, "complex64", {"modes": 1, "fractional": True})
         results.append((q.obj, q.probe, q.history["llk"]))
     for other in results[1:]:

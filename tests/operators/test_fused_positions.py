@@ -18,7 +18,7 @@ from opty import (
     ePIE,
     rPIE,
 )
-from opty.operators.fused_positions import REFINEMENTS
+from opty.fusion.positions import REFINEMENTS
 
 BY_FIT = [PosCorrect(), PosCorrectGradient()]
 BY_SHIFT = [PosCorrectAdam(), PosCorrectGain(), PosCorrectSerial()]
@@ -59,7 +59,7 @@ def test_at_a_size_with_transforms_of_our_own(gpu, refinement):
 
 @pytest.mark.parametrize("refinement", [BY_FIT[0], BY_SHIFT[0]], ids=repr)
 def test_sweeps_are_captured_and_give_the_bits_of_plain_ones(gpu, monkeypatch, refinement):
-    from opty.backend import replay
+    from opty.runtime import graph_replay as replay
 
     q, recipe = astray("complex64", deterministic=True).to("gpu"), (refinement * rPIE()) ** 4
     found, captured = [], gpu.captured

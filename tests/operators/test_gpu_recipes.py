@@ -13,8 +13,8 @@ from small_scans import close, same, scan, seen, state
 
 import opty
 from opty import AP, DM, ML, RAAR, Every, ObjUpdate, Operator, Orthogonalise, PosCorrectAdam, PtychoData, ePIE, rPIE
-from opty.backend import on_numpy
-from opty.propagate import Propagator
+from opty.backend import numpy_backend
+from opty.physics.propagation import Propagator
 
 RECIPES = [ePIE(), rPIE(), rPIE(batch=16), AP(), DM(), RAAR()]
 SCANS = {
@@ -50,7 +50,7 @@ def start(name, modes, views=20, **options):
 def propagated(data, kind):
     """Return the same scan as seen through another propagator."""
     geometry = opty.Geometry(1e-10, 0.05, 1e-6, focus_to_sample=1e-3, propagation=kind)
-    propagator, truth = Propagator(geometry, 16, on_numpy, "complex128"), data.truth
+    propagator, truth = Propagator(geometry, 16, numpy_backend, "complex128"), data.truth
     views = []
     for position in truth["positions"]:
         corner, probe, window = seen(truth["obj"], truth["probe"], position)

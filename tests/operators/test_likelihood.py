@@ -7,8 +7,8 @@ from small_scans import close, scan, smooth, state
 
 import opty
 from opty import ConjugateDirection, LikelihoodGradient, LineSearch, Sweep, TakeStep
-from opty.backend.on_numpy import best_step
-from opty.state.batch import sweep_batches
+from opty.backend.numpy_backend import best_step
+from opty.state.views import sweep_batches
 
 NOISES = ("poisson", "gaussian", "amplitude")
 FOUR = [

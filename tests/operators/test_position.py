@@ -8,8 +8,8 @@ from test_likelihood import central
 
 import opty
 from opty import After, Every, PosCorrectAdam, PosCorrectGradient, Sweep, ViewOperator, rPIE
-from opty.backend import on_numpy
-from opty.backend.peaks import soft_disc
+from opty.backend import numpy_backend
+from opty.backend.correlation_peaks import soft_disc
 from opty.operators.position.registration import Registration
 
 
@@ -112,7 +112,7 @@ def test_a_known_shift_is_found(shift, seed):
     ramp = np.exp(-2j * np.pi * (q[:, None] * shift[0] + q * shift[1]))
     fixed = wide * mask  # inside the mask already, so that the mask, which does not move, changes little
     moved = np.fft.ifft2(np.fft.fft2(fixed) * ramp)
-    registration = Registration(n, on_numpy, "complex128")
+    registration = Registration(n, numpy_backend, "complex128")
     registration.mask = np.ones((n, n))
     got = registration.peak(fixed[None], moved[None])
     assert abs(got[0] - shift).max() < 1e-3
@@ -126,7 +126,7 @@ def test_many_pairs_at_once_and_in_single_precision():
     fixed = np.stack([band_limited(rng, (n, n)) for _ in shifts])
     ramps = np.exp(-2j * np.pi * (q[:, None] * shifts[:, 0, None, None] + q * shifts[:, 1, None, None]))
     moved = np.fft.ifft2(np.fft.fft2(fixed) * ramps)
-    registration = Registration(n, on_numpy, "complex64")
+    registration = Registration(n, numpy_backend, "complex64")
     registration.mask = np.ones((n, n), np.float32)
     got = registration.peak(fixed.astype("complex64"), moved.astype("complex64"))
     assert got.dtype == np.float64
@@ -134,7 +134,7 @@ def test_many_pairs_at_once_and_in_single_precision():
 
 
 def test_an_image_without_structure_does_not_move():
-    registration = Registration(32, on_numpy, "complex64")
+    registration = Registration(32, numpy_backend, "complex64")
     flat = np.ones((1, 32, 32), "complex64")
     assert abs(registration.peak(flat, flat)).max() < 1e-3
     nothing = np.zeros((1, 32, 32), "complex64")

@@ -11,9 +11,10 @@ from small_scans import close, same, scan, state
 
 import opty
 from opty import DM, LSQML, Every, LSQUpdate, Misfit, Operator, Sweep, ePIE, rPIE
-from opty.backend import replay
-from opty.backend.replay import CaptureError, Replay
-from opty.state.batch import Tour
+from opty.backend.operands import CaptureError
+from opty.runtime import graph_replay as replay
+from opty.runtime.graph_replay import Replay
+from opty.state.views import Tour
 
 DM_BY_TWO = opty.parse(
     "MergeProbe() * Sweep(AccumProbe() * Recall(), batch=2, order='scan') * MergeObj()"
@@ -202,7 +203,7 @@ def test_where_nothing_is_captured_the_log_says_why(gpu, monkeypatch, caplog, p,
     q = p.to("gpu")
     if "of its own" in why:
         q = q.replace(intensity_factors=np.ones(41))
-    with caplog.at_level(logging.DEBUG, "opty.backend.replay"):
+    with caplog.at_level(logging.DEBUG, "opty.runtime.graph_replay"):
         HINDRANCES[why] * q
     assert any(why in text for text in caplog.messages)
     assert not any("captured" in text for text in caplog.messages)
@@ -211,7 +212,7 @@ def test_where_nothing_is_captured_the_log_says_why(gpu, monkeypatch, caplog, p,
 def test_the_near_field_is_launched_batch_by_batch(gpu, caplog):
     from test_gpu_recipes import start
 
-    with caplog.at_level(logging.DEBUG, "opty.backend.replay"):
+    with caplog.at_level(logging.DEBUG, "opty.runtime.graph_replay"):
         rPIE() ** 3 * start("near", 1).to("gpu")
     assert any("near field" in text for text in caplog.messages)
 
@@ -225,7 +226,7 @@ def test_a_driver_that_refuses_is_told_of_and_obeyed(gpu, monkeypatch, caplog, p
 
     plain = one_by_one(rPIE() ** 5, q, monkeypatch)
     monkeypatch.setattr(gpu, "captured", refused)
-    with caplog.at_level(logging.WARNING, "opty.backend.replay"):
+    with caplog.at_level(logging.WARNING, "opty.runtime.graph_replay"):
         assert same(rPIE() ** 5 * q, plain)
     assert len(asked) == 1
     (record,) = caplog.records
@@ -248,7 +249,7 @@ def test_errors_of_the_driver_that_are_no_refusal_are_raised(standin_gpu, monkey
 
 
 def test_an_error_in_a_step_comes_through_a_capture(graphs, monkeypatch, p):
-    from opty.operators.fused_steps import Update
+    from opty.fusion.sweeps import Update
 
     q, apply, calls = p.to("gpu"), Update.apply, []
 
@@ -296,7 +297,7 @@ def test_part_of_a_tour_is_filled_again_where_it_stands(p, whole):
 
 
 def test_nothing_is_captured_on_the_cpu(caplog, p):
-    with caplog.at_level(logging.DEBUG, "opty.backend.replay"):
+    with caplog.at_level(logging.DEBUG, "opty.runtime.graph_replay"):
         rPIE() ** 3 * p
     assert caplog.messages == ["batches are launched one by one: the CPU launches nothing"]
 

@@ -13,15 +13,15 @@ from layouts import VIEWS, both, counted, write_layout
 from small_scans import N, close, everything, same, state
 
 import opty
-import opty.backend.on_numpy
-import opty.io.prepare.treating
-import opty.stack
+import opty.backend.numpy_backend
+import opty.data.lazy_frames
+import opty.io.prepare.image_ops
 from opty import AP, DM, ML, Sweep, rPIE
-from opty.ahead import ahead
-from opty.algebra.footprint import footprint
-from opty.algebra.plan import plan
+from opty.data.prefetch import ahead
 from opty.errors import FormatError
 from opty.io.prepare.frames import Frames
+from opty.runtime.memory_estimate import footprint
+from opty.runtime.plan import plan
 
 FRAME = 2 * N * N
 
@@ -113,7 +113,7 @@ def test_chunks_are_kept_for_the_next_block(tmp_path, monkeypatch):
     source = p.data.intensities.frames.kept.raw.frames.source
     assert source.id.get_access_plist().get_chunk_cache()[1] == 64 << 20
     assert p.data.intensities.chunk == 5
-    monkeypatch.setattr("opty.state.supply.READ_AHEAD", 7 * 4 * N * N)
+    monkeypatch.setattr("opty.state.streaming.READ_AHEAD", 7 * 4 * N * N)
     order = [np.arange(k, k + 1) for k in range(VIEWS)]
     assert [len(block) for block in p._live.measured.intensity._blocks(order)] == [5, 5, 5, 5, 4]
 
@@ -186,7 +186,7 @@ def test_pickles_hold_the_place_of_the_frames(scan_file, tmp_path):
 def test_what_is_large_for_the_memory_stays_in_the_file(scan_file, monkeypatch):
     frames = VIEWS * FRAME
     for free, stays in ((4 * frames + 100, False), (4 * frames - 100, True), (None, False)):
-        monkeypatch.setattr(opty.io.prepare.treating, "free_memory", lambda free=free: free)
+        monkeypatch.setattr(opty.io.prepare.image_ops, "free_memory", lambda free=free: free)
         data = opty.load(scan_file)
         assert data.in_file == stays
         assert ("12 KiB, in the file" in repr(data)) == stays
@@ -195,7 +195,7 @@ def test_what_is_large_for_the_memory_stays_in_the_file(scan_file, monkeypatch):
         where = "stay in the file, read batch by batch" if stays else "are read into memory"
         assert f"memory      the frames, 12 KiB, {where}" in str(info)
         assert ("12 KiB of data stay in " in str(AP().explain(opty.PtychoState(data, device="cpu")))) == stays
-    monkeypatch.setattr(opty.io.prepare.treating, "free_memory", lambda: 4 * frames - 100)
+    monkeypatch.setattr(opty.io.prepare.image_ops, "free_memory", lambda: 4 * frames - 100)
     assert not opty.load(scan_file, stream=False).in_file
     assert not opty.load(scan_file, crop=12).in_file  # what is cut out is what counts
 
@@ -203,7 +203,7 @@ def test_what_is_large_for_the_memory_stays_in_the_file(scan_file, monkeypatch):
 def test_a_whole_array_is_refused_where_it_does_not_fit(scan_file, monkeypatch):
     frames = opty.load(scan_file, stream=True).intensities
     assert np.asarray(frames, np.float64).sum() == np.asarray(frames).sum()
-    monkeypatch.setattr(opty.stack, "free_memory", lambda: 100)
+    monkeypatch.setattr(opty.data.lazy_frames, "free_memory", lambda: 100)
     for whole in (lambda: np.asarray(frames), lambda: frames[:]):
         with pytest.raises(MemoryError, match=re.escape("take 12 KiB and 100 bytes are free: take fewer")):
             whole()
@@ -217,14 +217,14 @@ def test_a_whole_array_is_refused_where_it_does_not_fit(scan_file, monkeypatch):
 def test_waves_of_all_views_that_do_not_fit_are_refused_before_anything_runs(scan_file, monkeypatch):
     p = start(scan_file)
     waves = VIEWS * N * N * 8
-    monkeypatch.setattr(opty.backend.on_numpy, "free_memory", lambda: waves - 1)
+    monkeypatch.setattr(opty.backend.numpy_backend, "free_memory", lambda: waves - 1)
     text = f"24 x 1 of {N} x {N}, which takes 48 KiB; 48 KiB are free on the cpu: take one that keeps none (AP, rPIE"
     with pytest.raises(MemoryError, match=re.escape(text)):
         DM() * p
     with pytest.raises(MemoryError):
         next(DM().iter(p))
     rPIE() * AP() * ML() * p
-    monkeypatch.setattr(opty.backend.on_numpy, "free_memory", lambda: waves)
+    monkeypatch.setattr(opty.backend.numpy_backend, "free_memory", lambda: waves)
     q = DM() * p
     DM() * q.donate()
 
@@ -236,7 +236,7 @@ def test_explain_tells_the_memory_that_a_run_takes(tmp_path, recipe, whole, stre
     import tracemalloc
 
     monkeypatch.undo()
-    monkeypatch.setattr("opty.state.supply.READ_AHEAD", 1 << 20)
+    monkeypatch.setattr("opty.state.streaming.READ_AHEAD", 1 << 20)
     rng = np.random.default_rng(0)
     frames = rng.poisson(5.0, (48, 256, 256)).astype("uint16")
     positions = 3 + 60 * rng.random((48, 2))

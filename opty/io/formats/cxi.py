@@ -11,15 +11,15 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
+from opty.data.lazy_frames import Stack
 from opty.errors import warn_user
+from opty.files.container import Container
+from opty.files.tree import Tree, number, numbers
 from opty.geometry import PLANCK_TIMES_C
 from opty.io import writing
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, check_shapes, counted, measurement, real
-from opty.io.guard.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames
-from opty.io.prepare.preparing import Raw
-from opty.stack import Stack
+from opty.io.prepare.options import Raw
+from opty.io.reading import Format, blaming, check_shapes, counted, measurement, real
 
 DETECTOR, SOURCE = "entry_1/instrument_1/detector_1/", "entry_1/instrument_1/source_1/"
 DATA = (DETECTOR + "data", "entry_1/data_1/data")

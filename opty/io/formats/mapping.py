@@ -16,12 +16,12 @@ import h5py
 import numpy as np
 
 from opty.errors import FormatError
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, measurement, real
-from opty.io.guard.tree import Tree, number, numbers
+from opty.files.container import Container
+from opty.files.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames, Pages, in_runs
-from opty.io.prepare.preparing import Raw
+from opty.io.prepare.options import Raw
 from opty.io.prepare.units import joules, metres, wavelength
+from opty.io.reading import Format, blaming, measurement, real
 
 SHIPPED = Path(__file__).with_name("mappings")
 TABLES = {

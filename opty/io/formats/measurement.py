@@ -26,16 +26,16 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
+from opty.data.lazy_frames import Stack
 from opty.errors import FormatError
+from opty.files.container import Container
 from opty.geometry import Geometry
 from opty.io.formats import cxi
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, measurement
 from opty.io.prepare.frames import Frames
-from opty.io.prepare.preparing import Raw
+from opty.io.prepare.options import Raw
+from opty.io.reading import Format, blaming, measurement
 from opty.io.writing import note, put, stack
 from opty.memory import free_memory, size
-from opty.stack import Stack
 
 VERSION = 1
 DETECTOR, OWN = "entry_1/instrument_1/detector_1", "entry_1/measurement"

@@ -34,19 +34,18 @@ import numpy as np
 import scipy
 
 from opty.data import PtychoData
-from opty.io import writing
+from opty.files.atomic import atomic
+from opty.files.container import Container
+from opty.files.sink import new_hdf5
+from opty.io import source, writing
 from opty.io.formats import measurement
 from opty.io.formats.measurement import need
 from opty.io.formats.result_data import measurement_of
-from opty.io.guard import source
-from opty.io.guard.atomic import atomic
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming
-from opty.io.guard.sink import new_hdf5
+from opty.io.reading import Format, blaming
 
 if TYPE_CHECKING:
-    from opty.algebra.place import Unfinished
-    from opty.state import PtychoState
+    from opty.runtime.checkpoint import Unfinished
+    from opty.state import BareState
 
 OWN = "entry_1/reconstruction"
 GROUPS = {"": "leaves", "slot": "slots", "array": "arrays"}  # by the kind of a leaf, as PtychoState.restore knows it
@@ -65,11 +64,11 @@ def save(path, p) -> None:
     SourceError : a PtychoData without its frames (a state is saved without them).
     OSError : no such folder, no permission, a full disk.
     """
-    from opty.state import PtychoState
+    from opty.state import BareState
 
-    if not isinstance(p, (PtychoState, PtychoData)):
+    if not isinstance(p, (BareState, PtychoData)):
         raise TypeError(f"save(path, p) writes a PtychoState or a PtychoData; p is a {type(p).__name__}")
-    if isinstance(p, PtychoState):
+    if isinstance(p, BareState):
         checkpoint(path, p, None)
         return
     _check_place(path, p)
@@ -79,7 +78,7 @@ def save(path, p) -> None:
         measurement.write(f, p)
 
 
-def checkpoint(path, p: PtychoState, unfinished: Unfinished | None, attention: Sequence[str] = ()) -> None:
+def checkpoint(path, p: BareState, unfinished: Unfinished | None, attention: Sequence[str] = ()) -> None:
     """Write a state as ``save`` does, with the place in the recipe from which ``resume`` is to go on.
 
     ``attention`` : what was found wrong with the measurement before the run, for ``info`` to say.
@@ -140,13 +139,13 @@ def read(file: Container, *, data=None, device=None, threads=None, deterministic
 
 def restored(
     file: Container, kept: Kept, *, data=None, device=None, threads=None, deterministic=False, stream=None
-) -> PtychoState:
+) -> BareState:
     """Make the state from what a result file holds; options and errors as for ``read``."""
-    from opty.state import PtychoState
+    from opty.state import handle
 
     chosen = measurement_of(file, kept, data, stream)
     with blaming(file):
-        return PtychoState.restore(
+        return handle().restore(
             chosen, kept.leaves, **kept.books, device=device, threads=threads, deterministic=deterministic
         )
 
@@ -188,8 +187,8 @@ def read_kept(file: Container) -> Kept:
 
     Operators of its recipe that are not here are kept as they were.
     """
-    from opty.algebra.keep import kept_recipe
-    from opty.algebra.place import Unfinished
+    from opty.algebra.kept_recipes import kept_recipe
+    from opty.runtime.checkpoint import Unfinished
 
     measurement.check_version(file)
     with file.hdf5() as f, blaming(file):

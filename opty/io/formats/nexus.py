@@ -14,14 +14,14 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
+from opty.files.container import Container
+from opty.files.tree import Tree, number, numbers
 from opty.io import writing
 from opty.io.formats import cxi
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, counted, measurement, real
-from opty.io.guard.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames
-from opty.io.prepare.preparing import Raw
+from opty.io.prepare.options import Raw
 from opty.io.prepare.units import joules, metres, wavelength
+from opty.io.reading import Format, blaming, counted, measurement, real
 
 DEFINITIONS = ("NXcxi_ptycho", "NXptycho")
 ENERGY = ("incident_beam_energy", "energy", "incident_energy")

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from opty.data import PtychoData
+from opty.files.atomic import atomic
+from opty.files.container import Container
 from opty.io import writing
-from opty.io.guard.atomic import atomic
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, check_shapes, measurement, real
 from opty.io.prepare.frames import Frames
-from opty.io.prepare.preparing import Raw
+from opty.io.prepare.options import Raw
+from opty.io.reading import Format, blaming, check_shapes, measurement, real
 
 
 def is_tike(file: Container) -> bool:

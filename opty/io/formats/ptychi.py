@@ -12,13 +12,13 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.errors import FormatError
+from opty.files.container import Container
+from opty.files.tree import Tree, numbers
 from opty.io import writing
 from opty.io.formats.npz import tike_arrays, tike_raw
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, counted, measurement, middle, real
-from opty.io.guard.tree import Tree, numbers
-from opty.io.prepare.preparing import Raw
+from opty.io.prepare.options import Raw
 from opty.io.prepare.units import ELECTRON_VOLT, wavelength
+from opty.io.reading import Format, blaming, counted, measurement, middle, real
 from opty.remedies import option
 
 POSITIONS = ("probe_position_y_m", "probe_position_x_m")

@@ -15,13 +15,13 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
+from opty.files.container import Container
+from opty.files.tree import Tree, number, numbers
 from opty.io import writing
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, measurement, real
-from opty.io.guard.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames, Joined
-from opty.io.prepare.preparing import Raw
+from opty.io.prepare.options import Raw
 from opty.io.prepare.units import ELECTRON_VOLT, wavelength
+from opty.io.reading import Format, blaming, measurement, real
 
 KEV = 1e3 * ELECTRON_VOLT
 VERSION = "0.1"  # of PtyPy's HDF5 layout

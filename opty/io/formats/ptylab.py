@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from opty.data import PtychoData
+from opty.files.container import Container
+from opty.files.tree import Tree, number, numbers
 from opty.io import writing
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, measurement, middle, real
-from opty.io.guard.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames
-from opty.io.prepare.preparing import Raw
+from opty.io.prepare.options import Raw
+from opty.io.reading import Format, blaming, measurement, middle, real
 
 NAMES = {"wavelength": "wavelength", "distance": "zo", "pixel_size": "dxd"}
 FLIPS = {0: None, 1: "columns", 2: "rows", 3: "both"}

@@ -11,15 +11,15 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.errors import FormatError
+from opty.files.container import Container
+from opty.files.tree import Tree, numbers
 from opty.io import writing
 from opty.io.formats.ptyd import KEV, dict_group, mark_root, refuse_pickle
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, real
-from opty.io.guard.tree import Tree, numbers
+from opty.io.reading import Format, blaming, real
 from opty.remedies import here
 
 if TYPE_CHECKING:
-    from opty.state import PtychoState
+    from opty.state import BareState
 
 SCAN, OBJECT = "S00", "S00G00"  # what PtyPy calls the probe and the object of its first scan
 
@@ -42,7 +42,7 @@ def read(file: Container, *, data=None, device=None, threads=None, deterministic
     Raises TypeError without data; FormatError for layers of the object (multislice), or sizes that do not go together.
     """
     from opty.io.registry import load
-    from opty.state import PtychoState
+    from opty.state import handle
 
     if isinstance(data, (str, os.PathLike)):
         data = load(data)
@@ -55,7 +55,7 @@ def read(file: Container, *, data=None, device=None, threads=None, deterministic
         probe, obj, positions = _estimates(tree, data)
     with blaming(file):
         data = data.replace(positions=positions * (data.pixel or 1.0))
-        return PtychoState(
+        return handle()(
             data, probe=probe, obj=obj, seed=seed, device=device, threads=threads, deterministic=deterministic
         )
 
@@ -98,7 +98,7 @@ def _pair(tree: Tree, path: str) -> np.ndarray:
     return values
 
 
-def write(path: Path, p: PtychoState) -> None:
+def write(path: Path, p: BareState) -> None:
     """Write object, probe and positions of a state as PtyPy does at the end of a run.
 
     Positions are centres of the views [m], as those of the data; the object lies under them. ``iter_info`` tells the
@@ -124,7 +124,7 @@ def write(path: Path, p: PtychoState) -> None:
         _write_runtime(content, p)
 
 
-def _write_runtime(content: h5py.Group, p: PtychoState) -> None:
+def _write_runtime(content: h5py.Group, p: BareState) -> None:
     runtime = dict_group(dict_group(content, "runtime"), "iter_info/00000")
     runtime.parent.attrs["type"] = "list"
     writing.put(runtime, "iteration", p.iteration, type="scalar")

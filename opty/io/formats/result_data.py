@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opty.data import FIELDS, PtychoData, absent_measurement
+from opty.data.lazy_frames import AbsentFrames
 from opty.errors import warn_user
+from opty.files.container import Container
+from opty.io import source
 from opty.io.formats import measurement
-from opty.io.guard import source
-from opty.io.guard.container import Container
-from opty.io.guard.reading import blaming
+from opty.io.reading import blaming
 from opty.remedies import here
-from opty.stack import AbsentFrames
 
 if TYPE_CHECKING:
     from opty.io.formats.native import Kept

@@ -15,12 +15,12 @@ import tifffile
 
 from opty.data import PtychoData
 from opty.errors import FormatError
+from opty.files.atomic import atomic
+from opty.files.container import Container
 from opty.io import writing
-from opty.io.guard.atomic import atomic
-from opty.io.guard.container import Container
-from opty.io.guard.reading import Format, blaming, measurement, real
 from opty.io.prepare.frames import Pages
-from opty.io.prepare.preparing import LENGTHS, Raw
+from opty.io.prepare.options import LENGTHS, Raw
+from opty.io.reading import Format, blaming, measurement, real
 from opty.remedies import option
 
 TIFFS, NPYS = (".tif", ".tiff"), (".npy",)

@@ -1,12 +1,12 @@
 """From a file's content to PtychoData: the options that all measurements have in common.
 
-preparing.py     the options, and the order in which they are applied
+options.py       the options, and the order in which they are applied
 frames.py        stacks of images that are read piece by piece
-treating.py      frames and masks as the options want them, all at once or as they are read from the file
+image_ops.py     frames and masks as the options want them, all at once or as they are read from the file
 cutting.py       crop, transpose, flip, rebin
 pixels.py        masks: given, dead, hot, saturated, invalid
 images.py        images that options name
 views.py         the options ``views`` and ``leave_out``
 units.py         units as files name them
-together.py      several scans in one measurement
+join_scans.py    several scans in one measurement
 """

@@ -12,7 +12,7 @@ from opty.errors import warn_user
 from opty.remedies import here, named, option
 
 if TYPE_CHECKING:
-    from opty.io.prepare.preparing import Preparation, Raw
+    from opty.io.prepare.options import Preparation, Raw
 
 SMALLEST = 4
 FLIPS = {None: (False, False), "none": (False, False)}

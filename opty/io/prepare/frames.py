@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.stack import BLOCK
+from opty.data.lazy_frames import BLOCK
 
 
 class Frames:

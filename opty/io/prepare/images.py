@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from opty.errors import FormatError
-from opty.io.guard.container import Container
+from opty.files.container import Container
 
 
 @dataclass(frozen=True)

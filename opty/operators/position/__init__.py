@@ -15,10 +15,10 @@ registration.py  sub-pixel shift between two images
 
 from opty.operators.position.adam import PosCorrectAdam
 from opty.operators.position.anneal import PosCorrectAnneal
-from opty.operators.position.astray import PosSearch
 from opty.operators.position.correct import PosCorrect
 from opty.operators.position.gain import PosCorrectGain, PosCorrectSerial
 from opty.operators.position.gradient import PosCorrectGradient
+from opty.operators.position.relocate import PosSearch
 from opty.operators.position.scan_model import PosLimit, PosModel
 
 __all__ = [

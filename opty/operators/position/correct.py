@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from opty.operators.position.astray import bring_home
 from opty.operators.position.gain import learned
 from opty.operators.position.refinement import READS, WRITES, PositionRefinement
+from opty.operators.position.relocate import bring_home
 from opty.operators.position.signals import FIT_NUMBERS, fit_numbers, fitted_shifts
 
 _MEMORY = "position_gain position_shift position_count"

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from opty.algebra.operator import ViewOperator
-from opty.analysis.positions import position_error
 from opty.errors import RecipeError
 from opty.operators.position.signals import light, norms, window_sum
+from opty.physics.scan_map import position_error
 from opty.remedies import here
 
 READS = "delta illum patches positions probe position_misfit"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from opty.algebra.operator import Operator
-from opty.analysis.positions import ScanModel, scan_map
 from opty.operators.position.refinement import kept_inside
+from opty.physics.scan_map import ScanModel, scan_map
 
 
 class PosModel(Operator, reads="positions", writes="positions"):

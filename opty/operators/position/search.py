@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import minimum_filter
 
 from opty.operators.fourier import intensity_of
-from opty.state.batch import Batch, memory_batch
+from opty.state.views import Batch, memory_batch
 
 _PEAKS = 4  # minima that are looked at
 _COMBED = 4  # views in one search for which places all over the circle are tried

@@ -10,7 +10,7 @@
     ../cupyx      scipy.fft and scipy.ndimage
     ../cuda_on_cpu.hpp   threads, blocks, barriers, atomics and warp functions
 
-It runs the real on_cupy.py and the real kernels. It says nothing about speed, memory models or the CUDA driver.
+It runs the real cupy_backend.py and the real kernels. It says nothing about speed, memory models or the CUDA driver.
 """
 
 import numpy as _np

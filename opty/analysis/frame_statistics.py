@@ -1,0 +1,185 @@
+"""One look at every frame: sums over the scan; dead, hot and saturated pixels; frozen, dark, dim and bright frames."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from opty.analysis.coverage import is_near, odd_positions
+from opty.data import PtychoData
+from opty.data.lazy_frames import views_counting
+
+DARK = 0.01  # times the median number of photons of a view
+SURE_LIGHT = 20.0  # photons: a view that expects as many gets none with a chance of exp(-20)
+DIM, BRIGHT = 0.5, 5.0  # times the median number of photons of the views around it
+OPEN = 2.0  # times the brightest of all other views
+AROUND = 8  # views that a view is compared with
+NOISE = 5.0  # standard deviations of counted photons
+FEWEST_VIEWS = 10  # in fewer different frames a speckle may stand out as a hot pixel does
+WELL_LIT = 200.0  # counts around a dead pixel: between rings and speckles a live one may see nothing as well
+RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
+FEWEST_LIT = 16  # pixels: two frames with fewer may agree by chance
+MARKER = 10.0  # times the largest other count: no light, but a number that marks a pixel
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What the frames tell. Arrays are (n, n): mean pattern, and bool maps of pixels; tuples hold view numbers."""
+
+    mean: np.ndarray
+    photons: np.ndarray  # (N,) of each view
+    brightest: float
+    whole: bool  # all counts are whole numbers
+    dead: np.ndarray
+    hot: np.ndarray
+    saturated: np.ndarray
+    marked: float  # share of all photons in saturated pixels that stand far above every other count; else 0
+    full: tuple[int, ...]  # most pixels hold the largest count
+    frozen: tuple[int, ...]  # the same frame as an earlier one
+    dark: tuple[int, ...]  # missing: less than a hundredth of the usual photons
+    dim: tuple[int, ...]  # less than half of the photons of the views around
+    bright: tuple[int, ...]  # more than five times those
+
+    @property
+    def bad(self) -> np.ndarray:
+        """Pixels (n, n) whose counts are no measure of the light."""
+        return self.hot if self.saturated.mean() > 0.5 else self.hot | self.saturated
+
+    @property
+    def light(self) -> np.ndarray:
+        """Mean pattern (n, n), with the median of the neighbours in place of bad pixels."""
+        return filled(self.mean, self.bad)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Centre of mass (row, column) [px] of the light."""
+        return ndimage.center_of_mass(self.light)
+
+
+def look_at_frames(data: PtychoData) -> Frames:
+    """Go once over all frames; masked pixels do not count."""
+    from opty.physics.pixels import dead, hot, saturated
+
+    seen = _Seen(data)
+    for frame in (frame for _, images in data.blocks() for frame in images):
+        seen.take(frame)
+    counts = np.ones(seen.total.shape, bool) if data.mask is None else data.mask
+    counts = counts if counts.ndim == 2 else views_counting(counts) > 0
+    ends = saturated(seen.top, sum(seen.ties), None) & (seen.top > 0)
+    full = np.flatnonzero(np.array(seen.ties) > counts.sum() / 2) if ends.any() else ()
+    photons = data.photons()
+    dark, dim, bright = missing(photons), (), ()
+    if data.mask is None or data.mask.ndim == 2:  # else views are not counted over the same pixels
+        dim, bright = _odd_light(photons, dark, data.positions_px, seen.whole)
+    different = data.views - len({*seen.frozen, *dark})
+    return Frames(
+        mean=seen.total / data.views,
+        photons=photons,
+        brightest=float(seen.top.max()),
+        whole=seen.whole,
+        dead=dead(seen.total, counts) & _well_lit(seen.total),
+        hot=hot(seen.total) & ~_direct_beam(data) & (different >= FEWEST_VIEWS),
+        saturated=ends,
+        marked=_marked(seen.total, seen.top, ends),
+        full=_numbers(full),
+        frozen=tuple(seen.frozen),
+        dark=dark,
+        dim=dim,
+        bright=tuple(view for view in bright if view not in full),
+    )
+
+
+def filled(image: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    """Return an image (n, n) with the median of the good ones of the 24 pixels around in place of each bad pixel."""
+    if not bad.any():
+        return image
+    known = np.pad(np.where(bad, np.nan, image), 2, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(known, (5, 5))[bad].reshape(-1, 25)
+    found, some = np.zeros(len(around)), ~np.isnan(around).all(axis=1)
+    found[some] = np.nanmedian(around[some], axis=1)
+    out = image.astype(np.float64)
+    out[bad] = found
+    return out
+
+
+class _Seen:
+    """What is kept of the frames while they pass."""
+
+    def __init__(self, data: PtychoData):
+        self.total = np.zeros((data.n, data.n))
+        self.top = np.zeros((data.n, data.n), data.intensities.dtype)
+        self.ties: list[int] = []  # of each view: pixels with the largest count so far
+        self.frozen: list[int] = []
+        self.whole = True
+        self._known: set[bytes] = set()
+
+    def take(self, frame: np.ndarray) -> None:
+        """Add the next frame."""
+        self.total += frame
+        before, self.top = self.top.max(), np.maximum(self.top, frame)
+        if self.top.max() > before:
+            self.ties = [0] * len(self.ties)
+        self.ties.append(int((frame == self.top.max()).sum()))
+        self.whole = self.whole and (frame.dtype.kind != "f" or bool((frame == np.rint(frame)).all()))
+        digest = hashlib.blake2b(np.ascontiguousarray(frame), digest_size=16).digest()
+        if digest in self._known and np.count_nonzero(frame) >= FEWEST_LIT:
+            self.frozen.append(len(self.ties) - 1)
+        self._known.add(digest)
+
+
+def _direct_beam(data: PtychoData) -> np.ndarray:
+    """Pixels (n, n) on which a wide probe gathers its light: the middle of a pattern of the far field."""
+    found = np.zeros((data.n, data.n), bool)
+    if not is_near(data):
+        middle = data.n // 2
+        found[middle - 1 : middle + 2, middle - 1 : middle + 2] = True
+    return found
+
+
+def _well_lit(total: np.ndarray) -> np.ndarray:
+    """Pixels (n, n) around which all but two of the eight neighbours are well lit."""
+    return ndimage.rank_filter(total, rank=2, footprint=RING, mode="nearest") >= WELL_LIT
+
+
+def _marked(total: np.ndarray, top: np.ndarray, ends: np.ndarray) -> float:
+    """Return the share of the photons in pixels at the end of the scale, where no other count comes near them."""
+    high = top >= top.max() / 2
+    if not ends.any() or high.all() or top.max() < MARKER * float(top[~high].max()):
+        return 0.0
+    return float(total[high].sum() / total.sum())
+
+
+def missing(photons: np.ndarray) -> tuple[int, ...]:
+    """Return the views with less than a hundredth of the usual photons, where chance does not leave views without."""
+    usual = np.median(photons)
+    by_chance = 0 < usual < SURE_LIGHT and bool((photons == np.rint(photons)).all())
+    return () if by_chance else _numbers(np.flatnonzero(photons <= DARK * usual))
+
+
+def _odd_light(
+    photons: np.ndarray, dark: tuple[int, ...], positions: np.ndarray, whole: bool
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the views, of those that are not dark, with far less, and with far more light than the views around them.
+
+    A sample that absorbs makes its views dim together, a fault of the beam or of the detector makes single ones so.
+    """
+    far, _ = odd_positions(positions)
+    lit = np.setdiff1d(np.arange(len(photons)), [*dark, *far])
+    if len(lit) <= AROUND:
+        return (), ()
+    around = cKDTree(positions[lit]).query(positions[lit], k=AROUND + 1)[1][:, 1:]
+    usual = np.median(photons[lit][around], axis=1)
+    noise = NOISE * np.sqrt(usual) if whole else 0.0
+    dim, bright = photons[lit] < DIM * usual - noise, photons[lit] > BRIGHT * usual + noise
+    if not bright.all():  # where a sample is dark, its holes are bright, but no brighter than the beam elsewhere
+        bright &= photons[lit] > OPEN * photons[lit][~bright].max()
+    return _numbers(lit[dim]), _numbers(lit[bright])
+
+
+def _numbers(views: Iterable[int]) -> tuple[int, ...]:
+    return tuple(int(view) for view in views)

@@ -1,0 +1,12 @@
+"""What was measured: patterns, positions, mask, geometry.
+
+measurement.py   PtychoData
+fields.py        checks of all fields but the counts
+counts.py        checks of counts: what cannot be one is refused with its place
+lazy_frames.py   Stack: frames that stay in their file; AbsentFrames: frames that are not here
+prefetch.py      reading the next block while the last one is used
+"""
+
+from opty.data.measurement import FIELDS, PtychoData, absent_measurement
+
+__all__ = ["FIELDS", "PtychoData", "absent_measurement"]

@@ -1,0 +1,231 @@
+"""PtychoData: what was measured. Never changed by opty, on the host, in the detector's own integer type.
+
+Everything that would make a wrong picture is refused here, before the first iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from opty.data.counts import Counted, checked_counts
+from opty.data.fields import (
+    check_background,
+    check_mask,
+    check_patterns,
+    check_positions,
+    check_probe,
+    check_truth,
+    readonly,
+)
+from opty.data.lazy_frames import AbsentFrames, Stack, in_blocks
+from opty.geometry import Geometry
+from opty.memory import size
+from opty.words import clear_arguments, meant
+
+FIELDS = ("intensities", "mask", "positions", "geometry", "background", "probe", "truth", "source")
+
+
+class PtychoData:
+    """A ptychographic measurement: one diffraction pattern per scan position.
+
+    Parameters
+    ----------
+    intensities : (N, n, n) any real dtype [photons or counts], zero frequency in the centre (far field and cone beam)
+        or the detector image itself (near field). The integer type is kept, and the memory shared: give a copy if you
+        go on writing into the array. Or a ``Stack`` of frames that stay in their file, as from ``opty.load``.
+    positions : (N, 2) (row, column) of each view relative to the sample; metres with a ``geometry``, pixels without.
+        A larger coordinate moves the window to a larger row or column of the object.
+    geometry : wavelength, distances, pixel size; None where only pixels are known.
+    mask : (n, n) or (N, n, n); True (non-zero) where the detector pixel counts, False where it is dead or hidden.
+    background : (n, n) incoherent background [photons] in the same order as ``intensities``.
+    probe : (M, n, n) or (n, n) complex starting probe, centred in its array, where the file brings one.
+    truth : what a simulation knows: ``obj`` (H, W), ``probe`` (M, n, n), ``positions`` (N, 2) px window corners in the
+        frame of ``obj``.
+    source : path and load options of the file it came from, so that results can point to it.
+
+    Raises
+    ------
+    ValueError, TypeError : shapes that do not agree, NaN or negative intensities on unmasked pixels, no light at all,
+        positions that are not finite, a mask with nothing left. The message names the value and the remedy.
+    """
+
+    __slots__ = (*FIELDS, "_brightest", "_mean_amplitude", "_photons")
+
+    intensities: np.ndarray | Stack
+    positions: np.ndarray
+    geometry: Geometry | None
+    mask: np.ndarray | Stack | None
+    background: np.ndarray | None
+    probe: np.ndarray | None
+    truth: Mapping[str, np.ndarray] | None
+    source: Mapping[str, Any] | None
+
+    @clear_arguments("PtychoData", of_instance=True)
+    def __init__(
+        self, intensities, positions, geometry=None, mask=None, background=None, *, probe=None, truth=None, source=None
+    ):
+        intensities = check_patterns(intensities)
+        mask = check_mask(mask, intensities.shape)
+        counted = checked_counts(intensities, mask)
+        rest = {"positions": positions, "geometry": geometry, "background": background}
+        self._fill(counted, mask, rest | {"probe": probe, "truth": truth, "source": source})
+
+    def _fill(self, counted: Counted, mask: np.ndarray | Stack | None, rest: Mapping[str, Any]) -> None:
+        """Check and set all fields but intensities and mask, which were checked together."""
+        positions, geometry, background, probe, truth, source = (rest[name] for name in FIELDS[2:])
+        set_field, (views, n, _) = object.__setattr__, counted.intensities.shape
+        if geometry is not None and not isinstance(geometry, Geometry):
+            raise TypeError(f"geometry is a {type(geometry).__name__}; give opty.Geometry(wavelength=, ...) or None")
+        set_field(self, "intensities", readonly(counted.intensities))
+        set_field(self, "positions", readonly(check_positions(positions, views)))
+        set_field(self, "geometry", geometry)
+        set_field(self, "mask", None if mask is None else readonly(mask))
+        set_field(self, "background", None if background is None else readonly(check_background(background, n)))
+        set_field(self, "probe", None if probe is None else readonly(check_probe(probe, n)))
+        set_field(self, "truth", None if truth is None else check_truth(truth, views))
+        set_field(self, "source", None if source is None else MappingProxyType(dict(source)))
+        set_field(self, "_photons", readonly(counted.photons))
+        set_field(self, "_brightest", counted.brightest)
+        set_field(self, "_mean_amplitude", None)
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"PtychoData is immutable; make another one with data.replace({name}=...)")
+
+    def __reduce__(self):
+        rest = {name: getattr(self, name) for name in FIELDS[2:]}
+        for name in ("truth", "source"):  # mapping proxies cannot be pickled
+            rest[name] = None if rest[name] is None else dict(rest[name])
+        return _rebuilt, (self._counted, self.mask, rest)
+
+    @property
+    def _counted(self) -> Counted:
+        return Counted(self.intensities, self._photons, self._brightest)
+
+    def replace(self, **changes) -> PtychoData:
+        """Return a copy with some fields changed; takes the constructor's names."""
+        if unknown := sorted(set(changes) - set(FIELDS)):
+            raise TypeError(f"PtychoData has no field {unknown[0]!r}{meant(unknown[0], FIELDS)}")
+        fields = {name: getattr(self, name) for name in FIELDS} | changes
+        if all(fields[name] is getattr(self, name) for name in FIELDS[:2]):  # counted already
+            return _rebuilt(self._counted, self.mask, fields)
+        return PtychoData(**fields)
+
+    @property
+    def views(self) -> int:
+        """Number of views N."""
+        return len(self.intensities)
+
+    @property
+    def n(self) -> int:
+        """Edge of a pattern in pixels."""
+        return self.intensities.shape[-1]
+
+    @property
+    def pixel(self) -> float | None:
+        """Edge of a pixel at the sample [m], or None without a geometry."""
+        return None if self.geometry is None else self.geometry.sample_pixel(self.n)
+
+    @property
+    def positions_px(self) -> np.ndarray:
+        """Positions (N, 2) in sample pixels, float64."""
+        return self.positions if self.pixel is None else self.positions / self.pixel
+
+    @property
+    def in_file(self) -> bool:
+        """Whether the frames stay in their file, to be read batch by batch."""
+        return isinstance(self.intensities, Stack) and self.absent is None
+
+    @property
+    def absent(self) -> str | None:
+        """Why the frames are not here, or None where they are: a result opens without its measurement."""
+        return self.intensities.reason if isinstance(self.intensities, AbsentFrames) else None
+
+    def need_frames(self) -> None:
+        """Raise SourceError, which says why and what to do, where the frames are not here."""
+        if isinstance(self.intensities, AbsentFrames):
+            self.intensities.refuse()
+
+    def without_frames(self, reason: str, remedy: str, source: bool) -> PtychoData:
+        """Return the measurement without its frames, and without masks that stay in their file; see ``AbsentFrames``.
+
+        ``source`` : whether the frames are, unchanged, what the source gives, so that a result may point to it.
+        """
+        if self.absent is not None:
+            return self
+        frames = AbsentFrames(self.intensities.shape, self.intensities.dtype, reason, remedy)
+        mask = AbsentFrames(self.mask.shape, bool, reason, remedy) if isinstance(self.mask, Stack) else self.mask
+        rest = {name: getattr(self, name) for name in FIELDS[2:]} | ({} if source else {"source": None})
+        return absent_measurement(frames, self._photons, self._brightest, mask, rest)
+
+    def unmasked(self, view: int | slice = slice(None)) -> np.ndarray:
+        """Intensities of some views with masked pixels set to zero."""
+        if self.mask is None:
+            return self.intensities[view]
+        mask = self.mask if self.mask.ndim == 2 else self.mask[view]
+        return np.where(mask, self.intensities[view], 0)
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield (views, intensities (B, n, n) with masked pixels set to zero), all views in order, some at a time.
+
+        To go over all of a measurement that may be larger than the memory.
+        """
+        for place, images in in_blocks(self.intensities):
+            if self.mask is None:
+                yield place, images
+            else:
+                yield place, np.where(self.mask if self.mask.ndim == 2 else self.mask[place], images, 0)
+
+    def photons(self) -> np.ndarray:
+        """Photons per view (N,), float64, over unmasked pixels."""
+        return self._photons.copy()
+
+    @property
+    def brightest(self) -> float:
+        """Largest count of an unmasked pixel."""
+        return self._brightest
+
+    def mean_amplitude(self) -> np.ndarray:
+        """Mean over the views of sqrt(I) (n, n), float64, zero on masked pixels; one pass over all frames, once."""
+        if self._mean_amplitude is None:
+            total = np.zeros((self.n, self.n))
+            for _, images in self.blocks():
+                for image in images:
+                    total += np.sqrt(image, dtype=np.float64)
+            object.__setattr__(self, "_mean_amplitude", readonly(total / self.views))
+        return self._mean_amplitude
+
+    def __repr__(self):
+        where = "no geometry (pixels)" if self.pixel is None else f"{self.pixel:.4g} m pixels at the sample"
+        extras = [name for name in ("mask", "background", "probe", "truth") if getattr(self, name) is not None]
+        stay = f" ({size(self.intensities.nbytes)}, in the file)" if self.in_file else ""
+        stay = f" (not here: {self.absent})" if self.absent is not None else stay
+        return (
+            f"<PtychoData: {self.views} views of {self.n} x {self.n} {self.intensities.dtype}{stay}, {where}"
+            + (f", with {', '.join(extras)}" if extras else "")
+            + ">"
+        )
+
+
+def absent_measurement(
+    frames: AbsentFrames, photons: np.ndarray, brightest: float, mask: Any, rest: Mapping[str, Any]
+) -> PtychoData:
+    """Return a measurement without its frames, with what is known of them: photons (N,) of each view, brightest pixel.
+
+    ``rest`` : the other fields of PtychoData but the mask.
+    """
+    photons = np.asarray(photons, np.float64)
+    if photons.shape != frames.shape[:1] or not (photons >= 0).all() or not np.isfinite(photons).all():
+        raise ValueError(f"photons of the views: expected ({frames.shape[0]},) numbers from 0 on, got {photons.shape}")
+    mask = mask if isinstance(mask, AbsentFrames) else check_mask(mask, frames.shape)
+    return _rebuilt(Counted(frames, photons, float(brightest)), mask, rest)
+
+
+def _rebuilt(counted: Counted, mask: np.ndarray | Stack | None, rest: Mapping[str, Any]) -> PtychoData:
+    """Return a measurement whose counts were checked before."""
+    data = object.__new__(PtychoData)
+    data._fill(counted, mask, rest)
+    return data

@@ -1,0 +1,233 @@
+"""An HDF5 file behind a guard: links are followed by opty itself, and sizes are checked before anything is read.
+
+HDF5 follows a link to another file without a word, hands out fill values for what was never written, and allocates
+whatever shape a header promises. None of this happens here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from opty.files.attributes import attribute, check_texts
+from opty.remedies import option
+from opty.words import near
+
+EXPANSION = 1100  # deflate makes at most 1032 bytes of one; a header that promises more is false
+DEPTH = 16  # links that lead to links
+
+
+class Tree:
+    """Access to the datasets of an HDF5 file by their paths.
+
+    Parameters
+    ----------
+    file : the open file. ``path`` : where it is. ``stream`` : its bytes. ``links`` : names (patterns such as
+        "scan_*.h5") of other files that links in it may lead to; a link to any other one is refused.
+
+    Raises ValueError for a link that is refused or broken, a shape that the file cannot hold, data of a wrong kind.
+    """
+
+    def __init__(self, file: h5py.File, path: Path, stream: BinaryIO, links: str | Iterable[str] | None = None):
+        self.file, self.path, self.stream = file, path, stream
+        self.links = (links,) if isinstance(links, str) else tuple(links or ())
+        self.others: dict[Path, h5py.File] = {}
+
+    def close(self) -> None:
+        """Close the files that links led to."""
+        for other in self.others.values():
+            other.close()
+
+    def node(self, path: str) -> h5py.Group | h5py.Dataset | None:
+        """Return what is at a path, or None."""
+        return self._walk(self.file, path, 0)
+
+    def find(self, *paths: str) -> h5py.Dataset | None:
+        """Return the first dataset among the paths, checked, or None."""
+        for path in paths:
+            if isinstance(found := self.node(path), h5py.Dataset):
+                self._check(found)
+                return found
+        return None
+
+    def need(self, what: str, *paths: str) -> h5py.Dataset:
+        """Return the first dataset among the paths; ValueError that says what is there instead."""
+        if (found := self.find(*paths)) is None:
+            raise ValueError(self.missing(what, *paths))
+        return found
+
+    def missing(self, what: str, *paths: str) -> str:
+        """Say where something was looked for, and what is there instead."""
+        nor = f"; nor at {', '.join(paths[1:])}" if paths[1:] else ""
+        return f"no {what} at {paths[0]}{nor}{self._instead(paths[0])}"
+
+    def names(self, path: str) -> list[str]:
+        """Return the names in a group; none where there is no group."""
+        group = self.node(path)
+        return _names(group) if isinstance(group, h5py.Group) else []
+
+    def attribute(self, node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -> Any:
+        """Return an attribute of a node, texts as str; ``default`` where there is none."""
+        with self._stream(node) as stream:
+            value = attribute(node, name, stream)
+        return default if value is None else value
+
+    def text(self, path: str) -> str | None:
+        """Return a text at a path, or None."""
+        found = self.find(path)
+        if found is None or found.size != 1 or h5py.check_string_dtype(found.dtype) is None:
+            return None
+        value = np.asarray(found[()]).reshape(-1)[0]
+        return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+
+    def check_all(self) -> None:
+        """Refuse a file in which any link leads out of it, or any dataset promises more than it holds."""
+        seen, waiting = set(), [self.file["/"]]
+        while waiting:
+            group = waiting.pop()
+            self._check_attributes(group)
+            for name in group:
+                link = group.get(name, getlink=True)
+                if isinstance(link, h5py.SoftLink):
+                    self._walk(group, link.path, 1)
+                elif not isinstance(link, h5py.HardLink):
+                    raise ValueError(f"{group.name.rstrip('/')}/{name} is a link to another file")
+                elif isinstance(node := group[name], h5py.Dataset):
+                    self._check(node)
+                    self._check_attributes(node)
+                elif (address := h5py.h5o.get_info(node.id).addr) not in seen and isinstance(node, h5py.Group):
+                    seen.add(address)
+                    waiting.append(node)
+
+    def _check_attributes(self, node: h5py.Group | h5py.Dataset) -> None:
+        for name in node.attrs:
+            self.attribute(node, name)
+
+    def _walk(self, start, path: str, depth: int):
+        if depth > DEPTH:
+            raise ValueError(f"{path}: more than {DEPTH} links lead to one another")
+        node = start.file if path.startswith("/") else start
+        for name in filter(None, path.split("/")):
+            if name == ".":
+                continue
+            if not isinstance(node, h5py.Group):
+                return None
+            link = node.get(name, getlink=True)
+            if link is None:
+                return None
+            if isinstance(link, h5py.SoftLink):
+                node = self._walk(node, link.path, depth + 1)
+            elif isinstance(link, h5py.ExternalLink):
+                other = self._other(link.filename, f"{node.name.rstrip('/')}/{name}", node)
+                node = self._walk(other, link.path, depth + 1)
+                if node is None:
+                    raise ValueError(f"{name} is a link to {link.path} in {link.filename}, which has no such thing")
+            else:
+                node = node[name]
+        return node
+
+    def _other(self, name: str, where: str, node) -> h5py.File:
+        """Open the file that a link leads to, if the user allowed it by its name."""
+        short = name.replace("\\", "/").rsplit("/", 1)[-1]
+        if not any(fnmatch(short, pattern) or name == pattern for pattern in self.links):
+            allow = option("links", short)
+            raise ValueError(f"{where} is a link to another file, {name}; if you trust that file, give {allow}")
+        folder = self.path.parent if node.file == self.file else Path(node.file.filename).parent
+        for place in (folder / name, folder / short):
+            if place.is_file():
+                place = place.resolve()
+                if place not in self.others:
+                    self.others[place] = h5py.File(place, "r")
+                return self.others[place]
+        raise ValueError(f"{where} is a link to {name}, and there is no such file (nor {short} in {folder})")
+
+    def _check(self, found: h5py.Dataset) -> None:
+        """Refuse a dataset that promises more than the file can hold, before any of it is read."""
+        if found.shape is None:
+            raise ValueError(f"{found.name} is empty")
+        if found.dtype.names is not None:  # HDF5 writes beyond the memory where damaged members overlap
+            raise ValueError(f"{found.name} holds records, {found.dtype}; expected numbers")
+        with self._stream(found) as stream:
+            check_texts(found, stream)
+        promised = prod(found.shape) * found.dtype.itemsize
+        if found.is_virtual:
+            held = EXPANSION * sum(self._sources(found))
+        elif found.external:
+            raise ValueError(f"{found.name} lies in another file, {found.external[0][0]}, as raw bytes: convert it")
+        else:
+            stored, size = found.id.get_storage_size(), found.file.id.get_filesize()
+            packed = found.chunks is not None  # compressed, or with chunks that were never written
+            held = min(stored, size) * (EXPANSION if packed else 1)
+        if promised > held:
+            raise ValueError(
+                f"{found.name} promises {found.shape} of {found.dtype}, {promised:.4g} bytes, which the file does not "
+                "hold: it was never written, or it is damaged"
+            )
+
+    @contextmanager
+    def _stream(self, node: h5py.Group | h5py.Dataset) -> Iterator[BinaryIO]:
+        """The bytes of the file that a node is in."""
+        if node.file == self.file:
+            yield self.stream
+        else:
+            with open(node.file.filename, "rb") as stream:
+                yield stream
+
+    def _sources(self, found: h5py.Dataset) -> list[int]:
+        """Sizes [bytes] of the files from which a virtual dataset is put together."""
+        sizes = {}
+        for source in found.virtual_sources():
+            other = found.file
+            if source.file_name != ".":
+                other = self._other(source.file_name, f"{found.name} (a virtual dataset)", found)
+            part = self._walk(other, source.dset_name, 1)
+            if not isinstance(part, h5py.Dataset) or part.is_virtual:
+                raise ValueError(
+                    f"{found.name} is put together from {source.dset_name} in {source.file_name}, which "
+                    f"{'is virtual itself' if isinstance(part, h5py.Dataset) else 'is not there'}"
+                )
+            sizes[part.file.filename, part.name] = part.id.get_storage_size()
+        return list(sizes.values())
+
+    def _instead(self, path: str) -> str:
+        """Say what is found on the way to a path, for the error about a path that is not there."""
+        parts = [part for part in path.split("/") if part]
+        for depth in range(len(parts) - 1, -1, -1):
+            group = self.node("/" + "/".join(parts[:depth]))
+            if isinstance(group, h5py.Group):
+                names = sorted(_names(group))
+                shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "") or "nothing"
+                close = near(parts[depth], names)
+                hint = f": did you mean {close[0]}?" if close else ""
+                return f". {group.name} holds {shown}{hint}"
+        return ""
+
+
+def _names(group: h5py.Group) -> list[str]:
+    """The names in a group as text; h5py has one that is no UTF-8 as bytes."""
+    return [name if isinstance(name, str) else name.decode("utf-8", errors="replace") for name in group]
+
+
+def number(found: h5py.Dataset) -> float:
+    """Read a positive number; float32 means its shortest decimal, 1.12 and not 1.1200000047683716."""
+    value = numbers(found)
+    if value.size == 0 or not (value == value.flat[0]).all():
+        raise ValueError(f"{found.name} holds {value.reshape(-1)[:4].tolist()}; expected one number")
+    one = float(str(value.flat[0]))
+    if not (np.isfinite(one) and one > 0):
+        raise ValueError(f"{found.name} is {one}; expected a positive number")
+    return one
+
+
+def numbers(found: h5py.Dataset) -> np.ndarray:
+    """Read an array of real numbers."""
+    if found.dtype.kind not in "iufb":
+        raise ValueError(f"{found.name} has dtype {found.dtype}; expected numbers")
+    return np.asarray(found[()])

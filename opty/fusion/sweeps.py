@@ -1,0 +1,172 @@
+"""What runs of steps do in few passes over the arrays, with kernels made for them; ``fused`` has the rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opty.backend.operands import Kept
+from opty.operators.exitwave import Recall
+from opty.operators.fourier import DeltaProject
+from opty.operators.merge import AccumObj, AccumProbe
+from opty.operators.object import ObjUpdate
+from opty.operators.probe import ProbeUpdate
+from opty.runtime.fused_step import FusedStep
+from opty.state.leaves import BATCH, KEPT
+
+
+class Project(FusedStep, register=False):
+    """Exit waves to the detector, the measured modulus on them, and back: ExitWave with what FourierProject became."""
+
+    rooms = ("waves", "waves illum")
+
+    @classmethod
+    def fits(cls, parts, before):
+        """Where nobody asks for the predicted intensities."""
+        return not parts[-1].predicted
+
+    def begin(self, s):
+        s.memo["makes"] = "delta" if isinstance(self.parts[-1], DeltaProject) else "waves"
+
+    def apply(self, s, b):
+        store, made = s.store, s.memo["makes"]
+        waves = s.fused.room("waves", b.size)
+        frames = store.measured.frames(b)
+        args = store.leaves["obj"], b.corners, b.illum, frames, made == "delta", waves, b.fraction
+        s.fused.project(*args)
+        b.leaves[made] = waves
+        b.source = Kept(waves, s.fused.rows(b.size))
+
+
+class KeptStep(FusedStep, register=False):
+    """A step of the difference map's kind on kept waves: Reflect, WaveProject, Difference."""
+
+    rooms = ("waves", "waves illum")
+
+    @classmethod
+    def fits(cls, parts, before):
+        """Where nobody asks for the predicted intensities."""
+        return not parts[1].predicted
+
+    def begin(self, s):
+        store = s.store
+        s.memo["fresh"] = KEPT not in store.leaves
+        if s.memo["fresh"]:
+            store.leaves[KEPT] = store.xp.zeros((store.data.views, *store.probe_shape), store.dtype)
+
+    def repeats(self, s):
+        return not s.memo["fresh"]
+
+    def apply(self, s, b):
+        obj, kept, last = s.store.leaves["obj"], Kept(s.store.leaves[KEPT], b.leaves["index"]), self.parts[-1]
+        waves = s.fused.room("waves", b.size)
+        if s.memo["fresh"]:
+            s.fused.exit_waves(obj, b.corners, b.illum, waves)
+            kept.waves[b.selection] = waves
+        args = obj, b.corners, b.illum, s.store.measured.frames(b), waves, kept, last.beta, last.keep, b.fraction
+        s.fused.step_kept(*args)
+        b.source = kept
+        if not s.alone:
+            b.leaves["waves"] = kept.waves[b.selection]
+
+
+def _from_fused(name: str, before: tuple[Any, ...]) -> bool:
+    """Say whether waves, or delta, are as a fused step left them, and nothing has changed them since."""
+    writers = [op for op in before if name in op.effects()[1]]
+    return bool(writers) and isinstance(writers[-1], FusedStep)
+
+
+class Accumulate(FusedStep, register=False):
+    """AccumObj and AccumProbe, or one of them; the waves are those of the batch or, recalled, kept ones."""
+
+    skips = frozenset({"probe_sum"})  # of probes that were moved the spectra are added up, until the sweep is over
+
+    @classmethod
+    def fits(cls, parts, before):
+        """Where the waves are recalled, or come from a fused step."""
+        return isinstance(parts[0], Recall) or _from_fused("waves", before)
+
+    def suits(self, store, whole):
+        return "intensity_factors" not in store.leaves
+
+    def begin(self, s):
+        from opty.runtime.execute import access
+
+        s.memo["seen"] = [(part, access(part, s.job)) for part in self.parts]
+        for part, seen in s.memo["seen"]:
+            part.begin(seen)
+            s.put_in_place(*part.effects()[1] - BATCH)
+        s.memo["spectrum"] = None
+        if not s.whole and any(isinstance(part, AccumProbe) for part in self.parts):
+            s.memo["spectrum"] = s.kept("spectrum", s.store.probe_shape, s.store.dtype)
+            s.memo["spectrum"][...] = 0
+
+    def apply(self, s, b):
+        leaves, kinds = s.store.leaves, {type(part) for part in self.parts}
+        waves, rows = Kept(leaves[KEPT], b.leaves["index"]) if Recall in kinds else b.source
+        of_obj, of_probe = ([leaves.get(f"{leaf}_{part}") for part in ("sum", "weight")] for leaf in ("obj", "probe"))
+        spectrum = s.memo["spectrum"]
+        if {AccumObj, AccumProbe} <= kinds and spectrum is None:
+            s.fused.add_to_both(waves, rows, b.corners, b.illum, leaves["obj"], *of_obj, *of_probe)
+            return
+        if AccumObj in kinds:
+            s.fused.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
+        if spectrum is not None:
+            s.fused.add_on_probe(waves, rows, leaves["obj"], b.corners, b.fraction, spectrum, b.illum)
+            s.fused.add_seen(leaves["obj"], b.corners, of_probe[1])
+        elif AccumProbe in kinds:
+            s.fused.add_to_probe(waves, rows, leaves["obj"], b.corners, *of_probe)
+
+    def finish(self, s):
+        spectrum = s.memo["spectrum"]
+        if spectrum is not None:
+            s.store.leaves["probe_sum"] += s.store.backend.ifft2(spectrum, True)
+        for part, seen in s.memo["seen"]:
+            seen.memo["moved"] = spectrum is not None
+            part.finish(seen)
+
+
+class Update(FusedStep, register=False):
+    """ObjUpdate and ProbeUpdate, or one of them: both from object and probe as they were."""
+
+    canvases = True
+
+    @classmethod
+    def fits(cls, parts, before):
+        """Where the difference comes from a fused step, and no step before has changed object or probe."""
+        changed = frozenset().union(*(op.effects()[1] for op in before))
+        return _from_fused("delta", before) and not changed & {"obj", "probe", "patches", "illum"}
+
+    def suits(self, store, whole):
+        return "intensity_factors" not in store.leaves
+
+    def begin(self, s):
+        steps = {type(part): part for part in self.parts}
+        obj, probe = steps.get(ObjUpdate), steps.get(ProbeUpdate)
+        s.memo["obj"] = (obj.alpha, obj.step) if obj else (1.0, 0.0)
+        s.memo["probe"] = (probe.beta, probe.step) if probe else (1.0, 0.0)
+
+    def apply(self, s, b):
+        obj, probe = s.store.leaves["obj"], s.store.leaves["probe"]
+        of_obj, of_probe, moved = s.memo["obj"], s.memo["probe"], b.fraction is not None
+        waves, rows = b.source
+        if b.size == 1 and not moved:
+            s.fused.update_both(obj, b.corners, probe, waves, *of_obj, *of_probe)
+            return
+        illum, at_once = b.illum, b.size > 1 and of_obj[1] and of_probe[1] and not moved
+        along, light = s.fused.sums("obj", (1, *obj.shape)) if b.size > 1 else (None, None)
+        back, seen = s.fused.sums("probe", probe.shape)
+        if at_once:
+            s.fused.add_to_both(waves, rows, b.corners, illum, obj, along[0], light, back, seen)
+        elif of_probe[1] and moved:  # first: the object is still what the view saw
+            back = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
+            s.fused.add_seen(obj, b.corners, seen)
+        elif of_probe[1]:
+            s.fused.add_to_probe(waves, rows, obj, b.corners, back, seen)
+        if of_obj[1] and b.size == 1:
+            s.fused.update_both(obj, b.corners, illum[0], waves, *of_obj, 1.0, 0.0)
+        elif of_obj[1]:
+            if not at_once:
+                s.fused.add_to_object(waves, rows, b.corners, illum, along[0], light)
+            s.fused.add_scaled(obj[None], along, light, *of_obj)
+        if of_probe[1]:
+            s.fused.add_scaled(probe, back, seen, *of_probe)

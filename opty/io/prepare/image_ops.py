@@ -1,0 +1,146 @@
+"""Frames and masks as the options want them: treated all at once, or as they are read where they stay in the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opty.data.lazy_frames import Stack
+from opty.files.open_file import KeptFile
+from opty.io.prepare.cutting import Cut, rebinned
+from opty.io.prepare.frames import Frames, blocks, plain
+from opty.memory import free_memory, size
+from opty.remedies import option
+
+if TYPE_CHECKING:
+    from opty.io.prepare.options import Preparation, Raw
+
+SHARE = 0.25  # of the free memory: on the way into a state, frames are in memory twice
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What is done to frames: zero frequency to the centre, cut, zero under the mask, divided by the flat, rebinned.
+
+    ``mask`` (n, n) or (N, n, n) and ``flat`` (n, n) are cut already.
+    """
+
+    cut: Cut
+    corner: bool
+    mask: Any
+    flat: np.ndarray | None
+    rebin: int
+
+    @property
+    def none(self) -> bool:
+        """Whether frames stay as they are, but for the place of the zero frequency."""
+        return self.cut.whole and self.flat is None and self.rebin == 1
+
+    def __call__(self, images: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
+        """Treat some views; ``where`` they are among the chosen ones."""
+        images = self.cut(np.fft.fftshift(images, axes=(-2, -1)) if self.corner else images)
+        if self.mask is not None and self.rebin > 1:  # codes of dead pixels would not fit the type when added up
+            images = np.where(self.mask if self.mask.ndim == 2 else self.mask[where], images, images.dtype.type(0))
+        if self.flat is not None:
+            blank = np.zeros(images.shape, np.float32)
+            images = np.divide(images, self.flat, where=self.flat > 0, out=blank, casting="unsafe")
+        return rebinned(images, self.rebin)
+
+
+@dataclass(frozen=True)
+class MaskTreatment:
+    """What is done to masks, one for each view: cut, joined with other masks (cut already), rebinned."""
+
+    cut: Cut
+    others: tuple[Any, ...] = ()
+    rebin: int = 1
+
+    def __call__(self, good: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
+        """Treat the masks of some views; ``where`` they are among the chosen ones."""
+        parts = [self.cut(good), *(mask if mask.ndim == 2 else mask[where] for mask in self.others)]
+        return rebinned(np.logical_and.reduce(np.broadcast_arrays(*parts)), self.rebin)
+
+
+class InFile:
+    """Views that stay in their file, and are treated as they are read: the ``part`` "frames" or "mask" of its Raw."""
+
+    def __init__(self, kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Treatment | MaskTreatment):
+        self.kept, self.part, self.treatment = kept, part, treatment
+        frames = getattr(kept.raw, part)
+        self.index, self.chunk, self.together = np.arange(frames.shape[0])[choice], frames.chunk, frames.together
+        first = self.read(np.arange(1))
+        self.shape, self.dtype = (len(self.index), *first.shape[1:]), first.dtype
+        counts = isinstance(treatment, Treatment) and treatment.flat is None
+        self.native = frames.dtype if counts else first.dtype  # sums of integers come in the widest type
+
+    def read(self, choice: slice | np.ndarray) -> np.ndarray:
+        """Read some views (B, n, n), in the order asked for."""
+        where = np.arange(len(self.index))[choice]
+        return self.treatment(self.kept.read(self.part, plain(self.index[where])), where)
+
+    def __repr__(self) -> str:
+        return f"{self.kept!r}"
+
+
+def stay(raw: Raw, options: Preparation, cut: Cut, choice: slice | np.ndarray) -> bool:
+    """Decide whether the frames stay in the file.
+
+    Raises ValueError where ``stream`` asks for it and it cannot be; MemoryError where neither way is open.
+    """
+    if options.stream is False:
+        return False
+    why = raw.whole
+    if why is None and not raw.frames.piecewise:
+        why = "its frames can only be read all together: opty convert IN OUT.h5 writes them one by one"
+    if options.stream:
+        if why is not None:
+            raise ValueError(f"{option('stream', True)} leaves the frames in the file, but {why}")
+        return True
+    views, free = len(np.arange(raw.frames.shape[0])[choice]), free_memory()
+    per_pixel = raw.frames.dtype.itemsize + isinstance(raw.mask, Frames)
+    wanted = views * (cut.n // options.rebin) ** 2 * per_pixel
+    if free is not None and wanted > free and why is not None:
+        raise MemoryError(f"the frames take {size(wanted)} and {size(free)} are free, but {why}")
+    return why is None and free is not None and wanted > SHARE * free
+
+
+def in_file(kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Treatment | MaskTreatment) -> Stack:
+    """Return frames or masks that stay in the file."""
+    return Stack(InFile(kept, part, choice, treatment))
+
+
+def in_memory(raw: Raw, choice: slice | np.ndarray, treatment: Treatment) -> np.ndarray:
+    """Read all chosen frames, treated."""
+    if treatment.none:
+        whole = raw.frames.read(choice)
+        return np.fft.fftshift(whole, axes=(-2, -1)) if raw.corner else whole
+    out = None
+    for place, images in blocks(raw.frames, choice):
+        images = treatment(images, place)
+        if out is None:
+            views = len(np.arange(raw.frames.shape[0])[choice])
+            dtype = raw.frames.dtype if treatment.flat is None else images.dtype
+            out = np.empty((views, *images.shape[1:]), dtype)
+        if images.dtype.kind in "iu" and images.max() > np.iinfo(out.dtype).max:
+            out = out.astype(np.result_type(out.dtype, np.min_scalar_type(int(images.max()))))
+        out[place] = images
+    assert out is not None  # there is at least one view
+    return out
+
+
+def joined_masks(found: list[Any]) -> Any:
+    """Return what all masks let count, or None without any; a mask that stays in the file comes first."""
+    if found and isinstance(found[0], Stack):
+        frames = found[0].frames
+        return Stack(InFile(frames.kept, frames.part, frames.index, replace(frames.treatment, others=tuple(found[1:]))))
+    return None if not found else np.logical_and.reduce(np.broadcast_arrays(*found))
+
+
+def rebinned_mask(mask: Any, factor: int) -> Any:
+    """Return a mask, in memory or in the file, for pixels that are added up."""
+    if not isinstance(mask, Stack):
+        return rebinned(mask, factor)
+    frames = mask.frames
+    return Stack(InFile(frames.kept, frames.part, frames.index, replace(frames.treatment, rebin=factor)))

@@ -1,0 +1,189 @@
+"""Run again what a file tells: go on with a run that stopped, or repeat a finished one and compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opty.errors import FormatError
+from opty.files.container import Container
+from opty.io.formats import native
+from opty.io.registry import identify
+from opty.remedies import here, option
+
+if TYPE_CHECKING:
+    from opty.algebra.operator import Operator
+    from opty.runtime.checkpoint import Unfinished
+    from opty.state import BareState
+
+
+def resume(
+    path, *, data=None, device: str | None = None, threads: int | None = None, deterministic: bool = False
+) -> BareState:
+    """Go on with the run whose checkpoint a file is, to the end of the recipe that was asked for.
+
+    On the CPU the state that comes out is, bit for bit, the one that the run would have ended with; its recipe and its
+    history are those of one run. The steps of the recipe work as they did: ``Save`` writes where it wrote.
+
+    Parameters
+    ----------
+    path : file written by ``Save``, or by the command line after Ctrl-C.
+    data, threads, deterministic : as for ``opty.load``. device : default: the one that the run was on.
+
+    Raises
+    ------
+    ValueError : the file holds a whole result. FormatError : it holds something else. RuntimeError : no such device.
+    """
+    p, unfinished = stopped(path, data=data, device=device, threads=threads, deterministic=deterministic)
+    return unfinished.go_on(p)
+
+
+def stopped(path, *, data=None, device=None, threads=None, deterministic=False) -> tuple[BareState, Unfinished]:
+    """Return the state in a checkpoint, and the run it belongs to; raises what ``resume`` raises."""
+    file, kept = _kept(path)
+    if kept.unfinished is None:
+        raise ValueError(
+            f"{file.path} holds a whole result, there is nothing left to do; to do more with it: "
+            + here(f"recipe * opty.load({file.path.name!r}), or ", "")
+            + f"opty reconstruct {file.path.name} --recipe ... -o more.h5"
+        )
+    kept.unfinished.check()
+    p = native.restored(
+        file, kept, data=data, device=device or kept.device, threads=threads, deterministic=deterministic
+    )
+    p.data.need_frames()
+    return p, kept.unfinished
+
+
+def rerun(
+    path, *, start=None, data=None, device: str | None = None, threads: int | None = None, deterministic: bool = False
+) -> Repetition:
+    """Repeat a result from its data with the recipe that made it, and compare the two.
+
+    Steps that only write files or to the screen (Save, Show, Log, Progress) are left out. The run starts as
+    ``PtychoState(data, modes=, seed=, dtype=)`` does; or, where it began with what Python gave (a probe, an object,
+    a margin, what ``replace`` put in), with that: the result keeps it.
+
+    Parameters
+    ----------
+    path : of the result. start : BareState, or the path of one, to start from instead.
+    data, threads, deterministic : as for ``opty.load``. device : default: the one that the run was on.
+
+    Raises
+    ------
+    ValueError : no recipe in the result, or a start of another frame. FormatError : the file holds something else.
+    """
+    recipe, begin, original = start_over(
+        path, start=start, data=data, device=device, threads=threads, deterministic=deterministic
+    )
+    return Repetition(recipe * begin, original)
+
+
+def start_over(
+    path, *, start=None, data=None, device=None, threads=None, deterministic=False
+) -> tuple[Operator, BareState, BareState]:
+    """Return the recipe of a result without its outputs, the state it started from, and the result."""
+    from opty.algebra.operator import Identity
+    from opty.runtime.recipe_edit import without_outputs
+    from opty.state import BareState, handle
+
+    file, kept = _kept(path)
+    device = device or kept.device
+    original = native.restored(file, kept, data=data, device=device, threads=threads, deterministic=deterministic)
+    if isinstance(original.recipe, Identity):
+        raise ValueError(f"{file.path} was made by no recipe (its arrays were put in by hand): nothing to repeat")
+    recipe = without_outputs(original.recipe)
+    original.data.need_frames()
+    if start is None and kept.books["began"] is not None:
+        start = native.restored(
+            file, kept.at_the_start(), data=original.data, device=device, threads=threads, deterministic=deterministic
+        )
+    elif start is None:
+        own = {"modes": len(original.probe), "seed": original.seed, "dtype": original.dtype}
+        start = handle()(original.data, **own, device=device, threads=threads, deterministic=deterministic)
+    elif not isinstance(start, BareState):
+        start = native.restored(
+            *_kept(start), data=original.data, device=device, threads=threads, deterministic=deterministic
+        )
+    if start.obj.shape != original.obj.shape or not np.array_equal(start.origin, original.origin):
+        raise ValueError(
+            f"{file.path} has an object of {original.obj.shape} at {original.origin.tolist()}, its start one of "
+            f"{start.obj.shape} at {start.origin.tolist()}: give the state that it began with as {option('start')}"
+        )
+    return recipe, start, original
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A result (``original``) and what came out when it was made again (``state``)."""
+
+    state: BareState
+    original: BareState
+
+    @property
+    def differences(self) -> dict[str, float]:
+        """Largest difference of each array and series, relative to its largest value; only of those that differ."""
+        new, old = _held(self.state), _held(self.original)
+        found = {name: float("inf") for name in sorted(new.keys() ^ old.keys())}
+        for name in sorted(new.keys() & old.keys()):
+            a, b = new[name], old[name]
+            if a.shape != b.shape or a.dtype != b.dtype:
+                found[name] = float("inf")
+            elif a.tobytes() != b.tobytes():
+                found[name] = float(np.abs(a - b).max() / max(np.abs(b).max(), np.finfo(float).tiny))
+        return found
+
+    @property
+    def identical(self) -> bool:
+        """Whether the two are the same, bit for bit."""
+        return not self.differences
+
+    @property
+    def same_start(self) -> bool:
+        """Whether the first iterations met about the same misfit: if not, the run began with something else."""
+        first = [p.history.get("misfit", np.zeros(1))[:1] for p in (self.state, self.original)]
+        return bool(np.allclose(*first, rtol=1e-2))
+
+    def __str__(self) -> str:
+        found = self.differences
+        if not found:
+            return f"identical: all {len(_held(self.state))} arrays and series agree bit for bit"
+        lines = [f"{name} differs by {value:.2g} of its largest value" for name, value in found.items()]
+        if not self.same_start:
+            lines.append(
+                "the first iteration differs already: the run began with something else; rerun it with that start"
+            )
+        return "\n".join(lines)
+
+
+def _held(p: BareState) -> dict[str, np.ndarray]:
+    """Return all that a state holds, as arrays on the host."""
+    held: dict[str, Any] = {name: p.numpy(name) for name in p._live.leaves}
+    held |= {f"history {name}": series for name, series in p.history.items()}
+    return held | {"iteration": np.array(p.iteration)}
+
+
+def result_file(path) -> Container:
+    """Return a file that is a result of opty; FormatError says what it is, and what to do, where it is none."""
+    file = Container(Path(path))
+    if not native.recognise(file):
+        raise FormatError(_no_result(file))
+    return file
+
+
+def _kept(path) -> tuple[Container, native.Kept]:
+    file = result_file(path)
+    return file, native.read_kept(file)
+
+
+def _no_result(file: Container) -> str:
+    """Say what a file is that is no result, and what to do with it."""
+    try:
+        name = identify(file, {}).name
+    except (FormatError, IsADirectoryError):
+        return f"{file.path} is {file.looks()}, not a result of opty"
+    first = f"opty reconstruct {file.path} -o result.h5"
+    return f"{file.path} is a measurement ({name}), not a result of opty; first: {first}"

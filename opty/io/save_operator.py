@@ -1,0 +1,69 @@
+"""Save: checkpoints along a run."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+
+from opty.algebra.operator import Operator
+from opty.errors import SaveError
+from opty.files.atomic import check_target
+from opty.io.formats.native import checkpoint
+from opty.io.writing import check_suffix
+from opty.operators.observers import Observer, filled
+from opty.runtime.recipe_edit import changed_steps
+
+
+class Save(Observer):
+    """Write a checkpoint: a result file from which ``opty.resume(path)`` goes on to the end of the whole recipe.
+
+    The file is written whole or not at all: whenever the process is killed, the last good one is there.
+
+    Parameters
+    ----------
+    path : of the result file; "{iteration}" in it is filled in.
+    every : write when a multiple of this number of iterations is reached or passed: in a loop the file is at most this
+        number and one turn of the loop old.
+
+    Raises, before the run, where the file ends as no result does, or its folder is not there or cannot be written;
+    SaveError, which carries the state reached, where a write fails later, on a full disk for example.
+    """
+
+    only_output = True
+
+    path: str
+    every: int = 1
+
+    @functools.cached_property
+    def key(self) -> str:
+        """The name of the step in the visits of a state, without the folder: a checkpoint may move."""
+        return repr(replace(self, path=Path(self.path).name))
+
+    def foresee(self):
+        check_suffix(filled(self.path, 0))
+        check_target(filled(self.path, 0))
+
+    def apply(self, s):
+        if not self.due(s):
+            return
+        run, path = s.memo["run"], filled(self.path, s.iteration)
+        state, unfinished = run.state(), run.unfinished(past_step=True)
+        try:
+            checkpoint(path, state, unfinished)
+        except OSError as error:
+            raise SaveError(
+                f"{path} could not be written at iteration {s.iteration} ({error}); an earlier file of that name is as "
+                "it was, and the state reached is the exception's .state",
+                state,
+                unfinished,
+            ) from error
+
+
+def saving_to(recipe: Operator, path: str) -> Operator:
+    """Return a recipe of which each ``Save`` to a file of the same name, which may have moved, writes to this path."""
+
+    def change(op: Operator) -> Operator:
+        return replace(op, path=path) if isinstance(op, Save) and Path(op.path).name == Path(path).name else op
+
+    return changed_steps(recipe, change)

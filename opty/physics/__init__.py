@@ -1,0 +1,8 @@
+"""Pure functions of arrays: nothing here knows a state, a file or a recipe.
+
+propagation.py   far field, cone beam, near field
+modes.py         probe modes in their orthogonal basis
+scan_map.py      positions against positions: the affine map and the drift of a whole scan
+pixels.py        pixels that are no measurement of light
+to_host.py       arrays of any backend, brought to where such functions run
+"""

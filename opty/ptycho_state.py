@@ -1,0 +1,98 @@
+"""PtychoState: what users hold. It runs recipes, is saved and drawn; everything below takes and returns its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from opty.algebra.operator import Operator
+from opty.data import PtychoData
+from opty.io.source import can_link
+from opty.io.writing import save
+from opty.runtime.execute import run, turns
+from opty.runtime.explain import Explanation, explain
+from opty.state.bare_state import HANDLES, LEFT_BEHIND, OPEN_WITH, BareState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+
+class PtychoState(BareState):
+    """Object, probe and positions being estimated from a measurement, with everything needed to go on exactly.
+
+    ``recipe * p`` returns a new state and leaves this one as it is. The arrays that it hands out (``obj``, ``probe``,
+    ``positions``, ``intensity_factors``, those in ``slots`` and ``arrays``) stay as they are too, whatever becomes of
+    the state: on the CPU they are read-only and share its memory; on a GPU, where no array can be read-only, each is a
+    copy, made when it is read, and what is written into it reaches no state.
+
+    Parameters
+    ----------
+    data : PtychoData.
+    probe : (M, n, n) or (n, n) complex, centred in its array, in units of sqrt(photons); default: the starting probe of
+        the data, or the focused probe that their mean pattern implies, at the power of the brightest view. A probe that
+        is given keeps its power until a run improves object and probe together (docs/algebra.md on their scale).
+    obj : (H, W) complex transmission; when given, positions are window corners in its frame, else a frame with a margin
+        is chosen and the object starts at one.
+    margin : pixels left around the scan for views that position refinement will move there; default: a quarter of a
+        pattern. Windows cannot leave the frame.
+    modes : incoherent probe modes M; default: as many as the probe has, else one.
+    seed : of every random choice, together with the iteration number.
+    dtype : "complex64" or "complex128".
+    device : "cpu" or "gpu"; default: the GPU where there is one.
+    threads : of the CPU, which share the work; default: one for each core. Results are the same bits for any number.
+    deterministic : whether a GPU adds up what the views say in the same order every time, so that a run repeats bit for
+        bit, more slowly than with atomic additions. On the CPU it does in any case.
+
+    Attributes: ``obj``, ``probe``, ``positions`` (N, 2) float64 px (window corners), ``background`` (n, n) or None,
+    ``intensity_factors`` (N,) or None, ``data``, ``history``, ``iteration``, ``recipe``, ``seed``, ``slots`` (memory of
+    operators), ``device``, ``dtype``.
+
+    Raises
+    ------
+    ValueError, TypeError : shapes that do not agree, an object too small for the positions; RuntimeError : no GPU.
+    """
+
+    __slots__ = ()
+
+    runs_recipes: ClassVar[bool] = True  # ``recipe * p`` leaves the work to this class
+
+    def __rmul__(self, recipe: Any) -> Self:
+        if not isinstance(recipe, Operator):
+            return NotImplemented
+        return run(recipe, self)
+
+    def _turns(self, recipe: Operator) -> Iterator[Self]:
+        return turns(recipe, self)
+
+    def _explain(self, recipe: Operator) -> Explanation:
+        return explain(recipe, self)
+
+    def _without_frames(self) -> PtychoData:
+        return self._live.data.without_frames(LEFT_BEHIND, OPEN_WITH, source=can_link(self._live.data))
+
+    def save(self, path: str | Path) -> None:
+        """Write the state to a result file that ``opty.load`` reads back; see ``opty.save``."""
+        save(path, self)
+
+    def plot(self) -> Figure:
+        """Return a matplotlib figure: object, probe modes, positions and error curve."""
+        from opty.plot import overview
+
+        return overview(self)
+
+    def _repr_png_(self) -> bytes | None:
+        """The pictures of the state, for notebooks; None where matplotlib is not installed."""
+        try:
+            import matplotlib  # noqa: F401
+        except ImportError:
+            return None
+        import io
+
+        out = io.BytesIO()
+        self.plot().savefig(out, format="png", dpi=90)
+        return out.getvalue()
+
+
+HANDLES.append(PtychoState)

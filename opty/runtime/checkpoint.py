@@ -1,0 +1,165 @@
+"""Where a walk over a plan stands: kept level by level, written into checkpoints, and found again from there."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from opty.algebra.compose import Repeat, compose, factors, power
+from opty.algebra.kept_recipes import kept_recipe
+from opty.algebra.operator import Operator
+from opty.errors import RecipeError
+from opty.runtime.plan import Branch, Group, Loop, followed_by, plan
+from opty.runtime.scale import is_free
+
+if TYPE_CHECKING:
+    from opty.state import BareState
+
+
+@dataclass(frozen=True)
+class Level:
+    """How far the walk is on one level: groups booked in this turn, nodes done in the next one, turns finished."""
+
+    group: int
+    node: int
+    turns: int
+    began: int  # iteration at which the turn began
+    misfits: tuple[float, ...]  # of the last two turns, for a rule to look at
+    estimated: tuple[str, ...] = ()  # which of object and probe, in this turn
+
+
+@dataclass
+class Frame:
+    """Where the walk stands on one level: turns of a body finished, and the part of the turn under way."""
+
+    groups: tuple[Group, ...]
+    body: Operator | None = None  # None on a level that is no loop
+    total: int | None = None  # turns there will be; None where a rule decides
+    turns: int = 0
+    group: int = 0
+    node: int = 0
+    began: int = 0
+    misfits: tuple[float, ...] = ()
+    estimated: frozenset[str] = frozenset()  # which of object and probe, in this turn, since the scale was brought back
+    closers: dict[Any, Callable[[], None]] = field(default_factory=dict)  # of observers, when the loop ends
+
+    def done(self) -> Operator:
+        """Return what was done on this level, as a recipe."""
+        part = compose(*reversed([recorded(group.op) for group in self.groups[: self.group]]))
+        if self.body is None:
+            return part
+        if part == self.body:
+            return recorded(power(self.body, self.turns + 1))
+        return followed_by(recorded(power(self.body, self.turns)), part)
+
+    def book(self) -> None:
+        """Write down that the next group was done."""
+        self.group, self.node = self.group + 1, 0
+
+    def next_turn(self) -> None:
+        """Write down that a turn of a loop was done."""
+        self.turns, self.group, self.node = self.turns + 1, 0, 0
+        self.estimated = frozenset()
+
+    @functools.cached_property
+    def scale_is_free(self) -> bool:
+        """Whether no step on this level and below gives object or probe a scale."""
+        return is_free(self.groups)
+
+    def level(self) -> Level:
+        """Return the place, to be written down."""
+        return Level(self.group, self.node, self.turns, self.began, self.misfits[-2:], tuple(sorted(self.estimated)))
+
+    def go_to(self, level: Level) -> None:
+        """Stand where a walk over the same groups stood."""
+        self.group, self.node, self.turns = level.group, level.node, level.turns
+        self.began, self.misfits, self.estimated = level.began, level.misfits, frozenset(level.estimated)
+
+
+def _level(misfits: list[float], estimated: list[str] | tuple[()] = (), **counts: int) -> Level:
+    """Return a level as JSON has it."""
+    return Level(**counts, misfits=tuple(misfits), estimated=tuple(estimated))
+
+
+def done_at(start: Operator, groups: tuple[Group, ...], place: tuple[Level, ...]) -> Operator:
+    """Return the recipe that had made the state where a walk over ``groups`` stood, from what ``start`` had made."""
+    done, body = start, None
+    for depth, level in enumerate(place):
+        frame = Frame(groups, body)
+        frame.go_to(level)
+        done = followed_by(done, frame.done())
+        if depth + 1 < len(place):
+            node: Any = groups[level.group].nodes[level.node]
+            groups, body = node.body, node.op if isinstance(node, Loop) else None
+    return done
+
+
+def recorded(op: Operator) -> Operator:
+    """Return what goes on the books: a loop without the progress bars that its body ends with."""
+    if not isinstance(op, Repeat):
+        return op
+    steps = factors(op.body)
+    while steps and not steps[-1].leaves_trace:
+        steps = steps[:-1]
+    return power(compose(*reversed(steps)), op.times)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that stopped on its way: ``asked`` of the state that ``before`` had made, and the ``place`` it reached."""
+
+    asked: Operator
+    before: Operator
+    place: tuple[Level, ...]
+
+    def go_on(self, p: BareState) -> BareState:
+        """Return what the run would have ended with, given the state at the place.
+
+        Raises RecipeError where the place is not in the plan of the recipe: another version of opty made it.
+        """
+        from opty.runtime.execute import run
+
+        self.check()
+        return run(self.asked, p, self)
+
+    def check(self) -> None:
+        """Refuse a place that is not in the plan."""
+        groups: tuple[Group, ...] = plan(self.asked)
+        for depth, level in enumerate(self.place):
+            nodes = groups[level.group].nodes if level.group < len(groups) else ()
+            last = depth == len(self.place) - 1
+            if level.group > len(groups) or level.node > len(nodes) or min(level.group, level.node, level.turns) < 0:
+                raise self._lost()
+            if not last:
+                node = nodes[level.node] if level.node < len(nodes) else None
+                if not isinstance(node, (Loop, Branch)):
+                    raise self._lost()
+                groups = node.body
+
+    def _lost(self) -> RecipeError:
+        return RecipeError(
+            f"the place where the run stopped is not in the plan of {self.asked!r}: another version of opty wrote it; "
+            "load the state and go on by hand: recipe * p"
+        )
+
+    def to_json(self) -> str:
+        """Return all of it as JSON text."""
+        place = [asdict(level) for level in self.place]
+        kept = {"asked": self.asked.to_json(), "before": self.before.to_json(), "place": place}
+        return json.dumps(kept | {"code": [repr(self.asked), repr(self.before)]})
+
+    @classmethod
+    def from_json(cls, text: str) -> Unfinished:
+        """Read what ``to_json`` wrote, operators that are not here as ``Unknown``; RecipeError for anything else."""
+        try:
+            kept = json.loads(text)
+            asked, before = map(kept_recipe, (kept["asked"], kept["before"]), kept.get("code", ("", "")))
+            place = tuple(_level(**level) for level in kept["place"])
+            return cls(asked, before, place)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            if isinstance(error, RecipeError):
+                raise
+            raise RecipeError(f"not the place of a run: {error!r}") from None

@@ -1,0 +1,206 @@
+"""The watch over a run: non-finite values stop it with the last finite state, a rising misfit is told once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, SupportsFloat
+
+import numpy as np
+
+from opty.algebra.operator import Operator
+from opty.errors import DivergedError, MisfitWarning, warn_user
+from opty.runtime.checkpoint import Level, done_at
+from opty.runtime.misfit_monitor import RISES, MisfitMonitor
+from opty.runtime.plan import Group, Pass, steps_of, walk
+from opty.runtime.scale import changed
+from opty.state import BareState, handle
+from opty.state.leaves import KEPT
+from opty.state.store import CORE, Store
+
+Place = tuple[Level, ...]
+
+
+class _Misfit(NamedTuple):
+    """An iteration whose misfit is to be looked at: its number, which of the history it is, and of which sweep.
+
+    ``sweep`` is None for an engine whose misfit rises by nature.
+    """
+
+    iteration: int
+    at: int
+    sweep: int | None
+
+
+class _Look(NamedTuple):
+    """What is broken of object, probe and positions after an iteration, as a Lookout tells it."""
+
+    iteration: int
+    broken: tuple[SupportsFloat, ...]
+
+    def why(self, largest: tuple[int, int]) -> str | None:
+        """Return in words what is broken first, if anything is."""
+        for name, broken in zip(CORE, self.broken, strict=False):
+            if broken:
+                return f"{name} is no longer finite"
+        view, row, column = map(float, self.broken[len(CORE) :])
+        if not view:
+            return None
+        return (
+            f"the position of view {view - 1:.0f}, ({row:.6g}, {column:.6g}) px, left the frame of the object, in "
+            f"which corners of windows lie from (0, 0) to {largest} px,"
+        )
+
+
+class _Kept:
+    """A state to go back to, in arrays of its own where the run writes."""
+
+    def __init__(self, store: Store, place: Place, names: frozenset[str]):
+        self.store, self.place = store.fork({name for name in names if name in store.leaves}), place
+        self.store.leaves.pop(KEPT, None)  # as large as the data, and made anew from object and probe
+        self.given = False
+
+    def give(self, recipe: Operator) -> BareState:
+        """Return the state, which nothing is written into any more."""
+        self.store.recipe, self.given = recipe, True
+        return handle()._of(self.store)
+
+    def take(self, store: Store, place: Place, names: frozenset[str]) -> None:
+        """Hold what stands now, in the same arrays."""
+        if self.given:
+            self.__init__(store, place, names)  # type: ignore[misc]
+            return
+        mine, old = self.store, self.store.leaves
+        # First all memory is taken, of which there may be none, then what was kept is written over.
+        own = {name: _like(a, old.get(name)) for name, a in store.leaves.items() if name in names and name != KEPT}
+        for name, a in own.items():
+            store.backend.copy_into(a, store.leaves[name])
+        mine.leaves = {name: own.get(name, a) for name, a in store.leaves.items() if name != KEPT}
+        mine.iteration, mine.history, mine.visits = store.iteration, store.books(), dict(store.visits)
+        self.place = place
+
+
+def _like(a: Any, old: Any) -> Any:
+    """Return an array to copy another one into: the old one, where it fits."""
+    return a.copy() if old is None or old.shape != a.shape or old.dtype != a.dtype else old
+
+
+class Watch:
+    """Keeps the last finite state (object, probe, positions and small slots) and looks at every iteration.
+
+    On a GPU it looks at one only when the next one is under way, so that the device need not wait for the host; it
+    keeps one more state then. What somebody asks for is looked at before he gets it: ``settle``.
+    """
+
+    def __init__(self, store: Store, groups: tuple[Group, ...], start: Operator, place: Place):
+        self._store, self._groups, self._start, self._begun = store, groups, start, store.recipe
+        names = changed(groups, store.leaves)
+        self._names = names - {KEPT}
+        self._looked = frozenset(CORE) & names
+        self._knobs = tuple(dict.fromkeys(s.op.knob for s in steps_of(groups) if s.op.knob))
+        self._monitored = {id(n) for n in walk(groups) if isinstance(n, Pass) and n.counts and KEPT not in n.writes}
+        self._lookout = store.backend.Lookout()
+        self._under_way: list[_Misfit | _Look] = []  # of the state that stands now
+        self._behind: list[_Misfit | _Look] = []  # of ``_newest``, where that is another state than ``_last``
+        self._monitor = MisfitMonitor(rounding=100 * float(np.finfo(store.real_dtype).eps) ** 2)
+        self._last = self._newest = _Kept(store, place, self._names)
+        self._first = self._last.store.iteration
+        self._spare: _Kept | None = None
+
+    def last(self) -> tuple[BareState, Place]:
+        """Return the last finite state, and where the walk stood."""
+        kept = self._last
+        at_start = kept.store.iteration == self._first
+        recipe = self._begun if at_start else done_at(self._start, self._groups, kept.place)
+        return kept.give(recipe), kept.place
+
+    def iteration_over(self, node: Pass, misfit: Any) -> None:
+        """Book the squared misfit of an iteration that has just been counted, and look at it."""
+        store = self._store
+        store.record("iteration", store.iteration)
+        store.expect("misfit", store.backend.number(misfit, store.measured.photons))
+        at = len(store.history["misfit"]) - 1
+        self._under_way.append(_Misfit(store.iteration, at, id(node) if id(node) in self._monitored else None))
+        if not self._lookout.LAG:
+            self._look_at(self._under_way)
+
+    def turn_over(self, place: Callable[[], Place]) -> None:
+        """Look at a state that is whole again; where an iteration went by, remember it."""
+        store = self._store
+        if store.iteration <= self._newest.store.iteration:
+            return
+        self._look()
+        if self._lookout.LAG:
+            self._look_behind()
+            self._behind, self._under_way = self._under_way, []
+        else:
+            self._look_at(self._under_way)
+        self._keep(place())
+
+    def positions_written(self) -> None:
+        """Look at positions that a step has just written: a later one might bring back what has left the frame."""
+        self._lookout.look_at(self._store.leaves["positions"], self._store.largest_corner)
+
+    def settle(self) -> None:
+        """Look at all iterations that have not been looked at; waits for the device."""
+        self._look_behind()
+        self._look_at(self._under_way)
+
+    def check_estimates(self) -> None:
+        """Raise DivergedError where object, probe or positions hold a value that is not finite, or a position has left
+        the frame; waits for the device.
+        """
+        self._look()
+        self.settle()
+
+    def _keep(self, place: Place) -> None:
+        """Remember the state as it stands, which on a GPU has not been looked at yet."""
+        if not self._lookout.LAG:
+            self._last.take(self._store, place, self._names)
+        elif self._spare is None:
+            self._newest = _Kept(self._store, place, self._names)
+        else:
+            self._newest, self._spare = self._spare, None
+            self._newest.take(self._store, place, self._names)
+
+    def _look(self) -> None:
+        """Ask whether all is finite, and all windows lie inside the object."""
+        leaves = (self._store.leaves[name] if name in self._looked else None for name in CORE)
+        broken = self._lookout.broken(*leaves, self._store.largest_corner)
+        self._under_way.append(_Look(self._store.iteration, broken))
+
+    def _look_behind(self) -> None:
+        """Look at the newest state that is kept: if it is finite, it is the last one that is."""
+        self._look_at(self._behind)
+        if self._newest is not self._last:
+            self._spare, self._last = self._last, self._newest
+
+    def _look_at(self, met: list[_Misfit | _Look]) -> None:
+        for one in met:
+            if isinstance(one, _Misfit):
+                self._look_at_misfit(one)
+            elif why := one.why(self._store.largest_corner):
+                self._diverged(why, one.iteration)
+        met.clear()
+
+    def _look_at_misfit(self, one: _Misfit) -> None:
+        values = self._store.history["misfit"]
+        value = values[one.at]
+        if not math.isfinite(value):
+            self._diverged(f"the misfit is {value}", one.iteration)
+        if one.sweep is None:
+            self._monitor.forget()
+        elif wrong := self._monitor.look(one.sweep, one.iteration, values[max(0, one.at - RISES) : one.at + 1]):
+            warn_user(wrong + self._advice(), MisfitWarning)
+
+    def _advice(self) -> str:
+        return f"; try {', or '.join(self._knobs)}" if self._knobs else ""
+
+    def _diverged(self, why: str, iteration: int) -> Any:
+        last, _ = self.last()
+        when = "in" if iteration > last.iteration else "after"
+        raise DivergedError(
+            f"{why} {when} iteration {iteration}: the reconstruction diverged; the last finite state (iteration "
+            f"{last.iteration}) is in the exception's .state{self._advice()}",
+            last,
+        )

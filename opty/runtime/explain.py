@@ -1,0 +1,101 @@
+"""The plan in words: what ``recipe * p`` will do, in the order in which it does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opty.algebra.operator import EXPLAINERS, Operator
+from opty.runtime.batch_size import batch_size
+from opty.runtime.effects import check_slots, written
+from opty.runtime.fused_step import FusedStep, written_out
+from opty.runtime.memory_estimate import told
+from opty.runtime.plan import Branch, Group, Loop, Pass, Scheduled, Step, plan
+from opty.state.views import all_whole
+
+if TYPE_CHECKING:
+    from opty.state import BareState
+    from opty.state.store import Store
+
+_ORDERS = {
+    "random": "in random order",
+    "scan": "in scan order",
+    "uniform": "in batches spread over the scan",
+    "compact": "in batches of neighbours",
+}
+
+
+class Explanation(str):
+    """A text that shows itself as it reads, in a console and in a notebook."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def explain(recipe: Operator, p: BareState | None = None) -> Explanation:
+    """Return the plan of a recipe, for a state where one is given (batch sizes, memory, what is missing).
+
+    Raises the same EffectError and RecipeError as running it would.
+    """
+    groups = plan(recipe)
+    store = None if p is None else p._live
+    if store is not None:
+        check_slots(groups, store.leaves)
+    lines = [f"plan of {recipe!r}"]
+    _tell(groups, store, 1, lines)
+    changed = sorted(written(groups))
+    lines.append(f"writes {', '.join(changed) or 'nothing'}; everything else is shared with the state it starts from")
+    if store is not None:
+        lines.append(told(store, groups))
+    return Explanation("\n".join(lines))
+
+
+def _tell(groups: tuple[Group, ...], store: Store | None, depth: int, lines: list[str]) -> None:
+    pad = "  " * depth
+    for group in groups:
+        for node in group.nodes:
+            if isinstance(node, Step):
+                lines.append(pad + _step(node.step))
+            elif isinstance(node, Loop):
+                lines.append(f"{pad}repeat {node.times}" + (" times" if isinstance(node.times, int) else ""))
+                _tell(node.body, store, depth + 1, lines)
+            elif isinstance(node, Branch):
+                lines.extend([f"{pad}if {_schedule(node.when)}"] if node.when else [])
+                _tell(node.body, store, depth + bool(node.when), lines)
+            else:
+                lines.append(pad + _pass_head(node, store))
+                lines.extend(f"{pad}  {_step(s)}" for s in written_out(node.steps))
+
+
+def _pass_head(node: Pass, store: Store | None) -> str:
+    default = "one view" if node.live else "as many views as suit the memory"
+    batch = default if node.batch is None else f"{node.batch} views"
+    if store is not None:
+        count = batch_size(node, store)
+        batch = f"{count} view{'s' * (count > 1)}"
+    counts = "one iteration" if node.counts else "not counted as an iteration"
+    names = [name for name in node.fused if store is None or name not in _unsuited(node, store)]
+    fused = f"; fused: {', '.join(names)}" if names else ""
+    return f"{node.origin} over all views, {batch} at a time, {_ORDERS[node.order]} ({counts}{fused})"
+
+
+def _unsuited(node: Pass, store: Store) -> set[str]:
+    """Return the names of the fused steps of a pass that run in their parts for a state."""
+    whole = "positions" not in node.writes and all_whole(store)
+    return {type(s.op).__name__ for s in node.steps if isinstance(s.op, FusedStep) and not s.op.suits(store, whole)}
+
+
+def _step(s: Scheduled) -> str:
+    reads, writes = s.op.effects()
+    text = f"{s.op!r}: reads {' '.join(sorted(reads)) or 'nothing'}; writes {' '.join(sorted(writes)) or 'nothing'}"
+    if s.when:
+        text += f"; {_schedule(s.when)}"
+    return text + ("  [opened by the sweep]" if s.opened else "")
+
+
+def _schedule(when: tuple) -> str:
+    return " and ".join(rule.words() for rule in when)
+
+
+EXPLAINERS.append(explain)

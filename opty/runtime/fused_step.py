@@ -1,0 +1,124 @@
+"""A fused step: takes the place of several steps of a sweep, and sees all of the state and of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from opty.algebra.operator import ViewOperator
+from opty.state.leaves import BATCH
+
+if TYPE_CHECKING:
+    from opty.runtime.execute import Run
+    from opty.runtime.plan import Scheduled
+    from opty.state.store import Store
+
+
+class Inside:
+    """What a fused step sees of a run: the store, the kernels with their buffers, a dict of the step's own.
+
+    ``alone`` : no other step than fused ones sees the batch, whose waves may then lie where the next batch's will.
+    ``whole`` : all positions of the sweep are whole pixels. ``number`` : of the step in the sweep.
+    """
+
+    __slots__ = ("alone", "fused", "job", "memo", "number", "store", "whole")
+
+    def __init__(self, job: Run, alone: bool, whole: bool, number: int):
+        self.job, self.store, self.fused = job, job.store, job.fused
+        self.alone, self.whole, self.number = alone, whole, number
+        self.memo: dict[str, Any] = {}
+
+    def kept(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Any:
+        """Return room for numbers of the step's own, in the same place in each sweep and left as it is."""
+        return self.fused.kept(f"{name} of step {self.number}", shape, dtype)
+
+    def put_in_place(self, *names: str) -> None:
+        """Put leaves that are made anew for each sweep where they were in the last one, if that may be replayed."""
+        leaves = self.store.leaves
+        for name in names if self.store.backend.CAPTURES else ():
+            place = self.fused.kept(name, leaves[name].shape, leaves[name].dtype)
+            if leaves[name] is not place:
+                place[...] = leaves[name]
+                leaves[name] = place
+
+
+class FusedStep(ViewOperator, register=False):
+    """What ``parts``, steps of a sweep one after the other, do together, in fewer passes over the arrays.
+
+    ``apply(self, s, b)`` is given an Inside and the Batch itself. ``rooms`` : the names of the arrays of
+    (B, M, n, n) that the step takes, on whole pixels and on fractions of them; ``canvases`` : whether it gathers a
+    batch in arrays of the size of object and probe; ``spare`` : more waves of a batch on a GPU, or
+    of a piece of one for each thread of a CPU.
+    ``skips`` : what its parts make and the step leaves unmade: no later step of the sweep may read it.
+    """
+
+    rooms: ClassVar[tuple[str, str]] = ("", "illum back")
+    spare: ClassVar[int] = 0
+    canvases: ClassVar[bool] = False
+    skips: ClassVar[frozenset[str]] = frozenset()
+    parts: tuple[ViewOperator, ...] = ()
+
+    def __repr__(self) -> str:
+        return " * ".join(map(repr, reversed(self.parts)))
+
+    @classmethod
+    def fits(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
+        """Say whether the step may stand for ``parts``, which come after the steps ``before`` of the sweep."""
+        return True
+
+    @property
+    def projects(self) -> bool:  # type: ignore[override]
+        """Whether one of the parts compares with the data."""
+        return any(part.projects or "delta" in part.writes for part in self.parts)
+
+    @property
+    def knob(self) -> str:  # type: ignore[override]
+        """What a user should turn, by the parts."""
+        return ", or ".join(part.knob for part in self.parts if part.knob)
+
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
+        reads: frozenset[str] = frozenset()
+        writes: frozenset[str] = frozenset()
+        for part in self.parts:
+            of_part = part.effects()
+            reads, writes = reads | (of_part[0] - writes), writes | of_part[1]
+        return reads, writes
+
+    def suits(self, store: Store, whole: bool) -> bool:
+        """Say whether the step can be used for a state; ``whole``: all positions of the sweep are whole pixels."""
+        return True
+
+    def repeats(self, s: Inside) -> bool:
+        """Say whether a sweep launches what the next one will, and nothing but kernels, so that it may be replayed.
+
+        What ``apply`` works on then lies in leaves that ``works_on`` names or in buffers of ``s.fused``, and ``finish``
+        relies on nothing that ``apply`` has done on the host.
+        """
+        return True
+
+    def works_on(self) -> frozenset[str]:
+        """Return the names of the leaves that ``apply`` works on, beside object, probe and background."""
+        return frozenset().union(*self.effects())
+
+
+def sees_batch(op: ViewOperator) -> bool:
+    """Say whether a step works on the waves or windows of a batch."""
+    reads, writes = op.effects()
+    return bool(BATCH & (reads | writes))
+
+
+def suited(steps: Iterable[Scheduled], store: Store, whole: bool) -> list[Scheduled]:
+    """Return steps with fused ones that do not suit a state in their parts again."""
+    return [
+        one
+        for s in steps
+        for one in ([s] if not isinstance(s.op, FusedStep) or s.op.suits(store, whole) else written_out([s]))
+    ]
+
+
+def written_out(steps: Iterable[Scheduled]) -> list[Scheduled]:
+    """Return steps with fused ones in their parts."""
+    return [replace(s, op=part) for s in steps for part in getattr(s.op, "parts", (s.op,))]

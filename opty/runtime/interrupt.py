@@ -1,0 +1,96 @@
+"""Ctrl-C: the first one ends the turn under way, the second one raises at once.
+
+At a prompt or in a notebook a run that was ended by Ctrl-C returns its state with a warning. In a script it raises
+KeyboardInterrupt, which carries the state: a loop over recipes or scans stops, and the process ends as one that Ctrl-C
+ends. (Python ends a process so for KeyboardInterrupt itself only, not for a class derived from it.)
+"""
+
+from __future__ import annotations
+
+import contextvars
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from opty.console import interactive
+from opty.errors import InterruptedWarning, carry, warn_user
+
+if TYPE_CHECKING:
+    from opty.runtime.checkpoint import Unfinished
+    from opty.state import BareState
+
+_returning: contextvars.ContextVar[bool] = contextvars.ContextVar("opty_ctrl_c_returns", default=False)
+
+
+class Stop(Exception):
+    """Ctrl-C was pressed and a turn is over: leave the loops, the state is whole."""
+
+
+class CtrlC:
+    """What became of Ctrl-C in a run. ``pressed`` : once, so that the run ends with the turn under way."""
+
+    def __init__(self) -> None:
+        self.pressed = self._again = self._copying = False
+
+    def handle(self, number: int, frame: Any) -> None:
+        """Take note of the first Ctrl-C; raise KeyboardInterrupt at the second one."""
+        if self.pressed and not self._copying:
+            raise KeyboardInterrupt
+        self._again, self.pressed = self.pressed, True
+
+    def after(self, copying: Callable[[], None]) -> None:
+        """Do what must not be left half done: a second Ctrl-C raises when it is over."""
+        self._copying = True
+        try:
+            copying()
+        finally:
+            self._copying = False
+        if self._again:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Handle Ctrl-C. Only the main thread may; a handler that is no Python function (ignored, say) stays."""
+        old = signal.getsignal(signal.SIGINT)
+        ours = threading.current_thread() is threading.main_thread() and callable(old)
+        if ours:
+            signal.signal(signal.SIGINT, self.handle)
+        try:
+            yield
+        finally:
+            if ours:
+                signal.signal(signal.SIGINT, old)
+
+
+@contextmanager
+def ctrl_c_returns() -> Iterator[None]:
+    """Let Ctrl-C end a run with its state and a warning in a script too: who calls opty goes on with the state."""
+    token = _returning.set(True)
+    try:
+        yield
+    finally:
+        _returning.reset(token)
+
+
+def returns() -> bool:
+    """Say whether a run that Ctrl-C ended returns its state; else it raises."""
+    return _returning.get() or interactive()
+
+
+def warn(p: BareState, unfinished: Unfinished) -> None:
+    """Warn that a state is not the end of its run. The warning carries it, for those who turn warnings into errors."""
+    warning = InterruptedWarning(f"interrupted: the state returned stands after iteration {p.iteration}", unfinished)
+    carry(warning, p, unfinished)
+    warn_user(warning, InterruptedWarning)
+
+
+def interrupt(p: BareState, unfinished: Unfinished) -> KeyboardInterrupt:
+    """Return what a run raises in a script, with the state that it reached."""
+    error = KeyboardInterrupt(
+        f"the run ended after iteration {p.iteration}, its turn done: the state is the exception's .state, and "
+        ".unfinished.go_on(state) goes on to the end"
+    )
+    carry(error, p, unfinished)
+    return error

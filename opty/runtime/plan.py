@@ -1,0 +1,358 @@
+"""The plan: from a recipe to the nodes that the runner walks.
+
+expand recipes -> lift bare view steps into sweeps, join them to the sweep on their right -> open what a sweep reads
+-> fuse. Each is a pure function on values, and the result is cached by the recipe.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from opty.algebra.compose import Compose, Repeat, compose, factors
+from opty.algebra.control import Control, Until
+from opty.algebra.operator import REGISTRY, Operator, Recipe, ViewOperator
+from opty.algebra.sweep import Order, Sweep
+from opty.errors import RecipeError
+from opty.runtime.effects import ESTIMATES, GRADIENTS, check_batch_order, check_batch_outputs
+from opty.state.leaves import LIVE
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A step and the schedules (Every, After) that must all agree before it runs."""
+
+    op: Any  # a ViewOperator in a Pass, another Operator in a Step
+    when: tuple[Control, ...] = ()
+    opened: bool = False  # put in by the plan, not written by the user
+
+    def active(self, iteration: int) -> bool:
+        """Say whether the step runs in that iteration, or time and again around it."""
+        return all(rule.active(iteration) for rule in self.when)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node: one operator on the whole state."""
+
+    step: Scheduled
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A node: one sweep over all views."""
+
+    steps: tuple[Scheduled, ...]  # in the order in which they run
+    batch: int | Literal["all"] | None
+    order: Order
+    origin: Literal["sweep", "lifted"]
+    fused: tuple[str, ...] = ()
+
+    reads: frozenset[str] = field(init=False)
+    writes: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        effects = [s.op.effects() for s in self.steps]
+        object.__setattr__(self, "reads", frozenset().union(*(r for r, _ in effects)))
+        object.__setattr__(self, "writes", frozenset().union(*(w for _, w in effects)))
+
+    def __hash__(self) -> int:
+        return self._hash  # asked for in every sweep
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash((self.steps, self.batch, self.order))
+
+    @functools.cached_property
+    def projects(self) -> bool:
+        """True where the pass compares with the data, so that it measures a misfit."""
+        return "delta" in self.writes or any(s.op.projects for s in self.steps)
+
+    @functools.cached_property
+    def counts(self) -> bool:
+        """True where the pass is an iteration: it compares with the data and improves object or probe, or finds how."""
+        return self.projects and bool(self.writes & (ESTIMATES | GRADIENTS))
+
+    @property
+    def live(self) -> bool:
+        """True where a batch sees what the batch before it did to object or probe."""
+        return bool(self.writes & LIVE)
+
+    @functools.cached_property
+    def moving(self) -> bool:
+        """True where positions may change in the middle of the pass, from batch to batch."""
+        return any("positions" in s.op.effects()[1] - s.op.late for s in self.steps)
+
+    def stales(self, slot: str) -> bool:
+        """Say whether a slot is kept memory that no longer fits the object and probe.
+
+        Positions may be refined under it: kept waves move along with their views.
+        """
+        kept = slot.startswith("kept_") and slot not in self.reads | self.writes
+        return kept and bool(self.writes & ESTIMATES)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A node: a body repeated."""
+
+    body: tuple[Group, ...]
+    times: int | Until
+    op: Operator  # the body as the user wrote it, to say what was done where a loop ends early
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A node: a body that runs only when its schedules agree; without any, a recipe that holds loops."""
+
+    when: tuple[Control, ...]
+    body: tuple[Group, ...]
+
+
+Node = Step | Pass | Loop | Branch
+
+
+@dataclass(frozen=True)
+class Group:
+    """A factor of a recipe and the nodes it became; after each group the state is whole."""
+
+    op: Operator
+    nodes: tuple[Node, ...]
+
+
+FusionRule = Callable[[tuple[Scheduled, ...]], tuple[Scheduled, ...]]
+FUSION_RULES: list[FusionRule] = []
+_fusing: contextvars.ContextVar[bool] = contextvars.ContextVar("opty_fusing", default=True)
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """Run recipes step by step, without fused operators; for debugging: ``with opty.unfused(): p = recipe * p``."""
+    token = _fusing.set(False)
+    try:
+        yield
+    finally:
+        _fusing.reset(token)
+
+
+def fusing() -> bool:
+    """Say whether kernels made for several steps may be used: not inside ``unfused``."""
+    return _fusing.get()
+
+
+def plan(recipe: Operator) -> tuple[Group, ...]:
+    """Return the factors of a recipe with their nodes, in execution order.
+
+    Raises RecipeError for a composition that makes no sense and EffectError for a step that comes too early.
+    """
+    return _plan(recipe, fusing())
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(recipe: Operator, fuse: bool) -> tuple[Group, ...]:
+    groups = tuple(_finished(group, fuse) for group in _groups(recipe))
+    for node in walk(groups):
+        if isinstance(node, Loop):
+            _check_loop(node)
+    return groups
+
+
+def _check_loop(loop: Loop) -> None:
+    """Refuse a loop that waits for what nothing in it makes: a misfit, or the next iteration."""
+    always = any(isinstance(node, Pass) and node.counts for node in _unscheduled(loop.body))
+    if always:
+        return
+    if isinstance(loop.times, Until):
+        raise RecipeError(f"{loop.times!r} waits for a misfit, but nothing in its loop updates object or probe")
+    branch = next((node for node in _unscheduled(loop.body) if isinstance(node, Branch) and _counting(node.body)), None)
+    if branch is not None:
+        raise RecipeError(
+            f"{branch.when[0]!r} waits for iterations to go by, but nothing else in its loop makes any: put an engine "
+            "that runs in every turn beside it, or repeat the inner recipe itself"
+        )
+
+
+def _counting(groups: tuple[Group, ...]) -> bool:
+    return any(isinstance(node, Pass) and node.counts for node in walk(groups))
+
+
+def _unscheduled(groups: tuple[Group, ...]) -> Iterator[Node]:
+    """Yield the nodes of a body, and of its inner loops, but not what is inside a branch."""
+    for group in groups:
+        for node in group.nodes:
+            yield node
+            if isinstance(node, Loop):
+                yield from _unscheduled(node.body)
+
+
+def walk(groups: tuple[Group, ...]) -> Iterator[Node]:
+    """Yield all nodes, outer before inner, in execution order."""
+    for group in groups:
+        for node in group.nodes:
+            yield node
+            if isinstance(node, (Loop, Branch)):
+                yield from walk(node.body)
+
+
+def steps_of(groups: tuple[Group, ...]) -> Iterator[Scheduled]:
+    """Yield all scheduled steps of all nodes, in execution order (a loop's body once)."""
+    for node in walk(groups):
+        if isinstance(node, Step):
+            yield node.step
+        elif isinstance(node, Pass):
+            yield from node.steps
+
+
+# -- expand, lift, join
+
+
+def _groups(op: Operator) -> list[Group]:
+    groups: list[Group] = []
+    for factor in factors(op):
+        nodes = _nodes(factor)
+        if joined := _joined(groups[-1].nodes if groups else (), nodes):
+            groups[-1] = Group(compose(factor, groups[-1].op), (joined,))
+        else:
+            groups.append(Group(factor, tuple(nodes)))
+    return groups
+
+
+def _joined(before: tuple[Node, ...], nodes: list[Node]) -> Pass | None:
+    """Return the pass that bare view steps make with the sweep on their right, or None where there is none."""
+    if len(before) != 1 or len(nodes) != 1:
+        return None
+    sweep, lifted = before[0], nodes[0]
+    if isinstance(sweep, Pass) and isinstance(lifted, Pass) and lifted.origin == "lifted":
+        early = tuple(s for s in lifted.steps if s.op.early)
+        late = tuple(s for s in lifted.steps if not s.op.early)
+        at = next((k for k, s in enumerate(sweep.steps) if s.op.effects()[1] & LIVE), len(sweep.steps))
+        return replace(sweep, steps=sweep.steps[:at] + early + sweep.steps[at:] + late)
+    return None
+
+
+def followed_by(earlier: Operator, later: Operator) -> Operator:
+    """Return ``later * earlier`` for recipes that ran one after the other: no step of one joins the other's sweep."""
+    steps = factors(later)
+    count = 0
+    if _may_be_pass(earlier.steps[0] if isinstance(earlier, Compose) else earlier):
+        while count < len(steps) and (node := _only_pass(steps[count])) and node.origin == "lifted":
+            count += 1
+    if not count:
+        return compose(later, earlier)
+    return compose(*reversed(steps[count:]), Sweep(compose(*reversed(steps[:count]))), earlier)
+
+
+def _may_be_pass(op: Operator) -> bool:
+    """Say whether a factor of a recipe is a pass; one that is not here may be."""
+    try:
+        return _only_pass(op) is not None
+    except RecipeError:
+        return True
+
+
+def _only_pass(op: Operator) -> Pass | None:
+    """Return the pass that a factor of a recipe is, or None where it is something else."""
+    nodes = [] if isinstance(op, Repeat) else _nodes(op)
+    return nodes[0] if len(nodes) == 1 and isinstance(nodes[0], Pass) else None
+
+
+def _nodes(op: Operator) -> list[Node]:
+    if isinstance(op, ViewOperator):
+        return [Pass((Scheduled(op),), None, "random", "lifted")]
+    if isinstance(op, Sweep):
+        return [Pass(tuple(_view_steps(op.body, ())), op.batch, op.order, "sweep")]
+    if isinstance(op, Repeat):
+        return [Loop(tuple(_groups(op.body)), op.times, op.body)]
+    if isinstance(op, Control):
+        return _controlled(op)
+    if isinstance(op, Recipe):
+        groups = _groups(op.expand())
+        nodes = [node for group in groups for node in group.nodes]
+        # A loop may end early: the books then tell how far it came, factor by factor.
+        return [Branch((), tuple(groups))] if any(isinstance(node, (Loop, Branch)) for node in nodes) else nodes
+    return [Step(Scheduled(op))]
+
+
+def _controlled(op: Control) -> list[Node]:
+    groups = _groups(op.op)
+    nodes = [node for group in groups for node in group.nodes]
+    if len(nodes) == 1 and isinstance(node := nodes[0], Step):
+        return [Step(replace(node.step, when=(op, *node.step.when)))]
+    if len(nodes) == 1 and isinstance(node, Pass) and node.origin == "lifted":
+        return [replace(node, steps=tuple(replace(s, when=(op, *s.when)) for s in node.steps))]
+    return [Branch((op,), tuple(groups))]
+
+
+def _view_steps(op: Operator, when: tuple[Control, ...]) -> Iterator[Scheduled]:
+    for step in factors(op):
+        if isinstance(step, ViewOperator):
+            yield Scheduled(step, when)
+        elif isinstance(step, Control):
+            yield from _view_steps(step.op, (*when, step))
+        elif isinstance(step, Recipe) and not any(isinstance(f, (Sweep, Repeat)) for f in factors(step.expand())):
+            yield from _view_steps(step.expand(), when)
+        elif isinstance(step, (Sweep, Repeat, Recipe)):
+            raise RecipeError(f"{step!r} stands inside a Sweep; a sweep's body is made of view steps, run once a batch")
+        else:
+            raise RecipeError(f"{step!r} works on the whole state, not on a batch of views; write it left of the Sweep")
+
+
+# -- open and fuse
+
+
+def _finished(group: Group, fuse: bool) -> Group:
+    return replace(group, nodes=tuple(_finished_node(node, fuse) for node in group.nodes))
+
+
+def _finished_node(node: Node, fuse: bool) -> Node:
+    if isinstance(node, (Loop, Branch)):
+        return replace(node, body=tuple(_finished(inner, fuse) for inner in node.body))
+    if not isinstance(node, Pass):
+        return node
+    steps = opened = _opened(node.steps)
+    for rule in FUSION_RULES if fuse else ():
+        steps = rule(steps)
+    return replace(node, steps=steps, fused=tuple(type(s.op).__name__ for s in steps if s not in opened))
+
+
+def _opened(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
+    """Put in what the steps read and none of them makes: the exit waves, the projection.
+
+    They stand as far in front as they can: behind the steps that change the windows or the illumination, of which exit
+    waves are made, where those stand before the first step that reads what is put in.
+    """
+    check_batch_order(steps)
+    for maker in _makers():
+        if (at := _first_reader(steps, maker.opens)) is not None:
+            steps = _put_in(steps, maker(), at)
+    check_batch_outputs(steps)
+    return steps
+
+
+def _makers() -> list[type[ViewOperator]]:
+    """Return the steps that a sweep may put in; one that reads what another one opens stands before it."""
+    found = [cls for cls in REGISTRY.values() if issubclass(cls, ViewOperator) and cls.opens]
+    opened = frozenset().union(*(cls.opens for cls in found))
+    return sorted(found, key=lambda cls: not cls.reads & opened)
+
+
+def _first_reader(steps: tuple[Scheduled, ...], names: frozenset[str]) -> int | None:
+    """Return which step first reads one of some batch fields that no step before it makes, or None."""
+    made: set[str] = set()
+    for k, s in enumerate(steps):
+        reads, writes = s.op.effects()
+        if (reads - made) & names:
+            return k
+        made |= writes
+    return None
+
+
+def _put_in(steps: tuple[Scheduled, ...], op: Operator, reader: int) -> tuple[Scheduled, ...]:
+    """Return the steps with one more before ``reader``, behind the last step there that changes what it is made of."""
+    changing = [k for k in range(reader) if steps[k].op.effects()[1] & {"illum", "patches", "waves"}]
+    at = changing[-1] + 1 if changing else 0
+    return (*steps[:at], Scheduled(op, opened=True), *steps[at:])

@@ -1,0 +1,384 @@
+"""BareState: what is being estimated, and its record. Read-only outside an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from opty import backend as backends
+from opty.algebra.operator import Identity, Operator
+from opty.data import PtychoData
+from opty.data.fields import check_positions
+from opty.errors import ConsumedError, warn_user
+from opty.state import start
+from opty.state.device_data import Measured
+from opty.state.history import History, Series
+from opty.state.loans import Lent, lent
+from opty.state.replace import host, replaced
+from opty.state.store import CORE, ESTIMATES, Start, Store, label, unlabelled
+from opty.words import clear_arguments
+
+LEFT_BEHIND = "they stayed in the process where the run failed"
+OPEN_WITH = "save the state, p.save('x.h5'), and open it with the measurement: opty.load('x.h5', data=...)"
+
+
+class BareState:
+    """Object, probe and positions being estimated, read-only outside an operator; see ``opty.PtychoState``.
+
+    What is done with a state by higher layers (running recipes, saving, pictures) is added by ``opty.PtychoState``.
+    """
+
+    __slots__ = ("__weakref__", "_consumed", "_frameless", "_owned", "_store")
+
+    _store: Store
+    _owned: bool
+    _consumed: str
+    _frameless: bool  # in pickles
+
+    @clear_arguments("PtychoState", of_instance=True)
+    def __init__(
+        self,
+        data: PtychoData,
+        probe: Any = None,
+        obj: Any = None,
+        modes: int | None = None,
+        seed: int = 0,
+        dtype: Any = "complex64",
+        device: str | None = None,
+        threads: int | None = None,
+        margin: int | None = None,
+        deterministic: bool = False,
+    ):
+        if not isinstance(data, PtychoData):
+            kind = type(data).__name__
+            raise TypeError(f"data is a {kind}; give opty.PtychoData(intensities, positions) or opty.load(path)")
+        kind = start.complex_type(dtype)
+        if modes is not None and (isinstance(modes, bool) or not isinstance(modes, (int, np.integer)) or modes < 1):
+            raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
+        backend = backends.get(start.on_device(device))
+        obj = None if obj is None else host(obj)
+        start.check_light(data, kind)
+        by_hand = any(given is not None for given in (obj, probe, margin))
+        origin, shape = start.frame(data.positions_px, data.n, obj, margin)
+        if obj is None:
+            obj = np.ones(shape, kind)
+        elif not np.isfinite(obj).all():
+            raise ValueError(f"obj has {int((~np.isfinite(obj)).sum())} values that are not finite")
+        probe = start.first_probe(data, modes, kind) if probe is None else start.given_probe(probe, data, modes, kind)
+        measured = Measured(data, backend, kind)
+        leaves = {
+            "obj": backend.asarray(obj, kind).copy(),
+            "probe": backend.asarray(probe, kind).copy(),
+            "positions": backend.asarray(data.positions_px + origin),
+        }
+        if measured.background is not None:
+            leaves["background"] = measured.background
+        books = (start.given_seed(seed), start.given_threads(threads), Identity())
+        self._set(Store(leaves, measured, origin, *books, deterministic=bool(deterministic)))
+        if by_hand:
+            self._store.begin_here()
+
+    def _set(self, store: Store, owned: bool = False) -> None:
+        put = object.__setattr__
+        put(self, "_store", store)
+        put(self, "_owned", owned)
+        put(self, "_consumed", "")
+        put(self, "_frameless", False)
+
+    @classmethod
+    def _of(cls, store: Store, owned: bool = False) -> Self:
+        p = object.__new__(cls)
+        p._set(store, owned)
+        return p
+
+    def _consume(self, why: str) -> None:
+        """Let go of the buffers; any use from now on raises ConsumedError."""
+        object.__setattr__(self, "_consumed", why)
+        object.__delattr__(self, "_store")
+
+    @classmethod
+    def restore(
+        cls,
+        data: PtychoData,
+        leaves: Mapping[str, np.ndarray],
+        *,
+        origin: Any,
+        seed: int,
+        iteration: int,
+        history: Mapping[str, Any],
+        recipe: Operator,
+        visits: Mapping[str, Any] | None = None,
+        began: Mapping[str, Any] | None = None,
+        device: str | None = None,
+        threads: int | None = None,
+        deterministic: bool = False,
+    ) -> Self:
+        """Rebuild a state from what a file kept: ``leaves`` by name, slots and named arrays under "slot:" and "array:".
+
+        ``visits``: when the run last stood at each scheduled step; none where a file of an earlier version has none.
+        ``began``: leaves, iteration, history and visits of the start, where the data alone do not give them.
+        Raises ValueError where obj, probe or positions are missing.
+        """
+        if missing := [name for name in CORE if name not in leaves]:
+            raise ValueError(f"a state needs {', '.join(CORE)}; {missing} are missing")
+        backend = backends.get(start.on_device(device))
+        kind = start.complex_type(leaves["probe"].dtype)
+        measured = Measured(data, backend, kind)
+        arrays, named = unlabelled(leaves, backend)
+        positions = check_positions(leaves["positions"], data.views)
+        start.frame(positions, data.n, leaves["obj"])
+        arrays["positions"] = backend.asarray(positions)
+        series = {name: Series(np.asarray(v).tolist()) for name, v in history.items()}
+        frame = np.asarray(origin, float)
+        books = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series, named)
+        store = Store(arrays, measured, frame, *books, deterministic=bool(deterministic))
+        store.visits = {key: (int(before), int(at)) for key, (before, at) in (visits or {}).items()}
+        if began is not None:
+            store.start = Start.of(began, backend)
+        elif recipe == Identity():
+            store.begin_here()
+        return cls._of(store)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        store = self._live
+        data = self._without_frames() if self._frameless else store.data
+        leaves = {self._label(name): self.numpy(name) for name in store.leaves}
+        books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
+        books |= {"recipe": store.recipe, "visits": store.visits, "began": self._began()}
+        books |= {"threads": store.threads, "deterministic": store.deterministic, "device": store.backend.name}
+        return _restored, (type(self), data, leaves, books)
+
+    def __copy__(self) -> Self:
+        """Return a state that shares all arrays with this one."""
+        return self._of(self._live.fork(set()))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a state with copies of all arrays, on the same device; the measurement never changes and is shared."""
+        return self._of(self._live.fork(set(self._live.leaves)))
+
+    def _light(self) -> Self:
+        """Return the state, to be pickled without its frames: for an exception, which may go to another process."""
+        p = self._of(self._live.fork(set()))
+        object.__setattr__(p, "_frameless", True)
+        return p
+
+    def _without_frames(self) -> PtychoData:
+        """Return the measurement as an exception carries it to another process: all but its frames."""
+        return self._live.data.without_frames(LEFT_BEHIND, OPEN_WITH, source=False)
+
+    def _label(self, name: str) -> str:
+        """Return the name of a leaf as ``restore`` knows it."""
+        return label(name, self._live.named)
+
+    def _began(self) -> dict[str, Any] | None:
+        """The start as ``restore`` takes it; None where the data tell it, and where this is the start itself."""
+        store = self._live
+        return None if store.start is None or store.recipe == Identity() else store.start.kept(store.backend)
+
+    # -- what it holds
+
+    @property
+    def _live(self) -> Store:
+        if self._consumed:
+            raise ConsumedError(f"this state was given away: {self._consumed}; use the state that came out of it")
+        return self._store
+
+    def _leaf(self, name: str) -> Any:
+        return lent(self._live.leaves[name])
+
+    @property
+    def obj(self) -> Any:
+        """Object (H, W) complex transmission, read-only."""
+        return self._leaf("obj")
+
+    @property
+    def probe(self) -> Any:
+        """Probe modes (M, n, n) complex [sqrt(photons)], centred in the array, read-only."""
+        return self._leaf("probe")
+
+    @property
+    def positions(self) -> Any:
+        """Window corners (N, 2) float64 (row, column) [px] in the frame of the object, read-only."""
+        return self._leaf("positions")
+
+    @property
+    def background(self) -> Any:
+        """Incoherent background (n, n) [photons], zero frequency in the centre, or None."""
+        store = self._live
+        if "background" not in store.leaves:
+            return None
+        return store.measured.propagator.from_kernel_order(self.numpy("background"))
+
+    @property
+    def intensity_factors(self) -> Any:
+        """Intensity of the beam at each view (N,) float64, one on the mean, read-only; or None."""
+        return self._leaf("intensity_factors") if "intensity_factors" in self._live.leaves else None
+
+    @property
+    def slots(self) -> Mapping[str, Any]:
+        """Memory of operators that lives in the state (moments, kept waves), by name; read-only."""
+        known = ESTIMATES + tuple(self._live.named)
+        return Lent([name for name in self._live.leaves if name not in known], self._leaf)
+
+    @property
+    def arrays(self) -> Mapping[str, Any]:
+        """Arrays that were given to ``replace`` by name, for operators to read; read-only."""
+        return Lent(sorted(self._live.named), self._leaf)
+
+    @property
+    def data(self) -> PtychoData:
+        """The measurement."""
+        return self._live.data
+
+    @property
+    def origin(self) -> np.ndarray:
+        """Offset (2,) [px] that was added to the data's positions to make window corners."""
+        return self._live.origin.copy()
+
+    @property
+    def history(self) -> History:
+        """Numbers recorded along the way: ``p.history["misfit"]`` and others."""
+        return History(self._live.books())
+
+    @property
+    def iteration(self) -> int:
+        """Iterations done: passes over the data that improved object or probe."""
+        return self._live.iteration
+
+    @property
+    def recipe(self) -> Operator:
+        """The recipe that made this state out of its start (Identity at the start)."""
+        return self._live.recipe
+
+    @property
+    def seed(self) -> int:
+        """Seed of every random choice."""
+        return self._live.seed
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Complex type of object and probe."""
+        return self._live.dtype
+
+    @property
+    def device(self) -> str:
+        """Where the arrays are: "cpu" or "gpu"."""
+        return self._live.backend.name
+
+    @property
+    def threads(self) -> int:
+        """Threads for Fourier transforms on the CPU."""
+        return self._live.threads
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether a GPU adds up in the same order every time."""
+        return self._live.deterministic
+
+    def numpy(self, name: str) -> np.ndarray:
+        """Return a leaf or slot as a NumPy array of your own (a copy)."""
+        store = self._live
+        if name not in store.leaves:
+            raise KeyError(f"no {name!r} in this state; it holds {sorted(store.leaves)}")
+        return np.array(store.backend.to_host(store.leaves[name]))
+
+    # -- what one can do with it
+
+    @clear_arguments("p.replace", of_instance=True)
+    def replace(
+        self,
+        *,
+        obj: Any = None,
+        probe: Any = None,
+        positions: Any = None,
+        background: Any = None,
+        intensity_factors: Any = None,
+        arrays: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> Self:
+        """Return a state with some leaves replaced; memory that belongs to what is replaced is dropped.
+
+        ``obj`` (H, W), ``probe`` (M, n, n), ``positions`` (N, 2) px window corners, ``background`` (n, n) [photons],
+        zero frequency in the centre, ``intensity_factors`` (N,), and ``arrays`` by name, for operators to read:
+        ``p = p.replace(arrays={"pinhole": weights})``, then ``Support("pinhole")``.
+
+        Raises ValueError for shapes that do not fit the data, values that are not finite, and a name that an operator's
+        memory has.
+        """
+        leaves = {
+            "obj": obj,
+            "probe": probe,
+            "positions": positions,
+            "background": background,
+            "intensity_factors": intensity_factors,
+        }
+        return self._of(replaced(self._live, leaves, dict(arrays or {}), seed))
+
+    def to(self, device: str) -> Self:
+        """Return the state on "cpu" or "gpu" (itself where it is there already).
+
+        Raises RuntimeError, with the reason, where there is no GPU.
+        """
+        store = self._live
+        backend = backends.get(device)
+        if backend is store.backend:
+            return self
+        moved = store.fork(set())
+        moved.leaves = {name: backend.asarray(store.backend.to_host(a)) for name, a in store.leaves.items()}
+        moved.measured = Measured(store.data, backend, store.dtype)
+        if store.start is not None:
+            moved.start = Start.of(store.start.kept(store.backend), backend)
+        return self._of(moved)
+
+    def donate(self) -> Self:
+        """Give the buffers to the next recipe, which works in them instead of in copies: ``p = recipe * p.donate()``.
+
+        Of what the recipe writes, it still copies the arrays that another state shares; those with which the run began,
+        where the state keeps them for ``opty.rerun`` (a probe or object given by hand, what ``replace`` put in); and
+        those of which an array that was read from a state (``o = p.obj``), or a part of one, is still alive.
+        The run also holds one copy of what it writes as it stood at the end of the last turn (on a GPU, of the last
+        two): an exception carries it as ``.state``. Waves of all views, which ``DM`` keeps, are not in that copy.
+
+        Any later use of this state raises ConsumedError.
+        """
+        given = self._of(self._live, owned=True)
+        self._consume("p.donate() passed its buffers on")
+        return given
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("obj", "probe", "positions"):
+            raise AttributeError(f"a state is read-only outside an operator; use p = p.replace({name}=...)")
+        raise AttributeError(f"PtychoState has no attribute {name!r} to set; it is read-only outside an operator")
+
+    def __repr__(self) -> str:
+        if self._consumed:
+            return f"<PtychoState: given away, {self._consumed}>"
+        store = self._store
+        (h, w), modes = store.leaves["obj"].shape, len(store.leaves["probe"])
+        misfit = f", misfit {store.history['misfit'][-1]:.4g}" if store.history.get("misfit") else ""
+        absent = "" if store.data.absent is None else f"; frames not here: {store.data.absent}"
+        where = f"{store.dtype} on {store.backend.name}{absent}"
+        return (
+            f"<PtychoState: object {h} x {w}, {modes} probe mode{'s' * (modes > 1)} of {store.data.n} x {store.data.n}"
+            f", {store.data.views} views, iteration {store.iteration}{misfit}, {where}>"
+        )
+
+
+HANDLES: list[type[BareState]] = [BareState]  # the classes by which users hold a state, the one in use last
+
+
+def handle() -> type[BareState]:
+    """Return the class of the states that runs and files give: ``opty.PtychoState``, once that is imported."""
+    return HANDLES[-1]
+
+
+def _restored(
+    made: type[BareState], data: PtychoData, leaves: dict[str, np.ndarray], books: dict[str, Any]
+) -> BareState:
+    """Rebuild a pickled state on its device; on the CPU, with a warning, where that was a GPU and none is here."""
+    if books["device"] == "gpu" and (reason := backends.why_no_gpu()):
+        warn_user(f"a state that was on a GPU is on the CPU now: {reason}", UserWarning)
+        books = books | {"device": "cpu"}
+    return made.restore(data, leaves, **books)

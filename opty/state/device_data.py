@@ -1,0 +1,107 @@
+"""The measurement as the steps see it: on the device, in the order of the waves, converted once and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opty.backend.operands import Frames
+from opty.data import PtychoData
+from opty.data.lazy_frames import Stack, views_counting
+from opty.physics.propagation import Propagator
+from opty.state.streaming import Supply
+
+if TYPE_CHECKING:
+    from opty.state.views import Batch
+
+
+class Measured:
+    """Intensities (N, n, n) in their native type, mask and background, on one backend, in kernel order.
+
+    Frames that stay in their file, and those that the device does not hold, come batch by batch: ``intensity`` (and
+    ``mask``, where there is one for each view) is a Supply then. ``photons`` is the sum of all unmasked intensities, by
+    which the misfit is normalised; ``view_photons`` (N,) that of each view.
+    """
+
+    def __init__(self, data: PtychoData, backend: ModuleType, dtype: Any):
+        self.data = data
+        self.backend = backend
+        self.propagator = Propagator(data.geometry, data.n, backend, dtype)
+        order = self.propagator.to_kernel_order
+        self.intensity = self._held(data.intensities)
+        self.mask = None if data.mask is None else self._held(data.mask)
+        self._masks = self.mask[None] if self.mask is not None and self.mask.ndim == 2 else self.mask
+        self._resident = not isinstance(self.intensity, Supply) and not isinstance(self.mask, Supply)
+        real = np.dtype(dtype).type(0).real.dtype
+        self.background = None if data.background is None else backend.asarray(order(data.background).astype(real))
+        self.view_photons = data.photons()
+        self.photons = float(self.view_photons.sum())
+
+    def _held(self, images: np.ndarray | Stack) -> Any:
+        """Bring images to the device, or arrange for them to come there."""
+        if isinstance(images, Stack) or (images.ndim == 3 and not self.backend.holds(images.nbytes)):
+            return Supply(images, self._for_kernels, self.backend)
+        return self.backend.asarray(self._for_kernels(images))
+
+    def _for_kernels(self, images: np.ndarray) -> np.ndarray:
+        """Return detector images (..., n, n) in the order and a type that the kernels take."""
+        if images.dtype.kind == "f" and images.dtype.itemsize not in (4, 8):
+            images = images.astype(np.float32)  # half and long doubles have no kernels
+        if not images.dtype.isnative:
+            images = images.astype(images.dtype.newbyteorder("="))
+        return np.ascontiguousarray(self.propagator.to_kernel_order(images))
+
+    @cached_property
+    def seen(self) -> Any:
+        """In how many views each pixel counts (n, n), in kernel order; None where all count in all."""
+        mask = self.data.mask
+        if mask is None:
+            return None
+        flat = isinstance(mask, np.ndarray) and mask.ndim == 2
+        counting = np.multiply(mask, self.data.views) if flat else views_counting(mask)
+        return self.backend.asarray(self.propagator.to_kernel_order(counting))
+
+    @cached_property
+    def pixels(self) -> int:
+        """How many pixels of all views are not masked; a GPU is waited for once."""
+        return self.data.views * self.data.n**2 if self.seen is None else int(self.seen.sum())
+
+    @contextmanager
+    def along(self, batches: list[np.ndarray]) -> Iterator[None]:
+        """Read ahead, in this thread's block, of a sweep over ``batches``: the numbers (B,) of the views of each."""
+        supplies = [images for images in (self.intensity, self.mask) if isinstance(images, Supply)]
+        for supply in supplies:
+            supply.follow(batches)
+        try:
+            yield
+        finally:
+            for supply in supplies:
+                supply.leave()
+
+    def intensity_of(self, index: Any) -> Any:
+        """Intensities (B, n, n) of some views."""
+        return self.intensity[index]
+
+    def mask_of(self, index: Any) -> Any:
+        """Mask (n, n) or (B, n, n) of some views, or None."""
+        return self.mask if self.mask is None or self.mask.ndim == 2 else self.mask[index]
+
+    @property
+    def resident(self) -> bool:
+        """Whether all frames and masks are where they are worked on, each at an address of its own."""
+        return self._resident
+
+    def frames(self, batch: Batch) -> Frames:
+        """What was measured of a batch's views, as the fused steps take it: no copy where all views are here."""
+        background = batch.store.leaves.get("background")
+        if self._resident:
+            return Frames(self.intensity, batch.leaves["index"], self._masks, background)
+        mask = self.mask_of(batch.selection)
+        mask = mask[None] if mask is not None and mask.ndim == 2 else mask
+        rows = self.backend.xp.arange(batch.size, dtype=np.int64)
+        return Frames(self.intensity_of(batch.selection), rows, mask, background)

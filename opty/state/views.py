@@ -1,0 +1,250 @@
+"""Batch: some views on their way through a sweep. It travels with the sweep and dies with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import copy
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from opty.physics.propagation import phase_ramp
+from opty.state.store import Store
+
+
+class Opened(NamedTuple):
+    """What a batch opens with.
+
+    Names of leaves; whether ``illum`` is read after the probe has changed under it; the kernels of fused steps, where
+    they may be used.
+    """
+
+    names: tuple[str, ...] = ()
+    own_illum: bool = False
+    fused: Any = None
+
+
+class Batch:
+    """The views of one batch: index, windows, exit waves.
+
+    Leaves: index (B,), patches (B, n, n) object windows, illum (B or 1, M, n, n) the probe as each view sees it, waves
+    (B, M, n, n), delta (B, M, n, n). ``patches`` and ``illum`` are made when they are first asked for, or frozen when
+    the batch opens, if ``opened`` says so.
+    ``corners`` (B, 2) int are the whole-pixel windows nearest to the positions, ``fraction`` (B, 2) what is left of
+    them, in [-1/2, 1/2]; None where all positions of the sweep are whole. ``brightness`` (B, 1, 1) real is the root of
+    the views' intensity factors, by which each sees the probe; None where there are none. ``source`` is where fused
+    steps find the waves: an array of waves, and the rows (B,) of the views in it.
+    """
+
+    def __init__(
+        self, store: Store, index: Any, number: np.ndarray, corners: Any, fraction: Any, opened: Opened | None = None
+    ):
+        self.store, self.fused = store, None if opened is None else opened.fused
+        self.number = number  # of each view, on the host
+        self.size = len(number)
+        self.corners, self.fraction = corners, fraction
+        self.leaves: dict[str, Any] = {"index": index}
+        factors = store.leaves.get("intensity_factors")
+        self.brightness = None if factors is None else _roots(factors[self.selection], store.real_dtype)
+        self.misfit: Any = None
+        self.source: tuple[Any, Any] | None = None
+        if opened is not None:
+            for name in opened.names:
+                self.opened(name)
+            if opened.own_illum and self.fraction is None and self.brightness is None:
+                self.leaves["illum"] = self.illum.copy()
+
+    @classmethod
+    def at(cls, store: Store, number: np.ndarray, positions: Any = None, whole: bool = False) -> Batch:
+        """Return a batch of some views (B,), at ``positions`` (B, 2) px where they are given; ``whole``: all are."""
+        index = store.backend.asarray(number)
+        positions = store.leaves["positions"][index] if positions is None else positions
+        return cls(store, index, number, *placed(store, positions, whole))
+
+    def opened(self, name: str) -> Any:
+        """Return patches or illum, from now on as they are now."""
+        if name not in self.leaves:
+            store = self.store
+            if name == "patches":
+                self.leaves[name] = store.backend.take_windows(store.leaves["obj"], self.corners, store.data.n)
+            else:
+                self.leaves[name] = self.as_seen(store.leaves["probe"])
+        return self.leaves[name]
+
+    @property
+    def patches(self) -> Any:
+        """Object windows (B, n, n)."""
+        return self.opened("patches")
+
+    @property
+    def illum(self) -> Any:
+        """The probe as each view sees it, (B or 1, M, n, n)."""
+        return self.opened("illum")
+
+    @cached_property
+    def selection(self) -> Any:
+        """The views as an index into arrays of all views, on the device."""
+        return _as_slice(self.number, self.leaves["index"])
+
+    @property
+    def xp(self) -> Any:
+        """The array module: numpy or cupy."""
+        return self.store.xp
+
+    @cached_property
+    def ramp(self) -> tuple[Any, Any]:
+        """Row and column factors of the Fourier shift by ``fraction``, with room for the modes."""
+        row, col = phase_ramp(self.fraction, self.store.data.n, self.xp, self.store.dtype)
+        return row[:, None], col[:, None]
+
+    @cached_property
+    def illum_power(self) -> Any:
+        """Sum over modes of |illum|^2, (B or 1, n, n) real."""
+        a = self.xp.abs(self.illum)
+        a *= a
+        return a[:, 0] if a.shape[1] == 1 else a.sum(axis=1)
+
+    @cached_property
+    def patch_power(self) -> Any:
+        """|patches|^2, times the view's intensity factor where there are any, (B, n, n) real."""
+        a = self.xp.abs(self.patches)
+        if self.brightness is not None:
+            a *= self.brightness
+        a *= a
+        return a
+
+    def add_misfit(self, squares: Any) -> None:
+        """Add to the misfit of the batch, sum w (sqrt I - sqrt Ihat)^2, a scalar on the device."""
+        self.misfit = squares if self.misfit is None else self.misfit + squares
+
+    def misfit_of_waves(self) -> Any:
+        """Return sum w (sqrt I - sqrt Ihat)^2 of the exit waves as they stand, a scalar on the device."""
+        store, measured = self.store, self.store.measured
+        made = "waves" in self.leaves
+        waves = self.leaves["waves"] if made else self.illum * self.patches[:, None]
+        there = measured.propagator.forward(waves, self.fraction, not made, store.threads)
+        intensity, mask = measured.intensity_of(self.selection), measured.mask_of(self.selection)
+        return store.backend.fourier_modulus(there, intensity, mask, store.incoherent, True)
+
+    def shift(self, spectrum: Any) -> Any:
+        """Return waves (B, M, n, n) moved by ``fraction``, from their spectrum (B or 1, M, n, n)."""
+        row, col = self.ramp
+        moved = spectrum * row
+        moved *= col
+        return self.store.backend.ifft2(moved, True, self.store.threads)
+
+    def as_seen(self, probe: Any) -> Any:
+        """Return a probe, or a change of it, (M, n, n) as each view sees it: (B or 1, M, n, n)."""
+        if self.fraction is None:
+            seen = probe[None]
+        elif self.fused is not None:
+            seen = self.fused.shifted(probe, self.fraction)
+        else:
+            seen = self.shift(self.store.backend.fft2(probe, threads=self.store.threads)[None])
+        return seen if self.brightness is None else seen * self.brightness[:, None]
+
+    def on_probe(self, waves: Any) -> Any:
+        """Return sum_j conj(O_j) waves_j (M, n, n), the adjoint of ``as_seen`` times the patches; keeps the waves."""
+        if self.fused is not None and self.fraction is not None and self.brightness is None:
+            n, rows = self.store.data.n, self.fused.rows(self.size)
+            below = self.xp.stack([rows * n, 0 * rows], axis=1)  # the windows, one below the other, are an object too
+            return self.fused.on_probe(waves, rows, self.patches.reshape(-1, n), below, self.fraction)
+        seen = self.patches.conj()
+        if self.brightness is not None:
+            seen *= self.brightness
+        waves = seen[:, None] * waves
+        if self.fraction is None:
+            return waves[0] if len(waves) == 1 else waves.sum(axis=0)
+        row, col = self.ramp
+        spectrum = self.store.backend.fft2(waves, True, self.store.threads)
+        spectrum *= row.conj()
+        spectrum *= col.conj()
+        return self.store.backend.ifft2(spectrum.sum(axis=0), True, self.store.threads)
+
+
+class Tour:
+    """The batches of a sweep, in their order, with the places of all views worked out at once.
+
+    Parameters: ``batches``, the numbers (B,) of the views of each; ``whole``: all positions are whole pixels;
+    ``still``: none changes before the sweep ends; ``opened``: what each batch opens with.
+    """
+
+    def __init__(
+        self, store: Store, batches: list[np.ndarray], whole: bool, still: bool = True, opened: Opened | None = None
+    ):
+        self.store, self.batches, self.whole, self.opened = store, batches, whole, opened
+        self.index = store.backend.asarray(np.concatenate(batches).astype(np.int64, copy=False))
+        self.places = self._placed(self.index) if still else None
+
+    def part(self, some: slice, views: slice) -> Tour:
+        """Return a tour of some of the batches, which see these of its views, with places of its own; if ``still``."""
+        part = copy(self)
+        part.batches = self.batches[some]
+        part.index, corners, fraction = (None if a is None else a[views].copy() for a in self._arrays())
+        part.places = corners, fraction
+        return part
+
+    def follow(self, other: Tour, some: slice, views: slice) -> None:
+        """Take part of another tour, in batches of the same sizes: all is written where it stood before."""
+        self.batches = other.batches[some]
+        for old, new in zip(self._arrays(), other._arrays(), strict=True):
+            if old is not None:
+                old[...] = new[views]
+
+    def __iter__(self) -> Iterator[Batch]:
+        first = 0
+        for number in self.batches:
+            some = slice(first, first + len(number))
+            first, index = some.stop, self.index[some]
+            corners, fraction = self._placed(index) if self.places is None else self.places
+            if self.places is not None:
+                corners, fraction = corners[some], None if fraction is None else fraction[some]
+            yield Batch(self.store, index, number, corners, fraction, self.opened)
+
+    def _arrays(self) -> tuple[Any, ...]:
+        return self.index, *(self.places or ())
+
+    def _placed(self, index: Any) -> tuple[Any, Any]:
+        return placed(self.store, self.store.leaves["positions"][index], self.whole)
+
+
+def placed(store: Store, positions: Any, whole: bool) -> tuple[Any, Any]:
+    """Return corners (B, 2) int and fraction (B, 2), None where ``whole``, of positions (B, 2) px.
+
+    Corners lie inside the object whatever the positions are: those outside, which end a run, are cut to the edge.
+    """
+    return store.backend.placed(positions, store.largest_corner, whole)
+
+
+def _roots(factors: Any, dtype: Any) -> Any:
+    """Return the roots (B, 1, 1) of intensity factors (B,)."""
+    return (factors**0.5).astype(dtype)[:, None, None]
+
+
+def memory_batch(store: Store) -> int:
+    """Return the number of views whose waves suit the memory: the caches of the cores, or a share of the device."""
+    wave_bytes = int(np.prod(store.probe_shape)) * store.dtype.itemsize
+    return max(1, min(store.data.views, store.backend.batch_memory(store.threads) // wave_bytes))
+
+
+def all_whole(store: Store) -> bool:
+    """Say whether all positions are whole pixels, so that no probe need be shifted."""
+    positions = store.leaves["positions"]
+    return bool((positions == store.xp.rint(positions)).all())
+
+
+def sweep_batches(store: Store) -> Iterator[Batch]:
+    """Yield all views in scan order, for looking at a state without changing it."""
+    size = memory_batch(store)
+    order = [np.arange(first, min(store.data.views, first + size)) for first in range(0, store.data.views, size)]
+    with store.measured.along(order):
+        yield from Tour(store, order, all_whole(store))
+
+
+def _as_slice(index: np.ndarray, device_index: Any) -> Any:
+    """A run of neighbouring views as a slice, which copies nothing; other views by their numbers on the device."""
+    first, last = int(index[0]), int(index[-1])
+    if last - first == len(index) - 1 and (len(index) == 1 or bool((np.diff(index) == 1).all())):
+        return slice(first, last + 1)
+    return device_index

@@ -193,7 +193,8 @@ def test_several_masks_stand_in_one_option(files, monkeypatch):
 # -- the sources
 
 
-REACHED = ("analysis", "io", "state", "files", "data/counts.py", "data/fields.py", "geometry.py")  # by commands, with data
+# Read by commands, with data.
+REACHED = ("analysis", "io", "state", "files", "data/counts.py", "data/fields.py", "geometry.py")
 REMEDY = re.compile(r"\b[a-z_]+=(?![=>])|opty\.(load|save|Ptycho|Geometry)|\.replace\(")
 IN_PYTHON_ALONE = (  # arguments that no command has
     "give a PtychoData, as from opty.load(measurement)",

@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from recipe_strategies import operators
 from small_scans import same
 
@@ -77,6 +77,7 @@ def test_what_has_no_outputs_stays_as_it_is(recipe):
     assert repr(without_outputs(recipe)) == repr(recipe)
 
 
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(operators, operators)
 def test_no_unregistered_operator_gets_into_a_recipe(a, b):
     """Whatever opty makes of a recipe can be read again from a file."""

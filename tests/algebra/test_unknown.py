@@ -5,7 +5,7 @@ import pickle
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recipe_strategies import operators
 from small_scans import same
@@ -79,6 +79,7 @@ def test_it_is_kept_to_the_last_character(recipe, monkeypatch):
     assert kept_recipe(kept.to_json(), repr(kept)) == recipe  # imported: it is real again
 
 
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(operators, st.data())
 def test_any_recipe_without_any_of_its_operators(recipe, data):
     text, code = recipe.to_json(), repr(recipe)

@@ -1,7 +1,7 @@
 """The algebra: recipes as values. Nothing here runs anything; ``opty.runtime`` does.
 
 operator.py         Operator, ViewOperator, Recipe, Identity; ``*`` and ``**``; the registry of names
-operator_class.py   their metaclass; parameters.py: types and values of their parameters
+value_class.py   their metaclass; parameters.py: types and values of their parameters
 protocols.py        what an operator may use: the state ``s``, the views ``b``
 compose.py          Compose and Repeat, flat and normalised
 control.py          Every, After, Before, Until

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import operator as py_operator
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from opty.algebra.operator_class import OperatorClass, unmade
-from opty.algebra.parameters import check_annotated, checked, class_statement, types_of
 from opty.algebra.protocols import State, Views
-from opty.errors import RecipeError, warn_user
-from opty.words import clear_init
+from opty.algebra.value import Value
+from opty.algebra.value_class import ValueClass, unmade
+from opty.errors import RecipeError
 
 if TYPE_CHECKING:
     from opty.algebra.control import Until
@@ -27,28 +25,7 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.replace(",", " ").split())
 
 
-def _register(cls: type[Operator]) -> None:
-    """Let texts and files know an operator by the name of its class; warn where they know another one by that name.
-
-    A cell that runs again, or a module that is loaded again, defines the same operator and not another one.
-    """
-    old = REGISTRY.get(cls.__name__)
-    if old is not None and old.__module__.startswith("opty.") and old.__module__ != cls.__module__:
-        raise RecipeError(f"{cls.__name__} is an operator of opty's own; choose another name for yours")
-    REGISTRY[cls.__name__] = cls
-    if old is None or (
-        old.__qualname__ == cls.__qualname__ and (old.__module__ == cls.__module__ or old._place == cls._place)
-    ):
-        return
-    warn_user(
-        f"two operators are named {cls.__name__}, one in {old._place}, and one in {cls._place}: texts and files that "
-        "name it mean the later one from now on; give one of them another name",
-        UserWarning,
-    )
-
-
-@dataclass_transform(frozen_default=True)
-class Operator(metaclass=OperatorClass):
+class Operator(Value, register=False):
     """A step of a reconstruction, or a composition of steps: an immutable value.
 
     A subclass declares its parameters as annotated fields and, in the class line, the leaves of the state that it
@@ -77,41 +54,18 @@ class Operator(metaclass=OperatorClass):
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
     arrays: ClassVar[float | None] = None  # at work in a step on the whole state, as large as object and probe together
     knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning
-    _types: ClassVar[dict[str, Any]] = {}  # of the parameters
-    _place: ClassVar[str] = ""  # of the class statement: file and line
+    _registry: ClassVar[dict[str, Any]] = REGISTRY
+    _kind: ClassVar[str] = "operator"
     __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` asks us, and is refused
 
-    def __init_subclass__(
-        cls, *, reads: str | None = None, writes: str | None = None, register: bool = True, **kwargs: Any
-    ) -> None:
-        super().__init_subclass__(**kwargs)
+    def __init_subclass__(cls, *, reads: str | None = None, writes: str | None = None, **kwargs: Any) -> None:
         if reads is not None:
             cls.reads = names(reads)
         if writes is not None:
             cls.writes = names(writes)
         if not cls.__module__.startswith("opty.") and "scale_free" not in cls.__dict__:
             cls.scale_free = False  # true of an operator of opty's own, not of what a user makes of it
-        check_annotated(cls)
-        by_hand = "__init__" in cls.__dict__
-        dataclasses.dataclass(frozen=True, repr=False)(cls)
-        if not by_hand:
-            clear_init(cls, RecipeError)
-        frame = class_statement()
-        cls._types = types_of(cls, frame)
-        cls._place = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
-        if register:
-            _register(cls)
-
-    def __post_init__(self) -> None:
-        for name, hint in self._types.items():
-            value = getattr(self, name)
-            right = checked(value, hint, type(self).__name__, name)
-            if right is not value:
-                object.__setattr__(self, name, right)
-        self.check()
-
-    def check(self) -> None:
-        """Refuse parameters that are out of range; subclasses override it."""
+        super().__init_subclass__(**kwargs)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the names that the operator reads and writes."""
@@ -133,7 +87,7 @@ class Operator(metaclass=OperatorClass):
             return compose(self, other)
         if getattr(type(other), "runs_recipes", False):
             return NotImplemented  # a state: its __rmul__ runs the recipe
-        if isinstance(other, OperatorClass):
+        if isinstance(other, ValueClass):
             raise RecipeError(unmade(other))
         raise RecipeError(
             f"{_short(self)} * {type(other).__name__}: an operator multiplies an operator or a PtychoState"
@@ -174,11 +128,6 @@ class Operator(metaclass=OperatorClass):
         raise RecipeError("operators are not added; to do one after the other write A * B (B runs first)")
 
     __radd__ = __sub__ = __rsub__ = __add__
-
-    def __repr__(self) -> str:
-        from opty.algebra.text import to_text
-
-        return to_text(self)
 
     # -- what a recipe can do besides multiplying
 

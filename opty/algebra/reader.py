@@ -20,15 +20,16 @@ class Grammar:
 
     ``base`` : class of the values that ``*`` joins; ``compose`` : joins them, leftmost first; ``look_up`` : returns the
     class of a name, or raises RecipeError; ``word``, ``whole`` : what messages call one value and the product of them;
-    ``example`` : one of these.
+    ``example`` : one of these; ``powers`` : whether ``**`` repeats.
     """
 
-    base: type
+    base: type | tuple[type, ...]
     compose: Callable[..., Any]
     look_up: Callable[[str], type]
     word: str
     whole: str
     example: str
+    powers: bool = False
 
 
 def read_text(text: str, grammar: Grammar) -> Any:
@@ -63,7 +64,7 @@ class _Reader:
         self.text, self.grammar = text, grammar
         self.allowed = (
             f"not allowed in a {grammar.whole}: it holds {grammar.word}s, numbers, texts and tuples, joined by *"
-        ) + " and **" * hasattr(grammar.base, "__pow__")
+        ) + " and **" * grammar.powers
 
     def refuse(self, node: ast.AST, why: str) -> RecipeError:
         before = self.text.encode()[: getattr(node, "col_offset", 0)]  # the tree counts bytes
@@ -75,8 +76,7 @@ class _Reader:
     def value(self, node: ast.AST) -> Any:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
             return self.product(node)
-        powers = hasattr(self.grammar.base, "__pow__")
-        if powers and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        if self.grammar.powers and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
             return self.made(node, lambda: self.factor(node.left) ** self.value(node.right))
         if isinstance(node, ast.Call):
             return self.call(node)

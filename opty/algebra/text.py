@@ -53,7 +53,7 @@ def parse(text: str) -> Operator:
     The text may hold registered operators, Until, numbers, strings, tuples, ``*`` and ``**``: nothing else, and
     nothing is evaluated. Raises RecipeError with the position in the text.
     """
-    return read_text(text, Grammar(Operator, compose, look_up, "operator", "recipe", "rPIE() ** 10"))
+    return read_text(text, Grammar(Operator, compose, look_up, "operator", "recipe", "rPIE() ** 10", powers=True))
 
 
 def look_up(name: str) -> type:
@@ -78,17 +78,18 @@ def made_by(recipe: str, iteration: int) -> str:
 
 def to_json(op: Operator) -> str:
     """Return a recipe as JSON text with a format version."""
-    return json.dumps({"opty": VERSION, "recipe": _encode(op)})
+    return json.dumps({"opty": VERSION, "recipe": encode(op)})
 
 
-def _encode(value: Any) -> Any:
+def encode(value: Any) -> Any:
+    """Return a parameter or a value in the types that JSON has."""
     if isinstance(value, Unknown):
         return json.loads(value.kept)
-    if isinstance(value, (Until, Operator)):
+    if isinstance(value, (Until, Value)):
         fields = dataclasses.fields(value)
-        return {type(value).__name__: {f.name: _encode(getattr(value, f.name)) for f in fields}}
+        return {type(value).__name__: {f.name: encode(getattr(value, f.name)) for f in fields}}
     if isinstance(value, tuple):
-        return [_encode(v) for v in value]
+        return [encode(v) for v in value]
     return value
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from opty.algebra.operator import Operator
-from opty.model.misfit import compare
 from opty.physics.modes import orthogonal_basis
 from opty.state.leaves import KEPT
+from opty.state.misfit import compare
 from opty.state.views import sweep_batches
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.reader import cut
-from opty.data import PtychoData
 from opty.errors import RecipeError
+from opty.geometry import Geometry
 from opty.model.compose import Model, elements_of, parse
 from opty.model.element import Element
 from opty.model.probe import Probe
@@ -17,11 +17,12 @@ from opty.model.sample import Object
 from opty.model.start import Start
 
 
-def complete(model: Any, data: PtychoData, modes: int | None) -> Model:
+def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = None) -> Model:
     """Return a model with the elements that were left out: the propagation of the geometry, Object(), Probe().
 
     ``model`` : a Model, an element, a text, or None for ``FarField() * Object() * Probe(modes)`` or what the geometry
-    says in place of the far field. Left out may be the propagation, and what stands on the right end.
+    says in place of the far field. Left out may be the propagation, and what stands on the right end. ``geometry`` and
+    ``n`` : of the measurement, with patterns of n x n pixels.
 
     Raises RecipeError for a model without a place for the object, one that does not fit the measurement, and modes that
     are given twice.
@@ -41,10 +42,10 @@ def complete(model: Any, data: PtychoData, modes: int | None) -> Model:
     if not any(element.source for element in elements):
         elements = (*elements, Probe(modes))
     if not elements[0].propagates:
-        elements = (propagation_of(data.geometry), *elements)
+        elements = (propagation_of(geometry), *elements)
     whole = Model(elements)
     for element in whole.elements:
-        element.foresee(data.geometry, data.n)
+        element.foresee(geometry, n)
     return whole
 
 
@@ -52,3 +53,20 @@ def first_leaves(model: Model, start: Start) -> dict[str, np.ndarray]:
     """Return the first value of each leaf of a model, by name."""
     owned = ((element, leaf.name) for element in model.elements for leaf in element.leaves)
     return {name: np.asarray(element.initial(name, start)) for element, name in owned}
+
+
+def fitting(model: Model, name: str, value: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Return a value that a user gives for a leaf, in the type of its first value, or say what is wrong with it.
+
+    It has the shape of the first value; an object may have another number of rows and columns.
+    """
+    leaf = next(leaf for leaf in model.leaves if leaf.name == name)
+    fixed = len(first.shape) - 2 * (leaf.grid == "frame")
+    if value.ndim != first.ndim or value.shape[:fixed] != first.shape[:fixed]:
+        sizes = [str(size) for size in first.shape[:fixed]] + ["H", "W"][: len(first.shape) - fixed]
+        raise ValueError(f"{name} has shape {value.shape}; {model.owner(name)!r} has ({', '.join(sizes)})")
+    if value.dtype.kind not in "biufc" or (value.dtype.kind == "c" and first.dtype.kind != "c"):
+        raise ValueError(f"{name} has dtype {value.dtype}; give numbers that {first.dtype} holds")
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name} has {int((~np.isfinite(value)).sum())} values that are not finite")
+    return value.astype(first.dtype)

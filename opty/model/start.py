@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from opty.data import PtychoData
+from opty.geometry import Geometry
 from opty.model.starting_probe import first_probe, given_probe
 
 
@@ -16,20 +17,13 @@ from opty.model.starting_probe import first_probe, given_probe
 class Start:
     """What ``Element.initial`` may look at: the measurement, the frame of the object, the types."""
 
-    data: PtychoData
+    views: int  # of the scan
+    n: int  # pixels along an edge of a window
     shape: tuple[int, int]  # (H, W) of the object's frame
     dtype: np.dtype  # of object and probe
+    geometry: Geometry | None = None
+    data: PtychoData | None = None  # None in a simulation, whose probe is given
     given: Any = None  # a probe of the user's, or None
-
-    @property
-    def views(self) -> int:
-        """Number of views."""
-        return self.data.views
-
-    @property
-    def n(self) -> int:
-        """Pixels along an edge of a pattern."""
-        return self.data.n
 
     @cached_property
     def real_dtype(self) -> np.dtype:
@@ -38,6 +32,8 @@ class Start:
 
     def probe(self, modes: int | None) -> np.ndarray:
         """Return the starting probe (M, n, n): that given, that of the data, or the focused one of the mean pattern."""
-        if self.given is None:
-            return first_probe(self.data, modes, self.dtype)
-        return given_probe(self.given, self.data, modes, self.dtype)
+        if self.given is not None:
+            return given_probe(self.given, self.n, modes, self.dtype)
+        if self.data is None:
+            raise ValueError("there are no data to make a starting probe of: give the probe")
+        return first_probe(self.data, modes, self.dtype)

@@ -33,12 +33,12 @@ def first_probe(data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
     return (probe * math.sqrt((brightest - dark) / (np.abs(probe) ** 2).sum())).astype(dtype)
 
 
-def given_probe(probe: Any, data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
+def given_probe(probe: Any, n: int, modes: int | None, dtype: Any) -> np.ndarray:
     """Return a user's probe as (M, n, n), with modes added where more are asked for; its power is left alone.
 
     Raises ValueError where it has another size than the data, or more modes than asked for.
     """
-    checked = check_probe(probe, data.n)
+    checked = check_probe(probe, n)
     return with_modes(checked, modes).astype(dtype)
 
 

@@ -12,6 +12,7 @@ from opty.algebra.operator import Identity, Operator
 from opty.data import PtychoData
 from opty.data.fields import check_positions
 from opty.errors import ConsumedError, warn_user
+from opty.model.starting_probe import first_probe, given_probe
 from opty.state import start
 from opty.state.device_data import Measured
 from opty.state.history import History, Series
@@ -66,7 +67,7 @@ class BareState:
             obj = np.ones(shape, kind)
         elif not np.isfinite(obj).all():
             raise ValueError(f"obj has {int((~np.isfinite(obj)).sum())} values that are not finite")
-        probe = start.first_probe(data, modes, kind) if probe is None else start.given_probe(probe, data, modes, kind)
+        probe = first_probe(data, modes, kind) if probe is None else given_probe(probe, data.n, modes, kind)
         measured = Measured(data, backend, kind)
         leaves = {
             "obj": backend.asarray(obj, kind).copy(),

@@ -8,6 +8,7 @@ import numpy as np
 
 from opty.algebra.operator import Identity
 from opty.data.fields import check_background, check_positions
+from opty.model.starting_probe import given_probe
 from opty.state import start
 from opty.state.store import ESTIMATES, Store
 
@@ -35,7 +36,7 @@ def _checked(name: str, a: np.ndarray, store: Store) -> np.ndarray:
     """Return an array as the leaf of that name holds it, or raise ValueError."""
     data = store.data
     if name == "probe":
-        return start.given_probe(a, data, None, store.dtype)
+        return given_probe(a, data.n, None, store.dtype)
     if name == "positions":
         return check_positions(a, data.views)
     if name == "background":

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from opty.data import PtychoData
 from opty.geometry import Geometry
 from opty.model.complete import complete, first_leaves
 from opty.model.compose import Model, from_json, parse
@@ -43,13 +42,12 @@ def check_element(
     """
     geometry = _GEOMETRY if geometry is None else geometry
     rng = np.random.default_rng(seed)
-    data = PtychoData(rng.poisson(9.0, (VIEWS, N, N)).astype(np.float64), _places(rng, False), geometry)
-    model = complete(element, data, None)
+    model = complete(element, geometry, N)
     for again in (parse(repr(model)), from_json(model.to_json()), pickle.loads(pickle.dumps(model))):
         if again != model:
             raise AssertionError(f"{model!r} comes back as {again!r}")
     worst: dict[str, float] = {}
-    for views in _cases(model, data, geometry, modes, rng):
+    for views in _cases(model, geometry, modes, rng):
         for name in (*(leaf.name for leaf in model.leaves), "positions"):
             error = _dot(views, name, rng)
             worst[name] = max(worst.get(name, 0.0), error)
@@ -70,8 +68,8 @@ def _places(rng: np.random.Generator, fractions: bool) -> np.ndarray:
     return places + rng.uniform(-0.4, 0.4, (VIEWS, 2)) if fractions else places
 
 
-def _cases(model: Model, data: PtychoData, geometry: Any, modes: int, rng: np.random.Generator) -> Iterator[HostViews]:
-    start = Start(data, SHAPE, np.dtype("complex128"), _complex(rng, (modes, N, N)))
+def _cases(model: Model, geometry: Any, modes: int, rng: np.random.Generator) -> Iterator[HostViews]:
+    start = Start(VIEWS, N, SHAPE, np.dtype("complex128"), geometry, given=_complex(rng, (modes, N, N)))
     leaves = first_leaves(model, start)
     for name, first in leaves.items():
         size = np.abs(first).mean() or 1.0

@@ -51,6 +51,7 @@ class Operator(Value, register=False):
     leaves_trace: ClassVar[bool] = True  # False: not on the books where it ends a loop's body
     scale_free: ClassVar[bool] = False  # True: does the same to P g, O / g and what is scaled along as to P and O
     estimates: ClassVar[bool] = True  # False: what it writes of object and probe it turns, moves or cuts, no more
+    needs_closed: ClassVar[bool] = False  # True: only for models whose nearest waves are known (Model.closed)
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
     arrays: ClassVar[float | None] = None  # at work in a step on the whole state, as large as object and probe together
     knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning

@@ -58,8 +58,7 @@ class Probe(Element):
             weight = v.xp.ones((1, v.n, v.n), v.real_dtype) if power is None else power
             if v.brightness is not None:
                 weight = weight * v.brightness**2
-            weight = weight[0] if len(weight) == 1 and v.size == 1 else v.xp.broadcast_to(weight, (v.size, v.n, v.n))
-            v.add("probe", v.on_source(chi), weight if weight.ndim == 2 else weight.sum(axis=0))
+            v.add("probe", v.on_source(chi), v.xp.broadcast_to(weight, (v.size, v.n, v.n)))
         return None, None
 
     def _slopes(self, v: ModelViews) -> tuple[Any, Any]:

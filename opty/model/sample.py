@@ -199,6 +199,11 @@ def phase_per_metre(geometry: Any, n: int) -> np.ndarray:
     return -2 * math.pi / geometry.wavelength * sine2 / (1 + np.sqrt(1 - sine2))  # without cancellation
 
 
+def transmission(obj: Any) -> Any:
+    """Return what an object (H, W) lets through; of slices (L, H, W) their product, as if they touched."""
+    return obj if obj.ndim == 2 else obj.prod(axis=0)
+
+
 def _power(v: ModelViews, incident: Any) -> Any:
     return v.illum_power if incident is v.fields.get("illum") else state_power(v.xp, incident)
 

@@ -42,6 +42,7 @@ class ModelViews:
     memory: dict[str, Any]
     sweep: dict[Any, Any]
     size: int
+    deterministic: bool = False
 
     def __init__(self, wanted: frozenset[str] = frozenset()):
         self.fields: dict[str, Any] = {}
@@ -49,6 +50,7 @@ class ModelViews:
         self._memories: list[dict[str, Any]] | None = None
         self._sums: dict[str, tuple[Any, Any]] = {}
         self._summed: Any = None
+        self._change: tuple[Any, Any] = (None, None)
 
     # -- what elements use
 
@@ -83,8 +85,9 @@ class ModelViews:
         """Give the adjoint of the tangent with respect to a leaf, applied to chi, and its weight.
 
         For a leaf on the frame both are windows (B, ..., n, n), or (1, ..., n, n) where all views have the same; for
-        one over views, rows (B, ...); for any other, its shape, summed over the views of the batch. A leaf of numbers
-        has no weight: its curvature comes from ``tangent``. What several elements add sums up.
+        one over views, rows (B, ...); for any other, the direction has its shape, summed over the views of the batch,
+        and the weight is that of each view (B, n, n). A leaf of numbers has no weight: its curvature comes from
+        ``tangent``. What several elements add sums up.
         """
         if name in self._sums:
             more, heavier = self._sums[name]
@@ -97,6 +100,14 @@ class ModelViews:
         if image.ndim == 2:
             return self.backend.take_windows(image, self.corners, self.n)
         return self.xp.stack([self.windows(one) for one in image], axis=1)
+
+    def place(self, image: Any, windows: Any) -> None:
+        """Add windows (B or 1, n, n) to an image (H, W) where the views lie; (B or 1, L, n, n) to (L, H, W)."""
+        if image.ndim == 2:
+            self.backend.add_windows(image, self.corners, windows, self.deterministic)
+            return
+        for k, one in enumerate(image):
+            self.place(one, self.xp.ascontiguousarray(windows[:, k]))
 
     @property
     def patches(self) -> Any:
@@ -201,6 +212,16 @@ class ModelViews:
             self._pass_back(chi, self.wanted | {name})
         return self._sums[name]
 
+    def changed(self, waves: Any) -> Any:
+        """Return by how much waves (B, S, n, n) differ from the exit waves of the leaves as they were on the way here.
+
+        One array for each array of waves, so that the sums of several leaves come from one pass back.
+        """
+        if self._change[0] is not waves:
+            change = waves - self.exit_waves()
+            self._change = waves, change
+        return self._change[1]
+
     def _pass_back(self, chi: Any, asked: frozenset[str]) -> None:
         memories, power = self._passed(), None
         self._sums, self._asked = {}, asked
@@ -215,12 +236,17 @@ class ModelViews:
         self._summed = given
 
     def _passed(self) -> list[dict[str, Any]]:
+        """Return what the elements remember of the way forward."""
+        if self._memories is None and self.model.thin and "positions" not in self.wanted:
+            self._memories = [{}, {"incident": self.illum}, {}]  # all that they need: no wave has to be made for it
         if self._memories is None:
             self.exit_waves()
-        return self._memories  # type: ignore[return-value]
+        assert self._memories is not None
+        return self._memories
 
     def _forget(self) -> None:
         self._sums, self._summed = {}, None
+        self._change = (None, None)
 
     def with_estimates(self, **changed: Any) -> ModelViews:
         """Return the same views with other leaves, for a look at what waves they would make."""

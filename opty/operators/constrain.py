@@ -7,6 +7,7 @@ import numpy as np
 from opty.algebra.operator import Operator
 from opty.physics.modes import orthogonal_basis
 from opty.state.leaves import KEPT
+from opty.model.sample import transmission
 from opty.state.misfit import compare
 from opty.state.views import sweep_batches
 
@@ -37,9 +38,9 @@ class ScaleObjProbe(Operator, reads="obj probe positions background", writes="ob
         probe = s.probe
         probe *= s.xp.asarray((measured / predicted) ** 0.5, dtype=s.real_dtype)
         light = light_on(s.store)
-        mean = (s.xp.abs(s.obj) * light).sum() / light.sum()
         obj = s.obj
-        obj /= mean
+        mean = (s.xp.abs(transmission(obj)) * light).sum() / light.sum()
+        obj /= each_slice(obj, mean)
         probe *= mean
 
 
@@ -51,11 +52,16 @@ def _background_photons(s) -> float:
     return float((s.incoherent * seen).sum())
 
 
+def each_slice(obj, factor):
+    """Return by what to multiply each slice of an object (H, W) or (L, H, W) so that waves are multiplied by factor."""
+    return factor if obj.ndim == 2 else factor ** (1 / len(obj))
+
+
 def light_on(store):
     """Return sum_j S_j (H, W) real [photons]: the light that fell on each pixel of the object."""
     light = store.xp.zeros(store.object_shape, store.real_dtype)
     for b in sweep_batches(store):
-        store.backend.add_windows(light, b.corners, b.illum_power, store.deterministic)
+        b.place(light, b.illum_power)
     return light
 
 
@@ -89,11 +95,11 @@ class ProbePower(
                 f"ProbePower: no power to give: {wanted:.4g} photons wanted, the probe has {float(power):.4g}"
             )
         gain = s.xp.sqrt(wanted / power).astype(s.real_dtype)
-        s.probe, s.obj = s.probe * gain, s.obj / gain
+        s.probe, s.obj = s.probe * gain, s.obj / each_slice(s.obj, gain)
         if s.has("kept_probe_velocity"):
             s.kept_probe_velocity = s.kept_probe_velocity * gain
         if s.has("kept_obj_velocity"):
-            s.kept_obj_velocity = s.kept_obj_velocity / gain
+            s.kept_obj_velocity = s.kept_obj_velocity / each_slice(s.obj, gain)
 
 
 class CentreProbe(

@@ -7,9 +7,9 @@ from opty.state.leaves import KEPT
 
 
 class ExitWave(ViewOperator, reads="illum patches", writes="waves"):
-    """Form the exit waves psi_jm = P_m(r - r_j) O(r).
+    """Form the exit waves psi_jm = P_m(r - r_j) O(r), or those of another model.
 
-    Reads illum (B or 1, M, n, n), patches (B, n, n); writes waves (B, M, n, n) [sqrt(photons)].
+    Reads illum (B or 1, M, n, n), patches (B, n, n); writes waves (B, S, n, n) [sqrt(photons)].
     A sweep puts this step in by itself where another one reads waves.
     """
 
@@ -18,7 +18,7 @@ class ExitWave(ViewOperator, reads="illum patches", writes="waves"):
     scale_free = True
 
     def apply(self, s, b):
-        b.waves = b.illum * b.patches[:, None]
+        b.waves = b.exit_waves()
 
 
 class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves kept_waves"):
@@ -29,13 +29,14 @@ class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves kept
     """
 
     scale_free = True
+    needs_closed = True
 
     def begin(self, s):
-        shape = (s.data.views, *s.probe_shape)
+        shape = (s.data.views, *s.wave_shape)
         s.memo["fresh"] = s.create(KEPT, shape, s.dtype)
 
     def apply(self, s, b):
-        overlap = b.illum * b.patches[:, None]
+        overlap = b.exit_waves()
         if s.memo["fresh"]:
             s.kept_waves[b.selection] = overlap
             b.waves = overlap
@@ -63,6 +64,7 @@ class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="w
     beta: float = 1.0
     keep: float = 1.0
     scale_free = True
+    needs_closed = True
 
     def check(self):
         if not 0 < self.beta <= 2:
@@ -71,7 +73,7 @@ class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="w
             raise ValueError(f"Difference(keep={self.keep}): give a share from 0 to 1")
 
     def apply(self, s, b):
-        step, overlap, psi = b.waves, b.illum * b.patches[:, None], s.kept_waves[b.selection]
+        step, overlap, psi = b.waves, b.exit_waves(), s.kept_waves[b.selection]
         step -= overlap
         if self.beta != 1:
             step *= self.beta

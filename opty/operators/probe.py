@@ -29,7 +29,7 @@ class ProbeUpdate(ViewOperator, reads="delta patches probe", writes="probe"):
         check_regularisation(type(self).__name__, "beta", self.beta, self.step)
 
     def apply(self, s, b):
-        direction = b.on_probe(b.delta)
-        weight = b.patch_power[0] if b.size == 1 else b.patch_power.sum(axis=0)
+        direction, weight = b.gather("probe", b.delta)
+        weight = weight[0] if b.size == 1 else weight.sum(axis=0)
         probe = s.probe
         probe += scaled(s.xp, direction, weight, self.beta, self.step)

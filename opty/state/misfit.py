@@ -27,8 +27,7 @@ def compare(s) -> Comparison:
     xp, measured = store.xp, store.measured
     total = xp.zeros(6)
     for b in sweep_batches(store):
-        waves = b.illum * b.patches[:, None]
-        there = measured.propagator.forward(waves, b.fraction, True, store.threads)
+        there = b.at_detector(b.exit_waves(), True)
         predicted = (xp.abs(there) ** 2).sum(axis=1)
         if store.incoherent is not None:
             predicted += store.incoherent

@@ -13,6 +13,7 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.data import PtychoData
+from opty.model.compose import Model
 from opty.state import loans
 from opty.state.device_data import Measured
 from opty.state.history import Series, number
@@ -63,6 +64,7 @@ class Store:
 
     leaves: dict[str, Any]
     measured: Measured
+    model: Model  # complete: how the leaves make the waves
     origin: np.ndarray
     seed: int
     threads: int
@@ -123,8 +125,8 @@ class Store:
 
     @property
     def object_shape(self) -> tuple[int, int]:
-        """(H, W) of the object."""
-        return self.leaves["obj"].shape
+        """(H, W) of the object's frame."""
+        return self.leaves["obj"].shape[-2:]
 
     @property
     def largest_corner(self) -> tuple[int, int]:
@@ -136,6 +138,12 @@ class Store:
     def probe_shape(self) -> tuple[int, int, int]:
         """(M, n, n) of the probe."""
         return self.leaves["probe"].shape
+
+    @property
+    def wave_shape(self) -> tuple[int, int, int]:
+        """(S, n, n) of the exit waves of a view: S incoherent states, which are the probe's modes in a thin object."""
+        modes, n, _ = self.probe_shape
+        return self.model.states(modes), n, n
 
     @property
     def incoherent(self) -> Any:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 
 from opty.algebra.operator import Operator, ViewOperator
+from opty.state.leaves import OBJ, PROBE
+
+OBJ_SUM = OBJ.like("obj_sum", unit="photons", scale=1, improves="obj")
+OBJ_WEIGHT = OBJ.like("obj_weight", unit="photons", dtype="real", scale=2)
+PROBE_SUM = PROBE.like("probe_sum", scale=-1, improves="probe")
+PROBE_WEIGHT = PROBE.like("probe_weight", axes="row col", unit="1", dtype="real", scale=-2)
 
 
-class AccumObj(ViewOperator, reads="waves illum", writes="obj_sum obj_weight"):
+class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
     """Add up what the views say of the object: sum_jm conj(P_m) psi_jm and sum_jm |P_m|^2.
 
     Reads waves (B, M, n, n), illum; writes obj_sum (H, W) complex and obj_weight (H, W) real, from zero in each sweep.
@@ -18,8 +24,8 @@ class AccumObj(ViewOperator, reads="waves illum", writes="obj_sum obj_weight"):
 
     def begin(self, s):
         s.drop("obj_sum", "obj_weight")
-        s.create("obj_sum", s.object_shape, s.dtype)
-        s.create("obj_weight", s.object_shape, s.real_dtype)
+        s.create("obj_sum")
+        s.create("obj_weight")
 
     def apply(self, s, b):
         windows = b.illum.conj() * b.waves
@@ -28,7 +34,7 @@ class AccumObj(ViewOperator, reads="waves illum", writes="obj_sum obj_weight"):
         s.backend.add_windows(s.obj_weight, b.corners, b.illum_power, s.deterministic)
 
 
-class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_sum probe_weight"):
+class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_SUM, PROBE_WEIGHT)):
     """Add up what the views say of the probe: sum_j conj(O_j) psi_jm and sum_j |O_j|^2.
 
     Where probes were moved by fractions of a pixel, S_j, the weight is w = max sum_j |O_j|^2 and the sum
@@ -44,8 +50,8 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_
 
     def begin(self, s):
         s.drop("probe_sum", "probe_weight")
-        s.create("probe_sum", s.probe_shape, s.dtype)
-        s.create("probe_weight", s.probe_shape[1:], s.real_dtype)
+        s.create("probe_sum")
+        s.create("probe_weight")
 
     def apply(self, s, b):
         waves = b.waves

@@ -41,7 +41,7 @@ def explain(recipe: Operator, p: BareState | None = None) -> Explanation:
     groups = plan(recipe)
     store = None if p is None else p._live
     if store is not None:
-        check_slots(groups, store.leaves)
+        check_slots(groups, store)
     lines = [f"plan of {recipe!r}"]
     _tell(groups, store, 1, lines)
     changed = sorted(written(groups))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
-from opty.state.leaves import BATCH
+from opty.state.leaves import FIELDS
 
 if TYPE_CHECKING:
     from opty.runtime.execute import Run
@@ -70,6 +71,16 @@ class FusedStep(ViewOperator, register=False):
         return True
 
     @property
+    def slots(self) -> tuple[Leaf, ...]:  # type: ignore[override]
+        """The memory of the parts."""
+        return tuple(dict.fromkeys(leaf for part in self.parts for leaf in part.slots))
+
+    @property
+    def counts(self) -> bool:  # type: ignore[override]
+        """Whether one of the parts makes the sweep an iteration."""
+        return any(part.counts for part in self.parts)
+
+    @property
     def projects(self) -> bool:  # type: ignore[override]
         """Whether one of the parts compares with the data."""
         return any(part.projects or "delta" in part.writes for part in self.parts)
@@ -107,7 +118,7 @@ class FusedStep(ViewOperator, register=False):
 def sees_batch(op: ViewOperator) -> bool:
     """Say whether a step works on the waves or windows of a batch."""
     reads, writes = op.effects()
-    return bool(BATCH & (reads | writes))
+    return bool(FIELDS.keys() & (reads | writes))
 
 
 def suited(steps: Iterable[Scheduled], store: Store, whole: bool) -> list[Scheduled]:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from opty import backend as backends
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity, Operator
 from opty.data import PtychoData
 from opty.data.fields import check_positions
@@ -15,9 +16,10 @@ from opty.errors import ConsumedError, warn_user
 from opty.state import start
 from opty.state.device_data import Measured
 from opty.state.history import History, Series
+from opty.state.leaves import ESTIMATED
 from opty.state.loans import Lent, lent
 from opty.state.replace import host, replaced
-from opty.state.store import CORE, ESTIMATES, Start, Store, label, unlabelled
+from opty.state.store import Start, Store, declarations
 from opty.words import clear_arguments
 
 LEFT_BEHIND = "they stayed in the process where the run failed"
@@ -109,31 +111,35 @@ class BareState:
         iteration: int,
         history: Mapping[str, Any],
         recipe: Operator,
+        declared: Mapping[str, Leaf] | None = None,
         visits: Mapping[str, Any] | None = None,
         began: Mapping[str, Any] | None = None,
         device: str | None = None,
         threads: int | None = None,
         deterministic: bool = False,
     ) -> Self:
-        """Rebuild a state from what a file kept: ``leaves`` by name, slots and named arrays under "slot:" and "array:".
+        """Rebuild a state from what a file kept: ``leaves`` by name.
 
+        ``declared`` : what those are that are no estimates; where nothing is known of one, it is memory of an operator.
         ``visits``: when the run last stood at each scheduled step; none where a file of an earlier version has none.
-        ``began``: leaves, iteration, history and visits of the start, where the data alone do not give them.
+        ``began``: leaves, declarations, iteration, history, visits of the start, where the data alone do not tell it.
         Raises ValueError where obj, probe or positions are missing.
         """
-        if missing := [name for name in CORE if name not in leaves]:
-            raise ValueError(f"a state needs {', '.join(CORE)}; {missing} are missing")
+        needed = [name for name, leaf in ESTIMATED.items() if not leaf.optional]
+        if missing := [name for name in needed if name not in leaves]:
+            raise ValueError(f"a state needs {', '.join(needed)}; {missing} are missing")
         backend = backends.get(start.on_device(device))
         kind = start.complex_type(leaves["probe"].dtype)
         measured = Measured(data, backend, kind)
-        arrays, named = unlabelled(leaves, backend)
+        arrays = {name: backend.asarray(np.array(a)) for name, a in leaves.items()}
         positions = check_positions(leaves["positions"], data.views)
         start.frame(positions, data.n, leaves["obj"])
         arrays["positions"] = backend.asarray(positions)
         series = {name: Series(np.asarray(v).tolist()) for name, v in history.items()}
         frame = np.asarray(origin, float)
-        books = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series, named)
+        books = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series)
         store = Store(arrays, measured, frame, *books, deterministic=bool(deterministic))
+        store.declared = declarations(arrays, declared or {})
         store.visits = {key: (int(before), int(at)) for key, (before, at) in (visits or {}).items()}
         if began is not None:
             store.start = Start.of(began, backend)
@@ -144,8 +150,14 @@ class BareState:
     def __reduce__(self) -> tuple[Any, ...]:
         store = self._live
         data = self._without_frames() if self._frameless else store.data
-        leaves = {self._label(name): self.numpy(name) for name in store.leaves}
-        books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
+        leaves = {name: self.numpy(name) for name in store.leaves}
+        books = {
+            "declared": store.layout,
+            "origin": store.origin,
+            "seed": store.seed,
+            "iteration": store.iteration,
+            "history": store.history,
+        }
         books |= {"recipe": store.recipe, "visits": store.visits, "began": self._began()}
         books |= {"threads": store.threads, "deterministic": store.deterministic, "device": store.backend.name}
         return _restored, (type(self), data, leaves, books)
@@ -167,10 +179,6 @@ class BareState:
     def _without_frames(self) -> PtychoData:
         """Return the measurement as an exception carries it to another process: all but its frames."""
         return self._live.data.without_frames(LEFT_BEHIND, OPEN_WITH, source=False)
-
-    def _label(self, name: str) -> str:
-        """Return the name of a leaf as ``restore`` knows it."""
-        return label(name, self._live.named)
 
     def _began(self) -> dict[str, Any] | None:
         """The start as ``restore`` takes it; None where the data tell it, and where this is the start itself."""
@@ -219,13 +227,12 @@ class BareState:
     @property
     def slots(self) -> Mapping[str, Any]:
         """Memory of operators that lives in the state (moments, kept waves), by name; read-only."""
-        known = ESTIMATES + tuple(self._live.named)
-        return Lent([name for name in self._live.leaves if name not in known], self._leaf)
+        return Lent([name for name, leaf in self._live.layout.items() if leaf.role == "slot"], self._leaf)
 
     @property
     def arrays(self) -> Mapping[str, Any]:
         """Arrays that were given to ``replace`` by name, for operators to read; read-only."""
-        return Lent(sorted(self._live.named), self._leaf)
+        return Lent(sorted(name for name, leaf in self._live.layout.items() if leaf.role == "array"), self._leaf)
 
     @property
     def data(self) -> PtychoData:

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity
 from opty.data.fields import check_background, check_positions
 from opty.state import start
-from opty.state.store import ESTIMATES, Store
+from opty.state.leaves import ESTIMATED
+from opty.state.store import Store
 
 
 def replaced(old: Store, leaves: dict[str, Any], arrays: dict[str, Any], seed: int | None) -> Store:
@@ -22,9 +24,9 @@ def replaced(old: Store, leaves: dict[str, Any], arrays: dict[str, Any], seed: i
     for name, a in (given | extra).items():
         store.leaves[name] = store.backend.asarray(a).copy()
     start.frame(store.backend.to_host(store.leaves["positions"]), store.data.n, store.leaves["obj"])
-    store.named |= extra.keys()
-    if given.keys() & {"obj", "probe", "positions"}:
-        store.leaves = {name: a for name, a in store.leaves.items() if name in ESTIMATES or name in store.named}
+    store.declared = {**store.declared, **{name: Leaf.found(name, a, "array") for name, a in extra.items()}}
+    if any(not ESTIMATED[name].optional for name in given):
+        store.leaves = {name: a for name, a in store.leaves.items() if store.declared[name].role != "slot"}
     if given or extra:
         store.recipe = Identity()  # no recipe made what was put in by hand
         store.begin_here()
@@ -51,7 +53,9 @@ def _checked(name: str, a: np.ndarray, store: Store) -> np.ndarray:
 
 def _named(name: str, a: np.ndarray, store: Store) -> np.ndarray:
     """Return an array that is to be known by a name of the user's, or raise ValueError."""
-    if not name.isidentifier() or name in ESTIMATES or (name in store.leaves and name not in store.named):
+    known = store.declared.get(name)
+    taken = known is not None and (known.role == "estimate" or (known.role == "slot" and name in store.leaves))
+    if not name.isidentifier() or taken:
         raise ValueError(f"{name!r} names no array: choose a word that the state does not use itself")
     _check_finite(name, a)
     return a

@@ -32,6 +32,7 @@ from importlib.metadata import version
 from opty import analysis, plot, simulate
 from opty import fusion as fusion
 from opty.algebra.control import After, Before, Every, Until
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity, Operator, Recipe, ViewOperator
 from opty.algebra.sweep import Sweep
 from opty.algebra.text import from_json, parse
@@ -129,6 +130,7 @@ __all__ = [
     "IntensityUpdate",
     "InterruptedWarning",
     "LSQUpdate",
+    "Leaf",
     "LikelihoodGradient",
     "LineSearch",
     "Log",

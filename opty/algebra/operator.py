@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.protocols import State, Views
 from opty.algebra.value import Value
 from opty.algebra.value_class import ValueClass, unmade
@@ -17,12 +18,24 @@ if TYPE_CHECKING:
     from opty.algebra.control import Until
 
 REGISTRY: dict[str, type[Operator]] = {}
+SLOTS: dict[str, Leaf] = {}  # the memory that registered operators declare, by name
 EXPLAINERS: list[Callable[[Operator], str]] = []  # the runtime puts in how a recipe is explained without a state
 
 
 def names(text: str) -> frozenset[str]:
     """Split a declaration such as ``"obj probe"``."""
     return frozenset(text.replace(",", " ").split())
+
+
+def _with_own(inherited: tuple[Leaf, ...], own: tuple[Leaf, ...]) -> tuple[Leaf, ...]:
+    """Return the slots of a class: those of its base, where it does not declare them anew, and its own."""
+    for leaf in own:
+        if not isinstance(leaf, Leaf) or leaf.role != "slot" or leaf.over == "batch":
+            raise TypeError(f"slots= takes opty.Leaf declarations of memory, of the role 'slot'; {leaf!r} is none")
+        if not leaf.name.isidentifier():
+            raise ValueError(f"{leaf!r}: choose a name that can be written after s., such as 'trust'")
+    named = {leaf.name for leaf in own}
+    return (*(leaf for leaf in inherited if leaf.name not in named), *own)
 
 
 class Operator(Value, register=False):
@@ -36,6 +49,9 @@ class Operator(Value, register=False):
             def apply(self, s):
                 s.obj *= s.xp.minimum(1, self.hi / s.xp.maximum(s.xp.abs(s.obj), 1e-12))
 
+    It declares the memory that it keeps in the state too, one Leaf or a tuple of them, ``slots=opty.Leaf("trust",
+    "view")``; it may write that, and makes it with ``s.create("trust")``.
+
     Parameters are numbers, strings, tuples and operators, never arrays: that gives ``==``, hash, repr and JSON. An
     array goes into the state by name, ``p.replace(arrays={"weights": w})``, and the operator has the name.
 
@@ -46,7 +62,9 @@ class Operator(Value, register=False):
 
     reads: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
-    frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step; "kept_*" is all kept memory not written
+    slots: ClassVar[tuple[Leaf, ...]] = ()  # memory of its own, which lives in the state
+    frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step
+    outdates: ClassVar[bool] = False  # True: memory that belongs to what it writes, and that it does not write, is gone
     only_output: ClassVar[bool] = False  # True: writes only files or the screen
     leaves_trace: ClassVar[bool] = True  # False: not on the books where it ends a loop's body
     scale_free: ClassVar[bool] = False  # True: does the same to P g, O / g and what is scaled along as to P and O
@@ -59,14 +77,27 @@ class Operator(Value, register=False):
     _kind: ClassVar[str] = "operator"
     __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` asks us, and is refused
 
-    def __init_subclass__(cls, *, reads: str | None = None, writes: str | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        reads: str | None = None,
+        writes: str | None = None,
+        slots: Leaf | tuple[Leaf, ...] = (),
+        register: bool = True,
+        **kwargs: Any,
+    ) -> None:
         if reads is not None:
             cls.reads = names(reads)
         if writes is not None:
             cls.writes = names(writes)
+        if isinstance(cls.slots, tuple):  # not a property, of a step whose memory follows from its parameters
+            cls.slots = _with_own(cls.slots, (slots,) if isinstance(slots, Leaf) else slots)
+            cls.writes |= {leaf.name for leaf in cls.slots}
         if not cls.__module__.startswith("opty.") and "scale_free" not in cls.__dict__:
             cls.scale_free = False  # true of an operator of opty's own, not of what a user makes of it
-        super().__init_subclass__(**kwargs)
+        super().__init_subclass__(register=register, **kwargs)
+        if register and isinstance(cls.slots, tuple):
+            SLOTS.update({leaf.name: leaf for leaf in cls.slots})
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the names that the operator reads and writes."""
@@ -160,6 +191,8 @@ class ViewOperator(Operator, register=False):
     early: ClassVar[bool] = False  # True: left of a sweep it joins it before object and probe change, not as the last
     late: ClassVar[frozenset[str]] = frozenset()  # what of its writes changes only when a sweep is over, in ``finish``
     opens: ClassVar[frozenset[str]] = frozenset()  # fields for which a sweep puts the step in where none makes them
+    counts: ClassVar[bool] = False  # True: finds how object or probe are improved later; its sweep is an iteration
+    gathers: ClassVar[frozenset[str]] = frozenset()  # leaves whose sums it asks ``b.gather`` for: one pass back for all
     measures: ClassVar[bool] = False  # True: calls b.add_misfit; else opty measures what the step projects
     work: ClassVar[tuple[float, float]] = (6.0, 3.0)
     copies: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep

@@ -86,7 +86,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, Unknown):
         return json.loads(value.kept)
     if isinstance(value, (Until, Value)):
-        fields = dataclasses.fields(value)
+        fields = dataclasses.fields(value)  # type: ignore[arg-type]
         return {type(value).__name__: {f.name: encode(getattr(value, f.name)) for f in fields}}
     if isinstance(value, tuple):
         return [encode(v) for v in value]

@@ -3,7 +3,7 @@
 element.py      Element: a piece of physics with a forward map, its derivative and its adjoint
 compose.py      Model: elements joined by ``*``; text and JSON
 probe.py        the illumination; sample.py: a thin object, and several slices; propagation.py: to the detector
-complete.py     the elements that the user left out; start.py, starting_probe.py: first values of the leaves
+complete.py     the elements that the user left out; scan.py, starting_probe.py: first values of the leaves
 views.py        ModelViews: some views on their way through a model, forward, along changes, and back
 host_views.py   HostViews: the same without a state, for simulation and tests
 

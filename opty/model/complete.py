@@ -14,7 +14,7 @@ from opty.model.element import Element
 from opty.model.probe import Probe
 from opty.model.propagation import propagation_of
 from opty.model.sample import Object
-from opty.model.start import Start
+from opty.model.scan import Scan
 
 
 def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = None) -> Model:
@@ -49,10 +49,10 @@ def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = 
     return whole
 
 
-def first_leaves(model: Model, start: Start) -> dict[str, np.ndarray]:
+def first_leaves(model: Model, scan: Scan) -> dict[str, np.ndarray]:
     """Return the first value of each leaf of a model, by name."""
     owned = ((element, leaf.name) for element in model.elements for leaf in element.leaves)
-    return {name: np.asarray(element.initial(name, start)) for element, name in owned}
+    return {name: np.asarray(element.initial(name, scan)) for element, name in owned}
 
 
 def fitting(model: Model, name: str, value: np.ndarray, first: np.ndarray) -> np.ndarray:

@@ -13,10 +13,11 @@ from opty.errors import RecipeError
 
 if TYPE_CHECKING:
     from opty.model.compose import Model
-    from opty.model.start import Start
+    from opty.model.scan import Scan
     from opty.model.views import ModelViews
 
 ELEMENTS: dict[str, type[Element]] = {}
+LEAVES: dict[str, Leaf] = {}  # of all elements, by name
 
 
 class Element(Value, register=False):
@@ -29,8 +30,8 @@ class Element(Value, register=False):
         class Tilt(opty.model.Element):
             leaves = (opty.Leaf("tilt", "view 2", unit="rad/px", scale=0, role="estimate"),)
 
-            def initial(self, name, start):
-                return np.zeros((start.views, 2))
+            def initial(self, name, scan):
+                return np.zeros((scan.views, 2))
 
             def forward(self, v, wave):
                 v.memory["ramp"] = ramp(v.xp, v.rows("tilt"), v.n)
@@ -54,12 +55,22 @@ class Element(Value, register=False):
     _registry: ClassVar[dict[str, Any]] = ELEMENTS
     _kind: ClassVar[str] = "element"
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for leaf in cls.leaves:
+            if not isinstance(leaf, Leaf) or leaf.role != "estimate" or leaf.optional or not leaf.name.isidentifier():
+                raise TypeError(
+                    f"{cls.__name__}.leaves holds {leaf!r}: give opty.Leaf(..., role='estimate') with a name that can "
+                    "be written after p., such as 'tilt'"
+                )
+            LEAVES[leaf.name] = leaf
+
     def foresee(self, geometry: Any, n: int) -> None:
         """Refuse a measurement that the element cannot describe: ``geometry`` (or None), windows of n x n pixels."""
 
-    def initial(self, name: str, start: Start) -> np.ndarray:
+    def initial(self, name: str, scan: Scan) -> np.ndarray:
         """Return the first value of the leaf ``name``; subclasses with leaves override it."""
-        raise RecipeError(f"{type(self).__name__} has the leaf {name!r} but no initial(self, name, start)")
+        raise RecipeError(f"{type(self).__name__} has the leaf {name!r} but no initial(self, name, scan)")
 
     def states(self, count: int) -> int:
         """Return how many incoherent states come out of ``count``."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.model.element import Element
-from opty.model.start import Start
+from opty.model.scan import Scan
 from opty.model.views import ModelViews
 
 PROBE = Leaf("probe", "mode row col", unit="sqrt(photons)", dtype="complex", grid="window", scale=1, role="estimate")
@@ -32,8 +32,8 @@ class Probe(Element):
         if self.modes is not None and self.modes < 1:
             raise ValueError(f"Probe(modes={self.modes}): give a number of modes from 1 on")
 
-    def initial(self, name: str, start: Start) -> np.ndarray:
-        return start.probe(self.modes)
+    def initial(self, name: str, scan: Scan) -> np.ndarray:
+        return scan.probe(self.modes)
 
     def states(self, count: int) -> int:
         return count

@@ -9,10 +9,10 @@ import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.model.element import Element
-from opty.model.start import Start
+from opty.model.scan import Scan
 from opty.model.views import ModelViews, state_power, state_sum, times
 
-OBJ = Leaf("obj", "row col", dtype="complex", grid="frame", scale=-1, role="estimate")
+OBJ = Leaf("obj", "slice row col", dtype="complex", grid="frame", scale=-1, role="estimate")
 
 
 class Object(Element):
@@ -25,8 +25,8 @@ class Object(Element):
     leaves = (OBJ,)
     thin = closed = True
 
-    def initial(self, name: str, start: Start) -> np.ndarray:
-        return np.ones(start.shape, start.dtype)
+    def initial(self, name: str, scan: Scan) -> np.ndarray:
+        return np.ones(scan.shape, scan.dtype)
 
     def forward(self, v: ModelViews, wave: Any) -> Any:
         v.memory["incident"] = wave
@@ -71,7 +71,7 @@ class Slices(Element):
     n: int
     spacing: float | tuple[float, ...]
     leaves = (
-        Leaf("obj", "slice row col", dtype="complex", grid="frame", scale=-1, role="estimate"),
+        OBJ,
         Leaf("spacing", "gap", unit="m", scale=0, role="estimate"),
     )
     obj_step = probe_step = 0.5
@@ -103,10 +103,10 @@ class Slices(Element):
                 "PtychoData(..., geometry=opty.Geometry(...))"
             )
 
-    def initial(self, name: str, start: Start) -> np.ndarray:
+    def initial(self, name: str, scan: Scan) -> np.ndarray:
         if name == "spacing":
             return np.array(self._gaps(), np.float64)
-        return np.ones((self.n, *start.shape), start.dtype)
+        return np.ones((self.n, *scan.shape), scan.dtype)
 
     def forward(self, v: ModelViews, wave: Any) -> Any:
         incident = v.memory["incident"] = []

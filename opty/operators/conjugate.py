@@ -6,10 +6,27 @@ from typing import Literal
 
 import numpy as np
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, ViewOperator
 from opty.backend.line import TRIALS
-from opty.operators.likelihood import Noise, noise_model
+from opty.operators.likelihood import OBJ_GRADIENT, PROBE_GRADIENT, Noise, noise_model
 from opty.operators.lsq import moved
+from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
+from opty.state.leaves import OBJ, PROBE
+
+_NEW = {"obj": OBJ_GRADIENT, "probe": PROBE_GRADIENT}
+_LIGHT = {"obj": OBJ_WEIGHT, "probe": PROBE_WEIGHT}
+_OLD = {
+    "obj": OBJ_GRADIENT.like("kept_gradient_obj", belongs_to="obj probe"),
+    "probe": PROBE_GRADIENT.like("kept_gradient_probe", belongs_to="obj probe"),
+}
+_DIRECTION = {
+    "obj": OBJ.like("kept_direction_obj", belongs_to="obj probe"),
+    "probe": PROBE.like("kept_direction_probe", belongs_to="obj probe"),
+}
+SEARCH = (_OLD["obj"], _DIRECTION["obj"], _OLD["probe"], _DIRECTION["probe"])
+KEPT_STEP = Leaf("kept_step", "1", scale=0, belongs_to="obj probe")
+LINE_SUMS = Leaf("line_sums", str(len(TRIALS)), scale=0)
 
 _FIRST = 0.25  # the first step: that of alternating projections, for amplitudes
 _LEAST = 1e-4  # steps never start nearer: at the end of a fit, where rounding decides, they would shrink for good
@@ -18,7 +35,7 @@ _LEAST = 1e-4  # steps never start nearer: at the end of a fit, where rounding d
 class ConjugateDirection(
     Operator,
     reads="obj obj_gradient probe_gradient obj_weight probe_weight",
-    writes="kept_gradient_obj kept_gradient_probe kept_direction_obj kept_direction_probe kept_step line_sums",
+    slots=(*SEARCH, KEPT_STEP, LINE_SUMS),
 ):
     """Make a conjugate direction of the gradient g, preconditioned by M: d <- -M g + beta d (Polak-Ribiere).
 
@@ -69,10 +86,11 @@ class ConjugateDirection(
     def _turn(self, s, weight: float):
         """Put the new gradient and the direction that it makes in the place of the old ones."""
         free = [name for name in ("obj", "probe") if self.update in ("both", name)]
-        new = [getattr(s, f"{name}_gradient") for name in free]
-        old = [getattr(s, f"kept_gradient_{name}") for name in free]
-        direction = [getattr(s, f"kept_direction_{name}") for name in free]
-        metric = [light + self.damping * brightest(light) for light in (getattr(s, f"{name}_weight") for name in free)]
+        new = [getattr(s, _NEW[name].name) for name in free]
+        old = [getattr(s, _OLD[name].name) for name in free]
+        direction = [getattr(s, _DIRECTION[name].name) for name in free]
+        lights = (getattr(s, _LIGHT[name].name) for name in free)
+        metric = [light + self.damping * brightest(light) for light in lights]
         if weight and "obj" in free:
             new[0] = bending(s.xp, s.obj, weight) + new[0]
             metric[0] += 4 * weight  # four neighbours: the prior's own curvature
@@ -83,8 +101,8 @@ class ConjugateDirection(
             d -= up
             s.backend.copy_into(kept, g)
         for name in {"obj", "probe"} - set(free):
-            getattr(s, f"kept_gradient_{name}")[...] = 0
-            getattr(s, f"kept_direction_{name}")[...] = 0
+            getattr(s, _OLD[name].name)[...] = 0
+            getattr(s, _DIRECTION[name].name)[...] = 0
 
 
 def brightest(light):
@@ -93,10 +111,9 @@ def brightest(light):
 
 
 def _create(s) -> None:
-    for name, shape in (("obj", s.obj.shape), ("probe", s.probe_shape)):
-        s.create(f"kept_gradient_{name}", shape, s.dtype)
-        s.create(f"kept_direction_{name}", shape, s.dtype)
-    if s.create("kept_step", (1,), np.float64):
+    for leaf in SEARCH:
+        s.create(leaf.name)
+    if s.create("kept_step"):
         s.kept_step += _FIRST
 
 
@@ -118,7 +135,7 @@ def inner(xp, a, b):
 
 
 def bending(xp, obj, weight: float):
-    """Return dR/dO* of R = weight sum over pairs |O(r) - O(r')|^2: weight times the sum of O(r) - O(r'), (..., H, W)."""
+    """Return dR/dO* of R = weight sum over pairs |O(r) - O(r')|^2: weight times the sum of O(r) - O(r')."""
     out = xp.zeros_like(obj)
     for a, b in ((np.s_[..., 1:, :], np.s_[..., :-1, :]), (np.s_[..., 1:], np.s_[..., :-1])):
         step = obj[a] - obj[b]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from opty.algebra.operator import Operator
-from opty.physics.modes import orthogonal_basis
-from opty.state.leaves import KEPT
 from opty.model.sample import transmission
+from opty.physics.modes import orthogonal_basis
 from opty.state.misfit import compare
 from opty.state.views import sweep_batches
 
@@ -23,7 +22,7 @@ class ScaleObjProbe(Operator, reads="obj probe positions background", writes="ob
     Source: Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020) for the operator; the convention of scale is opty's.
     """
 
-    frees = frozenset({"kept_*"})
+    outdates = True
     projects = True
 
     def apply(self, s):
@@ -79,7 +78,7 @@ class ProbePower(
     """
 
     photons: float | None = None
-    frees = frozenset({"kept_*"})
+    outdates = True
 
     def check(self):
         if self.photons is not None and not self.photons > 0:
@@ -121,7 +120,7 @@ class CentreProbe(
 
     scale_free = True
     estimates = False
-    frees = frozenset({"kept_*"})
+    outdates = True
 
     def apply(self, s):
         xp, n = s.xp, s.data.n
@@ -138,7 +137,7 @@ class CentreProbe(
         d = tuple(int(v) for v in move)
         s.probe = xp.roll(s.probe, d, axis=(-2, -1))
         s.positions = s.positions - xp.asarray(move)
-        for name in ("kept_probe_velocity", KEPT):
+        for name in ("kept_probe_velocity", "kept_waves"):
             if s.has(name):
                 setattr(s, name, xp.roll(getattr(s, name), d, axis=(-2, -1)))
 
@@ -156,7 +155,7 @@ class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe
 
     scale_free = True
     estimates = False
-    frees = frozenset({"kept_*"})
+    outdates = True
 
     def apply(self, s):
         probe = s.probe
@@ -168,7 +167,7 @@ class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe
         s.probe = (u @ flat).reshape(probe.shape)
         if s.has("kept_probe_velocity"):
             s.kept_probe_velocity = (u @ s.kept_probe_velocity.reshape(modes, -1)).reshape(probe.shape)
-        if s.has(KEPT):
+        if s.has("kept_waves"):
             waves = s.kept_waves
             for j in range(len(waves)):  # one view at a time: the kept waves may fill the memory
                 waves[j] = (u @ waves[j].reshape(modes, -1)).reshape(probe.shape)

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
-from opty.state.leaves import KEPT
+
+KEPT_WAVES = Leaf(
+    "kept_waves",
+    "view state row col",
+    unit="sqrt(photons)",
+    dtype="complex",
+    grid="window",
+    scale=0,
+    belongs_to="obj probe",
+    improves="obj probe",
+)
 
 
 class ExitWave(ViewOperator, reads="illum patches", writes="waves"):
@@ -21,7 +32,7 @@ class ExitWave(ViewOperator, reads="illum patches", writes="waves"):
         b.waves = b.exit_waves()
 
 
-class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves kept_waves"):
+class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves", slots=KEPT_WAVES):
     """Reflect the kept exit waves at the overlap set: waves = 2 P O - psi.
 
     Reads illum, patches, kept_waves (N, M, n, n); writes waves, and kept_waves where there are none yet (psi = P O).
@@ -32,8 +43,7 @@ class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves kept
     needs_closed = True
 
     def begin(self, s):
-        shape = (s.data.views, *s.wave_shape)
-        s.memo["fresh"] = s.create(KEPT, shape, s.dtype)
+        s.memo["fresh"] = s.create("kept_waves")
 
     def apply(self, s, b):
         overlap = b.exit_waves()
@@ -46,7 +56,7 @@ class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves kept
             b.waves = overlap
 
 
-class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="waves kept_waves"):
+class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="waves", slots=KEPT_WAVES):
     """Take a step of the difference map or a relative: psi <- P O + keep (psi - P O) + beta (waves - P O).
 
     psi is passed on as waves. keep = 1 is the difference map, keep = beta is RAAR, which leans towards the overlap set:
@@ -91,6 +101,8 @@ class Recall(ViewOperator, reads="kept_waves", writes="waves"):
 
     Reads kept_waves (N, M, n, n), which Difference wrote; writes waves (B, M, n, n).
     """
+
+    scale_free = True
 
     def apply(self, s, b):
         b.waves = s.kept_waves[b.selection]

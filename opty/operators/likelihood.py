@@ -9,14 +9,21 @@ import numpy as np
 from opty.algebra.operator import ViewOperator
 from opty.backend.noise import TOO_DARK
 from opty.operators.fourier import intensity_of
+from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
+from opty.state.leaves import OBJ, PROBE
 
 Noise = Literal["poisson", "gaussian", "amplitude"]
+
+# dL/dO* goes as P with the scale, dL/dP* as O.
+OBJ_GRADIENT = OBJ.like("obj_gradient", unit="1", scale=1)
+PROBE_GRADIENT = PROBE.like("probe_gradient", unit="1/sqrt(photons)", scale=-1)
 
 
 class LikelihoodGradient(
     ViewOperator,
     reads="waves illum patches obj_gradient probe_gradient obj_weight probe_weight",
-    writes="obj_gradient probe_gradient obj_weight probe_weight predicted",
+    writes="predicted",
+    slots=(OBJ_GRADIENT, PROBE_GRADIENT, OBJ_WEIGHT, PROBE_WEIGHT),
 ):
     """Add up the gradient of L = -log likelihood: dL/dO* = sum_jm conj(P_m) chi_jm, dL/dP_m* = sum_j conj(O_j) chi_jm.
 
@@ -36,16 +43,17 @@ class LikelihoodGradient(
 
     noise: Noise = "poisson"
     scale_free = True
+    gathers = frozenset({"obj", "probe"})
     work = (7.0, 5.5)
     projects = True  # the plan knows by this that a pass compares with the data
+    counts = True
     measures = True
 
     def begin(self, s):
-        s.drop("obj_gradient", "probe_gradient", "obj_weight", "probe_weight")
-        s.create("obj_gradient", s.store.leaves["obj"].shape, s.dtype)
-        s.create("probe_gradient", s.probe_shape, s.dtype)
-        s.create("obj_weight", s.store.leaves["obj"].shape, s.real_dtype)
-        s.create("probe_weight", s.probe_shape[1:], s.real_dtype)
+        names = [leaf.name for leaf in type(self).slots]
+        s.drop(*names)
+        for name in names:
+            s.create(name)
         s.memo["sum"] = s.xp.zeros((), np.float64)
 
     def apply(self, s, b):

@@ -38,6 +38,7 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     ridge: float = 0.1
     update: Literal["both", "obj", "probe"] = "both"
     scale_free = True
+    gathers = frozenset({"obj", "probe"})
     knob = "a smaller step, or larger batches, of LSQUpdate"
     work = (9.0, 4.0)
 

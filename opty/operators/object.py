@@ -18,14 +18,15 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
 
     In another model direction and weight are the adjoint of its derivative and the diagonal of its square; of several
     slices each has its own max(S).
-    Reads delta (B, S, n, n), illum (B or 1, M, n, n); writes obj (H, W), or (L, H, W). Positions are whole pixels plus a
-    Fourier shift of the probe, so nothing is interpolated.
+    Reads delta (B, S, n, n), illum (B or 1, M, n, n); writes obj (H, W), or (L, H, W). Positions are whole pixels plus
+    a Fourier shift of the probe, so nothing is interpolated.
     Source: Maiden, Johnson, Li, Optica 4, 736 (2017), Eq. 13; Guzzi et al., PeerJ CS 8, e1036 (2022) for the modes.
     """
 
     alpha: float = 1.0
     step: float | None = None
     scale_free = True
+    gathers = frozenset({"obj"})
     knob = "a larger alpha, or a smaller step, of the object update"
 
     def check(self):

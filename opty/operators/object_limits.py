@@ -82,7 +82,9 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     def apply(self, s):
         if not self.weight:
             return
-        s.obj = self._flattened(s.xp, s.obj) if s.obj.ndim == 2 else s.xp.stack([self._flattened(s.xp, o) for o in s.obj])
+        s.obj = (
+            self._flattened(s.xp, s.obj) if s.obj.ndim == 2 else s.xp.stack([self._flattened(s.xp, o) for o in s.obj])
+        )
 
     def _flattened(self, xp, obj):
         dual = xp.zeros((2, *obj.shape), obj.dtype)

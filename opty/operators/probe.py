@@ -23,6 +23,7 @@ class ProbeUpdate(ViewOperator, reads="delta patches probe", writes="probe"):
     beta: float = 1.0
     step: float = 1.0
     scale_free = True
+    gathers = frozenset({"probe"})
     knob = "a smaller step of the probe update"
 
     def check(self):

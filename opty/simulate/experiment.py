@@ -15,7 +15,7 @@ from opty.data.fields import check_probe
 from opty.geometry import Geometry
 from opty.model.complete import complete, first_leaves, fitting
 from opty.model.host_views import HostViews
-from opty.model.start import Start
+from opty.model.scan import Scan
 from opty.physics.propagation import Propagator, phase_ramp
 from opty.remedies import here
 from opty.simulate.detector import Detector, integrated
@@ -208,8 +208,8 @@ class Experiment:
     def _other_leaves(self, obj: np.ndarray, probe: np.ndarray, given: dict) -> dict[str, np.ndarray]:
         """Return the model's leaves beside object and probe, and refuse arrays that do not fit the model."""
         dtype = np.result_type(obj, probe)
-        start = Start(self.views, self.n, obj.shape[-2:], dtype, self.geometry, given=probe)
-        first = first_leaves(self.model, start)
+        scan = Scan(self.views, self.n, obj.shape[-2:], dtype, self.geometry, given=probe)
+        first = first_leaves(self.model, scan)
         if unknown := sorted(given.keys() - (first.keys() - {"obj", "probe"})):
             others = ", ".join(sorted(first.keys() - {"obj", "probe"})) or "none"
             raise ValueError(f"leaves holds {unknown[0]!r}; beside obj and probe the model {self.model!r} has {others}")

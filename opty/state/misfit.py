@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Comparison:
     pixels: float
 
 
-def compare(s) -> Comparison:
+def compare(s: Any) -> Comparison:
     """Return the sums for what an operator or a state sees of a store, as it stands; one forward pass."""
     store = s.store
     xp, measured = store.xp, store.measured

@@ -34,16 +34,16 @@ def frame(
         return margin - positions.min(axis=0), (rows, cols)
     if margin is not None:
         raise ValueError(f"margin={margin} beside obj: an object that is given has its own frame; give one of the two")
-    if obj.ndim != 2:
-        raise ValueError(f"obj has shape {obj.shape}; expected (rows, columns)")
-    if (low < 0).any() or (high + n > obj.shape).any():
+    if obj.ndim not in (2, 3):
+        raise ValueError(f"obj has shape {obj.shape}; expected (rows, columns), or (slices, rows, columns)")
+    if (low < 0).any() or (high + n > obj.shape[-2:]).any():
         need = tuple(int(v) for v in high - np.minimum(low, 0) + n)
         where = f"rows {low[0]:.0f} to {high[0] + n:.0f}, columns {low[1]:.0f} to {high[1] + n:.0f}"
         raise ValueError(
             f"obj has shape {obj.shape} but the windows of {n} x {n} cover {where}: the object must be at least "
             f"{need} with positions counted from its corner; leave obj out and a frame is chosen"
         )
-    return np.zeros(2), obj.shape
+    return np.zeros(2), obj.shape[-2:]
 
 
 def check_light(data: PtychoData, dtype: Any) -> None:

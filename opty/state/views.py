@@ -77,7 +77,7 @@ class Batch(ModelViews):
         return cls(store, index, number, *placed(store, positions, whole))
 
     @cached_property
-    def selection(self) -> Any:  # type: ignore[override]
+    def selection(self) -> Any:
         """The views as an index into arrays of all views, on the device."""
         return _as_slice(self.number, self.leaves["index"])
 

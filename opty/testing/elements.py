@@ -13,7 +13,7 @@ from opty.model.complete import complete, first_leaves
 from opty.model.compose import Model, from_json, parse
 from opty.model.element import Element
 from opty.model.host_views import HostViews
-from opty.model.start import Start
+from opty.model.scan import Scan
 
 VIEWS, N, SHAPE = 3, 12, (21, 23)
 _H = 1e-5  # of central differences, as a part of a leaf's size: their error is about its square
@@ -69,8 +69,8 @@ def _places(rng: np.random.Generator, fractions: bool) -> np.ndarray:
 
 
 def _cases(model: Model, geometry: Any, modes: int, rng: np.random.Generator) -> Iterator[HostViews]:
-    start = Start(VIEWS, N, SHAPE, np.dtype("complex128"), geometry, given=_complex(rng, (modes, N, N)))
-    leaves = first_leaves(model, start)
+    scan = Scan(VIEWS, N, SHAPE, np.dtype("complex128"), geometry, given=_complex(rng, (modes, N, N)))
+    leaves = first_leaves(model, scan)
     for name, first in leaves.items():
         size = np.abs(first).mean() or 1.0
         noise = _complex(rng, first.shape) if first.dtype.kind == "c" else rng.normal(size=first.shape)

@@ -92,11 +92,11 @@ class HalvesProbeScale(Operator, reads="probe", writes="probe"):
         s.probe *= 1 - 1e-3
 
 
-class Remembers(ViewOperator, reads="delta", writes="memory_of_mine"):
+class Remembers(ViewOperator, reads="delta", slots=opty.Leaf("memory_of_mine", "3")):
     """A step of a user's that remembers something."""
 
     def apply(self, s, b):
-        s.create("memory_of_mine", (3,), np.float64)
+        s.create("memory_of_mine")
 
 
 class LooksAtScale(Operator, reads="obj probe"):

@@ -1,4 +1,4 @@
-"""Start: what the elements of a model may look at when they make the first values of their leaves."""
+"""Scan: what the elements of a model may look at when they make the first values of their leaves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opty.model.starting_probe import first_probe, given_probe
 
 
 @dataclass(frozen=True)
-class Start:
+class Scan:
     """What ``Element.initial`` may look at: the measurement, the frame of the object, the types."""
 
     views: int  # of the scan

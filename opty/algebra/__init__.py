@@ -2,6 +2,7 @@
 
 operator.py         Operator, ViewOperator, Recipe, Identity; ``*`` and ``**``; the registry of names
 operator_class.py   their metaclass; parameters.py: types and values of their parameters
+leaf.py             Leaf: the declaration of an array
 protocols.py        what an operator may use: the state ``s``, the views ``b``
 compose.py          Compose and Repeat, flat and normalised
 control.py          Every, After, Before, Until

@@ -59,8 +59,10 @@ class Leaf:
                 raise ValueError(f"{self!r}: {field} is one of {', '.join(map(repr, known))}")
         if self.dtype not in ("complex", "real"):
             _check_type(self)
-        if not (self.scale is None or type(self.scale) is int):
-            raise ValueError(f"{self!r}: scale is a whole number, or None where it is not known")
+        if not (self.scale is None or (type(self.scale) is int and -2 <= self.scale <= 2)):
+            raise ValueError(f"{self!r}: scale is a whole number from -2 to 2, or None where it is not known")
+        if self.scale and self.dtype not in ("complex", "real"):
+            raise ValueError(f"{self!r}: what goes with the scale has dtype='complex' or 'real', as object and probe")
         if {"view", "batch"} & set(self.axes[1:]):
             raise ValueError(f"{self!r}: the axis 'view' (or 'batch') stands first")
         if len(set(self._words())) < len(self._words()):
@@ -128,7 +130,7 @@ class Leaf:
 
 
 def _words(text: tuple[str, ...] | str) -> tuple[str, ...]:
-    return tuple(text.split()) if isinstance(text, str) else tuple(text)
+    return tuple(text.split()) if isinstance(text, str) else tuple(map(str, text))
 
 
 def _check_type(leaf: Leaf) -> None:

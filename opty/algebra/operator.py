@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from opty.algebra.control import Until
 
 REGISTRY: dict[str, type[Operator]] = {}
-SLOTS: dict[str, Leaf] = {}  # the memory that registered operators declare, by name
 EXPLAINERS: list[Callable[[Operator], str]] = []  # the runtime puts in how a recipe is explained without a state
 
 
@@ -38,7 +37,6 @@ def _register(cls: type[Operator]) -> None:
     if old is not None and old.__module__.startswith("opty.") and old.__module__ != cls.__module__:
         raise RecipeError(f"{cls.__name__} is an operator of opty's own; choose another name for yours")
     REGISTRY[cls.__name__] = cls
-    SLOTS.update({leaf.name: leaf for leaf in cls.slots if isinstance(cls.slots, tuple)})
     if old is None or (
         old.__qualname__ == cls.__qualname__ and (old.__module__ == cls.__module__ or old._place == cls._place)
     ):
@@ -48,6 +46,12 @@ def _register(cls: type[Operator]) -> None:
         "name it mean the later one from now on; give one of them another name",
         UserWarning,
     )
+
+
+def slot_named(name: str) -> Leaf | None:
+    """Return the declaration of memory of that name by an operator that texts and files know, or None."""
+    known = (cls.slots for cls in REGISTRY.values() if isinstance(cls.slots, tuple))
+    return next((leaf for slots in known for leaf in slots if leaf.name == name), None)
 
 
 def _with_own(inherited: tuple[Leaf, ...], own: tuple[Leaf, ...]) -> tuple[Leaf, ...]:

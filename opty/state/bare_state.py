@@ -355,7 +355,7 @@ class BareState:
         return given
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("obj", "probe", "positions"):
+        if name in ESTIMATED:
             raise AttributeError(f"a state is read-only outside an operator; use p = p.replace({name}=...)")
         raise AttributeError(f"PtychoState has no attribute {name!r} to set; it is read-only outside an operator")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from opty.algebra.leaf import Leaf
-from opty.algebra.operator import SLOTS, Operator
+from opty.algebra.operator import Operator, slot_named
 
 OBJ = Leaf("obj", "row col", dtype="complex", grid="frame", scale=-1, role="estimate")
 PROBE = Leaf("probe", "mode row col", unit="sqrt(photons)", dtype="complex", grid="window", scale=1, role="estimate")
@@ -44,4 +44,4 @@ def declared(name: str, op: Operator | None = None) -> Leaf | None:
     None for a word that no declaration tells: an array that the user put into the state, or a field of the user's own.
     """
     own = next((leaf for leaf in op.slots if leaf.name == name), None) if op is not None else None
-    return own or ESTIMATED.get(name) or FIELDS.get(name) or SLOTS.get(name)
+    return own or ESTIMATED.get(name) or FIELDS.get(name) or slot_named(name)

@@ -13,7 +13,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 
 from opty.algebra.leaf import Leaf
-from opty.algebra.operator import SLOTS, Operator
+from opty.algebra.operator import Operator, slot_named
 from opty.data import PtychoData
 from opty.state import loans
 from opty.state.device_data import Measured
@@ -57,7 +57,7 @@ def declarations(leaves: Mapping[str, Any], told: Mapping[str, Leaf]) -> dict[st
     found = dict(ESTIMATED)
     for name, a in leaves.items():
         if name not in found:
-            found[name] = told.get(name) or SLOTS.get(name) or Leaf.found(name, a, "slot")
+            found[name] = told.get(name) or slot_named(name) or Leaf.found(name, a, "slot")
     return found
 
 

@@ -22,9 +22,9 @@ class Leaf:
     ----------
     name : by which operators read and write it, ``s.trust``.
     axes : words such as "view mode row col". "view", "mode" (of the probe), "state" (of the exit waves of a view),
-        "slice" (of the object; left out where the object is thin), "row" and "col" have the sizes of the state; a number
-        is a size; any other word is an axis whose size is given when the array is made, ``s.create("trust", term=3)``.
-        "view" stands first; "batch" marks a field of a batch.
+        "slice" (of the object; left out where the object is thin), "row" and "col" have the sizes of the state; a
+        number is a size; any other word is an axis whose size is given when the array is made,
+        ``s.create("trust", term=3)``. "view" stands first; "batch" marks a field of a batch.
     unit : "1", "px", "photons", "sqrt(photons)", ...
     dtype : "complex" (that of object and probe), "real" (that goes with it), or a type of NumPy.
     grid : on which pixels "row" and "col" lie, and so how the array goes to another resolution: "frame" (of the
@@ -60,8 +60,10 @@ class Leaf:
                 raise ValueError(f"{self!r}: {field} is one of {', '.join(map(repr, known))}")
         if self.dtype not in ("complex", "real"):
             _check_type(self)
-        if not (self.scale is None or type(self.scale) is int):
-            raise ValueError(f"{self!r}: scale is a whole number, or None where it is not known")
+        if not (self.scale is None or (type(self.scale) is int and -2 <= self.scale <= 2)):
+            raise ValueError(f"{self!r}: scale is a whole number from -2 to 2, or None where it is not known")
+        if self.scale and self.dtype not in ("complex", "real"):
+            raise ValueError(f"{self!r}: what goes with the scale has dtype='complex' or 'real', as object and probe")
         if {"view", "batch"} & set(self.axes[1:]):
             raise ValueError(f"{self!r}: the axis 'view' (or 'batch') stands first")
         if len(set(self._words())) < len(self._words()):
@@ -134,7 +136,7 @@ class Leaf:
 
 
 def _words(text: tuple[str, ...] | str) -> tuple[str, ...]:
-    return tuple(text.split()) if isinstance(text, str) else tuple(text)
+    return tuple(text.split()) if isinstance(text, str) else tuple(map(str, text))
 
 
 def _check_type(leaf: Leaf) -> None:

@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     from opty.algebra.control import Until
 
 REGISTRY: dict[str, type[Operator]] = {}
-SLOTS: dict[str, Leaf] = {}  # the memory that registered operators declare, by name
 EXPLAINERS: list[Callable[[Operator], str]] = []  # the runtime puts in how a recipe is explained without a state
 
 
 def names(text: str) -> frozenset[str]:
     """Split a declaration such as ``"obj probe"``."""
     return frozenset(text.replace(",", " ").split())
+
+
+def slot_named(name: str) -> Leaf | None:
+    """Return the declaration of memory of that name by an operator that texts and files know, or None."""
+    known = (cls.slots for cls in REGISTRY.values() if isinstance(cls.slots, tuple))
+    return next((leaf for slots in known for leaf in slots if leaf.name == name), None)
 
 
 def _with_own(inherited: tuple[Leaf, ...], own: tuple[Leaf, ...]) -> tuple[Leaf, ...]:
@@ -96,8 +101,6 @@ class Operator(Value, register=False):
         if not cls.__module__.startswith("opty.") and "scale_free" not in cls.__dict__:
             cls.scale_free = False  # true of an operator of opty's own, not of what a user makes of it
         super().__init_subclass__(register=register, **kwargs)
-        if register and isinstance(cls.slots, tuple):
-            SLOTS.update({leaf.name: leaf for leaf in cls.slots})
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the names that the operator reads and writes."""

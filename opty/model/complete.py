@@ -49,6 +49,12 @@ def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = 
     return whole
 
 
+def with_modes(model: Model, modes: int) -> Model:
+    """Return a model whose probe says how many modes it has."""
+    path = (Probe(modes) if isinstance(element, Probe) else element for element in model.elements)
+    return Model(tuple(path))
+
+
 def first_leaves(model: Model, scan: Scan) -> dict[str, np.ndarray]:
     """Return the first value of each leaf of a model, by name."""
     owned = ((element, leaf.name) for element in model.elements for leaf in element.leaves)

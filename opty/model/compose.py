@@ -9,6 +9,7 @@ from typing import Any
 from opty.algebra.leaf import Leaf
 from opty.algebra.reader import Grammar, cut, make, read_text
 from opty.algebra.text import VERSION, decode, encode
+from opty.algebra.unknown import IMPORT, import_installed
 from opty.algebra.value import Value
 from opty.errors import RecipeError
 from opty.model.element import ELEMENTS, Element
@@ -148,6 +149,8 @@ def _made(name: str, parameters: dict[str, Any]) -> Any:
 
 def look_up(name: str) -> type[Element]:
     """Return the element of that name, or raise RecipeError with the nearest names."""
+    if name not in ELEMENTS:
+        import_installed()
     if name in ELEMENTS:
         return ELEMENTS[name]
-    raise RecipeError(f"unknown element {name!r}{meant(name, sorted(ELEMENTS), 'known:')}")
+    raise RecipeError(f"unknown element {name!r}{meant(name, sorted(ELEMENTS), 'known:')}; one that is yours: {IMPORT}")

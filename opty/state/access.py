@@ -175,9 +175,7 @@ class BatchAccess(Access):
 
     def create(self, name: str, **sizes: int) -> bool:
         """Refuse to make a slot: memory lives in the state."""
-        raise EffectError(
-            f"{self._who} creates {name!r} in a batch: memory lives in the state, write s.create({name!r})"
-        )
+        raise EffectError(f"{self._who}: memory lives in the state and not in a batch; write s.create({name!r})")
 
     def _refuse_of_state(self, name: str) -> None:
         """Refuse a name that belongs to the state and not to the batch."""

@@ -13,7 +13,7 @@ from opty.algebra.operator import Identity, Operator
 from opty.data import PtychoData
 from opty.data.fields import check_positions
 from opty.errors import ConsumedError, warn_user
-from opty.model.complete import complete, first_leaves, fitting
+from opty.model.complete import complete, first_leaves, fitting, with_modes
 from opty.model.compose import Model
 from opty.model.element import Element
 from opty.model.scan import Scan
@@ -71,6 +71,7 @@ class BareState:
         origin, shape = start.frame(data.positions_px, data.n, obj, margin)
         whole = complete(model, data.geometry, data.n, modes)
         first = first_leaves(whole, Scan(data.views, data.n, shape, kind, data.geometry, data, probe))
+        whole = with_modes(whole, len(first["probe"]))
         if obj is not None:
             first["obj"] = fitting(whole, "obj", obj, first["obj"])
         measured = Measured(data, backend, kind)
@@ -138,7 +139,7 @@ class BareState:
         positions = check_positions(leaves["positions"], data.views)
         start.frame(positions, data.n, leaves["obj"])
         arrays["positions"] = backend.asarray(positions)
-        whole = complete(model, data.geometry, data.n)
+        whole = with_modes(complete(model, data.geometry, data.n), len(leaves["probe"]))
         if missing := [leaf.name for leaf in whole.leaves if leaf.name not in leaves]:
             raise ValueError(f"the model {whole!r} needs {', '.join(missing)}, which the file does not hold")
         series = {name: Series(np.asarray(v).tolist()) for name, v in history.items()}
@@ -376,7 +377,7 @@ class BareState:
         return given
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("obj", "probe", "positions"):
+        if name in ESTIMATED:
             raise AttributeError(f"a state is read-only outside an operator; use p = p.replace({name}=...)")
         raise AttributeError(f"PtychoState has no attribute {name!r} to set; it is read-only outside an operator")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from opty.algebra.leaf import Leaf
-from opty.algebra.operator import SLOTS, Operator
+from opty.algebra.operator import Operator, slot_named
 from opty.model.element import LEAVES
 from opty.model.probe import PROBE
 from opty.model.sample import OBJ
@@ -46,4 +46,4 @@ def declared(name: str, op: Operator | None = None) -> Leaf | None:
     None for a word that no declaration tells: an array that the user put into the state, or a field of the user's own.
     """
     own = next((leaf for leaf in op.slots if leaf.name == name), None) if op is not None else None
-    return own or ESTIMATED.get(name) or FIELDS.get(name) or LEAVES.get(name) or SLOTS.get(name)
+    return own or ESTIMATED.get(name) or FIELDS.get(name) or LEAVES.get(name) or slot_named(name)

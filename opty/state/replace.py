@@ -9,7 +9,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity
 from opty.data.fields import check_background, check_positions
-from opty.model.complete import fitting
+from opty.model.complete import fitting, with_modes
 from opty.model.starting_probe import given_probe
 from opty.state import start
 from opty.state.leaves import ESTIMATED
@@ -29,6 +29,8 @@ def replaced(old: Store, leaves: dict[str, Any], arrays: dict[str, Any], seed: i
     for name, a in (given | extra).items():
         store.leaves[name] = store.backend.asarray(a).copy()
     start.frame(store.backend.to_host(store.leaves["positions"]), store.data.n, store.leaves["obj"])
+    if "probe" in given:
+        store.model = with_modes(store.model, len(given["probe"]))
     store.declared = {**store.declared, **{name: Leaf.found(name, a, "array") for name, a in extra.items()}}
     if any(not store.declared[name].optional for name in given):
         store.leaves = {name: a for name, a in store.leaves.items() if store.declared[name].role != "slot"}

@@ -13,7 +13,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 
 from opty.algebra.leaf import Leaf
-from opty.algebra.operator import SLOTS, Operator
+from opty.algebra.operator import Operator, slot_named
 from opty.data import PtychoData
 from opty.model.compose import Model
 from opty.state import loans
@@ -60,7 +60,7 @@ def declarations(leaves: Mapping[str, Any], told: Mapping[str, Leaf], model: Mod
     found = estimates_of(model)
     for name, a in leaves.items():
         if name not in found:
-            found[name] = told.get(name) or SLOTS.get(name) or Leaf.found(name, a, "slot")
+            found[name] = told.get(name) or slot_named(name) or Leaf.found(name, a, "slot")
     return found
 
 

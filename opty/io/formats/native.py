@@ -11,6 +11,7 @@ Beside the measurement (measurement.py) the file holds
                                      attribute of each array: declaration, what it is (opty.Leaf, as JSON)
         history/<name>               what was recorded
         recipe, recipe_json          text to read, and what is loaded
+        model, model_json            the same of the model; absent in files of earlier versions: a thin object
         visits                       when the run last stood at each scheduled step (JSON); absent where there was none
         start/                       leaves, slots, arrays, history, visits and iteration of the start, where the data
                                      alone do not tell it: a probe, an object, what ``replace`` put in
@@ -44,6 +45,7 @@ from opty.io.formats import measurement
 from opty.io.formats.measurement import need
 from opty.io.formats.result_data import measurement_of
 from opty.io.reading import Format, blaming
+from opty.model import from_json
 
 if TYPE_CHECKING:
     from opty.runtime.checkpoint import Unfinished
@@ -205,6 +207,7 @@ def read_kept(file: Container) -> Kept:
             "iteration": int(own.attrs["iteration"]),
             "history": _history(own),
             "recipe": recipe,
+            "model": from_json(_text(own["model_json"])) if "model_json" in own else None,  # before 0.1.0 there was one
             "visits": _visits(own),
             "began": _start(own),
         }
@@ -237,6 +240,8 @@ def _write(f: h5py.File, p) -> None:
     if p.data.pixel is not None:
         writing.put(own, "positions_m", p.numpy("positions") * p.data.pixel, packed=False)
     writing.put(own, "origin", np.asarray(p.origin, np.float64))
+    writing.put(own, "model", repr(p.model))
+    writing.put(own, "model_json", p.model.to_json())
     writing.put(own, "recipe", repr(p.recipe))
     writing.put(own, "recipe_json", p.recipe.to_json())
     _write_history(own, p.history)

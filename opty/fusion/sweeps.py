@@ -139,7 +139,7 @@ class Update(FusedStep, register=False):
     def begin(self, s):
         steps = {type(part): part for part in self.parts}
         obj, probe = steps.get(ObjUpdate), steps.get(ProbeUpdate)
-        s.memo["obj"] = (obj.alpha, obj.step) if obj else (1.0, 0.0)
+        s.memo["obj"] = (obj.alpha, obj.length(s.store.model)) if obj else (1.0, 0.0)
         s.memo["probe"] = (probe.beta, probe.step) if probe else (1.0, 0.0)
 
     def apply(self, s, b):

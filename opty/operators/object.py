@@ -33,7 +33,7 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
         check_regularisation(type(self).__name__, "alpha", self.alpha, self.step)
 
     def apply(self, s, b):
-        obj, step = s.obj, s.model.obj_step if self.step is None else self.step
+        obj, step = s.obj, self.length(s.model)
         direction, weight = b.gather("obj", b.delta)
         if b.size == 1:  # the window itself is the canvas
             direction = scaled(s.xp, direction[0], weight[0], self.alpha, step)
@@ -43,6 +43,11 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
         b.place(canvas, direction)
         b.place(total, weight)
         obj += scaled(s.xp, canvas, total, self.alpha, step)
+
+
+    def length(self, model) -> float:
+        """Return the length of the step in a model."""
+        return model.obj_step if self.step is None else self.step
 
 
 def scaled(xp, direction, weight, alpha: float, step: float):

@@ -15,8 +15,8 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
     recipes/         ePIE, rPIE, mPIE, AP, DM, RAAR, ML, LSQML
     operators/       the steps
     runtime/         plan, execution, checkpoints, divergence
-    model/           from object, probe and positions to predicted counts
     state/           what is being estimated
+    model/           from object, probe and positions to waves, and back: elements
     algebra/         Operator, *, **, Sweep, Every, After, Until: values
     backend/         NumPy and CuPy behind the same functions, and their kernels
     physics/         pure functions of arrays
@@ -29,7 +29,7 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
 
 from importlib.metadata import version
 
-from opty import analysis, plot, simulate
+from opty import analysis, model, plot, simulate
 from opty import fusion as fusion
 from opty.algebra.control import After, Before, Every, Until
 from opty.algebra.leaf import Leaf
@@ -160,9 +160,9 @@ __all__ = [
     "PtychoData",
     "PtychoState",
     "Recall",
-    "Refine",
     "Recipe",
     "RecipeError",
+    "Refine",
     "Reflect",
     "Save",
     "SaveError",

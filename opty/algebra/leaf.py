@@ -66,7 +66,7 @@ class Leaf:
             raise ValueError(f"{self!r}: what goes with the scale has dtype='complex' or 'real', as object and probe")
         if {"view", "batch"} & set(self.axes[1:]):
             raise ValueError(f"{self!r}: the axis 'view' (or 'batch') stands first")
-        if len(set(self._words())) < len(self._words()):
+        if len(set(self.named_axes)) < len(self.named_axes):
             raise ValueError(f"{self!r}: an axis occurs twice")
         if bool({"row", "col"} & set(self.axes)) != (self.grid != "none"):
             raise ValueError(
@@ -74,8 +74,10 @@ class Leaf:
                 "the probe) or 'detector'; without these axes leave grid out"
             )
 
-    def _words(self) -> list[str]:
-        return [word for word in self.axes if not word.isdigit()]
+    @cached_property
+    def named_axes(self) -> tuple[str, ...]:
+        """The axes that are no numbers."""
+        return tuple(word for word in self.axes if not word.isdigit())
 
     def __repr__(self) -> str:
         given = [(f.name, getattr(self, f.name)) for f in dataclasses.fields(self)]
@@ -104,14 +106,15 @@ class Leaf:
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Return the shape, given the sizes of the axes; raises ValueError for an axis whose size is not among them."""
-        axes = self.present(sizes)
-        if lost := [word for word in axes if not word.isdigit() and word not in sizes]:
-            raise ValueError(f"{self!r}: give the size of the axis {lost[0]!r}: s.create({self.name!r}, {lost[0]}=...)")
-        return tuple(int(word) if word.isdigit() else sizes[word] for word in axes)
+        try:
+            return tuple([sizes[word] if word in self.named_axes else int(word) for word in self.present(sizes)])
+        except KeyError as error:
+            lost = error.args[0]
+        raise ValueError(f"{self!r}: give the size of the axis {lost!r}: s.create({self.name!r}, {lost}=...)")
 
     def present(self, sizes: Mapping[str, int]) -> tuple[str, ...]:
         """Return the axes that are there: a thin object has no axis of slices."""
-        return tuple(word for word in self.axes if word != "slice" or word in sizes)
+        return tuple([word for word in self.axes if word != "slice" or word in sizes])
 
     def type_in(self, dtype: np.dtype) -> np.dtype:
         """Return the type of its numbers in a state whose object and probe have ``dtype``."""

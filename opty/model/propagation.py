@@ -64,8 +64,7 @@ class NearField(Propagation):
 
     def forward(self, v: ModelViews, wave: Any) -> Any:
         if "positions" in v.wanted:
-            wave = wave.copy()  # a projection may work in the exit waves themselves
-        v.memory["exit"] = wave
+            v.memory["exit"] = wave
         return wave
 
     def tangent(self, v: ModelViews, dwave: Any, changes: dict[str, Any]) -> Any:

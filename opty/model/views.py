@@ -187,7 +187,8 @@ class ModelViews:
             self.memory = self._memories[-1]
             wave = element.forward(self, wave)
         self._forget()
-        return wave
+        remembered = (kept for memory in self._memories for kept in memory.values())
+        return wave.copy() if any(kept is wave for kept in remembered) else wave  # who gets them may work in them
 
     def tangent(self, changes: dict[str, Any]) -> Any:
         """Return the change (B, S, n, n) of the exit waves for small changes of leaves, by name.

@@ -44,7 +44,6 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
         b.place(total, weight)
         obj += scaled(s.xp, canvas, total, self.alpha, step)
 
-
     def length(self, model) -> float:
         """Return the length of the step in a model."""
         return model.obj_step if self.step is None else self.step

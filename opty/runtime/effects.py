@@ -16,7 +16,7 @@ from opty.algebra.operator import Operator, ViewOperator
 from opty.errors import EffectError, RecipeError
 from opty.model.compose import Model
 from opty.state.access import undeclared
-from opty.state.leaves import ESTIMATED, FIELDS, declared
+from opty.state.leaves import FIELDS, declared
 
 if TYPE_CHECKING:
     from opty.runtime.plan import Group, Scheduled
@@ -81,13 +81,16 @@ def _is_read(name: str, later: Iterable[Scheduled]) -> bool:
     return False
 
 
-def check_slots(groups: tuple[Group, ...], store: Store) -> None:
-    """Raise EffectError where a step reads a slot that neither the state holds nor an earlier step writes, or writes an
-    array that nobody has declared.
+def check_slots(groups: tuple[Group, ...], store: Store) -> dict[str, Leaf]:
+    """Return what the arrays of a state are, and the memory that the steps of a plan add to them.
+
+    Raises EffectError where a step reads a slot that neither the state holds nor an earlier step writes, where it
+    writes an array that nobody has declared, and where a name is declared twice.
     """
     from opty.runtime.plan import Pass, Step, walk
 
-    known = declared_by(groups, store)
+    known = _declared_by(groups, store)
+    estimates = {name for name, leaf in known.items() if leaf.role == "estimate"}
     have = set(store.leaves)
     for node in walk(groups):
         if isinstance(node, Pass):
@@ -95,15 +98,16 @@ def check_slots(groups: tuple[Group, ...], store: Store) -> None:
         scheduled = (node.step,) if isinstance(node, Step) else node.steps if isinstance(node, Pass) else ()
         for s in scheduled:
             reads, writes = s.op.effects()
-            if lost := sorted(reads - writes - ESTIMATED.keys() - FIELDS.keys() - have):
+            if lost := sorted(reads - writes - estimates - FIELDS.keys() - have):
                 raise EffectError(
                     f"{s.op!r} reads {lost[0]!r} but no step to its right writes it, and the state holds none"
-                    f" (its slots: {sorted(store.leaves.keys() - ESTIMATED.keys()) or 'none'})"
+                    f" (its slots: {sorted(store.leaves.keys() - estimates) or 'none'})"
                 )
             if not isinstance(s.op, ViewOperator):  # of a view step, it may be a field of the batch
                 _check_declared(s.op, writes - known.keys())
             have |= writes
             have -= freed(s.op, have, known)
+    return known
 
 
 def check_model(groups: tuple[Group, ...], model: Model) -> None:
@@ -126,19 +130,16 @@ def _check_declared(op: Operator, names: Iterable[str]) -> None:
         raise EffectError(undeclared(repr(op), strange[0]))
 
 
-def declared_by(groups: tuple[Group, ...], store: Store) -> dict[str, Leaf]:
-    """Return what a state declares, with the memory of the steps of a plan.
-
-    Raises EffectError where two steps declare one name differently, or a step declares what is not its own.
-    """
+def _declared_by(groups: tuple[Group, ...], store: Store) -> dict[str, Leaf]:
     from opty.runtime.plan import steps_of
 
     found: dict[str, Leaf] = {}
     for s in steps_of(groups):
         for leaf in s.op.slots:
-            if found.setdefault(leaf.name, leaf) != leaf:
+            first = found.setdefault(leaf.name, leaf)
+            if first is not leaf and first != leaf:
                 raise EffectError(
-                    f"{s.op!r} declares {leaf!r}, and another step of the recipe {found[leaf.name]!r}: give one of the "
+                    f"{s.op!r} declares {leaf!r}, and another step of the recipe {first!r}: give one of the "
                     "two another name"
                 )
             old = store.declared.get(leaf.name)

@@ -19,7 +19,7 @@ from opty.runtime.batching import neighbours
 from opty.runtime.blame import written_leaf
 from opty.runtime.checkpoint import Frame, Level, Unfinished, recorded
 from opty.runtime.divergence import Watch
-from opty.runtime.effects import check_model, check_slots, declared_by, freed
+from opty.runtime.effects import check_model, check_slots, freed
 from opty.runtime.frames_needed import check_frames
 from opty.runtime.graph_replay import Replay
 from opty.runtime.interrupt import CtrlC, Stop, interrupt, returns, warn
@@ -226,9 +226,8 @@ def _prepared(recipe: Operator, p: BareState, stopped: Unfinished | None = None)
             step.op.foresee()
         source = p._live
         check_model(groups, source.model)
-        check_slots(groups, source)
+        source.declared = check_slots(groups, source)  # steps of the recipe may know better what its arrays are
         check_frames(source.data, groups)
-        source.declared = declared_by(groups, source)  # what its arrays are, which steps of the recipe may know better
         copied = changed(groups, source) & set(source.leaves)
         copied = copied & source.held_elsewhere() if p._owned else copied
         check_memory(source, groups, copied)

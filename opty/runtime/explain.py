@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from opty.algebra.operator import EXPLAINERS, Operator
 from opty.runtime.batch_size import batch_size
-from opty.runtime.effects import check_slots, written
+from opty.runtime.effects import check_model, check_slots, written
 from opty.runtime.fused_step import FusedStep, usable, written_out
 from opty.runtime.memory_estimate import told
 from opty.runtime.plan import Branch, Group, Loop, Pass, Scheduled, Step, plan
@@ -41,8 +41,11 @@ def explain(recipe: Operator, p: BareState | None = None) -> Explanation:
     groups = plan(recipe)
     store = None if p is None else p._live
     if store is not None:
+        check_model(groups, store.model)
         check_slots(groups, store)
     lines = [f"plan of {recipe!r}"]
+    if store is not None and not store.model.thin:
+        lines.append(f"  waves of {store.model!r}; no fused steps")
     _tell(groups, store, 1, lines)
     changed = sorted(written(groups))
     lines.append(f"writes {', '.join(changed) or 'nothing'}; everything else is shared with the state it starts from")

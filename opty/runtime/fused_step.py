@@ -73,7 +73,7 @@ class FusedStep(ViewOperator, register=False):
     @property
     def slots(self) -> tuple[Leaf, ...]:  # type: ignore[override]
         """The memory of the parts."""
-        return tuple(dict.fromkeys(leaf for part in self.parts for leaf in part.slots))
+        return sum((part.slots for part in self.parts), ())
 
     @property
     def counts(self) -> bool:  # type: ignore[override]

@@ -14,7 +14,7 @@ from opty.memory import size
 from opty.runtime.batch_size import batch_size, rooms, work
 from opty.runtime.effects import written
 from opty.runtime.plan import Group, Pass, Step, steps_of, walk
-from opty.state.leaves import ESTIMATED, declared
+from opty.state.leaves import declared
 from opty.state.store import Store
 from opty.state.streaming import Supply
 
@@ -120,9 +120,9 @@ def _beside(store: Store, images: Any) -> int:
 
 def _made(groups: tuple[Group, ...], store: Store) -> list[Leaf]:
     """Return what the steps of a plan will make that is not there yet."""
-    steps = list(steps_of(groups))
-    own = {leaf.name: leaf for s in steps for leaf in s.op.slots}
-    started = {name: leaf for name, leaf in ESTIMATED.items() if any(name in s.op.effects()[1] for s in steps)}
+    own = {leaf.name: leaf for s in steps_of(groups) for leaf in s.op.slots}
+    changed = written(groups)
+    started = {name: leaf for name, leaf in store.declared.items() if leaf.role == "estimate" and name in changed}
     return [leaf for name, leaf in {**started, **own}.items() if name not in store.leaves]
 
 

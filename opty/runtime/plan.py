@@ -106,8 +106,9 @@ class Pass:
 
         Positions may be refined under it: kept waves move along with their views.
         """
-        stale = not self.improves.isdisjoint(leaf.belongs_to)
-        return stale and leaf.name not in self.reads and leaf.name not in self.writes
+        if not leaf.belongs_to or self.improves.isdisjoint(leaf.belongs_to):
+            return False
+        return leaf.name not in self.reads and leaf.name not in self.writes
 
 
 def _written_by(steps: tuple[Scheduled, ...]) -> Iterator[Leaf]:

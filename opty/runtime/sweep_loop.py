@@ -42,7 +42,7 @@ def run_pass(node: Pass, job: Run) -> None:
     due = [s for s in node.steps if scheduled(s.when, store.visits, number)]
     if not node.counts and all(s.opened for s in due):
         return  # a pass that is an iteration counts in any case: schedules wait for the iterations to go by
-    for name in [name for name, leaf in store.layout.items() if node.stales(leaf)]:
+    for name in [name for name in store.leaves if node.stales(store.declared[name])]:
         del store.leaves[name]
     whole = "positions" not in node.writes and job.whole()
     due = suited(due, store, whole)

@@ -144,8 +144,8 @@ class Store:
         """Make a leaf of zeros where there is none; return True where it is new."""
         if leaf.name in self.leaves:
             return False
-        if strange := sizes.keys() - set(leaf.axes):
-            raise ValueError(f"{leaf!r} has no axis {min(strange)!r} whose size could be given")
+        if strange := [axis for axis in sizes if axis not in leaf.axes]:
+            raise ValueError(f"{leaf!r} has no axis {strange[0]!r} whose size could be given")
         shape = leaf.shape(sizes | self.sizes(leaf))
         self.leaves[leaf.name] = self.xp.zeros(shape, self.type_of(leaf))
         return True

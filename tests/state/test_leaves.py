@@ -290,6 +290,19 @@ def test_what_is_set_has_the_declared_shape_and_type(p):
             wrong * p
 
 
+class SetsFour(Operator, slots=Leaf("four", "4", scale=0)):
+    size: int = 4
+
+    def apply(self, s):
+        s.four = s.xp.ones(self.size)
+
+
+def test_an_axis_that_is_a_number_has_that_size(p):
+    assert (SetsFour() * p).slots["four"].shape == (4,)
+    with pytest.raises(ValueError, match=r"SetsFour sets four of shape \(5,\); it is declared as Leaf\('four', '4'"):
+        SetsFour(5) * p
+
+
 class Opens(Operator, slots=Leaf("table", "view term", scale=0)):
     sizes: tuple[str, ...] = ("term",)
 

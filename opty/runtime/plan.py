@@ -102,9 +102,9 @@ class Pass:
         return any("positions" in s.op.effects()[1] - s.op.late for s in self.steps)
 
     def stales(self, leaf: Leaf) -> bool:
-        """Say whether an array belongs to estimates that the pass improves, and is no business of the pass.
+        """Say whether the pass improves what an array belongs to, and neither reads nor writes the array.
 
-        Positions may be refined under it: kept waves move along with their views.
+        Positions may be refined meanwhile: kept waves move along with their views.
         """
         if not leaf.belongs_to or self.improves.isdisjoint(leaf.belongs_to):
             return False

@@ -5,7 +5,7 @@ in place inside, and returns a new state.
 
 Layers, from the roof to the ground; each imports only those below it (setup.cfg has the contract, a test keeps it):
 
-    cli/             the command line
+    cli/             the command line; testing/: checks for authors of operators and elements
     ptycho_state.py  PtychoState: what users hold; ``recipe * p``, save, plot
     simulate/        virtual experiments
     io/              load, save, info: files in and out

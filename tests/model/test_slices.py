@@ -15,17 +15,17 @@ from opty.ptycho_state import PtychoState
 @pytest.mark.parametrize(
     ("recipe", "bound"),
     [
-        (rPIE(alpha=0.02, batch=4) ** 20, 0.05),
-        (LSQML(batch=8) ** 20, 0.06),
-        (ML("amplitude") ** 30, 0.07),
-        (opty.AP() ** 25, 0.2),
+        (rPIE(alpha=0.02, batch=4) ** 20, 0.04),
+        (LSQML(batch=8) ** 20, 0.04),
+        (ML("amplitude") ** 30, 0.06),
+        (opty.AP() ** 30, 0.1),
     ],
     ids=["rPIE", "LSQML", "ML", "AP"],
 )
 def test_engines_find_both_slices(thick, recipe, bound):
     p = thick_state(thick)
     q = recipe * p
-    assert max(slice_errors(q)) < bound < 0.5 * min(slice_errors(p)[:2])
+    assert max(slice_errors(q)) < bound < 0.9 * min(slice_errors(p))
     assert q.history["misfit"][-1] < 0.05 * q.history["misfit"][0]
 
 

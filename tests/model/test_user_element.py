@@ -55,7 +55,7 @@ def test_it_is_found(scene):
     left, whole = (
         a - freedom @ np.linalg.lstsq(freedom, a, rcond=None)[0] for a in (q.numpy("tilt") - scene[1], scene[1])
     )
-    assert np.sqrt((left**2).mean()) < 0.15 * np.sqrt((whole**2).mean())
+    assert np.sqrt((off**2).mean()) < 0.15 * np.sqrt((whole**2).mean())
 
 
 def test_it_is_in_texts_files_and_plans(scene, tmp_path):

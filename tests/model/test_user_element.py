@@ -52,9 +52,7 @@ def test_it_is_found(scene):
     q = (Refine("tilt") * rPIE(alpha=0.1)) ** 40 * begun(scene, False)
     # A tilt of all views alike is one of the probe, one that grows along the scan a curvature of the object.
     freedom = np.column_stack([np.ones(len(scene[1])), q.numpy("positions")])
-    left, whole = (
-        a - freedom @ np.linalg.lstsq(freedom, a, rcond=None)[0] for a in (q.numpy("tilt") - scene[1], scene[1])
-    )
+    off, whole = (a - freedom @ np.linalg.lstsq(freedom, a, rcond=None)[0] for a in (q.tilt - scene[1], scene[1]))
     assert np.sqrt((off**2).mean()) < 0.15 * np.sqrt((whole**2).mean())
 
 

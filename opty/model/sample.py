@@ -119,6 +119,7 @@ class Slices(Element):
 
     def tangent(self, v: ModelViews, dwave: Any, changes: dict[str, Any]) -> Any:
         incident = v.memory["incident"]
+        moved = v.windows(changes["obj"]) if "obj" in changes else None
         for k, (o, step) in enumerate(zip(self._windows(v), (None, *self._transfers(v)), strict=True)):
             if step is not None:
                 dwave = None if dwave is None else self._across(v, dwave, step)
@@ -126,7 +127,7 @@ class Slices(Element):
                     dwave = _sum(dwave, self._stretched(v, k) * v.xp.asarray(changes["spacing"][k - 1], v.real_dtype))
             dwave = None if dwave is None else dwave * o
             if "obj" in changes:
-                dwave = _sum(dwave, incident[k] * v.windows(changes["obj"][k])[:, None])
+                dwave = _sum(dwave, incident[k] * moved[:, k, None])
         return dwave
 
     def backward(self, v: ModelViews, chi: Any, power: Any) -> tuple[Any, Any]:

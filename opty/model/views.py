@@ -5,13 +5,21 @@ from __future__ import annotations
 from copy import copy
 from functools import cached_property
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.model.compose import Model
 from opty.physics.propagation import phase_ramp
+
+
+class Windows(NamedTuple):
+    """Windows (B, n, n), or (B, L, n, n) of slices, in the place of an image on the frame: a change that differs from
+    view to view.
+    """
+
+    of_views: Any
 
 
 class ModelViews:
@@ -97,6 +105,8 @@ class ModelViews:
 
     def windows(self, image: Any) -> Any:
         """Return the views' windows of an image on the frame: (H, W) -> (B, n, n), (L, H, W) -> (B, L, n, n)."""
+        if isinstance(image, Windows):
+            return image.of_views
         if image.ndim == 2:
             return self.backend.take_windows(image, self.corners, self.n)
         return self.xp.stack([self.windows(one) for one in image], axis=1)
@@ -193,7 +203,8 @@ class ModelViews:
     def tangent(self, changes: dict[str, Any]) -> Any:
         """Return the change (B, S, n, n) of the exit waves for small changes of leaves, by name.
 
-        Each has the shape of its leaf; of a leaf over views, positions too, it is the views' rows (B, ...).
+        Each has the shape of its leaf; of a leaf over views, positions too, it is the views' rows (B, ...). That of a
+        leaf on the frame may be ``Windows``, which differ from view to view.
         """
         dwave = None
         for element, memory in zip(self.model.path, self._passed(), strict=True):

@@ -7,6 +7,9 @@ cutting.py       crop, transpose, flip, rebin
 pixels.py        masks: given, dead, hot, saturated, invalid
 images.py        images that options name
 views.py         the options ``views`` and ``leave_out``
-units.py         units as files name them
+places.py        positions: unit, scale, rotation, signs; matched with the frames; given_positions.py: of an option
+lengths.py       the geometry: what the options say, and else the file
+units.py         units as files and options name them
+quantities.py    numbers with units out of HDF5 files
 join_scans.py    several scans in one measurement
 """

@@ -119,9 +119,7 @@ def test_electrons_are_no_photons(make_cxi):
 def test_a_ptyd_with_the_energy_of_photons_of_the_same_wavelength(written):
     path = written("ptyd")
     spoil(path, "meta/energy", 629.7614)
-    with pytest.warns(
-        UserWarning, match=r"629\.761 keV, and its program makes a wavelength of 1\.9687e-12"
-    ):
+    with pytest.warns(UserWarning, match=r"629\.761 keV, and its program makes a wavelength of 1\.9687e-12"):
         found = load(path)
     assert found.geometry.wavelength == pytest.approx(1.96875e-12, rel=1e-5)
 

@@ -72,6 +72,15 @@ def test_positions_page(small_scan):
     assert np.isfinite(list(names["found"].parameters().values())).all()
 
 
+def test_electrons_page():
+    names = {"frames": np.random.default_rng(0).poisson(9, (4, 5, 64, 64))}
+    blocks = BLOCK.findall((ROOT / "docs" / "electrons.md").read_text())
+    assert [name for name, _ in blocks] == ["grid"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/electrons.md, {name}", "exec"), names)
+    assert names["data"].views == 20
+
+
 def test_large_data_page(small_scan, capsys):
     names = {}
     blocks = BLOCK.findall((ROOT / "docs" / "large_data.md").read_text())

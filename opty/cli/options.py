@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 import sys
 from collections.abc import Callable
 from itertools import chain
@@ -12,96 +11,42 @@ from typing import Any
 
 import click
 
+from opty.cli.option_types import WORDS, Centre, Masks, Number, Pair, Quantity, Views, Whole
+
 FILE = click.Path(path_type=Path)
-WORDS = ("invalid", "dead", "hot", "saturated", "ignore")
 
 
-class Whole(click.IntRange):
-    """A whole number from ``least`` on."""
-
-    def __init__(self, least: int):
-        super().__init__(least)
-
-    def convert(self, value: Any, param, ctx) -> int:
-        """Return the number."""
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f"{value!r} is no whole number from {self.min} on", param, ctx)
-
-
-class Number(click.ParamType):
-    """A number, from ``least`` on where that is given."""
-
-    name = "number"
-
-    def __init__(self, least: float = -math.inf):
-        self.least = least
-
-    def convert(self, value: Any, param, ctx) -> float:
-        """Return the number."""
-        try:
-            found = float(value)
-        except ValueError:
-            found = math.nan
-        if math.isnan(found) or found < self.least:
-            least = "" if self.least == -math.inf else f" from {self.least:g} on"
-            self.fail(f"{value!r} is no number{least}", param, ctx)
-        return found
-
-
-class Centre(click.ParamType):
-    """A place on the detector: "ROW,COLUMN" in pixels, or "auto"."""
-
-    name = "centre"
-
-    def convert(self, value: Any, param, ctx) -> Any:
-        """Return "auto" or (row, column)."""
-        if value == "auto" or isinstance(value, tuple):
-            return value
-        try:
-            row, column = (float(part) for part in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r} is neither 'auto' nor ROW,COLUMN in pixels, such as 255.5,260", param, ctx)
-        return row, column
-
-
-class Views(click.ParamType):
-    """Some views: a slice such as "0:100" or "::4", or numbers such as "3,17,200"; ``words`` are passed on."""
-
-    name = "views"
-
-    def __init__(self, *words: str):
-        self.words = words
-
-    def convert(self, value: Any, param, ctx) -> Any:
-        """Return a text or a list of numbers."""
-        if not isinstance(value, str) or ":" in value or value in self.words:
-            return value
-        try:
-            return [int(part) for part in value.split(",")]
-        except ValueError:
-            ways = " or ".join(["a slice such as 0:100 or ::4", "numbers such as 3,17,200", *map(repr, self.words)])
-            self.fail(f"{value!r} is no choice of views; give {ways}", param, ctx)
-
-
-class Masks(click.ParamType):
-    """Masks of ``opty.load``: files, and words for pixels to find, several of these with commas between them."""
-
-    name = "mask"
-
-    def convert(self, value: Any, param, ctx) -> tuple[str, ...]:
-        """Return the paths and words in a text; the name of a file that is there may hold commas."""
-        parts = tuple(value.split(",")) if isinstance(value, str) else value
-        return (value,) if isinstance(value, str) and (Path(value).exists() or not set(parts) <= set(WORDS)) else parts
-
-
+_TURNS = click.Choice(["rows", "columns", "both"])
 _BEAM = (
     click.option("--propagation", type=click.Choice(["far", "cone", "near"]), help="From sample to detector."),
-    click.option("--focus-to-sample", type=Number(), metavar="M", help="Metres from focus to sample."),
-    click.option("--wavelength", type=Number(), metavar="M", help="Of the radiation, in metres."),
-    click.option("--distance", type=Number(), metavar="M", help="Metres from sample to detector."),
-    click.option("--pixel-size", type=Number(), metavar="M", help="Edge of a detector pixel in metres."),
+    click.option("--focus-to-sample", type=Quantity("length"), metavar="M", help="From focus to sample: 3.65mm."),
+    click.option("--wavelength", type=Quantity("length"), metavar="M", help="Of the radiation: 0.15nm."),
+    click.option("--energy", type=Quantity("energy"), metavar="E", help="Of the photons, with its unit: 6.2keV."),
+    click.option("--voltage", type=Quantity("voltage"), metavar="V", help="Of the electrons: 300kV."),
+    click.option("--distance", type=Quantity("length"), metavar="M", help="From sample to detector: 2.1m."),
+    click.option("--pixel-size", type=Quantity("length"), metavar="M", help="Edge of a detector pixel: 75um."),
+)
+_LENS = (
+    click.option("--reciprocal-pixel", metavar="Q", help="Detector pixel: 0.8mrad or '0.02 1/A'."),
+    click.option("--semi-angle", type=Quantity("angle"), metavar="A", help="Of the aperture, for a start: 21mrad."),
+    click.option("--defocus", type=Quantity("length"), metavar="M", help="Underfocus of the start: 20nm."),
+    click.option(
+        "--aberration",
+        "aberrations",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Of the lens: C30=1.2mm, phi12=30deg.",
+    ),
+)
+_SCAN = (
+    click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, in place of the file's own."),
+    click.option("--position-unit", type=Pair(), metavar="UNIT", help="Unit of the numbers in the file: um, px."),
+    click.option("--position-swap/--no-position-swap", default=None, help="Exchange rows and columns of positions."),
+    click.option("--position-flip", type=_TURNS, help="Turn the sign of the positions."),
+    click.option("--position-scale", type=Pair(float), metavar="X", help="Factor of the positions, or ROW,COLUMN."),
+    click.option("--scan-rotation", type=Quantity("angle", "auto"), metavar="A", help='Of the scan: 12deg; or "auto".'),
+    click.option("--scan-step", type=Pair(), metavar="M", help="Distance between views on a grid: 0.4nm."),
+    click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Grid of the views."),
 )
 _FRAMES = (
     click.option("--views", type=Views(), metavar="WHICH", help="Views to load: 0:100, ::4 or 3,17,200."),
@@ -112,7 +57,8 @@ _FRAMES = (
     click.option("--centre", type=Centre(), metavar="ROW,COL", help='Beam centre on the detector, or "auto".'),
     click.option("--rebin", type=Whole(1), metavar="N", help="Add up N x N pixels to one."),
     click.option("--transpose/--no-transpose", default=None, help="Exchange rows and columns of the detector."),
-    click.option("--flip", type=click.Choice(["rows", "columns", "both"]), help="Turn the detector image round."),
+    click.option("--flip", type=_TURNS, help="Turn the detector image round."),
+    click.option("--clip", type=Number(), metavar="0", help="0: negative counts become 0."),
     click.option(
         "--mask",
         type=Masks(),
@@ -123,7 +69,6 @@ _FRAMES = (
     click.option("--saturation", type=Number(), metavar="COUNTS", help="From which a pixel is saturated."),
     click.option("--dark", type=FILE, metavar="FILE", help="Image of the background in counts."),
     click.option("--flat", type=FILE, metavar="FILE", help="Image of the pixels' sensitivity."),
-    click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, beside a stack of images."),
     click.option("--mapping", type=FILE, metavar="TOML", help="Where to find what in an HDF5 file of your own."),
     click.option(
         "--stream/--no-stream",
@@ -136,7 +81,7 @@ _FRAMES = (
 
 def load_options(command: Callable) -> Callable:
     """Add the options of ``opty.load``; those that were given arrive in the command as ``load``."""
-    for option in reversed((*_BEAM, *_FRAMES)):
+    for option in reversed((*_BEAM, *_LENS, *_FRAMES, *_SCAN)):
         command = option(command)
     return command
 
@@ -146,9 +91,19 @@ def taken_for_load(options: dict[str, Any]) -> dict[str, Any]:
     names = [option.name for option in _parameters()]
     found = given({name: options.pop(name) for name in names})
     many = {name: list(found[name]) for name in ("mask", "links") if name in found}
+    if "aberrations" in found:
+        found["aberrations"] = _aberrations(found["aberrations"])
     if "mask" in many:
         many["mask"] = list(chain.from_iterable(many["mask"]))
     return found | {name: value[0] if len(value) == 1 else value for name, value in many.items()}
+
+
+def _aberrations(given: tuple[str, ...]) -> dict[str, str]:
+    """Return NAME=VALUE texts as a dictionary."""
+    pairs = [text.partition("=") for text in given]
+    if wrong := [text for text, (_, sign, value) in zip(given, pairs, strict=True) if not sign or not value]:
+        raise click.BadParameter(f"{wrong[0]!r} is no NAME=VALUE, such as C30=1.2mm", param_hint="--aberration")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _parameters() -> list[click.Parameter]:

@@ -26,7 +26,7 @@ from opty.remedies import option
 TIFFS, NPYS = (".tif", ".tiff"), (".npy",)
 OWN = "opty"  # under this key the description of a TIFF that opty wrote tells the geometry
 IMAGES = {"mask": "mask", "dark": "background"}  # <stem>_mask.npy, True where a pixel counts; <stem>_background.npy
-KEPT = (*LENGTHS, "focus_to_sample", "propagation")
+KEPT = (*LENGTHS, "focus_to_sample", "propagation", "voltage")
 
 
 def recognise(file: Container) -> bool:
@@ -54,7 +54,7 @@ def opened(file: Container, *, positions=None) -> Iterator[Raw]:
     stack_file, npy_file = Container(stack_path), Container(npy_path)
     with stack_file.tiff() as stack:
         with blaming(file):
-            where = _places(npy_file.npy(), stack.shape[0], npy_path)
+            where = _places(npy_file.npy(), None, npy_path)
             told = stack.notes.get(OWN)
             told = told if isinstance(told, dict) else {}
             names = {key: f"{stack_path.stem}_{word}.npy" for key, word in IMAGES.items()}

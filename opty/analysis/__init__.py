@@ -14,6 +14,7 @@ orientation.py   do positions and patterns have the same axes?
 scan_rotation.py how a scan on a grid is turned against the detector, by centres of mass and their curl
 rotation_fit.py  the same by the frames that a known probe makes of a weak object
 coverage.py      size of the probe, step, overlap
+probe_search.py  a starting probe where the measurement has none; held_out.py: the score of a start
 """
 
 from opty.analysis.align import Alignment, align, object_error
@@ -21,7 +22,9 @@ from opty.analysis.errors import errors
 from opty.analysis.findings import Findings
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.health import Health, health
+from opty.analysis.held_out import held_out_misfit
 from opty.analysis.illumination import illuminated
+from opty.analysis.probe_search import ProbeSearch, find_probe
 from opty.analysis.quick import quick_look
 from opty.analysis.scan_rotation import ScanRotation, centres_of_mass, find_rotation
 from opty.physics.modes import orthogonal
@@ -31,15 +34,18 @@ __all__ = [
     "Alignment",
     "Findings",
     "Health",
+    "ProbeSearch",
     "RingCorrelation",
     "ScanMap",
     "ScanRotation",
     "align",
     "centres_of_mass",
     "errors",
+    "find_probe",
     "find_rotation",
     "frc",
     "health",
+    "held_out_misfit",
     "illuminated",
     "object_error",
     "orthogonal",

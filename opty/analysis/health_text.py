@@ -39,7 +39,10 @@ def advice(h: Health) -> tuple[str, ...]:
     if h.data.probe is None:
         least = "about" if h.size_known else "at least"
         size = f"{h.probe_diameter:.3g} px" + ("" if h.probe_diameter_m is None else f", {_metres(h.probe_diameter_m)}")
-        found.append(f"a starting probe of {least} {size} across; none is given")
+        found.append(
+            f"a starting probe of {least} {size} across; none is given: "
+            + here("opty.analysis.find_probe(data) searches for one", "opty reconstruct searches for one")
+        )
     return tuple(found)
 
 

@@ -27,10 +27,14 @@ from opty.cli.run import Run
 from opty.files.atomic import check_target
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from opty.algebra.operator import Operator
+    from opty.data import PtychoData
     from opty.ptycho_state import PtychoState
 
 DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
+FEWEST_TO_SEARCH = 12  # views: a fifth of fewer tells nothing
 DEMO_RECIPE = "(After(10, PosCorrect()) * ePIE()) ** 60"
 
 picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
@@ -75,6 +79,12 @@ def demo(ctx: click.Context, folder: Path, seed: int) -> None:
 @click.option("--recipe", "text", metavar="TEXT", help=f"What to do.  [default: {DEFAULT_RECIPE}]")
 @click.option("--recipe-file", type=FILE, metavar="FILE", help="The same from a file: its text, or JSON.")
 @click.option("--modes", type=Whole(1), metavar="N", help="Probe modes.  [default: as the file's probe, or 1]")
+@click.option(
+    "--probe",
+    type=click.Choice(["search", "mean"]),
+    help="Where the file has no starting probe: search for its defocus, or take the mean pattern with a flat phase.  "
+    "[default: search, in the far field]",
+)
 @click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
 @click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
 @picture_option
@@ -112,7 +122,7 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
         get_backend(options["device"])  # refuses a GPU that is not there
     data = options.pop("data")
     check_data(file, data)
-    start, attention = _start(file, taken_for_load(options) | given({"data": data}), **options)
+    start, attention = _start(file, taken_for_load(options) | given({"data": data}), quiet=quiet or as_json, **options)
     start.data.need_frames()
     if not quiet:
         click.echo(f"{file}: {start.data.views} views of {start.data.n} x {start.data.n}\n{recipe!r}", err=as_json)
@@ -248,7 +258,7 @@ def _check_before(recipe: Operator, picture: Path | None) -> None:
 
 
 def _start(
-    file: Path, load: dict[str, Any], modes, seed, force: bool, **machine
+    file: Path, load: dict[str, Any], modes, seed, force: bool, probe: str | None, quiet: bool, **machine
 ) -> tuple[PtychoState, tuple[str, ...]]:
     """Load a measurement into a fresh state, or a result as it is, and say what is doubtful of the measurement.
 
@@ -264,10 +274,46 @@ def _start(
         if found.problems and not force:
             why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)
             raise ValueError(f"a reconstruction of {file} would be pointless: {why}")
+        far = loaded.geometry is None or loaded.geometry.propagation == "far"
+        if loaded.probe is not None and probe is not None:
+            raise ValueError(f"{file} has a starting probe: leave --probe {probe} out")
+        if loaded.probe is None and probe != "mean" and (far or probe == "search"):
+            start["probe"] = _found_probe(file, loaded, quiet, machine.get("threads"))
+            found = quick_look(loaded.replace(probe=start["probe"]))  # some doubts were about its size
         return opty.PtychoState(loaded, **start, **machine), found.every
-    for name, value in start.items():
+    for name, value in (start | given({"probe": probe})).items():
         raise ValueError(f"{file} is a result, which goes on with its own {name}: leave --{name} {value} out")
     return (opty.load(file, **machine, **load) if machine else loaded), _written(file)
+
+
+def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None) -> np.ndarray | None:
+    """Return the starting probe that a search finds, None where there are too few views; says what was found."""
+    from tqdm import tqdm
+
+    from opty.analysis import find_probe
+
+    if data.views < FEWEST_TO_SEARCH:
+        click.echo(
+            f"{file} has no starting probe, and too few views to search for one: the run starts from a focus", err=True
+        )
+        return None
+    with tqdm(desc="starting probe", unit="curvature", disable=quiet, leave=False) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        found = find_probe(data, threads=threads, tell=tell)
+    if not quiet:
+        focus = found.defocus
+        where = f"curvature {found.curvature:.4g} px^2" if focus is None else f"defocus {focus:.4g} m"
+        doubt = "" if found.decided else "; others do nearly as well"
+        click.echo(
+            f"{file} has no starting probe; a search found one: {where} predicts held-out views best (misfit "
+            f"{found.score:.4g}{doubt})",
+            err=True,
+        )
+    return found.probe
 
 
 def _written(result: Path) -> tuple[str, ...]:

@@ -1,0 +1,130 @@
+"""find_probe(data): a starting probe where the measurement has none, by the curvature that predicts views best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from opty.analysis.held_out import held_out_misfit
+from opty.analysis.orientation import middle
+from opty.data import PtychoData
+from opty.recipes import rPIE
+
+VIEWS = 100  # of the middle of the scan: enough to overlap all round
+SWEEPS = 5
+COARSE = 128  # pixels of the patterns' middle that are looked at, where it holds most of the light
+LIGHT = 0.75  # of the photons that the middle has to hold
+RATIO = 1.25  # of one curvature to the next: a start that is off by more finds the object no more
+NARROWEST, WIDEST = 0.03, 0.7  # of the window: widths of the spots that are tried
+DECIDED = 0.9  # times the best score of another spot, below which the search has decided
+
+
+@dataclass(frozen=True)
+class ProbeSearch:
+    """What ``find_probe`` found.
+
+    ``probe`` (n, n) complex, centred, at the power of the brightest view; ``curvature`` c [px^2] of its phase pi c q^2
+    in Fourier space, q in cycles per pixel; ``defocus`` [m], c pixel^2 / wavelength, where there is a geometry;
+    ``scores``: misfit of held-out views by curvature; ``decided``: whether the best stands out.
+    """
+
+    probe: np.ndarray
+    curvature: float
+    defocus: float | None
+    scores: dict[float, float]
+    decided: bool
+
+    @property
+    def score(self) -> float:
+        """Misfit of the held-out views from this probe."""
+        return self.scores[self.curvature]
+
+
+def find_probe(
+    data: PtychoData, seed: int = 0, threads: int | None = None, tell: Callable[[int, int], None] | None = None
+) -> ProbeSearch:
+    """Find a starting probe in the far field: F^-1 [sqrt(mean pattern) exp(i pi c q^2)] with the best c.
+
+    The mean pattern is about the aperture of the lens, whose phase no pattern shows; most probes are defocused, and c
+    is the defocus. From each of some thirty c, and from a few round the best, a short run on four fifths of the middle
+    of the scan; the c whose object and probe predict the other fifth best is taken. Where the middle of the patterns
+    holds three quarters of the light, only that is looked at.
+
+    Parameters
+    ----------
+    data : PtychoData; a probe that it has is not used. seed : of the views that are held out. threads : as for
+    PtychoState. tell : called with the number of curvatures tried and of all.
+
+    Returns
+    -------
+    ProbeSearch.
+
+    Raises
+    ------
+    ValueError : a near field or a cone beam, whose beam is not a focused spot; less than five views, or no light.
+
+    Source: held-out views: Brunger, Nature 355, 472 (1992); the start from the mean pattern is common use.
+    """
+    kind = "far" if data.geometry is None else data.geometry.propagation
+    if kind != "far":
+        raise ValueError(f"find_probe looks for a focused beam in the far field; the geometry says {kind!r}")
+    part, factor = _coarse(middle(data, VIEWS))
+    light = part.mean_amplitude() ** 2
+    q2 = _q2(part.n)
+    spread = math.sqrt((light * q2).sum() / light.sum())  # cycles per pixel, root of the mean square
+    scores: dict[float, float] = {}
+    recipe = rPIE(alpha=0.1) ** SWEEPS
+
+    def tried(curvature: float) -> float:
+        if curvature not in scores:
+            probe = _probe(part, curvature)
+            scores[curvature] = held_out_misfit(part, probe, recipe, seed, device="cpu", threads=threads)
+            if tell is not None:
+                tell(len(scores), total)
+        return scores[curvature]
+
+    widths = NARROWEST * part.n * RATIO ** np.arange(math.ceil(math.log(WIDEST / NARROWEST) / math.log(RATIO)) + 1)
+    grid = [0.0] + [sign * float(width) / (2 * spread) for width in widths for sign in (1, -1)]
+    total = len(grid) + 6
+    for curvature in grid:
+        tried(curvature)
+    best = min(scores, key=scores.__getitem__)
+    for step in (0.11, 0.055, 0.027):
+        best = min((best * (1 - step), best, best * (1 + step)), key=tried) if best else best
+    others = [score for c, score in scores.items() if not 0.7 < (c / best if best else float(c == 0)) < 1.4]
+    decided = scores[best] < DECIDED * min(others, default=math.inf)
+    curvature = best / factor**2
+    probe = _probe(data, curvature)
+    probe *= math.sqrt(float(data.photons().max()) / (np.abs(probe) ** 2).sum())
+    pixel = data.pixel
+    defocus = None if pixel is None or data.geometry is None else curvature * pixel**2 / data.geometry.wavelength
+    return ProbeSearch(probe, curvature, defocus, {c / factor**2: s for c, s in scores.items()}, decided)
+
+
+def _coarse(data: PtychoData) -> tuple[PtychoData, float]:
+    """Return the measurement with the middle of its patterns alone, in pixels, and how much smaller they are."""
+    positions = data.positions_px
+    mask, intensities, factor = data.mask, data.intensities[:], 1.0
+    if data.n > COARSE:
+        first = (data.n - COARSE) // 2
+        inner = (Ellipsis, slice(first, first + COARSE), slice(first, first + COARSE))
+        counted = intensities if mask is None else np.where(mask, intensities, 0)
+        if counted[inner].sum(dtype=np.float64) >= LIGHT * counted.sum(dtype=np.float64):
+            factor = COARSE / data.n
+            intensities, mask = intensities[inner], None if mask is None else mask[inner]
+    return PtychoData(np.ascontiguousarray(intensities), positions * factor, mask=mask), factor
+
+
+def _q2(n: int) -> Any:
+    q = (np.arange(n) - n // 2) / n
+    return q[:, None] ** 2 + q**2
+
+
+def _probe(data: PtychoData, curvature: float) -> np.ndarray:
+    """Return F^-1 [sqrt(mean pattern) exp(i pi c q^2)], (n, n), centred."""
+    spectrum = data.mean_amplitude() * np.exp(1j * np.pi * curvature * _q2(data.n))
+    return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(spectrum)))

@@ -1,0 +1,97 @@
+"""A starting probe by the curvature that predicts held-out views best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import opty
+from opty.analysis import find_probe, held_out_misfit
+from opty.cli import main
+from opty.simulate import experiment
+
+N, SIZE = 48, 96
+PIXEL, WAVELENGTH = 2e-8, 1e-10
+GEOMETRY = opty.Geometry(WAVELENGTH, PIXEL * N * 5e-5 / WAVELENGTH, 5e-5)
+
+
+def simulated(curvature, seed=0, photons=1e5, geometry=GEOMETRY):
+    """Return a scan of a defocused aperture over a textured object, without a starting probe, and its truth."""
+    rng = np.random.default_rng(seed)
+    q = np.fft.fftfreq(N)
+    radius = np.hypot(q[:, None], q)
+    pupil = np.exp(1j * np.pi * curvature * radius**2) / (1 + np.exp((radius - 0.2) / 0.008))
+    probe = np.fft.fftshift(np.fft.ifft2(pupil))
+    smooth = np.exp(-(_radius(SIZE) ** 2) * 60)
+    noise = [np.fft.ifft2(np.fft.fft2(rng.normal(size=(SIZE, SIZE))) * smooth).real for _ in "ab"]
+    a, b = ((x - x.min()) / np.ptp(x) for x in noise)
+    grid = np.stack(np.meshgrid(np.arange(9), np.arange(9), indexing="ij"), -1).reshape(-1, 2) * 4.0
+    places = grid + rng.uniform(-1, 1, grid.shape)
+    return experiment((1 - 0.4 * a) * np.exp(1.2j * b), probe, places, photons, seed=seed, geometry=geometry)
+
+
+def _radius(n):
+    q = np.fft.fftfreq(n)
+    return np.hypot(q[:, None], q)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return find_probe(simulated(-90.0), threads=1)
+
+
+def test_the_defocus_of_the_probe_is_found(found):
+    assert found.decided
+    assert found.curvature == pytest.approx(-90, rel=0.06)
+    assert found.defocus == pytest.approx(-90 * PIXEL**2 / WAVELENGTH, rel=0.06)
+    assert found.score == min(found.scores.values())
+
+
+def test_its_picture_is_the_object_where_the_flat_phase_finds_none(found):
+    data = simulated(-90.0)
+    truth = data.truth
+    lit = opty.analysis.illuminated(truth["positions"], truth["probe"], truth["obj"].shape)
+    recipe = opty.rPIE(alpha=0.1) ** 25
+    errors = []
+    for probe in (found.probe, None):
+        p = recipe * opty.PtychoState(data, probe)
+        errors.append(opty.analysis.object_error(p.numpy("obj"), truth["obj"], mask=lit))
+    assert errors[0] < 0.12 < 1.5 * errors[0] < errors[1]
+
+
+def test_held_out_views_tell_a_wrong_probe_that_fits():
+    data = simulated(-90.0)
+    right, wrong = data.truth["probe"], np.conj(data.truth["probe"])[:, ::-1, ::-1]
+    recipe = opty.rPIE(alpha=0.1) ** 5
+    assert held_out_misfit(data, right, recipe) < 0.5 * held_out_misfit(data, wrong, recipe)
+    assert held_out_misfit(data, 1e-3 * right, recipe) == pytest.approx(held_out_misfit(data, right, recipe), rel=1e-5)
+
+
+def test_what_cannot_be_searched_is_said():
+    near = opty.Geometry(1e-10, 1e-3, 1e-8, propagation="near")
+    data = simulated(60.0)
+    with pytest.raises(ValueError, match="'near'"):
+        find_probe(data.replace(geometry=near))
+    few = data.replace(intensities=data.intensities[:4], positions=data.positions[:4], truth=None)
+    with pytest.raises(ValueError, match="has 4 views"):
+        find_probe(few)
+
+
+def test_the_command_line_searches_where_the_file_has_no_probe(tmp_path):
+    opty.save(tmp_path / "scan.cxi", simulated(-90.0).replace(truth=None))
+    args = ["reconstruct", str(tmp_path / "scan.cxi"), "--recipe", "rPIE()**2", "-o", str(tmp_path / "a.h5")]
+    done = CliRunner().invoke(main, [*args, "--threads", "1"])
+    assert done.exit_code == 0, done.output
+    assert "a search found one: defocus -0.0003" in done.output
+    p = opty.load(tmp_path / "a.h5")
+    assert opty.rerun(tmp_path / "a.h5").identical
+    plain = CliRunner().invoke(main, [*args, "--probe", "mean", "--overwrite"])
+    assert plain.exit_code == 0
+    assert "a search" not in plain.output
+    assert opty.misfit(p) < 0.5 * opty.misfit(opty.load(tmp_path / "a.h5"))
+    again = CliRunner().invoke(
+        main, ["reconstruct", str(tmp_path / "a.h5"), "--probe", "mean", "-o", str(tmp_path / "b.h5")]
+    )
+    assert again.exit_code != 0
+    assert "leave --probe mean out" in again.output

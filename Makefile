@@ -9,8 +9,9 @@ demo: $(VENV)/.ready
 
 # The test run takes every core; BLAS threads under it would only fight over them. Devices are hidden, so that it is the
 # same on every machine: a state sits on a GPU where there is one, and many tests take theirs for NumPy arrays.
+# Bytecode is kept: hundreds of tests start Python, or import the GPU backend anew.
 test: $(VENV)/.ready-test lint
-	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg \
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg PYTHONDONTWRITEBYTECODE= \
 		$(BIN)/python -m pytest -n auto --dist worksteal
 
 # The tests on a device, in one process. CuPy has to be there: .venv/bin/pip install -e '.[cuda12x]', or [cuda13x].

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests; ``gpu`` and ``standin_gpu`` are those of backend/standin_plugin.py."""
 
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,12 @@ from standin_plugin import gpu, standin_gpu
 
 __all__ = ["gpu", "standin_gpu"]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_finish():
+    """Keep what the run holds to its end, thousands of tests, out of every garbage collection from here on."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ _OVER_CUPY = (
     "carrier",
     "kernels",
     "fused_sense_gpu",
-    "registration_gpu",
     "passes",
     "fused_gpu",
     "fused_fit_gpu",
@@ -27,7 +26,7 @@ _OVER_CUPY = (
     "lookout",
     "registration_gpu",
 )  # what opty.backend imports only with CuPy
-_OURS = ("cupy", "cupyx", *(f"opty.backend.{name}" for name in _OVER_CUPY))
+_OURS = ("cupy.", "cupyx.", *(f"opty.backend.{name}." for name in _OVER_CUPY))
 KINDS = ["standin"] if why_no_gpu() else ["standin", pytest.param("device", marks=pytest.mark.gpu)]
 _loaded: dict[str, object] = {}  # the stand-in's modules stay, with the kernels that they have compiled
 
@@ -39,7 +38,6 @@ def standin_cupy():
     before = _take_out(backend)
     sys.modules.update(_loaded)
     sys.path.insert(0, str(FOLDER))
-    importlib.invalidate_caches()
     _forget(backend)
     try:
         yield importlib.import_module("opty.backend.cupy_backend")
@@ -78,7 +76,7 @@ def _take_out(backend) -> dict[str, object]:
     """Take out what stands on a CuPy: modules, and attributes of opty.backend, where ``from`` looks first."""
     for name in _OVER_CUPY:
         vars(backend).pop(name, None)
-    ours = [name for name in sys.modules if any(name == top or name.startswith(f"{top}.") for top in _OURS)]
+    ours = [name for name in sys.modules if f"{name}.".startswith(_OURS)]
     return {name: sys.modules.pop(name) for name in ours}
 
 

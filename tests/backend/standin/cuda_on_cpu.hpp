@@ -1,13 +1,12 @@
 // Enough of CUDA C++ to run a kernel on one CPU thread, for tests; put in front of the text of a .cu file.
 //
-// The threads of a block are fibers (ucontext, and _setjmp from their second turn on, which takes no system call).
-// Blocks, warps and lanes take turns in a shuffled order, and each warp runs as far ahead of the others as the barriers
+// The threads of a block are fibers (ucontext, and from their second turn on GCC's own setjmp, a few instructions
+// without a system call; one that has ended serves the next block). Blocks, warps and lanes take turns in a shuffled order, and each warp runs as far ahead of the others as the barriers
 // let it, so that a result that leans on an order, or a barrier that is missing, shows. A barrier that not all threads
 // of the block (or warp) reach is reported, where a GPU would hang.
 //
 // A kernel whose first launch came to no barrier is run without fibers from then on, one thread after the other.
 
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
@@ -51,22 +50,26 @@ static dim3 threadIdx, blockIdx, blockDim, gridDim;
 namespace standin {
 
 constexpr unsigned warp_size = 32, max_threads = 1024;
-constexpr size_t stack_bytes = 32768;
+constexpr size_t stack_bytes = 32768 + 5 * 64;  // no power of two: stacks do not push each other out of the cache
 
 struct Barrier {
     unsigned waiting, passed;
 };
 
+using Place = void* [5];  // of __builtin_setjmp
+
 struct Fiber {
-    ucontext_t context;
-    jmp_buf place;
+    Place place;
+    dim3 where;
+    const Barrier* at;  // where it waits
+    unsigned passed;    // how often that had been passed when it came there
     bool begun, done;
 };
 
 static Fiber fibers[max_threads];
 static char* stacks;
 static unsigned stacks_for;
-static jmp_buf scheduler;
+static Place scheduler;
 static Barrier block_barrier, warp_barrier[max_threads / warp_size];
 static double slots[max_threads];
 static unsigned current, threads, events, seed;
@@ -80,7 +83,7 @@ inline unsigned random_below(unsigned n)
     seed ^= seed << 13;
     seed ^= seed >> 17;
     seed ^= seed << 5;
-    return seed % n;
+    return static_cast<unsigned>(static_cast<unsigned long long>(seed) * n >> 32);
 }
 
 inline void shuffle(unsigned* order, unsigned n)
@@ -99,18 +102,29 @@ inline void place(unsigned index, dim3 size, dim3& where)
     where = {index % size.x, index / size.x % size.y, index / size.x / size.y};
 }
 
-inline void yield()
+// GCC's setjmp and longjmp must not be in one function.
+[[noreturn, gnu::noinline]] inline void jump(void** place) { __builtin_longjmp(place, 1); }
+
+[[gnu::noinline]] inline void yield()
 {
-    if (_setjmp(fibers[current].place) == 0) _longjmp(scheduler, 1);
+    if (__builtin_setjmp(fibers[current].place) == 0) jump(scheduler);
 }
 
+inline void start();
+
 // Let a fiber run until it yields.
-inline void resume(Fiber& fiber)
+[[gnu::noinline]] inline void resume(Fiber& fiber)
 {
-    if (_setjmp(scheduler) != 0) return;
-    if (fiber.begun) _longjmp(fiber.place, 1);
+    if (__builtin_setjmp(scheduler) != 0) return;
+    if (fiber.begun) jump(fiber.place);
     fiber.begun = true;
-    setcontext(&fiber.context);
+    ucontext_t context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = stacks + current * stack_bytes;
+    context.uc_stack.ss_size = stack_bytes;
+    context.uc_link = nullptr;
+    makecontext(&context, start, 0);
+    setcontext(&context);
 }
 
 inline void wait(Barrier& barrier, unsigned expected)
@@ -126,7 +140,15 @@ inline void wait(Barrier& barrier, unsigned expected)
         ++events;
         return;
     }
-    for (const unsigned before = barrier.passed; barrier.passed == before;) yield();
+    fibers[current].at = &barrier;
+    fibers[current].passed = barrier.passed;
+    yield();
+    fibers[current].at = nullptr;
+}
+
+inline bool ready(const Fiber& fiber)
+{
+    return !fiber.done && (fiber.at == nullptr || fiber.at->passed != fiber.passed);
 }
 
 inline void wait_for_warp(unsigned mask)
@@ -138,38 +160,40 @@ inline void wait_for_warp(unsigned mask)
 
 inline void start()
 {
-    body(arguments);
-    fibers[current].done = true;
-    ++events;
-    yield();
+    for (;;) {
+        body(arguments);
+        fibers[current].done = true;
+        ++events;
+        yield();
+    }
 }
 
 inline void prepare_fiber(unsigned t)
 {
-    getcontext(&fibers[t].context);
-    fibers[t].context.uc_stack.ss_sp = stacks + t * stack_bytes;
-    fibers[t].context.uc_stack.ss_size = stack_bytes;
-    fibers[t].context.uc_link = nullptr;
-    fibers[t].begun = fibers[t].done = false;
-    makecontext(&fibers[t].context, start, 0);
+    Fiber& fiber = fibers[t];
+    place(t, blockDim, fiber.where);
+    fiber.begun = fiber.begun && fiber.done;
+    fiber.at = nullptr;
+    fiber.done = false;
 }
 
 // Run the lanes of a warp until none of them gets any further; returns how many ended.
 inline unsigned run_warp(unsigned first)
 {
-    unsigned order[warp_size], ended = 0, before;
+    unsigned order[warp_size], ended = 0;
     const unsigned lanes = threads - first < warp_size ? threads - first : warp_size;
-    do {
-        before = events;
-        shuffle(order, lanes);
-        for (unsigned i = 0; i < lanes; ++i) {
+    for (bool some = true; some;) {
+        some = false;
+        for (unsigned i = 0; i < lanes && !some; ++i) some = ready(fibers[first + i]);
+        if (some) shuffle(order, lanes);
+        for (unsigned i = 0; i < lanes && some; ++i) {
             current = first + order[i];
-            if (fibers[current].done) continue;
-            place(current, blockDim, threadIdx);
+            if (!ready(fibers[current])) continue;
+            threadIdx = fibers[current].where;
             resume(fibers[current]);
             if (fibers[current].done) ++ended;
         }
-    } while (events != before);
+    }
     return ended;
 }
 
@@ -254,6 +278,7 @@ inline const char* launch(void (*run)(void**), void** values, dim3 grid, dim3 bl
         free(stacks);
         stacks = static_cast<char*>(malloc(threads * stack_bytes));
         stacks_for = threads;
+        for (Fiber& fiber : fibers) fiber.begun = false;
     }
     const unsigned blocks = grid.x * grid.y * grid.z;
     unsigned* order = static_cast<unsigned*>(malloc(blocks * sizeof(unsigned)));

@@ -47,6 +47,8 @@ EXPONENTS = MappingProxyType(
         "kept_direction_probe": 1,
         **dict.fromkeys(("kept_step", "line_sums"), 0),
         **dict.fromkeys(("position_misfit", "position_gain", "position_shift", "position_count"), 0),
+        **dict.fromkeys(("position_given", "position_evidence", "position_estimate"), 0),
+        **dict.fromkeys(("position_scatter", "position_smooth", "position_uncertainty"), 0),
         **dict.fromkeys(("position_velocity", "adam_mean", "adam_square", "adam_count"), 0),
         **dict.fromkeys(("serial_gain", "serial_shift", "anneal_count"), 0),
     }

@@ -8,7 +8,7 @@ import numpy as np
 
 from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
-from opty.operators.position.signals import light, norms, window_sum
+from opty.operators.position.signals import light, norms, other_light, window_sum
 from opty.physics.scan_map import position_error
 from opty.remedies import here
 
@@ -90,10 +90,7 @@ class PositionRefinement(ViewOperator, reads=READS, writes=WRITES, register=Fals
         s.position_misfit[views] = norms(b.delta)
         memo["change"][views] = norms(asked)
         memo["power"][views] = power.max(axis=(1, 2))
-        around = s.backend.take_windows(memo["light"], b.corners, asked.shape[-1])
-        share = around - power
-        s.xp.maximum(share, 0, out=share)
-        share /= s.xp.maximum(around, np.finfo(around.dtype).tiny)
+        share, around = other_light(s, b, memo["light"])
         asked *= share
         memo["sensed"][views] = self.sense(s, b, asked, share)
         if self.weights != "equal":

@@ -34,6 +34,19 @@ def light(s):
     return total
 
 
+def other_light(s, b, light):
+    """Return the share (B, n, n) of the light on each pixel of the windows that is other views', and all of it.
+
+    ``light`` (H, W) is that of all views on the object.
+    """
+    power = b.illum_power
+    around = s.backend.take_windows(light, b.corners, power.shape[-1])
+    share = around - power
+    s.xp.maximum(share, 0, out=share)
+    share /= s.xp.maximum(around, np.finfo(around.dtype).tiny)
+    return share, around
+
+
 def object_shift(b, asked, registration):
     """Return the shift (B, 2) px of the old object window against the updated one: XCORR_A of Guzzi et al. 2022.
 

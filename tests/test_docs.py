@@ -65,7 +65,7 @@ def test_engines_page(small_scan):
 def test_positions_page(small_scan):
     names = {"p": opty.PtychoState(opty.load("scan.cxi"))}
     blocks = BLOCK.findall((ROOT / "docs" / "positions.md").read_text())
-    assert [name for name, _ in blocks] == ["refine", "model"]
+    assert [name for name, _ in blocks] == ["refine", "bars", "model"]
     for name, code in blocks:
         exec(compile(code, f"docs/positions.md, {name}", "exec"), names)
         assert opty.misfit(names["q"]) < opty.misfit(names["p"])

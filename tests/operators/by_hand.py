@@ -48,6 +48,20 @@ class View:
         misfit = (self.mask * (np.sqrt(self.intensity) - np.sqrt(predicted)) ** 2).sum()
         return np.array([ifft(factor * t) for t in there]), misfit
 
+    def evidence(self, by=1e-4):
+        """Sums over the pixels of the changes of the amplitudes where the window moves, by differences of them."""
+        along = np.zeros((2, *self.window.shape), complex)
+        along[0, 1:-1] = (self.window[2:] - self.window[:-2]) / 2
+        along[1, :, 1:-1] = (self.window[:, 2:] - self.window[:, :-2]) / 2
+
+        def amplitude(window):
+            return np.sqrt(sum(abs(fft(w)) ** 2 for w in self.illum * window) + self.dark)
+
+        a, b = ((amplitude(self.window + by * d) - amplitude(self.window - by * d)) / (2 * by) for d in along)
+        r = np.sqrt(self.intensity) - amplitude(self.window)
+        weights = [w * self.mask for w in (a * a, a * b, b * b)]
+        return [w.sum() for w in weights] + [(w * r * r).sum() for w in weights] + [(self.mask * r * r).sum()]
+
 
 def photons(p):
     """Photons on unmasked pixels."""

@@ -20,7 +20,7 @@ from opty import (
 )
 from opty.fusion.positions import REFINEMENTS
 
-BY_FIT = [PosCorrect(), PosCorrectGradient()]
+BY_FIT = [PosCorrect(hold=0.0), PosCorrectGradient()]
 BY_SHIFT = [PosCorrectAdam(), PosCorrectGain(), PosCorrectSerial()]
 ENGINES = [rPIE(), rPIE(batch=5), LSQML(batch=4)]
 
@@ -49,6 +49,17 @@ def test_the_numbers_of_the_cpu(gpu, refinement, engine, dtype):
     series = ["position_signal", "position_step", "object_change", "position_error"]
     for name in series:
         assert q.history[name] == pytest.approx(p.history[name], rel=2e-3 if dtype == "complex64" else 1e-6)
+
+
+def test_what_counts_tell_is_what_it_is_on_the_cpu(gpu, monkeypatch):
+    """All views are looked at once in so many sweeps; then they move by it."""
+    monkeypatch.setattr("opty.operators.position.correct._PARTS", 2)
+    p, recipe = astray("complex128", modes=1, views=6), PosCorrect() * rPIE(batch=6)
+    q, p = recipe**4 * p.to("gpu"), recipe**4 * p
+    assert close(q, p, 1e-7)
+    for name in ("position_evidence", "position_uncertainty", "position_estimate"):
+        assert np.allclose(q.numpy(name), p.numpy(name), rtol=1e-6, atol=1e-9)
+    assert abs(p.positions - p.numpy("position_given")).max() > 1e-4
 
 
 @pytest.mark.parametrize("refinement", [BY_FIT[0], BY_SHIFT[0]], ids=repr)

@@ -8,6 +8,7 @@ from small_scans import same
 import opty
 from opty import LSQML, ML, Every, Operator, PosCorrect, PosCorrectAdam, PosSearch, Sweep, ePIE, rPIE
 from opty.analysis import position_error
+from opty.operators.position.evidence import measured_evidence
 from opty.operators.position.search import found_places, trial_misfits
 from opty.simulate import experiment, objects, probes, scans, stage
 
@@ -60,6 +61,51 @@ def test_right_positions_stay_right():
     assert np.sqrt(((moved - moved.mean(axis=0)) ** 2).sum(axis=1).mean()) < 0.1
 
 
+@pytest.mark.parametrize("photons", [3e3, 1e5, 1e7])
+@pytest.mark.parametrize("engine", [rPIE(), LSQML(batch=9)], ids=repr)
+def test_right_positions_stay_where_the_counts_say_no_more(photons, engine):
+    """With rough knowledge of the probe, and however long: a mean error of a third of the standard error at most."""
+    _, p = misplaced(0.0, photons=photons)
+    q = (PosCorrect() * engine) ** 60 * p
+    moved = q.positions - p.positions
+    moved = moved - moved.mean(axis=0)
+    assert np.sqrt((moved**2).sum(axis=1).mean()) < max(0.35 * np.median(q.slots["position_uncertainty"]), 0.02)
+
+
+def test_the_standard_error_is_what_positions_scatter_by():
+    """Object and probe known, half a pixel wrong, 1e4 photons: what is left is what the error bars say."""
+    left, bars = [], []
+    for seed in range(3):
+        data, _ = misplaced(stage.Gaussian(0.5), photons=1e4, seed=seed)
+        truth = data.truth
+        p = opty.PtychoState(data, probe=truth["probe"], obj=truth["obj"], device="cpu", threads=1)
+        q = Sweep(PosCorrect(search=0, hold=0.0)) ** 30 * p
+        off = q.positions - truth["positions"]
+        left.append(((off - np.median(off, axis=0)) ** 2).sum(axis=1))
+        bars.append(q.numpy("position_uncertainty") ** 2)
+    assert np.median(left) / np.log(2) == pytest.approx(np.median(bars), rel=0.5)
+    assert 0.02 < np.sqrt(np.median(bars)) < 0.3
+
+
+def test_nothing_moves_before_all_views_have_been_looked_at():
+    _, p = misplaced(stage.Gaussian(2.0))
+    recipe = PosCorrect() * ePIE()
+    assert (recipe**7 * p).positions.tolist() == p.positions.tolist()
+    assert abs((recipe**16 * p).positions - p.positions).max() > 0.05
+    assert abs((PosCorrect(hold=0.0) * ePIE() * p).positions - p.positions).max() > 0.05
+
+
+def test_the_evidence_is_that_of_finite_differences(four):
+    """Where other views give all the light."""
+
+    def looked_at(s):
+        return measured_evidence(s, np.arange(3), np.full(s.object_shape, 1e12, s.real_dtype))
+
+    got = probed(looked_at, four)
+    for j in range(3):
+        assert got[j] == pytest.approx(View(four, j).evidence(), rel=5e-3 if four.dtype == "complex64" else 1e-6)
+
+
 @pytest.mark.parametrize("near", [False, True])
 def test_half_a_pixel_is_seen_and_corrected(near):
     """The model moves the probe by the fraction, and in the near field the exit wave back before it propagates."""
@@ -71,7 +117,7 @@ def test_half_a_pixel_is_seen_and_corrected(near):
     positions[14] += (0.5, -0.5)
     wrong = right.replace(positions=positions)
     assert opty.misfit(wrong) > 1.05 * opty.misfit(right)
-    q = Sweep(PosCorrect(search=0)) ** 8 * wrong
+    q = Sweep(PosCorrect(search=0)) ** 25 * wrong
     off = q.positions - truth["positions"]
     assert np.linalg.norm(off[14] - np.median(off, axis=0)) < 0.02
     assert abs(np.delete(off, 14, axis=0) - np.median(off, axis=0)).max() < 0.06  # at the rim, others know little
@@ -214,18 +260,22 @@ def test_misfits_that_are_no_numbers_send_no_view_away(p, value, count):
     assert count < 6 or np.isfinite(value) or (q.positions == before.positions).all()
 
 
-@pytest.mark.parametrize("recipe", [PosCorrect(every=2) * rPIE(batch=4), PosCorrect(every=2) * ML()], ids=repr)
+@pytest.mark.parametrize(
+    "recipe", [PosCorrect(every=6) * ePIE(batch=2), PosCorrect(every=6, hold=0.0) * ML()], ids=repr
+)
 def test_the_split_law_holds_for_what_it_remembers(recipe):
     _, p = misplaced(stage.Gaussian(3.0))
-    assert same(recipe**5 * p, recipe**2 * (recipe**3 * p))
+    q = recipe**13 * p
+    assert abs(q.positions - p.positions).max() > 0.1
+    assert same(q, recipe**4 * (recipe**9 * p))
 
 
 def test_gains_learn(p):
     q = (PosCorrect() * rPIE()) ** 12 * p
     gains = q.slots["position_gain"]
-    assert (gains >= 0.3).all()
-    assert (gains <= 4).all()
-    assert np.ptp(gains) > 0.5
+    assert (gains >= 0.15).all()
+    assert (gains <= 1.5).all()
+    assert np.ptp(gains) > 0.3
 
 
 @pytest.mark.parametrize(

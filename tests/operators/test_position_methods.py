@@ -23,7 +23,7 @@ from opty.analysis import position_error
 from opty.operators.position.registration import Registration
 
 METHODS = [
-    PosCorrect(),
+    PosCorrect(hold=0.0),  # which moves from the first sweep on
     PosCorrectAdam(),
     PosCorrectAdam(signal="detector"),
     PosCorrectGain(),

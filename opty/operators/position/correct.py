@@ -1,51 +1,76 @@
-"""The refinement to use: a fit of the residuals with gains that learn, and a search for views that went astray."""
+"""The refinement to use: steps weighted by what the counts tell, and a search for views that went astray."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from opty.algebra.leaf import Leaf
+from opty.operators.position.evidence import EVIDENCE_NUMBERS, measured_evidence
 from opty.operators.position.gain import learned
 from opty.operators.position.refinement import READS, PositionRefinement
 from opty.operators.position.relocate import bring_home
-from opty.operators.position.signals import FIT_NUMBERS, fit_numbers, fitted_shifts
+from opty.operators.position.signals import FIT_NUMBERS, fit_numbers
+from opty.operators.position.trust import held_step, knowledge, smooth_terms
 
-POSITION_GAIN = Leaf("position_gain", "view", scale=0)
-POSITION_SHIFT = Leaf("position_shift", "view 2", unit="px", scale=0)
-POSITION_COUNT = Leaf("position_count", "1", scale=0)
-_FIRST, _LEAST, _MOST = 2.0, 0.3, 4.0  # gain at the start, and its bounds
+MEMORY = (
+    Leaf("position_gain", "view", scale=0),
+    Leaf("position_shift", "view 2", unit="px", scale=0),
+    Leaf("position_count", "1", scale=0),
+    Leaf("position_given", "view 2", unit="px", scale=0),
+    Leaf("position_estimate", "view 2", unit="px", scale=0),
+    Leaf("position_uncertainty", "view", unit="px", scale=0),
+    Leaf("position_evidence", f"view {EVIDENCE_NUMBERS + 1}", scale=0),
+    Leaf("position_scatter", "1", scale=0),
+    Leaf("position_smooth", "view term", scale=0),
+)
+_FIRST, _LEAST, _MOST = 1.0, 0.15, 1.5  # gain at the start, and its bounds
 _UP, _DOWN = 1.1, 0.9  # what a gain learns from one sweep
+_PARTS = 8  # sweeps in which all views are looked at closely once
+_AVERAGED = 5  # sweeps over which an estimate is averaged
 
 
 class PosCorrect(
-    PositionRefinement,
-    reads=f"{READS} obj background position_gain position_shift position_count",
-    slots=(POSITION_GAIN, POSITION_SHIFT, POSITION_COUNT),
+    PositionRefinement, reads=f"{READS} obj background {' '.join(leaf.name for leaf in MEMORY)}", slots=MEMORY
 ):
-    """Refine positions, without anything to tune: r_j <- r_j + g_j d_j, and views that went astray are looked for.
+    """Refine positions, without anything to tune, and leave them where the counts say that they are right.
 
-    d_j is the fit of the residual of PosCorrectGradient. g_j begins at 2, which makes the step that of Gauss and Newton
-    for the amplitudes at the detector. It grows by a tenth while a view goes on in one direction, up to 4, and shrinks
-    by a tenth where it turns back, down to 0.3: long ways are gone faster, and at the end noise is averaged.
+    In each sweep the residual of a view is fitted by the change that a step d of its position makes: slope g = sum r dA
+    at the detector (r = sqrt(I) - A, A the predicted amplitudes), curvature M = sum dA dA. M and the noise of g, sum dA
+    dA r^2, are measured on an eighth of the views in turn, through the propagator. The scatter of M^-1 g from sweep to
+    sweep is added to that noise: an object that is not finished tells little.
+
+    Nothing moves in the first eight sweeps, nor while the usual view lies within 1.5 variances of where it was given.
+    Otherwise views take the step that minimises sum r^2 / (2 s^2) + |r_j - x_j|^2 / (2 tau^2), s^2 the noise and tau
+    the width of the displacements found, from the data (empirical Bayes): where the counts tell little, views stay near
+    the places x_j where the refinement began. A smooth displacement of the scan as a whole is kept only as far as it
+    exceeds two standard deviations. Steps are multiplied by a gain that grows by a tenth while a view goes on in one
+    direction, and shrinks where it turns back.
 
     No gradient leads home a view that lies farther away than the object's details are wide: in every ``every``-th sweep
-    PosSearch does.
+    PosSearch looks for those whose misfit stands out.
 
     Parameters
     ----------
     search : how far views that went astray are looked for [px]; 0 for not at all.
     every : sweeps between two searches.
     largest, weights : longest step [px]; weights of the views, as in every refinement.
+    hold : weight of the places where the refinement began: 1 by the noise, 0 for not at all, from the first sweep on.
 
-    Reads delta (B, M, n, n), illum, patches, probe, obj, background; writes positions (N, 2) px and its memory
-    position_gain (N,), position_shift (N, 2) px, position_misfit (N,), position_count (1,).
-    Source: the step: Mandula et al., J. Appl. Cryst. 49, 1842 (2016); Odstrcil et al., Opt. Express 26, 3108 (2018),
-    Eq. 26; Gauss-Newton at the detector: Dwivedi et al., Ultramicroscopy 192, 29 (2018); gains that learn: Zhang et
-    al., Opt. Express 21, 13592 (2013). The search is opty's.
+    Reads delta (B, M, n, n), illum, patches, probe, obj, background; writes positions (N, 2) px; position_uncertainty
+    (N,) px, the standard error of each position with object and probe held; and its memory position_given (N, 2) px,
+    position_gain (N,), position_shift, position_estimate (N, 2) px, position_misfit (N,), position_evidence (N, 8),
+    position_smooth (N, K), position_scatter, position_count (1,).
+    Source: Gauss-Newton at the detector: Dwivedi et al., Ultramicroscopy 192, 29 (2018); slope: Odstrcil et al., Opt.
+    Express 26, 3108 (2018), Eq. 26; variance of a slope from its residuals: White, Econometrica 48, 817 (1980);
+    empirical Bayes: Efron, Morris, JASA 68, 117 (1973); gains that learn: Zhang et al., Opt. Express 21, 13592 (2013).
+    The search is opty's.
     """
 
     search: int = 24
     every: int = 20
     largest: float = 2.0
     weights: str = "equal"
+    hold: float = 1.0
     numbers = FIT_NUMBERS
     knob = "starting PosCorrect later with After(20, PosCorrect())"
 
@@ -55,19 +80,64 @@ class PosCorrect(
             raise ValueError(f"PosCorrect(search={self.search}): give a distance from 0 (no search) up, in pixels")
         if self.every < 1:
             raise ValueError(f"PosCorrect(every={self.every}): give a number of sweeps from 1 on")
+        if not self.hold >= 0:
+            raise ValueError(f"PosCorrect(hold={self.hold}): give a weight of the given places from 0 (none) up")
 
     def begin(self, s):
         super().begin(s)
         if s.create("position_gain"):
             s.position_gain += _FIRST
-        s.create("position_shift")
-        s.create("position_count")
+        if s.create("position_given"):
+            s.position_given += s.positions
+            smooth = smooth_terms(s.backend.to_host(s.position_given))
+            s.create("position_smooth", term=smooth.shape[1])
+            s.position_smooth = smooth
+        for leaf in MEMORY:
+            if leaf.name != "position_smooth":
+                s.create(leaf.name)
 
     def sense(self, s, b, asked, share):
         return fit_numbers(s, b, asked, share)
 
     def shifts(self, s, sensed):
-        return fitted_shifts(s.xp, sensed)
+        views, count = s.data.views, int(s.position_count[0])
+        parts = min(_PARTS, views) if self.hold else 1
+        rounds = 1 if self.hold else _PARTS
+        if count % rounds == 0:
+            self._look(s, sensed, np.array_split(np.arange(views), parts)[count // rounds % parts])
+        told = knowledge(s.xp, sensed, s.position_misfit, s.position_evidence)
+        gone = s.positions - s.position_given
+        gone -= gone.mean(axis=0)
+        variance = self._averaged(s, told, gone, count + 1 - parts)
+        s.position_uncertainty = s.xp.sqrt(variance)
+        if count + 1 < parts:
+            s.memo["width"] = s.xp.zeros(views)
+            return s.xp.zeros((views, 2))
+        step, s.memo["width"] = held_step(told, gone, s.position_smooth, s.position_estimate, variance, self.hold)
+        return step
+
+    def _look(self, s, sensed, some: np.ndarray) -> None:
+        """Measure what some neighbouring views tell."""
+        views = slice(some[0], some[-1] + 1)
+        s.position_evidence[views, :-1] = measured_evidence(s, some, s.memo["light"])
+        s.position_evidence[views, -1] = sensed[views, 0] + sensed[views, 4]
+
+    def _averaged(self, s, told, gone, seen: int):
+        """Average where the views seem to be, and return the variance (N,) px^2 of that, scatter included.
+
+        ``seen`` : sweeps since all views have been looked at.
+        """
+        xp, new = s.xp, told.step
+        length = xp.sqrt((new**2).sum(axis=1, keepdims=True))
+        new = gone + new * (self.largest / xp.maximum(length, self.largest))
+        keep = 1 / min(max(seen, 0) + 1, _AVERAGED)
+        if seen > 0:
+            apart = ((new - s.position_estimate) ** 2).sum(axis=1)
+            ratio = xp.median(apart / xp.maximum(told.error**2, np.finfo(np.float64).tiny)) / np.log(2)
+            part = 1 / min(seen, _AVERAGED)
+            s.position_scatter = (1 - part) * s.position_scatter + part * ratio
+        s.position_estimate = (1 - keep) * s.position_estimate + keep * new
+        return told.error**2 * (1 + s.position_scatter)
 
     def move(self, s, shifts):
         gains = s.position_gain * learned(s.xp, shifts, s.position_shift, _UP, _DOWN)
@@ -78,4 +148,5 @@ class PosCorrect(
     def settle(self, s):
         s.position_count += 1
         if self.search and int(s.position_count[0]) % self.every == 0:
-            bring_home(s, self.search)
+            free = s.memo["width"] > 0 if self.hold else s.xp.ones(s.data.views, bool)
+            bring_home(s, self.search, s.backend.to_host(free))

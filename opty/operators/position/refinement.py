@@ -9,7 +9,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
-from opty.operators.position.signals import light, norms, window_sum
+from opty.operators.position.signals import light, norms, other_light
 from opty.physics.scan_map import position_error
 from opty.remedies import here
 
@@ -39,6 +39,7 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
 
     scale_free = True
     late = frozenset({"positions"})
+    gathers = frozenset({"obj"})
     numbers: ClassVar[int] = 2  # that ``sense`` gathers on a view
     work = (6.0, 4.5)  # slopes and products of a fit, or spectra of a registration, beside what an update has
 
@@ -61,7 +62,8 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
         """Return what a batch tells of its positions, (B, numbers) real.
 
         ``share`` (B, n, n) is the share of the light on each pixel that is other views', ``asked`` (B, n, n) is share
-        times sum_m conj(P_m) dpsi_m: what the batch's waves ask of the object there.
+        times sum_m conj(P_m) dpsi_m, or the adjoint of another model: the change of the object that explains the
+        batch's residual there; of slices (B, L, n, n).
         """
         raise RecipeError(
             f"{type(self).__name__} has no sense(self, s, b, asked, share): how are positions found wrong?"
@@ -86,16 +88,13 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
             memo["weights"] = s.xp.zeros(views, np.float64)
 
     def apply(self, s, b):
-        memo, views, power = s.memo, b.selection, b.illum_power
-        asked = window_sum(b)
+        memo, views = s.memo, b.selection
+        asked, power = b.gather("obj", b.delta)
         s.position_misfit[views] = norms(b.delta)
         memo["change"][views] = norms(asked)
-        memo["power"][views] = power.max(axis=(1, 2))
-        around = s.backend.take_windows(memo["light"], b.corners, asked.shape[-1])
-        share = around - power
-        s.xp.maximum(share, 0, out=share)
-        share /= s.xp.maximum(around, np.finfo(around.dtype).tiny)
-        asked *= share
+        memo["power"][views] = power.reshape(len(power), -1).max(axis=1)
+        share, around = other_light(s, b, memo["light"])
+        asked = asked * (share if asked.ndim == 3 else share[:, None])
         memo["sensed"][views] = self.sense(s, b, asked, share)
         if self.weights != "equal":
             memo["weights"][views] = self._weights(s, b, around)

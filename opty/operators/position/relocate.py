@@ -39,8 +39,11 @@ class PosSearch(Operator, reads="obj probe positions background position_misfit"
         bring_home(s, self.reach)
 
 
-def bring_home(s, reach: int) -> None:
-    """Move the views that fit worst to where they fit best within ``reach`` px, where that is clearly better."""
+def bring_home(s, reach: int, free: np.ndarray | None = None) -> None:
+    """Move the views that fit worst to where they fit best within ``reach`` px, where that is clearly better.
+
+    ``free`` (N,) bool: views that may move though their misfit does not stand out; None for all.
+    """
     photons = s.measured.view_photons
     root = np.sqrt(np.maximum(photons, 1e-3 * photons.mean()))
     misfit = s.backend.to_host(s.position_misfit) / root
@@ -50,4 +53,6 @@ def bring_home(s, reach: int) -> None:
         return  # the run has diverged, and nothing can be compared
     spread = 1.4826 * np.median(np.abs(misfit - usual))  # the standard deviation, by what most views do
     astray = misfit[views] > usual + _ASTRAY * spread
+    if free is not None:
+        views, astray = (a[astray | free[views]] for a in (views, astray))
     s.positions[s.backend.asarray(views)] = found_places(s, views, usual * root[views], astray, reach)

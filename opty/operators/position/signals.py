@@ -10,13 +10,6 @@ from opty.state.views import placed
 _RIDGE = 1e-6  # of the power of the exit wave: what a slope of 0.1 percent a pixel would have
 
 
-def window_sum(b):
-    """Return sum_m conj(P_m) dpsi_m (B, n, n): the change of each object window that its own waves ask for."""
-    asked = b.illum.conj()
-    asked = asked * b.delta
-    return asked[:, 0] if asked.shape[1] == 1 else asked.sum(axis=1)
-
-
 def norms(a):
     """Return the sum of |a|^2 over each image or stack of images a (B, ...), (B,) float64."""
     flat = a.reshape(len(a), 1, -1)
@@ -34,14 +27,33 @@ def light(s):
     return total
 
 
+def other_light(s, b, light):
+    """Return the share (B, n, n) of the light on each pixel of the windows that is other views', and all of it.
+
+    ``light`` (H, W) is that of all views on the object.
+    """
+    power = b.illum_power
+    around = s.backend.take_windows(light, b.corners, power.shape[-1])
+    share = around - power
+    s.xp.maximum(share, 0, out=share)
+    share /= s.xp.maximum(around, np.finfo(around.dtype).tiny)
+    return share, around
+
+
 def object_shift(b, asked, registration):
     """Return the shift (B, 2) px of the old object window against the updated one: XCORR_A of Guzzi et al. 2022.
 
     A view that lies at r + d, not at r, pulls its window towards O(r + d): the old one looks moved by d from it.
     """
-    step = asked / b.illum_power.max(axis=(1, 2), keepdims=True)
+    _, power = b.gather("obj", b.delta)
+    step = asked / power.max(axis=(-2, -1), keepdims=True)
     step += b.patches
-    return registration.peak(step, b.patches)
+    return registration.peak(*(transmissions(a) for a in (step, b.patches)))
+
+
+def transmissions(windows):
+    """Return windows (B, n, n) of a thin object; of slices (B, L, n, n) their product, as if they touched."""
+    return windows if windows.ndim == 3 else windows.prod(axis=1)
 
 
 def pattern_shift(s, b, registration):
@@ -68,15 +80,19 @@ def fit_numbers(s, b, asked, share):
 
     ``share`` (B, n, n) is what each pixel of the window counts, and in ``asked`` already.
     """
-    xp, o = s.xp, b.patches
-    count, n, real = len(o), o.shape[-1], o.real.dtype
-    exit_power = b.illum_power.reshape(-1, 1, n * n) @ b.patch_power.reshape(count, n * n, 1)
-    power = b.illum_power * share
-    slopes = xp.zeros((count, 2, n, n), o.dtype)
-    xp.subtract(o[:, 2:], o[:, :-2], out=slopes[:, 0, 1:-1])
-    xp.subtract(o[:, :, 2:], o[:, :, :-2], out=slopes[:, 1, :, 1:-1])
-    right = xp.empty((count, 3, n, n), o.dtype)
-    xp.multiply(slopes, power[:, None], out=right[:, :2])
+    xp, count, n, real = s.xp, b.size, b.n, s.real_dtype
+    _, power = b.gather("obj", b.delta)
+    o, asked, power = (a.reshape(len(a), -1, n, n) for a in (b.patches, asked, power))  # (B or 1, L, n, n): L slices
+    light = xp.abs(o)
+    if b.brightness is not None:
+        light *= b.brightness[:, None]
+    light *= light
+    exit_power = power.reshape(len(power), 1, -1) @ light.reshape(count, -1, 1) / o.shape[1]
+    slopes = xp.zeros((count, 2, *o.shape[1:]), o.dtype)
+    xp.subtract(o[:, :, 2:], o[:, :, :-2], out=slopes[:, 0, :, 1:-1])
+    xp.subtract(o[..., 2:], o[..., :-2], out=slopes[:, 1, ..., 1:-1])
+    right = xp.empty((count, 3, *o.shape[1:]), o.dtype)
+    xp.multiply(slopes, (power * share[:, None])[:, None], out=right[:, :2])
     right[:, 2] = asked
     left, right = (a.reshape(count, a.shape[1], -1).view(real) for a in (slopes, right))
     products = left @ right.swapaxes(1, 2)

@@ -1,0 +1,130 @@
+"""What the counts tell of positions, weighted against the places that were given.
+
+All numbers are squares of amplitudes at the detector, sqrt(photons): there the noise of counts is alike in all pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from opty.backend.solve2x2 import solved
+
+_RIDGE = 1e-6  # of the power of the exit wave, as in ``signals``
+_MANY = 1.5  # variances of an estimate by which the usual view must lie beside its place before the scan may move
+_ONE = 12.0  # the same for a single view
+_SMOOTH = 2.0  # standard deviations of the smooth part that are taken off it
+_MODES = 4  # views for each smooth term at least
+_DEGREE = 3  # of the polynomials that are the smooth part
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What one sweep has told of N views: the step that fits each best, its curvature and how exact it is.
+
+    ``slope`` (N, 2), ``curvature`` (N, 3) = (M_aa, M_ab, M_bb): the misfit sum (sqrt I - A)^2 / 2 of a view that moves
+    by d changes by d M d / 2 - d . slope. ``noise`` (N,): variance of an amplitude where the slopes are. ``error`` (N,)
+    px: root of the trace of M^-1 Cov(slope) M^-1, object and probe held. ``known`` (N,) bool: looked at already.
+    """
+
+    xp: Any
+    slope: Any
+    curvature: Any
+    noise: Any
+    error: Any
+    known: Any
+
+    @property
+    def step(self):
+        """The step of Gauss and Newton, (N, 2) px."""
+        return self.drawn(0.0, 0.0)
+
+    def drawn(self, stiffness, gone):
+        """Return (M + stiffness)^-1 (slope - stiffness gone), (N, 2) px: a spring pulls back what has ``gone``."""
+        a, c, b = self.curvature.T
+        right = self.slope - self.xp.reshape(stiffness, (-1, 1)) * gone
+        return self.xp.where(self.known[:, None], solved(self.xp, (a + stiffness, b + stiffness, c), right.T), 0)
+
+
+def knowledge(xp, sensed, misfit, evidence) -> Knowledge:
+    """Return the knowledge of a sweep.
+
+    ``sensed`` (N, 7) are the numbers of ``signals.fit_numbers``, ``misfit`` (N,) sum |delta|^2 of the sweep;
+    ``evidence`` (N, 8) that of ``measured_evidence`` and the sum of the two squares of ``sensed`` when it was measured,
+    0 for never. Curvatures grow with those squares, the noise with the misfit.
+    """
+    tiny = np.finfo(np.float64).tiny
+    squares, known = sensed[:, 0] + sensed[:, 4], evidence[:, 7] > 0
+    grown = xp.where(known, squares / xp.where(known, evidence[:, 7], 1), 0)
+    louder = xp.where(known, xp.maximum(misfit / xp.maximum(evidence[:, 6], tiny), 1), 1)
+    curvature = evidence[:, :3] * grown[:, None]
+    ridge = _RIDGE * sensed[:, 6] + tiny
+    curvature[:, 0] += ridge
+    curvature[:, 2] += ridge
+    a, c, b = curvature.T
+    det = xp.maximum(a * b - c * c, 1e-12 * a * b)
+    inverse = xp.stack([b, -c, -c, a], axis=1).reshape(-1, 2, 2) / det[:, None, None]
+    spread = evidence[:, (3, 4, 4, 5)].reshape(-1, 2, 2) * (grown * louder)[:, None, None]
+    trace = xp.trace(inverse @ spread @ inverse, axis1=1, axis2=2)
+    # The differences of fit_numbers span two pixels.
+    slope = sensed[:, (2, 5)] / 2
+    noise = trace * det / (a + b)  # over the trace of M^-1, which it would be of noise of variance 1
+    return Knowledge(xp, slope, curvature, noise, xp.sqrt(trace), known)
+
+
+def smooth_terms(places: np.ndarray) -> np.ndarray:
+    """Return orthonormal polynomials of the places (N, 2) of views without the constant, (N, K): smooth displacements.
+
+    Of degree 3, or less where there are few views; terms that a scan cannot tell apart are zero.
+    """
+    views = len(places)
+    degree = next(d for d in range(_DEGREE, -1, -1) if d == 0 or (d + 1) * (d + 2) // 2 * _MODES <= views)
+    x = places - places.mean(axis=0)
+    x = x / max(np.abs(x).max(), np.finfo(np.float64).tiny)
+    terms = [x[:, 0] ** i * x[:, 1] ** j for i in range(degree + 1) for j in range(degree + 1 - i) if i + j]
+    if not terms:
+        return np.zeros((views, 0))
+    design = np.stack(terms, axis=1)
+    modes, sizes, _ = np.linalg.svd(design - design.mean(axis=0), full_matrices=False)
+    return modes * (sizes > 1e-6 * sizes[0])
+
+
+def prior_widths(xp, estimate, variance, hold: float):
+    """Return how far from their places views may be, as variances (N,) px^2 an axis; 0 where nothing speaks for it.
+
+    ``estimate`` (N, 2) px, where each view seems to be beside its place; ``variance`` (N,) px^2, the variance of that.
+    The widths are those of a normal distribution of displacements that explains the usual view (empirical Bayes), and
+    of more where a single view stands out.
+    """
+    squares = (estimate**2).sum(axis=1)
+    usual = xp.median(squares - hold * _MANY * variance) / np.log(2)  # the median of an exponential distribution
+    return xp.maximum(xp.maximum(usual, squares - hold * _ONE * variance), 0) / 2
+
+
+def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float):
+    """Return the step (N, 2) px of all views, and the widths (N,) px^2 of ``prior_widths``.
+
+    Of what has ``gone`` (N, 2) px from the places given, the smooth part is moved by the mean step and drawn back by
+    two standard deviations of what noise makes of it (an L1 norm: without evidence it is zero, with evidence hardly
+    less than it is); ``modes`` (N, K) are those of ``smooth_terms``. The rest of each view takes the step that
+    minimises sum r^2 / (2 noise) + |d|^2 / (2 width).
+    ``hold`` is the weight of the places given, 0 for not at all.
+    """
+    xp = told.xp
+    if not hold:
+        return told.step, xp.zeros(len(gone))
+
+    def rest(a):
+        return a - modes @ (modes.T @ a)
+
+    width = prior_widths(xp, rest(estimate), variance, hold)
+    held = width <= 0
+    power = told.curvature[:, 0] + told.curvature[:, 2]
+    stiffness = xp.where(held, 1e9 * power, hold * told.noise / xp.where(held, 1, width))
+    there = modes.T @ (gone + told.step)
+    size = xp.sqrt((there**2).sum())
+    least = hold * _SMOOTH * xp.sqrt(modes.shape[1] * xp.median(variance))
+    kept = there * xp.maximum(1 - least / xp.maximum(size, np.finfo(np.float64).tiny), 0)
+    return rest(told.drawn(stiffness, rest(gone))) + modes @ (kept - modes.T @ gone), width

@@ -95,3 +95,17 @@ def test_leaves_of_the_model_are_read_and_replaced(thick):
         p.replace(leaves={"spacing": [1, 2]})
     with pytest.raises(AttributeError):
         _ = p.spacings
+
+
+@pytest.mark.parametrize("recipe", [rPIE(alpha=0.02, batch=4), LSQML(batch=8)], ids=repr)
+def test_positions_behind_two_slices_come_home(thick, recipe):
+    data, _ = thick
+    truth = data.truth["positions"]
+    wrong = truth + np.random.default_rng(1).uniform(-1.5, 1.5, truth.shape)
+    p = (opty.PosCorrect() * recipe) ** 30 * thick_state(thick, positions=np.clip(wrong, 0, 31))
+
+    def error(positions):
+        left = positions - truth
+        return np.hypot(*(left - left.mean(axis=0)).T).mean()
+
+    assert error(p.numpy("positions")) < 0.2 * error(wrong)

@@ -29,11 +29,13 @@ def seeds(folder: Path) -> dict[str, tuple[Path, dict, bool]]:
     probe = (rng.normal(size=(2, 8, 8)) + 1j).astype("complex64")
     data = opty.PtychoData(counts, where, geometry, probe=probe)
     names = {"tiff": "scan.tif", "ptychi": "scan_dp.hdf5", "tike": "scan.npz", "nexus": "scan.nxs"}
-    names |= dict.fromkeys(("ptylab", "tike-hdf5"), "scan.hdf5")
+    names |= dict.fromkeys(("ptylab", "tike-hdf5"), "scan.hdf5") | {"cxi-pynx": "scan.cxi"}
     out = {}
     for key in (form.key for form in registry.FORMATS if form.write is not None and not form.of_state):
         path = _folder(folder, key) / names.get(key, f"scan.{key}")
-        opty.save(path, data.replace(mask=np.eye(8) == 0) if key in ("cxi", "nexus", "ptyd") else data, format=key)
+        changes = {"mask": np.eye(8) == 0} if key in ("cxi", "nexus", "ptyd") else {}
+        changes |= {"probe": None} if key in ("cxi-pynx", "tiff") else {}
+        opty.save(path, data.replace(**changes), format=key)
         out[key] = (path, {}, key != "tiff")
     out["data"] = (_folder(folder, "data") / "scan.h5", {}, True)
     opty.save(out["data"][0], data)
@@ -53,6 +55,10 @@ def seeds(folder: Path) -> dict[str, tuple[Path, dict, bool]]:
     _with_a_part(out["ptyd-plain"][0], out["ptyd-linked"][0])
     out["mapping"] = (_folder(folder, "mapping") / "scan.h5", {"mapping": str(_mapping(folder))}, False)
     _plainly(out["ptylab"][0], out["mapping"][0])
+    out["mapping-files"] = _several(_folder(folder, "mapping-files"), counts, where, probe)
+    np.save(_folder(folder, "npy") / "scan.npy", counts[None])
+    electrons = {"voltage": "300kV", "reciprocal_pixel": "4mrad", "scan_step": "1A", "semi_angle": "10mrad"}
+    out["npy"] = (folder / "npy/scan.npy", electrons, False)
     np.savez(_folder(folder, "npz") / "scan.npz", diff=counts, pos=where * 1e8, probe0=probe)
     out["npz"] = (folder / "npz/scan.npz", {}, True)
     with h5py.File(folder / "secret.h5", "w") as f:
@@ -72,6 +78,24 @@ def _mapping(folder: Path) -> Path:
         'wavelength = { path = "/wavelength" }\ndistance = { path = "/zo" }\npixel_size = { path = "/dxd" }\n'
     )
     return path
+
+
+def _several(folder: Path, counts: np.ndarray, where: np.ndarray, probe: np.ndarray) -> tuple[Path, dict, bool]:
+    """Write amplitudes in two datasets, positions in a table, and a probe as MATLAB stores it."""
+    pair = np.zeros(probe.shape, [("real", "f4"), ("imag", "f4")])
+    pair["real"], pair["imag"] = probe.real, probe.imag
+    with h5py.File(folder / "scan.h5", "w") as f:
+        f["d/part_2"], f["d/part_10"], f["probe"] = np.sqrt(counts[:2]), np.sqrt(counts[2:]), pair
+        f["e"] = 6.2
+        f["e"].attrs["units"] = "keV"
+    rows = "\n".join(f"{row},{column}" for row, column in where * 1e6)
+    (folder / "scan.csv").write_text("y,x\n" + rows)
+    (folder / "lab.toml").write_text(
+        '[frames]\npath = "/d/part_*"\namplitude = true\n[positions]\nfile = "{stem}.csv"\n'
+        'row = { column = "y", unit = "um" }\ncolumn = { column = "x", unit = "um" }\n[probe]\npath = "/probe"\n'
+        '[geometry]\nenergy = { path = "/e" }\ndistance = { value = 2 }\npixel_size = { value = 55, unit = "um" }\n'
+    )
+    return folder / "scan.h5", {"mapping": str(folder / "lab.toml")}, False
 
 
 def _result_of_ptypy(path: Path, p) -> None:

@@ -13,9 +13,10 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import tifffile
 
+from opty.files.filters import DEFLATED
+
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # opty says in one sentence what is wrong
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-EXPANSION = 1100  # of a compressed page, as in tree.py
 
 
 class Damaged(ValueError):
@@ -41,7 +42,7 @@ class Stack:
             raise ValueError(f"its images hold {self.dtype}; expected counts")
         self.offset = series.dataoffset
         promised = prod(self.shape) * self.dtype.itemsize
-        held = EXPANSION * size if self.offset is None else size - self.offset
+        held = DEFLATED * size if self.offset is None else size - self.offset
         if promised > held:
             raise ValueError(f"it promises {self.shape} of {self.dtype}, {promised} bytes, but is truncated or damaged")
         if self.offset is None and len(series) not in (1, self.shape[0]):

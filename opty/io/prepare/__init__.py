@@ -2,6 +2,7 @@
 
 options.py       the options, and the order in which they are applied
 frames.py        stacks of images that are read piece by piece
+growing.py       files that another program still writes
 image_ops.py     frames and masks as the options want them, all at once or as they are read from the file
 cutting.py       crop, transpose, flip, rebin
 pixels.py        masks: given, dead, hot, saturated, invalid

@@ -6,6 +6,7 @@ whatever shape a header promises. None of this happens here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -23,6 +24,14 @@ from opty.remedies import option
 from opty.words import near
 
 DEPTH = 16  # links that lead to links
+
+
+class MissingFile(ValueError):
+    """A link to a file that is not there; ``name`` is that of the file."""
+
+    def __init__(self, message: str, name: str):
+        super().__init__(message)
+        self.name = name
 
 
 class Tree:
@@ -47,6 +56,7 @@ class Tree:
     ):
         self.file, self.path, self.stream, self.growing = file, path, stream, growing
         self.links = (links,) if isinstance(links, str) else tuple(links or ())
+        self.own: re.Pattern[str] | None = None  # names of files beside this one that belong to it
         self.others: dict[Path, h5py.File] = {}
 
     def close(self) -> None:
@@ -145,7 +155,8 @@ class Tree:
     def _other(self, name: str, where: str, node) -> h5py.File:
         """Open the file that a link leads to, if the user allowed it by its name."""
         short = name.replace("\\", "/").rsplit("/", 1)[-1]
-        if not any(fnmatch(short, pattern) or name == pattern for pattern in self.links):
+        belongs = self.own is not None and node.file == self.file and self.own.fullmatch(name)
+        if not belongs and not any(fnmatch(short, pattern) or name == pattern for pattern in self.links):
             allow = option("links", short)
             raise ValueError(f"{where} is a link to another file, {name}; if you trust that file, give {allow}")
         folder = self.path.parent if node.file == self.file else Path(node.file.filename).parent
@@ -155,7 +166,7 @@ class Tree:
                 if place not in self.others:
                     self._open(place, where)
                 return self.others[place]
-        raise ValueError(f"{where} is a link to {name}, and there is no such file (nor {short} in {folder})")
+        raise MissingFile(f"{where} is a link to {name}, and there is no such file (nor {short} in {folder})", short)
 
     def _open(self, place: Path, where: str) -> None:
         try:

@@ -10,7 +10,7 @@ from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.files.container import Container
 from opty.io import source
-from opty.io.formats import cxi, mapping, measurement, native, nexus, npz, ptychi, ptyd, ptylab, ptyr, tiff_npy
+from opty.io.formats import cxi, dectris, mapping, measurement, native, nexus, npz, ptychi, ptyd, ptylab, ptyr, tiff_npy
 from opty.io.prepare.join_scans import joined
 from opty.io.reading import Format
 from opty.remedies import option
@@ -25,6 +25,7 @@ FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
     *ptyr.FORMATS,
     *ptylab.FORMATS,
     *ptychi.FORMATS,
+    *dectris.FORMATS,
     *tiff_npy.FORMATS,
 )
 

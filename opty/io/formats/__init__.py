@@ -7,6 +7,7 @@ nexus.py         NXcxi_ptycho NeXus files
 ptyd.py          prepared data of PtyPy
 ptyr.py          results of PtyPy
 ptylab.py        HDF5 of PtyLab
+dectris.py       masters of DECTRIS' detectors, with frames in numbered parts, and NXmx
 tiff_npy.py      TIFF stack and NPY positions of SciComPty
 mapping.py       HDF5 of any layout, through a TOML file; examples in mappings/
 measurement.py   PtychoData in opty's own HDF5 files

@@ -20,6 +20,7 @@ from opty.files.container import Container
 from opty.files.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames, Pages, in_runs
 from opty.io.prepare.options import Raw
+from opty.io.prepare.parts import part_names, read_parts
 from opty.io.prepare.units import joules, metres, wavelength
 from opty.io.reading import Format, blaming, measurement, real
 
@@ -90,9 +91,12 @@ def _found(source) -> Path:
 
 def _raw(tree: Tree, plan: Plan) -> Raw:
     table = plan.table("frames")
-    frames = _frames(tree.need("frames", _text(table, "path")), table.get("axes", "view row column"))
-    where = plan.table("positions")
-    positions = _positions(tree, where)
+    where, axes = plan.table("positions"), table.get("axes", "view row column")
+    positions, path, lacks = _positions(tree, where), _text(table, "path"), None
+    if axes == "view row column" and part_names(tree, path):
+        frames, lacks = read_parts(tree, path, len(positions))
+    else:
+        frames = _frames(tree.need("frames", path), axes)
     if len(positions) != frames.shape[0]:
         raise ValueError(f"{table['path']} holds {frames.shape[0]} frames but there are {len(positions)} positions")
     mask, image = plan.table("mask"), {}
@@ -117,6 +121,7 @@ def _raw(tree: Tree, plan: Plan) -> Raw:
         transpose=load.get("transpose", False),
         flip=load.get("flip"),
         corner=table.get("zero_frequency", "centre") == "corner",
+        lacks=lacks,
         **image,
     )
 

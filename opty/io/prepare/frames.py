@@ -93,6 +93,7 @@ class Joined(Frames):
         self.starts = np.cumsum([0, *(len_ for len_, *_ in (part.shape for part in parts))])
         self.shape = (int(self.starts[-1]), *parts[0].shape[1:])
         self.dtype = np.result_type(*(part.dtype for part in parts))
+        self.scan = self.shape[:1]
 
     @property
     def chunk(self) -> int:

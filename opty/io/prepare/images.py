@@ -46,7 +46,7 @@ def given_image(name: str, value: Any) -> Given:
     """
     path = None
     if isinstance(value, (str, os.PathLike)):
-        path, inside = _split(os.fspath(value))
+        path, inside = split(os.fspath(value))
         array = _read(path, inside)
     else:
         array = np.asarray(value)
@@ -57,7 +57,7 @@ def given_image(name: str, value: Any) -> Given:
     return Given(name, array, path)
 
 
-def _split(text: str) -> tuple[Path, str]:
+def split(text: str) -> tuple[Path, str]:
     """Separate "file.h5:/path/in/it"."""
     name, colon, inside = text.rpartition(":/")
     return (Path(name).absolute(), "/" + inside) if colon and name else (Path(text).absolute(), "")

@@ -83,7 +83,8 @@ class Raw:
 
     ``positions`` (N, 2) in metres or, with ``unit`` "px", in pixels at the sample. ``lengths``: what the file tells of
     the Geometry, ``wanted`` where it was looked for in vain. ``mask``: Frames or (rows, columns), where a pixel counts
-    if ``good`` says so. ``centre``: of the beam (row, column) [px]. ``corner``: the zero frequency is there.
+    if ``good`` says so; ``cutoff``: the least count that is none. ``centre``: of the beam (row, column) [px].
+    ``corner``: the zero frequency is there. ``lacks``: which views are missing, and what to do.
     """
 
     frames: Frames
@@ -102,6 +103,8 @@ class Raw:
     flip: str | None = None
     corner: bool = False
     whole: str | None = None  # why the file must be read as a whole, if so
+    cutoff: float | None = None
+    lacks: str | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,8 @@ class Prepared:
         if not missing and raw.lengths:
             Geometry(**known)
         views, rows, columns = raw.frames.shape
+        if raw.lacks is not None and self.options.views is None and self.options.leave_out is None:
+            raise ValueError(raw.lacks)
         truth = (raw.truth or {}).get("positions", raw.positions)
         for name, places in (("positions", raw.positions), ("true positions", truth)):
             if np.shape(places) != (views, 2):
@@ -224,6 +229,8 @@ class Prepared:
                 found.append(in_file(kept, "mask", choice, MaskTreatment(cut)))
             else:
                 found.append(np.concatenate([cut(raw.good(part)) for _, part in blocks(raw.mask, choice)]))
+        if raw.cutoff is not None and not self.mask.ignore:
+            found.append(pixels.below(raw, cut, choice, raw.cutoff))
         found += [cut(image.fit(shape, views=raw.frames.shape[0], choice=choice) != 0) for image in self.mask.images]
         if flat is not None:
             found.append(cut(np.isfinite(flat) & (flat > 0)))

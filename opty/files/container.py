@@ -186,7 +186,7 @@ class Container:
             try:
                 with tiff.opened(stream, self.path) as stack:
                     yield stack
-            except tiff.Damaged as error:
+            except tiff.Unreadable as error:
                 raise FormatError(f"{self.path} {error}") from error
 
     def _npy(self, stream, size: int, name: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from detector_seeds import detector_seeds
 
 SECRET = 777  # counts of a file that no link may reach
 LENGTHS = {"wavelength": 1e-10, "distance": 2.0, "pixel_size": 55e-6}
@@ -55,6 +56,7 @@ def seeds(folder: Path) -> dict[str, tuple[Path, dict, bool]]:
     _plainly(out["ptylab"][0], out["mapping"][0])
     np.savez(_folder(folder, "npz") / "scan.npz", diff=counts, pos=where * 1e8, probe0=probe)
     out["npz"] = (folder / "npz/scan.npz", {}, True)
+    out |= detector_seeds(folder, counts, where)
     with h5py.File(folder / "secret.h5", "w") as f:
         f["data"] = np.full((3, 8, 8), SECRET, "uint16")
     return out

@@ -8,7 +8,7 @@ ptyd.py          prepared data of PtyPy
 ptyr.py          results of PtyPy
 ptylab.py        HDF5 of PtyLab
 dectris.py       masters of DECTRIS' detectors, with frames in numbered parts, and NXmx
-tiff_npy.py      TIFF stack and NPY positions of SciComPty
+tiff_npy.py      TIFF frames and positions beside them, of SciComPty and TwinMic; pairing.py: which go together
 mapping.py       HDF5 of any layout, through a TOML file; examples in mappings/
 measurement.py   PtychoData in opty's own HDF5 files
 native.py        results: PtychoState in HDF5, from which a run goes on exactly

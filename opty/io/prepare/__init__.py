@@ -9,6 +9,7 @@ parts.py         frames in numbered parts, data_000001 ...
 pixels.py        masks: given, dead, hot, saturated, invalid
 images.py        images that options name
 views.py         the options ``views`` and ``leave_out``
+positions_file.py  positions in a file of their own
 units.py         units as files name them
 join_scans.py    several scans in one measurement
 """

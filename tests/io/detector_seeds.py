@@ -1,0 +1,74 @@
+"""Small measurements in the formats of detectors, for the fuzz search: written without opty, unguarded by checksums."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import tifffile
+
+LENGTHS = {"wavelength": 1e-10, "distance": 2.0, "pixel_size": 55e-6}
+
+
+def detector_seeds(folder: Path, counts: np.ndarray, where: np.ndarray) -> dict[str, tuple[Path, dict, bool]]:
+    """Write counts (3, 8, 8) at positions (3, 2) [m] in each format; name -> (path, options, guarded)."""
+    np.save(folder / "where.npy", where)
+    placed = {"positions": str(folder / "where.npy")}
+    return {
+        "dectris": (_dectris(_folder(folder, "dectris"), counts, {"compression": "gzip"}), placed, False),
+        "dectris-bslz4": (_dectris(_folder(folder, "dectris-bslz4"), counts, _bitshuffle()), placed, False),
+        "tiff-pages": (_pages(_folder(folder, "tiff-pages"), counts), placed | LENGTHS, False),
+        "tiff-series": (_series(_folder(folder, "tiff-series"), counts), placed | LENGTHS, False),
+        "twinmic": (_twinmic(_folder(folder, "twinmic"), counts, where), LENGTHS, False),
+    }
+
+
+def _folder(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    return folder / name
+
+
+def _bitshuffle() -> dict:
+    import hdf5plugin
+
+    return dict(hdf5plugin.Bitshuffle(cname="lz4"))
+
+
+def _dectris(folder: Path, counts: np.ndarray, packing: dict) -> Path:
+    """A master with two parts, of two frames and one."""
+    detector = "entry/instrument/detector/"
+    with h5py.File(folder / "scan_master.h5", "w") as f:
+        for number, part in ((1, counts[:2]), (2, counts[2:])):
+            with h5py.File(folder / f"scan_data_{number:06d}.h5", "w") as g:
+                data = g.create_dataset("entry/data/data", data=part, chunks=(1, 8, 8), **packing)
+                data.attrs["image_nr_low"] = 2 * number - 1
+            link = h5py.ExternalLink(f"scan_data_{number:06d}.h5", "entry/data/data")
+            f[f"entry/data/data_{number:06d}"] = link
+        f["entry/instrument/beam/incident_wavelength"] = 1.0
+        f["entry/instrument/beam/incident_wavelength"].attrs["units"] = "angstrom"
+        f[f"{detector}detector_distance"] = 2.0
+        f[f"{detector}x_pixel_size"] = f[f"{detector}y_pixel_size"] = 55e-6
+        f[f"{detector}detectorSpecific/pixel_mask"] = np.zeros((8, 8), "uint32")
+        f[f"{detector}detectorSpecific/countrate_correction_count_cutoff"] = 1000
+    return folder / "scan_master.h5"
+
+
+def _pages(folder: Path, counts: np.ndarray) -> Path:
+    with tifffile.TiffWriter(folder / "scan.tif") as tif:
+        for frame in counts:
+            tif.write(frame, compression="zlib")
+    return folder / "scan.tif"
+
+
+def _series(folder: Path, counts: np.ndarray) -> Path:
+    for number, frame in enumerate(counts):
+        tifffile.imwrite(folder / f"scan_{number}.tif", frame)
+    return folder / "scan_0.tif"
+
+
+def _twinmic(folder: Path, counts: np.ndarray, where: np.ndarray) -> Path:
+    tifffile.imwrite(folder / "scan.tif", counts, photometric="minisblack")
+    with h5py.File(folder / "scan.hdf5", "w") as f:
+        f["sample_motors/sample_x_pos"], f["sample_motors/sample_y_pos"] = where[:, 1] * 1e6, where[:, 0] * 1e6
+    return folder / "scan.tif"

@@ -11,6 +11,24 @@ from opty.words import clear_init
 
 Propagation = Literal["far", "cone", "near"]
 PLANCK_TIMES_C = 6.62607015e-34 * 299792458.0  # J m, exact in the SI
+ELEMENTARY_CHARGE = 1.602176634e-19  # C, exact in the SI
+ELECTRON_REST_ENERGY = 8.1871057880e-14  # J, m c^2; CODATA 2022
+LEAST_VOLTAGE = 500.0  # V: below it a number is one of kV
+
+
+def electron_wavelength(voltage: float) -> float:
+    """Wavelength [m] of electrons behind an accelerating voltage [V]: h c / sqrt(E (E + 2 m c^2)), E = e U.
+
+    Raises ValueError for a voltage that is not positive and finite, and for one below 500 V, which is one of kV.
+
+    Source: Kirkland, Advanced Computing in Electron Microscopy (2020), Eq. 2.5.
+    """
+    if not (isinstance(voltage, (int, float)) and math.isfinite(voltage) and voltage > 0):
+        raise ValueError(f"voltage is {voltage!r}; give a positive one in volt")
+    if voltage < LEAST_VOLTAGE:
+        raise ValueError(f"voltage is {voltage!r} V, too low for electrons that see an atom: give 300e3 for 300 kV")
+    energy = ELEMENTARY_CHARGE * voltage
+    return PLANCK_TIMES_C / math.sqrt(energy * (energy + 2 * ELECTRON_REST_ENERGY))
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,27 @@ class Centre(click.ParamType):
         return row, column
 
 
+class Pair(click.ParamType):
+    """One number, or two: "ROWS,COLUMNS"."""
+
+    name = "pair"
+
+    def __init__(self, kind: type):
+        self.kind = kind
+
+    def convert(self, value: Any, param, ctx) -> Any:
+        """Return a number or a tuple of two."""
+        if not isinstance(value, str):
+            return value
+        try:
+            found = tuple(self.kind(part) for part in value.split(","))
+        except ValueError:
+            found = ()
+        if len(found) not in (1, 2):
+            self.fail(f"{value!r} is neither a number nor two, such as 64,32", param, ctx)
+        return found if len(found) == 2 else found[0]
+
+
 class Views(click.ParamType):
     """Some views: a slice such as "0:100" or "::4", or numbers such as "3,17,200"; ``words`` are passed on."""
 
@@ -124,6 +145,8 @@ _FRAMES = (
     click.option("--dark", type=FILE, metavar="FILE", help="Image of the background in counts."),
     click.option("--flat", type=FILE, metavar="FILE", help="Image of the pixels' sensitivity."),
     click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, beside a stack of images."),
+    click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Shape of a scan on a grid."),
+    click.option("--scan-step", type=Pair(float), metavar="M", help="Its step in metres; or ROWS,COLUMNS."),
     click.option("--mapping", type=FILE, metavar="TOML", help="Where to find what in an HDF5 file of your own."),
     click.option(
         "--stream/--no-stream",

@@ -10,7 +10,23 @@ from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.files.container import Container
 from opty.io import source
-from opty.io.formats import cxi, dectris, mapping, measurement, native, nexus, npz, ptychi, ptyd, ptylab, ptyr, tiff_npy
+from opty.io.formats import (
+    cxi,
+    dectris,
+    emd,
+    empad,
+    mapping,
+    measurement,
+    merlin,
+    native,
+    nexus,
+    npz,
+    ptychi,
+    ptyd,
+    ptylab,
+    ptyr,
+    tiff_npy,
+)
 from opty.io.prepare.join_scans import joined
 from opty.io.reading import Format
 from opty.remedies import option
@@ -26,6 +42,9 @@ FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
     *ptylab.FORMATS,
     *ptychi.FORMATS,
     *dectris.FORMATS,
+    *emd.FORMATS,
+    *merlin.FORMATS,
+    *empad.FORMATS,
     *tiff_npy.FORMATS,
 )
 

@@ -82,9 +82,10 @@ class Raw:
     """A measurement as a file has it, not read yet.
 
     ``positions`` (N, 2) in metres or, with ``unit`` "px", in pixels at the sample. ``lengths``: what the file tells of
-    the Geometry, ``wanted`` where it was looked for in vain. ``mask``: Frames or (rows, columns), where a pixel counts
-    if ``good`` says so; ``cutoff``: the least count that is none. ``centre``: of the beam (row, column) [px].
-    ``corner``: the zero frequency is there. ``lacks``: which views are missing, and what to do.
+    the Geometry, or functions that take the lengths known by then; ``wanted`` where it was looked for in vain. ``mask``:
+    Frames or (rows, columns), where a pixel counts if ``good`` says so; ``cutoff``: the least count that is none.
+    ``centre``: of the beam (row, column) [px]. ``corner``: the zero frequency is there. ``lacks``: which views are
+    missing, and what to do.
     """
 
     frames: Frames
@@ -183,7 +184,10 @@ class Prepared:
     def _known(self, raw: Raw) -> dict[str, Any]:
         """Put together what the file and the options tell of the Geometry; empty for pixels only."""
         said = {name: getattr(self.options, name) for name in (*LENGTHS, "focus_to_sample", "propagation")}
-        known = dict(raw.lengths) | {name: value for name, value in said.items() if value is not None}
+        known = {name: value for name, value in said.items() if value is not None}
+        for name, told in raw.lengths.items():
+            if name not in known and (value := told(known) if callable(told) else told) is not None:
+                known[name] = value
         for name in (*LENGTHS, "focus_to_sample"):
             if name in known:
                 known[name] = _length(name, known[name])

@@ -1,0 +1,60 @@
+"""Positions of the views of a scan that its generator took line by line, where the file of the frames has none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opty.data.scan_grid import scan_grid
+from opty.errors import FormatError
+from opty.io.prepare.positions_file import read_positions
+from opty.remedies import here, option
+
+
+@dataclass(frozen=True)
+class Raster:
+    """What a file tells of its scan: (rows, columns), and steps [m] between rows and columns; None where it does not.
+
+    ``otherwise`` : what else the user can do about it.
+    """
+
+    shape: tuple[int, ...] | None = None
+    step: tuple[float, float] | None = None
+    otherwise: str = ""
+
+
+def placed(
+    path: Path, views: int, told: Raster, positions: Any, scan_shape: Any, scan_step: Any
+) -> tuple[np.ndarray, list[Path]]:
+    """Return the positions (views, 2) [m] and the file that they were read from, if any.
+
+    ``positions`` is a file of their own; else they are a grid, line by line, of ``scan_shape`` and ``scan_step``, or of
+    what the file tells. Raises FormatError where neither does, or where the shape does not go with the number of views.
+    """
+    if positions is not None:
+        where, place = read_positions(positions)
+        return where, [place]
+    shape = told.shape if scan_shape is None else _shape(scan_shape)
+    give, instead = here("scan_shape=(rows, columns)", "--scan-shape ROWS,COLUMNS"), f"or {option('positions')}"
+    if shape is None or len(shape) != 2:
+        raise FormatError(f"{path} does not say the shape of its scan: give {give}, {instead}{told.otherwise}")
+    if shape[0] * shape[1] != views:
+        said = "the file tells of" if scan_shape is None else f"{option('scan_shape', tuple(shape))} means"
+        scan = f"a scan of {shape[0]} x {shape[1]}"
+        raise FormatError(f"{path} holds {views} frames, and {said} {scan}: give {give} that fits, {instead}")
+    step = told.step if scan_step is None else scan_step
+    if step is None:
+        give = f"{option('scan_step')} in metres"
+        raise FormatError(f"{path} does not say the step of its scan: give {give}, {instead}{told.otherwise}")
+    return scan_grid(tuple(shape), step), []
+
+
+def _shape(value: Any) -> Sequence[int]:
+    found = np.asarray(value)
+    if found.shape != (2,) or found.dtype.kind not in "iu" or (found < 1).any():
+        raise ValueError(f"scan_shape is {value!r}; give (rows, columns), two whole numbers from 1 on")
+    return tuple(int(edge) for edge in found)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from opty.remedies import named, option
-from opty.words import clear_init
+from opty.words import clear_init, joined
 
 Propagation = Literal["far", "cone", "near"]
 PLANCK_TIMES_C = 6.62607015e-34 * 299792458.0  # J m, exact in the SI
 ELEMENTARY_CHARGE = 1.602176634e-19  # C, exact in the SI
 ELECTRON_REST_ENERGY = 8.1871057880e-14  # J, m c^2; CODATA 2022
+PHOTON_MAX = 50e3 * ELEMENTARY_CHARGE  # J: ptychography with photons ends below, electrons and storage rings begin
 LEAST_VOLTAGE = 500.0  # V: below it a number is one of kV
 
 
@@ -31,23 +32,25 @@ def electron_wavelength(voltage: float) -> float:
     return PLANCK_TIMES_C / math.sqrt(energy * (energy + 2 * ELECTRON_REST_ENERGY))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Geometry:
     """Wavelength, distances and pixel size of an experiment, all in metres.
 
     Parameters
     ----------
-    wavelength : wavelength of the radiation [m].
+    wavelength : wavelength of the radiation [m]; not needed with a ``voltage``.
     distance : from the sample to the detector [m].
     pixel_size : edge of a (square) detector pixel [m].
     focus_to_sample : from the focus to the sample [m]; needed for "cone", optional for "near"
         (without it the beam is parallel), refused for "far".
     propagation : "far" (Fraunhofer), "cone" (far field of a diverging beam, sample out of focus) or
         "near" (Fresnel regime; a diverging beam magnifies by the Fresnel scaling theorem).
+    voltage : that accelerates the electrons [V], where the radiation is electrons; None for photons.
 
     Raises
     ------
-    ValueError : a length that is not positive and finite, or a focus that does not go with the propagation.
+    TypeError : a length that is missing. ValueError : a length that is not positive and finite, a focus that does not
+        go with the propagation, a wavelength that electrons of the voltage do not have.
 
     Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement Eq. 1; Paganin, Coherent X-ray Optics (2006), sec. 1.8
     for the Fresnel scaling theorem.
@@ -58,8 +61,37 @@ class Geometry:
     pixel_size: float
     focus_to_sample: float | None = None
     propagation: Propagation = "far"
+    voltage: float | None = None
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        wavelength: float | None = None,
+        distance: float | None = None,
+        pixel_size: float | None = None,
+        focus_to_sample: float | None = None,
+        propagation: Propagation = "far",
+        *,
+        voltage: float | None = None,
+    ):
+        if voltage is not None:
+            of_electrons = electron_wavelength(voltage)
+            if wavelength is not None and not math.isclose(wavelength, of_electrons, rel_tol=1e-3):
+                raise ValueError(
+                    f"wavelength is {wavelength!r} m, and electrons of {voltage!r} V have {of_electrons:.6g} m: give "
+                    "one of the two"
+                )
+            wavelength = of_electrons if wavelength is None else wavelength
+        given = {"wavelength": wavelength, "distance": distance, "pixel_size": pixel_size}
+        if missing := [name for name, value in given.items() if value is None]:
+            raise TypeError(
+                f"Geometry needs {joined(missing)}: wavelength (or the voltage of electrons), distance and pixel_size"
+            )
+        for name, value in {**given, "focus_to_sample": focus_to_sample, "propagation": propagation}.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "voltage", voltage)
+        self._check()
+
+    def _check(self) -> None:
         for name in ("wavelength", "distance", "pixel_size"):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
@@ -85,12 +117,40 @@ class Geometry:
 
     @classmethod
     def from_energy(cls, energy: float, **lengths) -> Geometry:
-        """Make a geometry from the photon energy [J] instead of the wavelength."""
+        """Make a geometry from the photon energy [J] instead of the wavelength.
+
+        Raises ValueError beside a ``voltage``: electrons of an energy have another wavelength than photons.
+        """
+        if lengths.get("voltage") is not None:
+            raise ValueError(
+                f"energy {energy!r} J is that of photons, and voltage {lengths['voltage']!r} V says electrons: leave "
+                "the energy out"
+            )
+        if energy > PHOTON_MAX:
+            volts = energy / ELEMENTARY_CHARGE
+            raise ValueError(
+                f"energy is {energy!r} J, {volts:.6g} eV, which is no energy of photons for ptychography: for "
+                f"electrons give {option('voltage', volts)}, for photons the wavelength"
+            )
         return cls(wavelength=PLANCK_TIMES_C / energy, **lengths)
+
+    @classmethod
+    def from_reciprocal(cls, pixel: float, wavelength: float | None = None, voltage: float | None = None) -> Geometry:
+        """Make the geometry of a diffraction camera whose ``pixel`` is known as an angle [rad] (1e-3 for 1 mrad).
+
+        A detector at 1 m with pixels of as many metres: pixel at the sample = wavelength / (n angle). An angle per
+        pixel of q [1/m] is wavelength q.
+        """
+        return cls(wavelength, 1.0, pixel, voltage=voltage)
 
     @property
     def energy(self) -> float:
-        """Photon energy [J]."""
+        """Energy of a photon [J], h c / wavelength; of an electron its kinetic energy, e U."""
+        return PLANCK_TIMES_C / self.wavelength if self.voltage is None else ELEMENTARY_CHARGE * self.voltage
+
+    @property
+    def photon_energy(self) -> float:
+        """Energy of a photon of this wavelength [J], whatever the radiation is: what programs for photons want."""
         return PLANCK_TIMES_C / self.wavelength
 
     @property

@@ -30,7 +30,7 @@ def test_fresnel_scaling():
 
 
 @pytest.mark.parametrize("name", ["wavelength", "distance", "pixel_size"])
-@pytest.mark.parametrize("value", [0, -1e-10, np.nan, np.inf, "1e-10", None])
+@pytest.mark.parametrize("value", [0, -1e-10, np.nan, np.inf, "1e-10"])
 def test_lengths_are_positive(name, value):
     lengths = {"wavelength": 1e-10, "distance": 2.0, "pixel_size": 5e-5} | {name: value}
     with pytest.raises(ValueError, match=rf"{name} is .*; give a positive length in metres"):

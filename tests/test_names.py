@@ -55,7 +55,7 @@ def test_the_modules_of_the_package_are_there():
         (lambda d: opty.PtychoData(d.intensities, postions=1), r"no parameter 'postions'; did you mean positions\?"),
         (lambda d: d.replace(maks=None), r"PtychoData has no field 'maks'; did you mean mask\? It has intensities"),
         (lambda d: opty.Geometry(wavelenght=1e-10), r"no parameter 'wavelenght'; did you mean wavelength\?"),
-        (lambda d: opty.Geometry(1e-10), "Geometry needs distance and pixel_size; write"),
+        (lambda d: opty.Geometry(1e-10), "Geometry needs distance and pixel_size: "),
     ],
 )
 def test_an_argument_written_wrong(data, call, message):

@@ -9,7 +9,7 @@ runs.py       demo, reconstruct, resume, rerun
 looks.py      info, check, plot
 files.py      convert, export
 simulate.py   simulate
-options.py    options that several commands share
+options.py    options that several commands share; option_types.py: how their texts are read
 run.py        one reconstruction: progress, interruption, divergence, full disks, report
 checks.py     what is refused before any work
 failures.py   errors as one line, exit codes

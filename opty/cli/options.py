@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 import sys
 from collections.abc import Callable
 from itertools import chain
@@ -12,117 +11,30 @@ from typing import Any
 
 import click
 
+from opty.cli.option_types import WORDS, Centre, Masks, Number, Pair, Quantity, Views, Whole
+
 FILE = click.Path(path_type=Path)
-WORDS = ("invalid", "dead", "hot", "saturated", "ignore")
 
 
-class Whole(click.IntRange):
-    """A whole number from ``least`` on."""
-
-    def __init__(self, least: int):
-        super().__init__(least)
-
-    def convert(self, value: Any, param, ctx) -> int:
-        """Return the number."""
-        try:
-            return super().convert(value, param, ctx)
-        except click.BadParameter:
-            self.fail(f"{value!r} is no whole number from {self.min} on", param, ctx)
-
-
-class Number(click.ParamType):
-    """A number, from ``least`` on where that is given."""
-
-    name = "number"
-
-    def __init__(self, least: float = -math.inf):
-        self.least = least
-
-    def convert(self, value: Any, param, ctx) -> float:
-        """Return the number."""
-        try:
-            found = float(value)
-        except ValueError:
-            found = math.nan
-        if math.isnan(found) or found < self.least:
-            least = "" if self.least == -math.inf else f" from {self.least:g} on"
-            self.fail(f"{value!r} is no number{least}", param, ctx)
-        return found
-
-
-class Centre(click.ParamType):
-    """A place on the detector: "ROW,COLUMN" in pixels, or "auto"."""
-
-    name = "centre"
-
-    def convert(self, value: Any, param, ctx) -> Any:
-        """Return "auto" or (row, column)."""
-        if value == "auto" or isinstance(value, tuple):
-            return value
-        try:
-            row, column = (float(part) for part in value.split(","))
-        except ValueError:
-            self.fail(f"{value!r} is neither 'auto' nor ROW,COLUMN in pixels, such as 255.5,260", param, ctx)
-        return row, column
-
-
-class Pair(click.ParamType):
-    """One number, or two: "ROWS,COLUMNS"."""
-
-    name = "pair"
-
-    def __init__(self, kind: type):
-        self.kind = kind
-
-    def convert(self, value: Any, param, ctx) -> Any:
-        """Return a number or a tuple of two."""
-        if not isinstance(value, str):
-            return value
-        try:
-            found = tuple(self.kind(part) for part in value.split(","))
-        except ValueError:
-            found = ()
-        if len(found) not in (1, 2):
-            self.fail(f"{value!r} is neither a number nor two, such as 64,32", param, ctx)
-        return found if len(found) == 2 else found[0]
-
-
-class Views(click.ParamType):
-    """Some views: a slice such as "0:100" or "::4", or numbers such as "3,17,200"; ``words`` are passed on."""
-
-    name = "views"
-
-    def __init__(self, *words: str):
-        self.words = words
-
-    def convert(self, value: Any, param, ctx) -> Any:
-        """Return a text or a list of numbers."""
-        if not isinstance(value, str) or ":" in value or value in self.words:
-            return value
-        try:
-            return [int(part) for part in value.split(",")]
-        except ValueError:
-            ways = " or ".join(["a slice such as 0:100 or ::4", "numbers such as 3,17,200", *map(repr, self.words)])
-            self.fail(f"{value!r} is no choice of views; give {ways}", param, ctx)
-
-
-class Masks(click.ParamType):
-    """Masks of ``opty.load``: files, and words for pixels to find, several of these with commas between them."""
-
-    name = "mask"
-
-    def convert(self, value: Any, param, ctx) -> tuple[str, ...]:
-        """Return the paths and words in a text; the name of a file that is there may hold commas."""
-        parts = tuple(value.split(",")) if isinstance(value, str) else value
-        return (value,) if isinstance(value, str) and (Path(value).exists() or not set(parts) <= set(WORDS)) else parts
-
-
+_TURNS = click.Choice(["rows", "columns", "both"])
 _BEAM = (
     click.option("--propagation", type=click.Choice(["far", "cone", "near"]), help="From sample to detector."),
-    click.option("--focus-to-sample", type=Number(), metavar="M", help="Metres from focus to sample."),
-    click.option("--wavelength", type=Number(), metavar="M", help="Of the radiation, in metres."),
-    click.option("--distance", type=Number(), metavar="M", help="Metres from sample to detector."),
-    click.option("--pixel-size", type=Number(), metavar="M", help="Edge of a detector pixel in metres."),
+    click.option("--focus-to-sample", type=Quantity("length"), metavar="M", help="From focus to sample: 3.65mm."),
+    click.option("--wavelength", type=Quantity("length"), metavar="M", help="Of the radiation: 0.15nm."),
+    click.option("--energy", type=Quantity("energy"), metavar="E", help="Of the photons, with its unit: 6.2keV."),
+    click.option("--voltage", type=Quantity("voltage"), metavar="V", help="Of the electrons: 300kV."),
+    click.option("--distance", type=Quantity("length"), metavar="M", help="From sample to detector: 2.1m."),
+    click.option("--pixel-size", type=Quantity("length"), metavar="M", help="Edge of a detector pixel: 75um."),
+)
+_SCAN = (
+    click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, in place of the file's own."),
+    click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Shape of a scan without positions."),
+    click.option("--scan-step", type=Pair(), metavar="M", help="Its step, or that of ROWS,COLUMNS: 0.4nm."),
+    click.option("--position-unit", type=Pair(), metavar="UNIT", help="Unit of the numbers in the file: um, px."),
+    click.option("--position-swap/--no-position-swap", default=None, help="Exchange rows and columns of positions."),
+    click.option("--position-flip", type=_TURNS, help="Turn the sign of the positions."),
+    click.option("--position-scale", type=Pair(float), metavar="X", help="Factor of the positions, or ROW,COLUMN."),
+    click.option("--scan-rotation", type=Quantity("angle"), metavar="A", help="Angle of the scan: 12deg."),
 )
 _FRAMES = (
     click.option("--views", type=Views(), metavar="WHICH", help="Views to load: 0:100, ::4 or 3,17,200."),
@@ -133,7 +45,8 @@ _FRAMES = (
     click.option("--centre", type=Centre(), metavar="ROW,COL", help='Beam centre on the detector, or "auto".'),
     click.option("--rebin", type=Whole(1), metavar="N", help="Add up N x N pixels to one."),
     click.option("--transpose/--no-transpose", default=None, help="Exchange rows and columns of the detector."),
-    click.option("--flip", type=click.Choice(["rows", "columns", "both"]), help="Turn the detector image round."),
+    click.option("--flip", type=_TURNS, help="Turn the detector image round."),
+    click.option("--clip", type=Number(), metavar="0", help="0: negative counts become 0."),
     click.option(
         "--mask",
         type=Masks(),
@@ -144,9 +57,6 @@ _FRAMES = (
     click.option("--saturation", type=Number(), metavar="COUNTS", help="From which a pixel is saturated."),
     click.option("--dark", type=FILE, metavar="FILE", help="Image of the background in counts."),
     click.option("--flat", type=FILE, metavar="FILE", help="Image of the pixels' sensitivity."),
-    click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, beside a stack of images."),
-    click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Shape of a scan on a grid."),
-    click.option("--scan-step", type=Pair(float), metavar="M", help="Its step in metres; or ROWS,COLUMNS."),
     click.option("--mapping", type=FILE, metavar="TOML", help="Where to find what in an HDF5 file of your own."),
     click.option(
         "--stream/--no-stream",
@@ -159,7 +69,7 @@ _FRAMES = (
 
 def load_options(command: Callable) -> Callable:
     """Add the options of ``opty.load``; those that were given arrive in the command as ``load``."""
-    for option in reversed((*_BEAM, *_FRAMES)):
+    for option in reversed((*_BEAM, *_FRAMES, *_SCAN)):
         command = option(command)
     return command
 

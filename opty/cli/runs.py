@@ -10,10 +10,9 @@ import click
 
 from opty.cli.checks import check_data, check_picture, check_result
 from opty.cli.commands import main
+from opty.cli.option_types import Number, Whole
 from opty.cli.options import (
     FILE,
-    Number,
-    Whole,
     data_option,
     given,
     import_option,

@@ -10,7 +10,8 @@ import click
 
 from opty.cli.checks import check_free
 from opty.cli.failures import Command
-from opty.cli.options import Whole, overwrite_option
+from opty.cli.option_types import Whole
+from opty.cli.options import overwrite_option
 
 if TYPE_CHECKING:
     from opty.simulate import Experiment

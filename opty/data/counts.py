@@ -105,7 +105,8 @@ class _Wrong:
         if self.negative:
             raise ValueError(
                 f"{self.first['negative']}, the first of {self.negative} negative counts (the smallest is "
-                f"{self.smallest:g}): mask dead pixels ({_masking()}) or clip dark-subtracted data"
+                f"{self.smallest:g}): where they are the noise of dark-subtracted data, let them be 0 "
+                f"({loading('clip', 0)}), where they mark dead pixels, mask these ({_masking()})"
             )
 
 

@@ -106,8 +106,8 @@ def check_extent(positions: np.ndarray, n: int) -> None:
         f"{width:.4g} pixels ({size(height * width * 8)})"
     )
     lengths = f"{option('wavelength')}, {option('distance')}, {option('pixel_size')}"
-    hint = "give metres with a Geometry, pixels without, and check the geometry's lengths"
-    hint = here(hint, f"positions are metres with a geometry and pixels without; check it ({lengths})")
+    hint = "positions are metres with a geometry and pixels without: where a file has them in micrometres, give "
+    hint += f"{loading('position_unit', 'um')}, and check the geometry ({lengths})"
     away = np.abs(positions - np.median(positions, axis=0)).max(axis=1)
     stray = np.flatnonzero(away > 10 * max(np.percentile(away, 90), n))
     if len(stray):

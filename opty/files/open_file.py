@@ -53,7 +53,7 @@ class KeptFile:
         weakref.finalize(self, opened.close)
 
     def read(self, part: str, choice: slice | np.ndarray) -> np.ndarray:
-        """Read views of the Raw's "frames", or of its "mask" (True where a pixel counts).
+        """Read views of the Raw's "frames", or of its "own_mask" (True where a pixel counts).
 
         Raises SourceError where the file is gone, has changed, or cannot be read.
         """

@@ -24,6 +24,7 @@ from opty.remedies import option
 from opty.words import near
 
 DEPTH = 16  # links that lead to links
+AGREE = 1e-3  # relative: readings of one quantity, one for each view, that differ more are not one
 
 
 class MissingFile(ValueError):
@@ -250,11 +251,18 @@ def _names(group: h5py.Group) -> list[str]:
 
 
 def number(found: h5py.Dataset) -> float:
-    """Read a positive number; float32 means its shortest decimal, 1.12 and not 1.1200000047683716."""
-    value = numbers(found)
-    if value.size == 0 or not (value == value.flat[0]).all():
-        raise ValueError(f"{found.name} holds {value.reshape(-1)[:4].tolist()}; expected one number")
-    one = float(str(value.flat[0]))
+    """Read a positive number; float32 means its shortest decimal, 1.12 and not 1.1200000047683716.
+
+    Readings of each view that agree to ``AGREE`` are one number, their median. Raises ValueError for others.
+    """
+    value = numbers(found).reshape(-1)
+    if value.size == 0 or not (value == value[0]).all():
+        value = np.asarray(value, np.float64)
+        middle = float(np.median(value)) if value.size else 0.0
+        if value.size == 0 or not (np.abs(value - middle) <= AGREE * abs(middle)).all():
+            raise ValueError(f"{found.name} holds {value[:4].tolist()}; expected one number")
+        value = np.array([middle])
+    one = float(str(value[0]))
     if not (np.isfinite(one) and one > 0):
         raise ValueError(f"{found.name} is {one}; expected a positive number")
     return one

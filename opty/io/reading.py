@@ -21,6 +21,7 @@ from opty.files.tree import Tree
 from opty.io.prepare import growing
 from opty.io.prepare import views as view_option
 from opty.io.prepare.frames import Frames, Pages
+from opty.io.prepare.images import split
 from opty.io.prepare.options import Preparation, Prepared, Raw
 from opty.io.source import record, warn_of_copies
 from opty.io.writing import COUNTS, MIDDLE
@@ -66,7 +67,9 @@ def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callabl
     own = _keywords(open_raw)
 
     def read(file: Container, **options) -> PtychoData:
-        prepared = Prepared(Preparation(**{name: options[name] for name in COMMON if name in options}))
+        prepared = Prepared(
+            Preparation(**{name: options[name] for name in COMMON if name in options and name not in own})
+        )
         file.links = prepared.options.links
         special, path = {name: options[name] for name in own if name in options}, file.path
         with open_raw(file, **special) as raw:
@@ -110,16 +113,12 @@ def blaming(file: Container) -> Iterator[None]:
 
 
 def check_shapes(file: Container, data: str, data_shape, positions: str, positions_shape) -> None:
-    """Refuse patterns and positions that do not go together; before views are chosen, which could hide it."""
+    """Refuse patterns and positions that are none; their numbers are compared once the views are chosen."""
     if len(data_shape) != 3:
         raise FormatError(f"{file.path}: {data} has shape {tuple(data_shape)}; expected (views, n, n)")
     if len(positions_shape) != 2 or positions_shape[1] not in (2, 3):
         raise FormatError(
             f"{file.path}: {positions} has shape {tuple(positions_shape)}; expected one row for each view"
-        )
-    if positions_shape[0] != data_shape[0]:
-        raise FormatError(
-            f"{file.path}: {data} holds {data_shape[0]} patterns but {positions} {positions_shape[0]} positions"
         )
 
 
@@ -164,7 +163,7 @@ def middle(tree: Tree) -> np.ndarray:
 
 def _told(file: Container) -> dict[str, Any]:
     """What opty noted of the geometry at the root of a file of another program."""
-    names = ("propagation", "focus_to_sample")
+    names = ("propagation", "focus_to_sample", "voltage")
     return {name: file.attrs[f"opty_{name}"] for name in names if f"opty_{name}" in file.attrs}
 
 
@@ -190,8 +189,9 @@ def _plain(name: str, value: Any) -> Any:
         return view_option.as_json(value)
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
-    if name in ("dark", "flat", "mask", "positions", "mapping") and isinstance(value, str) and Path(value).exists():
-        return str(Path(value).absolute())
+    if name in ("dark", "flat", "mask", "positions", "mapping") and isinstance(value, str):
+        path, inside = split(value)
+        return f"{path}:{inside}" if inside else str(path) if path.exists() else value
     if isinstance(value, (list, tuple, np.ndarray)):
         return [_plain(name, part) for part in value]
     return value.item() if isinstance(value, np.generic) else value

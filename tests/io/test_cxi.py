@@ -148,9 +148,12 @@ def test_options_reach_the_geometry(make_cxi):
         ({DETECTOR + "basis_vectors": np.zeros((3, 2))}, "expected .3, 2., slow and fast axis"),
         ({DETECTOR + "mask": np.zeros((8, 8), "uint8")}, r"mask has shape \(8, 8\)"),
         ({DETECTOR + "mask": np.ones((16, 16), "uint8")}, "mask leaves no pixel"),
-        ({TRANSLATION: np.ones((5, 3))}, "holds 4 patterns but .*translation 5 positions"),
+        ({TRANSLATION: np.ones((5, 3))}, r"4 patterns but 5 positions \(/entry_1/sample_1/geometry_1/translation\)"),
         ({TRANSLATION: np.ones((4, 1))}, r"has shape \(4, 1\)"),
-        ({"instrument_1__source_1__wavelength": None, "instrument_1__source_1__energy": 12.4}, "not in joule"),
+        (
+            {"instrument_1__source_1__wavelength": None, "instrument_1__source_1__energy": 12.4},
+            "is 12.4 and has no unit: give energy=",
+        ),
     ],
 )
 def test_what_is_missing_or_odd_is_named_with_the_file(make_cxi, changes, message):

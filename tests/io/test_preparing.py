@@ -99,7 +99,7 @@ def test_rectangular_detector(make_cxi, rng, identical):
         ({"views": [9]}, "views has 9"),
         ({"leave_out": [4]}, "leave_out has 4, but the file holds the views 0 to 3"),
         ({"leave_out": "0:4"}, "leave_out='0:4' leaves none of the 4 views"),
-        ({"distance": "far"}, "distance is 'far'; give a length in metres"),
+        ({"distance": "far"}, "distance='far': give a number with a unit, such as distance='75um'"),
         ({"distance": -1}, "distance is -1.0; give a positive length"),
         ({"propagation": "middle"}, "choose one of far, cone, near"),
     ],

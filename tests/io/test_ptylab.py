@@ -62,7 +62,7 @@ def test_probe_of_a_result(make, rng, identical):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoder": np.zeros((3, 2))}, r"/encoder has shape \(3, 2\) and /ptychogram \(4, 16, 16\)"),
+        ({"encoder": np.zeros((3, 2))}, r"4 patterns but 3 positions \(/encoder\)"),
         ({"encoder": None, "encodr": np.zeros((4, 2))}, r"no positions at encoder. / holds .*: did you mean encodr\?"),
         ({"zo": None}, "no distance at zo.*give distance= in metres"),
         ({"wavelength": np.array([1e-10, 2e-10])}, "expected one number"),

@@ -19,6 +19,8 @@ from opty.geometry import PLANCK_TIMES_C
 from opty.io import writing
 from opty.io.prepare.frames import Frames
 from opty.io.prepare.options import Raw
+from opty.io.prepare.quantities import length, of_photons, unit_of, wave
+from opty.io.prepare.units import joules, metres
 from opty.io.reading import Format, blaming, check_shapes, counted, measurement, real
 
 DETECTOR, SOURCE = "entry_1/instrument_1/detector_1/", "entry_1/instrument_1/source_1/"
@@ -31,7 +33,6 @@ ENERGY = (SOURCE + "energy", "entry_1/instrument_1/beam_1/energy")
 WAVELENGTH = (SOURCE + "wavelength", "entry_1/instrument_1/beam_1/wavelength")
 HAS_SIGNAL = 0x1000  # the one bit of a CXI mask that finds no fault with the pixel
 USUAL_BASIS = np.array([[0.0, -1.0], [-1.0, 0.0], [0.0, 0.0]])  # columns: slow axis along -y, fast axis along -x
-JOULES_MAX = 1e-12  # 6 MeV: an energy above it is not in joule
 
 
 def recognise(file: Container) -> bool:
@@ -47,7 +48,8 @@ def opened(file: Container) -> Iterator[Raw]:
     (row, column) of the view: row = +y and column = +x for the usual ``basis_vectors``. Mask: 0 is good in the file,
     True is good in opty. ``dark`` (PyNX) or ``data_dark`` (CDTools) becomes the background. CXI has no place for the
     ``focus_to_sample`` distance [m] and the ``propagation`` ("far", "cone", "near"): they are options of the load.
-    Both wavelength and energy may be there, or one of them.
+    Both wavelength and energy may be there, or one of them. Attributes ``units`` are obeyed; without them lengths are
+    metres, and an energy joule, unless the number can only be eV.
 
     Raises FormatError that names the paths where something was looked for; ValueError for options that do not fit.
     """
@@ -56,24 +58,26 @@ def opened(file: Container) -> Iterator[Raw]:
             data, translation = tree.need("intensities", *DATA), tree.need("translation", *TRANSLATION)
             check_shapes(file, data.name, data.shape, translation.name, translation.shape)
             basis = basis_vectors(tree)
-            lengths = {
-                "wavelength": wavelength(tree, file.path),
-                "distance": distance(tree),
-                "pixel_size": pixel_size(tree, basis),
-            }
             raw = Raw(
                 counted(tree, data),
                 row_column(real(translation.name, translation[()]), basis),
-                lengths={name: length for name, length in lengths.items() if length is not None},
+                unit=unit_of(tree, translation) or "m",
+                positions_at=translation.name,
+                lengths={
+                    "wavelength": lambda known: wavelength(tree, file.path),
+                    "energy": lambda known: of_photons(tree, tree.find(*ENERGY)),
+                    "distance": lambda known: distance(tree),
+                    "pixel_size": lambda known: pixel_size(tree, basis),
+                },
                 wanted={
                     "wavelength": f"no wavelength at {WAVELENGTH[0]}, and {tree.missing('energy', *ENERGY)}",
                     "distance": tree.missing("distance", DETECTOR + "distance", DETECTOR + "corner_position"),
                     "pixel_size": tree.missing("pixel size", DETECTOR + "x_pixel_size", DETECTOR + "basis_vectors"),
                 },
-                mask=mask(tree, data.shape),
+                mask=lambda: mask(tree, data.shape),
                 good=good,
-                dark=dark(tree),
-                flat=sensitivity(tree, data.shape[1:]),
+                dark=lambda: dark(tree),
+                flat=lambda: sensitivity(tree, data.shape[1:]),
             )
         yield raw
 
@@ -84,23 +88,21 @@ def good(flags: np.ndarray) -> np.ndarray:
 
 
 def wavelength(tree: Tree, path: Path) -> float | None:
-    """Wavelength [m] from the file's wavelength or, failing that, from its energy [J]; None without either."""
+    """Wavelength [m], None where the file does not tell; warns where it does not belong to the energy in the file."""
     by_length, by_energy = tree.find(*WAVELENGTH), tree.find(*ENERGY)
-    if by_energy is None:
-        return None if by_length is None else number(by_length)
-    energy = number(by_energy)
     if by_length is None:
-        if energy > JOULES_MAX:
-            raise ValueError(f"{by_energy.name} is {energy}, which is not in joule as CXI has it")
-        return PLANCK_TIMES_C / energy
-    length = number(by_length)
-    if abs(PLANCK_TIMES_C / energy / length - 1) > 0.01:
+        return None
+    wavelength = wave(tree, by_length)
+    if by_energy is None:
+        return wavelength
+    told = number(by_energy) * joules(unit_of(tree, by_energy) or "J", by_energy.name)
+    if abs(PLANCK_TIMES_C / told / wavelength - 1) > 0.01:
         warn_user(
-            f"{path}: the energy, {energy} J, belongs to a wavelength of {PLANCK_TIMES_C / energy:.5g} m, but the "
-            f"file's wavelength is {length} m; the wavelength is used",
+            f"{path}: the energy, {told} J, belongs to a wavelength of {PLANCK_TIMES_C / told:.5g} m, but the "
+            f"file's wavelength is {wavelength} m; the wavelength is used",
             UserWarning,
         )
-    return length
+    return wavelength
 
 
 def basis_vectors(tree: Tree) -> np.ndarray:
@@ -117,7 +119,7 @@ def basis_vectors(tree: Tree) -> np.ndarray:
 
 def pixel_size(tree: Tree, basis: np.ndarray) -> float | None:
     """Edge of a detector pixel [m], or None where the file does not tell; ValueError for pixels that are not square."""
-    found = [number(d) for name in ("x", "y") if (d := tree.find(f"{DETECTOR}{name}_pixel_size")) is not None]
+    found = [length(tree, d) for name in ("x", "y") if (d := tree.find(f"{DETECTOR}{name}_pixel_size")) is not None]
     if not found and basis is USUAL_BASIS:
         return None
     sizes = found or np.linalg.norm(basis, axis=0).tolist()
@@ -129,12 +131,12 @@ def pixel_size(tree: Tree, basis: np.ndarray) -> float | None:
 def distance(tree: Tree) -> float | None:
     """Sample to detector [m], from ``distance`` or else along the beam from ``corner_position`` (x, y, z); or None."""
     if (found := tree.find(DETECTOR + "distance")) is not None:
-        return number(found)
+        return length(tree, found)
     if (found := tree.find(DETECTOR + "corner_position")) is not None:
         corner = real(found.name, numbers(found)).reshape(-1)
         if corner.size != 3:
             raise ValueError(f"{found.name} has {corner.size} numbers; expected x, y, z")
-        return abs(float(corner[2]))
+        return abs(float(corner[2])) * metres(unit_of(tree, found) or "m", found.name)
     return None
 
 
@@ -209,7 +211,7 @@ def content(f: h5py.File, data: PtychoData) -> None:
             put(detector, name, data.background)
     source = f.create_group(SOURCE)
     put(source, "wavelength", geometry.wavelength, units="m")
-    put(source, "energy", geometry.energy, units="J")
+    put(source, "energy", geometry.photon_energy, units="J")
     put(f, TRANSLATION[0], writing.x_y_z(data), units="m")
     f.create_group("entry_1/data_1")
     for link, target in ((DATA[1], DATA[0]), (TRANSLATION[1], TRANSLATION[0]), (TRANSLATION[2], TRANSLATION[0])):

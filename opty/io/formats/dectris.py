@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from opty.errors import FormatError
 from opty.files.container import Container
 from opty.files.tree import Tree, numbers
 from opty.io.prepare.frames import Frames
 from opty.io.prepare.options import Raw
 from opty.io.prepare.parts import part_names, read_parts
-from opty.io.prepare.positions_file import read_positions
+from opty.io.prepare.raster import Raster, placed
 from opty.io.prepare.units import joules, metres, wavelength
 from opty.io.reading import Format, blaming, measurement
-from opty.remedies import option
 
 ENTRY, DATA = "entry", "entry/data"
 DETECTOR, BEAM = "entry/instrument/detector", "entry/instrument/beam"
@@ -45,8 +44,8 @@ def recognise(file: Container) -> bool:
 
 
 @contextmanager
-def opened(file: Container, *, positions=None) -> Iterator[Raw]:
-    """Read frames of DECTRIS or NXmx, with ``positions`` from a file of their own: see ``positions_file``.
+def opened(file: Container, *, scan_shape=None, scan_step=None) -> Iterator[Raw]:
+    """Read frames of DECTRIS or NXmx; their positions are an option, or a grid of ``scan_shape`` and ``scan_step`` [m].
 
     Frames are at entry/data/data_000001, data_000002, ..., each mostly a link to a file of the master's name beside it,
     or at entry/data/data. Wavelength, distance, pixel size and beam centre are used where they are set (0 is not).
@@ -55,16 +54,12 @@ def opened(file: Container, *, positions=None) -> Iterator[Raw]:
 
     Raises FormatError that names a part that is missing, unless there is a position for each frame or views are chosen.
     """
-    if positions is None:
-        raise FormatError(f"{file.path} holds frames without positions: give their file, {option('positions')}")
-    where, place = read_positions(positions)
-    parts = re.escape(re.sub(r"_?master$", "", file.path.stem)) + r"_?data_\d+\.(h5|hdf5|nxs)"
+    stem = re.sub(r"_?master$", "", file.path.stem)
     with file.tree() as tree:
-        tree.own = re.compile(parts)
+        tree.own = re.compile(re.escape(stem) + r"_?data_\d+\.(h5|hdf5|nxs)")
         with blaming(file):
-            raw = _raw(tree, where)
+            raw = _raw(tree, lambda views: placed(file.path, views, _scan(file.path, stem), scan_shape, scan_step))
         yield raw
-    file.beside.append(place)
 
 
 def good(flags: np.ndarray) -> np.ndarray:
@@ -72,30 +67,45 @@ def good(flags: np.ndarray) -> np.ndarray:
     return (flags.astype(np.int64) & FAULTS) == 0
 
 
-def _raw(tree: Tree, where: np.ndarray) -> Raw:
-    frames, lacks = _frames(tree, len(where))
-    lengths = {"wavelength": _wavelength(tree), "distance": _length(tree, *DISTANCE), "pixel_size": _pixel_size(tree)}
+def _raw(tree: Tree, place: Callable[[int], np.ndarray]) -> Raw:
+    frames, lacks = _frames(tree)
     return Raw(
         frames,
-        where,
-        lengths={name: length for name, length in lengths.items() if length is not None},
+        lambda: place(frames.shape[0]),
+        lengths={
+            "wavelength": lambda known: _wavelength(tree),
+            "distance": lambda known: _length(tree, *DISTANCE),
+            "pixel_size": lambda known: _pixel_size(tree),
+        },
         wanted={
             "wavelength": _wanted(tree, "wavelength", *WAVELENGTH, *ENERGY),
             "distance": _wanted(tree, "distance", *DISTANCE),
             "pixel_size": _wanted(tree, "pixel size", f"{DETECTOR}/x_pixel_size"),
         },
-        mask=_mask(tree, frames.shape[1:]),
+        mask=lambda: _mask(tree, frames.shape[1:]),
         good=good,
-        centre=_centre(tree),
+        centre=lambda known: _centre(tree),
         cutoff=_cutoff(tree, frames.dtype),
         lacks=lacks,
     )
 
 
-def _frames(tree: Tree, views: int) -> tuple[Frames, str | None]:
+def _frames(tree: Tree) -> tuple[Frames, Callable[[int], str | None]]:
     if part_names(tree, DATA):
-        return read_parts(tree, DATA, views)
-    return Frames(tree.need("frames", f"{DATA}/data", f"{DETECTOR}/data")), None
+        return read_parts(tree, DATA)
+    return Frames(tree.need("frames", f"{DATA}/data", f"{DETECTOR}/data")), lambda views: None
+
+
+def _scan(path: Path, stem: str) -> Raster:
+    """The step of the scan that an Arina wrote into a third file, <stem>.h5: "Pixel Size" [nm] of "STEM Metadata"."""
+    place = path.with_name(f"{stem}.h5")
+    if not place.is_file() or place == path:
+        return Raster()
+    with Container(place).tree() as tree:
+        group = tree.node("STEM Metadata")
+        sizes = np.zeros(0) if group is None else np.asarray(tree.attribute(group, "Pixel Size", 0.0)).reshape(-1)
+    size = float(sizes[0]) if sizes.size and sizes.dtype.kind in "iuf" else 0.0
+    return Raster(None, (size * 1e-9, size * 1e-9) if math.isfinite(size) and size > 0 else None)
 
 
 def _value(tree: Tree, *paths: str) -> tuple[float, h5py.Dataset] | None:
@@ -167,4 +177,4 @@ def _cutoff(tree: Tree, dtype: np.dtype) -> float | None:
 
 
 read: Any = measurement(opened)
-FORMATS = (Format("DECTRIS master, NXmx (HDF5) + positions", recognise, read),)
+FORMATS = (Format("DECTRIS master, NXmx (HDF5)", recognise, read),)

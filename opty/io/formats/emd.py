@@ -41,11 +41,11 @@ def recognise(file: Container) -> bool:
 
 
 @contextmanager
-def opened(file: Container, *, positions=None, scan_shape=None, scan_step=None) -> Iterator[Raw]:
-    """Read the frames of a data cube, line by line, on a grid, or at the ``positions`` of a file of their own.
+def opened(file: Container, *, scan_shape=None, scan_step=None) -> Iterator[Raw]:
+    """Read the frames of a data cube, line by line, on a grid; or give positions.
 
-    The step of the scan is that of its first two axes, where they have a unit of length, or ``scan_step`` [m]. Where the
-    last two axes have an angle (mrad) or a spatial frequency (1/nm, A^-1), a pixel is that of a detector at 1 m. The
+    The step of the scan is that of the first two axes, where they have a unit of length, or ``scan_step`` [m]. Where
+    the last two have an angle (mrad) or a spatial frequency (1/nm, A^-1), a pixel is that of a detector at 1 m. The
     wavelength is not in the file.
 
     Raises FormatError for a file with more than one data cube, and axes whose pixels are not square.
@@ -56,9 +56,8 @@ def opened(file: Container, *, positions=None, scan_shape=None, scan_step=None) 
             if len(cubes) != 1:
                 shown = ", ".join(cubes)
                 raise ValueError(f"it holds the data cubes {shown}: say which in a mapping, {option('mapping')}")
-            raw, beside = _raw(tree, cubes[0], file, (positions, scan_shape, scan_step))
+            raw = _raw(tree, cubes[0], file.path, scan_shape, scan_step)
         yield raw
-    file.beside += beside
 
 
 def _cubes(tree: Tree) -> list[str]:
@@ -83,7 +82,7 @@ def _own(group: h5py.Group, name: str) -> bool:
     return isinstance(group.get(name, getlink=True), h5py.HardLink)
 
 
-def _raw(tree: Tree, cube: str, file: Container, placing: tuple[Any, Any, Any]) -> tuple[Raw, list[Path]]:
+def _raw(tree: Tree, cube: str, path: Path, scan_shape: Any, scan_step: Any) -> Raw:
     data = tree.need("data cube", f"{cube}/data")
     if data.ndim != 4:
         raise ValueError(f"{data.name} has shape {data.shape}; expected (scan rows, scan columns, rows, columns)")
@@ -91,8 +90,12 @@ def _raw(tree: Tree, cube: str, file: Container, placing: tuple[Any, Any, Any]) 
     steps = [_step(_axis(tree, cube, k)) for k in (0, 1)]
     step = None if steps[0] is None or steps[1] is None else (steps[0], steps[1])
     told = Raster(frames.scan, step, f", or {option('mapping')}, which says where they are")
-    where, beside = placed(file.path, frames.shape[0], told, *placing)
-    return Raw(frames, where, lengths=_lengths(tree, cube), wanted={"wavelength": _no_wavelength()}), beside
+    return Raw(
+        frames,
+        lambda: placed(path, frames.shape[0], told, scan_shape, scan_step),
+        lengths=_lengths(tree, cube),
+        wanted={"wavelength": _no_wavelength()},
+    )
 
 
 def _no_wavelength() -> str:

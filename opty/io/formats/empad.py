@@ -16,7 +16,6 @@ import numpy as np
 
 from opty.errors import FormatError
 from opty.files.container import Container
-from opty.geometry import electron_wavelength
 from opty.io.prepare.frames import Pages
 from opty.io.prepare.options import Raw
 from opty.io.prepare.raster import Raster, placed
@@ -43,12 +42,12 @@ def recognise(file: Container) -> bool:
 
 
 @contextmanager
-def opened(file: Container, *, positions=None, scan_shape=None, scan_step=None) -> Iterator[Raw]:
+def opened(file: Container, *, scan_shape=None, scan_step=None) -> Iterator[Raw]:
     """Read the frames (N, 128, 128) float32 of an EMPAD; ``path`` is the XML or the .raw that it names.
 
     The shape of the scan is in the XML, or in the name of the .raw (scan_x256_y128.raw), or give ``scan_shape`` (rows,
     columns). Its step is taken from the XML where that names the field of view of the scan itself; else give
-    ``scan_step`` [m]; or ``positions`` is a file of their own. The angle of a pixel [rad], where it is calibrated, is
+    ``scan_step`` [m]; or give positions. The angle of a pixel [rad], where it is calibrated, is
     that of a detector at 1 m with pixels of as many metres.
 
     Raises FormatError where one of the two files is missing, or the scan has another number of frames.
@@ -58,11 +57,13 @@ def opened(file: Container, *, positions=None, scan_shape=None, scan_step=None) 
     with open(frames_at, "rb") as stream, blaming(file):
         views = _views(stream, frames_at)
         told = _told(root, frames_at.name, views)
-        where, place = placed(frames_at, views, told, positions, scan_shape, scan_step)
-        frames = Pages((views, EDGE, EDGE), np.float32, _Reader(stream))
-        raw = Raw(frames, where, lengths=_lengths(root))
+        raw = Raw(
+            Pages((views, EDGE, EDGE), np.float32, _Reader(stream)),
+            lambda: placed(frames_at, views, told, scan_shape, scan_step),
+            lengths=_lengths(root),
+        )
         yield raw
-    file.path, file.beside = frames_at, [*place, *([] if described is None else [described])]
+    file.path, file.beside = frames_at, [] if described is None else [described]
 
 
 class _Reader:
@@ -166,7 +167,7 @@ def _lengths(root: ET.Element | None) -> dict[str, Any]:
     if root is None:
         return {}
     voltage, angle = _number(root, "iom_measurements/high_voltage"), _number(root, ANGLE)
-    out: dict[str, Any] = {} if voltage is None else {"wavelength": electron_wavelength(voltage)}
+    out: dict[str, Any] = {} if voltage is None else {"voltage": voltage}
     return out if angle is None else out | of_angle(angle)
 
 

@@ -9,6 +9,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,15 @@ from opty.files.tree import Tree, number, numbers
 from opty.io.prepare.frames import Frames, Pages, in_runs
 from opty.io.prepare.options import Raw
 from opty.io.prepare.parts import part_names, read_parts
-from opty.io.prepare.units import joules, metres, wavelength
+from opty.io.prepare.quantities import checked_wave, in_joule, unit_of
+from opty.io.prepare.units import beam, factor, metres, unit_name
 from opty.io.reading import Format, blaming, measurement, real
 
 SHIPPED = Path(__file__).with_name("mappings")
 TABLES = {
     "frames": {"path", "axes", "zero_frequency"},
     "positions": {"path", "unit", "axes", "signs", "row", "column", "pixels"},
-    "geometry": {"energy", "wavelength", "distance", "pixel_size", "focus_to_sample", "propagation"},
+    "geometry": {"energy", "wavelength", "voltage", "distance", "pixel_size", "focus_to_sample", "propagation"},
     "mask": {"path", "good"},
     "dark": {"path"},
     "flat": {"path"},
@@ -91,14 +93,12 @@ def _found(source) -> Path:
 
 def _raw(tree: Tree, plan: Plan) -> Raw:
     table = plan.table("frames")
-    where, axes = plan.table("positions"), table.get("axes", "view row column")
-    positions, path, lacks = _positions(tree, where), _text(table, "path"), None
+    where, axes, path = plan.table("positions"), table.get("axes", "view row column"), _text(table, "path")
+    positions, more = _positions(tree, where), {}
     if axes == "view row column" and part_names(tree, path):
-        frames, lacks = read_parts(tree, path, len(positions))
+        frames, more["lacks"] = read_parts(tree, path)
     else:
         frames = _frames(tree.need("frames", path), axes)
-    if len(positions) != frames.shape[0]:
-        raise ValueError(f"{table['path']} holds {frames.shape[0]} frames but there are {len(positions)} positions")
     mask, image = plan.table("mask"), {}
     for name in ("dark", "flat"):
         found = tree.find(_text(plan.table(name), "path")) if plan.table(name) else None
@@ -121,8 +121,8 @@ def _raw(tree: Tree, plan: Plan) -> Raw:
         transpose=load.get("transpose", False),
         flip=load.get("flip"),
         corner=table.get("zero_frequency", "centre") == "corner",
-        lacks=lacks,
         **image,
+        **more,
     )
 
 
@@ -169,13 +169,13 @@ def _positions(tree: Tree, table: Mapping[str, Any]) -> np.ndarray:
             said = f"{found.name} has shape {found.shape}, and the mapping's axes are {' '.join(names)!r}"
             raise ValueError(f"{said}: name each column, as in axes = 'column row z'")
         signs = table.get("signs", [1] * len(names))
-        unit = 1.0 if pixels else metres(table.get("unit", tree.attribute(found, "units", "m")), found.name)
+        unit = 1.0 if pixels else metres(unit_name(table.get("unit")) or unit_of(tree, found) or "m", found.name)
         return np.column_stack([values[:, names.index(n)] * signs[names.index(n)] for n in ("row", "column")]) * unit
     out = []
     for name in ("row", "column"):
         entry = _entry(table, name)
         found = tree.need(f"{name} positions", _text(entry, "path"))
-        unit = 1.0 if pixels else metres(entry.get("unit", tree.attribute(found, "units", "m")), found.name)
+        unit = 1.0 if pixels else metres(unit_name(entry.get("unit")) or unit_of(tree, found) or "m", found.name)
         out.append(real(found.name, numbers(found)).reshape(-1) * unit * entry.get("sign", 1))
     if len(out[0]) != len(out[1]):
         raise ValueError(f"there are {len(out[0])} row positions and {len(out[1])} column positions")
@@ -195,17 +195,23 @@ def _lengths(tree: Tree, table: Mapping[str, Any]) -> dict[str, Any]:
         if name == "propagation":
             out[name] = table[name]
             continue
-        entry = _entry(table, name)
-        if "value" in entry:
-            value, unit, where = float(entry["value"]), entry.get("unit"), f"the mapping's {name}"
-        else:
-            found = tree.need(name.replace("_", " "), _text(entry, "path"))
-            value, unit, where = number(found), entry.get("unit", tree.attribute(found, "units")), found.name
-        if name == "energy":
-            out["wavelength"] = wavelength(value * joules("J" if unit is None else unit, where), where)
-        else:
-            out[name] = value * metres("m" if unit is None else unit, where)
+        out[name] = partial(_length, tree, name, _entry(table, name))
     return out
+
+
+def _length(tree: Tree, name: str, entry: Mapping[str, Any], known: Any) -> Any:
+    """Look one up: a length [m], a voltage [V], or an energy [J] and where it is."""
+    if "value" in entry:
+        value, unit, where = float(entry["value"]), unit_name(entry.get("unit")), f"the mapping's {name}"
+    else:
+        found = tree.need(name.replace("_", " "), _text(entry, "path"))
+        value, unit, where = number(found), unit_name(entry.get("unit")) or unit_of(tree, found), found.name
+    if name == "energy":
+        return beam(in_joule(value, unit, where), where)
+    if name == "voltage":
+        return value * factor("voltage", unit or "V", where)
+    length = value * metres(unit or "m", where)
+    return checked_wave(length, where) if name == "wavelength" else length
 
 
 read: Any = measurement(opened)

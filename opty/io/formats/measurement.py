@@ -217,7 +217,7 @@ def _write_geometry(f: h5py.File, data: Any) -> None:
         put(detector, name, geometry.pixel_size)
     put(detector, "basis_vectors", cxi.USUAL_BASIS * geometry.pixel_size)
     put(source, "wavelength", geometry.wavelength)
-    put(source, "energy", geometry.energy)
+    put(source, "energy", geometry.photon_energy)
     x_y_z = np.column_stack([data.positions[:, 1], data.positions[:, 0], np.zeros(data.views)])
     first, *links = cxi.TRANSLATION
     put(f, first, x_y_z)

@@ -28,12 +28,11 @@ def recognise(file: Container) -> bool:
 
 
 @contextmanager
-def opened(file: Container, *, positions=None, scan_shape=None, scan_step=None) -> Iterator[Raw]:
+def opened(file: Container, *, scan_shape=None, scan_step=None) -> Iterator[Raw]:
     """Read the frames of a .mib, processed or raw, of 1, 6, 12 or 24 bits, as the detector wrote them.
 
     The shape of the scan is in <stem>.hdr (lines of ScanY and ScanX, or frames and frames a trigger), or give
-    ``scan_shape`` (rows, columns); its step is ``scan_step`` [m]; or ``positions`` is a file of their own. Its pixels
-    are of 55 um.
+    ``scan_shape`` (rows, columns); its step is ``scan_step`` [m]; or give positions. Its pixels are of 55 um.
 
     Raises FormatError for raw images that cannot be put into order, and a scan of another number of frames.
     """
@@ -41,11 +40,13 @@ def opened(file: Container, *, positions=None, scan_shape=None, scan_step=None) 
         with blaming(file):
             stack = MibStack(stream)
             told, beside = _told(file.path)
-            where, place = placed(file.path, stack.shape[0], told, positions, scan_shape, scan_step)
-            frames = Pages(stack.shape, stack.dtype, stack.read)
-            raw = Raw(frames, where, lengths={"pixel_size": PIXEL})
+            raw = Raw(
+                Pages(stack.shape, stack.dtype, stack.read),
+                lambda: placed(file.path, stack.shape[0], told, scan_shape, scan_step),
+                lengths={"pixel_size": lambda known: PIXEL if "distance" in known else None},
+            )
         yield raw
-    file.beside = [*beside, *place]
+    file.beside = beside
 
 
 def _told(path: Path) -> tuple[Raster, list[Path]]:

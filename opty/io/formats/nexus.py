@@ -15,17 +15,20 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.files.container import Container
-from opty.files.tree import Tree, number, numbers
+from opty.files.tree import Tree, numbers
 from opty.io import writing
 from opty.io.formats import cxi
 from opty.io.prepare.frames import Frames
 from opty.io.prepare.options import Raw
-from opty.io.prepare.units import joules, metres, wavelength
+from opty.io.prepare.quantities import length, of_photons, unit_of, wave
+from opty.io.prepare.units import metres
 from opty.io.reading import Format, blaming, counted, measurement, real
 
 DEFINITIONS = ("NXcxi_ptycho", "NXptycho")
 ENERGY = ("incident_beam_energy", "energy", "incident_energy")
+WAVELENGTH = ("incident_wavelength", "wavelength")
 MASK = ("pixel_mask", "mask")
+MOTORS = (("x", "horizontal", "sample_x"), ("y", "vertical", "sample_y"))
 
 
 def recognise(file: Container) -> bool:
@@ -42,11 +45,13 @@ def opened(file: Container) -> Iterator[Raw]:
 
     Data of a raster scan (slow, fast, rows, columns) are laid out in a row. Positions are those of the sample: from
     ``translation`` (N, 3), or from the motors in NXtransformations along their vectors; row = +y and column = +x.
-    Attributes ``units`` are obeyed; without them lengths are metres and energies joule. ``pixel_mask``: 0 is good.
+    A motor has one value for each view, or for each line or column of a raster. Attributes ``units`` are obeyed;
+    without them lengths are metres, and an energy is taken where its number can be in one unit only. ``pixel_mask``: 0
+    is good.
     """
     with file.tree() as tree:
         with blaming(file):
-            raw = _raw(tree, _entry(tree, file.names), file.path)
+            raw = _raw(tree, _entry(tree, file.names))
         yield raw
 
 
@@ -57,32 +62,31 @@ def _entry(tree: Tree, names) -> str | None:
     return None
 
 
-def _raw(tree: Tree, entry: str, path: Path) -> Raw:
+def _raw(tree: Tree, entry: str) -> Raw:
     instrument = _child(tree, entry, "NXinstrument", "instrument_1")
     detector = _child(tree, instrument, "NXdetector", "detector_1")
     beam = _child(tree, instrument, "NXbeam", "beam_1")
     data = tree.need("intensities", f"{detector}/data", f"{entry}/data_1/data")
     frames = counted(tree, data)
-    lengths = {"wavelength": _wavelength(tree, beam), "distance": _lengthy(tree, f"{detector}/distance")}
-    sizes = [s for name in ("x", "y") if (s := _lengthy(tree, f"{detector}/{name}_pixel_size")) is not None]
-    if sizes and max(sizes) > 1.001 * min(sizes):
-        raise ValueError(f"the pixels are {sizes[0]} m x {sizes[1]} m; opty needs square ones: rebin them")
-    lengths["pixel_size"] = sizes[0] if sizes else None
-    translation = _translation(tree, entry, detector, frames)
-    if len(translation) != frames.shape[0]:
-        raise ValueError(f"{data.name} holds {frames.shape[0]} patterns but {len(translation)} positions are there")
+    translation, unit = _translation(tree, entry, detector, frames)
     return Raw(
         frames,
         cxi.row_column(translation, cxi.USUAL_BASIS),
-        lengths={name: length for name, length in lengths.items() if length is not None},
+        unit=unit,
+        lengths={
+            "wavelength": lambda known: _wavelength(tree, beam),
+            "energy": lambda known: of_photons(tree, tree.find(*(f"{beam}/{name}" for name in ENERGY))),
+            "distance": lambda known: _lengthy(tree, f"{detector}/distance"),
+            "pixel_size": lambda known: _pixel_size(tree, detector),
+        },
         wanted={
-            "wavelength": tree.missing("energy", *(f"{beam}/{name}" for name in ENERGY)),
+            "wavelength": tree.missing("energy", *(f"{beam}/{name}" for name in (*ENERGY, *WAVELENGTH))),
             "distance": tree.missing("distance", f"{detector}/distance"),
             "pixel_size": tree.missing("pixel size", f"{detector}/x_pixel_size", f"{detector}/y_pixel_size"),
         },
-        mask=_mask(tree, detector, frames),
+        mask=lambda: _mask(tree, detector, frames),
         good=cxi.good,
-        centre=_centre(tree, detector, lengths["pixel_size"]),
+        centre=lambda known: _centre(tree, detector, known.get("pixel_size")),
     )
 
 
@@ -98,46 +102,64 @@ def _child(tree: Tree, group: str, kind: str, usual: str) -> str:
 def _lengthy(tree: Tree, path: str) -> float | None:
     """Read a length [m], in the unit that it has."""
     found = tree.find(path)
-    return None if found is None else number(found) * metres(tree.attribute(found, "units", "m"), path)
+    return None if found is None else length(tree, found)
+
+
+def _pixel_size(tree: Tree, detector: str) -> float | None:
+    sizes = [s for name in ("x", "y") if (s := _lengthy(tree, f"{detector}/{name}_pixel_size")) is not None]
+    if sizes and max(sizes) > 1.001 * min(sizes):
+        raise ValueError(f"the pixels are {sizes[0]} m x {sizes[1]} m; opty needs square ones: rebin them")
+    return sizes[0] if sizes else None
 
 
 def _wavelength(tree: Tree, beam: str) -> float | None:
-    found = tree.find(*(f"{beam}/{name}" for name in ENERGY))
-    if found is None:
-        return None
-    return wavelength(number(found) * joules(tree.attribute(found, "units", "J"), found.name), found.name)
+    found = tree.find(*(f"{beam}/{name}" for name in WAVELENGTH))
+    return None if found is None else wave(tree, found)
 
 
-def _translation(tree: Tree, entry: str, detector: str, frames: Frames) -> np.ndarray:
-    """Translation (N, 3) [m] of the sample, from the array or from the motors."""
+def _translation(tree: Tree, entry: str, detector: str, frames: Frames) -> tuple[np.ndarray, str]:
+    """Translation (N, 3) of the sample and its unit, from the array or from the motors."""
     sample = _child(tree, entry, "NXsample", "sample_1")
     paths = [f"{sample}/geometry_1/translation", f"{detector}/translation", f"{entry}/data_1/translation"]
     if (found := tree.find(*paths)) is not None:
-        values = real(found.name, numbers(found)) * metres(tree.attribute(found, "units", "m"), found.name)
+        values = real(found.name, numbers(found))
         if values.ndim < 2 or values.shape[-1] not in (2, 3):
             raise ValueError(f"{found.name} has shape {found.shape}; expected (views, 3): x, y, z")
         values = values.reshape(-1, values.shape[-1])
-        return values if values.shape[1] == 3 else np.column_stack([values, np.zeros(len(values))])
+        unit = unit_of(tree, found) or "m"
+        return values if values.shape[1] == 3 else np.column_stack([values, np.zeros(len(values))]), unit
     motors = _child(tree, sample, "NXtransformations", "transformations")
-    out = np.zeros((frames.shape[0], 3))
-    for axis, name in enumerate("xy"):
-        motor = tree.need(f"{name} motor", f"{motors}/{name}", *paths)
-        values = real(motor.name, numbers(motor)) * metres(tree.attribute(motor, "units", "m"), motor.name)
+    parts, units = [], set()
+    for axis, names in enumerate(MOTORS):
+        motor = tree.need(f"{names[0]} motor", *(f"{motors}/{name}" for name in names), *paths)
         vector = np.asarray(tree.attribute(motor, "vector", np.eye(3)[axis]), np.float64).reshape(-1)
         if vector.size != 3:
             raise ValueError(f"{motor.name} has the vector {vector.tolist()}; expected x, y, z")
-        out += _on_the_grid(values, axis, frames, motor.name)[:, None] * vector
-    return out
+        along = _on_the_grid(real(motor.name, numbers(motor)), axis, frames, motor.name)
+        units.add(unit_of(tree, motor) or "m")
+        parts.append((along[:, None] * vector, unit_of(tree, motor) or "m", motor.name))
+    if {len(part) for part, *_ in parts} != {len(parts[0][0])}:
+        raise ValueError(f"the motors have {' and '.join(str(len(part)) for part, *_ in parts)} positions")
+    if len(units) == 1:
+        return parts[0][0] + parts[1][0], units.pop()
+    return sum((part * metres(unit, where) for part, unit, where in parts), np.zeros(3)), "m"
 
 
 def _on_the_grid(values: np.ndarray, axis: int, frames: Frames, name: str) -> np.ndarray:
-    """A motor's value at each view: one for each, or one for each line or column of a raster (x is the first axis)."""
-    if values.size == frames.shape[0]:
-        return values.reshape(-1)
-    if len(frames.scan) == 2 and values.size == frames.scan[axis]:
-        shape = (-1, 1) if axis == 0 else (1, -1)
-        return np.broadcast_to(values.reshape(shape), frames.scan).reshape(-1)
-    raise ValueError(f"{name} has shape {values.shape}, which does not go with a scan of {frames.scan}")
+    """A motor's value at each view: one for each, or one for each line or column of a raster, or one for all.
+
+    Where lines and columns are as many, x goes with the first axis of the scan, as the definition has it.
+    """
+    if len(frames.scan) == 1 or values.size == frames.shape[0]:
+        values = values.reshape(-1)
+        return np.broadcast_to(values, frames.scan) if values.size == 1 else values
+    fits = [k for k, count in enumerate(frames.scan) if values.size == count]
+    if not fits and values.size != 1:
+        raise ValueError(f"{name} has shape {values.shape}, which does not go with a scan of {frames.scan}")
+    shape = [1] * len(frames.scan)
+    if fits:
+        shape[axis if axis in fits else fits[0]] = -1
+    return np.broadcast_to(values.reshape(shape), frames.scan).reshape(-1)
 
 
 def _mask(tree: Tree, detector: str, frames: Frames) -> Frames | np.ndarray | None:
@@ -185,7 +207,7 @@ def _annotate(f: h5py.File, data: PtychoData) -> None:
     detector = entry["instrument_1/detector_1"]
     beam = entry["instrument_1"].create_group("beam_1")
     for name in ("energy", "incident_beam_energy"):
-        put(beam, name, data.geometry.energy, units="J")
+        put(beam, name, data.geometry.photon_energy, units="J")
     if data.mask is not None:
         detector["pixel_mask"] = h5py.SoftLink("mask")
     for name in "xy":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from opty.errors import FormatError
 from opty.files.container import Container
 from opty.files.tiff_series import series_in
-from opty.io.prepare.positions_file import holds_motors, read_positions
+from opty.io.prepare.given_positions import given_positions, holds_motors
 from opty.remedies import option
 
 HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
@@ -22,17 +23,17 @@ def paired(file: Container, positions: Any) -> tuple[list[Path], Any]:
     """
     folder = file.path if file.kind == "folder" else file.path.parent
     if positions is not None:
-        places, views = [positions], {str(positions): len(read_positions(positions)[0])}
+        places, views = [positions], {_key(positions): len(given_positions(positions).places)}
     else:
         places = [file.path] if file.kind not in ("folder", "tiff") else places_in(folder)
-        views = {str(place): _views(place) for place in places}
+        views = {_key(place): _views(place) for place in places}
     seen: list[tuple[list[Path], int]] = []
     for stacks in _candidates(file, folder):
         some = [(paths, _frames(paths)) for paths in stacks]
         seen += some
-        fits = [(paths, place) for paths, count in some for place in places if views[str(place)] == count]
+        fits = [(paths, place) for paths, count in some for place in places if views[_key(place)] == count]
         if len(fits) > 1:
-            fits = [(paths, place) for paths, place in fits if Path(place).stem == paths[0].stem] or fits
+            fits = [(paths, place) for paths, place in fits if _key(place).stem == paths[0].stem] or fits
         if len(fits) == 1:
             return fits[0]
         if fits:
@@ -44,7 +45,7 @@ def paired(file: Container, positions: Any) -> tuple[list[Path], Any]:
         stack = f"{file.path} holds {seen[0][1]} views" + (f", {_name(seen[1][0])} {seen[1][1]}" if seen[1:] else "")
     else:
         stack = f"{folder} holds {stack}"
-    beside = ", ".join(f"{Path(place).name} ({views[str(place)]})" for place in places) or "nothing of the kind"
+    beside = ", ".join(f"{_key(place).name} ({views[_key(place)]})" for place in places) or "nothing of the kind"
     raise FormatError(f"{stack}; beside it there is {beside}: give the positions of the views, {option('positions')}")
 
 
@@ -81,7 +82,7 @@ def _views(path: Path) -> int | None:
     try:
         file = Container(path)
         if file.kind != "npy":
-            return len(read_positions(path)[0])
+            return len(given_positions(path).places)
         shape = file.npy_shape()
     except (ValueError, OSError):
         return None
@@ -97,12 +98,17 @@ def _twinmic(path: Path) -> bool:
         return False
 
 
+def _key(place: Any) -> Path:
+    """What stands for positions in messages: their path; an array has none."""
+    return Path(place) if isinstance(place, (str, os.PathLike)) else Path("positions")
+
+
 def _name(paths: list[Path]) -> str:
     return paths[0].name if len(paths) == 1 else f"{paths[0].name} to {paths[-1].name}"
 
 
 def _several(file: Container, fits: list[tuple[list[Path], Any]]) -> str:
-    places = ", ".join(dict.fromkeys(Path(place).name for _, place in fits))
+    places = ", ".join(dict.fromkeys(_key(place).name for _, place in fits))
     stacks = ", ".join(dict.fromkeys(_name(paths) for paths, _ in fits))
     if len({str(paths) for paths, _ in fits}) > 1:
         return f"{file.path}: {places} goes with each of {stacks}: name one of these"

@@ -17,7 +17,7 @@ from opty.files.tree import Tree, numbers
 from opty.io import writing
 from opty.io.formats.npz import tike_arrays, tike_raw
 from opty.io.prepare.options import Raw
-from opty.io.prepare.units import ELECTRON_VOLT, wavelength
+from opty.io.prepare.units import ELECTRON_VOLT, wavelength_as_of_photons
 from opty.io.reading import Format, blaming, counted, measurement, middle, real
 from opty.remedies import option
 
@@ -100,7 +100,7 @@ def _raw(patterns: Tree, parameters: Tree) -> Raw:
         found = parameters.need("positions", name)
         metres.append(real(found.name, numbers(found)).reshape(-1))
     frames = counted(patterns, data)
-    if {len(axis) for axis in metres} != {frames.shape[0]}:
+    if len(metres[0]) != len(metres[1]):
         raise ValueError(f"/dp holds {frames.shape[0]} patterns but there are {[len(a) for a in metres]} positions")
     probe = parameters.find("probe")
     if probe is not None and (probe.dtype.kind != "c" or probe.ndim < 2):
@@ -118,15 +118,22 @@ def _lengths(parameters: Tree, pixel: float, n: int) -> dict[str, Any]:
     energy, distance = told[0] if told[0] is not None else told[1], told[2]
     if energy is None or distance is None or not float(energy) or not float(distance):  # 0: nobody filled it in
         return {}
-    length = wavelength(float(energy) * ELECTRON_VOLT, f"the attribute {ENERGY[0]}")
-    out: dict[str, Any] = {"wavelength": length, "distance": float(distance)}
+    out: dict[str, Any] = {
+        "wavelength": lambda known: wavelength_as_of_photons(
+            float(energy) * ELECTRON_VOLT, f"the attribute {ENERGY[0]}"
+        ),
+        "distance": float(distance),
+    }
     if parameters.attribute(root, FAR, True):
-        return out | {"pixel_size": out["wavelength"] * out["distance"] / (n * pixel)}
+        return out | {"pixel_size": lambda known: known["wavelength"] * known["distance"] / (n * pixel)}
     focus = float(parameters.attribute(root, FOCUS, 0.0))
-    magnified = 1.0 if focus == 0 else (focus + out["distance"]) / focus
-    return (
-        out | {"pixel_size": pixel * magnified, "propagation": "near"} | ({"focus_to_sample": focus} if focus else {})
-    )
+    out |= {"propagation": "near"} | ({"focus_to_sample": focus} if focus else {})
+
+    def magnified(known: dict[str, Any]) -> float:
+        before = known.get("focus_to_sample")
+        return pixel if before is None else pixel * (before + known["distance"]) / before
+
+    return out | {"pixel_size": magnified}
 
 
 def _pixel(parameters: Tree) -> float:
@@ -176,7 +183,7 @@ def _write_parameters(f: h5py.File, data: PtychoData) -> None:
     put(f, "object_layer_spacing_m", np.zeros(0))
     f.attrs[FAR] = True
     if (geometry := data.geometry) is not None:
-        f.attrs.update({ENERGY[0]: geometry.energy / ELECTRON_VOLT, DISTANCE: geometry.distance})
+        f.attrs.update({ENERGY[0]: geometry.photon_energy / ELECTRON_VOLT, DISTANCE: geometry.distance})
         f.attrs.update({FOCUS: geometry.focus_to_sample or 0.0, FAR: geometry.propagation != "near"})
 
 

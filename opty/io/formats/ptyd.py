@@ -20,8 +20,9 @@ from opty.files.tree import Tree, number, numbers
 from opty.io import writing
 from opty.io.prepare.frames import Frames, Joined
 from opty.io.prepare.options import Raw
-from opty.io.prepare.units import ELECTRON_VOLT, wavelength
+from opty.io.prepare.units import ELECTRON_VOLT, wavelength_as_of_photons
 from opty.io.reading import Format, blaming, measurement, real
+from opty.remedies import option
 
 KEV = 1e3 * ELECTRON_VOLT
 VERSION = "0.1"  # of PtyPy's HDF5 layout
@@ -60,7 +61,8 @@ def _raw(tree: Tree, file: Container) -> Raw:
         data = tree.need("frames", f"chunks/{name}/data")
         where = tree.need("positions", f"chunks/{name}/positions")
         place = real(where.name, numbers(where))
-        if place.ndim != 2 or place.shape[1] != 2 or len(place) != data.shape[0]:
+        whole = name == numbered[-1] or len(place) == data.shape[0]  # past the last one, frames would change partners
+        if place.ndim != 2 or place.shape[1] != 2 or not whole:
             raise ValueError(f"{data.name} holds {data.shape[0]} frames but positions have shape {place.shape}")
         frames.append(Frames(data))
         positions.append(place)
@@ -69,21 +71,23 @@ def _raw(tree: Tree, file: Container) -> Raw:
         if weight is not None and weight.shape != data.shape:
             raise ValueError(f"{weight.name} has shape {weight.shape}; expected {data.shape}")
         weights.append(weight)
-    _check_count(tree, sum(len(place) for place in positions))
     if any(weight is None for weight in weights) and any(weight is not None for weight in weights):
         raise ValueError("some chunks have weights and some have none")
     return Raw(
         Joined(frames) if len(frames) > 1 else frames[0],
         np.concatenate(positions),
         lengths=_lengths(tree),
+        lacks=lambda views: _lacks(tree, sum(each.shape[0] for each in frames)),
         wanted={
             "wavelength": tree.missing("energy", "meta/energy"),
             "distance": tree.missing("distance", "meta/distance"),
             "pixel_size": tree.missing("pixel size", "meta/psize"),
         },
-        mask=_common(tree, frames[0]) if weights[0] is None else Joined([Frames(weight) for weight in weights]),
+        mask=(lambda: _common(tree, frames[0]))
+        if weights[0] is None
+        else Joined([Frames(weight) for weight in weights]),
         good=lambda weight: weight > 0,
-        centre=_centre(tree),
+        centre=lambda known: _centre(tree),
     )
 
 
@@ -97,10 +101,13 @@ def _common(tree: Tree, frames: Frames) -> np.ndarray | None:
     return weight
 
 
-def _check_count(tree: Tree, found: int) -> None:
+def _lacks(tree: Tree, found: int) -> str | None:
+    """Say how many frames are missing and what to do, or None."""
     promised = value(tree, "meta/num_frames")
     if promised is not None and found < int(promised.flat[0]):
-        raise ValueError(f"meta/num_frames promises {int(promised.flat[0])} frames and the chunks hold {found}")
+        said = f"meta/num_frames promises {int(promised.flat[0])} frames and the chunks hold {found}"
+        return f"{said}: to load the others give {option('views', f'0:{found}')}"
+    return None
 
 
 def value(tree: Tree, path: str) -> np.ndarray | None:
@@ -119,18 +126,30 @@ def refuse_pickle(tree: Tree, found: h5py.Dataset) -> None:
 
 
 def _lengths(tree: Tree) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    if value(tree, "meta/energy") is not None:
-        out["wavelength"] = wavelength(number(tree.need("energy", "meta/energy")) * KEV, "meta/energy")
-    if value(tree, "meta/distance") is not None:
-        out["distance"] = number(tree.need("distance", "meta/distance"))
-    size = value(tree, "meta/psize")
-    if size is not None:
-        if size.max() > 1.001 * size.min():
-            raise ValueError(f"the pixels are {size.tolist()} m; opty needs square ones: rebin them")
-        out["pixel_size"] = float(size.flat[0])
     near = "nearfield" in (tree.text("meta/propagation"), tree.text("info/propagation"))
-    return out | ({"propagation": "near"} if near else {})
+    return {
+        "wavelength": lambda known: _wavelength(tree),
+        "distance": lambda known: _number(tree, "meta/distance"),
+        "pixel_size": lambda known: _pixel_size(tree),
+    } | ({"propagation": "near"} if near else {})
+
+
+def _wavelength(tree: Tree) -> float | None:
+    energy = _number(tree, "meta/energy")
+    return None if energy is None else wavelength_as_of_photons(energy * KEV, "meta/energy")
+
+
+def _number(tree: Tree, path: str) -> float | None:
+    return None if value(tree, path) is None else number(tree.need(path, path))
+
+
+def _pixel_size(tree: Tree) -> float | None:
+    size = value(tree, "meta/psize")
+    if size is None:
+        return None
+    if size.max() > 1.001 * size.min():
+        raise ValueError(f"the pixels are {size.tolist()} m; opty needs square ones: rebin them")
+    return float(size.flat[0])
 
 
 def _centre(tree: Tree) -> tuple[float, float] | None:
@@ -174,7 +193,7 @@ def _write_meta(meta: h5py.Group, data: PtychoData) -> None:
     put(meta, "num_frames", np.int64(data.views), type="scalar")
     put(meta, "shape", np.array([data.n, data.n]), type="array")
     put(meta, "psize", np.array([geometry.pixel_size] * 2), type="array")
-    put(meta, "energy", geometry.energy / KEV, type="scalar")
+    put(meta, "energy", geometry.photon_energy / KEV, type="scalar")  # PtyPy makes the wavelength from it
     put(meta, "center", np.array([data.n // 2] * 2, np.float64), type="array")
     put(meta, "distance", geometry.distance, type="scalar")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,23 +46,28 @@ def _raw(tree: Tree) -> Raw:
     frames, positions = Frames(data), real(encoder.name, numbers(encoder))
     if positions.ndim == 2 and positions.shape[0] == 2 and positions.shape[1] != 2:
         positions = positions.T
-    if positions.shape != (frames.shape[0], 2):
+    if positions.ndim != 2 or positions.shape[1] != 2:
         raise ValueError(
             f"/encoder has shape {positions.shape} and /ptychogram {data.shape}: expected one (row, column) a pattern"
         )
-    found = {name: tree.find(path) for name, path in NAMES.items()}
     orientation = _orientation(tree)
     transpose, flip = orientation >= 4, FLIPS[orientation % 4]
     return Raw(
         frames,
         positions + middle(tree),
-        lengths={name: number(dataset) for name, dataset in found.items() if dataset is not None},
+        positions_at=encoder.name,
+        lengths={name: partial(_length, tree, path) for name, path in NAMES.items()},
         wanted={name: tree.missing(name.replace("_", " "), path) for name, path in NAMES.items()},
         probe=_probe(tree, data.shape[-1]),
         transpose=transpose,
         flip=flip,
         centre=_centre(frames.shape[1:], transpose, flip),
     )
+
+
+def _length(tree: Tree, path: str, known: dict) -> float | None:
+    found = tree.find(path)
+    return None if found is None else number(found)
 
 
 def _orientation(tree: Tree) -> int:

@@ -118,7 +118,7 @@ def write(path: Path, p: BareState) -> None:
             _array(storage, "_psize", np.array([pixel, pixel]))
             _array(storage, "_center", centres[name])
             _array(storage, "_origin", -centres[name] * pixel)
-            writing.put(storage, "_energy", geometry.energy / KEV, type="scalar")
+            writing.put(storage, "_energy", geometry.photon_energy / KEV, type="scalar")
         _array(dict_group(content, "positions"), OBJECT, (p.numpy("positions") - p.origin) * pixel)
         dict_group(content, "pars")
         _write_runtime(content, p)

@@ -20,14 +20,14 @@ from opty.files.tiff_series import SUFFIXES, Series, series_in
 from opty.io import writing
 from opty.io.formats import pairing
 from opty.io.prepare.frames import Pages
+from opty.io.prepare.given_positions import given_positions, holds_motors
 from opty.io.prepare.options import LENGTHS, Raw
-from opty.io.prepare.positions_file import holds_motors, read_positions
 from opty.io.reading import Format, blaming, measurement
 
 MOST = 1500  # files of a series that a result keeps a fingerprint of
 OWN = "opty"  # under this key the description of a TIFF that opty wrote tells the geometry
 IMAGES = {"mask": "mask", "dark": "background"}  # <stem>_mask.npy, True where a pixel counts; <stem>_background.npy
-KEPT = (*LENGTHS, "focus_to_sample", "propagation")
+KEPT = (*LENGTHS, "focus_to_sample", "propagation", "voltage")
 
 
 def recognise(file: Container) -> bool:
@@ -45,7 +45,7 @@ def opened(file: Container, *, positions=None) -> Iterator[Raw]:
 
     ``path`` is the stack, one of a series of numbered files (a frame in each, or a few), the file of positions, or the
     folder of both. Frames and positions go together by the number of views and, among several, by their names; or
-    ``positions`` names the latter (see ``positions_file``). Beside the frames an NPY (metres) and the HDF5 of TwinMic
+    ``positions`` names the latter (see ``given_positions``). Beside the frames an NPY (metres) and the HDF5 of TwinMic
     are found. The geometry is not in the files (but in those that opty wrote): give wavelength=, distance= (sample to
     detector), pixel_size=, and for the seed's cone beam focus_to_sample= and propagation="cone".
 
@@ -54,7 +54,7 @@ def opened(file: Container, *, positions=None) -> Iterator[Raw]:
     Raises FormatError where there is no partner, or more than one.
     """
     paths, where = pairing.paired(file, positions)
-    places, place = read_positions(where)
+    given = given_positions(where)
     stack_path = paths[0]
     with _frames(paths) as (frames, notes):
         with blaming(file):
@@ -65,15 +65,15 @@ def opened(file: Container, *, positions=None) -> Iterator[Raw]:
             images = {key: _image(stack_path.with_name(name), frames.shape[1:]) for key, name in names.items()}
             raw = Raw(
                 frames,
-                places,
-                unit="px" if told.get("positions") == "pixel" else "m",
+                given.places,
+                unit=given.unit or ("px" if told.get("positions") == "pixel" else "m"),
                 lengths={name: told[name] for name in KEPT if isinstance(told.get(name), (int, float, str))},
                 good=lambda flags: flags != 0,
                 **images,
             )
         yield raw
     others = [stack_path.with_name(name) for name in names.values()]
-    file.path, file.beside = stack_path, [place, *others, *_sample(paths[1:])]
+    file.path, file.beside = stack_path, [*([given.path] if given.path else []), *others, *_sample(paths[1:])]
 
 
 @contextmanager

@@ -9,7 +9,10 @@ parts.py         frames in numbered parts, data_000001 ...
 pixels.py        masks: given, dead, hot, saturated, invalid
 images.py        images that options name
 views.py         the options ``views`` and ``leave_out``
-positions_file.py  positions in a file of their own
-units.py         units as files name them
+places.py        positions: unit, scale, rotation, signs; matched with the frames; given_positions.py: of an option
+lengths.py       the geometry: what the options say, and else the file
+units.py         units as files and options name them
+quantities.py    numbers with units out of HDF5 files
+raster.py        positions of a scan on a grid; reciprocal.py: lengths, where a pixel is an angle
 join_scans.py    several scans in one measurement
 """

@@ -22,7 +22,8 @@ def check(file: Container, raw: Raw, options: Preparation) -> None:
     if not file.growing:
         return
     raw.whole = "another program still writes it: its frames can only be read into memory"
-    complete = min(_written(raw.frames), len(raw.positions))
+    complete = _written(raw.frames)
+    complete = complete if callable(raw.positions) else min(complete, len(raw.positions))
     names = ", ".join(sorted(str(path) for path in file.growing))
     ready = f"its first {complete} views are complete" if complete else "no view in it is complete"
     remedy = ": wait until it has finished" + (f", or give {option('views', f'0:{complete}')}" if complete else "")

@@ -24,7 +24,7 @@ SHARE = 0.25  # of the free memory: on the way into a state, frames are in memor
 class Treatment:
     """What is done to frames: zero frequency to the centre, cut, zero under the mask, divided by the flat, rebinned.
 
-    ``mask`` (n, n) or (N, n, n) and ``flat`` (n, n) are cut already.
+    ``mask`` (n, n) or (N, n, n) and ``flat`` (n, n) are cut already. ``clip`` : negative counts become 0.
     """
 
     cut: Cut
@@ -32,15 +32,17 @@ class Treatment:
     mask: Any
     flat: np.ndarray | None
     rebin: int
+    clip: bool = False
 
     @property
     def none(self) -> bool:
         """Whether frames stay as they are, but for the place of the zero frequency."""
-        return self.cut.whole and self.flat is None and self.rebin == 1
+        return self.cut.whole and self.flat is None and self.rebin == 1 and not self.clip
 
     def __call__(self, images: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
         """Treat some views; ``where`` they are among the chosen ones."""
         images = self.cut(np.fft.fftshift(images, axes=(-2, -1)) if self.corner else images)
+        images = clipped(images) if self.clip else images
         if self.mask is not None and self.rebin > 1:  # codes of dead pixels would not fit the type when added up
             images = np.where(self.mask if self.mask.ndim == 2 else self.mask[where], images, images.dtype.type(0))
         if self.flat is not None:
@@ -63,8 +65,13 @@ class MaskTreatment:
         return rebinned(np.logical_and.reduce(np.broadcast_arrays(*parts)), self.rebin)
 
 
+def clipped(images: np.ndarray) -> np.ndarray:
+    """Return counts with 0 in place of negative ones; NaN stays NaN."""
+    return images if images.dtype.kind == "u" else np.maximum(images, images.dtype.type(0))
+
+
 class InFile:
-    """Views that stay in their file, and are treated as they are read: the ``part`` "frames" or "mask" of its Raw."""
+    """Views that stay in their file, and are treated as they are read: ``part`` "frames" or "own_mask" of its Raw."""
 
     def __init__(self, kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Treatment | MaskTreatment):
         self.kept, self.part, self.treatment = kept, part, treatment
@@ -84,8 +91,8 @@ class InFile:
         return f"{self.kept!r}"
 
 
-def stay(raw: Raw, options: Preparation, cut: Cut, choice: slice | np.ndarray) -> bool:
-    """Decide whether the frames stay in the file.
+def stay(raw: Raw, options: Preparation, cut: Cut, choice: slice | np.ndarray, unmasked: bool = False) -> bool:
+    """Decide whether the frames stay in the file; ``unmasked`` : the file's own mask is not read.
 
     Raises ValueError where ``stream`` asks for it and it cannot be; MemoryError where neither way is open.
     """
@@ -99,7 +106,7 @@ def stay(raw: Raw, options: Preparation, cut: Cut, choice: slice | np.ndarray) -
             raise ValueError(f"{option('stream', True)} leaves the frames in the file, but {why}")
         return True
     views, free = len(np.arange(raw.frames.shape[0])[choice]), free_memory()
-    per_pixel = raw.frames.dtype.itemsize + isinstance(raw.mask, Frames)
+    per_pixel = raw.frames.dtype.itemsize + (not unmasked and isinstance(raw.own_mask, Frames))
     wanted = views * (cut.n // options.rebin) ** 2 * per_pixel
     if free is not None and wanted > free and why is not None:
         raise MemoryError(f"the frames take {size(wanted)} and {size(free)} are free, but {why}")

@@ -1,7 +1,8 @@
 """The options that every measurement can be loaded with, applied alike whatever the format.
 
-The way of an image: views -> zero frequency to the centre -> crop around the beam centre, transpose, flip -> flat ->
-mask -> rebin. Geometry, background and starting probe follow.
+The way of an image: views -> zero frequency to the centre -> negative counts to 0 -> crop around the beam centre,
+transpose, flip -> flat -> mask -> rebin. Geometry, background and starting probe follow. What an option says is not
+looked up in the file, so that it also helps where the file has something impossible there.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import numpy as np
 from opty.data.lazy_frames import Stack, in_blocks, some_views
 from opty.files.open_file import KeptFile
 from opty.geometry import Geometry
-from opty.io.prepare import pixels
+from opty.io.prepare import lengths, pixels, places
 from opty.io.prepare.cutting import Cut, centre_option, checked_centre, cut_of, rebinned, resampled
 from opty.io.prepare.frames import Frames, blocks
+from opty.io.prepare.given_positions import given_positions
 from opty.io.prepare.image_ops import MaskTreatment, Treatment, in_file, in_memory, joined_masks, rebinned_mask, stay
 from opty.io.prepare.images import Given, given_image
-from opty.io.prepare.views import chosen
+from opty.io.prepare.places import Places
 from opty.remedies import option
 
-LENGTHS = ("wavelength", "distance", "pixel_size")
+LENGTHS = lengths.LENGTHS
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,16 @@ class Preparation:
         of these. ``saturation`` : counts from which a pixel is saturated.
     dark : incoherent background [counts], an array or the path of one; fitted with the model, not subtracted.
     flat : sensitivity of each pixel, an array or a path; counts are divided by it, pixels where it is 0 are masked.
+    clip : 0: negative counts, the noise of data from which a dark image was subtracted, become 0.
     wavelength, distance, pixel_size, focus_to_sample, propagation : of the Geometry [m], where the file has none or a
-        wrong one.
+        wrong one. In place of the wavelength ``energy`` of the photons [J] or ``voltage`` of the electrons [V]. All
+        take texts with a unit as well: "6.2keV", "75um", "300kV".
+    positions : (N, 2) (row, column) of the views, in place of those of the file: an array, NPY, "file.h5:/path", or a
+        text table; metres, or what the file says, or ``position_unit``.
+    position_unit : of the numbers that the file has as positions, whatever it says: "um", "px", or (rows', columns').
+        ``position_swap`` : True exchanges row and column, then ``position_flip`` ("rows", "columns", "both") turns the
+        sign, ``position_scale`` multiplies (one factor or (row, column)), and ``scan_rotation`` ([rad], or "12deg")
+        turns the row axis towards the column axis: R f, R = [[cos, -sin], [sin, cos]].
     links : names or patterns of other files that links in an HDF5 file may lead to.
     stream : True leaves the frames in the file, to be read batch by batch; False reads them into memory. Default: they
         stay where they would take more than a quarter of the memory that is free.
@@ -63,11 +73,20 @@ class Preparation:
     saturation: float | None = None
     dark: Any = None
     flat: Any = None
-    wavelength: float | None = None
-    distance: float | None = None
-    pixel_size: float | None = None
-    focus_to_sample: float | None = None
+    clip: float | None = None
+    wavelength: float | str | None = None
+    energy: float | str | None = None
+    voltage: float | str | None = None
+    distance: float | str | None = None
+    pixel_size: float | str | None = None
+    focus_to_sample: float | str | None = None
     propagation: str | None = None
+    positions: Any = None
+    position_unit: Any = None
+    position_swap: bool | None = None
+    position_flip: str | None = None
+    position_scale: Any = None
+    scan_rotation: float | str | None = None
     links: Any = None
     stream: bool | None = None
 
@@ -81,31 +100,43 @@ class Preparation:
 class Raw:
     """A measurement as a file has it, not read yet.
 
-    ``positions`` (N, 2) in metres or, with ``unit`` "px", in pixels at the sample. ``lengths``: what the file tells of
-    the Geometry, or functions that take the lengths known by then; ``wanted`` where it was looked for in vain. ``mask``:
-    Frames or (rows, columns), where a pixel counts if ``good`` says so; ``cutoff``: the least count that is none.
-    ``centre``: of the beam (row, column) [px]. ``corner``: the zero frequency is there. ``lacks``: which views are
-    missing, and what to do.
+    ``positions`` (N, 2) in ``unit``: metres or, with "px", pixels at the sample; any other unit as in a file, or two of
+    them, (rows', columns'); ``positions_at`` says where they are. ``lengths``: what the file tells of the Geometry
+    (an ``energy`` in place of a wavelength, a dictionary of what it says), ``wanted`` where it was looked for in vain.
+    ``mask``: Frames or (rows, columns), where a pixel counts if ``good`` says so; ``cutoff``: the least count that is
+    none. ``centre``: of the beam (row, column) [px]. ``corner``: the zero frequency is there. ``lacks``: says of a
+    number of positions which views are missing, and what to do.
+
+    A function in place of mask, dark, flat or positions looks them up where no option says them; in place of a length
+    or of the centre, it takes the lengths that are known by then.
     """
 
     frames: Frames
-    positions: np.ndarray
-    unit: str = "m"
+    positions: Any
+    unit: Any = "m"
     lengths: Mapping[str, Any] = field(default_factory=dict)
     wanted: Mapping[str, str] = field(default_factory=dict)
     mask: Any = None
     good: Callable[[np.ndarray], np.ndarray] = np.asarray
-    dark: np.ndarray | None = None
-    flat: np.ndarray | None = None
+    dark: Any = None
+    flat: Any = None
     probe: np.ndarray | None = None
     truth: Mapping[str, np.ndarray] | None = None
-    centre: tuple[float, float] | None = None
+    centre: Any = None
     transpose: bool = False
     flip: str | None = None
     corner: bool = False
     whole: str | None = None  # why the file must be read as a whole, if so
+    positions_at: str = "positions"
     cutoff: float | None = None
-    lacks: str | None = None
+    lacks: Callable[[int], str | None] = lambda views: None
+
+    @property
+    def own_mask(self) -> Frames | np.ndarray | None:
+        """The mask, looked up."""
+        if callable(self.mask):
+            self.mask = self.mask()
+        return self.mask
 
 
 @dataclass(frozen=True)
@@ -127,6 +158,13 @@ class Prepared:
             raise ValueError(f"stream is {options.stream!r}; give True, False or None")
         if isinstance(options.rebin, bool) or not isinstance(options.rebin, (int, np.integer)) or options.rebin < 1:
             raise ValueError(f"rebin is {options.rebin!r}; give a whole number of pixels from 1 on")
+        if options.clip is not None and (isinstance(options.clip, bool) or options.clip != 0):
+            raise ValueError(f"clip is {options.clip!r}; give 0, which negative counts become, or leave it out")
+        places.check_options(options)
+        lengths.said(options)
+        self.given_places = None if options.positions is None else given_positions(options.positions)
+        self._lengths: dict[str, Any] = {}
+        self._places = Places(np.zeros((0, 2)), "m", "positions")
         self.mask = pixels.mask_items(options.mask)
         self.dark = None if options.dark is None else given_image("dark", options.dark)
         self.flat = None if options.flat is None else given_image("flat", options.flat)
@@ -134,22 +172,21 @@ class Prepared:
     @property
     def paths(self) -> list[Path]:
         """Files that the options name."""
-        given = [self.dark, self.flat, *self.mask.images]
+        given = [self.dark, self.flat, self.given_places, *self.mask.images]
         return [image.path for image in given if image is not None and image.path is not None]
 
     @property
     def arrays(self) -> bool:
         """Whether an option is an array, which no other run can find again in a file."""
-        given = [self.dark, self.flat, *self.mask.images]
+        given = [self.dark, self.flat, self.given_places, *self.mask.images]
         return any(image is not None and image.path is None for image in given)
 
     def planned(self, raw: Raw) -> Planned:
-        """Decide what is taken of a measurement, before its frames are read."""
-        o = self.options
-        choice = chosen(o.views, raw.frames.shape[0], None if self._without_empty else o.leave_out)
-        lengths = self._known(raw)
+        """Decide what is taken of a measurement that ``check`` has found whole, before its frames are read."""
+        o, lengths = self.options, self._lengths
+        choice = places.taken(raw, o, self._places, None if self._without_empty else o.leave_out)
         cut = cut_of(raw, o, lengths.get("propagation") == "near", lambda: pixels.centre_of_mass(raw, choice))
-        return Planned(choice, cut, lengths, stay(raw, o, cut, choice))
+        return Planned(choice, cut, lengths, stay(raw, o, cut, choice, self.mask.ignore))
 
     @property
     def _without_empty(self) -> bool:
@@ -159,10 +196,10 @@ class Prepared:
         """Read a measurement: the fields of PtychoData; with ``kept`` the frames stay in that file."""
         o, shape, choice, cut = self.options, raw.frames.shape[1:], planned.choice, planned.cut
         lengths, near = planned.lengths, planned.lengths.get("propagation") == "near"
-        dark, flat = self._image(self.dark, raw.dark, shape), self._image(self.flat, raw.flat, shape)
+        dark, flat = _image(self.dark, raw.dark, shape), _image(self.flat, raw.flat, shape)
         mask = self._mask(raw, cut, choice, flat, kept)
         flat = None if flat is None else cut(flat)
-        treatment = Treatment(cut, raw.corner, mask, flat, o.rebin)
+        treatment = Treatment(cut, raw.corner, mask, flat, o.rebin, o.clip is not None)
         intensities = in_memory(raw, choice, treatment) if kept is None else in_file(kept, "frames", choice, treatment)
         out: dict[str, Any] = {"intensities": intensities}
         if dark is not None:
@@ -170,69 +207,49 @@ class Prepared:
             hidden = np.zeros(dark.shape, bool) if mask is None or mask.ndim == 3 else ~mask & ~(dark >= 0)
             out["background"] = rebinned(np.where(hidden, dark.dtype.type(0), dark), o.rebin)
         out["mask"] = None if mask is None else rebinned_mask(mask, o.rebin)
-        positions = raw.positions[choice]
-        geometry = Geometry(**{**lengths, "pixel_size": lengths["pixel_size"] * o.rebin}) if lengths else None
-        if raw.unit == "px":
-            positions = positions * (Geometry(**lengths).sample_pixel(shape[-1]) if lengths else cut.n / shape[-1])
-        out |= {"positions": positions, "geometry": geometry}
+        out["positions"] = places.metres(self._places, o, planned, shape[-1])
+        out["geometry"] = Geometry(**{**lengths, "pixel_size": lengths["pixel_size"] * o.rebin}) if lengths else None
         out["probe"] = None if raw.probe is None else resampled(raw.probe, cut, o.rebin, near)
         if raw.truth is not None and cut.whole and o.rebin == 1:
             taken = {"positions": raw.truth["positions"][choice]} if "positions" in raw.truth else {}
             out["truth"] = {**raw.truth, **taken}
         return _without_empty(out) if self._without_empty else out
 
-    def _known(self, raw: Raw) -> dict[str, Any]:
-        """Put together what the file and the options tell of the Geometry; empty for pixels only."""
-        said = {name: getattr(self.options, name) for name in (*LENGTHS, "focus_to_sample", "propagation")}
-        known = {name: value for name, value in said.items() if value is not None}
-        for name, told in raw.lengths.items():
-            if name not in known and (value := told(known) if callable(told) else told) is not None:
-                known[name] = value
-        for name in (*LENGTHS, "focus_to_sample"):
-            if name in known:
-                known[name] = _length(name, known[name])
-        return known
-
     def check(self, raw: Raw) -> None:
-        """Refuse frames that are not square, and lengths of the geometry that neither file nor options tell."""
-        known = self._known(raw)
-        missing = [name for name in LENGTHS if name not in known]
-        if missing and (raw.unit == "m" or known):
-            where = [raw.wanted.get(name, f"no {name.replace('_', ' ')}") for name in missing]
-            raise ValueError(f"{'; '.join(where)}: give {', '.join(map(option, missing))} in metres")
-        if not missing and raw.lengths:
-            Geometry(**known)
-        views, rows, columns = raw.frames.shape
-        if raw.lacks is not None and self.options.views is None and self.options.leave_out is None:
-            raise ValueError(raw.lacks)
-        truth = (raw.truth or {}).get("positions", raw.positions)
-        for name, places in (("positions", raw.positions), ("true positions", truth)):
-            if np.shape(places) != (views, 2):
-                raise ValueError(f"there are {views} patterns, but {name} have shape {np.shape(places)}")
-        if raw.centre is not None and self.options.centre is None:
+        """Look up what no option says, and refuse a measurement that cannot be: errors here are those of the file."""
+        o = self.options
+        self._lengths = lengths.known(raw, o)
+        self._places = places.found(raw, o, self.given_places, self._lengths)
+        lengths.check(raw, self._lengths, self._places.factors is None)
+        places.check(raw, o, self._places)
+        _, rows, columns = raw.frames.shape
+        if callable(raw.centre):
+            raw.centre = raw.centre(self._lengths) if o.centre is None else None
+        if raw.centre is not None and o.centre is None:
             checked_centre(raw.centre, (rows, columns), "the file")
-        if rows != columns and self.options.crop is None and self.options.centre is None and raw.centre is None:
+        if rows != columns and o.crop is None and o.centre is None and raw.centre is None:
             raise ValueError(
                 f"the frames are {rows} x {columns} pixels and patterns must be square: give "
                 f"{option('crop', min(rows, columns))} (and {centre_option()} where the beam is not in the middle)"
             )
-
-    def _image(self, given: Given | None, own: np.ndarray | None, shape) -> np.ndarray | None:
-        """Return the image of an option or else the file's, checked against the detector."""
-        if given is None:
-            return own
-        return given.fit(shape).astype(np.float64)
+        if not self.mask.ignore:
+            _ = raw.own_mask
+        for name in ("dark", "flat"):
+            own = getattr(raw, name)
+            if callable(own):
+                setattr(raw, name, own() if getattr(o, name) is None else None)
 
     def _mask(self, raw: Raw, cut: Cut, choice, flat, kept: KeptFile | None) -> np.ndarray | Stack | None:
         """Put the masks together: (n', n') or (N, n', n') before rebinning, or None."""
         shape, found = raw.frames.shape[1:], []
-        if raw.mask is not None and not self.mask.ignore:
-            if not isinstance(raw.mask, Frames):
-                found.append(cut(raw.good(raw.mask)))
+        own = None if self.mask.ignore else raw.own_mask
+        if own is not None:
+            if not isinstance(own, Frames):
+                found.append(cut(raw.good(own)))
             elif kept is not None:
-                found.append(in_file(kept, "mask", choice, MaskTreatment(cut)))
+                found.append(in_file(kept, "own_mask", choice, MaskTreatment(cut)))
             else:
-                found.append(np.concatenate([cut(raw.good(part)) for _, part in blocks(raw.mask, choice)]))
+                found.append(np.concatenate([cut(raw.good(part)) for _, part in blocks(own, choice)]))
         if raw.cutoff is not None and not self.mask.ignore:
             found.append(pixels.below(raw, cut, choice, raw.cutoff))
         found += [cut(image.fit(shape, views=raw.frames.shape[0], choice=choice) != 0) for image in self.mask.images]
@@ -240,15 +257,15 @@ class Prepared:
             found.append(cut(np.isfinite(flat) & (flat > 0)))
         if self.mask.statistics:
             known = joined_masks(found)
-            found.append(pixels.statistics(self.mask, raw, cut, choice, known, self.options.saturation))
+            found.append(pixels.statistics(self.mask, raw, cut, choice, known, self.options))
         return joined_masks(found)
 
 
-def _length(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is {value!r}; give a length in metres") from None
+def _image(given: Given | None, own: Any, shape) -> np.ndarray | None:
+    """Return the image of an option, checked against the detector, or else the file's."""
+    if given is None:
+        return own() if callable(own) else own
+    return given.fit(shape).astype(np.float64)
 
 
 def _without_empty(out: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ an attribute image_nr_low, the number of its first frame, counted from 1.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -41,11 +42,11 @@ def part_names(tree: Tree, group: str) -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
-def read_parts(tree: Tree, group: str, views: int) -> tuple[Joined, str | None]:
-    """Join the parts (N_k, rows, columns) in a group, and say what is missing of the ``views`` that there should be.
+def read_parts(tree: Tree, group: str) -> tuple[Joined, Callable[[int], str | None]]:
+    """Join the parts (N_k, rows, columns) in a group; with a function that says what is missing of so many views.
 
-    Frames that are missing between others, or at the end where a part is missing, are a ``Hole``. Raises ValueError
-    where there is no part, and where it is not known how many frames a missing one held.
+    Frames that are missing between others are a ``Hole``. Raises ValueError where there is no part, and where it is not
+    known how many frames a missing one held.
     """
     found = _found(tree, group)
     there = [(Frames(part), _first(tree, part)) for part in found.values() if isinstance(part, h5py.Dataset)]
@@ -55,21 +56,20 @@ def read_parts(tree: Tree, group: str, views: int) -> tuple[Joined, str | None]:
     frames: list[Frames] = []
     holes: list[tuple[str, int, int]] = []
     missing, done, k = "", 0, 0
-    for part in (*found.values(), None):
+    for part in found.values():
         if isinstance(part, str):
             missing = missing or part
             continue
-        end = part is None
-        if missing and not end and starts is None:
+        if missing and starts is None:
             raise ValueError(f"{missing} is missing, and it is not known how many frames it held")
-        start = (max(views, done) if missing else done) if end else done if starts is None else starts[k]
+        start = done if starts is None else starts[k]
         if start > done:
             holes.append((missing or f"what comes before {part.name} in {part.file.filename}", done, start))
             frames.append(Hole((start - done, *there[0][0].shape[1:]), there[0][0].dtype, holes[-1][0]))
-        if not end:
-            frames.append(there[k][0])
-            done, k, missing = start + frames[-1].shape[0], k + 1, ""
-    return Joined(frames), _said(holes)
+        frames.append(there[k][0])
+        done, k, missing = start + frames[-1].shape[0], k + 1, ""
+    last = missing
+    return Joined(frames), lambda views: _said([*holes, *([(last, done, views)] if last and views > done else [])])
 
 
 def _said(holes: list[tuple[str, int, int]]) -> str | None:

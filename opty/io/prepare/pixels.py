@@ -13,13 +13,14 @@ from scipy import ndimage
 from opty.data.lazy_frames import Stack, views_counting
 from opty.io.prepare.cutting import centre_option
 from opty.io.prepare.frames import blocks
+from opty.io.prepare.image_ops import clipped
 from opty.io.prepare.images import Given, given_image
 from opty.physics.pixels import dead, hot, saturated
 from opty.remedies import here, named, option
 
 if TYPE_CHECKING:
     from opty.io.prepare.cutting import Cut
-    from opty.io.prepare.options import Raw
+    from opty.io.prepare.options import Preparation, Raw
 
 STATISTICS = ("invalid", "dead", "hot", "saturated")
 
@@ -44,7 +45,7 @@ def mask_items(mask: Any) -> Items:
 
 
 def statistics(
-    items: Items, raw: Raw, cut: Cut, choice: Any, known: np.ndarray | Stack | None, saturation: float | None
+    items: Items, raw: Raw, cut: Cut, choice: Any, known: np.ndarray | Stack | None, options: Preparation
 ) -> np.ndarray:
     """Find the pixels (n, n) that count, from all chosen frames; ``known`` is the mask known so far.
 
@@ -55,6 +56,7 @@ def statistics(
     total, top, invalid, ties = None, None, None, 0
     for place, images in blocks(raw.frames, choice):
         images = cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images)
+        images = images if options.clip is None else clipped(images)
         seen = True if known is None else (known if known.ndim == 2 else known[place])
         bad = ~(np.isfinite(images) & (images >= 0)) & seen
         images = np.where(~bad & seen, images, 0)
@@ -72,7 +74,7 @@ def statistics(
         "invalid": lambda: invalid,
         "dead": lambda: dead(total, counts),
         "hot": lambda: hot(total),
-        "saturated": lambda: saturated(top, ties, saturation),
+        "saturated": lambda: saturated(top, ties, options.saturation),
     }
     return ~np.logical_or.reduce([find[name]() for name in items.statistics])
 

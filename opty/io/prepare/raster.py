@@ -11,7 +11,7 @@ import numpy as np
 
 from opty.data.scan_grid import scan_grid
 from opty.errors import FormatError
-from opty.io.prepare.positions_file import read_positions
+from opty.io.prepare.units import quantity
 from opty.remedies import here, option
 
 
@@ -27,30 +27,33 @@ class Raster:
     otherwise: str = ""
 
 
-def placed(
-    path: Path, views: int, told: Raster, positions: Any, scan_shape: Any, scan_step: Any
-) -> tuple[np.ndarray, list[Path]]:
-    """Return the positions (views, 2) [m] and the file that they were read from, if any.
+def placed(path: Path, views: int, told: Raster, scan_shape: Any, scan_step: Any) -> np.ndarray:
+    """Return the positions (views, 2) [m] of a grid, line by line, of a shape and steps given or of the file.
 
-    ``positions`` is a file of their own; else they are a grid, line by line, of ``scan_shape`` and ``scan_step``, or of
-    what the file tells. Raises FormatError where neither does, or where the shape does not go with the number of views.
+    Raises FormatError where neither says them, or where the shape does not go with the number of views.
     """
-    if positions is not None:
-        where, place = read_positions(positions)
-        return where, [place]
     shape = told.shape if scan_shape is None else _shape(scan_shape)
     give, instead = here("scan_shape=(rows, columns)", "--scan-shape ROWS,COLUMNS"), f"or {option('positions')}"
     if shape is None or len(shape) != 2:
-        raise FormatError(f"{path} does not say the shape of its scan: give {give}, {instead}{told.otherwise}")
+        raise FormatError(
+            f"{path} does not say where its {views} frames were taken: give {option('positions')}, or {give} and "
+            f"{option('scan_step')} of a scan on a grid{told.otherwise}"
+        )
     if shape[0] * shape[1] != views:
         said = "the file tells of" if scan_shape is None else f"{option('scan_shape', tuple(shape))} means"
         scan = f"a scan of {shape[0]} x {shape[1]}"
         raise FormatError(f"{path} holds {views} frames, and {said} {scan}: give {give} that fits, {instead}")
-    step = told.step if scan_step is None else scan_step
-    if step is None:
+    if scan_step is None and told.step is None:
         give = f"{option('scan_step')} in metres"
         raise FormatError(f"{path} does not say the step of its scan: give {give}, {instead}{told.otherwise}")
-    return scan_grid(tuple(shape), step), []
+    return scan_grid((int(shape[0]), int(shape[1])), told.step if scan_step is None else _steps(scan_step))
+
+
+def _steps(value: Any) -> float | tuple[float, ...]:
+    """Steps [m] of an option: one number or text with a unit, or two."""
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return tuple(quantity("length", "scan_step", one) for one in value)
+    return quantity("length", "scan_step", value)
 
 
 def _shape(value: Any) -> Sequence[int]:

@@ -18,10 +18,13 @@ def of_angle(angle: float) -> dict[str, Any]:
 
 
 def of_frequency(frequency: float) -> dict[str, Any]:
-    """The same for a pixel of a spatial frequency [1/m]: its angle is wavelength times that."""
+    """The same for a pixel of a spatial frequency [1/m]: its angle is wavelength times that.
+
+    Without a wavelength, which is an error of its own, any pixel will do.
+    """
     return {
         "distance": lambda known: None if "pixel_size" in known else 1.0,
         "pixel_size": lambda known: (
-            None if "distance" not in known else known.get("wavelength", 1.0) * frequency * known["distance"]
+            None if "distance" not in known else known.get("wavelength", 1e-12) * frequency * known["distance"]
         ),
     }

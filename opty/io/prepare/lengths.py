@@ -1,0 +1,87 @@
+"""The geometry's lengths: what the options say, and else what the file says; that is looked at only where it counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opty.geometry import Geometry, electron_wavelength
+from opty.io.prepare.quantities import checked_wave
+from opty.io.prepare.units import beam, quantity
+from opty.remedies import named, option
+
+if TYPE_CHECKING:
+    from opty.io.prepare.options import Preparation, Raw
+
+LENGTHS = ("wavelength", "distance", "pixel_size")
+BEAM = ("wavelength", "energy", "voltage")
+LARGEST_PIXEL = 0.1  # m: of a detector; more was meant in another unit
+
+
+def said(options: Preparation) -> dict[str, Any]:
+    """Return what the options say of the geometry, in SI units, the wavelength in place of an energy or a voltage.
+
+    Raises ValueError for values that do not fit, and for more than one of the three.
+    """
+    given = [name for name in BEAM if getattr(options, name) is not None]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(map(named, given))} are given, of which one is enough: leave the others out")
+    out: dict[str, Any] = {}
+    for name in ("wavelength", "distance", "pixel_size", "focus_to_sample"):
+        if (value := getattr(options, name)) is not None:
+            out[name] = quantity("length", name, value)
+    if "wavelength" in out:
+        checked_wave(out["wavelength"], named("wavelength"))
+    if options.energy is not None:
+        out |= beam(quantity("energy", "energy", options.energy), named("energy"))
+    if options.voltage is not None:
+        out["voltage"] = quantity("voltage", "voltage", options.voltage)
+        out["wavelength"] = electron_wavelength(out["voltage"])
+    if options.propagation is not None:
+        out["propagation"] = options.propagation
+    return out
+
+
+def known(raw: Raw, options: Preparation) -> dict[str, Any]:
+    """Put together what the options and the file tell of the Geometry; empty for pixels only.
+
+    What an option says is not looked up in the file, which may have a value there that is none.
+    """
+    out = said(options)
+    beam_given = "wavelength" in out
+    voltage = raw.lengths.get("voltage")
+    if options.energy is not None and "voltage" not in out and voltage is not None:
+        raise ValueError(
+            f"the file was made with electrons, and {named('energy')} is that of photons: give {option('voltage')}"
+        )
+    if voltage is not None and not beam_given:
+        out["voltage"] = _number("voltage", voltage(out) if callable(voltage) else voltage)
+        out["wavelength"] = electron_wavelength(out["voltage"])
+    for name, told in raw.lengths.items():
+        if name in out or (name in BEAM and "wavelength" in out):
+            continue
+        value = told(out) if callable(told) else told
+        if isinstance(value, dict):
+            out |= value
+        elif value is not None:
+            out[name] = value if name == "propagation" else _number(name, value)
+    if out.get("pixel_size", 0.0) > LARGEST_PIXEL:
+        pixel = out["pixel_size"]
+        raise ValueError(f"pixel_size is {pixel!r} m: give it with its unit, {option('pixel_size', f'{pixel:g}um')}")
+    return out
+
+
+def check(raw: Raw, known: dict[str, Any], in_pixels: bool) -> None:
+    """Refuse lengths that neither file nor options tell, and those that make no geometry."""
+    missing = [name for name in LENGTHS if name not in known]
+    if missing and (known or not in_pixels):
+        where = [raw.wanted.get(name, f"no {name.replace('_', ' ')}") for name in missing]
+        raise ValueError(f"{'; '.join(where)}: give {', '.join(map(option, missing))} in metres")
+    if not missing:
+        Geometry(**known)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {value!r}; give a length in metres") from None

@@ -1,0 +1,154 @@
+"""Where the views lie: positions of the file or of an option, brought into metres, and matched with the frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opty.data.scan_grid import rotated
+from opty.geometry import Geometry
+from opty.io.prepare.units import metres as metres_of
+from opty.io.prepare.units import quantity, unit_name
+from opty.io.prepare.views import chosen
+from opty.remedies import named, option
+
+if TYPE_CHECKING:
+    from opty.io.prepare.given_positions import GivenPositions
+    from opty.io.prepare.options import Planned, Preparation, Raw
+
+SIGNS = {None: (1, 1), "none": (1, 1), "rows": (-1, 1), "columns": (1, -1), "both": (-1, -1)}
+PIXELS = ("px", "pixel", "pixels")
+
+
+def check_options(options: Preparation) -> None:
+    """Refuse options of the positions that make no sense, before any file is read."""
+    if options.position_flip not in SIGNS:
+        raise ValueError(f"position_flip is {options.position_flip!r}; choose 'rows', 'columns', 'both' or 'none'")
+    if options.position_swap not in (None, True, False):
+        raise ValueError(f"position_swap is {options.position_swap!r}; give True or False")
+    scale_of(options)
+    turn_of(options)
+    if options.position_unit is not None:
+        _unit(options.position_unit, named("position_unit"))
+
+
+def scale_of(options: Preparation) -> np.ndarray:
+    """Return the factors (row, column) of the positions."""
+    scale = options.position_scale
+    found = np.asarray(1.0 if scale is None else scale)
+    if found.dtype.kind not in "iuf" or found.shape not in ((), (2,)) or not (np.isfinite(found) & (found != 0)).all():
+        raise ValueError(f"position_scale is {scale!r}; give one factor, or two, (row, column), none of them 0")
+    return np.broadcast_to(found.astype(np.float64), 2)
+
+
+def turn_of(options: Preparation) -> float:
+    """Return the angle of the scan [rad]."""
+    return 0.0 if options.scan_rotation is None else quantity("angle", "scan_rotation", options.scan_rotation)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Positions (N, 2) as they were found, their unit, and where they are."""
+
+    numbers: np.ndarray
+    unit: Any
+    where: str
+
+    @property
+    def factors(self) -> np.ndarray | None:
+        """Factors (row, column) that make metres of them, or None for pixels."""
+        return _unit(self.unit, self.where)
+
+
+def found(raw: Raw, options: Preparation, given: GivenPositions | None, known: Mapping[str, Any]) -> Places:
+    """Take the positions of the option, or else of the file, and their unit.
+
+    Given without a unit, they are metres where the lengths of the geometry are ``known``, and pixels where none is.
+    """
+    if given is not None:
+        numbers, unit = given.places, given.unit or ("m" if known else "px")
+        where = str(given.path or named("positions"))
+    else:
+        numbers, unit, where = raw.positions, raw.unit, raw.positions_at
+        numbers = np.asarray(numbers() if callable(numbers) else numbers)
+    if numbers.ndim != 2 or numbers.shape[1] != 2:
+        raise ValueError(f"there are {raw.frames.shape[0]} patterns, but positions have shape {numbers.shape}")
+    return Places(numbers, unit if options.position_unit is None else options.position_unit, where)
+
+
+def taken(raw: Raw, options: Preparation, places: Places, leave_out: Any) -> slice | np.ndarray:
+    """Decide which views are taken: of those that frames and positions count alike, frame j at position j.
+
+    Numbers are counted in the longer of the two. Raises ValueError for a view that one of them does not have.
+    """
+    frames, positions = raw.frames.shape[0], len(places.numbers)
+    choice = chosen(options.views, max(frames, positions), leave_out)
+    last = int(np.arange(max(frames, positions))[choice].max())
+    if last >= min(frames, positions):
+        raise ValueError(
+            raw.lacks(positions)
+            or f"the file holds {frames} frames and {positions} positions, and view {last} is in one of them only: "
+            f"choose others, as {option('views', f'0:{min(frames, positions)}')}"
+        )
+    return choice
+
+
+def check(raw: Raw, options: Preparation, places: Places) -> None:
+    """Refuse frames and positions of different number, unless views are chosen from them."""
+    views, count = raw.frames.shape[0], len(places.numbers)
+    truth = (raw.truth or {}).get("positions")
+    if truth is not None and np.shape(truth) != (views, 2):
+        raise ValueError(f"there are {views} patterns, but true positions have shape {np.shape(truth)}")
+    if options.views is not None or not (options.leave_out is None or _empty(options.leave_out)):
+        return
+    if lacks := raw.lacks(count):
+        raise ValueError(lacks)
+    if count != views:
+        where = "" if places.where == "positions" else f" ({places.where})"
+        raise ValueError(
+            f"there are {views} patterns but {count} positions{where}: if frame j belongs to position j, choose the "
+            f"views that both have, {option('views', f'0:{min(views, count)}')}"
+        )
+
+
+def metres(places: Places, options: Preparation, planned: Planned, edge: int) -> np.ndarray:
+    """Return positions (N, 2) of the chosen views: in metres with lengths, else in pixels of the result.
+
+    Exchanged, turned in sign, brought from their unit into metres, scaled, rotated; in this order. ``edge`` : of the
+    frames in the file [px].
+    """
+    out = places.numbers[planned.choice].astype(np.float64)
+    if options.position_swap:
+        out = out[:, ::-1]
+    if (signs := SIGNS[options.position_flip]) != (1, 1):
+        out = out * signs
+    factors = places.factors
+    if factors is None:
+        out = out * (Geometry(**planned.lengths).sample_pixel(edge) if planned.lengths else planned.cut.n / edge)
+    elif (factors != 1.0).any():
+        out = out * (factors[::-1] if options.position_swap else factors)
+    if options.position_scale is not None:
+        out = out * scale_of(options)
+    return rotated(out, turn_of(options)) if options.scan_rotation is not None else out
+
+
+def _unit(unit: Any, where: str) -> np.ndarray | None:
+    """Factors (row, column) that make metres of positions, or None for pixels."""
+    units = unit if isinstance(unit, tuple) else (unit, unit)
+    if len(units) == 1:
+        units = units * 2
+    names = [one if isinstance(one, (int, float)) else unit_name(one) or "m" for one in units]
+    if all(str(name).lower() in PIXELS for name in names):
+        return None
+    return np.array([metres_of(name, where) if isinstance(name, str) else float(name) for name in names])
+
+
+def _at(raw: Raw) -> str:
+    return "" if raw.positions_at == "positions" else f" ({raw.positions_at})"
+
+
+def _empty(leave_out: Any) -> bool:
+    return isinstance(leave_out, str) and leave_out == "empty"

@@ -112,6 +112,16 @@ def blaming(file: Container) -> Iterator[None]:
         raise FormatError(f"{file.path}: {error}") from error
 
 
+def blamed(file: Container, read: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """Make a function that reads frames name the file in its errors."""
+
+    def named_read(index: np.ndarray) -> np.ndarray:
+        with blaming(file):
+            return read(index)
+
+    return named_read
+
+
 def check_shapes(file: Container, data: str, data_shape, positions: str, positions_shape) -> None:
     """Refuse patterns and positions that are none; their numbers are compared once the views are chosen."""
     if len(data_shape) != 3:

@@ -286,3 +286,19 @@ def test_texts_that_are_no_positions(master, tmp_path, text, said):
     (tmp_path / "where.txt").write_text(text)
     with pytest.raises(FormatError, match=said):
         load(master(), positions=tmp_path / "where.txt")
+
+
+def test_a_scan_of_an_arina_on_a_grid(master, frames, tmp_path, identical):
+    path = master()
+    with h5py.File(tmp_path / "scan.h5", "w") as f:
+        f.create_group("STEM Metadata").attrs["Pixel Size"] = np.array([0.04, 0.04])  # nm
+    beam = {"voltage": "200kV", "views": "0:11"}
+    data = load(path, scan_shape=(1, 11), **beam)
+    identical(data.intensities, frames)
+    np.testing.assert_allclose(data.positions[3], [0.0, 1.2e-10])
+    np.testing.assert_allclose(load(path, scan_shape=(11, 1), scan_step="0.1nm", **beam).positions[3], [3e-10, 0.0])
+    with pytest.raises(FormatError, match=r"holds 11 frames, and scan_shape=\(3, 4\) means a scan of 3 x 4"):
+        load(path, scan_shape=(3, 4), voltage="200kV")
+    (tmp_path / "scan.h5").unlink()
+    with pytest.raises(FormatError, match="does not say the step of its scan: give scan_step= in metres"):
+        load(path, scan_shape=(1, 11), voltage="200kV")

@@ -20,7 +20,7 @@ from opty.io.prepare.frames import Pages
 from opty.io.prepare.options import Raw
 from opty.io.prepare.raster import Raster, placed
 from opty.io.prepare.reciprocal import of_angle
-from opty.io.reading import Format, blaming, measurement
+from opty.io.reading import Format, blamed, blaming, measurement
 
 EDGE, ROWS = 128, 130  # pixels; the last two rows of a frame are no image
 FRAME = ROWS * EDGE * 4  # bytes
@@ -47,21 +47,22 @@ def opened(file: Container, *, scan_shape=None, scan_step=None) -> Iterator[Raw]
 
     The shape of the scan is in the XML, or in the name of the .raw (scan_x256_y128.raw), or give ``scan_shape`` (rows,
     columns). Its step is taken from the XML where that names the field of view of the scan itself; else give
-    ``scan_step`` [m]; or give positions. The angle of a pixel [rad], where it is calibrated, is
-    that of a detector at 1 m with pixels of as many metres.
+    ``scan_step`` [m]; or give positions. The angle of a pixel [rad], where it is calibrated, is that of a detector at
+    1 m with pixels of as many metres.
 
     Raises FormatError where one of the two files is missing, or the scan has another number of frames.
     """
     described, frames_at = _pair(file)
     root = None if described is None else _parsed(described)
-    with open(frames_at, "rb") as stream, blaming(file):
-        views = _views(stream, frames_at)
-        told = _told(root, frames_at.name, views)
-        raw = Raw(
-            Pages((views, EDGE, EDGE), np.float32, _Reader(stream)),
-            lambda: placed(frames_at, views, told, scan_shape, scan_step),
-            lengths=_lengths(root),
-        )
+    with open(frames_at, "rb") as stream:
+        with blaming(file):
+            views = _views(stream, frames_at)
+            told = _told(root, frames_at.name, views)
+            raw = Raw(
+                Pages((views, EDGE, EDGE), np.float32, blamed(file, _Reader(stream))),
+                lambda: placed(frames_at, views, told, scan_shape, scan_step),
+                lengths=_lengths(root),
+            )
         yield raw
     file.path, file.beside = frames_at, [] if described is None else [described]
 

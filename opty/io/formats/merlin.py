@@ -15,7 +15,7 @@ from opty.files.mib import MAGIC, MibStack
 from opty.io.prepare.frames import Pages
 from opty.io.prepare.options import Raw
 from opty.io.prepare.raster import Raster, placed
-from opty.io.reading import Format, blaming, measurement
+from opty.io.reading import Format, blamed, blaming, measurement
 
 PIXEL = 55e-6  # m, of every Medipix3
 LARGEST = 1 << 20  # bytes of an .hdr
@@ -41,7 +41,7 @@ def opened(file: Container, *, scan_shape=None, scan_step=None) -> Iterator[Raw]
             stack = MibStack(stream)
             told, beside = _told(file.path)
             raw = Raw(
-                Pages(stack.shape, stack.dtype, stack.read),
+                Pages(stack.shape, stack.dtype, blamed(file, stack.read)),
                 lambda: placed(file.path, stack.shape[0], told, scan_shape, scan_step),
                 lengths={"pixel_size": lambda known: PIXEL if "distance" in known else None},
             )

@@ -27,6 +27,8 @@ def detector_seeds(folder: Path, counts: np.ndarray, where: np.ndarray) -> dict[
         "merlin-raw": (_merlin_raw(_folder(folder, "merlin-raw"), counts), MICROSCOPE, False),
         "empad": (_empad(_folder(folder, "empad")), {"scan_step": 1e-10}, False),
         "emd": (_emd(_folder(folder, "emd"), counts), {"voltage": 300e3}, False),
+        "fold-slice": (_fold_slice(_folder(folder, "fold-slice"), counts, where), {}, False),
+        "mat": (_mat(_folder(folder, "mat"), counts, where), {}, False),
         "twinmic": (_twinmic(_folder(folder, "twinmic"), counts, where), LENGTHS, False),
     }
 
@@ -115,3 +117,20 @@ def _emd(folder: Path, counts: np.ndarray) -> Path:
             group[f"dim{k}"] = np.array([0.0, step])
             group[f"dim{k}"].attrs["units"] = unit
     return folder / "scan.h5"
+
+
+def _fold_slice(folder: Path, counts: np.ndarray, where: np.ndarray) -> Path:
+    with h5py.File(folder / "data_roi0_dp.hdf5", "w") as f:
+        f.create_dataset("dp", data=counts, chunks=(1, 8, 8), compression="gzip")
+    with h5py.File(folder / "data_roi0_para.hdf5", "w") as f:
+        f["ppY"], f["ppX"], f["lambda"], f["dx"] = -where[:, 0], -where[:, 1], np.array([1e-10]), np.array([4e-7])
+    return folder / "data_roi0_dp.hdf5"
+
+
+def _mat(folder: Path, counts: np.ndarray, where: np.ndarray) -> Path:
+    arrays = {"dp": counts.transpose(0, 2, 1), "ppY": -where[None, :, 0], "ppX": -where[None, :, 1]}
+    with h5py.File(folder / "scan.mat", "w", userblock_size=512) as f:
+        for name, array in (arrays | {"lambda": np.array([[1e-10]]), "dx": np.array([[4e-7]])}).items():
+            f[name] = array
+            f[name].attrs["MATLAB_class"] = np.bytes_("double")
+    return folder / "scan.mat"

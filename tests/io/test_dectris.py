@@ -297,8 +297,13 @@ def test_a_scan_of_an_arina_on_a_grid(master, frames, tmp_path, identical):
     identical(data.intensities, frames)
     np.testing.assert_allclose(data.positions[3], [0.0, 1.2e-10])
     np.testing.assert_allclose(load(path, scan_shape=(11, 1), scan_step="0.1nm", **beam).positions[3], [3e-10, 0.0])
-    with pytest.raises(FormatError, match=r"holds 11 frames, and scan_shape=\(3, 4\) means a scan of 3 x 4"):
+    with pytest.raises(FormatError, match=r"holds 11 frames, and scan_shape=\(3, 3\) means a scan of 3 x 3"):
+        load(path, scan_shape=(3, 3), voltage="200kV")
+    (tmp_path / "scan_data_000003.h5").unlink()
+    with pytest.raises(FormatError, match=r"scan_data_000003\.h5 is missing \(views 8 to 11\)"):
         load(path, scan_shape=(3, 4), voltage="200kV")
+    where = load(path, scan_shape=(3, 4), voltage="200kV", views="0:8").positions
+    np.testing.assert_allclose(where[7], [4e-11, 1.2e-10])
     (tmp_path / "scan.h5").unlink()
     with pytest.raises(FormatError, match="does not say the step of its scan: give scan_step= in metres"):
         load(path, scan_shape=(1, 11), voltage="200kV")

@@ -8,6 +8,7 @@ ptyd.py          prepared data of PtyPy
 ptyr.py          results of PtyPy
 ptylab.py        HDF5 of PtyLab
 dectris.py       masters of DECTRIS' detectors, with frames in numbered parts, and NXmx
+fold_slice.py    pairs of fold_slice and PtychoShelves, and .mat files
 merlin.py        Merlin .mib; empad.py: EMPAD .raw; emd.py: data cubes of py4DSTEM and NCEM
 tiff_npy.py      TIFF frames and positions beside them, of SciComPty and TwinMic; pairing.py: which go together
 mapping.py       HDF5 of any layout, through a TOML file; examples in mappings/

@@ -28,9 +28,10 @@ class Raster:
 
 
 def placed(path: Path, views: int, told: Raster, scan_shape: Any, scan_step: Any) -> np.ndarray:
-    """Return the positions (views, 2) [m] of a grid, line by line, of a shape and steps given or of the file.
+    """Return the positions (N, 2) [m] of a grid, line by line, of a shape and steps given or of the file.
 
-    Raises FormatError where neither says them, or where the shape does not go with the number of views.
+    A scan that broke off has fewer frames than its shape. Raises FormatError where neither says shape and steps, or
+    where the shape is too small.
     """
     shape = told.shape if scan_shape is None else _shape(scan_shape)
     give, instead = here("scan_shape=(rows, columns)", "--scan-shape ROWS,COLUMNS"), f"or {option('positions')}"
@@ -39,17 +40,17 @@ def placed(path: Path, views: int, told: Raster, scan_shape: Any, scan_step: Any
             f"{path} does not say where its {views} frames were taken: give {option('positions')}, or {give} and "
             f"{option('scan_step')} of a scan on a grid{told.otherwise}"
         )
-    if shape[0] * shape[1] != views:
+    if shape[0] * shape[1] < views:
         said = "the file tells of" if scan_shape is None else f"{option('scan_shape', tuple(shape))} means"
         scan = f"a scan of {shape[0]} x {shape[1]}"
         raise FormatError(f"{path} holds {views} frames, and {said} {scan}: give {give} that fits, {instead}")
     if scan_step is None and told.step is None:
         give = f"{option('scan_step')} in metres"
         raise FormatError(f"{path} does not say the step of its scan: give {give}, {instead}{told.otherwise}")
-    return scan_grid((int(shape[0]), int(shape[1])), told.step if scan_step is None else _steps(scan_step))
+    return scan_grid((int(shape[0]), int(shape[1])), told.step if scan_step is None else steps_of(scan_step))
 
 
-def _steps(value: Any) -> float | tuple[float, ...]:
+def steps_of(value: Any) -> float | tuple[float, ...]:
     """Steps [m] of an option: one number or text with a unit, or two."""
     if isinstance(value, (list, tuple, np.ndarray)):
         return tuple(quantity("length", "scan_step", one) for one in value)

@@ -156,7 +156,7 @@ class Tree:
     def _other(self, name: str, where: str, node) -> h5py.File:
         """Open the file that a link leads to, if the user allowed it by its name."""
         short = name.replace("\\", "/").rsplit("/", 1)[-1]
-        belongs = self.own is not None and node.file == self.file and self.own.fullmatch(name)
+        belongs = self.own is not None and node.file == self.file and self.own.fullmatch(name.removeprefix("./"))
         if not belongs and not any(fnmatch(short, pattern) or name == pattern for pattern in self.links):
             allow = option("links", short)
             raise ValueError(f"{where} is a link to another file, {name}; if you trust that file, give {allow}")

@@ -54,8 +54,8 @@ def opened(file: Container, *, positions=None, scan_step=None) -> Iterator[Raw]:
 
     ``positions`` is the path of that one where it is not beside, by its name, or takes its place. The view is at (row,
     column) = (-ppY, -ppX). MATLAB has the axes in reverse order: the patterns of a .mat, and of a pair whose ppX has
-    two axes, as MATLAB writes a vector, are transposed. A .mat whose dp has four axes (n, n, rows, columns) is a scan on a
-    grid of ``scan_step`` [m]. With ``lambda`` and ``dx`` in the file, the pixel at the sample is dx; with dx alone,
+    two axes, as MATLAB writes a vector, are transposed. A .mat whose dp has four axes (n, n, rows, columns) is a scan
+    on a grid of ``scan_step`` [m]. With ``lambda`` and ``dx`` in the file the pixel at the sample is dx; with dx alone
     positions are in pixels.
 
     Raises FormatError where the other file is missing.

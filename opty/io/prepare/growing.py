@@ -25,13 +25,14 @@ def check(file: Container, raw: Raw, options: Preparation) -> None:
     complete = _written(raw.frames)
     complete = complete if callable(raw.positions) else min(complete, len(raw.positions))
     names = ", ".join(sorted(str(path) for path in file.growing))
+    names += " (if none does, one broke off while it did: h5clear -s makes the file whole)"
     ready = f"its first {complete} views are complete" if complete else "no view in it is complete"
     remedy = ": wait until it has finished" + (f", or give {option('views', f'0:{complete}')}" if complete else "")
     if options.views is None:
         raise FormatError(f"another program still writes {names}; {ready}{remedy}")
     taken = np.arange(raw.frames.shape[0])[chosen(options.views, raw.frames.shape[0], None)]
     if taken.max() >= complete:
-        raise FormatError(f"another program still writes {names}, and has no view {taken.max()} yet; {ready}{remedy}")
+        raise FormatError(f"another program still writes {names} and has no view {taken.max()} yet; {ready}{remedy}")
 
 
 def _written(frames: Frames) -> int:

@@ -66,11 +66,16 @@ RIVALS = ("PosCorrectAdam(step=1.0) * ePIE()", "PosCorrectSerial() * ePIE()", "P
 OURS = "PosCorrect() * ePIE()"
 
 
-class WholePixels(opty.Operator, reads="positions exact_positions", writes="positions exact_positions"):
+class WholePixels(
+    opty.Operator,
+    reads="positions exact_positions",
+    writes="positions",
+    slots=opty.Leaf("exact_positions", "view 2", unit="px", scale=0),
+):
     """Show the engine positions rounded to whole pixels, as the seed paper's code does; refinement goes on beneath."""
 
     def apply(self, s):
-        if s.create("exact_positions", s.positions.shape, np.float64):
+        if s.create("exact_positions"):
             s.exact_positions = s.positions.copy()
         else:
             s.exact_positions += s.positions - np.rint(s.exact_positions)

@@ -5,7 +5,7 @@ in place inside, and returns a new state.
 
 Layers, from the roof to the ground; each imports only those below it (setup.cfg has the contract, a test keeps it):
 
-    cli/             the command line
+    cli/             the command line; testing/: checks for authors of operators and elements
     ptycho_state.py  PtychoState: what users hold; ``recipe * p``, save, plot
     simulate/        virtual experiments
     io/              load, save, info: files in and out
@@ -15,8 +15,8 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
     recipes/         ePIE, rPIE, mPIE, AP, DM, RAAR, ML, LSQML
     operators/       the steps
     runtime/         plan, execution, checkpoints, divergence
-    model/           from object, probe and positions to predicted counts
     state/           what is being estimated
+    model/           from object, probe and positions to waves, and back: elements
     algebra/         Operator, *, **, Sweep, Every, After, Until: values
     backend/         NumPy and CuPy behind the same functions, and their kernels
     physics/         pure functions of arrays
@@ -29,9 +29,10 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
 
 from importlib.metadata import version
 
-from opty import analysis, plot, simulate
+from opty import analysis, model, plot, simulate
 from opty import fusion as fusion
 from opty.algebra.control import After, Before, Every, Until
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity, Operator, Recipe, ViewOperator
 from opty.algebra.sweep import Sweep
 from opty.algebra.text import from_json, parse
@@ -87,6 +88,7 @@ from opty.operators import (
     ProbeUpdate,
     Progress,
     Recall,
+    Refine,
     Reflect,
     ScaleObjProbe,
     Support,
@@ -129,6 +131,7 @@ __all__ = [
     "IntensityUpdate",
     "InterruptedWarning",
     "LSQUpdate",
+    "Leaf",
     "LikelihoodGradient",
     "LineSearch",
     "Log",
@@ -159,6 +162,7 @@ __all__ = [
     "Recall",
     "Recipe",
     "RecipeError",
+    "Refine",
     "Reflect",
     "Save",
     "SaveError",
@@ -179,6 +183,7 @@ __all__ = [
     "mPIE",
     "mean_square",
     "misfit",
+    "model",
     "parse",
     "plot",
     "rPIE",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 _ALIKE = 0.62  # above it, two words are one with a slip; "positions" and "propagation" have 0.6
-_SHOWN = 32  # names; a longer list hides what it should show
+_SHOWN = 48  # names; a longer list hides what it should show
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

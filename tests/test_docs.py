@@ -72,6 +72,15 @@ def test_positions_page(small_scan):
     assert np.isfinite(list(names["found"].parameters().values())).all()
 
 
+def test_electrons_page():
+    names = {"frames": np.random.default_rng(0).poisson(9, (4, 5, 64, 64))}
+    blocks = BLOCK.findall((ROOT / "docs" / "electrons.md").read_text())
+    assert [name for name, _ in blocks] == ["grid"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/electrons.md, {name}", "exec"), names)
+    assert names["data"].views == 20
+
+
 def test_large_data_page(small_scan, capsys):
     names = {}
     blocks = BLOCK.findall((ROOT / "docs" / "large_data.md").read_text())
@@ -89,9 +98,14 @@ def test_large_data_page(small_scan, capsys):
 def test_contributing_operator(small_scan):
     text = (ROOT / "CONTRIBUTING.md").read_text()
     names = {}
-    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], names)
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(code, names)
     p = names["ClipAmplitude"](hi=0.5) * opty.PtychoState(opty.load("scan.cxi"))
     assert np.abs(p.obj).max() == pytest.approx(0.5)
+    q = (names["Trust"]() * opty.rPIE()) ** 2 * p
+    assert q.slots["trust"].shape == (p.data.views,)
+    assert (q.slots["trust"] > 0).all()
+    assert not (opty.rPIE() * q).slots
 
 
 @pytest.mark.parametrize("script", ["first_reconstruction.py", "compare_engines.py"])

@@ -95,7 +95,7 @@ def test_a_tree_is_equal_to_itself(clone):
 
 
 def test_a_planted_difference_is_found(clone):
-    change(clone, "opty/state/start.py", "return with_modes(checked, modes).astype(dtype)",
+    change(clone, "opty/model/starting_probe.py", "return with_modes(checked, modes).astype(dtype)",
            "return (with_modes(checked, modes) * 1.00001).astype(dtype)")  # fmt: skip
     (row,), out = run(clone, "--scans", "A", "--only", ": rPIE:", "--iterations", 2, code=1)
     assert row["verdict"] == "DIFFERENT"
@@ -106,7 +106,7 @@ def test_a_planted_difference_is_found(clone):
 
 
 def test_powers_of_two_are_no_difference(clone):
-    change(clone, "opty/state/start.py", "return with_modes(checked, modes).astype(dtype)",
+    change(clone, "opty/model/starting_probe.py", "return with_modes(checked, modes).astype(dtype)",
            "return (with_modes(checked, modes) * 4).astype(dtype)")  # fmt: skip
     change(clone, "benchmarks/same/worker.py", 'obj=arrays["obj0"])',
            'obj=arrays["obj0"] / (4 if "clone" in opty.__file__ else 1))')  # fmt: skip
@@ -127,7 +127,7 @@ def test_a_recipe_that_one_revision_does_not_know(clone):
 
 
 def test_a_run_that_fails_is_a_difference_that_may_be_meant(clone):
-    change(clone, "opty/state/start.py", "def given_seed(seed: Any) -> int:\n",
+    change(clone, "opty/model/starting_probe.py", "def given_seed(seed: Any) -> int:\n",
            "def given_seed(seed: Any) -> int:\n    raise ValueError('broken')\n")  # fmt: skip
     (row,), out = run(clone, "--scans", "A", "--only", ": AP:", code=1)
     assert row["verdict"] == "FAILS here"

@@ -1,7 +1,9 @@
 """The algebra: recipes as values. Nothing here runs anything; ``opty.runtime`` does.
 
 operator.py         Operator, ViewOperator, Recipe, Identity; ``*`` and ``**``; the registry of names
-operator_class.py   their metaclass; parameters.py: types and values of their parameters
+value.py            Value: what operators and elements of a model share; value_class.py: its metaclass
+parameters.py       types and values of parameters
+leaf.py             Leaf: the declaration of an array
 protocols.py        what an operator may use: the state ``s``, the views ``b``
 compose.py          Compose and Repeat, flat and normalised
 control.py          Every, After, Before, Until

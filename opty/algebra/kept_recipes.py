@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from opty.algebra.operator import Operator
-from opty.algebra.text import decode, look_up, make, read_json
+from opty.algebra.reader import make
+from opty.algebra.text import decode, look_up, read_json
 from opty.algebra.unknown import IMPORT, REWRITE, Unknown
 from opty.errors import RecipeError
 

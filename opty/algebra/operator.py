@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import operator as py_operator
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from opty.algebra.operator_class import OperatorClass, unmade
-from opty.algebra.parameters import check_annotated, checked, class_statement, types_of
+from opty.algebra.leaf import Leaf
 from opty.algebra.protocols import State, Views
-from opty.errors import RecipeError, warn_user
-from opty.words import clear_init
+from opty.algebra.value import Value
+from opty.algebra.value_class import ValueClass, unmade
+from opty.errors import RecipeError
 
 if TYPE_CHECKING:
     from opty.algebra.control import Until
@@ -27,28 +26,24 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.replace(",", " ").split())
 
 
-def _register(cls: type[Operator]) -> None:
-    """Let texts and files know an operator by the name of its class; warn where they know another one by that name.
-
-    A cell that runs again, or a module that is loaded again, defines the same operator and not another one.
-    """
-    old = REGISTRY.get(cls.__name__)
-    if old is not None and old.__module__.startswith("opty.") and old.__module__ != cls.__module__:
-        raise RecipeError(f"{cls.__name__} is an operator of opty's own; choose another name for yours")
-    REGISTRY[cls.__name__] = cls
-    if old is None or (
-        old.__qualname__ == cls.__qualname__ and (old.__module__ == cls.__module__ or old._place == cls._place)
-    ):
-        return
-    warn_user(
-        f"two operators are named {cls.__name__}, one in {old._place}, and one in {cls._place}: texts and files that "
-        "name it mean the later one from now on; give one of them another name",
-        UserWarning,
-    )
+def slot_named(name: str) -> Leaf | None:
+    """Return the declaration of memory of that name by an operator that texts and files know, or None."""
+    known = (cls.slots for cls in REGISTRY.values() if isinstance(cls.slots, tuple))
+    return next((leaf for slots in known for leaf in slots if leaf.name == name), None)
 
 
-@dataclass_transform(frozen_default=True)
-class Operator(metaclass=OperatorClass):
+def _with_own(inherited: tuple[Leaf, ...], own: tuple[Leaf, ...]) -> tuple[Leaf, ...]:
+    """Return the slots of a class: those of its base, where it does not declare them anew, and its own."""
+    for leaf in own:
+        if not isinstance(leaf, Leaf) or leaf.role != "slot" or leaf.over == "batch":
+            raise TypeError(f"slots= takes opty.Leaf declarations of memory, of the role 'slot'; {leaf!r} is none")
+        if not leaf.name.isidentifier():
+            raise ValueError(f"{leaf!r}: choose a name that can be written after s., such as 'trust'")
+    named = {leaf.name for leaf in own}
+    return (*(leaf for leaf in inherited if leaf.name not in named), *own)
+
+
+class Operator(Value, register=False):
     """A step of a reconstruction, or a composition of steps: an immutable value.
 
     A subclass declares its parameters as annotated fields and, in the class line, the leaves of the state that it
@@ -58,6 +53,9 @@ class Operator(metaclass=OperatorClass):
             hi: float = 1.0
             def apply(self, s):
                 s.obj *= s.xp.minimum(1, self.hi / s.xp.maximum(s.xp.abs(s.obj), 1e-12))
+
+    It declares the memory that it keeps in the state too, one Leaf or a tuple of them, ``slots=opty.Leaf("trust",
+    "view")``; it may write that, and makes it with ``s.create("trust")``.
 
     Parameters are numbers, strings, tuples and operators, never arrays: that gives ``==``, hash, repr and JSON. An
     array goes into the state by name, ``p.replace(arrays={"weights": w})``, and the operator has the name.
@@ -69,49 +67,40 @@ class Operator(metaclass=OperatorClass):
 
     reads: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
-    frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step; "kept_*" is all kept memory not written
+    slots: ClassVar[tuple[Leaf, ...]] = ()  # memory of its own, which lives in the state
+    frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step
+    outdates: ClassVar[bool] = False  # True: memory that belongs to what it writes, and that it does not write, is gone
     only_output: ClassVar[bool] = False  # True: writes only files or the screen
     leaves_trace: ClassVar[bool] = True  # False: not on the books where it ends a loop's body
     scale_free: ClassVar[bool] = False  # True: does the same to P g, O / g and what is scaled along as to P and O
     estimates: ClassVar[bool] = True  # False: what it writes of object and probe it turns, moves or cuts, no more
+    needs_closed: ClassVar[bool] = False  # True: only for models whose nearest waves are known (Model.closed)
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
     arrays: ClassVar[float | None] = None  # at work in a step on the whole state, as large as object and probe together
     knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning
-    _types: ClassVar[dict[str, Any]] = {}  # of the parameters
-    _place: ClassVar[str] = ""  # of the class statement: file and line
+    _registry: ClassVar[dict[str, Any]] = REGISTRY
+    _kind: ClassVar[str] = "operator"
     __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` asks us, and is refused
 
     def __init_subclass__(
-        cls, *, reads: str | None = None, writes: str | None = None, register: bool = True, **kwargs: Any
+        cls,
+        *,
+        reads: str | None = None,
+        writes: str | None = None,
+        slots: Leaf | tuple[Leaf, ...] = (),
+        register: bool = True,
+        **kwargs: Any,
     ) -> None:
-        super().__init_subclass__(**kwargs)
         if reads is not None:
             cls.reads = names(reads)
         if writes is not None:
             cls.writes = names(writes)
+        if isinstance(cls.slots, tuple):  # not a property, of a step whose memory follows from its parameters
+            cls.slots = _with_own(cls.slots, (slots,) if isinstance(slots, Leaf) else slots)
+            cls.writes |= {leaf.name for leaf in cls.slots}
         if not cls.__module__.startswith("opty.") and "scale_free" not in cls.__dict__:
             cls.scale_free = False  # true of an operator of opty's own, not of what a user makes of it
-        check_annotated(cls)
-        by_hand = "__init__" in cls.__dict__
-        dataclasses.dataclass(frozen=True, repr=False)(cls)
-        if not by_hand:
-            clear_init(cls, RecipeError)
-        frame = class_statement()
-        cls._types = types_of(cls, frame)
-        cls._place = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
-        if register:
-            _register(cls)
-
-    def __post_init__(self) -> None:
-        for name, hint in self._types.items():
-            value = getattr(self, name)
-            right = checked(value, hint, type(self).__name__, name)
-            if right is not value:
-                object.__setattr__(self, name, right)
-        self.check()
-
-    def check(self) -> None:
-        """Refuse parameters that are out of range; subclasses override it."""
+        super().__init_subclass__(register=register, **kwargs)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the names that the operator reads and writes."""
@@ -133,7 +122,7 @@ class Operator(metaclass=OperatorClass):
             return compose(self, other)
         if getattr(type(other), "runs_recipes", False):
             return NotImplemented  # a state: its __rmul__ runs the recipe
-        if isinstance(other, OperatorClass):
+        if isinstance(other, ValueClass):
             raise RecipeError(unmade(other))
         raise RecipeError(
             f"{_short(self)} * {type(other).__name__}: an operator multiplies an operator or a PtychoState"
@@ -175,11 +164,6 @@ class Operator(metaclass=OperatorClass):
 
     __radd__ = __sub__ = __rsub__ = __add__
 
-    def __repr__(self) -> str:
-        from opty.algebra.text import to_text
-
-        return to_text(self)
-
     # -- what a recipe can do besides multiplying
 
     def iter(self, p: Any) -> Iterator[Any]:
@@ -210,6 +194,8 @@ class ViewOperator(Operator, register=False):
     early: ClassVar[bool] = False  # True: left of a sweep it joins it before object and probe change, not as the last
     late: ClassVar[frozenset[str]] = frozenset()  # what of its writes changes only when a sweep is over, in ``finish``
     opens: ClassVar[frozenset[str]] = frozenset()  # fields for which a sweep puts the step in where none makes them
+    counts: ClassVar[bool] = False  # True: finds how object or probe are improved later; its sweep is an iteration
+    gathers: ClassVar[frozenset[str]] = frozenset()  # leaves whose sums it asks ``b.gather`` for: one pass back for all
     measures: ClassVar[bool] = False  # True: calls b.add_misfit; else opty measures what the step projects
     work: ClassVar[tuple[float, float]] = (6.0, 3.0)
     copies: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep

@@ -18,7 +18,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from opty.algebra.operator_class import OperatorClass, unmade
+from opty.algebra.value_class import ValueClass, unmade
 from opty.errors import RecipeError
 from opty.words import joined
 
@@ -116,7 +116,7 @@ def _unfit(hint: Any) -> Any:
     if origin in (Union, types.UnionType, tuple):
         parts = (_unfit(part) for part in typing.get_args(hint) if part is not Ellipsis)
         return next((part for part in parts if part is not None), None)
-    known = isinstance(hint, OperatorClass) or (isinstance(hint, Hashable) and hint in _PLAIN)
+    known = isinstance(hint, ValueClass) or (isinstance(hint, Hashable) and hint in _PLAIN)
     return None if known else hint
 
 
@@ -154,7 +154,7 @@ def _spoken(hint: Any) -> Iterator[str]:
     elif origin is tuple:
         each = [spoken(part) for part in inner if part is not Ellipsis]
         yield f"a tuple, each {each[0]}" if Ellipsis in inner else f"a tuple ({', '.join(each)})"
-    elif isinstance(hint, OperatorClass):
+    elif isinstance(hint, ValueClass):
         yield "an operator" if hint.__name__ == "Operator" else f"an operator of the kind {hint.__name__}"
     else:
         yield _PLAIN[hint]
@@ -180,7 +180,7 @@ def checked(value: Any, hint: Any, owner: str, name: str) -> Any:
         if abs(value) > sys.float_info.max:
             raise ValueError(f"{where} is a whole number of {value.bit_length()} bits; give one that a float can hold")
         return float(value)
-    if isinstance(value, OperatorClass):
+    if isinstance(value, ValueClass):
         raise RecipeError(f"{where}: {unmade(value)}")
     for array in (one for one in (value, *(value if isinstance(value, tuple) else ())) if hasattr(one, "shape")):
         raise RecipeError(
@@ -231,4 +231,4 @@ def _allows(option: Any, value: Any) -> bool:
 
 
 def _is_operator(value: Any) -> bool:
-    return isinstance(type(value), OperatorClass)
+    return isinstance(type(value), ValueClass)

@@ -40,8 +40,11 @@ class State(Protocol):
     def has(self, name: str) -> bool:
         """Return whether a leaf or slot of that name exists."""
 
-    def create(self, name: str, shape: tuple[int, ...], dtype: Any) -> bool:
-        """Make a slot of zeros where there is none; return True where it is new."""
+    def create(self, name: str, **sizes: int) -> bool:
+        """Make a slot of zeros, as it is declared, where there is none; return True where it is new.
+
+        ``sizes`` : of axes whose size the declaration leaves open.
+        """
 
     def drop(self, *names: str) -> None:
         """Free slots that are no longer needed."""

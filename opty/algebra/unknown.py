@@ -43,7 +43,7 @@ def unknown_in(op: Operator) -> Iterator[Unknown]:
     """Yield the operators of a recipe that are not here, however deep they stand."""
     if isinstance(op, Unknown):
         yield op
-    for parameter in fields(op):  # type: ignore[arg-type]  # every operator is a dataclass
+    for parameter in fields(op):  # every operator is a dataclass
         value = getattr(op, parameter.name)
         for inner in value if isinstance(value, tuple) else (value,):
             if isinstance(inner, Operator):

@@ -11,6 +11,8 @@ health.py        is a scan fit for a reconstruction? the same rules, the orienta
 health_text.py   what these mean: orientation, advice, the report
 frame_statistics.py  one look at every frame: bad pixels, bad frames
 orientation.py   do positions and patterns have the same axes?
+scan_rotation.py how a scan on a grid is turned against the detector, by centres of mass and their curl
+rotation_fit.py  the same by the frames that a known probe makes of a weak object
 coverage.py      size of the probe, step, overlap
 """
 
@@ -21,6 +23,7 @@ from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.health import Health, health
 from opty.analysis.illumination import illuminated
 from opty.analysis.quick import quick_look
+from opty.analysis.scan_rotation import ScanRotation, centres_of_mass, find_rotation
 from opty.physics.modes import orthogonal
 from opty.physics.scan_map import ScanMap, position_error, scan_map
 
@@ -30,8 +33,11 @@ __all__ = [
     "Health",
     "RingCorrelation",
     "ScanMap",
+    "ScanRotation",
     "align",
+    "centres_of_mass",
     "errors",
+    "find_rotation",
     "frc",
     "health",
     "illuminated",

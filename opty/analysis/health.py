@@ -13,6 +13,7 @@ from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames, look_at_frames
 from opty.analysis.orientation import Orientation, decided, orientations
 from opty.analysis.quick import judged, probe_size, sampling
+from opty.analysis.scan_rotation import of_rotation
 from opty.data import PtychoData
 
 
@@ -105,7 +106,7 @@ def health(data: PtychoData) -> Health:
     h = Health(**numbers, problems=(), warnings=(), advice=(), data=data, frames=frames)
     if refused is not None and refused not in quick.problems:
         quick += Findings((refused,))
-    every = verdict.of_orientation(h) + quick
+    every = verdict.of_orientation(h) + quick + of_rotation(data)
     return dataclasses.replace(h, problems=every.problems, warnings=every.warnings, advice=verdict.advice(h))
 
 

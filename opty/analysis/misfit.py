@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opty.model.misfit import compare
+from opty.state.misfit import compare
 
 if TYPE_CHECKING:
     from opty.state import BareState

@@ -99,11 +99,13 @@ class Quantity(click.ParamType):
 
     name = "quantity"
 
-    def __init__(self, kind: str):
-        self.kind = kind
+    def __init__(self, kind: str, *words: str):
+        self.kind, self.words = kind, words
 
-    def convert(self, value: Any, param, ctx) -> float:
-        """Return the number in SI units."""
+    def convert(self, value: Any, param, ctx) -> Any:
+        """Return the number in SI units, or one of the ``words``."""
+        if value in self.words:
+            return value
         try:
             return quantity(self.kind, param.name, value)
         except ValueError:

@@ -26,6 +26,18 @@ _BEAM = (
     click.option("--distance", type=Quantity("length"), metavar="M", help="From sample to detector: 2.1m."),
     click.option("--pixel-size", type=Quantity("length"), metavar="M", help="Edge of a detector pixel: 75um."),
 )
+_LENS = (
+    click.option("--reciprocal-pixel", metavar="Q", help="Detector pixel: 0.8mrad or '0.02 1/A'."),
+    click.option("--semi-angle", type=Quantity("angle"), metavar="A", help="Of the aperture, for a start: 21mrad."),
+    click.option("--defocus", type=Quantity("length"), metavar="M", help="Underfocus of the start: 20nm."),
+    click.option(
+        "--aberration",
+        "aberrations",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Of the lens: C30=1.2mm, phi12=30deg.",
+    ),
+)
 _SCAN = (
     click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, in place of the file's own."),
     click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Shape of a scan without positions."),
@@ -34,7 +46,9 @@ _SCAN = (
     click.option("--position-swap/--no-position-swap", default=None, help="Exchange rows and columns of positions."),
     click.option("--position-flip", type=_TURNS, help="Turn the sign of the positions."),
     click.option("--position-scale", type=Pair(float), metavar="X", help="Factor of the positions, or ROW,COLUMN."),
-    click.option("--scan-rotation", type=Quantity("angle"), metavar="A", help="Angle of the scan: 12deg."),
+    click.option("--scan-rotation", type=Quantity("angle", "auto"), metavar="A", help='Of the scan: 12deg; or "auto".'),
+    click.option("--scan-step", type=Pair(), metavar="M", help="Distance between views on a grid: 0.4nm."),
+    click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Grid of the views."),
 )
 _FRAMES = (
     click.option("--views", type=Views(), metavar="WHICH", help="Views to load: 0:100, ::4 or 3,17,200."),
@@ -69,7 +83,7 @@ _FRAMES = (
 
 def load_options(command: Callable) -> Callable:
     """Add the options of ``opty.load``; those that were given arrive in the command as ``load``."""
-    for option in reversed((*_BEAM, *_FRAMES, *_SCAN)):
+    for option in reversed((*_BEAM, *_LENS, *_FRAMES, *_SCAN)):
         command = option(command)
     return command
 
@@ -79,9 +93,19 @@ def taken_for_load(options: dict[str, Any]) -> dict[str, Any]:
     names = [option.name for option in _parameters()]
     found = given({name: options.pop(name) for name in names})
     many = {name: list(found[name]) for name in ("mask", "links") if name in found}
+    if "aberrations" in found:
+        found["aberrations"] = _aberrations(found["aberrations"])
     if "mask" in many:
         many["mask"] = list(chain.from_iterable(many["mask"]))
     return found | {name: value[0] if len(value) == 1 else value for name, value in many.items()}
+
+
+def _aberrations(given: tuple[str, ...]) -> dict[str, str]:
+    """Return NAME=VALUE texts as a dictionary."""
+    pairs = [text.partition("=") for text in given]
+    if wrong := [text for text, (_, sign, value) in zip(given, pairs, strict=True) if not sign or not value]:
+        raise click.BadParameter(f"{wrong[0]!r} is no NAME=VALUE, such as C30=1.2mm", param_hint="--aberration")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _parameters() -> list[click.Parameter]:

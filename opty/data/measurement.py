@@ -22,6 +22,7 @@ from opty.data.fields import (
     readonly,
 )
 from opty.data.lazy_frames import AbsentFrames, Stack, in_blocks
+from opty.data.scan_grid import laid_out
 from opty.geometry import Geometry
 from opty.memory import size
 from opty.words import clear_arguments, meant
@@ -36,15 +37,19 @@ class PtychoData:
     ----------
     intensities : (N, n, n) any real dtype [photons or counts], zero frequency in the centre (far field and cone beam)
         or the detector image itself (near field). The integer type is kept, and the memory shared: give a copy if you
-        go on writing into the array. Or a ``Stack`` of frames that stay in their file, as from ``opty.load``.
+        go on writing into the array. Or a ``Stack`` of frames that stay in their file, as from ``opty.load``. Or, of a
+        scan on a grid as 4D-STEM has it, (rows, columns, n, n): the views are laid out line by line.
     positions : (N, 2) (row, column) of each view relative to the sample; metres with a ``geometry``, pixels without.
-        A larger coordinate moves the window to a larger row or column of the object.
+        A larger coordinate moves the window to a larger row or column of the object. None for a scan on a grid of which
+        ``scan_step`` and ``scan_rotation`` are given: see ``opty.data.scan_grid``.
     geometry : wavelength, distances, pixel size; None where only pixels are known.
     mask : (n, n) or (N, n, n); True (non-zero) where the detector pixel counts, False where it is dead or hidden.
     background : (n, n) incoherent background [photons] in the same order as ``intensities``.
     probe : (M, n, n) or (n, n) complex starting probe, centred in its array, where the file brings one.
     truth : what a simulation knows: ``obj`` (H, W), ``probe`` (M, n, n), ``positions`` (N, 2) px window corners in the
         frame of ``obj``.
+    scan_step : distance between neighbouring views of (rows, columns, n, n), one or (between rows, between columns);
+        metres with a ``geometry``, pixels without. ``scan_rotation`` : of the scan against the detector [rad].
     source : path and load options of the file it came from, so that results can point to it.
 
     Raises
@@ -66,8 +71,20 @@ class PtychoData:
 
     @clear_arguments("PtychoData", of_instance=True)
     def __init__(
-        self, intensities, positions, geometry=None, mask=None, background=None, *, probe=None, truth=None, source=None
+        self,
+        intensities,
+        positions=None,
+        geometry=None,
+        mask=None,
+        background=None,
+        *,
+        probe=None,
+        truth=None,
+        source=None,
+        scan_step=None,
+        scan_rotation=0.0,
     ):
+        intensities, positions, mask = laid_out(intensities, positions, mask, scan_step, scan_rotation)
         intensities = check_patterns(intensities)
         mask = check_mask(mask, intensities.shape)
         counted = checked_counts(intensities, mask)

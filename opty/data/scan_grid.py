@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from opty.remedies import option
+
 
 def scan_grid(shape: tuple[int, int], step, rotation: float = 0.0) -> np.ndarray:
     """Return the positions of a grid of views, line by line: view (i, j) is number i * columns + j.
@@ -40,9 +42,67 @@ def scan_grid(shape: tuple[int, int], step, rotation: float = 0.0) -> np.ndarray
     return rotated(places, rotation)
 
 
+def laid_out(intensities, positions, mask, step=None, rotation: float = 0.0):
+    """Lay the views of a grid (rows, columns, n, n) out in a row: intensities (N, n, n), positions (N, 2), mask.
+
+    Positions are made from the ``step`` where none are given. Raises ValueError where both or neither are, and for a
+    step of frames that are on no grid.
+    """
+    shape = np.shape(intensities) if not hasattr(intensities, "shape") else tuple(intensities.shape)
+    if len(shape) != 4:
+        if step is not None or rotation:
+            raise ValueError(
+                f"scan_step and scan_rotation are for a grid, intensities of shape (rows, columns, n, n), not {shape}"
+            )
+        if positions is None:
+            raise ValueError("there are no positions: give one (row, column) for each view")
+        return intensities, positions, mask
+    count = shape[0] * shape[1]
+    if (positions is None) == (step is None):
+        raise ValueError(
+            f"intensities has shape {shape}, views on a grid: give either the distance between them, "
+            f"{option('scan_step')}, or positions ({count}, 2)"
+        )
+    if positions is None:
+        positions = scan_grid(shape[:2], step, rotation)
+    elif rotation:
+        raise ValueError(f"scan_rotation turns a grid made from {option('scan_step')}; turn positions that are given")
+    elif np.shape(positions) == (*shape[:2], 2):
+        positions = np.reshape(positions, (count, 2))
+    if mask is not None and np.shape(mask) == shape:
+        mask = np.reshape(mask, (count, *shape[2:]))
+    flat = (
+        intensities.reshape(count, *shape[2:])
+        if hasattr(intensities, "reshape")
+        else np.reshape(intensities, (count, *shape[2:]))
+    )
+    return flat, positions, mask
+
+
 def rotated(positions: np.ndarray, rotation: float) -> np.ndarray:
     """Return positions (N, 2) turned by an angle [rad]: R f, R = [[cos, -sin], [sin, cos]], (row, column)."""
     if rotation == 0:
         return positions
     c, s = math.cos(rotation), math.sin(rotation)
     return positions @ np.array([[c, -s], [s, c]]).T
+
+
+def grid_shape(positions: np.ndarray, tolerance: float = 1e-3) -> tuple[int, int] | None:
+    """Return (rows, columns) of positions (N, 2) that ``scan_grid`` could have made, turned or not; None of others.
+
+    ``tolerance`` : how far a view may be from its place, in parts of the larger step.
+    """
+    steps = np.diff(positions, axis=0)
+    if len(steps) < 2:
+        return None
+    size = np.linalg.norm(steps[0])
+    new = np.flatnonzero(np.linalg.norm(steps - steps[0], axis=1) > 0.5 * size) + 1
+    columns = int(new[0]) if len(new) else len(positions)
+    if columns < 2 or len(positions) % columns or len(positions) == columns:
+        return None
+    rows = len(positions) // columns
+    i, j = np.divmod(np.arange(len(positions)), columns)
+    down = positions[columns] - positions[0]
+    expected = positions[0] + i[:, None] * down + j[:, None] * steps[0]
+    far = np.abs(positions - expected).max() > tolerance * max(size, np.linalg.norm(down))
+    return None if far else (rows, columns)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from opty.backend.operands import Kept
-from opty.operators.exitwave import Recall
+from opty.operators.exitwave import KEPT_WAVES, Recall
 from opty.operators.fourier import DeltaProject
 from opty.operators.merge import AccumObj, AccumProbe
 from opty.operators.object import ObjUpdate
 from opty.operators.probe import ProbeUpdate
 from opty.runtime.fused_step import FusedStep
-from opty.state.leaves import BATCH, KEPT
+from opty.state.leaves import FIELDS
 
 
 class Project(FusedStep, register=False):
@@ -48,16 +48,13 @@ class KeptStep(FusedStep, register=False):
         return not parts[1].predicted
 
     def begin(self, s):
-        store = s.store
-        s.memo["fresh"] = KEPT not in store.leaves
-        if s.memo["fresh"]:
-            store.leaves[KEPT] = store.xp.zeros((store.data.views, *store.probe_shape), store.dtype)
+        s.memo["fresh"] = s.store.create(KEPT_WAVES)
 
     def repeats(self, s):
         return not s.memo["fresh"]
 
     def apply(self, s, b):
-        obj, kept, last = s.store.leaves["obj"], Kept(s.store.leaves[KEPT], b.leaves["index"]), self.parts[-1]
+        obj, kept, last = s.store.leaves["obj"], Kept(s.store.leaves["kept_waves"], b.leaves["index"]), self.parts[-1]
         waves = s.fused.room("waves", b.size)
         if s.memo["fresh"]:
             s.fused.exit_waves(obj, b.corners, b.illum, waves)
@@ -94,7 +91,7 @@ class Accumulate(FusedStep, register=False):
         s.memo["seen"] = [(part, access(part, s.job)) for part in self.parts]
         for part, seen in s.memo["seen"]:
             part.begin(seen)
-            s.put_in_place(*part.effects()[1] - BATCH)
+            s.put_in_place(*part.effects()[1] - FIELDS.keys())
         s.memo["spectrum"] = None
         if not s.whole and any(isinstance(part, AccumProbe) for part in self.parts):
             s.memo["spectrum"] = s.kept("spectrum", s.store.probe_shape, s.store.dtype)
@@ -102,8 +99,8 @@ class Accumulate(FusedStep, register=False):
 
     def apply(self, s, b):
         leaves, kinds = s.store.leaves, {type(part) for part in self.parts}
-        waves, rows = Kept(leaves[KEPT], b.leaves["index"]) if Recall in kinds else b.source
-        of_obj, of_probe = ([leaves.get(f"{leaf}_{part}") for part in ("sum", "weight")] for leaf in ("obj", "probe"))
+        waves, rows = Kept(leaves["kept_waves"], b.leaves["index"]) if Recall in kinds else b.source
+        of_obj, of_probe = ([leaves.get(leaf.name) for leaf in kind.slots] for kind in (AccumObj, AccumProbe))
         spectrum = s.memo["spectrum"]
         if {AccumObj, AccumProbe} <= kinds and spectrum is None:
             s.fused.add_to_both(waves, rows, b.corners, b.illum, leaves["obj"], *of_obj, *of_probe)
@@ -142,7 +139,7 @@ class Update(FusedStep, register=False):
     def begin(self, s):
         steps = {type(part): part for part in self.parts}
         obj, probe = steps.get(ObjUpdate), steps.get(ProbeUpdate)
-        s.memo["obj"] = (obj.alpha, obj.step) if obj else (1.0, 0.0)
+        s.memo["obj"] = (obj.alpha, obj.length(s.store.model)) if obj else (1.0, 0.0)
         s.memo["probe"] = (probe.beta, probe.step) if probe else (1.0, 0.0)
 
     def apply(self, s, b):

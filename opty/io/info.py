@@ -31,10 +31,11 @@ JOULE_PER_EV = 1.602176634e-19
 class Info:
     """What ``info`` found; print it, or take the numbers. None where the file does not tell.
 
-    Lengths in metres unless the name says px; energy in eV; counts in photons. ``usable`` is the fraction of pixels
-    that the mask lets count, ``coverage`` the mean number of views that light a spot of the scanned area.
-    ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch. ``unfinished``:
-    the recipe of a run that stopped early, of which ``recipe`` is the part that is done; ``opty.resume`` does the rest.
+    Lengths in metres unless the name says px; energy in eV, voltage (of electrons) in V; counts in photons. ``usable``
+    is the fraction of pixels that the mask lets count, ``coverage`` the mean number of views that light a spot of the
+    scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch.
+    ``unfinished``: the recipe of a run that stopped early, of which ``recipe`` is the part that is done;
+    ``opty.resume`` does the rest.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Info:
     propagation: str | None = None
     wavelength: float | None = None
     energy: float | None = None
+    voltage: float | None = None
     distance: float | None = None
     focus_to_sample: float | None = None
     detector_pixel: float | None = None
@@ -162,6 +164,7 @@ def _geometry(geometry: Geometry | None, n: int) -> dict[str, Any]:
         "propagation": geometry.propagation,
         "wavelength": geometry.wavelength,
         "energy": geometry.energy / JOULE_PER_EV,
+        "voltage": geometry.voltage,
         "distance": geometry.distance,
         "focus_to_sample": geometry.focus_to_sample,
         "detector_pixel": geometry.pixel_size,

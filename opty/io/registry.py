@@ -11,6 +11,7 @@ from opty.errors import FormatError
 from opty.files.container import Container
 from opty.io import source
 from opty.io.formats import (
+    array4d,
     cxi,
     dectris,
     emd,
@@ -47,6 +48,7 @@ FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
     *emd.FORMATS,
     *merlin.FORMATS,
     *empad.FORMATS,
+    *array4d.FORMATS,
     *tiff_npy.FORMATS,
 )
 

@@ -55,7 +55,8 @@ def _memory(info: Info) -> str | None:
 def _beam(info: Info) -> str | None:
     if info.wavelength is None:
         return None
-    return f"wavelength {metres(info.wavelength)}, energy {info.energy:.5g} eV"
+    what = f"energy {info.energy:.5g} eV" if info.voltage is None else f"electrons of {info.voltage / 1e3:.5g} kV"
+    return f"wavelength {metres(info.wavelength)}, {what}"
 
 
 def _geometry(info: Info) -> str | None:

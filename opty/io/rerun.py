@@ -102,7 +102,7 @@ def start_over(
             file, kept.at_the_start(), data=original.data, device=device, threads=threads, deterministic=deterministic
         )
     elif start is None:
-        own = {"modes": len(original.probe), "seed": original.seed, "dtype": original.dtype}
+        own = {"model": original.model, "seed": original.seed, "dtype": original.dtype}
         start = handle()(original.data, **own, device=device, threads=threads, deterministic=deterministic)
     elif not isinstance(start, BareState):
         start = native.restored(

@@ -1,4 +1,19 @@
-"""From object, probe and positions to the counts that they predict.
+"""Physics as a value: object, probe and positions become waves at the detector, and back.
 
-misfit.py   sums over all views of what separates prediction and measurement
+element.py      Element: a piece of physics with a forward map, its derivative and its adjoint
+compose.py      Model: elements joined by ``*``; text and JSON
+probe.py        the illumination; sample.py: a thin object, and several slices; propagation.py: to the detector
+complete.py     the elements that the user left out; scan.py, starting_probe.py: first values of the leaves
+views.py        ModelViews: some views on their way through a model, forward, along changes, and back
+host_views.py   HostViews: the same without a state, for simulation and tests
+
+An exit wave is made in ``Object.forward``: the moved probe (``ModelViews.as_seen``) times the object's windows.
 """
+
+from opty.model.compose import Model, from_json, parse
+from opty.model.element import Element
+from opty.model.probe import Probe
+from opty.model.propagation import ConeBeam, FarField, NearField
+from opty.model.sample import Object, Slices
+
+__all__ = ["ConeBeam", "Element", "FarField", "Model", "NearField", "Object", "Probe", "Slices", "from_json", "parse"]

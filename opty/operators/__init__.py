@@ -11,6 +11,7 @@ momentum.py      ObjMomentum, ProbeMomentum
 merge.py         AccumObj, AccumProbe, MergeObj, MergeProbe: from all views at once
 background.py    BackgroundUpdate: incoherent background
 intensity.py     IntensityUpdate: per-view intensity factors
+refine.py        Refine: numbers of a model's element, such as a spacing
 support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: what is known of the object
 position/        PosCorrect and its rivals; affine map and drift of the whole scan
@@ -44,6 +45,7 @@ from opty.operators.position import (
     PosSearch,
 )
 from opty.operators.probe import ProbeUpdate
+from opty.operators.refine import Refine
 from opty.operators.support import Support
 
 __all__ = [
@@ -82,6 +84,7 @@ __all__ = [
     "ProbeUpdate",
     "Progress",
     "Recall",
+    "Refine",
     "Reflect",
     "ScaleObjProbe",
     "Support",

@@ -33,7 +33,7 @@ class BackgroundUpdate(ViewOperator, reads="predicted background", writes="backg
 
     def begin(self, s):
         shape = s.probe_shape[1:]
-        s.create("background", shape, s.real_dtype)
+        s.create("background")
         s.memo["down"], s.memo["curvature"] = s.xp.zeros(shape, s.real_dtype), s.xp.zeros(shape, s.real_dtype)
 
     def apply(self, s, b):

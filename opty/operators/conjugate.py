@@ -6,10 +6,27 @@ from typing import Literal
 
 import numpy as np
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, ViewOperator
 from opty.backend.line import TRIALS
-from opty.operators.likelihood import Noise, noise_model
+from opty.operators.likelihood import OBJ_GRADIENT, PROBE_GRADIENT, Noise, noise_model
 from opty.operators.lsq import moved
+from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
+from opty.state.leaves import OBJ, PROBE
+
+_NEW = {"obj": OBJ_GRADIENT, "probe": PROBE_GRADIENT}
+_LIGHT = {"obj": OBJ_WEIGHT, "probe": PROBE_WEIGHT}
+_OLD = {
+    "obj": OBJ_GRADIENT.like("kept_gradient_obj", belongs_to="obj probe"),
+    "probe": PROBE_GRADIENT.like("kept_gradient_probe", belongs_to="obj probe"),
+}
+_DIRECTION = {
+    "obj": OBJ.like("kept_direction_obj", belongs_to="obj probe"),
+    "probe": PROBE.like("kept_direction_probe", belongs_to="obj probe"),
+}
+SEARCH = (_OLD["obj"], _DIRECTION["obj"], _OLD["probe"], _DIRECTION["probe"])
+KEPT_STEP = Leaf("kept_step", "1", scale=0, belongs_to="obj probe")
+LINE_SUMS = Leaf("line_sums", str(len(TRIALS)), scale=0)
 
 _FIRST = 0.25  # the first step: that of alternating projections, for amplitudes
 _LEAST = 1e-4  # steps never start nearer: at the end of a fit, where rounding decides, they would shrink for good
@@ -18,7 +35,7 @@ _LEAST = 1e-4  # steps never start nearer: at the end of a fit, where rounding d
 class ConjugateDirection(
     Operator,
     reads="obj obj_gradient probe_gradient obj_weight probe_weight",
-    writes="kept_gradient_obj kept_gradient_probe kept_direction_obj kept_direction_probe kept_step line_sums",
+    slots=(*SEARCH, KEPT_STEP, LINE_SUMS),
 ):
     """Make a conjugate direction of the gradient g, preconditioned by M: d <- -M g + beta d (Polak-Ribiere).
 
@@ -69,10 +86,11 @@ class ConjugateDirection(
     def _turn(self, s, weight: float):
         """Put the new gradient and the direction that it makes in the place of the old ones."""
         free = [name for name in ("obj", "probe") if self.update in ("both", name)]
-        new = [getattr(s, f"{name}_gradient") for name in free]
-        old = [getattr(s, f"kept_gradient_{name}") for name in free]
-        direction = [getattr(s, f"kept_direction_{name}") for name in free]
-        metric = [light + self.damping * light.max() for light in (getattr(s, f"{name}_weight") for name in free)]
+        new = [getattr(s, _NEW[name].name) for name in free]
+        old = [getattr(s, _OLD[name].name) for name in free]
+        direction = [getattr(s, _DIRECTION[name].name) for name in free]
+        lights = (getattr(s, _LIGHT[name].name) for name in free)
+        metric = [light + self.damping * brightest(light) for light in lights]
         if weight and "obj" in free:
             new[0] = bending(s.xp, s.obj, weight) + new[0]
             metric[0] += 4 * weight  # four neighbours: the prior's own curvature
@@ -83,15 +101,19 @@ class ConjugateDirection(
             d -= up
             s.backend.copy_into(kept, g)
         for name in {"obj", "probe"} - set(free):
-            getattr(s, f"kept_gradient_{name}")[...] = 0
-            getattr(s, f"kept_direction_{name}")[...] = 0
+            getattr(s, _OLD[name].name)[...] = 0
+            getattr(s, _DIRECTION[name].name)[...] = 0
+
+
+def brightest(light):
+    """Return the largest light, of slices (L, H, W) that of each."""
+    return light.max() if light.ndim == 2 else light.max(axis=(-2, -1), keepdims=True)
 
 
 def _create(s) -> None:
-    for name, shape in (("obj", s.object_shape), ("probe", s.probe_shape)):
-        s.create(f"kept_gradient_{name}", shape, s.dtype)
-        s.create(f"kept_direction_{name}", shape, s.dtype)
-    if s.create("kept_step", (1,), np.float64):
+    for leaf in SEARCH:
+        s.create(leaf.name)
+    if s.create("kept_step"):
         s.kept_step += _FIRST
 
 
@@ -113,9 +135,9 @@ def inner(xp, a, b):
 
 
 def bending(xp, obj, weight: float):
-    """Return dR/dO* of R = weight sum over pairs |O(r) - O(r')|^2: weight times the sum of O(r) - O(r'), (H, W)."""
+    """Return dR/dO* of R = weight sum over pairs |O(r) - O(r')|^2: weight times the sum of O(r) - O(r')."""
     out = xp.zeros_like(obj)
-    for a, b in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+    for a, b in ((np.s_[..., 1:, :], np.s_[..., :-1, :]), (np.s_[..., 1:], np.s_[..., :-1])):
         step = obj[a] - obj[b]
         out[a] += step
         out[b] -= step
@@ -139,7 +161,8 @@ class LineSearch(
     """Measure how L changes along the direction d, at the trial steps t = kept_step (1/4, 1, 2).
 
     Nothing is neglected: P + t dP and O + t dO give Psi(t) = Psi + t F[P dO + dP O] + t^2 F[dP dO], and Ihat(t) is the
-    polynomial of fourth degree that its modulus is.
+    polynomial of fourth degree that its modulus is. In a model other than the thin object the waves are made anew at
+    each t.
 
     Parameters: noise, the model of the noise, as in LikelihoodGradient.
     Reads waves (B, M, n, n), illum, patches, kept_direction_obj (H, W), kept_direction_probe (M, n, n), kept_step (1,);
@@ -157,16 +180,15 @@ class LineSearch(
     def apply(self, s, b):
         xp, trials = s.xp, s.memo["trials"]
         model = noise_model(self.noise, s, b)
-        predicted, terms = self._expansion(s, b, model)
+        predicted, added = (self._expansion if s.model.thin else self._trials)(s, b, model)
         least = predicted * (np.finfo(s.real_dtype).eps - 1)  # rounding can make no intensity negative
         for k in range(len(TRIALS)):
-            t = trials[k]
-            more = t * (terms[0] + t * (terms[1] + t * (terms[2] + t * terms[3])))
+            more = added(k, trials[k])
             xp.maximum(more, least, out=more)
             s.line_sums[k] += model.weighted(model.change(predicted, more)).sum(dtype=np.float64)
 
     def _expansion(self, s, b, model):
-        """Return Ihat (B, n, n) and the factors of t, t^2, t^3 and t^4 in what the step adds to it."""
+        """Return Ihat (B, n, n) and what a step of length t adds to it: a polynomial."""
         probe, obj = (
             b.as_seen(s.kept_direction_probe),
             s.backend.take_windows(s.kept_direction_obj, b.corners, s.data.n)[:, None],
@@ -175,12 +197,26 @@ class LineSearch(
         first, second, third = (
             s.measured.propagator.forward(w, b.fraction, k > 0, s.threads) for k, w in enumerate(waves)
         )
-        return model.predicted(s, first), (
+        terms = (
             2 * overlap(first, second),
             overlap(second, second) + 2 * overlap(first, third),
             2 * overlap(second, third),
             overlap(third, third),
         )
+        return model.predicted(s, first), lambda k, t: t * (terms[0] + t * (terms[1] + t * (terms[2] + t * terms[3])))
+
+    def _trials(self, s, b, model):
+        """Return Ihat (B, n, n) and what a step adds to it, by the waves of the leaves after the step."""
+        here = b.at_detector(b.waves)
+        leaves, along = s.store.leaves, {"obj": s.kept_direction_obj, "probe": s.kept_direction_probe}
+
+        def added(k, t):
+            there = b.with_estimates(**{name: leaves[name] + t * d for name, d in along.items()})
+            step = there.at_detector(there.exit_waves(), True)
+            step -= here
+            return 2 * overlap(here, step) + overlap(step, step)
+
+        return model.predicted(s, here), added
 
 
 def overlap(a, b):

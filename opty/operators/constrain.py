@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from opty.algebra.operator import Operator
-from opty.model.misfit import compare
+from opty.model.sample import transmission
 from opty.physics.modes import orthogonal_basis
-from opty.state.leaves import KEPT
+from opty.state.misfit import compare
 from opty.state.views import sweep_batches
 
 
@@ -22,7 +22,7 @@ class ScaleObjProbe(Operator, reads="obj probe positions background", writes="ob
     Source: Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020) for the operator; the convention of scale is opty's.
     """
 
-    frees = frozenset({"kept_*"})
+    outdates = True
     projects = True
 
     def apply(self, s):
@@ -37,9 +37,9 @@ class ScaleObjProbe(Operator, reads="obj probe positions background", writes="ob
         probe = s.probe
         probe *= s.xp.asarray((measured / predicted) ** 0.5, dtype=s.real_dtype)
         light = light_on(s.store)
-        mean = (s.xp.abs(s.obj) * light).sum() / light.sum()
         obj = s.obj
-        obj /= mean
+        mean = (s.xp.abs(transmission(obj)) * light).sum() / light.sum()
+        obj /= each_slice(obj, mean)
         probe *= mean
 
 
@@ -51,11 +51,16 @@ def _background_photons(s) -> float:
     return float((s.incoherent * seen).sum())
 
 
+def each_slice(obj, factor):
+    """Return by what to multiply each slice of an object (H, W) or (L, H, W) so that waves are multiplied by factor."""
+    return factor if obj.ndim == 2 else factor ** (1 / len(obj))
+
+
 def light_on(store):
     """Return sum_j S_j (H, W) real [photons]: the light that fell on each pixel of the object."""
     light = store.xp.zeros(store.object_shape, store.real_dtype)
     for b in sweep_batches(store):
-        store.backend.add_windows(light, b.corners, b.illum_power, store.deterministic)
+        b.place(light, b.illum_power)
     return light
 
 
@@ -73,7 +78,7 @@ class ProbePower(
     """
 
     photons: float | None = None
-    frees = frozenset({"kept_*"})
+    outdates = True
 
     def check(self):
         if self.photons is not None and not self.photons > 0:
@@ -89,11 +94,11 @@ class ProbePower(
                 f"ProbePower: no power to give: {wanted:.4g} photons wanted, the probe has {float(power):.4g}"
             )
         gain = s.xp.sqrt(wanted / power).astype(s.real_dtype)
-        s.probe, s.obj = s.probe * gain, s.obj / gain
+        s.probe, s.obj = s.probe * gain, s.obj / each_slice(s.obj, gain)
         if s.has("kept_probe_velocity"):
             s.kept_probe_velocity = s.kept_probe_velocity * gain
         if s.has("kept_obj_velocity"):
-            s.kept_obj_velocity = s.kept_obj_velocity / gain
+            s.kept_obj_velocity = s.kept_obj_velocity / each_slice(s.obj, gain)
 
 
 class CentreProbe(
@@ -115,7 +120,7 @@ class CentreProbe(
 
     scale_free = True
     estimates = False
-    frees = frozenset({"kept_*"})
+    outdates = True
 
     def apply(self, s):
         xp, n = s.xp, s.data.n
@@ -132,7 +137,7 @@ class CentreProbe(
         d = tuple(int(v) for v in move)
         s.probe = xp.roll(s.probe, d, axis=(-2, -1))
         s.positions = s.positions - xp.asarray(move)
-        for name in ("kept_probe_velocity", KEPT):
+        for name in ("kept_probe_velocity", "kept_waves"):
             if s.has(name):
                 setattr(s, name, xp.roll(getattr(s, name), d, axis=(-2, -1)))
 
@@ -150,7 +155,7 @@ class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe
 
     scale_free = True
     estimates = False
-    frees = frozenset({"kept_*"})
+    outdates = True
 
     def apply(self, s):
         probe = s.probe
@@ -162,7 +167,7 @@ class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe
         s.probe = (u @ flat).reshape(probe.shape)
         if s.has("kept_probe_velocity"):
             s.kept_probe_velocity = (u @ s.kept_probe_velocity.reshape(modes, -1)).reshape(probe.shape)
-        if s.has(KEPT):
+        if s.has("kept_waves"):
             waves = s.kept_waves
             for j in range(len(waves)):  # one view at a time: the kept waves may fill the memory
                 waves[j] = (u @ waves[j].reshape(modes, -1)).reshape(probe.shape)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
-from opty.state.leaves import KEPT
+
+KEPT_WAVES = Leaf(
+    "kept_waves",
+    "view state row col",
+    unit="sqrt(photons)",
+    dtype="complex",
+    grid="window",
+    scale=0,
+    belongs_to="obj probe",
+    improves="obj probe",
+)
 
 
 class ExitWave(ViewOperator, reads="illum patches", writes="waves"):
-    """Form the exit waves psi_jm = P_m(r - r_j) O(r).
+    """Form the exit waves psi_jm = P_m(r - r_j) O(r), or those of another model.
 
-    Reads illum (B or 1, M, n, n), patches (B, n, n); writes waves (B, M, n, n) [sqrt(photons)].
+    Reads illum (B or 1, M, n, n), patches (B, n, n); writes waves (B, S, n, n) [sqrt(photons)].
     A sweep puts this step in by itself where another one reads waves.
     """
 
@@ -18,10 +29,10 @@ class ExitWave(ViewOperator, reads="illum patches", writes="waves"):
     scale_free = True
 
     def apply(self, s, b):
-        b.waves = b.illum * b.patches[:, None]
+        b.waves = b.exit_waves()
 
 
-class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves kept_waves"):
+class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves", slots=KEPT_WAVES):
     """Reflect the kept exit waves at the overlap set: waves = 2 P O - psi.
 
     Reads illum, patches, kept_waves (N, M, n, n); writes waves, and kept_waves where there are none yet (psi = P O).
@@ -29,13 +40,13 @@ class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves kept
     """
 
     scale_free = True
+    needs_closed = True
 
     def begin(self, s):
-        shape = (s.data.views, *s.probe_shape)
-        s.memo["fresh"] = s.create(KEPT, shape, s.dtype)
+        s.memo["fresh"] = s.create("kept_waves")
 
     def apply(self, s, b):
-        overlap = b.illum * b.patches[:, None]
+        overlap = b.exit_waves()
         if s.memo["fresh"]:
             s.kept_waves[b.selection] = overlap
             b.waves = overlap
@@ -45,7 +56,7 @@ class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves kept
             b.waves = overlap
 
 
-class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="waves kept_waves"):
+class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="waves", slots=KEPT_WAVES):
     """Take a step of the difference map or a relative: psi <- P O + keep (psi - P O) + beta (waves - P O).
 
     psi is passed on as waves. keep = 1 is the difference map, keep = beta is RAAR, which leans towards the overlap set:
@@ -63,6 +74,7 @@ class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="w
     beta: float = 1.0
     keep: float = 1.0
     scale_free = True
+    needs_closed = True
 
     def check(self):
         if not 0 < self.beta <= 2:
@@ -71,7 +83,7 @@ class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="w
             raise ValueError(f"Difference(keep={self.keep}): give a share from 0 to 1")
 
     def apply(self, s, b):
-        step, overlap, psi = b.waves, b.illum * b.patches[:, None], s.kept_waves[b.selection]
+        step, overlap, psi = b.waves, b.exit_waves(), s.kept_waves[b.selection]
         step -= overlap
         if self.beta != 1:
             step *= self.beta
@@ -89,6 +101,8 @@ class Recall(ViewOperator, reads="kept_waves", writes="waves"):
 
     Reads kept_waves (N, M, n, n), which Difference wrote; writes waves (B, M, n, n).
     """
+
+    scale_free = True
 
     def apply(self, s, b):
         b.waves = s.kept_waves[b.selection]

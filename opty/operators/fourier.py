@@ -73,7 +73,7 @@ class IntensityOnly(_Lean, reads="waves", writes="waves", register=False):
 
 def at_detector(s, b, overwrite: bool):
     """Return the detector waves of b.waves."""
-    return s.measured.propagator.forward(b.waves, b.fraction, overwrite, s.threads)
+    return b.at_detector(b.waves, overwrite)
 
 
 def intensity_of(s, there):
@@ -98,4 +98,4 @@ def put_modulus(s, b, there, difference: bool) -> None:
 def projected(s, b, there, difference: bool):
     """Return the projected waves at the sample, or their difference to the given ones; overwrites the detector's."""
     put_modulus(s, b, there, difference)
-    return s.measured.propagator.adjoint(there, b.fraction, True, s.threads)
+    return b.from_detector(there)

@@ -32,7 +32,7 @@ class IntensityUpdate(ViewOperator, reads="predicted intensity_factors", writes=
             raise ValueError(f"IntensityUpdate(step={self.step}): give a step above 0 (1 is the full one)")
 
     def begin(self, s):
-        if s.create("intensity_factors", (s.data.views,), np.float64):
+        if s.create("intensity_factors"):
             s.intensity_factors += 1
 
     def apply(self, s, b):

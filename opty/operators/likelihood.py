@@ -9,14 +9,21 @@ import numpy as np
 from opty.algebra.operator import ViewOperator
 from opty.backend.noise import TOO_DARK
 from opty.operators.fourier import intensity_of
+from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
+from opty.state.leaves import OBJ, PROBE
 
 Noise = Literal["poisson", "gaussian", "amplitude"]
+
+# dL/dO* goes as P with the scale, dL/dP* as O.
+OBJ_GRADIENT = OBJ.like("obj_gradient", unit="1", scale=1)
+PROBE_GRADIENT = PROBE.like("probe_gradient", unit="1/sqrt(photons)", scale=-1)
 
 
 class LikelihoodGradient(
     ViewOperator,
     reads="waves illum patches obj_gradient probe_gradient obj_weight probe_weight",
-    writes="obj_gradient probe_gradient obj_weight probe_weight predicted",
+    writes="predicted",
+    slots=(OBJ_GRADIENT, PROBE_GRADIENT, OBJ_WEIGHT, PROBE_WEIGHT),
 ):
     """Add up the gradient of L = -log likelihood: dL/dO* = sum_jm conj(P_m) chi_jm, dL/dP_m* = sum_j conj(O_j) chi_jm.
 
@@ -36,31 +43,34 @@ class LikelihoodGradient(
 
     noise: Noise = "poisson"
     scale_free = True
+    gathers = frozenset({"obj", "probe"})
     work = (7.0, 5.5)
     projects = True  # the plan knows by this that a pass compares with the data
+    counts = True
     measures = True
 
     def begin(self, s):
-        s.drop("obj_gradient", "probe_gradient", "obj_weight", "probe_weight")
-        s.create("obj_gradient", s.object_shape, s.dtype)
-        s.create("probe_gradient", s.probe_shape, s.dtype)
-        s.create("obj_weight", s.object_shape, s.real_dtype)
-        s.create("probe_weight", s.probe_shape[1:], s.real_dtype)
+        names = [leaf.name for leaf in type(self).slots]
+        s.drop(*names)
+        for name in names:
+            s.create(name)
         s.memo["sum"] = s.xp.zeros((), np.float64)
 
     def apply(self, s, b):
-        propagator, model = s.measured.propagator, noise_model(self.noise, s, b)
-        there = propagator.forward(b.waves, b.fraction, False, s.threads)
+        model = noise_model(self.noise, s, b)
+        there = b.at_detector(b.waves)
         predicted = b.predicted = model.predicted(s, there)
         step = model.weighted(model.amplitude - s.xp.sqrt(predicted))
         b.add_misfit(s.xp.vdot(step, step))
         s.memo["sum"] += model.weighted(model.values(predicted)).sum(dtype=np.float64)
         there *= model.weighted(model.slope(predicted))[:, None]
-        chi = propagator.adjoint(there, b.fraction, True, s.threads)
-        s.backend.add_windows(s.obj_gradient, b.corners, (b.illum.conj() * chi).sum(axis=1), s.deterministic)
-        s.backend.add_windows(s.obj_weight, b.corners, b.illum_power, s.deterministic)
-        s.probe_gradient = s.probe_gradient + b.on_probe(chi)
-        s.probe_weight = s.probe_weight + b.patch_power.sum(axis=0)
+        chi = b.from_detector(there)
+        direction, weight = b.gather("obj", chi)
+        b.place(s.obj_gradient, direction)
+        b.place(s.obj_weight, weight)
+        direction, weight = b.gather("probe", chi)
+        s.probe_gradient = s.probe_gradient + direction
+        s.probe_weight = s.probe_weight + weight.sum(axis=0)
 
     def finish(self, s):
         s.expect("llk", s.backend.number(s.memo["sum"], s.measured.pixels))

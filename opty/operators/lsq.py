@@ -38,6 +38,7 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     ridge: float = 0.1
     update: Literal["both", "obj", "probe"] = "both"
     scale_free = True
+    gathers = frozenset({"obj", "probe"})
     knob = "a smaller step, or larger batches, of LSQUpdate"
     work = (9.0, 4.0)
 
@@ -51,22 +52,24 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
         return self.reads, moved(self.update)
 
     def apply(self, s, b):
-        light = _on_object(s, b, b.illum_power, s.real_dtype)
-        seen = b.patch_power.sum(axis=0)
-        obj_step = scaled(s.xp, _on_object(s, b, _windows(b), s.dtype), light, self.alpha, 1)
-        probe_step = scaled(s.xp, b.on_probe(b.delta), seen, self.beta, 1)
+        windows, light_each = b.gather("obj", b.delta)
+        direction, seen_each = b.gather("probe", b.delta)
+        seen = seen_each.sum(axis=0)
+        light = _on_object(s, b, light_each, s.real_dtype)
+        obj_step = scaled(s.xp, _on_object(s, b, windows, s.dtype), light, self.alpha, 1)
+        probe_step = scaled(s.xp, direction, seen, self.beta, 1)
         if self.update != "both":
             (probe_step if self.update == "obj" else obj_step)[...] = 0
-        through_obj = b.illum * s.backend.take_windows(obj_step, b.corners, s.data.n)[:, None]
-        through_probe = b.as_seen(probe_step) * b.patches[:, None]
+        through_obj, through_probe = b.tangent({"obj": obj_step}), b.tangent({"probe": probe_step})
         lengths = (self.step * joint_steps(s.xp, b.delta, through_obj, through_probe, self.ridge)).astype(s.real_dtype)
         if self.update != "probe":
-            along = _on_object(s, b, b.illum_power * lengths[:, 0, None, None], s.real_dtype)
+            of_view = lengths[:, 0].reshape(-1, *(1,) * (light_each.ndim - 1))
+            along = _on_object(s, b, light_each * of_view, s.real_dtype)
             obj = s.obj
             obj += obj_step * _average(s.xp, along, light)
         if self.update != "obj":
             probe = s.probe
-            probe += probe_step * _average(s.xp, (b.patch_power * lengths[:, 1, None, None]).sum(axis=0), seen)
+            probe += probe_step * _average(s.xp, (seen_each * lengths[:, 1, None, None]).sum(axis=0), seen)
 
 
 def moved(update: str) -> frozenset[str]:
@@ -85,16 +88,10 @@ def joint_steps(xp, residual, through_obj, through_probe, ridge: float):
     return lengths_from(xp, *(gram[:, i, k] for i, k in ((0, 0), (1, 1), (0, 1), (0, 2), (1, 2))), ridge)
 
 
-def _windows(b):
-    """Return sum_m conj(P_m) dpsi_jm (B, n, n)."""
-    w = b.illum.conj() * b.delta
-    return w[:, 0] if w.shape[1] == 1 else w.sum(axis=1)
-
-
 def _on_object(s, b, windows, dtype):
-    """Return windows (B or 1, n, n) added up at their places in the object (H, W)."""
-    canvas = s.xp.zeros(s.object_shape, dtype)
-    s.backend.add_windows(canvas, b.corners, windows, s.deterministic)
+    """Return windows (B or 1, n, n) added up at their places in the object (H, W); of slices with their axis."""
+    canvas = s.xp.zeros(s.store.leaves["obj"].shape, dtype)
+    b.place(canvas, windows)
     return canvas
 
 

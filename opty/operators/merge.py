@@ -5,30 +5,47 @@ from __future__ import annotations
 import math
 
 from opty.algebra.operator import Operator, ViewOperator
+from opty.model.views import state_sum
+from opty.state.leaves import OBJ, PROBE
+
+OBJ_SUM = OBJ.like("obj_sum", unit="photons", scale=1, improves="obj")
+OBJ_WEIGHT = OBJ.like("obj_weight", unit="photons", dtype="real", scale=2)
+PROBE_SUM = PROBE.like("probe_sum", scale=-1, improves="probe")
+PROBE_WEIGHT = PROBE.like("probe_weight", axes="row col", unit="1", dtype="real", scale=-2)
 
 
-class AccumObj(ViewOperator, reads="waves illum", writes="obj_sum obj_weight"):
+class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
     """Add up what the views say of the object: sum_jm conj(P_m) psi_jm and sum_jm |P_m|^2.
 
+    In a model other than the thin object the sum is S O + step D: D is the adjoint of the model's derivative applied to
+    the change of the waves, S its weight, and step that of the model.
     Reads waves (B, M, n, n), illum; writes obj_sum (H, W) complex and obj_weight (H, W) real, from zero in each sweep.
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 7.
     """
 
     scale_free = True
+    gathers = frozenset({"obj"})
 
     def begin(self, s):
         s.drop("obj_sum", "obj_weight")
-        s.create("obj_sum", s.object_shape, s.dtype)
-        s.create("obj_weight", s.object_shape, s.real_dtype)
+        s.create("obj_sum")
+        s.create("obj_weight")
 
     def apply(self, s, b):
-        windows = b.illum.conj() * b.waves
-        windows = windows[:, 0] if windows.shape[1] == 1 else windows.sum(axis=1)
-        s.backend.add_windows(s.obj_sum, b.corners, windows, s.deterministic)
-        s.backend.add_windows(s.obj_weight, b.corners, b.illum_power, s.deterministic)
+        if s.model.thin:
+            b.place(s.obj_sum, state_sum(b.illum, b.waves))
+            b.place(s.obj_weight, b.illum_power)
+            return
+        windows, weight = b.gather("obj", b.changed(b.waves))
+        b.place(s.obj_sum, windows)
+        b.place(s.obj_weight, weight)
+
+    def finish(self, s):
+        if not s.model.thin:
+            s.obj_sum = s.model.obj_step * s.obj_sum + s.store.leaves["obj"] * s.obj_weight
 
 
-class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_sum probe_weight"):
+class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_SUM, PROBE_WEIGHT)):
     """Add up what the views say of the probe: sum_j conj(O_j) psi_jm and sum_j |O_j|^2.
 
     Where probes were moved by fractions of a pixel, S_j, the weight is w = max sum_j |O_j|^2 and the sum
@@ -41,23 +58,29 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", writes="probe_
     """
 
     scale_free = True
+    gathers = frozenset({"probe"})
 
     def begin(self, s):
         s.drop("probe_sum", "probe_weight")
-        s.create("probe_sum", s.probe_shape, s.dtype)
-        s.create("probe_weight", s.probe_shape[1:], s.real_dtype)
+        s.create("probe_sum")
+        s.create("probe_weight")
 
     def apply(self, s, b):
         waves = b.waves
         s.memo["moved"] = b.fraction is not None
+        if not s.model.thin:
+            direction, weight = b.gather("probe", b.changed(waves))
+            s.probe_sum = s.probe_sum + s.model.probe_step * direction
+            s.probe_weight = s.probe_weight + weight.sum(axis=0)
+            return
         if s.memo["moved"]:
             # |O|^2 does not commute with the move: shifting conj(O) psi back would drive even the truth away.
-            waves = waves - b.illum * b.patches[:, None]
+            waves = waves - b.exit_waves()
         s.probe_sum = s.probe_sum + b.on_probe(waves)
         s.probe_weight = s.probe_weight + b.patch_power.sum(axis=0)
 
     def finish(self, s):
-        if s.memo["moved"]:
+        if s.memo["moved"] or not s.model.thin:
             # The moves mix neighbouring pixels: where a neighbour weighs more, the pixel's own weight would overshoot.
             s.probe_weight = s.xp.maximum(s.probe_weight, s.probe_weight.max())
             s.probe_sum = s.probe_sum + s.probe * s.probe_weight
@@ -90,7 +113,11 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
         check_inertia(self)
 
     def apply(self, s):
-        merge(s, s.obj[None], s.obj_sum[None], s.obj_weight, self)
+        slices = (
+            (s.obj, s.obj_sum, s.obj_weight) if s.obj.ndim == 3 else (s.obj[None], s.obj_sum[None], s.obj_weight[None])
+        )
+        for old, total, weight in zip(*slices, strict=True):
+            merge(s, old[None], total[None], weight, self)
         s.drop("obj_sum", "obj_weight")
 
 
@@ -119,6 +146,11 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
     def apply(self, s):
         merge(s, s.probe, s.probe_sum, s.probe_weight, self)
         s.drop("probe_sum", "probe_weight")
+
+
+def each(image):
+    """Return the slices (L, H, W) of an object, one of a thin one."""
+    return image if image.ndim == 3 else image[None]
 
 
 def check_inertia(op) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from opty.algebra.operator import ViewOperator
+from opty.state.leaves import OBJ, PROBE
+
+OBJ_VELOCITY = OBJ.like("kept_obj_velocity", belongs_to="obj probe")
+PROBE_VELOCITY = PROBE.like("kept_probe_velocity", belongs_to="obj probe")
 
 
 class Momentum(ViewOperator, register=False):
@@ -33,7 +37,7 @@ class Momentum(ViewOperator, register=False):
 
     def begin(self, s):
         x = getattr(s, self.moved)
-        s.create(self.velocity, x.shape, s.dtype)
+        s.create(self.velocity)
         s.memo["before"], s.memo["views"] = x.copy(), 0
 
     def repeats(self, s):
@@ -58,7 +62,7 @@ class Momentum(ViewOperator, register=False):
         s.memo["views"] = 0
 
 
-class ObjMomentum(Momentum, reads="obj kept_obj_velocity", writes="obj kept_obj_velocity"):
+class ObjMomentum(Momentum, reads="obj kept_obj_velocity", writes="obj", slots=OBJ_VELOCITY):
     """Carry the object on: after every T views V <- friction V + (O - O0); O <- O0 + V, O0 the object T views ago.
 
     Parameters
@@ -76,7 +80,7 @@ class ObjMomentum(Momentum, reads="obj kept_obj_velocity", writes="obj kept_obj_
     velocity = "kept_obj_velocity"
 
 
-class ProbeMomentum(Momentum, reads="probe kept_probe_velocity", writes="probe kept_probe_velocity"):
+class ProbeMomentum(Momentum, reads="probe kept_probe_velocity", writes="probe", slots=PROBE_VELOCITY):
     """Carry the probe on: after every T views V <- friction V + (P - P0); P <- P0 + V, P0 the probe T views ago.
 
     Parameters

@@ -14,41 +14,47 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
     Parameters
     ----------
     alpha : regularisation from 0 (least squares, unsafe where the probe is dark) to 1 (ePIE).
-    step : length of the step, 1 the full one.
+    step : length of the step, 1 the full one; None for the model's: 1 for a thin object, 0.5 for several slices.
 
-    Reads delta (B, M, n, n), illum (B or 1, M, n, n); writes obj (H, W). Positions are whole pixels plus a Fourier
-    shift of the probe, so nothing is interpolated.
+    In another model direction and weight are the adjoint of its derivative and the diagonal of its square; of several
+    slices each has its own max(S).
+    Reads delta (B, S, n, n), illum (B or 1, M, n, n); writes obj (H, W), or (L, H, W). Positions are whole pixels plus
+    a Fourier shift of the probe, so nothing is interpolated.
     Source: Maiden, Johnson, Li, Optica 4, 736 (2017), Eq. 13; Guzzi et al., PeerJ CS 8, e1036 (2022) for the modes.
     """
 
     alpha: float = 1.0
-    step: float = 1.0
+    step: float | None = None
     scale_free = True
+    gathers = frozenset({"obj"})
     knob = "a larger alpha, or a smaller step, of the object update"
 
     def check(self):
         check_regularisation(type(self).__name__, "alpha", self.alpha, self.step)
 
     def apply(self, s, b):
-        direction = b.illum.conj()
-        direction = direction * b.delta
-        direction = direction[:, 0] if direction.shape[1] == 1 else direction.sum(axis=1)
-        weight = b.illum_power
+        obj, step = s.obj, self.length(s.model)
+        direction, weight = b.gather("obj", b.delta)
         if b.size == 1:  # the window itself is the canvas
-            direction = scaled(s.xp, direction[0], weight[0], self.alpha, self.step)
-            s.backend.add_windows(s.obj, b.corners, direction[None], s.deterministic)
+            direction = scaled(s.xp, direction[0], weight[0], self.alpha, step)
+            b.place(obj, direction[None])
             return
-        canvas = s.xp.zeros(s.object_shape, s.dtype)
-        total = s.xp.zeros(s.object_shape, s.real_dtype)
-        s.backend.add_windows(canvas, b.corners, direction, s.deterministic)
-        s.backend.add_windows(total, b.corners, weight, s.deterministic)
-        obj = s.obj
-        obj += scaled(s.xp, canvas, total, self.alpha, self.step)
+        canvas, total = s.xp.zeros(obj.shape, s.dtype), s.xp.zeros(obj.shape, s.real_dtype)
+        b.place(canvas, direction)
+        b.place(total, weight)
+        obj += scaled(s.xp, canvas, total, self.alpha, step)
+
+    def length(self, model) -> float:
+        """Return the length of the step in a model."""
+        return model.obj_step if self.step is None else self.step
 
 
 def scaled(xp, direction, weight, alpha: float, step: float):
-    """Return step * direction / [alpha max(weight) + (1 - alpha) weight], 0 where weight is 0; overwrites direction."""
-    largest = weight.max()
+    """Return step * direction / [alpha max(weight) + (1 - alpha) weight], 0 where weight is 0; overwrites direction.
+
+    Of slices (L, H, W) each has its own max(weight).
+    """
+    largest = weight.max() if weight.ndim == 2 else weight.max(axis=(-2, -1), keepdims=True)
     # A pixel that no light reaches has no direction either: the floor only keeps the division finite.
     floor = xp.finfo(weight.dtype).tiny
     if alpha == 1:
@@ -60,9 +66,9 @@ def scaled(xp, direction, weight, alpha: float, step: float):
     return direction
 
 
-def check_regularisation(who: str, name: str, value: float, step: float) -> None:
+def check_regularisation(who: str, name: str, value: float, step: float | None) -> None:
     """Refuse a regularisation outside [0, 1] or a step that is not positive."""
     if not 0 <= value <= 1:
         raise ValueError(f"{who}({name}={value}): give a regularisation from 0 to 1 (1 is ePIE)")
-    if not step > 0:
+    if step is not None and not step > 0:
         raise ValueError(f"{who}(step={step}): give a step above 0 (1 is the full one)")

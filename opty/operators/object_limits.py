@@ -82,7 +82,11 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     def apply(self, s):
         if not self.weight:
             return
-        xp, obj = s.xp, s.obj
+        s.obj = (
+            self._flattened(s.xp, s.obj) if s.obj.ndim == 2 else s.xp.stack([self._flattened(s.xp, o) for o in s.obj])
+        )
+
+    def _flattened(self, xp, obj):
         dual = xp.zeros((2, *obj.shape), obj.dtype)
         ahead, pace = dual, 1.0
         for _ in range(self.turns):
@@ -91,7 +95,7 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
             faster = (1 + math.sqrt(1 + 4 * pace * pace)) / 2
             ahead = moved + (pace - 1) / faster * (moved - dual)
             dual, pace = moved, faster
-        s.obj = obj - self.weight * falls(xp, dual)
+        return obj - self.weight * falls(xp, dual)
 
 
 def rises(xp, image):

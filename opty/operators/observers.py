@@ -8,8 +8,8 @@ import time
 from typing import ClassVar
 
 from opty.algebra.operator import Operator
-from opty.model.misfit import compare
 from opty.runtime.visits import span
+from opty.state.misfit import compare
 
 
 class Observer(Operator, register=False):

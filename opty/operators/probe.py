@@ -23,13 +23,14 @@ class ProbeUpdate(ViewOperator, reads="delta patches probe", writes="probe"):
     beta: float = 1.0
     step: float = 1.0
     scale_free = True
+    gathers = frozenset({"probe"})
     knob = "a smaller step of the probe update"
 
     def check(self):
         check_regularisation(type(self).__name__, "beta", self.beta, self.step)
 
     def apply(self, s, b):
-        direction = b.on_probe(b.delta)
-        weight = b.patch_power[0] if b.size == 1 else b.patch_power.sum(axis=0)
+        direction, weight = b.gather("probe", b.delta)
+        weight = weight[0] if b.size == 1 else weight.sum(axis=0)
         probe = s.probe
         probe += scaled(s.xp, direction, weight, self.beta, self.step)

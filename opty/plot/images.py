@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GREYS, CYCLIC = "gray", "twilight_shifted"
 # A phase that fits into half a turn is read better in grey levels; beyond that only a cyclic map is honest.
 WIDEST_GREY_PHASE = math.pi
-UNITS = ((1e-3, "mm"), (1e-6, "µm"), (1e-9, "nm"), (1e-12, "pm"))
+UNITS = ((1e-3, "mm"), (1e-6, "µm"), (1e-9, "nm"), (1e-10, "Å"), (1e-12, "pm"))
 UNLIT = "0.92"
 DIMMEST = 0.05
 

@@ -73,9 +73,10 @@ def _way_out(node: Pass, store: Store, batch: int) -> str:
 
 def work(node: Pass, store: Store, batch: int) -> int:
     """Bytes of the waves of a batch of so many views, and of what is made of them on the way."""
-    modes, n, _ = store.probe_shape
+    states, n, _ = store.wave_shape
+    kept = 0.0 if store.model.thin else sum(element.kept for element in store.model.elements)
     plain = [op.work for op in _as_run(node, store)[0] if not isinstance(op, FusedStep) and sees_batch(op)]
-    arrays = max((of_modes * modes + of_views for of_modes, of_views in plain), default=0)
+    arrays = max(((of_states + kept) * states + of_views for of_states, of_views in plain), default=0)
     return max(int(arrays * batch * n * n * store.dtype.itemsize), _room([node], store, batch))
 
 

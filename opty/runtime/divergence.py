@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
 from opty.errors import DivergedError, MisfitWarning, warn_user
 from opty.runtime.checkpoint import Level, done_at
@@ -15,10 +16,10 @@ from opty.runtime.misfit_monitor import RISES, MisfitMonitor
 from opty.runtime.plan import Group, Pass, steps_of, walk
 from opty.runtime.scale import changed
 from opty.state import BareState, handle
-from opty.state.leaves import KEPT
-from opty.state.store import CORE, Store
+from opty.state.store import Store
 
 Place = tuple[Level, ...]
+_LOOKED_AT = ("obj", "probe", "positions")  # as a Lookout takes them
 
 
 class _Misfit(NamedTuple):
@@ -40,10 +41,10 @@ class _Look(NamedTuple):
 
     def why(self, largest: tuple[int, int]) -> str | None:
         """Return in words what is broken first, if anything is."""
-        for name, broken in zip(CORE, self.broken, strict=False):
+        for name, broken in zip(_LOOKED_AT, self.broken, strict=False):
             if broken:
                 return f"{name} is no longer finite"
-        view, row, column = map(float, self.broken[len(CORE) :])
+        view, row, column = map(float, self.broken[len(_LOOKED_AT) :])
         if not view:
             return None
         return (
@@ -56,8 +57,8 @@ class _Kept:
     """A state to go back to, in arrays of its own where the run writes."""
 
     def __init__(self, store: Store, place: Place, names: frozenset[str]):
-        self.store, self.place = store.fork({name for name in names if name in store.leaves}), place
-        self.store.leaves.pop(KEPT, None)  # as large as the data, and made anew from object and probe
+        self.store, self.place = store.fork(_remembered(store).keys() & names), place
+        self.store.leaves = {name: self.store.leaves[name] for name in _remembered(store)}
         self.given = False
 
     def give(self, recipe: Operator) -> BareState:
@@ -72,12 +73,18 @@ class _Kept:
             return
         mine, old = self.store, self.store.leaves
         # First all memory is taken, of which there may be none, then what was kept is written over.
-        own = {name: _like(a, old.get(name)) for name, a in store.leaves.items() if name in names and name != KEPT}
+        kept = _remembered(store)
+        own = {name: _like(store.leaves[name], old.get(name)) for name in kept if name in names}
         for name, a in own.items():
             store.backend.copy_into(a, store.leaves[name])
-        mine.leaves = {name: own.get(name, a) for name, a in store.leaves.items() if name != KEPT}
+        mine.leaves = {name: own.get(name, store.leaves[name]) for name in kept}
         mine.iteration, mine.history, mine.visits = store.iteration, store.books(), dict(store.visits)
         self.place = place
+
+
+def _remembered(store: Store) -> dict[str, Leaf]:
+    """Return the leaves that a safety copy of a state has: not waves of all views, which are made anew."""
+    return {name: leaf for name, leaf in store.layout.items() if not leaf.remade}
 
 
 def _like(a: Any, old: Any) -> Any:
@@ -94,11 +101,10 @@ class Watch:
 
     def __init__(self, store: Store, groups: tuple[Group, ...], start: Operator, place: Place):
         self._store, self._groups, self._start, self._begun = store, groups, start, store.recipe
-        names = changed(groups, store.leaves)
-        self._names = names - {KEPT}
-        self._looked = frozenset(CORE) & names
+        self._names = changed(groups, store)
+        self._looked = frozenset(_LOOKED_AT) & self._names
         self._knobs = tuple(dict.fromkeys(s.op.knob for s in steps_of(groups) if s.op.knob))
-        self._monitored = {id(n) for n in walk(groups) if isinstance(n, Pass) and n.counts and KEPT not in n.writes}
+        self._monitored = {id(n) for n in walk(groups) if isinstance(n, Pass) and n.counts and not n.keeps_waves}
         self._lookout = store.backend.Lookout()
         self._under_way: list[_Misfit | _Look] = []  # of the state that stands now
         self._behind: list[_Misfit | _Look] = []  # of ``_newest``, where that is another state than ``_last``
@@ -165,7 +171,7 @@ class Watch:
 
     def _look(self) -> None:
         """Ask whether all is finite, and all windows lie inside the object."""
-        leaves = (self._store.leaves[name] if name in self._looked else None for name in CORE)
+        leaves = (self._store.leaves[name] if name in self._looked else None for name in _LOOKED_AT)
         broken = self._lookout.broken(*leaves, self._store.largest_corner)
         self._under_way.append(_Look(self._store.iteration, broken))
 

@@ -1,27 +1,27 @@
 """Effects: what a step reads and writes, checked before anything runs.
 
-Names are of three kinds: leaves of the state (LEAVES), fields of a batch (BATCH), and any other word: a slot, memory of
-an operator that lives in the state, or an array that the user put there. Slots whose names begin with ``kept_`` belong
-to the object and probe that they were made with: a sweep that improves these and neither reads nor writes a kept slot
-drops it, so that no engine goes on with what was true before another one ran.
+By their declarations (``opty.Leaf``) names are estimates, fields of a batch, or slots: memory of an operator that lives
+in the state. Any other word is an array that the user put into the state, or a field of a batch that a user's steps
+hand to each other. Memory belongs to the estimates that it was made with: a sweep that improves these and neither reads
+nor writes it drops it, so that no engine goes on with what was true before another one ran.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from opty.algebra.operator import Operator
+from opty.algebra.leaf import Leaf
+from opty.algebra.operator import Operator, ViewOperator
 from opty.errors import EffectError, RecipeError
-from opty.state.leaves import BATCH, KEPT, LEAVES, LIVE
+from opty.model.compose import Model
+from opty.state.access import undeclared
+from opty.state.leaves import FIELDS, declared
 
 if TYPE_CHECKING:
     from opty.runtime.plan import Group, Scheduled
+    from opty.state.store import Store
 
-ESTIMATES = LIVE | {"obj_sum", "probe_sum", KEPT}  # what an iteration improves, at once or through a merge
-GRADIENTS = frozenset({"obj_gradient", "probe_gradient"})  # measured in one pass, followed after a line search
 _OPENED = frozenset({"index", "illum", "patches"})  # a sweep brings them with every batch
 
 
@@ -39,7 +39,7 @@ def check_batch_order(steps: Iterable[Scheduled]) -> None:
                 f"{step!r} writes {new[0]!r} for other steps and cannot be left out at some iterations: put "
                 f"{type(s.when[0]).__name__} around the steps that read it, or around the whole sweep"
             )
-        for name in sorted((reads & BATCH) - made):
+        for name in sorted((reads & FIELDS.keys()) - made):
             if writer := next((t.op for t in steps[k + 1 :] if name in _made(t.op)), None):
                 raise EffectError(
                     f"{step!r} reads {name!r} but no step to its right writes it: {writer!r} stands on its left; "
@@ -50,7 +50,7 @@ def check_batch_order(steps: Iterable[Scheduled]) -> None:
 
 def _made(op: Operator) -> frozenset[str]:
     reads, writes = op.effects()
-    return (writes - reads) & BATCH
+    return (writes - reads) & FIELDS.keys()
 
 
 def check_batch_outputs(steps: Sequence[Scheduled]) -> None:
@@ -60,7 +60,7 @@ def check_batch_outputs(steps: Sequence[Scheduled]) -> None:
     """
     for k, s in enumerate(steps):
         writes = s.op.effects()[1]
-        if s.opened or not writes or writes - BATCH or any(_is_read(name, steps[k + 1 :]) for name in writes):
+        if s.opened or not writes or writes - FIELDS.keys() or any(_is_read(name, steps[k + 1 :]) for name in writes):
             continue
         names = " and ".join(repr(name) for name in sorted(writes))
         raise EffectError(
@@ -81,39 +81,85 @@ def _is_read(name: str, later: Iterable[Scheduled]) -> bool:
     return False
 
 
-def check_slots(groups: tuple[Group, ...], existing: Iterable[str]) -> None:
-    """Raise EffectError where a step reads a slot that neither the state holds nor an earlier step writes."""
+def check_slots(groups: tuple[Group, ...], store: Store) -> dict[str, Leaf]:
+    """Return what the arrays of a state are, and the memory that the steps of a plan add to them.
+
+    Raises EffectError where a step reads a slot that neither the state holds nor an earlier step writes, where it
+    writes an array that nobody has declared, and where a name is declared twice.
+    """
     from opty.runtime.plan import Pass, Step, walk
 
-    have = set(existing)
+    known = _declared_by(groups, store)
+    estimates = {name for name, leaf in known.items() if leaf.role == "estimate"}
+    have = set(store.leaves)
     for node in walk(groups):
         if isinstance(node, Pass):
-            have = {name for name in have if not node.stales(name)}
+            have = {name for name in have if name not in known or not node.stales(known[name])}
         scheduled = (node.step,) if isinstance(node, Step) else node.steps if isinstance(node, Pass) else ()
         for s in scheduled:
             reads, writes = s.op.effects()
-            if lost := sorted(reads - writes - LEAVES - BATCH - have):
+            if lost := sorted(reads - writes - estimates - FIELDS.keys() - have):
                 raise EffectError(
                     f"{s.op!r} reads {lost[0]!r} but no step to its right writes it, and the state holds none"
-                    f" (its slots: {sorted(set(existing) - LEAVES) or 'none'})"
+                    f" (its slots: {sorted(store.leaves.keys() - estimates) or 'none'})"
                 )
+            if not isinstance(s.op, ViewOperator):  # of a view step, it may be a field of the batch
+                _check_declared(s.op, writes - known.keys())
             have |= writes
-            have -= freed(s.op, have)
+            have -= freed(s.op, have, known)
+    return known
 
 
-def freed(op: Operator, existing: Iterable[str]) -> set[str]:
-    """Return which of some slots are gone after a step: those that match its ``frees`` and that it does not write."""
+def check_model(groups: tuple[Group, ...], model: Model) -> None:
+    """Refuse a step that needs the nearest waves of a model, where nobody knows them."""
+    from opty.runtime.plan import steps_of
+
+    for s in steps_of(groups):
+        for op in getattr(s.op, "parts", (s.op,)):
+            if op.needs_closed and not model.closed:
+                open_ones = ", ".join(repr(e) for e in model.elements if not e.closed)
+                raise RecipeError(
+                    f"{op!r} (of DM and RAAR) needs the nearest waves that the model makes, and those of {open_ones} "
+                    "are not known: use rPIE, LSQML, ML or AP"
+                )
+
+
+def _check_declared(op: Operator, names: Iterable[str]) -> None:
+    """Refuse to write what is no array of the state and that no operator declares."""
+    if strange := sorted(name for name in names if declared(name) is None):
+        raise EffectError(undeclared(repr(op), strange[0]))
+
+
+def _declared_by(groups: tuple[Group, ...], store: Store) -> dict[str, Leaf]:
+    from opty.runtime.plan import steps_of
+
+    found: dict[str, Leaf] = {}
+    for s in steps_of(groups):
+        for leaf in s.op.slots:
+            first = found.setdefault(leaf.name, leaf)
+            if first is not leaf and first != leaf:
+                raise EffectError(
+                    f"{s.op!r} declares {leaf!r}, and another step of the recipe {first!r}: give one of the "
+                    "two another name"
+                )
+            old = store.declared.get(leaf.name)
+            if old is not None and old.role != "slot":
+                what = "an estimate" if old.role == "estimate" else "an array that you put there"
+                raise EffectError(f"{s.op!r} keeps memory as {leaf.name!r}, which in the state is {what}: rename it")
+    return {**store.declared, **found}
+
+
+def freed(op: Operator, existing: Iterable[str], known: Mapping[str, Leaf]) -> set[str]:
+    """Return which of some arrays are gone after a step: those that it frees, and memory that it outdates."""
     writes = op.effects()[1]
-    return {name for name in existing if _matches(name, op.frees) and name not in writes}
-
-
-@functools.cache
-def _matches(name: str, rules: frozenset[str]) -> bool:
-    return any(fnmatchcase(name, rule) for rule in rules)
+    gone = {name for name in existing if name in op.frees}
+    if op.outdates:
+        gone |= {name for name in existing if name in known and not writes.isdisjoint(known[name].belongs_to)}
+    return gone - writes
 
 
 def written(groups: tuple[Group, ...]) -> frozenset[str]:
     """Return the names of the state that any step of a plan writes."""
     from opty.runtime.plan import steps_of
 
-    return frozenset().union(*(s.op.effects()[1] for s in steps_of(groups))) - BATCH
+    return frozenset().union(*(s.op.effects()[1] for s in steps_of(groups))) - FIELDS.keys()

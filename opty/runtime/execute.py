@@ -19,7 +19,7 @@ from opty.runtime.batching import neighbours
 from opty.runtime.blame import written_leaf
 from opty.runtime.checkpoint import Frame, Level, Unfinished, recorded
 from opty.runtime.divergence import Watch
-from opty.runtime.effects import check_slots, freed
+from opty.runtime.effects import check_model, check_slots, freed
 from opty.runtime.frames_needed import check_frames
 from opty.runtime.graph_replay import Replay
 from opty.runtime.interrupt import CtrlC, Stop, interrupt, returns, warn
@@ -168,7 +168,7 @@ def run(recipe: Operator, p: BareState, stopped: Unfinished | None = None) -> Ba
 def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
     """Yield a state of its own after each turn of the outermost loops, and after each factor outside of them."""
     job, groups = _prepared(recipe, p)
-    copied = changed(groups, job.store.leaves)
+    copied = changed(groups, job.store)
     walk = _outer_turns(groups, job)
     over = False
     try:
@@ -225,9 +225,10 @@ def _prepared(recipe: Operator, p: BareState, stopped: Unfinished | None = None)
         for step in steps_of(groups):
             step.op.foresee()
         source = p._live
-        check_slots(groups, source.leaves)
+        check_model(groups, source.model)
+        source.declared = check_slots(groups, source)  # steps of the recipe may know better what its arrays are
         check_frames(source.data, groups)
-        copied = changed(groups, source.leaves) & set(source.leaves)
+        copied = changed(groups, source) & set(source.leaves)
         copied = copied & source.held_elsewhere() if p._owned else copied
         check_memory(source, groups, copied)
         store = source.fork(copied)
@@ -326,7 +327,7 @@ def _apply(node: Step, job: Run) -> None:
         return
     with Explained(op, job.store.iteration):
         op.apply(access(op, job))
-    for name in freed(op, job.store.leaves) if op.frees else ():
+    for name in freed(op, job.store.leaves, job.store.declared) if op.frees or op.outdates else ():
         del job.store.leaves[name]
     job.wrote(op.effects()[1])
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from opty.algebra.operator import EXPLAINERS, Operator
 from opty.runtime.batch_size import batch_size
-from opty.runtime.effects import check_slots, written
-from opty.runtime.fused_step import FusedStep, written_out
+from opty.runtime.effects import check_model, check_slots, written
+from opty.runtime.fused_step import FusedStep, usable, written_out
 from opty.runtime.memory_estimate import told
 from opty.runtime.plan import Branch, Group, Loop, Pass, Scheduled, Step, plan
 from opty.state.views import all_whole
@@ -41,8 +41,11 @@ def explain(recipe: Operator, p: BareState | None = None) -> Explanation:
     groups = plan(recipe)
     store = None if p is None else p._live
     if store is not None:
-        check_slots(groups, store.leaves)
+        check_model(groups, store.model)
+        check_slots(groups, store)
     lines = [f"plan of {recipe!r}"]
+    if store is not None and not store.model.thin:
+        lines.append(f"  waves of {store.model!r}; no fused steps")
     _tell(groups, store, 1, lines)
     changed = sorted(written(groups))
     lines.append(f"writes {', '.join(changed) or 'nothing'}; everything else is shared with the state it starts from")
@@ -83,7 +86,7 @@ def _pass_head(node: Pass, store: Store | None) -> str:
 def _unsuited(node: Pass, store: Store) -> set[str]:
     """Return the names of the fused steps of a pass that run in their parts for a state."""
     whole = "positions" not in node.writes and all_whole(store)
-    return {type(s.op).__name__ for s in node.steps if isinstance(s.op, FusedStep) and not s.op.suits(store, whole)}
+    return {type(s.op).__name__ for s in node.steps if isinstance(s.op, FusedStep) and not usable(s.op, store, whole)}
 
 
 def _step(s: Scheduled) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
-from opty.state.leaves import BATCH
+from opty.state.leaves import FIELDS
 
 if TYPE_CHECKING:
     from opty.runtime.execute import Run
@@ -70,6 +71,16 @@ class FusedStep(ViewOperator, register=False):
         return True
 
     @property
+    def slots(self) -> tuple[Leaf, ...]:  # type: ignore[override]
+        """The memory of the parts."""
+        return sum((part.slots for part in self.parts), ())
+
+    @property
+    def counts(self) -> bool:  # type: ignore[override]
+        """Whether one of the parts makes the sweep an iteration."""
+        return any(part.counts for part in self.parts)
+
+    @property
     def projects(self) -> bool:  # type: ignore[override]
         """Whether one of the parts compares with the data."""
         return any(part.projects or "delta" in part.writes for part in self.parts)
@@ -107,7 +118,7 @@ class FusedStep(ViewOperator, register=False):
 def sees_batch(op: ViewOperator) -> bool:
     """Say whether a step works on the waves or windows of a batch."""
     reads, writes = op.effects()
-    return bool(BATCH & (reads | writes))
+    return bool(FIELDS.keys() & (reads | writes))
 
 
 def suited(steps: Iterable[Scheduled], store: Store, whole: bool) -> list[Scheduled]:
@@ -115,8 +126,13 @@ def suited(steps: Iterable[Scheduled], store: Store, whole: bool) -> list[Schedu
     return [
         one
         for s in steps
-        for one in ([s] if not isinstance(s.op, FusedStep) or s.op.suits(store, whole) else written_out([s]))
+        for one in ([s] if not isinstance(s.op, FusedStep) or usable(s.op, store, whole) else written_out([s]))
     ]
+
+
+def usable(op: FusedStep, store: Store, whole: bool) -> bool:
+    """Say whether a fused step may run for a state: its kernels are those of the thin object."""
+    return store.model.thin and op.suits(store, whole)
 
 
 def written_out(steps: Iterable[Scheduled]) -> list[Scheduled]:

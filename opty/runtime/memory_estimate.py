@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
 from opty.data.lazy_frames import Stack
 from opty.memory import size
 from opty.runtime.batch_size import batch_size, rooms, work
 from opty.runtime.effects import written
-from opty.runtime.plan import Group, Pass, Step, walk
-from opty.state.leaves import KEPT
+from opty.runtime.plan import Group, Pass, Step, steps_of, walk
+from opty.state.leaves import declared
 from opty.state.store import Store
 from opty.state.streaming import Supply
 
@@ -23,11 +24,11 @@ class Footprint:
     """Bytes that a run holds where it computes.
 
     ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of those that come batch by batch, those
-    on their way. ``state`` : the leaves, the copies of those that are written, the last finite state and, on a GPU, the
-    one that has not been looked at yet. ``slots`` : memory of steps that is gone at the end of a turn, and copies that
-    they hold in a sweep. ``waves`` : of a batch, with the work on them; ``rooms`` : what of them stays for the next
-    sweep. ``kept`` : waves of all views, kept from iteration to iteration, that are not there yet. ``merging`` : what
-    steps on the whole object need between sweeps.
+    on their way. ``state`` : the leaves, those that the run makes and that stay, the copies of those that are written,
+    the last finite state and, on a GPU, the one that has not been looked at yet. ``slots`` : memory of steps that is
+    gone at the end of a turn, and copies that they hold in a sweep. ``waves`` : of a batch, with the work on them;
+    ``rooms`` : what of them stays for the next sweep. ``kept`` : waves of all views, of which no safety copy is taken,
+    that are not there yet. ``merging`` : what steps on the whole object need between sweeps.
     """
 
     data: int
@@ -55,18 +56,19 @@ def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
     steps = [node.step for node in walk(groups) if isinstance(node, Step)]
     batch = max((batch_size(node, store) for node in passes), default=0)
     leaves = {name: a.nbytes for name, a in store.leaves.items()}
-    copied = sum(count for name, count in leaves.items() if name in changed and name != KEPT)
-    made = changed - set(leaves)
+    copied = sum(leaves[name] for name, leaf in store.layout.items() if name in changed and not leaf.remade)
+    made = [leaf for leaf in _made(groups, store) if not leaf.remade]
+    freed = frozenset().union(*(s.op.frees for s in steps_of(groups)))
     held = max((sum(leaves[name] for s in node.steps for name in s.op.copies) for node in passes), default=0)
-    lasting = _made({name for name in made if name.startswith("kept_")}, store)
+    lasting = sum(store.nbytes(leaf) for leaf in made if leaf.name not in freed)
     return Footprint(
         data=sum(a.nbytes + _beside(store, a) for a in images if not isinstance(a, Supply)),
         blocks=sum(a.way_bytes(batch) for a in coming),
         state=sum(leaves.values()) + (2 + store.backend.Lookout.LAG) * (copied + lasting),
-        slots=_made(made, store) - lasting + held,
+        slots=sum(map(store.nbytes, made)) - lasting + held,
         waves=max((work(node, store, batch_size(node, store)) for node in passes), default=0),
         rooms=rooms(passes, store),
-        kept=_kept(store, changed),
+        kept=sum(store.nbytes(leaf) for leaf in _made(groups, store) if leaf.remade),
         merging=int(max((_arrays(s.op) for s in steps), default=0) * (leaves["obj"] + leaves["probe"])),
     )
 
@@ -76,12 +78,14 @@ def check_memory(store: Store, groups: tuple[Group, ...], copied: frozenset[str]
 
     ``copied`` : leaves that the run takes copies of. Raises MemoryError with both sizes and the ways out.
     """
-    wanted = _kept(store, written(groups)) + (store.leaves[KEPT].nbytes if KEPT in copied else 0)
+    kept = [leaf for leaf in _made(groups, store) if leaf.remade]
+    kept += [leaf for name, leaf in store.layout.items() if leaf.remade and name in copied]
+    wanted = sum(map(store.nbytes, kept))
     free = store.backend.free_memory() if wanted else None
     if free is not None and wanted > free:
-        views, (modes, n, _) = store.data.views, store.probe_shape
+        shapes = (f"{leaf.name} of {' x '.join(map(str, store.shape_of(leaf)))}" for leaf in kept)
         raise MemoryError(
-            f"this recipe keeps the waves of all views, {views} x {modes} of {n} x {n}, which takes {size(wanted)}; "
+            f"this recipe keeps waves of all views, {', '.join(shapes)}, which takes {size(wanted)}; "
             f"{size(free)} are free on the {store.backend.name}: take one that keeps none (AP, rPIE, ML, LSQML), or "
             "fewer modes or views, or crop or rebin the data"
         )
@@ -114,28 +118,17 @@ def _beside(store: Store, images: Any) -> int:
     return 0 if np.may_share_memory(images, own) else own.nbytes
 
 
-def _made(names: frozenset[str] | set[str], store: Store) -> int:
-    """Bytes of slots that are not there yet: as large as the object or the probe; weights are real, without modes."""
-    found = 0
-    for name, leaf in ((name, leaf) for name in names for leaf in ("obj", "probe") if leaf in name and name != KEPT):
-        shape = store.leaves[leaf].shape
-        real = name.endswith("weight")
-        found += int(np.prod(shape[-2:] if real else shape)) * (store.real_dtype if real else store.dtype).itemsize
-    return found
+def _made(groups: tuple[Group, ...], store: Store) -> list[Leaf]:
+    """Return what the steps of a plan will make that is not there yet."""
+    own = {leaf.name: leaf for s in steps_of(groups) for leaf in s.op.slots}
+    changed = written(groups)
+    started = {name: leaf for name, leaf in store.declared.items() if leaf.role == "estimate" and name in changed}
+    return [leaf for name, leaf in {**started, **own}.items() if name not in store.leaves]
 
 
 def _arrays(op: Operator) -> float:
     """Arrays of the size of object and probe that a step on the whole state makes: measured, or what most need."""
     if op.arrays is not None:
         return op.arrays
-    return 2.2 if "obj" in op.effects()[1] else 0
-
-
-def _wave(store: Store) -> int:
-    """Bytes of the waves of a view."""
-    modes, n, _ = store.probe_shape
-    return modes * n * n * store.dtype.itemsize
-
-
-def _kept(store: Store, changed: frozenset[str] | set[str]) -> int:
-    return store.data.views * _wave(store) if KEPT in changed and KEPT not in store.leaves else 0
+    leaves = (declared(name, op) for name in op.effects()[1])
+    return 2.2 if any(leaf is not None and leaf.image and leaf.grid == "frame" for leaf in leaves) else 0

@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 from opty.algebra.compose import Compose, Repeat, compose, factors
 from opty.algebra.control import Control, Until
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import REGISTRY, Operator, Recipe, ViewOperator
 from opty.algebra.sweep import Order, Sweep
 from opty.errors import RecipeError
-from opty.runtime.effects import ESTIMATES, GRADIENTS, check_batch_order, check_batch_outputs
-from opty.state.leaves import LIVE
+from opty.runtime.effects import check_batch_order, check_batch_outputs
+from opty.state.leaves import declared
 
 
 @dataclass(frozen=True)
@@ -75,25 +76,50 @@ class Pass:
     @functools.cached_property
     def counts(self) -> bool:
         """True where the pass is an iteration: it compares with the data and improves object or probe, or finds how."""
-        return self.projects and bool(self.writes & (ESTIMATES | GRADIENTS))
+        return self.projects and (bool(self.improves) or any(s.op.counts for s in self.steps))
 
-    @property
+    @functools.cached_property
     def live(self) -> bool:
         """True where a batch sees what the batch before it did to object or probe."""
-        return bool(self.writes & LIVE)
+        return any(changes_images(s.op) for s in self.steps)
+
+    @functools.cached_property
+    def improves(self) -> frozenset[str]:
+        """The estimates that an iteration improves, at once or through a merge."""
+        found: set[str] = set()
+        for leaf in _written_by(self.steps):
+            found |= {leaf.name} if leaf.image else set(leaf.improves)
+        return frozenset(found)
+
+    @functools.cached_property
+    def keeps_waves(self) -> bool:
+        """True where the iterate is a wave for each view, whose misfit rises by nature."""
+        return any(leaf.remade and leaf.improves for leaf in _written_by(self.steps))
 
     @functools.cached_property
     def moving(self) -> bool:
         """True where positions may change in the middle of the pass, from batch to batch."""
         return any("positions" in s.op.effects()[1] - s.op.late for s in self.steps)
 
-    def stales(self, slot: str) -> bool:
-        """Say whether a slot is kept memory that no longer fits the object and probe.
+    def stales(self, leaf: Leaf) -> bool:
+        """Say whether the pass improves what an array belongs to, and neither reads nor writes the array.
 
-        Positions may be refined under it: kept waves move along with their views.
+        Positions may be refined meanwhile: kept waves move along with their views.
         """
-        kept = slot.startswith("kept_") and slot not in self.reads | self.writes
-        return kept and bool(self.writes & ESTIMATES)
+        if not leaf.belongs_to or self.improves.isdisjoint(leaf.belongs_to):
+            return False
+        return leaf.name not in self.reads and leaf.name not in self.writes
+
+
+def _written_by(steps: tuple[Scheduled, ...]) -> Iterator[Leaf]:
+    """Yield the declarations of what some steps write, as far as there are any."""
+    found = (declared(name, s.op) for s in steps for name in s.op.effects()[1])
+    return (leaf for leaf in found if leaf is not None)
+
+
+def changes_images(op: ViewOperator) -> bool:
+    """Say whether a step changes object or probe."""
+    return any(leaf.image for leaf in _written_by((Scheduled(op),)))
 
 
 @dataclass(frozen=True)
@@ -229,7 +255,7 @@ def _joined(before: tuple[Node, ...], nodes: list[Node]) -> Pass | None:
     if isinstance(sweep, Pass) and isinstance(lifted, Pass) and lifted.origin == "lifted":
         early = tuple(s for s in lifted.steps if s.op.early)
         late = tuple(s for s in lifted.steps if not s.op.early)
-        at = next((k for k, s in enumerate(sweep.steps) if s.op.effects()[1] & LIVE), len(sweep.steps))
+        at = next((k for k, s in enumerate(sweep.steps) if changes_images(s.op)), len(sweep.steps))
         return replace(sweep, steps=sweep.steps[:at] + early + sweep.steps[at:] + late)
     return None
 

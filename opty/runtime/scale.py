@@ -9,48 +9,18 @@ power of the brightest view: ``backend.scaling`` says when it is scaled, by a po
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
 from opty.runtime.effects import written
 from opty.runtime.plan import Branch, Group, Node, Pass, Scheduled, Step, walk
-from opty.state.leaves import LIVE
+from opty.state.leaves import declared
 
 if TYPE_CHECKING:
     from opty.runtime.execute import Run
     from opty.state.store import Store
-
-# By which power of g each leaf, slot and field of a batch goes where P becomes P g and O becomes O / g.
-EXPONENTS = MappingProxyType(
-    {
-        "probe": 1,
-        "obj": -1,
-        "illum": 1,
-        "patches": -1,
-        **dict.fromkeys(("waves", "delta", "predicted", "index", "kept_waves"), 0),
-        **dict.fromkeys(("positions", "background", "intensity_factors"), 0),
-        # sums over views: conj(P) psi and |P|^2 on the object, conj(O) psi and |O|^2 on the probe
-        "obj_sum": 1,
-        "obj_weight": 2,
-        "probe_sum": -1,
-        "probe_weight": -2,
-        "kept_obj_velocity": -1,
-        "kept_probe_velocity": 1,
-        # dL/dO* goes as P, and the direction as O
-        "obj_gradient": 1,
-        "probe_gradient": -1,
-        "kept_gradient_obj": 1,
-        "kept_gradient_probe": -1,
-        "kept_direction_obj": -1,
-        "kept_direction_probe": 1,
-        **dict.fromkeys(("kept_step", "line_sums"), 0),
-        **dict.fromkeys(("position_misfit", "position_gain", "position_shift", "position_count"), 0),
-        **dict.fromkeys(("position_velocity", "adam_mean", "adam_square", "adam_count"), 0),
-        **dict.fromkeys(("serial_gain", "serial_shift", "anneal_count"), 0),
-    }
-)
 
 
 def gives_scale(op: Operator) -> bool:
@@ -59,7 +29,10 @@ def gives_scale(op: Operator) -> bool:
     A step that neither reads nor writes what goes with the scale cannot.
     """
     reads, writes = op.effects()
-    return bool(writes) and not op.scale_free and any(EXPONENTS.get(name, 1) for name in reads | writes)
+    if not writes or op.scale_free:
+        return False
+    leaves = (declared(name, op) for name in reads | writes)
+    return any(leaf is None or leaf.scale != 0 for leaf in leaves)
 
 
 def is_free(groups: tuple[Group, ...]) -> bool:
@@ -79,14 +52,27 @@ def estimated(node: Node, iteration: int) -> frozenset[str]:
 @functools.lru_cache(maxsize=1024)
 def _improved_by(node: Node) -> tuple[tuple[frozenset[str], Scheduled], ...]:
     """Return which of object and probe each step of a node improves that does, and the step."""
-    found = ((op.effects()[1] & LIVE, s) for op, s in _steps_of(node) if op.estimates)
+    found = ((_scaled(op), s) for op, s in _steps_of(node) if op.estimates)
     return tuple((names, s) for names, s in found if names)
 
 
-def changed(groups: tuple[Group, ...], existing: Iterable[str]) -> frozenset[str]:
+def _scaled(op: Operator) -> frozenset[str]:
+    """Return the estimates that a step writes and that go with the scale."""
+    leaves = (declared(name, op) for name in op.effects()[1])
+    return frozenset(leaf.name for leaf in leaves if leaf is not None and leaf.role == "estimate" and leaf.scale)
+
+
+def _free(names: frozenset[str], store: Store) -> bool:
+    """Say whether the scale is free where all of ``names`` may change: some go up with it and some down."""
+    known = (store.declared.get(name) for name in names)
+    powers = {leaf.scale > 0 for leaf in known if leaf is not None and leaf.role == "estimate" and leaf.scale}
+    return len(powers) == 2
+
+
+def changed(groups: tuple[Group, ...], store: Store) -> frozenset[str]:
     """Return the names of the state that a run may change: what steps write, and what is scaled along with it."""
     names = written(groups)
-    return names | {name for name in existing if EXPONENTS.get(name)} if names >= LIVE else names
+    return names | {name for name, leaf in store.layout.items() if leaf.scale} if _free(names, store) else names
 
 
 def bring_back(node: Node, job: Run) -> None:
@@ -99,20 +85,28 @@ def bring_back(node: Node, job: Run) -> None:
     turns = [frame for k, frame in enumerate(job.frames) if k == 0 or frame.body is not None]
     for frame in turns:
         frame.estimated |= names
-    if any(frame.estimated >= LIVE and frame.scale_is_free for frame in turns) and _known(job.store):
+    if any(_free(frame.estimated, job.store) and frame.scale_is_free for frame in turns) and _known(job.store):
         _take_scale(job.store, job.brightest)
         for frame in turns:
             frame.estimated = frozenset()
 
 
 def _take_scale(store: Store, photons: float) -> None:
-    moved = [(a, EXPONENTS[name]) for name, a in store.leaves.items() if EXPONENTS.get(name)]
+    layout = store.layout
+    moved = [
+        (_scaled_part(a, layout[name]), power) for name, a in store.leaves.items() if (power := layout[name].scale)
+    ]
     store.backend.take_scale(store.leaves["probe"], photons, moved)
 
 
+def _scaled_part(a: Any, leaf: Leaf) -> Any:
+    """Return what of a leaf goes with the scale: of several slices, whose product it is, the first."""
+    return a[0] if leaf.axes[0] == "slice" and a.ndim == len(leaf.axes) else a
+
+
 def _known(store: Store) -> bool:
-    """Say whether the state holds no memory of a user's own steps, which may go with the scale or not."""
-    return all(name in EXPONENTS or name in store.named for name in store.leaves)
+    """Say whether of all memory it is known how it goes with the scale; arrays that the user gives stay as they are."""
+    return all(leaf.scale is not None or leaf.role == "array" for leaf in store.layout.values())
 
 
 def _steps_of(node: Node) -> Iterator[tuple[Operator, Scheduled]]:

@@ -13,7 +13,7 @@ from opty.runtime.fused_step import FusedStep, Inside, sees_batch, suited
 from opty.runtime.plan import Pass, Scheduled, fusing
 from opty.runtime.visits import due as scheduled
 from opty.state.access import BatchAccess, of_user
-from opty.state.leaves import LEAVES
+from opty.state.leaves import ESTIMATED
 from opty.state.store import Store
 from opty.state.views import Batch, Opened, Tour
 
@@ -42,7 +42,7 @@ def run_pass(node: Pass, job: Run) -> None:
     due = [s for s in node.steps if scheduled(s.when, store.visits, number)]
     if not node.counts and all(s.opened for s in due):
         return  # a pass that is an iteration counts in any case: schedules wait for the iterations to go by
-    for name in list(filter(node.stales, store.leaves)):
+    for name in [name for name in store.leaves if node.stales(store.declared[name])]:
         del store.leaves[name]
     whole = "positions" not in node.writes and job.whole()
     due = suited(due, store, whole)
@@ -136,7 +136,8 @@ def _opened(steps: list[Scheduled], job: Run) -> Opened:
     """Return what batches open with: the windows that steps read which see no more than they declare."""
     read = frozenset().union(*(s.op.effects()[0] for s in steps if not isinstance(s.op, FusedStep)))
     names = tuple(name for name in ("patches", "illum") if name in read)
-    return Opened(names, _illum_outlives_probe(steps), job.fused if fusing() else None)
+    wanted = frozenset().union(*(s.op.gathers for s in steps))
+    return Opened(names, _illum_outlives_probe(steps), job.fused if fusing() else None, wanted)
 
 
 def _projects_unmeasured(op: ViewOperator) -> bool:
@@ -146,8 +147,8 @@ def _projects_unmeasured(op: ViewOperator) -> bool:
 
 
 def _batch_access(s: Scheduled) -> BatchAccess:
-    reads, writes = s.op.effects()
-    return BatchAccess(None, type(s.op).__name__, reads - LEAVES, writes - LEAVES, guarded=of_user(s.op))
+    reads, writes = (names - ESTIMATED.keys() for names in s.op.effects())
+    return BatchAccess(None, type(s.op).__name__, reads, writes, guarded=of_user(s.op))
 
 
 def _illum_outlives_probe(steps: list[Scheduled]) -> bool:

@@ -121,9 +121,9 @@ class _Reader:
 
     def _geometry(self) -> Geometry:
         table = self._table("geometry")
-        beam = "energy" if "energy" in table else "wavelength"
+        beam = next((name for name in ("energy", "voltage") if name in table), "wavelength")
         hints = inspect.get_annotations(Geometry, eval_str=True) | {"energy": float, "propagation": str, "pixels": int}
-        known("[geometry]", table, [name for name in hints if name not in {"wavelength", "energy"} - {beam}])
+        known("[geometry]", table, [name for name in hints if name not in {"wavelength", "energy", "voltage"} - {beam}])
         for name in ("pixels", beam, "distance", "pixel_size"):
             if name not in table:
                 raise ValueError(f"[geometry] lacks {name}")

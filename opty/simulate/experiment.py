@@ -13,6 +13,9 @@ from opty.backend import numpy_backend
 from opty.data import PtychoData
 from opty.data.fields import check_probe
 from opty.geometry import Geometry
+from opty.model.complete import complete, first_leaves, fitting
+from opty.model.host_views import HostViews
+from opty.model.scan import Scan
 from opty.physics.propagation import Propagator, phase_ramp
 from opty.remedies import here
 from opty.simulate.detector import Detector, integrated
@@ -40,17 +43,19 @@ def experiment(
     exposure=None,
     detector=None,
     seed=0,
+    model=None,
+    leaves=None,
 ) -> PtychoData:
     """Measure an object: exit waves, propagation to the detector, photon counting.
 
     I_j = b_j sum_m |D [P_m(r - f_j) O(r + w_j)]|^2 + background, D the unitary propagation to the detector
     (``opty.physics.propagation``), true position = whole pixels w_j + fraction f_j. The probe is moved by the fraction
     in Fourier space, exact for a probe within the band, and what a reconstruction does: without noise the truth
-    has a misfit of zero.
+    has a misfit of zero. Another ``model`` makes other exit waves of object and probe.
 
     Parameters
     ----------
-    obj : (H, W) complex transmission; it must hold every window.
+    obj : (H, W) complex transmission, (L, H, W) for ``Slices``; it must hold every window.
     probe : (n, n) or (M, n, n) complex, incoherent modes, centred in the array.
     positions : (N, 2) (row, column) [px] at which the views were asked for. Only differences matter: the scan is put in
         the middle of the object by a whole number of pixels.
@@ -63,6 +68,8 @@ def experiment(
     exposure : an ``Exposure``: fluctuation of the beam, background, a stage that moves.
     detector : a ``Detector``; None: counts as uint32 with photons or a dose, exact float32 without.
     seed : of the position errors, the fluctuation, the bad pixels and the noise, which have streams of their own.
+    model : as for PtychoState: elements of ``opty.model``, or their text. None: a thin object.
+    leaves : values of the model's other leaves by name, where they are not those at the start.
 
     Returns
     -------
@@ -88,6 +95,8 @@ def experiment(
         exposure=exposure,
         detector=detector,
         seed=seed,
+        model=model,
+        leaves=leaves,
     ).measure()
 
 
@@ -114,17 +123,21 @@ class Experiment:
         exposure=None,
         detector=None,
         seed=0,
+        model=None,
+        leaves=None,
     ):
-        obj, probe = _complex_image(obj), check_probe(probe, np.shape(probe)[-1])
+        obj, probe = _complex(obj), check_probe(probe, np.shape(probe)[-1])
         self.n = n = probe.shape[-1]
         self.geometry = _of_type("geometry", geometry, Geometry)
+        self.model = complete(model, self.geometry, n)
         self.exposure = _of_type("exposure", exposure, Exposure) or Exposure()
         nominal = _checked(positions)
         self.views = len(nominal)
         photons = _per_view(photons, dose, self.views)
         self.detector = _detector(_of_type("detector", detector, Detector), photons)
         true = reached(nominal, position_error, np.random.default_rng([seed, 0]))
-        move = _placement(np.concatenate([nominal[:, None], self.exposure.places(true)], axis=1), obj.shape, n)
+        self._leaves = self._other_leaves(obj, probe, leaves or {})
+        move = _placement(np.concatenate([nominal[:, None], self.exposure.places(true)], axis=1), obj.shape[-2:], n)
         nominal, true = nominal + move, true + move
         self._places = self.exposure.places(true)
         self._brightness = self.exposure.brightness(self.views, [seed, 2])
@@ -170,8 +183,8 @@ class Experiment:
         near = self._propagator.kind == "near"
         total = 0.0
         for k in range(places.shape[1]):
-            waves, fraction = self._exit_waves(places[:, k])
-            there = self._propagator.forward(waves, fraction, True, self._threads)
+            v = self._seen(views, places[:, k])
+            there = v.at_detector(v.exit_waves(), True)
             if self.detector.pixel_integration:
                 total += integrated(there, near, self._threads)
             else:
@@ -180,15 +193,29 @@ class Experiment:
         pattern = self.detector.blur(self._propagator.from_kernel_order(total))
         return pattern if self.background is None else pattern + self.background
 
-    def _exit_waves(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Exit waves (B, M, n, n) at some positions (B, 2) px, and the fractions (B, 2) by which the probe moved."""
-        corners = np.rint(positions).astype(int)
-        fraction = positions - corners
-        row, col = phase_ramp(fraction, self.n, np, self._spectrum.dtype)
+    def _seen(self, views: slice, positions: np.ndarray) -> HostViews:
+        """Return some views at positions (B, 2) px, as the model sees them."""
+        estimates = {**self._leaves, "obj": self.truth["obj"], "probe": self.truth["probe"]}
+        places = {"positions": positions, "geometry": self.geometry, "views": np.arange(self.views)[views]}
+        v = HostViews(self.model, estimates, **places, threads=self._threads, propagator=self._propagator)
+        v.fraction = positions - v.corners
+        row, col = phase_ramp(v.fraction, self.n, np, self._spectrum.dtype)
         moved = self._spectrum[None] * row[:, None]
         moved *= col[:, None]
-        moved = scipy.fft.ifft2(moved, overwrite_x=True, workers=self._threads)
-        return moved * numpy_backend.take_windows(self.truth["obj"], corners, self.n)[:, None], fraction
+        v.fields["illum"] = scipy.fft.ifft2(moved, overwrite_x=True, workers=self._threads)
+        return v
+
+    def _other_leaves(self, obj: np.ndarray, probe: np.ndarray, given: dict) -> dict[str, np.ndarray]:
+        """Return the model's leaves beside object and probe, and refuse arrays that do not fit the model."""
+        dtype = np.result_type(obj, probe)
+        scan = Scan(self.views, self.n, obj.shape[-2:], dtype, self.geometry, given=probe)
+        first = first_leaves(self.model, scan)
+        if unknown := sorted(given.keys() - (first.keys() - {"obj", "probe"})):
+            others = ", ".join(sorted(first.keys() - {"obj", "probe"})) or "none"
+            raise ValueError(f"leaves holds {unknown[0]!r}; beside obj and probe the model {self.model!r} has {others}")
+        fitting(self.model, "obj", obj, first["obj"])
+        found = {name: value for name, value in first.items() if name not in ("obj", "probe")}
+        return found | {name: fitting(self.model, name, np.asarray(a), first[name]) for name, a in given.items()}
 
     def _scaled(self, photons: float) -> np.ndarray:
         """The probe scaled so that the exit waves carry, on the mean over views, this number of photons."""
@@ -196,7 +223,7 @@ class Experiment:
         for views in self._chunks():
             places = self._places[views]
             for k in range(places.shape[1]):
-                waves, _ = self._exit_waves(places[:, k])
+                waves = self._seen(views, places[:, k]).exit_waves()
                 each = np.array([np.vdot(wave, wave).real for wave in waves])
                 power += float(each @ self._brightness[views]) / places.shape[1]
         power /= self.views
@@ -211,10 +238,10 @@ class Experiment:
             yield slice(first, min(first + batch, self.views))
 
 
-def _complex_image(obj) -> np.ndarray:
+def _complex(obj) -> np.ndarray:
     obj = np.asarray(obj)
-    if obj.ndim != 2:
-        raise ValueError(f"obj has shape {obj.shape}; expected (H, W)")
+    if obj.ndim not in (2, 3):
+        raise ValueError(f"obj has shape {obj.shape}; expected (H, W), or (L, H, W) for several slices")
     return obj if obj.dtype.kind == "c" else obj.astype(np.complex64)
 
 

@@ -1,7 +1,7 @@
 """The state: what is being estimated.
 
 bare_state.py    BareState: read-only leaves, history, replace, to, donate; ``opty.PtychoState`` adds what runs it
-leaves.py        the names of what a state and a batch hold
+leaves.py        the declarations of what every state and every batch hold
 store.py         the mutable inside of a state
 start.py         the object's frame and the first guesses of object and probe
 device_data.py   the data on the device, in the order of the waves

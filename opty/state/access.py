@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
 from opty.errors import EffectError
 from opty.state.history import History
-from opty.state.leaves import BATCH
+from opty.state.leaves import FIELDS
 
 
 class Access:
@@ -67,7 +68,24 @@ class Access:
             value = self._own(value)
             if old is not None and old.shape != value.shape:
                 raise ValueError(f"{self._who} sets {name} of shape {value.shape}; it has shape {old.shape}")
-            self._behind.leaves[name] = value if old is None else _like(old, value)
+            self._behind.leaves[name] = self._new(name, value) if old is None else _like(old, value)
+
+    def _new(self, name: str, value: Any) -> Any:
+        """Return an array as it is declared, or refuse it."""
+        leaf = self._declared(name)
+        store = self._behind.store
+        kind = store.type_of(leaf)
+        if not store.fits(leaf, value.shape):
+            raise ValueError(f"{self._who} sets {name} of shape {value.shape}; it is declared as {leaf!r}")
+        if value.dtype.kind == "c" != kind.kind:
+            raise ValueError(f"{self._who} sets {name} of {value.dtype}; it is declared as {leaf!r}")
+        return value.astype(kind, copy=False)
+
+    def _declared(self, name: str) -> Leaf:
+        leaf = self._behind.store.declared.get(name)
+        if leaf is None:
+            raise EffectError(undeclared(self._who, name))
+        return leaf
 
     def _own(self, value: Any) -> Any:
         """Return an array that shares no memory with a leaf: what shares it would change together.
@@ -87,14 +105,14 @@ class Access:
         """Say whether a leaf or slot of that name exists."""
         return name in self._behind.leaves
 
-    def create(self, name: str, shape: tuple[int, ...], dtype: Any) -> bool:
-        """Make a slot of zeros where there is none; return True where it is new."""
+    def create(self, name: str, **sizes: int) -> bool:
+        """Make a slot of zeros, as it is declared, where there is none; return True where it is new.
+
+        ``sizes`` : of axes whose size the declaration leaves open.
+        """
         if name not in self._writes:
-            raise EffectError(f"{self._who} creates {name!r} without declaring it; add it to writes= in its class line")
-        if name in self._behind.leaves:
-            return False
-        self._behind.leaves[name] = self._behind.xp.zeros(shape, dtype)
-        return True
+            raise EffectError(f"{self._who} creates {name!r} without declaring it: {_REMEDY.format(name=name)}")
+        return name not in self._behind.leaves and self._behind.store.create(self._declared(name), **sizes)
 
     def drop(self, *names: str) -> None:
         """Free slots that are no longer needed."""
@@ -104,6 +122,14 @@ class Access:
                     f"{self._who} drops {name!r} without declaring it; add it to reads= in its class line"
                 )
             self._behind.leaves.pop(name, None)
+
+
+_REMEDY = "add slots=opty.Leaf({name!r}, axes=..., ...) to its class line, which says what the array is"
+
+
+def undeclared(who: str, name: str) -> str:
+    """Say that an operator makes an array that nobody has declared."""
+    return f"{who} writes {name!r}, which no operator declares: {_REMEDY.format(name=name)}"
 
 
 def _like(old: Any, value: Any) -> Any:
@@ -145,7 +171,11 @@ class BatchAccess(Access):
         leaves = self._behind.leaves
         old = leaves.get(name)
         if old is not value:
-            leaves[name] = _like(old, value) if name in BATCH and old is not None else value
+            leaves[name] = _like(old, value) if name in FIELDS and old is not None else value
+
+    def create(self, name: str, **sizes: int) -> bool:
+        """Refuse to make a slot: memory lives in the state."""
+        raise EffectError(f"{self._who}: memory lives in the state and not in a batch; write s.create({name!r})")
 
     def _refuse_of_state(self, name: str) -> None:
         """Refuse a name that belongs to the state and not to the batch."""

@@ -8,16 +8,22 @@ from typing import Any, Self
 import numpy as np
 
 from opty import backend as backends
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity, Operator
 from opty.data import PtychoData
 from opty.data.fields import check_positions
 from opty.errors import ConsumedError, warn_user
+from opty.model.complete import complete, first_leaves, fitting, with_modes
+from opty.model.compose import Model
+from opty.model.element import Element
+from opty.model.scan import Scan
 from opty.state import start
 from opty.state.device_data import Measured
 from opty.state.history import History, Series
+from opty.state.leaves import ESTIMATED
 from opty.state.loans import Lent, lent
 from opty.state.replace import host, replaced
-from opty.state.store import CORE, ESTIMATES, Start, Store, label, unlabelled
+from opty.state.store import Start, Store, declarations
 from opty.words import clear_arguments
 
 LEFT_BEHIND = "they stayed in the process where the run failed"
@@ -50,6 +56,7 @@ class BareState:
         threads: int | None = None,
         margin: int | None = None,
         deterministic: bool = False,
+        model: Model | Element | str | None = None,
     ):
         if not isinstance(data, PtychoData):
             kind = type(data).__name__
@@ -62,21 +69,18 @@ class BareState:
         start.check_light(data, kind)
         by_hand = any(given is not None for given in (obj, probe, margin))
         origin, shape = start.frame(data.positions_px, data.n, obj, margin)
-        if obj is None:
-            obj = np.ones(shape, kind)
-        elif not np.isfinite(obj).all():
-            raise ValueError(f"obj has {int((~np.isfinite(obj)).sum())} values that are not finite")
-        probe = start.first_probe(data, modes, kind) if probe is None else start.given_probe(probe, data, modes, kind)
+        whole = complete(model, data.geometry, data.n, modes)
+        first = first_leaves(whole, Scan(data.views, data.n, shape, kind, data.geometry, data, probe))
+        whole = with_modes(whole, len(first["probe"]))
+        if obj is not None:
+            first["obj"] = fitting(whole, "obj", obj, first["obj"])
         measured = Measured(data, backend, kind)
-        leaves = {
-            "obj": backend.asarray(obj, kind).copy(),
-            "probe": backend.asarray(probe, kind).copy(),
-            "positions": backend.asarray(data.positions_px + origin),
-        }
+        leaves = {name: backend.asarray(a).copy() for name, a in first.items()}
+        leaves["positions"] = backend.asarray(data.positions_px + origin)
         if measured.background is not None:
             leaves["background"] = measured.background
         books = (start.given_seed(seed), start.given_threads(threads), Identity())
-        self._set(Store(leaves, measured, origin, *books, deterministic=bool(deterministic)))
+        self._set(Store(leaves, measured, whole, origin, *books, deterministic=bool(deterministic)))
         if by_hand:
             self._store.begin_here()
 
@@ -109,34 +113,43 @@ class BareState:
         iteration: int,
         history: Mapping[str, Any],
         recipe: Operator,
+        declared: Mapping[str, Leaf] | None = None,
         visits: Mapping[str, Any] | None = None,
         began: Mapping[str, Any] | None = None,
         device: str | None = None,
         threads: int | None = None,
         deterministic: bool = False,
+        model: Model | None = None,
     ) -> Self:
-        """Rebuild a state from what a file kept: ``leaves`` by name, slots and named arrays under "slot:" and "array:".
+        """Rebuild a state from what a file kept: ``leaves`` by name.
 
+        ``declared`` : what those are that are no estimates; where nothing is known of one, it is memory of an operator.
         ``visits``: when the run last stood at each scheduled step; none where a file of an earlier version has none.
-        ``began``: leaves, iteration, history and visits of the start, where the data alone do not give them.
+        ``model`` : with which the state was made; None for that of files of earlier versions, a thin object.
+        ``began``: leaves, declarations, iteration, history, visits of the start, where the data alone do not tell it.
         Raises ValueError where obj, probe or positions are missing.
         """
-        if missing := [name for name in CORE if name not in leaves]:
-            raise ValueError(f"a state needs {', '.join(CORE)}; {missing} are missing")
+        needed = [name for name, leaf in ESTIMATED.items() if not leaf.optional]
+        if missing := [name for name in needed if name not in leaves]:
+            raise ValueError(f"a state needs {', '.join(needed)}; {missing} are missing")
         backend = backends.get(start.on_device(device))
         kind = start.complex_type(leaves["probe"].dtype)
         measured = Measured(data, backend, kind)
-        arrays, named = unlabelled(leaves, backend)
+        arrays = {name: backend.asarray(np.array(a)) for name, a in leaves.items()}
         positions = check_positions(leaves["positions"], data.views)
         start.frame(positions, data.n, leaves["obj"])
         arrays["positions"] = backend.asarray(positions)
+        whole = with_modes(complete(model, data.geometry, data.n), len(leaves["probe"]))
+        if missing := [leaf.name for leaf in whole.leaves if leaf.name not in leaves]:
+            raise ValueError(f"the model {whole!r} needs {', '.join(missing)}, which the file does not hold")
         series = {name: Series(np.asarray(v).tolist()) for name, v in history.items()}
         frame = np.asarray(origin, float)
-        books = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series, named)
-        store = Store(arrays, measured, frame, *books, deterministic=bool(deterministic))
+        books = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series)
+        store = Store(arrays, measured, whole, frame, *books, deterministic=bool(deterministic))
+        store.declared = declarations(arrays, declared or {}, whole)
         store.visits = {key: (int(before), int(at)) for key, (before, at) in (visits or {}).items()}
         if began is not None:
-            store.start = Start.of(began, backend)
+            store.start = Start.of(began, backend, whole)
         elif recipe == Identity():
             store.begin_here()
         return cls._of(store)
@@ -144,10 +157,17 @@ class BareState:
     def __reduce__(self) -> tuple[Any, ...]:
         store = self._live
         data = self._without_frames() if self._frameless else store.data
-        leaves = {self._label(name): self.numpy(name) for name in store.leaves}
-        books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
+        leaves = {name: self.numpy(name) for name in store.leaves}
+        books = {
+            "declared": store.layout,
+            "origin": store.origin,
+            "seed": store.seed,
+            "iteration": store.iteration,
+            "history": store.history,
+        }
         books |= {"recipe": store.recipe, "visits": store.visits, "began": self._began()}
         books |= {"threads": store.threads, "deterministic": store.deterministic, "device": store.backend.name}
+        books["model"] = store.model
         return _restored, (type(self), data, leaves, books)
 
     def __copy__(self) -> Self:
@@ -168,10 +188,6 @@ class BareState:
         """Return the measurement as an exception carries it to another process: all but its frames."""
         return self._live.data.without_frames(LEFT_BEHIND, OPEN_WITH, source=False)
 
-    def _label(self, name: str) -> str:
-        """Return the name of a leaf as ``restore`` knows it."""
-        return label(name, self._live.named)
-
     def _began(self) -> dict[str, Any] | None:
         """The start as ``restore`` takes it; None where the data tell it, and where this is the start itself."""
         store = self._live
@@ -187,6 +203,17 @@ class BareState:
 
     def _leaf(self, name: str) -> Any:
         return lent(self._live.leaves[name])
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a leaf that an element of the model brings, read-only: ``p.spacing``."""
+        if not name.startswith("_") and any(leaf.name == name for leaf in self.model.leaves):
+            return self._leaf(name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    @property
+    def model(self) -> Model:
+        """How object, probe and positions make the waves: a product of elements of ``opty.model``."""
+        return self._live.model
 
     @property
     def obj(self) -> Any:
@@ -219,13 +246,12 @@ class BareState:
     @property
     def slots(self) -> Mapping[str, Any]:
         """Memory of operators that lives in the state (moments, kept waves), by name; read-only."""
-        known = ESTIMATES + tuple(self._live.named)
-        return Lent([name for name in self._live.leaves if name not in known], self._leaf)
+        return Lent([name for name, leaf in self._live.layout.items() if leaf.role == "slot"], self._leaf)
 
     @property
     def arrays(self) -> Mapping[str, Any]:
         """Arrays that were given to ``replace`` by name, for operators to read; read-only."""
-        return Lent(sorted(self._live.named), self._leaf)
+        return Lent(sorted(name for name, leaf in self._live.layout.items() if leaf.role == "array"), self._leaf)
 
     @property
     def data(self) -> PtychoData:
@@ -296,25 +322,28 @@ class BareState:
         background: Any = None,
         intensity_factors: Any = None,
         arrays: Mapping[str, Any] | None = None,
+        leaves: Mapping[str, Any] | None = None,
         seed: int | None = None,
     ) -> Self:
         """Return a state with some leaves replaced; memory that belongs to what is replaced is dropped.
 
         ``obj`` (H, W), ``probe`` (M, n, n), ``positions`` (N, 2) px window corners, ``background`` (n, n) [photons],
         zero frequency in the centre, ``intensity_factors`` (N,), and ``arrays`` by name, for operators to read:
-        ``p = p.replace(arrays={"pinhole": weights})``, then ``Support("pinhole")``.
+        ``p = p.replace(arrays={"pinhole": weights})``, then ``Support("pinhole")``. ``leaves`` by name are others that
+        the model brings: ``p.replace(leaves={"spacing": [2e-6]})``.
 
         Raises ValueError for shapes that do not fit the data, values that are not finite, and a name that an operator's
         memory has.
         """
-        leaves = {
+        given = {
             "obj": obj,
             "probe": probe,
             "positions": positions,
             "background": background,
             "intensity_factors": intensity_factors,
         }
-        return self._of(replaced(self._live, leaves, dict(arrays or {}), seed))
+        given |= dict(leaves or {})
+        return self._of(replaced(self._live, given, dict(arrays or {}), seed))
 
     def to(self, device: str) -> Self:
         """Return the state on "cpu" or "gpu" (itself where it is there already).
@@ -329,7 +358,7 @@ class BareState:
         moved.leaves = {name: backend.asarray(store.backend.to_host(a)) for name, a in store.leaves.items()}
         moved.measured = Measured(store.data, backend, store.dtype)
         if store.start is not None:
-            moved.start = Start.of(store.start.kept(store.backend), backend)
+            moved.start = Start.of(store.start.kept(store.backend), backend, store.model)
         return self._of(moved)
 
     def donate(self) -> Self:
@@ -348,7 +377,7 @@ class BareState:
         return given
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("obj", "probe", "positions"):
+        if name in ESTIMATED:
             raise AttributeError(f"a state is read-only outside an operator; use p = p.replace({name}=...)")
         raise AttributeError(f"PtychoState has no attribute {name!r} to set; it is read-only outside an operator")
 

@@ -1,8 +1,49 @@
-"""The names of what a state holds, and of what a batch holds inside a sweep; any other word is a slot."""
+"""The leaves of every state, and the fields of every batch. Memory of operators is declared in their class lines.
+
+Those of a model are declared by its elements (opty/model), object and probe too. What else a state holds, its store
+declares: ``store.declared`` (see store.py).
+"""
 
 from __future__ import annotations
 
-LEAVES = frozenset({"obj", "probe", "positions", "background", "intensity_factors"})
-BATCH = frozenset({"index", "illum", "patches", "waves", "delta", "predicted"})
-KEPT = "kept_waves"
-LIVE = frozenset({"obj", "probe"})
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from opty.algebra.leaf import Leaf
+from opty.algebra.operator import Operator, slot_named
+from opty.model.element import LEAVES
+from opty.model.probe import PROBE
+from opty.model.sample import OBJ
+
+POSITIONS = Leaf("positions", "view 2", unit="px", scale=0, role="estimate")
+BACKGROUND = Leaf(
+    "background", "row col", unit="photons", dtype="real", grid="detector", scale=0, role="estimate", optional=True
+)
+INTENSITY_FACTORS = Leaf("intensity_factors", "view", scale=0, role="estimate", optional=True)
+
+_WAVES = Leaf("waves", "batch state row col", unit="sqrt(photons)", dtype="complex", grid="window", scale=0)
+_FIELDS = (
+    Leaf("index", "batch", dtype="int64", scale=0),
+    Leaf("illum", "batch mode row col", unit="sqrt(photons)", dtype="complex", grid="window", scale=1),
+    Leaf("patches", "batch slice row col", dtype="complex", grid="window", scale=-1),
+    _WAVES,
+    _WAVES.like("delta"),
+    Leaf("predicted", "batch row col", unit="photons", dtype="real", grid="detector", scale=0),
+)
+
+
+def _by_name(*leaves: Leaf) -> Mapping[str, Leaf]:
+    return MappingProxyType({leaf.name: leaf for leaf in leaves})
+
+
+ESTIMATED = _by_name(OBJ, PROBE, POSITIONS, BACKGROUND, INTENSITY_FACTORS)
+FIELDS = _by_name(*_FIELDS)
+
+
+def declared(name: str, op: Operator | None = None) -> Leaf | None:
+    """Return what a name means to an operator: its memory, an estimate, a field of a batch, memory of another operator.
+
+    None for a word that no declaration tells: an array that the user put into the state, or a field of the user's own.
+    """
+    own = next((leaf for leaf in op.slots if leaf.name == name), None) if op is not None else None
+    return own or ESTIMATED.get(name) or FIELDS.get(name) or LEAVES.get(name) or slot_named(name)

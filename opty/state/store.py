@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections.abc import Mapping
@@ -11,28 +12,17 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-from opty.algebra.operator import Operator
+from opty.algebra.leaf import Leaf
+from opty.algebra.operator import Operator, slot_named
 from opty.data import PtychoData
+from opty.model.compose import Model
 from opty.state import loans
 from opty.state.device_data import Measured
 from opty.state.history import Series, number
+from opty.state.leaves import ESTIMATED
 
 _alive: weakref.WeakSet[Store] = weakref.WeakSet()  # leaves are shared between states: whose buffers may be reused?
 _counting = threading.Lock()
-
-CORE = ("obj", "probe", "positions")  # what every state holds
-ESTIMATES = (*CORE, "background", "intensity_factors")  # slots and arrays that the user named come beside them
-
-
-def label(name: str, named: frozenset[str]) -> str:
-    """Return the name of a leaf as files and ``PtychoState.restore`` know it."""
-    return name if name in ESTIMATES else f"array:{name}" if name in named else f"slot:{name}"
-
-
-def unlabelled(leaves: Mapping[str, Any], backend: ModuleType) -> tuple[dict[str, Any], frozenset[str]]:
-    """Return leaves by their plain names on a backend, and which of them the user named."""
-    arrays = {name.rpartition(":")[2]: backend.asarray(np.array(a)) for name, a in leaves.items()}
-    return arrays, frozenset(name.rpartition(":")[2] for name in leaves if name.startswith("array:"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,41 +30,71 @@ class Start:
     """Where a state began with arrays that the data alone do not tell: leaves and books as they were then."""
 
     leaves: dict[str, Any]
-    named: frozenset[str]
+    declared: Mapping[str, Leaf]
     iteration: int
     history: dict[str, list[float]]
     visits: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def kept(self, backend: ModuleType) -> dict[str, Any]:
         """Return all of it on the host, for a file or another device."""
-        leaves = {label(name, self.named): np.array(backend.to_host(a)) for name, a in self.leaves.items()}
-        return {"leaves": leaves, "iteration": self.iteration, "history": self.history, "visits": self.visits}
+        leaves = {name: np.array(backend.to_host(a)) for name, a in self.leaves.items()}
+        declared = {name: self.declared[name] for name in leaves}
+        books = {"iteration": self.iteration, "history": self.history, "visits": self.visits}
+        return {"leaves": leaves, "declared": declared} | books
 
     @classmethod
-    def of(cls, kept: Mapping[str, Any], backend: ModuleType) -> Start:
+    def of(cls, kept: Mapping[str, Any], backend: ModuleType, model: Model) -> Start:
         """Return what ``kept`` told, on a backend."""
         history = {name: np.asarray(v).tolist() for name, v in kept["history"].items()}
-        return cls(*unlabelled(kept["leaves"], backend), kept["iteration"], history, dict(kept["visits"]))
+        leaves = {name: backend.asarray(np.array(a)) for name, a in kept["leaves"].items()}
+        return cls(
+            leaves, declarations(leaves, kept["declared"], model), kept["iteration"], history, dict(kept["visits"])
+        )
+
+
+def declarations(leaves: Mapping[str, Any], told: Mapping[str, Leaf], model: Model) -> dict[str, Leaf]:
+    """Return what a state declares that holds ``leaves``, of which ``told`` are known to whoever brings them.
+
+    Of an array of which nobody knows more it is what it looks like: a slot, which no sweep drops.
+    """
+    found = estimates_of(model)
+    for name, a in leaves.items():
+        if name not in found:
+            found[name] = told.get(name) or slot_named(name) or Leaf.found(name, a, "slot")
+    return found
+
+
+def estimates_of(model: Model) -> dict[str, Leaf]:
+    """Return the declarations of what a state with a model estimates."""
+    return {leaf.name: leaf for leaf in model.leaves} | {
+        k: v for k, v in ESTIMATED.items() if v.optional or not v.image
+    }
 
 
 @dataclass(eq=False)
 class Store:
-    """Leaves (arrays by name) and books of a state."""
+    """Leaves (arrays by name) and books of a state.
+
+    ``declared`` : what each of them is, and what others are that the state may come to hold. Operators add their memory
+    when a recipe runs, so that whatever goes over all arrays asks here.
+    """
 
     leaves: dict[str, Any]
     measured: Measured
+    model: Model  # complete: how the leaves make the waves
     origin: np.ndarray
     seed: int
     threads: int
     recipe: Operator
     iteration: int = 0
     history: dict[str, Series] = field(default_factory=dict)
-    named: frozenset[str] = frozenset()  # leaves that the user put in by name, for operators to read
+    declared: Mapping[str, Leaf] = field(default_factory=dict)  # given none: the estimates of the model
     deterministic: bool = False  # whether sums over views are the same bits every time, on a GPU too
     visits: dict[str, tuple[int, int]] = field(default_factory=dict)  # of scheduled steps; see algebra/control.py
     start: Start | None = None  # None: the data, modes, seed and dtype tell how the state began
 
     def __post_init__(self) -> None:
+        self.declared = self.declared or estimates_of(self.model)
         with _counting:
             _alive.add(self)
 
@@ -85,6 +105,50 @@ class Store:
             others |= {id(a) for store in _alive if store.start is not None for a in store.start.leaves.values()}
         others |= loans.on_loan()
         return {name for name, a in self.leaves.items() if id(a) in others}
+
+    @property
+    def layout(self) -> dict[str, Leaf]:
+        """The declarations of the leaves that are here, in their order."""
+        return {name: self.declared[name] for name in self.leaves}
+
+    def sizes(self, leaf: Leaf) -> dict[str, int]:
+        """Return the sizes of the axes of a leaf that a state knows."""
+        modes, n, _ = self.probe_shape
+        rows, columns = self.object_shape if leaf.grid == "frame" else (n, n)
+        slices = self.leaves["obj"].shape[:-2]
+        own = {"slice": slices[0]} if slices else {}
+        states = self.model.states(modes)
+        return {"view": self.data.views, "mode": modes, "state": states, "row": rows, "col": columns} | own
+
+    def type_of(self, leaf: Leaf) -> np.dtype:
+        """Return the type of the numbers of a leaf."""
+        return leaf.type_in(self.dtype)
+
+    def fits(self, leaf: Leaf, shape: tuple[int, ...]) -> bool:
+        """Say whether a shape is that of a leaf; axes whose size the declaration leaves open may have any."""
+        sizes = self.sizes(leaf)
+        if len(shape) != len(axes := leaf.present(sizes)):
+            return False
+        return shape == leaf.shape(dict(zip(axes, shape, strict=True)) | sizes)
+
+    def nbytes(self, leaf: Leaf) -> int:
+        """Return the bytes of a leaf that is not here yet; an axis whose size is not known counts as one."""
+        return math.prod(self.shape_of(leaf)) * self.type_of(leaf).itemsize
+
+    def shape_of(self, leaf: Leaf) -> tuple[int, ...]:
+        """Return the shape of a leaf that is not here yet; an axis whose size is not known counts as one."""
+        sizes = self.sizes(leaf)
+        return leaf.shape(dict.fromkeys(leaf.present(sizes), 1) | sizes)
+
+    def create(self, leaf: Leaf, **sizes: int) -> bool:
+        """Make a leaf of zeros where there is none; return True where it is new."""
+        if leaf.name in self.leaves:
+            return False
+        if strange := [axis for axis in sizes if axis not in leaf.axes]:
+            raise ValueError(f"{leaf!r} has no axis {strange[0]!r} whose size could be given")
+        shape = leaf.shape(sizes | self.sizes(leaf))
+        self.leaves[leaf.name] = self.xp.zeros(shape, self.type_of(leaf))
+        return True
 
     @property
     def data(self) -> PtychoData:
@@ -123,8 +187,8 @@ class Store:
 
     @property
     def object_shape(self) -> tuple[int, int]:
-        """(H, W) of the object."""
-        return self.leaves["obj"].shape
+        """(H, W) of the object's frame."""
+        return self.leaves["obj"].shape[-2:]
 
     @property
     def largest_corner(self) -> tuple[int, int]:
@@ -136,6 +200,12 @@ class Store:
     def probe_shape(self) -> tuple[int, int, int]:
         """(M, n, n) of the probe."""
         return self.leaves["probe"].shape
+
+    @property
+    def wave_shape(self) -> tuple[int, int, int]:
+        """(S, n, n) of the exit waves of a view: S incoherent states, which are the probe's modes in a thin object."""
+        modes, n, _ = self.probe_shape
+        return self.model.states(modes), n, n
 
     @property
     def incoherent(self) -> Any:
@@ -154,7 +224,7 @@ class Store:
     def begin_here(self) -> None:
         """Keep what stands here as the start: no recipe made it, and the data alone do not tell it."""
         history = {name: list(v) for name, v in self.history.items()}
-        self.start = Start(dict(self.leaves), self.named, self.iteration, history, dict(self.visits))
+        self.start = Start(dict(self.leaves), self.declared, self.iteration, history, dict(self.visits))
 
     def record(self, name: str, value: SupportsFloat) -> None:
         """Append a number to a series of the history."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from opty.physics.propagation import phase_ramp
+from opty.model.views import ModelViews
 from opty.state.store import Store
 
 
@@ -17,34 +17,48 @@ class Opened(NamedTuple):
     """What a batch opens with.
 
     Names of leaves; whether ``illum`` is read after the probe has changed under it; the kernels of fused steps, where
-    they may be used.
+    they may be used; the leaves of which steps ask for sums (``Batch.gather``).
     """
 
     names: tuple[str, ...] = ()
     own_illum: bool = False
     fused: Any = None
+    wanted: frozenset[str] = frozenset()
 
 
-class Batch:
+class Batch(ModelViews):
     """The views of one batch: index, windows, exit waves.
 
     Leaves: index (B,), patches (B, n, n) object windows, illum (B or 1, M, n, n) the probe as each view sees it, waves
-    (B, M, n, n), delta (B, M, n, n). ``patches`` and ``illum`` are made when they are first asked for, or frozen when
+    (B, S, n, n), delta (B, S, n, n). ``patches`` and ``illum`` are made when they are first asked for, or frozen when
     the batch opens, if ``opened`` says so.
     ``corners`` (B, 2) int are the whole-pixel windows nearest to the positions, ``fraction`` (B, 2) what is left of
     them, in [-1/2, 1/2]; None where all positions of the sweep are whole. ``brightness`` (B, 1, 1) real is the root of
     the views' intensity factors, by which each sees the probe; None where there are none. ``source`` is where fused
-    steps find the waves: an array of waves, and the rows (B,) of the views in it.
+    steps find the waves: an array of waves, and the rows (B,) of the views in it. ``sweep`` : see ``ModelViews``.
     """
 
     def __init__(
-        self, store: Store, index: Any, number: np.ndarray, corners: Any, fraction: Any, opened: Opened | None = None
+        self,
+        store: Store,
+        index: Any,
+        number: np.ndarray,
+        corners: Any,
+        fraction: Any,
+        opened: Opened | None = None,
+        sweep: dict[Any, Any] | None = None,
     ):
+        super().__init__(frozenset() if opened is None else opened.wanted)
         self.store, self.fused = store, None if opened is None else opened.fused
+        self.model, self.backend, self.n, self.dtype = store.model, store.backend, store.n, store.dtype
+        self.threads, self.estimates, self.geometry = store.threads, store.leaves, store.data.geometry
+        self.propagator, self.deterministic = store.measured.propagator, store.deterministic
+        self.sweep = {} if sweep is None else sweep
         self.number = number  # of each view, on the host
         self.size = len(number)
         self.corners, self.fraction = corners, fraction
-        self.leaves: dict[str, Any] = {"index": index}
+        self.leaves = self.fields
+        self.leaves["index"] = index
         factors = store.leaves.get("intensity_factors")
         self.brightness = None if factors is None else _roots(factors[self.selection], store.real_dtype)
         self.misfit: Any = None
@@ -62,57 +76,10 @@ class Batch:
         positions = store.leaves["positions"][index] if positions is None else positions
         return cls(store, index, number, *placed(store, positions, whole))
 
-    def opened(self, name: str) -> Any:
-        """Return patches or illum, from now on as they are now."""
-        if name not in self.leaves:
-            store = self.store
-            if name == "patches":
-                self.leaves[name] = store.backend.take_windows(store.leaves["obj"], self.corners, store.data.n)
-            else:
-                self.leaves[name] = self.as_seen(store.leaves["probe"])
-        return self.leaves[name]
-
-    @property
-    def patches(self) -> Any:
-        """Object windows (B, n, n)."""
-        return self.opened("patches")
-
-    @property
-    def illum(self) -> Any:
-        """The probe as each view sees it, (B or 1, M, n, n)."""
-        return self.opened("illum")
-
     @cached_property
     def selection(self) -> Any:
         """The views as an index into arrays of all views, on the device."""
         return _as_slice(self.number, self.leaves["index"])
-
-    @property
-    def xp(self) -> Any:
-        """The array module: numpy or cupy."""
-        return self.store.xp
-
-    @cached_property
-    def ramp(self) -> tuple[Any, Any]:
-        """Row and column factors of the Fourier shift by ``fraction``, with room for the modes."""
-        row, col = phase_ramp(self.fraction, self.store.data.n, self.xp, self.store.dtype)
-        return row[:, None], col[:, None]
-
-    @cached_property
-    def illum_power(self) -> Any:
-        """Sum over modes of |illum|^2, (B or 1, n, n) real."""
-        a = self.xp.abs(self.illum)
-        a *= a
-        return a[:, 0] if a.shape[1] == 1 else a.sum(axis=1)
-
-    @cached_property
-    def patch_power(self) -> Any:
-        """|patches|^2, times the view's intensity factor where there are any, (B, n, n) real."""
-        a = self.xp.abs(self.patches)
-        if self.brightness is not None:
-            a *= self.brightness
-        a *= a
-        return a
 
     def add_misfit(self, squares: Any) -> None:
         """Add to the misfit of the batch, sum w (sqrt I - sqrt Ihat)^2, a scalar on the device."""
@@ -122,45 +89,24 @@ class Batch:
         """Return sum w (sqrt I - sqrt Ihat)^2 of the exit waves as they stand, a scalar on the device."""
         store, measured = self.store, self.store.measured
         made = "waves" in self.leaves
-        waves = self.leaves["waves"] if made else self.illum * self.patches[:, None]
-        there = measured.propagator.forward(waves, self.fraction, not made, store.threads)
+        there = self.at_detector(self.leaves["waves"] if made else self.exit_waves(), not made)
         intensity, mask = measured.intensity_of(self.selection), measured.mask_of(self.selection)
         return store.backend.fourier_modulus(there, intensity, mask, store.incoherent, True)
 
-    def shift(self, spectrum: Any) -> Any:
-        """Return waves (B, M, n, n) moved by ``fraction``, from their spectrum (B or 1, M, n, n)."""
-        row, col = self.ramp
-        moved = spectrum * row
-        moved *= col
-        return self.store.backend.ifft2(moved, True, self.store.threads)
-
     def as_seen(self, probe: Any) -> Any:
         """Return a probe, or a change of it, (M, n, n) as each view sees it: (B or 1, M, n, n)."""
-        if self.fraction is None:
-            seen = probe[None]
-        elif self.fused is not None:
-            seen = self.fused.shifted(probe, self.fraction)
-        else:
-            seen = self.shift(self.store.backend.fft2(probe, threads=self.store.threads)[None])
+        if self.fraction is None or self.fused is None:
+            return super().as_seen(probe)
+        seen = self.fused.shifted(probe, self.fraction)
         return seen if self.brightness is None else seen * self.brightness[:, None]
 
     def on_probe(self, waves: Any) -> Any:
         """Return sum_j conj(O_j) waves_j (M, n, n), the adjoint of ``as_seen`` times the patches; keeps the waves."""
-        if self.fused is not None and self.fraction is not None and self.brightness is None:
-            n, rows = self.store.data.n, self.fused.rows(self.size)
-            below = self.xp.stack([rows * n, 0 * rows], axis=1)  # the windows, one below the other, are an object too
-            return self.fused.on_probe(waves, rows, self.patches.reshape(-1, n), below, self.fraction)
-        seen = self.patches.conj()
-        if self.brightness is not None:
-            seen *= self.brightness
-        waves = seen[:, None] * waves
-        if self.fraction is None:
-            return waves[0] if len(waves) == 1 else waves.sum(axis=0)
-        row, col = self.ramp
-        spectrum = self.store.backend.fft2(waves, True, self.store.threads)
-        spectrum *= row.conj()
-        spectrum *= col.conj()
-        return self.store.backend.ifft2(spectrum.sum(axis=0), True, self.store.threads)
+        if self.fused is None or self.fraction is None or self.brightness is not None:
+            return super().on_probe(waves)
+        rows = self.fused.rows(self.size)
+        below = self.xp.stack([rows * self.n, 0 * rows], axis=1)  # the windows, one below the other, are an object too
+        return self.fused.on_probe(waves, rows, self.patches.reshape(-1, self.n), below, self.fraction)
 
 
 class Tour:
@@ -193,14 +139,14 @@ class Tour:
                 old[...] = new[views]
 
     def __iter__(self) -> Iterator[Batch]:
-        first = 0
+        first, sweep = 0, {}  # type: ignore[var-annotated]
         for number in self.batches:
             some = slice(first, first + len(number))
             first, index = some.stop, self.index[some]
             corners, fraction = self._placed(index) if self.places is None else self.places
             if self.places is not None:
                 corners, fraction = corners[some], None if fraction is None else fraction[some]
-            yield Batch(self.store, index, number, corners, fraction, self.opened)
+            yield Batch(self.store, index, number, corners, fraction, self.opened, sweep)
 
     def _arrays(self) -> tuple[Any, ...]:
         return self.index, *(self.places or ())
@@ -224,7 +170,7 @@ def _roots(factors: Any, dtype: Any) -> Any:
 
 def memory_batch(store: Store) -> int:
     """Return the number of views whose waves suit the memory: the caches of the cores, or a share of the device."""
-    wave_bytes = int(np.prod(store.probe_shape)) * store.dtype.itemsize
+    wave_bytes = int(np.prod(store.wave_shape)) * store.dtype.itemsize
     return max(1, min(store.data.views, store.backend.batch_memory(store.threads) // wave_bytes))
 
 

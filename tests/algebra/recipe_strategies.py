@@ -34,7 +34,9 @@ def value(hint, name=""):
     drawn = {
         int: st.integers(2, 60),
         float: st.floats(1e-3, 0.999) | st.just(1e-20) if name == "inertia" else st.floats(1e-3, 0.999),
-        str: st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+        str: st.sampled_from(["spacing", "tilt"])
+        if name == "leaf"
+        else st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
         type(None): st.none(),
         opty.Until: untils,
     }

@@ -6,7 +6,6 @@ from small_scans import everything
 from opty import AP, DM, LSQML, ML, RAAR, ePIE, mPIE, rPIE
 from opty.backend import scaling
 from opty.ptycho_state import PtychoState
-from opty.runtime.scale import EXPONENTS
 
 ENGINES = [ePIE(), rPIE(), rPIE(batch=4), mPIE(), LSQML(batch=4), AP(), DM(), RAAR(), ML(), ML("amplitude")]
 BY_TURNS = rPIE(update="obj") * rPIE(update="probe")
@@ -29,7 +28,7 @@ def scaled(p, octaves):
     """Return the state with P 2^octaves, O 2^-octaves, and all that goes with them; in arrays of its own."""
     store = p._live.fork(set(p._live.leaves))
     for name, leaf in store.leaves.items():
-        leaf *= leaf.dtype.type(2.0 ** (octaves * EXPONENTS[name]))
+        leaf *= leaf.dtype.type(2.0 ** (octaves * store.declared[name].scale))
     return PtychoState._of(store)
 
 
@@ -43,7 +42,8 @@ def is_scaled(q, r):
     names = a.keys() - {"history:object_change"}
     assert a.keys() == b.keys()
     for name in names:
-        factor = 2.0 ** (octaves * EXPONENTS.get(name, 0))
+        leaf = q._live.declared.get(name)
+        factor = 2.0 ** (octaves * (leaf.scale if leaf else 0))
         assert np.array_equal(a[name] * a[name].dtype.type(factor), b[name]), name
     return octaves
 

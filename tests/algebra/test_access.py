@@ -5,8 +5,9 @@ import pytest
 from small_scans import close, everything, same, scan, state
 
 import opty
-from opty import EffectError, FourierProject, ObjUpdate, Operator, ProbeUpdate, Sweep, ViewOperator, ePIE
+from opty import EffectError, FourierProject, Leaf, ObjUpdate, Operator, ProbeUpdate, Sweep, ViewOperator, ePIE
 from opty.state.access import Access
+from opty.state.leaves import PROBE
 
 # -- fields of a batch that steps make for each other
 
@@ -26,11 +27,11 @@ class Weighs(ViewOperator, reads="strength delta", writes="delta"):
         b.delta *= (b.strength > b.strength.mean())[:, None, None, None]
 
 
-class Counts(ViewOperator, reads="strength index", writes="seen"):
+class Counts(ViewOperator, reads="strength index", slots=Leaf("seen", "view")):
     """Keeps it in a slot of the state."""
 
     def apply(self, s, b):
-        s.create("seen", (s.data.views,), float)
+        s.create("seen")
         s.seen[b.index] = b.strength
 
 
@@ -98,11 +99,11 @@ class Whole(ViewOperator, reads="obj waves", writes="obj"):
         b.obj = 1
 
 
-class Slotted(ViewOperator, reads="waves", writes="own"):
+class Slotted(ViewOperator, reads="waves", slots=Leaf("own", "3")):
     """Makes a slot and takes it for a field of the batch."""
 
     def apply(self, s, b):
-        s.create("own", (3,), float)
+        s.create("own")
         b.own = 1
 
 
@@ -157,7 +158,15 @@ def test_the_history_is_read_and_recorded(p):
 # -- two names for one array
 
 
-class KeepsPart(Operator, reads="obj", writes="probe first again whole"):
+WHOLE = Leaf("whole", "4 4", scale=0)
+
+
+class KeepsPart(
+    Operator,
+    reads="obj",
+    writes="probe",
+    slots=(PROBE.like("first", axes="row col"), Leaf("again", "4", scale=0), WHOLE),
+):
     """Keeps parts of the probe, of its own array, and of the object under other names, then doubles the probe."""
 
     def apply(self, s):
@@ -256,7 +265,7 @@ def test_on_a_gpu(way):
         assert (p.numpy(name) == a).all()
 
 
-class Computes(Operator, reads="obj probe", writes="sum"):
+class Computes(Operator, reads="obj probe", slots=Leaf("sum", "row col", dtype="real", grid="window")):
     """Does with leaves that it reads what steps do."""
 
     def apply(self, s):

@@ -29,6 +29,7 @@ from opty import (
     ePIE,
     rPIE,
 )
+from opty.state.leaves import OBJ
 
 RAN: list = []
 
@@ -134,7 +135,7 @@ class ReadsMore(Operator, reads="obj", writes="obj"):
 
 class Creates(Operator, reads="obj", writes="obj"):
     def apply(self, s):
-        s.create("memory", (3,), float)
+        s.create("memory")
 
 
 class Drops(Operator, reads="obj", writes="obj"):
@@ -219,7 +220,7 @@ def test_illum_that_may_be_changed_is_the_batch_s_own(fractional, batch):
     assert (q.numpy("probe") == before["probe"]).all()
 
 
-class Keeps(Operator, reads="obj", writes="best"):
+class Keeps(Operator, reads="obj", slots=OBJ.like("best")):
     """Keeps the object under another name, for the tests."""
 
     def apply(self, s):

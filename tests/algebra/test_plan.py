@@ -85,11 +85,11 @@ def test_a_sweep_opens_what_it_reads():
     assert [len(names(node)) for node in passes(DM())] == [4, 2]
 
 
-class AfterAll(ViewOperator, reads="waves delta", writes="twice"):
+class AfterAll(ViewOperator, reads="waves delta", slots=opty.Leaf("twice", "1")):
     """Reads both results of the projection, for the tests."""
 
     def apply(self, s, b):
-        s.create("twice", (1,), float)
+        s.create("twice")
         s.twice[0] += float(abs(b.waves).sum() + abs(b.delta).sum())
 
 

@@ -150,12 +150,12 @@ def test_no_memory_for_the_copies_that_a_run_begins_with(p, monkeypatch):
     assert same(ePIE() * caught.value.state, ePIE() * (ePIE() * p))
 
 
-class MakesASlot(Operator, writes="more"):
+class MakesASlot(Operator, slots=opty.Leaf("more", "4")):
     """Makes a slot in an iteration, for the tests."""
 
     def apply(self, s):
         if s.iteration == 3 and not s.has("more"):
-            s.create("more", (4,), float)
+            s.create("more")
 
 
 def test_no_memory_for_the_copy_at_the_end_of_a_turn(p, monkeypatch):

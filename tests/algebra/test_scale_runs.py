@@ -92,11 +92,26 @@ class HalvesProbeScale(Operator, reads="probe", writes="probe"):
         s.probe *= 1 - 1e-3
 
 
-class Remembers(ViewOperator, reads="delta", writes="memory_of_mine"):
+COUNT = opty.Leaf("count_of_mine", "1", scale=0)
+TREND = opty.Leaf("trend_of_mine", "mode row col", dtype="complex", grid="window", scale=1)
+
+
+class Remembers(ViewOperator, reads="delta", slots=opty.Leaf("memory_of_mine", "3")):
     """A step of a user's that remembers something."""
 
     def apply(self, s, b):
-        s.create("memory_of_mine", (3,), np.float64)
+        s.create("memory_of_mine")
+
+
+class RemembersWithScale(ViewOperator, reads="delta", slots=(COUNT, TREND)):
+    """A step of a user's that says how its memory goes with the scale."""
+
+    scale_free = True
+
+    def apply(self, s, b):
+        s.create("count_of_mine")
+        if s.create("trend_of_mine"):
+            s.trend_of_mine += 1
 
 
 class LooksAtScale(Operator, reads="obj probe"):
@@ -189,6 +204,15 @@ def test_memory_of_another_step_is_left_alone(weak, monkeypatch):
     q = Sweep(Remembers()) * weak
     assert "memory_of_mine" in q.slots
     assert same(TURN**3 * q, without_it(TURN**3, q, monkeypatch))
+
+
+def test_memory_that_is_declared_goes_along(weak):
+    q = Sweep(RemembersWithScale()) * weak
+    r = TURN**3 * q
+    assert abs(ratio(r)) < 1
+    octaves = np.log2(r.slots["trend_of_mine"][0, 0, 0].real)
+    assert octaves == round(octaves) >= 5
+    assert r.slots["count_of_mine"] == 0
 
 
 # -- the laws

@@ -166,7 +166,7 @@ def make_state(rng):
         }
         return PtychoState.restore(
             data,
-            leaves | {f"slot:{name}": array for name, array in slots.items()},
+            leaves | slots,
             origin=start.origin,
             seed=5,
             iteration=43,

@@ -55,17 +55,18 @@ def test_frames_scan_and_geometry(scan, frames, stream, identical):
 
 def test_options_come_first(scan):
     path = scan()
-    geometry = load(path, voltage="80kV", distance=2.0).geometry
-    assert (geometry.voltage, geometry.distance, geometry.pixel_size) == (80e3, 2.0, 1e-3)  # the angle stays
+    assert load(path, voltage="80kV").pixel == pytest.approx(electron_wavelength(80e3) / (128 * 0.0005))
+    assert load(path, reciprocal_pixel="1mrad").pixel == pytest.approx(electron_wavelength(300e3) / 0.128)
+    assert load(path, distance=2.0, pixel_size="150um").geometry.pixel_size == 150e-6
     with pytest.raises(FormatError, match="no distance: give distance= in metres"):
-        load(path, pixel_size="150um")  # of the detector itself: no distance of 1 m goes with it
+        load(path, pixel_size="150um")  # no angle goes with it
     assert load(path, scan_step="0.3nm", scan_shape=(3, 2)).positions[2].tolist() == [0.3e-9, 0.0]
 
 
 def test_a_part_of_the_field_is_no_step(scan):
     """What the field of view is of differs from version to version where only a part of it was scanned."""
     path = scan(change=("<scan_size>1.0<", "<scan_size>0.6<"))
-    with pytest.raises(FormatError, match="does not say the step of its scan: give scan_step= in metres"):
+    with pytest.raises(FormatError, match="has no positions: give the distance between views on a grid, scan_step="):
         load(path)
     assert load(path, scan_step="0.3nm").views == 6
 
@@ -76,7 +77,7 @@ def test_without_xml_the_name_tells_the_shape(scan, frames, identical):
         load(path, scan_step="1nm")
     identical(load(path, scan_step="1nm", voltage="300kV", distance=1, pixel_size=5e-4).intensities, frames[:, :128])
     path = scan("other.raw", xml=False)
-    with pytest.raises(FormatError, match="does not say where its 6 frames were taken"):
+    with pytest.raises(FormatError, match="has no positions: give the distance between views"):
         load(path, voltage="300kV", distance=1, pixel_size=5e-4)
 
 
@@ -99,7 +100,7 @@ def test_pairs_that_are_not_whole(scan, frames, tmp_path):
     ):
         load(tmp_path / "scan.xml")
     path.write_bytes(frames[:5].tobytes())
-    with pytest.raises(FormatError, match=r"there are 5 patterns but 6 positions: .*, views='0:5'"):
+    with pytest.raises(FormatError, match=r"there are 5 patterns but 6 positions .*, views='0:5'"):
         load(path)
     path.unlink()
     with pytest.raises(FormatError, match=r"scan.xml describes scan_x3_y2.raw, and there is no such file beside it"):

@@ -111,12 +111,16 @@ def test_what_the_file_does_not_tell(scan, counts, tmp_path):
     frames = [header(k, 64, 64, "U16", 12) + image.astype(">u2").tobytes() for k, image in enumerate(counts(12), 1)]
     path = scan(frames, hdr="")
     with pytest.raises(
-        FormatError, match=r"where its 6 frames were taken: give positions=, or scan_shape=\(rows, colu"
+        FormatError, match="file has no positions: give the distance between views on a grid, scan_step"
     ):
         load(path, **LENGTHS)
-    with pytest.raises(FormatError, match="does not say the step of its scan: give scan_step= in metres"):
+    with pytest.raises(FormatError, match="scan_shape needs scan_step, the distance between views"):
         load(path, **LENGTHS, scan_shape=(2, 3))
-    with pytest.raises(FormatError, match=r"holds 6 frames, and scan_shape=\(2, 2\) means a scan of 2 x 2: give"):
+    with pytest.raises(
+        FormatError, match="holds 6 frames in a row: give the grid that they were taken on, scan_shape="
+    ):
+        load(path, **LENGTHS, **STEP)
+    with pytest.raises(FormatError, match=r"there are 6 patterns but 4 positions \(a scan on a grid\)"):
         load(path, **LENGTHS, **STEP, scan_shape=(2, 2))
     with pytest.raises(FormatError, match=r"no distance; no pixel size: give distance=, pixel_size="):
         load(path, voltage="200kV", **STEP, scan_shape=(2, 3))
@@ -129,7 +133,7 @@ def test_files_that_break_off(scan, counts):
     path = scan(frames)
     whole = path.read_bytes()
     path.write_bytes(whole[:-10])  # the last one is not complete
-    with pytest.raises(FormatError, match=r"there are 5 patterns but 6 positions: .*, views='0:5'"):
+    with pytest.raises(FormatError, match=r"there are 5 patterns but 6 positions .*, views='0:5'"):
         load(path, **LENGTHS, **STEP)
     assert load(path, **LENGTHS, **STEP, views="0:5").positions[4].tolist() == [0.5e-9, 0.5e-9]
     assert load(path, **LENGTHS, **STEP, scan_shape=(1, 5)).views == 5

@@ -64,11 +64,14 @@ def test_kept_waves_are_not_worked_in(p, body, order):
         assert close(fused, recipe * kept, 1e-5)
 
 
-class FromSlot(ViewOperator, reads="illum patches", writes="waves mine"):
+MINE = opty.Leaf("mine", "view state row col", dtype="complex", grid="window")
+
+
+class FromSlot(ViewOperator, reads="illum patches", writes="waves", slots=MINE):
     """Keeps waves of its own and hands out the very array, for the tests."""
 
     def begin(self, s):
-        s.create("mine", (s.data.views, *s.probe_shape), s.dtype)
+        s.create("mine")
 
     def apply(self, s, b):
         s.mine[b.selection] = b.illum * b.patches[:, None]

@@ -12,6 +12,7 @@ from opty import (
     AccumObj,
     ConjugateDirection,
     FourierProject,
+    Leaf,
     LikelihoodGradient,
     LineSearch,
     LSQUpdate,
@@ -136,11 +137,11 @@ def test_any_number_of_views_at_a_time_gives_the_same_bits(seed, monkeypatch):
             assert (np.asarray(a) == np.asarray(b)).all()
 
 
-class Peek(ViewOperator, reads="predicted", writes="seen"):
+class Peek(ViewOperator, reads="predicted", slots=Leaf("seen", "view row col", dtype="real", grid="detector")):
     """Keeps what is predicted, for the tests."""
 
     def begin(self, s):
-        s.create("seen", (s.data.views, s.data.n, s.data.n), s.real_dtype)
+        s.create("seen")
 
     def apply(self, s, b):
         s.seen[b.selection] = b.predicted

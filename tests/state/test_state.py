@@ -266,7 +266,7 @@ def test_history_has_one_entry_an_iteration(p):
 def test_restored_states_go_on_bit_by_bit(recipe):
     p = recipe**2 * state(scan(modes=2, background=True, mask=2), seed=5)
     leaves = {name: p.numpy(name) for name in ("obj", "probe", "positions", "background")}
-    leaves |= {f"slot:{name}": p.numpy(name) for name in p.slots}
+    leaves |= {name: p.numpy(name) for name in p.slots}
     q = PtychoState.restore(
         p.data,
         leaves,

@@ -11,6 +11,7 @@ dectris.py       masters of DECTRIS' detectors, with frames in numbered parts, a
 fold_slice.py    pairs of fold_slice and PtychoShelves, and .mat files
 merlin.py        Merlin .mib; empad.py: EMPAD .raw; emd.py: data cubes of py4DSTEM and NCEM
 tiff_npy.py      TIFF frames and positions beside them, of SciComPty and TwinMic; pairing.py: which go together
+array4d.py       NPY of four axes, frames of a scan on a grid
 mapping.py       HDF5 of any layout, through a TOML file; examples in mappings/
 measurement.py   PtychoData in opty's own HDF5 files
 native.py        results: PtychoState in HDF5, from which a run goes on exactly

@@ -18,9 +18,8 @@ import numpy as np
 from opty.files.container import Container
 from opty.files.tree import Tree, numbers
 from opty.io.prepare.frames import Frames
-from opty.io.prepare.options import Raw
 from opty.io.prepare.parts import part_names, read_parts
-from opty.io.prepare.raster import Raster, placed
+from opty.io.prepare.raw import Raw
 from opty.io.prepare.units import joules, metres, wavelength
 from opty.io.reading import Format, blaming, measurement
 
@@ -44,8 +43,8 @@ def recognise(file: Container) -> bool:
 
 
 @contextmanager
-def opened(file: Container, *, scan_shape=None, scan_step=None) -> Iterator[Raw]:
-    """Read frames of DECTRIS or NXmx; their positions are an option, or a grid of ``scan_shape`` and ``scan_step`` [m].
+def opened(file: Container) -> Iterator[Raw]:
+    """Read frames of DECTRIS or NXmx; their positions are an option, or a grid.
 
     Frames are at entry/data/data_000001, data_000002, ..., each mostly a link to a file of the master's name beside it,
     or at entry/data/data. Wavelength, distance, pixel size and beam centre are used where they are set (0 is not).
@@ -58,7 +57,7 @@ def opened(file: Container, *, scan_shape=None, scan_step=None) -> Iterator[Raw]
     with file.tree() as tree:
         tree.own = re.compile(re.escape(stem) + r"_?data_\d+\.(h5|hdf5|nxs)")
         with blaming(file):
-            raw = _raw(tree, lambda views: placed(file.path, views, _scan(file.path, stem), scan_shape, scan_step))
+            raw = _raw(tree, _step(file.path, stem))
         yield raw
 
 
@@ -67,11 +66,11 @@ def good(flags: np.ndarray) -> np.ndarray:
     return (flags.astype(np.int64) & FAULTS) == 0
 
 
-def _raw(tree: Tree, place: Callable[[int], np.ndarray]) -> Raw:
+def _raw(tree: Tree, step: tuple[float, float] | None) -> Raw:
     frames, lacks = _frames(tree)
     return Raw(
         frames,
-        lambda: place(frames.shape[0]),
+        None,
         lengths={
             "wavelength": lambda known: _wavelength(tree),
             "distance": lambda known: _length(tree, *DISTANCE),
@@ -87,6 +86,7 @@ def _raw(tree: Tree, place: Callable[[int], np.ndarray]) -> Raw:
         centre=lambda known: _centre(tree),
         cutoff=_cutoff(tree, frames.dtype),
         lacks=lacks,
+        step=step,
     )
 
 
@@ -96,16 +96,16 @@ def _frames(tree: Tree) -> tuple[Frames, Callable[[int], str | None]]:
     return Frames(tree.need("frames", f"{DATA}/data", f"{DETECTOR}/data")), lambda views: None
 
 
-def _scan(path: Path, stem: str) -> Raster:
+def _step(path: Path, stem: str) -> tuple[float, float] | None:
     """The step of the scan that an Arina wrote into a third file, <stem>.h5: "Pixel Size" [nm] of "STEM Metadata"."""
     place = path.with_name(f"{stem}.h5")
     if not place.is_file() or place == path:
-        return Raster()
+        return None
     with Container(place).tree() as tree:
         group = tree.node("STEM Metadata")
         sizes = np.zeros(0) if group is None else np.asarray(tree.attribute(group, "Pixel Size", 0.0)).reshape(-1)
     size = float(sizes[0]) if sizes.size and sizes.dtype.kind in "iuf" else 0.0
-    return Raster(None, (size * 1e-9, size * 1e-9) if math.isfinite(size) and size > 0 else None)
+    return (size * 1e-9, size * 1e-9) if math.isfinite(size) and size > 0 else None
 
 
 def _value(tree: Tree, *paths: str) -> tuple[float, h5py.Dataset] | None:

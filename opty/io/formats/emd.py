@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -18,9 +17,8 @@ import numpy as np
 from opty.files.container import Container
 from opty.files.tree import Tree, numbers
 from opty.io.prepare.frames import Frames
-from opty.io.prepare.options import Raw
-from opty.io.prepare.raster import Raster, placed
-from opty.io.prepare.reciprocal import of_angle, of_frequency
+from opty.io.prepare.lengths import RECIPROCAL
+from opty.io.prepare.raw import Raw
 from opty.io.prepare.units import LENGTHS, metres
 from opty.io.reading import Format, blaming, measurement
 from opty.remedies import option
@@ -28,7 +26,7 @@ from opty.remedies import option
 TYPE, ARRAYS = "emd_group_type", ("array", "1")
 DEPTH = 5  # groups in groups
 MOST = 500  # groups that are looked at
-ANGLES = {"rad": 1.0, "mrad": 1e-3}
+ANGLES = ("rad", "mrad")
 INVERSE = re.compile(r"1/(\w+)|(\w+)\^?-1")
 
 
@@ -41,12 +39,11 @@ def recognise(file: Container) -> bool:
 
 
 @contextmanager
-def opened(file: Container, *, scan_shape=None, scan_step=None) -> Iterator[Raw]:
+def opened(file: Container) -> Iterator[Raw]:
     """Read the frames of a data cube, line by line, on a grid; or give positions.
 
-    The step of the scan is that of the first two axes, where they have a unit of length, or ``scan_step`` [m]. Where
-    the last two have an angle (mrad) or a spatial frequency (1/nm, A^-1), a pixel is that of a detector at 1 m. The
-    wavelength is not in the file.
+    The step of the scan is that of the first two axes, where they have a unit of length; the pixel is that of the last
+    two, where they have an angle (mrad) or a spatial frequency (1/nm, A^-1). The wavelength is not in the file.
 
     Raises FormatError for a file with more than one data cube, and axes whose pixels are not square.
     """
@@ -56,7 +53,7 @@ def opened(file: Container, *, scan_shape=None, scan_step=None) -> Iterator[Raw]
             if len(cubes) != 1:
                 shown = ", ".join(cubes)
                 raise ValueError(f"it holds the data cubes {shown}: say which in a mapping, {option('mapping')}")
-            raw = _raw(tree, cubes[0], file.path, scan_shape, scan_step)
+            raw = _raw(tree, cubes[0])
         yield raw
 
 
@@ -82,20 +79,15 @@ def _own(group: h5py.Group, name: str) -> bool:
     return isinstance(group.get(name, getlink=True), h5py.HardLink)
 
 
-def _raw(tree: Tree, cube: str, path: Path, scan_shape: Any, scan_step: Any) -> Raw:
+def _raw(tree: Tree, cube: str) -> Raw:
     data = tree.need("data cube", f"{cube}/data")
     if data.ndim != 4:
         raise ValueError(f"{data.name} has shape {data.shape}; expected (scan rows, scan columns, rows, columns)")
     frames = Frames(data)
     steps = [_step(_axis(tree, cube, k)) for k in (0, 1)]
     step = None if steps[0] is None or steps[1] is None else (steps[0], steps[1])
-    told = Raster(frames.scan, step, f", or {option('mapping')}, which says where they are")
-    return Raw(
-        frames,
-        lambda: placed(path, frames.shape[0], told, scan_shape, scan_step),
-        lengths=_lengths(tree, cube),
-        wanted={"wavelength": _no_wavelength()},
-    )
+    lengths = _lengths(tree, cube)
+    return Raw(frames, None, lengths=lengths, wanted={"wavelength": _no_wavelength()}, step=step)
 
 
 def _no_wavelength() -> str:
@@ -129,12 +121,10 @@ def _lengths(tree: Tree, cube: str) -> dict[str, Any]:
     sizes, unit = sorted(abs(axis[0]) for axis in axes if axis is not None), axes[0][1]
     if sizes[1] > 1.001 * sizes[0]:
         raise ValueError(f"the pixels of {cube} are {sizes[0]} x {sizes[1]} {unit}; opty needs square ones: rebin them")
-    if unit.lower() in ANGLES:
-        return of_angle(sizes[0] * ANGLES[unit.lower()])
     match = INVERSE.fullmatch(unit)
-    if match is None or (match[1] or match[2]).lower() not in LENGTHS:
+    if unit.lower() not in ANGLES and (match is None or (match[1] or match[2]).lower() not in LENGTHS):
         return {}
-    return of_frequency(sizes[0] / metres(match[1] or match[2], cube))
+    return {RECIPROCAL: f"{sizes[0]} {unit if match is None else f'1/{match[1] or match[2]}'}"}
 
 
 read: Any = measurement(opened)

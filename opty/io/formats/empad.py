@@ -17,9 +17,8 @@ import numpy as np
 from opty.errors import FormatError
 from opty.files.container import Container
 from opty.io.prepare.frames import Pages
-from opty.io.prepare.options import Raw
-from opty.io.prepare.raster import Raster, placed
-from opty.io.prepare.reciprocal import of_angle
+from opty.io.prepare.lengths import RECIPROCAL
+from opty.io.prepare.raw import Raw
 from opty.io.reading import Format, blamed, blaming, measurement
 
 EDGE, ROWS = 128, 130  # pixels; the last two rows of a frame are no image
@@ -42,27 +41,24 @@ def recognise(file: Container) -> bool:
 
 
 @contextmanager
-def opened(file: Container, *, scan_shape=None, scan_step=None) -> Iterator[Raw]:
+def opened(file: Container) -> Iterator[Raw]:
     """Read the frames (N, 128, 128) float32 of an EMPAD; ``path`` is the XML or the .raw that it names.
 
-    The shape of the scan is in the XML, or in the name of the .raw (scan_x256_y128.raw), or give ``scan_shape`` (rows,
-    columns). Its step is taken from the XML where that names the field of view of the scan itself; else give
-    ``scan_step`` [m]; or give positions. The angle of a pixel [rad], where it is calibrated, is that of a detector at
-    1 m with pixels of as many metres.
+    The shape of the scan is in the XML, or in the name of the .raw (scan_x256_y128.raw), and its step in the XML where
+    the whole field was scanned. The angle of a pixel is that of the XML, where it is calibrated.
 
-    Raises FormatError where one of the two files is missing, or the scan has another number of frames.
+    Raises FormatError where one of the two files is missing or truncated.
     """
     described, frames_at = _pair(file)
     root = None if described is None else _parsed(described)
     with open(frames_at, "rb") as stream:
         with blaming(file):
             views = _views(stream, frames_at)
-            told = _told(root, frames_at.name, views)
-            raw = Raw(
-                Pages((views, EDGE, EDGE), np.float32, blamed(file, _Reader(stream))),
-                lambda: placed(frames_at, views, told, scan_shape, scan_step),
-                lengths=_lengths(root),
-            )
+            frames = Pages((views, EDGE, EDGE), np.float32, blamed(file, _Reader(stream)))
+            shape = _shape(root, frames_at.name, views)
+            frames.scan = shape or frames.scan
+            step = None if root is None or shape is None else _step(root, shape)
+            raw = Raw(frames, None, lengths=_lengths(root), step=step)
         yield raw
     file.path, file.beside = frames_at, [] if described is None else [described]
 
@@ -134,8 +130,8 @@ def _views(stream: Any, path: Path) -> int:
     return size // FRAME
 
 
-def _told(root: ET.Element | None, name: str, views: int) -> Raster:
-    """Shape and step of the scan, as the XML or the name of the .raw tell them."""
+def _shape(root: ET.Element | None, name: str, views: int) -> tuple[int, int] | None:
+    """Shape (rows, columns) of the scan, as the XML or the name of the .raw tell it."""
     shapes: list[tuple[float | None, ...]] = []
     for mode in ("acquire", "search"):  # some versions wrote the shape that was scanned under the second
         nodes = [] if root is None else root.findall(f"scan_parameters[@mode='{mode}']")
@@ -145,8 +141,7 @@ def _told(root: ET.Element | None, name: str, views: int) -> Raster:
     if match := NAME.fullmatch(Path(name).stem):
         shapes.append((float(match[2]), float(match[1])))
     whole = [(int(rows), int(columns)) for rows, columns in shapes if rows and columns]
-    shape = next((one for one in whole if one[0] * one[1] == views), whole[0] if whole else None)
-    return Raster(shape, None if root is None or shape is None else _step(root, shape))
+    return next((one for one in whole if one[0] * one[1] == views), whole[0] if whole else None)
 
 
 def _step(root: ET.Element, shape: tuple[int, int]) -> tuple[float, float] | None:
@@ -169,7 +164,7 @@ def _lengths(root: ET.Element | None) -> dict[str, Any]:
         return {}
     voltage, angle = _number(root, "iom_measurements/high_voltage"), _number(root, ANGLE)
     out: dict[str, Any] = {} if voltage is None else {"voltage": voltage}
-    return out if angle is None else out | of_angle(angle)
+    return out if angle is None else out | {RECIPROCAL: f"{angle} rad"}
 
 
 def _number(node: ET.Element, path: str) -> float | None:

@@ -15,18 +15,15 @@ from typing import Any
 import h5py
 import numpy as np
 
-from opty.data.scan_grid import scan_grid
 from opty.errors import FormatError
 from opty.files.container import Container
 from opty.files.tree import Tree, number, numbers
 from opty.io.formats import ptychi
-from opty.io.prepare.frames import Frames
+from opty.io.prepare.frames import Frames, Pages
 from opty.io.prepare.given_positions import GivenPositions, given_positions
-from opty.io.prepare.options import Raw
-from opty.io.prepare.raster import steps_of
-from opty.io.prepare.reciprocal import of_frequency
+from opty.io.prepare.lengths import RECIPROCAL
+from opty.io.prepare.raw import Raw
 from opty.io.reading import Format, blaming, measurement, real
-from opty.remedies import option
 
 POSITIONS = ("ppY", "ppX")  # [m], of the sample: the view has the opposite sign
 WAVELENGTH, PIXEL = "lambda", "dx"  # [m], the second at the sample
@@ -49,13 +46,13 @@ def recognise(file: Container) -> bool:
 
 
 @contextmanager
-def opened(file: Container, *, positions=None, scan_step=None) -> Iterator[Raw]:
+def opened(file: Container, *, positions=None) -> Iterator[Raw]:
     """Read ``dp`` (N, n, n), zero frequency in the centre, and the positions ppY, ppX [m] of the file beside it.
 
     ``positions`` is the path of that one where it is not beside, by its name, or takes its place. The view is at (row,
     column) = (-ppY, -ppX). MATLAB has the axes in reverse order: the patterns of a .mat, and of a pair whose ppX has
     two axes, as MATLAB writes a vector, are transposed. A .mat whose dp has four axes (n, n, rows, columns) is a scan
-    on a grid of ``scan_step`` [m]. With ``lambda`` and ``dx`` in the file the pixel at the sample is dx; with dx alone
+    on a grid. With ``lambda`` and ``dx`` in the file the pixel at the sample is dx; with dx alone
     positions are in pixels.
 
     Raises FormatError where the other file is missing.
@@ -64,7 +61,7 @@ def opened(file: Container, *, positions=None, scan_step=None) -> Iterator[Raw]:
     with file.tree() as one, (file if other is None else other).tree() as two:
         with blaming(file):
             patterns, parameters = (one, two) if "dp" in file.names else (two, one)
-            raw = _raw(patterns, parameters, scan_step)
+            raw = _raw(patterns, parameters)
             if given is not None:
                 raw.positions, raw.unit = given.places, given.unit or "m"
         yield raw
@@ -94,7 +91,7 @@ def _names(place: Path | None) -> frozenset[str]:
         return frozenset()
 
 
-def _raw(patterns: Tree, parameters: Tree, scan_step: Any) -> Raw:
+def _raw(patterns: Tree, parameters: Tree) -> Raw:
     data = patterns.need("patterns", "dp")
     frames, motors = Frames(data), [parameters.find(name) for name in POSITIONS]
     matlab = patterns.attribute(data, CLASS) is not None or any(m is not None and m.ndim == 2 for m in motors)
@@ -103,17 +100,17 @@ def _raw(patterns: Tree, parameters: Tree, scan_step: Any) -> Raw:
     in_pixels = pixel is not None and WAVELENGTH not in sizes
 
     def places() -> np.ndarray:
-        if motors[0] is None and motors[1] is None and len(frames.scan) == 2:
-            return _grid(frames.scan, scan_step, matlab)
         where = _places(parameters)
         return where / pixel if in_pixels else where
 
     lengths: dict[str, Any] = {}
-    if not in_pixels and pixel is not None:
-        lengths = {"wavelength": lambda known: number(sizes[WAVELENGTH])} | of_frequency(1 / (data.shape[-1] * pixel))
-    elif WAVELENGTH in sizes:
-        lengths = {"wavelength": lambda known: number(sizes[WAVELENGTH])}
-    return Raw(frames, places, "px" if in_pixels else "m", lengths, transpose=matlab)
+    if WAVELENGTH in sizes:
+        lengths["wavelength"] = lambda known: number(sizes[WAVELENGTH])
+        if pixel is not None:
+            lengths[RECIPROCAL] = f"{1 / (data.shape[-1] * pixel)} 1/m"
+    on_a_grid = motors[0] is None and motors[1] is None and len(frames.scan) == 2
+    frames = _by_rows(frames) if on_a_grid and matlab else frames
+    return Raw(frames, None if on_a_grid else places, "px" if in_pixels else "m", lengths, transpose=matlab)
 
 
 def _places(parameters: Tree) -> np.ndarray:
@@ -124,13 +121,13 @@ def _places(parameters: Tree) -> np.ndarray:
     return np.column_stack([rows, columns])
 
 
-def _grid(scan: tuple[int, ...], scan_step: Any, matlab: bool) -> np.ndarray:
-    """Positions of a scan on a grid; in a .mat the columns of the scan come first."""
-    if scan_step is None:
-        raise ValueError(f"it does not say the step of its scan: give {option('scan_step')} in metres")
-    steps = np.broadcast_to(steps_of(scan_step), 2)
-    shape = (int(scan[0]), int(scan[1]))
-    return scan_grid(shape, steps[::-1])[:, ::-1] if matlab else scan_grid(shape, steps)
+def _by_rows(frames: Frames) -> Frames:
+    """The frames of a grid line by line; in a .mat its columns come first."""
+    columns, rows = frames.scan
+    number_in_file = np.arange(rows * columns).reshape(columns, rows).T.reshape(-1)
+    pages = Pages(frames.shape, frames.dtype, lambda index: frames.read(number_in_file[index]), frames.chunk)
+    pages.scan, pages.piecewise = (rows, columns), frames.piecewise
+    return pages
 
 
 read: Any = measurement(opened)

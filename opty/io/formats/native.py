@@ -8,8 +8,10 @@ Beside the measurement (measurement.py) the file holds
         positions_m (N, 2)           the same positions in metres, from the frame's corner  (with a geometry)
         origin (2,)                  px from the data's positions to window corners
         slots/<name>, arrays/<name>  the memory of operators, and what was given by name for them to read
+                                     attribute of each array: declaration, what it is (opty.Leaf, as JSON)
         history/<name>               what was recorded
         recipe, recipe_json          text to read, and what is loaded
+        model, model_json            the same of the model; absent in files of earlier versions: a thin object
         visits                       when the run last stood at each scheduled step (JSON); absent where there was none
         start/                       leaves, slots, arrays, history, visits and iteration of the start, where the data
                                      alone do not tell it: a probe, an object, what ``replace`` put in
@@ -33,6 +35,7 @@ import h5py
 import numpy as np
 import scipy
 
+from opty.algebra.leaf import Leaf, Role
 from opty.data import PtychoData
 from opty.files.atomic import atomic
 from opty.files.container import Container
@@ -42,13 +45,14 @@ from opty.io.formats import measurement
 from opty.io.formats.measurement import need
 from opty.io.formats.result_data import measurement_of
 from opty.io.reading import Format, blaming
+from opty.model import from_json
 
 if TYPE_CHECKING:
     from opty.runtime.checkpoint import Unfinished
     from opty.state import BareState
 
 OWN = "entry_1/reconstruction"
-GROUPS = {"": "leaves", "slot": "slots", "array": "arrays"}  # by the kind of a leaf, as PtychoState.restore knows it
+GROUPS: dict[Role, str] = {"estimate": "leaves", "slot": "slots", "array": "arrays"}
 
 
 def save(path, p) -> None:
@@ -179,6 +183,7 @@ class Kept:
         began = self.books["began"]
         books = self.books | {"recipe": Identity(), "began": None}
         books |= {name: began[name] for name in ("iteration", "history", "visits")}
+        books |= {"declared": began["declared"]}
         return dataclasses.replace(self, leaves=began["leaves"], books=books, unfinished=None)
 
 
@@ -202,12 +207,14 @@ def read_kept(file: Container) -> Kept:
             "iteration": int(own.attrs["iteration"]),
             "history": _history(own),
             "recipe": recipe,
+            "model": from_json(_text(own["model_json"])) if "model_json" in own else None,  # before 0.1.0 there was one
             "visits": _visits(own),
             "began": _start(own),
         }
         fields, frames = measurement.read_fields(f), measurement.read_kept_frames(f)
         device, software = measurement.text(own.attrs.get("device", "cpu")), json.loads(own.attrs.get("software", "{}"))
-        return Kept(fields, frames, _leaves(own), books, code, unfinished, device, software)
+        leaves, books["declared"] = _leaves(own)
+        return Kept(fields, frames, leaves, books, code, unfinished, device, software)
 
 
 def _text(found: h5py.Dataset) -> str:
@@ -220,18 +227,21 @@ def _start(own: h5py.Group) -> dict[str, Any] | None:
     if "start" not in own:
         return None
     start = own["start"]
-    found = {"leaves": _leaves(start), "iteration": int(start.attrs["iteration"]), "history": _history(start)}
-    return found | {"visits": _visits(start)}
+    leaves, declared = _leaves(start)
+    found = {"leaves": leaves, "declared": declared, "visits": _visits(start)}
+    return found | {"iteration": int(start.attrs["iteration"]), "history": _history(start)}
 
 
 def _write(f: h5py.File, p) -> None:
     own = f.create_group(OWN)
     own.attrs.update({"iteration": p.iteration, "seed": p.seed})
     writing.note(own, dtype=str(p.dtype), device=p.device, software=json.dumps(software(p.device)))
-    _write_leaves(own, {p._label(name): p.numpy(name) for name in p._live.leaves})
+    _write_leaves(own, {name: p.numpy(name) for name in p._live.leaves}, p._live.layout)
     if p.data.pixel is not None:
         writing.put(own, "positions_m", p.numpy("positions") * p.data.pixel, packed=False)
     writing.put(own, "origin", np.asarray(p.origin, np.float64))
+    writing.put(own, "model", repr(p.model))
+    writing.put(own, "model_json", p.model.to_json())
     writing.put(own, "recipe", repr(p.recipe))
     writing.put(own, "recipe_json", p.recipe.to_json())
     _write_history(own, p.history)
@@ -239,26 +249,34 @@ def _write(f: h5py.File, p) -> None:
     if (began := p._began()) is not None:
         start = own.create_group("start")
         start.attrs["iteration"] = began["iteration"]
-        _write_leaves(start, began["leaves"])
+        _write_leaves(start, began["leaves"], began["declared"])
         _write_history(start, began["history"])
         _write_visits(start, began["visits"])
     f["entry_1/object"], f["entry_1/probe"] = (h5py.SoftLink(f"/{OWN}/leaves/{name}") for name in ("obj", "probe"))
 
 
-def _write_leaves(own: h5py.Group, leaves: Mapping[str, np.ndarray]) -> None:
+def _write_leaves(own: h5py.Group, leaves: Mapping[str, np.ndarray], declared: Mapping[str, Leaf]) -> None:
     for group in GROUPS.values():
         own.create_group(group)
     for name, array in leaves.items():
-        kind, _, plain = name.rpartition(":")
-        writing.put(own[GROUPS[kind]], quote(plain, safe=" "), array, packed=False)
+        group, key = own[GROUPS[declared[name].role]], quote(name, safe=" ")
+        writing.put(group, key, array, packed=False)
+        writing.note(group[key], declaration=json.dumps(declared[name].to_dict()))
 
 
-def _leaves(own: h5py.Group) -> dict[str, np.ndarray]:
-    return {
-        f"{kind}:{unquote(name)}".removeprefix(":"): need(own, group)[name][()]
-        for kind, group in GROUPS.items()
-        for name in need(own, group)
-    }
+def _leaves(own: h5py.Group) -> tuple[dict[str, np.ndarray], dict[str, Leaf]]:
+    """Return arrays by name, and what is known of them: files of earlier versions hold no declarations."""
+    leaves, declared = {}, {}
+    for role, group in GROUPS.items():
+        for key, found in need(own, group).items():
+            name = unquote(key)
+            leaves[name] = found[()]
+            told = found.attrs.get("declaration")
+            if told is not None:
+                declared[name] = Leaf(name, **{**json.loads(measurement.text(told)), "role": role})
+            elif role == "array":
+                declared[name] = Leaf.found(name, leaves[name], role)
+    return leaves, declared
 
 
 def _write_history(own: h5py.Group, history: Mapping[str, Any]) -> None:

@@ -21,7 +21,8 @@ from opty.io import writing
 from opty.io.formats import pairing
 from opty.io.prepare.frames import Pages
 from opty.io.prepare.given_positions import given_positions, holds_motors
-from opty.io.prepare.options import LENGTHS, Raw
+from opty.io.prepare.options import LENGTHS
+from opty.io.prepare.raw import Raw
 from opty.io.reading import Format, blaming, measurement
 
 MOST = 1500  # files of a series that a result keeps a fingerprint of

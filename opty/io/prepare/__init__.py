@@ -1,9 +1,10 @@
 """From a file's content to PtychoData: the options that all measurements have in common.
 
-options.py       the options, and the order in which they are applied
+options.py       the order in which the options are applied
 frames.py        stacks of images that are read piece by piece
 growing.py       files that another program still writes
 image_ops.py     frames and masks as the options want them, all at once or as they are read from the file
+preparation.py   the options themselves; raw.py: what a reader hands over
 cutting.py       crop, transpose, flip, rebin
 parts.py         frames in numbered parts, data_000001 ...
 pixels.py        masks: given, dead, hot, saturated, invalid
@@ -11,8 +12,8 @@ images.py        images that options name
 views.py         the options ``views`` and ``leave_out``
 places.py        positions: unit, scale, rotation, signs; matched with the frames; given_positions.py: of an option
 lengths.py       the geometry: what the options say, and else the file
+lens.py          the starting probe of an aperture; the rotation of a scan, found by curl
 units.py         units as files and options name them
 quantities.py    numbers with units out of HDF5 files
-raster.py        positions of a scan on a grid; reciprocal.py: lengths, where a pixel is an angle
 join_scans.py    several scans in one measurement
 """

@@ -9,7 +9,8 @@ import numpy as np
 from opty.errors import FormatError
 from opty.files.container import Container
 from opty.io.prepare.frames import Frames
-from opty.io.prepare.options import Preparation, Raw
+from opty.io.prepare.preparation import Preparation
+from opty.io.prepare.raw import Raw
 from opty.io.prepare.views import chosen
 from opty.remedies import option
 
@@ -23,7 +24,7 @@ def check(file: Container, raw: Raw, options: Preparation) -> None:
         return
     raw.whole = "another program still writes it: its frames can only be read into memory"
     complete = _written(raw.frames)
-    complete = complete if callable(raw.positions) else min(complete, len(raw.positions))
+    complete = min(complete, len(raw.positions)) if isinstance(raw.positions, np.ndarray) else complete
     names = ", ".join(sorted(str(path) for path in file.growing))
     names += " (if none does, one broke off while it did: h5clear -s makes the file whole)"
     ready = f"its first {complete} views are complete" if complete else "no view in it is complete"

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from opty.geometry import Geometry, electron_wavelength
 from opty.io.prepare.quantities import checked_wave
-from opty.io.prepare.units import beam, quantity
+from opty.io.prepare.units import angle_of_pixel, beam, quantity
 from opty.remedies import named, option
 
 if TYPE_CHECKING:
     from opty.io.prepare.options import Preparation, Raw
 
+RECIPROCAL = "reciprocal_pixel"
 LENGTHS = ("wavelength", "distance", "pixel_size")
 BEAM = ("wavelength", "energy", "voltage")
 LARGEST_PIXEL = 0.1  # m: of a detector; more was meant in another unit
@@ -26,6 +27,12 @@ def said(options: Preparation) -> dict[str, Any]:
     if len(given) > 1:
         raise ValueError(f"{' and '.join(map(named, given))} are given, of which one is enough: leave the others out")
     out: dict[str, Any] = {}
+    if options.reciprocal_pixel is not None:
+        for name in ("distance", "pixel_size"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"{named(RECIPROCAL)} is in place of {named('distance')} and {named('pixel_size')}")
+        angle_of_pixel(options.reciprocal_pixel, 1.0)
+        out[RECIPROCAL] = options.reciprocal_pixel
     for name in ("wavelength", "distance", "pixel_size", "focus_to_sample"):
         if (value := getattr(options, name)) is not None:
             out[name] = quantity("length", name, value)
@@ -56,14 +63,21 @@ def known(raw: Raw, options: Preparation) -> dict[str, Any]:
     if voltage is not None and not beam_given:
         out["voltage"] = _number("voltage", voltage(out) if callable(voltage) else voltage)
         out["wavelength"] = electron_wavelength(out["voltage"])
-    for name, told in raw.lengths.items():
+    lengths = dict(raw.lengths)
+    if RECIPROCAL in out:
+        lengths.pop("distance", None), lengths.pop("pixel_size", None)
+    elif "distance" in out or "pixel_size" in out:
+        lengths.pop(RECIPROCAL, None)
+    for name, told in lengths.items():
         if name in out or (name in BEAM and "wavelength" in out):
             continue
         value = told(out) if callable(told) else told
         if isinstance(value, dict):
             out |= value
         elif value is not None:
-            out[name] = value if name == "propagation" else _number(name, value)
+            out[name] = value if name in ("propagation", RECIPROCAL) else _number(name, value)
+    if RECIPROCAL in out and "wavelength" in out:
+        out |= {"distance": 1.0, "pixel_size": angle_of_pixel(out.pop(RECIPROCAL), out["wavelength"])}
     if out.get("pixel_size", 0.0) > LARGEST_PIXEL:
         pixel = out["pixel_size"]
         raise ValueError(f"pixel_size is {pixel!r} m: give it with its unit, {option('pixel_size', f'{pixel:g}um')}")
@@ -72,7 +86,7 @@ def known(raw: Raw, options: Preparation) -> dict[str, Any]:
 
 def check(raw: Raw, known: dict[str, Any], in_pixels: bool) -> None:
     """Refuse lengths that neither file nor options tell, and those that make no geometry."""
-    missing = [name for name in LENGTHS if name not in known]
+    missing = [name for name in (LENGTHS[:1] if RECIPROCAL in known else LENGTHS) if name not in known]
     if missing and (known or not in_pixels):
         where = [raw.wanted.get(name, f"no {name.replace('_', ' ')}") for name in missing]
         raise ValueError(f"{'; '.join(where)}: give {', '.join(map(option, missing))} in metres")

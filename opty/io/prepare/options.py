@@ -7,8 +7,8 @@ looked up in the file, so that it also helps where the file has something imposs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,120 +23,13 @@ from opty.io.prepare.frames import Frames, blocks
 from opty.io.prepare.given_positions import given_positions
 from opty.io.prepare.image_ops import MaskTreatment, Treatment, in_file, in_memory, joined_masks, rebinned_mask, stay
 from opty.io.prepare.images import Given, given_image
+from opty.io.prepare.lens import check_lens, lens_probe, turned
 from opty.io.prepare.places import Places
+from opty.io.prepare.preparation import Preparation
+from opty.io.prepare.raw import Raw
 from opty.remedies import option
 
 LENGTHS = lengths.LENGTHS
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """What is done to a measurement while it is loaded.
-
-    Parameters
-    ----------
-    views : which to load: a slice, its text ("0:100", "::4") or a list of view numbers. ``leave_out`` : which not to,
-        in the same words, or "empty": those without a single photon, and those that are NaN throughout.
-    crop : edge [px] of the square that is cut out around ``centre``. ``centre`` : (row, column) [px] of the beam on the
-        detector as the file has it; "auto": the centre of mass. Default: what the file tells, or the middle n // 2.
-    transpose, flip : True, and "rows", "columns" or "both": turn the detector image, transposed first. Default: as the
-        file says; the zero frequency stays in the middle.
-    rebin : so many by so many pixels are added up to one; one with a masked part is masked.
-    mask : where a pixel counts, besides the file's own mask: an array (True counts), the path of one, or, found from
-        the frames, "invalid" (NaN, infinite, negative), "dead", "hot", "saturated"; "ignore": not the file's; or a list
-        of these. ``saturation`` : counts from which a pixel is saturated.
-    dark : incoherent background [counts], an array or the path of one; fitted with the model, not subtracted.
-    flat : sensitivity of each pixel, an array or a path; counts are divided by it, pixels where it is 0 are masked.
-    clip : 0: negative counts, the noise of data from which a dark image was subtracted, become 0.
-    wavelength, distance, pixel_size, focus_to_sample, propagation : of the Geometry [m], where the file has none or a
-        wrong one. In place of the wavelength ``energy`` of the photons [J] or ``voltage`` of the electrons [V]. All
-        take texts with a unit as well: "6.2keV", "75um", "300kV".
-    positions : (N, 2) (row, column) of the views, in place of those of the file: an array, NPY, "file.h5:/path", or a
-        text table; metres, or what the file says, or ``position_unit``.
-    position_unit : of the numbers that the file has as positions, whatever it says: "um", "px", or (rows', columns').
-        ``position_swap`` : True exchanges row and column, then ``position_flip`` ("rows", "columns", "both") turns the
-        sign, ``position_scale`` multiplies (one factor or (row, column)), and ``scan_rotation`` ([rad], or "12deg")
-        turns the row axis towards the column axis: R f, R = [[cos, -sin], [sin, cos]].
-    links : names or patterns of other files that links in an HDF5 file may lead to.
-    stream : True leaves the frames in the file, to be read batch by batch; False reads them into memory. Default: they
-        stay where they would take more than a quarter of the memory that is free.
-    """
-
-    views: Any = None
-    leave_out: Any = None
-    crop: int | None = None
-    centre: Any = None
-    transpose: bool | None = None
-    flip: str | None = None
-    rebin: int = 1
-    mask: Any = None
-    saturation: float | None = None
-    dark: Any = None
-    flat: Any = None
-    clip: float | None = None
-    wavelength: float | str | None = None
-    energy: float | str | None = None
-    voltage: float | str | None = None
-    distance: float | str | None = None
-    pixel_size: float | str | None = None
-    focus_to_sample: float | str | None = None
-    propagation: str | None = None
-    positions: Any = None
-    position_unit: Any = None
-    position_swap: bool | None = None
-    position_flip: str | None = None
-    position_scale: Any = None
-    scan_rotation: float | str | None = None
-    links: Any = None
-    stream: bool | None = None
-
-    def given(self) -> dict[str, Any]:
-        """Return the options that differ from their defaults and make a difference to the measurement."""
-        found = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not f.default and v is not None}
-        return {name: value for name, value in found.items() if name != "stream"}
-
-
-@dataclass
-class Raw:
-    """A measurement as a file has it, not read yet.
-
-    ``positions`` (N, 2) in ``unit``: metres or, with "px", pixels at the sample; any other unit as in a file, or two of
-    them, (rows', columns'); ``positions_at`` says where they are. ``lengths``: what the file tells of the Geometry
-    (an ``energy`` in place of a wavelength, a dictionary of what it says), ``wanted`` where it was looked for in vain.
-    ``mask``: Frames or (rows, columns), where a pixel counts if ``good`` says so; ``cutoff``: the least count that is
-    none. ``centre``: of the beam (row, column) [px]. ``corner``: the zero frequency is there. ``lacks``: says of a
-    number of positions which views are missing, and what to do.
-
-    A function in place of mask, dark, flat or positions looks them up where no option says them; in place of a length
-    or of the centre, it takes the lengths that are known by then.
-    """
-
-    frames: Frames
-    positions: Any
-    unit: Any = "m"
-    lengths: Mapping[str, Any] = field(default_factory=dict)
-    wanted: Mapping[str, str] = field(default_factory=dict)
-    mask: Any = None
-    good: Callable[[np.ndarray], np.ndarray] = np.asarray
-    dark: Any = None
-    flat: Any = None
-    probe: np.ndarray | None = None
-    truth: Mapping[str, np.ndarray] | None = None
-    centre: Any = None
-    transpose: bool = False
-    flip: str | None = None
-    corner: bool = False
-    whole: str | None = None  # why the file must be read as a whole, if so
-    positions_at: str = "positions"
-    cutoff: float | None = None
-    lacks: Callable[[int], str | None] = lambda views: None
-
-    @property
-    def own_mask(self) -> Frames | np.ndarray | None:
-        """The mask, looked up."""
-        if callable(self.mask):
-            self.mask = self.mask()
-        return self.mask
 
 
 @dataclass(frozen=True)
@@ -162,6 +55,7 @@ class Prepared:
             raise ValueError(f"clip is {options.clip!r}; give 0, which negative counts become, or leave it out")
         places.check_options(options)
         lengths.said(options)
+        check_lens(options)
         self.given_places = None if options.positions is None else given_positions(options.positions)
         self._lengths: dict[str, Any] = {}
         self._places = Places(np.zeros((0, 2)), "m", "positions")
@@ -209,11 +103,17 @@ class Prepared:
         out["mask"] = None if mask is None else rebinned_mask(mask, o.rebin)
         out["positions"] = places.metres(self._places, o, planned, shape[-1])
         out["geometry"] = Geometry(**{**lengths, "pixel_size": lengths["pixel_size"] * o.rebin}) if lengths else None
-        out["probe"] = None if raw.probe is None else resampled(raw.probe, cut, o.rebin, near)
+        if o.semi_angle is not None:
+            out["probe"] = lens_probe(o, out["geometry"], cut.n // o.rebin)
+        else:
+            out["probe"] = None if raw.probe is None else resampled(raw.probe, cut, o.rebin, near)
         if raw.truth is not None and cut.whole and o.rebin == 1:
             taken = {"positions": raw.truth["positions"][choice]} if "positions" in raw.truth else {}
             out["truth"] = {**raw.truth, **taken}
-        return _without_empty(out) if self._without_empty else out
+        out = _without_empty(out) if self._without_empty else out
+        if isinstance(o.scan_rotation, str) and o.scan_rotation == "auto":
+            out["positions"] = turned(out, places.grid_of(raw, o, choice))
+        return out
 
     def check(self, raw: Raw) -> None:
         """Look up what no option says, and refuse a measurement that cannot be: errors here are those of the file."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.data.scan_grid import rotated
+from opty.data.scan_grid import rotated, scan_grid
 from opty.geometry import Geometry
 from opty.io.prepare.units import metres as metres_of
 from opty.io.prepare.units import quantity, unit_name
@@ -31,6 +31,8 @@ def check_options(options: Preparation) -> None:
         raise ValueError(f"position_swap is {options.position_swap!r}; give True or False")
     scale_of(options)
     turn_of(options)
+    if options.scan_step is not None and options.positions is not None:
+        raise ValueError(f"{named('scan_step')} and {named('positions')} are given, of which one is enough")
     if options.position_unit is not None:
         _unit(options.position_unit, named("position_unit"))
 
@@ -46,7 +48,8 @@ def scale_of(options: Preparation) -> np.ndarray:
 
 def turn_of(options: Preparation) -> float:
     """Return the angle of the scan [rad]."""
-    return 0.0 if options.scan_rotation is None else quantity("angle", "scan_rotation", options.scan_rotation)
+    turn = options.scan_rotation
+    return 0.0 if turn is None or _is(turn, "auto") else quantity("angle", "scan_rotation", turn)
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,54 @@ def found(raw: Raw, options: Preparation, given: GivenPositions | None, known: M
 
     Given without a unit, they are metres where the lengths of the geometry are ``known``, and pixels where none is.
     """
-    if given is not None:
+    own = raw.step if given is None and raw.positions is None else None
+    if options.scan_shape is not None and options.scan_step is None and own is None:
+        raise ValueError(f"{named('scan_shape')} needs {named('scan_step')}, the distance between views")
+    if options.scan_step is not None or own is not None:
+        steps, unit = (own, "m") if options.scan_step is None else _steps(options.scan_step, known)
+        numbers, where = scan_grid(_grid(raw, options), steps), "a scan on a grid"
+    elif given is not None:
         numbers, unit = given.places, given.unit or ("m" if known else "px")
         where = str(given.path or named("positions"))
     else:
         numbers, unit, where = raw.positions, raw.unit, raw.positions_at
         numbers = np.asarray(numbers() if callable(numbers) else numbers)
+    if raw.positions is None and given is None and options.scan_step is None and own is None:
+        raise ValueError(
+            f"the file has no positions: give the distance between views on a grid, {option('scan_step', '0.4nm')}, or "
+            f"a file of them, {option('positions')}"
+        )
     if numbers.ndim != 2 or numbers.shape[1] != 2:
         raise ValueError(f"there are {raw.frames.shape[0]} patterns, but positions have shape {numbers.shape}")
     return Places(numbers, unit if options.position_unit is None else options.position_unit, where)
+
+
+def _steps(step: Any, known: Mapping[str, Any]) -> tuple[list[float], str]:
+    """Return the steps (between rows, between columns) of a grid, and their unit."""
+    both = list(step) if isinstance(step, (list, tuple, np.ndarray)) else [step]
+    texts = [isinstance(one, str) for one in both]
+    if len(both) not in (1, 2) or (any(texts) and not all(texts)):
+        raise ValueError(f"scan_step is {step!r}; give one distance between views, or (between rows, between columns)")
+    steps = [quantity("length", "scan_step", one) for one in both]
+    return (steps * 2)[:2], "m" if known or any(texts) else "px"
+
+
+def _grid(raw: Raw, options: Preparation) -> tuple[int, ...]:
+    """Return (rows, columns) of a scan on a grid."""
+    scan = raw.frames.scan if options.scan_shape is None else tuple(options.scan_shape)
+    if len(scan) != 2:
+        raise ValueError(
+            f"the file holds {raw.frames.shape[0]} frames in a row: give the grid that they were taken on, "
+            f"{option('scan_shape')}"
+        )
+    return scan
+
+
+def grid_of(raw: Raw, options: Preparation, choice: slice | np.ndarray) -> tuple[int, ...]:
+    """Return (rows, columns) of a scan on a grid of which all views are taken."""
+    if len(np.arange(raw.frames.shape[0])[choice]) != raw.frames.shape[0]:
+        raise ValueError(f"{option('scan_rotation', 'auto')} needs all views of the grid: leave {named('views')} out")
+    return _grid(raw, options)
 
 
 def taken(raw: Raw, options: Preparation, places: Places, leave_out: Any) -> slice | np.ndarray:
@@ -102,7 +144,7 @@ def check(raw: Raw, options: Preparation, places: Places) -> None:
     truth = (raw.truth or {}).get("positions")
     if truth is not None and np.shape(truth) != (views, 2):
         raise ValueError(f"there are {views} patterns, but true positions have shape {np.shape(truth)}")
-    if options.views is not None or not (options.leave_out is None or _empty(options.leave_out)):
+    if options.views is not None or not (options.leave_out is None or _is(options.leave_out, "empty")):
         return
     if lacks := raw.lacks(count):
         raise ValueError(lacks)
@@ -150,5 +192,5 @@ def _at(raw: Raw) -> str:
     return "" if raw.positions_at == "positions" else f" ({raw.positions_at})"
 
 
-def _empty(leave_out: Any) -> bool:
-    return isinstance(leave_out, str) and leave_out == "empty"
+def _is(value: Any, word: str) -> bool:
+    return isinstance(value, str) and value == word

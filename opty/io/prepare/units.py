@@ -17,6 +17,7 @@ ELECTRON_MAX = 2e6 * ELECTRON_VOLT  # J: microscopes end below, storage rings be
 JOULES_MAX = 1e-12  # 6 MeV: a number above it is no energy in joule
 NO_EV = 1e-6  # a number below it is no energy in eV or a multiple of it
 _NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*)", re.DOTALL)
+_RECIPROCAL = re.compile(r"1\s*/\s*(\S+)|([^\s^\d-]+)\s*(?:\^?\s*-1|⁻¹)")
 _POWERS = {"kilo": 1e3, "centi": 1e-2, "milli": 1e-3, "micro": 1e-6, "nano": 1e-9, "pico": 1e-12, "": 1.0}
 _METRES = ("meter", "metre", "meters", "metres")
 
@@ -94,6 +95,20 @@ def quantity(kind: str, name: str, value: Any) -> float:
     if abs(value) > too_large:
         raise ValueError(f"{name} is {value!r}, too large to be in {SI[kind]}: give the unit, {option(name, shown)}")
     return float(value)
+
+
+def angle_of_pixel(text: Any, wavelength: float) -> float:
+    """Return the angle [rad] that a pixel of a diffraction camera spans: "0.8mrad", or wavelength q for "0.02 1/A"."""
+    match = _NUMBER.fullmatch(text) if isinstance(text, str) else None
+    unit = unit_name(match[2]) if match is not None else None
+    if match is None or unit is None:
+        raise ValueError(
+            f"{option('reciprocal_pixel', text)}: give an angle or a reciprocal length, as '0.8mrad', '0.02 1/A'"
+        )
+    one = _RECIPROCAL.fullmatch(unit)
+    if one is not None:
+        return float(match[1]) * wavelength / metres(one[1] or one[2], option("reciprocal_pixel", text))
+    return float(match[1]) * factor("angle", unit, option("reciprocal_pixel", text))
 
 
 def wavelength(energy: float, where: str) -> float:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from opty.algebra.leaf import Leaf
 from opty.operators.position.gain import CrossCorrelation, Signal
-from opty.operators.position.refinement import READS, WRITES
+from opty.operators.position.refinement import READS
 
-_MEMORY = "adam_mean adam_square adam_count"
+ADAM_MEAN = Leaf("adam_mean", "view 2", unit="px", scale=0)
+ADAM_SQUARE = Leaf("adam_square", "view 2", unit="px^2", scale=0)
+ADAM_COUNT = Leaf("adam_count", "1", scale=0)
 
 
-class PosCorrectAdam(CrossCorrelation, reads=f"{READS} {_MEMORY}", writes=f"{WRITES} {_MEMORY}"):
+class PosCorrectAdam(
+    CrossCorrelation,
+    reads=f"{READS} adam_mean adam_square adam_count",
+    slots=(ADAM_MEAN, ADAM_SQUARE, ADAM_COUNT),
+):
     """Move each position by Adam, fed with the peak of a cross-correlation as the gradient, per position and axis.
 
     Steps shrink as step / sqrt(1 + t / decay), t the count of updates; without that, they never get
@@ -50,10 +55,8 @@ class PosCorrectAdam(CrossCorrelation, reads=f"{READS} {_MEMORY}", writes=f"{WRI
 
     def begin(self, s):
         super().begin(s)
-        views = s.data.views
-        for name in ("adam_mean", "adam_square"):
-            s.create(name, (views, 2), np.float64)
-        s.create("adam_count", (1,), np.float64)
+        for name in ("adam_mean", "adam_square", "adam_count"):
+            s.create(name)
 
     def move(self, s, shifts):
         xp, t = s.xp, s.adam_count + 1

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from opty.operators.position.refinement import READS, WRITES, PositionRefinement, kept_inside
+from opty.algebra.leaf import Leaf
+from opty.operators.position.refinement import READS, PositionRefinement, kept_inside
 from opty.operators.position.search import trial_misfits
 from opty.operators.position.signals import norms
 
@@ -14,7 +15,9 @@ _SALT = 11  # what tells these random numbers from those that deal the views
 
 
 class PosCorrectAnneal(
-    PositionRefinement, reads=f"{READS} index obj background anneal_count", writes=f"{WRITES} anneal_count"
+    PositionRefinement,
+    reads=f"{READS} index obj background anneal_count",
+    slots=Leaf("anneal_count", "1", scale=0),
 ):
     """Move each position to the best of some random places around it, or leave it where it fits best already.
 
@@ -51,7 +54,7 @@ class PosCorrectAnneal(
 
     def begin(self, s):
         super().begin(s)
-        s.create("anneal_count", (1,), np.float64)
+        s.create("anneal_count")
         left = max(0.0, 1 - float(s.anneal_count[0]) / self.over)
         rng = s.rng(_SALT)
         shape = (s.data.views, self.trials)

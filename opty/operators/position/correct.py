@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from opty.algebra.leaf import Leaf
 from opty.operators.position.gain import learned
-from opty.operators.position.refinement import READS, WRITES, PositionRefinement
+from opty.operators.position.refinement import READS, PositionRefinement
 from opty.operators.position.relocate import bring_home
 from opty.operators.position.signals import FIT_NUMBERS, fit_numbers, fitted_shifts
 
-_MEMORY = "position_gain position_shift position_count"
+POSITION_GAIN = Leaf("position_gain", "view", scale=0)
+POSITION_SHIFT = Leaf("position_shift", "view 2", unit="px", scale=0)
+POSITION_COUNT = Leaf("position_count", "1", scale=0)
 _FIRST, _LEAST, _MOST = 2.0, 0.3, 4.0  # gain at the start, and its bounds
 _UP, _DOWN = 1.1, 0.9  # what a gain learns from one sweep
 
 
-class PosCorrect(PositionRefinement, reads=f"{READS} obj background {_MEMORY}", writes=f"{WRITES} {_MEMORY}"):
+class PosCorrect(
+    PositionRefinement,
+    reads=f"{READS} obj background position_gain position_shift position_count",
+    slots=(POSITION_GAIN, POSITION_SHIFT, POSITION_COUNT),
+):
     """Refine positions, without anything to tune: r_j <- r_j + g_j d_j, and views that went astray are looked for.
 
     d_j is the fit of the residual of PosCorrectGradient. g_j begins at 2, which makes the step that of Gauss and Newton
@@ -53,11 +58,10 @@ class PosCorrect(PositionRefinement, reads=f"{READS} obj background {_MEMORY}", 
 
     def begin(self, s):
         super().begin(s)
-        views = s.data.views
-        if s.create("position_gain", (views,), np.float64):
+        if s.create("position_gain"):
             s.position_gain += _FIRST
-        s.create("position_shift", (views, 2), np.float64)
-        s.create("position_count", (1,), np.float64)
+        s.create("position_shift")
+        s.create("position_count")
 
     def sense(self, s, b, asked, share):
         return fit_numbers(s, b, asked, share)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
-from opty.operators.position.refinement import READS, WRITES, PositionRefinement
+from opty.algebra.leaf import Leaf
+from opty.operators.position.refinement import READS, PositionRefinement
 from opty.operators.position.registration import Registration
 from opty.operators.position.signals import object_shift, pattern_shift
 
 Signal = Literal["object", "detector"]
+
+SERIAL_GAIN = Leaf("serial_gain", "view", scale=0)
+SERIAL_SHIFT = Leaf("serial_shift", "view 2", unit="px", scale=0)
 
 
 class CrossCorrelation(PositionRefinement, register=False):
@@ -64,9 +66,7 @@ class PosCorrectGain(CrossCorrelation):
         return self.gain * shifts
 
 
-class PosCorrectSerial(
-    CrossCorrelation, reads=f"{READS} serial_gain serial_shift", writes=f"{WRITES} serial_gain serial_shift"
-):
+class PosCorrectSerial(CrossCorrelation, reads=f"{READS} serial_gain serial_shift", slots=(SERIAL_GAIN, SERIAL_SHIFT)):
     """Move each position by the peak of the windows' cross-correlation times a gain that learns: r_j += beta_j shift_j.
 
     beta_j grows by a tenth where a view's shift goes on in the direction of its last one (cosine above 0.3), and
@@ -96,9 +96,9 @@ class PosCorrectSerial(
 
     def begin(self, s):
         super().begin(s)
-        if s.create("serial_gain", (s.data.views,), np.float64):
+        if s.create("serial_gain"):
             s.serial_gain += self.gain
-        s.create("serial_shift", (s.data.views, 2), np.float64)
+        s.create("serial_shift")
 
     def move(self, s, shifts):
         s.serial_gain = s.serial_gain * learned(s.xp, shifts, s.serial_shift, 1.1, 1 / 1.1)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from opty.operators.position.refinement import READS, WRITES, PositionRefinement
+from opty.algebra.leaf import Leaf
+from opty.operators.position.refinement import READS, PositionRefinement
 from opty.operators.position.signals import FIT_NUMBERS, fit_numbers, fitted_shifts
 
 
-class PosCorrectGradient(PositionRefinement, reads=f"{READS} position_velocity", writes=f"{WRITES} position_velocity"):
+class PosCorrectGradient(
+    PositionRefinement,
+    reads=f"{READS} position_velocity",
+    slots=Leaf("position_velocity", "view 2", unit="px", scale=0),
+):
     """Move each position by a least-squares fit of its residual: r_j <- r_j + v_j, v_j <- momentum v_j + gain d_j.
 
     d_j minimises sum_m |dpsi_jm - d . P_m grad O|^2 + ridge |d|^2, both axes together: what the residual holds of the
@@ -44,7 +47,7 @@ class PosCorrectGradient(PositionRefinement, reads=f"{READS} position_velocity",
     def begin(self, s):
         super().begin(s)
         if self.momentum:
-            s.create("position_velocity", (s.data.views, 2), np.float64)
+            s.create("position_velocity")
 
     def sense(self, s, b, asked, share):
         return fit_numbers(s, b, asked, share)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
 from opty.operators.position.signals import light, norms, window_sum
@@ -13,10 +14,10 @@ from opty.physics.scan_map import position_error
 from opty.remedies import here
 
 READS = "delta illum patches positions probe position_misfit"
-WRITES = "positions position_misfit"
+POSITION_MISFIT = Leaf("position_misfit", "view", unit="sqrt(photons)", scale=0)
 
 
-class PositionRefinement(ViewOperator, reads=READS, writes=WRITES, register=False):
+class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=POSITION_MISFIT, register=False):
     """A step that moves positions: ``sense`` gathers numbers on each view, ``shifts`` makes displacements of them.
 
     Nothing moves before the end of the sweep, when ``move`` makes a step of each displacement: what a view does matters
@@ -80,7 +81,7 @@ class PositionRefinement(ViewOperator, reads=READS, writes=WRITES, register=Fals
         memo["change"] = s.xp.zeros(views, np.float64)
         memo["power"] = s.xp.ones(views, np.float64)
         memo["light"] = light(s)
-        s.create("position_misfit", (views,), np.float64)
+        s.create("position_misfit")
         if self.weights != "equal":
             memo["weights"] = s.xp.zeros(views, np.float64)
 

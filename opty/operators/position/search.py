@@ -7,6 +7,7 @@ import math
 import numpy as np
 from scipy.ndimage import minimum_filter
 
+from opty.model.sample import transmission
 from opty.operators.fourier import intensity_of
 from opty.state.views import Batch, memory_batch
 
@@ -30,7 +31,7 @@ def trial_misfits(s, views, positions, whole: bool = False):
 
 
 def _misfits(s, b):
-    there = s.measured.propagator.forward(b.illum * b.patches[:, None], b.fraction, True, s.threads)
+    there = b.at_detector(b.exit_waves(), True)
     gap = s.xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype))
     gap -= s.xp.sqrt(intensity_of(s, there))
     if (mask := s.measured.mask_of(b.selection)) is not None:
@@ -114,16 +115,15 @@ def _with_neighbours(shifts: np.ndarray, low: np.ndarray, high: np.ndarray) -> n
 
 def _wave_distance(s, b, reach: int):
     """Return E(d) without its constant, (2 reach + 1, 2 reach + 1) real; nothing lies beyond the object."""
-    xp, backend, propagator = s.xp, s.backend, s.measured.propagator
-    n, illum, patches = s.data.n, b.illum, b.patches
-    there = propagator.forward(illum * patches[:, None], b.fraction, True, s.threads)
+    xp, backend, n = s.xp, s.backend, s.data.n
+    there = b.at_detector(b.exit_waves(), True)
     measured, mask = s.measured.intensity_of(b.selection), s.measured.mask_of(b.selection)
     backend.fourier_modulus(there, measured, mask, s.incoherent, False)
-    psi = propagator.adjoint(there, b.fraction, True, s.threads)
+    psi = b.from_detector(there)
     size = n + 2 * reach
     around = xp.zeros((size, size), s.dtype)
     inside, taken = _overlap(backend.to_host(b.corners)[0] - reach, size, s.object_shape)
-    around[taken] = s.obj[inside]
+    around[taken] = transmission(s.obj)[inside]
 
     def correlated(window, image):
         """sum_r conj(window(r)) image(r + d)."""
@@ -134,7 +134,7 @@ def _wave_distance(s, b, reach: int):
         return backend.ifft2(spectrum, True)[: 2 * reach + 1, : 2 * reach + 1] * size
 
     light = correlated(b.illum_power[0], xp.abs(around) ** 2).real
-    return light - 2 * xp.abs(correlated((illum.conj() * psi)[0].sum(axis=0), around))
+    return light - 2 * xp.abs(correlated((b.illum.conj() * psi)[0].sum(axis=0), around))
 
 
 def _overlap(corner, size: int, shape):

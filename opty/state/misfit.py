@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,13 @@ class Comparison:
     pixels: float
 
 
-def compare(s) -> Comparison:
+def compare(s: Any) -> Comparison:
     """Return the sums for what an operator or a state sees of a store, as it stands; one forward pass."""
     store = s.store
     xp, measured = store.xp, store.measured
     total = xp.zeros(6)
     for b in sweep_batches(store):
-        waves = b.illum * b.patches[:, None]
-        there = measured.propagator.forward(waves, b.fraction, True, store.threads)
+        there = b.at_detector(b.exit_waves(), True)
         predicted = (xp.abs(there) ** 2).sum(axis=1)
         if store.incoherent is not None:
             predicted += store.incoherent

@@ -1,4 +1,4 @@
-"""The class of the operators' classes: it refuses ``rPIE * p``, ``rPIE ** 3``, where ``rPIE()`` is meant."""
+"""The metaclass of values: it refuses ``rPIE * p``, ``rPIE ** 3``, where ``rPIE()`` is meant."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 from opty.errors import RecipeError
 
 
-class OperatorClass(type):
-    """The metaclass of operators. Arithmetic with a class in place of an operator says how to make the operator."""
+class ValueClass(type):
+    """The metaclass of operators and elements. Arithmetic with a class says how to make the value that is meant."""
 
     def __mul__(cls, other: Any) -> NoReturn:
         raise RecipeError(unmade(cls))
@@ -18,12 +18,12 @@ class OperatorClass(type):
 
 
 def unmade(cls: type) -> str:
-    """Say that a class was named where an operator is meant, and how to make one."""
+    """Say that a class was named where a value is meant, and how to make one."""
     return f"{cls.__name__} is the class; write {made(cls)}"
 
 
 def made(cls: type) -> str:
-    """Return the code that makes an operator, with the parameters that have no default left open."""
+    """Return the code that makes a value, with the parameters that have no default left open."""
     fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
     needed = [f"{f.name}=..." for f in fields if f.default is dataclasses.MISSING]
     return f"{cls.__name__}({', '.join(needed)})"

@@ -1,0 +1,79 @@
+"""The options of electron lenses and scan generators: the starting probe of an aperture, the rotation found by curl."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from opty.geometry import Geometry
+from opty.io.prepare.preparation import Preparation
+from opty.io.prepare.units import quantity
+from opty.physics.optics import aperture_probe, checked_aberrations
+from opty.remedies import named, option
+
+
+def check_lens(options: Preparation) -> None:
+    """Refuse options of the lens that make no sense, before any file is read."""
+    if options.semi_angle is None:
+        for name in ("defocus", "aberrations"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"{named(name)} needs the aperture, {option('semi_angle', '21mrad')}")
+        return
+    quantity("angle", "semi_angle", options.semi_angle)
+    _defocus(options)
+    _aberrations(options)
+
+
+def lens_probe(options: Preparation, geometry: Geometry | None, n: int) -> np.ndarray:
+    """Return the starting probe (1, n, n) that the options describe, centred in its array."""
+    if geometry is None or geometry.propagation != "far":
+        raise ValueError(
+            f"{named('semi_angle')} makes the probe of a far field, and needs wavelength, distance and pixel size: "
+            f"give {option('voltage')} and {option('reciprocal_pixel')}"
+        )
+    probe = aperture_probe(
+        n,
+        geometry.wavelength,
+        geometry.sample_pixel(n),
+        quantity("angle", "semi_angle", options.semi_angle),
+        defocus=_defocus(options),
+        aberrations=_aberrations(options),
+    )
+    return probe[None]
+
+
+def turned(fields: Mapping[str, Any], grid: tuple[int, int]) -> np.ndarray:
+    """Return the positions of a scan on a grid turned by the angle that the frames tell.
+
+    Raises ValueError where they tell none, or where the detector image has to be transposed.
+    """
+    from opty.analysis.scan_rotation import find_rotation
+    from opty.data import PtychoData
+    from opty.data.scan_grid import rotated
+
+    data = PtychoData(**fields)
+    found = find_rotation(data, grid)
+    if not found.sure:
+        raise ValueError(
+            f"the frames do not tell how the scan is rotated (curl {found.curl:.2g} of the largest): give the angle, "
+            f"{option('scan_rotation', '12deg')}"
+        )
+    if found.transpose:
+        raise ValueError(f"the frames fit the scan when they are transposed: give {option('transpose', True)} as well")
+    return rotated(data.positions, found.angle)
+
+
+def _defocus(options: Preparation) -> float:
+    return 0.0 if options.defocus is None else quantity("length", "defocus", options.defocus)
+
+
+def _aberrations(options: Preparation) -> dict[str, float]:
+    given = options.aberrations
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"aberrations is {given!r}; give names and lengths, as {{'C30': '1.2mm'}}")
+    kinds = {name: "angle" if str(name).lower().startswith("phi") else "length" for name in given}
+    return checked_aberrations({name: quantity(kinds[name], str(name), value) for name, value in given.items()})

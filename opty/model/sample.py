@@ -1,0 +1,213 @@
+"""The sample as one thin slice, and as several with free space between them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from opty.algebra.leaf import Leaf
+from opty.model.element import Element
+from opty.model.scan import Scan
+from opty.model.views import ModelViews, state_power, state_sum, times
+
+OBJ = Leaf("obj", "slice row col", dtype="complex", grid="frame", scale=-1, role="estimate")
+
+
+class Object(Element):
+    """psi = O(r + w_j) psi_in: a thin object, windows of the transmission O at the whole-pixel places w_j.
+
+    Leaf: obj (H, W) complex (no unit), which starts at one.
+    Source: Rodenburg, Faulkner, Appl. Phys. Lett. 85, 4795 (2004), Eq. 1.
+    """
+
+    leaves = (OBJ,)
+    thin = closed = True
+
+    def initial(self, name: str, scan: Scan) -> np.ndarray:
+        return np.ones(scan.shape, scan.dtype)
+
+    def forward(self, v: ModelViews, wave: Any) -> Any:
+        v.memory["incident"] = wave
+        return wave * v.patches[:, None]
+
+    def tangent(self, v: ModelViews, dwave: Any, changes: dict[str, Any]) -> Any:
+        out = None if dwave is None else dwave * v.patches[:, None]
+        if "obj" in changes:
+            more = v.memory["incident"] * v.windows(changes["obj"])[:, None]
+            out = more if out is None else out + more
+        return out
+
+    def backward(self, v: ModelViews, chi: Any, power: Any) -> tuple[Any, Any]:
+        incident = v.memory["incident"]
+        if v.wants("obj"):
+            v.add("obj", state_sum(incident, chi), times(power, _power(v, incident)))
+        if v.last:
+            return None, None
+        seen = v.xp.abs(v.patches)
+        seen *= seen
+        return v.patches.conj()[:, None] * chi, times(power, seen)
+
+
+class Slices(Element):
+    """A thick object: n thin slices with free space between them.
+
+    psi_1 = P, phi_l = O_l psi_l, psi_{l+1} = F^-1 [exp(i k(q) z_l) F phi_l]; the exit wave is phi_n. k(q) =
+    2 pi / lambda (sqrt(1 - lambda^2 q^2) - 1), the angular spectrum without its constant phase.
+
+    Parameters
+    ----------
+    n : slices, from 2 on; the first is the one that the beam meets first.
+    spacing : distances z_l between them [m], one number for all or one for each gap.
+
+    Leaves: obj (n, H, W) complex, each slice starting at one; spacing (n - 1,) [m], which Refine("spacing") moves.
+    Slices and probe explain one residual, and each wants about half a step: full steps of the object diverge.
+    Raises ValueError for a measurement without a geometry: q needs the pixel at the sample.
+    Source: Maiden, Humphry, Rodenburg, J. Opt. Soc. Am. A 29, 1606 (2012) (3PIE), Eqs. 1 to 6; the update of each slice
+    is the adjoint of the derivative with the largest weight of the slice.
+    """
+
+    n: int
+    spacing: float | tuple[float, ...]
+    leaves = (
+        OBJ,
+        Leaf("spacing", "gap", unit="m", scale=0, role="estimate"),
+    )
+    obj_step = probe_step = 0.5
+
+    def check(self) -> None:
+        if self.n < 2:
+            raise ValueError(f"Slices({self.n}, ...): give two slices or more; one is Object()")
+        if isinstance(self.spacing, tuple) and len(self.spacing) != self.n - 1:
+            raise ValueError(
+                f"Slices({self.n}, spacing={self.spacing}): {self.n} slices have {self.n - 1} gaps; give one "
+                f"number, or {self.n - 1}"
+            )
+        for one in self._gaps():
+            if not one > 0:
+                raise ValueError(f"Slices({self.n}, spacing={self.spacing}): give distances above 0, in metres")
+
+    def _gaps(self) -> tuple[float, ...]:
+        return self.spacing if isinstance(self.spacing, tuple) else (self.spacing,) * (self.n - 1)
+
+    @property
+    def kept(self) -> float:  # type: ignore[override]
+        """Incident waves of all slices, and what goes through the transforms."""
+        return self.n + 1.0
+
+    def foresee(self, geometry: Any, n: int) -> None:
+        if geometry is None:
+            raise ValueError(
+                f"{self!r} needs the wavelength and the pixel size at the sample: give the measurement a geometry, "
+                "PtychoData(..., geometry=opty.Geometry(...))"
+            )
+
+    def initial(self, name: str, scan: Scan) -> np.ndarray:
+        if name == "spacing":
+            return np.array(self._gaps(), np.float64)
+        return np.ones((self.n, *scan.shape), scan.dtype)
+
+    def forward(self, v: ModelViews, wave: Any) -> Any:
+        incident = v.memory["incident"] = []
+        for o, step in zip(self._windows(v), (None, *self._transfers(v)), strict=True):
+            if step is not None:
+                wave = self._across(v, wave, step)
+            incident.append(wave)
+            wave = wave * o
+        return wave
+
+    def tangent(self, v: ModelViews, dwave: Any, changes: dict[str, Any]) -> Any:
+        incident = v.memory["incident"]
+        moved = v.windows(changes["obj"]) if "obj" in changes else None
+        for k, (o, step) in enumerate(zip(self._windows(v), (None, *self._transfers(v)), strict=True)):
+            if step is not None:
+                dwave = None if dwave is None else self._across(v, dwave, step)
+                if "spacing" in changes:
+                    dwave = _sum(dwave, self._stretched(v, k) * v.xp.asarray(changes["spacing"][k - 1], v.real_dtype))
+            dwave = None if dwave is None else dwave * o
+            if "obj" in changes:
+                dwave = _sum(dwave, incident[k] * moved[:, k, None])
+        return dwave
+
+    def backward(self, v: ModelViews, chi: Any, power: Any) -> tuple[Any, Any]:
+        incident, windows, steps = v.memory["incident"], self._windows(v), self._transfers(v)
+        directions, weights, along = [], [], []
+        for k in range(self.n - 1, -1, -1):
+            directions.append(state_sum(incident[k], chi))
+            weights.append(times(power, _power(v, incident[k])))
+            if not k and v.last:
+                break
+            chi = windows[k].conj() * chi
+            power = times(power, v.xp.abs(windows[k][:, 0]) ** 2)
+            if k:
+                if v.wants("spacing"):
+                    along.append((self._stretched(v, k).conj() * chi).real.sum(dtype=np.float64))
+                chi = self._across(v, chi, steps[k - 1].conj())
+                power = power.mean(axis=(1, 2), keepdims=True)  # the light of a pixel spreads over the window
+        if v.wants("obj"):
+            size = max(map(len, weights))
+            weights = [v.xp.broadcast_to(w, (size, v.n, v.n)) for w in weights]
+            v.add("obj", v.xp.stack(directions[::-1], axis=1), v.xp.stack(weights[::-1], axis=1))
+        if v.wants("spacing"):
+            v.add("spacing", v.xp.stack(along[::-1]))
+        return chi, power
+
+    def _windows(self, v: ModelViews) -> list[Any]:
+        return [v.patches[:, k, None] for k in range(self.n)]
+
+    def _across(self, v: ModelViews, wave: Any, transfer: Any) -> Any:
+        spectrum = v.backend.fft2(wave, False, v.threads)
+        spectrum *= transfer
+        return v.backend.ifft2(spectrum, True, v.threads)
+
+    def _stretched(self, v: ModelViews, k: int) -> Any:
+        """Return the derivative of the wave that falls on slice k by the distance in front of it."""
+        stretched: dict[int, Any] = v.memory.setdefault("stretched", {})
+        if k not in stretched:
+            turns = self._turns(v)
+            stretched[k] = self._across(v, v.memory["incident"][k], (1j * turns).astype(v.dtype))
+        return stretched[k]
+
+    def _transfers(self, v: ModelViews) -> tuple[Any, ...]:
+        """Return exp(i k z_l) (n, n) of each gap; the distances stand still within a sweep."""
+        if self not in v.sweep:
+            turns, spacing = self._turns(v), v.leaf("spacing")
+            v.sweep[self] = tuple(v.xp.exp(1j * turns * spacing[k]).astype(v.dtype) for k in range(self.n - 1))
+        return v.sweep[self]
+
+    def _turns(self, v: ModelViews) -> Any:
+        """Return k(q) (n, n) float64 [rad/m] in FFT order."""
+        key = type(self), "turns", v.n
+        if key not in v.sweep:
+            v.sweep[key] = v.backend.asarray(phase_per_metre(v.geometry, v.n))
+        return v.sweep[key]
+
+
+def phase_per_metre(geometry: Any, n: int) -> np.ndarray:
+    """Return 2 pi / lambda (sqrt(1 - lambda^2 q^2) - 1), (n, n) [rad/m] in FFT order.
+
+    Raises ValueError where pixels at the sample are finer than half the wavelength.
+    """
+    pixel = geometry.sample_pixel(n)
+    q = geometry.wavelength * np.fft.fftfreq(n, pixel)
+    sine2 = q[:, None] ** 2 + q**2
+    if sine2.max() >= 1:
+        raise ValueError(
+            f"pixels of {pixel:.3g} m at the sample are finer than half the wavelength {geometry.wavelength:.3g} m: "
+            "check the units of the geometry"
+        )
+    return -2 * math.pi / geometry.wavelength * sine2 / (1 + np.sqrt(1 - sine2))  # without cancellation
+
+
+def transmission(obj: Any) -> Any:
+    """Return what an object (H, W) lets through; of slices (L, H, W) their product, as if they touched."""
+    return obj if obj.ndim == 2 else obj.prod(axis=0)
+
+
+def _power(v: ModelViews, incident: Any) -> Any:
+    return v.illum_power if incident is v.fields.get("illum") else state_power(v.xp, incident)
+
+
+def _sum(a: Any, b: Any) -> Any:
+    return b if a is None else a + b

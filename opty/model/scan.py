@@ -1,0 +1,39 @@
+"""Scan: what the elements of a model may look at when they make the first values of their leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from opty.data import PtychoData
+from opty.geometry import Geometry
+from opty.model.starting_probe import first_probe, given_probe
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What ``Element.initial`` may look at: the measurement, the frame of the object, the types."""
+
+    views: int  # of the scan
+    n: int  # pixels along an edge of a window
+    shape: tuple[int, int]  # (H, W) of the object's frame
+    dtype: np.dtype  # of object and probe
+    geometry: Geometry | None = None
+    data: PtychoData | None = None  # None in a simulation, whose probe is given
+    given: Any = None  # a probe of the user's, or None
+
+    @cached_property
+    def real_dtype(self) -> np.dtype:
+        """Real type that goes with ``dtype``."""
+        return np.dtype(self.dtype.type(0).real.dtype)
+
+    def probe(self, modes: int | None) -> np.ndarray:
+        """Return the starting probe (M, n, n): that given, that of the data, or the focused one of the mean pattern."""
+        if self.given is not None:
+            return given_probe(self.given, self.n, modes, self.dtype)
+        if self.data is None:
+            raise ValueError("there are no data to make a starting probe of: give the probe")
+        return first_probe(self.data, modes, self.dtype)

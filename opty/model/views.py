@@ -1,0 +1,308 @@
+"""ModelViews: some views on their way through a model, with all that a pass has to remember."""
+
+from __future__ import annotations
+
+from copy import copy
+from functools import cached_property
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from opty.algebra.leaf import Leaf
+from opty.model.compose import Model
+from opty.physics.propagation import phase_ramp
+
+
+class Windows(NamedTuple):
+    """Windows (B, n, n), or (B, L, n, n) of slices, in the place of an image on the frame: a change that differs from
+    view to view.
+    """
+
+    of_views: Any
+
+
+class ModelViews:
+    """B views as a model sees them: where their windows lie, and the waves through its elements.
+
+    Attributes
+    ----------
+    model : Model; backend, xp : of the arrays; n : pixels along an edge of a window; dtype : of the waves; threads.
+    estimates : the leaves of the state by name. selection : the views as an index into arrays of all views.
+    corners (B, 2) int : the whole-pixel windows nearest to the positions; fraction (B, 2) : what is left of them, in
+    [-1/2, 1/2], or None where all are whole. brightness (B, 1, 1) : the root of the views' intensity factors, or None.
+    geometry, propagator : of the experiment. memory : dict of the element whose map is called. sweep : dict that lasts
+    as long as the sweep, for what is the same in all batches.
+    """
+
+    model: Model
+    backend: ModuleType
+    n: int
+    dtype: np.dtype
+    threads: int
+    estimates: dict[str, Any]
+    selection: Any
+    corners: Any
+    fraction: Any
+    brightness: Any
+    geometry: Any
+    propagator: Any
+    memory: dict[str, Any]
+    sweep: dict[Any, Any]
+    size: int
+    deterministic: bool = False
+
+    def __init__(self, wanted: frozenset[str] = frozenset()):
+        self.fields: dict[str, Any] = {}
+        self.wanted = wanted  # leaves of which a step asks for the sums
+        self._memories: list[dict[str, Any]] | None = None
+        self._sums: dict[str, tuple[Any, Any]] = {}
+        self._summed: Any = None
+        self._change: tuple[Any, Any] = (None, None)
+
+    # -- what elements use
+
+    @property
+    def xp(self) -> Any:
+        """The array module: numpy or cupy."""
+        return self.backend.xp
+
+    @property
+    def real_dtype(self) -> np.dtype:
+        """Real type that goes with ``dtype``."""
+        return np.dtype(self.dtype.type(0).real.dtype)
+
+    def leaf(self, name: str) -> Any:
+        """Return a leaf as it stands."""
+        return self.estimates[name]
+
+    def rows(self, name: str) -> Any:
+        """Return the views' rows (B, ...) of a leaf over views."""
+        return self.estimates[name][self.selection]
+
+    def wants(self, name: str) -> bool:
+        """Say whether the sums of a leaf are asked for in this pass back."""
+        return name in self._asked
+
+    @property
+    def last(self) -> bool:
+        """Whether no element in front of this one has a leaf that is asked for: its chi and power are not needed."""
+        return self._last
+
+    def add(self, name: str, direction: Any, weight: Any = None) -> None:
+        """Give the adjoint of the tangent with respect to a leaf, applied to chi, and its weight.
+
+        For a leaf on the frame both are windows (B, ..., n, n), or (1, ..., n, n) where all views have the same; for
+        one over views, rows (B, ...); for any other, the direction has its shape, summed over the views of the batch,
+        and the weight is that of each view (B, n, n). A leaf of numbers has no weight: its curvature comes from
+        ``tangent``. What several elements add sums up.
+        """
+        if name in self._sums:
+            more, heavier = self._sums[name]
+            direction = direction + more
+            weight = heavier if weight is None else weight if heavier is None else weight + heavier
+        self._sums[name] = direction, weight
+
+    def windows(self, image: Any) -> Any:
+        """Return the views' windows of an image on the frame: (H, W) -> (B, n, n), (L, H, W) -> (B, L, n, n)."""
+        if isinstance(image, Windows):
+            return image.of_views
+        if image.ndim == 2:
+            return self.backend.take_windows(image, self.corners, self.n)
+        return self.xp.stack([self.windows(one) for one in image], axis=1)
+
+    def place(self, image: Any, windows: Any) -> None:
+        """Add windows (B or 1, n, n) to an image (H, W) where the views lie; (B or 1, L, n, n) to (L, H, W)."""
+        if image.ndim == 2:
+            self.backend.add_windows(image, self.corners, windows, self.deterministic)
+            return
+        for k, one in enumerate(image):
+            self.place(one, self.xp.ascontiguousarray(windows[:, k]))
+
+    @property
+    def patches(self) -> Any:
+        """Object windows (B, n, n), or (B, L, n, n) of several slices."""
+        return self.opened("patches")
+
+    @property
+    def illum(self) -> Any:
+        """The probe as each view sees it, (B or 1, M, n, n)."""
+        return self.opened("illum")
+
+    def opened(self, name: str) -> Any:
+        """Return patches or illum, from now on as they are now."""
+        if name not in self.fields:
+            made = self.windows(self.leaf("obj")) if name == "patches" else self.as_seen(self.leaf("probe"))
+            self.fields[name] = made
+        return self.fields[name]
+
+    @cached_property
+    def ramp(self) -> tuple[Any, Any]:
+        """Row and column factors of the Fourier shift by ``fraction``, with an axis for the modes."""
+        row, col = phase_ramp(self.fraction, self.n, self.xp, self.dtype)
+        return row[:, None], col[:, None]
+
+    @cached_property
+    def illum_power(self) -> Any:
+        """Sum over modes of |illum|^2, (B or 1, n, n) real."""
+        return state_power(self.xp, self.illum)
+
+    @cached_property
+    def patch_power(self) -> Any:
+        """|patches|^2, times the view's intensity factor where there are any, (B, n, n) real."""
+        a = self.xp.abs(self.patches)
+        if self.brightness is not None:
+            a *= self.brightness
+        a *= a
+        return a
+
+    def shift(self, spectrum: Any) -> Any:
+        """Return waves (B, M, n, n) moved by ``fraction``, from their spectrum (B or 1, M, n, n)."""
+        row, col = self.ramp
+        moved = spectrum * row
+        moved *= col
+        return self.backend.ifft2(moved, True, self.threads)
+
+    def as_seen(self, probe: Any) -> Any:
+        """Return a probe, or a change of it, (M, n, n) as each view sees it: (B or 1, M, n, n)."""
+        if self.fraction is None:
+            seen = probe[None]
+        else:
+            seen = self.shift(self.backend.fft2(probe, threads=self.threads)[None])
+        return seen if self.brightness is None else seen * self.brightness[:, None]
+
+    def on_source(self, waves: Any) -> Any:
+        """Return the adjoint of ``as_seen``: waves (B, M, n, n) at the entrance summed to (M, n, n); may overwrite."""
+        if self.brightness is not None:
+            waves = waves * self.brightness[:, None]
+        if self.fraction is None:
+            return waves[0] if len(waves) == 1 else waves.sum(axis=0)
+        row, col = self.ramp
+        spectrum = self.backend.fft2(waves, True, self.threads)
+        spectrum *= row.conj()
+        spectrum *= col.conj()
+        return self.backend.ifft2(spectrum.sum(axis=0), True, self.threads)
+
+    def on_probe(self, waves: Any) -> Any:
+        """Return sum_j conj(O_j) waves_j (M, n, n), the adjoint of ``as_seen`` times the patches; keeps the waves."""
+        return self.on_source(self.patches.conj()[:, None] * waves)
+
+    # -- the three passes
+
+    def exit_waves(self) -> Any:
+        """Return the exit waves (B, S, n, n) of the leaves as they stand."""
+        wave, self._memories = None, []
+        for element in self.model.path:
+            self._memories.append({})
+            self.memory = self._memories[-1]
+            wave = element.forward(self, wave)
+        self._forget()
+        remembered = (kept for memory in self._memories for kept in memory.values())
+        return wave.copy() if any(kept is wave for kept in remembered) else wave  # who gets them may work in them
+
+    def tangent(self, changes: dict[str, Any]) -> Any:
+        """Return the change (B, S, n, n) of the exit waves for small changes of leaves, by name.
+
+        Each has the shape of its leaf; of a leaf over views, positions too, it is the views' rows (B, ...). That of a
+        leaf on the frame may be ``Windows``, which differ from view to view.
+        """
+        dwave = None
+        for element, memory in zip(self.model.path, self._passed(), strict=True):
+            self.memory = memory
+            dwave = element.tangent(self, dwave, changes)
+        if dwave is None:
+            raise ValueError(f"the model {self.model!r} has none of the leaves {sorted(changes)}")
+        return dwave
+
+    def gather(self, name: str, chi: Any) -> tuple[Any, Any]:
+        """Return direction and weight of a leaf for chi (B, S, n, n) at the exit; shapes as for ``add``.
+
+        The direction is the adjoint of ``tangent`` applied to chi. One pass back makes the sums of all leaves that the
+        steps of the sweep ask for.
+        """
+        if self._summed is not chi or name not in self._sums:
+            self._pass_back(chi, self.wanted | {name})
+        return self._sums[name]
+
+    def changed(self, waves: Any) -> Any:
+        """Return by how much waves (B, S, n, n) differ from the exit waves of the leaves as they were on the way here.
+
+        One array for each array of waves, so that the sums of several leaves come from one pass back.
+        """
+        if self._change[0] is not waves:
+            change = waves - self.exit_waves()
+            self._change = waves, change
+        return self._change[1]
+
+    def _pass_back(self, chi: Any, asked: frozenset[str]) -> None:
+        memories, power = self._passed(), None
+        self._sums, self._asked = {}, asked
+        brings = [frozenset(leaf.name for leaf in e.leaves) | e.moved_by for e in self.model.path]
+        given = chi
+        for k in range(len(brings) - 1, -1, -1):
+            self._last = not any(brings[j] & asked for j in range(k))
+            self.memory = memories[k]
+            chi, power = self.model.path[k].backward(self, chi, power)
+            if self._last:
+                break
+        self._summed = given
+
+    def _passed(self) -> list[dict[str, Any]]:
+        """Return what the elements remember of the way forward."""
+        if self._memories is None and self.model.thin and "positions" not in self.wanted:
+            self._memories = [{}, {"incident": self.illum}, {}]  # all that they need: no wave has to be made for it
+        if self._memories is None:
+            self.exit_waves()
+        assert self._memories is not None
+        return self._memories
+
+    def _forget(self) -> None:
+        self._sums, self._summed = {}, None
+        self._change = (None, None)
+
+    def with_estimates(self, **changed: Any) -> ModelViews:
+        """Return the same views with other leaves, for a look at what waves they would make."""
+        other = copy(self)
+        other.estimates = {**self.estimates, **changed}
+        other.fields = {}
+        for name in ("illum_power", "patch_power"):
+            other.__dict__.pop(name, None)
+        other._memories = None
+        other.sweep = self.sweep if changed.keys() <= {"obj", "probe"} else {}
+        other._forget()
+        return other
+
+    # -- to the detector and back
+
+    def at_detector(self, waves: Any, overwrite: bool = False) -> Any:
+        """Return the waves at the detector of exit waves (B, S, n, n)."""
+        return self.propagator.forward(waves, self.fraction, overwrite, self.threads)
+
+    def from_detector(self, there: Any, overwrite: bool = True) -> Any:
+        """Return the adjoint of ``at_detector``."""
+        return self.propagator.adjoint(there, self.fraction, overwrite, self.threads)
+
+    def number_leaf(self, name: str) -> Leaf | None:
+        """Return the declaration of a leaf that the model brings and that is no image."""
+        owner = self.model.owner(name)
+        found = next((leaf for leaf in owner.leaves if leaf.name == name), None) if owner is not None else None
+        return found if found is not None and found.grid == "none" else None
+
+
+def state_power(xp: Any, waves: Any) -> Any:
+    """Return sum_s |waves_s|^2 (B or 1, n, n) of waves (B or 1, S, n, n)."""
+    a = xp.abs(waves)
+    a *= a
+    return a[:, 0] if a.shape[1] == 1 else a.sum(axis=1)
+
+
+def state_sum(incident: Any, chi: Any) -> Any:
+    """Return sum_s conj(incident_s) chi_s, (B, n, n)."""
+    out = incident.conj()
+    out = out * chi
+    return out[:, 0] if out.shape[1] == 1 else out.sum(axis=1)
+
+
+def times(power: Any, more: Any) -> Any:
+    """Return the product of a power, None for one, and what waves were multiplied by."""
+    return more if power is None else power * more

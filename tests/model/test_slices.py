@@ -1,0 +1,97 @@
+"""Several slices through every engine, positions, files and pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from thick_scene import SPACING, slice_errors, thick_state
+
+import opty
+from opty import DM, LSQML, ML, RAAR, Refine, ScaleObjProbe, rPIE
+from opty.errors import RecipeError
+from opty.ptycho_state import PtychoState
+
+
+@pytest.mark.parametrize(
+    ("recipe", "bound"),
+    [
+        (rPIE(alpha=0.02, batch=4) ** 20, 0.04),
+        (LSQML(batch=8) ** 20, 0.04),
+        (ML("amplitude") ** 30, 0.06),
+        (opty.AP() ** 30, 0.1),
+    ],
+    ids=["rPIE", "LSQML", "ML", "AP"],
+)
+def test_engines_find_both_slices(thick, recipe, bound):
+    p = thick_state(thick)
+    q = recipe * p
+    assert max(slice_errors(q)) < bound < 0.9 * min(slice_errors(p))
+    assert q.history["misfit"][-1] < 0.05 * q.history["misfit"][0]
+
+
+@pytest.mark.parametrize("recipe", [DM(), RAAR()], ids=repr)
+def test_the_difference_map_refuses_them(thick, recipe):
+    with pytest.raises(RecipeError, match="nearest waves"):
+        recipe * thick_state(thick)
+
+
+def test_a_wrong_spacing_is_found(thick):
+    p = (opty.After(5, Refine("spacing")) * rPIE(alpha=0.1, batch=4)) ** 25 * thick_state(thick, spacing=1.2 * SPACING)
+    assert abs(p.spacing[0] / SPACING - 1) < 0.08
+    assert p.history["spacing"][-1] == pytest.approx(p.spacing[0])
+    assert len(p.history["spacing"]) == 20
+
+
+def test_a_run_in_parts_is_the_run(thick, tmp_path):
+    recipe = Refine("spacing") * rPIE(batch=8)
+    whole = recipe**4 * thick_state(thick, spacing=1.1 * SPACING)
+    half = recipe**2 * thick_state(thick, spacing=1.1 * SPACING)
+    half.save(tmp_path / "half.h5")
+    other = recipe**2 * opty.load(tmp_path / "half.h5")
+    for name in ("obj", "probe", "spacing"):
+        np.testing.assert_array_equal(whole.numpy(name), other.numpy(name))
+    again = opty.rerun(tmp_path / "half.h5")
+    assert again.identical
+
+
+def test_another_scale_changes_no_bit(thick):
+    p = thick_state(thick)
+    store = p._live.fork(set(p._live.leaves))
+    store.leaves["probe"] *= 8
+    store.leaves["obj"][0] /= 8
+    recipe = rPIE(batch=8) ** 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("opty.backend.scaling.WEAK", np.inf)
+        patch.setattr("opty.backend.scaling.STRONG", -np.inf)
+        a, b = recipe * p, recipe * PtychoState._of(store)
+    np.testing.assert_array_equal(a.numpy("obj")[1], b.numpy("obj")[1])
+    np.testing.assert_array_equal(a.numpy("obj")[0], 8 * b.numpy("obj")[0])
+
+
+def test_the_scale_is_brought_back(thick):
+    p = thick_state(thick)
+    store = p._live.fork(set(p._live.leaves))
+    store.leaves["probe"] /= 64
+    store.leaves["obj"][0] *= 64
+    q = rPIE(batch=8) * PtychoState._of(store)
+    power = (abs(q.numpy("probe")) ** 2).sum()
+    assert 0.2 < power / q.data.photons().max() < 5
+
+
+def test_scale_obj_probe_keeps_the_product(thick):
+    p = rPIE(batch=8) * thick_state(thick)
+    q = ScaleObjProbe() * p.replace(probe=3 * p.numpy("probe"))
+    assert opty.misfit(q) == pytest.approx(opty.misfit(ScaleObjProbe() * p), rel=1e-4)
+
+
+def test_leaves_of_the_model_are_read_and_replaced(thick):
+    p = thick_state(thick)
+    assert p.spacing.shape == (1,)
+    q = p.replace(leaves={"spacing": [2 * SPACING]})
+    assert q.spacing[0] == 2 * SPACING
+    with pytest.raises(ValueError, match="no leaf of the model"):
+        p.replace(leaves={"tilt": [1]})
+    with pytest.raises(ValueError, match="spacing has shape"):
+        p.replace(leaves={"spacing": [1, 2]})
+    with pytest.raises(AttributeError):
+        _ = p.spacings

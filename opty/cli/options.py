@@ -40,8 +40,6 @@ _LENS = (
 )
 _SCAN = (
     click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, in place of the file's own."),
-    click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Shape of a scan without positions."),
-    click.option("--scan-step", type=Pair(), metavar="M", help="Its step, or that of ROWS,COLUMNS: 0.4nm."),
     click.option("--position-unit", type=Pair(), metavar="UNIT", help="Unit of the numbers in the file: um, px."),
     click.option("--position-swap/--no-position-swap", default=None, help="Exchange rows and columns of positions."),
     click.option("--position-flip", type=_TURNS, help="Turn the sign of the positions."),

@@ -216,7 +216,7 @@ def test_nxmx_in_one_dataset(master, frames, tmp_path, identical):
 def test_positions_are_asked_for(master):
     with pytest.raises(
         FormatError,
-        match="has no positions: give the distance between views on a grid, scan_step='0.4nm', or a file of",
+        match=r"has no positions: give the distance between views on a grid, scan_step='0.4nm', or a file of",
     ):
         load(master())
 

@@ -78,7 +78,7 @@ def test_what_the_file_does_not_tell(cube):
         load(cube())
     path = cube(units=("pixels", "pixels", "pixels", "pixels"), steps=(1, 1, 1, 1))
     with pytest.raises(
-        FormatError, match="file has no positions: give the distance between views on a grid, scan_step='0.4nm', or a"
+        FormatError, match=r"file has no positions: give the distance between views on a grid, scan_step='0.4nm', or a"
     ):
         load(path, voltage="300kV", distance=1, pixel_size="1mm")
     with pytest.raises(FormatError, match="no distance; no pixel size: give distance=, pixel_size= in metres"):

@@ -100,3 +100,15 @@ def test_the_mark_is_found_behind_a_user_block(writer, counts, identical):
     with pytest.raises(FormatError, match="another program still writes"):
         load(path)
     identical(load(path, views="0:4").intensities, counts)
+
+
+def test_a_superblock_that_would_take_the_memory(make_cxi):
+    """HDF5 reads the address of a free-space index, which it never writes, before it finds that the file is damaged."""
+    path = make_cxi()
+    whole = bytearray(path.read_bytes())
+    assert whole[8] == 0
+    assert whole[32:40] == b"\xff" * 8
+    whole[32:40] = b"SNOD\x01\x00\x04\x00"
+    path.write_bytes(whole)
+    with pytest.raises(FormatError, match="is truncated or damaged HDF5: its superblock has an address for what HDF5"):
+        load(path)

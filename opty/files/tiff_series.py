@@ -12,7 +12,7 @@ from opty.errors import FormatError
 from opty.files.container import Container
 
 SUFFIXES = (".tif", ".tiff")
-NUMBER = re.compile(r"(.*?)(\d+)(\D*)")  # the last number in a name counts
+NUMBER = re.compile(r"(\d+)")
 
 
 class Series:
@@ -48,12 +48,18 @@ class Series:
         return out
 
 
-def series_in(folder: Path) -> dict[str, list[Path]]:
-    """Group the TIFF files of a folder by their names but for the last number in them, each group in its order."""
-    groups: dict[str, list[tuple[int, Path]]] = {}
+def series_in(folder: Path, numbers: int = 1) -> dict[str, list[Path]]:
+    """Group the TIFF files of a folder by their names but for the last numbers in them, each group in their order.
+
+    ``numbers`` : how many: 1 for scan_0001.tif, 2 for frame_03_07.tif, where the first is the line of a scan.
+    """
+    groups: dict[str, list[tuple[list[int], Path]]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            match = NUMBER.fullmatch(path.stem)
-            name = path.name if match is None else f"{match[1]}*{match[3]}{path.suffix}"
-            groups.setdefault(name, []).append((0 if match is None else int(match[2]), path))
+            parts = NUMBER.split(path.stem)  # texts, and the numbers between them
+            count = min(numbers, len(parts) // 2)
+            places = range(len(parts) - 1 - 2 * count + 1, len(parts), 2) if count else range(0)
+            found = [int(parts[k]) for k in places]
+            name = "".join("*" if k in places else part for k, part in enumerate(parts)) + path.suffix
+            groups.setdefault(name, []).append((found, path))
     return {name: [path for _, path in sorted(found)] for name, found in groups.items()}

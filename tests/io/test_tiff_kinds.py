@@ -164,6 +164,23 @@ def test_a_series_with_a_frame_of_another_size(series, frames):
         load(series, **SEED)
 
 
+def test_a_file_a_frame_named_by_line_and_column(series, frames, where, identical):
+    for path in series.glob("scan7_*"):
+        path.unlink()
+    for j, frame in enumerate(frames):
+        tifffile.imwrite(series / f"frame_{j // 4}_{j % 4}.tif", frame)
+    for path in (series, series / "frame_1_2.tif", series / "where.npy"):
+        identical(load(path, **SEED).intensities, frames)
+
+
+def test_a_stack_among_others_with_positions_of_another_number(series, frames, where, identical):
+    """Views that are chosen say which frames and positions belong together."""
+    tifffile.imwrite(series / "scan7_0_raw.tif", frames[:7], photometric="minisblack")
+    data = load(series / "scan7_0_raw.tif", **SEED, positions=series / "where.npy", views="0:7")
+    identical(data.intensities, frames[:7])
+    identical(data.positions, where[:7])
+
+
 def test_two_series_in_a_folder(series, frames, where, identical):
     for j, frame in enumerate(frames):
         tifffile.imwrite(series / f"other_{j:02d}.tif", frame[::-1])

@@ -79,8 +79,10 @@ def test_no_partner(folder, where):
     (folder / "synthpos_new.npy").unlink()
     with pytest.raises(FormatError, match=r"holds 4 views; beside it there is nothing of the kind: give the positions"):
         load(folder / "diatom_synth_new.tif", **SEED)
-    with pytest.raises(IsADirectoryError, match="is a folder without a TIFF stack and its NPY"):
+    with pytest.raises(FormatError, match=r"diatom_synth_new.tif \(4\); beside it there is nothing of the kind: give"):
         load(folder, **SEED)
+    np.save(folder.parent / "elsewhere.npy", where)
+    assert load(folder, **SEED, positions=folder.parent / "elsewhere.npy").views == 4
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (4, 3)])

@@ -134,7 +134,7 @@ def _shape(root: ET.Element | None, name: str, views: int) -> tuple[int, int] | 
     """Shape (rows, columns) of the scan, as the XML or the name of the .raw tell it."""
     shapes: list[tuple[float | None, ...]] = []
     for mode in ("acquire", "search"):  # some versions wrote the shape that was scanned under the second
-        nodes = [] if root is None else root.findall(f"scan_parameters[@mode='{mode}']")
+        nodes = _scans(root, mode)
         shapes += [tuple(_number(node, f"scan_resolution_{axis}") for axis in "yx") for node in nodes]
     if root is not None:
         shapes.append((_number(root, "pix_y"), _number(root, "pix_x")))
@@ -144,9 +144,15 @@ def _shape(root: ET.Element | None, name: str, views: int) -> tuple[int, int] | 
     return next((one for one in whole if one[0] * one[1] == views), whole[0] if whole else None)
 
 
+def _scans(root: ET.Element | None, mode: str) -> list[ET.Element]:
+    """What the XML says of the scan that was acquired, or searched with."""
+    found = [] if root is None else root.findall("scan_parameters")
+    return [node for node in found if node.get("mode") == mode]
+
+
 def _step(root: ET.Element, shape: tuple[int, int]) -> tuple[float, float] | None:
     """Steps [m], where the whole field was scanned; what a part of it means differs from version to version."""
-    sizes = [_number(node, "scan_size") for node in root.findall("scan_parameters[@mode='acquire']")]
+    sizes = [_number(node, "scan_size") for node in _scans(root, "acquire")]
     if any(size not in (None, 1.0) for size in sizes):
         return None
     field = root.find("iom_measurements/full_scan_field_of_view")

@@ -13,6 +13,7 @@ from opty.files.tiff_series import series_in
 from opty.io.prepare.given_positions import given_positions, holds_motors
 from opty.remedies import option
 
+MANY = 4  # stacks that an error names
 HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
 
 
@@ -28,8 +29,9 @@ def paired(file: Container, positions: Any) -> tuple[list[Path], Any]:
         places = [file.path] if file.kind not in ("folder", "tiff") else places_in(folder)
         views = {_key(place): _views(place) for place in places}
     seen: list[tuple[list[Path], int]] = []
+    counts: dict[Path, int] = {}
     for stacks in _candidates(file, folder):
-        some = [(paths, _frames(paths)) for paths in stacks]
+        some = [(paths, _frames(paths, counts)) for paths in stacks]
         seen += some
         fits = [(paths, place) for paths, count in some for place in places if views[_key(place)] == count]
         if len(fits) > 1:
@@ -38,9 +40,10 @@ def paired(file: Container, positions: Any) -> tuple[list[Path], Any]:
             return fits[0]
         if fits:
             raise FormatError(_several(file, fits))
-    if positions is not None and len(seen) == 1:
+    if positions is not None and seen and (len(seen) == 1 or (file.kind == "tiff" and seen[0][1] > 1)):
         return seen[0][0], positions
-    stack = " and ".join(f"{_name(paths)} ({count})" for paths, count in seen)
+    stack = " and ".join(f"{_name(paths)} ({count})" for paths, count in seen[:MANY])
+    stack += " and more" * (len(seen) > MANY)
     if file.kind == "tiff":
         stack = f"{file.path} holds {seen[0][1]} views" + (f", {_name(seen[1][0])} {seen[1][1]}" if seen[1:] else "")
     else:
@@ -56,25 +59,28 @@ def places_in(folder: Path) -> list[Path]:
 
 
 def _candidates(file: Container, folder: Path) -> Iterable[list[list[Path]]]:
-    """What may be the frames, the likeliest first: one file or the series that it is in; all that a folder holds."""
-    groups = list(series_in(folder).values())
+    """What may be the frames, the likeliest first: one file, a series of numbered files, files numbered twice."""
     if file.kind == "tiff":
         yield [[file.path]]
-        series = next((group for group in groups if file.path in group), [])
-        if len(series) > 1:
-            yield [series]
-        return
-    yield [group for group in groups if len(group) > 1] or groups
-    if any(len(group) > 1 for group in groups):
-        yield [[path] for group in groups for path in group]
+    seen: list[list[Path]] = []
+    for numbers in (1, 2):
+        groups = [group for group in series_in(folder, numbers).values() if len(group) > 1 and group not in seen]
+        if file.kind == "tiff":
+            groups = [group for group in groups if file.path in group]
+        seen += groups
+        if groups:
+            yield groups
+    if file.kind != "tiff":
+        yield [[path] for group in series_in(folder).values() for path in group]
 
 
-def _frames(paths: list[Path]) -> int:
-    total = 0
+def _frames(paths: list[Path], counts: dict[Path, int]) -> int:
+    """How many frames files hold; ``counts`` are those of files that were opened before."""
     for path in paths:
-        with Container(path).tiff() as stack:
-            total += stack.shape[0]
-    return total
+        if path not in counts:
+            with Container(path).tiff() as stack:
+                counts[path] = stack.shape[0]
+    return sum(counts[path] for path in paths)
 
 
 def _views(path: Path) -> int | None:

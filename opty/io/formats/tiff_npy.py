@@ -32,11 +32,9 @@ KEPT = (*LENGTHS, "focus_to_sample", "propagation", "voltage")
 
 
 def recognise(file: Container) -> bool:
-    """Whether this is TIFF, or positions with TIFF beside them, or a folder with both."""
-    if file.kind == "tiff":
-        return True
-    if file.kind == "folder":
-        return bool(series_in(file.path)) and bool(pairing.places_in(file.path))
+    """Whether this is TIFF, or a folder of it, or positions with TIFF beside them."""
+    if file.kind in ("tiff", "folder"):
+        return file.kind == "tiff" or bool(series_in(file.path))
     return (file.kind == "npy" or holds_motors(file)) and bool(series_in(file.path.parent))
 
 

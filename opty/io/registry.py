@@ -10,7 +10,21 @@ from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.files.container import Container
 from opty.io import source
-from opty.io.formats import array4d, cxi, mapping, measurement, native, nexus, npz, ptychi, ptyd, ptylab, ptyr, tiff_npy
+from opty.io.formats import (
+    array4d,
+    cxi,
+    mapping,
+    measurement,
+    native,
+    nexus,
+    npz,
+    peer_results,
+    ptychi,
+    ptyd,
+    ptylab,
+    ptyr,
+    tiff_npy,
+)
 from opty.io.prepare.join_scans import joined
 from opty.io.reading import Format
 from opty.remedies import option
@@ -19,6 +33,7 @@ FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
     *native.FORMATS,
     *measurement.FORMATS,
     *npz.FORMATS,
+    *peer_results.FORMATS,
     *nexus.FORMATS,
     *cxi.FORMATS,
     *ptyd.FORMATS,

@@ -6,6 +6,7 @@ cxi.py           CXI files of beamlines, PyNX and CDTools
 nexus.py         NXcxi_ptycho NeXus files
 ptyd.py          prepared data of PtyPy
 ptyr.py          results of PtyPy
+peer_results.py  results of PtyLab, PyNX and CDTools; foreign_result.py: what these and PtyPy's have in common
 ptylab.py        HDF5 of PtyLab
 array4d.py       NPY of four axes, frames of a scan on a grid
 tiff_npy.py      TIFF stack and NPY positions of SciComPty

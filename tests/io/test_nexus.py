@@ -128,13 +128,14 @@ def test_what_does_not_fit(make, changes, message):
 
 @pytest.mark.parametrize("names", [("horizontal", "vertical"), ("sample_x", "sample_y")])
 def test_motors_of_other_names_one_value_a_line_and_a_column(make, names):
+    expected = load(make()).positions
     other = {"sample__transformations__x": None, "sample__transformations__y": None}
     motors = dict(zip(names, ([0.0, 1.0], [5.0, 6.0, 7.0]), strict=True))
     path = make(**other, **{f"sample__transformations__{name}": values for name, values in motors.items()})
     with h5py.File(path, "a") as f:
         for name in names:
             f[f"scan7/sample/transformations/{name}"].attrs["units"] = "um"
-    np.testing.assert_allclose(load(path).positions, load(make()).positions, atol=1e-15)
+    np.testing.assert_allclose(load(path).positions, expected, atol=1e-15)
     with h5py.File(path, "a") as f:  # y is the slow motor: its number of values says so
         for name, values in zip(names, ([5.0, 6.0, 7.0], [0.0, 1.0]), strict=True):
             del f[f"scan7/sample/transformations/{name}"]

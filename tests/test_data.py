@@ -200,7 +200,10 @@ METRES = Geometry(1e-10, 2.0, 50e-6)
 @pytest.mark.parametrize(
     ("positions", "message"),
     [
-        (WHERE * 0.5, r"need \S+ x \S+ pixels \(\S+ [GTP]iB\), far more than 6 views of 8 x 8 can cover: positions are metres"),
+        (
+            WHERE * 0.5,
+            r"need \S+ x \S+ pixels \(\S+ [GTP]iB\), far more than 6 views of 8 x 8 can cover: positions are metres",
+        ),
         (WHERE * 1e-15, "all views lie on one spot; positions are metres"),
     ],
 )

@@ -267,15 +267,16 @@ def _start(
         return opty.PtychoState(loaded, **start, **machine), found.every
     for name, value in start.items():
         raise ValueError(f"{file} is a result, which goes on with its own {name}: leave --{name} {value} out")
-    return (opty.load(file, **machine, **load) if machine else loaded), _written(file)
+    return (opty.load(file, **machine, **load) if machine else loaded), _written(file) or quick_look(loaded.data).every
 
 
 def _written(result: Path) -> tuple[str, ...]:
-    """Return what a result says was found wrong with its measurement."""
+    """Return what a result of opty says was found wrong with its measurement."""
     from opty.files.container import Container
-    from opty.io.formats.native import attention
+    from opty.io.formats.native import attention, recognise
 
-    return attention(Container(result))
+    file = Container(result)
+    return attention(file) if recognise(file) else ()
 
 
 def _conclude(ctx: click.Context, run: Run, output: Path, picture, quiet: bool, as_json: bool) -> None:

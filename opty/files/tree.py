@@ -183,7 +183,8 @@ class Tree:
         """Refuse a dataset that promises more than the file can hold, before any of it is read."""
         if found.shape is None:
             raise ValueError(f"{found.name} is empty")
-        if found.dtype.names is not None:  # HDF5 writes beyond the memory where damaged members overlap
+        if found.dtype.names is not None and not _is_complex(found.dtype):
+            # HDF5 writes beyond the memory where damaged members overlap
             raise ValueError(f"{found.name} holds records, {found.dtype}; expected numbers")
         with self._stream(found) as stream:
             check_texts(found, stream)
@@ -243,6 +244,25 @@ class Tree:
                 hint = f": did you mean {close[0]}?" if close else ""
                 return f". {group.name} holds {shown}{hint}"
         return ""
+
+
+def _is_complex(dtype: np.dtype) -> bool:
+    """Whether records are complex numbers as MATLAB and Octave store them: two floats, real and imag, side by side."""
+    if dtype.names not in (("real", "imag"), ("re", "im"), ("r", "i")):
+        return False
+    (first, at), (second, then) = (dtype.fields[name][:2] for name in dtype.names)
+    return first == second and first.kind == "f" and (at, then) == (0, first.itemsize) and dtype.itemsize == 2 * then
+
+
+def complexes(found: h5py.Dataset) -> np.ndarray:
+    """Read an array of numbers, complex ones as HDF5 or as MATLAB stores them."""
+    values = np.asarray(found[()])
+    if values.dtype.names is not None:
+        real, imag = (values[name] for name in values.dtype.names)
+        return real + np.asarray(1j, np.complex64 if real.dtype.itemsize <= 4 else np.complex128) * imag
+    if values.dtype.kind not in "ciuf":
+        raise ValueError(f"{found.name} has dtype {found.dtype}; expected complex numbers")
+    return values
 
 
 def _names(group: h5py.Group) -> list[str]:

@@ -174,9 +174,9 @@ def save(path: str | Path, p: BareState | PtychoData, format: str = "opty") -> N
     path : the file to write; what stood there before stays untouched until the new one is safely on the disk.
     p : a PtychoState, which goes on exactly after ``opty.load``, or a PtychoData.
     format : "opty" holds everything. The others hold the measurement alone (that of a state too), as other programs
-        read it: "cxi" (PyNX, CDTools), "nexus" (NXcxi_ptycho), "ptyd" (PtyPy), "ptylab", "tike" (npz of tike and
-        pty-chi), "tike-hdf5", "ptychi" (HDF5 of pty-chi, with a second file beside it), "tiff" (SciComPty: a stack,
-        with the positions in an NPY file beside it). "ptyr" holds object, probe and positions of a state (PtyPy).
+        read it: "cxi" (CDTools), "cxi-pynx" (PyNX), "nexus" (NXcxi_ptycho), "ptyd" (PtyPy), "ptylab", "tike" (npz of
+        tike and pty-chi), "tike-hdf5", "ptychi" (HDF5 of pty-chi, with a second file beside it), "tiff" (SciComPty: a
+        stack, with the positions in an NPY file beside it). "ptyr" holds object, probe and positions (PtyPy).
 
     Raises
     ------

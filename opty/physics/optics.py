@@ -89,6 +89,16 @@ def aperture_probe(
     return (wave / math.sqrt(np.vdot(wave, wave).real)).astype(np.complex64)
 
 
+def fresnel_curvature(n: int, pixel: float, wavelength: float, distance: float) -> np.ndarray:
+    """Phase factor exp(i pi r^2 / (lambda z)) (n, n) of Fresnel's integral in the plane of the sample; r from n // 2.
+
+    PtyPy and PyNX multiply the exit wave by it before the transform, opty leaves it in the probe: P_opty = P_theirs
+    times this factor. ``pixel`` at the sample, ``wavelength`` and ``distance`` to the detector in metres.
+    """
+    r = (np.arange(n) - n // 2) * pixel
+    return np.exp(1j * math.pi / (wavelength * distance) * (r[:, None] ** 2 + r**2))
+
+
 def lens_phase(alpha: np.ndarray, phi: np.ndarray, wavelength: float, aberrations: Mapping[str, float]) -> np.ndarray:
     """Phase chi [rad] of a lens at angles ``alpha`` from the axis and ``phi`` around it [rad]; aberrations [m]."""
     chi = np.zeros(np.broadcast_shapes(alpha.shape, phi.shape))

@@ -48,8 +48,8 @@ def write(source: Experiment | PtychoData, *paths, progress: bool = False) -> li
 
     Raises
     ------
-    ValueError : an ending that names no format, a TIFF stack without a geometry; TypeError : a source of another type;
-    OSError : no such folder, no permission, a full disk.
+    ValueError : an ending that names no format, a TIFF stack without a geometry or of data with a starting probe;
+    TypeError : a source of another type; OSError : no such folder, no permission, a full disk.
     """
     if not isinstance(source, (Experiment, PtychoData)):
         raise TypeError(f"source is a {type(source).__name__}; give an Experiment or a PtychoData")
@@ -57,6 +57,8 @@ def write(source: Experiment | PtychoData, *paths, progress: bool = False) -> li
     stacks = [path for path in targets if not _is_hdf5(path)]
     if stacks and source.geometry is None:
         raise ValueError(f"{stacks[0]}: positions beside a TIFF stack are metres; give the experiment a geometry")
+    if stacks and source.probe is not None:
+        raise ValueError(f"{stacks[0]}: a TIFF stack has no place for a starting probe; write .cxi")
     with ExitStack() as stack:
         puts = [stack.enter_context(_cxi(p, source) if _is_hdf5(p) else _tiff(p, source)) for p in targets]
         for views, patterns in _patterns(source, progress):

@@ -129,7 +129,7 @@ def test_pickles_are_refused_and_never_run(tmp_path, counts, monkeypatch):
             "the first of 1024 pixels that are NaN .*nothing else is in views 0, 1, 2, 3: mask",
         ),
         ({"data": np.ones((4, 16, 16), complex)}, "dtype complex128"),
-        ({"scan": np.ones((3, 2))}, "there are 4 patterns but 3 positions"),
+        ({"scan": np.ones((3, 2))}, "4 patterns but 3 positions"),
         ({"scan": np.ones((4, 5))}, r"scan has shape \(4, 5\)"),
         ({"scan": np.full((4, 2), np.inf)}, "leave that view out"),
         ({"probe": np.ones((8, 8), "c8")}, r"probe has shape \(1, 8, 8\) but the patterns are 16 x 16"),
@@ -146,6 +146,6 @@ def test_unfit_contents_name_the_file(tmp_path, counts, changes, message):
 
 def test_options_that_a_format_does_not_have(npz, make_cxi):
     with pytest.raises(TypeError, match=r"tike npz .* has no option data; it has views, leave_out, crop"):
-        load(npz, data="other.npz")
+        load(npz, data="pos.npy")
     with pytest.raises(TypeError, match=r"CXI .* has no option z1; it has views, leave_out"):
         info(make_cxi(), z1=3.0)

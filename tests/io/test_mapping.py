@@ -108,11 +108,11 @@ def test_mistakes_in_a_mapping(scan, toml, changes, message):
 
 
 def test_mapping_that_is_not_there(scan, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no mapping 'i99': give the path .* or one of .*diamond"):
+    with pytest.raises(FileNotFoundError, match=r"no mapping 'i99': give the path .* or one of .*i13"):
         load(scan, mapping="i99")
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY" + bytes(60))
     with pytest.raises(FormatError, match="a mapping is for HDF5"):
-        load(tmp_path / "a.npy", mapping="diamond")
+        load(tmp_path / "a.npy", mapping="i13")
 
 
 SHIPPED = sorted(mapping.SHIPPED.glob("*.toml"))

@@ -124,3 +124,51 @@ def test_what_opty_writes_plots_in_viewers(tmp_path, counts, geometry):
 def test_what_does_not_fit(make, changes, message):
     with pytest.raises(FormatError, match=message):
         load(make(**changes))
+
+
+@pytest.mark.parametrize("names", [("horizontal", "vertical"), ("sample_x", "sample_y")])
+def test_motors_of_other_names_one_value_a_line_and_a_column(make, names):
+    expected = load(make()).positions
+    other = {"sample__transformations__x": None, "sample__transformations__y": None}
+    motors = dict(zip(names, ([0.0, 1.0], [5.0, 6.0, 7.0]), strict=True))
+    path = make(**other, **{f"sample__transformations__{name}": values for name, values in motors.items()})
+    with h5py.File(path, "a") as f:
+        for name in names:
+            f[f"scan7/sample/transformations/{name}"].attrs["units"] = "um"
+    np.testing.assert_allclose(load(path).positions, expected, atol=1e-15)
+    with h5py.File(path, "a") as f:  # y is the slow motor: its number of values says so
+        for name, values in zip(names, ([5.0, 6.0, 7.0], [0.0, 1.0]), strict=True):
+            del f[f"scan7/sample/transformations/{name}"]
+            f[f"scan7/sample/transformations/{name}"] = values
+            f[f"scan7/sample/transformations/{name}"].attrs["units"] = "um"
+    expected = [[row, column] for row in (0.0, 1.0) for column in (5.0, 6.0, 7.0)]
+    np.testing.assert_allclose(load(path).positions, np.array(expected) * 1e-6, atol=1e-15)
+
+
+def test_the_wavelength_of_the_beam(make):
+    path = make(instrument__beam__incident_beam_energy=None, instrument__beam__incident_wavelength=1.5)
+    with h5py.File(path, "a") as f:
+        f["scan7/instrument/beam/incident_wavelength"].attrs["units"] = "angstrom"
+    assert load(path).geometry.wavelength == pytest.approx(1.5e-10)
+
+
+def test_an_energy_without_a_unit(make):
+    path = make()
+    with h5py.File(path, "a") as f:
+        del f["scan7/instrument/beam/incident_beam_energy"].attrs["units"]
+    with pytest.raises(FormatError, match=r"is 6\.2 and has no unit: give energy='6\.2keV'"):
+        load(path)
+    assert load(path, energy="6.2keV").geometry.energy == pytest.approx(6.2 * KEV)
+
+
+def test_more_encoder_readings_than_frames(make):
+    path = make(instrument__det__data=make.patterns.reshape(6, 16, 16)[:5])
+    with h5py.File(path, "a") as f:
+        for name in "xy":
+            values = f[f"scan7/sample/transformations/{name}"][()].reshape(-1)
+            del f[f"scan7/sample/transformations/{name}"]
+            f[f"scan7/sample/transformations/{name}"] = values
+            f[f"scan7/sample/transformations/{name}"].attrs["units"] = "um"
+    with pytest.raises(FormatError, match="5 patterns but 6 positions"):
+        load(path)
+    assert load(path, views="0:5").views == 5

@@ -235,7 +235,7 @@ def test_state_as_a_result_of_ptypy_and_back(ptyr, tmp_path, identical):
     export(tmp_path / "out.ptyr", p)
     q = load(tmp_path / "out.ptyr", data=data, device="cpu", threads=1)
     identical(q.obj, p.obj)
-    identical(q.probe, p.probe)
+    np.testing.assert_allclose(q.probe, p.probe, rtol=1e-5, atol=1e-6 * abs(p.probe).max())
     np.testing.assert_allclose(q.positions, p.positions, rtol=0, atol=1e-9)
     assert opty.misfit(q) == pytest.approx(opty.misfit(p), rel=1e-5)
 
@@ -300,7 +300,7 @@ def test_result_of_ptypy_needs_data(ptyr):
     path, data = ptyr
     save(path.with_name("m.h5"), data)
     assert load(path, data=path.with_name("m.h5"), device="cpu").data.views == data.views
-    with pytest.raises(TypeError, match=r"no intensities: .*opty\.load\('run\.ptyr', data='scan\.ptyd'\)"):
+    with pytest.raises(TypeError, match=r"no intensities: .*opty\.load\('run\.ptyr', data='SCAN'\)"):
         load(path)
     with h5py.File(path, "a") as f:
         del f["content/probe/S00/data"]

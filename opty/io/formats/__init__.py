@@ -6,6 +6,7 @@ cxi.py           CXI files of beamlines, PyNX and CDTools
 nexus.py         NXcxi_ptycho NeXus files
 ptyd.py          prepared data of PtyPy
 ptyr.py          results of PtyPy
+peer_results.py  results of PtyLab, PyNX and CDTools; foreign_result.py: what these and PtyPy's have in common
 ptylab.py        HDF5 of PtyLab
 dectris.py       masters of DECTRIS' detectors, with frames in numbered parts, and NXmx
 fold_slice.py    pairs of fold_slice and PtychoShelves, and .mat files

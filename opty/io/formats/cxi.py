@@ -14,7 +14,7 @@ from opty.data import PtychoData
 from opty.data.lazy_frames import Stack
 from opty.errors import warn_user
 from opty.files.container import Container
-from opty.files.tree import Tree, number, numbers
+from opty.files.tree import Tree, complexes, number, numbers
 from opty.geometry import PLANCK_TIMES_C
 from opty.io import writing
 from opty.io.prepare.frames import Frames
@@ -31,6 +31,7 @@ SENSITIVITY = DETECTOR + "qe_mask"  # of CDTools: what a model's intensities are
 DARK = (DETECTOR + "dark", DETECTOR + "data_dark")
 ENERGY = (SOURCE + "energy", "entry_1/instrument_1/beam_1/energy")
 WAVELENGTH = (SOURCE + "wavelength", "entry_1/instrument_1/beam_1/wavelength")
+ILLUMINATION = SOURCE + "illumination"  # as SHARP and Nanosurveyor call it
 HAS_SIGNAL = 0x1000  # the one bit of a CXI mask that finds no fault with the pixel
 USUAL_BASIS = np.array([[0.0, -1.0], [-1.0, 0.0], [0.0, 0.0]])  # columns: slow axis along -y, fast axis along -x
 
@@ -44,23 +45,24 @@ def recognise(file: Container) -> bool:
 def opened(file: Container) -> Iterator[Raw]:
     """Read intensities in the detector's own type, positions [m], geometry, mask and dark image.
 
-    ``translation`` (N, 3) is that of the sample, (x, y, z) [m]; projected on the detector's axes and negated it is the
-    (row, column) of the view: row = +y and column = +x for the usual ``basis_vectors``. Mask: 0 is good in the file,
-    True is good in opty. ``dark`` (PyNX) or ``data_dark`` (CDTools) becomes the background. CXI has no place for the
-    ``focus_to_sample`` distance [m] and the ``propagation`` ("far", "cone", "near"): they are options of the load.
-    Both wavelength and energy may be there, or one of them. Attributes ``units`` are obeyed; without them lengths are
-    metres, and an energy joule, unless the number can only be eV.
+    ``translation`` (N, 3), or (3, N) as PyNX has it, is that of the sample, (x, y, z) [m]; projected on the detector's
+    axes and negated it is the (row, column) of the view: row = +y and column = +x for the usual ``basis_vectors``.
+    Mask: 0 is good in the file, True is good in opty. ``dark`` (PyNX) or ``data_dark`` (CDTools) becomes the
+    background. CXI has no place for the ``focus_to_sample`` distance [m] and the ``propagation`` ("far", "cone",
+    "near"): they are options of the load. Both wavelength and energy may be there, or one of them. Attributes ``units``
+    are obeyed; without them lengths are metres, and an energy joule, unless the number can only be eV.
 
     Raises FormatError that names the paths where something was looked for; ValueError for options that do not fit.
     """
     with file.tree() as tree:
         with blaming(file):
             data, translation = tree.need("intensities", *DATA), tree.need("translation", *TRANSLATION)
-            check_shapes(file, data.name, data.shape, translation.name, translation.shape)
+            moved = by_view(real(translation.name, numbers(translation)), len(data))
+            check_shapes(file, data.name, data.shape, translation.name, moved.shape)
             basis = basis_vectors(tree)
             raw = Raw(
                 counted(tree, data),
-                row_column(real(translation.name, translation[()]), basis),
+                row_column(moved, basis),
                 unit=unit_of(tree, translation) or "m",
                 positions_at=translation.name,
                 lengths={
@@ -78,6 +80,7 @@ def opened(file: Container) -> Iterator[Raw]:
                 good=good,
                 dark=lambda: dark(tree),
                 flat=lambda: sensitivity(tree, data.shape[1:]),
+                probe=illumination(tree, data.shape[1:]),
             )
         yield raw
 
@@ -140,6 +143,23 @@ def distance(tree: Tree) -> float | None:
     return None
 
 
+def by_view(translation: np.ndarray, views: int) -> np.ndarray:
+    """Translation (N, 3), also of a file that has it as (3, N), as PyNX reads and writes it."""
+    shape = translation.shape
+    if len(shape) != 2 or shape[0] not in (2, 3) or (shape[1] in (2, 3) and shape[0] == views):
+        return translation
+    return translation.T if shape[1] not in (2, 3) or shape[1] == views else translation
+
+
+def illumination(tree: Tree, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The starting probe in the plane of the sample, of the frames' size, where the file brings one."""
+    found = tree.find(ILLUMINATION)
+    if found is None or found.shape[-2:] != tuple(shape):
+        return None
+    probe = complexes(found)
+    return probe.reshape(-1, *shape) if probe.dtype.kind == "c" else None
+
+
 def row_column(translation: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """Positions (N, 2) [m] of the views on a sample that was moved by ``translation``."""
     along = basis / np.linalg.norm(basis, axis=0)
@@ -187,14 +207,29 @@ def sensitivity(tree: Tree, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def write(path: Path, data: PtychoData) -> None:
-    """Write a measurement as PyNX and CDTools read it; masked pixels and counts as they are, positions in metres."""
+    """Write a measurement as CDTools and beamlines read it; masked pixels and counts as they are, positions in metres.
+
+    A starting probe goes to ``source_1/illumination``.
+    """
     writing.need_geometry(data, "CXI")
     with writing.created(path, data) as f:
         content(f, data)
 
 
-def content(f: h5py.File, data: PtychoData) -> None:
-    """Write the groups and datasets of a CXI file."""
+def write_pynx(path: Path, data: PtychoData) -> None:
+    """Write a measurement as PyNX reads it: translation (3, N), and a name of the instrument.
+
+    Raises FormatError for a starting probe, which PyNX takes from another file.
+    """
+    writing.need_geometry(data, "PyNX's CXI")
+    writing.no_place(data, "PyNX's CXI", "probe")
+    with writing.created(path, data) as f:
+        content(f, data, by_axis=True)
+        writing.put(f, "entry_1/instrument_1/name", "unknown")
+
+
+def content(f: h5py.File, data: PtychoData, by_axis: bool = False) -> None:
+    """Write the groups and datasets of a CXI file; ``by_axis`` : the translation as (3, N)."""
     put = writing.put
     put(f, "cxi_version", 160)
     put(f, "number_of_entries", 1)
@@ -212,11 +247,18 @@ def content(f: h5py.File, data: PtychoData) -> None:
     source = f.create_group(SOURCE)
     put(source, "wavelength", geometry.wavelength, units="m")
     put(source, "energy", geometry.photon_energy, units="J")
-    put(f, TRANSLATION[0], writing.x_y_z(data), units="m")
+    if data.probe is not None:
+        put(f, ILLUMINATION, data.probe)
+    moved = writing.x_y_z(data)
+    put(f, TRANSLATION[0], np.ascontiguousarray(moved.T) if by_axis else moved, units="m")
     f.create_group("entry_1/data_1")
     for link, target in ((DATA[1], DATA[0]), (TRANSLATION[1], TRANSLATION[0]), (TRANSLATION[2], TRANSLATION[0])):
         f[link] = h5py.SoftLink("/" + target)
 
 
 read: Any = measurement(opened)
-FORMATS = (Format("CXI (entry_1)", recognise, read, "cxi", write, suffixes=(".cxi", *writing.HDF5)),)
+SUFFIXES = (".cxi", *writing.HDF5)
+FORMATS = (
+    Format("CXI (entry_1)", recognise, read, "cxi", write, suffixes=SUFFIXES),
+    Format("CXI of PyNX", lambda file: False, read, "cxi-pynx", write_pynx, suffixes=SUFFIXES),
+)

@@ -85,6 +85,7 @@ def _raw(tree: Tree, entry: str) -> Raw:
             "pixel_size": tree.missing("pixel size", f"{detector}/x_pixel_size", f"{detector}/y_pixel_size"),
         },
         mask=lambda: _mask(tree, detector, frames),
+        probe=cxi.illumination(tree, frames.shape[1:]),
         good=cxi.good,
         centre=lambda known: _centre(tree, detector, known.get("pixel_size")),
     )

@@ -16,7 +16,7 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.files.container import Container
-from opty.files.tree import Tree, number, numbers
+from opty.files.tree import Tree, complexes, number, numbers
 from opty.io import writing
 from opty.io.prepare.frames import Frames, Joined
 from opty.io.prepare.options import Raw
@@ -27,6 +27,7 @@ from opty.remedies import option
 KEV = 1e3 * ELECTRON_VOLT
 VERSION = "0.1"  # of PtyPy's HDF5 layout
 CHUNK_VIEWS = 256
+PROBE = "opty_probe"
 
 
 def recognise(file: Container) -> bool:
@@ -87,6 +88,7 @@ def _raw(tree: Tree, file: Container) -> Raw:
         if weights[0] is None
         else Joined([Frames(weight) for weight in weights]),
         good=lambda weight: weight > 0,
+        probe=None if (probe := tree.find(f"info/{PROBE}")) is None else complexes(probe),
         centre=lambda known: _centre(tree),
     )
 
@@ -164,6 +166,8 @@ def _centre(tree: Tree) -> tuple[float, float] | None:
 def write(path: Path, data: PtychoData) -> None:
     """Write a .ptyd that PtyPy loads as it loads its own; the mask becomes weights of 0 and 1.
 
+    PtyPy knows no starting probe in such a file: it goes to ``info/opty_probe``, which opty reads.
+
     Raises FormatError for a background.
     """
     writing.need_geometry(data, "PtyPy's .ptyd")
@@ -184,6 +188,8 @@ def write(path: Path, data: PtychoData) -> None:
         _write_meta(dict_group(f, "meta"), data)
         near = data.geometry.propagation == "near"
         writing.put(dict_group(f, "info"), "propagation", "nearfield" if near else "farfield", type="string")
+        if data.probe is not None:
+            _array(f["info"], PROBE, data.probe)
 
 
 def _write_meta(meta: h5py.Group, data: PtychoData) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +13,14 @@ from opty.errors import FormatError
 from opty.files.container import Container
 from opty.files.tree import Tree, numbers
 from opty.io import writing
+from opty.io.formats.foreign_result import curved, made, measurement_for
 from opty.io.formats.ptyd import KEV, dict_group, mark_root, refuse_pickle
 from opty.io.reading import Format, blaming, real
-from opty.remedies import here
 
 if TYPE_CHECKING:
     from opty.state import BareState
 
+HEADER = "header"
 SCAN, OBJECT = "S00", "S00G00"  # what PtyPy calls the probe and the object of its first scan
 
 
@@ -37,27 +37,17 @@ def read(file: Container, *, data=None, device=None, threads=None, deterministic
 
     The file holds no intensities: give ``data``, as from ``opty.load("scan.ptyd")``, or its path. Positions are those
     recorded in the file, centres of the views [m] in the frame of the object's ``_origin``, or else those of the data.
-    Nodes that are pickles are never touched.
+    In the far field the probe gets the Fresnel curvature that PtyPy has in its propagator. Nodes that are pickles are
+    never touched.
 
     Raises TypeError without data; FormatError for layers of the object (multislice), or sizes that do not go together.
     """
-    from opty.io.registry import load
-    from opty.state import handle
-
-    if isinstance(data, (str, os.PathLike)):
-        data = load(data)
-    if not isinstance(data, PtychoData):
-        raise TypeError(
-            f"{file.path} is a result of PtyPy and holds no intensities: give the measurement that it was made from, "
-            + here(f"opty.load({file.path.name!r}, data='scan.ptyd')", "--data scan.ptyd")
-        )
+    data = measurement_for(file, data, "PtyPy")
     with file.tree() as tree, blaming(file):
         probe, obj, positions = _estimates(tree, data)
-    with blaming(file):
-        data = data.replace(positions=positions * (data.pixel or 1.0))
-        return handle()(
-            data, probe=probe, obj=obj, seed=seed, device=device, threads=threads, deterministic=deterministic
-        )
+        if HEADER in file.names:  # opty wrote files without one, whose probes have it already
+            probe = curved(probe, data)
+    return made(file, data, probe, obj, positions, device, threads, deterministic, seed)
 
 
 def _estimates(tree: Tree, data: PtychoData):
@@ -99,10 +89,11 @@ def _pair(tree: Tree, path: str) -> np.ndarray:
 
 
 def write(path: Path, p: BareState) -> None:
-    """Write object, probe and positions of a state as PtyPy does at the end of a run.
+    """Write object, probe and positions of a state as PtyPy does at the end of a run, for its own readers.
 
     Positions are centres of the views [m], as those of the data; the object lies under them. ``iter_info`` tells the
-    iteration, the recipe and the misfit. Raises ValueError for a state without a geometry.
+    iteration, the recipe and the misfit. In the far field the Fresnel curvature that PtyPy has in its propagator is
+    taken out of the probe. Raises ValueError for a state without a geometry.
     """
     data = p.data
     writing.need_geometry(data, "PtyPy's .ptyr")
@@ -110,7 +101,10 @@ def write(path: Path, p: BareState) -> None:
     with writing.created(path, data) as f:
         mark_root(f)
         content = dict_group(f, "content")
-        storages = {f"probe/{SCAN}": p.numpy("probe"), f"obj/{OBJECT}": p.numpy("obj")[None]}
+        header = dict_group(f, HEADER)
+        for name, text in {"kind": "minimal", "description": "Ptypy .h5 compatible storage format"}.items():
+            header.create_dataset(name, data=text, dtype=h5py.string_dtype()).attrs["type"] = "string"
+        storages = {f"probe/{SCAN}": curved(p.numpy("probe"), data, out=True), f"obj/{OBJECT}": p.numpy("obj")[None]}
         centres = {f"probe/{SCAN}": np.array([data.n // 2] * 2, float), f"obj/{OBJECT}": p.origin + data.n // 2}
         for name, array in storages.items():
             storage = dict_group(content, name)

@@ -106,9 +106,9 @@ def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 def write(path: Path, data: PtychoData) -> None:
     """Write the stack at ``path`` and the positions in an NPY of the same stem, metres as in the seed.
 
-    The description of the TIFF tells the geometry. Raises FormatError for a mask or a background.
+    The description of the TIFF tells the geometry. Raises FormatError for a mask, a background or a starting probe.
     """
-    writing.no_place(data, "a TIFF stack", "mask", "background")
+    writing.no_place(data, "a TIFF stack", "mask", "background", "probe")
     geometry = data.geometry
     told = {} if geometry is None else {name: getattr(geometry, name) for name in KEPT}
     told = {name: value for name, value in told.items() if value is not None}

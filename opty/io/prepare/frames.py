@@ -92,6 +92,7 @@ class Joined(Frames):
         self.parts = parts
         self.starts = np.cumsum([0, *(len_ for len_, *_ in (part.shape for part in parts))])
         self.shape = (int(self.starts[-1]), *parts[0].shape[1:])
+        self.scan = self.shape[:1]
         self.dtype = np.result_type(*(part.dtype for part in parts))
         self.scan = self.shape[:1]
 
@@ -115,6 +116,29 @@ class Joined(Frames):
             here = which == k
             out[here] = self.parts[k].read(index[here] - self.starts[k])
         return out
+
+
+class Changed(Frames):
+    """Frames that a function changes as they are read, view by view."""
+
+    def __init__(self, frames: Frames, change: Callable[[np.ndarray], np.ndarray], dtype: Any):
+        self.frames, self.change, self.dtype = frames, change, np.dtype(dtype)
+        self.shape, self.scan = frames.shape, frames.scan
+
+    @property
+    def chunk(self) -> int:
+        return self.frames.chunk
+
+    @property
+    def together(self) -> int:
+        return self.frames.together
+
+    @property
+    def piecewise(self) -> bool:
+        return self.frames.piecewise
+
+    def read(self, choice):
+        return self.change(self.frames.read(choice)).astype(self.dtype, copy=False)
 
 
 class Held(Frames):

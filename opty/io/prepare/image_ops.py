@@ -70,10 +70,27 @@ def clipped(images: np.ndarray) -> np.ndarray:
     return images if images.dtype.kind == "u" else np.maximum(images, images.dtype.type(0))
 
 
+@dataclass(frozen=True)
+class ValidTreatment:
+    """What makes masks of frames: where their counts are finite and not negative; then as for masks."""
+
+    cut: Cut
+    corner: bool
+    clip: bool
+    others: tuple[Any, ...] = ()
+    rebin: int = 1
+
+    def __call__(self, images: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
+        """Make the masks of some views; ``where`` they are among the chosen ones."""
+        images = np.fft.fftshift(images, axes=(-2, -1)) if self.corner else images
+        good = np.isfinite(images) & ((images >= 0) | self.clip)
+        return MaskTreatment(self.cut, self.others, self.rebin)(good, where)
+
+
 class InFile:
     """Views that stay in their file, and are treated as they are read: ``part`` "frames" or "own_mask" of its Raw."""
 
-    def __init__(self, kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Treatment | MaskTreatment):
+    def __init__(self, kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Any):
         self.kept, self.part, self.treatment = kept, part, treatment
         frames = getattr(kept.raw, part)
         self.index, self.chunk, self.together = np.arange(frames.shape[0])[choice], frames.chunk, frames.together
@@ -113,7 +130,7 @@ def stay(raw: Raw, options: Preparation, cut: Cut, choice: slice | np.ndarray, u
     return why is None and free is not None and wanted > SHARE * free
 
 
-def in_file(kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Treatment | MaskTreatment) -> Stack:
+def in_file(kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Any) -> Stack:
     """Return frames or masks that stay in the file."""
     return Stack(InFile(kept, part, choice, treatment))
 

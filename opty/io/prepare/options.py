@@ -15,13 +15,23 @@ from typing import Any
 import numpy as np
 
 from opty.data.lazy_frames import Stack, in_blocks, some_views
+from opty.errors import warn_user
 from opty.files.open_file import KeptFile
 from opty.geometry import Geometry
 from opty.io.prepare import lengths, pixels, places
 from opty.io.prepare.cutting import Cut, centre_option, checked_centre, cut_of, rebinned, resampled
 from opty.io.prepare.frames import Frames, blocks
 from opty.io.prepare.given_positions import given_positions
-from opty.io.prepare.image_ops import MaskTreatment, Treatment, in_file, in_memory, joined_masks, rebinned_mask, stay
+from opty.io.prepare.image_ops import (
+    MaskTreatment,
+    Treatment,
+    ValidTreatment,
+    in_file,
+    in_memory,
+    joined_masks,
+    rebinned_mask,
+    stay,
+)
 from opty.io.prepare.images import Given, given_image
 from opty.io.prepare.lens import check_lens, lens_probe, turned
 from opty.io.prepare.places import Places
@@ -157,8 +167,27 @@ class Prepared:
             found.append(cut(np.isfinite(flat) & (flat > 0)))
         if self.mask.statistics:
             known = joined_masks(found)
-            found.append(pixels.statistics(self.mask, raw, cut, choice, known, self.options))
+            good, noise = pixels.statistics(self.mask, raw, cut, choice, known, self.options)
+            found.append(good)
+            if noise:
+                found = self._valid(raw, cut, choice, kept, found)
         return joined_masks(found)
+
+    def _valid(self, raw: Raw, cut: Cut, choice, kept: KeptFile | None, found: list[Any]) -> list[Any]:
+        """Put in front of other masks those of each view, where its counts are finite and not negative."""
+        warn_user(
+            "more than a quarter of the detector is NaN, infinite or negative in some view; a pixel is masked in the "
+            f"views where it is: the noise of dark-subtracted data {option('clip', 0)} keeps, with less bias",
+            UserWarning,
+        )
+        treatment = ValidTreatment(cut, raw.corner, self.options.clip is not None)
+        if kept is None:
+            return [np.concatenate([treatment(part, place) for place, part in blocks(raw.frames, choice)]), *found]
+        if found and isinstance(found[0], Stack):
+            raise ValueError(
+                f"the file has a mask for each view, which stays in the file: give {option('stream', False)}"
+            )
+        return [in_file(kept, "frames", choice, treatment), *found]
 
 
 def _image(given: Given | None, own: Any, shape) -> np.ndarray | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from opty.io.prepare.cutting import Cut
     from opty.io.prepare.options import Preparation, Raw
 
+MANY_INVALID = 0.25  # of the detector: no detector has so many broken pixels, so it is noise
 STATISTICS = ("invalid", "dead", "hot", "saturated")
 
 
@@ -46,14 +47,16 @@ def mask_items(mask: Any) -> Items:
 
 def statistics(
     items: Items, raw: Raw, cut: Cut, choice: Any, known: np.ndarray | Stack | None, options: Preparation
-) -> np.ndarray:
+) -> tuple[np.ndarray, bool]:
     """Find the pixels (n, n) that count, from all chosen frames; ``known`` is the mask known so far.
 
-    invalid: NaN, infinite or negative in a view. dead: no count in any view, though the median neighbour has 20.
-    hot: more than ten times the third brightest of the 24 around it. saturated: ``saturation`` counts in a view, or
-    the largest number of the type, or a plateau: the same largest count, 1000 or more, at least ten times.
+    invalid: NaN, infinite or negative in any view. Where that is more than a quarter of the detector, it is noise of
+    dark-subtracted data: then True is returned as well, and those found are invalid in every view. dead: no count in
+    any view, though the median neighbour has 20. hot: more than ten times the third brightest of the 24 around it.
+    saturated: ``saturation`` counts in a view, or the largest number of the type, or a plateau: the same largest count,
+    1000 or more, at least ten times.
     """
-    total, top, invalid, ties = None, None, None, 0
+    total, top, invalid, ties, views = None, None, None, 0, 0
     for place, images in blocks(raw.frames, choice):
         images = cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images)
         images = images if options.clip is None else clipped(images)
@@ -62,21 +65,23 @@ def statistics(
         images = np.where(~bad & seen, images, 0)
         if total is None or top is None:
             total, top = np.zeros(images.shape[1:]), np.zeros(images.shape[1:], images.dtype)
-            invalid = np.zeros(images.shape[1:], bool)
+            invalid = np.zeros(images.shape[1:], int)
         peak = top.max()
         total += images.sum(axis=0, dtype=np.float64)
-        invalid |= bad.any(axis=0)
+        invalid += bad.sum(axis=0)
+        views += len(images)
         top = np.maximum(top, images.max(axis=0))
         ties = int((images == top.max()).sum()) + (ties if top.max() == peak else 0)
     counts = np.ones(total.shape, bool) if known is None else known
     counts = counts if counts.ndim == 2 else views_counting(counts) > 0
     find: dict[str, Callable[[], np.ndarray]] = {
-        "invalid": lambda: invalid,
+        "invalid": lambda: invalid == views if noise else invalid > 0,
         "dead": lambda: dead(total, counts),
         "hot": lambda: hot(total),
         "saturated": lambda: saturated(top, ties, options.saturation),
     }
-    return ~np.logical_or.reduce([find[name]() for name in items.statistics])
+    noise = "invalid" in items.statistics and float((invalid > 0).mean()) > MANY_INVALID
+    return ~np.logical_or.reduce([find[name]() for name in items.statistics]), noise
 
 
 def below(raw: Raw, cut: Cut, choice: Any, cutoff: float) -> np.ndarray:

@@ -20,8 +20,9 @@ class Preparation:
         file says; the zero frequency stays in the middle.
     rebin : so many by so many pixels are added up to one; one with a masked part is masked.
     mask : where a pixel counts, besides the file's own mask: an array (True counts), the path of one, or, found from
-        the frames, "invalid" (NaN, infinite, negative), "dead", "hot", "saturated"; "ignore": not the file's; or a list
-        of these. ``saturation`` : counts from which a pixel is saturated.
+        the frames, "invalid" (NaN, infinite, negative in any view; of noise, in the views where it is), "dead", "hot",
+        "saturated"; "ignore": not the file's; or a list of these. ``saturation`` : counts from which a pixel is
+        saturated.
     dark : incoherent background [counts], an array or the path of one; fitted with the model, not subtracted.
     flat : sensitivity of each pixel, an array or a path; counts are divided by it, pixels where it is 0 are masked.
     clip : 0: negative counts, the noise of data from which a dark image was subtracted, become 0.

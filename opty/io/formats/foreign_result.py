@@ -1,0 +1,61 @@
+"""What the results of other packages have in common: they hold no frames, and some hold other probes than opty does."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opty.data import PtychoData
+from opty.files.container import Container
+from opty.io.reading import blaming
+from opty.physics.optics import fresnel_curvature
+from opty.remedies import here, option
+
+if TYPE_CHECKING:
+    from opty.state import BareState
+
+
+def measurement_for(file: Container, data: Any, package: str) -> PtychoData:
+    """Return the measurement that a result was made from: a PtychoData, or the path of one.
+
+    Raises TypeError, with what to give, for anything else.
+    """
+    from opty.io.registry import load
+
+    if isinstance(data, (str, os.PathLike)):
+        data = load(data)
+    if not isinstance(data, PtychoData):
+        raise TypeError(
+            f"{file.path} is a result of {package} and holds no intensities: give the measurement it was made from, "
+            + here(f"opty.load({file.path.name!r}, data='SCAN')", option("data", "SCAN"))
+        )
+    return data
+
+
+def made(file: Container, data: PtychoData, probe, obj, corners, device, threads, deterministic, seed) -> BareState:
+    """Make the state: probe (M, n, n), obj (H, W), and corners (N, 2) of the windows in its frame [px].
+
+    Raises FormatError for sizes that do not go together.
+    """
+    from opty.state import handle
+
+    with blaming(file):
+        if np.shape(corners) != (data.views, 2):
+            raise ValueError(f"the file has positions of shape {np.shape(corners)} but data= holds {data.views} views")
+        data = data.replace(positions=np.asarray(corners, np.float64) * (data.pixel or 1.0))
+        return handle()(
+            data, probe=probe, obj=obj, seed=seed, device=device, threads=threads, deterministic=deterministic
+        )
+
+
+def curved(probe: np.ndarray, data: PtychoData, out: bool = False) -> np.ndarray:
+    """Return a probe (M, n, n) of a package that has the Fresnel curvature in its propagator as opty has it.
+
+    ``out`` : the other way. The near field knows no such factor, and neither does a scan in pixels.
+    """
+    if data.geometry is None or data.geometry.propagation == "near":
+        return probe
+    factor = fresnel_curvature(data.n, data.pixel or 1.0, data.geometry.wavelength, data.geometry.distance)
+    return (probe * (factor.conj() if out else factor)).astype(probe.dtype)

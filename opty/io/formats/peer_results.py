@@ -1,0 +1,120 @@
+"""Results of PtyLab, PyNX and CDTools: object, probe and positions, to go on from with their measurement.
+
+All three take the measurement as ``data``, as a .ptyr does. Layouts and conventions: PtyLab 0.3.7 (saveResults), PyNX
+(save_obj_probe_cxi), CDTools 0.3.2 (FancyPtycho.save_to_h5), read in their sources.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from opty.files.container import Container
+from opty.files.tree import Tree, complexes, number, numbers
+from opty.io.formats.foreign_result import curved, made, measurement_for
+from opty.io.reading import Format, blaming, real
+
+CDTOOLS = {"obj_basis", "translations", "probe", "obj", "state_dict"}
+
+
+def is_ptylab(file: Container) -> bool:
+    """Whether this is HDF5 as PtyLab saves all of a reconstruction."""
+    return file.kind == "hdf5" and {"probe", "object", "dxp", "encoder_corrected"} <= file.names
+
+
+def read_ptylab(file: Container, *, data=None, device=None, threads=None, deterministic=False, seed=0):
+    """Make a PtychoState of a result of PtyLab and the measurement ``data`` that it was made from.
+
+    ``object`` and ``probe`` have axes of wavelengths, objects, modes, slices in front; of the first wavelength, object
+    and slice. Windows begin at round(encoder_corrected / dxp) + No // 2 - Np // 2. Raises FormatError for several
+    objects or slices.
+    """
+    data = measurement_for(file, data, "PtyLab")
+    with file.tree() as tree, blaming(file):
+        probe, obj = (complexes(tree.need(name, name)) for name in ("probe", "object"))
+        obj = obj.reshape(-1, *obj.shape[-2:])
+        if len(obj) != 1:
+            raise ValueError(f"/object has {len(obj)} modes, wavelengths or slices; opty's object has one")
+        probe = probe[0, 0, :, 0] if probe.ndim == 6 else probe.reshape(-1, *probe.shape[-2:])
+        encoder = real("encoder_corrected", numbers(tree.need("positions", "encoder_corrected")))
+        pixel = number(tree.need("pixel size", "dxp"))
+        corners = np.round(encoder / pixel) + (obj.shape[-1] // 2 - probe.shape[-1] // 2)
+    return made(file, data, probe, obj[0], corners, device, threads, deterministic, seed)
+
+
+def is_pynx(file: Container) -> bool:
+    """Whether an entry of this HDF5 file holds an object and a probe as PyNX saves them."""
+    if file.kind != "hdf5" or file.attrs.get("creator") == "opty":
+        return False
+    with file.tree() as tree, blaming(file):
+        return any({"object", "probe", "positions"} <= set(tree.names(name)) for name in _entries(file))
+
+
+def read_pynx(file: Container, *, data=None, device=None, threads=None, deterministic=False, seed=0):
+    """Make a PtychoState of the last entry of a result of PyNX and the measurement ``data`` that it was made from.
+
+    Object and probe are saved upside down; the first object counts, and it must be the only one. Positions x, y [m] are
+    taken about the mean of those that the run began with, which lies in the middle of the object. In the far field the
+    probe gets the Fresnel curvature that PyNX has in its propagator.
+    """
+    data = measurement_for(file, data, "PyNX")
+    with file.tree() as tree, blaming(file):
+        entry = [name for name in _entries(file) if {"object", "probe"} <= set(tree.names(name))][-1]
+        obj, probe = (np.flip(complexes(tree.need(n, f"{entry}/{n}/data")), axis=-2) for n in ("object", "probe"))
+        obj, probe = (a.reshape(-1, *a.shape[-2:]) for a in (obj, probe))
+        if len(obj) != 1:
+            raise ValueError(f"{entry}/object has {len(obj)} modes; opty's object has one")
+        found = real("positions", numbers(tree.need("positions", f"{entry}/positions/data")))
+        if found.ndim != 2 or found.shape[0] != 4:
+            raise ValueError(f"{entry}/positions has shape {found.shape}; expected x, y, dx, dy of each view")
+        pixel = number(tree.need("pixel size", f"{entry}/probe/x_pixel_size"))
+        middle = (found[:2] - found[2:]).mean(axis=1)
+        y_x = (found[1::-1] - middle[::-1, None]).T / pixel
+        corners = y_x + (np.array(obj.shape[-2:]) - probe.shape[-2:]) // 2
+    return made(file, data, curved(probe, data), obj[0], corners, device, threads, deterministic, seed)
+
+
+def is_cdtools(file: Container) -> bool:
+    """Whether this is HDF5 as CDTools saves the results of a FancyPtycho model."""
+    return file.kind == "hdf5" and file.names >= CDTOOLS
+
+
+def read_cdtools(file: Container, *, data=None, device=None, threads=None, deterministic=False, seed=0):
+    """Make a PtychoState of a result of CDTools and the measurement ``data`` that it was made from.
+
+    Windows begin at the pseudo-inverse of ``obj_basis`` times ``translations``, less ``min_translation``. Raises
+    FormatError for a probe in Fourier space, an oversampled model and weights of the modes of each view.
+    """
+    data = measurement_for(file, data, "CDTools")
+    with file.tree() as tree, blaming(file):
+        obj, probe = (complexes(tree.need(name, name)) for name in ("obj", "probe"))
+        probe = probe.reshape(-1, *probe.shape[-2:])
+        if number(tree.need("oversampling", "oversampling")) != 1 or probe.shape[-1] != data.n or obj.ndim != 2:
+            raise ValueError(f"object {obj.shape} and probe {probe.shape} are those of an oversampled or cropped model")
+        _check_plain(tree)
+        basis = real("obj_basis", numbers(tree.need("basis", "obj_basis")))
+        moved = real("translations", numbers(tree.need("translations", "translations")))
+        least = tree.find("state_dict/min_translation")
+        corners = moved @ np.linalg.pinv(basis).T - (0 if least is None else numbers(least))
+    return made(file, data, probe, obj, corners, device, threads, deterministic, seed)
+
+
+def _check_plain(tree: Tree) -> None:
+    """Refuse what a state of opty does not hold."""
+    weights = tree.find("weights")
+    if weights is not None and weights.ndim > 1:
+        raise ValueError("each view has its own mixture of probes (weights); opty's probe is the same for all")
+    if (fourier := tree.find("state_dict/fourier_probe")) is not None and numbers(fourier).any():
+        raise ValueError("the probe is kept in Fourier space")
+
+
+def _entries(file: Container) -> list[str]:
+    """Names entry_1, entry_2, ... in their order."""
+    found = [name for name in file.names if name.startswith("entry_") and name[6:].isdecimal()]
+    return sorted(found, key=lambda name: int(name[6:]))
+
+
+FORMATS = (
+    Format("PtyLab HDF5 (result)", is_ptylab, read_ptylab),
+    Format("PyNX CXI (result)", is_pynx, read_pynx),
+    Format("CDTools HDF5 (result)", is_cdtools, read_cdtools),
+)

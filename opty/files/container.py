@@ -19,10 +19,11 @@ import numpy as np
 
 from opty.errors import FormatError
 from opty.files import npy, tiff
-from opty.files.tree import EXPANSION, Tree
+from opty.files.filters import DEFLATED
+from opty.files.hdf5 import SIGNATURE, open_hdf5
+from opty.files.tree import Tree
 from opty.words import near
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
 MARKS = ("creator", "holds", "opty_format", "opty_version", "opty_propagation", "opty_focus_to_sample", "opty_voltage")
 SLOTS = 20011  # of HDF5's chunk cache, a prime
 ZIP = b"PK\x03\x04"
@@ -50,7 +51,8 @@ class Container:
     ``kind`` is "hdf5", "npz", "npy", "tiff", "folder" or "other"; ``names`` the keys of an npz or the names at the root
     of an HDF5 file; ``attrs`` opty's marks among the attributes of that root; ``wrapping`` "bz2", "gzip" or None.
     ``links`` are the names of other files that links in it may lead to; ``beside`` the other files that were read
-    together with it; ``chunk_cache`` the bytes of unpacked chunks that HDF5 keeps (None: its own default).
+    together with it; ``growing`` those of all these that another program still writes (SWMR); ``chunk_cache`` the
+    bytes of unpacked chunks that HDF5 keeps (None: its own default).
 
     Raises
     ------
@@ -67,11 +69,12 @@ class Container:
         self.links: str | Iterable[str] | None = None
         self.chunk_cache: int | None = None
         self.beside: list[Path] = []
+        self.growing: set[Path] = set()
         if self.path.is_dir():
             self.kind, self.head = "folder", b""
             return
         self.head = self._unwrapped(_first_bytes(self.path))
-        if self.head.startswith(HDF5) or (self._payload is None and h5py.is_hdf5(self.path)):
+        if self.head.startswith(SIGNATURE) or (self._payload is None and h5py.is_hdf5(self.path)):
             self.kind = "hdf5"
             self._look_at_root()
         elif self.head.startswith(ZIP):
@@ -116,10 +119,12 @@ class Container:
     def hdf5(self) -> Iterator[h5py.File]:
         """Open as HDF5 for reading; what breaks off meanwhile becomes a FormatError that says so."""
         try:
-            with h5py.File(self._stream(), "r", **self._cache()) as file:
+            file, growing = open_hdf5(self._stream(), self.path, **self._cache())
+            if growing:
+                self.growing.add(self.path)
+            with file:
                 yield file
-        except BlockingIOError as error:
-            error.add_note(f"another program is writing {self.path}; try again when it has finished")
+        except BlockingIOError:
             raise
         except (OSError, KeyError, RuntimeError) as error:
             raise FormatError(f"{self.path} is truncated or damaged HDF5: {error}") from error
@@ -132,7 +137,7 @@ class Container:
     def tree(self) -> Iterator[Tree]:
         """Open as HDF5 behind the guard of tree.py."""
         with self.hdf5() as file, self.stream() as stream:
-            tree = Tree(file, self.path, stream, self.links)
+            tree = Tree(file, self.path, stream, self.links, self.growing)
             try:
                 yield tree
             finally:
@@ -159,7 +164,7 @@ class Container:
         """Read an array of an npz; FormatError where it is a pickle or damaged."""
         with self._zip_errors(), zipfile.ZipFile(self._stream()) as archive:
             member = archive.getinfo(f"{key}.npy")
-            if member.file_size > EXPANSION * max(member.compress_size, 1):
+            if member.file_size > DEFLATED * max(member.compress_size, 1):
                 raise FormatError(f"{self.path}: array {key!r} promises {member.file_size} bytes, which it cannot hold")
             with archive.open(member) as stream:
                 return self._npy(stream, member.file_size, f"array {key!r} ")
@@ -181,7 +186,7 @@ class Container:
             try:
                 with tiff.opened(stream, self.path) as stack:
                     yield stack
-            except tiff.Damaged as error:
+            except tiff.Unreadable as error:
                 raise FormatError(f"{self.path} {error}") from error
 
     def _npy(self, stream, size: int, name: str) -> np.ndarray:
@@ -218,7 +223,7 @@ class Container:
 
 def _unpacked(packed: bytes, unpacker: Callable[[], Any]) -> bytes:
     """Unpack bz2 or gzip data, of several streams too; EOFError where they break off, ValueError for a bomb."""
-    out, limit = bytearray(), EXPANSION * len(packed)
+    out, limit = bytearray(), DEFLATED * len(packed)
     while packed:
         one = unpacker()
         while not one.eof:
@@ -228,7 +233,7 @@ def _unpacked(packed: bytes, unpacker: Callable[[], Any]) -> bytes:
                 raise EOFError("the data end too early")
             out += piece
             if len(out) > limit:
-                raise ValueError(f"it unpacks to more than {EXPANSION} times its size; unpack it first")
+                raise ValueError(f"it unpacks to more than {DEFLATED} times its size; unpack it first")
         packed = one.unused_data.lstrip(b"\0")
     return bytes(out)
 

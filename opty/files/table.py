@@ -79,7 +79,9 @@ def _row(line: str) -> list[float] | None:
 def _names(line: str) -> tuple[str, ...]:
     if line.startswith("#L"):
         return tuple(filter(None, re.split(r"\s{2,}|\t", line[2:].strip())))
-    return tuple(word.strip("\"'") for word in _BETWEEN.split(line.lstrip("#%/ ").strip()) if word)
+    line = line.lstrip("#%/ ").strip()
+    words = re.split(r"[,;\t]", line) if re.search(r"[,;\t]", line) else line.split()  # x [um], y [um] are two
+    return tuple(word.strip("\"' ") for word in words if word.strip())
 
 
 def _spec_scan(path: Path, lines: list[str], scan: int | None) -> list[str]:

@@ -13,44 +13,50 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import tifffile
 
+from opty.files.filters import DEFLATED
+
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # opty says in one sentence what is wrong
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-EXPANSION = 1100  # of a compressed page, as in tree.py
 
 
-class Damaged(ValueError):
-    """A TIFF file that cannot be read."""
+class Unreadable(ValueError):
+    """A TIFF file that cannot be read; the message follows its path: "is a truncated or damaged TIFF file"."""
 
 
 class Stack:
     """The images (N, rows, columns) of one TIFF file; ``notes`` is what its description tells, where that is JSON.
 
-    Raises ValueError where the file is damaged, or holds images of several sizes or in colour.
+    All images of one size count, in the order of the file, however they were written: as one stack, page by page, each
+    with a description or packed in another way. Smaller copies of images, marked as such, are left out. Raises
+    Unreadable for images of several sizes or in colour.
     """
 
     def __init__(self, file: tifffile.TiffFile, size: int):
         self.file = file
-        if len(file.series) != 1:
-            raise ValueError(f"it holds {len(file.series)} sets of images of different kinds; expected one stack")
-        series = file.series[0]
-        if not series.axes.endswith("YX"):
-            raise ValueError(f"its images have shape {series.shape} (axes {series.axes}); expected grey ones")
-        self.dtype = np.dtype(series.dtype)
-        self.shape = (prod(series.shape[:-2]), *series.shape[-2:])
-        if self.dtype.kind not in "iufb":
-            raise ValueError(f"its images hold {self.dtype}; expected counts")
-        self.offset = series.dataoffset
-        promised = prod(self.shape) * self.dtype.itemsize
-        held = EXPANSION * size if self.offset is None else size - self.offset
-        if promised > held:
-            raise ValueError(f"it promises {self.shape} of {self.dtype}, {promised} bytes, but is truncated or damaged")
-        if self.offset is None and len(series) not in (1, self.shape[0]):
-            raise ValueError(f"it promises {self.shape[0]} images and holds {len(series)}")
+        found = [series for series in file.series if not series.keyframe.is_reduced] or list(file.series)
+        self.sets = [_Set(file, series, size) for series in found]
+        if not self.sets:
+            raise ValueError("it holds no image")
+        shapes = [one.shape for one in self.sets]
+        if len({shape[1:] for shape in shapes}) != 1:
+            shown = " and ".join(f"{n} of {rows} x {columns}" for n, rows, columns in shapes[:3])
+            more = " and more" * (len(shapes) > 3)
+            raise Unreadable(f"is no stack of frames: it holds images of several sizes, {shown}{more}")
+        self.dtype = np.result_type(*(one.dtype for one in self.sets))
+        self.shape = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+        if sum(one.promised for one in self.sets if one.offset is not None) > size:
+            raise ValueError(f"it promises {self.shape} of {self.dtype}, but is truncated or damaged")
+        which = np.repeat(np.arange(len(self.sets)), [shape[0] for shape in shapes])
+        within = np.concatenate([np.arange(shape[0]) for shape in shapes])
+        if len(self.sets) > 1:  # images packed alike are one set, though others lie between them
+            order = np.argsort(np.concatenate([one.pages for one in self.sets]), kind="stable")
+            which, within = which[order], within[order]
+        self.places = which, within
 
     @property
     def piecewise(self) -> bool:
         """Whether some images can be read without the others."""
-        return self.offset is not None or len(self.file.series[0]) == self.shape[0]
+        return all(one.piecewise for one in self.sets)
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -63,16 +69,61 @@ class Stack:
 
     def read(self, index: np.ndarray) -> np.ndarray:
         """Read some images (B, rows, columns)."""
+        which, within = (place[index] for place in self.places)
+        out = np.empty((len(which), *self.shape[1:]), self.dtype)
         try:
-            return self._pages(index) if self.offset is None else self._plain(index)
+            for k in np.unique(which):
+                out[which == k] = self.sets[k].read(within[which == k])
+        except Unreadable:
+            raise
         except Exception as error:
-            raise Damaged(f"is a truncated or damaged TIFF file: {error}") from error
+            raise Unreadable(f"is a truncated or damaged TIFF file: {error}") from error
+        return out
 
-    def _pages(self, index: np.ndarray) -> np.ndarray:
-        if len(self.file.series[0].pages) == 1:  # all in one page, as planes of one image
-            found = self.file.series[0].pages[0].asarray().reshape(self.shape)[index]
+
+class _Set:
+    """Images (N, rows, columns) of one kind, as tifffile puts them together."""
+
+    def __init__(self, file: tifffile.TiffFile, series: tifffile.TiffPageSeries, size: int):
+        self.file, self.series = file, series
+        if not series.axes.endswith("YX"):
+            shown = f"its images have shape {series.shape} (axes {series.axes})"
+            raise Unreadable(f"is no stack of frames: {shown}; expected grey ones")
+        self.dtype = np.dtype(series.dtype)
+        self.shape = (prod(series.shape[:-2]), *series.shape[-2:])
+        if self.dtype.kind not in "iufb":
+            raise Unreadable(f"is no stack of frames: its images hold {self.dtype}; expected counts")
+        _check_packing(series.keyframe)
+        self.offset = series.dataoffset
+        self.promised = prod(self.shape) * self.dtype.itemsize
+        held = DEFLATED * size if self.offset is None else size - self.offset
+        if self.promised > held:
+            raise ValueError(
+                f"it promises {self.shape} of {self.dtype}, {self.promised} bytes, but is truncated or damaged"
+            )
+        if self.offset is None and len(series) not in (1, self.shape[0]):
+            raise ValueError(f"it promises {self.shape[0]} images and holds {len(series)}")
+
+    @property
+    def pages(self) -> np.ndarray:
+        """Number of the page (N,) that each image is on."""
+        if len(self.series) != self.shape[0]:
+            return np.full(self.shape[0], self.series.keyframe.index)
+        return np.array([-1 if page is None else page.index for page in self.series])
+
+    @property
+    def piecewise(self) -> bool:
+        return self.offset is not None or len(self.series) == self.shape[0]
+
+    def read(self, index: np.ndarray) -> np.ndarray:
+        """Read some images (B, rows, columns)."""
+        return self._packed(index) if self.offset is None else self._plain(index)
+
+    def _packed(self, index: np.ndarray) -> np.ndarray:
+        if len(self.series.pages) == 1:  # all in one page, as planes of one image
+            found = self.series.pages[0].asarray().reshape(self.shape)[index]
         else:
-            found = np.stack([self.file.series[0].pages[int(j)].asarray() for j in index])
+            found = np.stack([self.series.pages[int(j)].asarray() for j in index])
         if found.shape[1:] != self.shape[1:]:
             raise ValueError(f"its images have shape {found.shape[1:]}, and {self.shape[1:]} was promised")
         return found
@@ -85,6 +136,17 @@ class Stack:
             self.file.filehandle.seek(self.offset + int(j) * frame)
             out[k] = np.frombuffer(self.file.filehandle.read(frame), stored).reshape(self.shape[1:])
         return out
+
+
+def _check_packing(page: Any) -> None:
+    """Raise Unreadable, which names the remedy, for a compression that tifffile has from another package."""
+    try:
+        tifffile.TIFF.DECOMPRESSORS[page.compression]
+    except KeyError:
+        name = getattr(page.compression, "name", page.compression)
+        raise Unreadable(
+            f"is packed with {name}, which needs the package imagecodecs: pip install imagecodecs"
+        ) from None
 
 
 def _check_chain(stream: BinaryIO, size: int) -> None:
@@ -107,14 +169,16 @@ def _check_chain(stream: BinaryIO, size: int) -> None:
 
 @contextmanager
 def opened(stream: BinaryIO, path: Path) -> Iterator[Stack]:
-    """Open a TIFF file; whatever the parser of its hundred tags runs into becomes a Damaged error."""
+    """Open a TIFF file; whatever the parser of its hundred tags runs into becomes Unreadable."""
     try:
         size = stream.seek(0, 2)
         stream.seek(0)
         _check_chain(stream, size)
-        file = tifffile.TiffFile(stream, name=str(path))
+        file = tifffile.TiffFile(stream, name=str(path), _multifile=False)  # the name leads to no other file
         stack = Stack(file, size)
+    except Unreadable:
+        raise
     except Exception as error:
-        raise Damaged(f"is a truncated or damaged TIFF file: {error}") from error
+        raise Unreadable(f"is a truncated or damaged TIFF file: {error}") from error
     with file:
         yield stack

@@ -6,6 +6,7 @@ whatever shape a header promises. None of this happens here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -17,12 +18,21 @@ import h5py
 import numpy as np
 
 from opty.files.attributes import attribute, check_texts
+from opty.files.filters import expansion, need_filters
+from opty.files.hdf5 import open_hdf5
 from opty.remedies import option
 from opty.words import near
 
-EXPANSION = 1100  # deflate makes at most 1032 bytes of one; a header that promises more is false
 DEPTH = 16  # links that lead to links
 AGREE = 1e-3  # relative: readings of one quantity, one for each view, that differ more are not one
+
+
+class MissingFile(ValueError):
+    """A link to a file that is not there; ``name`` is that of the file."""
+
+    def __init__(self, message: str, name: str):
+        super().__init__(message)
+        self.name = name
 
 
 class Tree:
@@ -31,14 +41,23 @@ class Tree:
     Parameters
     ----------
     file : the open file. ``path`` : where it is. ``stream`` : its bytes. ``links`` : names (patterns such as
-        "scan_*.h5") of other files that links in it may lead to; a link to any other one is refused.
+        "scan_*.h5") of other files that links in it may lead to; a link to any other one is refused. ``growing`` :
+        takes the paths of those that another program still writes.
 
     Raises ValueError for a link that is refused or broken, a shape that the file cannot hold, data of a wrong kind.
     """
 
-    def __init__(self, file: h5py.File, path: Path, stream: BinaryIO, links: str | Iterable[str] | None = None):
-        self.file, self.path, self.stream = file, path, stream
+    def __init__(
+        self,
+        file: h5py.File,
+        path: Path,
+        stream: BinaryIO,
+        links: str | Iterable[str] | None,
+        growing: set[Path],
+    ):
+        self.file, self.path, self.stream, self.growing = file, path, stream, growing
         self.links = (links,) if isinstance(links, str) else tuple(links or ())
+        self.own: re.Pattern[str] | None = None  # names of files beside this one that belong to it
         self.others: dict[Path, h5py.File] = {}
 
     def close(self) -> None:
@@ -137,7 +156,8 @@ class Tree:
     def _other(self, name: str, where: str, node) -> h5py.File:
         """Open the file that a link leads to, if the user allowed it by its name."""
         short = name.replace("\\", "/").rsplit("/", 1)[-1]
-        if not any(fnmatch(short, pattern) or name == pattern for pattern in self.links):
+        belongs = self.own is not None and node.file == self.file and self.own.fullmatch(name.removeprefix("./"))
+        if not belongs and not any(fnmatch(short, pattern) or name == pattern for pattern in self.links):
             allow = option("links", short)
             raise ValueError(f"{where} is a link to another file, {name}; if you trust that file, give {allow}")
         folder = self.path.parent if node.file == self.file else Path(node.file.filename).parent
@@ -145,9 +165,19 @@ class Tree:
             if place.is_file():
                 place = place.resolve()
                 if place not in self.others:
-                    self.others[place] = h5py.File(place, "r")
+                    self._open(place, where)
                 return self.others[place]
-        raise ValueError(f"{where} is a link to {name}, and there is no such file (nor {short} in {folder})")
+        raise MissingFile(f"{where} is a link to {name}, and there is no such file (nor {short} in {folder})", short)
+
+    def _open(self, place: Path, where: str) -> None:
+        try:
+            self.others[place], growing = open_hdf5(str(place), place)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise ValueError(f"{where} is a link to {place}, which is truncated or damaged HDF5: {error}") from error
+        if growing:
+            self.growing.add(place)
 
     def _check(self, found: h5py.Dataset) -> None:
         """Refuse a dataset that promises more than the file can hold, before any of it is read."""
@@ -158,19 +188,22 @@ class Tree:
             raise ValueError(f"{found.name} holds records, {found.dtype}; expected numbers")
         with self._stream(found) as stream:
             check_texts(found, stream)
+        need_filters(found)
         promised = prod(found.shape) * found.dtype.itemsize
         if found.is_virtual:
-            held = EXPANSION * sum(self._sources(found))
+            held = sum(self._sources(found))
         elif found.external:
             raise ValueError(f"{found.name} lies in another file, {found.external[0][0]}, as raw bytes: convert it")
         else:
             stored, size = found.id.get_storage_size(), found.file.id.get_filesize()
             packed = found.chunks is not None  # compressed, or with chunks that were never written
-            held = min(stored, size) * (EXPANSION if packed else 1)
+            held = min(stored, size) * (expansion(found) if packed else 1)
         if promised > held:
+            grows = Path(found.file.filename) in self.growing
+            why = "another program still writes it" if grows else "it was never written, or it is damaged"
             raise ValueError(
                 f"{found.name} promises {found.shape} of {found.dtype}, {promised:.4g} bytes, which the file does not "
-                "hold: it was never written, or it is damaged"
+                f"hold: {why}"
             )
 
     @contextmanager
@@ -183,7 +216,7 @@ class Tree:
                 yield stream
 
     def _sources(self, found: h5py.Dataset) -> list[int]:
-        """Sizes [bytes] of the files from which a virtual dataset is put together."""
+        """What the parts [bytes] from which a virtual dataset is put together can hold, unpacked."""
         sizes = {}
         for source in found.virtual_sources():
             other = found.file
@@ -195,7 +228,8 @@ class Tree:
                     f"{found.name} is put together from {source.dset_name} in {source.file_name}, which "
                     f"{'is virtual itself' if isinstance(part, h5py.Dataset) else 'is not there'}"
                 )
-            sizes[part.file.filename, part.name] = part.id.get_storage_size()
+            need_filters(part)
+            sizes[part.file.filename, part.name] = part.id.get_storage_size() * expansion(part)
         return list(sizes.values())
 
     def _instead(self, path: str) -> str:

@@ -18,6 +18,7 @@ from opty.errors import FormatError, SourceError
 from opty.files.container import Container
 from opty.files.open_file import KeptFile
 from opty.files.tree import Tree
+from opty.io.prepare import growing
 from opty.io.prepare import views as view_option
 from opty.io.prepare.frames import Frames, Pages
 from opty.io.prepare.images import split
@@ -75,6 +76,7 @@ def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callabl
             with blaming(file):
                 raw.lengths = {**raw.lengths, **_told(file)}
                 raw.whole = None if file.wrapping is None else f"it is packed with {file.wrapping}: unpack it first"
+                growing.check(file, raw, prepared.options)
                 prepared.check(raw)
             planned = prepared.planned(raw)
             found = {} if planned.stays else prepared.fields(raw, planned, None)
@@ -108,6 +110,16 @@ def blaming(file: Container) -> Iterator[None]:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{file.path}: {error}") from error
+
+
+def blamed(file: Container, read: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """Make a function that reads frames name the file in its errors."""
+
+    def named_read(index: np.ndarray) -> np.ndarray:
+        with blaming(file):
+            return read(index)
+
+    return named_read
 
 
 def check_shapes(file: Container, data: str, data_shape, positions: str, positions_shape) -> None:
@@ -173,9 +185,10 @@ def _keywords(function: Callable) -> tuple[str, ...]:
 def _source(file: Container, prepared: Prepared, special: dict[str, Any]) -> dict[str, Any]:
     """Describe the source of a measurement, with the options in a form that JSON can hold.
 
-    Options that are arrays cannot be found again; without the size of the file no result will point to it.
+    Options that are arrays cannot be found again, and a file that grows not as it was; without the size of the file
+    no result will point to it.
     """
-    if prepared.arrays:
+    if prepared.arrays or file.growing:
         return {"path": str(file.path), "options": {}}
     given = {name: _plain(name, value) for name, value in (prepared.options.given() | special).items()}
     return record(file.path, given, [*file.beside, *prepared.paths])

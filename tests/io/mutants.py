@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from detector_seeds import detector_seeds
 
 SECRET = 777  # counts of a file that no link may reach
 LENGTHS = {"wavelength": 1e-10, "distance": 2.0, "pixel_size": 55e-6}
@@ -61,6 +62,7 @@ def seeds(folder: Path) -> dict[str, tuple[Path, dict, bool]]:
     out["npy"] = (folder / "npy/scan.npy", electrons, False)
     np.savez(_folder(folder, "npz") / "scan.npz", diff=counts, pos=where * 1e8, probe0=probe)
     out["npz"] = (folder / "npz/scan.npz", {}, True)
+    out |= detector_seeds(folder, counts, where)
     with h5py.File(folder / "secret.h5", "w") as f:
         f["data"] = np.full((3, 8, 8), SECRET, "uint16")
     return out

@@ -268,5 +268,26 @@ def test_a_result_finds_all_files_again(tmp_path):
 def test_missing_parts_are_refused(tmp_path):
     path, options, _ = p06(tmp_path)
     shutil.move(tmp_path / "scan_00042_data_000002.h5", tmp_path / "gone.h5")
-    with pytest.raises(FormatError, match="there is no such file"):
+    with pytest.raises(FormatError, match=r"data_000002\.h5 is missing \(views 4 to 7\): choose views"):
         load(path, mapping="p06", **options)
+
+
+@pytest.mark.parametrize("said", ["energy = { value = 300, unit = 'keV' }", "voltage = { value = 300, unit = 'kV' }"])
+def test_electrons_in_a_mapping(tmp_path, said):
+    """Frames of a datacube, kV in the file, positions in another one: the wavelength is that of electrons."""
+    words = PLAIN.format(frames='axes = "view view row column"', positions="")
+    words = words.replace("[positions]\n", "").replace('wavelength = { value = 1, unit = "A" }', said.replace("'", '"'))
+    (tmp_path / "m.toml").write_text(words)
+    path = h5(tmp_path / "a.h5", d=FRAMES.reshape(2, 4, SIDE, SIDE))
+    np.save(tmp_path / "pos.npy", PLACES)
+    options = {"mapping": tmp_path / "m.toml", "positions": tmp_path / "pos.npy"}
+    if said.startswith("energy"):
+        with pytest.warns(UserWarning, match="taken as that of electrons; voltage='300kV' says so"):
+            found = load(path, **options)
+    else:
+        found = load(path, **options)
+    assert found.geometry.wavelength == pytest.approx(1.96875e-12, rel=1e-5)
+    assert found.geometry.voltage == pytest.approx(300e3)
+    np.testing.assert_array_equal(found.positions, PLACES)
+    by_step = {"mapping": tmp_path / "m.toml", "scan_step": ("1nm", "0.5nm"), "voltage": "300kV"}
+    np.testing.assert_allclose(load(path, **by_step).positions, GRID * 1e-3)

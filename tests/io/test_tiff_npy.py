@@ -72,13 +72,17 @@ def test_among_several_the_number_of_views_and_the_stem_decide(folder, counts, w
 
 def test_no_partner(folder, where):
     np.save(folder / "synthpos_new.npy", where[:3])
-    with pytest.raises(FormatError, match=r"beside it there is synthpos_new.npy \(3\): give the NPY, positions="):
+    with pytest.raises(
+        FormatError, match=r"beside it there is synthpos_new.npy \(3\): give the positions of the views, p"
+    ):
         load(folder / "diatom_synth_new.tif", **SEED)
     (folder / "synthpos_new.npy").unlink()
-    with pytest.raises(FormatError, match=r"is a TIFF image; opty reads: .*TIFF stack"):
+    with pytest.raises(FormatError, match=r"holds 4 views; beside it there is nothing of the kind: give the positions"):
         load(folder / "diatom_synth_new.tif", **SEED)
-    with pytest.raises(IsADirectoryError, match="is a folder without a TIFF stack and its NPY"):
+    with pytest.raises(FormatError, match=r"diatom_synth_new.tif \(4\); beside it there is nothing of the kind: give"):
         load(folder, **SEED)
+    np.save(folder.parent / "elsewhere.npy", where)
+    assert load(folder, **SEED, positions=folder.parent / "elsewhere.npy").views == 4
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (4, 3)])
@@ -96,7 +100,9 @@ def test_colours_and_several_stacks_are_refused(folder, counts):
     with tifffile.TiffWriter(folder / "diatom_synth_new.tif") as tif:
         tif.write(counts, photometric="minisblack")
         tif.write(counts[:, :8], photometric="minisblack")
-    with pytest.raises(FormatError, match="2 sets of images of different kinds"):
+    with pytest.raises(
+        FormatError, match=r"is no stack of frames: it holds images of several sizes, 4 of 16 x 16 and 4 of 8 x 16$"
+    ):
         load(folder, **SEED, positions=folder / "synthpos_new.npy")
 
 

@@ -8,8 +8,11 @@ ptyd.py          prepared data of PtyPy
 ptyr.py          results of PtyPy
 peer_results.py  results of PtyLab, PyNX and CDTools; foreign_result.py: what these and PtyPy's have in common
 ptylab.py        HDF5 of PtyLab
+dectris.py       masters of DECTRIS' detectors, with frames in numbered parts, and NXmx
+fold_slice.py    pairs of fold_slice and PtychoShelves, and .mat files
+merlin.py        Merlin .mib; empad.py: EMPAD .raw; emd.py: data cubes of py4DSTEM and NCEM
+tiff_npy.py      TIFF frames and positions beside them, of SciComPty and TwinMic; pairing.py: which go together
 array4d.py       NPY of four axes, frames of a scan on a grid
-tiff_npy.py      TIFF stack and NPY positions of SciComPty
 mapping.py       HDF5 of any layout, through a TOML file; examples in mappings/
 measurement.py   PtychoData in opty's own HDF5 files
 native.py        results: PtychoState in HDF5, from which a run goes on exactly

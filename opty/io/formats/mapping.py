@@ -108,7 +108,7 @@ def _found(source) -> Path:
 
 def _raw(files: Files, plan: Plan) -> Raw:
     table, where, mask, load = (plan.table(name) for name in ("frames", "positions", "mask", "load"))
-    frames = frames_of(files, table)
+    frames, lacks = frames_of(files, table)
     places = None
     if where:
         places = positions_of(files, where, frames)
@@ -130,6 +130,7 @@ def _raw(files: Files, plan: Plan) -> Raw:
         transpose=load.get("transpose", False),
         flip=load.get("flip"),
         corner=table.get("zero_frequency", "centre") == "corner",
+        lacks=lacks,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -13,25 +13,47 @@ import numpy as np
 from opty.files.tree import Tree
 from opty.io.formats.mapping_files import Files, in_order
 from opty.io.prepare.frames import Changed, Frames, Joined, Pages, in_runs
+from opty.io.prepare.parts import part_names, read_parts
 
 AXES = ("view", "row", "column")
 
 
-def frames_of(files: Files, table: Mapping[str, Any]) -> Frames:
-    """Return the frames (views, rows, columns), one part after the other, as intensities."""
+def frames_of(files: Files, table: Mapping[str, Any]) -> tuple[Frames, Callable[[int], str | None]]:
+    """Return the frames (views, rows, columns), one part after the other, as intensities.
+
+    With a function that says which are missing of so many views, where they are numbered parts of a detector.
+    """
     trees = [files.opened(path) for path in files.paths(table["file"])] if "file" in table else [files.tree]
-    axes = table.get("axes", "view row column")
-    parts = [_laid_out(data, axes) for tree in trees for data in _datasets(tree, table.get("path"))]
-    frames = parts[0] if len(parts) == 1 else Joined(parts)
+    axes, path = table.get("axes", "view row column"), table.get("path")
+    frames: Frames
+    lacks: Callable[[int], str | None] = _nothing
+    if len(trees) == 1 and axes == "view row column" and (group := _group_of_parts(trees[0], path)) is not None:
+        frames, lacks = read_parts(trees[0], group)
+    else:
+        parts = [_laid_out(data, axes) for tree in trees for data in _datasets(tree, path)]
+        frames = parts[0] if len(parts) == 1 else Joined(parts)
     amplitude, scale = table.get("amplitude", False), table.get("scale", 1)
     if not isinstance(amplitude, bool):
         raise ValueError(f"the mapping has amplitude = {amplitude!r}; expected true or false")
     if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < np.inf:
         raise ValueError(f"the mapping has scale = {scale!r}; expected a positive factor of the counts")
     if not amplitude and scale == 1:
-        return frames
+        return frames, lacks
     dtype = np.float64 if frames.dtype.itemsize > 4 else np.float32
-    return Changed(frames, partial(_intensities, amplitude, scale), dtype)
+    return Changed(frames, partial(_intensities, amplitude, scale), dtype), lacks
+
+
+def _group_of_parts(tree: Tree, path: Any) -> str | None:
+    """The group whose frames are all of data_000001, data_000002, ..., where a path means that; or None."""
+    if not isinstance(path, str):
+        return None
+    group, _, last = path.rstrip("/").rpartition("/")
+    group = group if last == "data_*" else path.rstrip("/")
+    return group if part_names(tree, group) else None
+
+
+def _nothing(views: int) -> None:
+    """What is missing of a scan that is whole."""
 
 
 def _intensities(amplitude: bool, scale: float, images: np.ndarray) -> np.ndarray:

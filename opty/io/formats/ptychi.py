@@ -82,15 +82,23 @@ def _partner(file: Container, positions) -> Container:
         return Container(file.path)
     if positions is not None:
         return Container(positions)
-    mine, its = ("dp", "para") if "dp" in file.names else ("para", "dp")
-    stem, _, end = file.path.stem.rpartition(mine)
-    place = file.path.with_name(f"{stem}{its}{end}{file.path.suffix}")
-    if mine not in file.path.stem or not place.is_file():
+    place = place_of_partner(file)
+    if place is None or not place.is_file():
+        name = "" if place is None else f" {place.name},"
         raise FormatError(
-            f"{file.path} is one file of a pair of pty-chi, and the other, {place.name}, is not beside it: give "
-            f"its path, {option('positions')}"
+            f"{file.path} is one file of a pair of pty-chi, and the other,{name} is not beside it: give its path, "
+            f"{option('positions')}"
         )
     return Container(place)
+
+
+def place_of_partner(file: Container) -> Path | None:
+    """The path of the other file of a pair, scan_para.hdf5 for scan_dp.hdf5; None where the name holds neither."""
+    mine, its = ("dp", "para") if "dp" in file.names else ("para", "dp")
+    if mine not in file.path.stem:
+        return None
+    stem, _, end = file.path.stem.rpartition(mine)
+    return file.path.with_name(f"{stem}{its}{end}{file.path.suffix}")
 
 
 def _raw(patterns: Tree, parameters: Tree) -> Raw:

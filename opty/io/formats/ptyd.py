@@ -22,6 +22,7 @@ from opty.io.prepare.frames import Frames, Joined
 from opty.io.prepare.options import Raw
 from opty.io.prepare.units import ELECTRON_VOLT, wavelength_as_of_photons
 from opty.io.reading import Format, blaming, measurement, real
+from opty.remedies import option
 
 KEV = 1e3 * ELECTRON_VOLT
 VERSION = "0.1"  # of PtyPy's HDF5 layout
@@ -77,7 +78,7 @@ def _raw(tree: Tree, file: Container) -> Raw:
         Joined(frames) if len(frames) > 1 else frames[0],
         np.concatenate(positions),
         lengths=_lengths(tree),
-        lacks=_lacks(tree, sum(each.shape[0] for each in frames)),
+        lacks=lambda views: _lacks(tree, sum(each.shape[0] for each in frames)),
         wanted={
             "wavelength": tree.missing("energy", "meta/energy"),
             "distance": tree.missing("distance", "meta/distance"),
@@ -103,10 +104,11 @@ def _common(tree: Tree, frames: Frames) -> np.ndarray | None:
 
 
 def _lacks(tree: Tree, found: int) -> str | None:
-    """Say how many frames are missing, or None."""
+    """Say how many frames are missing and what to do, or None."""
     promised = value(tree, "meta/num_frames")
     if promised is not None and found < int(promised.flat[0]):
-        return f"meta/num_frames promises {int(promised.flat[0])} frames and the chunks hold {found}"
+        said = f"meta/num_frames promises {int(promised.flat[0])} frames and the chunks hold {found}"
+        return f"{said}: to load the others give {option('views', f'0:{found}')}"
     return None
 
 

@@ -2,9 +2,11 @@
 
 options.py       the order in which the options are applied
 frames.py        stacks of images that are read piece by piece
+growing.py       files that another program still writes
 image_ops.py     frames and masks as the options want them, all at once or as they are read from the file
 preparation.py   the options themselves; raw.py: what a reader hands over
 cutting.py       crop, transpose, flip, rebin
+parts.py         frames in numbered parts, data_000001 ...
 pixels.py        masks: given, dead, hot, saturated, invalid
 images.py        images that options name
 views.py         the options ``views`` and ``leave_out``

@@ -94,6 +94,7 @@ class Joined(Frames):
         self.shape = (int(self.starts[-1]), *parts[0].shape[1:])
         self.scan = self.shape[:1]
         self.dtype = np.result_type(*(part.dtype for part in parts))
+        self.scan = self.shape[:1]
 
     @property
     def chunk(self) -> int:

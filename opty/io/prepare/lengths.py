@@ -86,7 +86,7 @@ def known(raw: Raw, options: Preparation) -> dict[str, Any]:
 
 def check(raw: Raw, known: dict[str, Any], in_pixels: bool) -> None:
     """Refuse lengths that neither file nor options tell, and those that make no geometry."""
-    missing = [name for name in LENGTHS if name not in known]
+    missing = [name for name in (LENGTHS[:1] if RECIPROCAL in known else LENGTHS) if name not in known]
     if missing and (known or not in_pixels):
         where = [raw.wanted.get(name, f"no {name.replace('_', ' ')}") for name in missing]
         raise ValueError(f"{'; '.join(where)}: give {', '.join(map(option, missing))} in metres")

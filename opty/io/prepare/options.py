@@ -160,6 +160,8 @@ class Prepared:
                 found.append(in_file(kept, "own_mask", choice, MaskTreatment(cut)))
             else:
                 found.append(np.concatenate([cut(raw.good(part)) for _, part in blocks(own, choice)]))
+        if raw.cutoff is not None and not self.mask.ignore:
+            found.append(pixels.below(raw, cut, choice, raw.cutoff))
         found += [cut(image.fit(shape, views=raw.frames.shape[0], choice=choice) != 0) for image in self.mask.images]
         if flat is not None:
             found.append(cut(np.isfinite(flat) & (flat > 0)))

@@ -84,6 +84,14 @@ def statistics(
     return ~np.logical_or.reduce([find[name]() for name in items.statistics]), noise
 
 
+def below(raw: Raw, cut: Cut, choice: Any, cutoff: float) -> np.ndarray:
+    """Find the pixels (n, n) that stay below a count in all chosen views: the others saturate, or hold no count."""
+    full = False
+    for _, images in blocks(raw.frames, choice):
+        full = full | (cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images) >= cutoff).any(axis=0)
+    return ~np.asarray(full)
+
+
 def centre_of_mass(raw: Raw, choice: Any) -> tuple[float, float]:
     """Centre of mass (row, column) [px] of the mean pattern, over finite and positive counts."""
     total = np.zeros(raw.frames.shape[1:])

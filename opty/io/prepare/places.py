@@ -33,8 +33,6 @@ def check_options(options: Preparation) -> None:
     turn_of(options)
     if options.scan_step is not None and options.positions is not None:
         raise ValueError(f"{named('scan_step')} and {named('positions')} are given, of which one is enough")
-    if options.scan_shape is not None and options.scan_step is None:
-        raise ValueError(f"{named('scan_shape')} needs {named('scan_step')}, the distance between views")
     if options.position_unit is not None:
         _unit(options.position_unit, named("position_unit"))
 
@@ -73,16 +71,19 @@ def found(raw: Raw, options: Preparation, given: GivenPositions | None, known: M
 
     Given without a unit, they are metres where the lengths of the geometry are ``known``, and pixels where none is.
     """
-    if options.scan_step is not None:
-        steps, unit = _steps(options.scan_step, known)
-        numbers, where = scan_grid(_grid(raw, options), steps), named("scan_step")
+    own = raw.step if given is None and raw.positions is None else None
+    if options.scan_shape is not None and options.scan_step is None and own is None:
+        raise ValueError(f"{named('scan_shape')} needs {named('scan_step')}, the distance between views")
+    if options.scan_step is not None or own is not None:
+        steps, unit = (own, "m") if options.scan_step is None else _steps(options.scan_step, known)
+        numbers, where = scan_grid(_grid(raw, options), steps), "a scan on a grid"
     elif given is not None:
         numbers, unit = given.places, given.unit or ("m" if known else "px")
         where = str(given.path or named("positions"))
     else:
         numbers, unit, where = raw.positions, raw.unit, raw.positions_at
         numbers = np.asarray(numbers() if callable(numbers) else numbers)
-    if raw.positions is None and given is None and options.scan_step is None:
+    if raw.positions is None and given is None and options.scan_step is None and own is None:
         raise ValueError(
             f"the file has no positions: give the distance between views on a grid, {option('scan_step', '0.4nm')}, or "
             f"a file of them, {option('positions')}"
@@ -130,7 +131,8 @@ def taken(raw: Raw, options: Preparation, places: Places, leave_out: Any) -> sli
     last = int(np.arange(max(frames, positions))[choice].max())
     if last >= min(frames, positions):
         raise ValueError(
-            f"the file holds {frames} frames and {positions} positions, and view {last} is in one of them only: "
+            raw.lacks(positions)
+            or f"the file holds {frames} frames and {positions} positions, and view {last} is in one of them only: "
             f"choose others, as {option('views', f'0:{min(frames, positions)}')}"
         )
     return choice
@@ -144,8 +146,8 @@ def check(raw: Raw, options: Preparation, places: Places) -> None:
         raise ValueError(f"there are {views} patterns, but true positions have shape {np.shape(truth)}")
     if options.views is not None or not (options.leave_out is None or _is(options.leave_out, "empty")):
         return
-    if raw.lacks is not None:
-        raise ValueError(f"{raw.lacks}: to load the others give {option('views', f'0:{views}')}")
+    if lacks := raw.lacks(count):
+        raise ValueError(lacks)
     if count != views:
         where = "" if places.where == "positions" else f" ({places.where})"
         raise ValueError(

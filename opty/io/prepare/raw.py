@@ -18,8 +18,10 @@ class Raw:
     ``positions`` (N, 2) in ``unit``: metres or, with "px", pixels at the sample; any other unit as in a file, or two of
     them, (rows', columns'); ``positions_at`` says where they are. ``lengths``: what the file tells of the Geometry
     (an ``energy`` in place of a wavelength, a dictionary of what it says), ``wanted`` where it was looked for in vain.
-    ``mask``: Frames or (rows, columns), where a pixel counts if ``good`` says so. ``centre``: of the beam (row, column)
-    [px]. ``corner``: the zero frequency is there. ``lacks``: why not all views that there should be are there.
+    ``mask``: Frames or (rows, columns), where a pixel counts if ``good`` says so; ``cutoff``: the least count that is
+    none. ``centre``: of the beam (row, column) [px]. ``corner``: the zero frequency is there. ``lacks``: says of a
+    number of positions which views are missing, and what to do. Without positions (None) the scan is on a grid,
+    ``frames.scan``, of the ``step`` between its rows and between its columns [m], or of an option.
 
     A function in place of mask, dark, flat or positions looks them up where no option says them; in place of a length
     or of the centre, it takes the lengths that are known by then.
@@ -42,7 +44,9 @@ class Raw:
     corner: bool = False
     whole: str | None = None  # why the file must be read as a whole, if so
     positions_at: str = "positions"
-    lacks: str | None = None
+    cutoff: float | None = None
+    lacks: Callable[[int], str | None] = lambda views: None
+    step: tuple[float, float] | None = None
 
     @property
     def own_mask(self) -> Frames | np.ndarray | None:

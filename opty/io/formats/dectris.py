@@ -1,0 +1,180 @@
+"""HDF5 of DECTRIS' detectors (Eiger, Arina) and of NXmx: a master with frames in numbered parts, or in one dataset.
+
+Source: DECTRIS EIGER documentation, HDF5 file writer; NeXus application definition NXmx, class NXdetector (pixel_mask).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from opty.files.container import Container
+from opty.files.tree import Tree, numbers
+from opty.io.prepare.frames import Frames
+from opty.io.prepare.parts import part_names, read_parts
+from opty.io.prepare.raw import Raw
+from opty.io.prepare.units import joules, metres, wavelength
+from opty.io.reading import Format, blaming, measurement
+
+ENTRY, DATA = "entry", "entry/data"
+DETECTOR, BEAM = "entry/instrument/detector", "entry/instrument/beam"
+SPECIFIC = f"{DETECTOR}/detectorSpecific"
+DISTANCE = (f"{DETECTOR}/detector_distance", f"{DETECTOR}/distance")
+WAVELENGTH = (f"{BEAM}/incident_wavelength", f"{ENTRY}/sample/beam/incident_wavelength")
+ENERGY = (f"{BEAM}/incident_energy", f"{SPECIFIC}/photon_energy")
+MASK = (f"{SPECIFIC}/pixel_mask", f"{DETECTOR}/pixel_mask")
+CUTOFF, SATURATION = f"{SPECIFIC}/countrate_correction_count_cutoff", f"{DETECTOR}/saturation_value"
+FAULTS = 0xFFFF  # bits of a pixel mask that reject a pixel: gap, dead, under and over responding, noisy, user's
+
+
+def recognise(file: Container) -> bool:
+    """Whether this is HDF5 with numbered frames at entry/data, or one that says that it is NXmx."""
+    if file.kind != "hdf5" or ENTRY not in file.names:
+        return False
+    with file.tree() as tree, blaming(file):
+        return bool(part_names(tree, DATA)) or tree.text(f"{ENTRY}/definition") == "NXmx"
+
+
+@contextmanager
+def opened(file: Container) -> Iterator[Raw]:
+    """Read frames of DECTRIS or NXmx; their positions are an option, or a grid.
+
+    Frames are at entry/data/data_000001, data_000002, ..., each mostly a link to a file of the master's name beside it,
+    or at entry/data/data. Wavelength, distance, pixel size and beam centre are used where they are set (0 is not).
+    A pixel counts where none of the lower 16 bits of its pixel_mask is set, and where its count stays below the
+    count-rate cut-off (not above saturation_value) and the largest number of its type in all views.
+
+    Raises FormatError that names a part that is missing, unless there is a position for each frame or views are chosen.
+    """
+    stem = re.sub(r"_?master$", "", file.path.stem)
+    with file.tree() as tree:
+        tree.own = re.compile(re.escape(stem) + r"_?data_\d+\.(h5|hdf5|nxs)")
+        with blaming(file):
+            raw = _raw(tree, _step(file.path, stem))
+        yield raw
+
+
+def good(flags: np.ndarray) -> np.ndarray:
+    """Where a pixel mask of NXdetector rejects no pixel."""
+    return (flags.astype(np.int64) & FAULTS) == 0
+
+
+def _raw(tree: Tree, step: tuple[float, float] | None) -> Raw:
+    frames, lacks = _frames(tree)
+    return Raw(
+        frames,
+        None,
+        lengths={
+            "wavelength": lambda known: _wavelength(tree),
+            "distance": lambda known: _length(tree, *DISTANCE),
+            "pixel_size": lambda known: _pixel_size(tree),
+        },
+        wanted={
+            "wavelength": _wanted(tree, "wavelength", *WAVELENGTH, *ENERGY),
+            "distance": _wanted(tree, "distance", *DISTANCE),
+            "pixel_size": _wanted(tree, "pixel size", f"{DETECTOR}/x_pixel_size"),
+        },
+        mask=lambda: _mask(tree, frames.shape[1:]),
+        good=good,
+        centre=lambda known: _centre(tree),
+        cutoff=_cutoff(tree, frames.dtype),
+        lacks=lacks,
+        step=step,
+    )
+
+
+def _frames(tree: Tree) -> tuple[Frames, Callable[[int], str | None]]:
+    if part_names(tree, DATA):
+        return read_parts(tree, DATA)
+    return Frames(tree.need("frames", f"{DATA}/data", f"{DETECTOR}/data")), lambda views: None
+
+
+def _step(path: Path, stem: str) -> tuple[float, float] | None:
+    """The step of the scan that an Arina wrote into a third file, <stem>.h5: "Pixel Size" [nm] of "STEM Metadata"."""
+    place = path.with_name(f"{stem}.h5")
+    if not place.is_file() or place == path:
+        return None
+    with Container(place).tree() as tree:
+        group = tree.node("STEM Metadata")
+        sizes = np.zeros(0) if group is None else np.asarray(tree.attribute(group, "Pixel Size", 0.0)).reshape(-1)
+    size = float(sizes[0]) if sizes.size and sizes.dtype.kind in "iuf" else 0.0
+    return (size * 1e-9, size * 1e-9) if math.isfinite(size) and size > 0 else None
+
+
+def _value(tree: Tree, *paths: str) -> tuple[float, h5py.Dataset] | None:
+    """The first number that is set, and where it is; detectors write 0 for what nobody told them."""
+    for path in paths:
+        if (found := tree.find(path)) is not None and found.dtype.kind in "iuf" and found.size:
+            values = numbers(found).reshape(-1)
+            value = float(str(values[0]))
+            if math.isfinite(value) and value > 0 and (values == values[0]).all():
+                return value, found
+    return None
+
+
+def _length(tree: Tree, *paths: str, usual: str = "m") -> float | None:
+    told = _value(tree, *paths)
+    return None if told is None else told[0] * metres(tree.attribute(told[1], "units", usual), told[1].name)
+
+
+def _wavelength(tree: Tree) -> float | None:
+    """Wavelength [m]: angstrom and eV where no unit is named, as DECTRIS has them."""
+    if (told := _length(tree, *WAVELENGTH, usual="angstrom")) is not None:
+        return told
+    if (told := _value(tree, *ENERGY)) is None:
+        return None
+    return wavelength(told[0] * joules(tree.attribute(told[1], "units", "eV"), told[1].name), told[1].name)
+
+
+def _pixel_size(tree: Tree) -> float | None:
+    sizes = [s for name in "xy" if (s := _length(tree, f"{DETECTOR}/{name}_pixel_size")) is not None]
+    if sizes and max(sizes) > 1.001 * min(sizes):
+        raise ValueError(f"the pixels are {sizes[0]} m x {sizes[1]} m; opty needs square ones: rebin them")
+    return sizes[0] if sizes else None
+
+
+def _wanted(tree: Tree, what: str, *paths: str) -> str:
+    """Say why a length is not known: nothing is there, or what is there is none."""
+    found = tree.find(*paths)
+    if found is None:
+        return tree.missing(what, *paths)
+    return f"{found.name} is {np.asarray(found[()]).reshape(-1)[:4].tolist()}, which is not set"
+
+
+def _mask(tree: Tree, shape: tuple[int, ...]) -> np.ndarray | None:
+    found = tree.find(*MASK)
+    if found is None:
+        return None
+    flags = numbers(found)
+    if flags.size != np.prod(shape) or flags.shape[-2:] != tuple(shape) or flags.dtype.kind not in "iu":
+        raise ValueError(f"{found.name} has shape {found.shape} and dtype {found.dtype}; expected flags {tuple(shape)}")
+    return flags.reshape(shape)
+
+
+def _centre(tree: Tree) -> tuple[float, float] | None:
+    """Beam centre (row, column) [px]."""
+    told = [_value(tree, f"{DETECTOR}/beam_center_{name}") for name in "yx"]
+    if told[0] is None or told[1] is None:
+        return None
+    return told[0][0], told[1][0]
+
+
+def _cutoff(tree: Tree, dtype: np.dtype) -> float | None:
+    """The least count that is none."""
+    limits = [float(np.iinfo(dtype).max)] if dtype.kind == "u" else []
+    if (told := _value(tree, CUTOFF)) is not None:
+        limits.append(told[0])
+    if (told := _value(tree, SATURATION)) is not None:
+        limits.append(np.nextafter(told[0], np.inf) if dtype.kind == "f" else math.floor(told[0]) + 1.0)
+    return min(limits, default=None)
+
+
+read: Any = measurement(opened)
+FORMATS = (Format("DECTRIS master, NXmx (HDF5)", recognise, read),)

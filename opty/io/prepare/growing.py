@@ -1,0 +1,50 @@
+"""Measurements that another program still writes (HDF5's SWMR): only views that are complete are taken."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from opty.errors import FormatError
+from opty.files.container import Container
+from opty.io.prepare.frames import Frames
+from opty.io.prepare.preparation import Preparation
+from opty.io.prepare.raw import Raw
+from opty.io.prepare.views import chosen
+from opty.remedies import option
+
+
+def check(file: Container, raw: Raw, options: Preparation) -> None:
+    """Refuse a file that grows, unless ``views`` are chosen that are complete; what is read then stays in memory.
+
+    Raises FormatError, which says how many views are complete.
+    """
+    if not file.growing:
+        return
+    raw.whole = "another program still writes it: its frames can only be read into memory"
+    complete = _written(raw.frames)
+    complete = min(complete, len(raw.positions)) if isinstance(raw.positions, np.ndarray) else complete
+    names = ", ".join(sorted(str(path) for path in file.growing))
+    names += " (if none does, one broke off while it did: h5clear -s makes the file whole)"
+    ready = f"its first {complete} views are complete" if complete else "no view in it is complete"
+    remedy = ": wait until it has finished" + (f", or give {option('views', f'0:{complete}')}" if complete else "")
+    if options.views is None:
+        raise FormatError(f"another program still writes {names}; {ready}{remedy}")
+    taken = np.arange(raw.frames.shape[0])[chosen(options.views, raw.frames.shape[0], None)]
+    if taken.max() >= complete:
+        raise FormatError(f"another program still writes {names} and has no view {taken.max()} yet; {ready}{remedy}")
+
+
+def _written(frames: Frames) -> int:
+    """How many frames, from the first on, are in the file: HDF5 reads those that were never written as zeros."""
+    data = getattr(frames, "source", None)
+    if getattr(data, "chunks", None) is None or data.is_virtual:
+        return frames.shape[0]
+    tiles = prod(-(-edge // chunk) for edge, chunk in zip(data.shape[-2:], data.chunks[-2:], strict=True))
+    found = np.zeros(data.shape[:-2], int)
+    for k in range(data.id.get_num_chunks()):
+        start = data.id.get_chunk_info(k).chunk_offset[:-2]
+        found[tuple(slice(a, a + step) for a, step in zip(start, data.chunks[:-2], strict=True))] += 1
+    missing = np.flatnonzero(found.reshape(-1) < tiles)
+    return int(missing[0]) if len(missing) else frames.shape[0]

@@ -45,9 +45,11 @@ from opty.io.formats import measurement
 from opty.io.formats.measurement import need
 from opty.io.formats.result_data import measurement_of
 from opty.io.reading import Format, blaming
-from opty.model import from_json
+from opty.model.unknown_element import kept_model
+from opty.state.leaves import ESTIMATED
 
 if TYPE_CHECKING:
+    from opty.model import Model
     from opty.runtime.checkpoint import Unfinished
     from opty.state import BareState
 
@@ -190,7 +192,7 @@ class Kept:
 def read_kept(file: Container) -> Kept:
     """Read everything in a result file; FormatError where it is damaged or of a later format.
 
-    Operators of its recipe that are not here are kept as they were.
+    Operators of its recipe and elements of its model that are not here are kept as they were.
     """
     from opty.algebra.kept_recipes import kept_recipe
     from opty.runtime.checkpoint import Unfinished
@@ -201,20 +203,30 @@ def read_kept(file: Container) -> Kept:
         code = _text(need(own, "recipe"))
         recipe = kept_recipe(_text(need(own, "recipe_json")), code)
         unfinished = Unfinished.from_json(_text(own["unfinished"])) if "unfinished" in own else None
+        leaves, declared = _leaves(own)
         books = {
+            "declared": declared,
             "origin": need(own, "origin")[()],
             "seed": int(own.attrs["seed"]),
             "iteration": int(own.attrs["iteration"]),
             "history": _history(own),
             "recipe": recipe,
-            "model": from_json(_text(own["model_json"])) if "model_json" in own else None,  # before 0.1.0 there was one
+            "model": _model(own, declared),
             "visits": _visits(own),
             "began": _start(own),
         }
         fields, frames = measurement.read_fields(f), measurement.read_kept_frames(f)
         device, software = measurement.text(own.attrs.get("device", "cpu")), json.loads(own.attrs.get("software", "{}"))
-        leaves, books["declared"] = _leaves(own)
         return Kept(fields, frames, leaves, books, code, unfinished, device, software)
+
+
+def _model(own: h5py.Group, declared: Mapping[str, Leaf]) -> Model | None:
+    """Return the model; None in a file of an earlier version, where all objects were thin."""
+    if "model_json" not in own:
+        return None
+    beside = {name for name, leaf in ESTIMATED.items() if not leaf.image}
+    estimates = [leaf for name, leaf in declared.items() if leaf.role == "estimate" and name not in beside]
+    return kept_model(_text(own["model_json"]), _text(need(own, "model")), estimates)
 
 
 def _text(found: h5py.Dataset) -> str:

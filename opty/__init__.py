@@ -183,6 +183,7 @@ __all__ = [
     "mPIE",
     "mean_square",
     "misfit",
+    "model",
     "parse",
     "plot",
     "rPIE",

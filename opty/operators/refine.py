@@ -19,7 +19,7 @@ _UP, _DOWN, _LEAST, _MOST = 1.5, 0.4, 0.3, 40.0  # what a gain learns from one s
 class Refine(ViewOperator, reads="delta illum patches"):
     """theta <- theta + gain M^-1 g: numbers that an element of the model brings, once a sweep.
 
-    g = Re <dpsi/dtheta, dpsi> is the adjoint of the model's derivative applied to the residual of the exit waves, M_kl =
+    g = Re <dpsi/dtheta, dpsi> is the adjoint of the derivative of the model applied to the residual, and M_kl =
     sum w dA_k dA_l with dA_k = Re sum_s conj(Psi_s) dPsi_s/dtheta_k / sqrt Ihat the curvature of the amplitudes at the
     detector. Both are sums over all views for a leaf over the scan, and of each view for one over views.
 
@@ -49,8 +49,8 @@ class Refine(ViewOperator, reads="delta illum patches"):
     def check(self) -> None:
         if not self.leaf.isidentifier() or self.leaf in ("positions", "obj", "probe"):
             raise ValueError(
-                f"Refine({self.leaf!r}): give a leaf of the model without pixels, such as 'spacing'; PosCorrect() refines "
-                "positions, every engine object and probe"
+                f"Refine({self.leaf!r}): give a leaf of the model without pixels, such as 'spacing'; PosCorrect() "
+                "refines positions, every engine object and probe"
             )
         if not self.gain > 0:
             raise ValueError(f"Refine(gain={self.gain}): give a gain above 0")

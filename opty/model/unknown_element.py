@@ -24,8 +24,8 @@ class UnknownElement(Absent, Element, register=False):
 
     Parameters
     ----------
-    name : of its class. encoded : its JSON. place : "source", "propagation" or "", where it stands in its model. brings :
-    its leaves, as JSON. why : it could not be made. remedy : what to do. text : its code.
+    name : of its class. encoded : its JSON. place : in its model, "source", "propagation" or "". brings : its leaves,
+    as JSON. why : it could not be made. remedy : what to do. text : its code.
     """
 
     name: str

@@ -14,6 +14,7 @@ import scipy.optimize
 
 from opty.physics.to_host import on_host
 
+ONE_BY_ONE = ": compare slices one by one, obj[0] with truth[0], or their products, obj.prod(axis=0)"
 # Largest shift that is searched for [px], and the frame kept around the mask so that it can be followed.
 _REACH = 32
 
@@ -33,7 +34,7 @@ def object_error(obj, truth, mask=None, offset=None) -> float:
 
     Parameters
     ----------
-    obj : (H', W') complex, reconstructed.
+    obj : (H', W') complex, reconstructed; one slice of several, or their product.
     truth : (H, W) complex.
     mask : (H, W) bool, pixels of the truth's frame to compare; None: all that obj and truth share.
     offset : whole pixels (row, column) of ``obj`` at which truth's pixel [0, 0] lies; None: their middles coincide. The
@@ -77,7 +78,7 @@ def align(obj, truth, mask=None, offset=None) -> tuple[np.ndarray, Alignment]:
 def _fit(obj, truth, mask, offset) -> tuple[np.ndarray, Alignment]:
     obj, truth = on_host(obj, np.complex128), on_host(truth, np.complex128)
     if obj.ndim != 2 or truth.ndim != 2:
-        raise ValueError(f"obj has shape {obj.shape}, truth {truth.shape}; both must be (H, W)")
+        raise ValueError(f"obj has shape {obj.shape}, truth {truth.shape}; both must be (H, W){ONE_BY_ONE}")
     placed, mask = _placed(obj, truth.shape, mask, offset)
     if mask.sum() < 16 or not placed[mask].any() or not truth[mask].any():
         raise ValueError(f"{int(mask.sum())} pixels to compare: obj and truth need 16 in common, and light on them")

@@ -17,7 +17,7 @@ def illuminated(positions, probe, shape, min_views=3, threshold=0.1) -> np.ndarr
     ----------
     positions : (N, 2) window corners in the frame of the object [px], rounded to whole pixels.
     probe : (n, n) or (M, n, n) complex.
-    shape : (H, W) of the object [px].
+    shape : (H, W) of the object [px], or (L, H, W): the first slice, on which the probe falls.
     min_views : views that a pixel needs.
     threshold : fraction of the largest amplitude (no unit).
 
@@ -29,6 +29,7 @@ def illuminated(positions, probe, shape, min_views=3, threshold=0.1) -> np.ndarr
     ------
     ValueError : a window that leaves the object.
     """
+    shape = tuple(shape)[-2:]
     probe = on_host(probe)
     n = probe.shape[-1]
     corners = np.rint(on_host(positions)).astype(int)

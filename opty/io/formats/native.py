@@ -3,7 +3,7 @@
 Beside the measurement (measurement.py) the file holds
     /entry_1/reconstruction/         attributes: iteration, seed, dtype, device, software (versions, as JSON), attention
                                      (what was found wrong with the measurement before the run: a list, as JSON)
-        leaves/obj (H, W), probe (M, n, n), positions (N, 2) px, and what else is estimated: background (n, n) in the
+        leaves/obj (H, W) or (L, H, W), probe (M, n, n), positions (N, 2) px, and what else is estimated: background (n, n) in the
                                      order of the transform, ...
         positions_m (N, 2)           the same positions in metres, from the frame's corner  (with a geometry)
         origin (2,)                  px from the data's positions to window corners

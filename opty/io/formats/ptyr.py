@@ -39,7 +39,7 @@ def read(file: Container, *, data=None, device=None, threads=None, deterministic
     recorded in the file, centres of the views [m] in the frame of the object's ``_origin``, or else those of the data.
     Nodes that are pickles are never touched.
 
-    Raises TypeError without data; FormatError for layers of the object (multislice), or sizes that do not go together.
+    Raises TypeError without data; FormatError for several layers of the object (incoherent states), or sizes that do not go together.
     """
     from opty.io.registry import load
     from opty.state import handle
@@ -65,7 +65,7 @@ def _estimates(tree: Tree, data: PtychoData):
     probe, _ = _storage(tree, "probe")
     obj, path = _storage(tree, "obj")
     if len(obj) != 1:
-        raise ValueError(f"{path} has {len(obj)} layers; opty's object has one")
+        raise ValueError(f"{path} has {len(obj)} layers, which are incoherent states of the object; opty's has one")
     size, origin = (_pair(tree, f"{path}/{name}") for name in ("_psize", "_origin"))
     if (recorded := tree.find(f"content/positions/{path.rsplit('/', 1)[-1]}")) is not None:
         centres = real(recorded.name, numbers(recorded))
@@ -102,15 +102,20 @@ def write(path: Path, p: BareState) -> None:
     """Write object, probe and positions of a state as PtyPy does at the end of a run.
 
     Positions are centres of the views [m], as those of the data; the object lies under them. ``iter_info`` tells the
-    iteration, the recipe and the misfit. Raises ValueError for a state without a geometry.
+    iteration, the recipe and the misfit. Raises ValueError for a state without a geometry, and for one of several slices.
     """
-    data = p.data
+    data, obj = p.data, p.numpy("obj")
+    if obj.ndim == 3:
+        raise ValueError(
+            f"the object has {len(obj)} slices; the layers of PtyPy's .ptyr are incoherent states of one thin object: "
+            + here("export the arrays, .npz, or images, .tif", "export to .npz or .tif")
+        )
     writing.need_geometry(data, "PtyPy's .ptyr")
     pixel, geometry = data.pixel, data.geometry
     with writing.created(path, data) as f:
         mark_root(f)
         content = dict_group(f, "content")
-        storages = {f"probe/{SCAN}": p.numpy("probe"), f"obj/{OBJECT}": p.numpy("obj")[None]}
+        storages = {f"probe/{SCAN}": p.numpy("probe"), f"obj/{OBJECT}": obj[None]}
         centres = {f"probe/{SCAN}": np.array([data.n // 2] * 2, float), f"obj/{OBJECT}": p.origin + data.n // 2}
         for name, array in storages.items():
             storage = dict_group(content, name)

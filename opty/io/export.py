@@ -36,8 +36,9 @@ def export(path, p: BareState, crop: bool = False) -> tuple[Path, ...]:
     resolution tags where the geometry tells it. The mean phase of the lit area, which no data can tell, is zero.
     Several slices are the pages of each file, in the order of the beam, each with a mean phase of zero.
 
-    NumPy (.npz): obj (H, W), or (L, H, W) of several slices, probe (M, n, n), positions (N, 2) px, and what else is estimated; ``pixel`` [m],
-    ``positions_m`` [m], ``wavelength`` [m] with a geometry; ``history_<name>``; recipe and model (text), seed, iteration.
+    NumPy (.npz): obj (H, W), or (L, H, W) of several slices, probe (M, n, n), positions (N, 2) px, and what else is
+    estimated; ``pixel`` [m], ``positions_m`` [m], ``wavelength`` [m] with a geometry; ``history_<name>``; recipe and
+    model (text), seed, iteration.
 
     PtyPy (.ptyr): object, probe and positions, for PtyPy to start from; of one slice.
 
@@ -48,8 +49,8 @@ def export(path, p: BareState, crop: bool = False) -> tuple[Path, ...]:
 
     Raises
     ------
-    ValueError : another suffix, ``crop`` of a .ptyr, a .ptyr without a geometry or of several slices. OSError : no such folder, no
-        permission, a full disk.
+    ValueError : another suffix, ``crop`` of a .ptyr, a .ptyr without a geometry or of several slices. OSError : no such
+        folder, no permission, a full disk.
     """
     from opty.plot.images import centred_phase, crop_to, lit_area
 

@@ -19,6 +19,7 @@ from opty.data.lazy_frames import AbsentFrames, Stack, views_counting
 from opty.files.container import Container
 from opty.geometry import Geometry
 from opty.io.formats import cxi, native
+from opty.io.formats.kept import Kept, read_kept
 from opty.io.formats.result_data import measurement_of
 from opty.io.registry import identify
 from opty.io.report import text
@@ -98,7 +99,7 @@ def info(path, **options) -> Info:
     form.check(options)
     head: dict[str, Any] = {"path": str(file.path), "format": form.name}
     if form in native.FORMATS:
-        kept = native.read_kept(file)
+        kept = read_kept(file)
         data = measurement_of(file, kept, options.get("data"), options.get("stream"))
         described = _described(data, kept.leaves["probe"])
         described["missing"] = (*described["missing"], *_classes_missing(kept))
@@ -112,7 +113,7 @@ def info(path, **options) -> Info:
     return Info(**head, **described)
 
 
-def _run_of(kept: native.Kept) -> dict[str, Any]:
+def _run_of(kept: Kept) -> dict[str, Any]:
     """Describe the run that made a result."""
     misfit = kept.books["history"].get("misfit", ())
     whole = None if kept.unfinished is None else repr(kept.unfinished.asked)
@@ -125,7 +126,7 @@ def _run_of(kept: native.Kept) -> dict[str, Any]:
     }
 
 
-def _classes_missing(kept: native.Kept) -> tuple[str, ...]:
+def _classes_missing(kept: Kept) -> tuple[str, ...]:
     recipes = () if kept.unfinished is None else (kept.unfinished.asked, kept.unfinished.before)
     found = {op.name: op for recipe in (*recipes, kept.books["recipe"]) for op in unknown_in(recipe)}
     elements = () if kept.books["model"] is None else kept.books["model"].unknown

@@ -112,7 +112,12 @@ def draw_phase(axes: Axes, image, lit, pixel=None, *, title="object phase (rad)"
     colours = (GREYS, low, high) if high - low < WIDEST_GREY_PHASE else (CYCLIC, -math.pi, math.pi)
     bar = _draw(axes, phase, lit, pixel, title, colours, colorbar)
     if bar is not None and colours[0] == CYCLIC:
-        bar.set_ticks([-math.pi, -math.pi / 2, 0, math.pi / 2, math.pi], labels=["−π", "−π/2", "0", "π/2", "π"])
+        label_turn(bar)
+
+
+def label_turn(bar) -> None:
+    """Label a colour bar of phases from -pi to pi [rad] with parts of pi."""
+    bar.set_ticks([-math.pi, -math.pi / 2, 0, math.pi / 2, math.pi], labels=["−π", "−π/2", "0", "π/2", "π"])
 
 
 def _draw(axes: Axes, image, lit, pixel, title, colours, colorbar):

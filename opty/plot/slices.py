@@ -19,6 +19,7 @@ from opty.plot.images import (
     draw_magnitude,
     draw_phase,
     height_to_width,
+    label_turn,
     lit_area,
     robust_limits,
 )
@@ -120,7 +121,9 @@ def draw_cut(axes: Axes, image: np.ndarray, lit: np.ndarray, depths: np.ndarray 
     axes.set_ylabel(label)
     axes.set_xlabel(("column (px)", "row (px)")[axis])
     axes.set_title(f"phase (rad) along {('row', 'column')[axis]} {middle}")
-    colour_bar(axes, picture)
+    bar = colour_bar(axes, picture)
+    if not grey:
+        label_turn(bar)
 
 
 def _bands(count: int, depths: np.ndarray | None) -> tuple[np.ndarray, str]:

@@ -102,7 +102,7 @@ def test_analysis_says_what_to_compare(p):
         analysis.object_error(p.obj, p.data.truth["obj"])
     with pytest.raises(ValueError, match=r"of several slices one after the other"):
         analysis.frc(p.obj, p.obj)
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="alike, at least 16 x 16") as caught:
         analysis.frc(p.obj[0], p.obj[1][:, :20])
     assert "slices" not in str(caught.value)
     lit = [analysis.illuminated(p.positions, p.probe, shape) for shape in (p.obj.shape, p.obj.shape[1:])]

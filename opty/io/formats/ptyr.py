@@ -39,7 +39,8 @@ def read(file: Container, *, data=None, device=None, threads=None, deterministic
     recorded in the file, centres of the views [m] in the frame of the object's ``_origin``, or else those of the data.
     Nodes that are pickles are never touched.
 
-    Raises TypeError without data; FormatError for several layers of the object (incoherent states), or sizes that do not go together.
+    Raises TypeError without data; FormatError for several layers of the object (incoherent states), or sizes that do
+    not go together.
     """
     from opty.io.registry import load
     from opty.state import handle
@@ -102,7 +103,7 @@ def write(path: Path, p: BareState) -> None:
     """Write object, probe and positions of a state as PtyPy does at the end of a run.
 
     Positions are centres of the views [m], as those of the data; the object lies under them. ``iter_info`` tells the
-    iteration, the recipe and the misfit. Raises ValueError for a state without a geometry, and for one of several slices.
+    iteration, the recipe and the misfit. Raises ValueError without a geometry, and for several slices.
     """
     data, obj = p.data, p.numpy("obj")
     if obj.ndim == 3:

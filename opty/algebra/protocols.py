@@ -69,6 +69,8 @@ class State(Protocol):
 
     def __getattr__(self, name: str) -> Any: ...
 
+    def __setattr__(self, name: str, value: Any) -> None: ...
+
     def has(self, name: str) -> bool:
         """Return whether a leaf or slot of that name exists."""
 
@@ -110,6 +112,8 @@ class Views(Protocol):
     patch_power: Any  # (B, n, n), |patches|^2 of a thin object, times the intensity factor
 
     def __getattr__(self, name: str) -> Any: ...
+
+    def __setattr__(self, name: str, value: Any) -> None: ...
 
     # -- through the model
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from opty.backend import numpy_backend
 from opty.physics.to_host import on_host
 
 
-def illuminated(positions, probe, shape, min_views=3, threshold=0.1) -> np.ndarray:
+def illuminated(
+    positions: Any, probe: Any, shape: tuple[int, ...], min_views: int = 3, threshold: float = 0.1
+) -> np.ndarray:
     """Find the pixels that enough views light up.
 
     A view lights a pixel where sqrt(sum_m |P_m|^2) > threshold times its maximum.

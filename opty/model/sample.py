@@ -123,7 +123,7 @@ class Slices(Element):
 
     def tangent(self, v: ModelViews, dwave: Any, changes: dict[str, Any]) -> Any:
         incident = v.memory["incident"]
-        moved = v.windows(changes["obj"]) if "obj" in changes else None
+        moved: Any = v.windows(changes["obj"]) if "obj" in changes else None
         for k, (o, step) in enumerate(zip(self._windows(v), (None, *self._transfers(v)), strict=True)):
             if step is not None:
                 dwave = None if dwave is None else self._across(v, dwave, step)

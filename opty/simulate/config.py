@@ -33,8 +33,10 @@ from opty.simulate.detector import Detector
 from opty.simulate.experiment import Experiment
 from opty.simulate.exposure import Exposure
 
-OBJECTS = {f.__name__: f for f in (objects.two_images, objects.siemens_star, objects.random_phase, objects.cells)}
-PROBES = {
+OBJECTS: dict[str, Callable] = {
+    f.__name__: f for f in (objects.two_images, objects.siemens_star, objects.random_phase, objects.cells)
+}
+PROBES: dict[str, Callable] = {
     f.__name__: f
     for f in (
         probes.spherical_wave,
@@ -45,16 +47,18 @@ PROBES = {
         probes.hermite_gauss,
     )
 }
-MODES = {"polynomials": probes.modes, "zernike": probes.zernike}
-SCANS = {
+MODES: dict[str, Callable] = {"polynomials": probes.modes, "zernike": probes.zernike}
+SCANS: dict[str, Callable] = {
     f.__name__: f
     for f in (scans.raster, scans.fermat, scans.concentric, scans.lissajous, scans.fly_lines, scans.from_file)
 }
-ERRORS = {c.__name__.lower(): c for c in (stage.Gaussian, stage.Uniform, stage.Drift, stage.Backlash, stage.Affine)}
+ERRORS: dict[str, Callable] = {
+    c.__name__.lower(): c for c in (stage.Gaussian, stage.Uniform, stage.Drift, stage.Backlash, stage.Affine)
+}
 TABLES = ("seed", "model", "geometry", "object", "probe", "scan", "stage", "exposure", "detector")
 
 
-def read_config(path, seed: int | None = None) -> Experiment:
+def read_config(path: str | Path, seed: int | None = None) -> Experiment:
     """Read a TOML file that describes an experiment; nothing is computed yet but what the experiment starts from.
 
     Parameters
@@ -81,7 +85,7 @@ def read_config(path, seed: int | None = None) -> Experiment:
         raise
 
 
-def named_files(path) -> list[Path]:
+def named_files(path: str | Path) -> list[Path]:
     """Return the files that a config reads from: itself, pictures and positions; none of them may be written."""
     path = Path(path)
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -203,7 +207,7 @@ class _Reader:
 
     def _exposure(self, scan: dict[str, Any], positions: np.ndarray) -> tuple[dict[str, Any], Exposure]:
         table = self._table("exposure")
-        light = {
+        light: dict[str, Any] = {
             name: fitting(f"[exposure] {name}", table.pop(name), float) for name in ("photons", "dose") if name in table
         }
         if "duty" in table:
@@ -227,7 +231,7 @@ class _Reader:
             raise ValueError(f"{name} is {found!r}; write each error as a table of its own, [[{name}]]")
         return found
 
-    def _made(self, where: str, table: dict[str, Any], kinds: dict[str, Callable], **given) -> Any:
+    def _made(self, where: str, table: dict[str, Any], kinds: dict[str, Callable], **given: Any) -> Any:
         """Call what ``kind`` names with the other keys of a table."""
         table = dict(table)
         kind = fitting(f"{where} kind", taken(where, table, "kind"), str)
@@ -240,7 +244,7 @@ class _Reader:
     def _picture(self, name: Any) -> Any:
         return name if name in objects.BUNDLED or not isinstance(name, str) else str(self.path.parent / name)
 
-    def _called(self, where: str, function: Callable, table: dict[str, Any], **given) -> Any:
+    def _called(self, where: str, function: Callable, table: dict[str, Any], **given: Any) -> Any:
         """Call a function with the keys of a table, and with what the file says elsewhere."""
         parameters = inspect.signature(function).parameters
         hints = inspect.get_annotations(function, eval_str=True)

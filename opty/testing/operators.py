@@ -92,6 +92,7 @@ def small_state(model: Model | Element | str | None = None) -> PtychoState:
     except ValueError:  # of another number of slices
         data = experiment(slices[0], probe, positions, **options)
     start = {"model": model} if model is not None else {"modes": 2}
+    assert data.truth is not None
     guess = (0.9 * data.truth["probe"]).astype(np.complex128)
     return PtychoState(data, probe=guess, dtype="complex128", device="cpu", threads=1, **start)
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import opty
 from opty.backend import gpu_available
-from opty.cli import main, runs
+from opty.cli import main
 from opty.simulate import demo
 from opty.simulate.experiment import experiment
 from opty.simulate.probes import gaussian
@@ -233,7 +233,7 @@ def test_info(scan, result):
 
 def test_demo(measured, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "demo_scan", lambda seed: measured)
-    monkeypatch.setattr(runs, "DEMO_RECIPE", "(PosCorrectAdam() * rPIE()) ** 2")
+    monkeypatch.setattr("opty.cli.demo.DEMO_RECIPE", "(PosCorrectAdam() * rPIE()) ** 2")
     outcome = run("demo", "-o", tmp_path, code=0)
     assert {path.name for path in tmp_path.iterdir()} == {"demo.h5", "demo.png"}
     assert "p = (PosCorrectAdam() * rPIE()) ** 2 * p" in outcome.stdout

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import nbclient
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import opty
+from opty.model.element import ELEMENTS, LEAVES
 from opty.simulate import experiment, objects, probes, scans
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,6 +83,42 @@ def test_electrons_page():
     assert names["data"].views == 20
 
 
+@pytest.fixture
+def page(monkeypatch):
+    """The names of a page whose classes can be pickled, as those of a module can."""
+    module = types.ModuleType("page_of_the_docs")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return vars(module)
+
+
+def test_models_page(small_scan, page):
+    names = page
+    blocks = BLOCK.findall((ROOT / "docs" / "models.md").read_text())
+    assert [name for name, _ in blocks] == ["values", "slices", "refine", "element", "check", "tilted"]
+    thick = None
+    for name, code in blocks:
+        exec(compile(code, f"docs/models.md, {name}", "exec"), names)
+        if name == "slices":
+            thick = opty.analysis.errors(names["q"])
+            assert max(thick["slice 1"], thick["slice 2"]) < 0.05
+            flat = names["rPIE"](alpha=0.05, batch=4) ** 20 * (
+                opty.ScaleObjProbe() * opty.PtychoState(names["data"], probe=names["probe"])
+            )
+            assert opty.misfit(flat) > 20 * opty.misfit(names["q"])  # as the page says
+    ELEMENTS.pop("TiltedBeam")
+    LEAVES.pop("tilt")
+
+
+def test_operators_page(small_scan, page, capsys):
+    blocks = BLOCK.findall((ROOT / "docs" / "operators.md").read_text())
+    assert [name for name, _ in blocks] == ["the operator", "the need", "formula", "laws"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/operators.md, {name}", "exec"), page)
+    lines = [line.split("(")[0].strip() for line in capsys.readouterr().out.splitlines()]
+    steps = [line for line in lines if line in ("DeltaProject", "TrustViews", "ObjUpdate", "ProbeUpdate")]
+    assert steps == ["DeltaProject", "TrustViews", "ObjUpdate", "ProbeUpdate"]  # as the page says
+
+
 def test_large_data_page(small_scan, capsys):
     names = {}
     blocks = BLOCK.findall((ROOT / "docs" / "large_data.md").read_text())
@@ -93,6 +131,31 @@ def test_large_data_page(small_scan, capsys):
     assert "in the file" in said
     assert "of data stay in" in said
     assert opty.load("out.h5", stream=True).data.in_file
+
+
+def test_the_way_to_a_line_is_there():
+    """Names that CONTRIBUTING.md places in files stand in these files, and its links lead somewhere."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    placed = re.findall(r"`(\w+)`(?: of `\w+`)? in\s+\[[^\]]+\]\(([^)#]+)\)", text)
+    assert len(placed) >= 12
+    for name, path in placed:
+        assert re.search(rf"\b{name}\b", (ROOT / path).read_text()), (name, path)
+    for line, path in (
+        ("return wave * v.patches[:, None]", "opty/model/sample.py"),
+        ("v[i] = o[i] * v[i]", "opty/backend/rows.cu"),
+        ("factor += step / ", "opty/backend/columns.cu"),
+    ):
+        assert line in (ROOT / path).read_text()
+        assert line.rstrip() in text
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page_file", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page_file):
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page_file.read_text()):
+        assert (page_file.parent / link).exists(), link
 
 
 def test_contributing_operator(small_scan):

@@ -27,7 +27,7 @@ def kept_recipe(text: str, code: str = "") -> Operator:
     codes: dict[int, str] = {}
 
     def made(name: str, parameters: dict[str, Any]) -> Any:
-        kept, written = json.dumps({name: parameters}), codes.get(id(parameters)) or _code(name, parameters)
+        kept, written = json.dumps({name: parameters}), codes.get(id(parameters)) or code_of(name, parameters)
         try:
             cls = look_up(name)
         except RecipeError:
@@ -41,10 +41,10 @@ def kept_recipe(text: str, code: str = "") -> Operator:
                 raise
             return Unknown(name, kept, str(error) or type(error).__name__, REWRITE, written)
 
-    return read_json(text, made, lambda recipe: codes.update(_codes(recipe, code)))
+    return read_json(text, made, lambda recipe: codes.update(codes_of(recipe, code)))
 
 
-def _codes(recipe: Any, code: str) -> dict[int, str]:
+def codes_of(recipe: Any, code: str) -> dict[int, str]:
     """Return the piece of ``code`` that each operator of a recipe in JSON is, by the id of its parameters.
 
     Empty where the code cannot be read.
@@ -93,7 +93,7 @@ def _factors(name: str, parameters: dict[str, Any], node: ast.BinOp, code: bytes
         yield from _pieces(steps[0], left, code)
 
 
-def _code(name: str, parameters: dict[str, Any]) -> str:
+def code_of(name: str, parameters: dict[str, Any]) -> str:
     """Write an operator of which only the JSON is known, with all of its parameters."""
     if name == "Repeat" and set(parameters) == {"body", "times"}:
         return f"({_written(parameters['body'])} ** {_written(parameters['times'])})"
@@ -106,5 +106,5 @@ def _written(value: Any) -> str:
     if isinstance(value, list):
         return f"({', '.join(map(_written, value))}{',' * (len(value) == 1)})"
     if isinstance(value, dict) and len(value) == 1 and isinstance(inner := next(iter(value.values())), dict):
-        return _code(next(iter(value)), inner)
+        return code_of(next(iter(value)), inner)
     return repr(value)

@@ -109,8 +109,8 @@ class Operator(Value, register=False):
     def foresee(self) -> None:
         """Refuse, before anything runs, what could only fail later; subclasses override it."""
 
-    def apply(self, s: State) -> None:
-        """Work on the state in place; subclasses override it."""
+    def apply(self, s: State, *args: Any, **kwargs: Any) -> None:
+        """Work on the state in place: ``apply(self, s)``; subclasses override it."""
         raise RecipeError(f"{type(self).__name__} has no apply(self, s): define what it does to the state")
 
     # -- the algebra
@@ -203,7 +203,7 @@ class ViewOperator(Operator, register=False):
     def begin(self, s: State) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict of the step's own until the sweep ends."""
 
-    def apply(self, s: State, b: Views) -> None:  # type: ignore[override]
+    def apply(self, s: State, b: Views) -> None:
         """Work on one batch in place; subclasses override it."""
         raise RecipeError(f"{type(self).__name__} has no apply(self, s, b): define what it does to a batch")
 

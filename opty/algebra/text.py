@@ -11,7 +11,7 @@ from opty.algebra.compose import Compose, Repeat, compose
 from opty.algebra.control import Until
 from opty.algebra.operator import REGISTRY, Operator
 from opty.algebra.reader import Grammar, cut, make, read_text
-from opty.algebra.unknown import Unknown, import_installed
+from opty.algebra.unknown import Absent, import_installed
 from opty.algebra.value import Value
 from opty.errors import RecipeError
 from opty.words import meant
@@ -33,7 +33,7 @@ def to_text(value: Any) -> str:
         return f"{body} ** {value.times!r}"
     if isinstance(value, tuple):
         return "(" + ", ".join(to_text(v) for v in value) + ("," if len(value) == 1 else "") + ")"
-    if isinstance(value, Unknown):
+    if isinstance(value, Absent):
         return value.text
     if not isinstance(value, Value):
         return repr(value)
@@ -83,8 +83,8 @@ def to_json(op: Operator) -> str:
 
 def encode(value: Any) -> Any:
     """Return a parameter or a value in the types that JSON has."""
-    if isinstance(value, Unknown):
-        return json.loads(value.kept)
+    if isinstance(value, Absent):
+        return json.loads(value.encoded)
     if isinstance(value, (Until, Value)):
         fields = dataclasses.fields(value)  # type: ignore[arg-type]
         return {type(value).__name__: {f.name: encode(getattr(value, f.name)) for f in fields}}

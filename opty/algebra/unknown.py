@@ -15,19 +15,27 @@ IMPORT = (
     "import the module that defines it before opty.load, name it with --import MODULE on the command line, or install "
     f"it with an entry point in the group {ENTRY_POINTS}"
 )
+REMODEL = "make the state anew with a model that the class takes now, PtychoState(data, model=...)"
 REWRITE = "write the recipe with what the class takes now, and run that"
 
 
-class Unknown(Recipe, register=False):
+class Absent:
+    """What stands for a value of a file that no class here makes: its code, and its JSON, are written as they were."""
+
+    text: str
+    encoded: str
+
+
+class Unknown(Absent, Recipe, register=False):
     """An operator of a file that no class here makes: kept as it was, written again as it was, never run.
 
     Parameters
     ----------
-    name : of its class. kept : its JSON. why : it could not be made. remedy : what to do. text : its code.
+    name : of its class. encoded : its JSON. why : it could not be made. remedy : what to do. text : its code.
     """
 
     name: str
-    kept: str
+    encoded: str
     why: str = field(default="", compare=False)
     remedy: str = field(default=IMPORT, compare=False)
     text: str = field(default="", compare=False)

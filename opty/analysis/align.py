@@ -7,6 +7,7 @@ the opposite one) and a shift (positions and probe move along).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -14,6 +15,7 @@ import scipy.optimize
 
 from opty.physics.to_host import on_host
 
+ONE_BY_ONE = ": compare slices one by one, obj[0] with truth[0], or their products, obj.prod(axis=0)"
 # Largest shift that is searched for [px], and the frame kept around the mask so that it can be followed.
 _REACH = 32
 
@@ -28,12 +30,12 @@ class Alignment:
     error: float  # relative residual on the mask, see object_error
 
 
-def object_error(obj, truth, mask=None, offset=None) -> float:
+def object_error(obj: Any, truth: Any, mask: Any = None, offset: Any = None) -> float:
     """Relative error of an object: min over c, k, s of ||c obj exp(i k r) - truth(r - s)|| / ||truth(r - s)||.
 
     Parameters
     ----------
-    obj : (H', W') complex, reconstructed.
+    obj : (H', W') complex, reconstructed; one slice of several, or their product.
     truth : (H, W) complex.
     mask : (H, W) bool, pixels of the truth's frame to compare; None: all that obj and truth share.
     offset : whole pixels (row, column) of ``obj`` at which truth's pixel [0, 0] lies; None: their middles coincide. The
@@ -53,7 +55,7 @@ def object_error(obj, truth, mask=None, offset=None) -> float:
     return _fit(obj, truth, mask, offset)[1].error
 
 
-def align(obj, truth, mask=None, offset=None) -> tuple[np.ndarray, Alignment]:
+def align(obj: Any, truth: Any, mask: Any = None, offset: Any = None) -> tuple[np.ndarray, Alignment]:
     """Bring an object into the frame of the truth: constant, phase ramp and sub-pixel shift removed.
 
     Parameters
@@ -74,10 +76,10 @@ def align(obj, truth, mask=None, offset=None) -> tuple[np.ndarray, Alignment]:
     return _Shifted(straight).at(-np.array(found.shift)), found
 
 
-def _fit(obj, truth, mask, offset) -> tuple[np.ndarray, Alignment]:
+def _fit(obj: Any, truth: Any, mask: Any, offset: Any) -> tuple[np.ndarray, Alignment]:
     obj, truth = on_host(obj, np.complex128), on_host(truth, np.complex128)
     if obj.ndim != 2 or truth.ndim != 2:
-        raise ValueError(f"obj has shape {obj.shape}, truth {truth.shape}; both must be (H, W)")
+        raise ValueError(f"obj has shape {obj.shape}, truth {truth.shape}; both must be (H, W){ONE_BY_ONE}")
     placed, mask = _placed(obj, truth.shape, mask, offset)
     if mask.sum() < 16 or not placed[mask].any() or not truth[mask].any():
         raise ValueError(f"{int(mask.sum())} pixels to compare: obj and truth need 16 in common, and light on them")
@@ -88,7 +90,7 @@ def _fit(obj, truth, mask, offset) -> tuple[np.ndarray, Alignment]:
     return placed, Alignment(complex(constant), tuple(ramp.tolist()), tuple(shift.tolist()), error)
 
 
-def _placed(obj, shape, mask, offset) -> tuple[np.ndarray, np.ndarray]:
+def _placed(obj: Any, shape: tuple[int, ...], mask: Any, offset: Any) -> tuple[np.ndarray, np.ndarray]:
     """The object cut or padded to the truth's frame, and the mask without what the object does not reach."""
     mask = np.ones(shape, bool) if mask is None else on_host(mask, bool)
     if mask.shape != shape:
@@ -103,7 +105,7 @@ def _placed(obj, shape, mask, offset) -> tuple[np.ndarray, np.ndarray]:
     return placed, mask & reached
 
 
-def _around(mask) -> tuple[slice, slice]:
+def _around(mask: Any) -> tuple[slice, slice]:
     """The mask's bounding box with a frame for the shift to move in."""
     cut = []
     for axis in (1, 0):
@@ -115,13 +117,13 @@ def _around(mask) -> tuple[slice, slice]:
 class _Shifted:
     """Sub-pixel shifts of one image; its mirror images stand around it so that no edge rings."""
 
-    def __init__(self, image):
+    def __init__(self, image: np.ndarray):
         self.shape = image.shape
         mirrored = np.block([[image, image[:, ::-1]], [image[::-1], image[::-1, ::-1]]])
         self.spectrum = scipy.fft.fft2(mirrored, overwrite_x=True)
         self.slopes = [-2j * np.pi * scipy.fft.fftfreq(2 * size) for size in image.shape]
 
-    def at(self, shift, derivative=None):
+    def at(self, shift: Any, derivative: int | None = None) -> np.ndarray:
         """image(r - shift), or its derivative with respect to shift[derivative]."""
         row, col = (np.exp(slope * s) for slope, s in zip(self.slopes, shift, strict=True))
         if derivative == 0:
@@ -132,7 +134,7 @@ class _Shifted:
         return moved[: self.shape[0], : self.shape[1]]
 
 
-def _least_squares(obj, truth, mask) -> tuple[float, complex, np.ndarray, np.ndarray]:
+def _least_squares(obj: Any, truth: Any, mask: Any) -> tuple[float, complex, np.ndarray, np.ndarray]:
     """Fit constant, ramp and shift by Levenberg-Marquardt; all six parameters at once, from a guess by correlation.
 
     The truth is fitted to the object, whose norm is fixed, and not the other way round: both have their smallest
@@ -146,13 +148,13 @@ def _least_squares(obj, truth, mask) -> tuple[float, complex, np.ndarray, np.nda
     seen = obj[mask]
     norm = np.linalg.norm(seen)
 
-    def turned(x, derivative=None):
+    def turned(x: np.ndarray, derivative: int | None = None) -> np.ndarray:
         return moved.at(x[2:4], derivative)[mask] * np.exp(-1j * (x[4] * row + x[5] * col))
 
-    def residual(x):
+    def residual(x: np.ndarray) -> np.ndarray:
         return (complex(x[0], x[1]) * turned(x) - seen).view(float) / norm
 
-    def jacobian(x):
+    def jacobian(x: np.ndarray) -> np.ndarray:
         unit, scale = turned(x), complex(x[0], x[1])
         slopes = [scale * turned(x, axis) for axis in (0, 1)]
         columns = [unit, 1j * unit, *slopes, -1j * scale * row * unit, -1j * scale * col * unit]
@@ -171,12 +173,12 @@ def _least_squares(obj, truth, mask) -> tuple[float, complex, np.ndarray, np.nda
     )
 
 
-def _steps(image) -> np.ndarray:
+def _steps(image: np.ndarray) -> np.ndarray:
     """Products of neighbours (2, H, W): a constant and a ramp leave them alike but for one factor for each axis."""
     return np.stack([np.roll(image, -1, axis) * image.conj() for axis in (0, 1)])
 
 
-def _inner(mask) -> np.ndarray:
+def _inner(mask: Any) -> np.ndarray:
     """Pixels of the mask whose next row and next column are in it too."""
     inner = mask.copy()
     inner[:-1] &= mask[1:]
@@ -185,10 +187,10 @@ def _inner(mask) -> np.ndarray:
     return inner if inner.any() else mask
 
 
-def _shift_guess(obj, truth, mask) -> np.ndarray:
+def _shift_guess(obj: Any, truth: Any, mask: Any) -> np.ndarray:
     """Whole-pixel shift (2,) of obj against truth, whatever their ramps."""
     inner = _inner(mask)
-    score = 0.0
+    score: Any = 0.0
     for a, b in zip(_steps(obj), _steps(truth), strict=True):
         a, b = (np.where(inner, x - x[inner].mean(), 0) for x in (a, b))
         cross = scipy.fft.fft2(a) * scipy.fft.fft2(b).conj()
@@ -201,12 +203,12 @@ def _shift_guess(obj, truth, mask) -> np.ndarray:
     return np.where(peak > np.array(score.shape) / 2, peak - score.shape, peak).astype(float)
 
 
-def _ramp_guess(obj, moved, mask) -> np.ndarray:
+def _ramp_guess(obj: Any, moved: np.ndarray, mask: Any) -> np.ndarray:
     """Ramp (2,) [rad / px] that turns obj into the moved truth."""
     inner = _inner(mask)
     return np.array([np.angle(np.vdot(a[inner], b[inner])) for a, b in zip(_steps(obj), _steps(moved), strict=True)])
 
 
-def _ramp(shape, ramp) -> np.ndarray:
+def _ramp(shape: tuple[int, ...], ramp: Any) -> np.ndarray:
     row, col = (np.exp(1j * slope * np.arange(size)) for slope, size in zip(ramp, shape, strict=True))
     return row[:, None] * col

@@ -8,6 +8,7 @@ import numpy as np
 
 from opty.analysis.align import object_error
 from opty.analysis.illumination import illuminated
+from opty.model.sample import transmission
 from opty.physics.scan_map import position_error
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def errors(p: BareState) -> dict[str, float]:
 
     Returns
     -------
-    {"object": relative error of the object where at least three views light it (see ``object_error``),
+    {"object": relative error of the object where at least three views light it (see ``object_error``); of several
+    slices, that of their product, and beside it "slice 1", "slice 2", ... where truth and state have as many,
     "position": mean distance of the positions from the true ones [px] (see ``position_error``),
     "position_affine": the same after the best affine map is taken off [px]}.
 
@@ -38,8 +40,12 @@ def errors(p: BareState) -> dict[str, float]:
     positions = p.numpy("positions")
     offset = np.rint(positions.mean(axis=0) - truth["positions"].mean(axis=0))
     mask = illuminated(truth["positions"], truth["probe"], truth["obj"].shape)
+    found, true = p.numpy("obj"), truth["obj"]
+    pairs = {"object": (transmission(found), transmission(true))}
+    if true.ndim == 3 and found.shape[:-2] == true.shape[:-2]:
+        pairs |= {f"slice {k + 1}": pair for k, pair in enumerate(zip(found, true, strict=True))}
     return {
-        "object": object_error(p.numpy("obj"), truth["obj"], mask, offset),
+        **{name: object_error(one, other, mask, offset) for name, (one, other) in pairs.items()},
         "position": position_error(positions, truth["positions"]),
         "position_affine": position_error(positions, truth["positions"], affine=True),
     }

@@ -20,6 +20,7 @@ DIM, BRIGHT = 0.5, 5.0  # times the median number of photons of the views around
 OPEN = 2.0  # times the brightest of all other views
 AROUND = 8  # views that a view is compared with
 NOISE = 5.0  # standard deviations of counted photons
+_NONE: tuple[int, ...] = ()
 FEWEST_VIEWS = 10  # in fewer different frames a speckle may stand out as a hot pixel does
 WELL_LIT = 200.0  # counts around a dead pixel: between rings and speckles a live one may see nothing as well
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
@@ -68,12 +69,13 @@ def look_at_frames(data: PtychoData) -> Frames:
     seen = _Seen(data)
     for frame in (frame for _, images in data.blocks() for frame in images):
         seen.take(frame)
-    counts = np.ones(seen.total.shape, bool) if data.mask is None else data.mask
-    counts = counts if counts.ndim == 2 else views_counting(counts) > 0
+    counts = np.ones(seen.total.shape, bool)
+    if data.mask is not None:
+        counts = np.asarray(data.mask) if data.mask.ndim == 2 else views_counting(data.mask) > 0
     ends = saturated(seen.top, sum(seen.ties), None) & (seen.top > 0)
     full = np.flatnonzero(np.array(seen.ties) > counts.sum() / 2) if ends.any() else ()
     photons = data.photons()
-    dark, dim, bright = missing(photons), (), ()
+    dark, dim, bright = missing(photons), _NONE, _NONE
     if data.mask is None or data.mask.ndim == 2:  # else views are not counted over the same pixels
         dim, bright = _odd_light(photons, dark, data.positions_px, seen.whole)
     different = data.views - len({*seen.frozen, *dark})
@@ -126,7 +128,7 @@ class _Seen:
             self.ties = [0] * len(self.ties)
         self.ties.append(int((frame == self.top.max()).sum()))
         self.whole = self.whole and (frame.dtype.kind != "f" or bool((frame == np.rint(frame)).all()))
-        digest = hashlib.blake2b(np.ascontiguousarray(frame), digest_size=16).digest()
+        digest = hashlib.blake2b(np.ascontiguousarray(frame).data, digest_size=16).digest()
         if digest in self._known and np.count_nonzero(frame) >= FEWEST_LIT:
             self.frozen.append(len(self.ties) - 1)
         self._known.add(digest)

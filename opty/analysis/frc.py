@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -24,7 +25,7 @@ class RingCorrelation:
     half_bit: np.ndarray
     one_bit: np.ndarray
 
-    def resolution(self, pixel=None) -> float:
+    def resolution(self, pixel: float | None = None) -> float:
         """Half period 1 / (2 f) of the first frequency at which the correlation falls below the half-bit curve.
 
         In metres where ``pixel`` [m] is given, else in pixels. 1 px (the largest frequency) where it never falls below,
@@ -42,7 +43,7 @@ class RingCorrelation:
         return float((1.0 if pixel is None else pixel) / (2 * frequency))
 
 
-def frc(a, b) -> RingCorrelation:
+def frc(a: Any, b: Any) -> RingCorrelation:
     """Fourier ring correlation of two images.
 
     C(f) = Re sum A conj(B) / sqrt(sum |A|^2 sum |B|^2) over the ring |f|, A and B the transforms of the images, less
@@ -67,11 +68,15 @@ def frc(a, b) -> RingCorrelation:
     """
     a, b = on_host(a), on_host(b)
     if a.shape != b.shape or a.ndim != 2 or min(a.shape) < 16:
-        raise ValueError(f"the images have shapes {a.shape} and {b.shape}; give two (H, W) alike, at least 16 x 16")
+        raise ValueError(
+            f"the images have shapes {a.shape} and {b.shape}; give two (H, W) alike, at least 16 x 16"
+            + "; of several slices one after the other, or their products, obj.prod(axis=0)"
+            * (max(a.ndim, b.ndim) == 3)
+        )
     window = np.outer(*(scipy.signal.windows.tukey(size, 0.5) for size in a.shape))
     ring, rings = _rings(a.shape)
 
-    def total(values):
+    def total(values: Any) -> np.ndarray:
         return np.bincount(ring.ravel(), values.ravel(), rings + 1)[1 : rings + 1]
 
     first, second = (_spectrum(image, window) for image in (a, b))
@@ -86,7 +91,7 @@ def frc(a, b) -> RingCorrelation:
     return RingCorrelation(frequency, correlation, _threshold(0.5, count), _threshold(1.0, count))
 
 
-def _rings(shape) -> tuple[np.ndarray, int]:
+def _rings(shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
     """Ring (H, W) of each Fourier pixel, one frequency step of the smaller edge wide, and the number of whole rings."""
     row, col = (scipy.fft.fftfreq(size) for size in shape)
     rings = min(shape) // 2
@@ -94,7 +99,7 @@ def _rings(shape) -> tuple[np.ndarray, int]:
     return np.minimum(ring, rings + 1), rings
 
 
-def _alike(ring, window) -> np.ndarray:
+def _alike(ring: np.ndarray, window: np.ndarray) -> np.ndarray:
     """For each Fourier pixel (H, W) the number of pixels of its ring, itself included, that the window makes like it.
 
     It is the sum of |rho|^2, rho the correlation that white noise gets under the window: the transform of window^2.
@@ -104,7 +109,7 @@ def _alike(ring, window) -> np.ndarray:
     return sum(likeness[r, c] * (ring == np.roll(ring, (r, c), (0, 1))) for r in steps for c in steps)
 
 
-def _spectrum(image, window) -> np.ndarray:
+def _spectrum(image: np.ndarray, window: np.ndarray) -> np.ndarray:
     image = image - (image * window).sum() / window.sum()
     spectrum = scipy.fft.fft2(image * window)
     if not np.isfinite(spectrum).all() or not spectrum.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from opty.analysis.findings import Findings
@@ -57,7 +58,7 @@ def text(h: Health) -> str:
     )
 
 
-def _subjects(h: Health):
+def _subjects(h: Health) -> Iterator[tuple[str, str | None]]:
     yield "views", f"{h.views} of {h.pattern} x {h.pattern}"
     if h.orientations:
         best, second = h.orientations[:2]

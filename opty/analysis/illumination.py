@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from opty.backend import numpy_backend
 from opty.physics.to_host import on_host
 
 
-def illuminated(positions, probe, shape, min_views=3, threshold=0.1) -> np.ndarray:
+def illuminated(
+    positions: Any, probe: Any, shape: tuple[int, ...], min_views: int = 3, threshold: float = 0.1
+) -> np.ndarray:
     """Find the pixels that enough views light up.
 
     A view lights a pixel where sqrt(sum_m |P_m|^2) > threshold times its maximum.
@@ -17,7 +21,7 @@ def illuminated(positions, probe, shape, min_views=3, threshold=0.1) -> np.ndarr
     ----------
     positions : (N, 2) window corners in the frame of the object [px], rounded to whole pixels.
     probe : (n, n) or (M, n, n) complex.
-    shape : (H, W) of the object [px].
+    shape : (H, W) of the object [px], or (L, H, W): the first slice, on which the probe falls.
     min_views : views that a pixel needs.
     threshold : fraction of the largest amplitude (no unit).
 
@@ -29,6 +33,7 @@ def illuminated(positions, probe, shape, min_views=3, threshold=0.1) -> np.ndarr
     ------
     ValueError : a window that leaves the object.
     """
+    shape = tuple(shape)[-2:]
     probe = on_host(probe)
     n = probe.shape[-1]
     corners = np.rint(on_host(positions)).astype(int)

@@ -53,6 +53,7 @@ def _shadow(data: PtychoData, frames: Frames) -> float:
     g = data.geometry
     if g is None or g.propagation != "cone" or data.probe is not None:
         return 0.0
+    assert g.focus_to_sample is not None  # a cone beam has a focus: Geometry sees to it
     on_detector = diameter(frames.light) * g.pixel_size
     return on_detector * g.focus_to_sample / (g.focus_to_sample + g.distance) / g.sample_pixel(data.n)
 

@@ -82,7 +82,7 @@ def find_rotation(data: PtychoData, shape: tuple[int, int] | None = None) -> Sca
 
     Source: Savitzky et al., Microsc. Microanal. 27, 712 (2021), for the least curl in 4D-STEM.
     """
-    shape = grid_shape(data.positions) if shape is None else tuple(shape)
+    shape = grid_shape(data.positions) if shape is None else (int(shape[0]), int(shape[1]))
     if shape is None or min(shape) < 3 or shape[0] * shape[1] != data.views:
         raise ValueError(
             f"the {data.views} positions are no grid of 3 x 3 views or more, line by line: give "

@@ -5,7 +5,8 @@ to do, exit code 1 (2 for a misspelt option), and leaves no file behind. Ctrl-C,
 what was reached, exit code 130.
 
 commands.py   the group of all commands
-runs.py       demo, reconstruct, resume, rerun
+demo.py       demo
+runs.py       reconstruct, resume, rerun
 looks.py      info, check, plot
 files.py      convert, export
 simulate.py   simulate
@@ -15,9 +16,9 @@ checks.py     what is refused before any work
 failures.py   errors as one line, exit codes
 """
 
-from opty.cli import files, looks, runs, simulate
+from opty.cli import demo, files, looks, runs, simulate
 from opty.cli.commands import main
 
 main.add_command(simulate.simulate)
 
-__all__ = ["files", "looks", "main", "runs"]
+__all__ = ["demo", "files", "looks", "main", "runs"]

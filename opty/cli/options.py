@@ -144,8 +144,8 @@ def data_option(command: Callable) -> Callable:
 
 
 def import_option(command: Callable) -> Callable:
-    """Add modules to import first, which define operators of a user's own."""
-    text = "Module, or .py file, that defines operators of your own; may be given several times."
+    """Add modules to import first, which define operators and elements of a user's own."""
+    text = "Module, or .py file, that defines operators or elements of your own; may be given several times."
     return click.option(
         "--import", multiple=True, metavar="MODULE", is_eager=True, expose_value=False, callback=_import_all, help=text
     )(command)

@@ -112,7 +112,7 @@ class Run:
         self.files["picture"] = path
 
     def figures(self) -> dict[str, Any]:
-        """Return misfit, R-factor, iterations, seconds, and where the files are."""
+        """Return misfit, R-factor, iterations, the model where it is no thin object, seconds, where the files are."""
         import opty
 
         lost = isinstance(self.failed, SourceError)  # nothing to compare with any more
@@ -121,6 +121,7 @@ class Run:
             "r_factor": None if lost else opty.r_factor(self.state),
             "iterations": self.state.iteration - self.start.iteration,
             "iteration": self.state.iteration,
+            "model": None if self.state.model.thin else repr(self.state.model),
             "seconds": self.seconds,
             "finished": self.unfinished is None and self.diverged is None,
             "attention": list(self.attention),
@@ -135,6 +136,7 @@ class Run:
         each = f" ({self.seconds / done:.2g} s each)" if done else ""
         fit = {name: "unknown" if found[key] is None else f"{found[key]:.4g}" for name, key in FIT.items()}
         lines = {
+            **({"model": found["model"]} if found["model"] else {}),
             **fit,
             "iterations": f"{done}{total}",
             "time": f"{self.seconds:.1f} s{each}",

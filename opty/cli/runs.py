@@ -1,4 +1,4 @@
-"""Commands that compute: demo, reconstruct, resume, rerun."""
+"""Commands that compute: reconstruct, resume, rerun."""
 
 from __future__ import annotations
 
@@ -25,52 +25,20 @@ from opty.cli.options import (
 )
 from opty.cli.run import Run
 from opty.files.atomic import check_target
+from opty.remedies import option
 
 if TYPE_CHECKING:
     import numpy as np
 
     from opty.algebra.operator import Operator
     from opty.data import PtychoData
+    from opty.model import Model
     from opty.ptycho_state import PtychoState
 
 DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
 FEWEST_TO_SEARCH = 12  # views: a fifth of fewer tells nothing
-DEMO_RECIPE = "(After(10, PosCorrect()) * ePIE()) ** 60"
 
 picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
-
-
-@main.command()
-@click.option(
-    "-o", "--output", "folder", type=click.Path(path_type=Path), default=".", metavar="DIR", help="Folder to write to."
-)
-@click.option("--seed", type=Whole(0), default=0, metavar="N", help="Seed of the scan.  [default: 0]")
-@click.pass_context
-def demo(ctx: click.Context, folder: Path, seed: int) -> None:
-    """Reconstruct a simulated scan and compare with the truth.
-
-    The positions of the scan are wrong; the recipe refines them. Writes demo.h5 and demo.png.
-
-    \b
-    Example: opty demo -o results
-    """
-    from opty import PtychoState, parse
-    from opty.analysis import errors
-    from opty.plot import demo_figure
-    from opty.simulate.demo import demo_scan
-
-    recipe, files = parse(DEMO_RECIPE), (folder / "demo.h5", folder / "demo.png")
-    for file in files:
-        check_target(file)
-    check_picture(files[1])
-    start = PtychoState(demo_scan(seed), seed=seed)
-    click.echo(_explanation(start, recipe))
-    run = Run(recipe, start, quiet=False)
-    run.save(files[0])
-    run.draw(files[1], demo_figure)
-    click.echo("\n" + _before_and_after(errors(start), errors(run.state)) + "\n")
-    run.report()
-    run.leave(ctx)
 
 
 @main.command()
@@ -85,6 +53,7 @@ def demo(ctx: click.Context, folder: Path, seed: int) -> None:
     help="Where the file has no starting probe: search for its defocus, or take the mean pattern with a flat phase.  "
     "[default: search, in the far field]",
 )
+@click.option("--model", "model_text", metavar="TEXT", help="What makes the waves, in place of a thin object.")
 @click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
 @click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
 @picture_option
@@ -105,6 +74,9 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
     What opty check knows without running anything is looked at first: what is pointless is refused, with exit code 1;
     what is doubtful is said, and stands in the result.
 
+    --model "Slices(2, spacing=1.5e-6) * Probe(modes=3)" reconstructs several slices; opty completes a model with the
+    propagation that the file says. --import brings elements of your own.
+
     \b
     Example: opty reconstruct scan.cxi --modes 3 --recipe "rPIE(alpha=0.05)**30" -o scan.h5 --plot scan.png
     """
@@ -114,6 +86,7 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
     from opty.runtime.recipe_edit import after_iterations
 
     recipe = _recipe(options.pop("text"), options.pop("recipe_file"))
+    options["model"] = _model(options.pop("model_text"), options["modes"])
     check_result(output, file, options.pop("overwrite"))
     if every := options.pop("save_every"):
         recipe = after_iterations(recipe, Save(str(output), every))
@@ -125,7 +98,9 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
     start, attention = _start(file, taken_for_load(options) | given({"data": data}), quiet=quiet or as_json, **options)
     start.data.need_frames()
     if not quiet:
-        click.echo(f"{file}: {start.data.views} views of {start.data.n} x {start.data.n}\n{recipe!r}", err=as_json)
+        made = "" if start.model.thin else f"waves of {start.model!r}\n"
+        head = f"{file}: {start.data.views} views of {start.data.n} x {start.data.n}\n"
+        click.echo(f"{head}{made}{recipe!r}", err=as_json)
     for line in attention:
         click.echo(f"Warning: {line}", err=True)
     run = Run(recipe, start, quiet, attention=attention)
@@ -246,6 +221,17 @@ def _recipe(text: str | None, file: Path | None) -> Operator:
     return from_json(found) if found.lstrip().startswith("{") else parse(found)
 
 
+def _model(text: str | None, modes: int | None) -> Model | None:
+    """Return the model of a command; nothing in its text is evaluated."""
+    from opty.model import parse
+
+    if text is None:
+        return None
+    if modes is not None:
+        raise click.UsageError(f"--modes {modes} beside --model: write Probe(modes={modes}) in the model")
+    return parse(text)
+
+
 def _check_before(recipe: Operator, picture: Path | None) -> None:
     """Refuse, before the data are read, steps in an order that cannot work, and files that cannot be written."""
     from opty.runtime.plan import plan, steps_of
@@ -258,7 +244,16 @@ def _check_before(recipe: Operator, picture: Path | None) -> None:
 
 
 def _start(
-    file: Path, load: dict[str, Any], modes, seed, force: bool, probe: str | None, quiet: bool, **machine
+    file: Path,
+    load: dict[str, Any],
+    *,
+    modes: int | None,
+    model: Model | None,
+    seed: int | None,
+    force: bool,
+    probe: str | None,
+    quiet: bool,
+    **machine,
 ) -> tuple[PtychoState, tuple[str, ...]]:
     """Load a measurement into a fresh state, or a result as it is, and say what is doubtful of the measurement.
 
@@ -267,7 +262,7 @@ def _start(
     import opty
     from opty.analysis import quick_look
 
-    machine, start = given(machine), given({"modes": modes, "seed": seed})
+    machine, start = given(machine), given({"modes": modes, "model": model, "seed": seed})
     loaded = opty.load(file, **load)
     if isinstance(loaded, opty.PtychoData):
         found = quick_look(loaded)
@@ -282,7 +277,10 @@ def _start(
             found = quick_look(loaded.replace(probe=start["probe"]))  # some doubts were about its size
         return opty.PtychoState(loaded, **start, **machine), found.every
     for name, value in (start | given({"probe": probe})).items():
-        raise ValueError(f"{file} is a result, which goes on with its own {name}: leave --{name} {value} out")
+        raise ValueError(
+            f"{file} is a result, which goes on with its own {name}: leave {option(name, value)} out, or reconstruct "
+            "the measurement that it was made from"
+        )
     return (opty.load(file, **machine, **load) if machine else loaded), _written(file) or quick_look(loaded.data).every
 
 
@@ -336,21 +334,3 @@ def _conclude(ctx: click.Context, run: Run, output: Path, picture, quiet: bool, 
     elif not quiet:
         run.report()
     run.leave(ctx)
-
-
-def _explanation(start: PtychoState, recipe: Operator) -> str:
-    data = start.data
-    photons = float(f"{data.photons().mean():.1g}")
-    return (
-        f"A simulated scan: {data.views} views of {data.n} x {data.n} pixels, two photographs as magnitude and phase\n"
-        f"of the object, about {photons:,.0f} photons a view, positions wrong by up to 2 px on each axis.\n"
-        "opty is given the patterns, the wrong positions and a rough guess of the probe. The whole reconstruction:\n\n"
-        f"    p = {recipe!r} * p\n"
-    )
-
-
-def _before_and_after(before: dict[str, float], after: dict[str, float]) -> str:
-    units = {"object": "", "position": " (px)"}
-    rows = [f"{'':<22}{'before':>10}{'after':>10}"]
-    rows += [f"{name + ' error' + units[name]:<22}{before[name]:>10.3g}{after[name]:>10.3g}" for name in units]
-    return "\n".join(rows)

@@ -11,7 +11,7 @@ import click
 from opty.cli.checks import check_free
 from opty.cli.failures import Command
 from opty.cli.option_types import Whole
-from opty.cli.options import overwrite_option
+from opty.cli.options import import_option, overwrite_option
 
 if TYPE_CHECKING:
     from opty.simulate import Experiment
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     help="File to write, .cxi or .tif; may be given several times.",
 )
 @click.option("--seed", type=Whole(0), metavar="N", help="In place of the seed in the file.")
+@import_option
 @overwrite_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
 def simulate(config: Path, outputs: tuple[Path, ...], seed: int | None, overwrite: bool, quiet: bool) -> None:
@@ -75,14 +76,18 @@ def _described(e: Experiment) -> str:
     truth, pixel = e.truth, e.geometry.sample_pixel(e.n)
     span = (np.ptp(truth["positions"], axis=0) + e.n) * pixel * 1e6
     power = (np.abs(truth["probe"].astype(np.complex128)) ** 2).sum(axis=(1, 2))
+    rows, columns = truth["obj"].shape[-2:]
+    slices = f"{len(truth['obj'])} slices of " if truth["obj"].ndim == 3 else ""
     lines = {
         "views": f"{e.views} of {e.n} x {e.n} {e.dtype}, {e.views * e.n**2 * e.dtype.itemsize / 1e6:.4g} MB",
         "sample pixel": f"{pixel:.4g} m",
-        "object": f"{truth['obj'].shape[0]} x {truth['obj'].shape[1]} px, windows on {span[0]:.4g} x {span[1]:.4g} um",
+        "object": f"{slices}{rows} x {columns} px, windows on {span[0]:.4g} x {span[1]:.4g} um",
         "probe": f"{len(power)} mode{'s' * (len(power) > 1)}, "
         + " + ".join(f"{share:.1%}" for share in power / power.sum())
         + f" of {power.sum():.4g} photons",
     }
+    if not e.model.thin:
+        lines["model"] = repr(e.model)
     if e.views > 1:
         overlap = scans.mean_overlap(truth["positions"], e.n)
         lines["step"] = f"{(1 - overlap) * e.n:.4g} px (median), {overlap:.1%} overlap of the windows"

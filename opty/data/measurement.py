@@ -46,8 +46,8 @@ class PtychoData:
     mask : (n, n) or (N, n, n); True (non-zero) where the detector pixel counts, False where it is dead or hidden.
     background : (n, n) incoherent background [photons] in the same order as ``intensities``.
     probe : (M, n, n) or (n, n) complex starting probe, centred in its array, where the file brings one.
-    truth : what a simulation knows: ``obj`` (H, W), ``probe`` (M, n, n), ``positions`` (N, 2) px window corners in the
-        frame of ``obj``.
+    truth : what a simulation knows: ``obj`` (H, W) or (L, H, W), ``probe`` (M, n, n), ``positions`` (N, 2) px window
+        corners in the frame of ``obj``.
     scan_step : distance between neighbouring views of (rows, columns, n, n), one or (between rows, between columns);
         metres with a ``geometry``, pixels without. ``scan_rotation`` : of the scan against the detector [rad].
     source : path and load options of the file it came from, so that results can point to it.

@@ -34,11 +34,13 @@ def export(path, p: BareState, crop: bool = False) -> tuple[Path, ...]:
 
     TIFF (.tif): ``<name>_magnitude.tif`` and ``<name>_phase.tif`` [rad] of the object, float32, with the pixel in the
     resolution tags where the geometry tells it. The mean phase of the lit area, which no data can tell, is zero.
+    Several slices are the pages of each file, in the order of the beam, each with a mean phase of zero.
 
-    NumPy (.npz): obj (H, W), probe (M, n, n), positions (N, 2) px, and what else is estimated; ``pixel`` [m],
-    ``positions_m`` [m], ``wavelength`` [m] with a geometry; ``history_<name>``; recipe (text), seed, iteration.
+    NumPy (.npz): obj (H, W), or (L, H, W) of several slices, probe (M, n, n), positions (N, 2) px, and what else is
+    estimated; ``pixel`` [m], ``positions_m`` [m], ``wavelength`` [m] with a geometry; ``history_<name>``; recipe and
+    model (text), seed, iteration.
 
-    PtyPy (.ptyr): object, probe and positions, for PtyPy to start from.
+    PtyPy (.ptyr): object, probe and positions, for PtyPy to start from; of one slice.
 
     Parameters
     ----------
@@ -47,8 +49,8 @@ def export(path, p: BareState, crop: bool = False) -> tuple[Path, ...]:
 
     Raises
     ------
-    ValueError : another suffix, ``crop`` of a .ptyr, a .ptyr without a geometry. OSError : no such folder, no
-        permission, a full disk.
+    ValueError : another suffix, ``crop`` of a .ptyr, a .ptyr without a geometry or of several slices. OSError : no such
+        folder, no permission, a full disk.
     """
     from opty.plot.images import centred_phase, crop_to, lit_area
 
@@ -64,16 +66,19 @@ def export(path, p: BareState, crop: bool = False) -> tuple[Path, ...]:
         with atomic(path) as part, part.open("wb") as out:
             np.savez(out, **_arrays(p, window))
         return files
-    images = np.abs(p.numpy("obj")), centred_phase(p.numpy("obj"), lit)
+    obj = p.numpy("obj")
+    phase = centred_phase(obj, lit) if obj.ndim == 2 else np.array([centred_phase(one, lit) for one in obj])
+    images = np.abs(obj), phase
     for file, image, unit in zip(files, images, ("transmission, no unit", "phase, rad"), strict=True):
-        _write_tiff(file, image[window].astype(np.float32), p, unit)
+        _write_tiff(file, image[..., *window].astype(np.float32), p, unit)
     return files
 
 
 def _write_tiff(path: Path, image: np.ndarray, p: BareState, unit: str) -> None:
     import tifffile
 
-    text = f"{unit}; opty, {p.iteration} iterations, recipe: {made_by(repr(p.recipe), p.iteration)}"
+    stack = "" if image.ndim == 2 else f"; {len(image)} slices in the order of the beam, {p.model!r}"
+    text = f"{unit}{stack}; opty, {p.iteration} iterations, recipe: {made_by(repr(p.recipe), p.iteration)}"
     pixel: dict[str, Any] = {}
     if p.data.pixel is not None:
         pixel = {"resolution": (PER_CENTIMETRE / p.data.pixel,) * 2, "resolutionunit": "CENTIMETER"}
@@ -84,9 +89,9 @@ def _write_tiff(path: Path, image: np.ndarray, p: BareState, unit: str) -> None:
 def _arrays(p: BareState, window: tuple[slice, slice]) -> dict[str, Any]:
     arrays = {name: p.numpy(name) for name in p._live.leaves if name not in p.slots}
     corner = [0 if rows.start is None else rows.start for rows in window]
-    arrays |= {"obj": arrays["obj"][window], "corner": np.array(corner)}
+    arrays |= {"obj": arrays["obj"][..., *window], "corner": np.array(corner)}
     arrays |= {f"history_{name}": series for name, series in p.history.items()}
-    arrays |= {"recipe": repr(p.recipe), "seed": p.seed, "iteration": p.iteration}
+    arrays |= {"recipe": repr(p.recipe), "model": repr(p.model), "seed": p.seed, "iteration": p.iteration}
     if p.data.pixel is not None:
         arrays |= {"pixel": p.data.pixel, "positions_m": arrays["positions"] * p.data.pixel}
         arrays["wavelength"] = p.data.geometry.wavelength

@@ -19,6 +19,7 @@ from opty.data.lazy_frames import AbsentFrames, Stack, views_counting
 from opty.files.container import Container
 from opty.geometry import Geometry
 from opty.io.formats import cxi, native
+from opty.io.formats.kept import Kept, read_kept
 from opty.io.formats.result_data import measurement_of
 from opty.io.registry import identify
 from opty.io.report import text
@@ -34,8 +35,8 @@ class Info:
     Lengths in metres unless the name says px; energy in eV, voltage (of electrons) in V; counts in photons. ``usable``
     is the fraction of pixels that the mask lets count, ``coverage`` the mean number of views that light a spot of the
     scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch.
-    ``unfinished``: the recipe of a run that stopped early, of which ``recipe`` is the part that is done;
-    ``opty.resume`` does the rest.
+    ``model`` : of a result, where it is not that of a thin object. ``unfinished``: the recipe of a run that stopped
+    early, of which ``recipe`` is the part that is done; ``opty.resume`` does the rest.
     """
 
     path: str
@@ -66,6 +67,7 @@ class Info:
     probe_from: str | None = None
     overlap: float | None = None
     coverage: float | None = None
+    model: str | None = None
     recipe: str | None = None
     iteration: int | None = None
     misfit: float | None = None
@@ -98,10 +100,10 @@ def info(path, **options) -> Info:
     form.check(options)
     head: dict[str, Any] = {"path": str(file.path), "format": form.name}
     if form in native.FORMATS:
-        kept = native.read_kept(file)
+        kept = read_kept(file)
         data = measurement_of(file, kept, options.get("data"), options.get("stream"))
         described = _described(data, kept.leaves["probe"])
-        described["missing"] = (*described["missing"], *_operators_missing(kept))
+        described["missing"] = (*described["missing"], *_classes_missing(kept))
         said = native.attention(file)
         described["warnings"] = (*said, *(line for line in described["warnings"] if line not in said))
         return Info(**head, **described, **_run_of(kept))
@@ -112,11 +114,12 @@ def info(path, **options) -> Info:
     return Info(**head, **described)
 
 
-def _run_of(kept: native.Kept) -> dict[str, Any]:
+def _run_of(kept: Kept) -> dict[str, Any]:
     """Describe the run that made a result."""
     misfit = kept.books["history"].get("misfit", ())
     whole = None if kept.unfinished is None else repr(kept.unfinished.asked)
     return {
+        "model": None if kept.books["model"] is None or kept.books["model"].thin else repr(kept.books["model"]),
         "recipe": kept.recipe,
         "iteration": kept.books["iteration"],
         "misfit": float(misfit[-1]) if len(misfit) else None,
@@ -124,10 +127,14 @@ def _run_of(kept: native.Kept) -> dict[str, Any]:
     }
 
 
-def _operators_missing(kept: native.Kept) -> tuple[str, ...]:
+def _classes_missing(kept: Kept) -> tuple[str, ...]:
     recipes = () if kept.unfinished is None else (kept.unfinished.asked, kept.unfinished.before)
     found = {op.name: op for recipe in (*recipes, kept.books["recipe"]) for op in unknown_in(recipe)}
-    return tuple(f"{op.why}; to run the recipe again, {op.remedy}" for op in found.values())
+    elements = () if kept.books["model"] is None else kept.books["model"].unknown
+    return (
+        *(f"{op.why}; to run the recipe again, {op.remedy}" for op in found.values()),
+        *(f"{element.why}; to compute with the model, {element.remedy}" for element in elements),
+    )
 
 
 def _no_focus() -> str:

@@ -39,6 +39,7 @@ def _subjects(info: Info):
     yield "scan", _scan(info)
     yield "probe", f"about {info.probe_diameter_px:.3g} px across (from {info.probe_from})"
     yield "overlap", _overlap(info)
+    yield "model", info.model
     yield "recipe", None if info.recipe is None else made_by(info.recipe, info.iteration or 0)
     yield "iteration", None if info.iteration is None else str(info.iteration)
     yield "unfinished", _unfinished(info)

@@ -11,6 +11,7 @@ import numpy as np
 from opty.errors import FormatError
 from opty.files.container import Container
 from opty.io.formats import native
+from opty.io.formats.kept import Kept, read_kept
 from opty.io.registry import identify
 from opty.remedies import here, option
 
@@ -174,9 +175,9 @@ def result_file(path) -> Container:
     return file
 
 
-def _kept(path) -> tuple[Container, native.Kept]:
+def _kept(path) -> tuple[Container, Kept]:
     file = result_file(path)
-    return file, native.read_kept(file)
+    return file, read_kept(file)
 
 
 def _no_result(file: Container) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from opty.algebra.leaf import Leaf
 from opty.algebra.reader import Grammar, cut, make, read_text
 from opty.algebra.text import VERSION, decode, encode
-from opty.algebra.unknown import IMPORT, import_installed
+from opty.algebra.unknown import IMPORT, Absent, import_installed
 from opty.algebra.value import Value
 from opty.errors import RecipeError
 from opty.model.element import ELEMENTS, Element
@@ -72,6 +72,11 @@ class Model(Value, register=False):
         return all(element.closed for element in self.elements)
 
     @cached_property
+    def unknown(self) -> tuple[Any, ...]:
+        """The elements of a file whose classes are not here (``UnknownElement``)."""
+        return tuple(element for element in self.elements if isinstance(element, Absent))
+
+    @cached_property
     def obj_step(self) -> float:
         """The step of the object that converges, 1 the full one."""
         return min(element.obj_step for element in self.elements)
@@ -132,6 +137,11 @@ def from_json(text: str) -> Model:
     Raises RecipeError for text that is no such JSON, another format version, or unknown names; ValueError for a
     parameter out of range.
     """
+    return Model(decode(read_json(text), _made))
+
+
+def read_json(text: str) -> list[Any]:
+    """Return the elements of a JSON text that ``Model.to_json`` made, as JSON has them; raises as it does."""
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError, TypeError) as error:
@@ -140,7 +150,7 @@ def from_json(text: str) -> Model:
         raise RecipeError('not a model in JSON: expected {"opty": 1, "model": [...]}')
     if whole["opty"] != VERSION or isinstance(whole["opty"], bool):
         raise RecipeError(f"model format {cut(repr(whole['opty']))}; this opty reads version {VERSION}: update opty")
-    return Model(decode(whole["model"], _made))
+    return whole["model"]
 
 
 def _made(name: str, parameters: dict[str, Any]) -> Any:

@@ -57,7 +57,7 @@ class Element(Value, register=False):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for leaf in cls.leaves:
+        for leaf in () if isinstance(cls.leaves, property) else cls.leaves:  # of an element that is not here
             if not isinstance(leaf, Leaf) or leaf.role != "estimate" or leaf.optional or not leaf.name.isidentifier():
                 raise TypeError(
                     f"{cls.__name__}.leaves holds {leaf!r}: give opty.Leaf(..., role='estimate') with a name that can "

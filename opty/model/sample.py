@@ -11,6 +11,7 @@ from opty.algebra.leaf import Leaf
 from opty.model.element import Element
 from opty.model.scan import Scan
 from opty.model.views import ModelViews, state_power, state_sum, times
+from opty.remedies import here, option
 
 OBJ = Leaf("obj", "slice row col", dtype="complex", grid="frame", scale=-1, role="estimate")
 
@@ -100,7 +101,10 @@ class Slices(Element):
         if geometry is None:
             raise ValueError(
                 f"{self!r} needs the wavelength and the pixel size at the sample: give the measurement a geometry, "
-                "PtychoData(..., geometry=opty.Geometry(...))"
+                + here(
+                    "PtychoData(..., geometry=opty.Geometry(...))",
+                    ", ".join(map(option, ("wavelength", "distance", "pixel_size"))),
+                )
             )
 
     def initial(self, name: str, scan: Scan) -> np.ndarray:
@@ -119,7 +123,7 @@ class Slices(Element):
 
     def tangent(self, v: ModelViews, dwave: Any, changes: dict[str, Any]) -> Any:
         incident = v.memory["incident"]
-        moved = v.windows(changes["obj"]) if "obj" in changes else None
+        moved: Any = v.windows(changes["obj"]) if "obj" in changes else None
         for k, (o, step) in enumerate(zip(self._windows(v), (None, *self._transfers(v)), strict=True)):
             if step is not None:
                 dwave = None if dwave is None else self._across(v, dwave, step)

@@ -191,7 +191,8 @@ class ModelViews:
 
     def exit_waves(self) -> Any:
         """Return the exit waves (B, S, n, n) of the leaves as they stand."""
-        wave, self._memories = None, []
+        wave: Any = None
+        self._memories = []
         for element in self.model.path:
             self._memories.append({})
             self.memory = self._memories[-1]

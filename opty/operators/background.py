@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from opty.algebra.operator import ViewOperator
+from opty.algebra.protocols import State, Views
 
 
 class BackgroundUpdate(ViewOperator, reads="predicted background", writes="background"):
@@ -27,22 +28,22 @@ class BackgroundUpdate(ViewOperator, reads="predicted background", writes="backg
     shape: Literal["free", "flat"] = "free"
     knob = "a smaller step of BackgroundUpdate"
 
-    def check(self):
+    def check(self) -> None:
         if not self.step > 0:
             raise ValueError(f"BackgroundUpdate(step={self.step}): give a step above 0 (1 is the full one)")
 
-    def begin(self, s):
+    def begin(self, s: State) -> None:
         shape = s.probe_shape[1:]
         s.create("background")
         s.memo["down"], s.memo["curvature"] = s.xp.zeros(shape, s.real_dtype), s.xp.zeros(shape, s.real_dtype)
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         weight = shifted_weight(s, b)
         s.memo["curvature"] += weight.sum(axis=0)
         weight *= s.measured.intensity_of(b.selection) - b.predicted
         s.memo["down"] += weight.sum(axis=0)
 
-    def finish(self, s):
+    def finish(self, s: State) -> None:
         xp, down, curvature = s.xp, s.memo["down"], s.memo["curvature"]
         seen = curvature > 0
         if self.shape == "flat":
@@ -51,7 +52,7 @@ class BackgroundUpdate(ViewOperator, reads="predicted background", writes="backg
         s.background = xp.where(seen, xp.maximum(s.background + step, 0), s.background)
 
 
-def shifted_weight(s, b):
+def shifted_weight(s: State, b: Views) -> Any:
     """Return w / (Ihat + 1), (B, n, n): one over the variance of counts with one photon of read-out noise."""
     weight = 1 / (b.predicted + 1)
     mask = s.measured.mask_of(b.selection)

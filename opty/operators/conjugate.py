@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, ViewOperator
+from opty.algebra.protocols import State, Views
 from opty.backend.line import TRIALS
 from opty.operators.likelihood import OBJ_GRADIENT, PROBE_GRADIENT, Noise, noise_model
 from opty.operators.lsq import moved
@@ -62,28 +63,28 @@ class ConjugateDirection(
     frees = frozenset({"obj_gradient", "probe_gradient", "obj_weight", "probe_weight"})
 
     @property
-    def scale_free(self):
+    def scale_free(self) -> bool:  # type: ignore[override]
         """Whether there is no prior: that has the unit of the object."""
         return not self.smooth
 
     @property
-    def arrays(self):
+    def arrays(self) -> float:  # type: ignore[override]
         """Those of the gradient by the light, and of the prior: measured."""
         return 3.4 if self.smooth else 2.4
 
-    def check(self):
+    def check(self) -> None:
         if self.smooth < 0:
             raise ValueError(f"ConjugateDirection(smooth={self.smooth}): give a weight from 0 (no prior) up")
         if not self.damping > 0:
             raise ValueError(f"ConjugateDirection(damping={self.damping}): give a share above 0")
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         _create(s)
         weight = self.smooth * s.measured.photons / s.obj.size
         self._turn(s, weight)
         s.line_sums = _prior_along(s, weight) if weight else s.xp.zeros(len(TRIALS))
 
-    def _turn(self, s, weight: float):
+    def _turn(self, s: State, weight: float) -> None:
         """Put the new gradient and the direction that it makes in the place of the old ones."""
         free = [name for name in ("obj", "probe") if self.update in ("both", name)]
         new = [getattr(s, _NEW[name].name) for name in free]
@@ -105,19 +106,19 @@ class ConjugateDirection(
             getattr(s, _DIRECTION[name].name)[...] = 0
 
 
-def brightest(light):
+def brightest(light: Any) -> Any:
     """Return the largest light, of slices (L, H, W) that of each."""
     return light.max() if light.ndim == 2 else light.max(axis=(-2, -1), keepdims=True)
 
 
-def _create(s) -> None:
+def _create(s: State) -> None:
     for leaf in SEARCH:
         s.create(leaf.name)
     if s.create("kept_step"):
         s.kept_step += _FIRST
 
 
-def _beta(xp, new, old, climb, last, metric):
+def _beta(xp: Any, new: Any, old: Any, climb: Any, last: Any, metric: Any) -> Any:
     """Return Polak-Ribiere's beta, 0 where it is negative or would not lead down, as a real scalar on the device."""
     below = inner(xp, old, (g / m for g, m in zip(old, metric, strict=True)))
     begun, length = below > 0, inner(xp, new, climb)
@@ -126,7 +127,7 @@ def _beta(xp, new, old, climb, last, metric):
     return xp.where(down, beta, 0).astype(new[0].real.dtype)
 
 
-def inner(xp, a, b):
+def inner(xp: Any, a: Any, b: Any) -> Any:
     """Return Re <a, b> over complex arrays, one after the other, as a scalar on the device."""
     # As real numbers: CuPy copies the first of complex ones to conjugate it.
     real = a[0].real.dtype
@@ -134,7 +135,7 @@ def inner(xp, a, b):
     return sum(others, first.astype(np.float64))
 
 
-def bending(xp, obj, weight: float):
+def bending(xp: Any, obj: Any, weight: float) -> Any:
     """Return dR/dO* of R = weight sum over pairs |O(r) - O(r')|^2: weight times the sum of O(r) - O(r')."""
     out = xp.zeros_like(obj)
     for a, b in ((np.s_[..., 1:, :], np.s_[..., :-1, :]), (np.s_[..., 1:], np.s_[..., :-1])):
@@ -145,7 +146,7 @@ def bending(xp, obj, weight: float):
     return out
 
 
-def _prior_along(s, weight: float):
+def _prior_along(s: State, weight: float) -> Any:
     """Return by how much the prior changes at each trial step, (3,) float64."""
     bend = bending(s.xp, s.kept_direction_obj, weight)
     slope, square = (inner(s.xp, [a], [bend]) for a in (s.obj, s.kept_direction_obj))
@@ -174,10 +175,10 @@ class LineSearch(
     scale_free = True
     work = (7.0, 5.5)
 
-    def begin(self, s):
+    def begin(self, s: State) -> None:
         s.memo["trials"] = (s.kept_step * s.xp.asarray(TRIALS)).astype(s.real_dtype)
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         xp, trials = s.xp, s.memo["trials"]
         model = noise_model(self.noise, s, b)
         predicted, added = (self._expansion if s.model.thin else self._trials)(s, b, model)
@@ -187,16 +188,14 @@ class LineSearch(
             xp.maximum(more, least, out=more)
             s.line_sums[k] += model.weighted(model.change(predicted, more)).sum(dtype=np.float64)
 
-    def _expansion(self, s, b, model):
+    def _expansion(self, s: State, b: Views, model: Any) -> Any:
         """Return Ihat (B, n, n) and what a step of length t adds to it: a polynomial."""
         probe, obj = (
             b.as_seen(s.kept_direction_probe),
             s.backend.take_windows(s.kept_direction_obj, b.corners, s.data.n)[:, None],
         )
         waves = (b.waves, b.illum * obj + probe * b.patches[:, None], probe * obj)
-        first, second, third = (
-            s.measured.propagator.forward(w, b.fraction, k > 0, s.threads) for k, w in enumerate(waves)
-        )
+        first, second, third = (b.at_detector(w, k > 0) for k, w in enumerate(waves))
         terms = (
             2 * overlap(first, second),
             overlap(second, second) + 2 * overlap(first, third),
@@ -205,12 +204,12 @@ class LineSearch(
         )
         return model.predicted(s, first), lambda k, t: t * (terms[0] + t * (terms[1] + t * (terms[2] + t * terms[3])))
 
-    def _trials(self, s, b, model):
+    def _trials(self, s: State, b: Views, model: Any) -> Any:
         """Return Ihat (B, n, n) and what a step adds to it, by the waves of the leaves after the step."""
         here = b.at_detector(b.waves)
         leaves, along = s.store.leaves, {"obj": s.kept_direction_obj, "probe": s.kept_direction_probe}
 
-        def added(k, t):
+        def added(k: Any, t: Any) -> Any:
             there = b.with_estimates(**{name: leaves[name] + t * d for name, d in along.items()})
             step = there.at_detector(there.exit_waves(), True)
             step -= here
@@ -219,7 +218,7 @@ class LineSearch(
         return model.predicted(s, here), added
 
 
-def overlap(a, b):
+def overlap(a: Any, b: Any) -> Any:
     """Return Re sum_m conj(a_m) b_m, (B, n, n), of waves (B, M, n, n)."""
     product = a.real * b.real
     product += a.imag * b.imag
@@ -246,10 +245,10 @@ class TakeStep(
     scale_free = True
     frees = frozenset({"line_sums", "kept_waves"})
 
-    def effects(self):
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self.reads, moved(self.update) | {"kept_step"}
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         gradient, direction = (
             (s.kept_gradient_obj, s.kept_gradient_probe),
             (s.kept_direction_obj, s.kept_direction_probe),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from opty.algebra.operator import Operator
+from opty.algebra.protocols import State
 from opty.model.sample import transmission
 from opty.physics.modes import orthogonal_basis
 from opty.state.misfit import compare
@@ -25,7 +28,7 @@ class ScaleObjProbe(Operator, reads="obj probe positions background", writes="ob
     outdates = True
     projects = True
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         sums = compare(s)
         dark = _background_photons(s)
         measured, predicted = sums.measured - dark, sums.predicted - dark
@@ -43,7 +46,7 @@ class ScaleObjProbe(Operator, reads="obj probe positions background", writes="ob
         probe *= mean
 
 
-def _background_photons(s) -> float:
+def _background_photons(s: State) -> float:
     """Return the photons that the background brings to the unmasked pixels of all views."""
     if s.incoherent is None:
         return 0.0
@@ -51,12 +54,12 @@ def _background_photons(s) -> float:
     return float((s.incoherent * seen).sum())
 
 
-def each_slice(obj, factor):
+def each_slice(obj: Any, factor: Any) -> Any:
     """Return by what to multiply each slice of an object (H, W) or (L, H, W) so that waves are multiplied by factor."""
     return factor if obj.ndim == 2 else factor ** (1 / len(obj))
 
 
-def light_on(store):
+def light_on(store: Any) -> Any:
     """Return sum_j S_j (H, W) real [photons]: the light that fell on each pixel of the object."""
     light = store.xp.zeros(store.object_shape, store.real_dtype)
     for b in sweep_batches(store):
@@ -80,13 +83,13 @@ class ProbePower(
     photons: float | None = None
     outdates = True
 
-    def check(self):
+    def check(self) -> None:
         if self.photons is not None and not self.photons > 0:
             raise ValueError(
                 f"ProbePower(photons={self.photons}): give a number above 0, or None for the brightest view"
             )
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         wanted = float(s.data.photons().max()) if self.photons is None else self.photons
         power = (s.xp.abs(s.probe) ** 2).sum(dtype=np.float64)
         if not (wanted > 0 and power > 0):
@@ -122,7 +125,7 @@ class CentreProbe(
     estimates = False
     outdates = True
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         xp, n = s.xp, s.data.n
         power = (xp.abs(s.probe) ** 2).sum(axis=0, dtype=np.float64)
         place = xp.arange(n) - n // 2
@@ -157,7 +160,7 @@ class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe
     estimates = False
     outdates = True
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         probe = s.probe
         modes = len(probe)
         flat = probe.reshape(modes, -1)

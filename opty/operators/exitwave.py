@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
+from opty.algebra.protocols import State, Views
 
 KEPT_WAVES = Leaf(
     "kept_waves",
@@ -28,7 +29,7 @@ class ExitWave(ViewOperator, reads="illum patches", writes="waves"):
 
     scale_free = True
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         b.waves = b.exit_waves()
 
 
@@ -42,10 +43,10 @@ class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves", sl
     scale_free = True
     needs_closed = True
 
-    def begin(self, s):
+    def begin(self, s: State) -> None:
         s.memo["fresh"] = s.create("kept_waves")
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         overlap = b.exit_waves()
         if s.memo["fresh"]:
             s.kept_waves[b.selection] = overlap
@@ -76,13 +77,13 @@ class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="w
     scale_free = True
     needs_closed = True
 
-    def check(self):
+    def check(self) -> None:
         if not 0 < self.beta <= 2:
             raise ValueError(f"Difference(beta={self.beta}): give a relaxation above 0 and up to 2")
         if not 0 <= self.keep <= 1:
             raise ValueError(f"Difference(keep={self.keep}): give a share from 0 to 1")
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         step, overlap, psi = b.waves, b.exit_waves(), s.kept_waves[b.selection]
         step -= overlap
         if self.beta != 1:
@@ -104,5 +105,5 @@ class Recall(ViewOperator, reads="kept_waves", writes="waves"):
 
     scale_free = True
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         b.waves = s.kept_waves[b.selection]

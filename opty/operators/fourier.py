@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from opty.algebra.operator import ViewOperator
+from opty.algebra.protocols import State, Views
 
 
 class FourierProject(ViewOperator, reads="waves", writes="waves delta predicted"):
@@ -20,7 +23,7 @@ class FourierProject(ViewOperator, reads="waves", writes="waves delta predicted"
     measures = True
     opens = frozenset({"delta", "predicted"})
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         there = at_detector(s, b, overwrite=False)
         b.predicted = intensity_of(s, there)
         b.delta = projected(s, b, there, difference=True)
@@ -37,10 +40,10 @@ class _Lean(ViewOperator, register=False):
     projects = True  # one that writes no delta compares with the data all the same
     measures = True
 
-    def effects(self):
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self.reads, self.writes | {"predicted"} if self.predicted else self.writes
 
-    def detector_waves(self, s, b):
+    def detector_waves(self, s: State, b: Views) -> Any:
         """Return the waves at the detector, having noted their intensity where it is read."""
         there = at_detector(s, b, overwrite=b.waves.base is None)
         if self.predicted:
@@ -51,7 +54,7 @@ class _Lean(ViewOperator, register=False):
 class DeltaProject(_Lean, reads="waves", writes="waves delta", register=False):
     """FourierProject where nobody reads the projected waves."""
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         b.delta = projected(s, b, self.detector_waves(s, b), difference=True)
         b.drop("waves")
 
@@ -59,24 +62,24 @@ class DeltaProject(_Lean, reads="waves", writes="waves delta", register=False):
 class WaveProject(_Lean, reads="waves", writes="waves", register=False):
     """FourierProject where nobody reads delta."""
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         b.waves = projected(s, b, self.detector_waves(s, b), difference=False)
 
 
 class IntensityOnly(_Lean, reads="waves", writes="waves", register=False):
     """FourierProject where nobody reads more than the intensity: no way back to the sample."""
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         put_modulus(s, b, self.detector_waves(s, b), difference=True)
         b.drop("waves")
 
 
-def at_detector(s, b, overwrite: bool):
+def at_detector(s: State, b: Views, overwrite: bool) -> Any:
     """Return the detector waves of b.waves."""
     return b.at_detector(b.waves, overwrite)
 
 
-def intensity_of(s, there):
+def intensity_of(s: State, there: Any) -> Any:
     """Return Ihat (B, n, n) of detector waves (B, M, n, n), with the background."""
     power = s.xp.abs(there)
     power *= power
@@ -86,7 +89,7 @@ def intensity_of(s, there):
     return power
 
 
-def put_modulus(s, b, there, difference: bool) -> None:
+def put_modulus(s: State, b: Views, there: Any, difference: bool) -> None:
     """Put the measured modulus on detector waves, in place, and leave their misfit on the batch."""
     measured = s.measured
     misfit = s.backend.fourier_modulus(
@@ -95,7 +98,7 @@ def put_modulus(s, b, there, difference: bool) -> None:
     b.add_misfit(misfit)
 
 
-def projected(s, b, there, difference: bool):
+def projected(s: State, b: Views, there: Any, difference: bool) -> Any:
     """Return the projected waves at the sample, or their difference to the given ones; overwrites the detector's."""
     put_modulus(s, b, there, difference)
     return b.from_detector(there)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from opty.algebra.operator import ViewOperator
+from opty.algebra.protocols import State, Views
 from opty.operators.background import shifted_weight
 
 _LIMIT = 2.0  # by how much a factor may change in one sweep
@@ -27,15 +28,15 @@ class IntensityUpdate(ViewOperator, reads="predicted intensity_factors", writes=
     step: float = 1.0
     knob = "a smaller step of IntensityUpdate"
 
-    def check(self):
+    def check(self) -> None:
         if not self.step > 0:
             raise ValueError(f"IntensityUpdate(step={self.step}): give a step above 0 (1 is the full one)")
 
-    def begin(self, s):
+    def begin(self, s: State) -> None:
         if s.create("intensity_factors"):
             s.intensity_factors += 1
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         xp, weight = s.xp, shifted_weight(s, b)
         coherent = b.predicted if s.incoherent is None else b.predicted - s.incoherent
         weight *= coherent
@@ -44,5 +45,5 @@ class IntensityUpdate(ViewOperator, reads="predicted intensity_factors", writes=
         gain = weight.sum(axis=(1, 2), dtype=np.float64) / xp.where(curvature > 0, curvature, 1)
         s.intensity_factors[b.selection] *= xp.clip(1 + self.step * gain, 1 / _LIMIT, _LIMIT)
 
-    def finish(self, s):
+    def finish(self, s: State) -> None:
         s.intensity_factors = s.intensity_factors / s.intensity_factors.mean()

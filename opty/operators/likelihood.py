@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from opty.algebra.operator import ViewOperator
+from opty.algebra.protocols import State, Views
 from opty.backend.noise import TOO_DARK
 from opty.operators.fourier import intensity_of
 from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
@@ -49,14 +50,14 @@ class LikelihoodGradient(
     counts = True
     measures = True
 
-    def begin(self, s):
+    def begin(self, s: State) -> None:
         names = [leaf.name for leaf in type(self).slots]
         s.drop(*names)
         for name in names:
             s.create(name)
         s.memo["sum"] = s.xp.zeros((), np.float64)
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         model = noise_model(self.noise, s, b)
         there = b.at_detector(b.waves)
         predicted = b.predicted = model.predicted(s, there)
@@ -72,7 +73,7 @@ class LikelihoodGradient(
         s.probe_gradient = s.probe_gradient + direction
         s.probe_weight = s.probe_weight + weight.sum(axis=0)
 
-    def finish(self, s):
+    def finish(self, s: State) -> None:
         s.expect("llk", s.backend.number(s.memo["sum"], s.measured.pixels))
         s.record("llk_iteration", s.iteration + 1)
 
@@ -80,14 +81,14 @@ class LikelihoodGradient(
 class NoiseModel:
     """What a batch's pixels say of predicted intensities (B, n, n) [photons], with dL/dIhat and changes of L."""
 
-    def __init__(self, s, b):
+    def __init__(self, s: State, b: Views):
         self.xp = s.xp
         self.floor = np.finfo(s.real_dtype).tiny ** 0.5
         self.mask = s.measured.mask_of(b.selection)
         self.measured = s.measured.intensity_of(b.selection).astype(s.real_dtype)
         self.amplitude = s.xp.sqrt(self.measured)
 
-    def predicted(self, s, waves):
+    def predicted(self, s: State, waves: Any) -> Any:
         """Return Ihat of detector waves (B, M, n, n), kept above zero far below one photon."""
         power = intensity_of(s, waves)
         return self.xp.maximum(power, self.floor, out=power)
@@ -102,11 +103,11 @@ class NoiseModel:
 class Poisson(NoiseModel):
     """Counted photons: Ihat - I + I log(I / Ihat); slope and change are those of a straight line where Ihat < I / 4."""
 
-    def __init__(self, s, b):
+    def __init__(self, s: State, b: Views):
         super().__init__(s, b)
         self.dark = self.xp.maximum(self.measured / TOO_DARK, self.floor)
 
-    def values(self, predicted):
+    def values(self, predicted: Any) -> Any:
         """L of each pixel."""
         excess = predicted - self.measured
         lit = self.xp.where(self.measured > 0, self.measured, 1)
@@ -114,11 +115,11 @@ class Poisson(NoiseModel):
         close, far = self.xp.log1p(self.xp.maximum(excess / lit, -0.5)), self.xp.log(predicted / lit)
         return excess - self.measured * self.xp.where(2 * predicted < self.measured, far, close)
 
-    def slope(self, predicted):
+    def slope(self, predicted: Any) -> Any:
         """dL/dIhat of each pixel."""
         return 1 - self.measured / self.xp.maximum(predicted, self.dark)
 
-    def change(self, predicted, more):
+    def change(self, predicted: Any, more: Any) -> Any:
         """L(Ihat + more) - L(Ihat) of each pixel."""
         curved = self.xp.maximum(predicted, self.dark)
         # What of the change lies on the curve; Ihat + more would round away the last steps of a close fit.
@@ -131,15 +132,15 @@ class Poisson(NoiseModel):
 class Gaussian(NoiseModel):
     """Intensities of variance I + 1: (I - Ihat)^2 / (I + 1)."""
 
-    def values(self, predicted):
+    def values(self, predicted: Any) -> Any:
         """L of each pixel."""
         return (predicted - self.measured) ** 2 / (self.measured + 1)
 
-    def slope(self, predicted):
+    def slope(self, predicted: Any) -> Any:
         """dL/dIhat of each pixel."""
         return 2 * (predicted - self.measured) / (self.measured + 1)
 
-    def change(self, predicted, more):
+    def change(self, predicted: Any, more: Any) -> Any:
         """L(Ihat + more) - L(Ihat) of each pixel."""
         return more * (more + 2 * (predicted - self.measured)) / (self.measured + 1)
 
@@ -147,15 +148,15 @@ class Gaussian(NoiseModel):
 class Amplitude(NoiseModel):
     """Amplitudes of variance 1/4, which counted photons nearly have: 4 (sqrt I - sqrt Ihat)^2."""
 
-    def values(self, predicted):
+    def values(self, predicted: Any) -> Any:
         """L of each pixel."""
         return 4 * (self.amplitude - self.xp.sqrt(predicted)) ** 2
 
-    def slope(self, predicted):
+    def slope(self, predicted: Any) -> Any:
         """dL/dIhat of each pixel."""
         return 4 - 4 * self.amplitude / self.xp.sqrt(predicted)
 
-    def change(self, predicted, more):
+    def change(self, predicted: Any, more: Any) -> Any:
         """L(Ihat + more) - L(Ihat) of each pixel."""
         both = self.xp.sqrt(predicted) + self.xp.sqrt(predicted + more)
         return 4 * more * (1 - 2 * self.amplitude / both)
@@ -164,6 +165,6 @@ class Amplitude(NoiseModel):
 _MODELS: dict[str, Any] = {"poisson": Poisson, "gaussian": Gaussian, "amplitude": Amplitude}
 
 
-def noise_model(noise: Noise, s, b):
+def noise_model(noise: Noise, s: State, b: Views) -> Any:
     """Return the model of a noise for the pixels of a batch."""
     return _MODELS[noise](s, b)

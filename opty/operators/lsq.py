@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from opty.algebra.operator import ViewOperator
+from opty.algebra.protocols import State, Views
 from opty.backend.solve2x2 import lengths_from
 from opty.operators.object import check_regularisation, scaled
 
@@ -42,16 +43,16 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     knob = "a smaller step, or larger batches, of LSQUpdate"
     work = (9.0, 4.0)
 
-    def check(self):
+    def check(self) -> None:
         check_regularisation("LSQUpdate", "alpha", self.alpha, self.step)
         check_regularisation("LSQUpdate", "beta", self.beta, self.step)
         if not self.ridge >= 0:
             raise ValueError(f"LSQUpdate(ridge={self.ridge}): give a regularisation from 0 (none) on")
 
-    def effects(self):
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self.reads, moved(self.update)
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         windows, light_each = b.gather("obj", b.delta)
         direction, seen_each = b.gather("probe", b.delta)
         seen = seen_each.sum(axis=0)
@@ -77,7 +78,7 @@ def moved(update: str) -> frozenset[str]:
     return frozenset({"obj", "probe"} if update == "both" else {update})
 
 
-def joint_steps(xp, residual, through_obj, through_probe, ridge: float):
+def joint_steps(xp: Any, residual: Any, through_obj: Any, through_probe: Any, ridge: float) -> Any:
     """Return (B, 2) real a, b that minimise |r - a u - b v|^2 + ridge (a^2 + b^2) (|u|^2 + |v|^2) / 2 for each view.
 
     residual r, through_obj u, through_probe v: (B, M, n, n) complex. Where u and v are zero the steps are.
@@ -85,17 +86,18 @@ def joint_steps(xp, residual, through_obj, through_probe, ridge: float):
     vectors = xp.stack([through_obj, through_probe, residual], axis=1).reshape(len(residual), 3, -1)
     vectors = vectors.view(vectors.real.dtype)
     gram = (vectors @ vectors.swapaxes(1, 2)).astype(np.float64)
-    return lengths_from(xp, *(gram[:, i, k] for i, k in ((0, 0), (1, 1), (0, 1), (0, 2), (1, 2))), ridge)
+    squares, along = (gram[:, 0, 0], gram[:, 1, 1], gram[:, 0, 1]), (gram[:, 0, 2], gram[:, 1, 2])
+    return lengths_from(xp, *squares, *along, ridge)
 
 
-def _on_object(s, b, windows, dtype):
+def _on_object(s: State, b: Views, windows: Any, dtype: Any) -> Any:
     """Return windows (B or 1, n, n) added up at their places in the object (H, W); of slices with their axis."""
     canvas = s.xp.zeros(s.store.leaves["obj"].shape, dtype)
     b.place(canvas, windows)
     return canvas
 
 
-def _average(xp, total, weight):
+def _average(xp: Any, total: Any, weight: Any) -> Any:
     """Return total / weight, 0 where there is no weight."""
     lit = weight > 0
     return xp.where(lit, total / xp.where(lit, weight, 1), 0)

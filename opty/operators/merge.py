@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from opty.algebra.operator import Operator, ViewOperator
+from opty.algebra.protocols import State, Views
 from opty.model.views import state_sum
 from opty.state.leaves import OBJ, PROBE
 
@@ -26,12 +28,12 @@ class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
     scale_free = True
     gathers = frozenset({"obj"})
 
-    def begin(self, s):
+    def begin(self, s: State) -> None:
         s.drop("obj_sum", "obj_weight")
         s.create("obj_sum")
         s.create("obj_weight")
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         if s.model.thin:
             b.place(s.obj_sum, state_sum(b.illum, b.waves))
             b.place(s.obj_weight, b.illum_power)
@@ -40,7 +42,7 @@ class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
         b.place(s.obj_sum, windows)
         b.place(s.obj_weight, weight)
 
-    def finish(self, s):
+    def finish(self, s: State) -> None:
         if not s.model.thin:
             s.obj_sum = s.model.obj_step * s.obj_sum + s.store.leaves["obj"] * s.obj_weight
 
@@ -60,12 +62,12 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_S
     scale_free = True
     gathers = frozenset({"probe"})
 
-    def begin(self, s):
+    def begin(self, s: State) -> None:
         s.drop("probe_sum", "probe_weight")
         s.create("probe_sum")
         s.create("probe_weight")
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         waves = b.waves
         s.memo["moved"] = b.fraction is not None
         if not s.model.thin:
@@ -79,7 +81,7 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_S
         s.probe_sum = s.probe_sum + b.on_probe(waves)
         s.probe_weight = s.probe_weight + b.patch_power.sum(axis=0)
 
-    def finish(self, s):
+    def finish(self, s: State) -> None:
         if s.memo["moved"] or not s.model.thin:
             # The moves mix neighbouring pixels: where a neighbour weighs more, the pixel's own weight would overshoot.
             s.probe_weight = s.xp.maximum(s.probe_weight, s.probe_weight.max())
@@ -105,14 +107,14 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
     frees = frozenset({"obj_sum", "obj_weight"})
 
     @property
-    def arrays(self):
+    def arrays(self) -> float:  # type: ignore[override]
         """What a Gaussian needs; the merge itself works in place."""
         return 1.5 if self.smooth else 0.0
 
-    def check(self):
+    def check(self) -> None:
         check_inertia(self)
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         slices = (
             (s.obj, s.obj_sum, s.obj_weight) if s.obj.ndim == 3 else (s.obj[None], s.obj_sum[None], s.obj_weight[None])
         )
@@ -140,20 +142,20 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
     frees = frozenset({"probe_sum", "probe_weight"})
     arrays = 0.0
 
-    def check(self):
+    def check(self) -> None:
         check_inertia(self)
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         merge(s, s.probe, s.probe_sum, s.probe_weight, self)
         s.drop("probe_sum", "probe_weight")
 
 
-def each(image):
+def each(image: Any) -> Any:
     """Return the slices (L, H, W) of an object, one of a thin one."""
     return image if image.ndim == 3 else image[None]
 
 
-def check_inertia(op) -> None:
+def check_inertia(op: Any) -> None:
     """Refuse a negative inertia or smoothing, and smoothing of what is not held on to."""
     for name in ("inertia", "smooth"):
         if getattr(op, name) < 0:
@@ -162,13 +164,13 @@ def check_inertia(op) -> None:
         raise ValueError(f"{op!r} holds on to nothing that it could smooth: give an inertia above 0")
 
 
-def merge(s, old, total, weight, op) -> None:
+def merge(s: State, old: Any, total: Any, weight: Any, op: Any) -> None:
     """Put (total + c old) / (weight + c), c = inertia max(weight), into ``old`` (L, H, W), where anything is known."""
     held = smoothed(s, old, op.smooth) if op.smooth else old
     s.memo["run"].fused.merge(old, total, weight, held, op.inertia)
 
 
-def smoothed(s, image, sigma: float):
+def smoothed(s: State, image: Any, sigma: float) -> Any:
     """Return an image (..., H, W) under a Gaussian of standard deviation sigma [px], periodic at the edges."""
     q = (s.xp.fft.fftfreq(size).astype(s.real_dtype) for size in image.shape[-2:])
     rows, cols = (s.xp.exp(-2 * (math.pi * sigma * f) ** 2) for f in q)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from opty.algebra.operator import ViewOperator
+from opty.algebra.protocols import State, Views
 from opty.state.leaves import OBJ, PROBE
 
 OBJ_VELOCITY = OBJ.like("kept_obj_velocity", belongs_to="obj probe")
@@ -26,7 +27,7 @@ class Momentum(ViewOperator, register=False):
     estimates = False  # what does not move is not carried on
     knob = "a smaller friction of the momentum"
 
-    def check(self):
+    def check(self) -> None:
         if not 0 <= self.friction < 1:
             raise ValueError(
                 f"{type(self).__name__}(friction={self.friction}): give a share of the velocity to keep, from 0 (none) "
@@ -35,24 +36,24 @@ class Momentum(ViewOperator, register=False):
         if self.every is not None and self.every < 1:
             raise ValueError(f"{type(self).__name__}(every={self.every}): give a number of views from 1 on, or None")
 
-    def begin(self, s):
+    def begin(self, s: State) -> None:
         x = getattr(s, self.moved)
         s.create(self.velocity)
         s.memo["before"], s.memo["views"] = x.copy(), 0
 
-    def repeats(self, s):
+    def repeats(self, s: State) -> bool:
         return self.every is None
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         s.memo["views"] += b.size
         if self.every is not None and s.memo["views"] >= self.every:
             self._push(s)
 
-    def finish(self, s):
+    def finish(self, s: State) -> None:
         if self.every is None or s.memo["views"]:  # of a sweep that was replayed no views were counted
             self._push(s)
 
-    def _push(self, s):
+    def _push(self, s: State) -> None:
         x, v, before = getattr(s, self.moved), getattr(s, self.velocity), s.memo["before"]
         step = s.xp.subtract(x, before, out=before)
         v *= self.friction

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from opty.algebra.operator import ViewOperator
+from opty.algebra.protocols import State, Views
 
 
 class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
@@ -29,10 +32,10 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
     gathers = frozenset({"obj"})
     knob = "a larger alpha, or a smaller step, of the object update"
 
-    def check(self):
+    def check(self) -> None:
         check_regularisation(type(self).__name__, "alpha", self.alpha, self.step)
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         obj, step = s.obj, self.length(s.model)
         direction, weight = b.gather("obj", b.delta)
         if b.size == 1:  # the window itself is the canvas
@@ -44,12 +47,12 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
         b.place(total, weight)
         obj += scaled(s.xp, canvas, total, self.alpha, step)
 
-    def length(self, model) -> float:
+    def length(self, model: Any) -> float:
         """Return the length of the step in a model."""
         return model.obj_step if self.step is None else self.step
 
 
-def scaled(xp, direction, weight, alpha: float, step: float):
+def scaled(xp: Any, direction: Any, weight: Any, alpha: float, step: float) -> Any:
     """Return step * direction / [alpha max(weight) + (1 - alpha) weight], 0 where weight is 0; overwrites direction.
 
     Of slices (L, H, W) each has its own max(weight).

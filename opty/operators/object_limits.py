@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from opty.algebra.operator import Operator
+from opty.algebra.protocols import State
 
 
 class ClampObj(Operator, reads="obj", writes="obj"):
@@ -26,7 +28,7 @@ class ClampObj(Operator, reads="obj", writes="obj"):
     phase_lo: float | None = None
     phase_hi: float | None = None
 
-    def check(self):
+    def check(self) -> None:
         if not 0 <= self.lo <= self.hi:
             raise ValueError(f"ClampObj(lo={self.lo}, hi={self.hi}): give 0 <= lo <= hi")
         low, high = self._phases()
@@ -35,7 +37,7 @@ class ClampObj(Operator, reads="obj", writes="obj"):
                 f"ClampObj(phase_lo={self.phase_lo}, phase_hi={self.phase_hi}): give -pi <= phase_lo <= phase_hi <= pi"
             )
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         xp, obj = s.xp, s.obj
         magnitude = xp.abs(obj)
         clipped = xp.clip(magnitude, self.lo, self.hi)
@@ -69,24 +71,24 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     turns: int = 20
 
     @property
-    def scale_free(self):
+    def scale_free(self) -> bool:  # type: ignore[override]
         """Whether it does nothing: the weight has the unit of the object."""
         return not self.weight
 
-    def check(self):
+    def check(self) -> None:
         if self.weight < 0:
             raise ValueError(f"TotalVariation(weight={self.weight}): give a strength from 0 up")
         if self.turns < 1:
             raise ValueError(f"TotalVariation(turns={self.turns}): give a number of turns from 1 on")
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         if not self.weight:
             return
         s.obj = (
             self._flattened(s.xp, s.obj) if s.obj.ndim == 2 else s.xp.stack([self._flattened(s.xp, o) for o in s.obj])
         )
 
-    def _flattened(self, xp, obj):
+    def _flattened(self, xp: Any, obj: Any) -> Any:
         dual = xp.zeros((2, *obj.shape), obj.dtype)
         ahead, pace = dual, 1.0
         for _ in range(self.turns):
@@ -98,7 +100,7 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
         return obj - self.weight * falls(xp, dual)
 
 
-def rises(xp, image):
+def rises(xp: Any, image: Any) -> Any:
     """Return the forward differences (2, H, W) of an image (H, W) along rows and columns, zero at the far edges."""
     out = xp.zeros((2, *image.shape), image.dtype)
     out[0, :-1] = image[1:] - image[:-1]
@@ -106,7 +108,7 @@ def rises(xp, image):
     return out
 
 
-def falls(xp, field):
+def falls(xp: Any, field: Any) -> Any:
     """Return the adjoint (H, W) of ``rises`` on a field (2, H, W)."""
     out = xp.zeros(field.shape[1:], field.dtype)
     out[:-1] -= field[0, :-1]

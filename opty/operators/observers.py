@@ -8,6 +8,7 @@ import time
 from typing import ClassVar
 
 from opty.algebra.operator import Operator
+from opty.algebra.protocols import State
 from opty.runtime.visits import span
 from opty.state.misfit import compare
 
@@ -27,19 +28,20 @@ class Observer(Operator, register=False):
         """The name of the step in the visits of a state."""
         return repr(self)
 
-    def check(self):
+    def check(self) -> None:
         every = getattr(self, "every", 1)
         if every < 1:
             raise ValueError(f"{type(self).__name__}(every={every}): give a number of iterations from 1 on")
 
-    def due(self, s) -> bool:
+    def due(self, s: State) -> bool:
         """True where a multiple of ``every`` was reached since the last visit; remembers this one."""
-        if self.every == 1:
+        every = getattr(self, "every", 1)
+        if every == 1:
             return True
         run = s.memo["run"]
         last, now = found = span(run.store.visits, self.key, s.iteration, None if self.records else run.began())
         run.store.visits[self.key] = found
-        return now // self.every > last // self.every
+        return now // every > last // every
 
 
 class Log(Observer):
@@ -52,7 +54,7 @@ class Log(Observer):
 
     every: int = 1
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         if self.due(s):
             misfit = s.store.history.get("misfit")
             print(f"iteration {s.iteration:5d}" + (f"   misfit {misfit[-1]:.6g}" if misfit else ""), flush=True)
@@ -71,7 +73,7 @@ class Misfit(Observer, reads="obj probe positions background"):
     every: int = 1
     projects = True
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         if self.due(s):
             sums = compare(s)
             s.record("state_iteration", s.iteration)
@@ -86,7 +88,7 @@ class Progress(Observer):
 
     leaves_trace = False
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         from tqdm.auto import tqdm
 
         run = s.memo["run"]

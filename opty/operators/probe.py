@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opty.algebra.operator import ViewOperator
+from opty.algebra.protocols import State, Views
 from opty.operators.object import check_regularisation, scaled
 
 
@@ -26,10 +27,10 @@ class ProbeUpdate(ViewOperator, reads="delta patches probe", writes="probe"):
     gathers = frozenset({"probe"})
     knob = "a smaller step of the probe update"
 
-    def check(self):
+    def check(self) -> None:
         check_regularisation(type(self).__name__, "beta", self.beta, self.step)
 
-    def apply(self, s, b):
+    def apply(self, s: State, b: Views) -> None:
         direction, weight = b.gather("probe", b.delta)
         weight = weight[0] if b.size == 1 else weight.sum(axis=0)
         probe = s.probe

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from opty.algebra.operator import Operator
+from opty.algebra.protocols import State
 
 
 class Support(Operator, reads="probe", writes="probe"):
@@ -30,7 +31,7 @@ class Support(Operator, reads="probe", writes="probe"):
     scale_free = True
     estimates = False
 
-    def check(self):
+    def check(self) -> None:
         if isinstance(self.region, str):
             if not self.region.isidentifier():
                 raise ValueError(f"Support({self.region!r}): a named array has a name like 'pinhole'")
@@ -41,11 +42,11 @@ class Support(Operator, reads="probe", writes="probe"):
         if self.edge < 0:
             raise ValueError(f"Support(edge={self.edge}): give a width from 0 (hard) up, in pixels")
 
-    def effects(self):
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         named = {self.region} if isinstance(self.region, str) else set()
         return self.reads | named, self.writes
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         weight = self._weight(s)
         if self.plane == "real":
             s.probe = s.probe * weight
@@ -54,7 +55,7 @@ class Support(Operator, reads="probe", writes="probe"):
         spectrum *= s.xp.fft.ifftshift(weight)
         s.probe = s.backend.ifft2(spectrum, True, s.threads)
 
-    def _weight(self, s):
+    def _weight(self, s: State) -> Any:
         n = s.data.n
         if isinstance(self.region, str):
             weight = getattr(s, self.region)

@@ -7,13 +7,14 @@ detector sees them (near field); ``Propagator.to_kernel_order`` brings data into
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from opty.geometry import Geometry
 
 
-def phase_ramp(fraction, n: int, xp, dtype):
+def phase_ramp(fraction: Any, n: int, xp: Any, dtype: Any) -> tuple[Any, Any]:
     """Return exp(-2 pi i f . q) over FFT frequencies as factors (B, n, 1) and (B, 1, n) for shifts f (B, 2) [px]."""
     q = xp.fft.fftfreq(n).astype(np.float64)
     turns = (-2j * np.pi) * fraction[:, :, None] * q
@@ -30,23 +31,23 @@ class Propagator:
     the detector stands still while the sample moves.
     """
 
-    def __init__(self, geometry: Geometry | None, n: int, backend: ModuleType, dtype):
+    def __init__(self, geometry: Geometry | None, n: int, backend: ModuleType, dtype: Any):
         self.backend = backend
         self.kind = "far" if geometry is None else geometry.propagation
-        self.phase = None
+        self.phase: Any = None
         if geometry is not None and self.kind != "far":
             make = _cone_phase if self.kind == "cone" else _fresnel_transfer
             self.phase = backend.asarray(make(geometry, n), dtype=dtype)
 
-    def to_kernel_order(self, a):
+    def to_kernel_order(self, a: Any) -> Any:
         """Bring detector arrays (..., n, n) from centred order into the order of the waves."""
         return a if self.kind == "near" else np.fft.ifftshift(a, axes=(-2, -1))
 
-    def from_kernel_order(self, a):
+    def from_kernel_order(self, a: Any) -> Any:
         """Undo ``to_kernel_order``."""
         return a if self.kind == "near" else np.fft.fftshift(a, axes=(-2, -1))
 
-    def forward(self, waves, fraction=None, overwrite: bool = False, threads: int = 1):
+    def forward(self, waves: Any, fraction: Any = None, overwrite: bool = False, threads: int = 1) -> Any:
         """Return the detector waves of exit waves; ``fraction`` (B, 2) px is the shift of each probe, or None."""
         out = self.backend.fft2(waves, overwrite, threads)
         if self.kind == "cone":
@@ -56,7 +57,7 @@ class Propagator:
             out = self.backend.ifft2(out, True, threads)
         return out
 
-    def adjoint(self, waves, fraction=None, overwrite: bool = False, threads: int = 1):
+    def adjoint(self, waves: Any, fraction: Any = None, overwrite: bool = False, threads: int = 1) -> Any:
         """Return the exit waves of detector waves: the adjoint, and the inverse, of ``forward``."""
         if self.kind == "far":
             return self.backend.ifft2(waves, overwrite, threads)
@@ -66,7 +67,7 @@ class Propagator:
         out *= self._transfer(waves, fraction).conj()
         return self.backend.ifft2(out, True, threads)
 
-    def to_modulus(self, waves, fraction=None, threads: int = 1):
+    def to_modulus(self, waves: Any, fraction: Any = None, threads: int = 1) -> Any:
         """Bring waves, in their own memory where transforms can, to where their modulus is that at the detector.
 
         Phases at the detector itself, those of a cone beam, are left out: no modulus shows them, and ``from_modulus``
@@ -76,13 +77,13 @@ class Propagator:
             return self.forward(waves, fraction, True, threads)
         return self.backend.fft2(waves, True, threads)
 
-    def from_modulus(self, waves, fraction=None, threads: int = 1):
+    def from_modulus(self, waves: Any, fraction: Any = None, threads: int = 1) -> Any:
         """Undo ``to_modulus``."""
         if self.kind == "near":
             return self.adjoint(waves, fraction, True, threads)
         return self.backend.ifft2(waves, True, threads)
 
-    def _transfer(self, waves, fraction):
+    def _transfer(self, waves: Any, fraction: Any) -> Any:
         if fraction is None:
             return self.phase
         row, col = phase_ramp(-fraction, waves.shape[-1], self.backend.xp, waves.dtype)
@@ -90,6 +91,7 @@ class Propagator:
 
 
 def _cone_phase(geometry: Geometry, n: int) -> np.ndarray:
+    assert geometry.focus_to_sample is not None  # a cone beam has a focus: Geometry sees to it
     fd = geometry.focus_to_sample + geometry.distance
     x = np.fft.ifftshift(np.arange(n) - n // 2) * geometry.pixel_size
     curvature = np.pi / geometry.wavelength * (1 / fd - 1 / geometry.distance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -16,7 +16,7 @@ _ROUNDS = 20  # of reweighting; the weights settle in a few
 _HUBER = 1.345  # standard deviations within which a view counts in full (95 percent efficient on normal errors)
 
 
-def position_error(positions, truth, affine: bool = False) -> float:
+def position_error(positions: Any, truth: Any, affine: bool = False) -> float:
     """Mean distance between positions and truth, mean_j |f_j - g_j|, after the mean offset is taken off both.
 
     Parameters
@@ -70,7 +70,7 @@ class ScanMap:
         }
 
 
-def scan_map(positions, nominal, kind: ScanModel = "affine") -> ScanMap:
+def scan_map(positions: Any, nominal: Any, kind: ScanModel = "affine") -> ScanMap:
     """Fit the map of a whole scan from its nominal positions to where it was; views that went astray count little.
 
     Parameters
@@ -131,7 +131,7 @@ def _parts(matrix: np.ndarray) -> tuple[tuple[float, float, float], float]:
     return (float(u[0, 0]), float(u[1, 1]), float(shear)), math.atan2(q[1, 0], q[0, 0])
 
 
-def _both(positions, truth) -> tuple[np.ndarray, np.ndarray]:
+def _both(positions: Any, truth: Any) -> tuple[np.ndarray, np.ndarray]:
     positions, truth = on_host(positions, np.float64), on_host(truth, np.float64)
     if positions.shape != truth.shape or positions.ndim != 2 or positions.shape[1] != 2 or len(truth) == 0:
         raise ValueError(f"positions has shape {positions.shape}, truth {truth.shape}; both must be (N, 2)")

@@ -2,6 +2,7 @@
 
 figure.py     the sheet: one style for all figures, and writing one to a file whole or not at all
 images.py     the object: magnitude and phase, cropped to what was lit, with a scale bar
+slices.py     several slices: each of them, their product, and cuts along the beam
 modes.py      the probe: modes with their share of the power, phase as hue
 positions.py  where the views lie: nominal, refined, true
 history.py    the error curve
@@ -17,6 +18,7 @@ from opty.plot.images import obj, scale_bar
 from opty.plot.modes import phase_as_hue, probe
 from opty.plot.overview import demo_figure, overview
 from opty.plot.positions import positions
+from opty.plot.slices import slices
 
 __all__ = [
     "demo_figure",
@@ -30,4 +32,5 @@ __all__ = [
     "probe",
     "save_figure",
     "scale_bar",
+    "slices",
 ]

@@ -26,8 +26,17 @@ DIMMEST = 0.05
 
 @styled
 def obj(p: BareState) -> Figure:
-    """Draw the object of a state: magnitude and phase [rad] over the lit area; returns a Figure."""
+    """Draw the object of a state: magnitude and phase [rad] over the lit area; returns a Figure.
+
+    Of several slices, each of them and their product; ``opty.plot.slices`` adds cuts along the beam.
+    """
+    from opty.plot.slices import draw_slices, slices_size
+
     image, lit = p.numpy("obj"), lit_area(p)
+    if image.ndim == 3:
+        fig = new_figure(*slices_size(image, lit))
+        draw_slices(fig, fig.add_gridspec(1, 1)[0], image, lit, p.data.pixel)
+        return fig
     fig = new_figure(10.0, min(max(4.0 * height_to_width(lit), 1.6), 8.0) + 0.8)
     left, right = fig.subplots(1, 2)
     draw_magnitude(left, image, lit, p.data.pixel)
@@ -36,21 +45,24 @@ def obj(p: BareState) -> Figure:
 
 
 def lit_area(p: BareState) -> np.ndarray:
-    """Mask (H, W) bool of the object pixels that got light, as far as the probe and positions of a state tell."""
+    """Mask (H, W) bool of the object pixels that got light, as far as the probe and positions of a state tell.
+
+    The probe is that at the first slice; light spreads from slice to slice.
+    """
     return lit_by(p.numpy("positions"), p.numpy("probe"), p.numpy("obj").shape)
 
 
 def lit_by(positions: np.ndarray, probe: np.ndarray, shape) -> np.ndarray:
     """Mask (H, W) bool of the pixels with at least 5 percent of the photons that the well lit ones got.
 
-    positions : (N, 2) window corners [px]; probe : (M, n, n); shape : (H, W) of the object.
+    positions : (N, 2) window corners [px]; probe : (M, n, n); shape : (H, W) of the object, or (L, H, W).
     Photons of all views together, averaged over a few pixels: the noise of the probe would make a ragged edge.
     """
     from scipy.ndimage import uniform_filter
 
     from opty.backend.numpy_backend import add_windows
 
-    photons = np.zeros(shape)
+    photons = np.zeros(shape[-2:])
     add_windows(photons, np.rint(positions).astype(int), (np.abs(probe.astype(np.complex128)) ** 2).sum(0)[None])
     photons = uniform_filter(photons, max(3, probe.shape[-1] // 20), mode="constant")
     return photons > DIMMEST * np.percentile(photons[photons > 0], 90)
@@ -100,7 +112,12 @@ def draw_phase(axes: Axes, image, lit, pixel=None, *, title="object phase (rad)"
     colours = (GREYS, low, high) if high - low < WIDEST_GREY_PHASE else (CYCLIC, -math.pi, math.pi)
     bar = _draw(axes, phase, lit, pixel, title, colours, colorbar)
     if bar is not None and colours[0] == CYCLIC:
-        bar.set_ticks([-math.pi, -math.pi / 2, 0, math.pi / 2, math.pi], labels=["−π", "−π/2", "0", "π/2", "π"])
+        label_turn(bar)
+
+
+def label_turn(bar) -> None:
+    """Label a colour bar of phases from -pi to pi [rad] with parts of pi."""
+    bar.set_ticks([-math.pi, -math.pi / 2, 0, math.pi / 2, math.pi], labels=["−π", "−π/2", "0", "π/2", "π"])
 
 
 def _draw(axes: Axes, image, lit, pixel, title, colours, colorbar):
@@ -118,7 +135,7 @@ def _draw(axes: Axes, image, lit, pixel, title, colours, colorbar):
     axes.set_title(title)
     label_pixels(axes)
     scale_bar(axes, pixel)
-    return _colour_bar(axes, picture) if colorbar else None
+    return colour_bar(axes, picture) if colorbar else None
 
 
 def label_pixels(axes: Axes) -> None:
@@ -131,7 +148,8 @@ def label_pixels(axes: Axes) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
 
 
-def _colour_bar(axes: Axes, picture):
+def colour_bar(axes: Axes, picture):
+    """Put a colour bar beside ``axes``; returns it."""
     from matplotlib.ticker import MaxNLocator
 
     # An inset, because a bar laid out beside the axes would not keep the height of an image of fixed aspect.

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.algebra.text import made_by
+from opty.model.sample import transmission
 from opty.plot.figure import new_figure, styled
 from opty.plot.history import draw_history
 from opty.plot.images import centred_phase, draw_magnitude, draw_phase, height_to_width, lit_area, lit_by, robust_limits
 from opty.plot.modes import MOST_SHOWN, draw_modes
 from opty.plot.positions import draw_positions
+from opty.plot.slices import draw_slices, slices_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,15 +25,25 @@ if TYPE_CHECKING:
 
 @styled
 def overview(p: BareState) -> Figure:
-    """Draw object magnitude and phase, probe modes, positions and error curve of a state; returns a Figure."""
+    """Draw object magnitude and phase, probe modes, positions and error curve of a state; returns a Figure.
+
+    Of several slices each is drawn, and their product.
+    """
     image, lit, pixel = p.numpy("obj"), lit_area(p), p.data.pixel
-    heights = min(max(4.4 * height_to_width(lit), 1.6), 6.0) + 0.7, 3.8
-    fig = new_figure(12.0, sum(heights) + 0.3)
+    width, upper = 12.0, min(max(4.4 * height_to_width(lit), 1.6), 6.0) + 0.7
+    if image.ndim == 3:
+        width, upper = slices_size(image, lit)
+        width = max(width, 12.0)
+    heights = upper, 3.8
+    fig = new_figure(width, sum(heights) + 0.3)
     fig.suptitle(_headline(p), ha="left", x=0.01)
     top, bottom = fig.add_gridspec(2, 1, height_ratios=heights)
-    left, right = top.subgridspec(1, 2).subplots()
-    draw_magnitude(left, image, lit, pixel)
-    draw_phase(right, image, lit, pixel)
+    if image.ndim == 3:
+        draw_slices(fig, top, image, lit, pixel)
+    else:
+        left, right = top.subgridspec(1, 2).subplots()
+        draw_magnitude(left, image, lit, pixel)
+        draw_phase(right, image, lit, pixel)
     probe_cell, middle, last = bottom.subgridspec(1, 3)
     modes = p.numpy("probe")
     draw_modes(fig, probe_cell, modes, pixel, math.ceil(math.sqrt(min(len(modes), MOST_SHOWN))))
@@ -44,6 +56,7 @@ def overview(p: BareState) -> Figure:
 def demo_figure(p: BareState) -> Figure:
     """Draw the true and the recovered object and probe, positions and error curve of a simulated scan.
 
+    Of several slices the products are compared.
     Raises ValueError where the data hold no truth.
     """
     truth = p.data.truth or {}
@@ -79,11 +92,15 @@ def _compare_objects(fig, grid, p: BareState, true_obj: np.ndarray) -> None:
     lit = lit_by(truth["positions"], truth["probe"], true_obj.shape)
     # The state keeps a margin around the scan: its frame lies by this much before that of the truth.
     offset = np.rint((p.numpy("positions") - truth["positions"]).mean(0)).astype(int)
-    aligned, _ = align(p.numpy("obj"), true_obj, lit, offset=offset)
+    found, what = transmission(p.numpy("obj")), "product, " if true_obj.ndim == 3 else ""
+    true_obj = transmission(true_obj)
+    aligned, _ = align(found, true_obj, lit, offset=offset)
     magnitudes = robust_limits(np.abs(true_obj[lit]))
     phases = robust_limits(centred_phase(true_obj, lit)[lit], least=0.1)
     for column, name, image in ((0, "true", true_obj), (1, "recovered", aligned)):
         upper, lower = fig.add_subplot(grid[0, column]), fig.add_subplot(grid[1, column])
         bar = column == 1
-        draw_magnitude(upper, image, lit, p.data.pixel, title=f"{name} magnitude", limits=magnitudes, colorbar=bar)
-        draw_phase(lower, image, lit, p.data.pixel, title=f"{name} phase (rad)", limits=phases, colorbar=bar)
+        draw_magnitude(
+            upper, image, lit, p.data.pixel, title=f"{name} {what}magnitude", limits=magnitudes, colorbar=bar
+        )
+        draw_phase(lower, image, lit, p.data.pixel, title=f"{name} {what}phase (rad)", limits=phases, colorbar=bar)

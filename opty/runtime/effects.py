@@ -111,9 +111,11 @@ def check_slots(groups: tuple[Group, ...], store: Store) -> dict[str, Leaf]:
 
 
 def check_model(groups: tuple[Group, ...], model: Model) -> None:
-    """Refuse a step that needs the nearest waves of a model, where nobody knows them."""
+    """Refuse a model with an element that is not here, and a step that needs nearest waves where nobody knows them."""
     from opty.runtime.plan import steps_of
 
+    for element in model.unknown:
+        raise element.refusal()
     for s in steps_of(groups):
         for op in getattr(s.op, "parts", (s.op,)):
             if op.needs_closed and not model.closed:

@@ -2,7 +2,9 @@
 
     seed                    of everything random
     [geometry]              pixels, and what ``opty.Geometry`` takes (or energy [J] in place of wavelength)
-    [object]                kind, and its parameters; contrast: one of ``objects.CONTRASTS``
+    model                   what makes the waves, as ``opty.model.parse`` reads it; without it, a thin object
+    [object]                kind, and its parameters; contrast: one of ``objects.CONTRASTS``. [[object]] once for each
+                            slice of ``Slices``, in the order in which the beam meets them
     [probe]                 kind, and its parameters; defocus [m]
     [probe.modes]           kind = "polynomials" or "zernike", and its parameters
     [scan]                  kind, and its parameters; overlap (and diameter [px]) in place of step; a raster without a
@@ -31,8 +33,10 @@ from opty.simulate.detector import Detector
 from opty.simulate.experiment import Experiment
 from opty.simulate.exposure import Exposure
 
-OBJECTS = {f.__name__: f for f in (objects.two_images, objects.siemens_star, objects.random_phase, objects.cells)}
-PROBES = {
+OBJECTS: dict[str, Callable] = {
+    f.__name__: f for f in (objects.two_images, objects.siemens_star, objects.random_phase, objects.cells)
+}
+PROBES: dict[str, Callable] = {
     f.__name__: f
     for f in (
         probes.spherical_wave,
@@ -43,16 +47,18 @@ PROBES = {
         probes.hermite_gauss,
     )
 }
-MODES = {"polynomials": probes.modes, "zernike": probes.zernike}
-SCANS = {
+MODES: dict[str, Callable] = {"polynomials": probes.modes, "zernike": probes.zernike}
+SCANS: dict[str, Callable] = {
     f.__name__: f
     for f in (scans.raster, scans.fermat, scans.concentric, scans.lissajous, scans.fly_lines, scans.from_file)
 }
-ERRORS = {c.__name__.lower(): c for c in (stage.Gaussian, stage.Uniform, stage.Drift, stage.Backlash, stage.Affine)}
-TABLES = ("seed", "geometry", "object", "probe", "scan", "stage", "exposure", "detector")
+ERRORS: dict[str, Callable] = {
+    c.__name__.lower(): c for c in (stage.Gaussian, stage.Uniform, stage.Drift, stage.Backlash, stage.Affine)
+}
+TABLES = ("seed", "model", "geometry", "object", "probe", "scan", "stage", "exposure", "detector")
 
 
-def read_config(path, seed: int | None = None) -> Experiment:
+def read_config(path: str | Path, seed: int | None = None) -> Experiment:
     """Read a TOML file that describes an experiment; nothing is computed yet but what the experiment starts from.
 
     Parameters
@@ -79,13 +85,14 @@ def read_config(path, seed: int | None = None) -> Experiment:
         raise
 
 
-def named_files(path) -> list[Path]:
+def named_files(path: str | Path) -> list[Path]:
     """Return the files that a config reads from: itself, pictures and positions; none of them may be written."""
     path = Path(path)
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
     names = [tables.get("scan", {}).get("path")]
-    for table in ("object", "probe"):
-        names += tables.get(table, {}).get("names", ())
+    objects_ = tables.get("object", {})
+    for table in (*(objects_ if isinstance(objects_, list) else [objects_]), tables.get("probe", {})):
+        names += table.get("names", ())
     return [path, *(path.parent / name for name in names if name is not None and name not in objects.BUNDLED)]
 
 
@@ -100,7 +107,7 @@ class _Reader:
     def experiment(self) -> Experiment:
         geometry = self._geometry()
         obj, probe = self._object(), self._probe()
-        self.given |= {"shape": obj.shape}
+        self.given |= {"shape": obj.shape[-2:]}
         scan, positions = self._scan()
         light, exposure = self._exposure(scan, positions)
         errors = [self._made(f"[[stage]] {k + 1}", t, ERRORS) for k, t in enumerate(self._list("stage"))]
@@ -117,6 +124,7 @@ class _Reader:
                 if "detector" in self.tables
                 else None,
                 seed=self.seed,
+                model=fitting("model", self.tables["model"], str) if "model" in self.tables else None,
             )
 
     def _geometry(self) -> Geometry:
@@ -135,14 +143,37 @@ class _Reader:
         return geometry
 
     def _object(self) -> np.ndarray:
-        table = self._table("object")
+        """Return the object (H, W); of several tables [[object]] the slices (L, H, W)."""
+        if not isinstance(self.tables.get("object"), list):
+            return self._slice("[object]", self._table("object"))
+        slices = []
+        for k, table in enumerate(self._list("object")):
+            self.given["seed"] = self.seed + k  # else two random slices would be the same
+            slices.append(self._slice(f"[[object]] {k + 1}", table))
+        self.given["seed"] = self.seed
+        for k, one in enumerate(slices):
+            if one.shape != slices[0].shape:
+                first = " x ".join(map(str, slices[0].shape))
+                raise ValueError(
+                    f"[[object]] {k + 1} has {one.shape[0]} x {one.shape[1]} pixels, and the first slice {first}: give "
+                    "all slices one shape"
+                )
+        if len(slices) > 1 and "model" not in self.tables:
+            raise ValueError(
+                f"{len(slices)} tables [[object]] are slices: say in front of the tables how far apart, such as "
+                f'model = "Slices({len(slices)}, spacing=1e-6)"'
+            )
+        return np.array(slices) if len(slices) > 1 else slices[0]
+
+    def _slice(self, where: str, table: dict[str, Any]) -> np.ndarray:
+        table = dict(table)
         contrast = table.pop("contrast", None)
-        obj = self._made("[object]", table, OBJECTS)
+        obj = self._made(where, table, OBJECTS)
         if contrast is None:
             return obj
-        if fitting("[object] contrast", contrast, str) not in objects.CONTRASTS:
-            raise ValueError(f"[object] contrast is {contrast!r}{meant(contrast, objects.CONTRASTS)}")
-        with blaming(self.path, "[object]"):
+        if fitting(f"{where} contrast", contrast, str) not in objects.CONTRASTS:
+            raise ValueError(f"{where} contrast is {contrast!r}{meant(contrast, objects.CONTRASTS)}")
+        with blaming(self.path, where):
             return objects.with_contrast(obj, *objects.CONTRASTS[contrast])
 
     def _probe(self) -> np.ndarray:
@@ -176,7 +207,7 @@ class _Reader:
 
     def _exposure(self, scan: dict[str, Any], positions: np.ndarray) -> tuple[dict[str, Any], Exposure]:
         table = self._table("exposure")
-        light = {
+        light: dict[str, Any] = {
             name: fitting(f"[exposure] {name}", table.pop(name), float) for name in ("photons", "dose") if name in table
         }
         if "duty" in table:
@@ -200,7 +231,7 @@ class _Reader:
             raise ValueError(f"{name} is {found!r}; write each error as a table of its own, [[{name}]]")
         return found
 
-    def _made(self, where: str, table: dict[str, Any], kinds: dict[str, Callable], **given) -> Any:
+    def _made(self, where: str, table: dict[str, Any], kinds: dict[str, Callable], **given: Any) -> Any:
         """Call what ``kind`` names with the other keys of a table."""
         table = dict(table)
         kind = fitting(f"{where} kind", taken(where, table, "kind"), str)
@@ -213,7 +244,7 @@ class _Reader:
     def _picture(self, name: Any) -> Any:
         return name if name in objects.BUNDLED or not isinstance(name, str) else str(self.path.parent / name)
 
-    def _called(self, where: str, function: Callable, table: dict[str, Any], **given) -> Any:
+    def _called(self, where: str, function: Callable, table: dict[str, Any], **given: Any) -> Any:
         """Call a function with the keys of a table, and with what the file says elsewhere."""
         parameters = inspect.signature(function).parameters
         hints = inspect.get_annotations(function, eval_str=True)

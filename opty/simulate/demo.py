@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from opty.data import PtychoData
@@ -15,7 +17,7 @@ _NEAR = Geometry(wavelength=1e-10, distance=1.92e-3, pixel_size=1e-7, propagatio
 _PLACES = 5  # the stream of random numbers of the wrong positions, one of its own
 
 
-def demo_scan(seed=0) -> PtychoData:
+def demo_scan(seed: int = 0) -> PtychoData:
     """Simulate 196 views of 128 x 128 pixels: a soft X-ray scan of two images with a defocused beam.
 
     The object is "camera" in magnitude and "moon" in phase. The beam is a diverging wave in a soft disc of 72 px, the
@@ -48,7 +50,12 @@ def _beam(geometry: Geometry, diameter: float, edge: float, curvature: float) ->
 
 
 def misplaced_scan(
-    error=None, near: bool = False, photons: float | None = None, modes: int = 1, overlap: float = 0.85, seed: int = 0
+    error: Any = None,
+    near: bool = False,
+    photons: float | None = None,
+    modes: int = 1,
+    overlap: float = 0.85,
+    seed: int = 0,
 ) -> PtychoData:
     """Simulate the seed paper's test of position refinement: 100 views of 128 x 128 px whose positions are wrong.
 
@@ -80,7 +87,8 @@ def misplaced_scan(
     asked = stage.Gaussian(0.05 * _N) if error is None else error
     wrong = stage.reached(nominal, asked, np.random.default_rng([seed, _PLACES])) - nominal
     reach = np.concatenate([nominal, nominal + wrong])
-    obj = objects.two_images(tuple(int(size) + _N + 8 for size in np.ceil(np.ptp(reach, axis=0))))
+    rows, columns = (int(size) + _N + 8 for size in np.ceil(np.ptp(reach, axis=0)))
+    obj = objects.two_images((rows, columns))
     probe = probes.two_images(_N, diameter)
     if modes > 1:
         probe = probes.modes(probe, tuple(0.5**k for k in range(modes)))

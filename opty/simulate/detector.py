@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -98,7 +98,7 @@ class Detector:
         kind = np.dtype(self.dtype)
         return math.inf if kind.kind == "f" else float(np.iinfo(kind).max)
 
-    def bad_pixels(self, n: int, seed=0) -> BadPixels:
+    def bad_pixels(self, n: int, seed: Any = 0) -> BadPixels:
         """Return which of n x n pixels are blind and which are hot; ``seed`` decides where the random ones are.
 
         Raises ValueError for a gap outside the detector.
@@ -124,7 +124,7 @@ class Detector:
         sigma = (0,) * (pattern.ndim - 2) + (self.psf / _FWHM,) * 2
         return scipy.ndimage.gaussian_filter(pattern, sigma, mode="constant")
 
-    def read(self, expected, seed=0, bad: BadPixels | None = None) -> np.ndarray:
+    def read(self, expected: Any, seed: Any = 0, bad: BadPixels | None = None) -> np.ndarray:
         """Read out views: statistics, noise, range, bad pixels.
 
         Parameters

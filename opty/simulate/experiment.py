@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -32,19 +33,19 @@ _EXACTLY_IN_FILE = 'counting false and dtype "float32" in [detector]'
 
 
 def experiment(
-    obj,
-    probe,
-    positions,
-    photons=None,
+    obj: Any,
+    probe: Any,
+    positions: Any,
+    photons: float | None = None,
     *,
-    dose=None,
-    geometry=None,
-    position_error=None,
-    exposure=None,
-    detector=None,
-    seed=0,
-    model=None,
-    leaves=None,
+    dose: float | None = None,
+    geometry: Geometry | None = None,
+    position_error: Any = None,
+    exposure: Exposure | None = None,
+    detector: Detector | None = None,
+    seed: int = 0,
+    model: Any = None,
+    leaves: Mapping[str, Any] | None = None,
 ) -> PtychoData:
     """Measure an object: exit waves, propagation to the detector, photon counting.
 
@@ -112,19 +113,19 @@ class Experiment:
 
     def __init__(
         self,
-        obj,
-        probe,
-        positions,
-        photons=None,
+        obj: Any,
+        probe: Any,
+        positions: Any,
+        photons: float | None = None,
         *,
-        dose=None,
-        geometry=None,
-        position_error=None,
-        exposure=None,
-        detector=None,
-        seed=0,
-        model=None,
-        leaves=None,
+        dose: float | None = None,
+        geometry: Geometry | None = None,
+        position_error: Any = None,
+        exposure: Exposure | None = None,
+        detector: Detector | None = None,
+        seed: int = 0,
+        model: Any = None,
+        leaves: Mapping[str, Any] | None = None,
     ):
         obj, probe = _complex(obj), check_probe(probe, np.shape(probe)[-1])
         self.n = n = probe.shape[-1]
@@ -181,7 +182,7 @@ class Experiment:
         """Expected photons (B, n, n) of some views, as the detector has its pixels in a row."""
         places = self._places[views]
         near = self._propagator.kind == "near"
-        total = 0.0
+        total: Any = 0.0
         for k in range(places.shape[1]):
             v = self._seen(views, places[:, k])
             there = v.at_detector(v.exit_waves(), True)
@@ -205,7 +206,7 @@ class Experiment:
         v.fields["illum"] = scipy.fft.ifft2(moved, overwrite_x=True, workers=self._threads)
         return v
 
-    def _other_leaves(self, obj: np.ndarray, probe: np.ndarray, given: dict) -> dict[str, np.ndarray]:
+    def _other_leaves(self, obj: np.ndarray, probe: np.ndarray, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return the model's leaves beside object and probe, and refuse arrays that do not fit the model."""
         dtype = np.result_type(obj, probe)
         scan = Scan(self.views, self.n, obj.shape[-2:], dtype, self.geometry, given=probe)
@@ -238,20 +239,20 @@ class Experiment:
             yield slice(first, min(first + batch, self.views))
 
 
-def _complex(obj) -> np.ndarray:
+def _complex(obj: Any) -> np.ndarray:
     obj = np.asarray(obj)
     if obj.ndim not in (2, 3):
         raise ValueError(f"obj has shape {obj.shape}; expected (H, W), or (L, H, W) for several slices")
     return obj if obj.dtype.kind == "c" else obj.astype(np.complex64)
 
 
-def _of_type(name: str, value, kind: type):
+def _of_type(name: str, value: Any, kind: type) -> Any:
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{name} is a {type(value).__name__}; give a {kind.__name__}, or None")
     return value
 
 
-def _checked(positions) -> np.ndarray:
+def _checked(positions: Any) -> np.ndarray:
     """Positions as (N, 2) float64 px, or what is wrong with them."""
     nominal = np.array(positions, dtype=np.float64)
     if nominal.ndim != 2 or nominal.shape[1] != 2 or len(nominal) == 0 or not np.isfinite(nominal).all():
@@ -259,7 +260,7 @@ def _checked(positions) -> np.ndarray:
     return nominal
 
 
-def _per_view(photons, dose, views: int) -> float | None:
+def _per_view(photons: float | None, dose: float | None, views: int) -> float | None:
     """Photons per view from the one of the two that is given."""
     if photons is not None and dose is not None:
         raise ValueError(f"photons, {photons!r} (a view), and dose, {dose!r} (the scan), say the same thing: give one")
@@ -282,7 +283,7 @@ def _detector(detector: Detector | None, photons: float | None) -> Detector:
     return detector
 
 
-def _placement(places: np.ndarray, shape, n: int) -> np.ndarray:
+def _placement(places: np.ndarray, shape: tuple[int, ...], n: int) -> np.ndarray:
     """Whole pixels (2,) that put the windows at all places (N, K, 2) in the middle of an object of this shape."""
     first, last = np.floor(places.min(axis=(0, 1))), np.ceil(places.max(axis=(0, 1)))
     needed = (last - first + n).astype(int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Exposure:
         share = (np.arange(self.steps) + 0.5) / self.steps - 0.5
         return positions[:, None] + share[:, None] * np.broadcast_to(travel, positions.shape)[:, None]
 
-    def brightness(self, views: int, seed) -> np.ndarray:
+    def brightness(self, views: int, seed: Any) -> np.ndarray:
         """Return the relative intensity of the beam in each view (N,), of mean one."""
         if not self.fluctuation:
             return np.ones(views)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.ndimage
@@ -22,7 +23,13 @@ CONTRASTS = {
 }
 
 
-def from_images(magnitude, phase, shape, magnitude_range=(0.4, 1.0), phase_range=(-0.6, 0.6)) -> np.ndarray:
+def from_images(
+    magnitude: Any,
+    phase: Any,
+    shape: tuple[int, ...],
+    magnitude_range: Any = (0.4, 1.0),
+    phase_range: Any = (-0.6, 0.6),
+) -> np.ndarray:
     """Compose an object of two images: one for its magnitude, one for its phase.
 
     Parameters
@@ -241,14 +248,14 @@ def cells(
     return np.exp(thickness * (math.log1p(-absorption) + 1j * phase)).astype(np.complex64)
 
 
-def _ellipsoid(row, col, middle, axes, turn: float) -> np.ndarray:
+def _ellipsoid(row: Any, col: Any, middle: Any, axes: Any, turn: float) -> np.ndarray:
     """Projected thickness of an ellipsoid, 1 in its middle; half axes [px], turned by an angle [rad]."""
     y, x = row - middle[0], col - middle[1]
     c, s = math.cos(turn), math.sin(turn)
     return np.sqrt(np.maximum(1 - ((c * y + s * x) / axes[0]) ** 2 - ((c * x - s * y) / axes[1]) ** 2, 0))
 
 
-def _stretched(name: str, image, shape, limits) -> np.ndarray:
+def _stretched(name: str, image: Any, shape: tuple[int, ...], limits: Any) -> np.ndarray:
     """Resize an image and map its smallest and largest value to the two limits; float64."""
     skimage = _skimage()
     image = np.asarray(image, dtype=np.float64)
@@ -259,7 +266,7 @@ def _stretched(name: str, image, shape, limits) -> np.ndarray:
     return _spread(name, skimage.transform.resize(image, tuple(shape), anti_aliasing=True), limits)
 
 
-def _spread(name: str, image: np.ndarray, limits) -> np.ndarray:
+def _spread(name: str, image: np.ndarray, limits: Any) -> np.ndarray:
     """Map the smallest and the largest value of an image to the two limits."""
     low, high = limits
     span = image.max() - image.min()
@@ -271,7 +278,7 @@ def _spread(name: str, image: np.ndarray, limits) -> np.ndarray:
     return low + (high - low) * (image - image.min()) / (span or 1.0)
 
 
-def _skimage():
+def _skimage() -> Any:
     try:
         import skimage.color
         import skimage.data

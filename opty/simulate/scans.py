@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.spatial
@@ -215,7 +216,7 @@ def grid(shape: tuple[int, int], n: int, step: float, jitter: float = 0.0) -> tu
     return int(room[0] / step) + 1, int(room[1] / step) + 1
 
 
-def overlap(step, diameter) -> float:
+def overlap(step: Any, diameter: Any) -> float:
     """Linear overlap of neighbouring views, 1 - step / diameter; negative where they do not touch.
 
     ``step`` and ``diameter`` of the beam in the same unit. Source: Bunk et al., Ultramicroscopy 108, 481 (2008).
@@ -234,13 +235,13 @@ def mean_overlap(positions: np.ndarray, diameter: float) -> float:
     return overlap(float(np.median(scipy.spatial.cKDTree(positions).query(positions, k=2)[0][:, 1])), diameter)
 
 
-def step_for_overlap(fraction, diameter) -> float:
+def step_for_overlap(fraction: Any, diameter: Any) -> float:
     """Step that gives a linear overlap (0 <= fraction < 1) to beams of a diameter; in the unit of ``diameter``."""
     if not 0 <= fraction < 1:
         raise ValueError(f"the overlap is {fraction!r}; give a fraction from 0 up to, but not, 1")
     return (1 - fraction) * diameter
 
 
-def _check_step(step) -> None:
+def _check_step(step: Any) -> None:
     if not step > 0:
         raise ValueError(f"step is {step!r}; give a positive length")

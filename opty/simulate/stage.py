@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -128,7 +129,7 @@ class Affine:
 StageError = Gaussian | Uniform | Drift | Backlash | Affine
 
 
-def reached(positions: np.ndarray, error, rng: np.random.Generator) -> np.ndarray:
+def reached(positions: np.ndarray, error: Any, rng: np.random.Generator) -> np.ndarray:
     """Return where the stage really was (N, 2) float64.
 
     Parameters

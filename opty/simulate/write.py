@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -25,7 +26,7 @@ _IMAGES = ("mask", "background")  # of the detector, that a TIFF stack has besid
 Put = Callable[[slice, np.ndarray], None]
 
 
-def write(source: Experiment | PtychoData, *paths, progress: bool = False) -> list[Path]:
+def write(source: Experiment | PtychoData, *paths: Any, progress: bool = False) -> list[Path]:
     """Write an experiment, or what was measured, into one or more files; each is whole, or not there at all.
 
     The views of an ``Experiment`` are taken on the way: no more than a few of them are in memory at a time, however
@@ -67,7 +68,7 @@ def write(source: Experiment | PtychoData, *paths, progress: bool = False) -> li
     return targets + [beside for path in stacks for beside in _beside(path, source)]
 
 
-def check_paths(paths) -> list[Path]:
+def check_paths(paths: Any) -> list[Path]:
     """Return the paths of files to write; ValueError for an ending that names no format, and for a file named twice."""
     paths = [Path(path) for path in paths]
     if not paths:
@@ -123,6 +124,7 @@ def _cxi(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
 @contextmanager
 def _tiff(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
     """Open a TIFF stack, write what goes beside it, and yield what puts views into it."""
+    assert source.geometry is not None  # of a stack; write() refuses it without one
     shape, dtype = (source.views, source.n, source.n), _dtype(source)
     told = {name: value for name, value in dataclasses.asdict(source.geometry).items() if value is not None}
     metadata = {"axes": "QYX", tiff_npy.OWN: told | {"positions": "m"}}
@@ -136,7 +138,7 @@ def _tiff(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
 
             def put(views: slice, patterns: np.ndarray) -> None:
                 file.seek(start + views.start * patterns[0].nbytes)
-                file.write(np.ascontiguousarray(patterns, dtype))
+                file.write(np.ascontiguousarray(patterns, dtype).data)
 
             yield put
 

@@ -156,6 +156,8 @@ class BatchAccess(Access):
     def _beside(self, name: str) -> Any:
         behind = self._behind
         declared = name in self._writes or name in self._reads
+        if name in FIELDS and not declared:
+            raise EffectError(f"{self._who} reads {name!r} without declaring it; add it to reads= in its class line")
         if (not declared and name not in behind.store.leaves) or hasattr(type(behind), name) or name in vars(behind):
             return getattr(behind, name)
         self._refuse_of_state(name)

@@ -217,7 +217,7 @@ class BareState:
 
     @property
     def obj(self) -> Any:
-        """Object (H, W) complex transmission, read-only."""
+        """Object (H, W) complex transmission, (L, H, W) of several slices, read-only."""
         return self._leaf("obj")
 
     @property
@@ -385,13 +385,14 @@ class BareState:
         if self._consumed:
             return f"<PtychoState: given away, {self._consumed}>"
         store = self._store
-        (h, w), modes = store.leaves["obj"].shape, len(store.leaves["probe"])
+        shape, modes = store.leaves["obj"].shape, len(store.leaves["probe"])
+        slices = f"{shape[0]} slices of " if len(shape) == 3 else ""
         misfit = f", misfit {store.history['misfit'][-1]:.4g}" if store.history.get("misfit") else ""
         absent = "" if store.data.absent is None else f"; frames not here: {store.data.absent}"
         where = f"{store.dtype} on {store.backend.name}{absent}"
         return (
-            f"<PtychoState: object {h} x {w}, {modes} probe mode{'s' * (modes > 1)} of {store.data.n} x {store.data.n}"
-            f", {store.data.views} views, iteration {store.iteration}{misfit}, {where}>"
+            f"<PtychoState: object {slices}{shape[-2]} x {shape[-1]}, {modes} probe mode{'s' * (modes > 1)} of "
+            f"{store.data.n} x {store.data.n}, {store.data.views} views, iteration {store.iteration}{misfit}, {where}>"
         )
 
 

@@ -5,5 +5,6 @@ operators.py   check_operator: pickle, text, JSON, split law, fused as unfused, 
 """
 
 from opty.testing.elements import check_element
+from opty.testing.operators import check_operator
 
-__all__ = ["check_element"]
+__all__ = ["check_element", "check_operator"]

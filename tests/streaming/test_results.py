@@ -13,6 +13,7 @@ import opty
 from opty import AP, DM, PosCorrectAdam, Save, SourceError, rPIE
 from opty.cli import main
 from opty.io.formats import native
+from opty.io.formats.kept import read_kept
 
 HERE = {}  # what the operators of these tests act on
 
@@ -156,7 +157,7 @@ def test_a_lost_file_leaves_a_checkpoint_on_the_command_line(scan_file, tmp_path
     whole = rPIE(batch=4) ** 4 * opty.PtychoState(opty.load(scan_file), device="cpu", threads=1)
     q = opty.resume(result, threads=1)
     assert all(np.array_equal(everything(q)[k], everything(whole)[k]) for k in everything(whole))
-    assert native.read_kept(opty.io.registry.Container(result)).unfinished is not None
+    assert read_kept(opty.io.registry.Container(result)).unfinished is not None
 
 
 def test_check_and_info_read_frames_that_stay(scan_file):

@@ -3,8 +3,8 @@
 Beside the measurement (measurement.py) the file holds
     /entry_1/reconstruction/         attributes: iteration, seed, dtype, device, software (versions, as JSON), attention
                                      (what was found wrong with the measurement before the run: a list, as JSON)
-        leaves/obj (H, W), probe (M, n, n), positions (N, 2) px, and what else is estimated: background (n, n) in the
-                                     order of the transform, ...
+        leaves/obj (H, W) or (L, H, W), probe (M, n, n), positions (N, 2) px, and what else is estimated:
+                                     background (n, n) in the order of the transform, ...
         positions_m (N, 2)           the same positions in metres, from the frame's corner  (with a geometry)
         origin (2,)                  px from the data's positions to window corners
         slots/<name>, arrays/<name>  the memory of operators, and what was given by name for them to read
@@ -22,37 +22,32 @@ The data are in the file, or, where they came unchanged from another file, a lin
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import h5py
 import numpy as np
 import scipy
 
-from opty.algebra.leaf import Leaf, Role
+from opty.algebra.leaf import Leaf
 from opty.data import PtychoData
 from opty.files.atomic import atomic
 from opty.files.container import Container
 from opty.files.sink import new_hdf5
 from opty.io import source, writing
 from opty.io.formats import measurement
+from opty.io.formats.kept import GROUPS, OWN, Kept, read_kept
 from opty.io.formats.measurement import need
 from opty.io.formats.result_data import measurement_of
 from opty.io.reading import Format, blaming
-from opty.model import from_json
 
 if TYPE_CHECKING:
     from opty.runtime.checkpoint import Unfinished
     from opty.state import BareState
-
-OWN = "entry_1/reconstruction"
-GROUPS: dict[Role, str] = {"estimate": "leaves", "slot": "slots", "array": "arrays"}
 
 
 def save(path, p) -> None:
@@ -163,75 +158,6 @@ def attention(file: Container) -> tuple[str, ...]:
         return tuple(json.loads(measurement.text(need(f, OWN).attrs.get("attention", "[]"))))
 
 
-@dataclass
-class Kept:
-    """What a result file holds, before the measurement is looked for."""
-
-    fields: dict[str, Any]  # of PtychoData but its intensities
-    frames: measurement.FramesKept
-    leaves: dict[str, np.ndarray]
-    books: dict[str, Any]
-    recipe: str
-    unfinished: Unfinished | None
-    device: str
-    software: dict[str, str]
-
-    def at_the_start(self) -> Kept:
-        """What a file would hold that was written at the start, where that is kept."""
-        from opty.algebra.operator import Identity
-
-        began = self.books["began"]
-        books = self.books | {"recipe": Identity(), "began": None}
-        books |= {name: began[name] for name in ("iteration", "history", "visits")}
-        books |= {"declared": began["declared"]}
-        return dataclasses.replace(self, leaves=began["leaves"], books=books, unfinished=None)
-
-
-def read_kept(file: Container) -> Kept:
-    """Read everything in a result file; FormatError where it is damaged or of a later format.
-
-    Operators of its recipe that are not here are kept as they were.
-    """
-    from opty.algebra.kept_recipes import kept_recipe
-    from opty.runtime.checkpoint import Unfinished
-
-    measurement.check_version(file)
-    with file.hdf5() as f, blaming(file):
-        own = need(f, OWN)
-        code = _text(need(own, "recipe"))
-        recipe = kept_recipe(_text(need(own, "recipe_json")), code)
-        unfinished = Unfinished.from_json(_text(own["unfinished"])) if "unfinished" in own else None
-        books = {
-            "origin": need(own, "origin")[()],
-            "seed": int(own.attrs["seed"]),
-            "iteration": int(own.attrs["iteration"]),
-            "history": _history(own),
-            "recipe": recipe,
-            "model": from_json(_text(own["model_json"])) if "model_json" in own else None,  # before 0.1.0 there was one
-            "visits": _visits(own),
-            "began": _start(own),
-        }
-        fields, frames = measurement.read_fields(f), measurement.read_kept_frames(f)
-        device, software = measurement.text(own.attrs.get("device", "cpu")), json.loads(own.attrs.get("software", "{}"))
-        leaves, books["declared"] = _leaves(own)
-        return Kept(fields, frames, leaves, books, code, unfinished, device, software)
-
-
-def _text(found: h5py.Dataset) -> str:
-    value = found.asstr()[()]
-    return value if isinstance(value, str) else str(value[0])  # a long one lies in an array of one
-
-
-def _start(own: h5py.Group) -> dict[str, Any] | None:
-    """The start that the data alone do not tell, or None."""
-    if "start" not in own:
-        return None
-    start = own["start"]
-    leaves, declared = _leaves(start)
-    found = {"leaves": leaves, "declared": declared, "visits": _visits(start)}
-    return found | {"iteration": int(start.attrs["iteration"]), "history": _history(start)}
-
-
 def _write(f: h5py.File, p) -> None:
     own = f.create_group(OWN)
     own.attrs.update({"iteration": p.iteration, "seed": p.seed})
@@ -264,38 +190,15 @@ def _write_leaves(own: h5py.Group, leaves: Mapping[str, np.ndarray], declared: M
         writing.note(group[key], declaration=json.dumps(declared[name].to_dict()))
 
 
-def _leaves(own: h5py.Group) -> tuple[dict[str, np.ndarray], dict[str, Leaf]]:
-    """Return arrays by name, and what is known of them: files of earlier versions hold no declarations."""
-    leaves, declared = {}, {}
-    for role, group in GROUPS.items():
-        for key, found in need(own, group).items():
-            name = unquote(key)
-            leaves[name] = found[()]
-            told = found.attrs.get("declaration")
-            if told is not None:
-                declared[name] = Leaf(name, **{**json.loads(measurement.text(told)), "role": role})
-            elif role == "array":
-                declared[name] = Leaf.found(name, leaves[name], role)
-    return leaves, declared
-
-
 def _write_history(own: h5py.Group, history: Mapping[str, Any]) -> None:
     group = own.create_group("history")
     for name, series in history.items():
         writing.put(group, quote(name, safe=" "), series)
 
 
-def _history(own: h5py.Group) -> dict[str, np.ndarray]:
-    return {unquote(name): series[()] for name, series in need(own, "history").items()}
-
-
 def _write_visits(own: h5py.Group, visits: Mapping[str, Any]) -> None:
     if visits:
         writing.put(own, "visits", json.dumps(visits))
-
-
-def _visits(own: h5py.Group) -> dict[str, Any]:
-    return json.loads(_text(own["visits"])) if "visits" in own else {}
 
 
 def software(device: str) -> dict[str, str]:

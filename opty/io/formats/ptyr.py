@@ -16,6 +16,7 @@ from opty.io import writing
 from opty.io.formats.foreign_result import curved, made, measurement_for
 from opty.io.formats.ptyd import KEV, dict_group, mark_root, refuse_pickle
 from opty.io.reading import Format, blaming, real
+from opty.remedies import here
 
 if TYPE_CHECKING:
     from opty.state import BareState
@@ -40,7 +41,8 @@ def read(file: Container, *, data=None, device=None, threads=None, deterministic
     In the far field the probe gets the Fresnel curvature that PtyPy has in its propagator. Nodes that are pickles are
     never touched.
 
-    Raises TypeError without data; FormatError for layers of the object (multislice), or sizes that do not go together.
+    Raises TypeError without data; FormatError for several layers of the object (incoherent states), or sizes that do
+    not go together.
     """
     data = measurement_for(file, data, "PtyPy")
     with file.tree() as tree, blaming(file):
@@ -55,7 +57,7 @@ def _estimates(tree: Tree, data: PtychoData):
     probe, _ = _storage(tree, "probe")
     obj, path = _storage(tree, "obj")
     if len(obj) != 1:
-        raise ValueError(f"{path} has {len(obj)} layers; opty's object has one")
+        raise ValueError(f"{path} has {len(obj)} layers, which are incoherent states of the object; opty's has one")
     size, origin = (_pair(tree, f"{path}/{name}") for name in ("_psize", "_origin"))
     if (recorded := tree.find(f"content/positions/{path.rsplit('/', 1)[-1]}")) is not None:
         centres = real(recorded.name, numbers(recorded))
@@ -93,9 +95,15 @@ def write(path: Path, p: BareState) -> None:
 
     Positions are centres of the views [m], as those of the data; the object lies under them. ``iter_info`` tells the
     iteration, the recipe and the misfit. In the far field the Fresnel curvature that PtyPy has in its propagator is
-    taken out of the probe. Raises ValueError for a state without a geometry.
+    taken out of the probe. Raises ValueError for a state without a geometry,
+    and for several slices.
     """
-    data = p.data
+    data, obj = p.data, p.numpy("obj")
+    if obj.ndim == 3:
+        raise ValueError(
+            f"the object has {len(obj)} slices; the layers of PtyPy's .ptyr are incoherent states of one thin object: "
+            + here("export the arrays, .npz, or images, .tif", "export to .npz or .tif")
+        )
     writing.need_geometry(data, "PtyPy's .ptyr")
     pixel, geometry = data.pixel, data.geometry
     with writing.created(path, data) as f:
@@ -104,7 +112,7 @@ def write(path: Path, p: BareState) -> None:
         header = dict_group(f, HEADER)
         for name, text in {"kind": "minimal", "description": "Ptypy .h5 compatible storage format"}.items():
             header.create_dataset(name, data=text, dtype=h5py.string_dtype()).attrs["type"] = "string"
-        storages = {f"probe/{SCAN}": curved(p.numpy("probe"), data, out=True), f"obj/{OBJECT}": p.numpy("obj")[None]}
+        storages = {f"probe/{SCAN}": curved(p.numpy("probe"), data, out=True), f"obj/{OBJECT}": obj[None]}
         centres = {f"probe/{SCAN}": np.array([data.n // 2] * 2, float), f"obj/{OBJECT}": p.origin + data.n // 2}
         for name, array in storages.items():
             storage = dict_group(content, name)

@@ -22,7 +22,7 @@ from opty.io.reading import blaming
 from opty.remedies import here
 
 if TYPE_CHECKING:
-    from opty.io.formats.native import Kept
+    from opty.io.formats.kept import Kept
 
 # What a measurement that is missing, changed, damaged, too large, or packed by a plugin that is not here fails with.
 _UNREADABLE = (OSError, ValueError, TypeError, ImportError, MemoryError, RuntimeError)

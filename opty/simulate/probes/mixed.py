@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import scipy.special
@@ -31,14 +32,14 @@ def modes(probe: np.ndarray, powers: tuple[float, ...]) -> np.ndarray:
 
     Source: mixed states after Thibault and Menzel, Nature 494, 68 (2013).
     """
-    probe, powers = _one(probe), _powers(powers)
+    probe, shares = _one(probe), _powers(powers)
     row, col = (np.linspace(-1, 1, size) for size in probe.shape)
-    terms = [np.outer(row**k, col**m) for k, m in _orders(powers.size)]
+    terms = [np.outer(row**k, col**m) for k, m in _orders(shares.size)]
     columns = np.stack([(probe * term).ravel() for term in terms], axis=1).astype(np.complex128)
     orthogonal, upper = np.linalg.qr(columns)
     # QR leaves the phase of each column free; this one keeps that of the probe.
     diagonal = upper.diagonal()
-    power = np.vdot(probe, probe).real * powers / powers.sum()
+    power = np.vdot(probe, probe).real * shares / shares.sum()
     made = orthogonal * (diagonal / np.abs(diagonal) * np.sqrt(power))
     return np.ascontiguousarray(made.T).reshape(-1, *probe.shape).astype(np.complex64)
 
@@ -65,11 +66,11 @@ def hermite_gauss(n: int, fwhm: float | tuple[float, float], powers: tuple[float
     Source: Siegman, Lasers (1986), sec. 16.4 (modes); Vartanyants, Singer, New J. Phys. 12, 035004 (2010), for the
     powers that synchrotron sources give them.
     """
-    powers = _powers(powers)
+    shares = _powers(powers)
     width = np.broadcast_to(np.asarray(fwhm, dtype=np.float64), 2)
     if not (width > 0).all():
         raise ValueError(f"fwhm is {fwhm!r}; give a positive width in px, or two, (row, column)")
-    orders = _orders(powers.size)
+    orders = _orders(shares.size)
     lines = [_hermite_lines(n, w, max(max(order) for order in orders)) for w in width]
     made = np.stack([np.outer(lines[0][k], lines[1][m]) for k, m in orders])
     held = (made**2).sum(axis=(1, 2))
@@ -78,7 +79,7 @@ def hermite_gauss(n: int, fwhm: float | tuple[float, float], powers: tuple[float
             f"mode {held.argmin()} of order {orders[held.argmin()]} has {held.min():.2f} of its power in {n} x {n} px: "
             "give a smaller fwhm or fewer powers"
         )
-    return (made * np.sqrt(powers / powers.sum() / held)[:, None, None]).astype(np.complex64)
+    return (made * np.sqrt(shares / shares.sum() / held)[:, None, None]).astype(np.complex64)
 
 
 def zernike(
@@ -115,9 +116,9 @@ def zernike(
     Source: Noll, J. Opt. Soc. Am. 66, 207 (1976); Guzzi et al., PeerJ CS 8, e1036 (2022), supplement, Fig. S1.
     """
     probe = _one(probe)
-    powers = _powers((1.0,) * len(terms) if powers is None else powers)
-    if powers.size != len(terms):
-        raise ValueError(f"powers holds {powers.size} numbers for {len(terms)} terms; give one each")
+    shares = _powers((1.0,) * len(terms) if powers is None else powers)
+    if shares.size != len(terms):
+        raise ValueError(f"powers holds {shares.size} numbers for {len(terms)} terms; give one each")
     if not 0 <= magnitude <= 1:
         raise ValueError(f"magnitude is {magnitude!r}; give a share from 0 to 1")
     r = np.arange(len(probe)) - len(probe) // 2
@@ -125,7 +126,7 @@ def zernike(
     polynomials = [zernike_polynomial(term, rho, angle) for term in terms]
     made = np.stack([probe * ((1 - magnitude) + magnitude * z) * np.exp(1j * phase * z) for z in polynomials])
     power = (np.abs(made) ** 2).sum(axis=(1, 2))
-    wanted = np.vdot(probe, probe).real * powers / powers.sum()
+    wanted = np.vdot(probe, probe).real * shares / shares.sum()
     return (made * np.sqrt(wanted / power)[:, None, None]).astype(np.complex64)
 
 
@@ -146,14 +147,14 @@ def zernike_polynomial(term: int, rho: np.ndarray, angle: np.ndarray) -> np.ndar
     return math.sqrt(2 * (order + 1)) * radial * (np.cos(m * angle) if term % 2 == 0 else np.sin(m * angle))
 
 
-def _one(probe) -> np.ndarray:
+def _one(probe: Any) -> np.ndarray:
     probe = np.asarray(probe)
     if probe.ndim != 2:
         raise ValueError(f"probe has shape {probe.shape}; give one mode (n, n)")
     return probe
 
 
-def _powers(powers) -> np.ndarray:
+def _powers(powers: Any) -> np.ndarray:
     powers = np.asarray(powers, dtype=np.float64)
     if powers.ndim != 1 or powers.size == 0 or not (powers > 0).all():
         raise ValueError(f"powers is {powers.tolist()}; give one positive relative power for each mode")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.fft
 
@@ -99,7 +101,7 @@ def zone_plate(
     return unit_power(focus)
 
 
-def _checked(osa, central_stop: float, focal: float) -> tuple[float, float]:
+def _checked(osa: Any, central_stop: float, focal: float) -> tuple[float, float]:
     opening, distance = osa
     if not (opening > 0 and 0 < distance < focal):
         raise ValueError(

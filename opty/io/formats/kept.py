@@ -1,0 +1,130 @@
+"""Kept: all that a result file holds, read before its measurement is looked for; the layout is that of native.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import h5py
+import numpy as np
+
+from opty.algebra.leaf import Leaf, Role
+from opty.files.container import Container
+from opty.io.formats import measurement
+from opty.io.formats.measurement import need
+from opty.io.reading import blaming
+from opty.model.unknown_element import kept_model
+from opty.state.leaves import ESTIMATED
+
+if TYPE_CHECKING:
+    from opty.model import Model
+    from opty.runtime.checkpoint import Unfinished
+
+OWN = "entry_1/reconstruction"
+GROUPS: dict[Role, str] = {"estimate": "leaves", "slot": "slots", "array": "arrays"}
+
+
+@dataclass
+class Kept:
+    """What a result file holds, before the measurement is looked for."""
+
+    fields: dict[str, Any]  # of PtychoData but its intensities
+    frames: measurement.FramesKept
+    leaves: dict[str, np.ndarray]
+    books: dict[str, Any]
+    recipe: str
+    unfinished: Unfinished | None
+    device: str
+    software: dict[str, str]
+
+    def at_the_start(self) -> Kept:
+        """What a file would hold that was written at the start, where that is kept."""
+        from opty.algebra.operator import Identity
+
+        began = self.books["began"]
+        books = self.books | {"recipe": Identity(), "began": None}
+        books |= {name: began[name] for name in ("iteration", "history", "visits")}
+        books |= {"declared": began["declared"]}
+        return dataclasses.replace(self, leaves=began["leaves"], books=books, unfinished=None)
+
+
+def read_kept(file: Container) -> Kept:
+    """Read everything in a result file; FormatError where it is damaged or of a later format.
+
+    Operators of its recipe and elements of its model that are not here are kept as they were.
+    """
+    from opty.algebra.kept_recipes import kept_recipe
+    from opty.runtime.checkpoint import Unfinished
+
+    measurement.check_version(file)
+    with file.hdf5() as f, blaming(file):
+        own = need(f, OWN)
+        code = _text(need(own, "recipe"))
+        recipe = kept_recipe(_text(need(own, "recipe_json")), code)
+        unfinished = Unfinished.from_json(_text(own["unfinished"])) if "unfinished" in own else None
+        leaves, declared = _leaves(own)
+        books = {
+            "declared": declared,
+            "origin": need(own, "origin")[()],
+            "seed": int(own.attrs["seed"]),
+            "iteration": int(own.attrs["iteration"]),
+            "history": _history(own),
+            "recipe": recipe,
+            "model": _model(own, declared),
+            "visits": _visits(own),
+            "began": _start(own),
+        }
+        fields, frames = measurement.read_fields(f), measurement.read_kept_frames(f)
+        device, software = measurement.text(own.attrs.get("device", "cpu")), json.loads(own.attrs.get("software", "{}"))
+        return Kept(fields, frames, leaves, books, code, unfinished, device, software)
+
+
+def _model(own: h5py.Group, declared: Mapping[str, Leaf]) -> Model | None:
+    """Return the model; None in a file of an earlier version, where all objects were thin."""
+    if "model_json" not in own:
+        return None
+    beside = {name for name, leaf in ESTIMATED.items() if not leaf.image}
+    estimates = [leaf for name, leaf in declared.items() if leaf.role == "estimate" and name not in beside]
+    return kept_model(_text(own["model_json"]), _text(need(own, "model")), estimates)
+
+
+def _text(found: h5py.Dataset) -> str:
+    value = found.asstr()[()]
+    return value if isinstance(value, str) else str(value[0])  # a long one lies in an array of one
+
+
+def _start(own: h5py.Group) -> dict[str, Any] | None:
+    """The start that the data alone do not tell, or None."""
+    if "start" not in own:
+        return None
+    start = own["start"]
+    leaves, declared = _leaves(start)
+    found = {"leaves": leaves, "declared": declared, "visits": _visits(start)}
+    return found | {"iteration": int(start.attrs["iteration"]), "history": _history(start)}
+
+
+def _leaves(own: h5py.Group) -> tuple[dict[str, np.ndarray], dict[str, Leaf]]:
+    """Return arrays by name, and what is known of them: files of earlier versions hold no declarations."""
+    leaves, declared = {}, {}
+    for role, group in GROUPS.items():
+        for key, found in need(own, group).items():
+            name = unquote(key)
+            leaves[name] = found[()]
+            told = found.attrs.get("declaration")
+            if told is not None:
+                declared[name] = Leaf(name, **{**json.loads(measurement.text(told)), "role": role})
+            elif role == "array":
+                declared[name] = Leaf.found(name, leaves[name], role)
+    return leaves, declared
+
+
+def _history(own: h5py.Group) -> dict[str, np.ndarray]:
+    return {unquote(name): series[()] for name, series in need(own, "history").items()}
+
+
+def _visits(own: h5py.Group) -> dict[str, Any]:
+    return json.loads(_text(own["visits"])) if "visits" in own else {}

@@ -1,0 +1,92 @@
+"""Models out of result files: read as far as their elements are here, and kept as they were where they are not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import field
+from functools import partial
+from typing import Any
+
+from opty.algebra.kept_recipes import code_of, codes_of
+from opty.algebra.leaf import Leaf
+from opty.algebra.reader import make
+from opty.algebra.text import decode
+from opty.algebra.unknown import IMPORT, REMODEL, Absent
+from opty.errors import RecipeError
+from opty.model.compose import Model, look_up, read_json
+from opty.model.element import Element
+
+
+class UnknownElement(Absent, Element, register=False):
+    """An element of a file that no class here makes: kept as it was, written again as it was, never computed with.
+
+    Parameters
+    ----------
+    name : of its class. encoded : its JSON. place : in its model, "source", "propagation" or "". brings : its leaves,
+    as JSON. why : it could not be made. remedy : what to do. text : its code.
+    """
+
+    name: str
+    encoded: str
+    place: str = ""
+    brings: str = field(default="{}", compare=False)
+    why: str = field(default="", compare=False)
+    remedy: str = field(default=IMPORT, compare=False)
+    text: str = field(default="", compare=False)
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:  # type: ignore[override]
+        """What the file says of the arrays that no other element of the model brings."""
+        return tuple(Leaf(name, **told) for name, told in json.loads(self.brings).items())
+
+    @property
+    def source(self) -> bool:  # type: ignore[override]
+        """A whole model ends with a source."""
+        return self.place == "source"
+
+    @property
+    def propagates(self) -> bool:  # type: ignore[override]
+        """A whole model begins with a propagation."""
+        return self.place == "propagation"
+
+    def forward(self, v: Any, wave: Any) -> Any:
+        raise self.refusal()
+
+    def refusal(self) -> RecipeError:
+        """Return the error for a computation with the element."""
+        return RecipeError(f"{self.text} cannot be computed with: {self.why}; {self.remedy}")
+
+
+def kept_model(text: str, code: str, estimates: Iterable[Leaf]) -> Model:
+    """Return the whole model of a JSON text, with an ``UnknownElement`` for each element that is not here.
+
+    ``code`` : its repr when it was written, for the text of what is kept. ``estimates`` : declarations of the arrays
+    that the model brings; those that no element here brings belong to the first unknown one.
+    Raises RecipeError for text that is no such JSON, or another format version.
+    """
+    told = read_json(text)
+    codes = codes_of({"Compose": {"steps": told}} if len(told) > 1 else told[0], code)
+    last = len(told) - 1
+    places = ("source" if k == last else "" if k else "propagation" for k in range(len(told)))
+    found = [decode(one, partial(_made, place, codes)) for one, place in zip(told, places, strict=True)]
+    here = {leaf.name for element in found for leaf in element.leaves}
+    first = next((k for k, element in enumerate(found) if isinstance(element, UnknownElement)), None)
+    if first is not None:
+        brings = {leaf.name: leaf.to_dict() for leaf in estimates if leaf.name not in here}
+        found[first] = dataclasses.replace(found[first], brings=json.dumps(brings))
+    return Model(tuple(found))
+
+
+def _made(place: str, codes: dict[int, str], name: str, parameters: dict[str, Any]) -> Element:
+    kept, written = json.dumps({name: parameters}), codes.get(id(parameters)) or code_of(name, parameters)
+    try:
+        cls = look_up(name)
+    except RecipeError:
+        return UnknownElement(name, kept, place, why=f"there is no element {name!r} here", text=written)
+    try:
+        return make(cls, [], {key: decode(value, partial(_made, "", codes)) for key, value in parameters.items()})
+    except Exception as error:  # whatever the check of a user's own class raises
+        why = str(error) or type(error).__name__
+        return UnknownElement(name, kept, place, why=why, remedy=REMODEL, text=written)

@@ -113,6 +113,7 @@ def test_the_example_names_every_key_and_every_kind():
         ),
         ("distance = 0.1", 'distance = 0.1\npropagation = "near"'),
         ("wavelength = 1e-9", "energy = 1.9864e-16"),
+        ("wavelength = 1e-9", "voltage = 300e3"),
     ],
 )
 def test_every_kind_works_from_a_file(tmp_path, swap):

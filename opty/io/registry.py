@@ -64,11 +64,11 @@ def load(path, **options):
         stack with positions in an NPY, either of them or their folder. A list of paths: scans of one sample with the
         same geometry, joined into one measurement.
     options : all measurements take ``views``, ``leave_out``, ``crop``, ``centre``, ``transpose``, ``flip``, ``rebin``,
-        ``mask``, ``saturation``, ``dark``, ``flat``, ``links``, ``stream``, and the lengths of the geometry: see
-        ``opty.io.prepare.options.Preparation`` and docs/formats.md. HDF5 of any other layout: ``mapping``, a TOML
-        file that says where things are. TIFF + NPY and pty-chi: ``positions``, the path of the second file. Results
-        of opty: ``data`` (PtychoData or the path of a measurement, in place of what the file points to), ``device``,
-        ``threads``, ``deterministic``, ``stream``.
+        ``mask``, ``saturation``, ``dark``, ``flat``, ``clip``, ``links``, ``stream``, the lengths of the geometry and
+        those of positions, grid and lens: see ``opty.io.prepare.preparation.Preparation`` and docs/formats.md. HDF5 of
+        any other layout: ``mapping``, a TOML file that says where things are. TIFF + NPY and pty-chi: ``positions``,
+        the path of the second file. Results: ``data`` (PtychoData or the path of a measurement, in place of what the
+        file points to), ``device``, ``threads``, ``deterministic``, ``stream``.
 
     Frames that would take more than a quarter of the free memory stay in their file, and are read when they are asked
     for: ``data.intensities`` is a Stack then. ``stream=True`` or ``False`` decides otherwise.

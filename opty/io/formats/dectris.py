@@ -22,6 +22,7 @@ from opty.io.prepare.parts import part_names, read_parts
 from opty.io.prepare.raw import Raw
 from opty.io.prepare.units import joules, metres, wavelength
 from opty.io.reading import Format, blaming, measurement
+from opty.remedies import option
 
 ENTRY, DATA = "entry", "entry/data"
 DETECTOR, BEAM = "entry/instrument/detector", "entry/instrument/beam"
@@ -77,6 +78,7 @@ def _raw(tree: Tree, step: tuple[float, float] | None) -> Raw:
             "pixel_size": lambda known: _pixel_size(tree),
         },
         wanted={
+            "positions": f", or {option('mapping')}, which says where they are",
             "wavelength": _wanted(tree, "wavelength", *WAVELENGTH, *ENERGY),
             "distance": _wanted(tree, "distance", *DISTANCE),
             "pixel_size": _wanted(tree, "pixel size", f"{DETECTOR}/x_pixel_size"),

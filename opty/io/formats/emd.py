@@ -87,7 +87,8 @@ def _raw(tree: Tree, cube: str) -> Raw:
     steps = [_step(_axis(tree, cube, k)) for k in (0, 1)]
     step = None if steps[0] is None or steps[1] is None else (steps[0], steps[1])
     lengths = _lengths(tree, cube)
-    return Raw(frames, None, lengths=lengths, wanted={"wavelength": _no_wavelength()}, step=step)
+    wanted = {"wavelength": _no_wavelength(), "positions": f", or {option('mapping')}, which says where they are"}
+    return Raw(frames, None, lengths=lengths, wanted=wanted, step=step)
 
 
 def _no_wavelength() -> str:

@@ -86,7 +86,7 @@ def found(raw: Raw, options: Preparation, given: GivenPositions | None, known: M
     if raw.positions is None and given is None and options.scan_step is None and own is None:
         raise ValueError(
             f"the file has no positions: give the distance between views on a grid, {option('scan_step', '0.4nm')}, or "
-            f"a file of them, {option('positions')}, or say where an HDF5 file has them by a {option('mapping')}"
+            f"a file of them, {option('positions')}{raw.wanted.get('positions', '')}"
         )
     if numbers.ndim != 2 or numbers.shape[1] != 2:
         raise ValueError(f"there are {raw.frames.shape[0]} patterns, but positions have shape {numbers.shape}")

@@ -17,7 +17,8 @@ class Raw:
 
     ``positions`` (N, 2) in ``unit``: metres or, with "px", pixels at the sample; any other unit as in a file, or two of
     them, (rows', columns'); ``positions_at`` says where they are. ``lengths``: what the file tells of the Geometry
-    (an ``energy`` in place of a wavelength, a dictionary of what it says), ``wanted`` where it was looked for in vain.
+    (an ``energy`` in place of a wavelength, a dictionary of what it says), ``wanted`` where it was looked for in vain,
+    and what else to do without ``positions``.
     ``mask``: Frames or (rows, columns), where a pixel counts if ``good`` says so; ``cutoff``: the least count that is
     none. ``centre``: of the beam (row, column) [px]. ``corner``: the zero frequency is there. ``lacks``: says of a
     number of positions which views are missing, and what to do. Without positions (None) the scan is on a grid,

@@ -17,7 +17,8 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
     Parameters
     ----------
     alpha : regularisation from 0 (least squares, unsafe where the probe is dark) to 1 (ePIE).
-    step : length of the step, 1 the full one; None for the model's: 1 for a thin object, 0.5 for several slices.
+    step : length of the step as a part of the model's own, which is 1, the full one, for a thin object, and 0.5 for
+        several slices.
 
     In another model direction and weight are the adjoint of its derivative and the diagonal of its square; of several
     slices each has its own max(S).
@@ -27,7 +28,7 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
     """
 
     alpha: float = 1.0
-    step: float | None = None
+    step: float = 1.0
     scale_free = True
     gathers = frozenset({"obj"})
     knob = "a larger alpha, or a smaller step, of the object update"
@@ -49,7 +50,7 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
 
     def length(self, model: Any) -> float:
         """Return the length of the step in a model."""
-        return model.obj_step if self.step is None else self.step
+        return self.step * model.obj_step
 
 
 def scaled(xp: Any, direction: Any, weight: Any, alpha: float, step: float) -> Any:
@@ -69,9 +70,9 @@ def scaled(xp: Any, direction: Any, weight: Any, alpha: float, step: float) -> A
     return direction
 
 
-def check_regularisation(who: str, name: str, value: float, step: float | None) -> None:
+def check_regularisation(who: str, name: str, value: float, step: float) -> None:
     """Refuse a regularisation outside [0, 1] or a step that is not positive."""
     if not 0 <= value <= 1:
         raise ValueError(f"{who}({name}={value}): give a regularisation from 0 to 1 (1 is ePIE)")
-    if step is not None and not step > 0:
+    if not step > 0:
         raise ValueError(f"{who}(step={step}): give a step above 0 (1 is the full one)")

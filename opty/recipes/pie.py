@@ -25,14 +25,14 @@ class ePIE(Recipe):
     Parameters
     ----------
     batch : views updated together (a number or "all").
-    obj_step, probe_step : length of the steps, 1 the full ones; None for the model's, 1 for a thin object.
+    obj_step, probe_step : length of the steps, 1 the full ones; the object's as a part of the model's own step.
     update : "both", "obj" or "probe": what may change.
 
     Source: Maiden, Rodenburg, Ultramicroscopy 109, 1256 (2009).
     """
 
     batch: int | Literal["all"] = 1
-    obj_step: float | None = None
+    obj_step: float = 1.0
     probe_step: float = _PROBE_STEP
     update: Update = "both"
 
@@ -49,7 +49,7 @@ class rPIE(Recipe):
     ----------
     alpha, beta : regularisation of object and probe from 0 (least squares) to 1 (ePIE).
     batch : views updated together (a number or "all").
-    obj_step, probe_step : length of the steps, 1 the full ones; None for the model's, 1 for a thin object.
+    obj_step, probe_step : length of the steps, 1 the full ones; the object's as a part of the model's own step.
     update : "both", "obj" or "probe": what may change.
 
     Source: Maiden, Johnson, Li, Optica 4, 736 (2017); Guzzi et al., PeerJ CS 8, e1036 (2022).
@@ -58,7 +58,7 @@ class rPIE(Recipe):
     alpha: float = 0.05
     beta: float = 1.0
     batch: int | Literal["all"] = 1
-    obj_step: float | None = None
+    obj_step: float = 1.0
     probe_step: float = _PROBE_STEP
     update: Update = "both"
 

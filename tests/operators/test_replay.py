@@ -73,21 +73,21 @@ def one_by_one(recipe, p, monkeypatch):
         return recipe * p
 
 
-@pytest.mark.parametrize("fractional", [False, True])
-@pytest.mark.parametrize("recipe", RECIPES, ids=repr)
+# Positions off the pixels in turn: what a batch holds more there is replayed alike in every recipe.
+@pytest.mark.parametrize(("recipe", "fractional"), [*zip(RECIPES, [False, True] * 5, strict=True)], ids=str)
 def test_a_replay_gives_the_bits_of_plain_launches(graphs, monkeypatch, p, recipe, fractional):
     p = p.replace(positions=p.positions + np.random.default_rng(8).random((41, 2)) - 0.5) if fractional else p
     q = p.to("gpu")
-    plain = one_by_one(recipe**5, q, monkeypatch)
+    plain = one_by_one(recipe**4, q, monkeypatch)
     assert not graphs
-    replayed = recipe**5 * q
+    replayed = recipe**4 * q
     assert same(replayed, plain)
     if recipe is not ML_BY_TWO:  # whose search amplifies rounding
-        assert close(replayed, recipe**5 * p, 1e-4)
+        assert close(replayed, recipe**4 * p, 1e-4)
     launches = [graph.launches for graph in graphs]
     if not isinstance(recipe, LSQML):  # whose batches of 2 views and of 1 come in another order each time
         sweeps = 2 if recipe in (DM_BY_TWO, ML_BY_TWO) else 1
-        assert sum(launches) in (3 * 4 * sweeps, 3 * 4 * sweeps - 3)  # DM's first sweep is another one
+        assert sum(launches) in (3 * 3 * sweeps, 3 * 3 * sweeps - 3)  # DM's first sweep is another one
         assert len(graphs) == 3 * sweeps
     else:
         assert 4 < len(graphs) < sum(launches)
@@ -173,10 +173,10 @@ def test_graphs_are_kept_for_a_few_places(p):
 
 
 def test_engines_take_turns(graphs, monkeypatch, p):
-    q, recipe = p.to("gpu"), (ePIE(batch=2) * rPIE() * Misfit()) ** 5
+    q, recipe = p.to("gpu"), (ePIE(batch=2) * rPIE() * Misfit()) ** 4
     assert same(recipe * q, one_by_one(recipe, q, monkeypatch))
     assert len(graphs) == 6  # of 16, 4 and 1 batches, of 32, 8 and 1
-    assert {graph.launches for graph in graphs} <= {3, 4}
+    assert {graph.launches for graph in graphs} <= {2, 3}
 
 
 def test_a_step_with_a_schedule_makes_another_sweep(graphs, monkeypatch, p):

@@ -49,7 +49,7 @@ def test_refine_moves_the_numbers_of_a_model():
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_outputs_of_opty(name, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    made = {"Save": opty.Save("x.h5", every=1), "Show": opty.Show(every=2, path="x.png")}
+    made = {"Save": opty.Save("x.h5", every=1), "Show": opty.Show(every=3, path="x.png")}
     assert check_operator(made[name] if name in made else OWN[name](), models=[None]) < 1e-9
 
 

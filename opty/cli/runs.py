@@ -239,7 +239,8 @@ def _recipe(text: str | None, file: Path | None) -> Operator:
 
 def _check_before(recipe: Operator, picture: Path | None) -> None:
     """Refuse, before the data are read, steps in an order that cannot work, and files that cannot be written."""
-    from opty.runtime.plan import plan, steps_of
+    from opty.runtime.nodes import steps_of
+    from opty.runtime.plan import plan
 
     for step in steps_of(plan(recipe)):
         step.op.foresee()

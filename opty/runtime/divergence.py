@@ -53,11 +53,13 @@ class _Look(NamedTuple):
 
 
 class _Kept:
-    """A state to go back to, in arrays of its own where the run writes."""
+    """A state to go back to, in arrays of its own where the run writes; ``shared`` : nobody writes into those given."""
 
-    def __init__(self, store: Store, place: Place, program: Program):
+    def __init__(self, store: Store, place: Place, program: Program, shared: bool = False):
         self._program, self.place = program, place
-        self.store = store.fork((store.leaves.keys() & program.changed) - program.remade)
+        self._own = frozenset() if shared else program.changed.intersection(store.leaves) - program.remade
+        self.store = store.fork(self._own)
+        self.store.declared = program.declared
         for name in program.remade & store.leaves.keys():
             del self.store.leaves[name]
         self.given = False
@@ -75,10 +77,14 @@ class _Kept:
         mine, old = self.store, self.store.leaves
         # First all memory is taken, of which there may be none, then what was kept is written over.
         kept = [name for name in store.leaves if name not in self._program.remade]
-        own = {name: _like(store.leaves[name], old.get(name)) for name in kept if name in self._program.changed}
+        own = {
+            name: _like(store.leaves[name], old[name] if name in self._own else None)
+            for name in kept
+            if name in self._program.changed
+        }
         for name, a in own.items():
             store.backend.copy_into(a, store.leaves[name])
-        mine.leaves = {name: own.get(name, store.leaves[name]) for name in kept}
+        mine.leaves, self._own = {name: own.get(name, store.leaves[name]) for name in kept}, frozenset(own)
         mine.iteration, mine.history, mine.visits = store.iteration, store.books(), dict(store.visits)
         self.place = place
 
@@ -93,16 +99,19 @@ class Watch:
 
     On a GPU it looks at one only when the next one is under way, so that the device need not wait for the host; it
     keeps one more state then. What somebody asks for is looked at before he gets it: ``settle``.
+    ``untouched`` : the state as it stands, in arrays that the run does not write into; None where it may.
     """
 
-    def __init__(self, store: Store, program: Program, start: Operator, place: Place):
+    def __init__(self, store: Store, program: Program, start: Operator, place: Place, untouched: Store | None = None):
         self._store, self._program, self._start, self._begun = store, program, start, store.recipe
         self._looked = program.changed.intersection(_LOOKED_AT)
         self._lookout = store.backend.Lookout()
         self._under_way: list[_Misfit | _Look] = []  # of the state that stands now
         self._behind: list[_Misfit | _Look] = []  # of ``_newest``, where that is another state than ``_last``
         self._monitor = MisfitMonitor(rounding=100 * float(np.finfo(store.real_dtype).eps) ** 2)
-        self._last = self._newest = _Kept(store, place, self._program)
+        first = _Kept(store, place, program) if untouched is None else _Kept(untouched, place, program, shared=True)
+        self._last = self._newest = first
+        self.looked = False  # whether all was looked at since a step has run
         self._first = self._last.store.iteration
         self._spare: _Kept | None = None
 
@@ -149,7 +158,8 @@ class Watch:
         """Raise DivergedError where object, probe or positions hold a value that is not finite, or a position has left
         the frame; waits for the device.
         """
-        self._look()
+        if not self.looked:
+            self._look()
         self.settle()
 
     def _keep(self, place: Place) -> None:
@@ -167,6 +177,7 @@ class Watch:
         leaves = (self._store.leaves[name] if name in self._looked else None for name in _LOOKED_AT)
         broken = self._lookout.broken(*leaves, self._store.largest_corner)
         self._under_way.append(_Look(self._store.iteration, broken))
+        self.looked = True
 
     def _look_behind(self) -> None:
         """Look at the newest state that is kept: if it is finite, it is the last one that is."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 
 from opty.algebra.control import Until
 from opty.algebra.operator import Operator
-from opty.blas import one_thread
+from opty.blas import OneThread
 from opty.runtime.blame import blame
 from opty.runtime.checkpoint import Frame, Unfinished
 from opty.runtime.divergence import Watch
@@ -35,9 +35,9 @@ def run(recipe: Operator, p: BareState, stopped: Unfinished | None = None) -> Ba
     """
     job = _prepared(recipe, p, stopped)
     try:
-        with _at_work(job), suppress(Stop):
+        with job.ctrl_c, _quiet(), OneThread(), suppress(Stop):
             _walk_groups(job.program.groups, job)
-        q = job.state()
+        q = job.state(over=True)
     except (Exception, KeyboardInterrupt) as error:
         carry_last(error, job)
         raise
@@ -56,7 +56,8 @@ def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
     try:
         while not job.ctrl_c.pressed:
             try:
-                with _at_work(job), suppress(Stop):  # the state is whole then, in the middle of a turn of an outer loop
+                with job.ctrl_c, _quiet(), OneThread(), suppress(Stop):
+                    # After Stop the state is whole, in the middle of a turn of an outer loop.
                     over = next(walk, None) is None
                 if over and not job.ctrl_c.pressed:
                     return
@@ -73,15 +74,9 @@ def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
     warn(q, job.unfinished())
 
 
-@contextmanager
-def _at_work(job: Run) -> Iterator[None]:
-    """Handle Ctrl-C, and leave values that are not finite to the watch.
-
-    BLAS has one thread: with its own, the small products of a batch made position refinement take six times as long on
-    two cores.
-    """
-    with job.ctrl_c.handled(), np.errstate(over="ignore", invalid="ignore", divide="ignore"), one_thread():
-        yield
+def _quiet() -> np.errstate:
+    """Leave values that are not finite to the watch."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
@@ -120,7 +115,7 @@ def _prepared(recipe: Operator, p: BareState, stopped: Unfinished | None = None)
         store.declared = program.declared  # steps of the recipe may know better what its arrays are
         way = stopped.place if stopped else ()
         start = stopped.before if stopped else store.recipe
-        job = Run(program, store, recipe, start, Watch(store, program, start, way))
+        job = Run(program, store, recipe, start, Watch(store, program, start, way, None if p._owned else source))
         job.way.extend(way)
         job.enter(Frame(program.groups, began=store.iteration))
     except (Exception, KeyboardInterrupt) as error:
@@ -214,6 +209,7 @@ def _apply(node: Step, job: Run) -> None:
     if not due(node.step.when, job.store.visits, job.store.iteration):
         return
     op, rights, frees = job.program.of_step(node)
+    job.watch.looked = False
     try:
         op.apply(job.access(rights))
     except Exception as error:

@@ -50,18 +50,16 @@ class CtrlC:
         if self._again:
             raise KeyboardInterrupt
 
-    @contextmanager
-    def handled(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Handle Ctrl-C. Only the main thread may; a handler that is no Python function (ignored, say) stays."""
-        old = signal.getsignal(signal.SIGINT)
-        ours = threading.current_thread() is threading.main_thread() and callable(old)
-        if ours:
+        self._old: Any = None
+        if threading.current_thread() is threading.main_thread() and callable(old := signal.getsignal(signal.SIGINT)):
+            self._old = old
             signal.signal(signal.SIGINT, self.handle)
-        try:
-            yield
-        finally:
-            if ours:
-                signal.signal(signal.SIGINT, old)
+
+    def __exit__(self, *raised: object) -> None:
+        if self._old is not None:
+            signal.signal(signal.SIGINT, self._old)
 
 
 @contextmanager

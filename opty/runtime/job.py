@@ -140,12 +140,14 @@ class Run:
         """Let the watch look at a state that is whole, and remember it."""
         self.ctrl_c.after(lambda: self.watch.turn_over(self.place))
 
-    def state(self, copied: frozenset[str] = frozenset()) -> BareState:
+    def state(self, copied: frozenset[str] = frozenset(), over: bool = False) -> BareState:
         """Return a state of what stands now; it shares the leaves that are not ``copied``. Waits for the device.
+
+        ``over`` : the run is, and the state takes all that it worked in.
 
         Raises DivergedError where it is broken.
         """
         self.watch.check_estimates()
-        store = self.store.fork(copied & set(self.store.leaves))
+        store = self.store if over else self.store.fork(copied & self.store.leaves.keys())
         store.recipe = self.done()
         return handle()._of(store)

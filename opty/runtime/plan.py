@@ -152,6 +152,7 @@ def _may_be_pass(op: Operator) -> bool:
         return True
 
 
+@functools.lru_cache(maxsize=256)
 def _only_pass(op: Operator) -> Pass | None:
     """Return the pass that a factor of a recipe is, or None where it is something else."""
     nodes = [] if isinstance(op, Repeat) else _nodes(op)

@@ -67,6 +67,7 @@ class Scale:
         if not any(self._free_levels[id(frame.groups)] and self._opposed(frame.estimated) for frame in turns):
             return
         if self._unknown.isdisjoint(job.store.leaves):
+            job.watch.looked = False
             self._take(job)
             for frame in turns:
                 frame.estimated = frozenset()

@@ -38,6 +38,7 @@ def run_pass(node: Pass, job: Run) -> None:
     some = [due(s.when, store.visits, number) for s in node.steps] if of.scheduled else None
     if some is not None and not node.counts and all(s.opened for s, runs in zip(node.steps, some, strict=True) if runs):
         return  # a pass that is an iteration counts in any case: schedules wait for the iterations to go by
+    job.watch.looked = False
     for name in of.stale & store.leaves.keys():
         del store.leaves[name]
     sweep = of.sweep(some, of.fixed and job.whole(), store.leaves)

@@ -39,7 +39,7 @@ PER_VIEW += ("adam_square", "serial_gain", "serial_shift", "positions", "intensi
 def own_slots():
     """Return what the operators of opty declare, by name."""
     classes = [cls for cls in REGISTRY.values() if cls.__module__.startswith("opty.")]
-    return {leaf.name: leaf for cls in classes for leaf in cls.slots}
+    return {leaf.name: leaf for cls in classes if isinstance(cls.slots, tuple) for leaf in cls.slots}
 
 
 KNOWN = {**own_slots(), **ESTIMATED, **FIELDS}

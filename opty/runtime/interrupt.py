@@ -8,6 +8,7 @@ ends. (Python ends a process so for KeyboardInterrupt itself only, not for a cla
 from __future__ import annotations
 
 import contextvars
+import inspect
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from opty.state import BareState
 
 _returning: contextvars.ContextVar[bool] = contextvars.ContextVar("opty_ctrl_c_returns", default=False)
+
+
+# The functions of the system, without the enums that Python puts around them in every run.
+_get, _set = inspect.unwrap(signal.getsignal), inspect.unwrap(signal.signal)
 
 
 class Stop(Exception):
@@ -53,13 +58,13 @@ class CtrlC:
     def __enter__(self) -> None:
         """Handle Ctrl-C. Only the main thread may; a handler that is no Python function (ignored, say) stays."""
         self._old: Any = None
-        if threading.current_thread() is threading.main_thread() and callable(old := signal.getsignal(signal.SIGINT)):
+        if threading.current_thread() is threading.main_thread() and callable(old := _get(signal.SIGINT)):
             self._old = old
-            signal.signal(signal.SIGINT, self.handle)
+            _set(signal.SIGINT, self.handle)
 
     def __exit__(self, *raised: object) -> None:
         if self._old is not None:
-            signal.signal(signal.SIGINT, self._old)
+            _set(signal.SIGINT, self._old)
 
 
 @contextmanager

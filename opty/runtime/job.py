@@ -40,7 +40,8 @@ class Run:
     ctrl_c: CtrlC = field(default_factory=CtrlC)
     announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
     tours: dict[Hashable, Tour] = field(default_factory=dict)  # in the order of the scan, until a step writes positions
-    _positions: np.ndarray | None = None  # on the host, until a step writes them
+    _on_host: np.ndarray | None = None  # positions, until a step writes them
+    _positions: np.ndarray | None = None  # the same, none outside of the frame
     _whole: bool | None = None
     _neighbours: dict[int, list[np.ndarray]] = field(default_factory=dict)
     _in_order: dict[int, list[np.ndarray]] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class Run:
     def positions(self) -> np.ndarray:
         """Return the positions (N, 2) px on the host; the device is waited for once, until a step has written them."""
         if self._positions is None:
-            positions = np.array(self.store.backend.to_host(self.store.leaves["positions"]))
+            positions = self._as_they_are()
             # What has left the frame ends the run when it is looked at; until then it is dealt out as the rest is.
             if not ((positions >= -1) & (positions <= self.store.object_shape)).all():
                 positions = np.clip(np.nan_to_num(positions, nan=0.0), -1, self.store.object_shape)
@@ -72,9 +73,14 @@ class Run:
     def whole(self) -> bool:
         """Say whether all positions are whole pixels, so that no probe need be shifted."""
         if self._whole is None:
-            positions = self.positions()
+            positions = self._as_they_are()
             self._whole = bool((positions == np.rint(positions)).all())
         return self._whole
+
+    def _as_they_are(self) -> np.ndarray:
+        if self._on_host is None:
+            self._on_host = self.store.backend.to_host(self.store.leaves["positions"])
+        return self._on_host
 
     def neighbours(self, size: int) -> list[np.ndarray]:
         """Return the parts of the scan of which a uniform batch of ``size`` takes one view each."""
@@ -95,7 +101,7 @@ class Run:
 
     def wrote_positions(self) -> None:
         """Take note that a step that writes positions has run."""
-        self._positions = self._whole = None
+        self._on_host = self._positions = self._whole = None
         self._neighbours.clear()
         self.tours.clear()
         self.watch.positions_written()

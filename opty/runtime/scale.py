@@ -77,10 +77,9 @@ class Scale:
         if isinstance(node, Branch):
             if not all(rule.active(iteration) for rule in node.when):
                 return frozenset()
-            inner = [self._estimated(one, iteration) for group in node.body for one in group.nodes]
-        else:
-            inner = [names for names, s in self._improved[id(node)] if not s.when or s.active(iteration)]
-        return frozenset().union(*inner)
+            return frozenset().union(*[self._estimated(one, iteration) for g in node.body for one in g.nodes])
+        always, sometimes = self._improved[id(node)]
+        return always.union(*[names for names, s in sometimes if s.active(iteration)]) if sometimes else always
 
     def _opposed(self, names: frozenset[str]) -> bool:
         """Say whether the scale is free where all of ``names`` may change: some go up with it and some down."""
@@ -101,10 +100,11 @@ def _is_free(groups: tuple[Group, ...]) -> bool:
     return not any(gives_scale(op) for node in walk(groups) for op, _ in _steps_of(node))
 
 
-def _improved_by(node: Node) -> tuple[tuple[frozenset[str], Scheduled], ...]:
-    """Return which of object and probe each step of a node improves that does, and the step."""
-    found = ((_scaled(op), s) for op, s in _steps_of(node) if op.estimates)
-    return tuple((names, s) for names, s in found if names)
+def _improved_by(node: Node) -> tuple[frozenset[str], list[tuple[frozenset[str], Scheduled]]]:
+    """Return which of object and probe the steps of a node improve in every iteration, and by which steps at some."""
+    found = [(_scaled(op), s) for op, s in _steps_of(node) if op.estimates]
+    always = frozenset().union(*(names for names, s in found if not s.when))
+    return always, [(names, s) for names, s in found if names and s.when]
 
 
 def _scaled(op: Operator) -> frozenset[str]:

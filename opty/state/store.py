@@ -149,7 +149,7 @@ class Store:
         if strange := [axis for axis in sizes if axis not in leaf.axes]:
             raise ValueError(f"{leaf!r} has no axis {strange[0]!r} whose size could be given")
         shape = leaf.shape(sizes | self.sizes(leaf))
-        self.leaves[leaf.name] = self.xp.zeros(shape, self.type_of(leaf))
+        self.leaves[leaf.name] = self.measured.backend.xp.zeros(shape, leaf.type_in(self.dtype))
         return True
 
     @property

@@ -82,7 +82,7 @@ def measure(path: Path, recipe: str, views: int | None, stream: bool | None) -> 
     """Load, start, run one iteration: seconds of each, peaks of resident memory, and what ``explain`` says."""
     import opty
     from opty.runtime.memory_estimate import footprint
-    from opty.runtime.plan import plan
+    from opty.runtime.program import program_of
 
     before, marks = resident(), [time.perf_counter()]
     some = None if views is None else f"0:{views}"
@@ -91,7 +91,7 @@ def measure(path: Path, recipe: str, views: int | None, stream: bool | None) -> 
     p = opty.PtychoState(data, device="cpu", threads=1)
     marks.append(time.perf_counter())
     started, op = resident(), opty.parse(recipe)
-    told = footprint(p._live, plan(op)).total
+    told = footprint(p._live, program_of(op, p._live)).total
     q = op * p
     marks.append(time.perf_counter())
     load, start, run = np.diff(marks).round(2).tolist()

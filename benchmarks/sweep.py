@@ -17,7 +17,9 @@ from benchmarks import scans
 from benchmarks.bare import Bare, counted, timed, waiter
 from opty.runtime.batch_size import batch_size
 from opty.runtime.memory_estimate import footprint
-from opty.runtime.plan import Pass, plan, walk
+from opty.runtime.nodes import Pass, walk
+from opty.runtime.plan import plan
+from opty.runtime.program import program_of
 
 TURN = 0.2  # seconds that a turn of the engine or of the transforms takes at least, by repeating shorter ones
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,7 +87,7 @@ def _planned(op: opty.Operator, p: opty.PtychoState) -> dict:
         modes=len(p.probe),
         batch=max(sizes),
         batches=sum(math.ceil(p.data.views / size) for size in sizes),
-        told_bytes=footprint(store, groups).total,
+        told_bytes=footprint(store, program_of(op, store)).total,
     )
 
 

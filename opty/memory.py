@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-_CGROUP, _OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_CGROUP, _OWN = "/sys/fs/cgroup", "/proc/self/cgroup"
 
 
 def free_memory() -> int | None:
@@ -29,9 +28,10 @@ def size(count: float) -> str:
 
 def _available() -> int | None:
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
     except OSError:
         pass
     try:
@@ -43,18 +43,23 @@ def _available() -> int | None:
 def _limit_left() -> int | None:
     """What the control groups (version 2) of this process leave; None where there is no limit, or none is told."""
     try:
-        (own,) = [line for line in _OWN.read_text().splitlines() if line.startswith("0::")]
+        (own,) = [line for line in _read(_OWN).splitlines() if line.startswith("0::")]
     except (OSError, ValueError):
         return None
-    folder, left = _CGROUP / own.removeprefix("0::").lstrip("/"), []
-    for place in (folder, *folder.parents):
-        if not place.is_relative_to(_CGROUP):
-            break
+    names, left = [name for name in own.removeprefix("0::").split("/") if name], []
+    for depth in range(len(names), -1, -1):
+        place = "/".join([_CGROUP, *names[:depth]])
         try:
-            limit, used = ((place / f"memory.{name}").read_text().strip() for name in ("max", "current"))
-            kept = dict(line.split() for line in (place / "memory.stat").read_text().splitlines())
+            if (limit := _read(f"{place}/memory.max").strip()) == "max":
+                continue
+            used = int(_read(f"{place}/memory.current"))
+            kept = dict(line.split() for line in _read(f"{place}/memory.stat").splitlines())
         except OSError:
             continue
-        if limit != "max":
-            left.append(int(limit) - int(used) + int(kept.get("inactive_file", 0)))
+        left.append(int(limit) - used + int(kept.get("inactive_file", 0)))
     return min(left, default=None)
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()

@@ -10,8 +10,8 @@ from opty import memory
 @pytest.fixture
 def limits(tmp_path, monkeypatch):
     """Function that sets limit, use and reclaimable bytes of a group below the root of the control groups."""
-    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
-    monkeypatch.setattr(memory, "_OWN", tmp_path / "own")
+    monkeypatch.setattr(memory, "_CGROUP", str(tmp_path))
+    monkeypatch.setattr(memory, "_OWN", str(tmp_path / "own"))
     (tmp_path / "own").write_text("1:cpu:/elsewhere\n0::/job/step\n")
 
     def limit(group, most, used, files):

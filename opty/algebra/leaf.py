@@ -114,6 +114,8 @@ class Leaf:
 
     def present(self, sizes: Mapping[str, int]) -> tuple[str, ...]:
         """Return the axes that are there: a thin object has no axis of slices."""
+        if "slice" not in self.axes:
+            return self.axes  # type: ignore[return-value]
         return tuple([word for word in self.axes if word != "slice" or word in sizes])
 
     def type_in(self, dtype: np.dtype) -> np.dtype:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -50,7 +51,7 @@ class Fused:
     ):
         self._do, self._propagator, self._threads = loops(), propagator, threads
         self._shape, self._dtype = probe_shape, np.dtype(dtype)
-        self._fit = max(1, PIECE // (int(np.prod(probe_shape)) * self._dtype.itemsize))
+        self._fit = max(1, PIECE // (math.prod(probe_shape) * self._dtype.itemsize))
         self._alone, self._largest_batch, self._rows = False, 1, np.arange(0)
         self._within = 1  # threads within a transform, where a piece is the whole batch
         self._rooms: dict[str, np.ndarray] = {}
@@ -106,7 +107,7 @@ class Fused:
             self._do.shift(spectrum, fraction[some], out[some])
             _into(out[some], transform.ifft2(out[some], True))
 
-        share(work, cut(len(out), self._piece(len(out))), self._threads)
+        self._share_views(work, len(out))
         return out
 
     def on_probe(self, waves, rows, obj, corners, fraction) -> np.ndarray:
@@ -127,7 +128,7 @@ class Fused:
             self._do.through_object(waves, rows[some], obj, corners[some], seen, out[some])
             _into(out[some], transform.fft2(out[some], True))
 
-        share(work, cut(len(out), self._piece(len(out))), self._threads)
+        self._share_views(work, len(out))
 
         def gather(band: slice) -> None:
             self._do.add_shifted_back(out, fraction, spectrum, band.start, band.stop)
@@ -259,6 +260,14 @@ class Fused:
         """Return how many views make a piece: no more than a cache holds, and enough pieces for all threads."""
         return self._fit if self._threads == 1 else min(self._fit, -(-views // (2 * self._threads)))
 
+    def _share_views(self, work: Callable[[slice], None], views: int) -> None:
+        """Call ``work`` with the views of a batch, piece by piece."""
+        size = self._piece(views)
+        if views <= size:
+            work(slice(0, views))
+        else:
+            share(work, cut(views, size), self._threads)
+
     def _light(self, illum, weight) -> np.ndarray:
         """Return sum_m |illum_jm|^2, (B or 1, n, n) in the real type of ``weight``."""
         light = np.empty((len(illum), *self._shape[1:]), weight.dtype)
@@ -273,7 +282,7 @@ class Fused:
 
     def _of_views(self, views: int) -> int:
         """Values in the waves of so many views."""
-        return views * int(np.prod(self._shape))
+        return views * math.prod(self._shape)
 
 
 def _into(waves: np.ndarray, transformed: np.ndarray) -> None:

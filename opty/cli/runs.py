@@ -234,7 +234,8 @@ def _model(text: str | None, modes: int | None) -> Model | None:
 
 def _check_before(recipe: Operator, picture: Path | None) -> None:
     """Refuse, before the data are read, steps in an order that cannot work, and files that cannot be written."""
-    from opty.runtime.plan import plan, steps_of
+    from opty.runtime.nodes import steps_of
+    from opty.runtime.plan import plan
 
     for step in steps_of(plan(recipe)):
         step.op.foresee()

@@ -9,13 +9,11 @@ from opty.runtime.fused_step import FusedStep
 class _Fit(FusedStep, register=False):
     """What the fused steps of fits share: the last of the parts begins and finishes as it does alone."""
 
-    def suits(self, store, whole):
-        return "intensity_factors" not in store.leaves
+    def suits(self, leaves, backend, whole):
+        return "intensity_factors" not in leaves
 
     def begin(self, s):
-        from opty.runtime.execute import access
-
-        s.memo["seen"] = access(self.parts[-1], s.job)
+        _, s.memo["seen"] = self.seen_by_parts(s)[-1]
         self.parts[-1].begin(s.memo["seen"])
 
     def finish(self, s):

@@ -16,7 +16,7 @@ from opty.operators.position import (
 )
 from opty.operators.position.gain import CrossCorrelation
 from opty.operators.probe import ProbeUpdate
-from opty.runtime.plan import Scheduled
+from opty.runtime.nodes import Scheduled
 
 REFINEMENTS = (PosCorrect, PosCorrectGradient, PosCorrectAdam, PosCorrectGain, PosCorrectSerial)
 _UPDATES = (ObjUpdate, ProbeUpdate, LSQUpdate, ObjMomentum, ProbeMomentum)
@@ -51,8 +51,8 @@ class Sense(_Fit, register=False):
         unchanged = not changed & {"obj", "probe", "patches", "illum"}
         return _from_fused("delta", before) and unchanged and of_window and parts[0].weights == "equal"
 
-    def suits(self, store, whole):
-        return super().suits(store, whole) and store.backend.CAPTURES
+    def suits(self, leaves, backend, whole):
+        return super().suits(leaves, backend, whole) and backend.CAPTURES
 
     def works_on(self):
         return frozenset({"position_misfit"})

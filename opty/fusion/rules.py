@@ -16,7 +16,8 @@ from opty.operators.merge import AccumObj, AccumProbe
 from opty.operators.object import ObjUpdate
 from opty.operators.probe import ProbeUpdate
 from opty.runtime.fused_step import FusedStep
-from opty.runtime.plan import FUSION_RULES, Scheduled
+from opty.runtime.nodes import Scheduled
+from opty.runtime.plan import FUSION_RULES
 
 
 def project_what_is_read(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:

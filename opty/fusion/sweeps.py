@@ -82,13 +82,11 @@ class Accumulate(FusedStep, register=False):
         """Where the waves are recalled, or come from a fused step."""
         return isinstance(parts[0], Recall) or _from_fused("waves", before)
 
-    def suits(self, store, whole):
-        return "intensity_factors" not in store.leaves
+    def suits(self, leaves, backend, whole):
+        return "intensity_factors" not in leaves
 
     def begin(self, s):
-        from opty.runtime.execute import access
-
-        s.memo["seen"] = [(part, access(part, s.job)) for part in self.parts]
+        s.memo["seen"] = self.seen_by_parts(s)
         for part, seen in s.memo["seen"]:
             part.begin(seen)
             s.put_in_place(*part.effects()[1] - FIELDS.keys())
@@ -133,8 +131,8 @@ class Update(FusedStep, register=False):
         changed = frozenset().union(*(op.effects()[1] for op in before))
         return _from_fused("delta", before) and not changed & {"obj", "probe", "patches", "illum"}
 
-    def suits(self, store, whole):
-        return "intensity_factors" not in store.leaves
+    def suits(self, leaves, backend, whole):
+        return "intensity_factors" not in leaves
 
     def begin(self, s):
         steps = {type(part): part for part in self.parts}

@@ -92,9 +92,13 @@ class Model(Value, register=False):
 
     def states(self, modes: int) -> int:
         """Return how many incoherent states the exit waves have for ``modes`` of the probe."""
-        for element in self.path:
+        for element in self._changing_states:
             modes = element.states(modes)
         return modes
+
+    @cached_property
+    def _changing_states(self) -> list[Element]:
+        return [element for element in self.path if type(element).states is not Element.states]
 
 
 def product(left: Any, right: Any) -> Model:

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opty.algebra.operator import ViewOperator
 from opty.errors import MemoryWarning, warn_user
 from opty.memory import size
-from opty.runtime.fused_step import FusedStep, sees_batch, suited
-from opty.runtime.plan import Pass
+from opty.runtime.nodes import Pass
+from opty.runtime.pass_program import PassProgram
 from opty.state.store import Store
-from opty.state.views import all_whole, memory_batch
+from opty.state.views import memory_batch
 
 if TYPE_CHECKING:
-    from opty.runtime.execute import Run
+    from opty.runtime.job import Run
 
 
 def batch_size(node: Pass, store: Store) -> int:
@@ -30,28 +29,31 @@ def batch_size(node: Pass, store: Store) -> int:
     return memory_batch(store)
 
 
-def with_room(node: Pass, job: Run) -> int:
-    """Return the number of views worked on together, for which there is room.
+def batch_that_fits(of: PassProgram, job: Run) -> int:
+    """Return the number of views worked on together, for which there is memory; worked out once in a run.
 
     Where there is none, a pass whose steps only add up takes half as many, and says so. A batch that is part of the
     algorithm is not changed: raises MemoryError with what it takes and the ways out.
     """
-    store = job.store
-    if node not in job.batches:
-        batch = batch_size(node, store)
-        while not _fits(work(node, store, batch), store):
-            if node.live or batch == 1:
-                raise MemoryError(_way_out(node, store, batch))
-            batch = -(-batch // 2)
-        if batch < batch_size(node, store):
-            needed = size(work(node, store, batch_size(node, store)))
-            warn_user(
-                f"a batch of {batch_size(node, store)} views takes {needed} on the {store.backend.name}, which could "
-                f"not be had: going on with {batch} at a time",
-                MemoryWarning,
-            )
-        job.batches[node] = batch
-    return job.batches[node]
+    if of not in job.batches:
+        job.batches[of] = _found(of, job.store, of.fixed and job.whole())
+    return job.batches[of]
+
+
+def _found(of: PassProgram, store: Store, whole: bool) -> int:
+    node = of.node
+    batch = most = batch_size(node, store)
+    while not _fits(work(of, store, batch, whole), store):
+        if node.live or batch == 1:
+            raise MemoryError(_way_out(of, store, batch, whole))
+        batch = -(-batch // 2)
+    if batch < most:
+        warn_user(
+            f"a batch of {most} views takes {size(work(of, store, most, whole))} on the {store.backend.name}, which "
+            f"could not be had: going on with {batch} at a time",
+            MemoryWarning,
+        )
+    return batch
 
 
 def _fits(count: int, store: Store) -> bool:
@@ -63,39 +65,45 @@ def _fits(count: int, store: Store) -> bool:
     return True
 
 
-def _way_out(node: Pass, store: Store, batch: int) -> str:
+def _way_out(of: PassProgram, store: Store, batch: int, whole: bool) -> str:
     smaller = "a smaller batch, " if batch > 1 else ""
     return (
-        f"a batch of {batch} view{'s' * (batch > 1)} takes {size(work(node, store, batch))} on the "
+        f"a batch of {batch} view{'s' * (batch > 1)} takes {size(work(of, store, batch, whole))} on the "
         f"{store.backend.name}, which could not be had: take {smaller}fewer modes, or crop or rebin the data"
     )
 
 
-def work(node: Pass, store: Store, batch: int) -> int:
-    """Bytes of the waves of a batch of so many views, and of what is made of them on the way."""
+def work(of: PassProgram, store: Store, batch: int, whole: bool) -> int:
+    """Bytes of the waves of a batch of so many views, and of what is made of them on the way.
+
+    ``whole`` : all positions of the sweep are whole pixels.
+    """
     states, n, _ = store.wave_shape
     kept = 0.0 if store.model.thin else sum(element.kept for element in store.model.elements)
-    plain = [op.work for op in _as_run(node, store)[0] if not isinstance(op, FusedStep) and sees_batch(op)]
-    arrays = max(((of_states + kept) * states + of_views for of_states, of_views in plain), default=0)
-    return max(int(arrays * batch * n * n * store.dtype.itemsize), _room([node], store, batch))
+    plain = of.sweep(None, whole, store.leaves).room.arrays
+    arrays = max([(of_states + kept) * states + of_views for of_states, of_views in plain], default=0)
+    return max(int(arrays * batch * n * n * store.dtype.itemsize), _room([(of, whole)], store, batch))
 
 
-def rooms(passes: list[Pass], store: Store) -> int:
-    """Bytes that the fused steps of some passes keep from batch to batch, and between sweeps."""
-    return _room(passes, store, max((batch_size(node, store) for node in passes), default=0))
+def rooms(passes: list[PassProgram], store: Store, whole: bool) -> int:
+    """Bytes that the fused steps of some passes keep from batch to batch, and between sweeps.
+
+    ``whole`` : all positions are whole pixels, in sweeps that do not write them.
+    """
+    batch = max((batch_size(of.node, store) for of in passes), default=0)
+    return _room([(of, of.fixed and whole) for of in passes], store, batch)
 
 
-def _room(passes: list[Pass], store: Store, batch: int) -> int:
-    names: set[str] = set()
-    spare, moved = 0, False
+def _room(passes: list[tuple[PassProgram, bool]], store: Store, batch: int) -> int:
+    names: frozenset[str] = frozenset()
     canvases: set[str] = set()
-    for node in passes:
-        steps, whole = _as_run(node, store)
-        for op in (op for op in steps if isinstance(op, FusedStep)):
-            names |= set(op.rooms[not whole].split())
-            if op.canvases:
-                canvases |= {"obj", "probe"} if batch_size(node, store) > 1 else set() if whole else {"probe"}
-            spare, moved = max(spare, op.spare), moved or not whole
+    spare, moved = 0, False
+    for of, whole in passes:
+        room = of.sweep(None, whole, store.leaves).room
+        names |= room.names
+        if room.canvases:
+            canvases |= {"obj", "probe"} if batch_size(of.node, store) > 1 else set() if whole else {"probe"}
+        spare, moved = max(spare, room.spare), moved or room.moved
     modes, n, _ = store.probe_shape
     wave = modes * n * n * store.dtype.itemsize
     found = len(names) * batch * wave
@@ -106,9 +114,3 @@ def _room(passes: list[Pass], store: Store, batch: int) -> int:
         piece = max(wave, store.backend.batch_memory(1) // 4)
         found += spare * (store.threads * piece if store.backend.name == "cpu" else batch * wave)
     return found
-
-
-def _as_run(node: Pass, store: Store) -> tuple[list[ViewOperator], bool]:
-    """Return the steps of a pass as they run for a state, and whether all positions are whole pixels."""
-    whole = "positions" not in node.writes and all_whole(store)
-    return [s.op for s in suited(node.steps, store, whole)], whole

@@ -1,4 +1,4 @@
-"""Which leaf a step tried to write into that it declares as read alone, found from the traceback of NumPy's error."""
+"""What a step did wrong: where an exception happened, and which leaf it wrote into that it declares as read alone."""
 
 from __future__ import annotations
 
@@ -6,14 +6,36 @@ import ast
 import linecache
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
 
+from opty.algebra.operator import Operator
+from opty.errors import EffectError
 from opty.state.access import Access
 
 _PARTS = ("real", "imag", "T", "flat")  # attributes of an array that share its memory
+
+
+def blame(error: Exception, op: Operator, iteration: int, of: str = "") -> None:
+    """Add to an exception of a step where it happened; raise what a write to a read-only leaf is instead.
+
+    ``of`` : which part of the step, or which views.
+    """
+    where = f"in {op!r}{of}, iteration {iteration}"
+    if isinstance(error, ValueError) and "read-only" in str(error):
+        reads, writes = op.effects()
+        if (leaf := written_leaf(error, reads - writes)) is not None:
+            raise EffectError(
+                f"{type(op).__name__} changes a leaf in place that it does not declare as written: {leaf!r} "
+                f"(it declares writes={' '.join(sorted(writes)) or 'nothing'}): add it in its class line ({where})"
+            ) from error
+        if only_read := ", ".join(sorted(reads - writes)):
+            where += f"; leaves that it declares as read alone are read-only there: {only_read}"
+    with suppress(Exception):  # of a class that takes no notes
+        error.add_note(where)
 
 
 def written_leaf(error: BaseException, only_read: frozenset[str]) -> str | None:

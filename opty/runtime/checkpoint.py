@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -12,8 +11,8 @@ from opty.algebra.compose import Repeat, compose, factors, power
 from opty.algebra.kept_recipes import kept_recipe
 from opty.algebra.operator import Operator
 from opty.errors import RecipeError
-from opty.runtime.plan import Branch, Group, Loop, followed_by, plan
-from opty.runtime.scale import is_free
+from opty.runtime.nodes import Branch, Group, Loop
+from opty.runtime.plan import followed_by, plan
 
 if TYPE_CHECKING:
     from opty.state import BareState
@@ -63,11 +62,6 @@ class Frame:
         """Write down that a turn of a loop was done."""
         self.turns, self.group, self.node = self.turns + 1, 0, 0
         self.estimated = frozenset()
-
-    @functools.cached_property
-    def scale_is_free(self) -> bool:
-        """Whether no step on this level and below gives object or probe a scale."""
-        return is_free(self.groups)
 
     def level(self) -> Level:
         """Return the place, to be written down."""

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
 
-from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
 from opty.errors import DivergedError, MisfitWarning, warn_user
 from opty.runtime.checkpoint import Level, done_at
 from opty.runtime.misfit_monitor import RISES, MisfitMonitor
-from opty.runtime.plan import Group, Pass, steps_of, walk
-from opty.runtime.scale import changed
+from opty.runtime.nodes import Pass
+from opty.runtime.program import Program
 from opty.state import BareState, handle
 from opty.state.store import Store
 
@@ -54,11 +53,15 @@ class _Look(NamedTuple):
 
 
 class _Kept:
-    """A state to go back to, in arrays of its own where the run writes."""
+    """A state to go back to, in arrays of its own where the run writes; ``shared`` : nobody writes into those given."""
 
-    def __init__(self, store: Store, place: Place, names: frozenset[str]):
-        self.store, self.place = store.fork(_remembered(store).keys() & names), place
-        self.store.leaves = {name: self.store.leaves[name] for name in _remembered(store)}
+    def __init__(self, store: Store, place: Place, program: Program, shared: bool = False):
+        self._program, self.place = program, place
+        self._own = frozenset() if shared else program.changed.intersection(store.leaves) - program.remade
+        self.store = store.fork(self._own)
+        self.store.declared = program.declared
+        for name in program.remade & store.leaves.keys():
+            del self.store.leaves[name]
         self.given = False
 
     def give(self, recipe: Operator) -> BareState:
@@ -66,25 +69,24 @@ class _Kept:
         self.store.recipe, self.given = recipe, True
         return handle()._of(self.store)
 
-    def take(self, store: Store, place: Place, names: frozenset[str]) -> None:
+    def take(self, store: Store, place: Place) -> None:
         """Hold what stands now, in the same arrays."""
         if self.given:
-            self.__init__(store, place, names)  # type: ignore[misc]
+            self.__init__(store, place, self._program)  # type: ignore[misc]
             return
         mine, old = self.store, self.store.leaves
         # First all memory is taken, of which there may be none, then what was kept is written over.
-        kept = _remembered(store)
-        own = {name: _like(store.leaves[name], old.get(name)) for name in kept if name in names}
+        kept = [name for name in store.leaves if name not in self._program.remade]
+        own = {
+            name: _like(store.leaves[name], old[name] if name in self._own else None)
+            for name in kept
+            if name in self._program.changed
+        }
         for name, a in own.items():
             store.backend.copy_into(a, store.leaves[name])
-        mine.leaves = {name: own.get(name, store.leaves[name]) for name in kept}
+        mine.leaves, self._own = {name: own.get(name, store.leaves[name]) for name in kept}, frozenset(own)
         mine.iteration, mine.history, mine.visits = store.iteration, store.books(), dict(store.visits)
         self.place = place
-
-
-def _remembered(store: Store) -> dict[str, Leaf]:
-    """Return the leaves that a safety copy of a state has: not waves of all views, which are made anew."""
-    return {name: leaf for name, leaf in store.layout.items() if not leaf.remade}
 
 
 def _like(a: Any, old: Any) -> Any:
@@ -97,19 +99,19 @@ class Watch:
 
     On a GPU it looks at one only when the next one is under way, so that the device need not wait for the host; it
     keeps one more state then. What somebody asks for is looked at before he gets it: ``settle``.
+    ``untouched`` : the state as it stands, in arrays that the run does not write into; None where it may.
     """
 
-    def __init__(self, store: Store, groups: tuple[Group, ...], start: Operator, place: Place):
-        self._store, self._groups, self._start, self._begun = store, groups, start, store.recipe
-        self._names = changed(groups, store)
-        self._looked = frozenset(_LOOKED_AT) & self._names
-        self._knobs = tuple(dict.fromkeys(s.op.knob for s in steps_of(groups) if s.op.knob))
-        self._monitored = {id(n) for n in walk(groups) if isinstance(n, Pass) and n.counts and not n.keeps_waves}
+    def __init__(self, store: Store, program: Program, start: Operator, place: Place, untouched: Store | None = None):
+        self._store, self._program, self._start, self._begun = store, program, start, store.recipe
+        self._looked = program.changed.intersection(_LOOKED_AT)
         self._lookout = store.backend.Lookout()
         self._under_way: list[_Misfit | _Look] = []  # of the state that stands now
         self._behind: list[_Misfit | _Look] = []  # of ``_newest``, where that is another state than ``_last``
         self._monitor = MisfitMonitor(rounding=100 * float(np.finfo(store.real_dtype).eps) ** 2)
-        self._last = self._newest = _Kept(store, place, self._names)
+        first = _Kept(store, place, program) if untouched is None else _Kept(untouched, place, program, shared=True)
+        self._last = self._newest = first
+        self.looked = False  # whether all was looked at since a step has run
         self._first = self._last.store.iteration
         self._spare: _Kept | None = None
 
@@ -117,7 +119,7 @@ class Watch:
         """Return the last finite state, and where the walk stood."""
         kept = self._last
         at_start = kept.store.iteration == self._first
-        recipe = self._begun if at_start else done_at(self._start, self._groups, kept.place)
+        recipe = self._begun if at_start else done_at(self._start, self._program.groups, kept.place)
         return kept.give(recipe), kept.place
 
     def iteration_over(self, node: Pass, misfit: Any) -> None:
@@ -126,7 +128,7 @@ class Watch:
         store.record("iteration", store.iteration)
         store.expect("misfit", store.backend.number(misfit, store.measured.photons))
         at = len(store.history["misfit"]) - 1
-        self._under_way.append(_Misfit(store.iteration, at, id(node) if id(node) in self._monitored else None))
+        self._under_way.append(_Misfit(store.iteration, at, id(node) if id(node) in self._program.monitored else None))
         if not self._lookout.LAG:
             self._look_at(self._under_way)
 
@@ -156,24 +158,26 @@ class Watch:
         """Raise DivergedError where object, probe or positions hold a value that is not finite, or a position has left
         the frame; waits for the device.
         """
-        self._look()
+        if not self.looked:
+            self._look()
         self.settle()
 
     def _keep(self, place: Place) -> None:
         """Remember the state as it stands, which on a GPU has not been looked at yet."""
         if not self._lookout.LAG:
-            self._last.take(self._store, place, self._names)
+            self._last.take(self._store, place)
         elif self._spare is None:
-            self._newest = _Kept(self._store, place, self._names)
+            self._newest = _Kept(self._store, place, self._program)
         else:
             self._newest, self._spare = self._spare, None
-            self._newest.take(self._store, place, self._names)
+            self._newest.take(self._store, place)
 
     def _look(self) -> None:
         """Ask whether all is finite, and all windows lie inside the object."""
         leaves = (self._store.leaves[name] if name in self._looked else None for name in _LOOKED_AT)
         broken = self._lookout.broken(*leaves, self._store.largest_corner)
         self._under_way.append(_Look(self._store.iteration, broken))
+        self.looked = True
 
     def _look_behind(self) -> None:
         """Look at the newest state that is kept: if it is finite, it is the last one that is."""
@@ -200,7 +204,7 @@ class Watch:
             warn_user(wrong + self._advice(), MisfitWarning)
 
     def _advice(self) -> str:
-        return f"; try {', or '.join(self._knobs)}" if self._knobs else ""
+        return f"; try {', or '.join(self._program.knobs)}" if self._program.knobs else ""
 
     def _diverged(self, why: str, iteration: int) -> Any:
         last, _ = self.last()

@@ -9,18 +9,14 @@ nor writes it drops it, so that no engine goes on with what was true before anot
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, ViewOperator
 from opty.errors import EffectError, RecipeError
 from opty.model.compose import Model
+from opty.runtime.nodes import Group, Pass, Scheduled, Step, steps_of, walk
 from opty.state.access import undeclared
 from opty.state.leaves import FIELDS, declared
-
-if TYPE_CHECKING:
-    from opty.runtime.plan import Group, Scheduled
-    from opty.state.store import Store
 
 _OPENED = frozenset({"index", "illum", "patches"})  # a sweep brings them with every batch
 
@@ -81,17 +77,18 @@ def _is_read(name: str, later: Iterable[Scheduled]) -> bool:
     return False
 
 
-def check_slots(groups: tuple[Group, ...], store: Store) -> dict[str, Leaf]:
+def check_slots(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf], there: Iterable[str]) -> dict[str, Leaf]:
     """Return what the arrays of a state are, and the memory that the steps of a plan add to them.
+
+    ``declared_there`` : what the state declares; ``there`` : the names of the arrays that it holds.
 
     Raises EffectError where a step reads a slot that neither the state holds nor an earlier step writes, where it
     writes an array that nobody has declared, and where a name is declared twice.
     """
-    from opty.runtime.plan import Pass, Step, walk
-
-    known = _declared_by(groups, store)
+    known = _declared_by(groups, declared_there)
     estimates = {name for name, leaf in known.items() if leaf.role == "estimate"}
-    have = set(store.leaves)
+    at_start = set(there)
+    have = set(at_start)
     for node in walk(groups):
         if isinstance(node, Pass):
             have = {name for name in have if name not in known or not node.stales(known[name])}
@@ -101,7 +98,7 @@ def check_slots(groups: tuple[Group, ...], store: Store) -> dict[str, Leaf]:
             if lost := sorted(reads - writes - estimates - FIELDS.keys() - have):
                 raise EffectError(
                     f"{s.op!r} reads {lost[0]!r} but no step to its right writes it, and the state holds none"
-                    f" (its slots: {sorted(store.leaves.keys() - estimates) or 'none'})"
+                    f" (its slots: {sorted(at_start - estimates) or 'none'})"
                 )
             if not isinstance(s.op, ViewOperator):  # of a view step, it may be a field of the batch
                 _check_declared(s.op, writes - known.keys())
@@ -112,8 +109,6 @@ def check_slots(groups: tuple[Group, ...], store: Store) -> dict[str, Leaf]:
 
 def check_model(groups: tuple[Group, ...], model: Model) -> None:
     """Refuse a model with an element that is not here, and a step that needs nearest waves where nobody knows them."""
-    from opty.runtime.plan import steps_of
-
     for element in model.unknown:
         raise element.refusal()
     for s in steps_of(groups):
@@ -132,9 +127,7 @@ def _check_declared(op: Operator, names: Iterable[str]) -> None:
         raise EffectError(undeclared(repr(op), strange[0]))
 
 
-def _declared_by(groups: tuple[Group, ...], store: Store) -> dict[str, Leaf]:
-    from opty.runtime.plan import steps_of
-
+def _declared_by(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf]) -> dict[str, Leaf]:
     found: dict[str, Leaf] = {}
     for s in steps_of(groups):
         for leaf in s.op.slots:
@@ -144,11 +137,11 @@ def _declared_by(groups: tuple[Group, ...], store: Store) -> dict[str, Leaf]:
                     f"{s.op!r} declares {leaf!r}, and another step of the recipe {first!r}: give one of the "
                     "two another name"
                 )
-            old = store.declared.get(leaf.name)
+            old = declared_there.get(leaf.name)
             if old is not None and old.role != "slot":
                 what = "an estimate" if old.role == "estimate" else "an array that you put there"
                 raise EffectError(f"{s.op!r} keeps memory as {leaf.name!r}, which in the state is {what}: rename it")
-    return {**store.declared, **found}
+    return {**declared_there, **found}
 
 
 def freed(op: Operator, existing: Iterable[str], known: Mapping[str, Leaf]) -> set[str]:
@@ -160,8 +153,13 @@ def freed(op: Operator, existing: Iterable[str], known: Mapping[str, Leaf]) -> s
     return gone - writes
 
 
+def made(groups: tuple[Group, ...], known: Mapping[str, Leaf]) -> dict[str, Leaf]:
+    """Return what the steps of a plan make where it is not there: memory, and estimates that a state may be without."""
+    changed = written(groups)
+    started = {name: leaf for name, leaf in known.items() if leaf.role == "estimate" and name in changed}
+    return started | {leaf.name: leaf for s in steps_of(groups) for leaf in s.op.slots}
+
+
 def written(groups: tuple[Group, ...]) -> frozenset[str]:
     """Return the names of the state that any step of a plan writes."""
-    from opty.runtime.plan import steps_of
-
     return frozenset().union(*(s.op.effects()[1] for s in steps_of(groups))) - FIELDS.keys()

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from opty.algebra.operator import EXPLAINERS, Operator
 from opty.runtime.batch_size import batch_size
-from opty.runtime.effects import check_model, check_slots, written
-from opty.runtime.fused_step import FusedStep, usable, written_out
+from opty.runtime.effects import written
+from opty.runtime.fused_step import FusedStep, written_out
 from opty.runtime.memory_estimate import told
-from opty.runtime.plan import Branch, Group, Loop, Pass, Scheduled, Step, plan
+from opty.runtime.nodes import Branch, Group, Loop, Pass, Scheduled, Step
+from opty.runtime.pass_program import PassProgram
+from opty.runtime.plan import plan
+from opty.runtime.program import Program, program_of
 from opty.state.views import all_whole
 
 if TYPE_CHECKING:
@@ -40,21 +43,21 @@ def explain(recipe: Operator, p: BareState | None = None) -> Explanation:
     """
     groups = plan(recipe)
     store = None if p is None else p._live
-    if store is not None:
-        check_model(groups, store.model)
-        check_slots(groups, store)
+    program = None if store is None else program_of(recipe, store)
     lines = [f"plan of {recipe!r}"]
     if store is not None and not store.model.thin:
         lines.append(f"  waves of {store.model!r}; no fused steps")
-    _tell(groups, store, 1, lines)
+    _tell(groups, store, program, 1, lines)
     changed = sorted(written(groups))
     lines.append(f"writes {', '.join(changed) or 'nothing'}; everything else is shared with the state it starts from")
-    if store is not None:
-        lines.append(told(store, groups))
+    if store is not None and program is not None:
+        lines.append(told(store, program))
     return Explanation("\n".join(lines))
 
 
-def _tell(groups: tuple[Group, ...], store: Store | None, depth: int, lines: list[str]) -> None:
+def _tell(
+    groups: tuple[Group, ...], store: Store | None, program: Program | None, depth: int, lines: list[str]
+) -> None:
     pad = "  " * depth
     for group in groups:
         for node in group.nodes:
@@ -62,31 +65,34 @@ def _tell(groups: tuple[Group, ...], store: Store | None, depth: int, lines: lis
                 lines.append(pad + _step(node.step))
             elif isinstance(node, Loop):
                 lines.append(f"{pad}repeat {node.times}" + (" times" if isinstance(node.times, int) else ""))
-                _tell(node.body, store, depth + 1, lines)
+                _tell(node.body, store, program, depth + 1, lines)
             elif isinstance(node, Branch):
                 lines.extend([f"{pad}if {_schedule(node.when)}"] if node.when else [])
-                _tell(node.body, store, depth + bool(node.when), lines)
+                _tell(node.body, store, program, depth + bool(node.when), lines)
             else:
-                lines.append(pad + _pass_head(node, store))
+                lines.append(pad + _pass_head(node, store, program))
                 lines.extend(f"{pad}  {_step(s)}" for s in written_out(node.steps))
 
 
-def _pass_head(node: Pass, store: Store | None) -> str:
+def _pass_head(node: Pass, store: Store | None, program: Program | None) -> str:
     default = "one view" if node.live else "as many views as suit the memory"
     batch = default if node.batch is None else f"{node.batch} views"
-    if store is not None:
+    unsuited: set[str] = set()
+    if store is not None and program is not None:
         count = batch_size(node, store)
         batch = f"{count} view{'s' * (count > 1)}"
+        unsuited = _unsuited(program.of_pass(node), store)
     counts = "one iteration" if node.counts else "not counted as an iteration"
-    names = [name for name in node.fused if store is None or name not in _unsuited(node, store)]
+    names = [name for name in node.fused if name not in unsuited]
     fused = f"; fused: {', '.join(names)}" if names else ""
     return f"{node.origin} over all views, {batch} at a time, {_ORDERS[node.order]} ({counts}{fused})"
 
 
-def _unsuited(node: Pass, store: Store) -> set[str]:
+def _unsuited(of: PassProgram, store: Store) -> set[str]:
     """Return the names of the fused steps of a pass that run in their parts for a state."""
-    whole = "positions" not in node.writes and all_whole(store)
-    return {type(s.op).__name__ for s in node.steps if isinstance(s.op, FusedStep) and not usable(s.op, store, whole)}
+    running = [step.op for step in of.sweep(None, of.fixed and all_whole(store), store.leaves).steps]
+    fused = (s.op for s in of.node.steps if isinstance(s.op, FusedStep))
+    return {type(op).__name__ for op in fused if op not in running}
 
 
 def _step(s: Scheduled) -> str:

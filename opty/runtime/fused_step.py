@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
+from functools import cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
+from opty.state.access import Access, Rights, rights_of
 from opty.state.leaves import FIELDS
 
 if TYPE_CHECKING:
-    from opty.runtime.execute import Run
-    from opty.runtime.plan import Scheduled
-    from opty.state.store import Store
+    from opty.runtime.job import Run
+    from opty.runtime.nodes import Scheduled
 
 
 class Inside:
@@ -91,6 +93,10 @@ class FusedStep(ViewOperator, register=False):
         return ", or ".join(part.knob for part in self.parts if part.knob)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
+        return self._effects
+
+    @cached_property
+    def _effects(self) -> tuple[frozenset[str], frozenset[str]]:
         reads: frozenset[str] = frozenset()
         writes: frozenset[str] = frozenset()
         for part in self.parts:
@@ -98,8 +104,11 @@ class FusedStep(ViewOperator, register=False):
             reads, writes = reads | (of_part[0] - writes), writes | of_part[1]
         return reads, writes
 
-    def suits(self, store: Store, whole: bool) -> bool:
-        """Say whether the step can be used for a state; ``whole``: all positions of the sweep are whole pixels."""
+    def suits(self, leaves: Collection[str], backend: ModuleType, whole: bool) -> bool:
+        """Say whether the step can be used for a state that holds ``leaves``.
+
+        ``whole`` : all positions of the sweep are whole pixels.
+        """
         return True
 
     def repeats(self, s: Inside) -> bool:
@@ -109,6 +118,14 @@ class FusedStep(ViewOperator, register=False):
         relies on nothing that ``apply`` has done on the host.
         """
         return True
+
+    def seen_by_parts(self, s: Inside) -> list[tuple[ViewOperator, Access]]:
+        """Return the parts, each with the state as it may see it."""
+        return [(part, s.job.access(rights)) for part, rights in self._rights]
+
+    @cached_property
+    def _rights(self) -> list[tuple[ViewOperator, Rights]]:
+        return [(part, rights_of(part)) for part in self.parts]
 
     def works_on(self) -> frozenset[str]:
         """Return the names of the leaves that ``apply`` works on, beside object, probe and background."""
@@ -121,18 +138,22 @@ def sees_batch(op: ViewOperator) -> bool:
     return bool(FIELDS.keys() & (reads | writes))
 
 
-def suited(steps: Iterable[Scheduled], store: Store, whole: bool) -> list[Scheduled]:
-    """Return steps with fused ones that do not suit a state in their parts again."""
+def suited(
+    steps: Iterable[Scheduled], thin: bool, leaves: Collection[str], backend: ModuleType, whole: bool
+) -> list[Scheduled]:
+    """Return steps with fused ones that do not suit a state in their parts again.
+
+    The kernels of fused steps are those of the ``thin`` object; for the rest see ``FusedStep.suits``.
+    """
     return [
         one
         for s in steps
-        for one in ([s] if not isinstance(s.op, FusedStep) or usable(s.op, store, whole) else written_out([s]))
+        for one in (
+            [s]
+            if not isinstance(s.op, FusedStep) or (thin and s.op.suits(leaves, backend, whole))
+            else written_out([s])
+        )
     ]
-
-
-def usable(op: FusedStep, store: Store, whole: bool) -> bool:
-    """Say whether a fused step may run for a state: its kernels are those of the thin object."""
-    return store.model.thin and op.suits(store, whole)
 
 
 def written_out(steps: Iterable[Scheduled]) -> list[Scheduled]:

@@ -8,6 +8,7 @@ ends. (Python ends a process so for KeyboardInterrupt itself only, not for a cla
 from __future__ import annotations
 
 import contextvars
+import inspect
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from opty.state import BareState
 
 _returning: contextvars.ContextVar[bool] = contextvars.ContextVar("opty_ctrl_c_returns", default=False)
+
+
+# The functions of the system, without the enums that Python puts around them in every run.
+_get, _set = inspect.unwrap(signal.getsignal), inspect.unwrap(signal.signal)
 
 
 class Stop(Exception):
@@ -50,18 +55,16 @@ class CtrlC:
         if self._again:
             raise KeyboardInterrupt
 
-    @contextmanager
-    def handled(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Handle Ctrl-C. Only the main thread may; a handler that is no Python function (ignored, say) stays."""
-        old = signal.getsignal(signal.SIGINT)
-        ours = threading.current_thread() is threading.main_thread() and callable(old)
-        if ours:
-            signal.signal(signal.SIGINT, self.handle)
-        try:
-            yield
-        finally:
-            if ours:
-                signal.signal(signal.SIGINT, old)
+        self._old: Any = None
+        if threading.current_thread() is threading.main_thread() and callable(old := _get(signal.SIGINT)):
+            self._old = old
+            _set(signal.SIGINT, self.handle)
+
+    def __exit__(self, *raised: object) -> None:
+        if self._old is not None:
+            _set(signal.SIGINT, self._old)
 
 
 @contextmanager

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
 from opty.data.lazy_frames import Stack
 from opty.memory import size
 from opty.runtime.batch_size import batch_size, rooms, work
-from opty.runtime.effects import written
-from opty.runtime.plan import Group, Pass, Step, steps_of, walk
+from opty.runtime.nodes import steps_of
+from opty.runtime.program import Program
 from opty.state.leaves import declared
 from opty.state.store import Store
 from opty.state.streaming import Supply
+from opty.state.views import all_whole
 
 
 @dataclass(frozen=True)
@@ -47,39 +47,40 @@ class Footprint:
         return self.data + self.state + self.kept + busy
 
 
-def footprint(store: Store, groups: tuple[Group, ...]) -> Footprint:
-    """Return what a plan will hold for a state."""
-    measured, changed = store.measured, written(groups)
+def footprint(store: Store, program: Program) -> Footprint:
+    """Return what a program will hold for a state."""
+    measured, whole = store.measured, all_whole(store)
     images = [a for a in (measured.intensity, measured.mask) if a is not None]
     coming = [a for a in images if isinstance(a, Supply)]
-    passes = [node for node in walk(groups) if isinstance(node, Pass)]
-    steps = [node.step for node in walk(groups) if isinstance(node, Step)]
-    batch = max((batch_size(node, store) for node in passes), default=0)
+    passes = program.passes
+    batch = max((batch_size(of.node, store) for of in passes), default=0)
     leaves = {name: a.nbytes for name, a in store.leaves.items()}
-    copied = sum(leaves[name] for name, leaf in store.layout.items() if name in changed and not leaf.remade)
-    made = [leaf for leaf in _made(groups, store) if not leaf.remade]
-    freed = frozenset().union(*(s.op.frees for s in steps_of(groups)))
-    held = max((sum(leaves[name] for s in node.steps for name in s.op.copies) for node in passes), default=0)
+    copied = sum(leaves[name] for name in leaves if name in program.written and name not in program.remade)
+    made = [leaf for leaf in program.made if not leaf.remade]
+    freed = frozenset().union(*(s.op.frees for s in steps_of(program.groups)))
+    held = max((sum(leaves[name] for s in of.node.steps for name in s.op.copies) for of in passes), default=0)
     lasting = sum(store.nbytes(leaf) for leaf in made if leaf.name not in freed)
     return Footprint(
         data=sum(a.nbytes + _beside(store, a) for a in images if not isinstance(a, Supply)),
         blocks=sum(a.way_bytes(batch) for a in coming),
         state=sum(leaves.values()) + (2 + store.backend.Lookout.LAG) * (copied + lasting),
         slots=sum(map(store.nbytes, made)) - lasting + held,
-        waves=max((work(node, store, batch_size(node, store)) for node in passes), default=0),
-        rooms=rooms(passes, store),
-        kept=sum(store.nbytes(leaf) for leaf in _made(groups, store) if leaf.remade),
-        merging=int(max((_arrays(s.op) for s in steps), default=0) * (leaves["obj"] + leaves["probe"])),
+        waves=max((work(of, store, batch_size(of.node, store), of.fixed and whole) for of in passes), default=0),
+        rooms=rooms(passes, store, whole),
+        kept=sum(store.nbytes(leaf) for leaf in program.made if leaf.remade),
+        merging=int(max(map(_arrays, program.steps), default=0) * (leaves["obj"] + leaves["probe"])),
     )
 
 
-def check_memory(store: Store, groups: tuple[Group, ...], copied: frozenset[str] | set[str]) -> None:
+def check_memory(store: Store, program: Program, copied: frozenset[str] | set[str]) -> None:
     """Refuse, before anything runs, to keep waves of all views that the memory does not hold.
 
     ``copied`` : leaves that the run takes copies of. Raises MemoryError with both sizes and the ways out.
     """
-    kept = [leaf for leaf in _made(groups, store) if leaf.remade]
-    kept += [leaf for name, leaf in store.layout.items() if leaf.remade and name in copied]
+    if not program.remade:
+        return
+    kept = [leaf for leaf in program.made if leaf.remade]
+    kept += [program.declared[name] for name in store.leaves if name in program.remade and name in copied]
     wanted = sum(map(store.nbytes, kept))
     free = store.backend.free_memory() if wanted else None
     if free is not None and wanted > free:
@@ -91,9 +92,9 @@ def check_memory(store: Store, groups: tuple[Group, ...], copied: frozenset[str]
         )
 
 
-def told(store: Store, groups: tuple[Group, ...]) -> str:
+def told(store: Store, program: Program) -> str:
     """Return the line about memory for ``explain``."""
-    found = footprint(store, groups)
+    found = footprint(store, program)
     parts = [f"data {size(found.data)}"] if found.data or not found.blocks else []
     if found.blocks:
         frames = store.data.intensities
@@ -116,14 +117,6 @@ def _beside(store: Store, images: Any) -> int:
     if not isinstance(images, np.ndarray) or not isinstance(own, np.ndarray):
         return 0
     return 0 if np.may_share_memory(images, own) else own.nbytes
-
-
-def _made(groups: tuple[Group, ...], store: Store) -> list[Leaf]:
-    """Return what the steps of a plan will make that is not there yet."""
-    own = {leaf.name: leaf for s in steps_of(groups) for leaf in s.op.slots}
-    changed = written(groups)
-    started = {name: leaf for name, leaf in store.declared.items() if leaf.role == "estimate" and name in changed}
-    return [leaf for name, leaf in {**started, **own}.items() if name not in store.leaves]
 
 
 def _arrays(op: Operator) -> float:

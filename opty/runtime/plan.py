@@ -10,145 +10,16 @@ import contextvars
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
 from opty.algebra.compose import Compose, Repeat, compose, factors
 from opty.algebra.control import Control, Until
-from opty.algebra.leaf import Leaf
 from opty.algebra.operator import REGISTRY, Operator, Recipe, ViewOperator
-from opty.algebra.sweep import Order, Sweep
+from opty.algebra.sweep import Sweep
 from opty.errors import RecipeError
+from opty.model.element import ELEMENTS
 from opty.runtime.effects import check_batch_order, check_batch_outputs
-from opty.state.leaves import declared
-
-
-@dataclass(frozen=True)
-class Scheduled:
-    """A step and the schedules (Every, After) that must all agree before it runs."""
-
-    op: Any  # a ViewOperator in a Pass, another Operator in a Step
-    when: tuple[Control, ...] = ()
-    opened: bool = False  # put in by the plan, not written by the user
-
-    def active(self, iteration: int) -> bool:
-        """Say whether the step runs in that iteration, or time and again around it."""
-        return all(rule.active(iteration) for rule in self.when)
-
-
-@dataclass(frozen=True)
-class Step:
-    """A node: one operator on the whole state."""
-
-    step: Scheduled
-
-
-@dataclass(frozen=True)
-class Pass:
-    """A node: one sweep over all views."""
-
-    steps: tuple[Scheduled, ...]  # in the order in which they run
-    batch: int | Literal["all"] | None
-    order: Order
-    origin: Literal["sweep", "lifted"]
-    fused: tuple[str, ...] = ()
-
-    reads: frozenset[str] = field(init=False)
-    writes: frozenset[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        effects = [s.op.effects() for s in self.steps]
-        object.__setattr__(self, "reads", frozenset().union(*(r for r, _ in effects)))
-        object.__setattr__(self, "writes", frozenset().union(*(w for _, w in effects)))
-
-    def __hash__(self) -> int:
-        return self._hash  # asked for in every sweep
-
-    @functools.cached_property
-    def _hash(self) -> int:
-        return hash((self.steps, self.batch, self.order))
-
-    @functools.cached_property
-    def projects(self) -> bool:
-        """True where the pass compares with the data, so that it measures a misfit."""
-        return "delta" in self.writes or any(s.op.projects for s in self.steps)
-
-    @functools.cached_property
-    def counts(self) -> bool:
-        """True where the pass is an iteration: it compares with the data and improves object or probe, or finds how."""
-        return self.projects and (bool(self.improves) or any(s.op.counts for s in self.steps))
-
-    @functools.cached_property
-    def live(self) -> bool:
-        """True where a batch sees what the batch before it did to object or probe."""
-        return any(changes_images(s.op) for s in self.steps)
-
-    @functools.cached_property
-    def improves(self) -> frozenset[str]:
-        """The estimates that an iteration improves, at once or through a merge."""
-        found: set[str] = set()
-        for leaf in _written_by(self.steps):
-            found |= {leaf.name} if leaf.image else set(leaf.improves)
-        return frozenset(found)
-
-    @functools.cached_property
-    def keeps_waves(self) -> bool:
-        """True where the iterate is a wave for each view, whose misfit rises by nature."""
-        return any(leaf.remade and leaf.improves for leaf in _written_by(self.steps))
-
-    @functools.cached_property
-    def moving(self) -> bool:
-        """True where positions may change in the middle of the pass, from batch to batch."""
-        return any("positions" in s.op.effects()[1] - s.op.late for s in self.steps)
-
-    def stales(self, leaf: Leaf) -> bool:
-        """Say whether the pass improves what an array belongs to, and neither reads nor writes the array.
-
-        Positions may be refined meanwhile: kept waves move along with their views.
-        """
-        if not leaf.belongs_to or self.improves.isdisjoint(leaf.belongs_to):
-            return False
-        return leaf.name not in self.reads and leaf.name not in self.writes
-
-
-def _written_by(steps: tuple[Scheduled, ...]) -> Iterator[Leaf]:
-    """Yield the declarations of what some steps write, as far as there are any."""
-    found = (declared(name, s.op) for s in steps for name in s.op.effects()[1])
-    return (leaf for leaf in found if leaf is not None)
-
-
-def changes_images(op: ViewOperator) -> bool:
-    """Say whether a step changes object or probe."""
-    return any(leaf.image for leaf in _written_by((Scheduled(op),)))
-
-
-@dataclass(frozen=True)
-class Loop:
-    """A node: a body repeated."""
-
-    body: tuple[Group, ...]
-    times: int | Until
-    op: Operator  # the body as the user wrote it, to say what was done where a loop ends early
-
-
-@dataclass(frozen=True)
-class Branch:
-    """A node: a body that runs only when its schedules agree; without any, a recipe that holds loops."""
-
-    when: tuple[Control, ...]
-    body: tuple[Group, ...]
-
-
-Node = Step | Pass | Loop | Branch
-
-
-@dataclass(frozen=True)
-class Group:
-    """A factor of a recipe and the nodes it became; after each group the state is whole."""
-
-    op: Operator
-    nodes: tuple[Node, ...]
-
+from opty.runtime.nodes import Branch, Group, Loop, Node, Pass, Scheduled, Step, changes_images, steps_of, walk
 
 FusionRule = Callable[[tuple[Scheduled, ...]], tuple[Scheduled, ...]]
 FUSION_RULES: list[FusionRule] = []
@@ -170,21 +41,40 @@ def fusing() -> bool:
     return _fusing.get()
 
 
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The factors of a recipe with their nodes, in execution order.
+
+    ``foreseeing`` : the steps that may refuse to run for what stands outside of the state. ``fused`` : whether kernels
+    made for several steps may be used.
+    """
+
+    groups: tuple[Group, ...]
+    foreseeing: tuple[Operator, ...]
+    fused: bool
+
+
 def plan(recipe: Operator) -> tuple[Group, ...]:
     """Return the factors of a recipe with their nodes, in execution order.
 
     Raises RecipeError for a composition that makes no sense and EffectError for a step that comes too early.
     """
-    return _plan(recipe, fusing())
+    return planned(recipe).groups
+
+
+def planned(recipe: Operator) -> Plan:
+    """Return the plan of a recipe, made once as long as no class of operators or elements is defined anew."""
+    return _planned(recipe, fusing(), tuple(FUSION_RULES), tuple(REGISTRY.values()), tuple(ELEMENTS.values()))
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(recipe: Operator, fuse: bool) -> tuple[Group, ...]:
-    groups = tuple(_finished(group, fuse) for group in _groups(recipe))
+def _planned(recipe: Operator, fuse: bool, rules: tuple[FusionRule, ...], *known: tuple[type, ...]) -> Plan:
+    groups = tuple(_finished(group, rules if fuse else ()) for group in _groups(recipe))
     for node in walk(groups):
         if isinstance(node, Loop):
             _check_loop(node)
-    return groups
+    foreseeing = (s.op for s in steps_of(groups) if type(s.op).foresee is not Operator.foresee)
+    return Plan(groups, tuple(foreseeing), fuse)
 
 
 def _check_loop(loop: Loop) -> None:
@@ -213,24 +103,6 @@ def _unscheduled(groups: tuple[Group, ...]) -> Iterator[Node]:
             yield node
             if isinstance(node, Loop):
                 yield from _unscheduled(node.body)
-
-
-def walk(groups: tuple[Group, ...]) -> Iterator[Node]:
-    """Yield all nodes, outer before inner, in execution order."""
-    for group in groups:
-        for node in group.nodes:
-            yield node
-            if isinstance(node, (Loop, Branch)):
-                yield from walk(node.body)
-
-
-def steps_of(groups: tuple[Group, ...]) -> Iterator[Scheduled]:
-    """Yield all scheduled steps of all nodes, in execution order (a loop's body once)."""
-    for node in walk(groups):
-        if isinstance(node, Step):
-            yield node.step
-        elif isinstance(node, Pass):
-            yield from node.steps
 
 
 # -- expand, lift, join
@@ -280,6 +152,7 @@ def _may_be_pass(op: Operator) -> bool:
         return True
 
 
+@functools.lru_cache(maxsize=256)
 def _only_pass(op: Operator) -> Pass | None:
     """Return the pass that a factor of a recipe is, or None where it is something else."""
     nodes = [] if isinstance(op, Repeat) else _nodes(op)
@@ -330,17 +203,17 @@ def _view_steps(op: Operator, when: tuple[Control, ...]) -> Iterator[Scheduled]:
 # -- open and fuse
 
 
-def _finished(group: Group, fuse: bool) -> Group:
-    return replace(group, nodes=tuple(_finished_node(node, fuse) for node in group.nodes))
+def _finished(group: Group, rules: tuple[FusionRule, ...]) -> Group:
+    return replace(group, nodes=tuple(_finished_node(node, rules) for node in group.nodes))
 
 
-def _finished_node(node: Node, fuse: bool) -> Node:
+def _finished_node(node: Node, rules: tuple[FusionRule, ...]) -> Node:
     if isinstance(node, (Loop, Branch)):
-        return replace(node, body=tuple(_finished(inner, fuse) for inner in node.body))
+        return replace(node, body=tuple(_finished(inner, rules) for inner in node.body))
     if not isinstance(node, Pass):
         return node
     steps = opened = _opened(node.steps)
-    for rule in FUSION_RULES if fuse else ():
+    for rule in rules:
         steps = rule(steps)
     return replace(node, steps=steps, fused=tuple(type(s.op).__name__ for s in steps if s not in opened))
 

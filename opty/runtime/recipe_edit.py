@@ -8,7 +8,8 @@ from dataclasses import replace
 from opty.algebra.compose import Compose, Repeat, compose, factors, power
 from opty.algebra.control import Control
 from opty.algebra.operator import Identity, Operator, Recipe
-from opty.runtime.plan import Pass, followed_by, plan, walk
+from opty.runtime.nodes import Pass, walk
+from opty.runtime.plan import followed_by, plan
 
 
 def in_outer_loops(recipe: Operator, step: Operator) -> Operator:

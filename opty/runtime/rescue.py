@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from opty.errors import DivergedError, SaveError, carry
@@ -12,44 +10,34 @@ from opty.state import BareState, handle
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator
-    from opty.runtime.execute import Run
+    from opty.runtime.job import Run
 
 
-@contextmanager
-def keeping_state(job: Run) -> Iterator[None]:
+def carry_last(error: Exception | KeyboardInterrupt, job: Run) -> None:
     """Let an exception of a run, or Ctrl-C, carry the last whole state as ``.state`` and its place as ``.unfinished``.
 
     Whole: as it stood at the end of a turn, or between two factors outside of loops; all in it is finite. Waves of all
-    views that are kept from iteration to iteration are not in it. What fails after object, probe or positions have
-    diverged, which may not have been looked at, fails for that reason.
+    views that are kept from iteration to iteration are not in it. Raises DivergedError for what fails after object,
+    probe or positions have diverged, which may not have been looked at.
     """
+    if isinstance(error, (DivergedError, SaveError)):
+        return
     try:
-        yield
-    except (DivergedError, SaveError):
-        raise
-    except (Exception, KeyboardInterrupt) as error:
-        try:
-            job.watch.check_estimates()
-        except DivergedError as diverged:
-            if isinstance(error, Exception):
-                raise diverged from error
-        except Exception as another:  # a device that fails for good; the first exception says why
-            error.add_note(f"(the device could not be waited for: {another})")
-        p, place = job.watch.last()
-        give(error, p, job.unfinished(place=place), "the last whole state")
-        raise
+        job.watch.check_estimates()
+    except DivergedError as diverged:
+        if isinstance(error, Exception):
+            raise diverged from error
+    except Exception as another:  # a device that fails for good; the first exception says why
+        error.add_note(f"(the device could not be waited for: {another})")
+    p, place = job.watch.last()
+    give(error, p, job.unfinished(place=place), "the last whole state")
 
 
-@contextmanager
-def keeping_donated(recipe: Operator, p: BareState) -> Iterator[None]:
+def carry_donated(error: Exception | KeyboardInterrupt, recipe: Operator, p: BareState) -> None:
     """Let what is raised before a run begins carry the state, where its user has given it away for the run."""
-    try:
-        yield
-    except (Exception, KeyboardInterrupt) as error:
-        if p._owned and not p._consumed:
-            state = handle()._of(p._live.fork(set()))
-            give(error, state, Unfinished(recipe, state.recipe, ()), "the state that was donated")
-        raise
+    if p._owned and not p._consumed:
+        state = handle()._of(p._live.fork(set()))
+        give(error, state, Unfinished(recipe, state.recipe, ()), "the state that was donated")
 
 
 def give(error: BaseException, p: BareState, unfinished: Unfinished, what: str) -> None:

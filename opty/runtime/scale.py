@@ -8,19 +8,16 @@ power of the brightest view: ``backend.scaling`` says when it is scaled, by a po
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
-from opty.runtime.effects import written
-from opty.runtime.plan import Branch, Group, Node, Pass, Scheduled, Step, walk
+from opty.runtime.nodes import Branch, Group, Loop, Node, Pass, Scheduled, Step, walk
 from opty.state.leaves import declared
 
 if TYPE_CHECKING:
-    from opty.runtime.execute import Run
-    from opty.state.store import Store
+    from opty.runtime.job import Run
 
 
 def gives_scale(op: Operator) -> bool:
@@ -35,78 +32,85 @@ def gives_scale(op: Operator) -> bool:
     return any(leaf is None or leaf.scale != 0 for leaf in leaves)
 
 
-def is_free(groups: tuple[Group, ...]) -> bool:
+class Scale:
+    """How the steps of a plan go with the scale, for the declarations of a state and of the memory of the steps."""
+
+    def __init__(self, groups: tuple[Group, ...], declared: Mapping[str, Leaf]):
+        self._powers = {name: leaf.scale for name, leaf in declared.items() if leaf.scale}
+        self._estimates = frozenset(name for name in self._powers if declared[name].role == "estimate")
+        self._sliced = frozenset(name for name in self._powers if declared[name].axes[:1] == ("slice",))
+        self._axes = {name: len(declared[name].axes) for name in self._sliced}
+        # Arrays that the user gives stay as they are.
+        self._unknown = frozenset(k for k, leaf in declared.items() if leaf.scale is None and leaf.role != "array")
+        nodes = list(walk(groups))
+        self._improved = {id(node): _improved_by(node) for node in nodes}
+        levels = [groups, *(node.body for node in nodes if isinstance(node, (Loop, Branch)))]
+        self._free_levels = {id(level): _is_free(level) for level in levels}
+
+    def changed(self, written: frozenset[str], names: Iterable[str]) -> frozenset[str]:
+        """Return the names of the state that a run may change: what steps write, and what is scaled along with it.
+
+        ``names`` : of the leaves that the state holds.
+        """
+        return written | (self._powers.keys() & names) if self._opposed(written) else written
+
+    def bring_back(self, node: Node, job: Run) -> None:
+        """Bring the scale back after a node, where object and probe have both been improved.
+
+        Both in this turn of a loop in which nothing gives a scale, or in the recipe, since this was last done.
+        """
+        if not (names := self._estimated(node, job.store.iteration)):
+            return
+        turns = [frame for k, frame in enumerate(job.frames) if k == 0 or frame.body is not None]
+        for frame in turns:
+            frame.estimated |= names
+        if not any(self._free_levels[id(frame.groups)] and self._opposed(frame.estimated) for frame in turns):
+            return
+        if self._unknown.isdisjoint(job.store.leaves):
+            job.watch.looked = False
+            self._take(job)
+            for frame in turns:
+                frame.estimated = frozenset()
+
+    def _estimated(self, node: Node, iteration: int) -> frozenset[str]:
+        """Return which of object and probe the steps of a node improve, in an iteration or time and again around it."""
+        if isinstance(node, Branch):
+            if not all(rule.active(iteration) for rule in node.when):
+                return frozenset()
+            return frozenset().union(*[self._estimated(one, iteration) for g in node.body for one in g.nodes])
+        always, sometimes = self._improved[id(node)]
+        return always.union(*[names for names, s in sometimes if s.active(iteration)]) if sometimes else always
+
+    def _opposed(self, names: frozenset[str]) -> bool:
+        """Say whether the scale is free where all of ``names`` may change: some go up with it and some down."""
+        return len({self._powers[name] > 0 for name in names & self._estimates}) == 2
+
+    def _take(self, job: Run) -> None:
+        leaves = job.store.leaves
+        moved = [(self._scaled_part(name, a), self._powers[name]) for name, a in leaves.items() if name in self._powers]
+        job.store.backend.take_scale(leaves["probe"], job.brightest, moved)
+
+    def _scaled_part(self, name: str, a: Any) -> Any:
+        """Return what of a leaf goes with the scale: of several slices, whose product it is, the first."""
+        return a[0] if name in self._sliced and a.ndim == self._axes[name] else a
+
+
+def _is_free(groups: tuple[Group, ...]) -> bool:
     """Say whether no step gives object or probe a scale."""
     return not any(gives_scale(op) for node in walk(groups) for op, _ in _steps_of(node))
 
 
-def estimated(node: Node, iteration: int) -> frozenset[str]:
-    """Return which of object and probe the steps of a node improve, in an iteration or time and again around it."""
-    if isinstance(node, Branch):
-        active = all(rule.active(iteration) for rule in node.when)
-        inner = (inner for group in node.body for inner in group.nodes if active)
-        return frozenset().union(*(estimated(one, iteration) for one in inner))
-    return frozenset().union(*(names for names, s in _improved_by(node) if s.active(iteration)))
-
-
-@functools.lru_cache(maxsize=1024)
-def _improved_by(node: Node) -> tuple[tuple[frozenset[str], Scheduled], ...]:
-    """Return which of object and probe each step of a node improves that does, and the step."""
-    found = ((_scaled(op), s) for op, s in _steps_of(node) if op.estimates)
-    return tuple((names, s) for names, s in found if names)
+def _improved_by(node: Node) -> tuple[frozenset[str], list[tuple[frozenset[str], Scheduled]]]:
+    """Return which of object and probe the steps of a node improve in every iteration, and by which steps at some."""
+    found = [(_scaled(op), s) for op, s in _steps_of(node) if op.estimates]
+    always = frozenset().union(*(names for names, s in found if not s.when))
+    return always, [(names, s) for names, s in found if names and s.when]
 
 
 def _scaled(op: Operator) -> frozenset[str]:
     """Return the estimates that a step writes and that go with the scale."""
     leaves = (declared(name, op) for name in op.effects()[1])
     return frozenset(leaf.name for leaf in leaves if leaf is not None and leaf.role == "estimate" and leaf.scale)
-
-
-def _free(names: frozenset[str], store: Store) -> bool:
-    """Say whether the scale is free where all of ``names`` may change: some go up with it and some down."""
-    known = (store.declared.get(name) for name in names)
-    powers = {leaf.scale > 0 for leaf in known if leaf is not None and leaf.role == "estimate" and leaf.scale}
-    return len(powers) == 2
-
-
-def changed(groups: tuple[Group, ...], store: Store) -> frozenset[str]:
-    """Return the names of the state that a run may change: what steps write, and what is scaled along with it."""
-    names = written(groups)
-    return names | {name for name, leaf in store.layout.items() if leaf.scale} if _free(names, store) else names
-
-
-def bring_back(node: Node, job: Run) -> None:
-    """Bring the scale back after a node, where object and probe have both been improved.
-
-    Both in this turn of a loop in which nothing gives a scale, or in the recipe, since this was last done.
-    """
-    if not (names := estimated(node, job.store.iteration)):
-        return
-    turns = [frame for k, frame in enumerate(job.frames) if k == 0 or frame.body is not None]
-    for frame in turns:
-        frame.estimated |= names
-    if any(_free(frame.estimated, job.store) and frame.scale_is_free for frame in turns) and _known(job.store):
-        _take_scale(job.store, job.brightest)
-        for frame in turns:
-            frame.estimated = frozenset()
-
-
-def _take_scale(store: Store, photons: float) -> None:
-    layout = store.layout
-    moved = [
-        (_scaled_part(a, layout[name]), power) for name, a in store.leaves.items() if (power := layout[name].scale)
-    ]
-    store.backend.take_scale(store.leaves["probe"], photons, moved)
-
-
-def _scaled_part(a: Any, leaf: Leaf) -> Any:
-    """Return what of a leaf goes with the scale: of several slices, whose product it is, the first."""
-    return a[0] if leaf.axes[0] == "slice" and a.ndim == len(leaf.axes) else a
-
-
-def _known(store: Store) -> bool:
-    """Say whether of all memory it is known how it goes with the scale; arrays that the user gives stay as they are."""
-    return all(leaf.scale is not None or leaf.role == "array" for leaf in store.layout.values())
 
 
 def _steps_of(node: Node) -> Iterator[tuple[Operator, Scheduled]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,27 @@ from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
 from opty.errors import EffectError
 from opty.state.history import History
-from opty.state.leaves import FIELDS
+from opty.state.leaves import ESTIMATED, FIELDS
+
+
+class Rights(NamedTuple):
+    """Who works on a state or a batch, and what it declares; ``guarded`` : on a GPU too, see Access."""
+
+    who: str
+    reads: frozenset[str]
+    writes: frozenset[str]
+    guarded: bool
+
+
+def rights_of(op: Operator) -> Rights:
+    """Return what an operator may do to a state."""
+    return Rights(type(op).__name__, *op.effects(), of_user(op))
+
+
+def rights_in_batch(op: Operator) -> Rights:
+    """Return what an operator may do to a batch: estimates belong to the state."""
+    reads, writes = (names - ESTIMATED.keys() for names in op.effects())
+    return Rights(type(op).__name__, reads, writes, of_user(op))
 
 
 class Access:

@@ -6,7 +6,7 @@ import math
 import threading
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, SupportsFloat
 
@@ -95,6 +95,9 @@ class Store:
 
     def __post_init__(self) -> None:
         self.declared = self.declared or estimates_of(self.model)
+        self._count()
+
+    def _count(self) -> None:
         with _counting:
             _alive.add(self)
 
@@ -113,12 +116,11 @@ class Store:
 
     def sizes(self, leaf: Leaf) -> dict[str, int]:
         """Return the sizes of the axes of a leaf that a state knows."""
-        modes, n, _ = self.probe_shape
-        rows, columns = self.object_shape if leaf.grid == "frame" else (n, n)
-        slices = self.leaves["obj"].shape[:-2]
-        own = {"slice": slices[0]} if slices else {}
-        states = self.model.states(modes)
-        return {"view": self.data.views, "mode": modes, "state": states, "row": rows, "col": columns} | own
+        (modes, n, _), obj = self.leaves["probe"].shape, self.leaves["obj"].shape
+        rows, columns = obj[-2:] if leaf.grid == "frame" else (n, n)
+        views, states = self.measured.data.views, self.model.states(modes)
+        found = {"view": views, "mode": modes, "state": states, "row": rows, "col": columns}
+        return found | {"slice": obj[0]} if len(obj) > 2 else found
 
     def type_of(self, leaf: Leaf) -> np.dtype:
         """Return the type of the numbers of a leaf."""
@@ -147,7 +149,7 @@ class Store:
         if strange := [axis for axis in sizes if axis not in leaf.axes]:
             raise ValueError(f"{leaf!r} has no axis {strange[0]!r} whose size could be given")
         shape = leaf.shape(sizes | self.sizes(leaf))
-        self.leaves[leaf.name] = self.xp.zeros(shape, self.type_of(leaf))
+        self.leaves[leaf.name] = self.measured.backend.xp.zeros(shape, leaf.type_in(self.dtype))
         return True
 
     @property
@@ -158,7 +160,7 @@ class Store:
     @property
     def n(self) -> int:
         """Edge of a pattern in pixels."""
-        return self.data.n
+        return self.measured.data.n
 
     @property
     def backend(self) -> ModuleType:
@@ -173,7 +175,7 @@ class Store:
     @property
     def dtype(self) -> np.dtype:
         """Complex type of object and probe."""
-        return np.dtype(self.leaves["probe"].dtype)
+        return self.leaves["probe"].dtype
 
     @property
     def real_dtype(self) -> np.dtype:
@@ -193,8 +195,8 @@ class Store:
     @property
     def largest_corner(self) -> tuple[int, int]:
         """Row and column of the last window that lies inside the object [px]."""
-        rows, columns = self.object_shape
-        return rows - self.data.n, columns - self.data.n
+        (rows, columns), n = self.leaves["obj"].shape[-2:], self.leaves["probe"].shape[-1]
+        return rows - n, columns - n
 
     @property
     def probe_shape(self) -> tuple[int, int, int]:
@@ -215,7 +217,10 @@ class Store:
     def fork(self, copied: frozenset[str] | set[str]) -> Store:
         """Return a store that shares every leaf but those named, which are copied, and has books of its own."""
         leaves = {name: a.copy() if name in copied else a for name, a in self.leaves.items()}
-        return replace(self, leaves=leaves, history=self.books(), visits=dict(self.visits))
+        new = object.__new__(Store)
+        new.__dict__ = {**self.__dict__, "leaves": leaves, "history": self.books(), "visits": dict(self.visits)}
+        new._count()
+        return new
 
     def books(self) -> dict[str, Series]:
         """Return the history as it stands, of its own from here on."""

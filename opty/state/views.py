@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from copy import copy
 from functools import cached_property
@@ -170,7 +171,7 @@ def _roots(factors: Any, dtype: Any) -> Any:
 
 def memory_batch(store: Store) -> int:
     """Return the number of views whose waves suit the memory: the caches of the cores, or a share of the device."""
-    wave_bytes = int(np.prod(store.wave_shape)) * store.dtype.itemsize
+    wave_bytes = math.prod(store.wave_shape) * store.dtype.itemsize
     return max(1, min(store.data.views, store.backend.batch_memory(store.threads) // wave_bytes))
 
 

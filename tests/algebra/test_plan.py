@@ -22,7 +22,8 @@ from opty import (
     ePIE,
     rPIE,
 )
-from opty.runtime.plan import Loop, Pass, Step, plan, walk
+from opty.runtime.nodes import Loop, Pass, Step, walk
+from opty.runtime.plan import plan
 
 
 def passes(recipe):

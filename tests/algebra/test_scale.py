@@ -66,7 +66,8 @@ def test_every_name_is_declared_with_its_exponent(name):
 
 def steps(recipe):
     from opty.runtime.fused_step import written_out
-    from opty.runtime.plan import plan, steps_of
+    from opty.runtime.nodes import steps_of
+    from opty.runtime.plan import plan
 
     return {type(s.op) for s in written_out(steps_of(plan(recipe)))}
 

@@ -29,7 +29,7 @@ from opty import (
 from opty.runtime.divergence import Watch
 from opty.runtime.interrupt import ctrl_c_returns
 from opty.runtime.memory_estimate import footprint
-from opty.runtime.plan import plan
+from opty.runtime.program import program_of
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "backend"))
 from standin_plugin import standin_gpu
@@ -204,7 +204,7 @@ def test_no_checkpoint_is_written_of_what_diverged(p, tmp_path):
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_a_state_that_was_handed_over_is_not_written_into(p, device):
     store = p.to(device)._live.fork({"obj", "probe"})
-    watch = Watch(store, plan(AP()), store.recipe, ())
+    watch = Watch(store, program_of(AP(), store), store.recipe, ())
     for number in (1, 2, 3, 4):
         store.leaves["obj"] += 1
         store.iteration = number
@@ -257,5 +257,5 @@ def test_a_rising_misfit_is_told_once_and_in_its_place(p):
 
 
 def test_explain_counts_the_state_that_was_not_looked_at_yet(p):
-    here, there = (footprint(q._live, plan(AP())) for q in (p.to("cpu"), p))
+    here, there = (footprint(q._live, program_of(AP(), q._live)) for q in (p.to("cpu"), p))
     assert there.state - here.state == p.obj.nbytes + p.probe.nbytes

@@ -14,7 +14,7 @@ import opty
 from opty import AP, EffectError, Leaf, Operator, PosLimit, ScaleObjProbe, Sweep, ViewOperator, ePIE, rPIE
 from opty.algebra.operator import REGISTRY, slot_named
 from opty.runtime.memory_estimate import footprint
-from opty.runtime.plan import plan
+from opty.runtime.program import program_of
 from opty.state.leaves import ESTIMATED, FIELDS, OBJ
 
 # By which power of g each goes where P becomes P g and O becomes O / g, worked out from the formulae.
@@ -39,7 +39,7 @@ PER_VIEW += ("adam_square", "serial_gain", "serial_shift", "positions", "intensi
 def own_slots():
     """Return what the operators of opty declare, by name."""
     classes = [cls for cls in REGISTRY.values() if cls.__module__.startswith("opty.")]
-    return {leaf.name: leaf for cls in classes for leaf in cls.slots}
+    return {leaf.name: leaf for cls in classes if isinstance(cls.slots, tuple) for leaf in cls.slots}
 
 
 KNOWN = {**own_slots(), **ESTIMATED, **FIELDS}
@@ -106,11 +106,11 @@ def q(p):
 
 
 def test_its_memory_is_estimated(p, q):
-    before, after = footprint(p._live, plan(MINE)), footprint(q._live, plan(MINE))
+    before, after = (footprint(s._live, program_of(MINE, s._live)) for s in (p, q))
     assert q.slots["lean"].nbytes == 12 * 16 * 16 * 8 == before.kept
     assert after.kept == 0
     small, copies = q.slots["trust_in_views"].nbytes, 2 + p._live.backend.Lookout.LAG
-    without = footprint(p._live, plan(Sweep(opty.ProbeUpdate() * opty.ObjUpdate(), batch=5)))
+    without = footprint(p._live, program_of(Sweep(opty.ProbeUpdate() * opty.ObjUpdate(), batch=5), p._live))
     assert before.state - without.state == copies * small
     assert after.state - before.state == small + q.slots["lean"].nbytes
     assert "kept waves" in str(MINE.explain(p))

@@ -21,7 +21,7 @@ from opty.data.prefetch import ahead
 from opty.errors import FormatError
 from opty.io.prepare.frames import Frames
 from opty.runtime.memory_estimate import footprint
-from opty.runtime.plan import plan
+from opty.runtime.program import program_of
 
 FRAME = 2 * N * N
 
@@ -248,7 +248,7 @@ def test_explain_tells_the_memory_that_a_run_takes(tmp_path, recipe, whole, stre
     recipe**3 * p
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    told = footprint(p._live, plan(recipe))
+    told = footprint(p._live, program_of(recipe, p._live))
     there = told.data + sum(a.nbytes for a in p._live.leaves.values())
     assert told.total - there == pytest.approx(peak, rel=0.1)
 
@@ -319,7 +319,7 @@ def test_explain_counts_what_merging_a_large_object_takes():
     recipe * p
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    told = footprint(p._live, plan(recipe))
+    told = footprint(p._live, program_of(recipe, p._live))
     assert told.merging > told.blocks + told.waves
     there = told.data + sum(a.nbytes for a in p._live.leaves.values())
     assert told.total - there == pytest.approx(peak, rel=0.1)

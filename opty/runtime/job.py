@@ -1,0 +1,159 @@
+"""What belongs to one run: its program, the state that it works in, where the walk stands, and the watch over it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from opty.algebra.compose import compose, factors
+from opty.algebra.operator import Operator
+from opty.runtime.batching import neighbours, pieces
+from opty.runtime.checkpoint import Frame, Level, Unfinished, recorded
+from opty.runtime.divergence import Watch
+from opty.runtime.graph_replay import Replay
+from opty.runtime.interrupt import CtrlC
+from opty.runtime.pass_program import PassProgram
+from opty.runtime.plan import followed_by
+from opty.runtime.program import Program
+from opty.state import BareState, handle
+from opty.state.access import Access, Rights
+from opty.state.store import Store
+from opty.state.views import Tour
+
+
+@dataclass
+class Run:
+    """What belongs to one run and to no state: where the walk stands, the watch over it, whether Ctrl-C was pressed."""
+
+    program: Program
+    store: Store
+    asked: Operator
+    start: Operator  # the recipe that made the state from which the run started
+    watch: Watch
+    way: list[Level] = field(default_factory=list)  # down to the place where a run goes on; used up on entering
+    frames: list[Frame] = field(default_factory=list)
+    batches: dict[PassProgram, int] = field(default_factory=dict)  # views worked on together, once there was memory
+    ctrl_c: CtrlC = field(default_factory=CtrlC)
+    announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
+    tours: dict[Hashable, Tour] = field(default_factory=dict)  # in the order of the scan, until a step writes positions
+    _on_host: np.ndarray | None = None  # positions, until a step writes them
+    _positions: np.ndarray | None = None  # the same, none outside of the frame
+    _whole: bool | None = None
+    _neighbours: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    _in_order: dict[int, list[np.ndarray]] = field(default_factory=dict)
+
+    @functools.cached_property
+    def fused(self) -> Any:
+        """The kernels of fused steps, with buffers that last as long as the run."""
+        store = self.store
+        shape = store.probe_shape
+        return store.backend.Fused(
+            store.measured.propagator, shape, store.dtype, store.threads, deterministic=store.deterministic
+        )
+
+    @functools.cached_property
+    def replay(self) -> Replay:
+        """The sweeps of the run, captured where they repeat on a GPU."""
+        return Replay(self.store, self.fused)
+
+    def positions(self) -> np.ndarray:
+        """Return the positions (N, 2) px on the host; the device is waited for once, until a step has written them."""
+        if self._positions is None:
+            positions = self._as_they_are()
+            # What has left the frame ends the run when it is looked at; until then it is dealt out as the rest is.
+            if not ((positions >= -1) & (positions <= self.store.object_shape)).all():
+                positions = np.clip(np.nan_to_num(positions, nan=0.0), -1, self.store.object_shape)
+            self._positions = positions
+        return self._positions
+
+    def whole(self) -> bool:
+        """Say whether all positions are whole pixels, so that no probe need be shifted."""
+        if self._whole is None:
+            positions = self._as_they_are()
+            self._whole = bool((positions == np.rint(positions)).all())
+        return self._whole
+
+    def _as_they_are(self) -> np.ndarray:
+        if self._on_host is None:
+            self._on_host = self.store.backend.to_host(self.store.leaves["positions"])
+        return self._on_host
+
+    def neighbours(self, size: int) -> list[np.ndarray]:
+        """Return the parts of the scan of which a uniform batch of ``size`` takes one view each."""
+        if size not in self._neighbours:
+            self._neighbours[size] = neighbours(self.positions(), size)
+        return self._neighbours[size]
+
+    def in_order(self, size: int) -> list[np.ndarray]:
+        """Return the numbers of the views in batches of ``size``, as in the data."""
+        if size not in self._in_order:
+            self._in_order[size] = pieces(np.arange(self.store.data.views), size)
+        return self._in_order[size]
+
+    @functools.cached_property
+    def brightest(self) -> float:
+        """Photons of the brightest view."""
+        return float(self.store.measured.view_photons.max())
+
+    def wrote_positions(self) -> None:
+        """Take note that a step that writes positions has run."""
+        self._on_host = self._positions = self._whole = None
+        self._neighbours.clear()
+        self.tours.clear()
+        self.watch.positions_written()
+
+    def access(self, rights: Rights) -> Access:
+        """Return the state as an operator may see it; observers also see the run."""
+        s = Access(self.store, *rights)
+        s.memo["run"] = self
+        return s
+
+    def done(self) -> Operator:
+        """Return the recipe that made the state as it stands, to the last finished step."""
+        return functools.reduce(followed_by, (frame.done() for frame in self.frames), self.start)
+
+    def enter(self, frame: Frame) -> None:
+        """Go down one level."""
+        if self.way:
+            frame.go_to(self.way.pop(0))
+        self.frames.append(frame)
+
+    def place(self) -> tuple[Level, ...]:
+        """Return where the walk stands, level by level."""
+        return tuple(frame.level() for frame in self.frames)
+
+    def unfinished(self, past_step: bool = False, place: tuple[Level, ...] | None = None) -> Unfinished:
+        """Return the place where the walk stands; ``past_step``: as if the step under way were done."""
+        place = self.place() if place is None else place
+        if past_step:
+            place = (*place[:-1], replace(place[-1], node=place[-1].node + 1))
+        asked = compose(*(recorded(factor) for factor in reversed(factors(self.asked))))
+        return Unfinished(asked, self.start, place)
+
+    def loop(self) -> Frame | None:
+        """Return the innermost loop that the walk is in."""
+        return next((frame for frame in reversed(self.frames) if frame.body is not None), None)
+
+    def began(self) -> int:
+        """Return the iteration at which the turn of the outermost loop began; outside of loops, the run."""
+        return next((frame for frame in self.frames if frame.body is not None), self.frames[0]).began
+
+    def turn_over(self) -> None:
+        """Let the watch look at a state that is whole, and remember it."""
+        self.ctrl_c.after(lambda: self.watch.turn_over(self.place))
+
+    def state(self, copied: frozenset[str] = frozenset(), over: bool = False) -> BareState:
+        """Return a state of what stands now; it shares the leaves that are not ``copied``. Waits for the device.
+
+        ``over`` : the run is, and the state takes all that it worked in.
+
+        Raises DivergedError where it is broken.
+        """
+        self.watch.check_estimates()
+        store = self.store if over else self.store.fork(copied & self.store.leaves.keys())
+        store.recipe = self.done()
+        return handle()._of(store)

@@ -1,0 +1,127 @@
+"""A program: all that a run needs to know that follows from the recipe and the layout of the state.
+
+Compiled once and cached. The layout says which arrays are there and what they are; the number of views and all other
+sizes are not in it, so that scans of any size share a program. What depends on sizes (batches, memory) is worked out
+once in a run, what depends on the steps that are due and on the positions once for each combination (pass_program.py).
+"""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from opty.algebra.leaf import Leaf
+from opty.algebra.operator import Operator
+from opty.model.compose import Model
+from opty.runtime.effects import check_model, check_slots, made, written
+from opty.runtime.nodes import Pass, Step, steps_of, walk
+from opty.runtime.pass_program import PassProgram
+from opty.runtime.plan import Plan, planned
+from opty.runtime.scale import Scale
+from opty.state.access import Rights, rights_of
+from opty.state.store import Store
+
+
+class Layout(NamedTuple):
+    """What of a state decides how a recipe runs.
+
+    ``declared`` : all declarations, by name; ``arrays`` : name, number of axes and type of the leaves that are there.
+    """
+
+    declared: tuple[tuple[str, Leaf], ...]
+    arrays: tuple[tuple[str, int, Any], ...]
+    model: Model
+    backend: ModuleType
+    deterministic: bool
+
+
+class StepProgram(NamedTuple):
+    """A step on the whole state, made ready."""
+
+    op: Operator
+    rights: Rights
+    frees: bool  # whether memory is gone after it
+
+
+class Program:
+    """A recipe made ready for states of one layout.
+
+    Attributes
+    ----------
+    plan, groups : the nodes that are walked. declared : what the arrays of the state are, and those that steps make.
+    written : names that steps write; changed : these and what is scaled along with them.
+    made : leaves that are not there at the start and that steps make. remade : names of waves of all views, of which
+    no safety copy is taken. compares : whether the frames of the measurement are needed. knobs : what a user should
+    turn when the misfit rises. monitored : the passes (by id) whose misfit should fall. scale : see scale.py.
+
+    Raises EffectError and RecipeError for a recipe that cannot run on such a state.
+    """
+
+    def __init__(self, plan: Plan, layout: Layout):
+        groups, names = plan.groups, [name for name, *_ in layout.arrays]
+        check_model(groups, layout.model)
+        self.plan, self.groups = plan, groups
+        self.declared = check_slots(groups, dict(layout.declared), names)
+        self.written = written(groups)
+        self.scale = Scale(groups, self.declared)
+        self.changed = self.scale.changed(self.written, names)
+        self.made = [leaf for name, leaf in made(groups, self.declared).items() if name not in names]
+        self.remade = frozenset(name for name, leaf in self.declared.items() if leaf.remade)
+        self.knobs = tuple(dict.fromkeys(s.op.knob for s in steps_of(groups) if s.op.knob))
+        nodes = list(walk(groups))
+        passes = [node for node in nodes if isinstance(node, Pass)]
+        steps = [node for node in nodes if isinstance(node, Step)]
+        self.compares = bool(passes) or any(node.step.op.projects for node in steps)
+        self.monitored = frozenset(id(node) for node in passes if node.counts and not node.keeps_waves)
+        equal: dict[Pass, PassProgram] = {}
+        thin, backend = layout.model.thin, layout.backend
+        self._passes = {id(n): equal.setdefault(n, PassProgram(n, self.declared, thin, backend)) for n in passes}
+        self._steps = {id(n): _step(n.step.op) for n in steps}
+
+    def of_pass(self, node: Pass) -> PassProgram:
+        """Return what is known of a pass; equal passes of a recipe share it."""
+        return self._passes[id(node)]
+
+    def of_step(self, node: Step) -> StepProgram:
+        """Return what is known of a step on the whole state."""
+        return self._steps[id(node)]
+
+    @property
+    def passes(self) -> list[PassProgram]:
+        """All passes, equal ones once."""
+        return list(dict.fromkeys(self._passes.values()))
+
+    @property
+    def steps(self) -> list[Operator]:
+        """All steps on the whole state."""
+        return [step.op for step in self._steps.values()]
+
+
+def compiled(plan: Plan, store: Store) -> Program:
+    """Return the program of a plan for a state, from the cache where it is there.
+
+    Raises EffectError and RecipeError for a recipe that cannot run on such a state.
+    """
+    return compile_for(plan, layout_of(store))
+
+
+def program_of(recipe: Operator, store: Store) -> Program:
+    """Return the program of a recipe for a state: see ``compiled``."""
+    return compiled(planned(recipe), store)
+
+
+def layout_of(store: Store) -> Layout:
+    """Return the layout of a state."""
+    arrays = tuple([(name, a.ndim, a.dtype) for name, a in store.leaves.items()])
+    return Layout(tuple(store.declared.items()), arrays, store.model, store.backend, store.deterministic)
+
+
+@functools.lru_cache(maxsize=256)
+def compile_for(plan: Plan, layout: Layout) -> Program:
+    """Return a new program; ``compile_for.cache_info()`` tells how many were made."""
+    return Program(plan, layout)
+
+
+def _step(op: Operator) -> StepProgram:
+    return StepProgram(op, rights_of(op), bool(op.frees or op.outdates))

@@ -6,6 +6,7 @@ probe.py        the illumination; sample.py: a thin object, and several slices; 
 complete.py     the elements that the user left out; scan.py, starting_probe.py: first values of the leaves
 views.py        ModelViews: some views on their way through a model, forward, along changes, and back
 unknown_element.py   UnknownElement: what stands in a file's model for an element that is not here
+sums.py         sums over incoherent states
 host_views.py   HostViews: the same without a state, for simulation and tests
 
 An exit wave is made in ``Object.forward``: the moved probe (``ModelViews.as_seen``) times the object's windows.

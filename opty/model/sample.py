@@ -10,7 +10,8 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.model.element import Element
 from opty.model.scan import Scan
-from opty.model.views import ModelViews, state_power, state_sum, times
+from opty.model.sums import state_power, state_sum, times
+from opty.model.views import ModelViews
 from opty.remedies import here, option
 
 OBJ = Leaf("obj", "slice row col", dtype="complex", grid="frame", scale=-1, role="estimate")

@@ -7,7 +7,7 @@ from typing import Any
 
 from opty.algebra.operator import Operator, ViewOperator
 from opty.algebra.protocols import State, Views
-from opty.model.views import state_sum
+from opty.model.sums import state_sum
 from opty.state.leaves import OBJ, PROBE
 
 OBJ_SUM = OBJ.like("obj_sum", unit="photons", scale=1, improves="obj")

@@ -39,7 +39,7 @@ def test_operators_of_opty(op):
 
 @pytest.mark.parametrize("op", POSITIONS, ids=repr)
 def test_operators_of_positions(op):
-    assert check_operator(op, models=[None]) < 1e-9
+    assert check_operator(op) < 1e-9
 
 
 def test_refine_moves_the_numbers_of_a_model():

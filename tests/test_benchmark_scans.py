@@ -1,10 +1,10 @@
 """Scans A and B of benchmarks/ keep their numbers, and the recipes on them (noise-free, 256 views of 128 x 128, one
 mode; 196 of 256 x 256, three modes).
 
-The bars of PIE are what other packages and a plain NumPy script reached on the same work, from the same start. AP, which
-takes longer, and batches run on a scan of the same kind with a quarter of the pixels, against bars that AP misses after
-two thirds of the iterations. The checksums were taken of arrays that agree bit for bit with those that the other packages
-were given.
+The bars of PIE are what other packages and a plain NumPy script reached on the same work, from the same start. AP,
+which takes longer, batches and modes run on scans of the same kind with at most a quarter of the pixels; AP misses its
+bar after two thirds of the iterations. The checksums were taken of arrays that agree bit for bit with those that the
+other packages were given.
 """
 
 import hashlib

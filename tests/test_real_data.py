@@ -13,14 +13,14 @@ from opty.cli import main
 def test_siemens_star_from_the_command_line(shared_data, tmp_path):
     result, picture = tmp_path / "star.h5", tmp_path / "star.png"
     command = ["reconstruct", str(shared_data / "siemens-star-small.npz.bz2"), "--modes", "3"]
-    command += ["--recipe", "rPIE(alpha=0.05)**30", "-o", str(result), "--plot", str(picture), "--device", "cpu"]
+    command += ["--recipe", "rPIE(alpha=0.05)**6", "-o", str(result), "--plot", str(picture), "--device", "cpu"]
     run = click.testing.CliRunner().invoke(main, command)
     assert run.exit_code == 0, run.output
     assert picture.stat().st_size > 10_000
     p = opty.load(result, device="cpu")
-    assert opty.r_factor(p) <= 0.1785
-    assert opty.mean_square(p) <= 0.355
-    assert spoke_contrast(p) > 0.5
+    assert opty.r_factor(p) <= 0.1795
+    assert opty.mean_square(p) <= 0.358  # 0.376 after two iterations
+    assert spoke_contrast(p) > 0.85
 
 
 def spoke_contrast(p):
@@ -44,20 +44,21 @@ def test_four_lines_of_python(shared_data):
 def test_near_field_scan_gains_from_position_refinement(shared_data):
     file = shared_data / "PETRAIII_P25_Near_Field_Ptycho.cxi"
     start = opty.PtychoState(opty.load(file, propagation="near", focus_to_sample=3.65e-3), device="cpu")
-    p = rPIE(alpha=0.3) ** 15 * start
-    assert opty.misfit(p) < 0.0080
-    refined = (After(5, PosCorrectAdam(step=0.1)) * rPIE(alpha=0.3)) ** 40 * start
-    assert opty.misfit(refined) < 0.0026
-    assert np.hypot(*(refined.positions - start.positions).T).mean() == pytest.approx(1.0, abs=0.6)
+    recipe = After(5, PosCorrectAdam(step=0.1)) * rPIE(alpha=0.3)
+    p = recipe**5 * start
+    assert (p.positions == start.positions).all()
+    assert opty.misfit(p) < 0.0072
+    refined = recipe**10 * p
+    assert opty.misfit(refined) < 0.0037  # above 0.0055 with the positions of the file
+    assert np.hypot(*(refined.positions - start.positions).T).mean() == pytest.approx(0.52, abs=0.1)
 
 
-@pytest.mark.slow
 def test_near_field_scan_gains_from_background_and_intensity(shared_data):
     file = shared_data / "PETRAIII_P25_Near_Field_Ptycho.cxi"
     start = opty.PtychoState(opty.load(file, propagation="near", focus_to_sample=3.65e-3), device="cpu")
     step = opty.PosCorrectGradient() * rPIE(alpha=0.3, beta=0.3, batch=20, probe_step=1)
-    less, more = (r**30 * start for r in (step, opty.BackgroundUpdate() * opty.IntensityUpdate() * step))
-    assert opty.misfit(more) < 0.0020
-    assert opty.misfit(more) < 0.85 * opty.misfit(less)
+    less, more = (r**15 * start for r in (step, opty.BackgroundUpdate() * opty.IntensityUpdate() * step))
+    assert opty.misfit(more) < 0.0029
+    assert opty.misfit(more) < 0.92 * opty.misfit(less)
     assert more.intensity_factors.std() > 0.005
     assert more.background.mean() > 0.1

@@ -59,10 +59,13 @@ from opty.operators import (
     BackgroundUpdate,
     CentreProbe,
     ClampObj,
+    Coarse,
+    ComparePositions,
     ConjugateDirection,
     Difference,
     ExitWave,
     FourierProject,
+    HoldOut,
     IntensityUpdate,
     LikelihoodGradient,
     LineSearch,
@@ -97,7 +100,7 @@ from opty.operators import (
 )
 from opty.plot.show_operator import Show
 from opty.ptycho_state import PtychoState
-from opty.recipes import AP, DM, ER, LSQML, ML, RAAR, ePIE, mPIE, rPIE
+from opty.recipes import AP, DM, ER, LSQML, ML, RAAR, FindPositions, ePIE, mPIE, rPIE
 from opty.runtime.plan import unfused
 from opty.words import near
 
@@ -117,6 +120,8 @@ __all__ = [
     "Before",
     "CentreProbe",
     "ClampObj",
+    "Coarse",
+    "ComparePositions",
     "ConjugateDirection",
     "ConsumedError",
     "Difference",
@@ -124,9 +129,11 @@ __all__ = [
     "EffectError",
     "Every",
     "ExitWave",
+    "FindPositions",
     "FormatError",
     "FourierProject",
     "Geometry",
+    "HoldOut",
     "Identity",
     "IntensityUpdate",
     "InterruptedWarning",

@@ -71,6 +71,7 @@ class Operator(Value, register=False):
     frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step
     outdates: ClassVar[bool] = False  # True: memory that belongs to what it writes, and that it does not write, is gone
     only_output: ClassVar[bool] = False  # True: writes only files or the screen
+    checkpoints: ClassVar[bool] = False  # True: writes the state, to go on from there
     leaves_trace: ClassVar[bool] = True  # False: not on the books where it ends a loop's body
     scale_free: ClassVar[bool] = False  # True: does the same to P g, O / g and what is scaled along as to P and O
     estimates: ClassVar[bool] = True  # False: what it writes of object and probe it turns, moves or cuts, no more

@@ -10,8 +10,8 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.analysis.misfit import misfit
-from opty.analysis.orientation import chosen
 from opty.data import PtychoData
+from opty.data.parts import chosen
 from opty.errors import DivergedError, MemoryWarning, MisfitWarning
 from opty.runtime.execute import run
 from opty.state import handle

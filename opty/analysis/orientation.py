@@ -8,6 +8,7 @@ import numpy as np
 
 from opty.analysis.misfit import misfit
 from opty.data import PtychoData
+from opty.data.parts import chosen
 from opty.recipes import ePIE
 from opty.runtime.execute import run
 from opty.state import handle
@@ -88,10 +89,3 @@ def middle(data: PtychoData, views: int) -> PtychoData:
     lit = data.photons() > 0
     distance[~lit], views = np.inf, min(views, int(lit.sum()))
     return chosen(data, np.sort(np.argsort(distance, kind="stable")[:views]))
-
-
-def chosen(data: PtychoData, index: np.ndarray) -> PtychoData:
-    """Return the measurement of some views, by number."""
-    mask = data.mask if data.mask is None or data.mask.ndim == 2 else data.mask[index]
-    some = {"intensities": data.intensities[index], "positions": data.positions[index], "mask": mask}
-    return data.replace(**some, truth=None, source=None)

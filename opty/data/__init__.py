@@ -5,7 +5,7 @@ fields.py        checks of all fields but the counts
 counts.py        checks of counts: what cannot be one is refused with its place
 scan_grid.py     positions of a scan on a grid from its step and rotation, and back
 lazy_frames.py   Stack: frames that stay in their file; AbsentFrames: frames that are not here
-scan_grid.py     positions of a scan that was taken line by line
+parts.py         some views of a measurement; all of them at a lower resolution
 prefetch.py      reading the next block while the last one is used
 """
 

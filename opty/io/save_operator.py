@@ -31,6 +31,7 @@ class Save(Observer):
     """
 
     only_output = True
+    checkpoints = True
 
     path: str
     every: int = 1

@@ -14,6 +14,7 @@ intensity.py     IntensityUpdate: per-view intensity factors
 refine.py        Refine: numbers of a model's element, such as a spacing
 support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: what is known of the object
+coarse.py        Coarse: a recipe at a lower resolution
 position/        PosCorrect and its rivals; affine map and drift of the whole scan
 constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, CentreProbe, Orthogonalise
 observers.py     Log, Misfit, Progress (Save: opty/io, Show: opty/plot)
@@ -21,6 +22,7 @@ observers.py     Log, Misfit, Progress (Save: opty/io, Show: opty/plot)
 
 from opty.algebra.operator import Operator
 from opty.operators.background import BackgroundUpdate
+from opty.operators.coarse import Coarse
 from opty.operators.conjugate import ConjugateDirection, LineSearch, TakeStep
 from opty.operators.constrain import CentreProbe, Orthogonalise, ProbePower, ScaleObjProbe
 from opty.operators.exitwave import Difference, ExitWave, Recall, Reflect
@@ -34,6 +36,8 @@ from opty.operators.object import ObjUpdate
 from opty.operators.object_limits import ClampObj, TotalVariation
 from opty.operators.observers import Log, Misfit, Progress
 from opty.operators.position import (
+    ComparePositions,
+    HoldOut,
     PosCorrect,
     PosCorrectAdam,
     PosCorrectAnneal,
@@ -54,10 +58,13 @@ __all__ = [
     "BackgroundUpdate",
     "CentreProbe",
     "ClampObj",
+    "Coarse",
+    "ComparePositions",
     "ConjugateDirection",
     "Difference",
     "ExitWave",
     "FourierProject",
+    "HoldOut",
     "IntensityUpdate",
     "LSQUpdate",
     "LikelihoodGradient",

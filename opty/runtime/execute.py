@@ -33,10 +33,10 @@ def run(recipe: Operator, p: BareState, stopped: Unfinished | None = None) -> Ba
     Raises EffectError, RecipeError, or SourceError (no frames) before anything runs, DivergedError where a value is no
     longer finite. Whatever is raised carries the last whole state.
     """
-    job = _prepared(recipe, p, stopped)
+    job = prepared(recipe, p, stopped)
     try:
         with job.ctrl_c, _quiet(), OneThread(), suppress(Stop):
-            _walk_groups(job.program.groups, job)
+            walk_groups(job.program.groups, job)
         q = job.state(over=True)
     except (Exception, KeyboardInterrupt) as error:
         carry_last(error, job)
@@ -50,7 +50,7 @@ def run(recipe: Operator, p: BareState, stopped: Unfinished | None = None) -> Ba
 
 def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
     """Yield a state of its own after each turn of the outermost loops, and after each factor outside of them."""
-    job = _prepared(recipe, p)
+    job = prepared(recipe, p)
     walk = _outer_turns(job.program.groups, job)
     over = False
     try:
@@ -99,7 +99,7 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
             yield True
 
 
-def _prepared(recipe: Operator, p: BareState, stopped: Unfinished | None = None) -> Run:
+def prepared(recipe: Operator, p: BareState, stopped: Unfinished | None = None) -> Run:
     try:
         plan = planned(recipe)
         for op in plan.foreseeing:
@@ -129,7 +129,7 @@ def _prepared(recipe: Operator, p: BareState, stopped: Unfinished | None = None)
 # -- walking
 
 
-def _walk_groups(groups: tuple[Group, ...], job: Run) -> None:
+def walk_groups(groups: tuple[Group, ...], job: Run) -> None:
     frame = job.frames[-1]
     for group in groups[frame.group :]:
         for node in group.nodes[frame.node :]:
@@ -149,7 +149,7 @@ def _walk_node(node: Node, job: Run) -> None:
             if job.ctrl_c.pressed:
                 raise Stop
     elif _went_in(node, job):
-        _walk_groups(node.body, job)
+        walk_groups(node.body, job)
         _went_out(node, job)
     else:
         job.program.scale.bring_back(node, job)
@@ -191,7 +191,7 @@ def _turns_of(node: Loop, job: Run) -> Generator[bool]:
     job.enter(frame)
     try:
         while frame.turns < total and not (rule and rule.settled(frame.misfits)):
-            _walk_groups(node.body, job)
+            walk_groups(node.body, job)
             frame.next_turn()
             if rule and job.store.iteration > frame.began:  # on a GPU the misfit is waited for
                 frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1])

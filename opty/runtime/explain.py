@@ -9,6 +9,7 @@ from opty.runtime.batch_size import batch_size
 from opty.runtime.effects import written
 from opty.runtime.fused_step import FusedStep, written_out
 from opty.runtime.memory_estimate import told
+from opty.runtime.nested import Nested
 from opty.runtime.nodes import Branch, Group, Loop, Pass, Scheduled, Step
 from opty.runtime.pass_program import PassProgram
 from opty.runtime.plan import plan
@@ -63,6 +64,9 @@ def _tell(
         for node in group.nodes:
             if isinstance(node, Step):
                 lines.append(pad + _step(node.step))
+                if isinstance(node.step.op, Nested):
+                    lines.append(f"{pad}  on a state of its own:")
+                    _tell(plan(node.step.op.recipe), None, None, depth + 2, lines)
             elif isinstance(node, Loop):
                 lines.append(f"{pad}repeat {node.times}" + (" times" if isinstance(node.times, int) else ""))
                 _tell(node.body, store, program, depth + 1, lines)

@@ -12,11 +12,12 @@ from opty.operators.position.relocate import bring_home
 from opty.operators.position.signals import FIT_NUMBERS, fit_numbers
 from opty.operators.position.trust import held_step, knowledge, smooth_terms
 
+GIVEN = Leaf("position_given", "view 2", unit="px", scale=0)
 MEMORY = (
+    GIVEN,
     Leaf("position_gain", "view", scale=0),
     Leaf("position_shift", "view 2", unit="px", scale=0),
     Leaf("position_count", "1", scale=0),
-    Leaf("position_given", "view 2", unit="px", scale=0),
     Leaf("position_estimate", "view 2", unit="px", scale=0),
     Leaf("position_uncertainty", "view", unit="px", scale=0),
     Leaf("position_evidence", f"view {EVIDENCE_NUMBERS + 1}", scale=0),
@@ -89,6 +90,7 @@ class PosCorrect(
             s.position_gain += _FIRST
         if s.create("position_given"):
             s.position_given += s.positions
+        if not s.has("position_smooth"):
             smooth = smooth_terms(s.backend.to_host(s.position_given))
             s.create("position_smooth", term=smooth.shape[1])
             s.position_smooth = smooth

@@ -1,0 +1,44 @@
+"""Positions found from far: coarse to fine."""
+
+from __future__ import annotations
+
+from opty.algebra.operator import Operator, Recipe
+from opty.operators.coarse import Coarse
+from opty.operators.position import ComparePositions, HoldOut, PosCorrect
+from opty.recipes.lsqml import LSQML
+from opty.recipes.pie import rPIE
+
+_KEEP = 0.75  # of the photons: below, a coarse level cuts off the cone of the beam and ruins what it gets
+
+
+class FindPositions(Recipe):
+    """Find positions that are wrong by up to a seventh of a view: a ladder of resolutions, 1/8, 1/4, 1/2 and 1.
+
+    Object and probe are found along with them, from the state as it stands. Where the middle of the patterns keeps less
+    than three quarters of the photons, or less than 16 pixels along an edge, a level is left out. Views that may have
+    printed their own object where they are are held out and looked for; at 1/2 the positions are compared with those
+    given, and dropped where they explain the patterns no better. At the full resolution ``PosCorrect()``, which
+    holds what the counts do not speak against, ends it. Go on with any engine, beside ``PosCorrect()``:
+    ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
+
+    Parameters
+    ----------
+    sweeps : at the full resolution.
+
+    Source: opty's own; coarse to fine as in image registration (Lucas, Kanade, IJCAI 1981).
+    """
+
+    sweeps: int = 16
+
+    def check(self):
+        if self.sweeps < 1:
+            raise ValueError(f"FindPositions(sweeps={self.sweeps}): give a number of sweeps from 1 on")
+        super().check()
+
+    def expand(self) -> Operator:
+        coarse = PosCorrect(every=10, hold=0.0) * LSQML(batch=8)
+        fine = PosCorrect(every=10, hold=0.0) * rPIE(alpha=0.1)
+        quarter = coarse**30 * HoldOut(coarse**10) * coarse**60
+        half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * HoldOut(coarse**8) * coarse**20
+        ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, coarse**60, keep=_KEEP)
+        return (PosCorrect() * rPIE(alpha=0.1)) ** self.sweeps * ladder

@@ -1,0 +1,85 @@
+"""A recipe inside of a step: it runs on a state made for it, and what comes out is brought back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opty.algebra.operator import Operator
+from opty.errors import DivergedError, RecipeError
+from opty.runtime.effects import written
+from opty.runtime.interrupt import Stop
+from opty.runtime.nodes import steps_of
+from opty.runtime.plan import plan
+from opty.runtime.rescue import give
+from opty.runtime.scale import gives_scale
+
+if TYPE_CHECKING:
+    from opty.runtime.job import Run
+    from opty.state import BareState
+
+
+class Nested(Operator, register=False):
+    """A step that runs its field ``recipe`` on another state; its iterations count, and its history goes on.
+
+    To the run around it the step is one: Ctrl-C ends it with the state before it, and ``opty.resume`` begins it again.
+    """
+
+    if TYPE_CHECKING:
+        recipe: Operator
+
+    projects = True  # needs the frames
+    outdates = True
+    reading = frozenset({"obj", "probe", "positions"})
+
+    def check(self) -> None:
+        for s in steps_of(plan(self.recipe)):
+            if s.op.checkpoints:
+                name = type(self).__name__
+                raise RecipeError(
+                    f"{s.op!r} stands inside {name}, whose state is not that of the scan: put it on the left of {name}"
+                )
+
+    @property
+    def recipe_writes(self) -> frozenset[str]:
+        """What the recipe writes."""
+        return written(plan(self.recipe))
+
+    @property
+    def scale_free(self) -> bool:  # type: ignore[override]
+        """Whether no step of the recipe gives object or probe a scale."""
+        return not any(gives_scale(s.op) for s in steps_of(plan(self.recipe)))
+
+    @property
+    def knob(self) -> str:  # type: ignore[override]
+        """What a user should turn, by the steps of the recipe."""
+        return ", or ".join(dict.fromkeys(s.op.knob for s in steps_of(plan(self.recipe)) if s.op.knob))
+
+    def foresee(self) -> None:
+        for s in steps_of(plan(self.recipe)):
+            s.op.foresee()
+
+
+def run_inside(recipe: Operator, p: BareState, outer: Run) -> BareState:
+    """Return ``recipe * p`` for a step of the run ``outer``.
+
+    Raises Stop where Ctrl-C was pressed: the state of ``outer`` is whole. A DivergedError carries that state.
+    """
+    from opty.runtime.execute import prepared, walk_groups
+
+    job = prepared(recipe, p)
+    job.ctrl_c = outer.ctrl_c
+    try:
+        walk_groups(job.program.groups, job)
+        if job.ctrl_c.pressed:
+            raise Stop
+        return job.state(over=True)
+    except DivergedError as error:
+        state, place = outer.watch.last()
+        give(error, state, outer.unfinished(place=place), "the last finite state before that step")
+        raise
+
+
+def take_books(s: Any, q: BareState) -> None:
+    """Take over iteration, history and visits from a state that went on from those of ``s``."""
+    store, inner = s.store, q._live
+    store.iteration, store.history, store.visits = inner.iteration, inner.history, inner.visits

@@ -1,0 +1,95 @@
+"""FindPositions, and what it is made of beside Coarse: HoldOut, ComparePositions."""
+
+import numpy as np
+import pytest
+from small_scans import same
+from test_pos_correct import error, misplaced, probed
+
+import opty
+from opty import ComparePositions, FindPositions, HoldOut, Identity, PosCorrect, ePIE, rPIE
+from opty.operators.position.hold_out import held_out, shared_light
+from opty.simulate import stage
+
+
+def astray(view, by):
+    """The truth, with one view elsewhere that has printed its own object there."""
+    data, _ = misplaced(0.0)
+    margin = 12
+    obj = np.pad(data.truth["obj"], margin, mode="edge")
+    p = opty.PtychoState(data, probe=data.truth["probe"], obj=obj, device="cpu", threads=1)
+    positions = data.truth["positions"] + margin
+    p = p.replace(positions=positions)
+    wrong = positions.copy()
+    wrong[view] += by
+    return ePIE() ** 10 * p.replace(positions=wrong), positions
+
+
+@pytest.mark.parametrize(("view", "by"), [(0, (-10, -9)), (14, (11, 8))])
+def test_a_view_that_explains_itself_is_held_out_and_comes_home(view, by):
+    p, home = astray(view, by)
+    assert view in probed(held_out, p)
+    q = HoldOut(ePIE() ** 8) * p
+    off = q.positions - home
+    assert abs(off - np.median(off, axis=0)).max() < 1.5
+    assert q.iteration == 18
+
+
+def test_a_view_at_the_corner_shares_less_light_than_one_inside():
+    data, p = misplaced(0.0)
+    shared = probed(lambda s: shared_light(s), p.replace(probe=data.truth["probe"]))
+    assert shared[0] < 0.9 * shared[14]
+    assert ((shared > 0) & (shared < 1)).all()
+
+
+def test_nothing_is_held_out_of_what_fits():
+    data, _ = misplaced(0.0)
+    truth = data.truth
+    p = opty.PtychoState(data, probe=truth["probe"], obj=truth["obj"], device="cpu", threads=1)
+    p = p.replace(positions=truth["positions"])
+    q = HoldOut(ePIE()) * p
+    assert same(q, p) or abs(q.positions - p.positions).max() < 0.5
+
+
+def test_positions_that_fit_no_better_are_dropped():
+    data, p = misplaced(0.0, photons=1e5)
+    given = p.replace(probe=data.truth["probe"])
+    q = (PosCorrect(search=0) * rPIE()) * given
+    rng = np.random.default_rng(3)
+    worse = q._of(q._live.fork({"positions"}))
+    worse._live.leaves["positions"] += rng.normal(0, 1.5, (36, 2))
+    with pytest.warns(opty.MisfitWarning, match="went back to those given"):
+        back = ComparePositions(ePIE() ** 6) * worse
+    assert np.allclose(np.ptp(back.positions - given.positions, axis=0), 0)
+    assert back.history["compare_refined"][-1] > back.history["compare_given"][-1]
+    assert back.iteration == q.iteration + 12
+    assert same(ComparePositions(ePIE()) * given, given), "no refinement has begun"
+
+
+def test_refined_positions_that_fit_better_stay():
+    data, p = misplaced(stage.Gaussian(1.5), photons=1e6)
+    p = p.replace(probe=data.truth["probe"])
+    q = (PosCorrect() * ePIE()) ** 30 * p
+    r = ComparePositions(ePIE() ** 6) * q
+    assert same(r.replace(), q.replace()) or (r.positions == q.positions).all()
+    assert r.history["compare_refined"][-1] < 0.97 * r.history["compare_given"][-1]
+
+
+def test_positions_are_found_from_far_and_right_ones_stay():
+    _, p = misplaced(stage.Gaussian(3.0), photons=1e7)
+    q = FindPositions() * p  # patterns of 48 x 48 have one coarse level only
+    assert error(p) > 3
+    assert error(q) < 0.5 * error(p)
+    _, p = misplaced(0.0, photons=1e5)
+    q = FindPositions(8) * p
+    off = q.positions - p.positions
+    assert np.sqrt(((off - off.mean(axis=0)) ** 2).sum(axis=1).mean()) < 0.1
+
+
+def test_it_is_a_line_of_the_algebra():
+    recipe = FindPositions(sweeps=3)
+    assert opty.parse(repr(recipe)) == recipe
+    assert "HoldOut" in recipe.explain()
+    with pytest.raises(ValueError, match="from 1 on"):
+        FindPositions(0)
+    with pytest.raises(ValueError, match="from 1 up"):
+        HoldOut(Identity(), reach=0)

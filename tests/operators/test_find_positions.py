@@ -71,7 +71,7 @@ def test_refined_positions_that_fit_better_stay():
     q = (PosCorrect() * ePIE()) ** 30 * p
     r = ComparePositions(ePIE() ** 6) * q
     assert same(r.replace(), q.replace()) or (r.positions == q.positions).all()
-    assert r.history["compare_refined"][-1] < 0.97 * r.history["compare_given"][-1]
+    assert r.history["compare_refined"][-1] < 0.85 * r.history["compare_given"][-1]
 
 
 def test_positions_are_found_from_far_and_right_ones_stay():
@@ -80,7 +80,8 @@ def test_positions_are_found_from_far_and_right_ones_stay():
     assert error(p) > 3
     assert error(q) < 0.5 * error(p)
     _, p = misplaced(0.0, photons=1e5)
-    q = FindPositions(8) * p
+    with pytest.warns(opty.MisfitWarning, match="went back to those given"):
+        q = FindPositions(8) * p
     off = q.positions - p.positions
     assert np.sqrt(((off - off.mean(axis=0)) ** 2).sum(axis=1).mean()) < 0.1
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from opty.algebra.operator import Identity, Operator
+from opty.data import PtychoData
 from opty.data.parts import coarser, kept_light, middle, near
 from opty.errors import RecipeError
 from opty.operators.position.correct import GIVEN
 from opty.operators.position.refinement import kept_inside
 from opty.runtime.nested import Nested, run_inside, take_books
-from opty.state import handle
+from opty.state import BareState, handle
 
 _BLUR = 0.4  # standard deviation, in coarse pixels, of what an object is smoothed by before it is sampled
 _EDGE = 16  # pixels along an edge of a level that is worth it
@@ -51,18 +53,18 @@ class Coarse(Nested, slots=GIVEN):
     keep: float = 0.0
     arrays = 1.0
 
-    def check(self):
+    def check(self) -> None:
         if self.factor < 2:
             raise ValueError(f"Coarse({self.factor}, ...): give how many times coarser, from 2 up")
         if not 0 <= self.keep <= 1:
             raise ValueError(f"Coarse(keep={self.keep}): give a share of the photons from 0 to 1")
         super().check()
 
-    def effects(self):
+    def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         up = self.recipe_writes & _UP
         return self.reading | up, up | ({GIVEN.name} if GIVEN.name in self.recipe_writes else set())
 
-    def apply(self, s):
+    def apply(self, s: Any) -> None:
         store = s.store
         if not store.model.thin:
             raise RecipeError(f"{self!r}: the model {store.model!r} is no thin object; Coarse knows those only")
@@ -75,7 +77,7 @@ class Coarse(Nested, slots=GIVEN):
         level.bring_up(s, before, after, self.recipe_writes)
 
 
-def worth(data, factor: int, keep: float) -> bool:
+def worth(data: PtychoData, factor: int, keep: float) -> bool:
     """Say whether a coarse level has 16 pixels along an edge, and the share ``keep`` of the photons."""
     if data.n // factor < _EDGE or (near(data) and data.n % factor):
         return False
@@ -93,7 +95,7 @@ class Level:
         self.beside = (factor - 1) / 2 if near(store.data) else 0.0
         self.turned = factor * (self.m // 2) - self.n // 2 + self.beside if near(store.data) else 0.0
 
-    def down(self):
+    def down(self) -> BareState:
         """Return the coarse state."""
         store = self.store
         host = {name: store.backend.to_host(a) for name, a in store.leaves.items()}
@@ -117,11 +119,11 @@ class Level:
         machine = {"device": store.backend.name, "threads": store.threads, "deterministic": store.deterministic}
         return handle().restore(self.data, leaves, origin=origin, recipe=Identity(), **books, **machine)
 
-    def bring_up(self, s, before, after, written) -> None:
+    def bring_up(self, s: Any, before: BareState, after: BareState, written: frozenset[str]) -> None:
         """Put what the recipe has changed into the state ``s``."""
         backend = s.backend
 
-        def change(name):
+        def change(name: str) -> np.ndarray:
             return after.numpy(name) - before.numpy(name)
 
         if "obj" in written:
@@ -137,20 +139,20 @@ class Level:
         if "intensity_factors" in written and "intensity_factors" in after._live.leaves:
             s.intensity_factors = backend.asarray(after.numpy("intensity_factors"))
 
-    def _place_down(self, corners):
+    def _place_down(self, corners: np.ndarray) -> np.ndarray:
         """Return window corners (..., 2) in coarse pixels."""
         if near(self.data):
             return corners / self.ratio
         return (corners + self.n // 2) / self.ratio - self.m // 2
 
-    def _cut(self, probe):
+    def _cut(self, probe: np.ndarray) -> np.ndarray:
         spectrum = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(probe, axes=(-2, -1)), norm="ortho"), axes=(-2, -1))
         some = middle(self.n, self.m)
         spectrum *= self._ramp(1)
         cut = np.fft.ifft2(np.fft.ifftshift(spectrum[..., some, some], axes=(-2, -1)), norm="ortho")
         return np.fft.fftshift(cut, axes=(-2, -1)).astype(probe.dtype)
 
-    def _padded(self, probe):
+    def _padded(self, probe: np.ndarray) -> np.ndarray:
         spectrum = np.zeros((*probe.shape[:-2], self.n, self.n), complex)
         some = middle(self.n, self.m)
         moved = np.fft.ifftshift(probe, axes=(-2, -1))
@@ -158,28 +160,28 @@ class Level:
         spectrum *= self._ramp(-1)
         return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(spectrum, axes=(-2, -1)), norm="ortho"), axes=(-2, -1))
 
-    def _ramp(self, sign):
+    def _ramp(self, sign: int) -> np.ndarray:
         """Return the factor (n, n) of a spectrum whose image is looked at ``turned`` pixels further on."""
         one = np.exp(sign * 2j * np.pi * np.fft.fftshift(np.fft.fftfreq(self.n)) * self.turned)
         return one[:, None] * one
 
-    def _sampled(self, obj, shape):
+    def _sampled(self, obj: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         """Return the object at the places of coarse pixels, smoothed over about one of them."""
         sigma = (*[0] * (obj.ndim - 2), _BLUR * self.ratio, _BLUR * self.ratio)
         smooth = gaussian_filter(obj.astype(complex), sigma, mode="nearest")
         return _looked_up(smooth, shape, lambda k: k * self.ratio + self.beside).astype(obj.dtype)
 
-    def _interpolated(self, obj, shape):
+    def _interpolated(self, obj: np.ndarray, shape: Sequence[int]) -> np.ndarray:
         return _looked_up(obj.astype(complex), shape, lambda k: (k - self.beside) / self.ratio)
 
 
-def _looked_up(images, shape, place):
+def _looked_up(images: np.ndarray, shape: Sequence[int], place: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Return images (..., H, W) at the places ``place(k)`` of pixels k of ``shape``, by cubic splines."""
     rows, columns = (place(np.arange(size, dtype=float)) for size in shape)
     grid = np.meshgrid(rows, columns, indexing="ij")
     flat = images.reshape(-1, *images.shape[-2:])
 
-    def at(image):
+    def at(image: np.ndarray) -> np.ndarray:
         return map_coordinates(image, grid, order=3, mode="nearest")
 
     return np.array([at(a.real) + 1j * at(a.imag) for a in flat]).reshape(*images.shape[:-2], *shape)

@@ -30,7 +30,7 @@ class FindPositions(Recipe):
 
     sweeps: int = 16
 
-    def check(self):
+    def check(self) -> None:
         if self.sweeps < 1:
             raise ValueError(f"FindPositions(sweeps={self.sweeps}): give a number of sweeps from 1 on")
         super().check()

@@ -66,7 +66,7 @@ def _tell(
                 lines.append(pad + _step(node.step))
                 if isinstance(node.step.op, Nested):
                     lines.append(f"{pad}  on a state of its own:")
-                    _tell(plan(node.step.op.recipe), None, None, depth + 2, lines)
+                    _tell(plan(node.step.op.inner), None, None, depth + 2, lines)
             elif isinstance(node, Loop):
                 lines.append(f"{pad}repeat {node.times}" + (" times" if isinstance(node.times, int) else ""))
                 _tell(node.body, store, program, depth + 1, lines)

@@ -24,15 +24,17 @@ class Nested(Operator, register=False):
     To the run around it the step is one: Ctrl-C ends it with the state before it, and ``opty.resume`` begins it again.
     """
 
-    if TYPE_CHECKING:
-        recipe: Operator
+    @property
+    def inner(self) -> Operator:
+        """The field ``recipe``."""
+        return self.__dict__["recipe"]
 
     projects = True  # needs the frames
     outdates = True
     reading = frozenset({"obj", "probe", "positions"})
 
     def check(self) -> None:
-        for s in steps_of(plan(self.recipe)):
+        for s in steps_of(plan(self.inner)):
             if s.op.checkpoints:
                 name = type(self).__name__
                 raise RecipeError(
@@ -42,20 +44,20 @@ class Nested(Operator, register=False):
     @property
     def recipe_writes(self) -> frozenset[str]:
         """What the recipe writes."""
-        return written(plan(self.recipe))
+        return written(plan(self.inner))
 
     @property
     def scale_free(self) -> bool:  # type: ignore[override]
         """Whether no step of the recipe gives object or probe a scale."""
-        return not any(gives_scale(s.op) for s in steps_of(plan(self.recipe)))
+        return not any(gives_scale(s.op) for s in steps_of(plan(self.inner)))
 
     @property
     def knob(self) -> str:  # type: ignore[override]
         """What a user should turn, by the steps of the recipe."""
-        return ", or ".join(dict.fromkeys(s.op.knob for s in steps_of(plan(self.recipe)) if s.op.knob))
+        return ", or ".join(dict.fromkeys(s.op.knob for s in steps_of(plan(self.inner)) if s.op.knob))
 
     def foresee(self) -> None:
-        for s in steps_of(plan(self.recipe)):
+        for s in steps_of(plan(self.inner)):
             s.op.foresee()
 
 

@@ -103,6 +103,7 @@ class Views(Protocol):
     """
 
     size: int  # B
+    n: int  # pixels along an edge of a pattern
     number: np.ndarray  # (B,) of each view, on the host
     selection: Any  # the views as an index into arrays of all views, on the device: s.trust[b.selection]
     corners: Any  # (B, 2) int, the whole-pixel windows nearest to the positions

@@ -147,7 +147,7 @@ CALLS = {  # a run of one turn, and a turn in a long run, on 4 views of 16 x 16
     "DM": (1138, 692),
     "LSQML": (885, 568),
     "ML": (1525, 1067),
-    "PosCorrect": (2275, 2229),
+    "PosCorrect": (3400, 3300),
 }
 
 

@@ -41,7 +41,7 @@ class ePIE(Recipe):
 
 
 class rPIE(Recipe):
-    """Regularised PIE; with several probe modes, M-rPIE (the engine of the seed paper).
+    """Regularised PIE; with several probe modes, M-rPIE (the engine of Guzzi et al. 2022).
 
     The paper's probe step is 1; the default here is half of it, which measured better.
 

@@ -46,7 +46,7 @@ def opened(file: Container, *, positions=None) -> Iterator[Raw]:
     folder of both. Frames and positions go together by the number of views and, among several, by their names; or
     ``positions`` names the latter (see ``given_positions``). Beside the frames an NPY (metres) and the HDF5 of TwinMic
     are found. The geometry is not in the files (but in those that opty wrote): give wavelength=, distance= (sample to
-    detector), pixel_size=, and for the seed's cone beam focus_to_sample= and propagation="cone".
+    detector), pixel_size=, and for the cone beam of Guzzi et al. 2022 focus_to_sample= and propagation="cone".
 
     <stem>_mask.npy (True counts) and <stem>_background.npy beside a stack are read as well.
 

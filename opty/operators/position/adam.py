@@ -1,4 +1,4 @@
-"""Position refinement by cross-correlation, with Adam in control of the gain: the method of the seed paper."""
+"""Position refinement by cross-correlation, with Adam in control of the gain: the method of Guzzi et al. 2022."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
             return weights[b.selection]
         power = b.illum_power.sum(axis=(1, 2), dtype=np.float64)
         mean = (around * b.illum_power).sum(axis=(1, 2), dtype=np.float64) / s.xp.maximum(power, np.finfo(float).tiny)
-        # The eighth root is that of the seed's Listing 3: hardly less than 1 but at the rim of the scan.
+        # The eighth root is that of Listing 3 of Guzzi et al. 2022: hardly less than 1 but at the rim of the scan.
         return (mean / s.memo["light"].max()) ** 0.125
 
 

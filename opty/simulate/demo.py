@@ -57,7 +57,7 @@ def misplaced_scan(
     overlap: float = 0.85,
     seed: int = 0,
 ) -> PtychoData:
-    """Simulate the test of position refinement of Guzzi et al. 2022: 100 views of 128 x 128 px whose positions are wrong.
+    """Simulate the position test of Guzzi et al. 2022: 100 views of 128 x 128 px whose positions are wrong.
 
     The object is "camera" in magnitude and "moon" in phase, the probe "cat" and "astronaut" in a soft aperture of 96
     px. The views lie on a 10 x 10 grid with 3 px of jitter, and each pixel has a Gaussian noise of 1 percent.

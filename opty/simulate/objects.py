@@ -1,4 +1,4 @@
-"""Complex objects (transmission functions): composed of two images as in the simulator of Guzzi et al. 2022, or drawn."""
+"""Complex objects (transmission functions): two images as in the simulator of Guzzi et al. 2022, or drawn."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ class Geometry:
         return self.distance / self.magnification
 
     def sample_pixel(self, n: int) -> float:
-        """Edge of a pixel at the sample [m] for patterns of n x n pixels (Guzzi et al. 2022, supplement, Eq. 1, in the far field)."""
+        """Edge of a pixel at the sample [m] for patterns of n x n pixels (far field: Guzzi et al. 2022, Eq. S1)."""
         if self.propagation == "near":
             return self.pixel_size / self.magnification
         return self.wavelength * self.distance / (n * self.pixel_size)

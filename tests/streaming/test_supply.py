@@ -229,19 +229,33 @@ def test_waves_of_all_views_that_do_not_fit_are_refused_before_anything_runs(sca
     DM() * q.donate()
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("whole", [False, True])
-@pytest.mark.parametrize("recipe", [AP(), rPIE(), rPIE(batch=5), DM(), ML(), opty.LSQML(batch=8)], ids=repr)
-def test_explain_tells_the_memory_that_a_run_takes(tmp_path, recipe, whole, stream, monkeypatch):
+@pytest.fixture(scope="module")
+def large_scans(tmp_path_factory):
+    """Files of a scan of 48 views of 256 x 256, by whether its positions are whole pixels."""
+    rng = np.random.default_rng(0)
+    frames = rng.poisson(5.0, (48, 256, 256)).astype("uint16")
+    positions = 3 + 60 * rng.random((48, 2))
+    files = {whole: tmp_path_factory.mktemp("large") / "scan.h5" for whole in (False, True)}
+    for whole, path in files.items():
+        opty.save(path, opty.PtychoData(frames, np.rint(positions) if whole else positions))
+    return files
+
+
+# Each recipe comes with both kinds of positions, in the file and in memory; which go together changes in turn.
+TOLD = [
+    (recipe, whole, whole != bool(k % 2))
+    for k, recipe in enumerate([AP(), rPIE(), rPIE(batch=5), DM(), ML(), opty.LSQML(batch=8)])
+    for whole in (False, True)
+]
+
+
+@pytest.mark.parametrize(("recipe", "whole", "stream"), TOLD, ids=str)
+def test_explain_tells_the_memory_that_a_run_takes(large_scans, recipe, whole, stream, monkeypatch):
     import tracemalloc
 
     monkeypatch.undo()
     monkeypatch.setattr("opty.state.streaming.READ_AHEAD", 1 << 20)
-    rng = np.random.default_rng(0)
-    frames = rng.poisson(5.0, (48, 256, 256)).astype("uint16")
-    positions = 3 + 60 * rng.random((48, 2))
-    opty.save(tmp_path / "scan.h5", opty.PtychoData(frames, np.rint(positions) if whole else positions))
-    data = opty.load(tmp_path / "scan.h5", stream=stream)
+    data = opty.load(large_scans[whole], stream=stream)
     p = opty.PtychoState(data, device="cpu", threads=2, modes=2)
     recipe * p  # what is made once
     tracemalloc.start()

@@ -10,6 +10,7 @@ from opty.data.lazy_frames import Stack, in_blocks
 from opty.data.measurement import PtychoData
 from opty.errors import RecipeError
 
+_BRIGHT = 0.1  # of the brightest pixel of the mean pattern
 LEAST = 8  # pixels along the edge of a pattern
 
 
@@ -68,6 +69,19 @@ def kept_light(data: PtychoData, factor: int) -> float:
     m = coarse_edge(data, factor)
     kept = sum(float(_smaller(data, images, m).sum(dtype=np.float64)) for _, images in data.blocks())
     return kept / float(data.photons().sum())
+
+
+def kept_cone(data: PtychoData, factor: int) -> float:
+    """Return the share that ``coarser`` keeps of the light where patterns are bright, from 0 to 1; 1 in the near field.
+
+    Bright is what has more than a tenth of the brightest pixel of the mean pattern (that of amplitudes, squared): the
+    cone of the beam, or its middle where the beam is a smooth disc at the sample.
+    """
+    if near(data):
+        return 1.0
+    mean = data.mean_amplitude() ** 2
+    bright = np.where(mean > _BRIGHT * mean.max(), mean, 0)
+    return float(_smaller(data, bright, coarse_edge(data, factor)).sum() / bright.sum())
 
 
 def middle(n: int, m: int) -> slice:

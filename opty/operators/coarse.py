@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from opty.algebra.operator import Identity, Operator
 from opty.data import PtychoData
-from opty.data.parts import coarser, kept_light, middle, near
+from opty.data.parts import coarser, kept_cone, kept_light, middle, near
 from opty.errors import RecipeError
 from opty.operators.position.correct import GIVEN
 from opty.operators.position.refinement import kept_inside
@@ -19,6 +19,7 @@ from opty.state import BareState, handle
 
 _BLUR = 0.4  # standard deviation, in coarse pixels, of what an object is smoothed by before it is sampled
 _EDGE = 16  # pixels along an edge of a level that is worth it
+_CONE = 0.95  # of the light of the beam's cone in a level that is worth it
 _UP = frozenset({"obj", "probe", "positions", "background", "intensity_factors"})
 
 
@@ -40,8 +41,9 @@ class Coarse(Nested, slots=GIVEN):
     factor : how many times coarser, from 2 up.
     recipe : what runs there; its iterations count.
     keep : the step is left out where the middle of the patterns keeps less than this share of the photons, or less than
-        16 pixels along an edge, or near-field patterns do not divide evenly; 0 for never. Where the cone of the beam is
-        cut off, probe and object have nothing to do with each other.
+        16 pixels along an edge, or cuts off the cone of the beam (where the mean pattern has a tenth of its brightest
+        pixel), or near-field patterns do not divide evenly; 0 for never. Without the cone, probe and object have
+        nothing to do with each other.
 
     Reads and writes obj (H, W), probe (M, n, n), positions (N, 2) px and what else the recipe writes of the estimates.
     Raises RecipeError where fewer than 8 pixels are left, where near-field patterns do not divide evenly, for objects
@@ -78,10 +80,10 @@ class Coarse(Nested, slots=GIVEN):
 
 
 def worth(data: PtychoData, factor: int, keep: float) -> bool:
-    """Say whether a coarse level has 16 pixels along an edge, and the share ``keep`` of the photons."""
+    """Say whether a coarse level has 16 pixels along an edge, the cone of the beam, and this share of the photons."""
     if data.n // factor < _EDGE or (near(data) and data.n % factor):
         return False
-    return kept_light(data, factor) >= keep
+    return kept_cone(data, factor) >= _CONE and kept_light(data, factor) >= keep
 
 
 class Level:

@@ -8,18 +8,18 @@ from opty.operators.position import ComparePositions, HoldOut, PosCorrect
 from opty.recipes.lsqml import LSQML
 from opty.recipes.pie import rPIE
 
-_KEEP = 0.75  # of the photons: below, a coarse level cuts off the cone of the beam and ruins what it gets
+_KEEP = 0.65  # of the photons: levels with 0.57 of them ruined what they got, with 0.72 they were good
 
 
 class FindPositions(Recipe):
     """Find positions that are wrong by up to a seventh of a view: a ladder of resolutions, 1/8, 1/4, 1/2 and 1.
 
-    Object and probe are found along with them, from the state as it stands. Where the middle of the patterns keeps less
-    than three quarters of the photons, or less than 16 pixels along an edge, a level is left out. Views that may have
-    printed their own object where they are are held out and looked for; at 1/2 the positions are compared with those
-    given, and dropped where they explain the patterns no better. At the full resolution ``PosCorrect()``, which
-    holds what the counts do not speak against, ends it. Go on with any engine, beside ``PosCorrect()``:
-    ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
+    Object and probe are found along with them, from the state as it stands. A level is left out where the middle of the
+    patterns keeps less than 65 percent of the photons, cuts off the cone of the beam, or has less than 16 pixels along
+    an edge. Views that may have printed their own object where they are are held out and looked for; at 1/2 the
+    positions are compared with those given, and dropped where they explain the patterns no better. At the full
+    resolution ``PosCorrect()``, which holds what the counts do not speak against, ends it. Go on with any engine,
+    beside ``PosCorrect()``: ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
 
     Parameters
     ----------

@@ -184,10 +184,9 @@ def test_every_device_has_the_kernels(p):
     leaves = p._live.leaves
     for kind in (Gradient, Search, BestSteps):
         for device in ("cpu", "gpu"):
-            store = SimpleNamespace(backend=SimpleNamespace(name=device), leaves=leaves)
-            assert kind().suits(store, True)
-            store.leaves = leaves | {"intensity_factors": np.ones(3)}
-            assert not kind().suits(store, True)
+            backend = SimpleNamespace(name=device)
+            assert kind().suits(leaves, backend, True)
+            assert not kind().suits(leaves | {"intensity_factors": np.ones(3)}, backend, True)
 
 
 @pytest.mark.parametrize("noise", NOISES)

@@ -52,7 +52,8 @@ class Sense(_Fit, register=False):
         return _from_fused("delta", before) and unchanged and of_window and parts[0].weights == "equal"
 
     def suits(self, leaves, backend, whole):
-        return super().suits(leaves, backend, whole) and backend.CAPTURES
+        by_fit = not isinstance(self.parts[0], CrossCorrelation)
+        return super().suits(leaves, backend, whole) and (backend.CAPTURES or (by_fit and backend.senses()))
 
     def works_on(self):
         return frozenset({"position_misfit"})

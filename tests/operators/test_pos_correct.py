@@ -87,6 +87,16 @@ def test_the_standard_error_is_what_positions_scatter_by():
     assert 0.02 < np.sqrt(np.median(bars)) < 0.3
 
 
+def test_the_history_says_how_far_positions_went_and_how_well_they_are_known():
+    _, p = misplaced(stage.Gaussian(1.0), photons=1e6)
+    q = (PosCorrect() * ePIE()) ** 20 * p
+    gone = q.positions - p.positions
+    gone = gone - gone.mean(axis=0)
+    assert q.history["position_moved"][-1] == pytest.approx(np.sqrt((gone**2).sum(axis=1).mean()), abs=1e-9)
+    assert q.history["position_uncertainty"][-1] == pytest.approx(np.median(q.numpy("position_uncertainty")))
+    assert (q.history["position_moved"][:7] < 1e-9).all()
+
+
 def test_nothing_moves_before_all_views_have_been_looked_at():
     _, p = misplaced(stage.Gaussian(2.0))
     recipe = PosCorrect() * ePIE()

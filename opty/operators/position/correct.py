@@ -57,6 +57,9 @@ class PosCorrect(
     largest, weights : longest step [px]; weights of the views, as in every refinement.
     hold : weight of the places where the refinement began: 1 by the noise, 0 for not at all, from the first sweep on.
 
+    History, beside that of every refinement: "position_moved", rms distance from the places where the refinement began,
+    the common offset taken off, and "position_uncertainty", median of the standard errors [px].
+
     Reads delta (B, M, n, n), illum, patches, probe, obj, background; writes positions (N, 2) px; position_uncertainty
     (N,) px, the standard error of each position with object and probe held; and its memory position_given (N, 2) px,
     position_gain (N,), position_shift, position_estimate (N, 2) px, position_misfit (N,), position_evidence (N, 8),
@@ -152,3 +155,12 @@ class PosCorrect(
         if self.search and int(s.position_count[0]) % self.every == 0:
             free = s.memo["width"] > 0 if self.hold else s.xp.ones(s.data.views, bool)
             bring_home(s, self.search, s.backend.to_host(free))
+
+    def _book(self, s, found, steps):
+        super()._book(s, found, steps)
+        gone = s.positions - s.position_given
+        gone -= gone.mean(axis=0)
+        numbers = s.xp.stack([(gone**2).sum(axis=1).mean() ** 0.5, s.xp.median(s.position_uncertainty)])
+        moved, uncertainty = s.backend.to_host(numbers).tolist()
+        s.record("position_moved", moved)
+        s.record("position_uncertainty", uncertainty)

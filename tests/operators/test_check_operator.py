@@ -102,7 +102,7 @@ class MakesPast(Operator, reads="obj", writes="obj"):
         s.store.leaves["mine"] = s.obj.real.copy()
 
 
-class Remembers(Operator, reads="obj", writes="obj"):
+class RemembersViews(Operator, reads="obj", writes="obj"):
     """Keeps something outside of the state."""
 
     def apply(self, s):
@@ -135,7 +135,7 @@ class NeedsClosed(Operator, reads="obj", writes="obj"):
         (WritesPastOfAView(), AssertionError, r"changes the state that it starts from: positions"),
         (ReadsAField(), opty.EffectError, "ReadsAField reads 'patches' without declaring it"),
         (MakesPast(), (opty.EffectError, KeyError), "mine"),
-        (Remembers(), AssertionError, r"R \* \(R \* p\) is not R\*\*2 \* p"),
+        (RemembersViews(), AssertionError, r"R \* \(R \* p\) is not R\*\*2 \* p"),
         (Cheats(), AssertionError, r"Cheats\(\).*: fused is not step by step: obj by 1.0e-03"),
     ],
     ids=lambda case: type(case).__name__,

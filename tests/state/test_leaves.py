@@ -194,7 +194,7 @@ def test_of_older_files_the_operators_say_what_memory_is(q, tmp_path):
         (ScaleObjProbe(), {"trust_in_views"}),
         (opty.Orthogonalise(), {"trust_in_views"}),
     ],
-    ids=repr,
+    ids=lambda given: " ".join(sorted(given)) if isinstance(given, set) else repr(given),
 )
 def test_it_goes_stale_with_what_it_belongs_to(q, recipe, left):
     assert set((recipe * q).slots) == left

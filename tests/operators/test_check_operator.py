@@ -29,6 +29,9 @@ POSITIONS = [opty.parse(text) for text in (
     "PosCorrect(every=2)", "PosCorrectAdam()", "PosCorrectGradient(momentum=0.3)",
     "PosCorrectSerial(weights='coverage')", "PosModel() * PosLimit(9.0) * PosSearch() * PosCorrect() * rPIE(batch=3)",
 )]  # fmt: skip
+NESTED = [opty.parse(text) for text in (
+    "Coarse(2, ePIE())", "HoldOut(ePIE())", "ComparePositions(PosCorrect() * ePIE())", "FindPositions(sweeps=1)",
+)]  # fmt: skip
 OUTPUTS = ["Log", "Progress", "Save", "Show"]
 
 
@@ -40,6 +43,11 @@ def test_operators_of_opty(op):
 @pytest.mark.parametrize("op", POSITIONS, ids=repr)
 def test_operators_of_positions(op):
     assert check_operator(op) < 1e-9
+
+
+@pytest.mark.parametrize("op", NESTED, ids=repr)
+def test_operators_that_run_a_recipe(op):
+    assert check_operator(op, models=[None]) < 1e-9
 
 
 def test_refine_moves_the_numbers_of_a_model():
@@ -59,7 +67,11 @@ def test_each_operator_is_checked():
         with unfused():
             yield from (type(s.op).__name__ for s in steps_of(plan(op)))
 
-    checked = set(itertools.chain.from_iterable(map(inside, [*RECIPES, *POSITIONS]))) | {"Refine", *OUTPUTS}
+    checked = set(itertools.chain.from_iterable(map(inside, [*RECIPES, *POSITIONS, *NESTED]))) | {
+        "Refine",
+        "FindPositions",
+        *OUTPUTS,
+    }
     built_in = {"Compose", "Repeat", "Sweep", "Every", "After", "Before", "Identity"}
     assert OWN.keys() - built_in == checked - built_in
 
@@ -155,7 +167,7 @@ def test_what_it_changed_to_look_is_as_before():
 
 def test_a_model_without_nearest_waves_has_to_be_refused(monkeypatch):
     assert check_operator(NeedsClosed()) < 1e-9
-    monkeypatch.setattr("opty.runtime.execute.check_model", lambda groups, model: None)
+    monkeypatch.setattr("opty.runtime.program.check_model", lambda groups, model: None)
     with pytest.raises(AssertionError, match="needs the nearest waves of a model and runs with"):
         check_operator(NeedsClosed())
 

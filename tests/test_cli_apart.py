@@ -133,7 +133,7 @@ def test_data_stands_beside_a_result_alone(work):
     for command in (["info"], ["reconstruct", "-o", "x.h5"], ["plot", "-o", "x.png"], ["export", "-o", "x.tif"]):
         line = refused(command[0], "scan.cxi", *command[1:], "--data", "scan.cxi")
         assert "--data gives the measurement of a result; scan.cxi is a measurement itself (opty data (HDF5))" in line
-    assert "--data scan.ptyd" in refused("plot", "r.ptyr", "-o", "x.png")
+    assert "--data SCAN" in refused("plot", "r.ptyr", "-o", "x.png")
     run("plot", "r.ptyr", "-o", "x.png", "--data", "scan.cxi")
     assert "opty result" not in run("info", "r.ptyr", "--data", "scan.cxi").stdout
     other = refused("reconstruct", "r.h5", "-o", "x.h5", "--data", "gone.cxi")

@@ -44,4 +44,10 @@ class Meant:
         return (not self.recipes or recipe in self.recipes) and (not self.scans or scan in self.scans)
 
 
-MEANT: tuple[Meant, ...] = ()
+MEANT: tuple[Meant, ...] = (
+    Meant(
+        "6b8354b",
+        "PosCorrect weights steps by what the counts tell, and holds positions that are right",
+        ("positions",),
+    ),
+)

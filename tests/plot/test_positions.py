@@ -48,7 +48,7 @@ def test_only_what_is_known_is_drawn(make_state, refined, truth, names):
 def test_a_refinement_shows_how_it_went(make_state):
     import opty
 
-    p = (opty.PosCorrect() * opty.rPIE()) ** 3 * make_state(refined=False)
+    p = (opty.PosCorrect(hold=0) * opty.rPIE()) ** 3 * make_state(refined=False)
     left, right = plot.positions(p).axes
     assert left.get_legend() is not None
     drawn = {line.get_label(): line.get_ydata() for line in right.lines}

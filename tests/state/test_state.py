@@ -30,7 +30,7 @@ def data():
             r"obj has shape \(20, 39\) but the windows of 16 x 16 cover rows .*at least \(3\d, 3\d\)",
         ),
         ({"obj": np.ones((37, 20))}, "leave obj out and a frame is chosen"),
-        ({"obj": np.ones((2, 37, 39))}, r"expected \(rows, columns\)"),
+        ({"obj": np.ones((2, 37, 39))}, r"Object\(\) has \(H, W\)"),
         ({"obj": np.full((37, 39), np.nan)}, "obj has 1443 values that are not finite"),
         ({"obj": np.array([[np.inf]])}, "obj"),
         ({"probe": np.ones((1, 8, 8))}, r"probe has shape \(1, 8, 8\) but the patterns are 16 x 16"),
@@ -225,7 +225,7 @@ def test_replace_makes_another_state(p):
     [
         ({"obj": np.ones((10, 10))}, "the object must be at least"),
         ({"obj": np.full((37, 39), np.nan)}, "not finite"),
-        ({"obj": np.ones(9)}, r"expected \(rows, columns\)"),
+        ({"obj": np.ones(9)}, r"Object\(\) has \(H, W\)"),
         ({"probe": np.ones((16, 17))}, "the patterns are 16 x 16"),
         ({"probe": np.zeros((16, 16))}, "some light"),
         ({"positions": np.zeros((3, 2))}, r"positions has shape \(3, 2\) but intensity holds 12 views"),
@@ -325,7 +325,9 @@ def test_states_and_masks_without_warnings():
 @pytest.mark.parametrize("scale", [1e3, 1e-6])
 def test_positions_in_the_wrong_unit_are_refused(p, scale):
     data = p.data.replace(positions=p.data.positions * scale)
-    with pytest.raises(ValueError, match=r"the positions span .* metres with a Geometry, pixels without"):
+    with pytest.raises(
+        ValueError, match=r"the positions span .* positions are metres with a geometry and pixels without"
+    ):
         PtychoState(data)
 
 

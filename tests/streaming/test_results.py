@@ -148,7 +148,18 @@ def test_the_last_whole_state_is_that_of_a_whole_turn(scan_file):
 def test_a_lost_file_leaves_a_checkpoint_on_the_command_line(scan_file, tmp_path):
     asked = 'Spoil(2, "vanish") * rPIE(batch=4)'
     result = tmp_path / "result.h5"
-    line = ["reconstruct", str(scan_file), "--stream", "--recipe", f"({asked}) ** 4", "-o", str(result), "-q"]
+    line = [
+        "reconstruct",
+        str(scan_file),
+        "--stream",
+        "--probe",
+        "mean",
+        "--recipe",
+        f"({asked}) ** 4",
+        "-o",
+        str(result),
+        "-q",
+    ]
     done = CliRunner().invoke(main, [*line, "--device", "cpu", "--threads", "1"])
     assert done.exit_code == 1
     assert "is no longer there" in done.output
@@ -187,7 +198,16 @@ def test_a_result_goes_on_with_frames_in_the_file_on_the_command_line(scan_file,
         return result(*args, **options)
 
     monkeypatch.setattr(native, "restored", noted)
-    line = ["reconstruct", str(tmp_path / "one.h5"), "--stream", "--device", "cpu", "--recipe", "AP()", "-q"]
+    line = [
+        "reconstruct",
+        str(tmp_path / "one.h5"),
+        "--stream",
+        "--device",
+        "cpu",
+        "--recipe",
+        "AP()",
+        "-q",
+    ]
     done = CliRunner().invoke(main, [*line, "-o", str(tmp_path / "two.h5")])
     assert done.exit_code == 0, done.output
     assert set(seen) == {True}

@@ -340,7 +340,9 @@ def test_explain_counts_what_merging_a_large_object_takes():
 
 
 @pytest.mark.parametrize("masked", [0, 2, 3])
-@pytest.mark.parametrize("recipe", ["PosCorrect(every=1)", "PosCorrectAnneal()", "PosCorrectGain(signal='detector')"])
+@pytest.mark.parametrize(
+    "recipe", ["PosCorrect(every=1, hold=0)", "PosCorrectAnneal()", "PosCorrectGain(signal='detector')"]
+)
 def test_positions_are_refined_with_the_numbers_of_frames_in_memory(tmp_path, recipe, masked):
     """Their trials ask for views out of turn, again and again, and in the middle of a sweep."""
     path, options = write_layout(tmp_path, counted(mask=masked), "one frame a chunk", masked=masked > 0)

@@ -199,7 +199,7 @@ def test_positions_are_refined_in_every_engine(engine):
 
 def test_kept_waves_move_along_with_their_views():
     p = DM() ** 3 * state(scan())
-    q = PosCorrect() * p
+    q = PosCorrect(hold=0) * p
     assert (q.slots["kept_waves"] == p.slots["kept_waves"]).all()
     assert abs(q.positions - p.positions).max() > 1e-3
     r = (PosCorrect() * ML()) ** 3 * p

@@ -127,13 +127,13 @@ def test_a_recipe_that_one_revision_does_not_know(clone):
 
 
 def test_a_run_that_fails_is_a_difference_that_may_be_meant(clone):
-    change(clone, "opty/model/starting_probe.py", "def given_seed(seed: Any) -> int:\n",
+    change(clone, "opty/state/start.py", "def given_seed(seed: Any) -> int:\n",
            "def given_seed(seed: Any) -> int:\n    raise ValueError('broken')\n")  # fmt: skip
     (row,), out = run(clone, "--scans", "A", "--only", ": AP:", code=1)
     assert row["verdict"] == "FAILS here"
     assert "ValueError: broken" in out
-    change(clone, "benchmarks/same/recipes.py", "MEANT: tuple[Meant, ...] = ()",
-           "MEANT = (Meant('HEAD', 'seeds are gone', ('AP',)),)")  # fmt: skip
+    change(clone, "benchmarks/same/recipes.py", "MEANT: tuple[Meant, ...] = (\n",
+           "MEANT = (\n    Meant('HEAD', 'seeds are gone', ('AP',)),\n")  # fmt: skip
     (row,), out = run(clone, "--scans", "A", "--only", ": AP:", code=0)
     assert (row["verdict"], row["note"]) == ("meant", "seeds are gone")
     assert not recipes.Meant("HEAD", "", ("AP",)).covers("DM", "A")

@@ -30,9 +30,17 @@ def git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def is_here(revision: str) -> bool:
+    """Say whether this repository has a revision; a shallow clone lacks old ones."""
+    try:
+        return bool(git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}"))
+    except TreeError:
+        return False
+
+
 def is_ancestor(old: str, new: str) -> bool:
     """Whether a revision is another one, or comes before it."""
-    return git("merge-base", old, new) == git("rev-parse", f"{old}^{{commit}}")
+    return is_here(new) and git("merge-base", old, new) == git("rev-parse", f"{old}^{{commit}}")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import scipy.optimize
 
 from opty.physics.to_host import on_host
 
-ONE_BY_ONE = ": compare slices one by one, obj[0] with truth[0], or their products, obj.prod(axis=0)"
+ONE_BY_ONE = ": compare slices one by one, obj[0] with truth[0], or their products, obj.prod(0)"
 # Largest shift that is searched for [px], and the frame kept around the mask so that it can be followed.
 _REACH = 32
 

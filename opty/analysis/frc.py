@@ -70,8 +70,7 @@ def frc(a: Any, b: Any) -> RingCorrelation:
     if a.shape != b.shape or a.ndim != 2 or min(a.shape) < 16:
         raise ValueError(
             f"the images have shapes {a.shape} and {b.shape}; give two (H, W) alike, at least 16 x 16"
-            + "; of several slices one after the other, or their products, obj.prod(0)"
-            * (max(a.ndim, b.ndim) == 3)
+            + "; of several slices one after the other, or their products, obj.prod(0)" * (max(a.ndim, b.ndim) == 3)
         )
     window = np.outer(*(scipy.signal.windows.tukey(size, 0.5) for size in a.shape))
     ring, rings = _rings(a.shape)

@@ -144,7 +144,7 @@ class Access:
             self._behind.leaves.pop(name, None)
 
 
-_REMEDY = "add slots=opty.Leaf({name!r}, axes=..., ...) to its class line, which says what the array is"
+_REMEDY = "declare it in its class line, slots=opty.Leaf({name!r}, axes=..., ...), which says what the array is"
 
 
 def undeclared(who: str, name: str) -> str:

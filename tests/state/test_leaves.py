@@ -248,7 +248,10 @@ class CreatesInBatch(ViewOperator, reads="waves", writes="heap"):
 
 @pytest.mark.parametrize("step", [MakesUndeclared(), Sweep(CreatesUndeclared()), Sweep(SetsUndeclared())], ids=repr)
 def test_an_array_that_is_not_declared_is_refused_with_the_remedy(p, step):
-    with pytest.raises(EffectError, match=r"'heap', which no operator declares: add slots=opty\.Leaf\('heap', axes="):
+    with pytest.raises(
+        EffectError,
+        match=r"'heap', which no operator declares: declare it in its class line, slots=opty\.Leaf\('heap', axes=",
+    ):
         step * p
 
 

@@ -1,7 +1,9 @@
-"""Fits on a GPU, or its stand-in: fused as on the CPU, and with its numbers; on scans drawn anew in each run.
+"""Fits on a GPU, or its stand-in: fused as on the CPU, and with its numbers; on scans drawn by the name of the test.
 
 The search of ML along its direction amplifies rounding, and so it is compared in double precision.
 """
+
+import zlib
 
 import numpy as np
 import pytest
@@ -25,11 +27,9 @@ KINDS = ("far", "cone", "near")
 
 
 @pytest.fixture
-def seed():
-    """A seed of this run's own, printed where the test fails."""
-    drawn = int(np.random.default_rng().integers(1 << 31))
-    print(f"seed {drawn}")
-    return drawn
+def seed(request):
+    """A seed that each test has to itself, the same in every run."""
+    return zlib.crc32(request.node.name.encode()) >> 1
 
 
 def drawn(seed, dtype, options, kind="far", **more):

@@ -262,6 +262,7 @@ def _start(
     """
     import opty
     from opty.analysis import quick_look
+    from opty.model.complete import complete
 
     machine, start = given(machine), given({"modes": modes, "model": model, "seed": seed})
     loaded = opty.load(file, **load)
@@ -273,6 +274,7 @@ def _start(
         far = loaded.geometry is None or loaded.geometry.propagation == "far"
         if loaded.probe is not None and probe is not None:
             raise ValueError(f"{file} has a starting probe: leave --probe {probe} out")
+        complete(model, loaded.geometry, loaded.n, modes)  # what does not fit is refused before the search
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
             start["probe"] = _found_probe(file, loaded, quiet, machine.get("threads"))
             found = quick_look(loaded.replace(probe=start["probe"]))  # some doubts were about its size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -12,6 +12,9 @@ import numpy as np
 Grid = Literal["frame", "window", "detector", "none"]
 Role = Literal["estimate", "slot", "array"]
 _GRIDS, _ROLES = ("frame", "window", "detector", "none"), ("estimate", "slot", "array")
+
+
+PARTS: dict[str, dict[str, Leaf]] = {}  # by the leaf of which they are parts, and their own name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Leaf:
     improves : estimates to which it is a step, where writing it improves them at once or through a merge.
     role : "estimate" (what a reconstruction finds), "slot" (memory of an operator), "array" (given by the user).
     optional : whether a state may be without it; of estimates.
+    part_of : the leaf of which it is a part, as the OPR modes are of the probe: a step that reads, writes or frees that
+        one has the right to this one too. Call ``as_part`` on the declaration.
 
     Raises ValueError for words that mean nothing, and a declaration that contradicts itself.
     """
@@ -51,6 +56,7 @@ class Leaf:
     improves: tuple[str, ...] | str = ()
     role: Role = "slot"
     optional: bool = False
+    part_of: str = ""
 
     def __post_init__(self) -> None:
         for field in ("axes", "belongs_to", "improves"):
@@ -129,6 +135,11 @@ class Leaf:
         changes = {"role": "slot", "optional": False, "improves": (), **changes}
         return dataclasses.replace(self, name=name, **changes)
 
+    def as_part(self) -> Leaf:
+        """Make it known as a part of the leaf that ``part_of`` names; return it."""
+        PARTS.setdefault(self.part_of, {})[self.name] = self
+        return self
+
     @classmethod
     def found(cls, name: str, array: Any, role: Role) -> Leaf:
         """Return the declaration of an array of which no more is known than what it looks like."""
@@ -138,6 +149,12 @@ class Leaf:
         """Return all but the name and what has its default, in JSON's types; ``Leaf(name, **found)`` reads it."""
         given = ((f, getattr(self, f.name)) for f in dataclasses.fields(self)[1:])
         return {f.name: " ".join(v) if isinstance(v, tuple) else v for f, v in given if v != f.default}
+
+
+def with_parts(names: Iterable[str]) -> frozenset[str]:
+    """Return names of leaves, and those of their parts."""
+    names = frozenset(names)
+    return names.union(*(PARTS[name] for name in names & PARTS.keys()))
 
 
 def _words(text: tuple[str, ...] | str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 misfit.py        how well a state predicts the data: misfit, R-factor
 align.py         object against truth: constant, phase ramp and sub-pixel shift removed; the error that remains
+fine_error.py    the same once a factor that varies slowly is taken out: of a probe that varies
 illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
 frc.py           Fourier ring correlation, its thresholds and the resolution
@@ -20,6 +21,7 @@ probe_search.py  a starting probe where the measurement has none; held_out.py: t
 from opty.analysis.align import Alignment, align, object_error
 from opty.analysis.errors import errors
 from opty.analysis.findings import Findings
+from opty.analysis.fine_error import fine_error
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.health import Health, health
 from opty.analysis.held_out import held_out_misfit
@@ -43,6 +45,7 @@ __all__ = [
     "errors",
     "find_probe",
     "find_rotation",
+    "fine_error",
     "frc",
     "health",
     "held_out_misfit",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.analysis.align import object_error
+from opty.analysis.fine_error import fine_error
 from opty.analysis.illumination import illuminated
 from opty.model.sample import transmission
 from opty.physics.scan_map import position_error
@@ -25,7 +26,8 @@ def errors(p: BareState) -> dict[str, float]:
     Returns
     -------
     {"object": relative error of the object where at least three views light it (see ``object_error``); of several
-    slices, that of their product, and beside it "slice 1", "slice 2", ... where truth and state have as many,
+    slices, that of their product, and beside it "slice 1", "slice 2", ... where truth and state have as many; of a
+    probe that varies also "object_fine", that after a slow factor is taken out (see ``fine_error``),
     "position": mean distance of the positions from the true ones [px] (see ``position_error``),
     "position_affine": the same after the best affine map is taken off [px]}.
 
@@ -44,8 +46,12 @@ def errors(p: BareState) -> dict[str, float]:
     pairs = {"object": (transmission(found), transmission(true))}
     if true.ndim == 3 and found.shape[:-2] == true.shape[:-2]:
         pairs |= {f"slice {k + 1}": pair for k, pair in enumerate(zip(found, true, strict=True))}
+    fine = {}
+    if "opr_modes" in p._live.leaves:
+        fine["object_fine"] = fine_error(*pairs["object"], mask, offset)
     return {
         **{name: object_error(one, other, mask, offset) for name, (one, other) in pairs.items()},
+        **fine,
         "position": position_error(positions, truth["positions"]),
         "position_affine": position_error(positions, truth["positions"], affine=True),
     }

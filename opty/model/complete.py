@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = 
 
 def with_modes(model: Model, modes: int) -> Model:
     """Return a model whose probe says how many modes it has."""
-    path = (Probe(modes) if isinstance(element, Probe) else element for element in model.elements)
+    path = (replace(e, modes=modes) if isinstance(e, Probe) else e for e in model.elements)
     return Model(tuple(path))
 
 

@@ -83,6 +83,10 @@ class Element(Value, register=False):
         """
         raise RecipeError(f"{type(self).__name__} has no forward(self, v, wave): define what it does to waves")
 
+    def illuminate(self, v: ModelViews) -> Any:
+        """Return, of a source, the probe as each view sees it, (B or 1, M, n, n)."""
+        return v.as_seen(v.leaf("probe"))
+
     def tangent(self, v: ModelViews, dwave: Any, changes: dict[str, Any]) -> Any:
         """Return the change (B, S', n, n) of the waves behind the element, to first order, or None for no change.
 

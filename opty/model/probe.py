@@ -1,4 +1,4 @@
-"""The illumination: the probe, moved to each view."""
+"""The illumination: the probe, moved to each view; where it varies, with what varies of it."""
 
 from __future__ import annotations
 
@@ -7,42 +7,103 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.leaf import Leaf
-from opty.model.element import Element
+from opty.model.element import LEAVES, Element
 from opty.model.scan import Scan
 from opty.model.views import ModelViews
 
 PROBE = Leaf("probe", "mode row col", unit="sqrt(photons)", dtype="complex", grid="window", scale=1, role="estimate")
+OPR_MODES = PROBE.like("opr_modes", axes="variation row col", role="estimate", part_of="probe").as_part()
+OPR_WEIGHTS = Leaf("opr_weights", "view variation", dtype="real", scale=0, role="estimate", part_of="probe").as_part()
+LEAVES |= {leaf.name: leaf for leaf in (PROBE, OPR_MODES, OPR_WEIGHTS)}  # what a probe brings depends on the probe
+
+_FIRST_WEIGHT = 0.01  # rms: modes and weights that are both zero would never move
 
 
 class Probe(Element):
     """P_m(r - f_j): M incoherent modes, moved by the fraction f_j of a pixel by which view j lies off its window.
 
-    Parameters: modes, how many; None for as many as the starting probe has, else one.
-    Leaf: probe (M, n, n) complex [sqrt(photons)].
+    With ``variable`` = K the first mode is another one in each view: P_0 + sum_k c_jk U_k, c real.
+
+    Parameters
+    ----------
+    modes : how many; None for as many as the starting probe has, else one.
+    variable : K, in how many ways the first mode varies along the scan; 0: the probe is steady. The other modes are.
+
+    Leaves: probe (M, n, n) complex [sqrt(photons)]; of one that varies opr_modes U (K, n, n) complex [sqrt(photons)],
+    orthogonal, each of the power of the first mode, the one that varies most first, and opr_weights c (N, K) real (no
+    unit), of mean zero. They start as noise under the probe and with weights of 0.01 rms, and every step that finds the
+    probe finds them.
     Positions enter here: d/dr_a of the moved probe w is F^-1 [-2 pi i q_a F w].
-    Source: Thibault, Menzel, Nature 494, 68 (2013) for the modes.
+    Source: Thibault, Menzel, Nature 494, 68 (2013) for the modes; Odstrcil et al., Opt. Express 24, 8360 (2016) for the
+    orthogonal relaxation of the probe (OPR); real weights are opty's.
     """
 
     modes: int | None = None
-    leaves = (PROBE,)
-    source = thin = closed = True
+    variable: int = 0
+    source = True
     moved_by = frozenset({"positions"})
 
     def check(self) -> None:
         if self.modes is not None and self.modes < 1:
             raise ValueError(f"Probe(modes={self.modes}): give a number of modes from 1 on")
+        if self.variable < 0:
+            raise ValueError(f"Probe(variable={self.variable}): give in how many ways it varies, from 0 (steady) on")
+
+    @property
+    def leaves(self) -> tuple[Leaf, ...]:  # type: ignore[override]
+        """The probe, and what varies of it."""
+        return (PROBE, OPR_MODES, OPR_WEIGHTS) if self.variable else (PROBE,)
+
+    @property
+    def thin(self) -> bool:  # type: ignore[override]
+        """A steady one is P of the exit waves P O."""
+        return not self.variable
+
+    @property
+    def closed(self) -> bool:  # type: ignore[override]
+        """The nearest waves of a probe that varies are not known."""
+        return not self.variable
+
+    @property
+    def probe_step(self) -> float:  # type: ignore[override]
+        """Probe and what varies of it explain one residual: half a step each."""
+        return 0.5 if self.variable else 1.0
+
+    @property
+    def kept(self) -> float:  # type: ignore[override]
+        """The waves; of a probe that varies also those that its sums are made of."""
+        return 3.0 if self.variable else 1.0
 
     def initial(self, name: str, scan: Scan) -> np.ndarray:
-        return scan.probe(self.modes)
+        if name == "probe":
+            return scan.probe(self.modes)
+        rng = np.random.default_rng([scan.seed, self.variable])
+        noise = rng.normal(size=(2, self.variable, scan.n, scan.n))
+        if name == "opr_weights":
+            return (_FIRST_WEIGHT * rng.normal(size=(scan.views, self.variable))).astype(scan.real_dtype)
+        first = np.abs(scan.probe(self.modes)[0].astype(np.complex128))
+        return ((noise[0] + 1j * noise[1]) * first / np.sqrt(2)).astype(scan.dtype)
 
     def states(self, count: int) -> int:
         return count
+
+    def illuminate(self, v: ModelViews) -> Any:
+        probe = v.leaf("probe")
+        return self._seen(v, probe, v.rows("opr_weights"), v.leaf("opr_modes")) if self.variable else v.as_seen(probe)
 
     def forward(self, v: ModelViews, wave: Any) -> Any:
         return v.illum
 
     def tangent(self, v: ModelViews, dwave: Any, changes: dict[str, Any]) -> Any:
         out = v.as_seen(changes["probe"]) if "probe" in changes else None
+        pairs = []
+        if "opr_modes" in changes:
+            pairs.append((v.rows("opr_weights"), changes["opr_modes"]))
+        if "opr_weights" in changes:
+            pairs.append((v.xp.asarray(changes["opr_weights"], v.real_dtype), v.leaf("opr_modes")))
+        for weights, modes in pairs:
+            varied = self._seen(v, v.xp.zeros_like(v.leaf("probe")), weights, modes)
+            out = varied if out is None else out + varied
         if "positions" in changes:
             row, col = self._slopes(v)
             move = v.xp.asarray(changes["positions"], v.real_dtype)[:, :, None, None, None]
@@ -54,18 +115,68 @@ class Probe(Element):
         if v.wants("positions"):
             along = [(slope.conj() * chi).real.sum(axis=(1, 2, 3)) for slope in self._slopes(v)]
             v.add("positions", v.xp.stack(along, axis=1))
-        if v.wants("probe"):
-            weight = v.xp.ones((1, v.n, v.n), v.real_dtype) if power is None else power
-            if v.brightness is not None:
-                weight = weight * v.brightness**2
-            v.add("probe", v.on_source(chi), v.xp.broadcast_to(weight, (v.size, v.n, v.n)))
+        if not any(v.wants(leaf.name) for leaf in self.leaves):
+            return None, None
+        weight = v.xp.ones((1, v.n, v.n), v.real_dtype) if power is None else power
+        if v.brightness is not None:
+            weight = weight * v.brightness**2
+        direction = self._varied(v, chi) if self.variable else v.on_source(chi)
+        v.add("probe", direction, v.xp.broadcast_to(weight, (v.size, v.n, v.n)))
         return None, None
+
+    def _seen(self, v: ModelViews, probe: Any, weights: Any, modes: Any) -> Any:
+        """Return probe (M, n, n) + weights (B, K) modes (K, n, n) in the first mode, as each view sees it."""
+        there = spectral(v, len(modes))
+        if there:
+            probe, modes = (v.backend.fft2(a, False, v.threads) for a in (probe, modes))
+        each = v.xp.empty((v.size, *probe.shape), probe.dtype)
+        each[...] = probe
+        each[:, 0] += combined(weights, modes)
+        if not there:
+            return v.as_seen(each)
+        seen = v.shift(each)
+        return seen if v.brightness is None else seen * v.brightness[:, None]
+
+    def _varied(self, v: ModelViews, chi: Any) -> Any:
+        """Return the direction of the probe, and add those of the OPR modes and weights."""
+        weights, modes = v.rows("opr_weights"), v.leaf("opr_modes")
+        if v.brightness is not None:
+            chi = chi * v.brightness[:, None]
+        there = v.fraction is not None
+        if there:
+            chi = v.unshifted(chi)
+            there = spectral(v, len(modes))
+            chi = chi if there else v.backend.ifft2(chi, True, v.threads)
+            modes = v.backend.fft2(modes, False, v.threads) if there else modes
+        flat = _real(v.xp.ascontiguousarray(chi[:, 0]))
+        v.add("opr_weights", flat @ _real(modes).T)
+        direction = (weights.T @ flat).view(chi.dtype).reshape(modes.shape)
+        total = chi[0] if len(chi) == 1 else chi.sum(axis=0)
+        if there:
+            direction, total = (v.backend.ifft2(a, True, v.threads) for a in (direction, total))
+        v.add("opr_modes", direction)
+        return total
 
     def _slopes(self, v: ModelViews) -> tuple[Any, Any]:
         """Return d/drow and d/dcol of the moved probe, (B or 1, M, n, n)."""
         if "slopes" not in v.memory:
             v.memory["slopes"] = slopes(v, v.illum, -1.0)
         return v.memory["slopes"]
+
+
+def spectral(v: ModelViews, variations: int) -> bool:
+    """Say whether what varies is mixed as spectra: views at fractions of a pixel, and more of them than OPR modes."""
+    return v.fraction is not None and v.size > variations
+
+
+def combined(weights: Any, modes: Any) -> Any:
+    """Return sum_k weights_jk modes_k (B, n, n) of weights (B, K) real and modes (K, n, n) complex."""
+    return (weights @ _real(modes)).view(modes.dtype).reshape(len(weights), *modes.shape[1:])
+
+
+def _real(waves: Any) -> Any:
+    """Return complex images (K, n, n) as rows of real numbers (K, 2 n n)."""
+    return waves.reshape(len(waves), -1).view(waves.real.dtype)
 
 
 def slopes(v: ModelViews, wave: Any, sign: float) -> tuple[Any, Any]:

@@ -24,6 +24,7 @@ class Scan:
     geometry: Geometry | None = None
     data: PtychoData | None = None  # None in a simulation, whose probe is given
     given: Any = None  # a probe of the user's, or None
+    seed: int = 0  # of what starts at random
 
     @cached_property
     def real_dtype(self) -> np.dtype:

@@ -133,7 +133,7 @@ class ModelViews:
     def opened(self, name: str) -> Any:
         """Return patches or illum, from now on as they are now."""
         if name not in self.fields:
-            made = self.windows(self.leaf("obj")) if name == "patches" else self.as_seen(self.leaf("probe"))
+            made = self.windows(self.leaf("obj")) if name == "patches" else self.model.path[0].illuminate(self)
             self.fields[name] = made
         return self.fields[name]
 
@@ -165,11 +165,11 @@ class ModelViews:
         return self.backend.ifft2(moved, True, self.threads)
 
     def as_seen(self, probe: Any) -> Any:
-        """Return a probe, or a change of it, (M, n, n) as each view sees it: (B or 1, M, n, n)."""
-        if self.fraction is None:
-            seen = probe[None]
-        else:
-            seen = self.shift(self.backend.fft2(probe, threads=self.threads)[None])
+        """Return a probe, or a change of it, as each view sees it, (B or 1, M, n, n): one for all (M, n, n), or one for
+        each (B, M, n, n).
+        """
+        each = probe if probe.ndim == 4 else probe[None]
+        seen = each if self.fraction is None else self.shift(self.backend.fft2(each, threads=self.threads))
         return seen if self.brightness is None else seen * self.brightness[:, None]
 
     def on_source(self, waves: Any) -> Any:
@@ -178,11 +178,15 @@ class ModelViews:
             waves = waves * self.brightness[:, None]
         if self.fraction is None:
             return waves[0] if len(waves) == 1 else waves.sum(axis=0)
+        return self.backend.ifft2(self.unshifted(waves).sum(axis=0), True, self.threads)
+
+    def unshifted(self, waves: Any) -> Any:
+        """Return the spectra of waves (B, M, n, n), each moved back by ``fraction``; may overwrite them."""
         row, col = self.ramp
         spectrum = self.backend.fft2(waves, True, self.threads)
         spectrum *= row.conj()
         spectrum *= col.conj()
-        return self.backend.ifft2(spectrum.sum(axis=0), True, self.threads)
+        return spectrum
 
     def on_probe(self, waves: Any) -> Any:
         """Return sum_j conj(O_j) waves_j (M, n, n), the adjoint of ``as_seen`` times the patches; keeps the waves."""

@@ -4,6 +4,7 @@ exitwave.py      ExitWave; Reflect, Difference, Recall on kept waves (difference
 fourier.py       FourierProject: the measured modulus
 object.py        ObjUpdate, live (PIE)
 probe.py         ProbeUpdate, live (PIE)
+variation.py     a probe that varies: what the steps of the probe make of its OPR modes and weights
 likelihood.py    LikelihoodGradient; the noise models
 conjugate.py     ConjugateDirection, LineSearch, TakeStep: conjugate gradients
 lsq.py           LSQUpdate, live: object and probe with the best steps for each view

@@ -12,6 +12,8 @@ from opty.algebra.operator import Identity, Operator
 from opty.data import PtychoData
 from opty.data.parts import coarser, kept_cone, kept_light, middle, near
 from opty.errors import RecipeError
+from opty.model.probe import Probe
+from opty.operators import variation
 from opty.operators.position.correct import GIVEN
 from opty.operators.position.refinement import kept_inside
 from opty.runtime.nested import Nested, run_inside, take_books
@@ -68,7 +70,7 @@ class Coarse(Nested, slots=GIVEN):
 
     def apply(self, s: Any) -> None:
         store = s.store
-        if not store.model.thin:
+        if not all(element.thin or isinstance(element, Probe) for element in store.model.elements):
             raise RecipeError(f"{self!r}: the model {store.model!r} is no thin object; Coarse knows those only")
         if self.keep and not worth(store.data, self.factor, self.keep):
             return
@@ -112,12 +114,15 @@ class Level:
             leaves["background"] = store.backend.to_host(handle()(self.data, device="cpu")._live.leaves["background"])
         if "intensity_factors" in host:
             leaves["intensity_factors"] = host["intensity_factors"]
+        if "opr_modes" in host:
+            leaves |= {"opr_modes": self._cut(host["opr_modes"]), "opr_weights": host["opr_weights"]}
         if GIVEN.name in host:
             leaves[GIVEN.name] = self._place_down(host[GIVEN.name])
         largest = np.array(shape) - self.m
         leaves["positions"] = np.clip(leaves["positions"], 0, largest)
         origin = self._place_down(store.origin)
         books = {"seed": store.seed, "iteration": store.iteration, "history": store.history, "visits": store.visits}
+        books["model"] = store.model
         machine = {"device": store.backend.name, "threads": store.threads, "deterministic": store.deterministic}
         return handle().restore(self.data, leaves, origin=origin, recipe=Identity(), **books, **machine)
 
@@ -132,6 +137,9 @@ class Level:
             s.obj = s.obj + backend.asarray(self._interpolated(change("obj"), s.object_shape).astype(s.dtype))
         if "probe" in written:
             s.probe = s.probe + backend.asarray(self._padded(change("probe")).astype(s.dtype))
+            if variation.varies(s):
+                found = after.numpy("opr_modes"), after.numpy("opr_weights")
+                self._bring_up_variation(s, before.numpy("opr_modes"), *found)
         if "positions" in written:
             if GIVEN.name in written and not s.has(GIVEN.name):
                 s.create(GIVEN.name)
@@ -140,6 +148,15 @@ class Level:
             s.positions = kept_inside(s, s.positions + backend.asarray(moved - moved.mean(axis=0)))
         if "intensity_factors" in written and "intensity_factors" in after._live.leaves:
             s.intensity_factors = backend.asarray(after.numpy("intensity_factors"))
+
+    def _bring_up_variation(self, s: Any, before: np.ndarray, after: np.ndarray, weights: np.ndarray) -> None:
+        """Take OPR modes and weights; the detail that modes had beyond the coarse pixels goes with the new weights."""
+        host = s.backend.to_host
+        old, detail = host(s.opr_weights).astype(np.float64), host(s.opr_modes) - self._padded(before)
+        turn = np.linalg.pinv(weights.astype(np.float64)) @ old
+        modes = self._padded(after) + np.tensordot(turn, detail, 1)
+        s.opr_modes, s.opr_weights = s.backend.asarray(modes.astype(s.dtype)), s.backend.asarray(weights)
+        variation.settle(s)
 
     def _place_down(self, corners: np.ndarray) -> np.ndarray:
         """Return window corners (..., 2) in coarse pixels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -10,24 +11,54 @@ from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, ViewOperator
 from opty.algebra.protocols import State, Views
 from opty.backend.line import TRIALS
-from opty.operators.likelihood import OBJ_GRADIENT, PROBE_GRADIENT, Noise, noise_model
+from opty.model.probe import OPR_MODES, OPR_WEIGHTS
+from opty.operators import variation
+from opty.operators.likelihood import (
+    OBJ_GRADIENT,
+    OPR_MODES_GRADIENT,
+    OPR_MODES_LIGHT,
+    OPR_WEIGHTS_GRADIENT,
+    OPR_WEIGHTS_LIGHT,
+    PROBE_GRADIENT,
+    Noise,
+    noise_model,
+)
 from opty.operators.lsq import moved
 from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
 from opty.state.leaves import OBJ, PROBE
 
-_NEW = {"obj": OBJ_GRADIENT, "probe": PROBE_GRADIENT}
-_LIGHT = {"obj": OBJ_WEIGHT, "probe": PROBE_WEIGHT}
-_OLD = {
-    "obj": OBJ_GRADIENT.like("kept_gradient_obj", belongs_to="obj probe"),
-    "probe": PROBE_GRADIENT.like("kept_gradient_probe", belongs_to="obj probe"),
+_NEW = {
+    "obj": OBJ_GRADIENT,
+    "probe": PROBE_GRADIENT,
+    "opr_modes": OPR_MODES_GRADIENT,
+    "opr_weights": OPR_WEIGHTS_GRADIENT,
 }
-_DIRECTION = {
-    "obj": OBJ.like("kept_direction_obj", belongs_to="obj probe"),
-    "probe": PROBE.like("kept_direction_probe", belongs_to="obj probe"),
-}
+_LIGHT = {"obj": OBJ_WEIGHT, "probe": PROBE_WEIGHT, "opr_modes": OPR_MODES_LIGHT, "opr_weights": OPR_WEIGHTS_LIGHT}
+
+
+def _kept(what: str, of: Mapping[str, Leaf]) -> dict[str, Leaf]:
+    """Return the memory of one kind for each image: that of what varies is a part of the probe's."""
+    found = {}
+    for name, leaf in of.items():
+        part = f"kept_{what}_probe" if leaf.part_of else ""
+        found[name] = leaf.like(f"kept_{what}_{name}", belongs_to="obj probe", part_of=part)
+        if part:
+            found[name].as_part()
+    return found
+
+
+_OLD = _kept("gradient", _NEW)
+_DIRECTION = _kept("direction", {"obj": OBJ, "probe": PROBE, "opr_modes": OPR_MODES, "opr_weights": OPR_WEIGHTS})
 SEARCH = (_OLD["obj"], _DIRECTION["obj"], _OLD["probe"], _DIRECTION["probe"])
 KEPT_STEP = Leaf("kept_step", "1", scale=0, belongs_to="obj probe")
 LINE_SUMS = Leaf("line_sums", str(len(TRIALS)), scale=0)
+
+
+def free(s: State, update: str) -> list[str]:
+    """Return the names of what may change: obj, probe, and what varies of the probe."""
+    of_probe = ["probe", "opr_modes", "opr_weights"] if s.has("opr_modes") else ["probe"]
+    return ["obj", *of_probe] if update == "both" else ["obj"] if update == "obj" else of_probe
+
 
 _FIRST = 0.25  # the first step: that of alternating projections, for amplitudes
 _LEAST = 1e-4  # steps never start nearer: at the end of a fit, where rounding decides, they would shrink for good
@@ -86,13 +117,13 @@ class ConjugateDirection(
 
     def _turn(self, s: State, weight: float) -> None:
         """Put the new gradient and the direction that it makes in the place of the old ones."""
-        free = [name for name in ("obj", "probe") if self.update in ("both", name)]
-        new = [getattr(s, _NEW[name].name) for name in free]
-        old = [getattr(s, _OLD[name].name) for name in free]
-        direction = [getattr(s, _DIRECTION[name].name) for name in free]
-        lights = (getattr(s, _LIGHT[name].name) for name in free)
+        names = free(s, self.update)
+        new = [getattr(s, _NEW[name].name) for name in names]
+        old = [getattr(s, _OLD[name].name) for name in names]
+        direction = [getattr(s, _DIRECTION[name].name) for name in names]
+        lights = (getattr(s, _LIGHT[name].name) for name in names)
         metric = [light + self.damping * brightest(light) for light in lights]
-        if weight and "obj" in free:
+        if weight and "obj" in names:
             new[0] = bending(s.xp, s.obj, weight) + new[0]
             metric[0] += 4 * weight  # four neighbours: the prior's own curvature
         climb = [g / m for g, m in zip(new, metric, strict=True)]
@@ -101,7 +132,7 @@ class ConjugateDirection(
             d *= beta
             d -= up
             s.backend.copy_into(kept, g)
-        for name in {"obj", "probe"} - set(free):
+        for name in set(free(s, "both")) - set(names):
             getattr(s, _OLD[name].name)[...] = 0
             getattr(s, _DIRECTION[name].name)[...] = 0
 
@@ -112,8 +143,9 @@ def brightest(light: Any) -> Any:
 
 
 def _create(s: State) -> None:
-    for leaf in SEARCH:
-        s.create(leaf.name)
+    for name in free(s, "both"):
+        s.create(_OLD[name].name)
+        s.create(_DIRECTION[name].name)
     if s.create("kept_step"):
         s.kept_step += _FIRST
 
@@ -207,7 +239,7 @@ class LineSearch(
     def _trials(self, s: State, b: Views, model: Any) -> Any:
         """Return Ihat (B, n, n) and what a step adds to it, by the waves of the leaves after the step."""
         here = b.at_detector(b.waves)
-        leaves, along = s.store.leaves, {"obj": s.kept_direction_obj, "probe": s.kept_direction_probe}
+        leaves, along = s.store.leaves, {name: getattr(s, _DIRECTION[name].name) for name in free(s, "both")}
 
         def added(k: Any, t: Any) -> Any:
             there = b.with_estimates(**{name: leaves[name] + t * d for name, d in along.items()})
@@ -237,6 +269,7 @@ class TakeStep(
     nothing moves, and the next search looks nearer.
 
     Parameters: update, "both", or the only one of "obj" and "probe" that may change, as in ConjugateDirection.
+    Of a probe that varies the OPR modes are made orthogonal again, and the memory is turned along.
     Reads kept_gradient_*, kept_direction_*, line_sums (freed after use); writes obj (H, W), probe (M, n, n), kept_step.
     Source: Thibault, Guizar-Sicairos, New J. Phys. 14, 063004 (2012), Sec. 4.2 for the search; the curve is opty's.
     """
@@ -246,18 +279,20 @@ class TakeStep(
     frees = frozenset({"line_sums", "kept_waves"})
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
-        return self.reads, moved(self.update) | {"kept_step"}
+        turned = frozenset() if self.update == "obj" else frozenset({"kept_gradient_probe", "kept_direction_probe"})
+        return self.reads, moved(self.update) | {"kept_step"} | turned
 
     def apply(self, s: State) -> None:
-        gradient, direction = (
-            (s.kept_gradient_obj, s.kept_gradient_probe),
-            (s.kept_direction_obj, s.kept_direction_probe),
-        )
+        every = free(s, "both")
+        gradient, direction = ([getattr(s, kept[name].name) for name in every] for kept in (_OLD, _DIRECTION))
         slope = 2 * inner(s.xp, gradient, direction)
         best = s.backend.best_step(slope * s.kept_step, s.line_sums)
         t = (s.kept_step * best).astype(s.real_dtype)
         s.kept_step = s.xp.maximum(s.kept_step * s.xp.where(best > 0, best, TRIALS[0] / 4), _LEAST)
-        for name, along in zip(("obj", "probe"), direction, strict=True):
-            if self.update in ("both", name):
+        names = free(s, self.update)
+        for name, along in zip(every, direction, strict=True):
+            if name in names:
                 leaf = getattr(s, name)
                 leaf += t * along
+        if "opr_modes" in names:
+            variation.settle(s)

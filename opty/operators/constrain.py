@@ -9,6 +9,7 @@ import numpy as np
 from opty.algebra.operator import Operator
 from opty.algebra.protocols import State
 from opty.model.sample import transmission
+from opty.operators import variation
 from opty.physics.modes import orthogonal_basis
 from opty.state.misfit import compare
 from opty.state.views import sweep_batches
@@ -37,13 +38,12 @@ class ScaleObjProbe(Operator, reads="obj probe positions background", writes="ob
                 f"there is nothing to scale: {measured:.4g} photons measured and {predicted:.4g} predicted above a "
                 f"background of {dark:.4g}; check the background, and that probe and object are not zero"
             )
-        probe = s.probe
-        probe *= s.xp.asarray((measured / predicted) ** 0.5, dtype=s.real_dtype)
+        variation.scale_probe(s, s.xp.asarray((measured / predicted) ** 0.5, dtype=s.real_dtype))
         light = light_on(s.store)
         obj = s.obj
         mean = (s.xp.abs(transmission(obj)) * light).sum() / light.sum()
         obj /= each_slice(obj, mean)
-        probe *= mean
+        variation.scale_probe(s, mean)
 
 
 def _background_photons(s: State) -> float:
@@ -97,7 +97,8 @@ class ProbePower(
                 f"ProbePower: no power to give: {wanted:.4g} photons wanted, the probe has {float(power):.4g}"
             )
         gain = s.xp.sqrt(wanted / power).astype(s.real_dtype)
-        s.probe, s.obj = s.probe * gain, s.obj / each_slice(s.obj, gain)
+        s.obj = s.obj / each_slice(s.obj, gain)
+        variation.scale_probe(s, gain)
         if s.has("kept_probe_velocity"):
             s.kept_probe_velocity = s.kept_probe_velocity * gain
         if s.has("kept_obj_velocity"):
@@ -140,7 +141,7 @@ class CentreProbe(
         d = tuple(int(v) for v in move)
         s.probe = xp.roll(s.probe, d, axis=(-2, -1))
         s.positions = s.positions - xp.asarray(move)
-        for name in ("kept_probe_velocity", "kept_waves"):
+        for name in ("kept_probe_velocity", "kept_waves", "opr_modes"):
             if s.has(name):
                 setattr(s, name, xp.roll(getattr(s, name), d, axis=(-2, -1)))
 
@@ -150,6 +151,8 @@ class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe
 
     P' = U^H P with U the eigenvectors of the Gram matrix <P_a, P_b>. Kept exit waves and the velocity of a
     momentum are turned with the probe; other kept memory, in the old basis, is dropped.
+
+    Of a probe that varies the first mode, which alone does, stays as it is: the others are turned among themselves.
 
     Reads and writes probe (M, n, n); writes kept_waves (N, M, n, n) and kept_probe_velocity (M, n, n) where there are
     any; leaves kept_obj_velocity as it is.
@@ -165,7 +168,11 @@ class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe
         modes = len(probe)
         flat = probe.reshape(modes, -1)
         gram = s.backend.to_host(flat.conj() @ flat.T).astype(np.complex128)
-        turn = orthogonal_basis(gram)
+        if variation.varies(s) and modes == 1:
+            return
+        turn = np.eye(modes, dtype=np.complex128)
+        first = 1 if variation.varies(s) else 0
+        turn[first:, first:] = orthogonal_basis(gram[first:, first:])
         u = s.backend.asarray(turn, dtype=s.dtype)
         s.probe = (u @ flat).reshape(probe.shape)
         if s.has("kept_probe_velocity"):

@@ -9,6 +9,8 @@ import numpy as np
 from opty.algebra.operator import ViewOperator
 from opty.algebra.protocols import State, Views
 from opty.backend.noise import TOO_DARK
+from opty.model.probe import OPR_MODES, OPR_WEIGHTS
+from opty.operators import variation
 from opty.operators.fourier import intensity_of
 from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
 from opty.state.leaves import OBJ, PROBE
@@ -18,11 +20,19 @@ Noise = Literal["poisson", "gaussian", "amplitude"]
 # dL/dO* goes as P with the scale, dL/dP* as O.
 OBJ_GRADIENT = OBJ.like("obj_gradient", unit="1", scale=1)
 PROBE_GRADIENT = PROBE.like("probe_gradient", unit="1/sqrt(photons)", scale=-1)
+# The parts that a probe has that varies: the gradient, and the light by which it is divided.
+OPR_MODES_GRADIENT = OPR_MODES.like(
+    "opr_modes_gradient", unit="1/sqrt(photons)", scale=-1, part_of="probe_gradient"
+).as_part()
+OPR_WEIGHTS_GRADIENT = OPR_WEIGHTS.like("opr_weights_gradient", part_of="probe_gradient").as_part()
+OPR_MODES_LIGHT = OPR_MODES.like("opr_modes_light", unit="1", dtype="real", scale=-2, part_of="probe_weight").as_part()
+OPR_WEIGHTS_LIGHT = OPR_WEIGHTS.like("opr_weights_light", unit="photons", part_of="probe_weight").as_part()
+OF_VARIATION = (OPR_MODES_GRADIENT, OPR_WEIGHTS_GRADIENT, OPR_MODES_LIGHT, OPR_WEIGHTS_LIGHT)
 
 
 class LikelihoodGradient(
     ViewOperator,
-    reads="waves illum patches obj_gradient probe_gradient obj_weight probe_weight",
+    reads="waves illum patches probe obj_gradient probe_gradient obj_weight probe_weight",
     writes="predicted",
     slots=(OBJ_GRADIENT, PROBE_GRADIENT, OBJ_WEIGHT, PROBE_WEIGHT),
 ):
@@ -36,6 +46,7 @@ class LikelihoodGradient(
     Parameters: noise, the model of the noise.
     Reads waves (B, M, n, n), illum, patches; writes obj_gradient (H, W) and probe_gradient (M, n, n) complex, and
     obj_weight (H, W) = sum |P|^2, probe_weight (n, n) = sum |O|^2, from zero in each sweep, and predicted (B, n, n).
+    Of a probe that varies also opr_modes_gradient (K, n, n), opr_weights_gradient (N, K), and the light of each.
     Measures the misfit.
     History: "llk" = L per unmasked pixel, of the object and probe before the step, and "llk_iteration".
     Source: Thibault, Guizar-Sicairos, New J. Phys. 14, 063004 (2012), Eqs. 4 to 9; Favre-Nicolin et al., J. Appl.
@@ -51,8 +62,11 @@ class LikelihoodGradient(
     measures = True
 
     def begin(self, s: State) -> None:
-        names = [leaf.name for leaf in type(self).slots]
-        s.drop(*names)
+        names, parts = ([leaf.name for leaf in leaves] for leaves in (type(self).slots, OF_VARIATION))
+        s.drop(*names, *parts)
+        if variation.varies(s):
+            variation.prepare(s)
+            names += parts
         for name in names:
             s.create(name)
         s.memo["sum"] = s.xp.zeros((), np.float64)
@@ -72,6 +86,15 @@ class LikelihoodGradient(
         direction, weight = b.gather("probe", chi)
         s.probe_gradient = s.probe_gradient + direction
         s.probe_weight = s.probe_weight + weight.sum(axis=0)
+        if variation.varies(s):
+            self._of_variation(s, b, chi, weight)
+
+    def _of_variation(self, s: State, b: Views, chi: Any, seen: Any) -> None:
+        rows, squares = b.selection, s.opr_weights[b.selection] ** 2
+        s.opr_modes_gradient += b.gather("opr_modes", chi)[0]
+        s.opr_weights_gradient[rows] = b.gather("opr_weights", chi)[0]
+        s.opr_modes_light += (squares.T @ seen.reshape(len(seen), -1)).reshape(s.opr_modes_light.shape)
+        s.opr_weights_light[rows] = variation.curvature(s, seen)
 
     def finish(self, s: State) -> None:
         s.expect("llk", s.backend.number(s.memo["sum"], s.measured.pixels))

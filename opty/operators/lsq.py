@@ -9,6 +9,7 @@ import numpy as np
 from opty.algebra.operator import ViewOperator
 from opty.algebra.protocols import State, Views
 from opty.backend.solve2x2 import lengths_from
+from opty.operators import variation
 from opty.operators.object import check_regularisation, scaled
 
 
@@ -29,6 +30,7 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     ridge : regularisation of the joint problem, which both directions may explain alike; 0 for none.
     update : "both", "obj" or "probe": what may change; each view's residual is then fitted by that alone.
 
+    Of a probe that varies the OPR modes and weights move along what is left, by half their steps (see variation.py).
     Reads delta (B, M, n, n), illum (B or 1, M, n, n), patches (B, n, n); writes obj (H, W) and probe (M, n, n).
     Source: Odstrcil, Menzel, Guizar-Sicairos, Opt. Express 26, 3108 (2018), Eqs. 19 to 25.
     """
@@ -52,6 +54,10 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self.reads, moved(self.update)
 
+    def begin(self, s: State) -> None:
+        if self._varies(s):
+            variation.prepare(s)
+
     def apply(self, s: State, b: Views) -> None:
         windows, light_each = b.gather("obj", b.delta)
         direction, seen_each = b.gather("probe", b.delta)
@@ -71,6 +77,15 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
         if self.update != "obj":
             probe = s.probe
             probe += probe_step * _average(s.xp, (seen_each * lengths[:, 1, None, None]).sum(axis=0), seen)
+        if self._varies(s):
+            variation.vary(s, b, b.delta, seen_each, self.step * variation.HALF)
+
+    def finish(self, s: State) -> None:
+        if self._varies(s):
+            variation.settle(s)
+
+    def _varies(self, s: State) -> bool:
+        return self.update != "obj" and variation.varies(s)
 
 
 def moved(update: str) -> frozenset[str]:

@@ -7,12 +7,16 @@ from typing import Any
 
 from opty.algebra.operator import Operator, ViewOperator
 from opty.algebra.protocols import State, Views
+from opty.model.probe import OPR_MODES, OPR_WEIGHTS
 from opty.model.sums import state_sum
+from opty.operators import variation
 from opty.state.leaves import OBJ, PROBE
 
 OBJ_SUM = OBJ.like("obj_sum", unit="photons", scale=1, improves="obj")
 OBJ_WEIGHT = OBJ.like("obj_weight", unit="photons", dtype="real", scale=2)
 PROBE_SUM = PROBE.like("probe_sum", scale=-1, improves="probe")
+OPR_MODES_SUM = OPR_MODES.like("opr_modes_sum", scale=-1, part_of="probe_sum").as_part()
+OPR_WEIGHTS_SUM = OPR_WEIGHTS.like("opr_weights_sum", part_of="probe_sum").as_part()
 PROBE_WEIGHT = PROBE.like("probe_weight", axes="row col", unit="1", dtype="real", scale=-2)
 
 
@@ -55,7 +59,7 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_S
     as it is.
 
     Reads waves (B, M, n, n), patches (B, n, n), illum, probe; writes probe_sum (M, n, n) complex and probe_weight
-    (n, n) real, from zero in each sweep.
+    (n, n) real, from zero in each sweep; of a probe that varies also opr_modes_sum (K, n, n), opr_weights_sum (N, K).
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 8.
     """
 
@@ -63,9 +67,13 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_S
     gathers = frozenset({"probe"})
 
     def begin(self, s: State) -> None:
-        s.drop("probe_sum", "probe_weight")
+        s.drop("probe_sum", "probe_weight", "opr_modes_sum", "opr_weights_sum")
         s.create("probe_sum")
         s.create("probe_weight")
+        if variation.varies(s):
+            variation.prepare(s)
+            s.create("opr_modes_sum")
+            s.create("opr_weights_sum")
 
     def apply(self, s: State, b: Views) -> None:
         waves = b.waves
@@ -74,6 +82,10 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_S
             direction, weight = b.gather("probe", b.changed(waves))
             s.probe_sum = s.probe_sum + s.model.probe_step * direction
             s.probe_weight = s.probe_weight + weight.sum(axis=0)
+            if variation.varies(s):
+                s.opr_modes_sum += b.gather("opr_modes", b.changed(waves))[0]
+                climb = b.gather("opr_weights", b.changed(waves))[0]
+                s.opr_weights_sum[b.selection] = climb / variation.curvature(s, weight)
             return
         if s.memo["moved"]:
             # |O|^2 does not commute with the move: shifting conj(O) psi back would drive even the truth away.
@@ -146,8 +158,12 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
         check_inertia(self)
 
     def apply(self, s: State) -> None:
+        if s.has("opr_modes_sum"):
+            variation.merge(s)
         merge(s, s.probe, s.probe_sum, s.probe_weight, self)
-        s.drop("probe_sum", "probe_weight")
+        s.drop("probe_sum", "probe_weight", "opr_modes_sum", "opr_weights_sum")
+        if variation.varies(s):
+            variation.settle(s)
 
 
 def each(image: Any) -> Any:

@@ -77,8 +77,11 @@ class Refine(ViewOperator, reads="delta illum patches"):
 
     def begin(self, s: Any) -> None:
         leaf = next((one for one in s.model.leaves if one.name == self.leaf), None)
-        if leaf is None or leaf.grid != "none":
-            numbers = [one.name for one in s.model.leaves if one.grid == "none"]
+        if leaf is None or leaf.grid != "none" or leaf.part_of:
+            numbers = [one.name for one in s.model.leaves if one.grid == "none" and not one.part_of]
+            found = leaf is not None and leaf.part_of
+            if found:
+                raise RecipeError(f"{self!r}: every engine finds {self.leaf!r} along with the {found}: leave it out")
             raise RecipeError(f"{self!r}: the model {s.model!r} has no such numbers; it has {numbers or 'none'}")
         value = getattr(s, self.leaf)
         rows = len(value) if leaf.over == "view" else 1

@@ -8,6 +8,7 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.algebra.protocols import State
+from opty.operators import variation
 
 
 class Support(Operator, reads="probe", writes="probe"):
@@ -20,6 +21,7 @@ class Support(Operator, reads="probe", writes="probe"):
     plane : "real" (the sample) or "fourier" (its transform: the aperture of a lens, in pixels of the detector).
     edge : width [px] over which the disc fades; 0 for a hard one.
 
+    What varies of a probe is kept where the probe is.
     Reads and writes probe (M, n, n).
     Raises ValueError where the named array has another shape.
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Sec. 4 for the use of a support of the probe.
@@ -48,12 +50,17 @@ class Support(Operator, reads="probe", writes="probe"):
 
     def apply(self, s: State) -> None:
         weight = self._weight(s)
+        s.probe = self._kept(s, s.probe, weight)
+        if variation.varies(s):
+            s.opr_modes = self._kept(s, s.opr_modes, weight)
+            variation.settle(s)
+
+    def _kept(self, s: State, waves: Any, weight: Any) -> Any:
         if self.plane == "real":
-            s.probe = s.probe * weight
-            return
-        spectrum = s.backend.fft2(s.probe, threads=s.threads)
+            return waves * weight
+        spectrum = s.backend.fft2(waves, threads=s.threads)
         spectrum *= s.xp.fft.ifftshift(weight)
-        s.probe = s.backend.ifft2(spectrum, True, s.threads)
+        return s.backend.ifft2(spectrum, True, s.threads)
 
     def _weight(self, s: State) -> Any:
         n = s.data.n

@@ -4,6 +4,7 @@ figure.py     the sheet: one style for all figures, and writing one to a file wh
 images.py     the object: magnitude and phase, cropped to what was lit, with a scale bar
 slices.py     several slices: each of them, their product, and cuts along the beam
 modes.py      the probe: modes with their share of the power, phase as hue
+variation.py  a probe that varies: mean, OPR modes, weights along the scan
 positions.py  where the views lie: nominal, refined, true
 history.py    the error curve
 health.py     what a scan check found
@@ -19,6 +20,7 @@ from opty.plot.modes import phase_as_hue, probe
 from opty.plot.overview import demo_figure, overview
 from opty.plot.positions import positions
 from opty.plot.slices import slices
+from opty.plot.variation import variation
 
 __all__ = [
     "demo_figure",
@@ -33,4 +35,5 @@ __all__ = [
     "save_figure",
     "scale_bar",
     "slices",
+    "variation",
 ]

@@ -8,9 +8,9 @@ nor writes it drops it, so that no engine goes on with what was true before anot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from opty.algebra.leaf import Leaf
+from opty.algebra.leaf import PARTS, Leaf, with_parts
 from opty.algebra.operator import Operator, ViewOperator
 from opty.errors import EffectError, RecipeError
 from opty.model.compose import Model
@@ -130,7 +130,7 @@ def _check_declared(op: Operator, names: Iterable[str]) -> None:
 def _declared_by(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf]) -> dict[str, Leaf]:
     found: dict[str, Leaf] = {}
     for s in steps_of(groups):
-        for leaf in s.op.slots:
+        for leaf in _memory_of(s.op):
             first = found.setdefault(leaf.name, leaf)
             if first is not leaf and first != leaf:
                 raise EffectError(
@@ -147,17 +147,25 @@ def _declared_by(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf]) 
 def freed(op: Operator, existing: Iterable[str], known: Mapping[str, Leaf]) -> set[str]:
     """Return which of some arrays are gone after a step: those that it frees, and memory that it outdates."""
     writes = op.effects()[1]
-    gone = {name for name in existing if name in op.frees}
+    frees = with_parts(op.frees)
+    gone = {name for name in existing if name in frees}
     if op.outdates:
         gone |= {name for name in existing if name in known and not writes.isdisjoint(known[name].belongs_to)}
-    return gone - writes
+    return gone - with_parts(writes)
 
 
 def made(groups: tuple[Group, ...], known: Mapping[str, Leaf]) -> dict[str, Leaf]:
     """Return what the steps of a plan make where it is not there: memory, and estimates that a state may be without."""
     changed = written(groups)
     started = {name: leaf for name, leaf in known.items() if leaf.role == "estimate" and name in changed}
-    return started | {leaf.name: leaf for s in steps_of(groups) for leaf in s.op.slots}
+    return started | {leaf.name: leaf for s in steps_of(groups) for leaf in _memory_of(s.op)}
+
+
+def _memory_of(op: Operator) -> Iterator[Leaf]:
+    """Yield what a step declares as its memory, and the parts of that."""
+    for slot in op.slots:
+        yield slot
+        yield from PARTS.get(slot.name, {}).values()
 
 
 def written(groups: tuple[Group, ...]) -> frozenset[str]:

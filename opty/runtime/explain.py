@@ -49,8 +49,11 @@ def explain(recipe: Operator, p: BareState | None = None) -> Explanation:
     if store is not None and not store.model.thin:
         lines.append(f"  waves of {store.model!r}; no fused steps")
     _tell(groups, store, program, 1, lines)
-    changed = sorted(written(groups))
-    lines.append(f"writes {', '.join(changed) or 'nothing'}; everything else is shared with the state it starts from")
+    changed = written(groups)
+    if store is not None and program is not None:
+        changed |= program.written & store.leaves.keys()
+    names = ", ".join(sorted(changed)) or "nothing"
+    lines.append(f"writes {names}; everything else is shared with the state it starts from")
     if store is not None and program is not None:
         lines.append(told(store, program))
     return Explanation("\n".join(lines))

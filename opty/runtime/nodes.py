@@ -99,7 +99,8 @@ class Pass:
         """
         if not leaf.belongs_to or self.improves.isdisjoint(leaf.belongs_to):
             return False
-        return leaf.name not in self.reads and leaf.name not in self.writes
+        name = leaf.part_of or leaf.name
+        return name not in self.reads and name not in self.writes
 
 
 def _written_by(steps: tuple[Scheduled, ...]) -> Iterator[Leaf]:

@@ -11,7 +11,7 @@ import functools
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from opty.algebra.leaf import Leaf
+from opty.algebra.leaf import Leaf, with_parts
 from opty.algebra.operator import Operator
 from opty.model.compose import Model
 from opty.runtime.effects import check_model, check_slots, made, written
@@ -63,7 +63,7 @@ class Program:
         check_model(groups, layout.model)
         self.plan, self.groups = plan, groups
         self.declared = check_slots(groups, dict(layout.declared), names)
-        self.written = written(groups)
+        self.written = with_parts(written(groups))
         self.scale = Scale(groups, self.declared)
         self.changed = self.scale.changed(self.written, names)
         self.made = [leaf for name, leaf in made(groups, self.declared).items() if name not in names]

@@ -70,7 +70,8 @@ def experiment(
     detector : a ``Detector``; None: counts as uint32 with photons or a dose, exact float32 without.
     seed : of the position errors, the fluctuation, the bad pixels and the noise, which have streams of their own.
     model : as for PtychoState: elements of ``opty.model``, or their text. None: a thin object.
-    leaves : values of the model's other leaves by name, where they are not those at the start.
+    leaves : values of the model's other leaves by name, where they are not those at the start; OPR modes are scaled
+        with the probe.
 
     Returns
     -------
@@ -151,7 +152,8 @@ class Experiment:
         self.truth = {"obj": obj, "probe": probe, "positions": true}
         self._spectrum = scipy.fft.fft2(probe, workers=self._threads)
         if photons is not None:
-            self.truth["probe"] = self._scaled(photons)
+            self.truth["probe"], gain = self._scaled(photons)
+            self._leaves |= {name: gain * a for name, a in self._leaves.items() if name == "opr_modes"}
             self._spectrum = scipy.fft.fft2(self.truth["probe"], workers=self._threads)
 
     @property
@@ -199,6 +201,8 @@ class Experiment:
         estimates = {**self._leaves, "obj": self.truth["obj"], "probe": self.truth["probe"]}
         places = {"positions": positions, "geometry": self.geometry, "views": np.arange(self.views)[views]}
         v = HostViews(self.model, estimates, **places, threads=self._threads, propagator=self._propagator)
+        if "opr_modes" in self._leaves:
+            return v  # each view has a probe of its own
         v.fraction = positions - v.corners
         row, col = phase_ramp(v.fraction, self.n, np, self._spectrum.dtype)
         moved = self._spectrum[None] * row[:, None]
@@ -218,8 +222,8 @@ class Experiment:
         found = {name: value for name, value in first.items() if name not in ("obj", "probe")}
         return found | {name: fitting(self.model, name, np.asarray(a), first[name]) for name, a in given.items()}
 
-    def _scaled(self, photons: float) -> np.ndarray:
-        """The probe scaled so that the exit waves carry, on the mean over views, this number of photons."""
+    def _scaled(self, photons: float) -> tuple[np.ndarray, float]:
+        """The probe scaled so that exit waves carry, on the mean over views, this number of photons, and the factor."""
         probe, power = self.truth["probe"], 0.0
         for views in self._chunks():
             places = self._places[views]
@@ -230,7 +234,8 @@ class Experiment:
         power /= self.views
         if not (math.isfinite(power) and power > 0):
             raise ValueError(f"the exit waves have a mean power of {power:g}: probe and object let no light pass")
-        return (probe * math.sqrt(photons / power)).astype(probe.dtype)
+        gain = math.sqrt(photons / power)
+        return (probe * gain).astype(probe.dtype), gain
 
     def _chunks(self) -> Iterator[slice]:
         size = self.truth["probe"].size * (4 if self.detector.pixel_integration else 1)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from opty.algebra.leaf import Leaf
+from opty.algebra.leaf import Leaf, with_parts
 from opty.algebra.operator import Operator
 from opty.errors import EffectError
 from opty.state.history import History
@@ -23,8 +23,9 @@ class Rights(NamedTuple):
 
 
 def rights_of(op: Operator) -> Rights:
-    """Return what an operator may do to a state."""
-    return Rights(type(op).__name__, *op.effects(), of_user(op))
+    """Return what an operator may do to a state: to what it declares, and to the parts of that."""
+    reads, writes = map(with_parts, op.effects())
+    return Rights(type(op).__name__, reads, writes, of_user(op))
 
 
 def rights_in_batch(op: Operator) -> Rights:

@@ -70,7 +70,8 @@ class BareState:
         by_hand = any(given is not None for given in (obj, probe, margin))
         origin, shape = start.frame(data.positions_px, data.n, obj, margin)
         whole = complete(model, data.geometry, data.n, modes)
-        first = first_leaves(whole, Scan(data.views, data.n, shape, kind, data.geometry, data, probe))
+        seed = start.given_seed(seed)
+        first = first_leaves(whole, Scan(data.views, data.n, shape, kind, data.geometry, data, probe, seed))
         whole = with_modes(whole, len(first["probe"]))
         if obj is not None:
             first["obj"] = fitting(whole, "obj", obj, first["obj"])
@@ -79,7 +80,7 @@ class BareState:
         leaves["positions"] = backend.asarray(data.positions_px + origin)
         if measured.background is not None:
             leaves["background"] = measured.background
-        books = (start.given_seed(seed), start.given_threads(threads), Identity())
+        books = (seed, start.given_threads(threads), Identity())
         self._set(Store(leaves, measured, whole, origin, *books, deterministic=bool(deterministic)))
         if by_hand:
             self._store.begin_here()

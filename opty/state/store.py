@@ -120,6 +120,7 @@ class Store:
         rows, columns = obj[-2:] if leaf.grid == "frame" else (n, n)
         views, states = self.measured.data.views, self.model.states(modes)
         found = {"view": views, "mode": modes, "state": states, "row": rows, "col": columns}
+        found["variation"] = len(self.leaves["opr_modes"]) if "opr_modes" in self.leaves else 0
         return found | {"slice": obj[0]} if len(obj) > 2 else found
 
     def type_of(self, leaf: Leaf) -> np.dtype:

@@ -96,7 +96,7 @@ class Batch(ModelViews):
 
     def as_seen(self, probe: Any) -> Any:
         """Return a probe, or a change of it, (M, n, n) as each view sees it: (B or 1, M, n, n)."""
-        if self.fraction is None or self.fused is None:
+        if self.fraction is None or self.fused is None or probe.ndim == 4:
             return super().as_seen(probe)
         seen = self.fused.shifted(probe, self.fraction)
         return seen if self.brightness is None else seen * self.brightness[:, None]

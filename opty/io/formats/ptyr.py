@@ -96,13 +96,18 @@ def write(path: Path, p: BareState) -> None:
     Positions are centres of the views [m], as those of the data; the object lies under them. ``iter_info`` tells the
     iteration, the recipe and the misfit. In the far field the Fresnel curvature that PtyPy has in its propagator is
     taken out of the probe. Raises ValueError for a state without a geometry,
-    and for several slices.
+    for several slices, and for a probe that varies.
     """
     data, obj = p.data, p.numpy("obj")
     if obj.ndim == 3:
         raise ValueError(
             f"the object has {len(obj)} slices; the layers of PtyPy's .ptyr are incoherent states of one thin object: "
             + here("export the arrays, .npz, or images, .tif", "export to .npz or .tif")
+        )
+    if "opr_modes" in p._live.leaves:
+        raise ValueError(
+            "the probe varies from view to view, and PtyPy's .ptyr holds one that is steady: "
+            + here("export the arrays, .npz", "export to .npz")
         )
     writing.need_geometry(data, "PtyPy's .ptyr")
     pixel, geometry = data.pixel, data.geometry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from opty.algebra.leaf import with_parts
 from opty.algebra.operator import Identity, Operator
 from opty.errors import MisfitWarning, warn_user
 from opty.operators.position.correct import GIVEN
@@ -56,13 +57,14 @@ class ComparePositions(Nested, slots=GIVEN):
                 f"({misfits[1]:.4g}): went back to those given",
                 MisfitWarning,
             )
-        s.obj, s.probe = (s.backend.asarray(q.numpy(name)) for name in ("obj", "probe"))
+        for name in with_parts({"obj", "probe"}) & s.store.leaves.keys():
+            setattr(s, name, s.backend.asarray(q.numpy(name)))
         s.positions = given
 
     def _flat(self, s, positions):
         """Return a state with some positions and an object that lets as much light through as the data show."""
         store, backend = s.store, s.backend
-        host = {name: np.array(backend.to_host(store.leaves[name])) for name in ("obj", "probe")}
+        host = {leaf.name: np.array(backend.to_host(store.leaves[leaf.name])) for leaf in store.model.leaves}
         power = (np.abs(host["probe"]) ** 2).sum()
         host["obj"][...] = np.sqrt(store.measured.view_photons.mean() / power)
         host["positions"] = np.array(backend.to_host(positions))

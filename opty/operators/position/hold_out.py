@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from opty.algebra.leaf import with_parts
 from opty.algebra.operator import Identity, Operator
 from opty.data.parts import chosen
 from opty.operators.position.refinement import kept_inside
@@ -58,8 +59,12 @@ class HoldOut(Nested):
         after = run_inside(self.recipe, _without(s, rest), s.memo["run"])
         take_books(s, after)
         backend, writes = s.backend, self.effects()[1]
-        for name in writes & {"obj", "probe"}:
-            setattr(s, name, backend.asarray(after.numpy(name)))
+        for name in with_parts(writes & {"obj", "probe"}) & s.store.leaves.keys():
+            found = backend.asarray(after.numpy(name))
+            if s.store.declared[name].over == "view":
+                getattr(s, name)[backend.asarray(rest)] = found
+            else:
+                setattr(s, name, found)
         positions = backend.to_host(s.positions).copy()
         positions[rest] = after.numpy("positions")
         centre = positions.mean(axis=0)
@@ -100,10 +105,9 @@ def shared_light(s):
 def _without(s, rest: np.ndarray):
     """Return a state of some views, whose object is its mean where they bring hardly any light."""
     store, backend = s.store, s.backend
-    host = {name: np.array(backend.to_host(a)) for name, a in store.leaves.items() if name in _ESTIMATES}
-    host["positions"] = host["positions"][rest]
-    if "intensity_factors" in host:
-        host["intensity_factors"] = host["intensity_factors"][rest]
+    estimates = {name: leaf for name, leaf in store.layout.items() if leaf.role == "estimate"}
+    host = {name: np.array(backend.to_host(store.leaves[name])) for name in estimates}
+    host |= {name: host[name][rest] for name, leaf in estimates.items() if leaf.over == "view"}
     power, total = (np.abs(host["probe"]) ** 2).sum(axis=0), np.zeros(store.object_shape)
     for r, c in np.rint(host["positions"]).astype(int):
         total[r : r + store.n, c : c + store.n] += power
@@ -113,9 +117,6 @@ def _without(s, rest: np.ndarray):
     machine = {"device": backend.name, "threads": store.threads, "deterministic": store.deterministic}
     made = {"origin": store.origin, "recipe": Identity(), "model": store.model}
     return handle().restore(chosen(store.data, rest), host, **made, **books, **machine)
-
-
-_ESTIMATES = frozenset({"obj", "probe", "positions", "background", "intensity_factors"})
 
 
 def _place(s, view: int, here: np.ndarray, reach: int) -> np.ndarray:

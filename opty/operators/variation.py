@@ -1,0 +1,125 @@
+"""A probe that varies along the scan (OPR): how its modes and weights are found by the steps that find the probe.
+
+What a step makes of the probe it makes of its parts too: the OPR modes U_k and the weights c_jk of the first mode,
+P_0 + sum_k c_jk U_k. Whoever reads or writes "probe" has the right to them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from opty.algebra.protocols import State, Views
+from opty.model.probe import combined
+
+# Steps of modes and weights as parts of the probe's own. Modes that move faster than weights follow the residual of
+# single views: ten times as long a step left the misfit ten times as high in tests.
+_OF_MODES, _OF_WEIGHTS = 0.2, 1.0
+HALF = 0.5  # of a full step: object, probe and what varies explain one residual
+# Iterations in which they wait: at first a residual says what the object lacks, and weights that follow it run wild.
+_WAIT = 5
+
+
+def varies(s: State) -> bool:
+    """Say whether the probe of a state varies."""
+    return s.has("opr_modes")
+
+
+def prepare(s: State) -> None:
+    """Note for a sweep, in ``s.memo``, the power of each OPR mode (K, n n) and the mean square of its weights (K,)."""
+    modes = s.opr_modes
+    s.memo["opr_power"] = (s.xp.abs(modes) ** 2).reshape(len(modes), -1)
+    s.memo["opr_square"] = (s.opr_weights**2).mean(axis=0)
+
+
+def vary(s: State, b: Views, chi: Any, seen: Any, step: float) -> None:
+    """Move modes and weights along the residual chi of a batch.
+
+    U_k <- U_k + us sum_j c_jk chi_j / [max |O|^2 (sum_j c_jk^2 + B <c_k^2>)], <> the mean over all views, and
+    c_jk <- c_jk + cs Re<U_k, chi_j> / sum |U_k|^2 |O_j|^2, with chi_j brought back to the probe. Without the mean
+    square, views with small weights would make long steps. ``seen`` (B, n, n) is |O_j|^2; ``step`` : of the probe.
+    """
+    if s.iteration < _WAIT:
+        return
+    rows, modes = b.selection, s.opr_modes
+    weights = s.opr_weights[rows]
+    along, climb = b.gather("opr_modes", chi)[0], b.gather("opr_weights", chi)[0]
+    light = seen.max() * ((weights**2).sum(axis=0) + b.size * s.memo["opr_square"])
+    modes += along * (_OF_MODES * step / floored(s.xp, light))[:, None, None]
+    s.opr_weights[rows] = weights + _OF_WEIGHTS * step * climb / curvature(s, seen)
+
+
+def merge(s: State) -> None:
+    """Move modes and weights by the sums over all views, by the step of the model: see AccumProbe and MergeProbe."""
+    if s.iteration <= _WAIT:  # the sweep has been counted
+        return
+    step, square = s.model.probe_step, (s.opr_weights**2).mean(axis=0)
+    light = floored(s.xp, 2 * s.probe_weight.max() * square)
+    s.opr_modes += s.opr_modes_sum * (_OF_MODES * step / light)[:, None, None]
+    s.opr_weights += _OF_WEIGHTS * step * s.opr_weights_sum
+
+
+def curvature(s: State, seen: Any) -> Any:
+    """Return sum |U_k|^2 |O_j|^2 (B, K) of ``seen`` |O_j|^2 (B, n, n)."""
+    return floored(s.xp, seen.reshape(len(seen), -1) @ s.memo["opr_power"].T)
+
+
+def floored(xp: Any, values: Any) -> Any:
+    """Return values above zero: what has no light has no direction either."""
+    return xp.maximum(values, xp.finfo(values.dtype).tiny)
+
+
+def scale_probe(s: State, factor: Any) -> None:
+    """Multiply the probe, and what varies of it, by a number."""
+    s.probe = s.probe * factor
+    if varies(s):
+        s.opr_modes = s.opr_modes * factor
+
+
+def settle(s: State) -> None:
+    """Give modes and weights the form in which they are told apart; the probe of no view changes.
+
+    Weights get mean zero, P_0 <- P_0 + <c> U; then U and c the singular vectors of what varies, as real numbers: modes
+    orthogonal, Re <U_k, U_l> = 0, each of the power of the first mode, the strongest first. Directions and gradients of
+    the conjugate gradients that the state keeps are turned along.
+
+    Source: Odstrcil et al., Opt. Express 24, 8360 (2016), for the singular value decomposition in each sweep.
+    """
+    xp, modes, weights = s.xp, s.opr_modes, s.opr_weights
+    mean = weights.mean(axis=0, dtype=np.float64)
+    off = (weights - mean).astype(np.float64)
+    probe = s.probe
+    probe[0] += combined(mean[None].astype(weights.dtype), modes)[0]
+    turn, back = _basis(xp, modes, off, probe[0])
+    _carry_memory(s, mean.astype(weights.dtype), turn.astype(weights.dtype), back.astype(weights.dtype))
+    s.opr_modes = combined(turn.astype(weights.dtype), modes)
+    s.opr_weights = off @ back
+
+
+def _basis(xp: Any, modes: Any, off: Any, first: Any) -> tuple[Any, Any]:
+    """Return T and its inverse (K, K) float64: the modes become T U, the weights c T^-1."""
+    flat = modes.reshape(len(modes), -1).view(modes.real.dtype)
+    gram = (flat @ flat.T).astype(np.float64)
+    powers, axes = xp.linalg.eigh(gram)
+    roots = xp.sqrt(xp.maximum(powers, np.finfo(np.float64).eps * powers.max() + np.finfo(np.float64).tiny))
+    scaled = axes * roots
+    _, order = xp.linalg.eigh(scaled.T @ (off.T @ off) @ scaled)
+    order = order[:, ::-1]
+    size = xp.sqrt(xp.maximum((xp.abs(first) ** 2).sum(dtype=np.float64), np.finfo(np.float64).tiny))
+    turn = size * order.T @ (axes / roots).T
+    # Either sign is as good: that which keeps the direction lets weights be followed from sweep to sweep.
+    sign = xp.where((turn * gram).sum(axis=1) < 0, -1.0, 1.0)
+    return sign[:, None] * turn, scaled @ order * (sign / size)
+
+
+def _carry_memory(s: State, mean: Any, turn: Any, back: Any) -> None:
+    """Turn what conjugate gradients keep: gradients against, directions along."""
+    if not s.has("kept_direction_opr_modes"):
+        return
+    gradient, direction = s.kept_gradient_opr_modes, s.kept_direction_opr_modes
+    s.kept_gradient_opr_modes = combined(back.T, gradient - mean[:, None, None] * s.kept_gradient_probe[0])
+    s.kept_gradient_opr_weights = s.kept_gradient_opr_weights @ turn.T
+    s.kept_direction_probe[0] += combined(mean[None], direction)[0]
+    s.kept_direction_opr_modes = combined(turn, direction)
+    s.kept_direction_opr_weights = s.kept_direction_opr_weights @ back

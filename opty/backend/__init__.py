@@ -12,6 +12,7 @@
     fused_cpu.py  on the CPU, over threads of thread_pool.py; plain.py says what is done, loops.py does it, compiled
     fused_fit.py  those of fits; plain_fit.py and loops_fit.py; noise.py: the models of the noise by number
     fused_sense.py  what is sensed of positions; loops_sense.py
+    fused_vary.py   what a view makes of a probe that varies; loops_vary.py
     solve2x2.py   two unknowns for each view, fitted together
     fused_gpu.py  on a GPU, in few launches of kernels.py's; common.cuh is what the .cu files share
                   (fused_fit_gpu.py: those of fits, fits.cuh; fused_sense_gpu.py: what is sensed of positions)

@@ -110,6 +110,16 @@ class Fused:
         self._share_views(work, len(out))
         return out
 
+    def through_object(self, waves, rows, obj, corners) -> np.ndarray:
+        """Return conj(O_j) waves_jm (B, M, n, n), in a room of its own."""
+        out = self.room("back", len(rows))
+
+        def work(some: slice) -> None:
+            self._do.through_object(waves, rows[some], obj, corners[some], None, out[some])
+
+        self._share_views(work, len(out))
+        return out
+
     def on_probe(self, waves, rows, obj, corners, fraction) -> np.ndarray:
         """Return sum_j S_j^-1 conj(O_j) waves_jm (M, n, n), S_j the move by ``fraction``: the adjoint of seeing it."""
         total = np.zeros(self._shape, self._dtype)

@@ -13,8 +13,8 @@ import numpy as np
 import scipy.fft
 
 from opty.backend import plain, scaling
-from opty.backend.fused_sense import Fused as Fused
 from opty.backend.fused_sense import senses as senses
+from opty.backend.fused_vary import Fused as Fused
 from opty.backend.line import best_step as best_step
 from opty.memory import free_memory as free_memory
 

@@ -10,6 +10,7 @@ from opty.operators.fourier import DeltaProject
 from opty.operators.merge import AccumObj, AccumProbe
 from opty.operators.object import ObjUpdate
 from opty.operators.probe import ProbeUpdate
+from opty.operators.variation import move, parts
 from opty.runtime.fused_step import FusedStep
 from opty.state.leaves import FIELDS
 
@@ -18,6 +19,7 @@ class Project(FusedStep, register=False):
     """Exit waves to the detector, the measured modulus on them, and back: ExitWave with what FourierProject became."""
 
     rooms = ("waves", "waves illum")
+    varying = True
 
     @classmethod
     def fits(cls, parts, before):
@@ -124,6 +126,7 @@ class Update(FusedStep, register=False):
     """ObjUpdate and ProbeUpdate, or one of them: both from object and probe as they were."""
 
     canvases = True
+    varying = True
 
     @classmethod
     def fits(cls, parts, before):
@@ -139,8 +142,19 @@ class Update(FusedStep, register=False):
         obj, probe = steps.get(ObjUpdate), steps.get(ProbeUpdate)
         s.memo["obj"] = (obj.alpha, obj.length(s.store.model)) if obj else (1.0, 0.0)
         s.memo["probe"] = (probe.beta, probe.step) if probe else (1.0, 0.0)
+        s.memo["varies"] = bool(probe) and "opr_modes" in s.store.leaves
+        if s.memo["varies"]:
+            s.memo["seen"] = self.seen_by_parts(s)[-1][1]
+            probe.begin(s.memo["seen"])
+
+    def finish(self, s):
+        if s.memo["varies"]:
+            self.parts[-1].finish(s.memo["seen"])
 
     def apply(self, s, b):
+        if "opr_modes" in s.store.leaves:
+            self._apply_varying(s, b)
+            return
         obj, probe = s.store.leaves["obj"], s.store.leaves["probe"]
         of_obj, of_probe, moved = s.memo["obj"], s.memo["probe"], b.fraction is not None
         waves, rows = b.source
@@ -165,3 +179,40 @@ class Update(FusedStep, register=False):
             s.fused.add_scaled(obj[None], along, light, *of_obj)
         if of_probe[1]:
             s.fused.add_scaled(probe, back, seen, *of_probe)
+
+    def _apply_varying(self, s, b):
+        """Do it with a probe for each view: back at the probe, each of them tells of its own weights."""
+        obj, probe = s.store.leaves["obj"], s.store.leaves["probe"]
+        of_obj, of_probe = s.memo["obj"], s.memo["probe"]
+        waves, rows = b.source
+        alone = b.size == 1 and s.store.backend.senses()
+        if of_probe[1] and alone:
+            back, seen = self._vary_alone(s, b, of_probe[1])
+        elif of_probe[1]:  # first: the object is still what the views saw
+            at_probe = s.fused.through_object(waves, rows, obj, b.corners)
+            back, modes, weights = b.model.path[0].directions(b, at_probe)
+            seen_each = b.patches.real**2 + b.patches.imag**2
+            move(s.memo["seen"], b, modes, weights, seen_each, of_probe[1])
+            seen = seen_each.sum(axis=0)
+        if of_obj[1] and b.size == 1:
+            s.fused.update_both(obj, b.corners, b.illum[0], waves, *of_obj, 1.0, 0.0)
+        elif of_obj[1]:
+            along, light = s.fused.sums("obj", (1, *obj.shape))
+            s.fused.add_to_object(waves, rows, b.corners, b.illum, along[0], light)
+            s.fused.add_scaled(obj[None], along, light, *of_obj)
+        if of_probe[1]:
+            s.fused.add_scaled(probe, back, seen, *of_probe)
+
+    def _vary_alone(self, s, b, step):
+        """Move OPR modes and the weights of one view; return the direction of the probe and its weight."""
+        leaves, (waves, rows) = s.store.leaves, b.source
+        obj, (back, seen) = leaves["obj"], s.fused.sums("probe", leaves["probe"].shape)
+        if b.fraction is None:
+            s.fused.add_to_probe(waves, rows, obj, b.corners, back, seen)
+        else:
+            back = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
+            s.fused.add_seen(obj, b.corners, seen)
+        if lengths := parts(s.memo["seen"], step):
+            row, square = leaves["opr_weights"][b.number[0]], s.memo["seen"].memo["opr_square"]
+            s.fused.vary_one(leaves["opr_modes"], row, square, back[0], obj, b.corners, *lengths)
+        return back, seen

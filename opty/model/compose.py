@@ -67,6 +67,11 @@ class Model(Value, register=False):
         return len(self.elements) == 3 and all(element.thin for element in self.elements)
 
     @cached_property
+    def varies(self) -> bool:
+        """Whether exit waves are P_j O, the probe of each view times one object: not thin, but for the probe."""
+        return len(self.elements) == 3 and not self.thin and all(e.thin for e in self.elements[:2])
+
+    @cached_property
     def closed(self) -> bool:
         """Whether the nearest waves that the model makes are known, which the difference map and RAAR need."""
         return all(element.closed for element in self.elements)

@@ -89,7 +89,12 @@ class Probe(Element):
 
     def illuminate(self, v: ModelViews) -> Any:
         probe = v.leaf("probe")
-        return self._seen(v, probe, v.rows("opr_weights"), v.leaf("opr_modes")) if self.variable else v.as_seen(probe)
+        if not self.variable:
+            return v.as_seen(probe)
+        modes = v.leaf("opr_modes")
+        if spectral(v, len(modes)):
+            v.fields["opr_spectra"] = v.backend.fft2(modes, False, v.threads)  # the way back needs them too
+        return self._seen(v, probe, v.rows("opr_weights"), modes, v.fields.get("opr_spectra"))
 
     def forward(self, v: ModelViews, wave: Any) -> Any:
         return v.illum
@@ -120,15 +125,21 @@ class Probe(Element):
         weight = v.xp.ones((1, v.n, v.n), v.real_dtype) if power is None else power
         if v.brightness is not None:
             weight = weight * v.brightness**2
-        direction = self._varied(v, chi) if self.variable else v.on_source(chi)
+        if self.variable:
+            direction, modes, weights = self.directions(v, chi)
+            v.add("opr_modes", modes)
+            v.add("opr_weights", weights)
+        else:
+            direction = v.on_source(chi)
         v.add("probe", direction, v.xp.broadcast_to(weight, (v.size, v.n, v.n)))
         return None, None
 
-    def _seen(self, v: ModelViews, probe: Any, weights: Any, modes: Any) -> Any:
+    def _seen(self, v: ModelViews, probe: Any, weights: Any, modes: Any, spectra: Any = None) -> Any:
         """Return probe (M, n, n) + weights (B, K) modes (K, n, n) in the first mode, as each view sees it."""
         there = spectral(v, len(modes))
         if there:
-            probe, modes = (v.backend.fft2(a, False, v.threads) for a in (probe, modes))
+            probe = v.backend.fft2(probe, False, v.threads)
+            modes = v.backend.fft2(modes, False, v.threads) if spectra is None else spectra
         each = v.xp.empty((v.size, *probe.shape), probe.dtype)
         each[...] = probe
         each[:, 0] += combined(weights, modes)
@@ -137,25 +148,28 @@ class Probe(Element):
         seen = v.shift(each)
         return seen if v.brightness is None else seen * v.brightness[:, None]
 
-    def _varied(self, v: ModelViews, chi: Any) -> Any:
-        """Return the direction of the probe, and add those of the OPR modes and weights."""
+    def directions(self, v: ModelViews, chi: Any) -> tuple[Any, Any, Any]:
+        """Return the directions of the probe (M, n, n), the OPR modes (K, n, n) and the views' weights (B, K).
+
+        ``chi`` (B, M, n, n) : at the probe's place, moved; may be overwritten where views lie at fractions of a pixel.
+        """
         weights, modes = v.rows("opr_weights"), v.leaf("opr_modes")
         if v.brightness is not None:
             chi = chi * v.brightness[:, None]
         there = v.fraction is not None
         if there:
+            _ = v.illum  # which brings the spectra of the modes, as the views saw them
             chi = v.unshifted(chi)
             there = spectral(v, len(modes))
             chi = chi if there else v.backend.ifft2(chi, True, v.threads)
-            modes = v.backend.fft2(modes, False, v.threads) if there else modes
+            modes = v.fields["opr_spectra"] if there else modes
         flat = _real(v.xp.ascontiguousarray(chi[:, 0]))
-        v.add("opr_weights", flat @ _real(modes).T)
-        direction = (weights.T @ flat).view(chi.dtype).reshape(modes.shape)
+        of_weights = flat @ _real(modes).T
+        of_modes = (weights.T @ flat).view(chi.dtype).reshape(modes.shape)
         total = chi[0] if len(chi) == 1 else chi.sum(axis=0)
         if there:
-            direction, total = (v.backend.ifft2(a, True, v.threads) for a in (direction, total))
-        v.add("opr_modes", direction)
-        return total
+            of_modes, total = (v.backend.ifft2(a, True, v.threads) for a in (of_modes, total))
+        return total, of_modes, of_weights
 
     def _slopes(self, v: ModelViews) -> tuple[Any, Any]:
         """Return d/drow and d/dcol of the moved probe, (B or 1, M, n, n)."""

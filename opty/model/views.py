@@ -158,7 +158,7 @@ class ModelViews:
         return a
 
     def shift(self, spectrum: Any) -> Any:
-        """Return waves (B, M, n, n) moved by ``fraction``, from their spectrum (B or 1, M, n, n)."""
+        """Return waves (B, M, n, n) moved by ``fraction``, from their spectrum (B or 1, M, n, n); may overwrite it."""
         row, col = self.ramp
         moved = spectrum * row
         moved *= col
@@ -255,7 +255,8 @@ class ModelViews:
 
     def _passed(self) -> list[dict[str, Any]]:
         """Return what the elements remember of the way forward."""
-        if self._memories is None and self.model.thin and "positions" not in self.wanted:
+        single = self.model.thin or self.model.varies
+        if self._memories is None and single and "positions" not in self.wanted:
             self._memories = [{}, {"incident": self.illum}, {}]  # all that they need: no wave has to be made for it
         if self._memories is None:
             self.exit_waves()

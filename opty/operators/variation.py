@@ -27,10 +27,13 @@ def varies(s: State) -> bool:
 
 
 def prepare(s: State) -> None:
-    """Note for a sweep, in ``s.memo``, the power of each OPR mode (K, n n) and the mean square of its weights (K,)."""
-    modes = s.opr_modes
-    s.memo["opr_power"] = (s.xp.abs(modes) ** 2).reshape(len(modes), -1)
+    """Note for a sweep, in ``s.memo``, the mean square of the weights of each OPR mode, (K,)."""
     s.memo["opr_square"] = (s.opr_weights**2).mean(axis=0)
+
+
+def parts(s: State, step: float) -> tuple[float, float] | None:
+    """Return the lengths of the steps of modes and weights beside a step of the probe; None while they wait."""
+    return None if s.iteration < _WAIT else (_OF_MODES * step, _OF_WEIGHTS * step)
 
 
 def vary(s: State, b: Views, chi: Any, seen: Any, step: float) -> None:
@@ -40,14 +43,20 @@ def vary(s: State, b: Views, chi: Any, seen: Any, step: float) -> None:
     c_jk <- c_jk + cs Re<U_k, chi_j> / sum |U_k|^2 |O_j|^2, with chi_j brought back to the probe. Without the mean
     square, views with small weights would make long steps. ``seen`` (B, n, n) is |O_j|^2; ``step`` : of the probe.
     """
-    if s.iteration < _WAIT:
+    move(s, b, b.gather("opr_modes", chi)[0], b.gather("opr_weights", chi)[0], seen, step)
+
+
+def move(s: State, b: Views, along: Any, climb: Any, seen: Any, step: float) -> None:
+    """Do what ``vary`` does, by the directions of the modes (K, n, n) and of the views' weights (B, K)."""
+    lengths = parts(s, step)
+    if lengths is None:
         return
     rows, modes = b.selection, s.opr_modes
     weights = s.opr_weights[rows]
-    along, climb = b.gather("opr_modes", chi)[0], b.gather("opr_weights", chi)[0]
     light = seen.max() * ((weights**2).sum(axis=0) + b.size * s.memo["opr_square"])
-    modes += along * (_OF_MODES * step / floored(s.xp, light))[:, None, None]
-    s.opr_weights[rows] = weights + _OF_WEIGHTS * step * climb / curvature(s, seen)
+    curved = curvature(s, seen)
+    modes += along * (lengths[0] / floored(s.xp, light))[:, None, None]
+    s.opr_weights[rows] = weights + lengths[1] * climb / curved
 
 
 def merge(s: State) -> None:
@@ -62,7 +71,9 @@ def merge(s: State) -> None:
 
 def curvature(s: State, seen: Any) -> Any:
     """Return sum |U_k|^2 |O_j|^2 (B, K) of ``seen`` |O_j|^2 (B, n, n)."""
-    return floored(s.xp, seen.reshape(len(seen), -1) @ s.memo["opr_power"].T)
+    modes = s.opr_modes
+    power = modes.real**2 + modes.imag**2
+    return floored(s.xp, seen.reshape(len(seen), -1) @ power.reshape(len(modes), -1).T)
 
 
 def floored(xp: Any, values: Any) -> Any:

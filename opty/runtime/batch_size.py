@@ -81,8 +81,10 @@ def work(of: PassProgram, store: Store, batch: int, whole: bool) -> int:
     states, n, _ = store.wave_shape
     kept = 0.0 if store.model.thin else sum(element.kept for element in store.model.elements)
     plain = of.sweep(None, whole, store.leaves).room.arrays
+    view = batch * n * n * store.dtype.itemsize
     arrays = max([(of_states + kept) * states + of_views for of_states, of_views in plain], default=0)
-    return max(int(arrays * batch * n * n * store.dtype.itemsize), _room([(of, whole)], store, batch))
+    fused = int(kept * states * view) + _room([(of, whole)], store, batch)
+    return max(int(arrays * view), fused)
 
 
 def rooms(passes: list[PassProgram], store: Store, whole: bool) -> int:

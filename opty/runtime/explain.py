@@ -47,7 +47,8 @@ def explain(recipe: Operator, p: BareState | None = None) -> Explanation:
     program = None if store is None else program_of(recipe, store)
     lines = [f"plan of {recipe!r}"]
     if store is not None and not store.model.thin:
-        lines.append(f"  waves of {store.model!r}; no fused steps")
+        fused = "" if store.model.varies and store.backend.name == "cpu" else "; no fused steps"
+        lines.append(f"  waves of {store.model!r}{fused}")
     _tell(groups, store, program, 1, lines)
     changed = written(groups)
     if store is not None and program is not None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
+from opty.model.compose import Model
 from opty.state.access import Access, Rights, rights_of
 from opty.state.leaves import FIELDS
 
@@ -55,6 +56,7 @@ class FusedStep(ViewOperator, register=False):
     (B, M, n, n) that the step takes, on whole pixels and on fractions of them; ``canvases`` : whether it gathers a
     batch in arrays of the size of object and probe; ``spare`` : more waves of a batch on a GPU, or
     of a piece of one for each thread of a CPU.
+    ``varying`` : whether the step suits a probe that varies, on a CPU.
     ``skips`` : what its parts make and the step leaves unmade: no later step of the sweep may read it.
     """
 
@@ -62,6 +64,7 @@ class FusedStep(ViewOperator, register=False):
     spare: ClassVar[int] = 0
     canvases: ClassVar[bool] = False
     skips: ClassVar[frozenset[str]] = frozenset()
+    varying: ClassVar[bool] = False
     parts: tuple[ViewOperator, ...] = ()
 
     def __repr__(self) -> str:
@@ -139,21 +142,20 @@ def sees_batch(op: ViewOperator) -> bool:
 
 
 def suited(
-    steps: Iterable[Scheduled], thin: bool, leaves: Collection[str], backend: ModuleType, whole: bool
+    steps: Iterable[Scheduled], model: Model, leaves: Collection[str], backend: ModuleType, whole: bool
 ) -> list[Scheduled]:
     """Return steps with fused ones that do not suit a state in their parts again.
 
-    The kernels of fused steps are those of the ``thin`` object; for the rest see ``FusedStep.suits``.
+    The kernels of fused steps are those of a thin object; for the rest see ``FusedStep.suits``.
     """
-    return [
-        one
-        for s in steps
-        for one in (
-            [s]
-            if not isinstance(s.op, FusedStep) or (thin and s.op.suits(leaves, backend, whole))
-            else written_out([s])
-        )
-    ]
+    varies = model.varies and backend.name == "cpu"
+
+    def suits(op: ViewOperator) -> bool:
+        if not isinstance(op, FusedStep):
+            return True
+        return (model.thin or (varies and op.varying)) and op.suits(leaves, backend, whole)
+
+    return [one for s in steps for one in ([s] if suits(s.op) else written_out([s]))]
 
 
 def written_out(steps: Iterable[Scheduled]) -> list[Scheduled]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
+from opty.model.compose import Model
 from opty.runtime.fused_step import FusedStep, sees_batch, suited
 from opty.runtime.nodes import Pass, Scheduled
 from opty.state.access import Rights, rights_in_batch, rights_of
@@ -20,12 +21,12 @@ class PassProgram:
     ``fixed`` : whether no step writes positions.
     """
 
-    def __init__(self, node: Pass, declared: Mapping[str, Leaf], thin: bool, backend: ModuleType):
+    def __init__(self, node: Pass, declared: Mapping[str, Leaf], model: Model, backend: ModuleType):
         self.node = node
         self.stale = frozenset(name for name, leaf in declared.items() if node.stales(leaf))
         self.scheduled = any(s.when for s in node.steps)
         self.fixed = "positions" not in node.writes
-        self._thin, self._backend = thin, backend
+        self._model, self._backend = model, backend
 
     def sweep(self, due: Sequence[bool] | None, whole: bool, leaves: Mapping[str, object]) -> SweepProgram:
         """Return a sweep of some of the steps; ``due`` : which, None for all.
@@ -38,7 +39,7 @@ class PassProgram:
         """Return the steps that run, fused ones in their parts where they do not suit."""
         steps = self.node.steps
         some = steps if due is None else [s for s, is_due in zip(steps, due, strict=True) if is_due]
-        return tuple(suited(some, self._thin, names, self._backend, whole))
+        return tuple(suited(some, self._model, names, self._backend, whole))
 
 
 class StepInSweep(NamedTuple):

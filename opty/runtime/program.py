@@ -75,8 +75,8 @@ class Program:
         self.compares = bool(passes) or any(node.step.op.projects for node in steps)
         self.monitored = frozenset(id(node) for node in passes if node.counts and not node.keeps_waves)
         equal: dict[Pass, PassProgram] = {}
-        thin, backend = layout.model.thin, layout.backend
-        self._passes = {id(n): equal.setdefault(n, PassProgram(n, self.declared, thin, backend)) for n in passes}
+        model, backend = layout.model, layout.backend
+        self._passes = {id(n): equal.setdefault(n, PassProgram(n, self.declared, model, backend)) for n in passes}
         self._steps = {id(n): _step(n.step.op) for n in steps}
 
     def of_pass(self, node: Pass) -> PassProgram:

@@ -96,10 +96,31 @@ class Batch(ModelViews):
 
     def as_seen(self, probe: Any) -> Any:
         """Return a probe, or a change of it, (M, n, n) as each view sees it: (B or 1, M, n, n)."""
+        if probe.ndim == 4 and len(probe) == 1:
+            probe = probe[0]
         if self.fraction is None or self.fused is None or probe.ndim == 4:
             return super().as_seen(probe)
         seen = self.fused.shifted(probe, self.fraction)
         return seen if self.brightness is None else seen * self.brightness[:, None]
+
+    def shift(self, spectrum: Any) -> Any:
+        """Return waves (B, M, n, n) moved by ``fraction``, from their spectrum (B or 1, M, n, n); may overwrite it."""
+        if self.fused is None or self._plainly(spectrum):
+            return super().shift(spectrum)
+        self.fused.shift_each(spectrum, self.fraction)
+        return self.backend.ifft2(spectrum, True, self.threads)
+
+    def unshifted(self, waves: Any) -> Any:
+        """Return the spectra of waves (B, M, n, n), each moved back by ``fraction``; may overwrite them."""
+        if self.fused is None or self._plainly(waves):
+            return super().unshifted(waves)
+        spectra = self.backend.fft2(waves, True, self.threads)
+        self.fused.shift_each(spectra, -self.fraction)
+        return spectra
+
+    def _plainly(self, waves: Any) -> bool:
+        """Say whether waves are moved by NumPy or CuPy: one probe for all views, or no kernels for one of each."""
+        return self.backend.name != "cpu" or len(waves) != self.size
 
     def on_probe(self, waves: Any) -> Any:
         """Return sum_j conj(O_j) waves_j (M, n, n), the adjoint of ``as_seen`` times the patches; keeps the waves."""

@@ -1,0 +1,43 @@
+"""What one view makes of a probe that varies, in two passes over its arrays: compiled by numba."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from opty.backend.loops import _compiled
+
+
+@_compiled
+def vary_one(modes, weights, square, back, obj, top, left, of_modes, of_weights):
+    """Move OPR modes (K, n, n) and the weights (K,) of one view, in place: what ``variation.move`` does for it.
+
+    back (n, n) = conj(O) times the residual, at the probe; square (K,) the mean squares of all weights. Sums run down
+    the columns first.
+    """
+    count, n, real = len(modes), len(back), obj.real.dtype
+    tiny = np.finfo(real).tiny
+    climb, curved, most = np.zeros((count, n), real), np.zeros((count, n), real), np.zeros(n, real)
+    seen = np.empty(n, real)
+    for r in range(n):
+        o, b = obj[top + r, left : left + n], back[r]
+        for c in range(n):
+            seen[c] = o[c].real * o[c].real + o[c].imag * o[c].imag
+            most[c] = max(most[c], seen[c])
+        for k in range(count):
+            u, along, light = modes[k, r], climb[k], curved[k]
+            for c in range(n):
+                along[c] += u[c].real * b[c].real + u[c].imag * b[c].imag
+                light[c] += seen[c] * (u[c].real * u[c].real + u[c].imag * u[c].imag)
+    largest = most.max()
+    for k in range(count):
+        total, below = 0.0, 0.0
+        for c in range(n):
+            total += climb[k, c]
+            below += curved[k, c]
+        weight = weights[k]
+        length = modes.real.dtype.type(of_modes * weight / max(largest * (weight * weight + square[k]), tiny))
+        weights[k] = weight + of_weights * total / max(below, tiny)
+        for r in range(n):
+            u, b = modes[k, r], back[r]
+            for c in range(n):
+                u[c] = complex(u[c].real + length * b[c].real, u[c].imag + length * b[c].imag)

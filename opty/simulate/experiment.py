@@ -21,6 +21,7 @@ from opty.physics.propagation import Propagator, phase_ramp
 from opty.remedies import here
 from opty.simulate.detector import Detector, integrated
 from opty.simulate.exposure import Exposure
+from opty.simulate.probes.varying import check_given
 from opty.simulate.stage import reached
 
 # Complex values in the waves of one chunk of views: about 8 MB at single precision, and a few times that while it is
@@ -219,6 +220,7 @@ class Experiment:
             others = ", ".join(sorted(first.keys() - {"obj", "probe"})) or "none"
             raise ValueError(f"leaves holds {unknown[0]!r}; beside obj and probe the model {self.model!r} has {others}")
         fitting(self.model, "obj", obj, first["obj"])
+        check_given(self.model, first.keys() - given.keys())
         found = {name: value for name, value in first.items() if name not in ("obj", "probe")}
         return found | {name: fitting(self.model, name, np.asarray(a), first[name]) for name, a in given.items()}
 

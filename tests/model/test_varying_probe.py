@@ -321,6 +321,11 @@ def test_simulation_is_the_formula():
     np.testing.assert_allclose(ratio, ratio.mean(), rtol=0.1)
 
 
+def test_a_simulation_says_how_it_varies():
+    with pytest.raises(ValueError, match=r"varies: say how, probe, leaves = .*\['opr_modes', 'opr_weights'\] are not"):
+        opty.simulate.experiment(np.ones((48, 48)), aperture(50.0), [(0, 0)], model=Object() * Probe(variable=2))
+
+
 def test_probes_that_vary_are_checked():
     with pytest.raises(ValueError, match="one coherent wave"):
         probes.unsteady(aperture(50.0), 9)

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import scipy.fft
+
+from opty.remedies import here
+
+
+_HOW = "probe, leaves = opty.simulate.probes.variation(probes of all views, K) and experiment(..., leaves=leaves)"
+_HOW_IN_FILE = "which a text file cannot: in Python, with opty.simulate.probes.variation"
+
+
+def check_given(model: Any, lacking: Iterable[str]) -> None:
+    """Refuse a probe that varies where nobody says how: ``lacking`` are the leaves of the model that are not given."""
+    if names := sorted({"opr_modes", "opr_weights"}.intersection(lacking)):
+        raise ValueError(f"{model!r} varies: say how, {here(_HOW, _HOW_IN_FILE)}; {names} are not given")
 
 
 def unsteady(

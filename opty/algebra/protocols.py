@@ -38,7 +38,8 @@ class State(Protocol):
 
     obj (H, W) complex transmission, (L, H, W) of several slices; probe (M, n, n) complex [sqrt(photons)], centred in
     its array; positions (N, 2) float64 px (row, column), corners of the windows; background (n, n) [photons] in the
-    order of the transform; intensity_factors (N,), of mean one; and what the elements of the model bring.
+    order of the transform; intensity_factors (N,), of mean one; and what the elements of the model bring. Who declares
+    probe has its parts too, where it varies: opr_modes (K, n, n) and opr_weights (N, K).
     An array that the operator writes may be changed in place, or assigned; one that it only reads is read-only.
     """
 

@@ -24,8 +24,7 @@ from opty.simulate.exposure import Exposure
 from opty.simulate.probes.varying import check_given
 from opty.simulate.stage import reached
 
-# Complex values in the waves of one chunk of views: about 8 MB at single precision, and a few times that while it is
-# worked on.
+# Complex values in the waves of a chunk of views: 8 MB at single precision, a few times that while it is worked on.
 _CHUNK = 1 << 20
 # What reads the expected intensities as they are.
 _EXACT = Detector(counting=False, dtype="float32")
@@ -71,8 +70,7 @@ def experiment(
     detector : a ``Detector``; None: counts as uint32 with photons or a dose, exact float32 without.
     seed : of the position errors, the fluctuation, the bad pixels and the noise, which have streams of their own.
     model : as for PtychoState: elements of ``opty.model``, or their text. None: a thin object.
-    leaves : values of the model's other leaves by name, where they are not those at the start; OPR modes are scaled
-        with the probe.
+    leaves : values of the model's other leaves by name, where not those at the start; OPR modes go with the probe.
 
     Returns
     -------

@@ -9,6 +9,7 @@ import pytest
 
 import opty
 from opty import ViewOperator, rPIE
+from opty.algebra.leaf import PARTS
 from opty.algebra.operator import REGISTRY
 from opty.algebra.protocols import Measured, State, Views
 from opty.state.leaves import ESTIMATED, FIELDS
@@ -38,7 +39,7 @@ def used(name):
 
 def declared():
     slots = {leaf.name for cls in REGISTRY.values() if isinstance(cls.slots, tuple) for leaf in cls.slots}
-    return slots | ESTIMATED.keys() | FIELDS.keys()
+    return slots | ESTIMATED.keys() | FIELDS.keys() | set().union(*PARTS.values())
 
 
 @pytest.mark.parametrize(("name", "protocol"), [("s", State), ("b", Views)])

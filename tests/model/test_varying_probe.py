@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import varying_scene
+from small_scans import scan, state
 from thick_scene import GEOMETRY, aperture
 from varying_scene import agreement, varying_state
 
@@ -377,3 +378,13 @@ def test_frames_that_stay_in_their_file(varying, tmp_path):
     here, there = (opty.load(tmp_path / "scan.h5", stream=stream) for stream in (False, True))
     found = [rPIE(batch=8) ** 7 * varying_state((data, *varying[1:])) for data in (here, there)]
     np.testing.assert_array_equal(found[0].opr_weights, found[1].opr_weights)
+
+
+@pytest.mark.parametrize("recipe", [rPIE(batch=5), LSQML(batch=4), ML(), opty.AP()], ids=repr)
+def test_a_gpu_gives_the_numbers_of_numpy(gpu, recipe):
+    p = state(scan(modes=2, mask=3, background=True), model=Object() * Probe(modes=2, variable=2), dtype="complex128")
+    p = rPIE(batch=4) ** 6 * p
+    here, there = recipe**2 * p, recipe**2 * p.to("gpu")
+    for name in ("obj", "probe", "opr_modes", "opr_weights"):
+        one, other = there.numpy(name), here.numpy(name)
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6 * abs(other).max())

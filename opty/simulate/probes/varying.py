@@ -10,7 +10,6 @@ import scipy.fft
 
 from opty.remedies import here
 
-
 _HOW = "probe, leaves = opty.simulate.probes.variation(probes of all views, K) and experiment(..., leaves=leaves)"
 _HOW_IN_FILE = "which a text file cannot: in Python, with opty.simulate.probes.variation"
 

@@ -225,6 +225,8 @@ def wrap(value, made_from=None, kind=None):
         return new
     if type(value) in (tuple, list):
         return type(value)(wrap(v, made_from) for v in value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):  # of linalg
+        return tuple(wrap(v, made_from) for v in value)
     return value
 
 

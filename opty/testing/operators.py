@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from opty.algebra.leaf import with_parts
 from opty.algebra.operator import Operator
 from opty.algebra.text import from_json, parse
 from opty.errors import EffectError, MisfitWarning, RecipeError
@@ -186,7 +187,7 @@ def _looked_at(method: Any) -> Any:
     @functools.wraps(method)
     def looked_at(self: Operator, s: Any, *batch: Any) -> Any:
         leaves = s.store.leaves
-        declared = self.effects()[1] | self.frees
+        declared = with_parts(self.effects()[1] | self.frees)
         held = {name: (array, array.copy()) for name, array in leaves.items() if name not in declared}
         out = method(self, s, *batch)
         for name, (array, copy) in held.items():

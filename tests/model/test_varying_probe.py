@@ -388,3 +388,32 @@ def test_a_gpu_gives_the_numbers_of_numpy(gpu, recipe):
     for name in ("obj", "probe", "opr_modes", "opr_weights"):
         one, other = there.numpy(name), here.numpy(name)
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6 * abs(other).max())
+
+
+@pytest.fixture(scope="module")
+def begun():
+    """A small state whose weights move."""
+    p = state(scan(modes=2), model=Object() * Probe(modes=2, variable=2), dtype="complex128")
+    return rPIE(batch=4) ** 6 * p
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        rPIE(batch=3),
+        mPIE(),
+        LSQML(batch=4),
+        opty.AP(),
+        ML(),
+        opty.PosCorrect() * rPIE(),
+        opty.IntensityUpdate() * rPIE(batch=3),
+        Coarse(2, rPIE()),
+        opty.HoldOut(rPIE()),
+        opty.Orthogonalise(),
+        opty.Support(5.0, "fourier"),
+        ScaleObjProbe(),
+    ],
+    ids=repr,
+)
+def test_the_laws_of_operators_hold(begun, op):
+    opty.testing.check_operator(op, start=begun)

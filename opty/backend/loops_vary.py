@@ -1,10 +1,26 @@
-"""What one view makes of a probe that varies, in two passes over its arrays: compiled by numba."""
+"""A probe that varies: the probe of each view, and what one view makes of modes and weights. Compiled by numba."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from opty.backend.loops import _compiled
+
+
+@_compiled
+def mix(probe, weights, modes, out):
+    """out_jm (B, M, n, n) = probe_m (M, n, n), and in the first mode + sum_k weights_jk modes_k, modes (K, n, n)."""
+    views, states, n, _ = out.shape
+    for j in range(views):
+        for m in range(states):
+            for r in range(n):
+                o, p = out[j, m, r], probe[m, r]
+                for c in range(n):
+                    o[c] = p[c]
+                for k in range(len(modes) if m == 0 else 0):
+                    u, w = modes[k, r], weights[j, k]
+                    for c in range(n):
+                        o[c] = complex(o[c].real + w * u[c].real, o[c].imag + w * u[c].imag)
 
 
 @_compiled

@@ -141,8 +141,11 @@ class Probe(Element):
             probe = v.backend.fft2(probe, False, v.threads)
             modes = v.backend.fft2(modes, False, v.threads) if spectra is None else spectra
         each = v.xp.empty((v.size, *probe.shape), probe.dtype)
-        each[...] = probe
-        each[:, 0] += combined(weights, modes)
+        if v.fused is not None and v.backend.name == "cpu":
+            v.fused.mix(probe, weights, modes, each)
+        else:
+            each[...] = probe
+            each[:, 0] += combined(weights, modes)
         if not there:
             return v.as_seen(each)
         seen = v.shift(each)

@@ -52,6 +52,7 @@ class ModelViews:
     sweep: dict[Any, Any]
     size: int
     deterministic: bool = False
+    fused: Any = None  # kernels of a run, where they may be used
 
     def __init__(self, wanted: frozenset[str] = frozenset()):
         self.fields: dict[str, Any] = {}

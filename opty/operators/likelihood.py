@@ -90,7 +90,8 @@ class LikelihoodGradient(
             self._of_variation(s, b, chi, weight)
 
     def _of_variation(self, s: State, b: Views, chi: Any, seen: Any) -> None:
-        rows, squares = b.selection, s.opr_weights[b.selection] ** 2
+        rows = b.selection
+        squares = s.xp.maximum(s.opr_weights[rows] ** 2, variation.FAINT)
         s.opr_modes_gradient += b.gather("opr_modes", chi)[0]
         s.opr_weights_gradient[rows] = b.gather("opr_weights", chi)[0]
         s.opr_modes_light += (squares.T @ seen.reshape(len(seen), -1)).reshape(s.opr_modes_light.shape)

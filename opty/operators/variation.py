@@ -19,6 +19,7 @@ _OF_MODES, _OF_WEIGHTS = 0.2, 1.0
 HALF = 0.5  # of a full step: object, probe and what varies explain one residual
 # Iterations in which they wait: at first a residual says what the object lacks, and weights that follow it run wild.
 _WAIT = 5
+FAINT = 1e-10  # mean square of weights, a share of the light: modes below it hardly tell how they look
 
 
 def varies(s: State) -> bool:
@@ -28,7 +29,12 @@ def varies(s: State) -> bool:
 
 def prepare(s: State) -> None:
     """Note for a sweep, in ``s.memo``, the mean square of the weights of each OPR mode, (K,)."""
-    s.memo["opr_square"] = (s.opr_weights**2).mean(axis=0)
+    s.memo["opr_square"] = mean_square(s)
+
+
+def mean_square(s: State) -> Any:
+    """Return the mean square of the weights of each mode (K,), no less than what is faint."""
+    return s.xp.maximum((s.opr_weights**2).mean(axis=0), FAINT)
 
 
 def parts(s: State, step: float) -> tuple[float, float] | None:
@@ -63,8 +69,8 @@ def merge(s: State) -> None:
     """Move modes and weights by the sums over all views, by the step of the model: see AccumProbe and MergeProbe."""
     if s.iteration <= _WAIT:  # the sweep has been counted
         return
-    step, square = s.model.probe_step, (s.opr_weights**2).mean(axis=0)
-    light = floored(s.xp, 2 * s.probe_weight.max() * square)
+    step = s.model.probe_step
+    light = floored(s.xp, 2 * s.probe_weight.max() * mean_square(s))
     s.opr_modes += s.opr_modes_sum * (_OF_MODES * step / light)[:, None, None]
     s.opr_weights += _OF_WEIGHTS * step * s.opr_weights_sum
 
@@ -112,13 +118,14 @@ def _basis(xp: Any, modes: Any, off: Any, first: Any) -> tuple[Any, Any]:
     """Return T and its inverse (K, K) float64: the modes become T U, the weights c T^-1."""
     flat = modes.reshape(len(modes), -1).view(modes.real.dtype)
     gram = xp.nan_to_num((flat @ flat.T).astype(np.float64))  # what is not finite stays so in the modes
-    powers, axes = xp.linalg.eigh(gram)
-    roots = xp.sqrt(xp.maximum(powers, np.finfo(np.float64).eps * powers.max() + np.finfo(np.float64).tiny))
-    scaled = axes * roots
+    sizes = xp.sqrt(xp.maximum(gram.diagonal(), np.finfo(np.float64).tiny))
+    powers, axes = xp.linalg.eigh(gram / sizes[:, None] / sizes)  # of the shapes, whatever their sizes
+    roots = xp.sqrt(xp.maximum(powers, float(np.finfo(flat.dtype).eps)))  # of modes alike, the difference is rounding
+    scaled = sizes[:, None] * axes * roots
     _, order = xp.linalg.eigh(xp.nan_to_num(scaled.T @ (off.T @ off) @ scaled))
     order = order[:, ::-1]
     size = xp.sqrt(xp.maximum((xp.abs(first) ** 2).sum(dtype=np.float64), np.finfo(np.float64).tiny))
-    turn = size * order.T @ (axes / roots).T
+    turn = size * order.T @ (axes / roots / sizes[:, None]).T
     # Either sign is as good: that which keeps the direction lets weights be followed from sweep to sweep.
     sign = xp.where((turn * gram).sum(axis=1) < 0, -1.0, 1.0)
     return sign[:, None] * turn, scaled @ order * (sign / size)

@@ -71,6 +71,15 @@ def test_a_steady_probe_does_not_explain_the_data(varying):
     assert q.history["misfit"][-1] > 0.5 * q.history["misfit"][0]
 
 
+def test_more_ways_to_vary_than_views_can_show():
+    """Modes that no weight can need stay finite."""
+    p = state(scan(views=5), model=Object() * Probe(variable=7))
+    q = ML() ** 2 * (rPIE(batch=2) ** 12 * p)
+    assert np.isfinite(q.numpy("opr_modes")).all()
+    assert q.numpy("opr_weights").std(axis=0)[4:].max() < 1e-6
+    assert opty.misfit(q) < 0.05 * opty.misfit(p)
+
+
 def test_what_varies_costs_a_steady_probe_nothing():
     rng = np.random.default_rng(11)
     data = opty.simulate.experiment(varying_scene.layer(rng, 1.2), aperture(50.0), varying_scene.places(rng))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -27,30 +26,29 @@ from opty.operators.lsq import moved
 from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
 from opty.state.leaves import OBJ, PROBE
 
-_NEW = {
-    "obj": OBJ_GRADIENT,
-    "probe": PROBE_GRADIENT,
-    "opr_modes": OPR_MODES_GRADIENT,
-    "opr_weights": OPR_WEIGHTS_GRADIENT,
+_NAMES = ("obj", "probe", "opr_modes", "opr_weights")
+_NEW = dict(zip(_NAMES, (OBJ_GRADIENT, PROBE_GRADIENT, OPR_MODES_GRADIENT, OPR_WEIGHTS_GRADIENT), strict=True))
+_LIGHT = dict(zip(_NAMES, (OBJ_WEIGHT, PROBE_WEIGHT, OPR_MODES_LIGHT, OPR_WEIGHTS_LIGHT), strict=True))
+_BOTH = "obj probe"
+_OLD = {
+    "obj": OBJ_GRADIENT.like("kept_gradient_obj", belongs_to=_BOTH),
+    "probe": PROBE_GRADIENT.like("kept_gradient_probe", belongs_to=_BOTH),
+    "opr_modes": OPR_MODES_GRADIENT.like("kept_gradient_opr_modes", belongs_to=_BOTH, part_of="kept_gradient_probe"),
+    "opr_weights": OPR_WEIGHTS_GRADIENT.like(
+        "kept_gradient_opr_weights", belongs_to=_BOTH, part_of="kept_gradient_probe"
+    ),
 }
-_LIGHT = {"obj": OBJ_WEIGHT, "probe": PROBE_WEIGHT, "opr_modes": OPR_MODES_LIGHT, "opr_weights": OPR_WEIGHTS_LIGHT}
-
-
-def _kept(what: str, of: Mapping[str, Leaf]) -> dict[str, Leaf]:
-    """Return the memory of one kind for each image: that of what varies is a part of the probe's."""
-    found = {}
-    for name, leaf in of.items():
-        part = f"kept_{what}_probe" if leaf.part_of else ""
-        found[name] = leaf.like(f"kept_{what}_{name}", belongs_to="obj probe", part_of=part)
-        if part:
-            found[name].as_part()
-    return found
-
-
-_OLD = _kept("gradient", _NEW)
-_DIRECTION = _kept("direction", {"obj": OBJ, "probe": PROBE, "opr_modes": OPR_MODES, "opr_weights": OPR_WEIGHTS})
+_DIRECTION = {
+    "obj": OBJ.like("kept_direction_obj", belongs_to=_BOTH),
+    "probe": PROBE.like("kept_direction_probe", belongs_to=_BOTH),
+    "opr_modes": OPR_MODES.like("kept_direction_opr_modes", belongs_to=_BOTH, part_of="kept_direction_probe"),
+    "opr_weights": OPR_WEIGHTS.like("kept_direction_opr_weights", belongs_to=_BOTH, part_of="kept_direction_probe"),
+}
+for _leaf in (*_OLD.values(), *_DIRECTION.values()):
+    if _leaf.part_of:
+        _leaf.as_part()
 SEARCH = (_OLD["obj"], _DIRECTION["obj"], _OLD["probe"], _DIRECTION["probe"])
-KEPT_STEP = Leaf("kept_step", "1", scale=0, belongs_to="obj probe")
+KEPT_STEP = Leaf("kept_step", "1", scale=0, belongs_to=_BOTH)
 LINE_SUMS = Leaf("line_sums", str(len(TRIALS)), scale=0)
 
 

@@ -29,14 +29,14 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
 
 from importlib.metadata import version
 
-from opty import analysis, model, plot, simulate
+from opty import analysis, model, operators, plot, simulate
 from opty import fusion as fusion
 from opty.algebra.control import After, Before, Every, Until
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity, Operator, Recipe, ViewOperator
 from opty.algebra.sweep import Sweep
 from opty.algebra.text import from_json, parse
-from opty.analysis.misfit import mean_square, misfit, r_factor
+from opty.analysis.misfit import misfit
 from opty.data import PtychoData
 from opty.errors import (
     ConsumedError,
@@ -54,27 +54,14 @@ from opty.geometry import Geometry
 from opty.io import info, load, rerun, resume, save
 from opty.io.save_operator import Save
 from opty.operators import (
-    AccumObj,
-    AccumProbe,
     BackgroundUpdate,
-    CentreProbe,
-    ClampObj,
     Coarse,
     ComparePositions,
-    ConjugateDirection,
-    Difference,
-    ExitWave,
     FourierProject,
     HoldOut,
     IntensityUpdate,
-    LikelihoodGradient,
-    LineSearch,
     Log,
-    LSQUpdate,
-    MergeObj,
-    MergeProbe,
     Misfit,
-    ObjMomentum,
     ObjUpdate,
     Orthogonalise,
     PosCorrect,
@@ -86,21 +73,15 @@ from opty.operators import (
     PosLimit,
     PosModel,
     PosSearch,
-    ProbeMomentum,
-    ProbePower,
     ProbeUpdate,
     Progress,
-    Recall,
     Refine,
-    Reflect,
     ScaleObjProbe,
     Support,
-    TakeStep,
-    TotalVariation,
 )
 from opty.plot.show_operator import Show
 from opty.ptycho_state import PtychoState
-from opty.recipes import AP, DM, ER, LSQML, ML, RAAR, FindPositions, ePIE, mPIE, rPIE
+from opty.recipes import AP, DM, LSQML, ML, RAAR, FindPositions, Fix, ePIE, mPIE, rPIE
 from opty.runtime.plan import unfused
 from opty.words import near
 
@@ -109,27 +90,20 @@ __version__ = version("opty-ptycho")
 __all__ = [
     "AP",
     "DM",
-    "ER",
     "LSQML",
     "ML",
     "RAAR",
-    "AccumObj",
-    "AccumProbe",
     "After",
     "BackgroundUpdate",
     "Before",
-    "CentreProbe",
-    "ClampObj",
     "Coarse",
     "ComparePositions",
-    "ConjugateDirection",
     "ConsumedError",
-    "Difference",
     "DivergedError",
     "EffectError",
     "Every",
-    "ExitWave",
     "FindPositions",
+    "Fix",
     "FormatError",
     "FourierProject",
     "Geometry",
@@ -137,17 +111,11 @@ __all__ = [
     "Identity",
     "IntensityUpdate",
     "InterruptedWarning",
-    "LSQUpdate",
     "Leaf",
-    "LikelihoodGradient",
-    "LineSearch",
     "Log",
     "MemoryWarning",
-    "MergeObj",
-    "MergeProbe",
     "Misfit",
     "MisfitWarning",
-    "ObjMomentum",
     "ObjUpdate",
     "Operator",
     "Orthogonalise",
@@ -160,17 +128,13 @@ __all__ = [
     "PosLimit",
     "PosModel",
     "PosSearch",
-    "ProbeMomentum",
-    "ProbePower",
     "ProbeUpdate",
     "Progress",
     "PtychoData",
     "PtychoState",
-    "Recall",
     "Recipe",
     "RecipeError",
     "Refine",
-    "Reflect",
     "Save",
     "SaveError",
     "ScaleObjProbe",
@@ -178,8 +142,6 @@ __all__ = [
     "SourceError",
     "Support",
     "Sweep",
-    "TakeStep",
-    "TotalVariation",
     "Until",
     "ViewOperator",
     "analysis",
@@ -188,13 +150,12 @@ __all__ = [
     "info",
     "load",
     "mPIE",
-    "mean_square",
     "misfit",
     "model",
+    "operators",
     "parse",
     "plot",
     "rPIE",
-    "r_factor",
     "rerun",
     "resume",
     "save",
@@ -203,8 +164,15 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """List the public names alone: subpackages that nobody needs to import are left out."""
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 def __getattr__(name: str) -> object:
     """Say what a name that is not here may mean."""
+    if name in operators.__all__:
+        raise AttributeError(f"opty has no {name!r}; it is opty.operators.{name}", name=name)
     close = [] if name.startswith("_") else near(name, __all__)
     hint = f"did you mean {close[0]}?" if close else "dir(opty) lists what it has"
     raise AttributeError(f"opty has no {name!r}; {hint}", name=name)

@@ -1,4 +1,4 @@
-"""Who looks at the output: a person at a prompt or in a notebook, or nobody, in a script."""
+"""Whether a person reads the output, at a prompt or in a notebook, or no one does, as in a script."""
 
 from __future__ import annotations
 

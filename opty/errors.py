@@ -93,7 +93,7 @@ class MisfitWarning(UserWarning):
 
 
 class MemoryWarning(UserWarning):
-    """A batch found no room in memory, and smaller ones take its place."""
+    """A batch did not fit in memory; smaller batches are used."""
 
 
 def carry(error: BaseException, state: Any, unfinished: Any) -> None:

@@ -41,7 +41,7 @@ def _available() -> int | None:
 
 
 def _limit_left() -> int | None:
-    """What the control groups (version 2) of this process leave; None where there is no limit, or none is told."""
+    """What the control groups (version 2) of this process leave; None without a limit."""
     try:
         (own,) = [line for line in _read(_OWN).splitlines() if line.startswith("0::")]
     except (OSError, ValueError):

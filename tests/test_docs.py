@@ -42,7 +42,7 @@ def small_scan(tmp_path, monkeypatch):
 SHORTER = (
     ("** 200 * Scale", "** 20 * Scale"),
     ("batch=16)) ** 20 * DM() ** 50", "batch=16)) ** 20 * DM() ** 5"),
-    ("max=500", "max=60"),
+    ("max_turns=500", "max_turns=60"),
     ("(After(20, PosCorrectAdam(step=0.3))", "(After(2, PosCorrectAdam(step=0.3))"),
     ("batch=8) ** 80", "batch=8) ** 8"),
     ("ePIE()) ** 100", "ePIE()) ** 10"),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from opty.algebra.old_names import translated
 from opty.algebra.operator import Operator
 from opty.algebra.reader import make
 from opty.algebra.text import decode, look_up, read_json
@@ -28,6 +29,7 @@ def kept_recipe(text: str, code: str = "") -> Operator:
 
     def made(name: str, parameters: dict[str, Any]) -> Any:
         kept, written = json.dumps({name: parameters}), codes.get(id(parameters)) or code_of(name, parameters)
+        name, parameters = translated(name, parameters)
         try:
             cls = look_up(name)
         except RecipeError:

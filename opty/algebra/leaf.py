@@ -99,7 +99,7 @@ class Leaf:
 
     @cached_property
     def remade(self) -> bool:
-        """Whether it is memory as large as the data, one image or more a view, that is made anew where it is missing:
+        """Whether it is memory as large as the data, one image or more a view, that is recomputed where it is missing:
         a run takes no safety copy of it.
         """
         return self.over == "view" and self.grid != "none" and bool(self.belongs_to)

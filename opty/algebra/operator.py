@@ -33,7 +33,7 @@ def slot_named(name: str) -> Leaf | None:
 
 
 def _with_own(inherited: tuple[Leaf, ...], own: tuple[Leaf, ...]) -> tuple[Leaf, ...]:
-    """Return the slots of a class: those of its base, where it does not declare them anew, and its own."""
+    """Return the slots of a class: those of its base, where it does not redeclare them, and its own."""
     for leaf in own:
         if not isinstance(leaf, Leaf) or leaf.role != "slot" or leaf.over == "batch":
             raise TypeError(f"slots= takes opty.Leaf declarations of memory, of the role 'slot'; {leaf!r} is none")
@@ -72,16 +72,16 @@ class Operator(Value, register=False):
     outdates: ClassVar[bool] = False  # True: memory that belongs to what it writes, and that it does not write, is gone
     only_output: ClassVar[bool] = False  # True: writes only files or the screen
     checkpoints: ClassVar[bool] = False  # True: writes the state, to go on from there
-    leaves_trace: ClassVar[bool] = True  # False: not on the books where it ends a loop's body
+    on_record: ClassVar[bool] = True  # False: not recorded in p.recipe as the last step of a loop
     scale_free: ClassVar[bool] = False  # True: does the same to P g, O / g and what is scaled along as to P and O
     estimates: ClassVar[bool] = True  # False: what it writes of object and probe it turns, moves or cuts, no more
     needs_closed: ClassVar[bool] = False  # True: only for models whose nearest waves are known (Model.closed)
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
-    arrays: ClassVar[float | None] = None  # at work in a step on the whole state, as large as object and probe together
-    knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning
+    scratch_arrays: ClassVar[float | None] = None  # of a step on the whole state, as large as object and probe together
+    advice: ClassVar[str] = ""  # advice shown when the misfit rises
     _registry: ClassVar[dict[str, Any]] = REGISTRY
     _kind: ClassVar[str] = "operator"
-    __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` asks us, and is refused
+    __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` calls __rmul__, which refuses it
 
     def __init_subclass__(
         cls,
@@ -107,7 +107,11 @@ class Operator(Value, register=False):
         """Return the names that the operator reads and writes."""
         return self.reads, self.writes
 
-    def foresee(self) -> None:
+    def fixed(self, leaves: frozenset[str]) -> Operator | None:
+        """Return what is left of the step where ``leaves`` may not change; None: it runs as it is, or not at all."""
+        return None
+
+    def check_before_run(self) -> None:
         """Refuse, before anything runs, what could only fail later; subclasses override it."""
 
     def apply(self, s: State, *args: Any, **kwargs: Any) -> None:
@@ -151,7 +155,7 @@ class Operator(Value, register=False):
             count = py_operator.index(times)
         except TypeError:
             raise RecipeError(
-                f"{_short(self)} ** {times!r}: the exponent is a whole number of turns, or Until(tol=..., max=...)"
+                f"{_short(self)} ** {times!r}: the exponent is a number of turns, or Until(tol=..., max_turns=...)"
             ) from None
         if count < 0:
             raise ValueError(
@@ -166,6 +170,14 @@ class Operator(Value, register=False):
     __radd__ = __sub__ = __rsub__ = __add__
 
     # -- what a recipe can do besides multiplying
+
+    def fix(self, leaves: str) -> Operator:
+        """Return the recipe that does the same but leaves some estimates as they are: ``rPIE().fix("probe")``.
+
+        leaves : names of estimates, such as "probe", "obj" or "probe positions". Raises RecipeError for other names,
+        and where a step changes one of them together with others.
+        """
+        return REGISTRY["Fix"](leaves, self)  # type: ignore[call-arg]
 
     def iter(self, p: Any) -> Iterator[Any]:
         """Run on ``p`` and yield a state of its own after each turn of the outermost repeats."""
@@ -189,17 +201,18 @@ class ViewOperator(Operator, register=False):
     waves (B, M, n, n) exit waves and delta = new minus old waves, as far as the step declares them. Any other word that
     it declares, and that the state does not use, is a field that steps of the sweep hand to each other: a step that
     writes it sets ``b.extra``, and steps to its left read it.
-    ``work`` : how many arrays of (B, M, n, n), and of (B, n, n), are alive at once in a sweep with the step: measured.
+    ``scratch_waves`` : how many arrays of (B, M, n, n), and of (B, n, n), are alive at once in a sweep
+    with the step: measured.
     """
 
-    early: ClassVar[bool] = False  # True: left of a sweep it joins it before object and probe change, not as the last
-    late: ClassVar[frozenset[str]] = frozenset()  # what of its writes changes only when a sweep is over, in ``finish``
+    joins_before_update: ClassVar[bool] = False  # True: left of a sweep, it joins it before object and probe change
+    deferred_writes: ClassVar[frozenset[str]] = frozenset()  # leaves that it writes only in ``finish``
     opens: ClassVar[frozenset[str]] = frozenset()  # fields for which a sweep puts the step in where none makes them
     counts: ClassVar[bool] = False  # True: finds how object or probe are improved later; its sweep is an iteration
-    gathers: ClassVar[frozenset[str]] = frozenset()  # leaves whose sums it asks ``b.gather`` for: one pass back for all
+    gathers: ClassVar[frozenset[str]] = frozenset()  # leaves whose sums ``b.gather`` gives it, all in one pass
     measures: ClassVar[bool] = False  # True: calls b.add_misfit; else opty measures what the step projects
-    work: ClassVar[tuple[float, float]] = (6.0, 3.0)
-    copies: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
+    scratch_waves: ClassVar[tuple[float, float]] = (6.0, 3.0)
+    copied: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
 
     def begin(self, s: State) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict of the step's own until the sweep ends."""
@@ -211,8 +224,8 @@ class ViewOperator(Operator, register=False):
     def finish(self, s: State) -> None:
         """Conclude after the last batch of a sweep."""
 
-    def repeats(self, s: Any) -> bool:
-        """Say whether the batches of a sweep may be replayed on a GPU, without a call of ``apply`` for each."""
+    def is_capturable(self, s: Any) -> bool:
+        """Return whether a GPU may replay the batches of a sweep from a CUDA graph, without calls of ``apply``."""
         return False
 
 

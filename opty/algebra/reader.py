@@ -112,6 +112,8 @@ class _Reader:
         return value
 
     def call(self, node: ast.Call) -> Any:
+        if self.grammar.powers and isinstance(node.func, ast.Attribute) and node.func.attr == "fix":
+            return self.fix(node, node.func.value)
         if not isinstance(node.func, ast.Name):
             raise self.forbid(node.func)
         cls = self.known(node.func, node.func.id)
@@ -127,6 +129,12 @@ class _Reader:
                 raise self.refuse(keyword, f"{keyword.arg} is repeated")
             keywords[keyword.arg] = self.value(keyword.value)
         return self.made(node, lambda: make(cls, arguments, keywords))
+
+    def fix(self, node: ast.Call, before: ast.expr) -> Any:
+        recipe = self.factor(before)
+        if len(node.args) != 1 or node.keywords:
+            raise self.refuse(node, f"fix takes the names of estimates, such as {cut(repr(recipe))}.fix('probe')")
+        return self.made(node, lambda: recipe.fix(self.value(node.args[0])))
 
     def known(self, node: ast.AST, name: str) -> type:
         try:

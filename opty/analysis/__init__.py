@@ -24,6 +24,7 @@ from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.health import Health, health
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.illumination import illuminated
+from opty.analysis.misfit import mean_square, r_factor
 from opty.analysis.probe_search import ProbeSearch, find_probe
 from opty.analysis.quick import quick_look
 from opty.analysis.scan_rotation import ScanRotation, centres_of_mass, find_rotation
@@ -47,9 +48,11 @@ __all__ = [
     "health",
     "held_out_misfit",
     "illuminated",
+    "mean_square",
     "object_error",
     "orthogonal",
     "position_error",
     "quick_look",
+    "r_factor",
     "scan_map",
 ]

@@ -43,7 +43,7 @@ _SCAN = (
     click.option("--position-unit", type=Pair(), metavar="UNIT", help="Unit of the numbers in the file: um, px."),
     click.option("--position-swap/--no-position-swap", default=None, help="Exchange rows and columns of positions."),
     click.option("--position-flip", type=_TURNS, help="Turn the sign of the positions."),
-    click.option("--position-scale", type=Pair(float), metavar="X", help="Factor of the positions, or ROW,COLUMN."),
+    click.option("--position-scale", type=Pair(float), metavar="X", help="Group of the positions, or ROW,COLUMN."),
     click.option("--scan-rotation", type=Quantity("angle", "auto"), metavar="A", help='Of the scan: 12deg; or "auto".'),
     click.option("--scan-step", type=Pair(), metavar="M", help="Distance between views on a grid: 0.4nm."),
     click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Grid of the views."),

@@ -24,7 +24,7 @@ from opty.runtime.interrupt import ctrl_c_returns
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator
     from opty.ptycho_state import PtychoState
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
 
 
 CARRIED = "the exception's .state"  # where a message says that the state is: of no use on the command line
@@ -43,7 +43,7 @@ class Run:
         recipe: Operator,
         start: PtychoState,
         quiet: bool,
-        unfinished: Unfinished | None = None,
+        unfinished: PendingRun | None = None,
         attention: Sequence[str] = (),
     ):
         self.start, self.files, self.unfinished, self.attention = start, {}, None, tuple(attention)
@@ -66,7 +66,7 @@ class Run:
                 self.state, self.unfinished, self.failed = error.state, error.unfinished, error
         self.seconds = time.perf_counter() - began
 
-    def _run(self, recipe: Operator, start: PtychoState, quiet: bool, unfinished: Unfinished | None) -> PtychoState:
+    def _run(self, recipe: Operator, start: PtychoState, quiet: bool, unfinished: PendingRun | None) -> PtychoState:
         from opty.operators import Progress
         from opty.runtime.recipe_edit import in_outer_loops
 

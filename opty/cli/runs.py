@@ -238,7 +238,7 @@ def _check_before(recipe: Operator, picture: Path | None) -> None:
     from opty.runtime.plan import plan
 
     for step in steps_of(plan(recipe)):
-        step.op.foresee()
+        step.op.check_before_run()
     if picture is not None:
         check_target(picture)
         check_picture(picture)

@@ -1,4 +1,4 @@
-"""Stack: frames that stay where they are, in a file mostly, and are read when they are asked for."""
+"""Stack: frames that stay in their file and are read on demand."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Readable(Protocol):
     def together(self) -> int: ...
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
-        """Read some views (B, rows, columns), in the order asked for."""
+        """Read some views (B, rows, columns), in the order given."""
         ...
 
 
 class Stack:
-    """Frames (N, n, n) that look like a read-only array, and are read piece by piece: only what is asked for.
+    """Frames (N, n, n) that look like a read-only array, and are read piece by piece, on demand.
 
     ``stack[j]``, ``stack[3:20]``, ``stack[[4, 0]]`` and ``stack[mask]`` give NumPy arrays, and so does ``stack[...]``
     with more than one index. ``blocks()`` goes through all views. Pickles hold the place of the frames, not the frames.
@@ -76,7 +76,7 @@ class Stack:
         return getattr(self.frames, "chunk", 1)
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
-        """Read some views (B, n, n), in the order asked for."""
+        """Read some views (B, n, n), in the order given."""
         images = self.frames.read(choice).astype(self.dtype, copy=False)
         if self.hidden is not None:
             views, mask = self.hidden
@@ -209,7 +209,7 @@ class Chosen:
         return self.whole.together
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
-        """Read some views (B, rows, columns), in the order asked for."""
+        """Read some views (B, rows, columns), in the order given."""
         return self.whole.read(self.index[choice])
 
     def __repr__(self) -> str:
@@ -224,7 +224,7 @@ class Mapped:
         self.shape, self.dtype, self.chunk, self.together = whole.shape, dtype, whole.chunk, whole.together
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
-        """Read some views (B, rows, columns), in the order asked for."""
+        """Read some views (B, rows, columns), in the order given."""
         return self.function(self.whole.read(choice))
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all: whoever reads it, and whatever happens meanwhile, finds the old one or the new."""
+"""Write a file completely or not at all: a reader finds the old file or the new one, never a part."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ MEGABYTE = 1 << 20
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """Size [bytes] and SHA-256 of the first and last megabyte of a file: tells a changed file at little cost."""
+    """Size [bytes] and SHA-256 of the first and last megabyte of a file: detects a changed file cheaply."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)

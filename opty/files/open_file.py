@@ -28,7 +28,7 @@ class KeptFile:
     open_raw : opens a Container as a Raw, with the options ``special``; a function of a module, for pickles.
     paths : of the files that are read from, that of the measurement first.
 
-    Pickles hold the place and a fingerprint: who unpickles one opens the file anew, and finds it unchanged or fails.
+    Pickles hold the place and a fingerprint: unpickling opens the file again, and fails if it has changed.
     """
 
     def __init__(
@@ -100,6 +100,6 @@ def _reopened(path: Path, links: Any, open_raw: Any, special: dict[str, Any], kn
 
 
 def _mark(path: Path) -> tuple[int, ...]:
-    """What tells a changed file at once."""
+    """What detects a changed file at once."""
     found = os.stat(path)
     return found.st_size, found.st_mtime_ns, found.st_ino

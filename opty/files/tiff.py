@@ -1,4 +1,4 @@
-"""Stacks of images in TIFF files, read with care: the frames that are really in the file, and only those asked for."""
+"""Stacks of images in TIFF files, read on demand, and only the frames that are really in the file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Unreadable(ValueError):
 
 
 class Stack:
-    """The images (N, rows, columns) of one TIFF file; ``notes`` is what its description tells, where that is JSON.
+    """The images (N, rows, columns) of one TIFF file; ``notes`` is its description, where that is JSON.
 
     All images of one size count, in the order of the file, however they were written: as one stack, page by page, each
     with a description or packed in another way. Smaller copies of images, marked as such, are left out. Raises
@@ -60,7 +60,7 @@ class Stack:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What the description of the first image tells, where that is JSON."""
+        """The description of the first image, where that is JSON."""
         try:
             found = json.loads(self.file.pages.first.description)
         except (ValueError, RecursionError):

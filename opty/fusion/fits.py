@@ -9,7 +9,7 @@ from opty.runtime.fused_step import FusedStep
 class _Fit(FusedStep, register=False):
     """What the fused steps of fits share: the last of the parts begins and finishes as it does alone."""
 
-    def suits(self, leaves, backend, whole):
+    def supports(self, leaves, backend, whole):
         return "intensity_factors" not in leaves
 
     def begin(self, s):
@@ -23,7 +23,7 @@ class _Fit(FusedStep, register=False):
 class Gradient(_Fit, register=False):
     """Exit waves to the detector, the slope of the likelihood on them, back, and the gradients added up."""
 
-    skips = frozenset({"waves", "predicted", "probe_gradient"})
+    omits = frozenset({"waves", "predicted", "probe_gradient"})
     rooms = ("waves", "waves illum back")
 
     def begin(self, s):
@@ -59,16 +59,16 @@ class Gradient(_Fit, register=False):
 class Search(_Fit, register=False):
     """Exit waves and what a step makes of them to the detector, and the changes of the likelihood summed there."""
 
-    skips = frozenset({"waves"})
+    omits = frozenset({"waves"})
     rooms = ("", "illum illum_step")
     spare = 3
 
-    def works_on(self):
+    def touched_leaves(self):
         return frozenset({"kept_direction_obj", "kept_direction_probe"})
 
     def begin(self, s):
         super().begin(s)
-        s.put_in_place(*self.works_on())
+        s.put_in_place(*self.touched_leaves())
         trials = s.memo["seen"].memo["trials"]
         s.memo["trials"] = s.kept("trials", trials.shape, trials.dtype)
         s.memo["trials"][...] = trials
@@ -94,7 +94,7 @@ class BestSteps(_Fit, register=False):
     canvases = True
 
     @classmethod
-    def fits(cls, parts, before):
+    def matches(cls, parts, before):
         """Where the difference comes from a fused step, and no step before has changed object or probe."""
         changed = frozenset().union(*(op.effects()[1] for op in before))
         return _from_fused("delta", before) and not changed & {"obj", "probe", "patches", "illum"}

@@ -16,19 +16,19 @@ from opty.operators.position import (
 )
 from opty.operators.position.gain import CrossCorrelation
 from opty.operators.probe import ProbeUpdate
-from opty.runtime.nodes import Scheduled
+from opty.runtime.nodes import PlannedStep
 
 REFINEMENTS = (PosCorrect, PosCorrectGradient, PosCorrectAdam, PosCorrectGain, PosCorrectSerial)
 _UPDATES = (ObjUpdate, ProbeUpdate, LSQUpdate, ObjMomentum, ProbeMomentum)
 
 
-def sense_first(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
+def sense_first(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:
     """Put refinements of positions before the updates of object and probe.
 
     They look at the windows as the batch opened them and move nothing before the sweep is over, so that it is the same
     to them; and there the windows need no copy.
     """
-    out: list[Scheduled] = []
+    out: list[PlannedStep] = []
     for s in steps:
         k = len(out)
         while type(s.op) in REFINEMENTS and k and type(out[k - 1].op) in _UPDATES:
@@ -41,21 +41,21 @@ class Sense(_Fit, register=False):
     """A refinement of positions by a fit of the residual, or by the shift of the object window."""
 
     rooms = ("moved fixed", "moved fixed illum")
-    late = frozenset({"positions"})
+    deferred_writes = frozenset({"positions"})
 
     @classmethod
-    def fits(cls, parts, before):
+    def matches(cls, parts, before):
         """Where a fused step left the difference, object and probe are as it saw them, and all views weigh alike."""
         changed = frozenset().union(*(op.effects()[1] for op in before))
         of_window = not isinstance(parts[0], CrossCorrelation) or parts[0].signal == "object"
         unchanged = not changed & {"obj", "probe", "patches", "illum"}
         return _from_fused("delta", before) and unchanged and of_window and parts[0].weights == "equal"
 
-    def suits(self, leaves, backend, whole):
+    def supports(self, leaves, backend, whole):
         by_fit = not isinstance(self.parts[0], CrossCorrelation)
-        return super().suits(leaves, backend, whole) and (backend.CAPTURES or (by_fit and backend.senses()))
+        return super().supports(leaves, backend, whole) and (backend.CAPTURES or (by_fit and backend.senses()))
 
-    def works_on(self):
+    def touched_leaves(self):
         return frozenset({"position_misfit"})
 
     def begin(self, s):

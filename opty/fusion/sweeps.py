@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from opty.backend.operands import Kept
-from opty.operators.exitwave import KEPT_WAVES, Recall
+from opty.operators.exitwave import KEPT_WAVES, LoadKeptWaves
 from opty.operators.fourier import DeltaProject
 from opty.operators.merge import AccumObj, AccumProbe
 from opty.operators.object import ObjUpdate
@@ -20,8 +20,8 @@ class Project(FusedStep, register=False):
     rooms = ("waves", "waves illum")
 
     @classmethod
-    def fits(cls, parts, before):
-        """Where nobody asks for the predicted intensities."""
+    def matches(cls, parts, before):
+        """Whether no later step reads the predicted intensities."""
         return not parts[-1].predicted
 
     def begin(self, s):
@@ -43,14 +43,14 @@ class KeptStep(FusedStep, register=False):
     rooms = ("waves", "waves illum")
 
     @classmethod
-    def fits(cls, parts, before):
-        """Where nobody asks for the predicted intensities."""
+    def matches(cls, parts, before):
+        """Whether no later step reads the predicted intensities."""
         return not parts[1].predicted
 
     def begin(self, s):
         s.memo["fresh"] = s.store.create(KEPT_WAVES)
 
-    def repeats(self, s):
+    def is_capturable(self, s):
         return not s.memo["fresh"]
 
     def apply(self, s, b):
@@ -75,14 +75,14 @@ def _from_fused(name: str, before: tuple[Any, ...]) -> bool:
 class Accumulate(FusedStep, register=False):
     """AccumObj and AccumProbe, or one of them; the waves are those of the batch or, recalled, kept ones."""
 
-    skips = frozenset({"probe_sum"})  # of probes that were moved the spectra are added up, until the sweep is over
+    omits = frozenset({"probe_sum"})  # of probes that were moved the spectra are added up, until the sweep is over
 
     @classmethod
-    def fits(cls, parts, before):
+    def matches(cls, parts, before):
         """Where the waves are recalled, or come from a fused step."""
-        return isinstance(parts[0], Recall) or _from_fused("waves", before)
+        return isinstance(parts[0], LoadKeptWaves) or _from_fused("waves", before)
 
-    def suits(self, leaves, backend, whole):
+    def supports(self, leaves, backend, whole):
         return "intensity_factors" not in leaves
 
     def begin(self, s):
@@ -97,7 +97,7 @@ class Accumulate(FusedStep, register=False):
 
     def apply(self, s, b):
         leaves, kinds = s.store.leaves, {type(part) for part in self.parts}
-        waves, rows = Kept(leaves["kept_waves"], b.leaves["index"]) if Recall in kinds else b.source
+        waves, rows = Kept(leaves["kept_waves"], b.leaves["index"]) if LoadKeptWaves in kinds else b.source
         of_obj, of_probe = ([leaves.get(leaf.name) for leaf in kind.slots] for kind in (AccumObj, AccumProbe))
         spectrum = s.memo["spectrum"]
         if {AccumObj, AccumProbe} <= kinds and spectrum is None:
@@ -126,12 +126,12 @@ class Update(FusedStep, register=False):
     canvases = True
 
     @classmethod
-    def fits(cls, parts, before):
+    def matches(cls, parts, before):
         """Where the difference comes from a fused step, and no step before has changed object or probe."""
         changed = frozenset().union(*(op.effects()[1] for op in before))
         return _from_fused("delta", before) and not changed & {"obj", "probe", "patches", "illum"}
 
-    def suits(self, leaves, backend, whole):
+    def supports(self, leaves, backend, whole):
         return "intensity_factors" not in leaves
 
     def begin(self, s):

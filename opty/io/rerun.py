@@ -17,7 +17,7 @@ from opty.remedies import here, option
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
     from opty.state import BareState
 
 
@@ -42,7 +42,7 @@ def resume(
     return unfinished.go_on(p)
 
 
-def stopped(path, *, data=None, device=None, threads=None, deterministic=False) -> tuple[BareState, Unfinished]:
+def stopped(path, *, data=None, device=None, threads=None, deterministic=False) -> tuple[BareState, PendingRun]:
     """Return the state in a checkpoint, and the run it belongs to; raises what ``resume`` raises."""
     file, kept = _kept(path)
     if kept.unfinished is None:

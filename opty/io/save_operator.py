@@ -41,7 +41,7 @@ class Save(Observer):
         """The name of the step in the visits of a state, without the folder: a checkpoint may move."""
         return repr(replace(self, path=Path(self.path).name))
 
-    def foresee(self):
+    def check_before_run(self):
         check_suffix(filled(self.path, 0))
         check_target(filled(self.path, 0))
 

@@ -45,7 +45,7 @@ def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = 
         elements = (propagation_of(geometry), *elements)
     whole = Model(elements)
     for element in whole.elements:
-        element.foresee(geometry, n)
+        element.check_before_run(geometry, n)
     return whole
 
 

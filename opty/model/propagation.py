@@ -21,7 +21,7 @@ class Propagation(Element, register=False):
     propagates = thin = closed = True
     kept = 0.0
 
-    def foresee(self, geometry: Any, n: int) -> None:
+    def check_before_run(self, geometry: Any, n: int) -> None:
         kind = "far" if geometry is None else geometry.propagation
         if kind != self.kind:
             raise RecipeError(

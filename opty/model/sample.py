@@ -98,7 +98,7 @@ class Slices(Element):
         """Incident waves of all slices, and what goes through the transforms."""
         return self.n + 1.0
 
-    def foresee(self, geometry: Any, n: int) -> None:
+    def check_before_run(self, geometry: Any, n: int) -> None:
         if geometry is None:
             raise ValueError(
                 f"{self!r} needs the wavelength and the pixel size at the sample: give the measurement a geometry, "

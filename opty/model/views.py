@@ -55,7 +55,7 @@ class ModelViews:
 
     def __init__(self, wanted: frozenset[str] = frozenset()):
         self.fields: dict[str, Any] = {}
-        self.wanted = wanted  # leaves of which a step asks for the sums
+        self.wanted = wanted  # leaves of which a step needs the sums
         self._memories: list[dict[str, Any]] | None = None
         self._sums: dict[str, tuple[Any, Any]] = {}
         self._summed: Any = None
@@ -82,12 +82,12 @@ class ModelViews:
         return self.estimates[name][self.selection]
 
     def wants(self, name: str) -> bool:
-        """Say whether the sums of a leaf are asked for in this pass back."""
+        """Return whether this backward pass computes the sums of a leaf."""
         return name in self._asked
 
     @property
     def last(self) -> bool:
-        """Whether no element in front of this one has a leaf that is asked for: its chi and power are not needed."""
+        """Whether no element in front of this one has a leaf whose sums are needed, so that chi and power are not."""
         return self._last
 
     def add(self, name: str, direction: Any, weight: Any = None) -> None:

@@ -1,6 +1,6 @@
 """The steps that recipes are made of.
 
-exitwave.py      ExitWave; Reflect, Difference, Recall on kept waves (difference map, RAAR)
+exitwave.py      ExitWave; Reflect, RelaxedStep, LoadKeptWaves on kept waves (difference map, RAAR)
 fourier.py       FourierProject: the measured modulus
 object.py        ObjUpdate, live (PIE)
 probe.py         ProbeUpdate, live (PIE)
@@ -25,7 +25,7 @@ from opty.operators.background import BackgroundUpdate
 from opty.operators.coarse import Coarse
 from opty.operators.conjugate import ConjugateDirection, LineSearch, TakeStep
 from opty.operators.constrain import CentreProbe, Orthogonalise, ProbePower, ScaleObjProbe
-from opty.operators.exitwave import Difference, ExitWave, Recall, Reflect
+from opty.operators.exitwave import ExitWave, LoadKeptWaves, Reflect, RelaxedStep
 from opty.operators.fourier import FourierProject
 from opty.operators.intensity import IntensityUpdate
 from opty.operators.likelihood import LikelihoodGradient
@@ -61,7 +61,6 @@ __all__ = [
     "Coarse",
     "ComparePositions",
     "ConjugateDirection",
-    "Difference",
     "ExitWave",
     "FourierProject",
     "HoldOut",
@@ -69,6 +68,7 @@ __all__ = [
     "LSQUpdate",
     "LikelihoodGradient",
     "LineSearch",
+    "LoadKeptWaves",
     "Log",
     "MergeObj",
     "MergeProbe",
@@ -90,9 +90,9 @@ __all__ = [
     "ProbePower",
     "ProbeUpdate",
     "Progress",
-    "Recall",
     "Refine",
     "Reflect",
+    "RelaxedStep",
     "ScaleObjProbe",
     "Support",
     "TakeStep",

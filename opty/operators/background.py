@@ -26,7 +26,7 @@ class BackgroundUpdate(ViewOperator, reads="predicted background", writes="backg
 
     step: float = 0.5
     shape: Literal["free", "flat"] = "free"
-    knob = "a smaller step of BackgroundUpdate"
+    advice = "a smaller step of BackgroundUpdate"
 
     def check(self) -> None:
         if not self.step > 0:

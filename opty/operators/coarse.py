@@ -14,7 +14,7 @@ from opty.data.parts import coarser, kept_cone, kept_light, middle, near
 from opty.errors import RecipeError
 from opty.operators.position.correct import GIVEN
 from opty.operators.position.refinement import kept_inside
-from opty.runtime.nested import Nested, run_inside, take_books
+from opty.runtime.nested import Nested, run_inside, take_record
 from opty.state import BareState, handle
 
 _BLUR = 0.4  # standard deviation, in coarse pixels, of what an object is smoothed by before it is sampled
@@ -53,7 +53,7 @@ class Coarse(Nested, slots=GIVEN):
     factor: int
     recipe: Operator
     keep: float = 0.0
-    arrays = 1.0
+    scratch_arrays = 1.0
 
     def check(self) -> None:
         if self.factor < 2:
@@ -75,7 +75,7 @@ class Coarse(Nested, slots=GIVEN):
         level = Level(store, self.factor)
         before = level.down()
         after = run_inside(self.recipe, before, s.memo["run"])
-        take_books(s, after)
+        take_record(s, after)
         level.bring_up(s, before, after, self.recipe_writes)
 
 

@@ -26,7 +26,7 @@ class IntensityUpdate(ViewOperator, reads="predicted intensity_factors", writes=
     """
 
     step: float = 1.0
-    knob = "a smaller step of IntensityUpdate"
+    advice = "a smaller step of IntensityUpdate"
 
     def check(self) -> None:
         if not self.step > 0:

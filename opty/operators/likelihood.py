@@ -45,7 +45,7 @@ class LikelihoodGradient(
     noise: Noise = "poisson"
     scale_free = True
     gathers = frozenset({"obj", "probe"})
-    work = (7.0, 5.5)
+    scratch_waves = (7.0, 5.5)
     projects = True  # the plan knows by this that a pass compares with the data
     counts = True
     measures = True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Literal
 
 import numpy as np
 
-from opty.algebra.operator import ViewOperator
+from opty.algebra.operator import Identity, Operator, ViewOperator
 from opty.algebra.protocols import State, Views
 from opty.backend.solve2x2 import lengths_from
 from opty.operators.object import check_regularisation, scaled
@@ -40,8 +41,8 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     update: Literal["both", "obj", "probe"] = "both"
     scale_free = True
     gathers = frozenset({"obj", "probe"})
-    knob = "a smaller step, or larger batches, of LSQUpdate"
-    work = (9.0, 4.0)
+    advice = "a smaller step, or larger batches, of LSQUpdate"
+    scratch_waves = (9.0, 4.0)
 
     def check(self) -> None:
         check_regularisation("LSQUpdate", "alpha", self.alpha, self.step)
@@ -51,6 +52,9 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self.reads, moved(self.update)
+
+    def fixed(self, leaves: frozenset[str]) -> Operator | None:
+        return updating(self, leaves)
 
     def apply(self, s: State, b: Views) -> None:
         windows, light_each = b.gather("obj", b.delta)
@@ -71,6 +75,14 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
         if self.update != "obj":
             probe = s.probe
             probe += probe_step * _average(s.xp, (seen_each * lengths[:, 1, None, None]).sum(axis=0), seen)
+
+
+def updating(op: Any, fixed: frozenset[str]) -> Operator | None:
+    """Return a step that changes object and probe, by its field ``update``, without what is fixed."""
+    left = moved(op.update) - fixed
+    if len(left) == len(moved(op.update)):
+        return op
+    return dataclasses.replace(op, update=next(iter(left))) if left else Identity()
 
 
 def moved(update: str) -> frozenset[str]:

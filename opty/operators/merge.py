@@ -107,7 +107,7 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
     frees = frozenset({"obj_sum", "obj_weight"})
 
     @property
-    def arrays(self) -> float:  # type: ignore[override]
+    def scratch_arrays(self) -> float:  # type: ignore[override]
         """What a Gaussian needs; the merge itself works in place."""
         return 1.5 if self.smooth else 0.0
 
@@ -140,7 +140,7 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
     smooth: float = 0.0
     scale_free = True
     frees = frozenset({"probe_sum", "probe_weight"})
-    arrays = 0.0
+    scratch_arrays = 0.0
 
     def check(self) -> None:
         check_inertia(self)

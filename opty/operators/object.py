@@ -31,7 +31,7 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
     step: float = 1.0
     scale_free = True
     gathers = frozenset({"obj"})
-    knob = "a larger alpha, or a smaller step, of the object update"
+    advice = "a larger alpha, or a smaller step, of the object update"
 
     def check(self) -> None:
         check_regularisation(type(self).__name__, "alpha", self.alpha, self.step)

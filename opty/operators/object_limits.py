@@ -60,7 +60,7 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     Parameters
     ----------
     weight : strength, in units of |O| (from 0 up); steps smaller than about this are flattened.
-    turns : of the solver.
+    iterations : of the solver.
 
     Reads and writes obj (H, W).
     Source: Rudin, Osher, Fatemi, Physica D 60, 259 (1992); Beck, Teboulle, IEEE Trans. Image Process. 18, 2419 (2009)
@@ -68,7 +68,7 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     """
 
     weight: float = 0.01
-    turns: int = 20
+    iterations: int = 20
 
     @property
     def scale_free(self) -> bool:  # type: ignore[override]
@@ -78,8 +78,8 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     def check(self) -> None:
         if self.weight < 0:
             raise ValueError(f"TotalVariation(weight={self.weight}): give a strength from 0 up")
-        if self.turns < 1:
-            raise ValueError(f"TotalVariation(turns={self.turns}): give a number of turns from 1 on")
+        if self.iterations < 1:
+            raise ValueError(f"TotalVariation(iterations={self.iterations}): give a number of iterations from 1 on")
 
     def apply(self, s: State) -> None:
         if not self.weight:
@@ -91,7 +91,7 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     def _flattened(self, xp: Any, obj: Any) -> Any:
         dual = xp.zeros((2, *obj.shape), obj.dtype)
         ahead, pace = dual, 1.0
-        for _ in range(self.turns):
+        for _ in range(self.iterations):
             moved = ahead - rises(xp, falls(xp, ahead) * self.weight - obj) / (8 * self.weight)
             moved /= xp.maximum(xp.sqrt((xp.abs(moved) ** 2).sum(axis=0)), 1)
             faster = (1 + math.sqrt(1 + 4 * pace * pace)) / 2

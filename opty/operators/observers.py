@@ -86,7 +86,7 @@ class Progress(Observer):
 
     only_output = True
 
-    leaves_trace = False
+    on_record = False
 
     def apply(self, s: State) -> None:
         from tqdm.auto import tqdm

@@ -25,7 +25,7 @@ class ProbeUpdate(ViewOperator, reads="delta patches probe", writes="probe"):
     step: float = 1.0
     scale_free = True
     gathers = frozenset({"probe"})
-    knob = "a smaller step of the probe update"
+    advice = "a smaller step of the probe update"
 
     def check(self) -> None:
         check_regularisation(type(self).__name__, "beta", self.beta, self.step)

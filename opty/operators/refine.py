@@ -40,11 +40,11 @@ class Refine(ViewOperator, reads="delta illum patches"):
 
     leaf: str
     gain: float = 1.0
-    early = True
+    joins_before_update = True
     scale_free = True
     estimates = False
-    work = (8.0, 4.0)
-    knob = "a smaller gain of Refine, or starting it later with After(20, Refine(...))"
+    scratch_waves = (8.0, 4.0)
+    advice = "a smaller gain of Refine, or starting it later with After(20, Refine(...))"
 
     def check(self) -> None:
         if not self.leaf.isidentifier() or self.leaf in ("positions", "obj", "probe"):
@@ -62,7 +62,7 @@ class Refine(ViewOperator, reads="delta illum patches"):
         return first, Leaf(f"{self.leaf}_step", "row_of_leaf number", scale=0)
 
     @property
-    def late(self) -> frozenset[str]:  # type: ignore[override]
+    def deferred_writes(self) -> frozenset[str]:  # type: ignore[override]
         """The leaf changes only when a sweep is over."""
         return frozenset({self.leaf})
 

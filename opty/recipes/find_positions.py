@@ -36,8 +36,8 @@ class FindPositions(Recipe):
         super().check()
 
     def expand(self) -> Operator:
-        coarse = PosCorrect(every=10, hold=0.0) * LSQML(batch=8)
-        fine = PosCorrect(every=10, hold=0.0) * rPIE(alpha=0.1)
+        coarse = PosCorrect(search_every=10, hold=0.0) * LSQML(batch=8)
+        fine = PosCorrect(search_every=10, hold=0.0) * rPIE(alpha=0.1)
         quarter = coarse**30 * HoldOut(coarse**10) * coarse**60
         half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * HoldOut(coarse**8) * coarse**20
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, coarse**60, keep=_KEEP)

@@ -1,4 +1,4 @@
-"""How many views are worked on together, and the room that they take; a batch that finds none is halved."""
+"""How many views a batch holds, and the memory it takes; a batch that does not fit is halved."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from opty.errors import MemoryWarning, warn_user
 from opty.memory import size
-from opty.runtime.nodes import Pass
-from opty.runtime.pass_program import PassProgram
+from opty.runtime.nodes import SweepNode
+from opty.runtime.sweep_programs import SweepPrograms
 from opty.state.store import Store
 from opty.state.views import memory_batch
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opty.runtime.job import Run
 
 
-def batch_size(node: Pass, store: Store) -> int:
+def batch_size(node: SweepNode, store: Store) -> int:
     """Return the number of views worked on together."""
     views = store.data.views
     if node.batch == "all":
@@ -29,7 +29,7 @@ def batch_size(node: Pass, store: Store) -> int:
     return memory_batch(store)
 
 
-def batch_that_fits(of: PassProgram, job: Run) -> int:
+def batch_that_fits(of: SweepPrograms, job: Run) -> int:
     """Return the number of views worked on together, for which there is memory; worked out once in a run.
 
     Where there is none, a pass whose steps only add up takes half as many, and says so. A batch that is part of the
@@ -40,7 +40,7 @@ def batch_that_fits(of: PassProgram, job: Run) -> int:
     return job.batches[of]
 
 
-def _found(of: PassProgram, store: Store, whole: bool) -> int:
+def _found(of: SweepPrograms, store: Store, whole: bool) -> int:
     node = of.node
     batch = most = batch_size(node, store)
     while not _fits(work(of, store, batch, whole), store):
@@ -57,7 +57,7 @@ def _found(of: PassProgram, store: Store, whole: bool) -> int:
 
 
 def _fits(count: int, store: Store) -> bool:
-    """Try whether so many bytes can be had."""
+    """Return whether ``count`` bytes can be allocated."""
     try:
         store.xp.empty(count, np.uint8)
     except MemoryError:  # CuPy's own is one
@@ -65,7 +65,7 @@ def _fits(count: int, store: Store) -> bool:
     return True
 
 
-def _way_out(of: PassProgram, store: Store, batch: int, whole: bool) -> str:
+def _way_out(of: SweepPrograms, store: Store, batch: int, whole: bool) -> str:
     smaller = "a smaller batch, " if batch > 1 else ""
     return (
         f"a batch of {batch} view{'s' * (batch > 1)} takes {size(work(of, store, batch, whole))} on the "
@@ -73,8 +73,8 @@ def _way_out(of: PassProgram, store: Store, batch: int, whole: bool) -> str:
     )
 
 
-def work(of: PassProgram, store: Store, batch: int, whole: bool) -> int:
-    """Bytes of the waves of a batch of so many views, and of what is made of them on the way.
+def work(of: SweepPrograms, store: Store, batch: int, whole: bool) -> int:
+    """Return the bytes of the waves of a batch, and of the temporary arrays made from them.
 
     ``whole`` : all positions of the sweep are whole pixels.
     """
@@ -85,7 +85,7 @@ def work(of: PassProgram, store: Store, batch: int, whole: bool) -> int:
     return max(int(arrays * batch * n * n * store.dtype.itemsize), _room([(of, whole)], store, batch))
 
 
-def rooms(passes: list[PassProgram], store: Store, whole: bool) -> int:
+def rooms(passes: list[SweepPrograms], store: Store, whole: bool) -> int:
     """Bytes that the fused steps of some passes keep from batch to batch, and between sweeps.
 
     ``whole`` : all positions are whole pixels, in sweeps that do not write them.
@@ -94,7 +94,7 @@ def rooms(passes: list[PassProgram], store: Store, whole: bool) -> int:
     return _room([(of, of.fixed and whole) for of in passes], store, batch)
 
 
-def _room(passes: list[tuple[PassProgram, bool]], store: Store, batch: int) -> int:
+def _room(passes: list[tuple[SweepPrograms, bool]], store: Store, batch: int) -> int:
     names: frozenset[str] = frozenset()
     canvases: set[str] = set()
     spare, moved = 0, False

@@ -11,7 +11,7 @@ from opty.algebra.compose import Repeat, compose, factors, power
 from opty.algebra.kept_recipes import kept_recipe
 from opty.algebra.operator import Operator
 from opty.errors import RecipeError
-from opty.runtime.nodes import Branch, Group, Loop
+from opty.runtime.nodes import ConditionalNode, Group, LoopNode
 from opty.runtime.plan import followed_by, plan
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Level:
+class CursorMark:
     """How far the walk is on one level: groups booked in this turn, nodes done in the next one, turns finished."""
 
     group: int
@@ -31,7 +31,7 @@ class Level:
 
 
 @dataclass
-class Frame:
+class Cursor:
     """Where the walk stands on one level: turns of a body finished, and the part of the turn under way."""
 
     groups: tuple[Group, ...]
@@ -54,60 +54,62 @@ class Frame:
             return recorded(power(self.body, self.turns + 1))
         return followed_by(recorded(power(self.body, self.turns)), part)
 
-    def book(self) -> None:
-        """Write down that the next group was done."""
+    def mark_done(self) -> None:
+        """Mark the next group as done."""
         self.group, self.node = self.group + 1, 0
 
     def next_turn(self) -> None:
-        """Write down that a turn of a loop was done."""
+        """Mark a turn of a loop as done."""
         self.turns, self.group, self.node = self.turns + 1, 0, 0
         self.estimated = frozenset()
 
-    def level(self) -> Level:
-        """Return the place, to be written down."""
-        return Level(self.group, self.node, self.turns, self.began, self.misfits[-2:], tuple(sorted(self.estimated)))
+    def level(self) -> CursorMark:
+        """Return the place as a value."""
+        return CursorMark(
+            self.group, self.node, self.turns, self.began, self.misfits[-2:], tuple(sorted(self.estimated))
+        )
 
-    def go_to(self, level: Level) -> None:
+    def go_to(self, level: CursorMark) -> None:
         """Stand where a walk over the same groups stood."""
         self.group, self.node, self.turns = level.group, level.node, level.turns
         self.began, self.misfits, self.estimated = level.began, level.misfits, frozenset(level.estimated)
 
 
-def _level(misfits: list[float], estimated: list[str] | tuple[()] = (), **counts: int) -> Level:
+def _level(misfits: list[float], estimated: list[str] | tuple[()] = (), **counts: int) -> CursorMark:
     """Return a level as JSON has it."""
-    return Level(**counts, misfits=tuple(misfits), estimated=tuple(estimated))
+    return CursorMark(**counts, misfits=tuple(misfits), estimated=tuple(estimated))
 
 
-def done_at(start: Operator, groups: tuple[Group, ...], place: tuple[Level, ...]) -> Operator:
+def done_at(start: Operator, groups: tuple[Group, ...], place: tuple[CursorMark, ...]) -> Operator:
     """Return the recipe that had made the state where a walk over ``groups`` stood, from what ``start`` had made."""
     done, body = start, None
     for depth, level in enumerate(place):
-        frame = Frame(groups, body)
+        frame = Cursor(groups, body)
         frame.go_to(level)
         done = followed_by(done, frame.done())
         if depth + 1 < len(place):
             node: Any = groups[level.group].nodes[level.node]
-            groups, body = node.body, node.op if isinstance(node, Loop) else None
+            groups, body = node.body, node.op if isinstance(node, LoopNode) else None
     return done
 
 
 def recorded(op: Operator) -> Operator:
-    """Return what goes on the books: a loop without the progress bars that its body ends with."""
+    """Return what p.recipe records: a loop without the progress bars that its body ends with."""
     if not isinstance(op, Repeat):
         return op
     steps = factors(op.body)
-    while steps and not steps[-1].leaves_trace:
+    while steps and not steps[-1].on_record:
         steps = steps[:-1]
     return power(compose(*reversed(steps)), op.times)
 
 
 @dataclass(frozen=True)
-class Unfinished:
-    """A run that stopped on its way: ``asked`` of the state that ``before`` had made, and the ``place`` it reached."""
+class PendingRun:
+    """A run that stopped early: ``asked`` applied to the state that ``before`` had made; ``place``: where."""
 
     asked: Operator
     before: Operator
-    place: tuple[Level, ...]
+    place: tuple[CursorMark, ...]
 
     def go_on(self, p: BareState) -> BareState:
         """Return what the run would have ended with, given the state at the place.
@@ -129,7 +131,7 @@ class Unfinished:
                 raise self._lost()
             if not last:
                 node = nodes[level.node] if level.node < len(nodes) else None
-                if not isinstance(node, (Loop, Branch)):
+                if not isinstance(node, (LoopNode, ConditionalNode)):
                     raise self._lost()
                 groups = node.body
 
@@ -146,7 +148,7 @@ class Unfinished:
         return json.dumps(kept | {"code": [repr(self.asked), repr(self.before)]})
 
     @classmethod
-    def from_json(cls, text: str) -> Unfinished:
+    def from_json(cls, text: str) -> PendingRun:
         """Read what ``to_json`` wrote, operators that are not here as ``Unknown``; RecipeError for anything else."""
         try:
             kept = json.loads(text)

@@ -1,4 +1,4 @@
-"""The watch over a run: non-finite values stop it with the last finite state, a rising misfit is told once."""
+"""Divergence of a run: non-finite values stop it with the last finite state; a rising misfit warns once."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.errors import DivergedError, MisfitWarning, warn_user
-from opty.runtime.checkpoint import Level, done_at
+from opty.runtime.checkpoint import CursorMark, done_at
 from opty.runtime.misfit_monitor import RISES, MisfitMonitor
-from opty.runtime.nodes import Pass
+from opty.runtime.nodes import SweepNode
 from opty.runtime.program import Program
 from opty.state import BareState, handle
 from opty.state.store import Store
 
-Place = tuple[Level, ...]
+Place = tuple[CursorMark, ...]
 _LOOKED_AT = ("obj", "probe", "positions")  # as a Lookout takes them
 
 
@@ -33,7 +33,7 @@ class _Misfit(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """What is broken of object, probe and positions after an iteration, as a Lookout tells it."""
+    """Which of object, probe and positions are not finite or outside after an iteration."""
 
     iteration: int
     broken: tuple[SupportsFloat, ...]
@@ -53,7 +53,7 @@ class _Look(NamedTuple):
 
 
 class _Kept:
-    """A state to go back to, in arrays of its own where the run writes; ``shared`` : nobody writes into those given."""
+    """A state to go back to, in arrays of its own where the run writes; ``shared`` : those given stay unchanged."""
 
     def __init__(self, store: Store, place: Place, program: Program, shared: bool = False):
         self._program, self.place = program, place
@@ -94,7 +94,7 @@ def _like(a: Any, old: Any) -> Any:
     return a.copy() if old is None or old.shape != a.shape or old.dtype != a.dtype else old
 
 
-class Watch:
+class DivergenceMonitor:
     """Keeps the last finite state (object, probe, positions and small slots) and looks at every iteration.
 
     On a GPU it looks at one only when the next one is under way, so that the device need not wait for the host; it
@@ -122,7 +122,7 @@ class Watch:
         recipe = self._begun if at_start else done_at(self._start, self._program.groups, kept.place)
         return kept.give(recipe), kept.place
 
-    def iteration_over(self, node: Pass, misfit: Any) -> None:
+    def iteration_over(self, node: SweepNode, misfit: Any) -> None:
         """Book the squared misfit of an iteration that has just been counted, and look at it."""
         store = self._store
         store.record("iteration", store.iteration)
@@ -204,7 +204,7 @@ class Watch:
             warn_user(wrong + self._advice(), MisfitWarning)
 
     def _advice(self) -> str:
-        return f"; try {', or '.join(self._program.knobs)}" if self._program.knobs else ""
+        return f"; try {', or '.join(self._program.advice)}" if self._program.advice else ""
 
     def _diverged(self, why: str, iteration: int) -> Any:
         last, _ = self.last()

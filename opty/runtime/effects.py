@@ -14,14 +14,14 @@ from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, ViewOperator
 from opty.errors import EffectError, RecipeError
 from opty.model.compose import Model
-from opty.runtime.nodes import Group, Pass, Scheduled, Step, steps_of, walk
+from opty.runtime.nodes import Group, PlannedStep, StepNode, SweepNode, steps_of, walk
 from opty.state.access import undeclared
 from opty.state.leaves import FIELDS, declared
 
 _OPENED = frozenset({"index", "illum", "patches"})  # a sweep brings them with every batch
 
 
-def check_batch_order(steps: Iterable[Scheduled]) -> None:
+def check_batch_order(steps: Iterable[PlannedStep]) -> None:
     """Raise EffectError where a step of a sweep reads a batch field that only a later step makes.
 
     A later step that reads the field itself, and changes it, is in its place: the sweep opens the field for both.
@@ -49,7 +49,7 @@ def _made(op: Operator) -> frozenset[str]:
     return (writes - reads) & FIELDS.keys()
 
 
-def check_batch_outputs(steps: Sequence[Scheduled]) -> None:
+def check_batch_outputs(steps: Sequence[PlannedStep]) -> None:
     """Raise EffectError for a step that writes only fields of the batch which no later step of the sweep reads.
 
     The fields end with the batch, so that the step would change nothing. Steps that the plan puts in are exempt.
@@ -66,7 +66,7 @@ def check_batch_outputs(steps: Sequence[Scheduled]) -> None:
         )
 
 
-def _is_read(name: str, later: Iterable[Scheduled]) -> bool:
+def _is_read(name: str, later: Iterable[PlannedStep]) -> bool:
     """Return whether one of the later steps reads a field before another one replaces it."""
     for s in later:
         reads, writes = s.op.effects()
@@ -83,16 +83,16 @@ def check_slots(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf], t
     ``declared_there`` : what the state declares; ``there`` : the names of the arrays that it holds.
 
     Raises EffectError where a step reads a slot that neither the state holds nor an earlier step writes, where it
-    writes an array that nobody has declared, and where a name is declared twice.
+    writes an undeclared array, and where a name is declared twice.
     """
     known = _declared_by(groups, declared_there)
     estimates = {name for name, leaf in known.items() if leaf.role == "estimate"}
     at_start = set(there)
     have = set(at_start)
     for node in walk(groups):
-        if isinstance(node, Pass):
+        if isinstance(node, SweepNode):
             have = {name for name in have if name not in known or not node.stales(known[name])}
-        scheduled = (node.step,) if isinstance(node, Step) else node.steps if isinstance(node, Pass) else ()
+        scheduled = (node.step,) if isinstance(node, StepNode) else node.steps if isinstance(node, SweepNode) else ()
         for s in scheduled:
             reads, writes = s.op.effects()
             if lost := sorted(reads - writes - estimates - FIELDS.keys() - have):
@@ -108,7 +108,7 @@ def check_slots(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf], t
 
 
 def check_model(groups: tuple[Group, ...], model: Model) -> None:
-    """Refuse a model with an element that is not here, and a step that needs nearest waves where nobody knows them."""
+    """Refuse a model with an unknown element, and a step that needs nearest waves that the model does not have."""
     for element in model.unknown:
         raise element.refusal()
     for s in steps_of(groups):

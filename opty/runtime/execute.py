@@ -11,22 +11,22 @@ from opty.algebra.control import Until
 from opty.algebra.operator import Operator
 from opty.blas import OneThread
 from opty.runtime.blame import blame
-from opty.runtime.checkpoint import Frame, Unfinished
-from opty.runtime.divergence import Watch
+from opty.runtime.checkpoint import Cursor, PendingRun
+from opty.runtime.divergence import DivergenceMonitor
 from opty.runtime.effects import freed
 from opty.runtime.interrupt import Stop, interrupt, returns, warn
 from opty.runtime.job import Run
 from opty.runtime.memory_estimate import check_memory
-from opty.runtime.nodes import Branch, Group, Loop, Node, Pass, Step
+from opty.runtime.nodes import ConditionalNode, Group, LoopNode, Node, StepNode, SweepNode
 from opty.runtime.plan import planned
 from opty.runtime.program import compiled
 from opty.runtime.rescue import carry_donated, carry_last
-from opty.runtime.sweep_loop import run_pass
+from opty.runtime.sweep_loop import run_sweep
 from opty.runtime.visits import agreed, due, remember, since
 from opty.state import BareState
 
 
-def run(recipe: Operator, p: BareState, stopped: Unfinished | None = None) -> BareState:
+def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> BareState:
     """Return ``recipe * p``: plan, fork, work in place, and put what came out into a new state.
 
     ``stopped`` : the place in the recipe where ``p`` stands, to go on from there.
@@ -84,9 +84,9 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
     frame = job.frames[-1]
     for group in groups:
         for node in group.nodes:
-            if isinstance(node, Loop):
+            if isinstance(node, LoopNode):
                 yield from _turns_of(node, job)
-            elif not isinstance(node, Branch):
+            elif not isinstance(node, ConditionalNode):
                 _walk_node(node, job)
             elif _went_in(node, job):
                 yield from _outer_turns(node.body, job)
@@ -94,16 +94,16 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
             else:
                 job.program.scale.bring_back(node, job)
             frame.node += 1
-        _book(job)
-        if group.nodes and not isinstance(group.nodes[-1], (Loop, Branch)):
+        _record(job)
+        if group.nodes and not isinstance(group.nodes[-1], (LoopNode, ConditionalNode)):
             yield True
 
 
-def prepared(recipe: Operator, p: BareState, stopped: Unfinished | None = None) -> Run:
+def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Run:
     try:
         plan = planned(recipe)
-        for op in plan.foreseeing:
-            op.foresee()
+        for op in plan.checked_first:
+            op.check_before_run()
         source = p._live
         program = compiled(plan, source)
         if program.compares:
@@ -115,9 +115,11 @@ def prepared(recipe: Operator, p: BareState, stopped: Unfinished | None = None) 
         store.declared = program.declared  # steps of the recipe may know better what its arrays are
         way = stopped.place if stopped else ()
         start = stopped.before if stopped else store.recipe
-        job = Run(program, store, recipe, start, Watch(store, program, start, way, None if p._owned else source))
+        job = Run(
+            program, store, recipe, start, DivergenceMonitor(store, program, start, way, None if p._owned else source)
+        )
         job.way.extend(way)
-        job.enter(Frame(program.groups, began=store.iteration))
+        job.enter(Cursor(program.groups, began=store.iteration))
     except (Exception, KeyboardInterrupt) as error:
         carry_donated(error, recipe, p)
         raise
@@ -135,16 +137,16 @@ def walk_groups(groups: tuple[Group, ...], job: Run) -> None:
         for node in group.nodes[frame.node :]:
             _walk_node(node, job)
             frame.node += 1
-        _book(job)
+        _record(job)
         if job.ctrl_c.pressed and job.loop() is None:
             raise Stop
 
 
 def _walk_node(node: Node, job: Run) -> None:
-    if isinstance(node, (Pass, Step)):
-        run_pass(node, job) if isinstance(node, Pass) else _apply(node, job)
+    if isinstance(node, (SweepNode, StepNode)):
+        run_sweep(node, job) if isinstance(node, SweepNode) else _apply(node, job)
         job.program.scale.bring_back(node, job)
-    elif isinstance(node, Loop):
+    elif isinstance(node, LoopNode):
         for _ in _turns_of(node, job):
             if job.ctrl_c.pressed:
                 raise Stop
@@ -155,19 +157,19 @@ def _walk_node(node: Node, job: Run) -> None:
         job.program.scale.bring_back(node, job)
 
 
-def _went_in(node: Branch, job: Run) -> bool:
+def _went_in(node: ConditionalNode, job: Run) -> bool:
     """Go into a branch if its schedules let it run, or if the run stopped in it; say whether it was gone into."""
     now, visits = job.store.iteration, job.store.visits
     last = since(node.when, visits, now)
     if not (job.way or agreed(node.when, last)):
         remember(node.when, visits, last)
         return False
-    job.enter(Frame(node.body, began=now))
+    job.enter(Cursor(node.body, began=now))
     return True
 
 
-def _went_out(node: Branch, job: Run) -> None:
-    """Leave a branch. Only now its visit is remembered: a branch that is left half done goes on the books by its parts.
+def _went_out(node: ConditionalNode, job: Run) -> None:
+    """Leave a branch. Only now its visit is remembered: a branch left half done is recorded by its parts.
 
     Iterations that it made itself do not count as passed over.
     """
@@ -176,18 +178,18 @@ def _went_out(node: Branch, job: Run) -> None:
     remember(node.when, job.store.visits, last)
 
 
-def _book(job: Run) -> None:
+def _record(job: Run) -> None:
     """Write down that a group was done; the state is whole."""
-    job.frames[-1].book()
+    job.frames[-1].mark_done()
     if job.loop() is None:
         job.turn_over()
 
 
-def _turns_of(node: Loop, job: Run) -> Generator[bool]:
+def _turns_of(node: LoopNode, job: Run) -> Generator[bool]:
     """Run the turns of a loop, yielding after each; a rule may end it, and observers close what they opened."""
     rule = node.times if isinstance(node.times, Until) else None
-    total = node.times.max if isinstance(node.times, Until) else node.times
-    frame = Frame(node.body, node.op, None if rule else total, began=job.store.iteration)
+    total = node.times.max_turns if isinstance(node.times, Until) else node.times
+    frame = Cursor(node.body, node.op, None if rule else total, began=job.store.iteration)
     job.enter(frame)
     try:
         while frame.turns < total and not (rule and rule.settled(frame.misfits)):
@@ -198,14 +200,14 @@ def _turns_of(node: Loop, job: Run) -> Generator[bool]:
             frame.began = job.store.iteration
             job.turn_over()
             yield True
-        # Only a loop that ran to its end is off the books of its level: one that was left early is what was done.
+        # A loop that ran to its end is recorded by its level; one that was left early is itself what was done.
         job.frames.pop()
     finally:
         for close in frame.closers.values():
             close()
 
 
-def _apply(node: Step, job: Run) -> None:
+def _apply(node: StepNode, job: Run) -> None:
     if not due(node.step.when, job.store.visits, job.store.iteration):
         return
     op, rights, frees = job.program.of_step(node)

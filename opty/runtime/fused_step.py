@@ -17,10 +17,10 @@ from opty.state.leaves import FIELDS
 
 if TYPE_CHECKING:
     from opty.runtime.job import Run
-    from opty.runtime.nodes import Scheduled
+    from opty.runtime.nodes import PlannedStep
 
 
-class Inside:
+class FusedContext:
     """What a fused step sees of a run: the store, the kernels with their buffers, a dict of the step's own.
 
     ``alone`` : no other step than fused ones sees the batch, whose waves may then lie where the next batch's will.
@@ -35,11 +35,11 @@ class Inside:
         self.memo: dict[str, Any] = {}
 
     def kept(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Any:
-        """Return room for numbers of the step's own, in the same place in each sweep and left as it is."""
+        """Return an array for the step's numbers, at the same address in each sweep, with its values kept."""
         return self.fused.kept(f"{name} of step {self.number}", shape, dtype)
 
     def put_in_place(self, *names: str) -> None:
-        """Put leaves that are made anew for each sweep where they were in the last one, if that may be replayed."""
+        """Put leaves that each sweep makes again at the addresses of the last sweep, if that one may be replayed."""
         leaves = self.store.leaves
         for name in names if self.store.backend.CAPTURES else ():
             place = self.fused.kept(name, leaves[name].shape, leaves[name].dtype)
@@ -61,14 +61,14 @@ class FusedStep(ViewOperator, register=False):
     rooms: ClassVar[tuple[str, str]] = ("", "illum back")
     spare: ClassVar[int] = 0
     canvases: ClassVar[bool] = False
-    skips: ClassVar[frozenset[str]] = frozenset()
+    omits: ClassVar[frozenset[str]] = frozenset()
     parts: tuple[ViewOperator, ...] = ()
 
     def __repr__(self) -> str:
         return " * ".join(map(repr, reversed(self.parts)))
 
     @classmethod
-    def fits(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
+    def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
         """Say whether the step may stand for ``parts``, which come after the steps ``before`` of the sweep."""
         return True
 
@@ -88,9 +88,9 @@ class FusedStep(ViewOperator, register=False):
         return any(part.projects or "delta" in part.writes for part in self.parts)
 
     @property
-    def knob(self) -> str:  # type: ignore[override]
+    def advice(self) -> str:  # type: ignore[override]
         """What a user should turn, by the parts."""
-        return ", or ".join(part.knob for part in self.parts if part.knob)
+        return ", or ".join(part.advice for part in self.parts if part.advice)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self._effects
@@ -104,22 +104,22 @@ class FusedStep(ViewOperator, register=False):
             reads, writes = reads | (of_part[0] - writes), writes | of_part[1]
         return reads, writes
 
-    def suits(self, leaves: Collection[str], backend: ModuleType, whole: bool) -> bool:
+    def supports(self, leaves: Collection[str], backend: ModuleType, whole: bool) -> bool:
         """Say whether the step can be used for a state that holds ``leaves``.
 
         ``whole`` : all positions of the sweep are whole pixels.
         """
         return True
 
-    def repeats(self, s: Inside) -> bool:
+    def is_capturable(self, s: FusedContext) -> bool:
         """Say whether a sweep launches what the next one will, and nothing but kernels, so that it may be replayed.
 
-        What ``apply`` works on then lies in leaves that ``works_on`` names or in buffers of ``s.fused``, and ``finish``
-        relies on nothing that ``apply`` has done on the host.
+        What ``apply`` works on then lies in leaves that ``touched_leaves`` names or in buffers of ``s.fused``, and
+        ``finish`` relies on nothing that ``apply`` has done on the host.
         """
         return True
 
-    def seen_by_parts(self, s: Inside) -> list[tuple[ViewOperator, Access]]:
+    def seen_by_parts(self, s: FusedContext) -> list[tuple[ViewOperator, Access]]:
         """Return the parts, each with the state as it may see it."""
         return [(part, s.job.access(rights)) for part, rights in self._rights]
 
@@ -127,7 +127,7 @@ class FusedStep(ViewOperator, register=False):
     def _rights(self) -> list[tuple[ViewOperator, Rights]]:
         return [(part, rights_of(part)) for part in self.parts]
 
-    def works_on(self) -> frozenset[str]:
+    def touched_leaves(self) -> frozenset[str]:
         """Return the names of the leaves that ``apply`` works on, beside object, probe and background."""
         return frozenset().union(*self.effects())
 
@@ -139,8 +139,8 @@ def sees_batch(op: ViewOperator) -> bool:
 
 
 def suited(
-    steps: Iterable[Scheduled], thin: bool, leaves: Collection[str], backend: ModuleType, whole: bool
-) -> list[Scheduled]:
+    steps: Iterable[PlannedStep], thin: bool, leaves: Collection[str], backend: ModuleType, whole: bool
+) -> list[PlannedStep]:
     """Return steps with fused ones that do not suit a state in their parts again.
 
     The kernels of fused steps are those of the ``thin`` object; for the rest see ``FusedStep.suits``.
@@ -150,12 +150,12 @@ def suited(
         for s in steps
         for one in (
             [s]
-            if not isinstance(s.op, FusedStep) or (thin and s.op.suits(leaves, backend, whole))
+            if not isinstance(s.op, FusedStep) or (thin and s.op.supports(leaves, backend, whole))
             else written_out([s])
         )
     ]
 
 
-def written_out(steps: Iterable[Scheduled]) -> list[Scheduled]:
+def written_out(steps: Iterable[PlannedStep]) -> list[PlannedStep]:
     """Return steps with fused ones in their parts."""
     return [replace(s, op=part) for s in steps for part in getattr(s.op, "parts", (s.op,))]

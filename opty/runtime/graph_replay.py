@@ -20,22 +20,22 @@ from opty.backend.operands import CaptureError
 
 if TYPE_CHECKING:
     from opty.state.store import Store
-    from opty.state.views import Batch, Tour
+    from opty.state.views import Batch, ViewBatches
 
 FEW = 3  # batches for which a capture is not worth its time
 PIECE = 32  # batches in one graph, a power of two: long enough for launches to cost nothing, soon captured
-PLACES = 4  # graphs of a piece that are kept: leaves that steps make anew take turns with a few addresses
+PLACES = 4  # graphs of a piece that are kept: leaves that steps make again alternate between a few addresses
 
 log = logging.getLogger(__name__)
 
 
 class _Piece:
-    """Batches of a size, so many in a row: a tour with places of their own, which the graphs work on and which stay.
+    """Batches of one size in a row, in buffers that stay, so that graphs can work on them.
 
     ``graphs`` : by where everything else was, the last used at the end; None where the piece has only run once so far.
     """
 
-    def __init__(self, tour: Tour):
+    def __init__(self, tour: ViewBatches):
         self.tour = tour
         self.graphs: OrderedDict[Hashable, Any] = OrderedDict()
 
@@ -57,7 +57,12 @@ class Replay:
         self._why: str | None = None
 
     def sweep(
-        self, kind: Hashable, names: frozenset[str], tour: Tour, work: Callable[[Batch], None], hindrance: str | None
+        self,
+        kind: Hashable,
+        names: frozenset[str],
+        tour: ViewBatches,
+        work: Callable[[Batch], None],
+        hindrance: str | None,
     ) -> None:
         """Put the batches of a sweep to work, one after the other, or piece by piece as they were captured.
 

@@ -19,7 +19,7 @@ from opty.console import interactive
 from opty.errors import InterruptedWarning, carry, warn_user
 
 if TYPE_CHECKING:
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
     from opty.state import BareState
 
 _returning: contextvars.ContextVar[bool] = contextvars.ContextVar("opty_ctrl_c_returns", default=False)
@@ -82,14 +82,14 @@ def returns() -> bool:
     return _returning.get() or interactive()
 
 
-def warn(p: BareState, unfinished: Unfinished) -> None:
+def warn(p: BareState, unfinished: PendingRun) -> None:
     """Warn that a state is not the end of its run. The warning carries it, for those who turn warnings into errors."""
     warning = InterruptedWarning(f"interrupted: the state returned stands after iteration {p.iteration}", unfinished)
     carry(warning, p, unfinished)
     warn_user(warning, InterruptedWarning)
 
 
-def interrupt(p: BareState, unfinished: Unfinished) -> KeyboardInterrupt:
+def interrupt(p: BareState, unfinished: PendingRun) -> KeyboardInterrupt:
     """Return what a run raises in a script, with the state that it reached."""
     error = KeyboardInterrupt(
         f"the run ended after iteration {p.iteration}, its turn done: the state is the exception's .state, and "

@@ -12,17 +12,17 @@ import numpy as np
 from opty.algebra.compose import compose, factors
 from opty.algebra.operator import Operator
 from opty.runtime.batching import neighbours, pieces
-from opty.runtime.checkpoint import Frame, Level, Unfinished, recorded
-from opty.runtime.divergence import Watch
+from opty.runtime.checkpoint import Cursor, CursorMark, PendingRun, recorded
+from opty.runtime.divergence import DivergenceMonitor
 from opty.runtime.graph_replay import Replay
 from opty.runtime.interrupt import CtrlC
-from opty.runtime.pass_program import PassProgram
 from opty.runtime.plan import followed_by
 from opty.runtime.program import Program
+from opty.runtime.sweep_programs import SweepPrograms
 from opty.state import BareState, handle
 from opty.state.access import Access, Rights
 from opty.state.store import Store
-from opty.state.views import Tour
+from opty.state.views import ViewBatches
 
 
 @dataclass
@@ -33,13 +33,15 @@ class Run:
     store: Store
     asked: Operator
     start: Operator  # the recipe that made the state from which the run started
-    watch: Watch
-    way: list[Level] = field(default_factory=list)  # down to the place where a run goes on; used up on entering
-    frames: list[Frame] = field(default_factory=list)
-    batches: dict[PassProgram, int] = field(default_factory=dict)  # views worked on together, once there was memory
+    watch: DivergenceMonitor
+    way: list[CursorMark] = field(default_factory=list)  # down to the place where a run goes on; used up on entering
+    frames: list[Cursor] = field(default_factory=list)
+    batches: dict[SweepPrograms, int] = field(default_factory=dict)  # views worked on together, once there was memory
     ctrl_c: CtrlC = field(default_factory=CtrlC)
     announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
-    tours: dict[Hashable, Tour] = field(default_factory=dict)  # in the order of the scan, until a step writes positions
+    tours: dict[Hashable, ViewBatches] = field(
+        default_factory=dict
+    )  # in the order of the scan, until a step writes positions
     _on_host: np.ndarray | None = None  # positions, until a step writes them
     _positions: np.ndarray | None = None  # the same, none outside of the frame
     _whole: bool | None = None
@@ -116,25 +118,25 @@ class Run:
         """Return the recipe that made the state as it stands, to the last finished step."""
         return functools.reduce(followed_by, (frame.done() for frame in self.frames), self.start)
 
-    def enter(self, frame: Frame) -> None:
+    def enter(self, frame: Cursor) -> None:
         """Go down one level."""
         if self.way:
             frame.go_to(self.way.pop(0))
         self.frames.append(frame)
 
-    def place(self) -> tuple[Level, ...]:
+    def place(self) -> tuple[CursorMark, ...]:
         """Return where the walk stands, level by level."""
         return tuple(frame.level() for frame in self.frames)
 
-    def unfinished(self, past_step: bool = False, place: tuple[Level, ...] | None = None) -> Unfinished:
+    def unfinished(self, past_step: bool = False, place: tuple[CursorMark, ...] | None = None) -> PendingRun:
         """Return the place where the walk stands; ``past_step``: as if the step under way were done."""
         place = self.place() if place is None else place
         if past_step:
             place = (*place[:-1], replace(place[-1], node=place[-1].node + 1))
         asked = compose(*(recorded(factor) for factor in reversed(factors(self.asked))))
-        return Unfinished(asked, self.start, place)
+        return PendingRun(asked, self.start, place)
 
-    def loop(self) -> Frame | None:
+    def loop(self) -> Cursor | None:
         """Return the innermost loop that the walk is in."""
         return next((frame for frame in reversed(self.frames) if frame.body is not None), None)
 

@@ -1,4 +1,4 @@
-"""What a run holds in memory: told by ``explain``, and checked before the first iteration."""
+"""What a run holds in memory: shown by ``explain``, and checked before the first iteration."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from opty.runtime.nodes import steps_of
 from opty.runtime.program import Program
 from opty.state.leaves import declared
 from opty.state.store import Store
-from opty.state.streaming import Supply
+from opty.state.streaming import StreamedFrames
 from opty.state.views import all_whole
 
 
 @dataclass(frozen=True)
-class Footprint:
+class MemoryEstimate:
     """Bytes that a run holds where it computes.
 
     ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of those that come batch by batch, those
@@ -47,21 +47,21 @@ class Footprint:
         return self.data + self.state + self.kept + busy
 
 
-def footprint(store: Store, program: Program) -> Footprint:
+def footprint(store: Store, program: Program) -> MemoryEstimate:
     """Return what a program will hold for a state."""
     measured, whole = store.measured, all_whole(store)
     images = [a for a in (measured.intensity, measured.mask) if a is not None]
-    coming = [a for a in images if isinstance(a, Supply)]
+    coming = [a for a in images if isinstance(a, StreamedFrames)]
     passes = program.passes
     batch = max((batch_size(of.node, store) for of in passes), default=0)
     leaves = {name: a.nbytes for name, a in store.leaves.items()}
     copied = sum(leaves[name] for name in leaves if name in program.written and name not in program.remade)
     made = [leaf for leaf in program.made if not leaf.remade]
     freed = frozenset().union(*(s.op.frees for s in steps_of(program.groups)))
-    held = max((sum(leaves[name] for s in of.node.steps for name in s.op.copies) for of in passes), default=0)
+    held = max((sum(leaves[name] for s in of.node.steps for name in s.op.copied) for of in passes), default=0)
     lasting = sum(store.nbytes(leaf) for leaf in made if leaf.name not in freed)
-    return Footprint(
-        data=sum(a.nbytes + _beside(store, a) for a in images if not isinstance(a, Supply)),
+    return MemoryEstimate(
+        data=sum(a.nbytes + _beside(store, a) for a in images if not isinstance(a, StreamedFrames)),
         blocks=sum(a.way_bytes(batch) for a in coming),
         state=sum(leaves.values()) + (2 + store.backend.Lookout.LAG) * (copied + lasting),
         slots=sum(map(store.nbytes, made)) - lasting + held,
@@ -108,7 +108,7 @@ def told(store: Store, program: Program) -> str:
 
 def _coming(store: Store) -> str:
     images: list[Any] = [store.measured.intensity, store.measured.mask]
-    return size(sum(a.images.nbytes for a in images if isinstance(a, Supply)))
+    return size(sum(a.images.nbytes for a in images if isinstance(a, StreamedFrames)))
 
 
 def _beside(store: Store, images: Any) -> int:
@@ -121,7 +121,7 @@ def _beside(store: Store, images: Any) -> int:
 
 def _arrays(op: Operator) -> float:
     """Arrays of the size of object and probe that a step on the whole state makes: measured, or what most need."""
-    if op.arrays is not None:
-        return op.arrays
+    if op.scratch_arrays is not None:
+        return op.scratch_arrays
     leaves = (declared(name, op) for name in op.effects()[1])
     return 2.2 if any(leaf is not None and leaf.image and leaf.grid == "frame" for leaf in leaves) else 0

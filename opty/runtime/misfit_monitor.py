@@ -33,7 +33,7 @@ class MisfitMonitor:
     _records: dict[int, _Record] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Start anew after an engine whose misfit rises by nature, such as the difference map."""
+        """Restart after an engine whose misfit rises by nature, such as the difference map."""
         self._records.clear()
         self._rises = 0
 

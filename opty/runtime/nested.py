@@ -52,13 +52,13 @@ class Nested(Operator, register=False):
         return not any(gives_scale(s.op) for s in steps_of(plan(self.inner)))
 
     @property
-    def knob(self) -> str:  # type: ignore[override]
+    def advice(self) -> str:  # type: ignore[override]
         """What a user should turn, by the steps of the recipe."""
-        return ", or ".join(dict.fromkeys(s.op.knob for s in steps_of(plan(self.inner)) if s.op.knob))
+        return ", or ".join(dict.fromkeys(s.op.advice for s in steps_of(plan(self.inner)) if s.op.advice))
 
-    def foresee(self) -> None:
+    def check_before_run(self) -> None:
         for s in steps_of(plan(self.inner)):
-            s.op.foresee()
+            s.op.check_before_run()
 
 
 def run_inside(recipe: Operator, p: BareState, outer: Run) -> BareState:
@@ -81,7 +81,7 @@ def run_inside(recipe: Operator, p: BareState, outer: Run) -> BareState:
         raise
 
 
-def take_books(s: Any, q: BareState) -> None:
+def take_record(s: Any, q: BareState) -> None:
     """Take over iteration, history and visits from a state that went on from those of ``s``."""
     store, inner = s.store, q._live
     store.iteration, store.history, store.visits = inner.iteration, inner.history, inner.visits

@@ -15,7 +15,7 @@ from opty.state.leaves import declared
 
 
 @dataclass(frozen=True)
-class Scheduled:
+class PlannedStep:
     """A step and the schedules (Every, After) that must all agree before it runs."""
 
     op: Any  # a ViewOperator in a Pass, another Operator in a Step
@@ -28,17 +28,17 @@ class Scheduled:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepNode:
     """A node: one operator on the whole state."""
 
-    step: Scheduled
+    step: PlannedStep
 
 
 @dataclass(frozen=True)
-class Pass:
+class SweepNode:
     """A node: one sweep over all views."""
 
-    steps: tuple[Scheduled, ...]  # in the order in which they run
+    steps: tuple[PlannedStep, ...]  # in the order in which they run
     batch: int | Literal["all"] | None
     order: Order
     origin: Literal["sweep", "lifted"]
@@ -53,7 +53,7 @@ class Pass:
         object.__setattr__(self, "writes", frozenset().union(*(w for _, w in effects)))
 
     def __hash__(self) -> int:
-        return self._hash  # asked for in every sweep
+        return self._hash  # needed in every sweep
 
     @functools.cached_property
     def _hash(self) -> int:
@@ -90,7 +90,7 @@ class Pass:
     @functools.cached_property
     def moving(self) -> bool:
         """True where positions may change in the middle of the pass, from batch to batch."""
-        return any("positions" in s.op.effects()[1] - s.op.late for s in self.steps)
+        return any("positions" in s.op.effects()[1] - s.op.deferred_writes for s in self.steps)
 
     def stales(self, leaf: Leaf) -> bool:
         """Say whether the pass improves what an array belongs to, and neither reads nor writes the array.
@@ -102,7 +102,7 @@ class Pass:
         return leaf.name not in self.reads and leaf.name not in self.writes
 
 
-def _written_by(steps: tuple[Scheduled, ...]) -> Iterator[Leaf]:
+def _written_by(steps: tuple[PlannedStep, ...]) -> Iterator[Leaf]:
     """Yield the declarations of what some steps write, as far as there are any."""
     found = (declared(name, s.op) for s in steps for name in s.op.effects()[1])
     return (leaf for leaf in found if leaf is not None)
@@ -110,11 +110,11 @@ def _written_by(steps: tuple[Scheduled, ...]) -> Iterator[Leaf]:
 
 def changes_images(op: ViewOperator) -> bool:
     """Say whether a step changes object or probe."""
-    return any(leaf.image for leaf in _written_by((Scheduled(op),)))
+    return any(leaf.image for leaf in _written_by((PlannedStep(op),)))
 
 
 @dataclass(frozen=True)
-class Loop:
+class LoopNode:
     """A node: a body repeated."""
 
     body: tuple[Group, ...]
@@ -123,14 +123,14 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class Branch:
+class ConditionalNode:
     """A node: a body that runs only when its schedules agree; without any, a recipe that holds loops."""
 
     when: tuple[Control, ...]
     body: tuple[Group, ...]
 
 
-Node = Step | Pass | Loop | Branch
+Node = StepNode | SweepNode | LoopNode | ConditionalNode
 
 
 @dataclass(frozen=True)
@@ -146,14 +146,14 @@ def walk(groups: tuple[Group, ...]) -> Iterator[Node]:
     for group in groups:
         for node in group.nodes:
             yield node
-            if isinstance(node, (Loop, Branch)):
+            if isinstance(node, (LoopNode, ConditionalNode)):
                 yield from walk(node.body)
 
 
-def steps_of(groups: tuple[Group, ...]) -> Iterator[Scheduled]:
+def steps_of(groups: tuple[Group, ...]) -> Iterator[PlannedStep]:
     """Yield all scheduled steps of all nodes, in execution order (a loop's body once)."""
     for node in walk(groups):
-        if isinstance(node, Step):
+        if isinstance(node, StepNode):
             yield node.step
-        elif isinstance(node, Pass):
+        elif isinstance(node, SweepNode):
             yield from node.steps

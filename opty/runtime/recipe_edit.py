@@ -8,7 +8,7 @@ from dataclasses import replace
 from opty.algebra.compose import Compose, Repeat, compose, factors, power
 from opty.algebra.control import Control
 from opty.algebra.operator import Identity, Operator, Recipe
-from opty.runtime.nodes import Pass, walk
+from opty.runtime.nodes import SweepNode, walk
 from opty.runtime.plan import followed_by, plan
 
 
@@ -93,7 +93,7 @@ def _ends_with(step: Operator, recipe: Operator) -> bool:
 
 
 def _iterates(recipe: Operator) -> bool:
-    return any(isinstance(node, Pass) and node.counts for node in walk(plan(recipe)))
+    return any(isinstance(node, SweepNode) and node.counts for node in walk(plan(recipe)))
 
 
 def changed_steps(op: Operator, change: Callable[[Operator], Operator]) -> Operator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opty.errors import DivergedError, SaveError, carry
-from opty.runtime.checkpoint import Unfinished
+from opty.runtime.checkpoint import PendingRun
 from opty.state import BareState, handle
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ def carry_donated(error: Exception | KeyboardInterrupt, recipe: Operator, p: Bar
     """Let what is raised before a run begins carry the state, where its user has given it away for the run."""
     if p._owned and not p._consumed:
         state = handle()._of(p._live.fork(set()))
-        give(error, state, Unfinished(recipe, state.recipe, ()), "the state that was donated")
+        give(error, state, PendingRun(recipe, state.recipe, ()), "the state that was donated")
 
 
-def give(error: BaseException, p: BareState, unfinished: Unfinished, what: str) -> None:
+def give(error: BaseException, p: BareState, unfinished: PendingRun, what: str) -> None:
     """Put a state on an exception, and say so in a note."""
     try:
         carry(error, p, unfinished)

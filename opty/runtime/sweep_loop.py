@@ -10,16 +10,16 @@ import numpy as np
 from opty.runtime.batch_size import batch_that_fits
 from opty.runtime.batching import split
 from opty.runtime.blame import blame
-from opty.runtime.fused_step import FusedStep, Inside
+from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.runtime.job import Run
-from opty.runtime.nodes import Pass
-from opty.runtime.pass_program import PassProgram, StepInSweep, SweepProgram
+from opty.runtime.nodes import SweepNode
+from opty.runtime.sweep_programs import StepInSweep, SweepProgram, SweepPrograms
 from opty.runtime.visits import due
 from opty.state.access import BatchAccess
-from opty.state.views import Batch, Opened, Tour
+from opty.state.views import Batch, Opened, ViewBatches
 
 
-def batches(of: PassProgram, job: Run) -> list[np.ndarray]:
+def batches(of: SweepPrograms, job: Run) -> list[np.ndarray]:
     """Return the view numbers (B,) of the batches; they follow from positions, seed and iteration alone."""
     store, order = job.store, of.node.order
     size = batch_that_fits(of, job)
@@ -31,7 +31,7 @@ def batches(of: PassProgram, job: Run) -> list[np.ndarray]:
     return split(order, positions, size, store.rng(), parts)
 
 
-def run_pass(node: Pass, job: Run) -> None:
+def run_sweep(node: SweepNode, job: Run) -> None:
     """Run the steps of a pass over all views, in place."""
     store, of = job.store, job.program.of_pass(node)
     number = store.iteration + 1 if node.counts else store.iteration
@@ -73,7 +73,7 @@ def _begun(sweep: SweepProgram, job: Run, number: int) -> _Seen:
     seen: _Seen = []
     for k, step in enumerate(sweep.steps):
         if step.rights is None or step.in_batch is None:
-            seen.append((step, Inside(job, sweep.alone, sweep.whole, k), None))
+            seen.append((step, FusedContext(job, sweep.alone, sweep.whole, k), None))
         else:
             seen.append((step, job.access(step.rights), BatchAccess(None, *step.in_batch)))
     for step, s, _ in seen:
@@ -112,31 +112,31 @@ def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[B
     return work
 
 
-def _tour(of: PassProgram, sweep: SweepProgram, job: Run, order: list[np.ndarray]) -> Tour:
+def _tour(of: SweepPrograms, sweep: SweepProgram, job: Run, order: list[np.ndarray]) -> ViewBatches:
     """Return the tour over the batches; in the order of the scan it is the same in each sweep, while nothing moves."""
     still, key = not of.node.moving, (sweep, len(order[0]))
     if of.node.order == "scan" and still and key in job.tours:
         return job.tours[key]
     opened = Opened(sweep.opened, sweep.own_illum, job.fused if job.program.plan.fused else None, sweep.wanted)
-    tour = Tour(job.store, order, sweep.whole, still, opened)
+    tour = ViewBatches(job.store, order, sweep.whole, still, opened)
     if of.node.order == "scan" and still:
         job.tours[key] = tour
     return tour
 
 
-def _hindrance(seen: _Seen, node: Pass, job: Run) -> str | None:
+def _hindrance(seen: _Seen, node: SweepNode, job: Run) -> str | None:
     """Say what keeps the launches of a sweep from being captured, if anything does."""
     store = job.store
-    if not all(isinstance(step.op, FusedStep) or step.op.repeats(s) for step, s, _ in seen):
+    if not all(isinstance(step.op, FusedStep) or step.op.is_capturable(s) for step, s, _ in seen):
         return "a step that is not fused sees them"
     if node.moving:
         return "positions move within the sweep"
     if "intensity_factors" in store.leaves:
-        return "each view sees a probe of its own brightness"
+        return "the probe's brightness differs from view to view"
     if not store.measured.resident:
         return "frames come batch by batch"
     if store.measured.propagator.kind == "near":
-        return "the transforms of the near field make arrays of their own"
-    if not all(step.op.repeats(s) for step, s, _ in seen):
+        return "the transforms of the near field allocate arrays"
+    if not all(step.op.is_capturable(s) for step, s, _ in seen):
         return "a step does what the next sweep will not"
     return None

@@ -68,7 +68,7 @@ def read_config(path: str | Path, seed: int | None = None) -> Experiment:
 
     Raises
     ------
-    ValueError, TypeError : a file that is no TOML, a key that nobody knows (the message says which one it may have
+    ValueError, TypeError : a file that is no TOML, an unknown key (the message says which one it may have
         meant), a value of another type, and whatever the functions refuse; a note names the table.
     """
     path = Path(path)

@@ -68,13 +68,13 @@ def experiment(
         on each axis, (N, 2), or errors of ``simulate.stage``, one or a list.
     exposure : an ``Exposure``: fluctuation of the beam, background, a stage that moves.
     detector : a ``Detector``; None: counts as uint32 with photons or a dose, exact float32 without.
-    seed : of the position errors, the fluctuation, the bad pixels and the noise, which have streams of their own.
+    seed : of the position errors, the fluctuation, the bad pixels and the noise, each from its own random stream.
     model : as for PtychoState: elements of ``opty.model``, or their text. None: a thin object.
     leaves : values of the model's other leaves by name, where they are not those at the start.
 
     Returns
     -------
-    PtychoData with ``positions`` as asked for (window corners in the frame of ``obj``; metres with a geometry), the
+    PtychoData with the nominal ``positions`` (window corners in the frame of ``obj``; metres with a geometry), the
     detector's ``mask``, the exposure's ``background``, and ``truth``: ``obj``, ``probe`` (M, n, n) in sqrt(photons),
     ``positions`` (N, 2) px where the stage really was (halfway through the view where it moves).
 

@@ -30,7 +30,7 @@ def write(source: Experiment | PtychoData, *paths: Any, progress: bool = False) 
     """Write an experiment, or what was measured, into one or more files; each is whole, or not there at all.
 
     The views of an ``Experiment`` are taken on the way: no more than a few of them are in memory at a time, however
-    many the scan has. The name's ending tells the format:
+    many the scan has. The file extension chooses the format:
 
     .cxi, .h5, .hdf5 : HDF5 in the layout of CXI, with the truth and all else that opty knows; see ``opty.load``.
     .tif, .tiff : a stack (N, n, n), and beside it <name>.npy with the positions (N, 2) float64, (row, column) [m]: the

@@ -148,7 +148,7 @@ _REMEDY = "declare it in its class line, slots=opty.Leaf({name!r}, axes=..., ...
 
 
 def undeclared(who: str, name: str) -> str:
-    """Say that an operator makes an array that nobody has declared."""
+    """Refuse an array that no declaration covers."""
     return f"{who} writes {name!r}, which no operator declares: {_REMEDY.format(name=name)}"
 
 

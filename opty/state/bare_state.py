@@ -18,7 +18,7 @@ from opty.model.compose import Model
 from opty.model.element import Element
 from opty.model.scan import Scan
 from opty.state import start
-from opty.state.device_data import Measured
+from opty.state.device_data import DeviceData
 from opty.state.history import History, Series
 from opty.state.leaves import ESTIMATED
 from opty.state.loans import Lent, lent
@@ -74,7 +74,7 @@ class BareState:
         whole = with_modes(whole, len(first["probe"]))
         if obj is not None:
             first["obj"] = fitting(whole, "obj", obj, first["obj"])
-        measured = Measured(data, backend, kind)
+        measured = DeviceData(data, backend, kind)
         leaves = {name: backend.asarray(a).copy() for name, a in first.items()}
         leaves["positions"] = backend.asarray(data.positions_px + origin)
         if measured.background is not None:
@@ -134,7 +134,7 @@ class BareState:
             raise ValueError(f"a state needs {', '.join(needed)}; {missing} are missing")
         backend = backends.get(start.on_device(device))
         kind = start.complex_type(leaves["probe"].dtype)
-        measured = Measured(data, backend, kind)
+        measured = DeviceData(data, backend, kind)
         arrays = {name: backend.asarray(np.array(a)) for name, a in leaves.items()}
         positions = check_positions(leaves["positions"], data.views)
         start.frame(positions, data.n, leaves["obj"])
@@ -356,7 +356,7 @@ class BareState:
             return self
         moved = store.fork(set())
         moved.leaves = {name: backend.asarray(store.backend.to_host(a)) for name, a in store.leaves.items()}
-        moved.measured = Measured(store.data, backend, store.dtype)
+        moved.measured = DeviceData(store.data, backend, store.dtype)
         if store.start is not None:
             moved.start = Start.of(store.start.kept(store.backend), backend, store.model)
         return self._of(moved)

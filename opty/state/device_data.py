@@ -14,13 +14,13 @@ from opty.backend.operands import Frames
 from opty.data import PtychoData
 from opty.data.lazy_frames import Stack, views_counting
 from opty.physics.propagation import Propagator
-from opty.state.streaming import Supply
+from opty.state.streaming import StreamedFrames
 
 if TYPE_CHECKING:
     from opty.state.views import Batch
 
 
-class Measured:
+class DeviceData:
     """Intensities (N, n, n) in their native type, mask and background, on one backend, in kernel order.
 
     Frames that stay in their file, and those that the device does not hold, come batch by batch: ``intensity`` (and
@@ -36,7 +36,7 @@ class Measured:
         self.intensity = self._held(data.intensities)
         self.mask = None if data.mask is None else self._held(data.mask)
         self._masks = self.mask[None] if self.mask is not None and self.mask.ndim == 2 else self.mask
-        self._resident = not isinstance(self.intensity, Supply) and not isinstance(self.mask, Supply)
+        self._resident = not isinstance(self.intensity, StreamedFrames) and not isinstance(self.mask, StreamedFrames)
         real = np.dtype(dtype).type(0).real.dtype
         self.background = None if data.background is None else backend.asarray(order(data.background).astype(real))
         self.view_photons = data.photons()
@@ -45,7 +45,7 @@ class Measured:
     def _held(self, images: np.ndarray | Stack) -> Any:
         """Bring images to the device, or arrange for them to come there."""
         if isinstance(images, Stack) or (images.ndim == 3 and not self.backend.holds(images.nbytes)):
-            return Supply(images, self._for_kernels, self.backend)
+            return StreamedFrames(images, self._for_kernels, self.backend)
         return self.backend.asarray(self._for_kernels(images))
 
     def _for_kernels(self, images: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ class Measured:
     @contextmanager
     def along(self, batches: list[np.ndarray]) -> Iterator[None]:
         """Read ahead, in this thread's block, of a sweep over ``batches``: the numbers (B,) of the views of each."""
-        supplies = [images for images in (self.intensity, self.mask) if isinstance(images, Supply)]
+        supplies = [images for images in (self.intensity, self.mask) if isinstance(images, StreamedFrames)]
         for supply in supplies:
             supply.follow(batches)
         try:

@@ -15,7 +15,7 @@ class Series(Sequence[float]):
 
     Whole numbers stay whole numbers.
 
-    A number may still be on its way from a GPU: who reads it waits for it.
+    A number may still be in flight from a GPU: reading it blocks until the copy has finished.
     """
 
     __slots__ = ("_length", "_numbers", "_own")
@@ -34,7 +34,7 @@ class Series(Sequence[float]):
         """Add a number."""
         if not self._own:  # only the series that made the list adds to it
             self._numbers, self._own = self._numbers[: self._length], True
-        if self._length >= _ON_THEIR_WAY:  # read by nobody it would keep its room; it is long there
+        if self._length >= _ON_THEIR_WAY:  # unread numbers would keep their pinned memory; this one has long arrived
             self._read(self._length - _ON_THEIR_WAY)
         self._numbers.append(value)
         self._length += 1

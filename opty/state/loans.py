@@ -1,4 +1,4 @@
-"""Arrays that a state hands to its user: nobody writes into them, neither the user nor a later run.
+"""Arrays that a state hands to its user: neither the user nor a later run writes into them.
 
 On NumPy they share the memory of the state, read-only. A run that is given the state's buffers (``donate``) copies
 those of which an array, or a part of one, is still alive. On a GPU, where no array can be read-only, they are copies.

@@ -66,7 +66,7 @@ def given_seed(seed: Any) -> int:
 
 
 def on_device(device: str | None) -> str:
-    """Return the device that is asked for; by default the GPU where there is one."""
+    """Return the device requested; by default the GPU where there is one."""
     return ("gpu" if backends.gpu_available() else "cpu") if device is None else device
 
 
@@ -82,7 +82,7 @@ def complex_type(dtype: Any) -> np.dtype:
 
 
 def given_threads(threads: int | None) -> int:
-    """Return the number of threads asked for, by default one for each core this process may use."""
+    """Return the number of threads requested, by default one for each core this process may use."""
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:

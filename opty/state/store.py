@@ -17,7 +17,7 @@ from opty.algebra.operator import Operator, slot_named
 from opty.data import PtychoData
 from opty.model.compose import Model
 from opty.state import loans
-from opty.state.device_data import Measured
+from opty.state.device_data import DeviceData
 from opty.state.history import Series, number
 from opty.state.leaves import ESTIMATED
 
@@ -27,7 +27,7 @@ _counting = threading.Lock()
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where a state began with arrays that the data alone do not tell: leaves and books as they were then."""
+    """Where a state began with arrays that the data do not determine: leaves and record at that time."""
 
     leaves: dict[str, Any]
     declared: Mapping[str, Leaf]
@@ -44,7 +44,7 @@ class Start:
 
     @classmethod
     def of(cls, kept: Mapping[str, Any], backend: ModuleType, model: Model) -> Start:
-        """Return what ``kept`` told, on a backend."""
+        """Return what ``kept`` holds, on a backend."""
         history = {name: np.asarray(v).tolist() for name, v in kept["history"].items()}
         leaves = {name: backend.asarray(np.array(a)) for name, a in kept["leaves"].items()}
         return cls(
@@ -53,9 +53,9 @@ class Start:
 
 
 def declarations(leaves: Mapping[str, Any], told: Mapping[str, Leaf], model: Model) -> dict[str, Leaf]:
-    """Return what a state declares that holds ``leaves``, of which ``told`` are known to whoever brings them.
+    """Return what a state declares that holds ``leaves``, of which the caller knows ``told``.
 
-    Of an array of which nobody knows more it is what it looks like: a slot, which no sweep drops.
+    An unknown array is declared by its shape: a slot that no sweep drops.
     """
     found = estimates_of(model)
     for name, a in leaves.items():
@@ -73,14 +73,14 @@ def estimates_of(model: Model) -> dict[str, Leaf]:
 
 @dataclass(eq=False)
 class Store:
-    """Leaves (arrays by name) and books of a state.
+    """Leaves (arrays by name) and record of a state: recipe, iteration, history.
 
     ``declared`` : what each of them is, and what others are that the state may come to hold. Operators add their memory
     when a recipe runs, so that whatever goes over all arrays asks here.
     """
 
     leaves: dict[str, Any]
-    measured: Measured
+    measured: DeviceData
     model: Model  # complete: how the leaves make the waves
     origin: np.ndarray
     seed: int
@@ -215,7 +215,7 @@ class Store:
         return self.leaves.get("background")
 
     def fork(self, copied: frozenset[str] | set[str]) -> Store:
-        """Return a store that shares every leaf but those named, which are copied, and has books of its own."""
+        """Return a store that shares every leaf but those named, which are copied, and has its own record."""
         leaves = {name: a.copy() if name in copied else a for name, a in self.leaves.items()}
         new = object.__new__(Store)
         new.__dict__ = {**self.__dict__, "leaves": leaves, "history": self.books(), "visits": dict(self.visits)}

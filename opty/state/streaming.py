@@ -1,4 +1,4 @@
-"""Supply: views that are larger together than the memory come batch by batch, read ahead along a sweep."""
+"""Streaming: scans larger than the memory are read batch by batch, prefetched along a sweep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ READ_AHEAD = 32 << 20  # bytes of views that are read together, whole batches of
 
 
 @dataclass
-class _Way:
+class _InFlight:
     """A sweep on its way: its batches, the blocks of batches that are read together, and the block in use."""
 
     batches: list[np.ndarray]
@@ -26,19 +26,19 @@ class _Way:
     carrier: Any
     numbers: dict[int, int]  # of the batch that begins with a view
     places: list[slice]  # of each batch in its block
-    outer: _Way | None = None  # the sweep in the middle of which this one began
+    outer: _InFlight | None = None  # the sweep in the middle of which this one began
     coming: Iterator[Any] | None = None
     block: int = -1
     images: Any = None
     last: tuple[int, Any] = (-1, None)
 
 
-class Supply:
+class StreamedFrames:
     """Images (N, n, n) of a stack, or of an array on the host, that come to the device a batch at a time.
 
-    ``supply[index]`` reads what is asked for. Between ``follow`` and ``leave`` the batches of a sweep are read in
+    ``supply[index]`` reads these views. Between ``follow`` and ``leave`` the batches of a sweep are read in
     blocks, the next one in a thread while the last one is used. A block is read in its way through the file, not in
-    that of the sweep: neighbours come together, and a chunk is unpacked once. Each thread follows a sweep of its own.
+    that of the sweep: neighbours come together, and a chunk is unpacked once. Each thread follows its own sweep.
     """
 
     ndim = 3
@@ -73,17 +73,17 @@ class Supply:
         return max(self._together, fit // self._together * self._together)
 
     def follow(self, batches: list[np.ndarray]) -> None:
-        """Expect the batches of a sweep, in their order; nothing is read before the first is asked for."""
+        """Expect the batches of a sweep, in their order; nothing is read before the first is needed."""
         blocks, places = self._blocks(batches), []
         for block in blocks:
             ends = np.cumsum([0, *(len(batches[k]) for k in block)]).tolist()
             places += [slice(a, b) for a, b in pairwise(ends)]
         numbers = {int(batch[0]): k for k, batch in enumerate(batches)}
         outer = getattr(self._ways, "way", None)
-        self._ways.way = _Way(batches, blocks, self.backend.Carrier(), numbers, places, outer)
+        self._ways.way = _InFlight(batches, blocks, self.backend.Carrier(), numbers, places, outer)
 
     def leave(self) -> None:
-        """End with a sweep; what was read ahead in vain is dropped."""
+        """End with a sweep; what was prefetched and not used is dropped."""
         way = self._ways.way
         self._ways.way = way.outer
         if way.coming is not None:
@@ -93,7 +93,7 @@ class Supply:
     def __getitem__(self, selection: Any) -> Any:
         """Images (B, n, n) of some views, a slice or numbers on the device, on the device."""
         index = self._host_index(selection)
-        way: _Way | None = getattr(self._ways, "way", None)
+        way: _InFlight | None = getattr(self._ways, "way", None)
         number = None if way is None else way.numbers.get(int(index[0]))
         if way is None or number is None or not np.array_equal(way.batches[number], index):
             return self.backend.asarray(self._read(index))
@@ -120,7 +120,7 @@ class Supply:
             views += len(batch)
         return [*blocks, range(first, len(batches))]
 
-    def _next(self, way: _Way, number: int) -> Any:
+    def _next(self, way: _InFlight, number: int) -> Any:
         """Return a batch out of its block, or None where the sweep went past it already."""
         while way.block < 0 or number >= way.blocks[way.block].stop:
             if way.coming is None:
@@ -133,6 +133,6 @@ class Supply:
         block = way.blocks[way.block]
         return None if number < block.start else way.carrier.take(way.images)[way.places[number]]
 
-    def _put(self, way: _Way, block: range) -> Any:
+    def _put(self, way: _InFlight, block: range) -> Any:
         """Read a block and send it to the device; in the thread that reads ahead."""
         return way.carrier.put(self._read(np.concatenate([way.batches[k] for k in block])))

@@ -110,7 +110,7 @@ class Batch(ModelViews):
         return self.fused.on_probe(waves, rows, self.patches.reshape(-1, self.n), below, self.fraction)
 
 
-class Tour:
+class ViewBatches:
     """The batches of a sweep, in their order, with the places of all views worked out at once.
 
     Parameters: ``batches``, the numbers (B,) of the views of each; ``whole``: all positions are whole pixels;
@@ -124,7 +124,7 @@ class Tour:
         self.index = store.backend.asarray(np.concatenate(batches).astype(np.int64, copy=False))
         self.places = self._placed(self.index) if still else None
 
-    def part(self, some: slice, views: slice) -> Tour:
+    def part(self, some: slice, views: slice) -> ViewBatches:
         """Return a tour of some of the batches, which see these of its views, with places of its own; if ``still``."""
         part = copy(self)
         part.batches = self.batches[some]
@@ -132,7 +132,7 @@ class Tour:
         part.places = corners, fraction
         return part
 
-    def follow(self, other: Tour, some: slice, views: slice) -> None:
+    def follow(self, other: ViewBatches, some: slice, views: slice) -> None:
         """Take part of another tour, in batches of the same sizes: all is written where it stood before."""
         self.batches = other.batches[some]
         for old, new in zip(self._arrays(), other._arrays(), strict=True):
@@ -186,7 +186,7 @@ def sweep_batches(store: Store) -> Iterator[Batch]:
     size = memory_batch(store)
     order = [np.arange(first, min(store.data.views, first + size)) for first in range(0, store.data.views, size)]
     with store.measured.along(order):
-        yield from Tour(store, order, all_whole(store))
+        yield from ViewBatches(store, order, all_whole(store))
 
 
 def _as_slice(index: np.ndarray, device_index: Any) -> Any:

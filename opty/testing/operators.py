@@ -22,7 +22,7 @@ from opty.io.rerun import Repetition
 from opty.model import Element, Model, Slices
 from opty.ptycho_state import PtychoState
 from opty.recipes import rPIE
-from opty.runtime.plan import Pass, plan, steps_of, unfused, walk
+from opty.runtime.plan import SweepNode, plan, steps_of, unfused, walk
 from opty.simulate import Exposure, experiment
 from opty.simulate.objects import random_phase
 from opty.simulate.probes import gaussian
@@ -99,7 +99,7 @@ def small_state(model: Model | Element | str | None = None) -> PtychoState:
 
 
 def _makes_iterations(op: Operator) -> bool:
-    return any(isinstance(node, Pass) and node.counts for node in walk(plan(op)))
+    return any(isinstance(node, SweepNode) and node.counts for node in walk(plan(op)))
 
 
 def _check_value(value: Operator) -> None:

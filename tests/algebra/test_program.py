@@ -17,12 +17,12 @@ from small_scans import same, scan, state
 import opty
 from opty import AP, DM, LSQML, ML, PosCorrect, rPIE
 from opty.backend import fused_cpu, numpy_backend
-from opty.runtime import pass_program, plan, program
+from opty.runtime import plan, program, sweep_programs
 
 
 def compiled():
     """Return how many plans, programs and sweeps have been made."""
-    caches = plan._planned, program.compile_for, pass_program._swept
+    caches = plan._planned, program.compile_for, sweep_programs._swept
     return np.array([cache.cache_info().misses for cache in caches])
 
 

@@ -117,9 +117,9 @@ def test_so_does_one_that_leaves_it_within_a_sweep(p, away, order):
         PosLimit(2.0) * Jumps(2, "{}") * rPIE(),
         PosModel() * Jumps(2, "{}") * rPIE(),
         Sweep(ComesBack() * JumpsInside(2, "{}") * opty.ObjUpdate()),
-        PosCorrect(every=1) * JumpsInside(2, "{}") * rPIE(),
+        PosCorrect(search_every=1) * JumpsInside(2, "{}") * rPIE(),
         PosCorrectAnneal() * Jumps(2, "{}") * rPIE(),
-        PosCorrect(every=1) * Jumps(2, "{}") * AP(),
+        PosCorrect(search_every=1) * Jumps(2, "{}") * AP(),
     ],
     ids=repr,
 )

@@ -53,7 +53,7 @@ def test_nothing_is_held_out_of_what_fits():
 def test_positions_that_fit_no_better_are_dropped():
     data, p = misplaced(0.0, photons=1e5)
     given = p.replace(probe=data.truth["probe"])
-    q = (PosCorrect(search=0) * rPIE()) * given
+    q = (PosCorrect(search_radius=0) * rPIE()) * given
     rng = np.random.default_rng(3)
     worse = q._of(q._live.fork({"positions"}))
     worse._live.leaves["positions"] += rng.normal(0, 1.5, (36, 2))
@@ -93,4 +93,4 @@ def test_it_is_a_line_of_the_algebra():
     with pytest.raises(ValueError, match="from 1 on"):
         FindPositions(0)
     with pytest.raises(ValueError, match="from 1 up"):
-        HoldOut(Identity(), reach=0)
+        HoldOut(Identity(), search_radius=0)

@@ -8,22 +8,18 @@ import pytest
 from small_scans import close, same, scan, state
 
 import opty
-from opty import (
-    ML,
+from opty import ML, FourierProject, Leaf, Sweep, ViewOperator
+from opty.backend import fused_fit, plain_fit
+from opty.fusion.fits import BestSteps, Gradient, Search
+from opty.operators import (
     AccumObj,
     ConjugateDirection,
-    FourierProject,
-    Leaf,
     LikelihoodGradient,
     LineSearch,
     LSQUpdate,
     ObjMomentum,
-    Sweep,
     TakeStep,
-    ViewOperator,
 )
-from opty.backend import fused_fit, plain_fit
-from opty.fusion.fits import BestSteps, Gradient, Search
 
 STEP = {"complex64": 1e-5, "complex128": 1e-11}  # the most that a step may differ by
 NOISES = ("poisson", "gaussian", "amplitude")
@@ -99,7 +95,7 @@ def test_through_every_propagator(seed, noise, kind, fractional, dtype):
 @pytest.mark.parametrize("options", SCANS[::3], ids=repr)
 def test_turns_of_maximum_likelihood(seed, noise, options):
     p = drawn(seed, "complex128", options)
-    for recipe in (ML(noise) ** 3, ML(noise, smooth=0.1) ** 3, ML(noise, update="probe") ** 2):
+    for recipe in (ML(noise) ** 3, ML(noise, smooth=0.1) ** 3, ML(noise).fix("obj") ** 2):
         assert close(recipe * p, one_by_one(recipe, p), 1e-9)
 
 
@@ -154,7 +150,7 @@ def test_what_a_later_step_reads_is_made(p, body):
 
 
 def test_steps_beside_the_fused_ones(p):
-    recipe = Sweep(ObjMomentum(every=5) * LSQUpdate() * FourierProject(), batch=5)
+    recipe = Sweep(ObjMomentum(interval=5) * LSQUpdate() * FourierProject(), batch=5)
     assert close(recipe**2 * p, one_by_one(recipe**2, p), 1e-4)
 
 
@@ -184,8 +180,8 @@ def test_every_device_has_the_kernels(p):
     for kind in (Gradient, Search, BestSteps):
         for device in ("cpu", "gpu"):
             backend = SimpleNamespace(name=device)
-            assert kind().suits(leaves, backend, True)
-            assert not kind().suits(leaves | {"intensity_factors": np.ones(3)}, backend, True)
+            assert kind().supports(leaves, backend, True)
+            assert not kind().supports(leaves | {"intensity_factors": np.ones(3)}, backend, True)
 
 
 @pytest.mark.parametrize("noise", NOISES)

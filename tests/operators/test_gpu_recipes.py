@@ -99,10 +99,10 @@ EVERYWHERE = [
     RAAR(),
     ML(),
     ML("amplitude"),
-    opty.Sweep(opty.LSQUpdate(), batch=5),
+    opty.Sweep(opty.operators.LSQUpdate(), batch=5),
     PosCorrectAdam() * rPIE(batch=5),
     Every(2, Orthogonalise()) * opty.LSQML(batch=5),
-    opty.ProbePower() * AP(),
+    opty.operators.ProbePower() * AP(),
 ]
 
 

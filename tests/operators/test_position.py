@@ -193,7 +193,7 @@ def others_share(p, j):
 
 def test_the_shift_is_the_least_squares_fit():
     p = state(scan(views=4, span=6, modes=2), dtype="complex128")
-    op = PosCorrectGradient(gain=0.7, largest=100)
+    op = PosCorrectGradient(gain=0.7, max_step=100)
     q = Sweep(op) * p
     steps = []
     for j in range(4):
@@ -211,7 +211,7 @@ def test_the_shift_is_the_least_squares_fit():
 
 
 def test_a_step_is_no_longer_than_the_longest(p):
-    q = Sweep(PosCorrectGradient(gain=1e4, largest=0.3)) * p
+    q = Sweep(PosCorrectGradient(gain=1e4, max_step=0.3)) * p
     moved = q.positions - p.positions
     assert np.linalg.norm(moved, axis=1).max() < 0.61  # the mean is taken off afterwards
     assert np.linalg.norm(moved, axis=1).max() > 0.2

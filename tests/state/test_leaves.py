@@ -60,7 +60,7 @@ def test_what_there_is_a_view_has_the_view_axis_first(name):
 
 
 @pytest.mark.parametrize(
-    "engine", ["DM()", "mPIE()", "ML()", "PosCorrect(every=2) * rPIE()", "PosCorrectAdam() * AP()",
+    "engine", ["DM()", "mPIE()", "ML()", "PosCorrect(search_every=2) * rPIE()", "PosCorrectAdam() * AP()",
                "PosCorrectGradient(momentum=0.3) * PosCorrectSerial() * PosCorrectAnneal() * rPIE(batch=4)",
                "BackgroundUpdate() * IntensityUpdate() * rPIE()", "Sweep(AccumProbe() * AccumObj())"],
 )  # fmt: skip
@@ -126,7 +126,7 @@ def test_memory_that_is_not_there_is_refused_before_anything_runs(p, monkeypatch
     with pytest.raises(MemoryError, match="keeps waves of all views, lean of 12 x 16 x 16, which takes 24 KiB"):
         MINE * p
     (ePIE() * p).obj.shape  # noqa: B018
-    (opty.CentreProbe() * rPIE()) ** 2 * p  # moves kept waves where there are any, and makes none
+    (opty.operators.CentreProbe() * rPIE()) ** 2 * p  # moves kept waves where there are any, and makes none
 
 
 def test_it_is_copied_as_any_other(p, q):
@@ -195,7 +195,7 @@ def test_of_older_files_the_operators_say_what_memory_is(q, tmp_path):
         (PosLimit(5.0), {"lean", "trust_in_views"}),
         (opty.Support(7.0), {"lean", "trust_in_views"}),
         (ePIE(), {"trust_in_views"}),
-        (AP(update="probe"), {"trust_in_views"}),
+        (AP().fix("obj"), {"trust_in_views"}),
         (ScaleObjProbe(), {"trust_in_views"}),
         (opty.Orthogonalise(), {"trust_in_views"}),
     ],
@@ -211,9 +211,9 @@ def test_of_object_alone(p):
             s.of_object = s.obj
 
     q = OfObject() * p
-    assert "of_object" in (rPIE(update="probe") * q).slots
-    assert "of_object" not in (rPIE(update="obj") * q).slots
-    assert "of_object" in (opty.ProbeMomentum() * rPIE(update="probe") * q).slots
+    assert "of_object" in (rPIE().fix("obj") * q).slots
+    assert "of_object" not in (rPIE().fix("probe") * q).slots
+    assert "of_object" in (opty.operators.ProbeMomentum() * rPIE().fix("obj") * q).slots
 
 
 def test_replacing_what_it_was_made_with_drops_it(q):

@@ -69,7 +69,7 @@ def test_a_sweep_reads_each_view_once_and_ahead(scan_file, reads):
 def test_scan_order_is_read_in_blocks_of_neighbours(scan_file, reads):
     p = start(scan_file)
     reads.clear()
-    Sweep(opty.AccumObj() * opty.FourierProject(), batch=2, order="scan") * p
+    Sweep(opty.operators.AccumObj() * opty.FourierProject(), batch=2, order="scan") * p
     assert [run for run, _ in reads] == [range(first, first + 4) for first in range(0, VIEWS, 4)]
 
 
@@ -341,7 +341,7 @@ def test_explain_counts_what_merging_a_large_object_takes():
 
 @pytest.mark.parametrize("masked", [0, 2, 3])
 @pytest.mark.parametrize(
-    "recipe", ["PosCorrect(every=1, hold=0)", "PosCorrectAnneal()", "PosCorrectGain(signal='detector')"]
+    "recipe", ["PosCorrect(search_every=1, hold=0)", "PosCorrectAnneal()", "PosCorrectGain(signal='detector')"]
 )
 def test_positions_are_refined_with_the_numbers_of_frames_in_memory(tmp_path, recipe, masked):
     """Their trials ask for views out of turn, again and again, and in the middle of a sweep."""

@@ -22,7 +22,7 @@ from opty.state.leaves import ESTIMATED
 
 if TYPE_CHECKING:
     from opty.model import Model
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
 
 OWN = "entry_1/reconstruction"
 GROUPS: dict[Role, str] = {"estimate": "leaves", "slot": "slots", "array": "arrays"}
@@ -37,7 +37,7 @@ class Kept:
     leaves: dict[str, np.ndarray]
     books: dict[str, Any]
     recipe: str
-    unfinished: Unfinished | None
+    unfinished: PendingRun | None
     device: str
     software: dict[str, str]
 
@@ -58,14 +58,14 @@ def read_kept(file: Container) -> Kept:
     Operators of its recipe and elements of its model that are not here are kept as they were.
     """
     from opty.algebra.kept_recipes import kept_recipe
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
 
     measurement.check_version(file)
     with file.hdf5() as f, blaming(file):
         own = need(f, OWN)
         code = _text(need(own, "recipe"))
         recipe = kept_recipe(_text(need(own, "recipe_json")), code)
-        unfinished = Unfinished.from_json(_text(own["unfinished"])) if "unfinished" in own else None
+        unfinished = PendingRun.from_json(_text(own["unfinished"])) if "unfinished" in own else None
         leaves, declared = _leaves(own)
         books = {
             "declared": declared,

@@ -46,7 +46,7 @@ from opty.io.formats.result_data import measurement_of
 from opty.io.reading import Format, blaming
 
 if TYPE_CHECKING:
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
     from opty.state import BareState
 
 
@@ -77,7 +77,7 @@ def save(path, p) -> None:
         measurement.write(f, p)
 
 
-def checkpoint(path, p: BareState, unfinished: Unfinished | None, attention: Sequence[str] = ()) -> None:
+def checkpoint(path, p: BareState, unfinished: PendingRun | None, attention: Sequence[str] = ()) -> None:
     """Write a state as ``save`` does, with the place in the recipe from which ``resume`` is to go on.
 
     ``attention`` : what was found wrong with the measurement before the run, for ``info`` to say.

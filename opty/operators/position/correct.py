@@ -47,14 +47,14 @@ class PosCorrect(
     exceeds two standard deviations. Steps are multiplied by a gain that grows by a tenth while a view goes on in one
     direction, and shrinks where it turns back.
 
-    No gradient leads home a view that lies farther away than the object's details are wide: in every ``every``-th sweep
-    PosSearch looks for those whose misfit stands out.
+    No gradient leads home a view that lies farther away than the object's details are wide: in every
+    ``search_every``-th sweep PosSearch looks for those whose misfit stands out.
 
     Parameters
     ----------
-    search : how far views that went astray are looked for [px]; 0 for not at all.
-    every : sweeps between two searches.
-    largest, weights : longest step [px]; weights of the views, as in every refinement.
+    search_radius : how far views that went astray are looked for [px]; 0 for not at all.
+    search_every : sweeps between two searches.
+    max_step, weights : longest step [px]; weights of the views, as in every refinement.
     hold : weight of the places where the refinement began: 1 by the noise, 0 for not at all, from the first sweep on.
 
     History, beside that of every refinement: "position_moved", rms distance from the places where the refinement began,
@@ -70,20 +70,22 @@ class PosCorrect(
     The search is opty's.
     """
 
-    search: int = 24
-    every: int = 20
-    largest: float = 2.0
+    search_radius: int = 24
+    search_every: int = 20
+    max_step: float = 2.0
     weights: str = "equal"
     hold: float = 1.0
     numbers = FIT_NUMBERS
-    knob = "starting PosCorrect later with After(20, PosCorrect())"
+    advice = "starting PosCorrect later with After(20, PosCorrect())"
 
     def check(self):
         super().check()
-        if self.search < 0:
-            raise ValueError(f"PosCorrect(search={self.search}): give a distance from 0 (no search) up, in pixels")
-        if self.every < 1:
-            raise ValueError(f"PosCorrect(every={self.every}): give a number of sweeps from 1 on")
+        if self.search_radius < 0:
+            raise ValueError(
+                f"PosCorrect(search_radius={self.search_radius}): give a distance from 0 (no search) up, in pixels"
+            )
+        if self.search_every < 1:
+            raise ValueError(f"PosCorrect(search_every={self.search_every}): give a number of sweeps from 1 on")
         if not self.hold >= 0:
             raise ValueError(f"PosCorrect(hold={self.hold}): give a weight of the given places from 0 (none) up")
 
@@ -134,7 +136,7 @@ class PosCorrect(
         """
         xp, new = s.xp, told.step
         length = xp.sqrt((new**2).sum(axis=1, keepdims=True))
-        new = gone + new * (self.largest / xp.maximum(length, self.largest))
+        new = gone + new * (self.max_step / xp.maximum(length, self.max_step))
         keep = 1 / min(max(seen, 0) + 1, _AVERAGED)
         if seen > 0:
             apart = ((new - s.position_estimate) ** 2).sum(axis=1)
@@ -152,12 +154,12 @@ class PosCorrect(
 
     def settle(self, s):
         s.position_count += 1
-        if self.search and int(s.position_count[0]) % self.every == 0:
+        if self.search_radius and int(s.position_count[0]) % self.search_every == 0:
             free = s.memo["width"] > 0 if self.hold else s.xp.ones(s.data.views, bool)
-            bring_home(s, self.search, s.backend.to_host(free))
+            bring_home(s, self.search_radius, s.backend.to_host(free))
 
-    def _book(self, s, found, steps):
-        super()._book(s, found, steps)
+    def _record(self, s, found, steps):
+        super()._record(s, found, steps)
         gone = s.positions - s.position_given
         gone -= gone.mean(axis=0)
         numbers = s.xp.stack([(gone**2).sum(axis=1).mean() ** 0.5, s.xp.median(s.position_uncertainty)])

@@ -10,17 +10,17 @@ from typing import NamedTuple
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
 from opty.runtime.fused_step import FusedStep, sees_batch, suited
-from opty.runtime.nodes import Pass, Scheduled
+from opty.runtime.nodes import PlannedStep, SweepNode
 from opty.state.access import Rights, rights_in_batch, rights_of
 
 
-class PassProgram:
+class SweepPrograms:
     """A pass made ready. ``stale`` : names of the memory that it drops; ``scheduled`` : whether a step may be left out.
 
     ``fixed`` : whether no step writes positions.
     """
 
-    def __init__(self, node: Pass, declared: Mapping[str, Leaf], thin: bool, backend: ModuleType):
+    def __init__(self, node: SweepNode, declared: Mapping[str, Leaf], thin: bool, backend: ModuleType):
         self.node = node
         self.stale = frozenset(name for name, leaf in declared.items() if node.stales(leaf))
         self.scheduled = any(s.when for s in node.steps)
@@ -34,7 +34,7 @@ class PassProgram:
         """
         return _swept(self, due if due is None else tuple(due), whole, tuple(leaves))
 
-    def suited(self, due: Sequence[bool] | None, whole: bool, names: tuple[str, ...]) -> tuple[Scheduled, ...]:
+    def suited(self, due: Sequence[bool] | None, whole: bool, names: tuple[str, ...]) -> tuple[PlannedStep, ...]:
         """Return the steps that run, fused ones in their parts where they do not suit."""
         steps = self.node.steps
         some = steps if due is None else [s for s, is_due in zip(steps, due, strict=True) if is_due]
@@ -66,7 +66,7 @@ class SweepProgram:
     whole : all positions are whole pixels. room : see ``Room``. kind : what sweeps that launch the same have in common.
     """
 
-    def __init__(self, node: Pass, steps: tuple[Scheduled, ...], whole: bool):
+    def __init__(self, node: SweepNode, steps: tuple[PlannedStep, ...], whole: bool):
         ops = [s.op for s in steps]
         plain = [op for op in ops if not isinstance(op, FusedStep)]
         self.steps = tuple(map(_in_sweep, ops))
@@ -75,8 +75,8 @@ class SweepProgram:
         self.opened = tuple(name for name in ("patches", "illum") if name in read)
         self.own_illum = _illum_outlives_probe(ops)
         self.wanted = frozenset().union(*(op.gathers for op in ops))
-        works_on = (op.works_on() for op in ops if isinstance(op, FusedStep))
-        self.leaves = frozenset({"obj", "probe", "background"}).union(*works_on)
+        touched_leaves = (op.touched_leaves() for op in ops if isinstance(op, FusedStep))
+        self.leaves = frozenset({"obj", "probe", "background"}).union(*touched_leaves)
         self.whole, self.kind = whole, (node, steps, whole)
         self.room = Room.of(ops, whole)
 
@@ -99,20 +99,20 @@ class Room(NamedTuple):
     def of(cls, ops: Sequence[ViewOperator], whole: bool) -> Room:
         """Return what some steps take."""
         fused = [op for op in ops if isinstance(op, FusedStep)]
-        arrays = tuple(op.work for op in ops if not isinstance(op, FusedStep) and sees_batch(op))
+        arrays = tuple(op.scratch_waves for op in ops if not isinstance(op, FusedStep) and sees_batch(op))
         names = frozenset(name for op in fused for name in op.rooms[not whole].split())
         spare = max((op.spare for op in fused), default=0)
         return cls(arrays, names, spare, any(op.canvases for op in fused), bool(fused) and not whole)
 
 
 @functools.lru_cache(maxsize=1024)
-def _swept(of: PassProgram, due: tuple[bool, ...] | None, whole: bool, names: tuple[str, ...]) -> SweepProgram:
+def _swept(of: SweepPrograms, due: tuple[bool, ...] | None, whole: bool, names: tuple[str, ...]) -> SweepProgram:
     return SweepProgram(of.node, of.suited(due, whole, names), whole)
 
 
 def _in_sweep(op: ViewOperator) -> StepInSweep:
     reads, writes = op.effects()
-    moves, writes_positions = "positions" in writes - op.late, "positions" in writes
+    moves, writes_positions = "positions" in writes - op.deferred_writes, "positions" in writes
     if isinstance(op, FusedStep):
         return StepInSweep(op, None, None, False, moves, writes_positions)
     projects = op.projects or "delta" in writes - reads

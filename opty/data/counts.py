@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack, in_blocks
+from opty.data.lazy_frames import LazyFrames, in_blocks
 from opty.errors import warn_user
 from opty.remedies import here, loading, option
 
@@ -16,19 +16,19 @@ from opty.remedies import here, loading, option
 class Counted:
     """Intensities (N, n, n) fit to be reconstructed from; photons of each view (N,), brightest pixel, both unmasked."""
 
-    intensities: np.ndarray | Stack
+    intensities: np.ndarray | LazyFrames
     photons: np.ndarray
     brightest: float
 
 
-def checked_counts(intensities: np.ndarray | Stack, mask: Any) -> Counted:
+def checked_counts(intensities: np.ndarray | LazyFrames, mask: Any) -> Counted:
     """Refuse NaN, infinite and negative counts where the mask says they are measured; zero them where it hides them.
 
     One pass over all views, a block in memory at a time. Warns of views without light.
     """
     hidden, wrong, photons = [], _Wrong(), np.zeros(len(intensities))
     brightest = largest = 0.0
-    widened = isinstance(intensities, Stack) and intensities.native != intensities.dtype
+    widened = isinstance(intensities, LazyFrames) and intensities.native != intensities.dtype
     for place, views in in_blocks(intensities):
         masks = mask if mask is None or mask.ndim == 2 else mask[place]
         for j, view in enumerate(views, place.start):
@@ -44,8 +44,8 @@ def checked_counts(intensities: np.ndarray | Stack, mask: Any) -> Counted:
             largest = max(largest, float(view.max())) if widened else largest
     wrong.refuse()
     _warn_of_dark(photons)
-    if isinstance(intensities, Stack):
-        intensities = intensities.settled(hidden, mask, largest)
+    if isinstance(intensities, LazyFrames):
+        intensities = intensities.finalised(hidden, mask, largest)
     elif hidden:
         intensities = intensities.copy()
         for j in hidden:

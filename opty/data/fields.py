@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.memory import size
 from opty.remedies import here, loading, option
 
 
 def readonly(a):
     """Return a view of an array that cannot be written through; a stack is read only as it is."""
-    if isinstance(a, Stack):
+    if isinstance(a, LazyFrames):
         return a
     view = a.view()
     view.flags.writeable = False
@@ -33,7 +33,7 @@ def _real_array(name: str, a) -> np.ndarray:
 
 def check_patterns(a):
     """Return intensities (N, n, n), n at least 4, real; or say what is wrong with them."""
-    a = a if isinstance(a, Stack) else _real_array("intensities", a)
+    a = a if isinstance(a, LazyFrames) else _real_array("intensities", a)
     if a.ndim != 3:
         raise ValueError(f"intensities has shape {a.shape}; expected (views, n, n)")
     if len(a) == 0:
@@ -50,10 +50,10 @@ def check_mask(mask, shape):
     """Return a mask (n, n) or (N, n, n) bool that leaves something of each view, or None; or say what is wrong."""
     if mask is None:
         return None
-    mask = mask if isinstance(mask, Stack) else np.asarray(mask)
+    mask = mask if isinstance(mask, LazyFrames) else np.asarray(mask)
     if mask.shape not in (shape[1:], shape):
         raise ValueError(f"mask has shape {mask.shape}; expected {shape[1:]} (all views alike) or {shape}")
-    if isinstance(mask, Stack):
+    if isinstance(mask, LazyFrames):
         _check_each(np.concatenate([some.any((1, 2)) for _, some in mask.blocks()]))
         return mask
     other = mask[(mask != 0) & (mask != 1)]

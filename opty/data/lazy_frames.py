@@ -16,20 +16,20 @@ BLOCK = 64 << 20  # bytes to read at a time
 
 
 class Readable(Protocol):
-    """What a stack reads from: images (N, rows, columns) of one dtype; ``together`` views are best read at a time."""
+    """Where LazyFrames reads: images (N, rows, columns) of one dtype, best in blocks of ``preferred_block`` views."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
 
     @property
-    def together(self) -> int: ...
+    def preferred_block(self) -> int: ...
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
         """Read some views (B, rows, columns), in the order given."""
         ...
 
 
-class Stack:
+class LazyFrames:
     """Frames (N, n, n) that look like a read-only array, and are read piece by piece, on demand.
 
     ``stack[j]``, ``stack[3:20]``, ``stack[[4, 0]]`` and ``stack[mask]`` give NumPy arrays, and so does ``stack[...]``
@@ -66,9 +66,9 @@ class Stack:
         return getattr(self.frames, "native", self.dtype)
 
     @property
-    def together(self) -> int:
+    def preferred_block(self) -> int:
         """Views that are best read at a time."""
-        return self.frames.together
+        return self.frames.preferred_block
 
     @property
     def chunk(self) -> int:
@@ -87,7 +87,7 @@ class Stack:
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield (views, images) of all views in order, the next ones being read meanwhile."""
-        step = self.together
+        step = self.preferred_block
         places = (slice(start, min(start + step, len(self))) for start in range(0, len(self), step))
         return ahead((place, self.read(place)) for place in places)
 
@@ -117,9 +117,9 @@ class Stack:
             out[place] = images
         return out if dtype is None else out.astype(dtype, copy=False)
 
-    def mapped(self, function: Callable[[np.ndarray], np.ndarray], dtype: Any) -> Stack:
+    def mapped(self, function: Callable[[np.ndarray], np.ndarray], dtype: Any) -> LazyFrames:
         """Return what a function of a module makes of the images (B, n, n), of another type, as they are read."""
-        return Stack(Mapped(self, function, np.dtype(dtype)))
+        return LazyFrames(Mapped(self, function, np.dtype(dtype)))
 
     def _check_room(self, views: int) -> None:
         """Refuse to read more at once than the memory holds."""
@@ -131,7 +131,7 @@ class Stack:
                 f"{size(free)} are free: take fewer (frames[3:20]), or go through blocks() of them"
             )
 
-    def settled(self, hidden: list[int], mask: Any, largest: float) -> Stack:
+    def finalised(self, hidden: list[int], mask: Any, largest: float) -> LazyFrames:
         """Return the frames as a measurement holds them, after a look at all of them: see ``counts.Counted``.
 
         In the views ``hidden`` what the mask hides is read as zero. Sums of pixels get the type of the counts in the
@@ -142,16 +142,18 @@ class Stack:
             fits = largest <= np.iinfo(self.native).max
             dtype = self.native if fits else np.result_type(self.native, np.min_scalar_type(int(largest)))
         if not hidden:
-            return self if dtype == self.dtype else Stack(self.frames, dtype, self.hidden)
+            return self if dtype == self.dtype else LazyFrames(self.frames, dtype, self.hidden)
         views = np.zeros(len(self), bool)
         views[hidden] = True
-        return Stack(self if self.hidden else self.frames, dtype, (views, mask))
+        return LazyFrames(self if self.hidden else self.frames, dtype, (views, mask))
 
     def __repr__(self) -> str:
-        return f"<Stack: {self.shape} of {self.dtype}, {size(self.nbytes)}, read from {self.frames!r} when asked for>"
+        return (
+            f"<LazyFrames: {self.shape} of {self.dtype}, {size(self.nbytes)}, read from {self.frames!r} when asked for>"
+        )
 
 
-class AbsentFrames(Stack):
+class AbsentFrames(LazyFrames):
     """Frames that are not here: shape and type are known, and to read any of them raises SourceError.
 
     Parameters
@@ -183,7 +185,7 @@ class AbsentFrames(Stack):
 class _Nothing:
     """What a stack of absent frames reads from: an error."""
 
-    together = 1
+    preferred_block = 1
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype, reason: str, remedy: str):
         self.shape, self.dtype, self.reason = shape, dtype, reason
@@ -199,14 +201,14 @@ class _Nothing:
 class Chosen:
     """Some of the views of a stack."""
 
-    def __init__(self, whole: Stack, index: np.ndarray):
+    def __init__(self, whole: LazyFrames, index: np.ndarray):
         self.whole, self.index = whole, index
         self.shape, self.dtype, self.chunk = (len(index), *whole.shape[1:]), whole.dtype, whole.chunk
         self.native = whole.native
 
     @property
-    def together(self) -> int:
-        return self.whole.together
+    def preferred_block(self) -> int:
+        return self.whole.preferred_block
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
         """Read some views (B, rows, columns), in the order given."""
@@ -219,9 +221,14 @@ class Chosen:
 class Mapped:
     """Views of a stack that a function changes as they are read."""
 
-    def __init__(self, whole: Stack, function: Callable[[np.ndarray], np.ndarray], dtype: np.dtype):
+    def __init__(self, whole: LazyFrames, function: Callable[[np.ndarray], np.ndarray], dtype: np.dtype):
         self.whole, self.function = whole, function
-        self.shape, self.dtype, self.chunk, self.together = whole.shape, dtype, whole.chunk, whole.together
+        self.shape, self.dtype, self.chunk, self.preferred_block = (
+            whole.shape,
+            dtype,
+            whole.chunk,
+            whole.preferred_block,
+        )
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
         """Read some views (B, rows, columns), in the order given."""
@@ -231,9 +238,9 @@ class Mapped:
         return f"{self.function.__name__} of {self.whole!r}"
 
 
-def in_blocks(images: np.ndarray | Stack) -> Iterator[tuple[slice, np.ndarray]]:
+def in_blocks(images: np.ndarray | LazyFrames) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (views, images) of all views in order, a block at a time, of an array or of a stack."""
-    if isinstance(images, Stack):
+    if isinstance(images, LazyFrames):
         yield from images.blocks()
         return
     step = max(1, BLOCK // max(1, prod(images.shape[1:]) * images.dtype.itemsize))
@@ -241,11 +248,11 @@ def in_blocks(images: np.ndarray | Stack) -> Iterator[tuple[slice, np.ndarray]]:
         yield slice(start, min(start + step, len(images))), images[start : start + step]
 
 
-def views_counting(mask: np.ndarray | Stack) -> np.ndarray:
+def views_counting(mask: np.ndarray | LazyFrames) -> np.ndarray:
     """Return in how many views each pixel counts (n, n), of a mask for each view (N, n, n)."""
     return sum((some.sum(axis=0) for _, some in in_blocks(mask)), np.zeros(mask.shape[1:], int))
 
 
-def some_views(images: np.ndarray | Stack, keep: np.ndarray) -> np.ndarray | Stack:
+def some_views(images: np.ndarray | LazyFrames, keep: np.ndarray) -> np.ndarray | LazyFrames:
     """Return the views for which ``keep`` (N,) is true; those of a stack stay where they are."""
-    return Stack(Chosen(images, np.flatnonzero(keep))) if isinstance(images, Stack) else images[keep]
+    return LazyFrames(Chosen(images, np.flatnonzero(keep))) if isinstance(images, LazyFrames) else images[keep]

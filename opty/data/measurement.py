@@ -21,7 +21,7 @@ from opty.data.fields import (
     check_truth,
     readonly,
 )
-from opty.data.lazy_frames import AbsentFrames, Stack, in_blocks
+from opty.data.lazy_frames import AbsentFrames, LazyFrames, in_blocks
 from opty.data.scan_grid import laid_out
 from opty.geometry import Geometry
 from opty.memory import size
@@ -37,7 +37,7 @@ class PtychoData:
     ----------
     intensities : (N, n, n) any real dtype [photons or counts], zero frequency in the centre (far field and cone beam)
         or the detector image itself (near field). The integer type is kept, and the memory shared: give a copy if you
-        go on writing into the array. Or a ``Stack`` of frames that stay in their file, as from ``opty.load``. Or, of a
+        go on writing into the array. Or ``LazyFrames``, which stay in their file, as from ``opty.load``. Or, of a
         scan on a grid as 4D-STEM has it, (rows, columns, n, n): the views are laid out line by line.
     positions : (N, 2) (row, column) of each view relative to the sample; metres with a ``geometry``, pixels without.
         A larger coordinate moves the window to a larger row or column of the object. None for a scan on a grid of which
@@ -60,10 +60,10 @@ class PtychoData:
 
     __slots__ = (*FIELDS, "_brightest", "_mean_amplitude", "_photons")
 
-    intensities: np.ndarray | Stack
+    intensities: np.ndarray | LazyFrames
     positions: np.ndarray
     geometry: Geometry | None
-    mask: np.ndarray | Stack | None
+    mask: np.ndarray | LazyFrames | None
     background: np.ndarray | None
     probe: np.ndarray | None
     truth: Mapping[str, np.ndarray] | None
@@ -91,7 +91,7 @@ class PtychoData:
         rest = {"positions": positions, "geometry": geometry, "background": background}
         self._fill(counted, mask, rest | {"probe": probe, "truth": truth, "source": source})
 
-    def _fill(self, counted: Counted, mask: np.ndarray | Stack | None, rest: Mapping[str, Any]) -> None:
+    def _fill(self, counted: Counted, mask: np.ndarray | LazyFrames | None, rest: Mapping[str, Any]) -> None:
         """Check and set all fields but intensities and mask, which were checked together."""
         positions, geometry, background, probe, truth, source = (rest[name] for name in FIELDS[2:])
         set_field, (views, n, _) = object.__setattr__, counted.intensities.shape
@@ -154,7 +154,7 @@ class PtychoData:
     @property
     def in_file(self) -> bool:
         """Whether the frames stay in their file, to be read batch by batch."""
-        return isinstance(self.intensities, Stack) and self.absent is None
+        return isinstance(self.intensities, LazyFrames) and self.absent is None
 
     @property
     def absent(self) -> str | None:
@@ -174,7 +174,7 @@ class PtychoData:
         if self.absent is not None:
             return self
         frames = AbsentFrames(self.intensities.shape, self.intensities.dtype, reason, remedy)
-        mask = AbsentFrames(self.mask.shape, bool, reason, remedy) if isinstance(self.mask, Stack) else self.mask
+        mask = AbsentFrames(self.mask.shape, bool, reason, remedy) if isinstance(self.mask, LazyFrames) else self.mask
         rest = {name: getattr(self, name) for name in FIELDS[2:]} | ({} if source else {"source": None})
         return absent_measurement(frames, self._photons, self._brightest, mask, rest)
 
@@ -241,7 +241,7 @@ def absent_measurement(
     return _rebuilt(Counted(frames, photons, float(brightest)), mask, rest)
 
 
-def _rebuilt(counted: Counted, mask: np.ndarray | Stack | None, rest: Mapping[str, Any]) -> PtychoData:
+def _rebuilt(counted: Counted, mask: np.ndarray | LazyFrames | None, rest: Mapping[str, Any]) -> PtychoData:
     """Return a measurement whose counts were checked before."""
     data = object.__new__(PtychoData)
     data._fill(counted, mask, rest)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack, in_blocks
+from opty.data.lazy_frames import LazyFrames, in_blocks
 from opty.data.measurement import PtychoData
 from opty.errors import RecipeError
 
@@ -48,7 +48,7 @@ def coarser(data: PtychoData, factor: int) -> PtychoData:
     """
     m = coarse_edge(data, factor)
     mask, fields = data.mask, {"truth": None, "source": None, "probe": None}
-    if mask is not None and isinstance(mask, Stack):
+    if mask is not None and isinstance(mask, LazyFrames):
         mask = np.concatenate([_smaller(data, block, m, True) for _, block in in_blocks(mask)])
     elif mask is not None:
         mask = _smaller(data, mask, m, True)

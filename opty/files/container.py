@@ -180,7 +180,7 @@ class Container:
             return npy.header(stream)[0]
 
     @contextmanager
-    def tiff(self) -> Iterator[tiff.Stack]:
+    def tiff(self) -> Iterator[tiff.LazyFrames]:
         """Open as a TIFF stack."""
         with self.stream() as stream:
             try:

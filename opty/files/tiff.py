@@ -23,7 +23,7 @@ class Unreadable(ValueError):
     """A TIFF file that cannot be read; the message follows its path: "is a truncated or damaged TIFF file"."""
 
 
-class Stack:
+class LazyFrames:
     """The images (N, rows, columns) of one TIFF file; ``notes`` is its description, where that is JSON.
 
     All images of one size count, in the order of the file, however they were written: as one stack, page by page, each
@@ -168,14 +168,14 @@ def _check_chain(stream: BinaryIO, size: int) -> None:
 
 
 @contextmanager
-def opened(stream: BinaryIO, path: Path) -> Iterator[Stack]:
+def opened(stream: BinaryIO, path: Path) -> Iterator[LazyFrames]:
     """Open a TIFF file; whatever the parser of its hundred tags runs into becomes Unreadable."""
     try:
         size = stream.seek(0, 2)
         stream.seek(0)
         _check_chain(stream, size)
         file = tifffile.TiffFile(stream, name=str(path), _multifile=False)  # the name leads to no other file
-        stack = Stack(file, size)
+        stack = LazyFrames(file, size)
     except Unreadable:
         raise
     except Exception as error:

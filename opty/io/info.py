@@ -15,7 +15,7 @@ from opty.analysis import findings
 from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers, size_known
 from opty.analysis.frame_statistics import missing
 from opty.data import PtychoData
-from opty.data.lazy_frames import AbsentFrames, Stack, views_counting
+from opty.data.lazy_frames import AbsentFrames, LazyFrames, views_counting
 from opty.files.container import Container
 from opty.geometry import Geometry
 from opty.io.formats import cxi, native
@@ -116,12 +116,12 @@ def info(path, **options) -> Info:
 
 def _run_of(kept: Kept) -> dict[str, Any]:
     """Describe the run that made a result."""
-    misfit = kept.books["history"].get("misfit", ())
+    misfit = kept.record["history"].get("misfit", ())
     whole = None if kept.unfinished is None else repr(kept.unfinished.asked)
     return {
-        "model": None if kept.books["model"] is None or kept.books["model"].thin else repr(kept.books["model"]),
+        "model": None if kept.record["model"] is None or kept.record["model"].thin else repr(kept.record["model"]),
         "recipe": kept.recipe,
-        "iteration": kept.books["iteration"],
+        "iteration": kept.record["iteration"],
         "misfit": float(misfit[-1]) if len(misfit) else None,
         "unfinished": whole,
     }
@@ -129,8 +129,8 @@ def _run_of(kept: Kept) -> dict[str, Any]:
 
 def _classes_missing(kept: Kept) -> tuple[str, ...]:
     recipes = () if kept.unfinished is None else (kept.unfinished.asked, kept.unfinished.before)
-    found = {op.name: op for recipe in (*recipes, kept.books["recipe"]) for op in unknown_in(recipe)}
-    elements = () if kept.books["model"] is None else kept.books["model"].unknown
+    found = {op.name: op for recipe in (*recipes, kept.record["recipe"]) for op in unknown_in(recipe)}
+    elements = () if kept.record["model"] is None else kept.record["model"].unknown
     return (
         *(f"{op.why}; to run the recipe again, {op.remedy}" for op in found.values()),
         *(f"{element.why}; to compute with the model, {element.remedy}" for element in elements),
@@ -184,7 +184,7 @@ def _counts(photons: np.ndarray) -> dict[str, float]:
     return {"photons_min": low, "photons_mean": mean, "photons_max": high, "photons_total": total}
 
 
-def _mask(mask: np.ndarray | Stack | None) -> dict[str, float]:
+def _mask(mask: np.ndarray | LazyFrames | None) -> dict[str, float]:
     if mask is None or isinstance(mask, AbsentFrames):
         return {}
     return {"usable": float(np.mean(mask) if mask.ndim == 2 else np.mean(views_counting(mask)) / len(mask))}

@@ -98,7 +98,7 @@ def start_over(
         raise ValueError(f"{file.path} was made by no recipe (its arrays were put in by hand): nothing to repeat")
     recipe = without_outputs(original.recipe)
     original.data.need_frames()
-    if start is None and kept.books["began"] is not None:
+    if start is None and kept.record["began"] is not None:
         start = native.restored(
             file, kept.at_the_start(), data=original.data, device=device, threads=threads, deterministic=deterministic
         )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from opty.data import PtychoData
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.errors import FormatError, warn_user
 from opty.files.fingerprint import changed, fingerprint
 from opty.memory import size
@@ -50,7 +50,7 @@ def can_link(data: PtychoData) -> bool:
     ref, layout = _read.get(id(_owner(data.intensities)), (lambda: None, None))
     if ref() is None or layout != (data.source["path"], _layout(data.intensities)):
         return False
-    if isinstance(data.intensities, Stack):
+    if isinstance(data.intensities, LazyFrames):
         return True
     files = {data.source["path"]: data.source, **data.source.get("beside", {})}
     return all(Path(path).is_file() and not changed(Path(path), known) for path, known in files.items())
@@ -92,11 +92,11 @@ def _differs(place: Path, known: Mapping[str, Any]) -> str | None:
     return difference and f"{place} has changed since: {difference}"
 
 
-def _owner(a: np.ndarray | Stack) -> np.ndarray | Stack:
+def _owner(a: np.ndarray | LazyFrames) -> np.ndarray | LazyFrames:
     return a.base if isinstance(a, np.ndarray) and isinstance(a.base, np.ndarray) else a
 
 
-def _layout(a: np.ndarray | Stack) -> tuple:
-    if isinstance(a, Stack):
+def _layout(a: np.ndarray | LazyFrames) -> tuple:
+    if isinstance(a, LazyFrames):
         return (a.shape,)
     return a.__array_interface__["data"][0], a.shape, a.strides, a.dtype.str

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.errors import FormatError
 from opty.files.atomic import atomic
 from opty.files.sink import new_hdf5
@@ -79,10 +79,10 @@ def _text(value: str) -> np.ndarray:
 
 
 def create(
-    group: h5py.Group, name: str, array: np.ndarray | Stack, dtype: np.dtype | None = None, **options: Any
+    group: h5py.Group, name: str, array: np.ndarray | LazyFrames, dtype: np.dtype | None = None, **options: Any
 ) -> h5py.Dataset:
     """Make a dataset of an array, or of frames that stay in a file, which come block by block."""
-    if not isinstance(array, Stack):
+    if not isinstance(array, LazyFrames):
         return group.create_dataset(name, data=array, dtype=dtype, **options)
     made = group.create_dataset(name, array.shape, array.dtype if dtype is None else dtype, **options)
     for views, images in array.blocks():
@@ -91,7 +91,7 @@ def create(
 
 
 def stack(
-    group: h5py.Group, name: str, array: np.ndarray | Stack, dtype: np.dtype | None = None, packed: bool = True
+    group: h5py.Group, name: str, array: np.ndarray | LazyFrames, dtype: np.dtype | None = None, packed: bool = True
 ) -> h5py.Dataset:
     """Write an array, one frame a chunk, with checksums; shuffled and deflated at the level that costs least time."""
     if array.ndim >= 3:
@@ -103,7 +103,7 @@ def stack(
     return create(group, name, array, dtype, chunks=chunks, fletcher32=True, **options)
 
 
-def signed(group: h5py.Group, name: str, counts: np.ndarray | Stack) -> None:
+def signed(group: h5py.Group, name: str, counts: np.ndarray | LazyFrames) -> None:
     """Write counts (N, n, n) in a type that PyTorch computes with, and note in which they were.
 
     It does not with unsigned ones of two bytes and more: they become the smallest signed ones that hold them.

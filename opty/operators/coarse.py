@@ -117,9 +117,9 @@ class Level:
         largest = np.array(shape) - self.m
         leaves["positions"] = np.clip(leaves["positions"], 0, largest)
         origin = self._place_down(store.origin)
-        books = {"seed": store.seed, "iteration": store.iteration, "history": store.history, "visits": store.visits}
+        record = {"seed": store.seed, "iteration": store.iteration, "history": store.history, "visits": store.visits}
         machine = {"device": store.backend.name, "threads": store.threads, "deterministic": store.deterministic}
-        return handle().restore(self.data, leaves, origin=origin, recipe=Identity(), **books, **machine)
+        return handle().restore(self.data, leaves, origin=origin, recipe=Identity(), **record, **machine)
 
     def bring_up(self, s: Any, before: BareState, after: BareState, written: frozenset[str]) -> None:
         """Put what the recipe has changed into the state ``s``."""

@@ -51,7 +51,7 @@ def _without(op: Operator, fixed: frozenset[str]) -> Operator:
         return other
     if isinstance(op, Nested):
         inner = _without(op.inner, fixed)
-        return inner if isinstance(inner, Identity) else dataclasses.replace(op, recipe=inner)
+        return inner if isinstance(inner, Identity) else dataclasses.replace(op, recipe=inner)  # type: ignore[call-arg]
     if isinstance(op, Compose):
         return compose(*(_without(step, fixed) for step in op.steps))
     if isinstance(op, Repeat):

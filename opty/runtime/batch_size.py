@@ -50,7 +50,7 @@ def _found(of: SweepPrograms, store: Store, whole: bool) -> int:
     if batch < most:
         warn_user(
             f"a batch of {most} views takes {size(work(of, store, most, whole))} on the {store.backend.name}, which "
-            f"could not be had: going on with {batch} at a time",
+            f"is more than there is: continuing with batches of {batch}",
             MemoryWarning,
         )
     return batch
@@ -69,7 +69,7 @@ def _way_out(of: SweepPrograms, store: Store, batch: int, whole: bool) -> str:
     smaller = "a smaller batch, " if batch > 1 else ""
     return (
         f"a batch of {batch} view{'s' * (batch > 1)} takes {size(work(of, store, batch, whole))} on the "
-        f"{store.backend.name}, which could not be had: take {smaller}fewer modes, or crop or rebin the data"
+        f"{store.backend.name}, more than there is: take {smaller}fewer modes, or crop or rebin the data"
     )
 
 

@@ -85,7 +85,7 @@ class _Kept:
         for name, a in own.items():
             store.backend.copy_into(a, store.leaves[name])
         mine.leaves, self._own = {name: own.get(name, store.leaves[name]) for name in kept}, frozenset(own)
-        mine.iteration, mine.history, mine.visits = store.iteration, store.books(), dict(store.visits)
+        mine.iteration, mine.history, mine.visits = store.iteration, store.copied_history(), dict(store.visits)
         self.place = place
 
 

@@ -88,9 +88,9 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
                 yield from _turns_of(node, job)
             elif not isinstance(node, ConditionalNode):
                 _walk_node(node, job)
-            elif _went_in(node, job):
+            elif _enter(node, job):
                 yield from _outer_turns(node.body, job)
-                _went_out(node, job)
+                _leave(node, job)
             else:
                 job.program.scale.bring_back(node, job)
             frame.node += 1
@@ -150,14 +150,14 @@ def _walk_node(node: Node, job: Run) -> None:
         for _ in _turns_of(node, job):
             if job.ctrl_c.pressed:
                 raise Stop
-    elif _went_in(node, job):
+    elif _enter(node, job):
         walk_groups(node.body, job)
-        _went_out(node, job)
+        _leave(node, job)
     else:
         job.program.scale.bring_back(node, job)
 
 
-def _went_in(node: ConditionalNode, job: Run) -> bool:
+def _enter(node: ConditionalNode, job: Run) -> bool:
     """Go into a branch if its schedules let it run, or if the run stopped in it; say whether it was gone into."""
     now, visits = job.store.iteration, job.store.visits
     last = since(node.when, visits, now)
@@ -168,7 +168,7 @@ def _went_in(node: ConditionalNode, job: Run) -> bool:
     return True
 
 
-def _went_out(node: ConditionalNode, job: Run) -> None:
+def _leave(node: ConditionalNode, job: Run) -> None:
     """Leave a branch. Only now its visit is remembered: a branch left half done is recorded by its parts.
 
     Iterations that it made itself do not count as passed over.

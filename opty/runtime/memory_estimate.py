@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.operator import Operator
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.memory import size
 from opty.runtime.batch_size import batch_size, rooms, work
 from opty.runtime.nodes import steps_of
@@ -98,7 +98,7 @@ def told(store: Store, program: Program) -> str:
     parts = [f"data {size(found.data)}"] if found.data or not found.blocks else []
     if found.blocks:
         frames = store.data.intensities
-        where = f"in {frames.frames!r}" if isinstance(frames, Stack) else "on the host"
+        where = f"in {frames.frames!r}" if isinstance(frames, LazyFrames) else "on the host"
         parts.append(f"{_coming(store)} of data stay {where}, {size(found.blocks)} of them on their way at a time")
     parts += [f"state {size(found.state + found.slots)}", f"waves of a batch {size(found.waves)}"]
     if found.kept:

@@ -23,7 +23,7 @@ from opty.state.history import History, Series
 from opty.state.leaves import ESTIMATED
 from opty.state.loans import Lent, lent
 from opty.state.replace import host, replaced
-from opty.state.store import Start, Store, declarations
+from opty.state.store import Origin, Store, declarations
 from opty.words import clear_arguments
 
 LEFT_BEHIND = "they stayed in the process where the run failed"
@@ -79,10 +79,10 @@ class BareState:
         leaves["positions"] = backend.asarray(data.positions_px + origin)
         if measured.background is not None:
             leaves["background"] = measured.background
-        books = (start.given_seed(seed), start.given_threads(threads), Identity())
-        self._set(Store(leaves, measured, whole, origin, *books, deterministic=bool(deterministic)))
+        record = (start.given_seed(seed), start.given_threads(threads), Identity())
+        self._set(Store(leaves, measured, whole, origin, *record, deterministic=bool(deterministic)))
         if by_hand:
-            self._store.begin_here()
+            self._store.mark_origin()
 
     def _set(self, store: Store, owned: bool = False) -> None:
         put = object.__setattr__
@@ -144,31 +144,31 @@ class BareState:
             raise ValueError(f"the model {whole!r} needs {', '.join(missing)}, which the file does not hold")
         series = {name: Series(np.asarray(v).tolist()) for name, v in history.items()}
         frame = np.asarray(origin, float)
-        books = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series)
-        store = Store(arrays, measured, whole, frame, *books, deterministic=bool(deterministic))
+        record = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series)
+        store = Store(arrays, measured, whole, frame, *record, deterministic=bool(deterministic))
         store.declared = declarations(arrays, declared or {}, whole)
         store.visits = {key: (int(before), int(at)) for key, (before, at) in (visits or {}).items()}
         if began is not None:
-            store.start = Start.of(began, backend, whole)
+            store.start = Origin.of(began, backend, whole)
         elif recipe == Identity():
-            store.begin_here()
+            store.mark_origin()
         return cls._of(store)
 
     def __reduce__(self) -> tuple[Any, ...]:
         store = self._live
         data = self._without_frames() if self._frameless else store.data
         leaves = {name: self.numpy(name) for name in store.leaves}
-        books = {
+        record = {
             "declared": store.layout,
             "origin": store.origin,
             "seed": store.seed,
             "iteration": store.iteration,
             "history": store.history,
         }
-        books |= {"recipe": store.recipe, "visits": store.visits, "began": self._began()}
-        books |= {"threads": store.threads, "deterministic": store.deterministic, "device": store.backend.name}
-        books["model"] = store.model
-        return _restored, (type(self), data, leaves, books)
+        record |= {"recipe": store.recipe, "visits": store.visits, "began": self._began()}
+        record |= {"threads": store.threads, "deterministic": store.deterministic, "device": store.backend.name}
+        record["model"] = store.model
+        return _restored, (type(self), data, leaves, record)
 
     def __copy__(self) -> Self:
         """Return a state that shares all arrays with this one."""
@@ -266,7 +266,7 @@ class BareState:
     @property
     def history(self) -> History:
         """Numbers recorded along the way: ``p.history["misfit"]`` and others."""
-        return History(self._live.books())
+        return History(self._live.copied_history())
 
     @property
     def iteration(self) -> int:
@@ -358,7 +358,7 @@ class BareState:
         moved.leaves = {name: backend.asarray(store.backend.to_host(a)) for name, a in store.leaves.items()}
         moved.measured = DeviceData(store.data, backend, store.dtype)
         if store.start is not None:
-            moved.start = Start.of(store.start.kept(store.backend), backend, store.model)
+            moved.start = Origin.of(store.start.kept(store.backend), backend, store.model)
         return self._of(moved)
 
     def donate(self) -> Self:
@@ -405,10 +405,10 @@ def handle() -> type[BareState]:
 
 
 def _restored(
-    made: type[BareState], data: PtychoData, leaves: dict[str, np.ndarray], books: dict[str, Any]
+    made: type[BareState], data: PtychoData, leaves: dict[str, np.ndarray], record: dict[str, Any]
 ) -> BareState:
     """Rebuild a pickled state on its device; on the CPU, with a warning, where that was a GPU and none is here."""
-    if books["device"] == "gpu" and (reason := backends.why_no_gpu()):
+    if record["device"] == "gpu" and (reason := backends.why_no_gpu()):
         warn_user(f"a state that was on a GPU is on the CPU now: {reason}", UserWarning)
-        books = books | {"device": "cpu"}
-    return made.restore(data, leaves, **books)
+        record = record | {"device": "cpu"}
+    return made.restore(data, leaves, **record)

@@ -12,7 +12,7 @@ import numpy as np
 
 from opty.backend.operands import Frames
 from opty.data import PtychoData
-from opty.data.lazy_frames import Stack, views_counting
+from opty.data.lazy_frames import LazyFrames, views_counting
 from opty.physics.propagation import Propagator
 from opty.state.streaming import StreamedFrames
 
@@ -42,9 +42,9 @@ class DeviceData:
         self.view_photons = data.photons()
         self.photons = float(self.view_photons.sum())
 
-    def _held(self, images: np.ndarray | Stack) -> Any:
+    def _held(self, images: np.ndarray | LazyFrames) -> Any:
         """Bring images to the device, or arrange for them to come there."""
-        if isinstance(images, Stack) or (images.ndim == 3 and not self.backend.holds(images.nbytes)):
+        if isinstance(images, LazyFrames) or (images.ndim == 3 and not self.backend.holds(images.nbytes)):
             return StreamedFrames(images, self._for_kernels, self.backend)
         return self.backend.asarray(self._for_kernels(images))
 

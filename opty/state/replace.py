@@ -36,7 +36,7 @@ def replaced(old: Store, leaves: dict[str, Any], arrays: dict[str, Any], seed: i
         store.leaves = {name: a for name, a in store.leaves.items() if store.declared[name].role != "slot"}
     if given or extra:
         store.recipe = Identity()  # no recipe made what was put in by hand
-        store.begin_here()
+        store.mark_origin()
     return store
 
 

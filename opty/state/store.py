@@ -26,7 +26,7 @@ _counting = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class Origin:
     """Where a state began with arrays that the data do not determine: leaves and record at that time."""
 
     leaves: dict[str, Any]
@@ -39,11 +39,11 @@ class Start:
         """Return all of it on the host, for a file or another device."""
         leaves = {name: np.array(backend.to_host(a)) for name, a in self.leaves.items()}
         declared = {name: self.declared[name] for name in leaves}
-        books = {"iteration": self.iteration, "history": self.history, "visits": self.visits}
-        return {"leaves": leaves, "declared": declared} | books
+        record = {"iteration": self.iteration, "history": self.history, "visits": self.visits}
+        return {"leaves": leaves, "declared": declared} | record
 
     @classmethod
-    def of(cls, kept: Mapping[str, Any], backend: ModuleType, model: Model) -> Start:
+    def of(cls, kept: Mapping[str, Any], backend: ModuleType, model: Model) -> Origin:
         """Return what ``kept`` holds, on a backend."""
         history = {name: np.asarray(v).tolist() for name, v in kept["history"].items()}
         leaves = {name: backend.asarray(np.array(a)) for name, a in kept["leaves"].items()}
@@ -91,7 +91,7 @@ class Store:
     declared: Mapping[str, Leaf] = field(default_factory=dict)  # given none: the estimates of the model
     deterministic: bool = False  # whether sums over views are the same bits every time, on a GPU too
     visits: dict[str, tuple[int, int]] = field(default_factory=dict)  # of scheduled steps; see algebra/control.py
-    start: Start | None = None  # None: the data, modes, seed and dtype tell how the state began
+    start: Origin | None = None  # None: the data, modes, seed and dtype tell how the state began
 
     def __post_init__(self) -> None:
         self.declared = self.declared or estimates_of(self.model)
@@ -218,18 +218,23 @@ class Store:
         """Return a store that shares every leaf but those named, which are copied, and has its own record."""
         leaves = {name: a.copy() if name in copied else a for name, a in self.leaves.items()}
         new = object.__new__(Store)
-        new.__dict__ = {**self.__dict__, "leaves": leaves, "history": self.books(), "visits": dict(self.visits)}
+        new.__dict__ = {
+            **self.__dict__,
+            "leaves": leaves,
+            "history": self.copied_history(),
+            "visits": dict(self.visits),
+        }
         new._count()
         return new
 
-    def books(self) -> dict[str, Series]:
+    def copied_history(self) -> dict[str, Series]:
         """Return the history as it stands, of its own from here on."""
         return {name: series.copy() for name, series in self.history.items()}
 
-    def begin_here(self) -> None:
+    def mark_origin(self) -> None:
         """Keep what stands here as the start: no recipe made it, and the data alone do not tell it."""
         history = {name: list(v) for name, v in self.history.items()}
-        self.start = Start(dict(self.leaves), self.declared, self.iteration, history, dict(self.visits))
+        self.start = Origin(dict(self.leaves), self.declared, self.iteration, history, dict(self.visits))
 
     def record(self, name: str, value: SupportsFloat) -> None:
         """Append a number to a series of the history."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.data.prefetch import ahead
 
 READ_AHEAD = 32 << 20  # bytes of views that are read together, whole batches of them; as many are in use meanwhile
@@ -44,7 +44,7 @@ class StreamedFrames:
     ndim = 3
 
     def __init__(
-        self, images: np.ndarray | Stack, for_kernels: Callable[[np.ndarray], np.ndarray], backend: ModuleType
+        self, images: np.ndarray | LazyFrames, for_kernels: Callable[[np.ndarray], np.ndarray], backend: ModuleType
     ):
         self.images, self.for_kernels, self.backend = images, for_kernels, backend
         self._ways = threading.local()

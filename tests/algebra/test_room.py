@@ -29,7 +29,7 @@ def with_at_most(monkeypatch, limit):
 def test_a_batch_that_adds_up_is_halved_with_a_warning(p, monkeypatch):
     want = AP_ALL**3 * p
     with_at_most(monkeypatch, 40_000)
-    text = r"a batch of 12 views takes .* KiB on the cpu, which could not be had: going on with 3 at a time"
+    text = r"a batch of 12 views takes .* KiB on the cpu, which is more than there is: continuing with batches of 3"
     with pytest.warns(opty.MemoryWarning, match=text) as caught:
         q = AP_ALL**3 * p
     assert len(caught) == 1

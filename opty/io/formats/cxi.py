@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.errors import warn_user
 from opty.files.container import Container
 from opty.files.tree import Tree, complexes, number, numbers
@@ -190,9 +190,9 @@ def dark(tree: Tree) -> np.ndarray | None:
     return image if image.ndim == 2 else image.reshape(-1, *image.shape[-2:]).mean(axis=0)
 
 
-def flags(mask: np.ndarray | Stack) -> np.ndarray | Stack:
+def flags(mask: np.ndarray | LazyFrames) -> np.ndarray | LazyFrames:
     """A mask as CXI has it, uint32: 0 where a pixel counts, else 1."""
-    return mask.mapped(flags, np.uint32) if isinstance(mask, Stack) else (~mask).astype(np.uint32)
+    return mask.mapped(flags, np.uint32) if isinstance(mask, LazyFrames) else (~mask).astype(np.uint32)
 
 
 def sensitivity(tree: Tree, shape: tuple[int, ...]) -> np.ndarray | None:

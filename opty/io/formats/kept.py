@@ -35,7 +35,7 @@ class Kept:
     fields: dict[str, Any]  # of PtychoData but its intensities
     frames: measurement.FramesKept
     leaves: dict[str, np.ndarray]
-    books: dict[str, Any]
+    record: dict[str, Any]
     recipe: str
     unfinished: PendingRun | None
     device: str
@@ -45,11 +45,11 @@ class Kept:
         """What a file would hold that was written at the start, where that is kept."""
         from opty.algebra.operator import Identity
 
-        began = self.books["began"]
-        books = self.books | {"recipe": Identity(), "began": None}
-        books |= {name: began[name] for name in ("iteration", "history", "visits")}
-        books |= {"declared": began["declared"]}
-        return dataclasses.replace(self, leaves=began["leaves"], books=books, unfinished=None)
+        began = self.record["began"]
+        record = self.record | {"recipe": Identity(), "began": None}
+        record |= {name: began[name] for name in ("iteration", "history", "visits")}
+        record |= {"declared": began["declared"]}
+        return dataclasses.replace(self, leaves=began["leaves"], record=record, unfinished=None)
 
 
 def read_kept(file: Container) -> Kept:
@@ -67,7 +67,7 @@ def read_kept(file: Container) -> Kept:
         recipe = kept_recipe(_text(need(own, "recipe_json")), code)
         unfinished = PendingRun.from_json(_text(own["unfinished"])) if "unfinished" in own else None
         leaves, declared = _leaves(own)
-        books = {
+        record = {
             "declared": declared,
             "origin": need(own, "origin")[()],
             "seed": int(own.attrs["seed"]),
@@ -80,7 +80,7 @@ def read_kept(file: Container) -> Kept:
         }
         fields, frames = measurement.read_fields(f), measurement.read_kept_frames(f)
         device, software = measurement.text(own.attrs.get("device", "cpu")), json.loads(own.attrs.get("software", "{}"))
-        return Kept(fields, frames, leaves, books, code, unfinished, device, software)
+        return Kept(fields, frames, leaves, record, code, unfinished, device, software)
 
 
 def _model(own: h5py.Group, declared: Mapping[str, Leaf]) -> Model | None:

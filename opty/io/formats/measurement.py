@@ -26,7 +26,7 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.errors import FormatError
 from opty.files.container import Container
 from opty.geometry import Geometry
@@ -120,7 +120,7 @@ def write_about(f: h5py.File, data: Any, linked: bool = False) -> None:
     A mask that stays in the file of the frames is there for a result that is ``linked`` to it.
     """
     own, detector = f[OWN], f[DETECTOR]
-    if isinstance(data.mask, Stack) and linked:
+    if isinstance(data.mask, LazyFrames) and linked:
         note(own, mask="linked")
     elif data.mask is not None:
         stack(detector, "mask", cxi.flags(data.mask))

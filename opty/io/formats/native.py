@@ -145,7 +145,7 @@ def restored(
     chosen = measurement_of(file, kept, data, stream)
     with blaming(file):
         return handle().restore(
-            chosen, kept.leaves, **kept.books, device=device, threads=threads, deterministic=deterministic
+            chosen, kept.leaves, **kept.record, device=device, threads=threads, deterministic=deterministic
         )
 
 

@@ -38,7 +38,7 @@ class Frames:
         return prod(self.shape[1:]) * self.dtype.itemsize
 
     @property
-    def together(self) -> int:
+    def preferred_block(self) -> int:
         """Views that are best read together: what 64 MB hold, but whole chunks of the file."""
         fit = BLOCK // max(1, self.view_bytes)
         return max(self.chunk, fit // self.chunk * self.chunk)
@@ -101,8 +101,8 @@ class Joined(Frames):
         return max(part.chunk for part in self.parts)
 
     @property
-    def together(self) -> int:
-        return max(part.together for part in self.parts)
+    def preferred_block(self) -> int:
+        return max(part.preferred_block for part in self.parts)
 
     @property
     def piecewise(self) -> bool:
@@ -130,8 +130,8 @@ class Changed(Frames):
         return self.frames.chunk
 
     @property
-    def together(self) -> int:
-        return self.frames.together
+    def preferred_block(self) -> int:
+        return self.frames.preferred_block
 
     @property
     def piecewise(self) -> bool:
@@ -172,7 +172,7 @@ class Pages(Frames):
 def blocks(frames: Frames, choice: slice | np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (place among the chosen views, images) piece by piece."""
     index = np.arange(frames.shape[0])[choice]
-    step = frames.together
+    step = frames.preferred_block
     for start in range(0, len(index), step):
         part = index[start : start + step]
         yield slice(start, start + len(part)), frames.read(plain(part))

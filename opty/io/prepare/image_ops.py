@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.files.open_file import KeptFile
 from opty.io.prepare.cutting import Cut, rebinned
 from opty.io.prepare.frames import Frames, blocks, plain
@@ -93,7 +93,11 @@ class InFile:
     def __init__(self, kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Any):
         self.kept, self.part, self.treatment = kept, part, treatment
         frames = getattr(kept.raw, part)
-        self.index, self.chunk, self.together = np.arange(frames.shape[0])[choice], frames.chunk, frames.together
+        self.index, self.chunk, self.preferred_block = (
+            np.arange(frames.shape[0])[choice],
+            frames.chunk,
+            frames.preferred_block,
+        )
         first = self.read(np.arange(1))
         self.shape, self.dtype = (len(self.index), *first.shape[1:]), first.dtype
         counts = isinstance(treatment, Treatment) and treatment.flat is None
@@ -130,9 +134,9 @@ def stay(raw: Raw, options: Preparation, cut: Cut, choice: slice | np.ndarray, u
     return why is None and free is not None and wanted > SHARE * free
 
 
-def in_file(kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Any) -> Stack:
+def in_file(kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Any) -> LazyFrames:
     """Return frames or masks that stay in the file."""
-    return Stack(InFile(kept, part, choice, treatment))
+    return LazyFrames(InFile(kept, part, choice, treatment))
 
 
 def in_memory(raw: Raw, choice: slice | np.ndarray, treatment: Treatment) -> np.ndarray:
@@ -156,15 +160,17 @@ def in_memory(raw: Raw, choice: slice | np.ndarray, treatment: Treatment) -> np.
 
 def joined_masks(found: list[Any]) -> Any:
     """Return what all masks let count, or None without any; a mask that stays in the file comes first."""
-    if found and isinstance(found[0], Stack):
+    if found and isinstance(found[0], LazyFrames):
         frames = found[0].frames
-        return Stack(InFile(frames.kept, frames.part, frames.index, replace(frames.treatment, others=tuple(found[1:]))))
+        return LazyFrames(
+            InFile(frames.kept, frames.part, frames.index, replace(frames.treatment, others=tuple(found[1:])))
+        )
     return None if not found else np.logical_and.reduce(np.broadcast_arrays(*found))
 
 
 def rebinned_mask(mask: Any, factor: int) -> Any:
     """Return a mask, in memory or in the file, for pixels that are added up."""
-    if not isinstance(mask, Stack):
+    if not isinstance(mask, LazyFrames):
         return rebinned(mask, factor)
     frames = mask.frames
-    return Stack(InFile(frames.kept, frames.part, frames.index, replace(frames.treatment, rebin=factor)))
+    return LazyFrames(InFile(frames.kept, frames.part, frames.index, replace(frames.treatment, rebin=factor)))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from opty.data import PtychoData
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.geometry import Geometry
 from opty.io.prepare.frames import Held, Joined
 from opty.io.source import warn_of_copies
@@ -63,19 +63,19 @@ def _differ(a: Geometry | None, b: Geometry | None) -> str | None:
     return None
 
 
-def _same(a: np.ndarray | Stack | None, b: np.ndarray | Stack | None) -> bool:
+def _same(a: np.ndarray | LazyFrames | None, b: np.ndarray | LazyFrames | None) -> bool:
     both = isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
     return np.array_equal(a, b) if both else a is b
 
 
-def _concatenated(parts: Sequence[np.ndarray | Stack]) -> np.ndarray | Stack:
+def _concatenated(parts: Sequence[np.ndarray | LazyFrames]) -> np.ndarray | LazyFrames:
     """Put images one after the other; where some stay in their file, all are read from where they are."""
-    if any(isinstance(part, Stack) for part in parts):
-        return Stack(Joined([part if isinstance(part, Stack) else Held(part) for part in parts]))
+    if any(isinstance(part, LazyFrames) for part in parts):
+        return LazyFrames(Joined([part if isinstance(part, LazyFrames) else Held(part) for part in parts]))
     return np.concatenate(parts)
 
 
-def _mask(scans: Sequence[PtychoData]) -> np.ndarray | Stack | None:
+def _mask(scans: Sequence[PtychoData]) -> np.ndarray | LazyFrames | None:
     """One mask for all where they agree, else one for each view."""
     first = scans[0].mask
     if all(_same(scan.mask, first) for scan in scans) and (first is None or first.ndim == 2):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack, in_blocks, some_views
+from opty.data.lazy_frames import LazyFrames, in_blocks, some_views
 from opty.errors import warn_user
 from opty.files.open_file import KeptFile
 from opty.geometry import Geometry
@@ -149,7 +149,7 @@ class Prepared:
             if callable(own):
                 setattr(raw, name, own() if getattr(o, name) is None else None)
 
-    def _mask(self, raw: Raw, cut: Cut, choice, flat, kept: KeptFile | None) -> np.ndarray | Stack | None:
+    def _mask(self, raw: Raw, cut: Cut, choice, flat, kept: KeptFile | None) -> np.ndarray | LazyFrames | None:
         """Put the masks together: (n', n') or (N, n', n') before rebinning, or None."""
         shape, found = raw.frames.shape[1:], []
         own = None if self.mask.ignore else raw.own_mask
@@ -183,7 +183,7 @@ class Prepared:
         treatment = ValidTreatment(cut, raw.corner, self.options.clip is not None)
         if kept is None:
             return [np.concatenate([treatment(part, place) for place, part in blocks(raw.frames, choice)]), *found]
-        if found and isinstance(found[0], Stack):
+        if found and isinstance(found[0], LazyFrames):
             raise ValueError(
                 f"the file has a mask for each view, which stays in the file: give {option('stream', False)}"
             )

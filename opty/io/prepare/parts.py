@@ -27,7 +27,7 @@ MOST = 10**7  # frames of one scan: more is a damaged number
 class Hole(Frames):
     """Frames that should be there and are not: to read any of them raises FormatError."""
 
-    chunk, together, piecewise = 1, 1, True
+    chunk, preferred_block, piecewise = 1, 1, True
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, name: str):
         self.shape, self.dtype, self.name, self.scan = shape, dtype, name, shape[:1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from opty.data.lazy_frames import Stack, views_counting
+from opty.data.lazy_frames import LazyFrames, views_counting
 from opty.io.prepare.cutting import centre_option
 from opty.io.prepare.frames import blocks
 from opty.io.prepare.image_ops import clipped
@@ -46,7 +46,7 @@ def mask_items(mask: Any) -> Items:
 
 
 def statistics(
-    items: Items, raw: Raw, cut: Cut, choice: Any, known: np.ndarray | Stack | None, options: Preparation
+    items: Items, raw: Raw, cut: Cut, choice: Any, known: np.ndarray | LazyFrames | None, options: Preparation
 ) -> tuple[np.ndarray, bool]:
     """Find the pixels (n, n) that count, from all chosen frames; ``known`` is the mask known so far.
 

@@ -12,7 +12,7 @@ hold_out.py      HoldOut: views held out of the fit, and looked for in what the 
 evidence.py      what the counts of a view say of its place
 trust.py         that, weighed against the places given
 scan_model.py    PosModel: affine map and drift of the whole scan; PosLimit: how far from the nominal positions
-refinement.py    what all methods share: one signal and one step a view, limits, weights, the mean, the books
+refinement.py    what all methods share: one signal and one step a view, limits, weights, the mean, the history
 signals.py       what tells of a wrong position: shift of the object window, of the pattern, fit of the residual
 registration.py  sub-pixel shift between two images
 """

@@ -69,7 +69,7 @@ class ComparePositions(Nested, slots=GIVEN):
         for name in ("background", "intensity_factors"):
             if name in store.leaves:
                 host[name] = np.array(backend.to_host(store.leaves[name]))
-        books = {"seed": store.seed, "iteration": store.iteration, "history": {}}
+        record = {"seed": store.seed, "iteration": store.iteration, "history": {}}
         machine = {"device": backend.name, "threads": store.threads, "deterministic": store.deterministic}
         made = {"origin": store.origin, "recipe": Identity(), "model": store.model}
-        return handle().restore(store.data, host, **made, **books, **machine)
+        return handle().restore(store.data, host, **made, **record, **machine)

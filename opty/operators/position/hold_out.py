@@ -112,10 +112,10 @@ def _without(s, rest: np.ndarray):
         total[r : r + store.n, c : c + store.n] += power
     dim, obj = total < _DIM * total.max(), host["obj"]
     obj[..., dim] = obj[..., ~dim].mean(axis=-1, keepdims=True)
-    books = {"seed": store.seed, "iteration": store.iteration, "history": store.history, "visits": store.visits}
+    record = {"seed": store.seed, "iteration": store.iteration, "history": store.history, "visits": store.visits}
     machine = {"device": backend.name, "threads": store.threads, "deterministic": store.deterministic}
     made = {"origin": store.origin, "recipe": Identity(), "model": store.model}
-    return handle().restore(chosen(store.data, rest), host, **made, **books, **machine)
+    return handle().restore(chosen(store.data, rest), host, **made, **record, **machine)
 
 
 _ESTIMATES = frozenset({"obj", "probe", "positions", "background", "intensity_factors"})

@@ -1,4 +1,4 @@
-"""What all methods of position refinement share: one signal and one step for each view, limits, weights, the books."""
+"""What all methods of position refinement share: a signal and a step for each view, limits, weights, history."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import ast
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from opty.algebra.syntax import in_words
@@ -29,6 +29,7 @@ class Grammar:
     word: str
     whole: str
     example: str
+    _: KW_ONLY
     powers: bool = False
 
 

@@ -28,7 +28,7 @@ FEWEST_LIT = 16  # pixels: two frames with fewer may agree by chance
 MARKER = 10.0  # times the largest other count: no light, but a number that marks a pixel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Frames:
     """What the frames tell. Arrays are (n, n): mean pattern, and bool maps of pixels; tuples hold view numbers."""
 

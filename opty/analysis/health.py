@@ -17,7 +17,7 @@ from opty.analysis.scan_rotation import of_rotation
 from opty.data import PtychoData
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Health:
     """What ``health`` found; print it, take the numbers, or draw it (``opty.plot.health``).
 

@@ -6,7 +6,7 @@ Source: Quantum Detectors, Merlin manual (MQ1 header); the order of pixels in ra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -28,6 +28,7 @@ class Header:
     columns: int
     depth: str
     bits: int | None
+    _: KW_ONLY
     layout: str
 
 
@@ -86,7 +87,7 @@ def parsed(start: bytes) -> Header:
     if depth not in (*PROCESSED, "R64"):
         raise ValueError(f"its images are of the kind {depth!r}; opty reads {', '.join(PROCESSED)} and R64")
     bits = int(last) if last.isdecimal() and int(last) in DEPTHS else None
-    return Header(length, chips, rows, columns, depth, bits, layout.removesuffix("G"))
+    return Header(length, chips, rows, columns, depth, bits, layout=layout.removesuffix("G"))
 
 
 def _raw_layout(header: Header) -> tuple[np.dtype, tuple[int, int], int]:

@@ -28,7 +28,7 @@ from opty.remedies import option
 JOULE_PER_EV = 1.602176634e-19
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Info:
     """What ``info`` found; print it, or take the numbers. None where the file does not tell.
 

@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Format:
     key: str = ""
     write: Callable[[Path, Any], None] | None = None
     of_state: bool = False
+    _: KW_ONLY
     suffixes: tuple[str, ...] = ()
     beside: Callable[[Path], tuple[Path, ...]] = lambda path: ()
 

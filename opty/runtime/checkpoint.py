@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opty.algebra.compose import Repeat, compose, factors, power
@@ -37,6 +37,7 @@ class Cursor:
     groups: tuple[Group, ...]
     body: Operator | None = None  # None on a level that is no loop
     total: int | None = None  # turns there will be; None where a rule decides
+    _: KW_ONLY
     turns: int = 0
     group: int = 0
     node: int = 0

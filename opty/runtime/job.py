@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Run:
     asked: Operator
     start: Operator  # the recipe that made the state from which the run started
     watch: DivergenceMonitor
+    _: KW_ONLY
     way: list[CursorMark] = field(default_factory=list)  # down to the place where a run goes on; used up on entering
     frames: list[Cursor] = field(default_factory=list)
     batches: dict[SweepPrograms, int] = field(default_factory=dict)  # views worked on together, once there was memory

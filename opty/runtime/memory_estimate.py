@@ -19,7 +19,7 @@ from opty.state.streaming import StreamedFrames
 from opty.state.views import all_whole
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MemoryEstimate:
     """Bytes that a run holds where it computes.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
 from opty.algebra.control import Control, Until
@@ -42,6 +42,7 @@ class SweepNode:
     batch: int | Literal["all"] | None
     order: Order
     origin: Literal["sweep", "lifted"]
+    _: KW_ONLY
     fused: tuple[str, ...] = ()
 
     reads: frozenset[str] = field(init=False)

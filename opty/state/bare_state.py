@@ -51,6 +51,7 @@ class BareState:
         obj: Any = None,
         modes: int | None = None,
         seed: int = 0,
+        *,
         dtype: Any = "complex64",
         device: str | None = None,
         threads: int | None = None,
@@ -70,7 +71,7 @@ class BareState:
         by_hand = any(given is not None for given in (obj, probe, margin))
         origin, shape = start.frame(data.positions_px, data.n, obj, margin)
         whole = complete(model, data.geometry, data.n, modes)
-        first = first_leaves(whole, Scan(data.views, data.n, shape, kind, data.geometry, data, probe))
+        first = first_leaves(whole, Scan(data.views, data.n, shape, kind, data.geometry, data, given=probe))
         whole = with_modes(whole, len(first["probe"]))
         if obj is not None:
             first["obj"] = fitting(whole, "obj", obj, first["obj"])
@@ -79,8 +80,9 @@ class BareState:
         leaves["positions"] = backend.asarray(data.positions_px + origin)
         if measured.background is not None:
             leaves["background"] = measured.background
-        record = (start.given_seed(seed), start.given_threads(threads), Identity())
-        self._set(Store(leaves, measured, whole, origin, *record, deterministic=bool(deterministic)))
+        machine = (start.given_seed(seed), start.given_threads(threads))
+        store = Store(leaves, measured, whole, origin, *machine, recipe=Identity(), deterministic=bool(deterministic))
+        self._set(store)
         if by_hand:
             self._store.mark_origin()
 
@@ -144,8 +146,9 @@ class BareState:
             raise ValueError(f"the model {whole!r} needs {', '.join(missing)}, which the file does not hold")
         series = {name: Series(np.asarray(v).tolist()) for name, v in history.items()}
         frame = np.asarray(origin, float)
-        record = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series)
-        store = Store(arrays, measured, whole, frame, *record, deterministic=bool(deterministic))
+        machine = (start.given_seed(seed), start.given_threads(threads))
+        store = Store(arrays, measured, whole, frame, *machine, recipe=recipe, iteration=iteration, history=series)
+        store.deterministic = bool(deterministic)
         store.declared = declarations(arrays, declared or {}, whole)
         store.visits = {key: (int(before), int(at)) for key, (before, at) in (visits or {}).items()}
         if began is not None:

@@ -6,7 +6,7 @@ import math
 import threading
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from types import ModuleType
 from typing import Any, SupportsFloat
 
@@ -85,6 +85,7 @@ class Store:
     origin: np.ndarray
     seed: int
     threads: int
+    _: KW_ONLY
     recipe: Operator
     iteration: int = 0
     history: dict[str, Series] = field(default_factory=dict)

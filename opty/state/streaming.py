@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -27,6 +27,7 @@ class _InFlight:
     numbers: dict[int, int]  # of the batch that begins with a view
     places: list[slice]  # of each batch in its block
     outer: _InFlight | None = None  # the sweep in the middle of which this one began
+    _: KW_ONLY
     coming: Iterator[Any] | None = None
     block: int = -1
     images: Any = None

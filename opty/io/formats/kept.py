@@ -28,7 +28,7 @@ OWN = "entry_1/reconstruction"
 GROUPS: dict[Role, str] = {"estimate": "leaves", "slot": "slots", "array": "arrays"}
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Kept:
     """What a result file holds, before the measurement is looked for."""
 
@@ -80,7 +80,16 @@ def read_kept(file: Container) -> Kept:
         }
         fields, frames = measurement.read_fields(f), measurement.read_kept_frames(f)
         device, software = measurement.text(own.attrs.get("device", "cpu")), json.loads(own.attrs.get("software", "{}"))
-        return Kept(fields, frames, leaves, record, code, unfinished, device, software)
+        return Kept(
+            fields=fields,
+            frames=frames,
+            leaves=leaves,
+            record=record,
+            recipe=code,
+            unfinished=unfinished,
+            device=device,
+            software=software,
+        )
 
 
 def _model(own: h5py.Group, declared: Mapping[str, Leaf]) -> Model | None:

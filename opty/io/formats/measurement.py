@@ -144,7 +144,7 @@ def read_fields(f: h5py.File) -> dict[str, Any]:
     return fields
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FramesKept:
     """What a result file says about its frames."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Raw:
     lengths: Mapping[str, Any] = field(default_factory=dict)
     wanted: Mapping[str, str] = field(default_factory=dict)
     mask: Any = None
+    _: KW_ONLY
     good: Callable[[np.ndarray], np.ndarray] = np.asarray
     dark: Any = None
     flat: Any = None

@@ -7,7 +7,7 @@ from small_scans import close, scan, smooth, state
 
 import opty
 from opty import ConjugateDirection, LikelihoodGradient, LineSearch, Sweep, TakeStep
-from opty.backend.numpy_backend import best_step
+from opty.kernels.numpy_backend import best_step
 from opty.state.views import sweep_batches
 
 NOISES = ("poisson", "gaussian", "amplitude")

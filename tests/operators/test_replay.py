@@ -11,7 +11,7 @@ from small_scans import close, same, scan, state
 
 import opty
 from opty import DM, LSQML, Every, LSQUpdate, Misfit, Operator, Sweep, ePIE, rPIE
-from opty.backend.operands import CaptureError
+from opty.arrays import CaptureError
 from opty.runtime import graph_replay as replay
 from opty.runtime.graph_replay import Replay
 from opty.state.views import Tour

@@ -18,8 +18,9 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
     state/           what is being estimated
     model/           from object, probe and positions to waves, and back: elements
     algebra/         Operator, *, **, Sweep, Every, After, Until: values
-    backend/         NumPy and CuPy behind the same functions, and their kernels
+    kernels/         NumPy and CuPy behind the same functions, and kernels by family
     physics/         pure functions of arrays
+    arrays/          where arrays live: devices, threads, transfers, launches
     data/            PtychoData: what was measured
     files/           files that may be damaged or large; knows no ptychography
     geometry.py      Geometry: metres and pixels; units.py, memory.py: lengths and bytes in words

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import opty
-from opty.backend import gpu_available
+from opty.arrays import gpu_available
 from opty.cli import main
 from opty.simulate import demo
 from opty.simulate.experiment import experiment

@@ -165,8 +165,8 @@ def test_the_way_to_a_line_is_there():
         assert re.search(rf"\b{name}\b", (ROOT / path).read_text()), (name, path)
     for line, path in (
         ("return wave * v.patches[:, None]", "opty/model/sample.py"),
-        ("v[i] = o[i] * v[i]", "opty/backend/rows.cu"),
-        ("factor += step / ", "opty/backend/columns.cu"),
+        ("v[i] = o[i] * v[i]", "opty/kernels/fft/rows.cu"),
+        ("factor += step / ", "opty/kernels/fft/columns.cu"),
     ):
         assert line in (ROOT / path).read_text()
         assert line.rstrip() in text

@@ -80,8 +80,8 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
     \b
     Example: opty reconstruct scan.cxi --modes 3 --recipe "rPIE(alpha=0.05)**30" -o scan.h5 --plot scan.png
     """
-    from opty.backend import get as get_backend
     from opty.io.save_operator import Save
+    from opty.kernels import backend_for
     from opty.plot import overview
     from opty.runtime.recipe_edit import after_iterations
 
@@ -92,7 +92,7 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
         recipe = after_iterations(recipe, Save(str(output), every))
     _check_before(recipe, picture)
     if options["device"] is not None:
-        get_backend(options["device"])  # refuses a GPU that is not there
+        backend_for(options["device"])  # refuses a GPU that is not there
     data = options.pop("data")
     check_data(file, data)
     start, attention = _start(file, taken_for_load(options) | given({"data": data}), quiet=quiet or as_json, **options)

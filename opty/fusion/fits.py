@@ -29,24 +29,24 @@ class Gradient(_Fit, register=False):
     def begin(self, s):
         super().begin(s)
         s.put_in_place("obj_gradient", "probe_gradient", "obj_weight", "probe_weight")
-        s.memo["values"] = s.kept("values", (s.store.data.views,))
+        s.memo["values"] = s.persistent("values", (s.store.data.views,))
         if not s.whole:
-            s.memo["spectrum"] = s.kept("spectrum", s.store.probe_shape, s.store.dtype)
+            s.memo["spectrum"] = s.persistent("spectrum", s.store.probe_shape, s.store.dtype)
             s.memo["spectrum"][...] = 0
 
     def apply(self, s, b):
         leaves, values = s.store.leaves, (s.memo["values"], b.leaves["index"])
-        obj, waves = leaves["obj"], s.fused.room("waves", b.size)
-        frames, rows = s.store.measured.frames(b), s.fused.rows(b.size)
-        s.fused.follow_slope(obj, b.corners, b.illum, frames, self.parts[-1].noise, waves, *values, b.fraction)
+        obj, waves = leaves["obj"], s.engine.scratch("waves", b.size)
+        frames, rows = s.store.measured.frames(b), s.engine.rows(b.size)
+        s.engine.follow_slope(obj, b.corners, b.illum, frames, self.parts[-1].noise, waves, *values, b.fraction)
         of_obj = leaves["obj_gradient"], leaves["obj_weight"]
         if b.fraction is None:
             of_probe = leaves["probe_gradient"], leaves["probe_weight"]
-            s.fused.add_to_both(waves, rows, b.corners, b.illum, obj, *of_obj, *of_probe)
+            s.engine.add_to_both(waves, rows, b.corners, b.illum, obj, *of_obj, *of_probe)
             return
-        s.fused.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
-        s.fused.add_on_probe(waves, rows, obj, b.corners, b.fraction, s.memo["spectrum"])
-        s.fused.add_seen(obj, b.corners, leaves["probe_weight"])
+        s.engine.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
+        s.engine.add_on_probe(waves, rows, obj, b.corners, b.fraction, s.memo["spectrum"])
+        s.engine.add_seen(obj, b.corners, leaves["probe_weight"])
 
     def finish(self, s):
         if not s.whole:
@@ -70,17 +70,17 @@ class Search(_Fit, register=False):
         super().begin(s)
         s.put_in_place(*self.touched_leaves())
         trials = s.memo["seen"].memo["trials"]
-        s.memo["trials"] = s.kept("trials", trials.shape, trials.dtype)
+        s.memo["trials"] = s.persistent("trials", trials.shape, trials.dtype)
         s.memo["trials"][...] = trials
-        s.memo["changes"] = s.kept("changes", (s.store.data.views, *trials.shape))
+        s.memo["changes"] = s.persistent("changes", (s.store.data.views, *trials.shape))
 
     def apply(self, s, b):
         leaves, changes = s.store.leaves, (s.memo["changes"], b.leaves["index"])
         probe_step = leaves["kept_direction_probe"]
-        illum_step = probe_step[None] if b.fraction is None else s.fused.shifted(probe_step, b.fraction, "illum_step")
+        illum_step = probe_step[None] if b.fraction is None else s.engine.shifted(probe_step, b.fraction, "illum_step")
         steps = b.illum, leaves["kept_direction_obj"], illum_step
         args = leaves["obj"], b.corners, *steps, s.store.measured.frames(b), self.parts[-1].noise, s.memo["trials"]
-        s.fused.changes(*args, *changes, b.fraction)
+        s.engine.changes(*args, *changes, b.fraction)
 
     def finish(self, s):
         s.store.leaves["line_sums"] += s.memo["changes"].sum(axis=0)  # all at once: as above
@@ -105,16 +105,16 @@ class BestSteps(_Fit, register=False):
         of_obj, light, of_probe, seen = self._directions(s, b, on_obj, on_probe)
         waves, rows = b.source
         moved = on_probe and b.fraction is not None
-        illum_step = s.fused.shifted(of_probe, b.fraction, "illum_step") if moved else of_probe[None]
-        products = s.fused.products(waves, rows, obj, b.corners, b.illum, of_obj[0], illum_step)
-        lengths = s.fused.lengths(products, op.ridge, op.step)
+        illum_step = s.engine.shifted(of_probe, b.fraction, "illum_step") if moved else of_probe[None]
+        products = s.engine.products(waves, rows, obj, b.corners, b.illum, of_obj[0], illum_step)
+        lengths = s.engine.lengths(products, op.ridge, op.step)
         averages = []
         if on_obj:
-            averages.append((obj[None], of_obj, s.fused.light(b.corners, b.illum, lengths[0], light), light))
+            averages.append((obj[None], of_obj, s.engine.light(b.corners, b.illum, lengths[0], light), light))
         if on_probe:
-            averages.append((probe, of_probe, s.fused.transmission(obj, b.corners, lengths[1], seen), seen))
+            averages.append((probe, of_probe, s.engine.transmission(obj, b.corners, lengths[1], seen), seen))
         for average in averages:  # both are there before either changes: illum may be the probe itself
-            s.fused.add_average(*average)
+            s.engine.add_average(*average)
 
     def _directions(self, s, b, on_obj, on_probe):
         """Return the directions of object (1, H, W) and probe (M, n, n), each with its weight, in canvases.
@@ -122,20 +122,20 @@ class BestSteps(_Fit, register=False):
         That of what must not change stays the zeros that it is.
         """
         op, (waves, rows), obj, probe = self.parts[0], b.source, s.store.leaves["obj"], s.store.leaves["probe"]
-        of_obj, light = s.fused.sums("obj", (1, *obj.shape))
-        of_probe, seen = s.fused.sums("probe", probe.shape)
+        of_obj, light = s.engine.accumulators("obj", (1, *obj.shape))
+        of_probe, seen = s.engine.accumulators("probe", probe.shape)
         if on_obj and on_probe and b.fraction is None:
-            s.fused.add_to_both(waves, rows, b.corners, b.illum, obj, of_obj[0], light, of_probe, seen)
+            s.engine.add_to_both(waves, rows, b.corners, b.illum, obj, of_obj[0], light, of_probe, seen)
         else:
             if on_obj:
-                s.fused.add_to_object(waves, rows, b.corners, b.illum, of_obj[0], light)
+                s.engine.add_to_object(waves, rows, b.corners, b.illum, of_obj[0], light)
             if on_probe and b.fraction is None:
-                s.fused.add_to_probe(waves, rows, obj, b.corners, of_probe, seen)
+                s.engine.add_to_probe(waves, rows, obj, b.corners, of_probe, seen)
             elif on_probe:
-                of_probe = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
-                s.fused.add_seen(obj, b.corners, seen)
+                of_probe = s.engine.on_probe(waves, rows, obj, b.corners, b.fraction)
+                s.engine.add_seen(obj, b.corners, seen)
         if on_obj:
-            s.fused.divide(of_obj, light, op.alpha)
+            s.engine.divide(of_obj, light, op.alpha)
         if on_probe:
-            s.fused.divide(of_probe, seen, op.beta)
+            s.engine.divide(of_probe, seen, op.beta)
         return of_obj, light, of_probe, seen

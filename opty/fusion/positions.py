@@ -63,7 +63,7 @@ class Sense(_Fit, register=False):
         memo = s.memo["seen"].memo
         memo["number"] = s.memo["number"]
         for name in ("sensed", "change", "power", "light"):
-            place = s.kept(name, memo[name].shape, memo[name].dtype)
+            place = s.persistent(name, memo[name].shape, memo[name].dtype)
             place[...] = memo[name]
             memo[name] = place
 
@@ -75,6 +75,6 @@ class Sense(_Fit, register=False):
     def apply(self, s, b):
         memo, leaves = s.memo["seen"].memo, s.store.leaves
         by_shift = isinstance(self.parts[0], CrossCorrelation)
-        sense = s.fused.sense_shifts if by_shift else s.fused.sense_slopes
+        sense = s.engine.sense_shifts if by_shift else s.engine.sense_slopes
         kept = leaves["position_misfit"], memo["change"], memo["power"], memo["sensed"]
         sense(*b.source, leaves["obj"], b.corners, b.illum, memo["light"], b.leaves["index"], *kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opty.backend.operands import Kept
+from opty.kernels.operands import WaveStore
 from opty.operators.exitwave import KEPT_WAVES, LoadKeptWaves
 from opty.operators.fourier import DeltaProject
 from opty.operators.merge import AccumObj, AccumProbe
@@ -29,12 +29,12 @@ class Project(FusedStep, register=False):
 
     def apply(self, s, b):
         store, made = s.store, s.memo["makes"]
-        waves = s.fused.room("waves", b.size)
+        waves = s.engine.scratch("waves", b.size)
         frames = store.measured.frames(b)
         args = store.leaves["obj"], b.corners, b.illum, frames, made == "delta", waves, b.fraction
-        s.fused.project(*args)
+        s.engine.project(*args)
         b.leaves[made] = waves
-        b.source = Kept(waves, s.fused.rows(b.size))
+        b.source = WaveStore(waves, s.engine.rows(b.size))
 
 
 class KeptStep(FusedStep, register=False):
@@ -54,13 +54,14 @@ class KeptStep(FusedStep, register=False):
         return not s.memo["fresh"]
 
     def apply(self, s, b):
-        obj, kept, last = s.store.leaves["obj"], Kept(s.store.leaves["kept_waves"], b.leaves["index"]), self.parts[-1]
-        waves = s.fused.room("waves", b.size)
+        obj, last = s.store.leaves["obj"], self.parts[-1]
+        kept = WaveStore(s.store.leaves["kept_waves"], b.leaves["index"])
+        waves = s.engine.scratch("waves", b.size)
         if s.memo["fresh"]:
-            s.fused.exit_waves(obj, b.corners, b.illum, waves)
+            s.engine.exit_waves(obj, b.corners, b.illum, waves)
             kept.waves[b.selection] = waves
         args = obj, b.corners, b.illum, s.store.measured.frames(b), waves, kept, last.beta, last.keep, b.fraction
-        s.fused.step_kept(*args)
+        s.engine.step_kept(*args)
         b.source = kept
         if not s.alone:
             b.leaves["waves"] = kept.waves[b.selection]
@@ -92,24 +93,24 @@ class Accumulate(FusedStep, register=False):
             s.put_in_place(*part.effects()[1] - FIELDS.keys())
         s.memo["spectrum"] = None
         if not s.whole and any(isinstance(part, AccumProbe) for part in self.parts):
-            s.memo["spectrum"] = s.kept("spectrum", s.store.probe_shape, s.store.dtype)
+            s.memo["spectrum"] = s.persistent("spectrum", s.store.probe_shape, s.store.dtype)
             s.memo["spectrum"][...] = 0
 
     def apply(self, s, b):
         leaves, kinds = s.store.leaves, {type(part) for part in self.parts}
-        waves, rows = Kept(leaves["kept_waves"], b.leaves["index"]) if LoadKeptWaves in kinds else b.source
+        waves, rows = WaveStore(leaves["kept_waves"], b.leaves["index"]) if LoadKeptWaves in kinds else b.source
         of_obj, of_probe = ([leaves.get(leaf.name) for leaf in kind.slots] for kind in (AccumObj, AccumProbe))
         spectrum = s.memo["spectrum"]
         if {AccumObj, AccumProbe} <= kinds and spectrum is None:
-            s.fused.add_to_both(waves, rows, b.corners, b.illum, leaves["obj"], *of_obj, *of_probe)
+            s.engine.add_to_both(waves, rows, b.corners, b.illum, leaves["obj"], *of_obj, *of_probe)
             return
         if AccumObj in kinds:
-            s.fused.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
+            s.engine.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
         if spectrum is not None:
-            s.fused.add_on_probe(waves, rows, leaves["obj"], b.corners, b.fraction, spectrum, b.illum)
-            s.fused.add_seen(leaves["obj"], b.corners, of_probe[1])
+            s.engine.add_on_probe(waves, rows, leaves["obj"], b.corners, b.fraction, spectrum, b.illum)
+            s.engine.add_seen(leaves["obj"], b.corners, of_probe[1])
         elif AccumProbe in kinds:
-            s.fused.add_to_probe(waves, rows, leaves["obj"], b.corners, *of_probe)
+            s.engine.add_to_probe(waves, rows, leaves["obj"], b.corners, *of_probe)
 
     def finish(self, s):
         spectrum = s.memo["spectrum"]
@@ -145,23 +146,23 @@ class Update(FusedStep, register=False):
         of_obj, of_probe, moved = s.memo["obj"], s.memo["probe"], b.fraction is not None
         waves, rows = b.source
         if b.size == 1 and not moved:
-            s.fused.update_both(obj, b.corners, probe, waves, *of_obj, *of_probe)
+            s.engine.update_both(obj, b.corners, probe, waves, *of_obj, *of_probe)
             return
         illum, at_once = b.illum, b.size > 1 and of_obj[1] and of_probe[1] and not moved
-        along, light = s.fused.sums("obj", (1, *obj.shape)) if b.size > 1 else (None, None)
-        back, seen = s.fused.sums("probe", probe.shape)
+        along, light = s.engine.accumulators("obj", (1, *obj.shape)) if b.size > 1 else (None, None)
+        back, seen = s.engine.accumulators("probe", probe.shape)
         if at_once:
-            s.fused.add_to_both(waves, rows, b.corners, illum, obj, along[0], light, back, seen)
+            s.engine.add_to_both(waves, rows, b.corners, illum, obj, along[0], light, back, seen)
         elif of_probe[1] and moved:  # first: the object is still what the view saw
-            back = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
-            s.fused.add_seen(obj, b.corners, seen)
+            back = s.engine.on_probe(waves, rows, obj, b.corners, b.fraction)
+            s.engine.add_seen(obj, b.corners, seen)
         elif of_probe[1]:
-            s.fused.add_to_probe(waves, rows, obj, b.corners, back, seen)
+            s.engine.add_to_probe(waves, rows, obj, b.corners, back, seen)
         if of_obj[1] and b.size == 1:
-            s.fused.update_both(obj, b.corners, illum[0], waves, *of_obj, 1.0, 0.0)
+            s.engine.update_both(obj, b.corners, illum[0], waves, *of_obj, 1.0, 0.0)
         elif of_obj[1]:
             if not at_once:
-                s.fused.add_to_object(waves, rows, b.corners, illum, along[0], light)
-            s.fused.add_scaled(obj[None], along, light, *of_obj)
+                s.engine.add_to_object(waves, rows, b.corners, illum, along[0], light)
+            s.engine.add_scaled(obj[None], along, light, *of_obj)
         if of_probe[1]:
-            s.fused.add_scaled(probe, back, seen, *of_probe)
+            s.engine.add_scaled(probe, back, seen, *of_probe)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from opty.backend import numpy_backend
 from opty.data import PtychoData
 from opty.data.fields import check_probe
+from opty.kernels import numpy_backend
 from opty.physics.propagation import Propagator
 from opty.remedies import here, option
 

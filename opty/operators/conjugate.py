@@ -9,7 +9,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, ViewOperator
 from opty.algebra.protocols import State, Views
-from opty.backend.line import TRIALS
+from opty.kernels.likelihood.line_search import TRIALS
 from opty.operators.likelihood import OBJ_GRADIENT, PROBE_GRADIENT, Noise, noise_model
 from opty.operators.lsq import moved, updating
 from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT

@@ -8,7 +8,7 @@ import numpy as np
 
 from opty.algebra.operator import ViewOperator
 from opty.algebra.protocols import State, Views
-from opty.backend.noise import TOO_DARK
+from opty.kernels.likelihood.noise import TOO_DARK
 from opty.operators.fourier import intensity_of
 from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
 from opty.state.leaves import OBJ, PROBE

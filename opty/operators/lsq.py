@@ -9,7 +9,7 @@ import numpy as np
 
 from opty.algebra.operator import Identity, Operator, ViewOperator
 from opty.algebra.protocols import State, Views
-from opty.backend.solve2x2 import lengths_from
+from opty.kernels.least_squares.solve2x2 import lengths_from
 from opty.operators.object import check_regularisation, scaled
 
 

@@ -167,7 +167,7 @@ def check_inertia(op: Any) -> None:
 def merge(s: State, old: Any, total: Any, weight: Any, op: Any) -> None:
     """Put (total + c old) / (weight + c), c = inertia max(weight), into ``old`` (L, H, W), where anything is known."""
     held = smoothed(s, old, op.smooth) if op.smooth else old
-    s.memo["run"].fused.merge(old, total, weight, held, op.inertia)
+    s.memo["run"].engine.merge(old, total, weight, held, op.inertia)
 
 
 def smoothed(s: State, image: Any, sigma: float) -> Any:

@@ -60,7 +60,7 @@ def lit_by(positions: np.ndarray, probe: np.ndarray, shape) -> np.ndarray:
     """
     from scipy.ndimage import uniform_filter
 
-    from opty.backend.numpy_backend import add_windows
+    from opty.kernels.numpy_backend import add_windows
 
     photons = np.zeros(shape[-2:])
     add_windows(photons, np.rint(positions).astype(int), (np.abs(probe.astype(np.complex128)) ** 2).sum(0)[None])

@@ -18,7 +18,7 @@ from opty.state import BareState, handle
 from opty.state.store import Store
 
 Place = tuple[CursorMark, ...]
-_LOOKED_AT = ("obj", "probe", "positions")  # as a Lookout takes them
+_LOOKED_AT = ("obj", "probe", "positions")  # as a FiniteCheck takes them
 
 
 class _Misfit(NamedTuple):
@@ -33,7 +33,7 @@ class _Misfit(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """Which of object, probe and positions are not finite or outside after an iteration."""
+    """What is broken of object, probe and positions after an iteration, as a FiniteCheck tells it."""
 
     iteration: int
     broken: tuple[SupportsFloat, ...]
@@ -105,7 +105,7 @@ class DivergenceMonitor:
     def __init__(self, store: Store, program: Program, start: Operator, place: Place, untouched: Store | None = None):
         self._store, self._program, self._start, self._begun = store, program, start, store.recipe
         self._looked = program.changed.intersection(_LOOKED_AT)
-        self._lookout = store.backend.Lookout()
+        self._finite_check = store.backend.FiniteCheck()
         self._under_way: list[_Misfit | _Look] = []  # of the state that stands now
         self._behind: list[_Misfit | _Look] = []  # of ``_newest``, where that is another state than ``_last``
         self._monitor = MisfitMonitor(rounding=100 * float(np.finfo(store.real_dtype).eps) ** 2)
@@ -129,7 +129,7 @@ class DivergenceMonitor:
         store.expect("misfit", store.backend.number(misfit, store.measured.photons))
         at = len(store.history["misfit"]) - 1
         self._under_way.append(_Misfit(store.iteration, at, id(node) if id(node) in self._program.monitored else None))
-        if not self._lookout.LAG:
+        if not self._finite_check.LAG:
             self._look_at(self._under_way)
 
     def turn_over(self, place: Callable[[], Place]) -> None:
@@ -138,7 +138,7 @@ class DivergenceMonitor:
         if store.iteration <= self._newest.store.iteration:
             return
         self._look()
-        if self._lookout.LAG:
+        if self._finite_check.LAG:
             self._look_behind()
             self._behind, self._under_way = self._under_way, []
         else:
@@ -147,7 +147,7 @@ class DivergenceMonitor:
 
     def positions_written(self) -> None:
         """Look at positions that a step has just written: a later one might bring back what has left the frame."""
-        self._lookout.look_at(self._store.leaves["positions"], self._store.largest_corner)
+        self._finite_check.look_at(self._store.leaves["positions"], self._store.largest_corner)
 
     def settle(self) -> None:
         """Look at all iterations that have not been looked at; waits for the device."""
@@ -164,7 +164,7 @@ class DivergenceMonitor:
 
     def _keep(self, place: Place) -> None:
         """Remember the state as it stands, which on a GPU has not been looked at yet."""
-        if not self._lookout.LAG:
+        if not self._finite_check.LAG:
             self._last.take(self._store, place)
         elif self._spare is None:
             self._newest = _Kept(self._store, place, self._program)
@@ -175,7 +175,7 @@ class DivergenceMonitor:
     def _look(self) -> None:
         """Ask whether all is finite, and all windows lie inside the object."""
         leaves = (self._store.leaves[name] if name in self._looked else None for name in _LOOKED_AT)
-        broken = self._lookout.broken(*leaves, self._store.largest_corner)
+        broken = self._finite_check.broken(*leaves, self._store.largest_corner)
         self._under_way.append(_Look(self._store.iteration, broken))
         self.looked = True
 

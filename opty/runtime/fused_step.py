@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
 
 class FusedContext:
-    """What a fused step sees of a run: the store, the kernels with their buffers, a dict of the step's own.
+    """What a fused step sees of a run: the store, the engine of the run, a dict of the step's own.
 
     ``alone`` : no other step than fused ones sees the batch, whose waves may then lie where the next batch's will.
     ``whole`` : all positions of the sweep are whole pixels. ``number`` : of the step in the sweep.
     """
 
-    __slots__ = ("alone", "fused", "job", "memo", "number", "store", "whole")
+    __slots__ = ("alone", "engine", "job", "memo", "number", "store", "whole")
 
     def __init__(self, job: Run, alone: bool, whole: bool, number: int):
-        self.job, self.store, self.fused = job, job.store, job.fused
+        self.job, self.store, self.engine = job, job.store, job.engine
         self.alone, self.whole, self.number = alone, whole, number
         self.memo: dict[str, Any] = {}
 
-    def kept(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Any:
-        """Return an array for the step's numbers, at the same address in each sweep, with its values kept."""
-        return self.fused.kept(f"{name} of step {self.number}", shape, dtype)
+    def persistent(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Any:
+        """Return an array for this step alone that keeps its place and values between sweeps; zeros at first."""
+        return self.engine.persistent(f"{name} of step {self.number}", shape, dtype)
 
     def put_in_place(self, *names: str) -> None:
         """Put leaves that each sweep makes again at the addresses of the last sweep, if that one may be replayed."""
         leaves = self.store.leaves
         for name in names if self.store.backend.CAPTURES else ():
-            place = self.fused.kept(name, leaves[name].shape, leaves[name].dtype)
+            place = self.engine.persistent(name, leaves[name].shape, leaves[name].dtype)
             if leaves[name] is not place:
                 place[...] = leaves[name]
                 leaves[name] = place
@@ -114,7 +114,7 @@ class FusedStep(ViewOperator, register=False):
     def is_capturable(self, s: FusedContext) -> bool:
         """Say whether a sweep launches what the next one will, and nothing but kernels, so that it may be replayed.
 
-        What ``apply`` works on then lies in leaves that ``touched_leaves`` names or in buffers of ``s.fused``, and
+        What ``apply`` works on then lies in leaves that ``touched_leaves`` names or in buffers of ``s.engine``, and
         ``finish`` relies on nothing that ``apply`` has done on the host.
         """
         return True

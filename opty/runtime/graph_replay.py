@@ -16,7 +16,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from opty.backend.operands import CaptureError
+from opty.arrays import CaptureError
+from opty.kernels.engine import Engine
 
 if TYPE_CHECKING:
     from opty.state.store import Store
@@ -48,10 +49,10 @@ class _Piece:
 
 
 class Replay:
-    """The sweeps of one run. ``fused``: the kernels of its fused steps, with their buffers."""
+    """The sweeps of one run. ``engine``: the kernels of its fused steps, with their buffers."""
 
-    def __init__(self, store: Store, fused: Any):
-        self._store, self._fused = store, fused
+    def __init__(self, store: Store, engine: Engine):
+        self._store, self._engine = store, engine
         self._known: dict[Hashable, dict[tuple[int, int], _Piece]] = {}
         self._refused: str | None = None
         self._why: str | None = None
@@ -115,7 +116,7 @@ class Replay:
         arrays = {name: leaves.get(name) for name in names}
         arrays |= {"(intensity)": measured.intensity, "(mask)": measured.mask}
         found = ((name, a.data.ptr, a.shape) for name, a in arrays.items() if a is not None)
-        return tuple(sorted(found)), self._fused.generation
+        return tuple(sorted(found)), self._engine.generation
 
     def _say(self, why: str) -> None:
         if why != self._why:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Hashable
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from opty.algebra.compose import compose, factors
 from opty.algebra.operator import Operator
+from opty.kernels.engine import Engine
 from opty.runtime.batching import neighbours, pieces
 from opty.runtime.checkpoint import Cursor, CursorMark, PendingRun, recorded
 from opty.runtime.divergence import DivergenceMonitor
@@ -50,18 +50,18 @@ class Run:
     _in_order: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
     @functools.cached_property
-    def fused(self) -> Any:
+    def engine(self) -> Engine:
         """The kernels of fused steps, with buffers that last as long as the run."""
         store = self.store
         shape = store.probe_shape
-        return store.backend.Fused(
+        return store.backend.Engine(
             store.measured.propagator, shape, store.dtype, store.threads, deterministic=store.deterministic
         )
 
     @functools.cached_property
     def replay(self) -> Replay:
         """The sweeps of the run, captured where they repeat on a GPU."""
-        return Replay(self.store, self.fused)
+        return Replay(self.store, self.engine)
 
     def positions(self) -> np.ndarray:
         """Return the positions (N, 2) px on the host; the device is waited for once, until a step has written them."""

@@ -63,7 +63,7 @@ def footprint(store: Store, program: Program) -> MemoryEstimate:
     return MemoryEstimate(
         data=sum(a.nbytes + _beside(store, a) for a in images if not isinstance(a, StreamedFrames)),
         blocks=sum(a.way_bytes(batch) for a in coming),
-        state=sum(leaves.values()) + (2 + store.backend.Lookout.LAG) * (copied + lasting),
+        state=sum(leaves.values()) + (2 + store.backend.FiniteCheck.LAG) * (copied + lasting),
         slots=sum(map(store.nbytes, made)) - lasting + held,
         waves=max((work(of, store, batch_size(of.node, store), of.fixed and whole) for of in passes), default=0),
         rooms=rooms(passes, store, whole),

@@ -42,7 +42,7 @@ def run_sweep(node: SweepNode, job: Run) -> None:
     for name in of.stale & store.leaves.keys():
         del store.leaves[name]
     sweep = of.sweep(some, of.fixed and job.whole(), store.leaves)
-    job.fused.new_sweep(sweep.alone, batch_that_fits(of, job))
+    job.engine.new_sweep(sweep.alone, batch_that_fits(of, job))
     seen = _begun(sweep, job, number)
     if node.moving:
         job.wrote_positions()
@@ -62,7 +62,7 @@ def run_sweep(node: SweepNode, job: Run) -> None:
             job.wrote_positions()
     if node.counts:
         store.iteration += 1
-        job.watch.iteration_over(node, sum(misfits, job.fused.misfit()))
+        job.watch.iteration_over(node, sum(misfits, job.engine.misfit()))
 
 
 _Seen = list[tuple[StepInSweep, Any, Any]]  # the steps of a sweep, and state and batch as each may see them
@@ -117,7 +117,7 @@ def _tour(of: SweepPrograms, sweep: SweepProgram, job: Run, order: list[np.ndarr
     still, key = not of.node.moving, (sweep, len(order[0]))
     if of.node.order == "scan" and still and key in job.tours:
         return job.tours[key]
-    opened = Opened(sweep.opened, sweep.own_illum, job.fused if job.program.plan.fused else None, sweep.wanted)
+    opened = Opened(sweep.opened, sweep.own_illum, job.engine if job.program.plan.fused else None, sweep.wanted)
     tour = ViewBatches(job.store, order, sweep.whole, still, opened)
     if of.node.order == "scan" and still:
         job.tours[key] = tour

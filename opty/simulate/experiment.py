@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
-from opty.backend import numpy_backend
 from opty.data import PtychoData
 from opty.data.fields import check_probe
 from opty.geometry import Geometry
+from opty.kernels import numpy_backend
 from opty.model.complete import complete, first_leaves, fitting
 from opty.model.host_views import HostViews
 from opty.model.scan import Scan

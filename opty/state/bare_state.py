@@ -7,12 +7,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from opty import backend as backends
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity, Operator
+from opty.arrays import why_no_gpu
 from opty.data import PtychoData
 from opty.data.fields import check_positions
 from opty.errors import ConsumedError, warn_user
+from opty.kernels import backend_for
 from opty.model.complete import complete, first_leaves, fitting, with_modes
 from opty.model.compose import Model
 from opty.model.element import Element
@@ -65,7 +66,7 @@ class BareState:
         kind = start.complex_type(dtype)
         if modes is not None and (isinstance(modes, bool) or not isinstance(modes, (int, np.integer)) or modes < 1):
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
-        backend = backends.get(start.on_device(device))
+        backend = backend_for(start.on_device(device))
         obj = None if obj is None else host(obj)
         start.check_light(data, kind)
         by_hand = any(given is not None for given in (obj, probe, margin))
@@ -134,7 +135,7 @@ class BareState:
         needed = [name for name, leaf in ESTIMATED.items() if not leaf.optional]
         if missing := [name for name in needed if name not in leaves]:
             raise ValueError(f"a state needs {', '.join(needed)}; {missing} are missing")
-        backend = backends.get(start.on_device(device))
+        backend = backend_for(start.on_device(device))
         kind = start.complex_type(leaves["probe"].dtype)
         measured = DeviceData(data, backend, kind)
         arrays = {name: backend.asarray(np.array(a)) for name, a in leaves.items()}
@@ -354,7 +355,7 @@ class BareState:
         Raises RuntimeError, with the reason, where there is no GPU.
         """
         store = self._live
-        backend = backends.get(device)
+        backend = backend_for(device)
         if backend is store.backend:
             return self
         moved = store.fork(set())
@@ -411,7 +412,7 @@ def _restored(
     made: type[BareState], data: PtychoData, leaves: dict[str, np.ndarray], record: dict[str, Any]
 ) -> BareState:
     """Rebuild a pickled state on its device; on the CPU, with a warning, where that was a GPU and none is here."""
-    if record["device"] == "gpu" and (reason := backends.why_no_gpu()):
+    if record["device"] == "gpu" and (reason := why_no_gpu()):
         warn_user(f"a state that was on a GPU is on the CPU now: {reason}", UserWarning)
         record = record | {"device": "cpu"}
     return made.restore(data, leaves, **record)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.backend.operands import Frames
 from opty.data import PtychoData
 from opty.data.lazy_frames import LazyFrames, views_counting
+from opty.kernels.operands import MeasuredFrames
 from opty.physics.propagation import Propagator
 from opty.state.streaming import StreamedFrames
 
@@ -96,12 +96,12 @@ class DeviceData:
         """Whether all frames and masks are where they are worked on, each at an address of its own."""
         return self._resident
 
-    def frames(self, batch: Batch) -> Frames:
+    def frames(self, batch: Batch) -> MeasuredFrames:
         """What was measured of a batch's views, as the fused steps take it: no copy where all views are here."""
         background = batch.store.leaves.get("background")
         if self._resident:
-            return Frames(self.intensity, batch.leaves["index"], self._masks, background)
+            return MeasuredFrames(self.intensity, batch.leaves["index"], self._masks, background)
         mask = self.mask_of(batch.selection)
         mask = mask[None] if mask is not None and mask.ndim == 2 else mask
         rows = self.backend.xp.arange(batch.size, dtype=np.int64)
-        return Frames(self.intensity_of(batch.selection), rows, mask, background)
+        return MeasuredFrames(self.intensity_of(batch.selection), rows, mask, background)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from opty import backend as backends
+from opty.arrays import gpu_available
 from opty.data import PtychoData
 from opty.data.fields import check_extent
 from opty.remedies import here
@@ -66,8 +66,8 @@ def given_seed(seed: Any) -> int:
 
 
 def on_device(device: str | None) -> str:
-    """Return the device requested; by default the GPU where there is one."""
-    return ("gpu" if backends.gpu_available() else "cpu") if device is None else device
+    """Return the device that is asked for; by default the GPU where there is one."""
+    return ("gpu" if gpu_available() else "cpu") if device is None else device
 
 
 def complex_type(dtype: Any) -> np.dtype:

@@ -81,7 +81,7 @@ class StreamedFrames:
             places += [slice(a, b) for a, b in pairwise(ends)]
         numbers = {int(batch[0]): k for k, batch in enumerate(batches)}
         outer = getattr(self._ways, "way", None)
-        self._ways.way = _InFlight(batches, blocks, self.backend.Carrier(), numbers, places, outer)
+        self._ways.way = _InFlight(batches, blocks, self.backend.StagingBuffer(), numbers, places, outer)
 
     def leave(self) -> None:
         """End with a sweep; what was prefetched and not used is dropped."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from opty.kernels.engine import Engine
 from opty.model.views import ModelViews
 from opty.state.store import Store
 
@@ -23,7 +24,7 @@ class Opened(NamedTuple):
 
     names: tuple[str, ...] = ()
     own_illum: bool = False
-    fused: Any = None
+    engine: Engine | None = None
     wanted: frozenset[str] = frozenset()
 
 
@@ -50,7 +51,7 @@ class Batch(ModelViews):
         sweep: dict[Any, Any] | None = None,
     ):
         super().__init__(frozenset() if opened is None else opened.wanted)
-        self.store, self.fused = store, None if opened is None else opened.fused
+        self.store, self.engine = store, None if opened is None else opened.engine
         self.model, self.backend, self.n, self.dtype = store.model, store.backend, store.n, store.dtype
         self.threads, self.estimates, self.geometry = store.threads, store.leaves, store.data.geometry
         self.propagator, self.deterministic = store.measured.propagator, store.deterministic
@@ -96,18 +97,18 @@ class Batch(ModelViews):
 
     def as_seen(self, probe: Any) -> Any:
         """Return a probe, or a change of it, (M, n, n) as each view sees it: (B or 1, M, n, n)."""
-        if self.fraction is None or self.fused is None:
+        if self.fraction is None or self.engine is None:
             return super().as_seen(probe)
-        seen = self.fused.shifted(probe, self.fraction)
+        seen = self.engine.shifted(probe, self.fraction)
         return seen if self.brightness is None else seen * self.brightness[:, None]
 
     def on_probe(self, waves: Any) -> Any:
         """Return sum_j conj(O_j) waves_j (M, n, n), the adjoint of ``as_seen`` times the patches; keeps the waves."""
-        if self.fused is None or self.fraction is None or self.brightness is not None:
+        if self.engine is None or self.fraction is None or self.brightness is not None:
             return super().on_probe(waves)
-        rows = self.fused.rows(self.size)
+        rows = self.engine.rows(self.size)
         below = self.xp.stack([rows * self.n, 0 * rows], axis=1)  # the windows, one below the other, are an object too
-        return self.fused.on_probe(waves, rows, self.patches.reshape(-1, self.n), below, self.fraction)
+        return self.engine.on_probe(waves, rows, self.patches.reshape(-1, self.n), below, self.fraction)
 
 
 class ViewBatches:

@@ -4,7 +4,7 @@ import numpy as np
 from small_scans import everything
 
 from opty import AP, DM, LSQML, ML, RAAR, ePIE, mPIE, rPIE
-from opty.backend import scaling
+from opty.kernels.update import scaling
 from opty.ptycho_state import PtychoState
 
 ENGINES = [ePIE(), rPIE(), rPIE(batch=4), mPIE(), LSQML(batch=4), AP(), DM(), RAAR(), ML(), ML("amplitude")]

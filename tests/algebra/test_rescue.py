@@ -10,7 +10,7 @@ from test_watch import Worsens
 
 import opty
 from opty import AP, DM, Every, Operator, Orthogonalise, PosCorrectAdam, Save, ViewOperator, ePIE, rPIE
-from opty.backend import numpy_backend
+from opty.kernels import numpy_backend
 from opty.runtime.divergence import DivergenceMonitor
 
 

@@ -8,7 +8,7 @@ from small_scans import scan, state
 import opty
 from opty import AP, rPIE
 from opty.algebra.operator import REGISTRY
-from opty.backend import fused_cpu, fused_fit, plain, plain_fit, scaling
+from opty.kernels.update import scaling
 from opty.runtime.scale import gives_scale
 from opty.state.leaves import declared
 
@@ -42,8 +42,7 @@ def p(request, monkeypatch):
     """A state of 12 views and two modes, worked on by loops (compiled or not), step by step, or on the stand-in."""
     p = state(scan(modes=2, background=True), deterministic=True)
     if request.param == "numpy":
-        monkeypatch.setattr(fused_cpu, "loops", lambda: plain)
-        monkeypatch.setattr(fused_fit, "loops", lambda: plain_fit)
+        monkeypatch.setattr("opty.kernels.compiled.numba_available", lambda: False)
     if request.param == "gpu":
         request.getfixturevalue("standin_gpu")
         p = p.to("gpu")

@@ -27,7 +27,7 @@ from opty import (
     mPIE,
     rPIE,
 )
-from opty.backend import scaling
+from opty.kernels.update import scaling
 from opty.ptycho_state import PtychoState
 from opty.runtime.scale import gives_scale
 

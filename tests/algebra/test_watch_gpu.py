@@ -31,7 +31,7 @@ from opty.runtime.interrupt import ctrl_c_returns
 from opty.runtime.memory_estimate import footprint
 from opty.runtime.program import program_of
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "backend"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "kernels"))
 from standin_plugin import standin_gpu
 
 __all__ = ["standin_gpu"]

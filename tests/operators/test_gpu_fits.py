@@ -57,7 +57,7 @@ def calls(gpu, monkeypatch):
         return call
 
     for name in ("follow_slope", "changes", "products"):
-        monkeypatch.setattr(gpu.Fused, name, told(name, getattr(gpu.Fused, name)))
+        monkeypatch.setattr(gpu.Engine, name, told(name, getattr(gpu.Engine, name)))
     return found
 
 

@@ -7,7 +7,7 @@ from small_scans import close, scan, smooth, state
 
 import opty
 from opty import Sweep
-from opty.backend.numpy_backend import best_step
+from opty.kernels.numpy_backend import best_step
 from opty.operators import ConjugateDirection, LikelihoodGradient, LineSearch, TakeStep
 from opty.state.views import sweep_batches
 

@@ -8,8 +8,8 @@ from test_likelihood import central
 
 import opty
 from opty import After, Every, PosCorrectAdam, PosCorrectGradient, Sweep, ViewOperator, rPIE
-from opty.backend import numpy_backend
-from opty.backend.correlation_peaks import soft_disc
+from opty.kernels import numpy_backend
+from opty.kernels.positions.correlation_peaks import soft_disc
 from opty.operators.position.registration import Registration
 
 

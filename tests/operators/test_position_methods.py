@@ -134,7 +134,7 @@ def test_gain_and_serial_move_by_the_peak():
     from test_position import others_share
 
     p = state(scan(modes=2), dtype="complex128")
-    registration = Registration(16, opty.backend.get("cpu"), "complex128")
+    registration = Registration(16, opty.kernels.backend_for("cpu"), "complex128")
     shifts = np.array([shifts_by_hand(p, j, registration, others_share(p, j)) for j in range(12)])
     for op, gain in ((PosCorrectGain(gain=3.0, max_step=99), 3), (PosCorrectSerial(gain=20.0, max_step=99), 20)):
         moved = (Sweep(op) * p).positions - p.positions

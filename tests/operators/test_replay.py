@@ -11,7 +11,7 @@ from small_scans import close, same, scan, state
 
 import opty
 from opty import DM, LSQML, Every, Misfit, Operator, Sweep, ePIE, rPIE
-from opty.backend.operands import CaptureError
+from opty.arrays import CaptureError
 from opty.operators import LSQUpdate
 from opty.runtime import graph_replay as replay
 from opty.runtime.graph_replay import Replay

@@ -114,7 +114,7 @@ def test_its_memory_is_estimated(p, q):
     before, after = (footprint(s._live, program_of(MINE, s._live)) for s in (p, q))
     assert q.slots["lean"].nbytes == 12 * 16 * 16 * 8 == before.kept
     assert after.kept == 0
-    small, copies = q.slots["trust_in_views"].nbytes, 2 + p._live.backend.Lookout.LAG
+    small, copies = q.slots["trust_in_views"].nbytes, 2 + p._live.backend.FiniteCheck.LAG
     without = footprint(p._live, program_of(Sweep(opty.ProbeUpdate() * opty.ObjUpdate(), batch=5), p._live))
     assert before.state - without.state == copies * small
     assert after.state - before.state == small + q.slots["lean"].nbytes

@@ -10,7 +10,7 @@ from small_scans import everything, same, scan, state
 
 import opty
 from opty import AP, DM, PtychoData, PtychoState, ePIE, rPIE
-from opty.backend import why_no_gpu
+from opty.arrays import why_no_gpu
 from opty.state.history import Series
 
 

@@ -1,0 +1,47 @@
+"""Both engines implement the protocol; their buffers are the same on both devices."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+from opty.kernels import numpy_backend
+from opty.kernels.engine import Engine
+from opty.physics.propagation import Propagator
+
+METHODS = {name: f for name, f in vars(Engine).items() if inspect.isfunction(f) and not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_both_engines_take_what_the_protocol_says(standin_gpu, name):
+    def arguments(f):
+        return [(p.name, p.default, p.kind) for p in inspect.signature(f).parameters.values()]
+
+    for backend in (numpy_backend, standin_gpu):
+        assert arguments(getattr(backend.Engine, name)) == arguments(METHODS[name])
+
+
+def test_an_engine_has_nothing_public_beside_the_protocol(standin_gpu):
+    of_gpu_alone = {"sense_shifts"}  # the CPU does it step by step
+    for backend, more in ((numpy_backend, set()), (standin_gpu, of_gpu_alone)):
+        assert {name for name in dir(backend.Engine) if not name.startswith("_")} == METHODS.keys() | more
+
+
+def test_buffers_are_the_same_on_both_devices(standin_gpu):
+    for backend in (numpy_backend, standin_gpu):
+        engine = backend.Engine(Propagator(None, 8, backend, "complex64"), (2, 8, 8), "complex64", 1)
+        engine.new_sweep(True, 5)
+        first, generation = engine.scratch("waves", 3), engine.generation
+        assert first.shape == (3, 2, 8, 8)
+        assert engine.scratch("waves", 5).base is first.base, "memory for the largest batch is taken at once"
+        assert engine.generation == generation
+        kept = engine.persistent("numbers", (2, 3))
+        assert engine.generation == generation + 1
+        assert backend.to_host(kept).tolist() == np.zeros((2, 3)).tolist()
+        kept[...] = 7
+        assert (backend.to_host(engine.persistent("numbers", (3,))) == 7).all()
+        total, weight = engine.accumulators("obj", (1, 9, 9))
+        assert (total.shape, weight.shape, weight.dtype) == ((1, 9, 9), (9, 9), np.float32)
+        assert engine.accumulators("obj", (1, 9, 9))[0] is total

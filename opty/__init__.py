@@ -172,8 +172,9 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> object:
     """Say what a name that is not here may mean."""
-    if name in operators.__all__:
-        raise AttributeError(f"opty has no {name!r}; it is opty.operators.{name}", name=name)
+    for place in (operators, analysis):
+        if name in place.__all__:
+            raise AttributeError(f"opty has no {name!r}; it is {place.__name__}.{name}", name=name)
     close = [] if name.startswith("_") else near(name, __all__)
     hint = f"did you mean {close[0]}?" if close else "dir(opty) lists what it has"
     raise AttributeError(f"opty has no {name!r}; {hint}", name=name)

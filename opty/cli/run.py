@@ -118,7 +118,7 @@ class Run:
         lost = isinstance(self.failed, SourceError)  # nothing to compare with any more
         return {
             "misfit": None if lost else opty.misfit(self.state),
-            "r_factor": None if lost else opty.r_factor(self.state),
+            "r_factor": None if lost else opty.analysis.r_factor(self.state),
             "iterations": self.state.iteration - self.start.iteration,
             "iteration": self.state.iteration,
             "model": None if self.state.model.thin else repr(self.state.model),

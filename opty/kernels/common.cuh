@@ -63,11 +63,17 @@ __device__ inline Complex<double> phase_of(double turns)
     return phase;
 }
 
-// The larger of two; where the first is no number, that: a comparison would drop it.
+// The larger and the smaller of two; where the first is no number, that: a comparison would drop it.
 template <typename Real>
 __device__ inline Real larger(Real value, Real least)
 {
     return value < least ? least : value;
+}
+
+template <typename Real>
+__device__ inline Real smaller(Real value, Real most)
+{
+    return value > most ? most : value;
 }
 
 // Where a thread starts along an axis of the grid, and how far apart its places are: all loops stride over the grid.

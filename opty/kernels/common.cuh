@@ -155,3 +155,16 @@ __device__ inline double largest_of(const double* partial, long long count)
         most = partial[i] > most ? partial[i] : most;
     return block_max(most);
 }
+
+// Calls work(j, r, c) with every pixel of the windows of n x n of all views; the grid is over (columns, rows, views).
+template <typename Work>
+__device__ inline void over_pixels(long long views, long long n, Work work)
+{
+    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
+        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
+            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
+                 c += stride_of(gridDim.x, blockDim.x))
+                work(j, r, c);
+        }
+    }
+}

@@ -64,23 +64,17 @@ add_windows(Pixel<Real, Parts>* dest, long long height, long long width,
             const Index* __restrict__ corners, long long views, long long n,
             const Pixel<Real, Parts>* __restrict__ windows, long long window_stride)
 {
-    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
+    over_pixels(views, n, [&](long long j, long long r, long long c) {
         const long long top = corners[2 * j];
         const long long left = corners[2 * j + 1];
-        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
-            if (!within(top + r, height)) continue;
-            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
-                 c += stride_of(gridDim.x, blockDim.x)) {
-                if (!within(left + c, width)) continue;
-                const Pixel<Real, Parts> value = windows[j * window_stride + r * n + c];
-                Pixel<Real, Parts>& target = dest[(top + r) * width + left + c];
-                for (int k = 0; k < Parts; ++k) atomicAdd(&target.part[k], value.part[k]);
-            }
-        }
-    }
+        if (!within(top + r, height) || !within(left + c, width)) return;
+        const Pixel<Real, Parts> value = windows[j * window_stride + r * n + c];
+        Pixel<Real, Parts>& target = dest[(top + r) * width + left + c];
+        for (int k = 0; k < Parts; ++k) atomicAdd(&target.part[k], value.part[k]);
+    });
 }
 
-// The same sum gathered, in the order of the views, as NumPy does: the same bits. Here the grid is over (columns, rows) of dest and has no third dimension.
+// The same sum gathered, in the order of the views, as NumPy does: the same bits. The grid is over (columns, rows) of dest.
 template <typename Real, int Parts, typename Index>
 __global__ void __launch_bounds__(256)
 add_windows_in_order(Pixel<Real, Parts>* dest, long long height, long long width,

@@ -101,24 +101,19 @@ along(const Complex<Real>* __restrict__ obj, const Complex<Real>* __restrict__ o
       long long modes, long long n, Complex<Real>* __restrict__ waves)
 {
     const long long apart = views * modes * n * n;
-    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
+    over_pixels(views, n, [&](long long j, long long r, long long c) {
         const long long top = corners[2 * j];
         const long long left = corners[2 * j + 1];
-        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
-            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
-                 c += stride_of(gridDim.x, blockDim.x)) {
-                const Complex<Real> o = pixel_of(obj, height, width, top + r, left + c);
-                const Complex<Real> d = pixel_of(obj_step, height, width, top + r, left + c);
-                for (long long m = 0; m < modes; ++m) {
-                    const long long q = (m * n + r) * n + c;
-                    const Complex<Real> p = illum[j * illum_stride + q];
-                    const Complex<Real> e = illum_step[j * step_stride + q];
-                    Complex<Real>* wave = waves + j * modes * n * n + q;
-                    wave[0] = p * o;
-                    wave[apart] = p * d + e * o;
-                    wave[2 * apart] = e * d;
-                }
-            }
+        const Complex<Real> o = pixel_of(obj, height, width, top + r, left + c);
+        const Complex<Real> d = pixel_of(obj_step, height, width, top + r, left + c);
+        for (long long m = 0; m < modes; ++m) {
+            const long long q = (m * n + r) * n + c;
+            const Complex<Real> p = illum[j * illum_stride + q];
+            const Complex<Real> e = illum_step[j * step_stride + q];
+            Complex<Real>* wave = waves + j * modes * n * n + q;
+            wave[0] = p * o;
+            wave[apart] = p * d + e * o;
+            wave[2 * apart] = e * d;
         }
-    }
+    });
 }

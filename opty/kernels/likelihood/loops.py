@@ -45,6 +45,7 @@ def _light(waves, j, r, background, out):
 
 @compiled
 def _poisson_row(predicted, measured, values):
+    """L, slopes and squared steps of a row, for counted photons."""
     for c in range(len(predicted)):
         p, i = predicted[c], measured[c]
         values[c], measured[c], predicted[c] = poisson_value(p, i), poisson_slope(p, i), squared_step(p, i)
@@ -52,6 +53,7 @@ def _poisson_row(predicted, measured, values):
 
 @compiled
 def _gaussian_row(predicted, measured, values):
+    """L, slopes and squared steps of a row, for intensities of variance I + 1."""
     for c in range(len(predicted)):
         p, i = predicted[c], measured[c]
         values[c], measured[c], predicted[c] = gaussian_value(p, i), gaussian_slope(p, i), squared_step(p, i)
@@ -59,6 +61,7 @@ def _gaussian_row(predicted, measured, values):
 
 @compiled
 def _amplitude_row(predicted, measured, values):
+    """L, slopes and squared steps of a row, for amplitudes."""
     for c in range(len(predicted)):
         p, i = predicted[c], measured[c]
         values[c], measured[c], predicted[c] = amplitude_value(p, i), amplitude_slope(p, i), squared_step(p, i)
@@ -149,18 +152,21 @@ def _expand(waves, j, r, terms):
 
 @compiled
 def _poisson_changes(predicted, measured, more, out):
+    """L(Ihat + more) - L(Ihat) of a row, for counted photons."""
     for c in range(len(predicted)):
         out[c] = poisson_change(predicted[c], measured[c], more[c])
 
 
 @compiled
 def _gaussian_changes(predicted, measured, more, out):
+    """L(Ihat + more) - L(Ihat) of a row, for intensities of variance I + 1."""
     for c in range(len(predicted)):
         out[c] = gaussian_change(predicted[c], measured[c], more[c])
 
 
 @compiled
 def _amplitude_changes(predicted, measured, more, out):
+    """L(Ihat + more) - L(Ihat) of a row, for amplitudes."""
     for c in range(len(predicted)):
         out[c] = amplitude_change(predicted[c], measured[c], more[c])
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.errors import MemoryWarning, warn_user
+from opty.kernels.buffers import Buffer, Sizes
 from opty.memory import size
 from opty.runtime.nodes import Pass
 from opty.runtime.pass_program import PassProgram
@@ -95,22 +96,18 @@ def rooms(passes: list[PassProgram], store: Store, whole: bool) -> int:
 
 
 def _room(passes: list[tuple[PassProgram, bool]], store: Store, batch: int) -> int:
-    names: frozenset[str] = frozenset()
-    canvases: set[str] = set()
-    spare, moved = 0, False
+    buffers: set[Buffer] = set()
+    moved = False
     for of, whole in passes:
         room = of.sweep(None, whole, store.leaves).room
-        names |= room.names
-        if room.canvases:
-            canvases |= {"obj", "probe"} if batch_size(of.node, store) > 1 else set() if whole else {"probe"}
-        spare, moved = max(spare, room.spare), moved or room.moved
+        buffers |= {b for b in room.buffers if b.needed(batch_size(of.node, store), whole)}
+        moved |= room.moved
     modes, n, _ = store.probe_shape
     wave = modes * n * n * store.dtype.itemsize
-    found = len(names) * batch * wave
+    on_cpu = store.backend.name == "cpu"
+    pieces = store.threads * max(wave, store.backend.batch_memory(1) // 4) if on_cpu else None
+    sizes = Sizes(batch, wave, pieces, {name: a.nbytes for name, a in store.leaves.items()})
+    found = sum(b.nbytes(sizes) for b in buffers)
     if moved:  # of each view the light, and a spectrum of the probe
         found += batch * wave // (2 * modes) + wave
-    found += sum(3 * store.leaves[name].nbytes // 2 for name in canvases)
-    if spare:
-        piece = max(wave, store.backend.batch_memory(1) // 4)
-        found += spare * (store.threads * piece if store.backend.name == "cpu" else batch * wave)
     return found

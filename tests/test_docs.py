@@ -199,7 +199,7 @@ def test_the_way_to_a_line_is_there():
     for line, path in (
         ("return wave * v.patches[:, None]", "opty/model/sample.py"),
         ("v[i] = o[i] * v[i]", "opty/kernels/fft/rows.cu"),
-        ("factor += step / ", "opty/kernels/fft/columns.cu"),
+        ("return keep + step / ", "opty/kernels/detector/factors.cuh"),
     ):
         assert line in (ROOT / path).read_text()
         assert line.rstrip() in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opty.fusion.sweeps import _from_fused
+from opty.kernels.buffers import Accumulators, Pieces, Scratch
 from opty.runtime.fused_step import FusedStep
 
 
@@ -24,7 +25,7 @@ class Gradient(_Fit, register=False):
     """Exit waves to the detector, the slope of the likelihood on them, back, and the gradients added up."""
 
     omits = frozenset({"waves", "predicted", "probe_gradient"})
-    rooms = ("waves", "waves illum back")
+    buffers = (Scratch("waves"), *FusedStep.buffers)
 
     def begin(self, s):
         super().begin(s)
@@ -60,8 +61,7 @@ class Search(_Fit, register=False):
     """Exit waves and what a step makes of them to the detector, and the changes of the likelihood summed there."""
 
     omits = frozenset({"waves"})
-    rooms = ("", "illum illum_step")
-    spare = 3
+    buffers = (Scratch("illum", moved=True), Scratch("illum_step", moved=True), Pieces(3))
 
     def touched_leaves(self):
         return frozenset({"kept_direction_obj", "kept_direction_probe"})
@@ -90,8 +90,12 @@ class Search(_Fit, register=False):
 class BestSteps(_Fit, register=False):
     """LSQUpdate on the difference that a fused step left."""
 
-    rooms = ("", "back illum_step")
-    canvases = True
+    buffers = (
+        Scratch("back", moved=True),
+        Scratch("illum_step", moved=True),
+        Accumulators("obj"),
+        Accumulators("probe"),
+    )
 
     @classmethod
     def matches(cls, parts, before):
@@ -117,7 +121,7 @@ class BestSteps(_Fit, register=False):
             s.engine.add_average(*average)
 
     def _directions(self, s, b, on_obj, on_probe):
-        """Return the directions of object (1, H, W) and probe (M, n, n), each with its weight, in canvases.
+        """Return the directions of object (1, H, W) and probe (M, n, n), each with its weight, in accumulators.
 
         That of what must not change stays the zeros that it is.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from opty.kernels.buffers import Accumulators, Scratch
 from opty.kernels.operands import WaveStore
 from opty.operators.exitwave import KEPT_WAVES, LoadKeptWaves
 from opty.operators.fourier import DeltaProject
@@ -17,7 +18,7 @@ from opty.state.leaves import FIELDS
 class Project(FusedStep, register=False):
     """Exit waves to the detector, the measured modulus on them, and back: ExitWave with what FourierProject became."""
 
-    rooms = ("waves", "waves illum")
+    buffers = (Scratch("waves"), Scratch("illum", moved=True))
 
     @classmethod
     def matches(cls, parts, before):
@@ -40,7 +41,7 @@ class Project(FusedStep, register=False):
 class KeptStep(FusedStep, register=False):
     """A step of the difference map's kind on kept waves: Reflect, WaveProject, Difference."""
 
-    rooms = ("waves", "waves illum")
+    buffers = (Scratch("waves"), Scratch("illum", moved=True))
 
     @classmethod
     def matches(cls, parts, before):
@@ -124,7 +125,7 @@ class Accumulate(FusedStep, register=False):
 class Update(FusedStep, register=False):
     """ObjUpdate and ProbeUpdate, or one of them: both from object and probe as they were."""
 
-    canvases = True
+    buffers = (*FusedStep.buffers, Accumulators("obj"), Accumulators("probe"))
 
     @classmethod
     def matches(cls, parts, before):

@@ -12,6 +12,7 @@ import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
+from opty.kernels.buffers import Buffer, Scratch
 from opty.state.access import Access, Rights, rights_of
 from opty.state.leaves import FIELDS
 
@@ -51,16 +52,12 @@ class FusedContext:
 class FusedStep(ViewOperator, register=False):
     """What ``parts``, steps of a sweep one after the other, do together, in fewer passes over the arrays.
 
-    ``apply(self, s, b)`` is given an Inside and the Batch itself. ``rooms`` : the names of the arrays of
-    (B, M, n, n) that the step takes, on whole pixels and on fractions of them; ``canvases`` : whether it gathers a
-    batch in arrays of the size of object and probe; ``spare`` : more waves of a batch on a GPU, or
-    of a piece of one for each thread of a CPU.
-    ``skips`` : what its parts make and the step leaves unmade: no later step of the sweep may read it.
+    ``apply(self, s, b)`` is given a FusedContext and the Batch itself. ``buffers`` : what it takes of the engine's
+    workspace, by which memory is estimated.
+    ``omits`` : what its parts make and the step leaves unmade: no later step of the sweep may read it.
     """
 
-    rooms: ClassVar[tuple[str, str]] = ("", "illum back")
-    spare: ClassVar[int] = 0
-    canvases: ClassVar[bool] = False
+    buffers: ClassVar[tuple[Buffer, ...]] = (Scratch("illum", moved=True), Scratch("back", moved=True))
     omits: ClassVar[frozenset[str]] = frozenset()
     parts: tuple[ViewOperator, ...] = ()
 

@@ -1,4 +1,4 @@
-"""One reconstruction from the command line: progress, warnings, what may end it early, and the report at the end."""
+"""One reconstruction from the command line: progress, warnings, early ends, and the final report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -22,20 +22,22 @@ from opty.errors import DivergedError, InterruptedWarning, MemoryWarning, Misfit
 from opty.runtime.interrupt import ctrl_c_returns
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from opty.algebra.operator import Operator
     from opty.ptycho_state import PtychoState
     from opty.runtime.checkpoint import PendingRun
 
 
-CARRIED = "the exception's .state"  # where a message says that the state is: of no use on the command line
+CARRIED = "the exception's .state"  # in messages; replaced by the file on the command line
 FIT = {"misfit": "misfit", "R-factor": "r_factor"}
 
 
 class Run:
-    """One reconstruction, and what became of it: whole, or ended early, with the state that it reached.
+    """One reconstruction and its outcome: complete, or ended early, with the state that it reached.
 
-    ``unfinished`` : the place at which a checkpoint goes on; afterwards, that at which this run ended early.
-    ``attention`` : what was found wrong with the measurement; the report and the result file repeat it.
+    ``unfinished`` : the place from which a checkpoint is resumed; afterwards, the place where this run ended early.
+    ``attention`` : warnings about the measurement, which the report and the result file repeat.
     """
 
     def __init__(
@@ -46,8 +48,13 @@ class Run:
         unfinished: PendingRun | None = None,
         attention: Sequence[str] = (),
     ):
-        self.start, self.files, self.unfinished, self.attention = start, {}, None, tuple(attention)
-        self.interrupted, self.diverged, self.failed = False, None, None
+        self.start, self.attention = start, tuple(attention)
+        self.files: dict[str, Path] = {}
+        self.unfinished: PendingRun | None = None
+        self.interrupted = False
+        self.diverged: DivergedError | None = None
+        self.failed: Exception | None = None
+        self.state: PtychoState
         began = time.perf_counter()
         with warnings.catch_warnings(), ctrl_c_returns(), _as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
@@ -63,7 +70,8 @@ class Run:
             except Exception as error:
                 if not _went_on(error, start):
                     raise
-                self.state, self.unfinished, self.failed = error.state, error.unfinished, error
+                carried: Any = error  # see ``opty.errors.carry``
+                self.state, self.unfinished, self.failed = carried.state, carried.unfinished, error
         self.seconds = time.perf_counter() - began
 
     def _run(self, recipe: Operator, start: PtychoState, quiet: bool, unfinished: PendingRun | None) -> PtychoState:
@@ -71,18 +79,28 @@ class Run:
         from opty.runtime.recipe_edit import in_outer_loops
 
         shown = recipe if quiet else in_outer_loops(recipe, Progress())
-        return shown * start if unfinished is None else replace(unfinished, asked=shown).go_on(start)
+        if unfinished is None:
+            return shown * start
+        return cast("PtychoState", replace(unfinished, asked=shown).go_on(start))
 
-    def _notice(self, message, category, filename, lineno, file=None, line=None) -> None:
+    def _notice(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         from tqdm import tqdm
 
-        if issubclass(category, InterruptedWarning):
+        if isinstance(message, InterruptedWarning):
             self.interrupted, self.unfinished = True, message.unfinished
         else:
             tqdm.write(f"Warning: {' '.join(str(message).split())}", file=sys.stderr)
 
     def save(self, path: Path) -> None:
-        """Write the result; where its disk takes no more, write it to the folder for temporary files, and say so."""
+        """Write the result; if that fails, write it to the folder for temporary files, named in the error."""
         from opty.io.formats.native import checkpoint
 
         try:
@@ -100,7 +118,7 @@ class Run:
             raise
         self.files["result"] = path
 
-    def draw(self, path: Path, figure: Callable) -> None:
+    def draw(self, path: Path, figure: Callable[[PtychoState], Figure]) -> None:
         """Draw the state."""
         from opty.plot import save_figure
 
@@ -112,7 +130,7 @@ class Run:
         self.files["picture"] = path
 
     def figures(self) -> dict[str, Any]:
-        """Return misfit, R-factor, iterations, the model where it is no thin object, seconds, where the files are."""
+        """Return misfit, R-factor, iterations, the model unless it is a thin object, seconds, and the files."""
         import opty
 
         lost = isinstance(self.failed, SourceError)  # nothing to compare with any more
@@ -146,7 +164,7 @@ class Run:
         click.echo("\n".join(f"{name:<14} {value}" for name, value in [*lines.items(), *said]))
 
     def leave(self, ctx: click.Context) -> None:
-        """End with the exit code that says how it went."""
+        """End the command with the exit code of the outcome."""
         result = self.files.get("result", "no file")
         on = f"; to go on: opty resume {result}" if self.files else ""
         if self.diverged is not None:
@@ -172,7 +190,7 @@ class Run:
 
 
 def _went_on(error: Exception, start: PtychoState) -> bool:
-    """Say whether an exception carries a state beyond the start; if not, it need not say where it is."""
+    """Return whether an exception carries a state beyond the start; if not, drop its notes about the state."""
     p = getattr(error, "state", None)
     if p is not None and p.iteration > start.iteration:
         return True
@@ -182,7 +200,7 @@ def _went_on(error: Exception, start: PtychoState) -> bool:
 
 @contextmanager
 def _as_ctrl_c(number: int) -> Iterator[None]:
-    """Let a signal do what Ctrl-C does: a queue that ends a job first asks for it with SIGTERM."""
+    """Treat a signal as Ctrl-C: a batch queue sends SIGTERM before it ends a job."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -29,6 +30,7 @@ from opty.remedies import option
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
 
     from opty.algebra.operator import Operator
     from opty.data import PtychoData
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from opty.ptycho_state import PtychoState
 
 DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
-FEWEST_TO_SEARCH = 12  # views: a fifth of fewer tells nothing
+FEWEST_TO_SEARCH = 12  # views: with fewer, the fifth held out is too small to decide
 
 picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
 
@@ -65,7 +67,9 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @load_options
 @talk_options
 @click.pass_context
-def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | None, quiet, as_json, **options) -> None:
+def reconstruct(
+    ctx: click.Context, file: Path, output: Path, picture: Path | None, quiet: bool, as_json: bool, **options: Any
+) -> None:
     """Reconstruct a measurement, or go on with a result.
 
     The result holds object, probe, positions, error curve and recipe. Ctrl-C ends the run and keeps what it reached;
@@ -126,7 +130,7 @@ def resume(
     overwrite: bool,
     quiet: bool,
     as_json: bool,
-    **machine,
+    **machine: Any,
 ) -> None:
     """Go on with a run that was killed or interrupted, to its end.
 
@@ -152,7 +156,7 @@ def resume(
     if not quiet:
         click.echo(f"{checkpoint}: iteration {p.iteration} of\n{unfinished.asked!r}", err=as_json)
     attention = _written(checkpoint) or quick_look(p.data).every
-    run = Run(unfinished.asked, p, quiet, unfinished, attention)
+    run = Run(unfinished.asked, cast("PtychoState", p), quiet, unfinished, attention)
     _conclude(ctx, run, output, (picture, overview), quiet, as_json)
 
 
@@ -177,7 +181,7 @@ def rerun(
     overwrite: bool,
     quiet: bool,
     as_json: bool,
-    **machine,
+    **machine: Any,
 ) -> None:
     """Repeat a result from its data with the recipe in it, and compare.
 
@@ -194,15 +198,15 @@ def rerun(
     recipe, begin, original = start_over(result, start=start, data=data, **given(machine))
     if not quiet:
         click.echo(f"{result}: {original.iteration} iterations of\n{original.recipe!r}", err=as_json)
-    run = Run(recipe, begin, quiet, attention=_written(result))
+    run = Run(recipe, cast("PtychoState", begin), quiet, attention=_written(result))
     if run.interrupted or run.diverged or run.failed:
         run.leave(ctx)
     again = Repetition(run.state, original)
     if output is not None:
         run.save(output)
     if as_json:
-        told = {"identical": again.identical, "same_start": again.same_start, "differences": again.differences}
-        click.echo(json.dumps(told, indent=1))
+        figures = {"identical": again.identical, "same_start": again.same_start, "differences": again.differences}
+        click.echo(json.dumps(figures, indent=1))
     elif not quiet:
         click.echo(str(again))
     if max(again.differences.values(), default=0.0) > tolerance:
@@ -254,7 +258,7 @@ def _start(
     force: bool,
     probe: str | None,
     quiet: bool,
-    **machine,
+    **machine: Any,
 ) -> tuple[PtychoState, tuple[str, ...]]:
     """Load a measurement into a fresh state, or a result as it is, and say what is doubtful of the measurement.
 
@@ -326,7 +330,14 @@ def _written(result: Path) -> tuple[str, ...]:
     return attention(file) if recognise(file) else ()
 
 
-def _conclude(ctx: click.Context, run: Run, output: Path, picture, quiet: bool, as_json: bool) -> None:
+def _conclude(
+    ctx: click.Context,
+    run: Run,
+    output: Path,
+    picture: tuple[Path | None, Callable[[PtychoState], Figure]],
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Save, draw, report, and leave with the exit code that fits."""
     path, figure = picture
     run.save(output)

@@ -1,4 +1,4 @@
-"""Stack: frames that stay in their file and are read on demand."""
+"""LazyFrames: frames that stay in their file and are read on demand."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Readable(Protocol):
 class LazyFrames:
     """Frames (N, n, n) that look like a read-only array, and are read piece by piece, on demand.
 
-    ``stack[j]``, ``stack[3:20]``, ``stack[[4, 0]]`` and ``stack[mask]`` give NumPy arrays, and so does ``stack[...]``
-    with more than one index. ``blocks()`` goes through all views. Pickles hold the place of the frames, not the frames.
+    ``frames[j]``, ``frames[3:20]``, ``frames[[4, 0]]`` and ``frames[mask]`` give NumPy arrays, also with indices of
+    rows and columns after the first. ``blocks()`` goes through all views. Pickles hold the path, not the frames.
 
     Parameters
     ----------
-    frames : what to read from. dtype : of what is read; default: that of the frames.
+    frames : the source. dtype : of the arrays that are read; default: the dtype of the source.
     hidden : (views, mask): in these views (N,) bool, pixels that the mask hides are read as zero.
     """
 
@@ -72,7 +72,7 @@ class LazyFrames:
 
     @property
     def chunk(self) -> int:
-        """Views that lie in one chunk of the file, which is unpacked as a whole."""
+        """Views in one chunk of the file, which is unpacked as a whole."""
         return getattr(self.frames, "chunk", 1)
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
@@ -86,7 +86,7 @@ class LazyFrames:
         return images
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield (views, images) of all views in order, the next ones being read meanwhile."""
+        """Yield (views, images) of all views in order; a thread reads the next block meanwhile."""
         step = self.preferred_block
         places = (slice(start, min(start + step, len(self))) for start in range(0, len(self), step))
         return ahead((place, self.read(place)) for place in places)
@@ -118,11 +118,11 @@ class LazyFrames:
         return out if dtype is None else out.astype(dtype, copy=False)
 
     def mapped(self, function: Callable[[np.ndarray], np.ndarray], dtype: Any) -> LazyFrames:
-        """Return what a function of a module makes of the images (B, n, n), of another type, as they are read."""
+        """Return the frames with a function of a module applied to the images (B, n, n) as they are read."""
         return LazyFrames(Mapped(self, function, np.dtype(dtype)))
 
     def _check_room(self, views: int) -> None:
-        """Refuse to read more at once than the memory holds."""
+        """Raise MemoryError where the views do not fit in the free memory."""
         wanted = views * self.nbytes // len(self)
         free = free_memory() if wanted > BLOCK else None
         if free is not None and wanted > free:
@@ -132,10 +132,10 @@ class LazyFrames:
             )
 
     def finalised(self, hidden: list[int], mask: Any, largest: float) -> LazyFrames:
-        """Return the frames as a measurement holds them, after a look at all of them: see ``counts.Counted``.
+        """Return the frames as a measurement holds them, once all of them have been checked: see ``counts.Counted``.
 
-        In the views ``hidden`` what the mask hides is read as zero. Sums of pixels get the type of the counts in the
-        file, or the least that holds the ``largest``.
+        In the views ``hidden``, masked pixels are read as zero. Sums of pixels get the type of the counts in the file,
+        or the smallest type that holds the ``largest``.
         """
         dtype = self.dtype
         if self.native != dtype and dtype.kind in "iu":
@@ -148,31 +148,31 @@ class LazyFrames:
         return LazyFrames(self if self.hidden else self.frames, dtype, (views, mask))
 
     def __repr__(self) -> str:
-        return (
-            f"<LazyFrames: {self.shape} of {self.dtype}, {size(self.nbytes)}, read from {self.frames!r} when asked for>"
-        )
+        return f"<LazyFrames: {self.shape} of {self.dtype}, {size(self.nbytes)}, read on demand from {self.frames!r}>"
 
 
 class AbsentFrames(LazyFrames):
-    """Frames that are not here: shape and type are known, and to read any of them raises SourceError.
+    """Frames that are missing: shape and type are known; reading any of them raises SourceError.
 
     Parameters
     ----------
-    shape : (N, n, n). dtype : of the counts. reason : why they are not here. remedy : what the user can do.
+    shape : (N, n, n). dtype : of the counts. reason : why they are missing. remedy : what the user can do.
     """
+
+    frames: _Nothing
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, reason: str, remedy: str):
         super().__init__(_Nothing(shape, np.dtype(dtype), reason, remedy))
 
     @property
     def reason(self) -> str:
-        """Why the frames are not here."""
-        return self.frames.reason  # type: ignore[attr-defined]
+        """Why the frames are missing."""
+        return self.frames.reason
 
     @property
     def message(self) -> str:
-        """Why the frames are not here, and what to do."""
-        return self.frames.message  # type: ignore[attr-defined]
+        """Why the frames are missing, and what to do."""
+        return self.frames.message
 
     def refuse(self) -> NoReturn:
         """Raise SourceError with the message."""
@@ -183,7 +183,7 @@ class AbsentFrames(LazyFrames):
 
 
 class _Nothing:
-    """What a stack of absent frames reads from: an error."""
+    """The source of AbsentFrames: reading raises SourceError."""
 
     preferred_block = 1
 
@@ -199,7 +199,7 @@ class _Nothing:
 
 
 class Chosen:
-    """Some of the views of a stack."""
+    """Some of the views of other frames."""
 
     def __init__(self, whole: LazyFrames, index: np.ndarray):
         self.whole, self.index = whole, index
@@ -219,7 +219,7 @@ class Chosen:
 
 
 class Mapped:
-    """Views of a stack that a function changes as they are read."""
+    """Views of other frames to which a function is applied as they are read."""
 
     def __init__(self, whole: LazyFrames, function: Callable[[np.ndarray], np.ndarray], dtype: np.dtype):
         self.whole, self.function = whole, function
@@ -239,7 +239,7 @@ class Mapped:
 
 
 def in_blocks(images: np.ndarray | LazyFrames) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield (views, images) of all views in order, a block at a time, of an array or of a stack."""
+    """Yield (views, images) of all views in order, a block at a time, of an array or of frames in a file."""
     if isinstance(images, LazyFrames):
         yield from images.blocks()
         return
@@ -249,10 +249,10 @@ def in_blocks(images: np.ndarray | LazyFrames) -> Iterator[tuple[slice, np.ndarr
 
 
 def views_counting(mask: np.ndarray | LazyFrames) -> np.ndarray:
-    """Return in how many views each pixel counts (n, n), of a mask for each view (N, n, n)."""
+    """Return the number of views in which each pixel counts (n, n), of a mask for each view (N, n, n)."""
     return sum((some.sum(axis=0) for _, some in in_blocks(mask)), np.zeros(mask.shape[1:], int))
 
 
 def some_views(images: np.ndarray | LazyFrames, keep: np.ndarray) -> np.ndarray | LazyFrames:
-    """Return the views for which ``keep`` (N,) is true; those of a stack stay where they are."""
+    """Return the views for which ``keep`` (N,) is true; frames in a file stay there."""
     return LazyFrames(Chosen(images, np.flatnonzero(keep))) if isinstance(images, LazyFrames) else images[keep]

@@ -1,4 +1,4 @@
-"""Fused steps: rules that replace steps of a sweep by faster ones where no later step can tell the difference."""
+"""Fusion rules: replace steps of a sweep by faster ones where the result of no later step changes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _read_after(steps: tuple[PlannedStep, ...]) -> set[str]:
     return read
 
 
-# Each run of steps is fused where it stands in this order; the first that fits is taken.
+# Runs of steps, in this order in the recipe, that are fused; the first match is taken.
 _RUNS: tuple[tuple[type[FusedStep], tuple[type, ...]], ...] = (
     (KeptStep, (Reflect, WaveProject, RelaxedStep)),
     (Project, (ExitWave, DeltaProject)),
@@ -65,7 +65,7 @@ _RUNS: tuple[tuple[type[FusedStep], tuple[type, ...]], ...] = (
 
 
 def fuse_runs(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:
-    """Put fused steps in place of the runs of steps that they stand for."""
+    """Replace runs of steps by fused steps."""
     out: list[PlannedStep] = []
     k = 0
     while k < len(steps):

@@ -1,18 +1,22 @@
-"""What runs of steps do in few passes over the arrays, with kernels made for them; ``fused`` has the rules."""
+"""Fused steps of sweeps: few passes over the arrays, with special kernels; the rules are in ``rules``."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from types import ModuleType
 from typing import Any
 
+from opty.algebra.operator import ViewOperator
 from opty.kernels.buffers import Accumulators, Scratch
 from opty.kernels.operands import WaveStore
-from opty.operators.exitwave import KEPT_WAVES, LoadKeptWaves
-from opty.operators.fourier import DeltaProject
+from opty.operators.exitwave import KEPT_WAVES, LoadKeptWaves, RelaxedStep
+from opty.operators.fourier import DeltaProject, WaveProject
 from opty.operators.merge import AccumObj, AccumProbe
 from opty.operators.object import ObjUpdate
 from opty.operators.probe import ProbeUpdate
-from opty.runtime.fused_step import FusedStep
+from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.state.leaves import FIELDS
+from opty.state.views import Batch
 
 
 class Project(FusedStep, register=False):
@@ -21,14 +25,15 @@ class Project(FusedStep, register=False):
     buffers = (Scratch("waves"), Scratch("illum", moved=True))
 
     @classmethod
-    def matches(cls, parts, before):
+    def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
         """Whether no later step reads the predicted intensities."""
-        return not parts[-1].predicted
+        last = parts[-1]
+        return isinstance(last, (DeltaProject, WaveProject)) and not last.predicted
 
-    def begin(self, s):
+    def begin(self, s: FusedContext) -> None:
         s.memo["makes"] = "delta" if isinstance(self.parts[-1], DeltaProject) else "waves"
 
-    def apply(self, s, b):
+    def apply(self, s: FusedContext, b: Batch) -> None:
         store, made = s.store, s.memo["makes"]
         waves = s.engine.scratch("waves", b.size)
         frames = store.measured.frames(b)
@@ -39,23 +44,25 @@ class Project(FusedStep, register=False):
 
 
 class KeptStep(FusedStep, register=False):
-    """A step of the difference map's kind on kept waves: Reflect, WaveProject, Difference."""
+    """A relaxed step, as of the difference map, on kept waves: Reflect, WaveProject, RelaxedStep."""
 
     buffers = (Scratch("waves"), Scratch("illum", moved=True))
 
     @classmethod
-    def matches(cls, parts, before):
+    def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
         """Whether no later step reads the predicted intensities."""
-        return not parts[1].predicted
+        project = parts[1]
+        return isinstance(project, WaveProject) and not project.predicted
 
-    def begin(self, s):
+    def begin(self, s: FusedContext) -> None:
         s.memo["fresh"] = s.store.create(KEPT_WAVES)
 
-    def is_capturable(self, s):
+    def is_capturable(self, s: FusedContext) -> bool:
         return not s.memo["fresh"]
 
-    def apply(self, s, b):
+    def apply(self, s: FusedContext, b: Batch) -> None:
         obj, last = s.store.leaves["obj"], self.parts[-1]
+        assert isinstance(last, RelaxedStep)
         kept = WaveStore(s.store.leaves["kept_waves"], b.leaves["index"])
         waves = s.engine.scratch("waves", b.size)
         if s.memo["fresh"]:
@@ -69,25 +76,25 @@ class KeptStep(FusedStep, register=False):
 
 
 def _from_fused(name: str, before: tuple[Any, ...]) -> bool:
-    """Say whether waves, or delta, are as a fused step left them, and nothing has changed them since."""
+    """Return whether a fused step was the last to write waves, or delta."""
     writers = [op for op in before if name in op.effects()[1]]
     return bool(writers) and isinstance(writers[-1], FusedStep)
 
 
 class Accumulate(FusedStep, register=False):
-    """AccumObj and AccumProbe, or one of them; the waves are those of the batch or, recalled, kept ones."""
+    """AccumObj and AccumProbe, or one of them; the waves are the waves of the batch or kept ones."""
 
-    omits = frozenset({"probe_sum"})  # of probes that were moved the spectra are added up, until the sweep is over
+    omits = frozenset({"probe_sum"})  # for shifted probes the spectra are added up until the sweep ends
 
     @classmethod
-    def matches(cls, parts, before):
-        """Where the waves are recalled, or come from a fused step."""
+    def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
+        """Return whether the waves are loaded, or come from a fused step."""
         return isinstance(parts[0], LoadKeptWaves) or _from_fused("waves", before)
 
-    def supports(self, leaves, backend, whole):
+    def supports(self, leaves: Collection[str], backend: ModuleType, whole: bool) -> bool:
         return "intensity_factors" not in leaves
 
-    def begin(self, s):
+    def begin(self, s: FusedContext) -> None:
         s.memo["seen"] = self.seen_by_parts(s)
         for part, seen in s.memo["seen"]:
             part.begin(seen)
@@ -97,9 +104,11 @@ class Accumulate(FusedStep, register=False):
             s.memo["spectrum"] = s.persistent("spectrum", s.store.probe_shape, s.store.dtype)
             s.memo["spectrum"][...] = 0
 
-    def apply(self, s, b):
+    def apply(self, s: FusedContext, b: Batch) -> None:
         leaves, kinds = s.store.leaves, {type(part) for part in self.parts}
-        waves, rows = WaveStore(leaves["kept_waves"], b.leaves["index"]) if LoadKeptWaves in kinds else b.source
+        kept = WaveStore(leaves["kept_waves"], b.leaves["index"]) if LoadKeptWaves in kinds else b.source
+        assert kept is not None  # see ``matches``
+        waves, rows = kept
         of_obj, of_probe = ([leaves.get(leaf.name) for leaf in kind.slots] for kind in (AccumObj, AccumProbe))
         spectrum = s.memo["spectrum"]
         if {AccumObj, AccumProbe} <= kinds and spectrum is None:
@@ -113,7 +122,7 @@ class Accumulate(FusedStep, register=False):
         elif AccumProbe in kinds:
             s.engine.add_to_probe(waves, rows, leaves["obj"], b.corners, *of_probe)
 
-    def finish(self, s):
+    def finish(self, s: FusedContext) -> None:
         spectrum = s.memo["spectrum"]
         if spectrum is not None:
             s.store.leaves["probe_sum"] += s.store.backend.ifft2(spectrum, True)
@@ -128,39 +137,44 @@ class Update(FusedStep, register=False):
     buffers = (*FusedStep.buffers, Accumulators("obj"), Accumulators("probe"))
 
     @classmethod
-    def matches(cls, parts, before):
-        """Where the difference comes from a fused step, and no step before has changed object or probe."""
+    def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
+        """Return whether the difference comes from a fused step, and no earlier step has changed object or probe."""
         changed = frozenset().union(*(op.effects()[1] for op in before))
         return _from_fused("delta", before) and not changed & {"obj", "probe", "patches", "illum"}
 
-    def supports(self, leaves, backend, whole):
+    def supports(self, leaves: Collection[str], backend: ModuleType, whole: bool) -> bool:
         return "intensity_factors" not in leaves
 
-    def begin(self, s):
+    def begin(self, s: FusedContext) -> None:
         steps = {type(part): part for part in self.parts}
         obj, probe = steps.get(ObjUpdate), steps.get(ProbeUpdate)
-        s.memo["obj"] = (obj.alpha, obj.length(s.store.model)) if obj else (1.0, 0.0)
-        s.memo["probe"] = (probe.beta, probe.step) if probe else (1.0, 0.0)
+        s.memo["obj"] = (obj.alpha, obj.length(s.store.model)) if isinstance(obj, ObjUpdate) else (1.0, 0.0)
+        s.memo["probe"] = (probe.beta, probe.step) if isinstance(probe, ProbeUpdate) else (1.0, 0.0)
 
-    def apply(self, s, b):
+    def apply(self, s: FusedContext, b: Batch) -> None:
         obj, probe = s.store.leaves["obj"], s.store.leaves["probe"]
         of_obj, of_probe, moved = s.memo["obj"], s.memo["probe"], b.fraction is not None
+        assert b.source is not None  # see ``matches``
         waves, rows = b.source
         if b.size == 1 and not moved:
             s.engine.update_both(obj, b.corners, probe, waves, *of_obj, *of_probe)
             return
         illum, at_once = b.illum, b.size > 1 and of_obj[1] and of_probe[1] and not moved
-        along, light = s.engine.accumulators("obj", (1, *obj.shape)) if b.size > 1 else (None, None)
+        along: Any = None
+        light: Any = None
+        if b.size > 1:
+            along, light = s.engine.accumulators("obj", (1, *obj.shape))
         back, seen = s.engine.accumulators("probe", probe.shape)
         if at_once:
             s.engine.add_to_both(waves, rows, b.corners, illum, obj, along[0], light, back, seen)
-        elif of_probe[1] and moved:  # first: the object is still what the view saw
+        elif of_probe[1] and moved:  # before the object changes
             back = s.engine.on_probe(waves, rows, obj, b.corners, b.fraction)
             s.engine.add_seen(obj, b.corners, seen)
         elif of_probe[1]:
             s.engine.add_to_probe(waves, rows, obj, b.corners, back, seen)
         if of_obj[1] and b.size == 1:
-            s.engine.update_both(obj, b.corners, illum[0], waves, *of_obj, 1.0, 0.0)
+            alpha, step = of_obj
+            s.engine.update_both(obj, b.corners, illum[0], waves, alpha, step, 1.0, 0.0)
         elif of_obj[1]:
             if not at_once:
                 s.engine.add_to_object(waves, rows, b.corners, illum, along[0], light)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,13 @@ JOULE_PER_EV = 1.602176634e-19
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """What ``info`` found; print it, or take the numbers. None where the file does not tell.
+    """The description of a file by ``info``; print it, or use the numbers. None where the file does not give one.
 
     Lengths in metres unless the name says px; energy in eV, voltage (of electrons) in V; counts in photons. ``usable``
-    is the fraction of pixels that the mask lets count, ``coverage`` the mean number of views that light a spot of the
+    is the fraction of pixels that are not masked, ``coverage`` the mean number of views that light a spot of the
     scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch.
-    ``model`` : of a result, where it is not that of a thin object. ``unfinished``: the recipe of a run that stopped
-    early, of which ``recipe`` is the part that is done; ``opty.resume`` does the rest.
+    ``model`` : of a result, unless the object is thin. ``unfinished``: the recipe of a run that stopped early, of which
+    ``recipe`` is the part that is done; ``opty.resume`` runs the rest.
     """
 
     path: str
@@ -83,17 +84,17 @@ class Info:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
 
-def info(path, **options) -> Info:
+def info(path: str | Path, **options: Any) -> Info:
     """Describe a measurement or a result: geometry, counts, mask, scan, and what is missing.
 
     The linear overlap is 1 - step / diameter, with the median distance of a view to its nearest neighbour as the step.
-    Diameter is that of a uniform disc with as much power inside the probe's half-power radius, 2 sqrt(2) r(1/2). It is
+    The diameter is 2 sqrt(2) r(1/2), of a uniform disc with the same half-power radius r(1/2) as the probe. It is
     measured on the starting probe where the file has one (on the reconstructed probe in a result); else, in the near
     field, on the mean pattern, which is the beam, and in the far field on the inverse transform of the mean amplitude,
-    taken as if its phase were flat: a defocused probe is larger, and its overlap higher, than this says.
+    taken as if its phase were flat: a defocused probe is larger, and its overlap higher, than this estimate.
 
-    Takes the options of ``load`` and raises what ``load`` raises. A result whose measurement is not found is described
-    all the same, and the description says so.
+    Takes the options of ``load`` and raises what ``load`` raises. A result whose measurement is not found is still
+    described, with the measurement listed as missing.
     """
     file = Container(path)
     form = identify(file, options)
@@ -145,7 +146,7 @@ def _no_focus() -> str:
 
 
 def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, Any]:
-    """Describe a measurement; ``probe`` is a better one than the data hold."""
+    """Describe a measurement; ``probe`` : to use in place of the starting probe of the data."""
     photons = data.photons()
     out: dict[str, Any] = {"views": data.views, "pattern": data.n}
     if data.absent is None:
@@ -204,6 +205,6 @@ def _missing(data: PtychoData, probe: np.ndarray | None) -> tuple[str, ...]:
 
 
 def _attention(positions: np.ndarray, n: int, across: float, known: bool, photons: np.ndarray) -> tuple[str, ...]:
-    """Say what is wrong with a scan, as far as it shows without a look at the frames."""
+    """Return what is wrong with a scan, as far as it shows without reading the frames."""
     found = findings.of_positions(positions, n, across, known) + findings.of_missing(missing(photons))
     return found.every

@@ -1,8 +1,9 @@
-"""The text of an Info: a few lines that a person reads before starting a reconstruction."""
+"""The text of an Info: a few lines to read before starting a reconstruction."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from opty.algebra.text import made_by
@@ -30,7 +31,7 @@ def _unfinished(info: Info) -> str | None:
     return f"iteration {info.iteration} of {info.unfinished}; to go on: opty resume {shlex.quote(info.path)}"
 
 
-def _subjects(info: Info):
+def _subjects(info: Info) -> Iterator[tuple[str, str | None]]:
     yield "memory", _memory(info)
     yield "beam", _beam(info)
     yield "geometry", _geometry(info)
@@ -61,7 +62,7 @@ def _beam(info: Info) -> str | None:
 
 
 def _geometry(info: Info) -> str | None:
-    if info.distance is None:
+    if info.distance is None or info.detector_pixel is None or info.sample_pixel is None:
         return None
     focus = "" if info.focus_to_sample is None else f", focus to sample {metres(info.focus_to_sample)}"
     return (
@@ -76,7 +77,9 @@ def _photons(info: Info) -> str:
     return f"{each}, {info.photons_total:.4g} in all{brightest}"
 
 
-def _scan(info: Info) -> str:
+def _scan(info: Info) -> str | None:
+    if info.extent_px is None:
+        return None
     rows, cols = info.extent_px
     line = f"{rows:.4g} x {cols:.4g} px (rows x columns)"
     if info.extent is not None:

@@ -281,7 +281,7 @@ def test_a_rerun_from_another_start_says_so(start):
     again = opty.rerun("r.h5", start="start.h5", threads=1)
     assert not again.identical
     assert again.differences["obj"] > 1e-3
-    assert "the run began with something else" in str(again)
+    assert "the run began with another state" in str(again)
 
 
 def test_reruns_that_cannot_be(start):

@@ -1,4 +1,4 @@
-"""Kept: all that a result file holds, read before its measurement is looked for; the layout is that of native.py."""
+"""Kept: the contents of a result file, read before its measurement; native.py describes the layout."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GROUPS: dict[Role, str] = {"estimate": "leaves", "slot": "slots", "array": "arra
 
 @dataclass(kw_only=True)
 class Kept:
-    """What a result file holds, before the measurement is looked for."""
+    """The contents of a result file but its measurement."""
 
     fields: dict[str, Any]  # of PtychoData but its intensities
     frames: measurement.FramesKept
@@ -42,7 +42,7 @@ class Kept:
     software: dict[str, str]
 
     def at_the_start(self) -> Kept:
-        """What a file would hold that was written at the start, where that is kept."""
+        """Return the contents of a file written at the start of the run; for results that keep the start."""
         from opty.algebra.operator import Identity
 
         began = self.record["began"]
@@ -103,11 +103,11 @@ def _model(own: h5py.Group, declared: Mapping[str, Leaf]) -> Model | None:
 
 def _text(found: h5py.Dataset) -> str:
     value = found.asstr()[()]
-    return value if isinstance(value, str) else str(value[0])  # a long one lies in an array of one
+    return value if isinstance(value, str) else str(value[0])  # a long text is stored as an array of one
 
 
 def _start(own: h5py.Group) -> dict[str, Any] | None:
-    """The start that the data alone do not tell, or None."""
+    """Return the start of the run, or None where it follows from the data."""
     if "start" not in own:
         return None
     start = own["start"]
@@ -117,15 +117,15 @@ def _start(own: h5py.Group) -> dict[str, Any] | None:
 
 
 def _leaves(own: h5py.Group) -> tuple[dict[str, np.ndarray], dict[str, Leaf]]:
-    """Return arrays by name, and what is known of them: files of earlier versions hold no declarations."""
+    """Return arrays by name, and their declarations, which files of earlier versions lack."""
     leaves, declared = {}, {}
     for role, group in GROUPS.items():
         for key, found in need(own, group).items():
             name = unquote(key)
             leaves[name] = found[()]
-            told = found.attrs.get("declaration")
-            if told is not None:
-                declared[name] = Leaf(name, **{**json.loads(measurement.text(told)), "role": role})
+            declaration = found.attrs.get("declaration")
+            if declaration is not None:
+                declared[name] = Leaf(name, **{**json.loads(measurement.text(declaration)), "role": role})
             elif role == "array":
                 declared[name] = Leaf.found(name, leaves[name], role)
     return leaves, declared

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -14,13 +15,13 @@ from opty.geometry import Geometry
 from opty.io.prepare.frames import Held, Joined
 from opty.io.source import warn_of_copies
 
-TOLERANCE = 1e-3  # of a length: more is another experiment
+TOLERANCE = 1e-3  # relative difference of lengths within one experiment
 
 
-def joined(scans: Sequence[PtychoData], paths: Sequence) -> PtychoData:
+def joined(scans: Sequence[PtychoData], paths: Sequence[str | Path]) -> PtychoData:
     """Put scans one after the other; positions stay as they are, in the frame of the sample.
 
-    The first starting probe becomes that of all. Raises ValueError where sizes, geometries or backgrounds differ,
+    The first starting probe is used for all. Raises ValueError where sizes, geometries or backgrounds differ,
     TypeError where one is a result.
     """
     if not scans:
@@ -47,8 +48,13 @@ def joined(scans: Sequence[PtychoData], paths: Sequence) -> PtychoData:
         _mask(scans),
         scans[0].background,
         probe=next((scan.probe for scan in scans if scan.probe is not None), None),
-        source={"path": scans[0].source["path"], "options": {}, "beside": {s.source["path"]: {} for s in scans[1:]}},
+        source={"path": _path(scans[0]), "options": {}, "beside": {_path(scan): {} for scan in scans[1:]}},
     )
+
+
+def _path(scan: PtychoData) -> str:
+    assert scan.source is not None  # it was loaded
+    return scan.source["path"]
 
 
 def _differ(a: Geometry | None, b: Geometry | None) -> str | None:
@@ -64,12 +70,13 @@ def _differ(a: Geometry | None, b: Geometry | None) -> str | None:
 
 
 def _same(a: np.ndarray | LazyFrames | None, b: np.ndarray | LazyFrames | None) -> bool:
-    both = isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
-    return np.array_equal(a, b) if both else a is b
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    return a is b
 
 
 def _concatenated(parts: Sequence[np.ndarray | LazyFrames]) -> np.ndarray | LazyFrames:
-    """Put images one after the other; where some stay in their file, all are read from where they are."""
+    """Put images one after the other; where some stay in their file, all are read on demand."""
     if any(isinstance(part, LazyFrames) for part in parts):
         return LazyFrames(Joined([part if isinstance(part, LazyFrames) else Held(part) for part in parts]))
     return np.concatenate(parts)

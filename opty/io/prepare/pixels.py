@@ -1,4 +1,4 @@
-"""Which pixels count: masks that are given, and those found from the frames themselves."""
+"""The mask of the detector: masks that are given, and those found from the frames."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from opty.io.prepare.cutting import Cut
     from opty.io.prepare.options import Preparation, Raw
 
-MANY_INVALID = 0.25  # of the detector: no detector has so many broken pixels, so it is noise
+MANY_INVALID = 0.25  # of the detector: no detector has that many broken pixels, so it is noise
 STATISTICS = ("invalid", "dead", "hot", "saturated")
 
 
 @dataclass(frozen=True)
 class Items:
-    """What the option ``mask`` asks for."""
+    """The parts of the option ``mask``."""
 
     images: tuple[Given, ...] = ()
     statistics: tuple[str, ...] = ()
@@ -56,14 +56,17 @@ def statistics(
     saturated: ``saturation`` counts in a view, or the largest number of the type, or a plateau: the same largest count,
     1000 or more, at least ten times.
     """
-    total, top, invalid, ties, views = None, None, None, 0, 0
+    total: np.ndarray | None = None
+    top: np.ndarray | None = None
+    invalid: np.ndarray | None = None
+    ties = views = 0
     for place, images in blocks(raw.frames, choice):
         images = cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images)
         images = images if options.clip is None else clipped(images)
         seen = True if known is None else (known if known.ndim == 2 else known[place])
         bad = ~(np.isfinite(images) & (images >= 0)) & seen
         images = np.where(~bad & seen, images, 0)
-        if total is None or top is None:
+        if total is None or top is None or invalid is None:
             total, top = np.zeros(images.shape[1:]), np.zeros(images.shape[1:], images.dtype)
             invalid = np.zeros(images.shape[1:], int)
         peak = top.max()
@@ -72,24 +75,32 @@ def statistics(
         views += len(images)
         top = np.maximum(top, images.max(axis=0))
         ties = int((images == top.max()).sum()) + (ties if top.max() == peak else 0)
-    counts = np.ones(total.shape, bool) if known is None else known
-    counts = counts if counts.ndim == 2 else views_counting(counts) > 0
+    assert total is not None  # at least one view is chosen
+    assert top is not None
+    assert invalid is not None
+    brightest, bad_views = top, invalid
+    if known is None:
+        counts = np.ones(total.shape, bool)
+    elif isinstance(known, LazyFrames) or known.ndim == 3:
+        counts = np.greater(views_counting(known), 0)
+    else:
+        counts = known
+    noise = "invalid" in items.statistics and float((invalid > 0).mean()) > MANY_INVALID
     find: dict[str, Callable[[], np.ndarray]] = {
-        "invalid": lambda: invalid == views if noise else invalid > 0,
+        "invalid": lambda: np.equal(bad_views, views) if noise else np.greater(bad_views, 0),
         "dead": lambda: dead(total, counts),
         "hot": lambda: hot(total),
-        "saturated": lambda: saturated(top, ties, options.saturation),
+        "saturated": lambda: saturated(brightest, ties, options.saturation),
     }
-    noise = "invalid" in items.statistics and float((invalid > 0).mean()) > MANY_INVALID
     return ~np.logical_or.reduce([find[name]() for name in items.statistics]), noise
 
 
 def below(raw: Raw, cut: Cut, choice: Any, cutoff: float) -> np.ndarray:
-    """Find the pixels (n, n) that stay below a count in all chosen views: the others saturate, or hold no count."""
-    full = False
+    """Find the pixels (n, n) that stay below a count in all chosen views: the others are saturated, or hold a code."""
+    full = np.zeros((cut.n, cut.n), bool)
     for _, images in blocks(raw.frames, choice):
-        full = full | (cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images) >= cutoff).any(axis=0)
-    return ~np.asarray(full)
+        full |= (cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images) >= cutoff).any(axis=0)
+    return ~full
 
 
 def centre_of_mass(raw: Raw, choice: Any) -> tuple[float, float]:
@@ -104,12 +115,12 @@ def centre_of_mass(raw: Raw, choice: Any) -> tuple[float, float]:
 
 
 def _mixed(mask: Any) -> bool:
-    """Whether a list is one of masks, not the rows of one."""
+    """Return whether a list holds masks, rather than the rows of one mask."""
     return any(isinstance(part, (str, os.PathLike, np.ndarray)) for part in mask)
 
 
 def _image(part: Any) -> Given:
-    """Read a mask, and say which words there are for a text that names no file."""
+    """Read a mask; the error about a missing file lists the words that the option takes."""
     try:
         image = given_image("mask", part)
     except FileNotFoundError as error:

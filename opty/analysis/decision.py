@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames
 from opty.analysis.likeness import Likeness, likeness
 from opty.analysis.orientation import WAYS, Orientation
+from opty.analysis.probe_change import probe_change
 from opty.analysis.probe_search import find_probe
 from opty.analysis.trials import FEWEST, Score, Trials
 from opty.data import PtychoData
@@ -33,7 +34,7 @@ class Decision:
     """What short runs say: the eight ``orientations`` by their held-out misfit, the best first; which of them ``fits``.
 
     ``order``: that of the frames ("as given", or what ``opty.load(frame_order=)`` has to be); ``excess``: of the best
-    guess, see ``Score``; ``twin``: half a turn more fits as well, as no starting probe is there to tell.
+    guess, see ``Score``; ``twin``: half a turn more fits as well, where no starting probe tells.
     """
 
     orientations: tuple[Orientation, ...] = ()
@@ -79,7 +80,13 @@ def decide(data: PtychoData, frames: Frames) -> Decision:
         found = _told(trials, best, given, _ways(trials, best), alike)
         if found.decided or trials.views >= min(trials.most, trials.lit.sum()):
             break
-    return found
+    if found.order != "as given":
+        return found
+    way = found.orientations[0] if found.decided else AS_GIVEN
+    change = probe_change(trials, found.probe if found.excess < PREDICTS else None, way)
+    if change.warnings and not found.decided:
+        return replace(found, findings=change)
+    return replace(found, findings=found.findings + change)
 
 
 def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Guess, Guess]:
@@ -154,9 +161,12 @@ def _told(
     """Say what the scores mean."""
     found = tuple(way for way, _ in ways)
     first, score = ways[0]
-    twin = _half_turn(first) if trials.probe is None else None
-    rest = [other for way, other in ways[1:] if twin is None or way.name != twin.name]
-    decided = _much_better(score, min(rest, key=lambda other: other.misfit))
+    turned = _half_turn(first)
+    twin: Orientation | None = turned
+    rest = [(way, other) for way, other in ways[1:] if way.name != turned.name]
+    decided = _much_better(score, rest[0][1])
+    if trials.probe is not None and _much_better(score, next(s for way, s in ways if way.name == turned.name)):
+        twin = None
     if not decided:
         if best.order is not None and best.score.excess < PREDICTS:
             return Decision(found, "undecided", best.order, score.excess, None, _of_order(best, given), best.probe)
@@ -182,7 +192,7 @@ def _of_way(fits: Orientation, twin: Orientation | None, found: tuple[Orientatio
     also = ""
     if twin is not None:
         also = (
-            f"; {twin.name} fits as well, with the object turned by half a turn and conjugate, and only a starting "
+            f"; {twin.name} fits as well, with the object turned by half a turn and conjugate: at most a starting "
             "probe tells the two apart"
         )
     return Findings(

@@ -29,7 +29,7 @@ class Health:
     views: int
     pattern: int
     fits: str  # "as given", another way to take the positions, or "undecided"
-    twin: str | None  # the way that fits as well, where only a starting probe could tell the two apart
+    twin: str | None  # the way that fits as well, where no starting probe tells the two apart
     order: str  # of the frames against the positions: "as given", or the frame_order that fits
     excess: float | None  # of held-out views over their noise: 0 predicted, 1 no better than by the mean pattern
     orientations: tuple[Orientation, ...]

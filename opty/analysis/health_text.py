@@ -66,7 +66,7 @@ def _orientation(h: Health) -> str:
     told = {h.fits, h.twin} | ({"(row, column)"} if h.fits == "as given" else set())
     others = [way for way in h.orientations[1:] if way.name not in told]
     how = "" if h.fits == "as given" else "as "
-    also = "" if h.twin is None else f" (or {h.twin}, which nothing but a starting probe tells apart)"
+    also = "" if h.twin is None else f" (or {h.twin}: at most a starting probe tells)"
     said = "no way stands out" if h.fits == "undecided" else f"positions fit {how}{h.fits}{also}"
     return f"{said}: misfit of held-out views {best.misfit:.3g}, the next way {others[0].misfit:.3g}"
 

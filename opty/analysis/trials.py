@@ -45,8 +45,8 @@ class Trials:
         self.lit[[*frames.dark, *frames.full, *frames.bright, *frames.frozen]] = False
         self.most = max(FEWEST, PIXELS // data.n**2) if is_near(data) else data.views
         self.views = min(FEWEST, self.most)
-        far = data.geometry is None or data.geometry.propagation == "far"
-        self.probe = first_probe(data, None, np.complex128) if data.probe is not None or not far else None
+        self.far = data.geometry is None or data.geometry.propagation == "far"
+        self.probe = first_probe(data, None, np.complex128) if data.probe is not None or not self.far else None
 
     def part(self, way: Orientation, order: str | None = None, round_view: int | None = None) -> PtychoData:
         """Return a part of the scan, positions taken in a way, frames in an order, round a position or the middle."""
@@ -63,7 +63,7 @@ class Trials:
         """Run on four fifths of a part and predict the others."""
         if not is_near(part):
             part = coarse(part)[0]
-            probe = _cropped(probe, part.n)
+            probe = cropped(probe, part.n)
         return self.scored(part, held_out_misfit(part, probe, RECIPE, device="cpu", threads=1))
 
     def scored(self, part: PtychoData, misfit: float) -> Score:
@@ -79,7 +79,7 @@ class Trials:
         return Score(misfit, (misfit - noise) / max(flat - noise, 0.05 * flat))
 
 
-def _cropped(probe: np.ndarray, n: int) -> np.ndarray:
+def cropped(probe: np.ndarray, n: int) -> np.ndarray:
     """Return the probe (..., n, n) that patterns of n px show, of which these are the middle."""
     if probe.shape[-1] == n:
         return probe

@@ -35,7 +35,7 @@ def gaps(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
     total = np.where(counts, total, 0)
     empty = (total == 0) & counts
     lost = np.maximum(_between(total, empty), _between(total.T, empty.T).T)
-    label, count = ndimage.label(empty & (lost >= GAP))
+    label, _ = ndimage.label(empty & (lost >= GAP))
     out = np.zeros(total.shape, bool)
     for part, place in enumerate(ndimage.find_objects(label), 1):
         inside = label[place] == part

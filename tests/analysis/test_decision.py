@@ -136,3 +136,14 @@ def test_the_remedy_repairs_the_scan(scan, tmp_path):
     np.testing.assert_array_equal(some.intensities[:], scan.intensities[[18, 19, 21, 22, 23, 24]])
     with pytest.raises(ValueError, match="leaves none of the chosen frames a position"):
         opty.load(tmp_path / "scan.cxi", frame_order="shift:1", views=[SIDE**2 - 1])
+
+
+def test_a_probe_that_changes_half_way(scan):
+    v = (np.arange(N) - N // 2) / N
+    r2 = v[:, None] ** 2 + v**2
+    other = np.exp(-40 * r2) * np.exp(-20j * r2)
+    later = experiment(scan.truth["obj"], other, scan.truth["positions"], 3e5, seed=8)
+    counts = scan.intensities[:].copy()
+    counts[SIDE**2 // 2 :] = later.intensities[SIDE**2 // 2 :]
+    found = decided(scan.replace(intensities=counts, truth=None, probe=scan.truth["probe"]))
+    assert any("the probe changes during the scan" in line for line in found.findings.warnings)

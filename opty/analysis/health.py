@@ -10,6 +10,7 @@ from typing import Any
 
 from opty.analysis.coverage import is_near, odd_positions, scan_numbers, size_known
 from opty.analysis.decision import Decision, decide
+from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames, look_at_frames
 from opty.analysis.orientation import Orientation
 from opty.analysis.quick import judged, probe_size, sampling
@@ -103,11 +104,19 @@ def health(data: PtychoData) -> Health:
     quick = judged(data, frames, across)
     numbers = _numbers(data, frames, across)
     tried = Decision() if quick.problems else decide(data, frames)
+    if data.probe is None and tried.probe is not None and tried.fits != "undecided":
+        found = data.replace(probe=tried.probe)  # some doubts were about its size
+        quick = judged(found, frames, probe_size(found, frames))
     numbers |= {name: getattr(tried, name) for name in ("fits", "twin", "order", "orientations")}
     numbers["excess"] = None if math.isnan(tried.excess) else tried.excess
     h = Health(**numbers, problems=(), warnings=(), advice=(), data=data, frames=frames)
     every = tried.findings + quick + of_rotation(data)
     return dataclasses.replace(h, problems=every.problems, warnings=every.warnings, advice=verdict.advice(h))
+
+
+def tried_out(data: PtychoData) -> Findings:
+    """Return what ``health`` finds by short runs, beyond ``quick_look``."""
+    return decide(data, look_at_frames(data)).findings
 
 
 def _numbers(data: PtychoData, frames: Frames, across: float) -> dict[str, Any]:

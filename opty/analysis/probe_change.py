@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from opty.analysis.findings import Findings
@@ -11,6 +13,7 @@ from opty.analysis.probe_search import find_probe
 from opty.analysis.trials import Score, Trials
 from opty.data import PtychoData
 from opty.data.parts import chosen
+from opty.errors import MisfitWarning
 from opty.recipes import rPIE
 from opty.runtime.execute import run
 from opty.state import handle
@@ -70,7 +73,10 @@ def _probe_of(trials: Trials, part: PtychoData, start: np.ndarray | None) -> np.
 
 
 def _refined(part: PtychoData, start: np.ndarray) -> np.ndarray:
-    return np.asarray(run(REFINED, handle()(part, probe=start, device="cpu", threads=1)).numpy("probe"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MisfitWarning)
+        p = run(REFINED, handle()(part, probe=start, device="cpu", threads=1))
+    return np.asarray(p.numpy("probe"))
 
 
 def _score(trials: Trials, part: PtychoData, probe: np.ndarray) -> Score:

@@ -72,6 +72,7 @@ class Info:
     iteration: int | None = None
     misfit: float | None = None
     unfinished: str | None = None
+    verdict: str | None = None
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -106,7 +107,7 @@ def info(path, **options) -> Info:
         described["missing"] = (*described["missing"], *_classes_missing(kept))
         said = native.attention(file)
         described["warnings"] = (*said, *(line for line in described["warnings"] if line not in said))
-        return Info(**head, **described, **_run_of(kept))
+        return Info(**head, **described, **_run_of(kept), verdict=native.verdict(file))
     read = form.read(file, **options)
     described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))
     if form in cxi.FORMATS and described["propagation"] == "far":

@@ -2,7 +2,8 @@
 
 Beside the measurement (measurement.py) the file holds
     /entry_1/reconstruction/         attributes: iteration, seed, dtype, device, software (versions, as JSON), attention
-                                     (what was found wrong with the measurement before the run: a list, as JSON)
+                                     (what was found wrong with the measurement before the run: a list, as JSON),
+                                     verdict (on the result: right, doubtful or cannot tell, and why: a text)
         leaves/obj (H, W) or (L, H, W), probe (M, n, n), positions (N, 2) px, and what else is estimated:
                                      background (n, n) in the order of the transform, ...
         positions_m (N, 2)           the same positions in metres, from the frame's corner  (with a geometry)
@@ -77,10 +78,13 @@ def save(path, p) -> None:
         measurement.write(f, p)
 
 
-def checkpoint(path, p: BareState, unfinished: Unfinished | None, attention: Sequence[str] = ()) -> None:
+def checkpoint(
+    path, p: BareState, unfinished: Unfinished | None, attention: Sequence[str] = (), verdict: str | None = None
+) -> None:
     """Write a state as ``save`` does, with the place in the recipe from which ``resume`` is to go on.
 
-    ``attention`` : what was found wrong with the measurement before the run, for ``info`` to say.
+    ``attention`` : what was found wrong with the measurement before the run; ``verdict`` : what was found of the
+    result; for ``info`` to say.
     """
     data = p.data
     _check_place(path, data)
@@ -95,6 +99,8 @@ def checkpoint(path, p: BareState, unfinished: Unfinished | None, attention: Seq
             writing.put(f, f"{OWN}/unfinished", unfinished.to_json())
         if attention:
             writing.note(f[OWN], attention=json.dumps(attention))
+        if verdict is not None:
+            writing.note(f[OWN], verdict=verdict)
 
 
 def _check_place(path, data: PtychoData) -> None:
@@ -156,6 +162,13 @@ def attention(file: Container) -> tuple[str, ...]:
     """Return what a result says was found wrong with its measurement before the run."""
     with file.hdf5() as f, blaming(file):
         return tuple(json.loads(measurement.text(need(f, OWN).attrs.get("attention", "[]"))))
+
+
+def verdict(file: Container) -> str | None:
+    """Return what a result says of itself: right, doubtful or cannot tell, and why; None where it says nothing."""
+    with file.hdf5() as f, blaming(file):
+        found = need(f, OWN).attrs.get("verdict")
+        return None if found is None else measurement.text(found)
 
 
 def _write(f: h5py.File, p) -> None:

@@ -98,17 +98,17 @@ def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Gue
         if given.score.excess < PREDICTS:  # its probe is right
             here_given = _with(trials, None, AS_GIVEN, given.probe, view)
             tried = _with(trials, order, AS_GIVEN, given.probe, view)
-            if _much_better(tried.score, here_given.score):
+            if much_better(tried.score, here_given.score):
                 found.append(tried)
         elif not any(guess.score.excess < PREDICTS for guess in found):
             found.append(_guess(trials, order, AS_GIVEN))
-    if not any(guess.score.excess < PREDICTS or _much_better(guess.score, given.score) for guess in found):
+    if not any(guess.score.excess < PREDICTS or much_better(guess.score, given.score) for guess in found):
         for way in QUARTERS if trials.probe is None else WAYS[1:]:
             found.append(_guess(trials, None, Orientation(*way, np.nan)))
             if found[-1].score.excess < PREDICTS:
                 return min([found[-1], *_columns(trials, found[-1])], key=lambda guess: guess.score.excess), given
     best = min(found, key=lambda guess: guess.score.excess)
-    return (best if _much_better(best.score, given.score) or best.round_view is not None else given), given
+    return (best if much_better(best.score, given.score) or best.round_view is not None else given), given
 
 
 def _columns(trials: Trials, swapped: Guess) -> list[Guess]:
@@ -132,7 +132,8 @@ def _with(trials: Trials, order: str | None, way: Orientation, probe: np.ndarray
     return Guess(order, way, probe, trials.score(part, probe), view)
 
 
-def _much_better(one: Score, other: Score) -> bool:
+def much_better(one: Score, other: Score) -> bool:
+    """Whether a guess stands out from another: by more than the scores of two wrong guesses differ."""
     if one.excess >= NOTHING:
         return one.misfit < CLOSE_NOTHING * other.misfit
     return other.excess - one.excess > APART and one.misfit < CLOSE * other.misfit
@@ -164,8 +165,8 @@ def _told(
     turned = _half_turn(first)
     twin: Orientation | None = turned
     rest = [(way, other) for way, other in ways[1:] if way.name != turned.name]
-    decided = _much_better(score, rest[0][1])
-    if trials.probe is not None and _much_better(score, next(s for way, s in ways if way.name == turned.name)):
+    decided = much_better(score, rest[0][1])
+    if trials.probe is not None and much_better(score, next(s for way, s in ways if way.name == turned.name)):
         twin = None
     if not decided:
         if best.order is not None and best.score.excess < PREDICTS:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opty.analysis.decision import AS_GIVEN, NOTHING, PARTS
+from opty.analysis.decision import AS_GIVEN, NOTHING, PARTS, much_better
 from opty.analysis.frame_statistics import look_at_frames
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.misfit import misfit
-from opty.analysis.trials import FEWEST, Trials
+from opty.analysis.orientation import WAYS, Orientation
+from opty.analysis.trials import FEWEST, Score, Trials
 from opty.recipes import rPIE
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 RECIPE = rPIE(alpha=0.1, update="obj") ** 10
 RIGHT = 0.4  # excess of the score of held-out views, up to which a result is right
+OWN = ("(row, column)", "(-row, -column)")  # the positions as they are, and what a run may take for them
 WORSE = 1.5  # times the misfit of held-out views: a result that fits its own views worse than that is not
 
 
@@ -36,9 +38,10 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
     """Judge a result.
 
     Doubtful is what has something wrong with its measurement (``attention``). With ``test``, runs on a part of the
-    scan, from a flat object and the probe and positions of the result, predict views that they have not seen: right is
-    a result whose probe does so, and that fits its own views as well; doubtful one whose probe predicts no better than
-    the mean pattern. Without, nothing can be told, which costs nothing.
+    scan, from a flat object and the probe and positions of the result, predict views that they have not seen. Right is
+    a result whose probe does so, with the positions as they are alone, and that fits its own views as well; doubtful
+    one whose probe predicts better with the positions turned, or no better than the mean pattern. Without ``test``
+    nothing can be told, and nothing is run.
     """
     if attention:
         return Verdict("doubtful", tuple(attention))
@@ -51,18 +54,26 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
     if trials.lit.sum() < FEWEST:
         return Verdict("cannot tell", (f"the scan has {trials.lit.sum()} good views, too few to hold some out",))
     probe = p.numpy("probe")
+
+    def scored(way: Orientation) -> Score:
+        part = trials.part(way)
+        return trials.scored(part, held_out_misfit(part, probe, RECIPE, device="cpu", threads=1))
+
     for views in PARTS:
         trials.views = min(views, trials.most)
-        part = trials.part(AS_GIVEN)
-        score = trials.scored(part, held_out_misfit(part, probe, RECIPE, device="cpu", threads=1))
-        if score.excess < RIGHT or views >= trials.lit.sum():
+        score = scored(AS_GIVEN)
+        if score.excess < RIGHT or trials.views >= min(trials.most, trials.lit.sum()):
             break
     said = f"views held out are predicted with a misfit of {score.misfit:.3g}"
+    turned = {way: scored(way) for way in (Orientation(*way, score.misfit) for way in WAYS) if way.name not in OWN}
+    other = min(turned, key=lambda way: turned[way].misfit)
+    if much_better(turned[other], score):
+        return Verdict("doubtful", (f"{said}, with the positions as {other.name} of {turned[other].misfit:.3g}",))
     fit = misfit(p)
     if score.excess > NOTHING:
         return Verdict("doubtful", (f"{said}, no better than by the mean pattern",))
     if fit > WORSE * score.misfit:
         return Verdict("doubtful", (f"{said}, and the result fits all views worse, {fit:.3g}",))
-    if score.excess < RIGHT:
+    if score.excess < RIGHT and much_better(score, turned[other]):
         return Verdict("right", (f"{said}, {score.excess:.0%} of the mean pattern's above the noise",))
     return Verdict("cannot tell", (f"{said}, {score.excess:.0%} of the mean pattern's above the noise",))

@@ -10,7 +10,10 @@ findings.py      the rules for that: problems, warnings
 health.py        is a scan fit for a reconstruction? the same rules, the orientation, and all numbers
 health_text.py   what these mean: orientation, advice, the report
 frame_statistics.py  one look at every frame: bad pixels, bad frames
-orientation.py   do positions and patterns have the same axes?
+decision.py      do frames, positions and detector fit together? by short runs scored on held-out views
+trials.py        how a guess is scored; orientation.py: the eight ways to take positions; likeness.py: orders of frames
+probe_change.py  does the probe change during the scan?
+verdict.py       is a result right?
 scan_rotation.py how a scan on a grid is turned against the detector, by centres of mass and their curl
 rotation_fit.py  the same by the frames that a known probe makes of a weak object
 coverage.py      size of the probe, step, overlap
@@ -28,6 +31,7 @@ from opty.analysis.misfit import mean_square, r_factor
 from opty.analysis.probe_search import ProbeSearch, find_probe
 from opty.analysis.quick import quick_look
 from opty.analysis.scan_rotation import ScanRotation, centres_of_mass, find_rotation
+from opty.analysis.verdict import Verdict, verdict
 from opty.physics.modes import orthogonal
 from opty.physics.scan_map import ScanMap, position_error, scan_map
 
@@ -39,6 +43,7 @@ __all__ = [
     "RingCorrelation",
     "ScanMap",
     "ScanRotation",
+    "Verdict",
     "align",
     "centres_of_mass",
     "errors",
@@ -55,4 +60,5 @@ __all__ = [
     "quick_look",
     "r_factor",
     "scan_map",
+    "verdict",
 ]

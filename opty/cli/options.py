@@ -45,6 +45,11 @@ _SCAN = (
     click.option("--position-flip", type=_TURNS, help="Turn the sign of the positions."),
     click.option("--position-scale", type=Pair(float), metavar="X", help="Group of the positions, or ROW,COLUMN."),
     click.option("--scan-rotation", type=Quantity("angle", "auto"), metavar="A", help='Of the scan: 12deg; or "auto".'),
+    click.option(
+        "--frame-order",
+        metavar="HOW",
+        help="Of the frames on the grid of the positions: rows, snake, columns, column-snake; reversed; shift:1.",
+    ),
     click.option("--scan-step", type=Pair(), metavar="M", help="Distance between views on a grid: 0.4nm."),
     click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Grid of the views."),
 )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from opty.algebra.operator import Operator
+    from opty.analysis.verdict import Verdict
     from opty.ptycho_state import PtychoState
     from opty.runtime.checkpoint import PendingRun
 
@@ -38,6 +39,7 @@ class Run:
 
     ``unfinished`` : the place from which a checkpoint is resumed; afterwards, the place where this run ended early.
     ``attention`` : warnings about the measurement, which the report and the result file repeat.
+    ``verdict`` : of the result, once ``judge`` was called.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Run:
         self.diverged: DivergedError | None = None
         self.failed: Exception | None = None
         self.state: PtychoState
+        self.verdict: Verdict | None = None
         began = time.perf_counter()
         with warnings.catch_warnings(), ctrl_c_returns(), _as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
@@ -99,16 +102,28 @@ class Run:
         else:
             tqdm.write(f"Warning: {' '.join(str(message).split())}", file=sys.stderr)
 
+    def judge(self, test: bool) -> None:
+        """Say whether the result is right; ``test`` : by short runs as well, where the run came to its end."""
+        from opty.analysis.verdict import Verdict, verdict
+
+        if self.diverged is not None:
+            self.verdict = Verdict("doubtful", ("the run diverged",))
+        elif isinstance(self.failed, SourceError):
+            self.verdict = Verdict("cannot tell", ("the frames are gone",))
+        else:
+            whole = self.unfinished is None and self.failed is None
+            self.verdict = verdict(self.state, self.attention, test and whole)
+
     def save(self, path: Path) -> None:
         """Write the result; if that fails, write it to the folder for temporary files, named in the error."""
         from opty.io.formats.native import checkpoint
 
         try:
-            checkpoint(path, self.state, self.unfinished, self.attention)
+            checkpoint(path, self.state, self.unfinished, self.attention, self._said)
         except OSError as error:
             saved = Path(tempfile.gettempdir()) / f"{path.stem}-{os.getpid()}.h5"
             try:
-                checkpoint(saved, self.state, self.unfinished, self.attention)
+                checkpoint(saved, self.state, self.unfinished, self.attention, self._said)
             except OSError as second:
                 error.add_note(f"(and neither could {saved} be written: {one_line(second)})")
                 if self.failed is not None and path.exists():
@@ -117,6 +132,10 @@ class Run:
                 error.add_note(f"(the state reached is safe in {saved})")
             raise
         self.files["result"] = path
+
+    @property
+    def _said(self) -> str | None:
+        return None if self.verdict is None else str(self.verdict)
 
     def draw(self, path: Path, figure: Callable[[PtychoState], Figure]) -> None:
         """Draw the state."""
@@ -142,6 +161,8 @@ class Run:
             "model": None if self.state.model.thin else repr(self.state.model),
             "seconds": self.seconds,
             "finished": self.unfinished is None and self.diverged is None,
+            "verdict": None if self.verdict is None else self.verdict.word,
+            "reasons": [] if self.verdict is None else list(self.verdict.reasons),
             "attention": list(self.attention),
             **{name: str(path) for name, path in self.files.items()},
         }
@@ -161,6 +182,8 @@ class Run:
             **self.files,
         }
         said = [("attention", line) for line in self.attention]
+        if self.verdict is not None:
+            said.append(("verdict", self.verdict.word if self.attention else str(self.verdict)))
         click.echo("\n".join(f"{name:<14} {value}" for name, value in [*lines.items(), *said]))
 
     def leave(self, ctx: click.Context) -> None:

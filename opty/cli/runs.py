@@ -57,6 +57,7 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 )
 @click.option("--model", "model_text", metavar="TEXT", help="What makes the waves, in place of a thin object.")
 @click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
+@click.option("--check", is_flag=True, help="Run all of opty check first, and test the result.")
 @click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
 @picture_option
 @click.option("--seed", type=Whole(0), metavar="N", help="Seed of the order of views.  [default: 0]")
@@ -76,7 +77,8 @@ def reconstruct(
     opty resume goes on from there, and from what --save-every wrote when the process was killed.
 
     What opty check knows without running anything is looked at first: what is pointless is refused, with exit code 1;
-    what is doubtful is said, and stands in the result.
+    what is doubtful is said, and stands in the result. --check runs all of opty check first, and stops where it finds
+    that a reconstruction would be pointless; at the end it tests by views held out whether the result is right.
 
     --model "Slices(2, spacing=1.5e-6) * Probe(modes=3)" reconstructs several slices; opty completes a model with the
     propagation that the file says. --import brings elements of your own.
@@ -108,7 +110,7 @@ def reconstruct(
     for line in attention:
         click.echo(f"Warning: {line}", err=True)
     run = Run(recipe, start, quiet, attention=attention)
-    _conclude(ctx, run, output, (picture, overview), quiet, as_json)
+    _conclude(ctx, run, output, (picture, overview), quiet, as_json, options["check"])
 
 
 @main.command()
@@ -256,6 +258,7 @@ def _start(
     model: Model | None,
     seed: int | None,
     force: bool,
+    check: bool,
     probe: str | None,
     quiet: bool,
     **machine: Any,
@@ -265,13 +268,16 @@ def _start(
     ``machine`` is how to compute. A measurement of which a reconstruction is pointless is refused, unless ``force``.
     """
     import opty
-    from opty.analysis import quick_look
+    from opty.analysis import Findings, quick_look
+    from opty.analysis.health import tried_out
     from opty.model.complete import complete
 
     machine, start = given(machine), given({"modes": modes, "model": model, "seed": seed})
     loaded = opty.load(file, **load)
     if isinstance(loaded, opty.PtychoData):
         found = quick_look(loaded)
+        tried = tried_out(loaded) if check and found.ok else Findings()
+        found += tried
         if found.problems and not force:
             why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)
             raise ValueError(f"a reconstruction of {file} would be pointless: {why}")
@@ -281,7 +287,7 @@ def _start(
         complete(model, loaded.geometry, loaded.n, modes)  # what does not fit is refused before the search
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
             start["probe"] = _found_probe(file, loaded, quiet, machine.get("threads"))
-            found = quick_look(loaded.replace(probe=start["probe"]))  # some doubts were about its size
+            found = quick_look(loaded.replace(probe=start["probe"])) + tried  # some doubts were about its size
         return opty.PtychoState(loaded, **start, **machine), found.every
     for name, value in (start | given({"probe": probe})).items():
         raise ValueError(
@@ -337,9 +343,11 @@ def _conclude(
     picture: tuple[Path | None, Callable[[PtychoState], Figure]],
     quiet: bool,
     as_json: bool,
+    test: bool = False,
 ) -> None:
-    """Save, draw, report, and leave with the exit code that fits."""
+    """Judge, save, draw, report, and leave with the exit code that fits; ``test`` : judge by short runs as well."""
     path, figure = picture
+    run.judge(test)
     run.save(output)
     if path is not None and not run.diverged:
         run.draw(path, figure)

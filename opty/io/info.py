@@ -73,6 +73,7 @@ class Info:
     iteration: int | None = None
     misfit: float | None = None
     unfinished: str | None = None
+    verdict: str | None = None
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -107,7 +108,7 @@ def info(path: str | Path, **options: Any) -> Info:
         described["missing"] = (*described["missing"], *_classes_missing(kept))
         said = native.attention(file)
         described["warnings"] = (*said, *(line for line in described["warnings"] if line not in said))
-        return Info(**head, **described, **_run_of(kept))
+        return Info(**head, **described, **_run_of(kept), verdict=native.verdict(file))
     read = form.read(file, **options)
     described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))
     if form in cxi.FORMATS and described["propagation"] == "far":

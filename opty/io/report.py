@@ -45,6 +45,7 @@ def _subjects(info: Info) -> Iterator[tuple[str, str | None]]:
     yield "iteration", None if info.iteration is None else str(info.iteration)
     yield "unfinished", _unfinished(info)
     yield "misfit", None if info.misfit is None else f"{info.misfit:.4g}"
+    yield "verdict", info.verdict
 
 
 def _memory(info: Info) -> str | None:

@@ -2,7 +2,8 @@
 
 Beside the measurement (measurement.py) the file holds
     /entry_1/reconstruction/         attributes: iteration, seed, dtype, device, software (versions, as JSON), attention
-                                     (warnings about the measurement before the run: a list, as JSON)
+                                     (warnings about the measurement before the run: a list, as JSON),
+                                     verdict (on the result: right, doubtful or cannot tell, and why: a text)
         leaves/obj (H, W) or (L, H, W), probe (M, n, n), positions (N, 2) px, and other estimates:
                                      background (n, n) in the order of the transform, ...
         positions_m (N, 2)           the same positions in metres, from the frame's corner  (with a geometry)
@@ -77,10 +78,16 @@ def save(path: str | Path, p: BareState | PtychoData) -> None:
         measurement.write(f, p)
 
 
-def checkpoint(path: str | Path, p: BareState, unfinished: PendingRun | None, attention: Sequence[str] = ()) -> None:
+def checkpoint(
+    path: str | Path,
+    p: BareState,
+    unfinished: PendingRun | None,
+    attention: Sequence[str] = (),
+    verdict: str | None = None,
+) -> None:
     """Write a state as ``save`` does, with the place in the recipe from which ``resume`` continues.
 
-    ``attention`` : warnings about the measurement before the run, which ``info`` repeats.
+    ``attention`` : warnings about the measurement before the run; ``verdict`` : on the result; ``info`` repeats both.
     """
     data = p.data
     _check_place(path, data)
@@ -95,6 +102,8 @@ def checkpoint(path: str | Path, p: BareState, unfinished: PendingRun | None, at
             writing.put(f, f"{OWN}/unfinished", unfinished.to_json())
         if attention:
             writing.note(f[OWN], attention=json.dumps(attention))
+        if verdict is not None:
+            writing.note(f[OWN], verdict=verdict)
 
 
 def _check_place(path: str | Path, data: PtychoData) -> None:
@@ -171,6 +180,13 @@ def attention(file: Container) -> tuple[str, ...]:
     """Return the warnings in a result about its measurement before the run."""
     with file.hdf5() as f, blaming(file):
         return tuple(json.loads(measurement.text(need(f, OWN).attrs.get("attention", "[]"))))
+
+
+def verdict(file: Container) -> str | None:
+    """Return what a result says of itself: right, doubtful or cannot tell, and why; None where it says nothing."""
+    with file.hdf5() as f, blaming(file):
+        found = need(f, OWN).attrs.get("verdict")
+        return None if found is None else measurement.text(found)
 
 
 def _write(f: h5py.File, p: BareState) -> None:

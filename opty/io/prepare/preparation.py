@@ -36,6 +36,9 @@ class Preparation:
         sign, ``position_scale`` multiplies (one factor or (row, column)), and ``scan_rotation`` ([rad], or "12deg")
         turns the row axis towards the column axis: R f, R = [[cos, -sin], [sin, cos]]; "auto" finds it from the centres
         of mass of the frames, see ``opty.analysis.find_rotation``.
+    frame_order : where frames are in another order than their positions: how they were taken on the grid of the
+        positions, "rows", "snake", "columns", "column-snake"; "reversed"; or "shift:1", frame j belongs to position
+        j + 1, and "shift:1@32", from frame 32 on. Frames that have no position are left out.
     scan_step : distance between neighbouring views of a scan on a grid (one, or (between rows, between columns)):
         metres, pixels without a geometry, or a text with a unit; in place of the file's positions. ``scan_shape`` :
         (rows, columns) of the grid where the frames of the file have one axis of views.
@@ -72,6 +75,7 @@ class Preparation:
     position_flip: str | None = None
     position_scale: Any = None
     scan_rotation: float | str | None = None
+    frame_order: str | None = None
     scan_step: Any = None
     scan_shape: Any = None
     reciprocal_pixel: str | None = None

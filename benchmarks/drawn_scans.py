@@ -88,6 +88,7 @@ def object_error(p: opty.PtychoState, truth: Mapping[str, np.ndarray]) -> float:
     lit = opty.analysis.illuminated(truth["positions"], truth["probe"], truth["obj"].shape)
     middle = truth["positions"].mean(axis=0)
     twin = np.array(obj.shape) - n - corners
+
     def error(one: np.ndarray, at: np.ndarray) -> float:
         offset = np.rint(at.mean(axis=0) - middle).astype(int)
         return opty.analysis.object_error(one, truth["obj"], lit, offset)

@@ -15,6 +15,7 @@ scan_rotation.py how a scan on a grid is turned against the detector, by centres
 rotation_fit.py  the same by the frames that a known probe makes of a weak object
 coverage.py      size of the probe, step, overlap
 probe_search.py  a starting probe where the measurement has none; held_out.py: the score of a start
+held_blocks.py   the score of a recipe: blocks of detector pixels that it has not seen
 """
 
 from opty.analysis.align import Alignment, align, object_error
@@ -22,6 +23,7 @@ from opty.analysis.errors import errors
 from opty.analysis.findings import Findings
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.health import Health, health
+from opty.analysis.held_blocks import deviances, withhold
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.illumination import illuminated
 from opty.analysis.probe_search import ProbeSearch, find_probe
@@ -40,6 +42,7 @@ __all__ = [
     "ScanRotation",
     "align",
     "centres_of_mass",
+    "deviances",
     "errors",
     "find_probe",
     "find_rotation",
@@ -52,4 +55,5 @@ __all__ = [
     "position_error",
     "quick_look",
     "scan_map",
+    "withhold",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,12 +43,17 @@ def withhold(data: PtychoData, seed: int = 0) -> Withheld:
     return Withheld(data.replace(mask=~out & counts), data.replace(mask=out & counts))
 
 
-def on(p: BareState, data: PtychoData) -> BareState:
+def on(p: BareState, data: PtychoData) -> Any:
     """Return a state with the estimates of ``p`` on another measurement of the same views."""
     store = p._live
     leaves = {name: p.numpy(name) for name in store.leaves if store.layout[name].role not in ("slot", "array")}
-    books = {"origin": store.origin, "seed": store.seed, "iteration": store.iteration, "history": store.history}
-    machine = {"device": p.device, "threads": p.threads, "deterministic": p.deterministic}
+    books: dict[str, Any] = {
+        "origin": store.origin,
+        "seed": store.seed,
+        "iteration": store.iteration,
+        "history": store.history,
+    }
+    machine: dict[str, Any] = {"device": p.device, "threads": p.threads, "deterministic": p.deterministic}
     return handle().restore(data, leaves, recipe=store.recipe, model=store.model, **books, **machine)
 
 

@@ -36,7 +36,8 @@ class Info:
     is the fraction of pixels that the mask lets count, ``coverage`` the mean number of views that light a spot of the
     scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch.
     ``model`` : of a result, where it is not that of a thin object. ``unfinished``: the recipe of a run that stopped
-    early, of which ``recipe`` is the part that is done; ``opty.resume`` does the rest.
+    early, of which ``recipe`` is the part that is done; ``opty.resume`` does the rest. ``search``: how the recipe was
+    chosen, where ``opty.auto`` chose it.
     """
 
     path: str
@@ -72,6 +73,7 @@ class Info:
     iteration: int | None = None
     misfit: float | None = None
     unfinished: str | None = None
+    search: str | None = None
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -106,7 +108,7 @@ def info(path, **options) -> Info:
         described["missing"] = (*described["missing"], *_classes_missing(kept))
         said = native.attention(file)
         described["warnings"] = (*said, *(line for line in described["warnings"] if line not in said))
-        return Info(**head, **described, **_run_of(kept))
+        return Info(**head, **described, **_run_of(kept), search=native.search(file))
     read = form.read(file, **options)
     described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))
     if form in cxi.FORMATS and described["propagation"] == "far":

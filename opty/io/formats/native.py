@@ -15,6 +15,7 @@ Beside the measurement (measurement.py) the file holds
         visits                       when the run last stood at each scheduled step (JSON); absent where there was none
         start/                       leaves, slots, arrays, history, visits and iteration of the start, where the data
                                      alone do not tell it: a probe, an object, what ``replace`` put in
+        search                       how the recipe was chosen: verdict, expression, what was tried (text)
         unfinished                   in a checkpoint: the whole recipe asked for and the place reached in it (JSON)
     /entry_1/object, probe           links to the two
 The data are in the file, or, where they came unchanged from another file, a link to that one.
@@ -40,7 +41,7 @@ from opty.files.container import Container
 from opty.files.sink import new_hdf5
 from opty.io import source, writing
 from opty.io.formats import measurement
-from opty.io.formats.kept import GROUPS, OWN, Kept, read_kept
+from opty.io.formats.kept import GROUPS, OWN, Kept, kept_text, read_kept
 from opty.io.formats.measurement import need
 from opty.io.formats.result_data import measurement_of
 from opty.io.reading import Format, blaming
@@ -77,10 +78,13 @@ def save(path, p) -> None:
         measurement.write(f, p)
 
 
-def checkpoint(path, p: BareState, unfinished: Unfinished | None, attention: Sequence[str] = ()) -> None:
+def checkpoint(
+    path, p: BareState, unfinished: Unfinished | None, attention: Sequence[str] = (), search: str = ""
+) -> None:
     """Write a state as ``save`` does, with the place in the recipe from which ``resume`` is to go on.
 
-    ``attention`` : what was found wrong with the measurement before the run, for ``info`` to say.
+    ``attention`` : what was found wrong with the measurement before the run, for ``info`` to say. ``search`` : how the
+    recipe was chosen, in words.
     """
     data = p.data
     _check_place(path, data)
@@ -95,6 +99,8 @@ def checkpoint(path, p: BareState, unfinished: Unfinished | None, attention: Seq
             writing.put(f, f"{OWN}/unfinished", unfinished.to_json())
         if attention:
             writing.note(f[OWN], attention=json.dumps(attention))
+        if search:
+            writing.put(f, f"{OWN}/search", search)
 
 
 def _check_place(path, data: PtychoData) -> None:
@@ -156,6 +162,13 @@ def attention(file: Container) -> tuple[str, ...]:
     """Return what a result says was found wrong with its measurement before the run."""
     with file.hdf5() as f, blaming(file):
         return tuple(json.loads(measurement.text(need(f, OWN).attrs.get("attention", "[]"))))
+
+
+def search(file: Container) -> str | None:
+    """Return how the recipe of a result was chosen, in words; None where a person chose it."""
+    with file.hdf5() as f, blaming(file):
+        own = need(f, OWN)
+        return kept_text(own["search"]) if "search" in own else None
 
 
 def _write(f: h5py.File, p) -> None:

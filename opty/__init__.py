@@ -50,6 +50,7 @@ from opty.errors import (
     RecipeError,
     SaveError,
     SourceError,
+    StartWarning,
 )
 from opty.geometry import Geometry
 from opty.io import info, load, rerun, resume, save
@@ -178,6 +179,7 @@ __all__ = [
     "ScaleObjProbe",
     "Show",
     "SourceError",
+    "StartWarning",
     "Support",
     "Sweep",
     "TakeStep",

@@ -92,6 +92,10 @@ class MisfitWarning(UserWarning):
     """The misfit has risen several turns in a row."""
 
 
+class StartWarning(UserWarning):
+    """A run begins with a starting probe that cannot be right."""
+
+
 class MemoryWarning(UserWarning):
     """A batch found no room in memory, and smaller ones take its place."""
 

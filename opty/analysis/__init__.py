@@ -15,6 +15,7 @@ scan_rotation.py how a scan on a grid is turned against the detector, by centres
 rotation_fit.py  the same by the frames that a known probe makes of a weak object
 coverage.py      size of the probe, step, overlap
 probe_search.py  a starting probe where the measurement has none; held_out.py: the score of a start
+start_doubt.py   is the probe that the mean pattern implies a good start?
 held_blocks.py   the score of a recipe: blocks of detector pixels that it has not seen
 """
 

@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opty.cli.failures import INTERRUPTED, one_line
-from opty.errors import DivergedError, InterruptedWarning, MemoryWarning, MisfitWarning, SaveError, SourceError
+from opty.errors import (
+    DivergedError,
+    InterruptedWarning,
+    MemoryWarning,
+    MisfitWarning,
+    SaveError,
+    SourceError,
+    StartWarning,
+)
 from opty.runtime.interrupt import ctrl_c_returns
 
 if TYPE_CHECKING:
@@ -51,6 +59,7 @@ class Run:
         began = time.perf_counter()
         with warnings.catch_warnings(), ctrl_c_returns(), _as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
+            warnings.simplefilter("ignore", StartWarning)  # what was found wrong is said before, with options
             for once in (MisfitWarning, MemoryWarning):
                 warnings.simplefilter("default", once)
             warnings.showwarning = self._notice

@@ -18,7 +18,7 @@ from opty.analysis.quick import quick_look
 from opty.data import PtychoData
 from opty.operators.coarse import Level, worth
 from opty.ptycho_state import PtychoState
-from opty.search.plan import KINDS, Change, Plan, engines
+from opty.search.plan import HOPELESS, KINDS, Change, Plan, engines
 from opty.search.repair import Repaired, repaired
 from opty.search.start import Begin, begin
 from opty.search.trial import Interrupted, Trial, finished, table, tried
@@ -28,7 +28,7 @@ MINUTES = 5.0
 PART = 100 * 128**2  # detector pixels of the part of the scan on which recipes are compared
 FEWEST = 60  # views of that part
 COARSEST, KEPT = 64, 0.9  # pixels along an edge, and share of the light, of a lower resolution that is enough
-HOPELESS = 1.003  # times the best score: a change that brings more is not tried again
+BARELY = 1.003  # times the best score: a change that brings more is not tried again, unless plan.py says so
 EFFORT = 15.0  # times the CPU time of the run on the whole scan, for all trials together
 MARGIN = 1.3  # over the time that a run is expected to take
 DEFOCUSED = 0.5  # rad at the usual spatial frequency: how far the start of the second run is from the first
@@ -191,7 +191,7 @@ class _Search:
             if not self._time_for(best, change.plan):
                 break
             trial = self._try(change.plan)
-            if trial.score > HOPELESS * best.score:
+            if trial.score > HOPELESS.get(change.name, BARELY) * best.score:
                 self.useless.add((change.name, change.value))
             if trial.beats(best, change.worth) and (found is None or trial.score < found[1].score):
                 found = change.plan, trial

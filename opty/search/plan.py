@@ -10,7 +10,8 @@ from opty.operators import BackgroundUpdate, IntensityUpdate, PosCorrect
 from opty.recipes import DM, LSQML, ML, FindPositions, mPIE, rPIE
 
 ENGINES = ("ML", "DM, ML", "LSQML", "LSQML, ML", "rPIE", "mPIE")
-MOST_MODES, MOST_SWEEPS = 8, 120
+HOPELESS = {"engine": 1.3}  # times the best score: a change that brings more is not tried again
+MOST_MODES, MOST_SWEEPS, FEWEST_SWEEPS = 8, 120, 8
 PRIORS = (0.1, 0.3, 1.0)
 FAR_SWEEPS = 16  # of FindPositions
 
@@ -39,7 +40,7 @@ class Plan:
         free = IntensityUpdate() * free if self.intensities else free
         free = BackgroundUpdate() * free if self.background else free
         last = ML(smooth=self.smooth)
-        sequential = {"rPIE": rPIE(alpha=0.1), "mPIE": mPIE()}.get(self.engine, LSQML(batch=8))
+        sequential = {"rPIE": rPIE(alpha=0.3), "mPIE": mPIE()}.get(self.engine, LSQML(batch=8))
         recipe: Operator = Identity()
         if self.positions == "found":
             recipe = FindPositions(FAR_SWEEPS) * recipe
@@ -97,10 +98,12 @@ def priors(plan: Plan) -> Iterator[Change]:
         yield _changed(plan, "smooth", stronger[0], 0.005)
 
 
-def longer(plan: Plan) -> Iterator[Change]:
-    """Yield the plan with twice the sweeps."""
+def lengths(plan: Plan) -> Iterator[Change]:
+    """Yield the plan with twice the sweeps, and with half of them: long runs fit the noise of few photons."""
     if plan.sweeps < MOST_SWEEPS:
         yield _changed(plan, "sweeps", 2 * plan.sweeps, 0.01)
+    if plan.sweeps > FEWEST_SWEEPS:
+        yield _changed(plan, "sweeps", plan.sweeps // 2, 0.005)
 
 
-KINDS = (engines, more_modes, freedoms, priors, longer)
+KINDS = (engines, more_modes, freedoms, priors, lengths)

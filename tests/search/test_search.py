@@ -81,12 +81,11 @@ def test_search_ranks_recipes_as_the_truth_does_and_runs_the_best_on_everything(
 
 
 def test_fitting_noise_lowers_the_misfit_but_not_the_score():
-    data = scan(photons=300.0, seed=1)
-    p = PtychoState(data, probe=data.truth["probe"], device="cpu")
-    found = opty.search([ML(smooth=1.0) ** 25, ML() ** 25], p)
-    by_prior = {one.recipe: one for one in found.trials}
-    assert found.recipe == ML(smooth=1.0) ** 25
-    assert opty.misfit(by_prior[ML() ** 25].state) < opty.misfit(by_prior[ML(smooth=1.0) ** 25].state)
+    data = scan(photons=1000.0, seed=1)
+    found = opty.search([ML() ** 25, ML() ** 8], PtychoState(data, probe=data.truth["probe"], device="cpu"))
+    short, long = found.trials
+    assert (short.recipe, long.recipe) == (ML() ** 8, ML() ** 25)
+    assert opty.misfit(long.state) < 0.99 * opty.misfit(short.state)
 
 
 def test_search_repeats_single_turns():
@@ -224,3 +223,14 @@ def test_a_plan_writes_its_recipe():
     free = opty.BackgroundUpdate()
     moving = (free * PosCorrect() * opty.LSQML(batch=8)) ** 5
     assert plan.recipe == (free * ML()) ** 5 * moving * opty.DM() ** 5
+
+
+def test_a_start_that_cannot_be_right_is_said_at_the_first_run_only():
+    data = scan().replace(truth=None, positions=3 * scan().positions)
+    with pytest.warns(opty.StartWarning, match=r"find_probe\(data\)"):
+        p = rPIE() * PtychoState(data, device="cpu")
+    rPIE() * p  # warnings are errors here
+    rPIE() * PtychoState(data, probe=scan().truth["probe"], device="cpu")
+    rPIE() * PtychoState(scan().replace(positions=data.positions), device="cpu")  # brings its truth
+    with pytest.warns(opty.StartWarning):
+        next(rPIE().iter(PtychoState(data, device="cpu")))

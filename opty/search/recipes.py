@@ -88,7 +88,8 @@ def search(
     if sweeps is not None:
         chosen = [one**sweeps for one in chosen]
     deadline = math.inf if seconds is None else time.perf_counter() + seconds
-    held, trials = withhold(p.data, seed), []
+    held = withhold(p.data, seed)
+    trials: list[Trial] = []
     try:
         for recipe in chosen:
             if trials and time.perf_counter() > deadline:

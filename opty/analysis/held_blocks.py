@@ -39,7 +39,7 @@ def withhold(data: PtychoData, seed: int = 0) -> Withheld:
     for view in out:
         drawn = rng.random((tiles, tiles)) < SHARE
         view[...] = np.kron(drawn, np.ones((edge, edge), bool))[: data.n, : data.n]
-    counts = np.ones(1, bool) if data.mask is None else np.asarray(data.mask)
+    counts = np.ones(1, bool) if data.mask is None else data.mask[:]
     return Withheld(data.replace(mask=~out & counts), data.replace(mask=out & counts))
 
 

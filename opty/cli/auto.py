@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from opty.cli.options import (
     taken_for_load,
     talk_options,
 )
+from opty.cli.run import as_ctrl_c
 from opty.files.atomic import check_target
 
 if TYPE_CHECKING:
@@ -84,7 +86,8 @@ def auto(
         if not quiet:
             click.echo(line, err=True)
 
-    found = opty.auto(data, minutes=minutes, seed=seed, force=force, tell=tell, **machine)
+    with as_ctrl_c(signal.SIGTERM):
+        found = opty.auto(data, minutes=minutes, seed=seed, force=force, tell=tell, **machine)
     again = command(file, output, found, load)
     checkpoint(output, found.state, None, found.said, search=f"{found}\ncommand     {again}")
     if picture is not None:

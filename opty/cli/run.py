@@ -57,7 +57,7 @@ class Run:
         self.start, self.files, self.unfinished, self.attention = start, {}, None, tuple(attention)
         self.interrupted, self.diverged, self.failed = False, None, None
         began = time.perf_counter()
-        with warnings.catch_warnings(), ctrl_c_returns(), _as_ctrl_c(signal.SIGTERM):
+        with warnings.catch_warnings(), ctrl_c_returns(), as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
             warnings.simplefilter("ignore", StartWarning)  # what was found wrong is said before, with options
             for once in (MisfitWarning, MemoryWarning):
@@ -190,7 +190,7 @@ def _went_on(error: Exception, start: PtychoState) -> bool:
 
 
 @contextmanager
-def _as_ctrl_c(number: int) -> Iterator[None]:
+def as_ctrl_c(number: int) -> Iterator[None]:
     """Let a signal do what Ctrl-C does: a queue that ends a job first asks for it with SIGTERM."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -143,9 +143,9 @@ class _Search:
         for line in (*start.said, *doubts):
             self.tell(line)
         views = max(FEWEST, PART // self.whole.n**2)
-        self.some = middle(self.whole, views) if views < self.whole.views else self.whole
+        self.some = middle(self.whole, views)
         self.factor = _factor(self.some)
-        self.part = self._start(1).data
+        self.part = self._start(self._modes()).data
         self.ratio = self.whole.views / self.part.views * self.factor**2
         self.held: Withheld = withhold(self.part, self.seed)
         plan, best, stopped = Plan(modes=self._modes()), None, False
@@ -193,7 +193,8 @@ class _Search:
             trial = self._try(change.plan)
             if trial.score > HOPELESS.get(change.name, BARELY) * best.score:
                 self.useless.add((change.name, change.value))
-            if trial.beats(best, change.worth) and (found is None or trial.score < found[1].score):
+            better = trial.whole and trial.beats(best, change.worth)
+            if better and (found is None or trial.score < found[1].score):
                 found = change.plan, trial
         return found
 

@@ -44,7 +44,7 @@ def repaired(data: PtychoData) -> Repaired:
     if bad is not None and bad.mean() < LOST:
         options["mask"] = words
         done.append(", ".join(f"{int(pixels[name].sum())} {name}" for name in words) + " pixels masked")
-        counts = np.ones(1, bool) if data.mask is None else np.asarray(data.mask)
+        counts = np.ones(1, bool) if data.mask is None else data.mask[:]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of views without light, which are left out below
             data = data.replace(mask=~bad & counts, source=None)

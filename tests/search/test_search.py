@@ -174,6 +174,13 @@ def test_the_way_round_is_that_whose_searched_probe_predicts_best(monkeypatch):
     assert start_module.begin(scan(), 0, 1, said.append).way is None
 
 
+def test_a_probe_of_several_modes_keeps_them():
+    probe = np.concatenate([scan().truth["probe"], 0.1 * scan().truth["probe"][:, ::-1]])
+    found = opty.auto(scan().replace(truth=None, probe=probe), minutes=0.005, device="cpu", threads=1)
+    assert len(found.state.probe) >= 2
+    assert "find_probe" not in found.expression
+
+
 def test_noise_is_not_called_right():
     rng = np.random.default_rng(5)
     mean = scan().intensities[:].mean(axis=0)

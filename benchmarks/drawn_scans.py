@@ -13,7 +13,6 @@ from opty.simulate import experiment, objects, probes, scans
 
 WAVELENGTH, DISTANCE, PIXEL = 1.5e-10, 2.0, 75e-6
 PICTURES = ("astronaut", "brick", "camera", "cat", "cell", "coffee", "coins", "grass", "gravel", "moon", "page", "text")
-SURELY = 0.3  # error of an object that is no twin
 TURNS = tuple((swap, row, column) for swap in (False, True) for row in (1, -1) for column in (1, -1))
 
 
@@ -93,5 +92,4 @@ def object_error(p: opty.PtychoState, truth: Mapping[str, np.ndarray]) -> float:
         offset = np.rint(at.mean(axis=0) - middle).astype(int)
         return opty.analysis.object_error(one, truth["obj"], lit, offset)
 
-    direct = error(obj, corners)
-    return direct if direct < SURELY else min(direct, error(obj[::-1, ::-1].conj(), twin))
+    return min(error(obj, corners), error(obj[::-1, ::-1].conj(), twin))

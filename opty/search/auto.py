@@ -218,13 +218,14 @@ class _Search:
         return 1 if given is None else len(given)
 
     def _time_for(self, best: Trial, candidate: Plan | None = None) -> bool:
-        """Say whether there is time for one more trial, and the run on the whole scan after it."""
+        """Say whether there is time for one more trial, the whole scan after it, and the run for the verdict."""
         longest = max(one.clock for one in self.trials)
         trial = longest * (2 if candidate is not None and candidate.sweeps > Plan.sweeps else 1)
         final = max(best.clock, trial) * self.ratio
         if sum(one.clock for one in self.trials) + trial > EFFORT * longest * self.ratio:
             return False
-        return time.perf_counter() + MARGIN * (trial + final) < self.deadline
+        second = best.clock  # the run for the verdict
+        return time.perf_counter() + MARGIN * (trial + final + second) < self.deadline
 
     # -- the result
 
@@ -243,7 +244,7 @@ class _Search:
     def _verdict(self, plan: Plan, best: Trial, whole: bool, stopped: bool) -> Verdict:
         assert best.state is not None
         noise = noise_deviance(best.state, self.held.blocks, self.seed)
-        if stopped or not self._time_for(best):
+        if stopped or time.perf_counter() + best.clock > self.deadline:
             return judged(best.score, noise, None, whole)
         other = replace(plan, engine="LSQML" if plan.engine != "LSQML" else "ML", smooth=0.0)
         first = self._start(plan.modes)

@@ -181,6 +181,22 @@ def test_a_probe_of_several_modes_keeps_them():
     assert "find_probe" not in found.expression
 
 
+def test_ctrl_c_in_auto_gives_the_best_trial():
+    pressed = []
+
+    def press(line):
+        if "1 mode" in line and not pressed:
+            pressed.append(line)
+            raise KeyboardInterrupt
+
+    data = scan().replace(truth=None, probe=scan().truth["probe"])
+    found = opty.auto(data, minutes=1, device="cpu", threads=1, tell=press)
+    assert found.interrupted
+    assert len(found.trials) == 1
+    assert found.verdict.word != "right"
+    assert np.array_equal(found.state.obj, found.trials[0].state.obj)
+
+
 def test_noise_is_not_called_right():
     rng = np.random.default_rng(5)
     mean = scan().intensities[:].mean(axis=0)

@@ -170,20 +170,17 @@ class _Search:
         """Return the best plan and its trial: each kind of change by turns, until none gains or the time is over."""
         best, idle = self._try(plan), 0
         for kind in itertools.cycle(KINDS):
-            gained = False
-            while (found := self._better(kind(plan), best)) is not None:
-                (plan, best), gained = found, True
-                if kind is engines:
-                    break
-            idle = 0 if gained else idle + 1
+            found = self._better(kind(plan), best, all_of_them=kind is engines)
+            plan, best = found or (plan, best)
+            idle = 0 if found else idle + 1
             if idle == len(KINDS) or not self._time_for(best):
                 break
         if not math.isfinite(best.score):
             raise ValueError(f"no recipe ran: {self.trials[0].why}")
         return plan, best
 
-    def _better(self, changes: Iterator[Change], best: Trial) -> tuple[Plan, Trial] | None:
-        """Return the best of some plans where it is better for sure than the best so far."""
+    def _better(self, changes: Iterator[Change], best: Trial, all_of_them: bool) -> tuple[Plan, Trial] | None:
+        """Return the first of some plans, or the best of all, that is better for sure than the best so far."""
         found = None
         for change in changes:
             if (change.name, change.value) in self.useless:
@@ -196,6 +193,8 @@ class _Search:
             better = trial.whole and trial.beats(best, change.worth)
             if better and (found is None or trial.score < found[1].score):
                 found = change.plan, trial
+                if not all_of_them:
+                    break
         return found
 
     def _try(self, plan: Plan) -> Trial:

@@ -79,14 +79,22 @@ def more_modes(plan: Plan) -> Iterator[Change]:
     yield from (_changed(plan, "modes", m, 0.01) for m in (plan.modes + 1, plan.modes + 2) if m <= MOST_MODES)
 
 
-def freedoms(plan: Plan) -> Iterator[Change]:
-    """Yield the plan with one more quantity estimated."""
+def positions(plan: Plan) -> Iterator[Change]:
+    """Yield the plan with positions refined, and found from far."""
     if not plan.positions:
         yield _changed(plan, "positions", "refined", 0.01)
     if plan.positions != "found":
         yield _changed(plan, "positions", "found", 0.02)
+
+
+def background(plan: Plan) -> Iterator[Change]:
+    """Yield the plan with the background estimated."""
     if not plan.background:
         yield _changed(plan, "background", True, 0.01)
+
+
+def intensities(plan: Plan) -> Iterator[Change]:
+    """Yield the plan with the intensity of each view estimated."""
     if not plan.intensities:
         yield _changed(plan, "intensities", True, 0.01)
 
@@ -106,4 +114,4 @@ def lengths(plan: Plan) -> Iterator[Change]:
         yield _changed(plan, "sweeps", plan.sweeps // 2, 0.005)
 
 
-KINDS = (engines, more_modes, freedoms, priors, lengths)
+KINDS = (engines, more_modes, positions, background, intensities, priors, lengths)

@@ -118,6 +118,17 @@ def test_engines_page(small_scan):
         assert opty.misfit(names["q"]) < opty.misfit(names["p"])
 
 
+def test_auto_page(small_scan, capsys):
+    names = {"data": opty.load("scan.cxi").replace(truth=None)}
+    blocks = BLOCK.findall((ROOT / "docs" / "auto.md").read_text())
+    assert [name for name, _ in blocks] == ["search", "auto"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/auto.md, {name}", "exec"), names)
+    said = capsys.readouterr().out
+    assert "ML() ** 20" in said
+    assert names["found"].expression in said
+
+
 def test_positions_page(small_scan):
     names = {"p": opty.PtychoState(opty.load("scan.cxi"))}
     blocks = BLOCK.findall((ROOT / "docs" / "positions.md").read_text())

@@ -18,6 +18,8 @@ scan_rotation.py how a scan on a grid is turned against the detector, by centres
 rotation_fit.py  the same by the frames that a known probe makes of a weak object
 coverage.py      size of the probe, step, overlap
 probe_search.py  a starting probe where the measurement has none; held_out.py: the score of a start
+start_doubt.py   is the probe that the mean pattern implies a good start?
+held_blocks.py   the score of a recipe: blocks of detector pixels that it has not seen
 """
 
 from opty.analysis.align import Alignment, align, object_error
@@ -25,6 +27,7 @@ from opty.analysis.errors import errors
 from opty.analysis.findings import Findings
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.health import Health, health
+from opty.analysis.held_blocks import deviances, withhold
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.illumination import illuminated
 from opty.analysis.misfit import mean_square, r_factor
@@ -46,6 +49,7 @@ __all__ = [
     "Verdict",
     "align",
     "centres_of_mass",
+    "deviances",
     "errors",
     "find_probe",
     "find_rotation",
@@ -61,4 +65,5 @@ __all__ = [
     "r_factor",
     "scan_map",
     "verdict",
+    "withhold",
 ]

@@ -38,6 +38,12 @@ _LENS = (
         help="Of the lens: C30=1.2mm, phi12=30deg.",
     ),
 )
+_PROBE = click.option(
+    "--probe",
+    metavar="FILE",
+    help="Starting probe: NPY, a result of opty, or FILE.h5:/path. In opty reconstruct also 'search', for its "
+    "defocus, or 'mean', the mean pattern with a flat phase.  [default: the file's; in the far field else search]",
+)
 _SCAN = (
     click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, in place of the file's own."),
     click.option("--position-unit", type=Pair(), metavar="UNIT", help="Unit of the numbers in the file: um, px."),
@@ -86,7 +92,7 @@ _FRAMES = (
 
 def load_options(command: Callable) -> Callable:
     """Add the options of ``opty.load``; those that were given arrive in the command as ``load``."""
-    for option in reversed((*_BEAM, *_LENS, *_FRAMES, *_SCAN)):
+    for option in reversed((*_BEAM, *_LENS, _PROBE, *_FRAMES, *_SCAN)):
         command = option(command)
     return command
 

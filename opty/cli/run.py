@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import click
 
 from opty.cli.failures import INTERRUPTED, one_line
-from opty.errors import DivergedError, InterruptedWarning, MemoryWarning, MisfitWarning, SaveError, SourceError
+from opty.errors import (
+    DivergedError,
+    InterruptedWarning,
+    MemoryWarning,
+    MisfitWarning,
+    SaveError,
+    SourceError,
+    StartWarning,
+)
 from opty.runtime.interrupt import ctrl_c_returns
 
 if TYPE_CHECKING:
@@ -59,8 +67,9 @@ class Run:
         self.state: PtychoState
         self.verdict: Verdict | None = None
         began = time.perf_counter()
-        with warnings.catch_warnings(), ctrl_c_returns(), _as_ctrl_c(signal.SIGTERM):
+        with warnings.catch_warnings(), ctrl_c_returns(), as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
+            warnings.simplefilter("ignore", StartWarning)  # what was found wrong is said before, with options
             for once in (MisfitWarning, MemoryWarning):
                 warnings.simplefilter("default", once)
             warnings.showwarning = self._notice
@@ -222,7 +231,7 @@ def _went_on(error: Exception, start: PtychoState) -> bool:
 
 
 @contextmanager
-def _as_ctrl_c(number: int) -> Iterator[None]:
+def as_ctrl_c(number: int) -> Iterator[None]:
     """Treat a signal as Ctrl-C: a batch queue sends SIGTERM before it ends a job."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from opty.ptycho_state import PtychoState
 
 DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
+PROBE_WORDS = ("search", "mean")  # of --probe, beside files
 FEWEST_TO_SEARCH = 12  # views: with fewer, the fifth held out is too small to decide
 
 picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
@@ -49,12 +50,6 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @click.option("--recipe", "text", metavar="TEXT", help=f"What to do.  [default: {DEFAULT_RECIPE}]")
 @click.option("--recipe-file", type=FILE, metavar="FILE", help="The same from a file: its text, or JSON.")
 @click.option("--modes", type=Whole(1), metavar="N", help="Probe modes.  [default: as the file's probe, or 1]")
-@click.option(
-    "--probe",
-    type=click.Choice(["search", "mean"]),
-    help="Where the file has no starting probe: search for its defocus, or take the mean pattern with a flat phase.  "
-    "[default: search, in the far field]",
-)
 @click.option("--model", "model_text", metavar="TEXT", help="What makes the waves, in place of a thin object.")
 @click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
 @click.option("--check", is_flag=True, help="Run all of opty check first, and test the result.")
@@ -101,7 +96,9 @@ def reconstruct(
         backend_for(options["device"])  # refuses a GPU that is not there
     data = options.pop("data")
     check_data(file, data)
-    start, attention = _start(file, taken_for_load(options) | given({"data": data}), quiet=quiet or as_json, **options)
+    load = taken_for_load(options) | given({"data": data})
+    word = load.pop("probe") if load.get("probe") in PROBE_WORDS else None
+    start, attention = _start(file, load, probe=word, quiet=quiet or as_json, **options)
     start.data.need_frames()
     if not quiet:
         made = "" if start.model.thin else f"waves of {start.model!r}\n"

@@ -37,7 +37,8 @@ class Info:
     is the fraction of pixels that are not masked, ``coverage`` the mean number of views that light a spot of the
     scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch.
     ``model`` : of a result, unless the object is thin. ``unfinished``: the recipe of a run that stopped early, of which
-    ``recipe`` is the part that is done; ``opty.resume`` runs the rest.
+    ``recipe`` is the part that is done; ``opty.resume`` runs the rest. ``search``: how the
+    recipe was chosen, where ``opty.auto`` chose it.
     """
 
     path: str
@@ -74,6 +75,7 @@ class Info:
     misfit: float | None = None
     unfinished: str | None = None
     verdict: str | None = None
+    search: str | None = None
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -108,7 +110,7 @@ def info(path: str | Path, **options: Any) -> Info:
         described["missing"] = (*described["missing"], *_classes_missing(kept))
         said = native.attention(file)
         described["warnings"] = (*said, *(line for line in described["warnings"] if line not in said))
-        return Info(**head, **described, **_run_of(kept), verdict=native.verdict(file))
+        return Info(**head, **described, **_run_of(kept), verdict=native.verdict(file), search=native.search(file))
     read = form.read(file, **options)
     described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))
     if form in cxi.FORMATS and described["propagation"] == "far":

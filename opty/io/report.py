@@ -44,6 +44,7 @@ def _subjects(info: Info) -> Iterator[tuple[str, str | None]]:
     yield "recipe", None if info.recipe is None else made_by(info.recipe, info.iteration or 0)
     yield "iteration", None if info.iteration is None else str(info.iteration)
     yield "unfinished", _unfinished(info)
+    yield "chosen by", None if info.search is None else f"opty auto; {' '.join(info.search.splitlines()[0].split())}"
     yield "misfit", None if info.misfit is None else f"{info.misfit:.4g}"
     yield "verdict", info.verdict
 

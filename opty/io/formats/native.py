@@ -16,6 +16,7 @@ Beside the measurement (measurement.py) the file holds
         visits                       last iteration at each scheduled step (JSON); absent without such steps
         start/                       leaves, slots, arrays, history, visits and iteration of the start, where it does
                                      not follow from the data: after a given probe or object, or ``replace``
+        search                       how the recipe was chosen: verdict, expression, what was tried (text)
         unfinished                   in a checkpoint: the complete recipe and the place reached in it (JSON)
     /entry_1/object, probe           links to the two
 The data are in the file, or linked, if they were loaded from another file and not changed.
@@ -41,7 +42,7 @@ from opty.files.container import Container
 from opty.files.sink import new_hdf5
 from opty.io import source, writing
 from opty.io.formats import measurement
-from opty.io.formats.kept import GROUPS, OWN, Kept, read_kept
+from opty.io.formats.kept import GROUPS, OWN, Kept, kept_text, read_kept
 from opty.io.formats.measurement import need
 from opty.io.formats.result_data import measurement_of
 from opty.io.reading import Format, blaming
@@ -84,10 +85,12 @@ def checkpoint(
     unfinished: PendingRun | None,
     attention: Sequence[str] = (),
     verdict: str | None = None,
+    search: str = "",
 ) -> None:
     """Write a state as ``save`` does, with the place in the recipe from which ``resume`` continues.
 
-    ``attention`` : warnings about the measurement before the run; ``verdict`` : on the result; ``info`` repeats both.
+    ``attention`` : warnings about the measurement before the run; ``verdict`` : on the result; ``search`` : how
+    the recipe was chosen, in words. ``info`` repeats them.
     """
     data = p.data
     _check_place(path, data)
@@ -104,6 +107,8 @@ def checkpoint(
             writing.note(f[OWN], attention=json.dumps(attention))
         if verdict is not None:
             writing.note(f[OWN], verdict=verdict)
+        if search:
+            writing.put(f, f"{OWN}/search", search)
 
 
 def _check_place(path: str | Path, data: PtychoData) -> None:
@@ -187,6 +192,13 @@ def verdict(file: Container) -> str | None:
     with file.hdf5() as f, blaming(file):
         found = need(f, OWN).attrs.get("verdict")
         return None if found is None else measurement.text(found)
+
+
+def search(file: Container) -> str | None:
+    """Return how the recipe of a result was chosen, in words; None where a person chose it."""
+    with file.hdf5() as f, blaming(file):
+        own = need(f, OWN)
+        return kept_text(own["search"]) if "search" in own else None
 
 
 def _write(f: h5py.File, p: BareState) -> None:

@@ -45,6 +45,8 @@ class Preparation:
     reciprocal_pixel : of the detector, in place of ``distance`` and ``pixel_size``: "0.8mrad", "0.02 1/A".
     semi_angle : of the aperture [rad] or "21.4mrad": the starting probe is made from it, ``defocus`` [m] (positive
         underfocus) and ``aberrations`` such as {"C30": 1e-3}; see ``opty.physics.optics.aperture_probe``.
+    probe : the starting probe, in place of the file's: an array (M, n, n) or (n, n), centred; NPY; a result of opty;
+        "file.h5:/path".
     links : names or patterns of other files that links in an HDF5 file may lead to.
     stream : True leaves the frames in the file, to be read batch by batch; False reads them into memory. Default: they
         stay if they would take more than a quarter of the free memory.
@@ -82,6 +84,7 @@ class Preparation:
     semi_angle: float | str | None = None
     defocus: float | str | None = None
     aberrations: Any = None
+    probe: Any = None
     links: Any = None
     stream: bool | None = None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from opty.algebra.leaf import Leaf
+from opty.errors import MisfitWarning, warn_user
+from opty.operators.position.check import GIVEN, LOST, UNEXPLAINED, ask_others, gone, rms, said
 from opty.operators.position.evidence import EVIDENCE_NUMBERS, measured_evidence
 from opty.operators.position.gain import learned
 from opty.operators.position.refinement import READS, PositionRefinement
@@ -12,7 +14,6 @@ from opty.operators.position.relocate import bring_home
 from opty.operators.position.signals import FIT_NUMBERS, fit_numbers
 from opty.operators.position.trust import held_step, knowledge, smooth_terms
 
-GIVEN = Leaf("position_given", "view 2", unit="px", scale=0)
 MEMORY = (
     GIVEN,
     Leaf("position_gain", "view", scale=0),
@@ -20,6 +21,9 @@ MEMORY = (
     Leaf("position_count", "1", scale=0),
     Leaf("position_estimate", "view 2", unit="px", scale=0),
     Leaf("position_uncertainty", "view", unit="px", scale=0),
+    UNEXPLAINED,
+    LOST,
+    Leaf("position_told", "1", scale=0),
     Leaf("position_evidence", f"view {EVIDENCE_NUMBERS + 1}", scale=0),
     Leaf("position_scatter", "1", scale=0),
     Leaf("position_smooth", "view term", scale=0),
@@ -28,6 +32,7 @@ _FIRST, _LEAST, _MOST = 1.0, 0.15, 1.5  # gain at the start, and its bounds
 _UP, _DOWN = 1.1, 0.9  # what a gain learns from one sweep
 _PARTS = 8  # sweeps in which all views are looked at closely once
 _AVERAGED = 5  # sweeps over which an estimate is averaged
+_PATIENCE = 59  # sweeps before views that could not be placed are worth a warning
 
 
 class PosCorrect(
@@ -111,15 +116,28 @@ class PosCorrect(
         if count % rounds == 0:
             self._look(s, sensed, np.array_split(np.arange(views), parts)[count // rounds % parts])
         told = knowledge(s.xp, sensed, s.position_misfit, s.position_evidence)
-        gone = s.positions - s.position_given
-        gone -= gone.mean(axis=0)
-        variance = self._averaged(s, told, gone, count + 1 - parts)
+        away = gone(s)
+        variance = self._averaged(s, told, away, count + 1 - parts)
         s.position_uncertainty = s.xp.sqrt(variance)
-        if count + 1 < parts:
+        if self.hold and (count + 1 == parts or (count + 1) % self.every == 0):
+            self._ask(s, count)
+        if count + 1 < parts or (self.hold and not s.position_told[0]):
             s.memo["width"] = s.xp.zeros(views)
             return s.xp.zeros((views, 2))
-        step, s.memo["width"] = held_step(told, gone, s.position_smooth, s.position_estimate, variance, self.hold)
+        step, s.memo["width"] = held_step(told, away, s.position_smooth, s.position_estimate, variance, self.hold)
         return step
+
+    def _ask(self, s, count: int) -> None:
+        """See whether the others tell of each view, and which are lost; warn of what was so at the last look, too."""
+        if not s.store.model.thin:
+            s.position_told += 1
+            return
+        moved = rms(gone(s))
+        before = said(s, moved)
+        s.position_told[0] = ask_others(s, s.memo["number"]).tells
+        now = said(s, moved)
+        if now and before and count >= _PATIENCE:
+            warn_user(now, MisfitWarning)
 
     def _look(self, s, sensed, some: np.ndarray) -> None:
         """Measure what some neighbouring views tell."""
@@ -152,15 +170,14 @@ class PosCorrect(
 
     def settle(self, s):
         s.position_count += 1
-        if self.search and int(s.position_count[0]) % self.every == 0:
+        told = not self.hold or bool(s.position_told[0])
+        if self.search and told and int(s.position_count[0]) % self.every == 0:
             free = s.memo["width"] > 0 if self.hold else s.xp.ones(s.data.views, bool)
             bring_home(s, self.search, s.backend.to_host(free))
 
     def _book(self, s, found, steps):
         super()._book(s, found, steps)
-        gone = s.positions - s.position_given
-        gone -= gone.mean(axis=0)
-        numbers = s.xp.stack([(gone**2).sum(axis=1).mean() ** 0.5, s.xp.median(s.position_uncertainty)])
+        numbers = s.xp.stack([(gone(s) ** 2).sum(axis=1).mean() ** 0.5, s.xp.median(s.position_uncertainty)])
         moved, uncertainty = s.backend.to_host(numbers).tolist()
         s.record("position_moved", moved)
         s.record("position_uncertainty", uncertainty)

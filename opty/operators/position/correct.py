@@ -45,12 +45,14 @@ class PosCorrect(
     dA r^2, are measured on an eighth of the views in turn, through the propagator. The scatter of M^-1 g from sweep to
     sweep is added to that noise: an object that is not finished tells little.
 
-    Nothing moves in the first eight sweeps, nor while the usual view lies within 1.5 variances of where it was given.
-    Otherwise views take the step that minimises sum r^2 / (2 s^2) + |r_j - x_j|^2 / (2 tau^2), s^2 the noise and tau
-    the width of the displacements found, from the data (empirical Bayes): where the counts tell little, views stay near
-    the places x_j where the refinement began. A smooth displacement of the scan as a whole is kept only as far as it
-    exceeds two standard deviations. Steps are multiplied by a gain that grows by a tenth while a view goes on in one
-    direction, and shrinks where it turns back.
+    Nothing moves in the first eight sweeps, nor while the object that the other views make leaves more than 60 percent
+    of what the usual view varies by unexplained (``CheckPositions``, in the eighth and every ``every``-th sweep; a thin
+    object only), nor while the usual view lies within 1.5 variances of where it was given. Otherwise views take the
+    step that minimises sum r^2 / (2 s^2) + |r_j - x_j|^2 / (2 tau^2), s^2 the noise and tau the width of the
+    displacements found, from the data (empirical Bayes): where the counts tell little, views stay near the places x_j
+    where the refinement began. A smooth displacement of the scan as a whole is kept only as far as it exceeds two
+    standard deviations. Steps are multiplied by a gain that grows by a tenth while a view goes on in one direction, and
+    shrinks where it turns back.
 
     No gradient leads home a view that lies farther away than the object's details are wide: in every ``every``-th sweep
     PosSearch looks for those whose misfit stands out.
@@ -63,12 +65,14 @@ class PosCorrect(
     hold : weight of the places where the refinement began: 1 by the noise, 0 for not at all, from the first sweep on.
 
     History, beside that of every refinement: "position_moved", rms distance from the places where the refinement began,
-    the common offset taken off, and "position_uncertainty", median of the standard errors [px].
+    the common offset taken off, and "position_uncertainty", median of the standard errors [px]; and that of
+    ``CheckPositions``. From the 60th sweep on a MisfitWarning names views that two looks in a row found lost.
 
     Reads delta (B, M, n, n), illum, patches, probe, obj, background; writes positions (N, 2) px; position_uncertainty
     (N,) px, the standard error of each position with object and probe held; and its memory position_given (N, 2) px,
-    position_gain (N,), position_shift, position_estimate (N, 2) px, position_misfit (N,), position_evidence (N, 8),
-    position_smooth (N, K), position_scatter, position_count (1,).
+    position_unexplained, position_lost (N,), as CheckPositions, position_told (1,), position_gain (N,), position_shift,
+    position_estimate (N, 2) px, position_misfit (N,), position_evidence (N, 8), position_smooth (N, K),
+    position_scatter, position_count (1,).
     Source: Gauss-Newton at the detector: Dwivedi et al., Ultramicroscopy 192, 29 (2018); slope: Odstrcil et al., Opt.
     Express 26, 3108 (2018), Eq. 26; variance of a slope from its residuals: White, Econometrica 48, 817 (1980);
     empirical Bayes: Efron, Morris, JASA 68, 117 (1973); gains that learn: Zhang et al., Opt. Express 21, 13592 (2013).

@@ -58,6 +58,7 @@ from opty.io import info, load, rerun, resume, save
 from opty.io.save_operator import Save
 from opty.operators import (
     BackgroundUpdate,
+    CheckPositions,
     Coarse,
     ComparePositions,
     FourierProject,
@@ -100,6 +101,7 @@ __all__ = [
     "After",
     "BackgroundUpdate",
     "Before",
+    "CheckPositions",
     "Coarse",
     "ComparePositions",
     "ConsumedError",

@@ -4,6 +4,8 @@ misfit.py        how well a state predicts the data: misfit, R-factor
 align.py         object against truth: constant, phase ramp and sub-pixel shift removed; the error that remains
 illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
+position_bound.py   how well the counts can tell positions
+position_report.py  what became of the positions: how far they went, and which views could not be placed
 frc.py           Fourier ring correlation, its thresholds and the resolution
 quick.py         what can be said of a scan without running anything
 findings.py      the rules for that: problems, warnings
@@ -31,6 +33,8 @@ from opty.analysis.held_blocks import deviances, withhold
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.illumination import illuminated
 from opty.analysis.misfit import mean_square, r_factor
+from opty.analysis.position_bound import PositionBound, position_bound
+from opty.analysis.position_report import PositionReport, position_report
 from opty.analysis.probe_search import ProbeSearch, find_probe
 from opty.analysis.quick import quick_look
 from opty.analysis.scan_rotation import ScanRotation, centres_of_mass, find_rotation
@@ -42,6 +46,8 @@ __all__ = [
     "Alignment",
     "Findings",
     "Health",
+    "PositionBound",
+    "PositionReport",
     "ProbeSearch",
     "RingCorrelation",
     "ScanMap",
@@ -60,7 +66,9 @@ __all__ = [
     "mean_square",
     "object_error",
     "orthogonal",
+    "position_bound",
     "position_error",
+    "position_report",
     "quick_look",
     "r_factor",
     "scan_map",

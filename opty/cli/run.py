@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from opty.algebra.operator import Operator
+    from opty.analysis import PositionReport
     from opty.analysis.verdict import Verdict
     from opty.ptycho_state import PtychoState
     from opty.runtime.checkpoint import PendingRun
@@ -162,12 +164,14 @@ class Run:
         import opty
 
         lost = isinstance(self.failed, SourceError)  # nothing to compare with any more
+        places = None if lost else self.places
         return {
             "misfit": None if lost else opty.misfit(self.state),
             "r_factor": None if lost else opty.analysis.r_factor(self.state),
             "iterations": self.state.iteration - self.start.iteration,
             "iteration": self.state.iteration,
             "model": None if self.state.model.thin else repr(self.state.model),
+            "positions": None if places is None else places.figures(),
             "seconds": self.seconds,
             "finished": self.unfinished is None and self.diverged is None,
             "verdict": None if self.verdict is None else self.verdict.word,
@@ -175,6 +179,13 @@ class Run:
             "attention": list(self.attention),
             **{name: str(path) for name, path in self.files.items()},
         }
+
+    @cached_property
+    def places(self) -> PositionReport | None:
+        """What became of the positions; None where they did not move."""
+        from opty.analysis import position_report
+
+        return position_report(self.state)
 
     def report(self) -> None:
         """Print the same as text."""
@@ -190,7 +201,10 @@ class Run:
             "time": f"{self.seconds:.1f} s{each}",
             **self.files,
         }
-        said = [("attention", line) for line in self.attention]
+        places = None if found["positions"] is None else self.places
+        said = [] if places is None else [("positions", line) for line in places.lines()]
+        doubt = [places.warning] if places is not None and places.warning else []
+        said += [("attention", line) for line in [*doubt, *self.attention]]
         if self.verdict is not None:
             said.append(("verdict", self.verdict.word if self.attention else str(self.verdict)))
         click.echo("\n".join(f"{name:<14} {value}" for name, value in [*lines.items(), *said]))

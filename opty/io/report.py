@@ -20,8 +20,10 @@ def text(info: Info) -> str:
     pixels = f"{info.pattern} x {info.pattern}"
     lines.append(f"  views       {info.views} patterns of {pixels}" + (f", {info.dtype}" if info.dtype else ""))
     lines += [f"  {name:<12}{line}" for name, line in _subjects(info) if line]
+    lines += [f"  positions   {line}" for line in ([] if info.positions is None else info.positions.lines())]
     lines += [f"  missing     {line}" for line in info.missing]
-    lines += [f"  attention   {line}" for line in info.warnings]
+    doubt = [] if info.positions is None or not info.positions.warning else [info.positions.warning]
+    lines += [f"  attention   {line}" for line in [*doubt, *info.warnings]]
     return "\n".join(lines)
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from opty.state import BareState
 
 RECIPE = rPIE(alpha=0.1).fix("probe") ** 10
-RIGHT = 0.4  # excess of the score of held-out views, up to which a result is right
+RIGHT = 0.3  # excess of the score of held-out views, up to which a result is right
 OWN = ("(row, column)", "(-row, -column)")  # the positions as they are, and what a run may take for them
-WORSE = 1.5  # times the misfit of held-out views: a result that fits its own views worse than that is not
+WORSE = 1.5  # times the misfit of held-out views: a result that fits its own views worse than that is doubtful
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,6 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
         return Verdict("doubtful", (f"{said}, no better than by the mean pattern",))
     if fit > WORSE * score.misfit:
         return Verdict("doubtful", (f"{said}, and the result fits all views worse, {fit:.3g}",))
-    if score.excess < RIGHT and much_better(score, turned[other]):
+    if score.excess < RIGHT and fit <= score.misfit and much_better(score, turned[other]):
         return Verdict("right", (f"{said}, {score.excess:.0%} of the mean pattern's above the noise",))
     return Verdict("cannot tell", (f"{said}, {score.excess:.0%} of the mean pattern's above the noise",))

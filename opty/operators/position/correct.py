@@ -125,7 +125,7 @@ class PosCorrect(
         away = gone(s)
         variance = self._averaged(s, told, away, count + 1 - parts)
         s.position_uncertainty = s.xp.sqrt(variance)
-        if self.hold and (count + 1 == parts or (count + 1) % self.every == 0):
+        if self.hold and (count + 1 == parts or (count + 1) % self.search_every == 0):
             self._ask(s, count)
         if count + 1 < parts or (self.hold and not s.position_told[0]):
             s.memo["width"] = s.xp.zeros(views)

@@ -115,3 +115,11 @@ def test_the_report_has_what_the_whole_scan_shares():
     assert report.rotation == pytest.approx(turn, abs=1e-6)
     assert report.beside < 1e-6
     assert "rotation 0.573 degrees" in str(report)
+
+
+def test_a_gpu_says_the_same(standin_gpu):
+    p = rPIE(batch=6) ** 6 * scan(positions=with_one_astray)
+    here, there = others_say(p._live), others_say(p.to("gpu")._live)
+    assert np.allclose(here, there, rtol=1e-3)
+    q = (PosCorrect() * rPIE(batch=6)) ** 9 * p.to("gpu")
+    assert q.numpy("position_unexplained").max() > 0.2

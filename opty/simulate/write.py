@@ -75,7 +75,7 @@ def check_paths(paths: Any) -> list[Path]:
         raise ValueError("no file is named to write into")
     for path in paths:
         if path.suffix.lower() not in HDF5 + TIFF:
-            raise ValueError(f"{path} ends with none of {', '.join(HDF5 + TIFF)}, which tell the format")
+            raise ValueError(f"{path} ends with none of {', '.join(HDF5 + TIFF)}, which choose the format")
     if len(set(paths)) < len(paths):
         raise ValueError(f"a file is named twice in {', '.join(map(str, paths))}")
     return paths
@@ -126,8 +126,8 @@ def _tiff(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
     """Open a TIFF stack, write what goes beside it, and yield what puts views into it."""
     assert source.geometry is not None  # of a stack; write() refuses it without one
     shape, dtype = (source.views, source.n, source.n), _dtype(source)
-    told = {name: value for name, value in dataclasses.asdict(source.geometry).items() if value is not None}
-    metadata = {"axes": "QYX", tiff_npy.OWN: told | {"positions": "m"}}
+    geometry = {name: value for name, value in dataclasses.asdict(source.geometry).items() if value is not None}
+    metadata = {"axes": "QYX", tiff_npy.OWN: geometry | {"positions": "m"}}
     with ExitStack() as beside, atomic(path) as part:
         for name, array in _beside(path, source).items():
             np.save(beside.enter_context(atomic(name)), array, allow_pickle=False)

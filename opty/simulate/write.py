@@ -32,7 +32,7 @@ def write(source: Experiment | PtychoData, *paths: Any, progress: bool = False) 
     The views of an ``Experiment`` are taken on the way: no more than a few of them are in memory at a time, however
     many the scan has. The file extension chooses the format:
 
-    .cxi, .h5, .hdf5 : HDF5 in the layout of CXI, with the truth and all else that opty knows; see ``opty.load``.
+    .cxi, .h5, .hdf5 : HDF5 in the layout of CXI, with the truth and all other fields; see ``opty.load``.
     .tif, .tiff : a stack (N, n, n), and beside it <name>.npy with the positions (N, 2) float64, (row, column) [m]: the
         files of SciComPty. Where there are, <name>_mask.npy (n, n) bool, True where a pixel counts, and
         <name>_background.npy (n, n) too. The truth is left out.
@@ -123,7 +123,7 @@ def _cxi(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
 
 @contextmanager
 def _tiff(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
-    """Open a TIFF stack, write what goes beside it, and yield what puts views into it."""
+    """Open a TIFF stack, write the files beside it, and yield the function that appends views."""
     assert source.geometry is not None  # of a stack; write() refuses it without one
     shape, dtype = (source.views, source.n, source.n), _dtype(source)
     geometry = {name: value for name, value in dataclasses.asdict(source.geometry).items() if value is not None}

@@ -7,7 +7,7 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
 
     cli/             the command line; testing/: checks for authors of operators and elements
     search/          recipes chosen by what they predict: search, auto
-    ptycho_state.py  PtychoState: what users hold; ``recipe * p``, save, plot
+    ptycho_state.py  PtychoState: the state of a reconstruction; ``recipe * p``, save, plot
     simulate/        virtual experiments
     io/              load, save, info: files in and out
     plot/            pictures
@@ -16,14 +16,14 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
     recipes/         ePIE, rPIE, mPIE, AP, DM, RAAR, ML, LSQML
     operators/       the steps
     runtime/         plan, execution, checkpoints, divergence
-    state/           what is being estimated
+    state/           the estimates and their record
     model/           from object, probe and positions to waves, and back: elements
     algebra/         Operator, *, **, Sweep, Every, After, Until: values
     kernels/         NumPy and CuPy behind the same functions, and kernels by family
     physics/         pure functions of arrays
     arrays/          where arrays live: devices, threads, transfers, launches
     data/            PtychoData: what was measured
-    files/           files that may be damaged or large; knows no ptychography
+    files/           files that may be damaged or large; independent of ptychography
     geometry.py      Geometry: metres and pixels; units.py, memory.py: lengths and bytes in words
     errors.py        exceptions and warnings; words.py: near names; remedies.py: remedies in Python or as options;
                      console.py: is a person looking; blas.py: one thread for BLAS
@@ -174,12 +174,12 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """List the public names alone: subpackages that nobody needs to import are left out."""
+    """List the public names only, without internal subpackages."""
     return [*__all__, *(name for name in globals() if name.startswith("__"))]
 
 
 def __getattr__(name: str) -> object:
-    """Say what a name that is not here may mean."""
+    """Raise AttributeError, with the nearest public name, for an unknown name."""
     for place in (operators, analysis):
         if name in place.__all__:
             raise AttributeError(f"opty has no {name!r}; it is {place.__name__}.{name}", name=name)

@@ -52,7 +52,7 @@ class Every(Control):
 
     Where more than one iteration passes between two visits of the step, it runs if any of them is one of these: in
     ``(Every(5, A) * ePIE() ** 3) ** 10`` A runs after iterations 6, 12 (for 10), 15, 21 (for 20), ... At the first
-    visit only the iteration reached counts: the state does not say which of the earlier ones belong to the same recipe.
+    visit only the iteration reached counts: the state does not record which earlier ones belong to the same recipe.
     """
 
     crossing: ClassVar[bool] = True

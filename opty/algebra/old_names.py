@@ -1,4 +1,4 @@
-"""Names that operators and parameters had in older result files, and what they are called now.
+"""Names that operators and parameters had in older result files, and their present names.
 
 Recipes out of files go through ``translated``; recipes that a user writes have today's names alone.
 """

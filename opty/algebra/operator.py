@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opty.algebra.control import Until
 
 REGISTRY: dict[str, type[Operator]] = {}
-EXPLAINERS: list[Callable[[Operator], str]] = []  # the runtime puts in how a recipe is explained without a state
+EXPLAINERS: list[Callable[[Operator], str]] = []  # the runtime appends its explanation of a recipe without a state
 
 
 def names(text: str) -> frozenset[str]:
@@ -67,14 +67,14 @@ class Operator(Value, register=False):
 
     reads: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
-    slots: ClassVar[tuple[Leaf, ...]] = ()  # memory of its own, which lives in the state
+    slots: ClassVar[tuple[Leaf, ...]] = ()  # memory of the operator, kept in the state
     frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step
-    outdates: ClassVar[bool] = False  # True: memory that belongs to what it writes, and that it does not write, is gone
+    outdates: ClassVar[bool] = False  # True: drops memory that belongs to leaves it writes, unless it writes that too
     only_output: ClassVar[bool] = False  # True: writes only files or the screen
-    checkpoints: ClassVar[bool] = False  # True: writes the state, to go on from there
+    checkpoints: ClassVar[bool] = False  # True: writes the state, to resume from it
     on_record: ClassVar[bool] = True  # False: not recorded in p.recipe as the last step of a loop
-    scale_free: ClassVar[bool] = False  # True: does the same to P g, O / g and what is scaled along as to P and O
-    estimates: ClassVar[bool] = True  # False: what it writes of object and probe it turns, moves or cuts, no more
+    scale_free: ClassVar[bool] = False  # True: acts alike on P, O and on P g, O / g (and all that scales with them)
+    estimates: ClassVar[bool] = True  # False: only rotates, moves or limits the object and probe that it writes
     needs_closed: ClassVar[bool] = False  # True: only for models whose nearest waves are known (Model.closed)
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
     scratch_arrays: ClassVar[float | None] = None  # of a step on the whole state, as large as object and probe together
@@ -100,7 +100,7 @@ class Operator(Value, register=False):
             cls.slots = _with_own(cls.slots, (slots,) if isinstance(slots, Leaf) else slots)
             cls.writes |= {leaf.name for leaf in cls.slots}
         if not cls.__module__.startswith("opty.") and "scale_free" not in cls.__dict__:
-            cls.scale_free = False  # true of an operator of opty's own, not of what a user makes of it
+            cls.scale_free = False  # holds for opty's operators, not for subclasses of users
         super().__init_subclass__(register=register, **kwargs)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
@@ -108,7 +108,7 @@ class Operator(Value, register=False):
         return self.reads, self.writes
 
     def fixed(self, leaves: frozenset[str]) -> Operator | None:
-        """Return what is left of the step where ``leaves`` may not change; None: it runs as it is, or not at all."""
+        """Return the step without changes of ``leaves``; None: it runs unchanged, or not at all."""
         return None
 
     def check_before_run(self) -> None:
@@ -169,7 +169,7 @@ class Operator(Value, register=False):
 
     __radd__ = __sub__ = __rsub__ = __add__
 
-    # -- what a recipe can do besides multiplying
+    # -- methods of recipes
 
     def fix(self, leaves: str) -> Operator:
         """Return the recipe that does the same but leaves some estimates as they are: ``rPIE().fix("probe")``.
@@ -180,7 +180,7 @@ class Operator(Value, register=False):
         return REGISTRY["Fix"](leaves, self)  # type: ignore[call-arg]
 
     def iter(self, p: Any) -> Iterator[Any]:
-        """Run on ``p`` and yield a state of its own after each turn of the outermost repeats."""
+        """Run on ``p`` and yield a separate state after each turn of the outermost repeats."""
         return p._turns(self)
 
     def explain(self, p: Any = None) -> str:
@@ -215,7 +215,7 @@ class ViewOperator(Operator, register=False):
     copied: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
 
     def begin(self, s: State) -> None:
-        """Prepare before the first batch of a sweep; ``s.memo`` is a dict of the step's own until the sweep ends."""
+        """Prepare before the first batch of a sweep; ``s.memo`` is a dict private to the step until the sweep ends."""
 
     def apply(self, s: State, b: Views) -> None:
         """Work on one batch in place; subclasses override it."""

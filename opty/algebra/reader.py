@@ -41,7 +41,7 @@ def read_text(text: str, grammar: Grammar) -> Any:
     text = text.strip()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a stray backslash is an error here, not a warning on the screen
+            warnings.simplefilter("error")  # an invalid backslash is an error here, not a warning
             tree = ast.parse(re.sub(r"[\r\n]", " ", text), mode="eval")  # it may be broken over lines
         value = _Reader(text, grammar).value(tree.body)
     except SyntaxError as error:

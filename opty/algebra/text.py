@@ -129,7 +129,7 @@ def read_json(
 
 
 def decode(value: Any, made: Callable[[str, dict[str, Any]], Any]) -> Any:
-    """Return what a value in JSON stands for: lists are tuples, objects are operators."""
+    """Decode a value in JSON: lists are tuples, objects are operators."""
     if isinstance(value, list):
         return tuple(decode(v, made) for v in value)
     if not isinstance(value, dict):

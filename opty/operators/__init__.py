@@ -13,7 +13,7 @@ background.py    BackgroundUpdate: incoherent background
 intensity.py     IntensityUpdate: per-view intensity factors
 refine.py        Refine: numbers of a model's element, such as a spacing
 support.py       Support: where the probe may be
-object_limits.py ClampObj, TotalVariation: what is known of the object
+object_limits.py ClampObj, TotalVariation: prior knowledge of the object
 coarse.py        Coarse: a recipe at a lower resolution
 position/        PosCorrect and its rivals; affine map and drift of the whole scan
 constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, CentreProbe, Orthogonalise

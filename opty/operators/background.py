@@ -14,7 +14,7 @@ class BackgroundUpdate(ViewOperator, reads="predicted background", writes="backg
     b <- max(0, b - step g / h), g = sum_j w (Ihat_j - I_j) / (Ihat_j + 1) and h = sum_j w / (Ihat_j + 1).
 
     g is the gradient of L = sum w [Ihat - (I + 1) log(Ihat + 1)], the Poisson likelihood shifted by one photon, so that
-    dark pixels do not rule; h is its expected curvature. The background starts at that of the data, or at zero, and
+    dark pixels do not rule; h is its expected curvature. The background starts at the one of the data, or at zero, and
     changes at the end of a sweep; a pixel masked in every view stays.
 
     Parameters

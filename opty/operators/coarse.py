@@ -24,7 +24,7 @@ _UP = frozenset({"obj", "probe", "positions", "background", "intensity_factors"}
 
 
 class Coarse(Nested, slots=GIVEN):
-    """Run a recipe at 1/factor of the resolution, and bring what it changed back up.
+    """Run a recipe at 1/factor of the resolution, and transfer its changes back.
 
     In the far field and the cone beam the middle of each pattern is kept, m = n // factor pixels along an edge, so that
     pixels at the sample are n / m times as wide; in the near field patterns are binned. The probe goes down and up as
@@ -45,7 +45,7 @@ class Coarse(Nested, slots=GIVEN):
         pixel), or near-field patterns do not divide evenly; 0 for never. Without the cone, probe and object have
         nothing to do with each other.
 
-    Reads and writes obj (H, W), probe (M, n, n), positions (N, 2) px and what else the recipe writes of the estimates.
+    Reads and writes obj (H, W), probe (M, n, n), positions (N, 2) px and all other estimates that the recipe writes.
     Raises RecipeError where fewer than 8 pixels are left, where near-field patterns do not divide evenly, for objects
     that are not thin, and for ``Save`` inside.
     """
@@ -69,7 +69,7 @@ class Coarse(Nested, slots=GIVEN):
     def apply(self, s: Any) -> None:
         store = s.store
         if not store.model.thin:
-            raise RecipeError(f"{self!r}: the model {store.model!r} is no thin object; Coarse knows those only")
+            raise RecipeError(f"{self!r}: the model {store.model!r} is no thin object; Coarse needs a thin one")
         if self.keep and not worth(store.data, self.factor, self.keep):
             return
         level = Level(store, self.factor)
@@ -122,7 +122,7 @@ class Level:
         return handle().restore(self.data, leaves, origin=origin, recipe=Identity(), **record, **machine)
 
     def bring_up(self, s: Any, before: BareState, after: BareState, written: frozenset[str]) -> None:
-        """Put what the recipe has changed into the state ``s``."""
+        """Transfer the changes of the recipe to the state ``s``."""
         backend = s.backend
 
         def change(name: str) -> np.ndarray:

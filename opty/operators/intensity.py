@@ -17,7 +17,7 @@ class IntensityUpdate(ViewOperator, reads="predicted intensity_factors", writes=
     f_j <- f_j (1 - step g_j / h_j), g_j = sum w C (Ihat - I) / (Ihat + 1) and h_j = sum w C^2 / (Ihat + 1).
 
     f_j is the intensity of the beam at view j, f_j = 1 on the mean: the view sees the probe times sqrt(f_j). C is the
-    coherent part of Ihat, without the background. No data can tell a slope f_j = exp(2 k r_j) of the beam from
+    coherent part of Ihat, without the background. No data can distinguish a slope f_j = exp(2 k r_j) of the beam from
     |O| exp(-k r) with |P| exp(k r). g_j is the gradient of the shifted Poisson likelihood of
     BackgroundUpdate with respect to log f_j, h_j its expected curvature. A factor at most doubles or halves in a sweep.
 

@@ -31,7 +31,7 @@ class LikelihoodGradient(
     chi = F^-1 [w dL/dIhat Psi], Ihat = sum_m |Psi_m|^2 + background; a small step changes L by 2 Re <gradient, step>.
     Sums over unmasked pixels: poisson L = sum [Ihat - I + I log(I / Ihat)], gaussian sum (I - Ihat)^2 / (I + 1),
     amplitude 4 sum (sqrt I - sqrt Ihat)^2; a perfect fit of counted photons has about 0.5, 1 and 1 a pixel. What is
-    followed for poisson goes on as a straight line where Ihat < I / 4; the history holds the formula as it stands.
+    followed for poisson continues as a straight line where Ihat < I / 4; the history holds the exact formula.
 
     Parameters: noise, the model of the noise.
     Reads waves (B, M, n, n), illum, patches; writes obj_gradient (H, W) and probe_gradient (M, n, n) complex, and
@@ -46,7 +46,7 @@ class LikelihoodGradient(
     scale_free = True
     gathers = frozenset({"obj", "probe"})
     scratch_waves = (7.0, 5.5)
-    projects = True  # the plan knows by this that a pass compares with the data
+    projects = True  # tells the plan that the sweep compares with the data
     counts = True
     measures = True
 

@@ -80,7 +80,7 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
 
 
 def updating(op: Any, fixed: frozenset[str]) -> Operator | None:
-    """Return a step that changes object and probe, by its field ``update``, without what is fixed."""
+    """Return a step that changes object and probe, by its field ``update``, without the fixed leaves."""
     left = moved(op.update) - fixed
     if len(left) == len(moved(op.update)):
         return op

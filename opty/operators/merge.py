@@ -17,10 +17,10 @@ PROBE_WEIGHT = PROBE.like("probe_weight", axes="row col", unit="1", dtype="real"
 
 
 class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
-    """Add up what the views say of the object: sum_jm conj(P_m) psi_jm and sum_jm |P_m|^2.
+    """Sum over the views for the object: sum_jm conj(P_m) psi_jm and sum_jm |P_m|^2.
 
     In a model other than the thin object the sum is S O + step D: D is the adjoint of the model's derivative applied to
-    the change of the waves, S its weight, and step that of the model.
+    the change of the waves, S its weight, and step the step of the model.
     Reads waves (B, M, n, n), illum; writes obj_sum (H, W) complex and obj_weight (H, W) real, from zero in each sweep.
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 7.
     """
@@ -48,7 +48,7 @@ class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
 
 
 class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_SUM, PROBE_WEIGHT)):
-    """Add up what the views say of the probe: sum_j conj(O_j) psi_jm and sum_j |O_j|^2.
+    """Sum over the views for the probe: sum_j conj(O_j) psi_jm and sum_j |O_j|^2.
 
     Where probes were moved by fractions of a pixel, S_j, the weight is w = max sum_j |O_j|^2 and the sum
     w P_m + sum_j S_j^-1 [conj(O_j) (psi_jm - O_j S_j P_m)]: waves that object and probe explain already leave the probe
@@ -161,7 +161,7 @@ def each(image: Any) -> Any:
 
 
 def check_inertia(op: Any) -> None:
-    """Refuse a negative inertia or smoothing, and smoothing of what is not held on to."""
+    """Refuse a negative inertia or smoothing, and smoothing without inertia."""
     for name in ("inertia", "smooth"):
         if getattr(op, name) < 0:
             raise ValueError(f"{type(op).__name__}({name}={getattr(op, name)}): give a number from 0 on")

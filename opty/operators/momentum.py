@@ -24,7 +24,7 @@ class Momentum(ViewOperator, register=False):
     momentum: float = 0.5
     interval: int | None = None
     scale_free = True
-    estimates = False  # what does not move is not carried on
+    estimates = False  # no momentum without updates
     advice = "a smaller momentum"
 
     def check(self) -> None:

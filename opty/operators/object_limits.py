@@ -12,7 +12,7 @@ from opty.algebra.protocols import State
 class ClampObj(Operator, reads="obj", writes="obj"):
     """Keep |O| within [lo, hi] and, where limits are given, the phase of O within [phase_lo, phase_hi].
 
-    The phase is that of the object as it stands: limits on it also fix its global phase.
+    The phase is the absolute phase of the object: limits on it also fix its global phase.
 
     Parameters
     ----------

@@ -11,9 +11,9 @@ from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
 from opty.operators.fourier import intensity_of
 
-_RIDGE = 1e-3  # of the mean curvature: what the data do not tell stays as it is
+_RIDGE = 1e-3  # of the mean curvature: keeps undetermined parts unchanged
 _LARGEST = 0.1  # of a number of the whole scan: the longest step in one sweep
-_UP, _DOWN, _LEAST, _MOST = 1.5, 0.4, 0.3, 40.0  # what a gain learns from one sweep, and its bounds
+_UP, _DOWN, _LEAST, _MOST = 1.5, 0.4, 0.3, 40.0  # changes of a gain in one sweep, and its bounds
 
 
 class Refine(ViewOperator, reads="delta illum patches"):

@@ -13,8 +13,8 @@ class AP(Recipe):
 
     Parameters
     ----------
-    obj_inertia, probe_inertia : how much object and probe hold on to what they were, from 0 up.
-    obj_smooth, probe_smooth : standard deviation [px] of a Gaussian over what they hold on to.
+    obj_inertia, probe_inertia : weight of the previous object and probe, from 0 up.
+    obj_smooth, probe_smooth : standard deviation [px] of a Gaussian over these previous ones.
 
     Source: Marchesini et al., Inverse Problems 29, 115009 (2013); PyNX (Favre-Nicolin et al. 2020) for the name.
     """

@@ -27,8 +27,8 @@ class _KeptWaves(Recipe, register=False):
     probe_smooth: float = 0.0
 
     def step(self) -> RelaxedStep:
-        """Return what is done to the kept waves."""
-        raise RecipeError(f"{type(self).__name__} has no step(self): return what is done to the kept waves")
+        """Return the step on the kept waves."""
+        raise RecipeError(f"{type(self).__name__} has no step(self): return the step on the kept waves")
 
     def expand(self) -> Operator:
         inertia = self.obj_inertia
@@ -56,9 +56,9 @@ class DM(_KeptWaves):
     Parameters
     ----------
     beta : relaxation in (0, 2]; 1 is the difference map.
-    obj_inertia, probe_inertia : how much object and probe hold on to what they were, from 0 up; None for 0.1 (RAAR with
+    obj_inertia, probe_inertia : weight of the previous object and probe, from 0 up; None for 0.1 (RAAR with
         beta below 1: 0.001).
-    obj_smooth, probe_smooth : standard deviation [px] of a Gaussian over what they hold on to.
+    obj_smooth, probe_smooth : standard deviation [px] of a Gaussian over these previous ones.
 
     Source: Thibault et al., Science 321, 379 (2008); Ultramicroscopy 109, 338 (2009).
     """

@@ -1,4 +1,4 @@
-"""How many views a batch holds, and the memory it takes; a batch that does not fit is halved."""
+"""The number of views in a batch, and its memory; a batch that does not fit is halved."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def batch_size(node: SweepNode, store: Store) -> int:
-    """Return the number of views worked on together."""
+    """Return the number of views in a batch."""
     views = store.data.views
     if node.batch == "all":
         return views
@@ -31,7 +31,7 @@ def batch_size(node: SweepNode, store: Store) -> int:
 
 
 def batch_that_fits(of: SweepPrograms, job: Run) -> int:
-    """Return the number of views worked on together, for which there is memory; worked out once in a run.
+    """Return the number of views in a batch that fits in memory; computed once in a run.
 
     Where there is none, a pass whose steps only add up takes half as many, and says so. A batch that is part of the
     algorithm is not changed: raises MemoryError with what it takes and the ways out.

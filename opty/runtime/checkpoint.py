@@ -1,4 +1,4 @@
-"""Where a walk over a plan stands: kept level by level, written into checkpoints, and found again from there."""
+"""The place of a run in its plan, level by level: written into checkpoints, and restored from them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CursorMark:
-    """How far the walk is on one level: groups booked in this turn, nodes done in the next one, turns finished."""
+    """The place on one level: groups recorded in this turn, nodes done in the next group, turns finished."""
 
     group: int
     node: int
     turns: int
     began: int  # iteration at which the turn began
-    misfits: tuple[float, ...]  # of the last two turns, for a rule to look at
+    misfits: tuple[float, ...]  # of the last two turns, for the rule that ends a loop
     estimated: tuple[str, ...] = ()  # which of object and probe, in this turn
 
 
 @dataclass
 class Cursor:
-    """Where the walk stands on one level: turns of a body finished, and the part of the turn under way."""
+    """The current place on one level: turns of a body finished, and the position in the current turn."""
 
     groups: tuple[Group, ...]
     body: Operator | None = None  # None on a level that is no loop
@@ -71,18 +71,18 @@ class Cursor:
         )
 
     def go_to(self, level: CursorMark) -> None:
-        """Stand where a walk over the same groups stood."""
+        """Move to a recorded place in the same groups."""
         self.group, self.node, self.turns = level.group, level.node, level.turns
         self.began, self.misfits, self.estimated = level.began, level.misfits, frozenset(level.estimated)
 
 
 def _level(misfits: list[float], estimated: list[str] | tuple[()] = (), **counts: int) -> CursorMark:
-    """Return a level as JSON has it."""
+    """Return a level from its JSON."""
     return CursorMark(**counts, misfits=tuple(misfits), estimated=tuple(estimated))
 
 
 def done_at(start: Operator, groups: tuple[Group, ...], place: tuple[CursorMark, ...]) -> Operator:
-    """Return the recipe that had made the state where a walk over ``groups`` stood, from what ``start`` had made."""
+    """Return the recipe of the state at a place in ``groups``; ``start`` : the recipe of the state before the run."""
     done, body = start, None
     for depth, level in enumerate(place):
         frame = Cursor(groups, body)
@@ -95,7 +95,7 @@ def done_at(start: Operator, groups: tuple[Group, ...], place: tuple[CursorMark,
 
 
 def recorded(op: Operator) -> Operator:
-    """Return what p.recipe records: a loop without the progress bars that its body ends with."""
+    """Return a factor as ``p.recipe`` records it: a loop without the progress bars at the end of its body."""
     if not isinstance(op, Repeat):
         return op
     steps = factors(op.body)
@@ -113,7 +113,7 @@ class PendingRun:
     place: tuple[CursorMark, ...]
 
     def go_on(self, p: BareState) -> BareState:
-        """Return what the run would have ended with, given the state at the place.
+        """Return the state at the end of the run, given the state at the place.
 
         Raises RecipeError where the place is not in the plan of the recipe: another version of opty made it.
         """

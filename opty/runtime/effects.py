@@ -24,7 +24,7 @@ _OPENED = frozenset({"index", "illum", "patches"})  # a sweep brings them with e
 def check_batch_order(steps: Iterable[PlannedStep]) -> None:
     """Raise EffectError where a step of a sweep reads a batch field that only a later step makes.
 
-    A later step that reads the field itself, and changes it, is in its place: the sweep opens the field for both.
+    A later step that reads the field itself and changes it is allowed: the sweep opens the field for both.
     """
     steps = list(steps)
     made: set[str] = set(_OPENED)
@@ -78,7 +78,7 @@ def _is_read(name: str, later: Iterable[PlannedStep]) -> bool:
 
 
 def check_slots(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf], there: Iterable[str]) -> dict[str, Leaf]:
-    """Return what the arrays of a state are, and the memory that the steps of a plan add to them.
+    """Return the declarations of the arrays of a state, and of the memory that the steps of a plan add.
 
     ``declared_there`` : what the state declares; ``there`` : the names of the arrays that it holds.
 
@@ -108,7 +108,7 @@ def check_slots(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf], t
 
 
 def check_model(groups: tuple[Group, ...], model: Model) -> None:
-    """Refuse a model with an unknown element, and a step that needs nearest waves that the model does not have."""
+    """Refuse a model with an unknown element, and a step that needs nearest waves that the model lacks."""
     for element in model.unknown:
         raise element.refusal()
     for s in steps_of(groups):
@@ -122,7 +122,7 @@ def check_model(groups: tuple[Group, ...], model: Model) -> None:
 
 
 def _check_declared(op: Operator, names: Iterable[str]) -> None:
-    """Refuse to write what is no array of the state and that no operator declares."""
+    """Refuse writes to a name that is no array of the state and that no operator declares."""
     if strange := sorted(name for name in names if declared(name) is None):
         raise EffectError(undeclared(repr(op), strange[0]))
 
@@ -145,7 +145,7 @@ def _declared_by(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf]) 
 
 
 def freed(op: Operator, existing: Iterable[str], known: Mapping[str, Leaf]) -> set[str]:
-    """Return which of some arrays are gone after a step: those that it frees, and memory that it outdates."""
+    """Return which arrays are removed after a step: those that it frees, and memory that it outdates."""
     writes = op.effects()[1]
     gone = {name for name in existing if name in op.frees}
     if op.outdates:
@@ -154,7 +154,7 @@ def freed(op: Operator, existing: Iterable[str], known: Mapping[str, Leaf]) -> s
 
 
 def made(groups: tuple[Group, ...], known: Mapping[str, Leaf]) -> dict[str, Leaf]:
-    """Return what the steps of a plan make where it is not there: memory, and estimates that a state may be without."""
+    """Return the arrays that the steps of a plan create if missing: memory, and optional estimates."""
     changed = written(groups)
     started = {name: leaf for name, leaf in known.items() if leaf.role == "estimate" and name in changed}
     return started | {leaf.name: leaf for s in steps_of(groups) for leaf in s.op.slots}

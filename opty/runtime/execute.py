@@ -1,4 +1,4 @@
-"""The runner: walks a plan, works in place on a fork of the state, and hands back a new state."""
+"""The runner: executes a plan in place on a fork of the state, and returns a new state."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from opty.state import BareState
 
 
 def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> BareState:
-    """Return ``recipe * p``: plan, fork, work in place, and put what came out into a new state.
+    """Return ``recipe * p``: plan, fork, work in place, and return the result as a new state.
 
-    ``stopped`` : the place in the recipe where ``p`` stands, to go on from there.
+    ``stopped`` : the place of ``p`` in the recipe, from which the run is resumed.
     Raises EffectError, RecipeError, or SourceError (no frames) before anything runs, DivergedError where a value is no
-    longer finite. Whatever is raised carries the last whole state.
+    longer finite. Every exception carries the last complete state.
     """
     job = prepared(recipe, p, stopped)
     try:
@@ -49,7 +49,7 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
 
 
 def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
-    """Yield a state of its own after each turn of the outermost loops, and after each factor outside of them."""
+    """Yield a separate state after each turn of the outermost loops, and after each factor outside of them."""
     job = prepared(recipe, p)
     walk = _outer_turns(job.program.groups, job)
     over = False
@@ -57,7 +57,7 @@ def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
         while not job.ctrl_c.pressed:
             try:
                 with job.ctrl_c, _quiet(), OneThread(), suppress(Stop):
-                    # After Stop the state is whole, in the middle of a turn of an outer loop.
+                    # After Stop the state is complete, in the middle of a turn of an outer loop.
                     over = next(walk, None) is None
                 if over and not job.ctrl_c.pressed:
                     return
@@ -75,7 +75,7 @@ def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
 
 
 def _quiet() -> np.errstate:
-    """Leave values that are not finite to the watch."""
+    """Leave values that are not finite to the monitor."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
@@ -112,7 +112,7 @@ def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None) 
         copied = copied & source.held_elsewhere() if p._owned else copied
         check_memory(source, program, copied)
         store = source.fork(copied)
-        store.declared = program.declared  # steps of the recipe may know better what its arrays are
+        store.declared = program.declared  # the declarations of the steps of the recipe take precedence
         way = stopped.place if stopped else ()
         start = stopped.before if stopped else store.recipe
         job = Run(
@@ -158,7 +158,7 @@ def _walk_node(node: Node, job: Run) -> None:
 
 
 def _enter(node: ConditionalNode, job: Run) -> bool:
-    """Go into a branch if its schedules let it run, or if the run stopped in it; say whether it was gone into."""
+    """Enter a branch if its schedules let it run, or if the run stopped in it; return whether it was entered."""
     now, visits = job.store.iteration, job.store.visits
     last = since(node.when, visits, now)
     if not (job.way or agreed(node.when, last)):
@@ -169,9 +169,9 @@ def _enter(node: ConditionalNode, job: Run) -> bool:
 
 
 def _leave(node: ConditionalNode, job: Run) -> None:
-    """Leave a branch. Only now its visit is remembered: a branch left half done is recorded by its parts.
+    """Leave a branch and record its visit; a branch that ends early is recorded by its parts instead.
 
-    Iterations that it made itself do not count as passed over.
+    Iterations inside the branch do not count as skipped.
     """
     now, began = job.store.iteration, job.frames.pop().began
     last = since(node.when, job.store.visits, now) if now == began else (now - 1, now)
@@ -179,7 +179,7 @@ def _leave(node: ConditionalNode, job: Run) -> None:
 
 
 def _record(job: Run) -> None:
-    """Write down that a group was done; the state is whole."""
+    """Record that a group is done; the state is complete."""
     job.frames[-1].mark_done()
     if job.loop() is None:
         job.turn_over()
@@ -195,12 +195,12 @@ def _turns_of(node: LoopNode, job: Run) -> Generator[bool]:
         while frame.turns < total and not (rule and rule.settled(frame.misfits)):
             walk_groups(node.body, job)
             frame.next_turn()
-            if rule and job.store.iteration > frame.began:  # on a GPU the misfit is waited for
+            if rule and job.store.iteration > frame.began:  # on a GPU this waits for the misfit
                 frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1])
             frame.began = job.store.iteration
             job.turn_over()
             yield True
-        # A loop that ran to its end is recorded by its level; one that was left early is itself what was done.
+        # A loop that ran to its end is recorded by the level around it; one that ended early is the record itself.
         job.frames.pop()
     finally:
         for close in frame.closers.values():

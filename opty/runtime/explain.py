@@ -1,4 +1,4 @@
-"""The plan in words: what ``recipe * p`` will do, in the order in which it does it."""
+"""The plan as text: the operations of ``recipe * p``, in execution order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from opty.algebra.operator import EXPLAINERS, Operator
 from opty.runtime.batch_size import batch_size
 from opty.runtime.effects import written
 from opty.runtime.fused_step import FusedStep, written_out
-from opty.runtime.memory_estimate import told
+from opty.runtime.memory_estimate import memory_line
 from opty.runtime.nested import Nested
 from opty.runtime.nodes import ConditionalNode, Group, LoopNode, PlannedStep, StepNode, SweepNode
 from opty.runtime.plan import plan
@@ -52,7 +52,7 @@ def explain(recipe: Operator, p: BareState | None = None) -> Explanation:
     changed = sorted(written(groups))
     lines.append(f"writes {', '.join(changed) or 'nothing'}; everything else is shared with the state it starts from")
     if store is not None and program is not None:
-        lines.append(told(store, program))
+        lines.append(memory_line(store, program))
     return Explanation("\n".join(lines))
 
 
@@ -65,7 +65,7 @@ def _tell(
             if isinstance(node, StepNode):
                 lines.append(pad + _step(node.step))
                 if isinstance(node.step.op, Nested):
-                    lines.append(f"{pad}  on a state of its own:")
+                    lines.append(f"{pad}  on a separate state:")
                     _tell(plan(node.step.op.inner), None, None, depth + 2, lines)
             elif isinstance(node, LoopNode):
                 lines.append(f"{pad}repeat {node.times}" + (" times" if isinstance(node.times, int) else ""))

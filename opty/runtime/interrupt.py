@@ -30,23 +30,23 @@ _get, _set = inspect.unwrap(signal.getsignal), inspect.unwrap(signal.signal)
 
 
 class Stop(Exception):
-    """Ctrl-C was pressed and a turn is over: leave the loops, the state is whole."""
+    """Ctrl-C was pressed and a turn is over: leave the loops; the state is complete."""
 
 
 class CtrlC:
-    """What became of Ctrl-C in a run. ``pressed`` : once, so that the run ends with the turn under way."""
+    """Ctrl-C in a run. ``pressed`` : once, so that the run ends after the current turn."""
 
     def __init__(self) -> None:
         self.pressed = self._again = self._copying = False
 
     def handle(self, number: int, frame: Any) -> None:
-        """Take note of the first Ctrl-C; raise KeyboardInterrupt at the second one."""
+        """Record the first Ctrl-C; raise KeyboardInterrupt at the second one."""
         if self.pressed and not self._copying:
             raise KeyboardInterrupt
         self._again, self.pressed = self.pressed, True
 
     def after(self, copying: Callable[[], None]) -> None:
-        """Do what must not be left half done: a second Ctrl-C raises when it is over."""
+        """Do what must not be interrupted: a second Ctrl-C raises after it."""
         self._copying = True
         try:
             copying()
@@ -69,7 +69,7 @@ class CtrlC:
 
 @contextmanager
 def ctrl_c_returns() -> Iterator[None]:
-    """Let Ctrl-C end a run with its state and a warning in a script too: who calls opty goes on with the state."""
+    """Let Ctrl-C end a run with its state and a warning in a script too, for callers that use the state."""
     token = _returning.set(True)
     try:
         yield
@@ -83,7 +83,7 @@ def returns() -> bool:
 
 
 def warn(p: BareState, unfinished: PendingRun) -> None:
-    """Warn that a state is not the end of its run. The warning carries it, for those who turn warnings into errors."""
+    """Warn that a state is not the end of its run. The warning carries the state, in case warnings are errors."""
     warning = InterruptedWarning(f"interrupted: the state returned stands after iteration {p.iteration}", unfinished)
     carry(warning, p, unfinished)
     warn_user(warning, InterruptedWarning)

@@ -1,4 +1,4 @@
-"""What belongs to one run: its program, the state that it works in, where the walk stands, and the watch over it."""
+"""The data of one run: its program, the state it works in, its place in the plan, and its monitor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from opty.state.views import ViewBatches
 
 @dataclass
 class Run:
-    """What belongs to one run and to no state: where the walk stands, the watch over it, whether Ctrl-C was pressed."""
+    """The data of one run that belong to no state: its place in the plan, its monitor, whether Ctrl-C was pressed."""
 
     program: Program
     store: Store
@@ -35,11 +35,11 @@ class Run:
     start: Operator  # the recipe that made the state from which the run started
     watch: DivergenceMonitor
     _: KW_ONLY
-    way: list[CursorMark] = field(default_factory=list)  # down to the place where a run goes on; used up on entering
+    way: list[CursorMark] = field(default_factory=list)  # to the place where a run is resumed; consumed on entering
     frames: list[Cursor] = field(default_factory=list)
-    batches: dict[SweepPrograms, int] = field(default_factory=dict)  # views worked on together, once there was memory
+    batches: dict[SweepPrograms, int] = field(default_factory=dict)  # views in a batch, once it has fitted in memory
     ctrl_c: CtrlC = field(default_factory=CtrlC)
-    announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
+    announced: set[Operator] = field(default_factory=set)  # observers that have printed where their output goes
     tours: dict[Hashable, ViewBatches] = field(
         default_factory=dict
     )  # in the order of the scan, until a step writes positions
@@ -64,17 +64,17 @@ class Run:
         return Replay(self.store, self.engine)
 
     def positions(self) -> np.ndarray:
-        """Return the positions (N, 2) px on the host; the device is waited for once, until a step has written them."""
+        """Return the positions (N, 2) px on the host; waits for the device once, until a step writes them."""
         if self._positions is None:
             positions = self._as_they_are()
-            # What has left the frame ends the run when it is looked at; until then it is dealt out as the rest is.
+            # A view outside the frame ends the run at the next check; until then it is batched like the others.
             if not ((positions >= -1) & (positions <= self.store.object_shape)).all():
                 positions = np.clip(np.nan_to_num(positions, nan=0.0), -1, self.store.object_shape)
             self._positions = positions
         return self._positions
 
     def whole(self) -> bool:
-        """Say whether all positions are whole pixels, so that no probe need be shifted."""
+        """Return whether all positions are whole pixels, so that no probe has to be shifted."""
         if self._whole is None:
             positions = self._as_they_are()
             self._whole = bool((positions == np.rint(positions)).all())
@@ -86,7 +86,7 @@ class Run:
         return self._on_host
 
     def neighbours(self, size: int) -> list[np.ndarray]:
-        """Return the parts of the scan of which a uniform batch of ``size`` takes one view each."""
+        """Return the parts of the scan; a uniform batch of ``size`` has one view of each."""
         if size not in self._neighbours:
             self._neighbours[size] = neighbours(self.positions(), size)
         return self._neighbours[size]
@@ -103,14 +103,14 @@ class Run:
         return float(self.store.measured.view_photons.max())
 
     def wrote_positions(self) -> None:
-        """Take note that a step that writes positions has run."""
+        """Discard what depends on positions, after a step that writes them."""
         self._on_host = self._positions = self._whole = None
         self._neighbours.clear()
         self.tours.clear()
         self.watch.positions_written()
 
     def access(self, rights: Rights) -> Access:
-        """Return the state as an operator may see it; observers also see the run."""
+        """Return the access of an operator to the state; observers also get the run."""
         s = Access(self.store, *rights)
         s.memo["run"] = self
         return s
@@ -126,11 +126,11 @@ class Run:
         self.frames.append(frame)
 
     def place(self) -> tuple[CursorMark, ...]:
-        """Return where the walk stands, level by level."""
+        """Return the place in the plan, level by level."""
         return tuple(frame.level() for frame in self.frames)
 
     def unfinished(self, past_step: bool = False, place: tuple[CursorMark, ...] | None = None) -> PendingRun:
-        """Return the place where the walk stands; ``past_step``: as if the step under way were done."""
+        """Return the rest of the run from the current place; ``past_step``: from after the current step."""
         place = self.place() if place is None else place
         if past_step:
             place = (*place[:-1], replace(place[-1], node=place[-1].node + 1))
@@ -146,15 +146,15 @@ class Run:
         return next((frame for frame in self.frames if frame.body is not None), self.frames[0]).began
 
     def turn_over(self) -> None:
-        """Let the watch look at a state that is whole, and remember it."""
+        """Let the monitor check a complete state, and keep it."""
         self.ctrl_c.after(lambda: self.watch.turn_over(self.place))
 
     def state(self, copied: frozenset[str] = frozenset(), over: bool = False) -> BareState:
-        """Return a state of what stands now; it shares the leaves that are not ``copied``. Waits for the device.
+        """Return the current state; it shares the leaves that are not ``copied``. Waits for the device.
 
-        ``over`` : the run is, and the state takes all that it worked in.
+        ``over`` : the run is over, and the state takes over its arrays.
 
-        Raises DivergedError where it is broken.
+        Raises DivergedError where a value is not finite or a window has left the object.
         """
         self.watch.check_estimates()
         store = self.store if over else self.store.fork(copied & self.store.leaves.keys())

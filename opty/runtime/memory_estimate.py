@@ -1,4 +1,4 @@
-"""What a run holds in memory: shown by ``explain``, and checked before the first iteration."""
+"""The memory of a run: shown by ``explain``, and checked before the first iteration."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from opty.state.views import all_whole
 class MemoryEstimate:
     """Bytes that a run holds where it computes.
 
-    ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of those that come batch by batch, those
-    on their way. ``state`` : the leaves, those that the run makes and that stay, the copies of those that are written,
-    the last finite state and, on a GPU, the one that has not been looked at yet. ``slots`` : memory of steps that is
-    gone at the end of a turn, and copies that they hold in a sweep. ``waves`` : of a batch, with the work on them;
-    ``buffers`` : what of them stays for the next sweep. ``kept`` : waves of all views, without a safety copy,
-    that are not there yet. ``merging`` : what steps on the whole object need between sweeps.
+    ``data`` : frames and mask, as measured and in kernel order. ``blocks`` : of streamed frames, the blocks in flight.
+    ``state`` : the leaves, those that the run creates permanently, the copies of those that are written, the last
+    finite state and, on a GPU, the state that has not been checked yet. ``slots`` : memory of steps that is freed at
+    the end of a turn, and copies that they hold in a sweep. ``waves`` : of a batch, with temporary arrays;
+    ``buffers`` : the part of them that is kept for the next sweep. ``kept`` : waves of all views, without a safety copy,
+    that do not exist yet. ``merging`` : temporary arrays of steps on the whole object between sweeps.
     """
 
     data: int
@@ -48,7 +48,7 @@ class MemoryEstimate:
 
 
 def footprint(store: Store, program: Program) -> MemoryEstimate:
-    """Return what a program will hold for a state."""
+    """Return the memory that a program will use for a state."""
     measured, whole = store.measured, all_whole(store)
     images = [a for a in (measured.intensity, measured.mask) if a is not None]
     coming = [a for a in images if isinstance(a, StreamedFrames)]
@@ -73,9 +73,9 @@ def footprint(store: Store, program: Program) -> MemoryEstimate:
 
 
 def check_memory(store: Store, program: Program, copied: frozenset[str] | set[str]) -> None:
-    """Refuse, before anything runs, to keep waves of all views that the memory does not hold.
+    """Raise MemoryError, before anything runs, where kept waves of all views do not fit in memory.
 
-    ``copied`` : leaves that the run takes copies of. Raises MemoryError with both sizes and the ways out.
+    ``copied`` : leaves that the run copies. The error has both sizes and the remedies.
     """
     if not program.remade:
         return
@@ -92,14 +92,14 @@ def check_memory(store: Store, program: Program, copied: frozenset[str] | set[st
         )
 
 
-def told(store: Store, program: Program) -> str:
+def memory_line(store: Store, program: Program) -> str:
     """Return the line about memory for ``explain``."""
     found = footprint(store, program)
     parts = [f"data {size(found.data)}"] if found.data or not found.blocks else []
     if found.blocks:
         frames = store.data.intensities
         where = f"in {frames.frames!r}" if isinstance(frames, LazyFrames) else "on the host"
-        parts.append(f"{_coming(store)} of data stay {where}, {size(found.blocks)} of them on their way at a time")
+        parts.append(f"{_coming(store)} of data stay {where}, {size(found.blocks)} of them in flight at a time")
     parts += [f"state {size(found.state + found.slots)}", f"waves of a batch {size(found.waves)}"]
     if found.kept:
         parts.append(f"kept waves {size(found.kept)}")
@@ -112,7 +112,7 @@ def _coming(store: Store) -> str:
 
 
 def _beside(store: Store, images: Any) -> int:
-    """Bytes of the frames as they were measured, where the same memory holds them beside those in kernel order."""
+    """Return the bytes of the measured frames if the same memory holds them beside the frames in kernel order."""
     own = store.data.intensities if images is store.measured.intensity else store.data.mask
     if not isinstance(images, np.ndarray) or not isinstance(own, np.ndarray):
         return 0
@@ -120,7 +120,7 @@ def _beside(store: Store, images: Any) -> int:
 
 
 def _arrays(op: Operator) -> float:
-    """Arrays of the size of object and probe that a step on the whole state makes: measured, or what most need."""
+    """Return the temporary arrays, in sizes of object and probe, of a step on the whole state: measured, or typical."""
     if op.scratch_arrays is not None:
         return op.scratch_arrays
     leaves = (declared(name, op) for name in op.effects()[1])

@@ -1,4 +1,4 @@
-"""A recipe inside of a step: it runs on a state made for it, and what comes out is brought back."""
+"""Steps with an inner recipe: it runs on a state made for it, and the result is copied back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Nested(Operator, register=False):
     """A step that runs its field ``recipe`` on another state; its iterations count, and its history goes on.
 
-    To the run around it the step is one: Ctrl-C ends it with the state before it, and ``opty.resume`` begins it again.
+    For the outer run it is one step: Ctrl-C ends it with the state before it, and ``opty.resume`` repeats it from the
+    start.
     """
 
     @property
@@ -53,7 +54,7 @@ class Nested(Operator, register=False):
 
     @property
     def advice(self) -> str:  # type: ignore[override]
-        """What a user should turn, by the steps of the recipe."""
+        """The advice of the steps of the recipe."""
         return ", or ".join(dict.fromkeys(s.op.advice for s in steps_of(plan(self.inner)) if s.op.advice))
 
     def check_before_run(self) -> None:
@@ -82,6 +83,6 @@ def run_inside(recipe: Operator, p: BareState, outer: Run) -> BareState:
 
 
 def take_record(s: Any, q: BareState) -> None:
-    """Take over iteration, history and visits from a state that went on from those of ``s``."""
+    """Copy iteration, history and visits back from a state that continued those of ``s``."""
     store, inner = s.store, q._live
     store.iteration, store.history, store.visits = inner.iteration, inner.history, inner.visits

@@ -67,12 +67,12 @@ class SweepNode:
 
     @functools.cached_property
     def counts(self) -> bool:
-        """True where the pass is an iteration: it compares with the data and improves object or probe, or finds how."""
+        """True where the sweep is an iteration: it compares with the data, for an update of object or probe."""
         return self.projects and (bool(self.improves) or any(s.op.counts for s in self.steps))
 
     @functools.cached_property
     def live(self) -> bool:
-        """True where a batch sees what the batch before it did to object or probe."""
+        """True where a batch uses the object or probe as changed by the batch before it."""
         return any(changes_images(s.op) for s in self.steps)
 
     @functools.cached_property
@@ -85,7 +85,7 @@ class SweepNode:
 
     @functools.cached_property
     def keeps_waves(self) -> bool:
-        """True where the iterate is a wave for each view, whose misfit rises by nature."""
+        """True where the iterate is a wave for each view; its misfit may rise."""
         return any(leaf.remade and leaf.improves for leaf in _written_by(self.steps))
 
     @functools.cached_property
@@ -104,7 +104,7 @@ class SweepNode:
 
 
 def _written_by(steps: tuple[PlannedStep, ...]) -> Iterator[Leaf]:
-    """Yield the declarations of what some steps write, as far as there are any."""
+    """Yield the declarations of the names that some steps write, if they have one."""
     found = (declared(name, s.op) for s in steps for name in s.op.effects()[1])
     return (leaf for leaf in found if leaf is not None)
 
@@ -120,12 +120,12 @@ class LoopNode:
 
     body: tuple[Group, ...]
     times: int | Until
-    op: Operator  # the body as the user wrote it, to say what was done where a loop ends early
+    op: Operator  # the body as the user wrote it, for the record of a loop that ends early
 
 
 @dataclass(frozen=True)
 class ConditionalNode:
-    """A node: a body that runs only when its schedules agree; without any, a recipe that holds loops."""
+    """A node: a body run only in the iterations its schedules allow; without schedules, a recipe with loops."""
 
     when: tuple[Control, ...]
     body: tuple[Group, ...]
@@ -136,7 +136,7 @@ Node = StepNode | SweepNode | LoopNode | ConditionalNode
 
 @dataclass(frozen=True)
 class Group:
-    """A factor of a recipe and the nodes it became; after each group the state is whole."""
+    """A factor of a recipe and its nodes; after each group the state is complete."""
 
     op: Operator
     nodes: tuple[Node, ...]

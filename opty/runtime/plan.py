@@ -56,7 +56,7 @@ def fusing() -> bool:
 class Plan:
     """The factors of a recipe with their nodes, in execution order.
 
-    ``checked_first`` : the steps that may refuse to run for what stands outside of the state. ``fused`` : whether
+    ``checked_first`` : the steps that check files or other things outside the state before a run. ``fused`` : whether
     kernels made for several steps may be used.
     """
 
@@ -133,7 +133,7 @@ def _groups(op: Operator) -> list[Group]:
 
 
 def _joined(before: tuple[Node, ...], nodes: list[Node]) -> SweepNode | None:
-    """Return the pass that bare view steps make with the sweep on their right, or None where there is none."""
+    """Return the sweep that view steps without Sweep form with the sweep on their right, or None."""
     if len(before) != 1 or len(nodes) != 1:
         return None
     sweep, lifted = before[0], nodes[0]
@@ -158,7 +158,7 @@ def followed_by(earlier: Operator, later: Operator) -> Operator:
 
 
 def _may_be_pass(op: Operator) -> bool:
-    """Say whether a factor of a recipe is a pass; one that is not here may be."""
+    """Return whether a factor of a recipe is, or if its class is missing may be, a sweep."""
     try:
         return _only_pass(op) is not None
     except RecipeError:
@@ -167,7 +167,7 @@ def _may_be_pass(op: Operator) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _only_pass(op: Operator) -> SweepNode | None:
-    """Return the pass that a factor of a recipe is, or None where it is something else."""
+    """Return the sweep of a factor of a recipe, or None if it is none."""
     nodes = [] if isinstance(op, Repeat) else _nodes(op)
     return nodes[0] if len(nodes) == 1 and isinstance(nodes[0], SweepNode) else None
 
@@ -184,7 +184,7 @@ def _nodes(op: Operator) -> list[Node]:
     if isinstance(op, Recipe):
         groups = _groups(op.expand())
         nodes = [node for group in groups for node in group.nodes]
-        # A loop may end early: what was done is then recorded factor by factor.
+        # A loop may end early; then the finished factors are recorded one by one.
         return (
             [ConditionalNode((), tuple(groups))]
             if any(isinstance(node, (LoopNode, ConditionalNode)) for node in nodes)
@@ -236,7 +236,7 @@ def _finished_node(node: Node, rules: tuple[FusionRule, ...]) -> Node:
 
 
 def _opened(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:
-    """Put in what the steps read and none of them makes: the exit waves, the projection.
+    """Insert the steps that make what others read and none makes: the exit waves, the projection.
 
     They stand as far in front as they can: behind the steps that change the windows or the illumination, of which exit
     waves are made, where those stand before the first step that reads what is put in.
@@ -250,7 +250,7 @@ def _opened(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:
 
 
 def _makers() -> list[type[ViewOperator]]:
-    """Return the steps that a sweep may put in; one that reads what another one opens stands before it."""
+    """Return the steps that a sweep may insert; one that reads a field that another one makes comes before it."""
     found = [cls for cls in REGISTRY.values() if issubclass(cls, ViewOperator) and cls.opens]
     opened = frozenset().union(*(cls.opens for cls in found))
     return sorted(found, key=lambda cls: not cls.reads & opened)

@@ -1,4 +1,4 @@
-"""A program: all that a run needs to know that follows from the recipe and the layout of the state.
+"""A program: everything a run needs that follows from the recipe and the layout of the state.
 
 Compiled once and cached. The layout says which arrays are there and what they are; the number of views and all other
 sizes are not in it, so that scans of any size share a program. What depends on sizes (batches, memory) is worked out
@@ -25,7 +25,7 @@ from opty.state.store import Store
 
 
 class Layout(NamedTuple):
-    """What of a state decides how a recipe runs.
+    """The properties of a state on which the program of a recipe depends.
 
     ``declared`` : all declarations, by name; ``arrays`` : name, number of axes and type of the leaves that are there.
     """
@@ -38,7 +38,7 @@ class Layout(NamedTuple):
 
 
 class StepProgram(NamedTuple):
-    """A step on the whole state, made ready."""
+    """A compiled step on the whole state."""
 
     op: Operator
     rights: Rights
@@ -46,7 +46,7 @@ class StepProgram(NamedTuple):
 
 
 class Program:
-    """A recipe made ready for states of one layout.
+    """A recipe compiled for states of one layout.
 
     Attributes
     ----------
@@ -81,11 +81,11 @@ class Program:
         self._steps = {id(n): _step(n.step.op) for n in steps}
 
     def of_pass(self, node: SweepNode) -> SweepPrograms:
-        """Return what is known of a pass; equal passes of a recipe share it."""
+        """Return the program of a sweep; equal sweeps of a recipe share it."""
         return self._passes[id(node)]
 
     def of_step(self, node: StepNode) -> StepProgram:
-        """Return what is known of a step on the whole state."""
+        """Return the program of a step on the whole state."""
         return self._steps[id(node)]
 
     @property

@@ -1,4 +1,4 @@
-"""Outputs put into a recipe, or taken out of it: progress bars, checkpoints, silence."""
+"""Inserting outputs into a recipe (progress bars, checkpoints), and removing them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def in_outer_loops(recipe: Operator, step: Operator) -> Operator:
 
 
 def after_iterations(recipe: Operator, step: Operator) -> Operator:
-    """Return the recipe with a step, such as ``Save(path, every)``, wherever an iteration is over and the state whole.
+    """Return the recipe with a step, such as ``Save(path, every)``, after every iteration where the state is complete.
 
     That is at the end of the turns of every loop, inner ones and those of named recipes too, and outside of loops after
-    each factor. They are one step to the state, which remembers its visits by name: one file for each ``every``.
+    each factor. For the state they are one step, because it records visits by name: one file for each ``every``.
     """
 
     def in_loops(op: Operator) -> Operator:
@@ -45,9 +45,9 @@ def after_iterations(recipe: Operator, step: Operator) -> Operator:
 
 
 def without_outputs(recipe: Operator) -> Operator:
-    """Return a recipe that does the same and writes neither files nor to the screen (Save, Show, Log, Progress).
+    """Return the same recipe without outputs to files or the screen (Save, Show, Log, Progress).
 
-    A view step on the left of an output does not join the sweep on its right, and does not when the output is gone.
+    A view step on the left of an output does not join the sweep on its right, even when the output is removed.
     """
     done: Operator = Identity()
     apart = False

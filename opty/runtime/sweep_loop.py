@@ -1,4 +1,4 @@
-"""One pass over all views: batches are drawn, opened, walked through the steps, and booked."""
+"""One sweep over all views: batches are drawn and opened, the steps run on them, and the misfit is recorded."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def batches(of: SweepPrograms, job: Run) -> list[np.ndarray]:
     """Return the view numbers (B,) of the batches; they follow from positions, seed and iteration alone."""
     store, order = job.store, of.node.order
     size = batch_that_fits(of, job)
-    if order == "scan":  # draws nothing, and to make the generator takes a while
+    if order == "scan":  # no random numbers: making the generator takes time
         return job.in_order(size)
     looks = order in ("uniform", "compact")
-    positions = job.positions() if looks else store.leaves["positions"]  # of which the number is all that is used
+    positions = job.positions() if looks else store.leaves["positions"]  # only their number is used
     parts = job.neighbours(size) if order == "uniform" and 1 < size < store.data.views else None
     return split(order, positions, size, store.rng(), parts)
 
@@ -37,7 +37,7 @@ def run_sweep(node: SweepNode, job: Run) -> None:
     number = store.iteration + 1 if node.counts else store.iteration
     some = [due(s.when, store.visits, number) for s in node.steps] if of.scheduled else None
     if some is not None and not node.counts and all(s.opened for s, runs in zip(node.steps, some, strict=True) if runs):
-        return  # a pass that is an iteration counts in any case: schedules wait for the iterations to go by
+        return  # a sweep that is an iteration always counts, because schedules count iterations
     job.watch.looked = False
     for name in of.stale & store.leaves.keys():
         del store.leaves[name]
@@ -65,11 +65,11 @@ def run_sweep(node: SweepNode, job: Run) -> None:
         job.watch.iteration_over(node, sum(misfits, job.engine.misfit()))
 
 
-_Seen = list[tuple[StepInSweep, Any, Any]]  # the steps of a sweep, and state and batch as each may see them
+_Seen = list[tuple[StepInSweep, Any, Any]]  # the steps of a sweep, each with its access to state and batch
 
 
 def _begun(sweep: SweepProgram, job: Run, number: int) -> _Seen:
-    """Begin the steps of a sweep; a fused one sees all of the state and, instead of None, of the batch."""
+    """Begin the steps of a sweep; a fused one has access to the whole state and (None) the whole batch."""
     seen: _Seen = []
     for k, step in enumerate(sweep.steps):
         if step.rights is None or step.in_batch is None:
@@ -87,7 +87,7 @@ def _begun(sweep: SweepProgram, job: Run, number: int) -> _Seen:
 
 
 def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[Batch], None]:
-    """Return what is done with each batch; the squared misfit of a batch is put into ``misfits``."""
+    """Return the function that runs the steps on a batch and appends its squared misfit to ``misfits``."""
     put = object.__setattr__
     ready: list[tuple[Any, ...]] = [(step.op, step.measured_here, step.moves, s, b) for step, s, b in seen]
 
@@ -113,7 +113,7 @@ def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[B
 
 
 def _tour(of: SweepPrograms, sweep: SweepProgram, job: Run, order: list[np.ndarray]) -> ViewBatches:
-    """Return the tour over the batches; in the order of the scan it is the same in each sweep, while nothing moves."""
+    """Return the batches; in scan order they are the same in each sweep while the positions do not change."""
     still, key = not of.node.moving, (sweep, len(order[0]))
     if of.node.order == "scan" and still and key in job.tours:
         return job.tours[key]
@@ -125,7 +125,7 @@ def _tour(of: SweepPrograms, sweep: SweepProgram, job: Run, order: list[np.ndarr
 
 
 def _hindrance(seen: _Seen, node: SweepNode, job: Run) -> str | None:
-    """Say what keeps the launches of a sweep from being captured, if anything does."""
+    """Return why the launches of a sweep cannot be captured as a CUDA graph, or None."""
     store = job.store
     if not all(isinstance(step.op, FusedStep) or step.op.is_capturable(s) for step, s, _ in seen):
         return "a step that is not fused sees them"

@@ -45,13 +45,13 @@ def experiment(*arguments: Any, **named: Any) -> PtychoData:
     ----------
     obj : (H, W) complex transmission, (L, H, W) for ``Slices``; it must hold every window.
     probe : (n, n) or (M, n, n) complex, incoherent modes, centred in the array.
-    positions : (N, 2) (row, column) [px] at which the views were asked for. Only differences matter: the scan is put in
+    positions : (N, 2) (row, column) [px], nominal. Only differences matter: the scan is put in
         the middle of the object by a whole number of pixels.
     photons : mean number of photons per view behind the object, to which the probe is scaled.
     dose : the same for the whole scan: total number of photons. Give one of the two, or neither: then there is no
         noise, and intensities are in the units of the probe's power.
     geometry : a ``Geometry`` to have positions in metres, and for "near" and "cone"; None: far field, pixels.
-    position_error : what the stage adds to the positions [px]: a number e for uniform random errors between -e and +e
+    position_error : error of the stage [px]: a number e for uniform random errors between -e and +e
         on each axis, (N, 2), or errors of ``simulate.stage``, one or a list.
     exposure : an ``Exposure``: fluctuation of the beam, background, a stage that moves.
     detector : a ``Detector``; None: counts as uint32 with photons or a dose, exact float32 without.
@@ -227,7 +227,7 @@ def _of_type(name: str, value: Any, kind: type) -> Any:
 
 
 def _checked(positions: Any) -> np.ndarray:
-    """Positions as (N, 2) float64 px, or what is wrong with them."""
+    """Return positions as (N, 2) float64 px; ValueError for anything else."""
     nominal = np.array(positions, dtype=np.float64)
     if nominal.ndim != 2 or nominal.shape[1] != 2 or len(nominal) == 0 or not np.isfinite(nominal).all():
         raise ValueError(f"positions has shape {nominal.shape}; expected (N, 2) finite numbers, (row, column) in px")

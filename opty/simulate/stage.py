@@ -134,7 +134,7 @@ def reached(positions: np.ndarray, error: Any, rng: np.random.Generator) -> np.n
 
     Parameters
     ----------
-    positions : (N, 2) float64 as asked for [px].
+    positions : (N, 2) float64, nominal [px].
     error : None; a number e, which is ``Uniform(e)``; (N, 2) errors [px]; one error of this module, or a list of them,
         the first of which acts first.
     rng : numpy Generator.

@@ -1,4 +1,4 @@
-"""BareState: what is being estimated, and its record. Read-only outside an operator."""
+"""BareState: the estimates and their record. Read-only outside an operator."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class BareState(StateAttributes):
         return p
 
     def _consume(self, why: str) -> None:
-        """Let go of the buffers; any use from now on raises ConsumedError."""
+        """Release the buffers; any later use raises ConsumedError."""
         object.__setattr__(self, "_consumed", why)
         object.__delattr__(self, "_store")
 
@@ -124,12 +124,12 @@ class BareState(StateAttributes):
         deterministic: bool = False,
         model: Model | None = None,
     ) -> Self:
-        """Rebuild a state from what a file kept: ``leaves`` by name.
+        """Rebuild a state from the contents of a file: ``leaves`` by name.
 
-        ``declared`` : what those are that are no estimates; where nothing is known of one, it is memory of an operator.
-        ``visits``: when the run last stood at each scheduled step; none where a file of an earlier version has none.
-        ``model`` : with which the state was made; None for that of files of earlier versions, a thin object.
-        ``began``: leaves, declarations, iteration, history, visits of the start, where the data alone do not tell it.
+        ``declared`` : the declarations of leaves that are no estimates; a leaf without one is memory of an operator.
+        ``visits``: the last iteration at each scheduled step; None in files of earlier versions.
+        ``model`` : of the state; None for files of earlier versions, whose objects are thin.
+        ``began``: leaves, declarations, iteration, history, visits of the start, if it does not follow from the data.
         Raises ValueError where obj, probe or positions are missing.
         """
         needed = [name for name, leaf in ESTIMATED.items() if not leaf.optional]
@@ -193,11 +193,11 @@ class BareState(StateAttributes):
         return self._live.data.without_frames(LEFT_BEHIND, OPEN_WITH, source=False)
 
     def _began(self) -> dict[str, Any] | None:
-        """The start as ``restore`` takes it; None where the data tell it, and where this is the start itself."""
+        """The start as ``restore`` takes it; None where it follows from the data or this is the start itself."""
         store = self._live
         return None if store.start is None or store.recipe == Identity() else store.start.kept(store.backend)
 
-    # -- what it holds
+    # -- contents
 
     @property
     def _live(self) -> Store:
@@ -275,18 +275,18 @@ class BareState(StateAttributes):
         raise AttributeError(f"PtychoState has no attribute {name!r} to set; it is read-only outside an operator")
 
 
-HANDLES: list[type[BareState]] = [BareState]  # the classes by which users hold a state, the one in use last
+HANDLES: list[type[BareState]] = [BareState]  # the classes of states, the one in use last
 
 
 def handle() -> type[BareState]:
-    """Return the class of the states that runs and files give: ``opty.PtychoState``, once that is imported."""
+    """Return the class of states that runs and files return: ``opty.PtychoState``, once that is imported."""
     return HANDLES[-1]
 
 
 def _restored(
     made: type[BareState], data: PtychoData, leaves: dict[str, np.ndarray], record: dict[str, Any]
 ) -> BareState:
-    """Rebuild a pickled state on its device; on the CPU, with a warning, where that was a GPU and none is here."""
+    """Rebuild a pickled state on its device; on the CPU, with a warning, if that was a GPU and there is none."""
     if record["device"] == "gpu" and (reason := why_no_gpu()):
         warn_user(f"a state that was on a GPU is on the CPU now: {reason}", UserWarning)
         record = record | {"device": "cpu"}

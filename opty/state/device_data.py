@@ -1,4 +1,4 @@
-"""The measurement as the steps see it: on the device, in the order of the waves, converted once and shared."""
+"""The measurement on the device, in the order of the waves, converted once and shared."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DeviceData:
         self.photons = float(self.view_photons.sum())
 
     def _held(self, images: np.ndarray | LazyFrames) -> Any:
-        """Bring images to the device, or arrange for them to come there."""
+        """Copy images to the device, or wrap them for streaming."""
         if isinstance(images, LazyFrames) or (images.ndim == 3 and not self.backend.holds(images.nbytes)):
             return StreamedFrames(images, self._for_kernels, self.backend)
         return self.backend.asarray(self._for_kernels(images))
@@ -58,7 +58,7 @@ class DeviceData:
 
     @cached_property
     def seen(self) -> Any:
-        """In how many views each pixel counts (n, n), in kernel order; None where all count in all."""
+        """The number of views in which each pixel counts (n, n), in kernel order; None where all count in all."""
         mask = self.data.mask
         if mask is None:
             return None
@@ -68,7 +68,7 @@ class DeviceData:
 
     @cached_property
     def pixels(self) -> int:
-        """How many pixels of all views are not masked; a GPU is waited for once."""
+        """The number of unmasked pixels of all views; waits for a GPU once."""
         return self.data.views * self.data.n**2 if self.seen is None else int(self.seen.sum())
 
     @contextmanager
@@ -93,11 +93,11 @@ class DeviceData:
 
     @property
     def resident(self) -> bool:
-        """Whether all frames and masks are where they are worked on, each at an address of its own."""
+        """Whether all frames and masks are on the device, each at its own address."""
         return self._resident
 
     def frames(self, batch: Batch) -> MeasuredFrames:
-        """What was measured of a batch's views, as the fused steps take it: no copy where all views are here."""
+        """Return the measurement of the views of a batch for fused steps; no copy where all views are on the device."""
         background = batch.store.leaves.get("background")
         if self._resident:
             return MeasuredFrames(self.intensity, batch.leaves["index"], self._masks, background)

@@ -1,4 +1,4 @@
-"""The start: where the views lie in the object's frame, what of the arguments is allowed, and where to compute."""
+"""The start of a state: the frame of the object, checks of the arguments, and the device."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def given_seed(seed: Any) -> int:
 
 
 def on_device(device: str | None) -> str:
-    """Return the device that is asked for; by default the GPU where there is one."""
+    """Return the requested device; by default the GPU if there is one."""
     return ("gpu" if gpu_available() else "cpu") if device is None else device
 
 

@@ -14,19 +14,19 @@ import numpy as np
 from opty.data.lazy_frames import LazyFrames
 from opty.data.prefetch import ahead
 
-READ_AHEAD = 32 << 20  # bytes of views that are read together, whole batches of them; as many are in use meanwhile
+READ_AHEAD = 32 << 20  # bytes of a block of views, whole batches; another block is in use meanwhile
 
 
 @dataclass
 class _InFlight:
-    """A sweep on its way: its batches, the blocks of batches that are read together, and the block in use."""
+    """A sweep in progress: its batches, the blocks of batches that are read together, and the block in use."""
 
     batches: list[np.ndarray]
     blocks: list[range]
     carrier: Any
     numbers: dict[int, int]  # of the batch that begins with a view
     places: list[slice]  # of each batch in its block
-    outer: _InFlight | None = None  # the sweep in the middle of which this one began
+    outer: _InFlight | None = None  # the sweep inside which this one began
     _: KW_ONLY
     coming: Iterator[Any] | None = None
     block: int = -1
@@ -35,11 +35,11 @@ class _InFlight:
 
 
 class StreamedFrames:
-    """Images (N, n, n) of a stack, or of an array on the host, that come to the device a batch at a time.
+    """Images (N, n, n) in a file, or in an array on the host, that are copied to the device batch by batch.
 
-    ``supply[index]`` reads these views. Between ``follow`` and ``leave`` the batches of a sweep are read in
-    blocks, the next one in a thread while the last one is used. A block is read in its way through the file, not in
-    that of the sweep: neighbours come together, and a chunk is unpacked once. Each thread follows its own sweep.
+    Indexing with view numbers reads these views. Between ``follow`` and ``leave`` the batches of a sweep are read in
+    blocks, the next one in a thread while the last one is used. A block is read in the order of the file, not of the
+    sweep: neighbours are read together, and a chunk is unpacked once. Each thread follows its own sweep.
     """
 
     ndim = 3
@@ -51,9 +51,9 @@ class StreamedFrames:
         self._ways = threading.local()
 
     def way_bytes(self, batch: int) -> int:
-        """Bytes that are on their way in a sweep of batches of ``batch`` views.
+        """Return the bytes in flight in a sweep of batches of ``batch`` views.
 
-        A block is in use, and the next one is there twice while it is read: as in the file, and for the kernels.
+        One block is in use, and the next one is in memory twice while it is read: as in the file, and for the kernels.
         """
         views = max(batch, self._most // batch * batch) if batch else 0
         return 3 * min(len(self.images), views) * self._view_bytes
@@ -64,7 +64,7 @@ class StreamedFrames:
 
     @property
     def _together(self) -> int:
-        """Views of a chunk of the file: what is read in scan order ends with one."""
+        """Views in a chunk of the file; blocks read in scan order end with a chunk."""
         return getattr(self.images, "chunk", 1)
 
     @property
@@ -84,7 +84,7 @@ class StreamedFrames:
         self._ways.way = _InFlight(batches, blocks, self.backend.StagingBuffer(), numbers, places, outer)
 
     def leave(self) -> None:
-        """End with a sweep; what was prefetched and not used is dropped."""
+        """End a sweep; prefetched blocks that were not used are dropped."""
         way = self._ways.way
         self._ways.way = way.outer
         if way.coming is not None:

@@ -1,4 +1,4 @@
-"""Batch: some views on their way through a sweep. It travels with the sweep and dies with it."""
+"""Batch: the views that a sweep processes together; it ends with its turn in the sweep."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from opty.state.store import Store
 
 
 class Opened(NamedTuple):
-    """What a batch opens with.
+    """The settings with which batches open.
 
-    Names of leaves; whether ``illum`` is read after the probe has changed under it; the kernels of fused steps, where
-    they may be used; the leaves of which steps ask for sums (``Batch.gather``).
+    Names of leaves; whether ``illum`` is read after the probe has changed in place; the kernels of fused steps, where
+    they may be used; the leaves whose sums the steps need (``Batch.gather``).
     """
 
     names: tuple[str, ...] = ()
@@ -32,12 +32,12 @@ class Batch(ModelViews):
     """The views of one batch: index, windows, exit waves.
 
     Leaves: index (B,), patches (B, n, n) object windows, illum (B or 1, M, n, n) the probe as each view sees it, waves
-    (B, S, n, n), delta (B, S, n, n). ``patches`` and ``illum`` are made when they are first asked for, or frozen when
-    the batch opens, if ``opened`` says so.
-    ``corners`` (B, 2) int are the whole-pixel windows nearest to the positions, ``fraction`` (B, 2) what is left of
-    them, in [-1/2, 1/2]; None where all positions of the sweep are whole. ``brightness`` (B, 1, 1) real is the root of
-    the views' intensity factors, by which each sees the probe; None where there are none. ``source`` is where fused
-    steps find the waves: an array of waves, and the rows (B,) of the views in it. ``sweep`` : see ``ModelViews``.
+    (B, S, n, n), delta (B, S, n, n). ``patches`` and ``illum`` are made on first access, or copied when the batch
+    opens, if ``opened`` requires it.
+    ``corners`` (B, 2) int are the whole-pixel windows nearest to the positions, ``fraction`` (B, 2) the remainder of
+    the positions, in [-1/2, 1/2]; None where all positions of the sweep are whole. ``brightness`` (B, 1, 1) real is
+    the root of the views' intensity factors, which multiplies the probe; None where there are none. ``source``: the
+    waves for fused steps: an array of waves, and the rows (B,) of the views in it. ``sweep`` : see ``ModelViews``.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Batch(ModelViews):
         self.misfit = squares if self.misfit is None else self.misfit + squares
 
     def misfit_of_waves(self) -> Any:
-        """Return sum w (sqrt I - sqrt Ihat)^2 of the exit waves as they stand, a scalar on the device."""
+        """Return sum w (sqrt I - sqrt Ihat)^2 of the current exit waves, a scalar on the device."""
         store, measured = self.store, self.store.measured
         made = "waves" in self.leaves
         there = self.at_detector(self.leaves["waves"] if made else self.exit_waves(), not made)
@@ -112,7 +112,7 @@ class Batch(ModelViews):
 
 
 class ViewBatches:
-    """The batches of a sweep, in their order, with the places of all views worked out at once.
+    """The batches of a sweep, in their order, with corners and fractions of all views computed at once.
 
     Parameters: ``batches``, the numbers (B,) of the views of each; ``whole``: all positions are whole pixels;
     ``still``: none changes before the sweep ends; ``opened``: what each batch opens with.
@@ -126,7 +126,7 @@ class ViewBatches:
         self.places = self._placed(self.index) if still else None
 
     def part(self, some: slice, views: slice) -> ViewBatches:
-        """Return a tour of some of the batches, which see these of its views, with places of its own; if ``still``."""
+        """Return some of the batches, with the slice ``views`` of their views and copied places; needs ``still``."""
         part = copy(self)
         part.batches = self.batches[some]
         part.index, corners, fraction = (None if a is None else a[views].copy() for a in self._arrays())
@@ -134,7 +134,7 @@ class ViewBatches:
         return part
 
     def follow(self, other: ViewBatches, some: slice, views: slice) -> None:
-        """Take part of another tour, in batches of the same sizes: all is written where it stood before."""
+        """Take over part of other batches of the same sizes; all is written into the same arrays."""
         self.batches = other.batches[some]
         for old, new in zip(self._arrays(), other._arrays(), strict=True):
             if old is not None:
@@ -160,7 +160,7 @@ class ViewBatches:
 def placed(store: Store, positions: Any, whole: bool) -> tuple[Any, Any]:
     """Return corners (B, 2) int and fraction (B, 2), None where ``whole``, of positions (B, 2) px.
 
-    Corners lie inside the object whatever the positions are: those outside, which end a run, are cut to the edge.
+    Corners always lie inside the object: positions outside, which end a run, are clipped to the edge.
     """
     return store.backend.placed(positions, store.largest_corner, whole)
 
@@ -171,19 +171,19 @@ def _roots(factors: Any, dtype: Any) -> Any:
 
 
 def memory_batch(store: Store) -> int:
-    """Return the number of views whose waves suit the memory: the caches of the cores, or a share of the device."""
+    """Return the number of views whose waves fit the caches of the cores, or a share of the device memory."""
     wave_bytes = math.prod(store.wave_shape) * store.dtype.itemsize
     return max(1, min(store.data.views, store.backend.batch_memory(store.threads) // wave_bytes))
 
 
 def all_whole(store: Store) -> bool:
-    """Say whether all positions are whole pixels, so that no probe need be shifted."""
+    """Return whether all positions are whole pixels, so that no probe has to be shifted."""
     positions = store.leaves["positions"]
     return bool((positions == store.xp.rint(positions)).all())
 
 
 def sweep_batches(store: Store) -> Iterator[Batch]:
-    """Yield all views in scan order, for looking at a state without changing it."""
+    """Yield all views in scan order, to evaluate a state without changing it."""
     size = memory_batch(store)
     order = [np.arange(first, min(store.data.views, first + size)) for first in range(0, store.data.views, size)]
     with store.measured.along(order):

@@ -1,4 +1,4 @@
-"""check_operator: is an operator a value, does a run obey the laws with it, and does it keep to what it declares?"""
+"""check_operator: checks that an operator is a value, obeys the laws in a run, and respects its declarations."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check_operator(
     4. No step writes an array of the state that it does not declare, by whatever way it gets hold of it. What a step
        reads without declaring it is refused in every run.
 
-    R is ``op`` where it makes iterations of its own; any other operator stands on the left of ``rPIE(batch=3)``, whose
+    R is ``op`` where it makes iterations itself; any other operator is put on the left of ``rPIE(batch=3)``, whose
     sweep a view step joins. An operator that needs others is checked in a recipe with them. A recipe that needs the
     nearest waves of a model (``DM``) has to refuse a model whose nearest waves are not known.
 
@@ -59,7 +59,7 @@ def check_operator(
         largest value of each array; default: 1e-9, in complex64 1e-3.
 
     Returns the largest of these differences.
-    Raises AssertionError with what is wrong, and whatever a run of the recipe raises.
+    Raises AssertionError with the fault, and any exception of a run of the recipe.
 
     Source: the laws are those of docs/algebra.md.
     """

@@ -98,10 +98,10 @@ def wavelength(tree: Tree, path: Path) -> float | None:
     wavelength = wave(tree, by_length)
     if by_energy is None:
         return wavelength
-    told = number(by_energy) * joules(unit_of(tree, by_energy) or "J", by_energy.name)
-    if abs(PLANCK_TIMES_C / told / wavelength - 1) > 0.01:
+    energy = number(by_energy) * joules(unit_of(tree, by_energy) or "J", by_energy.name)
+    if abs(PLANCK_TIMES_C / energy / wavelength - 1) > 0.01:
         warn_user(
-            f"{path}: the energy, {told} J, belongs to a wavelength of {PLANCK_TIMES_C / told:.5g} m, but the "
+            f"{path}: the energy, {energy} J, belongs to a wavelength of {PLANCK_TIMES_C / energy:.5g} m, but the "
             f"file's wavelength is {wavelength} m; the wavelength is used",
             UserWarning,
         )

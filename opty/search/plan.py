@@ -13,8 +13,8 @@ ENGINES = ("ML", "DM, ML", "LSQML", "LSQML, ML", "rPIE", "mPIE")
 HOPELESS = {"engine": 1.3}  # times the best score: a change that brings more is not tried again
 MOST_MODES, MOST_SWEEPS, FEWEST_SWEEPS = 8, 120, 8
 PRIORS = (0.1, 0.3, 1.0)
-# Positions that move as a whole scale the object, and make up for a defocus that is a little wrong: on a scan with right
-# positions that gained a tenth of the score, and cost a third of the accuracy.
+# Positions that move as a whole scale the object, and make up for a defocus that is a little wrong: on a scan with
+# right positions that gained a tenth of the score, and cost a third of the accuracy.
 POSITIONS_WORTH = 0.15
 FAR_SWEEPS = 16  # of FindPositions
 

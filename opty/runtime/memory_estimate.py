@@ -27,7 +27,7 @@ class MemoryEstimate:
     ``state`` : the leaves, those that the run creates permanently, the copies of those that are written, the last
     finite state and, on a GPU, the state that has not been checked yet. ``slots`` : memory of steps that is freed at
     the end of a turn, and copies that they hold in a sweep. ``waves`` : of a batch, with temporary arrays;
-    ``buffers`` : the part of them that is kept for the next sweep. ``kept`` : waves of all views, without a safety copy,
+    ``buffers`` : those kept for the next sweep. ``kept`` : waves of all views, without a safety copy,
     that do not exist yet. ``merging`` : temporary arrays of steps on the whole object between sweeps.
     """
 

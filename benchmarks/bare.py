@@ -103,15 +103,16 @@ class _Plan:
 @contextmanager
 def _planned(device: str, calls: list[Transform]) -> Iterator[None]:
     if device == "cpu":
-        from opty.backend import numpy_backend
+        from opty.kernels import numpy_backend
 
         with mock.patch.object(numpy_backend, "_C2C", None, create=True):  # small arrays go past scipy.fft
             yield
         return
-    from opty.backend import fft_passes, fused_gpu
+    from opty.kernels import gpu_base
+    from opty.kernels.fft.pipeline import FourierPipeline
     from opty.runtime import graph_replay
 
-    make, forward, inverse = fused_gpu.get_fft_plan, fft_passes.Passes.forward, fft_passes.Passes.inverse
+    make, forward, inverse = gpu_base.get_fft_plan, FourierPipeline.forward, FourierPipeline.inverse
 
     def noted(launch: Callable, backwards: bool) -> Callable:
         def call(self, waves, *args, **options):
@@ -121,8 +122,8 @@ def _planned(device: str, calls: list[Transform]) -> Iterator[None]:
         return call
 
     with (
-        mock.patch.object(fused_gpu, "get_fft_plan", lambda *args, **options: _Plan(make(*args, **options), calls)),
-        mock.patch.multiple(fft_passes.Passes, forward=noted(forward, False), inverse=noted(inverse, True)),
+        mock.patch.object(gpu_base, "get_fft_plan", lambda *args, **options: _Plan(make(*args, **options), calls)),
+        mock.patch.multiple(FourierPipeline, forward=noted(forward, False), inverse=noted(inverse, True)),
         mock.patch.object(graph_replay, "FEW", sys.maxsize),
     ):
         yield
@@ -177,7 +178,7 @@ class Bare:
         from cupy.cuda import cufft
         from cupyx.scipy.fft import get_fft_plan
 
-        from opty.backend.cupy_backend import captured
+        from opty.kernels.cupy_backend import captured
         from opty.runtime import graph_replay as replay
 
         a = _noise(transform, cupy).reshape(-1, *transform.shape[-2:])

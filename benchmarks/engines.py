@@ -29,11 +29,11 @@ SCAN_A = (  # recipe, iterations at which it is looked at, and what others reach
     ("LSQML()", {10: "pty-chi 0.0548", 50: None}),
     ("ML()", {50: "PtyPy 0.026", 200: "PtyPy 0.0039"}),
 )
-CHAINS_A = (("ML() ** 50 * DM() ** 100", "PyNX 0.0193"), ("mPIE(friction=0.9, batch=6) ** 150 * mPIE() ** 50", None))
+CHAINS_A = (("ML() ** 50 * DM() ** 100", "PyNX 0.0193"), ("mPIE(momentum=0.9, batch=6) ** 150 * mPIE() ** 50", None))
 SCAN_B = (("AP()", {50: "PyNX 0.0762", 200: "PyNX 0.0415"}), ("DM()", {100: "PyNX 0.0471"}), ("rPIE()", {50: None}))
 CHAINS_B = (
     ("ML() ** 50 * DM() ** 100", "PyNX 0.023"),
-    ("mPIE(friction=0.7, batch=1) ** 150 * mPIE(friction=0.8, batch=1) ** 50", None),
+    ("mPIE(momentum=0.7, batch=1) ** 150 * mPIE(momentum=0.8, batch=1) ** 50", None),
 )
 NOISY = ("AP()", "DM()", "ML()", "ML(smooth=0.3)")
 STAR = (
@@ -135,7 +135,7 @@ def part_star():
             seconds += time.perf_counter() - begun
             halves = [opty.parse(text) ** (stop - half.iteration) * half for half in halves]
             extra = {"half_scans_agree_to_px": half_scans(*halves)}
-            yield row("Siemens star, 5 modes", text, stop, None, opty.mean_square(p), seconds, others, **extra)
+            yield row("Siemens star, 5 modes", text, stop, None, opty.analysis.mean_square(p), seconds, others, **extra)
 
 
 def half_scans(a: opty.PtychoState, b: opty.PtychoState) -> float:

@@ -72,7 +72,7 @@ class WholePixels(
     writes="positions",
     slots=opty.Leaf("exact_positions", "view 2", unit="px", scale=0),
 ):
-    """Show the engine positions rounded to whole pixels, as the seed paper's code does; refinement goes on beneath."""
+    """Show the engine positions rounded to whole pixels, as Guzzi et al. 2022 do; refinement goes on beneath."""
 
     def apply(self, s):
         if s.create("exact_positions"):
@@ -93,7 +93,7 @@ def parts(seeds: int) -> dict[str, list[dict]]:
 
     shares = [f"far field, {share} %" for share in SHARES]
     engines = ("rPIE()", "rPIE(batch=16)", "mPIE()", "LSQML()", "AP()", "DM()", "ML()")
-    model = "PosModel(pull=0.0) * PosModel('drift', pull=0.0) * PosCorrect() * ePIE()"
+    model = "PosModel(strength=0.0) * PosModel('drift', strength=0.0) * PosCorrect() * ePIE()"
     return {
         "default": runs((*five, *ranges), (OURS,), (100, 300)),
         "ranges": runs(ranges, (*RIVALS, OURS), (100,), pictures=True),
@@ -186,7 +186,7 @@ def star(file: Path, pictures: Path) -> list[dict]:
     data, done, rows = opty.load(file), {}, []
     for recipe in ("rPIE(alpha=0.05)", "PosCorrect() * rPIE(alpha=0.05)"):
         done[recipe] = p = opty.parse(recipe) ** 30 * opty.PtychoState(data, modes=3, threads=1)
-        numbers = dict(mean_square=round(opty.mean_square(p), 5), r_factor=round(opty.r_factor(p), 5))
+        numbers = dict(mean_square=round(opty.analysis.mean_square(p), 5), r_factor=round(opty.analysis.r_factor(p), 5))
         print(f"Siemens star: `{recipe}` {numbers}", flush=True)
         rows.append(dict(case="Siemens star, 3 modes, 30 iterations", recipe=recipe, seed=0, **numbers))
     draw_star(done, pictures / "positions_star.png")

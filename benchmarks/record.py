@@ -14,7 +14,7 @@ import numpy as np
 import scipy
 
 import opty
-from opty import backend
+from opty.arrays import gpu_available
 
 
 def keep(folder: Path, name: str, rows: list[dict], key: Sequence[str]) -> Path:
@@ -49,7 +49,7 @@ def machine() -> dict:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    if backend.gpu_available():
+    if gpu_available():
         import cupy
 
         found["gpu"] = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()

@@ -17,7 +17,7 @@ from benchmarks import scans
 from benchmarks.bare import Bare, counted, timed, waiter
 from opty.runtime.batch_size import batch_size
 from opty.runtime.memory_estimate import footprint
-from opty.runtime.nodes import Pass, walk
+from opty.runtime.nodes import SweepNode, walk
 from opty.runtime.plan import plan
 from opty.runtime.program import program_of
 
@@ -80,7 +80,7 @@ def _compile(op: opty.Operator, subpixel: bool, **options) -> None:
 def _planned(op: opty.Operator, p: opty.PtychoState) -> dict:
     """Return the sizes of a case and what ``explain`` says of its memory."""
     groups, store = plan(op), p._live
-    sizes = [batch_size(node, store) for node in walk(groups) if isinstance(node, Pass)]
+    sizes = [batch_size(node, store) for node in walk(groups) if isinstance(node, SweepNode)]
     return dict(
         views=p.data.views,
         n=p.data.n,

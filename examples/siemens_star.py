@@ -9,4 +9,4 @@ p = opty.PtychoState(data, modes=3)
 p = (opty.Progress() * opty.rPIE(alpha=0.05)) ** 30 * p
 opty.plot.save_figure(p.plot(), "siemens_star.png")
 
-print(p, "R-factor", opty.r_factor(p))
+print(p, "R-factor", opty.analysis.r_factor(p))

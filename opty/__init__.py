@@ -6,7 +6,8 @@ in place inside, and returns a new state.
 Layers, from the roof to the ground; each imports only those below it (setup.cfg has the contract, a test keeps it):
 
     cli/             the command line; testing/: checks for authors of operators and elements
-    ptycho_state.py  PtychoState: what users hold; ``recipe * p``, save, plot
+    search/          recipes chosen by what they predict: search, auto
+    ptycho_state.py  PtychoState: the state of a reconstruction; ``recipe * p``, save, plot
     simulate/        virtual experiments
     io/              load, save, info: files in and out
     plot/            pictures
@@ -15,13 +16,14 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
     recipes/         ePIE, rPIE, mPIE, AP, DM, RAAR, ML, LSQML
     operators/       the steps
     runtime/         plan, execution, checkpoints, divergence
-    state/           what is being estimated
+    state/           the estimates and their record
     model/           from object, probe and positions to waves, and back: elements
     algebra/         Operator, *, **, Sweep, Every, After, Until: values
-    backend/         NumPy and CuPy behind the same functions, and their kernels
+    kernels/         NumPy and CuPy behind the same functions, and kernels by family
     physics/         pure functions of arrays
+    arrays/          where arrays live: devices, threads, transfers, launches
     data/            PtychoData: what was measured
-    files/           files that may be damaged or large; knows no ptychography
+    files/           files that may be damaged or large; independent of ptychography
     geometry.py      Geometry: metres and pixels; units.py, memory.py: lengths and bytes in words
     errors.py        exceptions and warnings; words.py: near names; remedies.py: remedies in Python or as options;
                      console.py: is a person looking; blas.py: one thread for BLAS
@@ -29,14 +31,14 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
 
 from importlib.metadata import version
 
-from opty import analysis, model, plot, simulate
+from opty import analysis, model, operators, plot, simulate
 from opty import fusion as fusion
 from opty.algebra.control import After, Before, Every, Until
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity, Operator, Recipe, ViewOperator
 from opty.algebra.sweep import Sweep
 from opty.algebra.text import from_json, parse
-from opty.analysis.misfit import mean_square, misfit, r_factor
+from opty.analysis.misfit import misfit
 from opty.data import PtychoData
 from opty.errors import (
     ConsumedError,
@@ -49,32 +51,21 @@ from opty.errors import (
     RecipeError,
     SaveError,
     SourceError,
+    StartWarning,
 )
 from opty.geometry import Geometry
 from opty.io import info, load, rerun, resume, save
 from opty.io.save_operator import Save
 from opty.operators import (
-    AccumObj,
-    AccumProbe,
     BackgroundUpdate,
-    CentreProbe,
-    ClampObj,
+    CheckPositions,
     Coarse,
     ComparePositions,
-    ConjugateDirection,
-    Difference,
-    ExitWave,
     FourierProject,
     HoldOut,
     IntensityUpdate,
-    LikelihoodGradient,
-    LineSearch,
     Log,
-    LSQUpdate,
-    MergeObj,
-    MergeProbe,
     Misfit,
-    ObjMomentum,
     ObjUpdate,
     Orthogonalise,
     PosCorrect,
@@ -86,22 +77,17 @@ from opty.operators import (
     PosLimit,
     PosModel,
     PosSearch,
-    ProbeMomentum,
-    ProbePower,
     ProbeUpdate,
     Progress,
-    Recall,
     Refine,
-    Reflect,
     ScaleObjProbe,
     Support,
-    TakeStep,
-    TotalVariation,
 )
 from opty.plot.show_operator import Show
 from opty.ptycho_state import PtychoState
-from opty.recipes import AP, DM, ER, LSQML, ML, RAAR, FindPositions, ePIE, mPIE, rPIE
+from opty.recipes import AP, DM, LSQML, ML, RAAR, FindPositions, Fix, ePIE, mPIE, rPIE
 from opty.runtime.plan import unfused
+from opty.search import auto, search
 from opty.words import near
 
 __version__ = version("opty-ptycho")
@@ -109,27 +95,21 @@ __version__ = version("opty-ptycho")
 __all__ = [
     "AP",
     "DM",
-    "ER",
     "LSQML",
     "ML",
     "RAAR",
-    "AccumObj",
-    "AccumProbe",
     "After",
     "BackgroundUpdate",
     "Before",
-    "CentreProbe",
-    "ClampObj",
+    "CheckPositions",
     "Coarse",
     "ComparePositions",
-    "ConjugateDirection",
     "ConsumedError",
-    "Difference",
     "DivergedError",
     "EffectError",
     "Every",
-    "ExitWave",
     "FindPositions",
+    "Fix",
     "FormatError",
     "FourierProject",
     "Geometry",
@@ -137,17 +117,11 @@ __all__ = [
     "Identity",
     "IntensityUpdate",
     "InterruptedWarning",
-    "LSQUpdate",
     "Leaf",
-    "LikelihoodGradient",
-    "LineSearch",
     "Log",
     "MemoryWarning",
-    "MergeObj",
-    "MergeProbe",
     "Misfit",
     "MisfitWarning",
-    "ObjMomentum",
     "ObjUpdate",
     "Operator",
     "Orthogonalise",
@@ -160,51 +134,55 @@ __all__ = [
     "PosLimit",
     "PosModel",
     "PosSearch",
-    "ProbeMomentum",
-    "ProbePower",
     "ProbeUpdate",
     "Progress",
     "PtychoData",
     "PtychoState",
-    "Recall",
     "Recipe",
     "RecipeError",
     "Refine",
-    "Reflect",
     "Save",
     "SaveError",
     "ScaleObjProbe",
     "Show",
     "SourceError",
+    "StartWarning",
     "Support",
     "Sweep",
-    "TakeStep",
-    "TotalVariation",
     "Until",
     "ViewOperator",
     "analysis",
+    "auto",
     "ePIE",
     "from_json",
     "info",
     "load",
     "mPIE",
-    "mean_square",
     "misfit",
     "model",
+    "operators",
     "parse",
     "plot",
     "rPIE",
-    "r_factor",
     "rerun",
     "resume",
     "save",
+    "search",
     "simulate",
     "unfused",
 ]
 
 
+def __dir__() -> list[str]:
+    """List the public names only, without internal subpackages."""
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 def __getattr__(name: str) -> object:
-    """Say what a name that is not here may mean."""
+    """Raise AttributeError, with the nearest public name, for an unknown name."""
+    for place in (operators, analysis):
+        if name in place.__all__:
+            raise AttributeError(f"opty has no {name!r}; it is {place.__name__}.{name}", name=name)
     close = [] if name.startswith("_") else near(name, __all__)
     hint = f"did you mean {close[0]}?" if close else "dir(opty) lists what it has"
     raise AttributeError(f"opty has no {name!r}; {hint}", name=name)

@@ -1,4 +1,4 @@
-"""Who looks at the output: a person at a prompt or in a notebook, or nobody, in a script."""
+"""Whether the session is interactive (a prompt or a notebook) or a script."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 
 def in_notebook() -> bool:
-    """Say whether the code runs in a Jupyter kernel, which shows pictures."""
+    """Return whether the code runs in a Jupyter kernel, which shows pictures."""
     shell = _ipython()
     return shell is not None and shell.has_trait("kernel")
 
 
 def interactive() -> bool:
-    """Say whether a person sits at a prompt: IPython of any kind, Python's own, or a script run by ``python -i``."""
+    """Return whether there is a prompt: IPython of any kind, Python's own, or a script run by ``python -i``."""
     return hasattr(sys, "ps1") or bool(sys.flags.interactive or sys.flags.inspect) or _ipython() is not None
 
 

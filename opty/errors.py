@@ -1,4 +1,4 @@
-"""The exceptions and warnings of opty's own.
+"""The exceptions and warnings that opty defines.
 
 Everything else keeps its built-in type (``ValueError``, ``TypeError``, ``OSError``) and, when it comes out of an
 operator, gains a note that says in which step, for which views and at which iteration.
@@ -31,13 +31,15 @@ class FormatError(ValueError):
 class _Carrying(BaseException):
     """What exceptions with a ``state`` share: they pickle with its estimates and without its frames.
 
-    So the error of a run in another process comes home at little cost, and ``state.save(path)`` keeps what it reached.
+    So an error raised in another process is cheap to send back, and ``state.save(path)`` saves the state it carries.
     """
 
     state: Any
 
     def __reduce__(self) -> tuple[Any, ...]:
-        made, arguments, *kept = super().__reduce__()  # type: ignore[misc]  # a tuple for every exception
+        reduced = super().__reduce__()
+        assert isinstance(reduced, tuple)  # as of every exception
+        made, arguments, *kept = reduced
         held = {**kept[0]} if kept else {}
         if held.get("state") is not None:
             held["state"] = held["state"]._light()
@@ -64,10 +66,10 @@ class SaveError(_Carrying, OSError):
 
 
 class SourceError(_Carrying, OSError):
-    """The file that the frames stay in is gone, has changed, or cannot be read; or a result was opened without it.
+    """The file of the frames is missing, has changed or cannot be read; or a result was opened without that file.
 
-    Out of a run, ``state`` is the last whole state, still in memory, and ``unfinished`` its place in the recipe; else
-    both are None.
+    Raised by a run, ``state`` is the last complete state, still in memory, and ``unfinished`` its place in the recipe;
+    otherwise both are None.
     """
 
     def __init__(self, message: str, state: Any = None, unfinished: Any = None):
@@ -76,7 +78,7 @@ class SourceError(_Carrying, OSError):
 
 
 class InterruptedWarning(_Carrying, UserWarning):
-    """Ctrl-C ended a run early; the state returned is whole, and ``unfinished`` says where in the recipe it stands.
+    """Ctrl-C ended a run early; the state returned is complete, and ``unfinished`` is its place in the recipe.
 
     ``state`` : the state returned.
     """
@@ -92,12 +94,16 @@ class MisfitWarning(UserWarning):
     """The misfit has risen several turns in a row."""
 
 
+class StartWarning(UserWarning):
+    """A run begins with a starting probe that cannot be right."""
+
+
 class MemoryWarning(UserWarning):
-    """A batch found no room in memory, and smaller ones take its place."""
+    """A batch did not fit in memory; smaller batches are used."""
 
 
 def carry(error: BaseException, state: Any, unfinished: Any) -> None:
-    """Put the last whole state of a run, and its place in the recipe, on an exception of any class.
+    """Attach the last complete state of a run, and its place in the recipe, to an exception of any class.
 
     The state pickles without its frames, so that the exception can leave a process for another one.
     """

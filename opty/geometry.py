@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from opty.remedies import named, option
 from opty.words import clear_init, joined
@@ -14,13 +14,13 @@ PLANCK_TIMES_C = 6.62607015e-34 * 299792458.0  # J m, exact in the SI
 ELEMENTARY_CHARGE = 1.602176634e-19  # C, exact in the SI
 ELECTRON_REST_ENERGY = 8.1871057880e-14  # J, m c^2; CODATA 2022
 PHOTON_MAX = 50e3 * ELEMENTARY_CHARGE  # J: ptychography with photons ends below, electrons and storage rings begin
-LEAST_VOLTAGE = 500.0  # V: below it a number is one of kV
+LEAST_VOLTAGE = 500.0  # V: a smaller number was meant in kV
 
 
 def electron_wavelength(voltage: float) -> float:
     """Wavelength [m] of electrons behind an accelerating voltage [V]: h c / sqrt(E (E + 2 m c^2)), E = e U.
 
-    Raises ValueError for a voltage that is not positive and finite, and for one below 500 V, which is one of kV.
+    Raises ValueError for a voltage that is not positive and finite, and for one below 500 V, which was meant in kV.
 
     Source: Kirkland, Advanced Computing in Electron Microscopy (2020), Eq. 2.5.
     """
@@ -116,15 +116,15 @@ class Geometry:
             raise ValueError(f"focus_to_sample is {fs!r}; give a positive length in metres")
 
     @classmethod
-    def from_energy(cls, energy: float, **lengths) -> Geometry:
+    def from_energy(cls, energy: float, **lengths: Any) -> Geometry:
         """Make a geometry from the photon energy [J] instead of the wavelength.
 
-        Raises ValueError beside a ``voltage``: electrons of an energy have another wavelength than photons.
+        Raises ValueError if a ``voltage`` is given too: electrons and photons of one energy differ in wavelength.
         """
         if lengths.get("voltage") is not None:
             raise ValueError(
-                f"energy {energy!r} J is that of photons, and voltage {lengths['voltage']!r} V says electrons: leave "
-                "the energy out"
+                f"energy {energy!r} J is for photons, and voltage {lengths['voltage']!r} V is for electrons: leave the "
+                "energy out"
             )
         if energy > PHOTON_MAX:
             volts = energy / ELEMENTARY_CHARGE
@@ -150,7 +150,7 @@ class Geometry:
 
     @property
     def photon_energy(self) -> float:
-        """Energy of a photon of this wavelength [J], whatever the radiation is: what programs for photons want."""
+        """Energy of a photon of this wavelength [J], whatever the radiation is; programs for photons expect it."""
         return PLANCK_TIMES_C / self.wavelength
 
     @property

@@ -8,10 +8,10 @@ _CGROUP, _OWN = "/sys/fs/cgroup", "/proc/self/cgroup"
 
 
 def free_memory() -> int | None:
-    """Return the bytes that new arrays may take on the host, or None where the system does not tell.
+    """Return the bytes that new arrays may take on the host, or None where the system does not report it.
 
-    Linux: what is available without swapping, and no more than the limit of the container or batch job leaves. Other
-    POSIX systems: the pages that are free. What is only kept for rereading files counts as free.
+    Linux: the memory available without swapping, at most what the limit of the container or batch job leaves. Other
+    POSIX systems: the free pages. The cache of files counts as free.
     """
     limits = [found for found in (_available(), _limit_left()) if found is not None]
     return max(0, min(limits)) if limits else None
@@ -41,7 +41,7 @@ def _available() -> int | None:
 
 
 def _limit_left() -> int | None:
-    """What the control groups (version 2) of this process leave; None where there is no limit, or none is told."""
+    """Return the bytes that the control groups (version 2) of this process leave; None without a limit."""
     try:
         (own,) = [line for line in _read(_OWN).splitlines() if line.startswith("0::")]
     except (OSError, ValueError):

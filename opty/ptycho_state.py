@@ -1,12 +1,14 @@
-"""PtychoState: what users hold. It runs recipes, is saved and drawn; everything below takes and returns its parts."""
+"""PtychoState: the class of states that users work with. It runs recipes, and can be saved and drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from opty.algebra.operator import Operator
+from opty.analysis.start_doubt import doubtful_start
 from opty.data import PtychoData
+from opty.errors import StartWarning, warn_user
 from opty.io.source import can_link
 from opty.io.writing import save
 from opty.runtime.execute import run, turns
@@ -23,9 +25,9 @@ class PtychoState(BareState):
     """Object, probe and positions being estimated from a measurement, with everything needed to go on exactly.
 
     ``recipe * p`` returns a new state and leaves this one as it is. The arrays that it hands out (``obj``, ``probe``,
-    ``positions``, ``intensity_factors``, those in ``slots`` and ``arrays``) stay as they are too, whatever becomes of
-    the state: on the CPU they are read-only and share its memory; on a GPU, where no array can be read-only, each is a
-    copy, made when it is read, and what is written into it reaches no state.
+    ``positions``, ``intensity_factors``, those in ``slots`` and ``arrays``) never change either: on the
+    CPU they are read-only and share the memory of the state; on a GPU, where no array can be read-only, each is a copy,
+    made when it is read, and writing into it changes no state.
 
     Parameters
     ----------
@@ -42,8 +44,8 @@ class PtychoState(BareState):
     dtype : "complex64" or "complex128".
     device : "cpu" or "gpu"; default: the GPU where there is one.
     threads : of the CPU, which share the work; default: one for each core. Results are the same bits for any number.
-    deterministic : whether a GPU adds up what the views say in the same order every time, so that a run repeats bit for
-        bit, more slowly than with atomic additions. On the CPU it does in any case.
+    deterministic : whether a GPU sums over views in the same order every time, so that a run repeats bit for bit, more
+        slowly than with atomic additions. The CPU always does.
 
     Attributes: ``obj``, ``probe``, ``positions`` (N, 2) float64 px (window corners), ``background`` (n, n) or None,
     ``intensity_factors`` (N,) or None, ``data``, ``history``, ``iteration``, ``recipe``, ``seed``, ``slots`` (memory of
@@ -58,13 +60,21 @@ class PtychoState(BareState):
 
     runs_recipes: ClassVar[bool] = True  # ``recipe * p`` leaves the work to this class
 
-    def __rmul__(self, recipe: Any) -> Self:
+    def __rmul__(self, recipe: Any) -> PtychoState:
         if not isinstance(recipe, Operator):
             return NotImplemented
-        return run(recipe, self)
+        self._doubt_the_start()
+        return cast(PtychoState, run(recipe, self))  # runs make the class registered below
 
-    def _turns(self, recipe: Operator) -> Iterator[Self]:
-        return turns(recipe, self)
+    def _turns(self, recipe: Operator) -> Iterator[PtychoState]:
+        self._doubt_the_start()
+        return cast(Iterator[PtychoState], turns(recipe, self))
+
+    def _doubt_the_start(self) -> None:
+        """Warn, at the first run of a state that nothing was put into, where its starting probe cannot be right."""
+        store = self._live
+        if store.iteration == 0 and store.start is None and (why := doubtful_start(store.data)) is not None:
+            warn_user(why, StartWarning)
 
     def _explain(self, recipe: Operator) -> Explanation:
         return explain(recipe, self)

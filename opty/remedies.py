@@ -1,4 +1,4 @@
-"""Remedies in the words of the place where the user stands: an argument in Python, an option on the command line."""
+"""Remedies in messages: an argument in Python, an option on the command line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _command: Collection[str] | None = None  # the options of the command that runs;
 
 @contextmanager
 def on_command_line(options: Collection[str]) -> Iterator[None]:
-    """Let messages name options of a command; ``options``: those that it has, by their names in Python.
+    """Make messages name the options of a command; ``options``: those that it has, by their names in Python.
 
-    For the whole process, and not for a thread: a reader that works ahead in a thread fails in the same words.
+    It holds for the whole process, so that a thread that reads ahead writes the same messages.
     """
     global _command
     before, _command = _command, options
@@ -29,8 +29,8 @@ def on_command_line(options: Collection[str]) -> Iterator[None]:
 def option(name: str, value: Any = _OPEN) -> str:
     """Return how to give the argument ``name`` a value, or any value where none is named.
 
-    In Python ``centre=(72.9, 59.8)`` or ``centre=``, on the command line ``--centre 72.9,59.8`` or ``--centre``, with
-    the name of a command that has such an option where the one that runs has not.
+    In Python ``centre=(72.9, 59.8)`` or ``centre=``, on the command line ``--centre 72.9,59.8`` or ``--centre``; where
+    the command that runs lacks the option, a command that has it is named.
     """
     if _command is None:
         return f"{name}=" if value is _OPEN else f"{name}={value!r}"
@@ -42,12 +42,12 @@ def option(name: str, value: Any = _OPEN) -> str:
 
 
 def loading(name: str, value: Any = _OPEN) -> str:
-    """Return ``option`` for an argument of ``opty.load``, and that it is one."""
+    """Return ``option`` for an argument of ``opty.load``, with the name of that function in Python."""
     return here("opty.load: ", "") + option(name, value)
 
 
 def here(python: str, shell: str) -> str:
-    """Return the first text in Python and the second on the command line, for what is no matter of one option."""
+    """Return the first text in Python and the second on the command line, for a remedy that is not one option."""
     return python if _command is None else shell
 
 

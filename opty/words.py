@@ -1,4 +1,4 @@
-"""Names in messages: which known name an unknown one may mean, and what is wrong with the arguments of a call."""
+"""Names in messages: the known name that an unknown one may mean, and the fault in the arguments of a call."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 _ALIKE = 0.62  # above it, two words are one with a slip; "positions" and "propagation" have 0.6
-_SHOWN = 48  # names; a longer list hides what it should show
+_SHOWN = 48  # names; a longer list is not shown
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def near(word: str, names: Iterable[str], many: int = 1) -> list[str]:
-    """Return up to ``many`` of ``names`` that are almost ``word``, whatever the case; nearest first.
+    """Return up to ``many`` of ``names`` that are almost ``word``, ignoring case; nearest first.
 
-    Those that are written almost alike, or else those of three letters or more that begin it, as ``tol`` does
-    ``tolerance``.
+    They are the names spelled almost like it; without any, those of three letters or more that it begins with, as
+    ``tolerance`` begins with ``tol``.
     """
     by_lower: dict[str, str] = {}
     for name in names:
@@ -52,10 +52,10 @@ def joined(words: Iterable[str], last: str = "and") -> str:
 def clear_arguments(
     name: str = "", error: type[TypeError] = TypeError, of_instance: bool = False
 ) -> Callable[[Function], Function]:
-    """Return a decorator: arguments that do not fit a function raise ``error`` with the parameters that there are.
+    """Return a decorator: a call with wrong arguments raises ``error``, which lists the parameters of the function.
 
-    ``name`` : what messages call the function. ``of_instance`` : it is a method, and its first argument no parameter of
-    the user's; without a ``name``, the type of that argument stands in the messages.
+    ``name`` : of the function in messages. ``of_instance`` : the function is a method, whose first argument messages
+    leave out; without a ``name``, they use the type of that argument.
     """
 
     def decorate(function: Function) -> Function:
@@ -76,12 +76,12 @@ def clear_arguments(
 
 
 def clear_init(cls: type, error: type[TypeError] = TypeError) -> None:
-    """Let the constructor of a class name the parameters that there are where its arguments do not fit."""
+    """Make the constructor of a class list its parameters in the error about wrong arguments."""
     cls.__init__ = clear_arguments(error=error, of_instance=True)(cls.__init__)  # type: ignore[misc]
 
 
 def _unfit(name: str, parameters: list[inspect.Parameter], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Say what keeps arguments from being those of a function with some parameters."""
+    """Return the message about arguments that do not fit a function with some parameters."""
     known = [p.name for p in parameters]
     for given in kwargs:
         if given not in known:

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests; ``gpu`` and ``standin_gpu`` are those of backend/standin_plugin.py."""
+"""Fixtures shared by all tests; ``gpu`` and ``standin_gpu`` are those of kernels/standin_plugin.py."""
 
 import gc
 import signal
@@ -12,7 +12,7 @@ import pytest
 import opty
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
-sys.path.append(str(Path(__file__).resolve().parent / "backend"))
+sys.path.append(str(Path(__file__).resolve().parent / "kernels"))
 from standin_plugin import gpu, standin_gpu
 
 __all__ = ["gpu", "standin_gpu"]

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import opty
-from opty.backend import gpu_available
+from opty.arrays import gpu_available
 from opty.cli import main
 from opty.simulate import demo
 from opty.simulate.experiment import experiment
@@ -176,11 +176,23 @@ def test_reconstruct_writes_result_and_picture(scan, tmp_path):
     assert p.history["misfit"][-1] < p.history["misfit"][0]
     lines = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines()[-6:])
     assert float(lines["misfit"]) == pytest.approx(opty.misfit(p), rel=1e-3)
-    assert float(lines["R-factor"]) == pytest.approx(opty.r_factor(p), rel=1e-3)
+    assert float(lines["R-factor"]) == pytest.approx(opty.analysis.r_factor(p), rel=1e-3)
     assert lines["iterations"] == "3"
     assert (lines["result"], lines["picture"]) == (str(output), str(picture))
     assert picture.stat().st_size > 10_000
     assert "misfit" in outcome.stderr  # the progress bar
+
+
+def test_the_summary_says_what_became_of_the_positions(scan, tmp_path):
+    recipe = "(PosCorrectAdam(step=1.0) * rPIE()) ** 12"
+    outcome = run("reconstruct", scan, "-o", tmp_path / "x.h5", "--recipe", recipe, code=0)
+    report = opty.analysis.position_report(opty.load(tmp_path / "x.h5"))
+    assert report.moved > 0.05
+    for line in report.lines():
+        assert f"positions      {line}" in outcome.stdout.splitlines()
+    assert f"moved {report.moved:.3g} px rms" in run("info", tmp_path / "x.h5", code=0).stdout
+    plain = run("reconstruct", scan, "-o", tmp_path / "y.h5", "--recipe", "rPIE()", code=0)
+    assert "positions" not in plain.stdout
 
 
 def test_reconstruct_goes_on_with_a_result(scan, result, tmp_path):

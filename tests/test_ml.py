@@ -108,8 +108,8 @@ def test_it_goes_with_every_engine_in_any_order():
 @pytest.mark.parametrize("what", ["obj", "probe"])
 def test_only_what_may_change_changes(what):
     p = state(scan(modes=2), wrong=0.2)
-    q = ML(update=what) ** 5 * (ML() ** 3 * p)
     other = {"obj": "probe", "probe": "obj"}[what]
+    q = ML().fix(other) ** 5 * (ML() ** 3 * p)
     before = ML() ** 3 * p
     assert (q.numpy(other) == before.numpy(other)).all()
     assert abs(q.numpy(what) - before.numpy(what)).max() > 0

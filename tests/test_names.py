@@ -23,6 +23,8 @@ def data():
         ("rpie", r"opty has no 'rpie'; did you mean rPIE\?"),
         ("PtychoDate", r"did you mean PtychoData\?"),
         ("Poscorrect", r"did you mean PosCorrect\?"),
+        ("MergeObj", r"opty has no 'MergeObj'; it is opty\.operators\.MergeObj"),
+        ("r_factor", r"it is opty\.analysis\.r_factor"),
         ("xyzzyx", r"opty has no 'xyzzyx'; dir\(opty\) lists what it has"),
     ],
 )

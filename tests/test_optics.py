@@ -24,7 +24,7 @@ def test_voltage_against_wavelength_and_energy():
         Geometry(4.1e-12, 1.0, 1e-3, voltage=300e3)
     with pytest.raises(ValueError, match=r"300 V, too low for electrons.*give 300e3 for 300 kV"):
         Geometry(voltage=300, distance=1.0, pixel_size=1e-3)
-    with pytest.raises(ValueError, match=r"that of photons, and voltage 300000\.0 V says electrons"):
+    with pytest.raises(ValueError, match=r"for photons, and voltage 300000\.0 V is for electrons"):
         Geometry.from_energy(300e3 * 1.602e-19, distance=1.0, pixel_size=1e-3, voltage=300e3)
     with pytest.raises(ValueError, match="no energy of photons for ptychography: for electrons give voltage="):
         Geometry.from_energy(300e3 * 1.602e-19, distance=1.0, pixel_size=1e-3)

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from small_scans import TOLERANCE, shifted, smooth
 
 from opty import Geometry, PtychoData, PtychoState, Sweep, misfit, rPIE
-from opty.backend import numpy_backend
+from opty.kernels import numpy_backend
 from opty.physics.propagation import Propagator, phase_ramp
 
 PIXELS = {"far": 50e-6, "cone": 50e-6, "near": 2e-6}

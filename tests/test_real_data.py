@@ -18,8 +18,8 @@ def test_siemens_star_from_the_command_line(shared_data, tmp_path):
     assert run.exit_code == 0, run.output
     assert picture.stat().st_size > 10_000
     p = opty.load(result, device="cpu")
-    assert opty.r_factor(p) <= 0.1795
-    assert opty.mean_square(p) <= 0.358  # 0.376 after two iterations
+    assert opty.analysis.r_factor(p) <= 0.1795
+    assert opty.analysis.mean_square(p) <= 0.358  # 0.376 after two iterations
     assert spoke_contrast(p) > 0.85
 
 

@@ -5,6 +5,7 @@ Nothing but what has long been public: PtychoData, PtychoState, Geometry, parse,
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import sys
@@ -33,25 +34,42 @@ class Worker:
 
     def run(self, recipe: str, iterations: int, dtype: str, output: str) -> dict:
         """Run a recipe from the start; leaves and history go to a file, the misfit is the answer."""
-        p = opty.parse(recipe) ** iterations * self._start(dtype)
+        p = _parsed(recipe) ** iterations * self._start(dtype)
         history = {f"history {name}": np.asarray(series, np.float64) for name, series in p.history.items()}
         np.savez(output, **{name: p.numpy(name) for name in LEAVES}, **history)
         return {"misfit": opty.misfit(p)}
 
     def time(self, recipe: str, iterations: int) -> dict:
         """Return the seconds of an iteration, in a run of so many from the start."""
-        op, p = opty.parse(recipe) ** iterations, self._start("complex64")
+        op, p = _parsed(recipe) ** iterations, self._start("complex64")
         begun = time.perf_counter()
         op * p
         return {"seconds": (time.perf_counter() - begun) / iterations}
 
     def parse(self, recipe: str) -> dict:
         """Refuse a recipe that this revision does not know."""
-        opty.parse(recipe)
+        _parsed(recipe)
         return {}
 
     def _start(self, dtype: str) -> opty.PtychoState:
         return opty.PtychoState(self.data, **self.begin, seed=0, dtype=dtype, device="cpu", threads=self.threads)
+
+
+def _parsed(recipe: str) -> opty.Operator:
+    """Return a recipe that may have names of older revisions: opty reads those in JSON, as result files have them."""
+    try:
+        return opty.parse(recipe)
+    except opty.RecipeError:
+        tree = ast.parse(recipe, mode="eval").body
+        return opty.from_json(json.dumps({"opty": 1, "recipe": _in_json(tree)}))
+
+
+def _in_json(tree: ast.expr) -> object:
+    if isinstance(tree, ast.BinOp):
+        return {"Compose": {"steps": [_in_json(tree.left), _in_json(tree.right)]}}
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
+        return {tree.func.id: {k.arg: _in_json(k.value) for k in tree.keywords}}
+    return ast.literal_eval(tree)
 
 
 def main() -> None:

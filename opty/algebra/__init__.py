@@ -9,5 +9,5 @@ compose.py          Compose and Repeat, flat and normalised
 control.py          Every, After, Before, Until
 sweep.py            Sweep, the one loop over views
 text.py             repr, ``parse``, JSON (syntax.py: Python's syntax in words)
-kept_recipes.py     recipes out of result files; unknown.py: what stands for an operator that is not here
+kept_recipes.py     recipes out of result files; unknown.py: stands for an operator whose class is missing
 """

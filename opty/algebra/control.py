@@ -52,7 +52,7 @@ class Every(Control):
 
     Where more than one iteration passes between two visits of the step, it runs if any of them is one of these: in
     ``(Every(5, A) * ePIE() ** 3) ** 10`` A runs after iterations 6, 12 (for 10), 15, 21 (for 20), ... At the first
-    visit only the iteration reached counts: the state does not say which of the earlier ones belong to the same recipe.
+    visit only the iteration reached counts: the state does not record which earlier ones belong to the same recipe.
     """
 
     crossing: ClassVar[bool] = True
@@ -103,7 +103,7 @@ class Before(Control):
 
 @dataclasses.dataclass(frozen=True)
 class Until:
-    """An exponent: ``A ** Until(tol=1e-4, max=500)`` repeats until the misfit settles.
+    """An exponent: ``A ** Until(tol=1e-4, max_turns=500)`` repeats until the misfit settles.
 
     On a GPU the rule waits for the misfit of each turn, so that the device rests while the next turn is put in its
     queue: where turns take less than a few milliseconds, a number of turns is faster.
@@ -111,21 +111,21 @@ class Until:
     Parameters
     ----------
     tol : relative change of the misfit from one turn to the next at which the loop ends (no unit).
-    max : the largest number of turns.
+    max_turns : the largest number of turns.
     """
 
     tol: float = 1e-4
-    max: int = 1000
+    max_turns: int = 1000
 
     def __post_init__(self) -> None:
-        for name, kind in (("tol", (int, float)), ("max", (int,))):
+        for name, kind in (("tol", (int, float)), ("max_turns", (int,))):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, kind):
                 raise RecipeError(f"Until({name}={value!r}): give a number")
         if not 0 <= self.tol <= sys.float_info.max:
             raise ValueError(f"Until(tol={self.tol!r:.40}): give a finite number from 0 on")
-        if self.max < 1:
-            raise ValueError(f"Until(max={self.max}): give at least one turn")
+        if self.max_turns < 1:
+            raise ValueError(f"Until(max_turns={self.max_turns}): give at least one turn")
         object.__setattr__(self, "tol", float(self.tol))
 
     def settled(self, misfits: Sequence[float]) -> bool:
@@ -134,4 +134,4 @@ class Until:
 
 
 clear_init(Until, RecipeError)
-parameter_type(Until, "Until(tol=..., max=...)")
+parameter_type(Until, "Until(tol=..., max_turns=...)")

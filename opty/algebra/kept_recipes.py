@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from opty.algebra.old_names import translated
 from opty.algebra.operator import Operator
 from opty.algebra.reader import make
 from opty.algebra.text import decode, look_up, read_json
 from opty.algebra.unknown import IMPORT, REWRITE, Unknown
 from opty.errors import RecipeError
 
-_RULES = ("Until",)  # no operators: what holds one that cannot be made is kept as a whole
+_RULES = ("Until",)  # no operators: if a part cannot be made, the whole is kept
 _BINARY = ("Compose", "Repeat")
 
 
@@ -21,13 +22,14 @@ def kept_recipe(text: str, code: str = "") -> Operator:
     """Return the recipe of a JSON text that ``to_json`` made, with an ``Unknown`` for each operator that is not here.
 
     An operator is not here where its name is unknown, a parameter is (renamed since), or a value is refused.
-    ``code`` : the recipe's repr when it was written, from which the text of what is kept is taken.
+    ``code`` : the recipe's repr when it was written, for the text of unknown operators.
     Raises RecipeError for text that is no such JSON, or another format version.
     """
     codes: dict[int, str] = {}
 
     def made(name: str, parameters: dict[str, Any]) -> Any:
         kept, written = json.dumps({name: parameters}), codes.get(id(parameters)) or code_of(name, parameters)
+        name, parameters = translated(name, parameters)
         try:
             cls = look_up(name)
         except RecipeError:

@@ -27,9 +27,9 @@ class Leaf:
     axes : words such as "view mode row col". "view", "mode" (of the probe), "state" (of the exit waves of a view),
         "slice" (of the object; left out where the object is thin), "row" and "col" have the sizes of the state; a
         number is a size; any other word is an axis whose size is given when the array is made,
-        ``s.create("trust", term=3)``. "view" stands first; "batch" marks a field of a batch.
+        ``s.create("trust", term=3)``. "view" comes first; "batch" marks a field of a batch.
     unit : "1", "px", "photons", "sqrt(photons)", ...
-    dtype : "complex" (that of object and probe), "real" (that goes with it), or a type of NumPy.
+    dtype : "complex" (of object and probe), "real" (the matching real type), or a type of NumPy.
     grid : on which pixels "row" and "col" lie, and so how the array goes to another resolution: "frame" (of the
         object), "window" (of the probe), "detector" (in the order of the transform); "none" without such axes.
     scale : the power of g by which it goes where the probe P becomes P g and the object O / g; 0 for what does not go
@@ -37,7 +37,7 @@ class Leaf:
     belongs_to : estimates with which it was made, such as "obj probe": a sweep that improves one of them and neither
         reads nor writes this array drops it.
     improves : estimates to which it is a step, where writing it improves them at once or through a merge.
-    role : "estimate" (what a reconstruction finds), "slot" (memory of an operator), "array" (given by the user).
+    role : "estimate" (found by reconstruction), "slot" (memory of an operator), "array" (given by the user).
     optional : whether a state may be without it; of estimates.
     part_of : the leaf of which it is a part, as the OPR modes are of the probe: a step that reads, writes or frees that
         one has the right to this one too. Call ``as_part`` on the declaration.
@@ -105,7 +105,7 @@ class Leaf:
 
     @cached_property
     def remade(self) -> bool:
-        """Whether it is memory as large as the data, one image or more a view, that is made anew where it is missing:
+        """Whether it is memory as large as the data, one image or more a view, that is recomputed where it is missing:
         a run takes no safety copy of it.
         """
         return self.over == "view" and self.grid != "none" and bool(self.belongs_to)
@@ -131,7 +131,7 @@ class Leaf:
         return np.dtype(dtype.type(0).real.dtype) if self.dtype == "real" else np.dtype(self.dtype)
 
     def like(self, name: str, **changes: Any) -> Leaf:
-        """Return the declaration of memory of the same shape and type; ``changes``: what else differs."""
+        """Return the declaration of memory of the same shape and type; ``changes``: other fields that differ."""
         changes = {"role": "slot", "optional": False, "improves": (), **changes}
         return dataclasses.replace(self, name=name, **changes)
 
@@ -142,7 +142,7 @@ class Leaf:
 
     @classmethod
     def found(cls, name: str, array: Any, role: Role) -> Leaf:
-        """Return the declaration of an array of which no more is known than what it looks like."""
+        """Return the declaration of an array of which only shape and type are known."""
         return cls(name, tuple(map(str, array.shape)), dtype=array.dtype.name, role=role)
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opty.algebra.control import Until
 
 REGISTRY: dict[str, type[Operator]] = {}
-EXPLAINERS: list[Callable[[Operator], str]] = []  # the runtime puts in how a recipe is explained without a state
+EXPLAINERS: list[Callable[[Operator], str]] = []  # the runtime appends its explanation of a recipe without a state
 
 
 def names(text: str) -> frozenset[str]:
@@ -33,7 +33,7 @@ def slot_named(name: str) -> Leaf | None:
 
 
 def _with_own(inherited: tuple[Leaf, ...], own: tuple[Leaf, ...]) -> tuple[Leaf, ...]:
-    """Return the slots of a class: those of its base, where it does not declare them anew, and its own."""
+    """Return the slots of a class: those of its base, where it does not redeclare them, and its own."""
     for leaf in own:
         if not isinstance(leaf, Leaf) or leaf.role != "slot" or leaf.over == "batch":
             raise TypeError(f"slots= takes opty.Leaf declarations of memory, of the role 'slot'; {leaf!r} is none")
@@ -67,21 +67,21 @@ class Operator(Value, register=False):
 
     reads: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
-    slots: ClassVar[tuple[Leaf, ...]] = ()  # memory of its own, which lives in the state
+    slots: ClassVar[tuple[Leaf, ...]] = ()  # memory of the operator, kept in the state
     frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step
-    outdates: ClassVar[bool] = False  # True: memory that belongs to what it writes, and that it does not write, is gone
+    outdates: ClassVar[bool] = False  # True: drops memory that belongs to leaves it writes, unless it writes that too
     only_output: ClassVar[bool] = False  # True: writes only files or the screen
-    checkpoints: ClassVar[bool] = False  # True: writes the state, to go on from there
-    leaves_trace: ClassVar[bool] = True  # False: not on the books where it ends a loop's body
-    scale_free: ClassVar[bool] = False  # True: does the same to P g, O / g and what is scaled along as to P and O
-    estimates: ClassVar[bool] = True  # False: what it writes of object and probe it turns, moves or cuts, no more
+    checkpoints: ClassVar[bool] = False  # True: writes the state, to resume from it
+    on_record: ClassVar[bool] = True  # False: not recorded in p.recipe as the last step of a loop
+    scale_free: ClassVar[bool] = False  # True: acts alike on P, O and on P g, O / g (and all that scales with them)
+    estimates: ClassVar[bool] = True  # False: only rotates, moves or limits the object and probe that it writes
     needs_closed: ClassVar[bool] = False  # True: only for models whose nearest waves are known (Model.closed)
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
-    arrays: ClassVar[float | None] = None  # at work in a step on the whole state, as large as object and probe together
-    knob: ClassVar[str] = ""  # what a user should turn when the misfit rises, for the warning
+    scratch_arrays: ClassVar[float | None] = None  # of a step on the whole state, as large as object and probe together
+    advice: ClassVar[str] = ""  # advice shown when the misfit rises
     _registry: ClassVar[dict[str, Any]] = REGISTRY
     _kind: ClassVar[str] = "operator"
-    __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` asks us, and is refused
+    __array_ufunc__: ClassVar[None] = None  # so that `ndarray * A` calls __rmul__, which refuses it
 
     def __init_subclass__(
         cls,
@@ -100,14 +100,18 @@ class Operator(Value, register=False):
             cls.slots = _with_own(cls.slots, (slots,) if isinstance(slots, Leaf) else slots)
             cls.writes |= {leaf.name for leaf in cls.slots}
         if not cls.__module__.startswith("opty.") and "scale_free" not in cls.__dict__:
-            cls.scale_free = False  # true of an operator of opty's own, not of what a user makes of it
+            cls.scale_free = False  # holds for opty's operators, not for subclasses of users
         super().__init_subclass__(register=register, **kwargs)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the names that the operator reads and writes."""
         return self.reads, self.writes
 
-    def foresee(self) -> None:
+    def fixed(self, leaves: frozenset[str]) -> Operator | None:
+        """Return the step without changes of ``leaves``; None: it runs unchanged, or not at all."""
+        return None
+
+    def check_before_run(self) -> None:
         """Refuse, before anything runs, what could only fail later; subclasses override it."""
 
     def apply(self, s: State, *args: Any, **kwargs: Any) -> None:
@@ -151,7 +155,7 @@ class Operator(Value, register=False):
             count = py_operator.index(times)
         except TypeError:
             raise RecipeError(
-                f"{_short(self)} ** {times!r}: the exponent is a whole number of turns, or Until(tol=..., max=...)"
+                f"{_short(self)} ** {times!r}: the exponent is a number of turns, or Until(tol=..., max_turns=...)"
             ) from None
         if count < 0:
             raise ValueError(
@@ -165,10 +169,18 @@ class Operator(Value, register=False):
 
     __radd__ = __sub__ = __rsub__ = __add__
 
-    # -- what a recipe can do besides multiplying
+    # -- methods of recipes
+
+    def fix(self, leaves: str) -> Operator:
+        """Return the recipe that does the same but leaves some estimates as they are: ``rPIE().fix("probe")``.
+
+        leaves : names of estimates, such as "probe", "obj" or "probe positions". Raises RecipeError for other names,
+        and where a step changes one of them together with others.
+        """
+        return REGISTRY["Fix"](leaves, self)  # type: ignore[call-arg]
 
     def iter(self, p: Any) -> Iterator[Any]:
-        """Run on ``p`` and yield a state of its own after each turn of the outermost repeats."""
+        """Run on ``p`` and yield a separate state after each turn of the outermost repeats."""
         return p._turns(self)
 
     def explain(self, p: Any = None) -> str:
@@ -189,20 +201,21 @@ class ViewOperator(Operator, register=False):
     waves (B, M, n, n) exit waves and delta = new minus old waves, as far as the step declares them. Any other word that
     it declares, and that the state does not use, is a field that steps of the sweep hand to each other: a step that
     writes it sets ``b.extra``, and steps to its left read it.
-    ``work`` : how many arrays of (B, M, n, n), and of (B, n, n), are alive at once in a sweep with the step: measured.
+    ``scratch_waves`` : how many arrays of (B, M, n, n), and of (B, n, n), are alive at once in a sweep
+    with the step: measured.
     """
 
-    early: ClassVar[bool] = False  # True: left of a sweep it joins it before object and probe change, not as the last
-    late: ClassVar[frozenset[str]] = frozenset()  # what of its writes changes only when a sweep is over, in ``finish``
+    joins_before_update: ClassVar[bool] = False  # True: left of a sweep, it joins it before object and probe change
+    deferred_writes: ClassVar[frozenset[str]] = frozenset()  # leaves that it writes only in ``finish``
     opens: ClassVar[frozenset[str]] = frozenset()  # fields for which a sweep puts the step in where none makes them
     counts: ClassVar[bool] = False  # True: finds how object or probe are improved later; its sweep is an iteration
-    gathers: ClassVar[frozenset[str]] = frozenset()  # leaves whose sums it asks ``b.gather`` for: one pass back for all
+    gathers: ClassVar[frozenset[str]] = frozenset()  # leaves whose sums ``b.gather`` gives it, all in one pass
     measures: ClassVar[bool] = False  # True: calls b.add_misfit; else opty measures what the step projects
-    work: ClassVar[tuple[float, float]] = (6.0, 3.0)
-    copies: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
+    scratch_waves: ClassVar[tuple[float, float]] = (6.0, 3.0)
+    copied: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
 
     def begin(self, s: State) -> None:
-        """Prepare before the first batch of a sweep; ``s.memo`` is a dict of the step's own until the sweep ends."""
+        """Prepare before the first batch of a sweep; ``s.memo`` is a dict private to the step until the sweep ends."""
 
     def apply(self, s: State, b: Views) -> None:
         """Work on one batch in place; subclasses override it."""
@@ -211,8 +224,8 @@ class ViewOperator(Operator, register=False):
     def finish(self, s: State) -> None:
         """Conclude after the last batch of a sweep."""
 
-    def repeats(self, s: Any) -> bool:
-        """Say whether the batches of a sweep may be replayed on a GPU, without a call of ``apply`` for each."""
+    def is_capturable(self, s: Any) -> bool:
+        """Return whether a GPU may replay the batches of a sweep from a CUDA graph, without calls of ``apply``."""
         return False
 
 

@@ -67,7 +67,7 @@ def class_statement() -> types.FrameType:
 def types_of(cls: type, frame: types.FrameType) -> dict[str, Any]:
     """Return the types of an operator's parameters, by name; ``frame`` runs the class statement.
 
-    Raises RecipeError for an annotation that names what is not known there, and for one that allows arrays or other
+    Raises RecipeError for an annotation with an unknown name, and for one that allows arrays or other
     values that no recipe can hold.
     """
     inherited = [base.__dict__.get("_types", {}) for base in reversed(cls.__mro__)]
@@ -223,7 +223,7 @@ def _allows(option: Any, value: Any) -> bool:
         return value is None or isinstance(value, (bool, int, float, str, tuple)) or _is_operator(value)
     if origin is typing.Literal:
         return any(type(value) is type(a) and value == a for a in typing.get_args(option))
-    if origin is tuple:  # its items have been checked; what is left is how many there may be
+    if origin is tuple:  # its items have been checked; check their number
         return isinstance(value, tuple) and _hints_of_items(option, len(value)) is not None
     if option in (int, float) and isinstance(value, bool):
         return False

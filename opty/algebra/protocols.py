@@ -1,7 +1,7 @@
 """What an operator may use: the state ``s`` and, inside a sweep, the views ``b`` of one batch; see docs/operators.md.
 
-Both hand out the arrays that the class line of the operator declares (opty/state/access.py), and what is listed here,
-which is there for every operator. Anything else of them is opty's own and may change.
+Both give access to the arrays that the class line of the operator declares (opty/state/access.py), and, for every
+operator, to what is listed here. All other attributes are internal and may change.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ class State(Protocol):
 
     obj (H, W) complex transmission, (L, H, W) of several slices; probe (M, n, n) complex [sqrt(photons)], centred in
     its array; positions (N, 2) float64 px (row, column), corners of the windows; background (n, n) [photons] in the
-    order of the transform; intensity_factors (N,), of mean one; and what the elements of the model bring. Who declares
-    probe has its parts too, where it varies: opr_modes (K, n, n) and opr_weights (N, K).
+    order of the transform; intensity_factors (N,), of mean one; and the leaves of the elements of the model. Who
+    declares probe may use its parts too, where it varies: opr_modes (K, n, n) and opr_weights (N, K).
     An array that the operator writes may be changed in place, or assigned; one that it only reads is read-only.
     """
 
     # -- where to compute
     xp: Any  # numpy or cupy
-    backend: ModuleType  # what the two lack: asarray, to_host, fft2, ifft2, take_windows, add_windows, ...
+    backend: ModuleType  # functions beside those of xp: asarray, to_host, fft2, ifft2, take_windows, add_windows, ...
     threads: int  # of the CPU, for fft2(waves, overwrite, threads) and ifft2
     dtype: np.dtype  # complex type of object and probe
     real_dtype: np.dtype  # real type that goes with it
     deterministic: bool  # whether sums have to come out the same bits every time, on a GPU too
 
-    # -- what is given
+    # -- the problem
     data: Any  # opty.PtychoData, as measured
     measured: Measured  # the same on the device
     model: Any  # opty.model.Model: leaves, obj_step, probe_step, closed, owner(name)
@@ -60,7 +60,7 @@ class State(Protocol):
     probe_shape: tuple[int, int, int]  # (M, n, n)
     wave_shape: tuple[int, int, int]  # (S, n, n) of the exit waves of a view: S incoherent states, M in a thin object
     origin: np.ndarray  # (2,) px from positions in the data to corners of windows
-    incoherent: Any  # the background as it stands (n, n) [photons], or None; no leaf need be declared for it
+    incoherent: Any  # the current background (n, n) [photons], or None; needs no declaration
 
     # -- the run
     iteration: int  # done so far
@@ -85,10 +85,10 @@ class State(Protocol):
         """Free slots that are no longer needed."""
 
     def record(self, name: str, value: Any) -> None:
-        """Append a number to a series of the history; one that is on a GPU is waited for."""
+        """Append a number to a series of the history; waits for one that is on a GPU."""
 
     def expect(self, name: str, value: Any) -> None:
-        """Append a number that a GPU may still be computing, and that nothing changes any more: nothing waits."""
+        """Append a number that a GPU may still be computing, without waiting; it must not change any more."""
 
     def rng(self, *salt: int) -> np.random.Generator:
         """Return the random generator of this iteration, a function of seed and iteration, so that runs resume."""
@@ -99,7 +99,7 @@ class Views(Protocol):
 
     index (B,) int; patches (B, n, n) windows of the object, (B, L, n, n) of several slices; illum (B or 1, M, n, n) the
     probe as each view sees it; waves (B, S, n, n) exit waves; delta (B, S, n, n) new minus old waves; predicted
-    (B, n, n) intensities [photons]. Any other word that a step declares as written and sets is a field for the steps to
+    (B, n, n) intensities [photons]. Any other name that a step declares as written and sets is a field for the steps to
     its left.
     """
 
@@ -108,7 +108,7 @@ class Views(Protocol):
     number: np.ndarray  # (B,) of each view, on the host
     selection: Any  # the views as an index into arrays of all views, on the device: s.trust[b.selection]
     corners: Any  # (B, 2) int, the whole-pixel windows nearest to the positions
-    fraction: Any  # (B, 2), what is left of the positions, in [-1/2, 1/2]; None where all are whole
+    fraction: Any  # (B, 2), positions minus corners, in [-1/2, 1/2]; None where all are whole
     brightness: Any  # (B, 1, 1), the root of the views' intensity factors, or None
     illum_power: Any  # (B or 1, n, n), sum over modes of |illum|^2
     patch_power: Any  # (B, n, n), |patches|^2 of a thin object, times the intensity factor
@@ -120,7 +120,7 @@ class Views(Protocol):
     # -- through the model
 
     def exit_waves(self) -> Any:
-        """Return the exit waves (B, S, n, n) of all leaves as they stand; for a step that reads patches and illum."""
+        """Return the exit waves (B, S, n, n) of the current leaves; for a step that reads patches and illum."""
 
     def tangent(self, changes: dict[str, Any]) -> Any:
         """Return the change (B, S, n, n) of the exit waves for small changes of leaves, by name.
@@ -139,7 +139,7 @@ class Views(Protocol):
         """
 
     def changed(self, waves: Any) -> Any:
-        """Return by how much waves (B, S, n, n) differ from the exit waves as the batch opened with them."""
+        """Return waves (B, S, n, n) minus the exit waves with which the batch opened."""
 
     def place(self, image: Any, windows: Any) -> None:
         """Add windows (B or 1, n, n) to an image (H, W) where the views lie; (B or 1, L, n, n) to (L, H, W)."""
@@ -148,7 +148,7 @@ class Views(Protocol):
         """Return the views' windows of an image on the frame: (H, W) -> (B, n, n), (L, H, W) -> (B, L, n, n)."""
 
     def with_estimates(self, **changed: Any) -> Any:
-        """Return the same views with other leaves, to see what waves they would make; positions stay."""
+        """Return the same views with other leaves, to compute the waves of these; positions stay."""
 
     def number_leaf(self, name: str) -> Leaf | None:
         """Return the declaration of a leaf that the model brings and that has no pixels, or None."""
@@ -159,7 +159,7 @@ class Views(Protocol):
     def on_probe(self, waves: Any) -> Any:
         """Return sum_j conj(O_j) waves_j (M, n, n) of a thin object, the adjoint of ``as_seen`` times the patches."""
 
-    # -- to the detector, and what is found there
+    # -- to the detector, and the misfit
 
     def at_detector(self, waves: Any, overwrite: bool = False) -> Any:
         """Return the waves (B, S, n, n) at the detector of exit waves, unitary, in the order of ``s.measured``.

@@ -6,7 +6,7 @@ import ast
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from opty.algebra.syntax import in_words
@@ -29,6 +29,7 @@ class Grammar:
     word: str
     whole: str
     example: str
+    _: KW_ONLY
     powers: bool = False
 
 
@@ -40,7 +41,7 @@ def read_text(text: str, grammar: Grammar) -> Any:
     text = text.strip()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a stray backslash is an error here, not a warning on the screen
+            warnings.simplefilter("error")  # an invalid backslash is an error here, not a warning
             tree = ast.parse(re.sub(r"[\r\n]", " ", text), mode="eval")  # it may be broken over lines
         value = _Reader(text, grammar).value(tree.body)
     except SyntaxError as error:
@@ -112,6 +113,8 @@ class _Reader:
         return value
 
     def call(self, node: ast.Call) -> Any:
+        if self.grammar.powers and isinstance(node.func, ast.Attribute) and node.func.attr == "fix":
+            return self.fix(node, node.func.value)
         if not isinstance(node.func, ast.Name):
             raise self.forbid(node.func)
         cls = self.known(node.func, node.func.id)
@@ -127,6 +130,12 @@ class _Reader:
                 raise self.refuse(keyword, f"{keyword.arg} is repeated")
             keywords[keyword.arg] = self.value(keyword.value)
         return self.made(node, lambda: make(cls, arguments, keywords))
+
+    def fix(self, node: ast.Call, before: ast.expr) -> Any:
+        recipe = self.factor(before)
+        if len(node.args) != 1 or node.keywords:
+            raise self.refuse(node, f"fix takes the names of estimates, such as {cut(repr(recipe))}.fix('probe')")
+        return self.made(node, lambda: recipe.fix(self.value(node.args[0])))
 
     def known(self, node: ast.AST, name: str) -> type:
         try:

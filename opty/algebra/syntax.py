@@ -1,4 +1,4 @@
-"""Python's syntax in words, for messages about what stands in a recipe's text and may not."""
+"""Names of Python's syntax, for messages about the text of recipes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _OPERATIONS: dict[str, str] = {
 
 
 def in_words(node: ast.AST) -> str:
-    """Return what a piece of Python code is called."""
+    """Return the name of a piece of Python syntax."""
     if isinstance(node, (ast.BinOp, ast.UnaryOp)):
         sign = _OPERATIONS[type(node.op).__name__]
         where = "between two values" if isinstance(node, ast.BinOp) else "before a value that is no number"

@@ -9,6 +9,7 @@ from typing import Any
 
 from opty.algebra.compose import Compose, Repeat, compose
 from opty.algebra.control import Until
+from opty.algebra.old_names import translated
 from opty.algebra.operator import REGISTRY, Operator
 from opty.algebra.reader import Grammar, cut, make, read_text
 from opty.algebra.unknown import Absent, import_installed
@@ -50,8 +51,8 @@ def to_text(value: Any) -> str:
 def parse(text: str) -> Operator:
     """Return the recipe that a text describes, such as ``"(PosCorrectAdam() * rPIE(alpha=0.05)) ** 200"``.
 
-    The text may hold registered operators, Until, numbers, strings, tuples, ``*`` and ``**``: nothing else, and
-    nothing is evaluated. Raises RecipeError with the position in the text.
+    The text may hold registered operators, Until, numbers, strings, tuples, ``*``, ``**`` and ``.fix(...)``: nothing
+    else, and nothing is evaluated. Raises RecipeError with the position in the text.
     """
     return read_text(text, Grammar(Operator, compose, look_up, "operator", "recipe", "rPIE() ** 10", powers=True))
 
@@ -128,7 +129,7 @@ def read_json(
 
 
 def decode(value: Any, made: Callable[[str, dict[str, Any]], Any]) -> Any:
-    """Return what a value in JSON stands for: lists are tuples, objects are operators."""
+    """Decode a value in JSON: lists are tuples, objects are operators."""
     if isinstance(value, list):
         return tuple(decode(v, made) for v in value)
     if not isinstance(value, dict):
@@ -142,4 +143,5 @@ def decode(value: Any, made: Callable[[str, dict[str, Any]], Any]) -> Any:
 
 
 def _made(name: str, parameters: dict[str, Any]) -> Any:
+    name, parameters = translated(name, parameters)
     return make(look_up(name), [], {key: decode(v, _made) for key, v in parameters.items()})

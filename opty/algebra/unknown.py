@@ -1,4 +1,4 @@
-"""Unknown: what stands in a recipe from a file for an operator that is not here, so that the file opens."""
+"""Unknown: stands for an operator of a file whose class is missing, so that the file opens."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ IMPORT = (
     "import the module that defines it before opty.load, name it with --import MODULE on the command line, or install "
     f"it with an entry point in the group {ENTRY_POINTS}"
 )
-REMODEL = "make the state anew with a model that the class takes now, PtychoState(data, model=...)"
+REMODEL = "make a new state with a model that the class takes now, PtychoState(data, model=...)"
 REWRITE = "write the recipe with what the class takes now, and run that"
 
 
 class Absent:
-    """What stands for a value of a file that no class here makes: its code, and its JSON, are written as they were."""
+    """Stands for a value of a file whose class is missing: its code and its JSON are written back unchanged."""
 
     text: str
     encoded: str
@@ -48,7 +48,7 @@ class Unknown(Absent, Recipe, register=False):
 
 
 def unknown_in(op: Operator) -> Iterator[Unknown]:
-    """Yield the operators of a recipe that are not here, however deep they stand."""
+    """Yield the unknown operators of a recipe, at any depth."""
     if isinstance(op, Unknown):
         yield op
     for parameter in fields(op):  # every operator is a dataclass

@@ -9,7 +9,7 @@ from opty.errors import RecipeError
 
 
 class ValueClass(type):
-    """The metaclass of operators and elements. Arithmetic with a class says how to make the value that is meant."""
+    """The metaclass of operators and elements. Arithmetic with a class is an error that shows how to make the value."""
 
     def __mul__(cls, other: Any) -> NoReturn:
         raise RecipeError(unmade(cls))

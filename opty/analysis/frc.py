@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
-import scipy.signal.windows
 
 from opty.physics.to_host import on_host
 
@@ -72,7 +71,9 @@ def frc(a: Any, b: Any) -> RingCorrelation:
             f"the images have shapes {a.shape} and {b.shape}; give two (H, W) alike, at least 16 x 16"
             + "; of several slices one after the other, or their products, obj.prod(0)" * (max(a.ndim, b.ndim) == 3)
         )
-    window = np.outer(*(scipy.signal.windows.tukey(size, 0.5) for size in a.shape))
+    from scipy.signal.windows import tukey  # takes a second to import
+
+    window = np.outer(*(tukey(size, 0.5) for size in a.shape))
     ring, rings = _rings(a.shape)
 
     def total(values: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.backend import numpy_backend
+from opty.kernels import numpy_backend
 from opty.physics.to_host import on_host
 
 

@@ -1,23 +1,23 @@
-"""Failures as one line that says what to do, and the exit codes."""
+"""Failures as one line with the remedy, and the exit codes."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from opty.remedies import on_command_line
 
-# What opty raises on purpose; anything else is a fault of its own and is called so.
+# Exceptions that opty raises on purpose; any other is reported as a fault in opty.
 EXPECTED = (OSError, ValueError, TypeError, ImportError, RuntimeError, ArithmeticError, MemoryError)
 INTERRUPTED = 130
 
 
 class Command(click.Command):
-    """A command whose failures are one line, unless --traceback asks for all of it."""
+    """A command whose failures are one line, unless --traceback is given."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.append(click.Option(["--traceback"], is_flag=True, help="Show where an error comes from."))
 
@@ -39,8 +39,15 @@ class Command(click.Command):
             ctx.exit(1)
 
 
-def _warn(message: Warning | str, *_: Any) -> None:
-    """Print a warning, without the line of code that it is about: none is the user's."""
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning without its line of code, which is in opty."""
     click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
 
 

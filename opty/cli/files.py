@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -43,7 +44,7 @@ BY_SUFFIX = {
 @load_options
 @overwrite_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
-def convert(source: Path, target: Path, form: str | None, overwrite: bool, quiet: bool, **options) -> None:
+def convert(source: Path, target: Path, form: str | None, overwrite: bool, quiet: bool, **options: Any) -> None:
     """Write the measurement in a file in the format of another program.
 
     The suffix chooses the format where only one has it (.cxi, .ptyd, .nxs, .npz, .tif); .h5 is opty's own. With the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +21,9 @@ from opty.cli.options import (
 )
 from opty.files.atomic import check_target
 
+if TYPE_CHECKING:
+    from opty.ptycho_state import PtychoState
+
 
 @main.command()
 @click.argument("file", type=FILE)
@@ -27,7 +31,7 @@ from opty.files.atomic import check_target
 @data_option
 @import_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
-def info(file: Path, as_json: bool, data: Path | None, **options) -> None:
+def info(file: Path, as_json: bool, data: Path | None, **options: Any) -> None:
     """Say what a file holds, and what it lacks.
 
     Views, size, geometry, overlap, counts of a measurement; recipe, iterations, misfit of a result, and how far a run
@@ -49,7 +53,7 @@ def info(file: Path, as_json: bool, data: Path | None, **options) -> None:
 @click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw what was found.")
 @talk_options
 @click.pass_context
-def check(ctx: click.Context, file: Path, picture: Path | None, quiet: bool, as_json: bool, **options) -> None:
+def check(ctx: click.Context, file: Path, picture: Path | None, quiet: bool, as_json: bool, **options: Any) -> None:
     """Say whether a scan is fit for a reconstruction.
 
     Orientation of the positions, beam centre, dose, bad pixels and frames, overlap, sampling. Exit code 1 where a
@@ -102,7 +106,7 @@ def plot(result: Path, output: Path, data: Path | None) -> None:
     click.echo(f"picture        {output}")
 
 
-def load_result(path: Path, data: Path | None):
+def load_result(path: Path, data: Path | None) -> PtychoState:
     """Return the state in a result file; ValueError, with what to do first, for a measurement."""
     import opty
 

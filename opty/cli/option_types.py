@@ -1,4 +1,4 @@
-"""How the texts of options on the command line are read."""
+"""The types of options on the command line: how their texts are parsed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Whole(click.IntRange):
     def __init__(self, least: int):
         super().__init__(least)
 
-    def convert(self, value: Any, param, ctx) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number."""
         try:
             return super().convert(value, param, ctx)
@@ -36,7 +36,7 @@ class Number(click.ParamType):
     def __init__(self, least: float = -math.inf):
         self.least = least
 
-    def convert(self, value: Any, param, ctx) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
         try:
             found = float(value)
@@ -53,7 +53,7 @@ class Centre(click.ParamType):
 
     name = "centre"
 
-    def convert(self, value: Any, param, ctx) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return "auto" or (row, column)."""
         if value == "auto" or isinstance(value, tuple):
             return value
@@ -72,7 +72,7 @@ class Views(click.ParamType):
     def __init__(self, *words: str):
         self.words = words
 
-    def convert(self, value: Any, param, ctx) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return a text or a list of numbers."""
         if not isinstance(value, str) or ":" in value or value in self.words:
             return value
@@ -84,12 +84,12 @@ class Views(click.ParamType):
 
 
 class Masks(click.ParamType):
-    """Masks of ``opty.load``: files, and words for pixels to find, several of these with commas between them."""
+    """Masks of ``opty.load``: files, or words for pixels to find, separated by commas."""
 
     name = "mask"
 
-    def convert(self, value: Any, param, ctx) -> tuple[str, ...]:
-        """Return the paths and words in a text; the name of a file that is there may hold commas."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Return the paths and words in a text; the name of an existing file may hold commas."""
         parts = tuple(value.split(",")) if isinstance(value, str) else value
         return (value,) if isinstance(value, str) and (Path(value).exists() or not set(parts) <= set(WORDS)) else parts
 
@@ -102,12 +102,12 @@ class Quantity(click.ParamType):
     def __init__(self, kind: str, *words: str):
         self.kind, self.words = kind, words
 
-    def convert(self, value: Any, param, ctx) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number in SI units, or one of the ``words``."""
         if value in self.words:
             return value
         try:
-            return quantity(self.kind, param.name, value)
+            return quantity(self.kind, getattr(param, "name", None) or self.name, value)
         except ValueError:
             self.fail(f"{value!r} is no {self.kind}: give a number with its unit, as {EXAMPLES[self.kind]}", param, ctx)
 
@@ -120,7 +120,7 @@ class Pair(click.ParamType):
     def __init__(self, of: Callable[[str], Any] = str):
         self.of = of
 
-    def convert(self, value: Any, param, ctx) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return one or a tuple of two."""
         if not isinstance(value, str):
             return value

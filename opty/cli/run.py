@@ -1,4 +1,4 @@
-"""One reconstruction from the command line: progress, warnings, what may end it early, and the report at the end."""
+"""One reconstruction from the command line: progress, warnings, early ends, and the final report."""
 
 from __future__ import annotations
 
@@ -12,30 +12,44 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
 from opty.cli.failures import INTERRUPTED, one_line
-from opty.errors import DivergedError, InterruptedWarning, MemoryWarning, MisfitWarning, SaveError, SourceError
+from opty.errors import (
+    DivergedError,
+    InterruptedWarning,
+    MemoryWarning,
+    MisfitWarning,
+    SaveError,
+    SourceError,
+    StartWarning,
+)
 from opty.runtime.interrupt import ctrl_c_returns
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from opty.algebra.operator import Operator
+    from opty.analysis import PositionReport
+    from opty.analysis.verdict import Verdict
     from opty.ptycho_state import PtychoState
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
 
 
-CARRIED = "the exception's .state"  # where a message says that the state is: of no use on the command line
+CARRIED = "the exception's .state"  # in messages; replaced by the file on the command line
 FIT = {"misfit": "misfit", "R-factor": "r_factor"}
 
 
 class Run:
-    """One reconstruction, and what became of it: whole, or ended early, with the state that it reached.
+    """One reconstruction and its outcome: complete, or ended early, with the state that it reached.
 
-    ``unfinished`` : the place at which a checkpoint goes on; afterwards, that at which this run ended early.
-    ``attention`` : what was found wrong with the measurement; the report and the result file repeat it.
+    ``unfinished`` : the place from which a checkpoint is resumed; afterwards, the place where this run ended early.
+    ``attention`` : warnings about the measurement, which the report and the result file repeat.
+    ``verdict`` : of the result, once ``judge`` was called.
     """
 
     def __init__(
@@ -43,14 +57,21 @@ class Run:
         recipe: Operator,
         start: PtychoState,
         quiet: bool,
-        unfinished: Unfinished | None = None,
+        unfinished: PendingRun | None = None,
         attention: Sequence[str] = (),
     ):
-        self.start, self.files, self.unfinished, self.attention = start, {}, None, tuple(attention)
-        self.interrupted, self.diverged, self.failed = False, None, None
+        self.start, self.attention = start, tuple(attention)
+        self.files: dict[str, Path] = {}
+        self.unfinished: PendingRun | None = None
+        self.interrupted = False
+        self.diverged: DivergedError | None = None
+        self.failed: Exception | None = None
+        self.state: PtychoState
+        self.verdict: Verdict | None = None
         began = time.perf_counter()
-        with warnings.catch_warnings(), ctrl_c_returns(), _as_ctrl_c(signal.SIGTERM):
+        with warnings.catch_warnings(), ctrl_c_returns(), as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
+            warnings.simplefilter("ignore", StartWarning)  # what was found wrong is said before, with options
             for once in (MisfitWarning, MemoryWarning):
                 warnings.simplefilter("default", once)
             warnings.showwarning = self._notice
@@ -63,34 +84,57 @@ class Run:
             except Exception as error:
                 if not _went_on(error, start):
                     raise
-                self.state, self.unfinished, self.failed = error.state, error.unfinished, error
+                carried: Any = error  # see ``opty.errors.carry``
+                self.state, self.unfinished, self.failed = carried.state, carried.unfinished, error
         self.seconds = time.perf_counter() - began
 
-    def _run(self, recipe: Operator, start: PtychoState, quiet: bool, unfinished: Unfinished | None) -> PtychoState:
+    def _run(self, recipe: Operator, start: PtychoState, quiet: bool, unfinished: PendingRun | None) -> PtychoState:
         from opty.operators import Progress
         from opty.runtime.recipe_edit import in_outer_loops
 
         shown = recipe if quiet else in_outer_loops(recipe, Progress())
-        return shown * start if unfinished is None else replace(unfinished, asked=shown).go_on(start)
+        if unfinished is None:
+            return shown * start
+        return cast("PtychoState", replace(unfinished, asked=shown).go_on(start))
 
-    def _notice(self, message, category, filename, lineno, file=None, line=None) -> None:
+    def _notice(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         from tqdm import tqdm
 
-        if issubclass(category, InterruptedWarning):
+        if isinstance(message, InterruptedWarning):
             self.interrupted, self.unfinished = True, message.unfinished
         else:
             tqdm.write(f"Warning: {' '.join(str(message).split())}", file=sys.stderr)
 
+    def judge(self, test: bool) -> None:
+        """Say whether the result is right; ``test`` : by short runs as well, where the run came to its end."""
+        from opty.analysis.verdict import Verdict, verdict
+
+        if self.diverged is not None:
+            self.verdict = Verdict("doubtful", ("the run diverged",))
+        elif isinstance(self.failed, SourceError):
+            self.verdict = Verdict("cannot tell", ("the frames are gone",))
+        else:
+            whole = self.unfinished is None and self.failed is None
+            self.verdict = verdict(self.state, self.attention, test and whole)
+
     def save(self, path: Path) -> None:
-        """Write the result; where its disk takes no more, write it to the folder for temporary files, and say so."""
+        """Write the result; if that fails, write it to the folder for temporary files, named in the error."""
         from opty.io.formats.native import checkpoint
 
         try:
-            checkpoint(path, self.state, self.unfinished, self.attention)
+            checkpoint(path, self.state, self.unfinished, self.attention, self._said)
         except OSError as error:
             saved = Path(tempfile.gettempdir()) / f"{path.stem}-{os.getpid()}.h5"
             try:
-                checkpoint(saved, self.state, self.unfinished, self.attention)
+                checkpoint(saved, self.state, self.unfinished, self.attention, self._said)
             except OSError as second:
                 error.add_note(f"(and neither could {saved} be written: {one_line(second)})")
                 if self.failed is not None and path.exists():
@@ -100,7 +144,11 @@ class Run:
             raise
         self.files["result"] = path
 
-    def draw(self, path: Path, figure: Callable) -> None:
+    @property
+    def _said(self) -> str | None:
+        return None if self.verdict is None else str(self.verdict)
+
+    def draw(self, path: Path, figure: Callable[[PtychoState], Figure]) -> None:
         """Draw the state."""
         from opty.plot import save_figure
 
@@ -112,21 +160,32 @@ class Run:
         self.files["picture"] = path
 
     def figures(self) -> dict[str, Any]:
-        """Return misfit, R-factor, iterations, the model where it is no thin object, seconds, where the files are."""
+        """Return misfit, R-factor, iterations, the model unless it is a thin object, seconds, and the files."""
         import opty
 
         lost = isinstance(self.failed, SourceError)  # nothing to compare with any more
+        places = None if lost else self.places
         return {
             "misfit": None if lost else opty.misfit(self.state),
-            "r_factor": None if lost else opty.r_factor(self.state),
+            "r_factor": None if lost else opty.analysis.r_factor(self.state),
             "iterations": self.state.iteration - self.start.iteration,
             "iteration": self.state.iteration,
             "model": None if self.state.model.thin else repr(self.state.model),
+            "positions": None if places is None else places.figures(),
             "seconds": self.seconds,
             "finished": self.unfinished is None and self.diverged is None,
+            "verdict": None if self.verdict is None else self.verdict.word,
+            "reasons": [] if self.verdict is None else list(self.verdict.reasons),
             "attention": list(self.attention),
             **{name: str(path) for name, path in self.files.items()},
         }
+
+    @cached_property
+    def places(self) -> PositionReport | None:
+        """What became of the positions; None where they did not move."""
+        from opty.analysis import position_report
+
+        return position_report(self.state)
 
     def report(self) -> None:
         """Print the same as text."""
@@ -142,11 +201,16 @@ class Run:
             "time": f"{self.seconds:.1f} s{each}",
             **self.files,
         }
-        said = [("attention", line) for line in self.attention]
+        places = None if found["positions"] is None else self.places
+        said = [] if places is None else [("positions", line) for line in places.lines()]
+        doubt = [places.warning] if places is not None and places.warning else []
+        said += [("attention", line) for line in [*doubt, *self.attention]]
+        if self.verdict is not None:
+            said.append(("verdict", self.verdict.word if self.attention else str(self.verdict)))
         click.echo("\n".join(f"{name:<14} {value}" for name, value in [*lines.items(), *said]))
 
     def leave(self, ctx: click.Context) -> None:
-        """End with the exit code that says how it went."""
+        """End the command with the exit code of the outcome."""
         result = self.files.get("result", "no file")
         on = f"; to go on: opty resume {result}" if self.files else ""
         if self.diverged is not None:
@@ -172,7 +236,7 @@ class Run:
 
 
 def _went_on(error: Exception, start: PtychoState) -> bool:
-    """Say whether an exception carries a state beyond the start; if not, it need not say where it is."""
+    """Return whether an exception carries a state beyond the start; if not, drop its notes about the state."""
     p = getattr(error, "state", None)
     if p is not None and p.iteration > start.iteration:
         return True
@@ -181,8 +245,8 @@ def _went_on(error: Exception, start: PtychoState) -> bool:
 
 
 @contextmanager
-def _as_ctrl_c(number: int) -> Iterator[None]:
-    """Let a signal do what Ctrl-C does: a queue that ends a job first asks for it with SIGTERM."""
+def as_ctrl_c(number: int) -> Iterator[None]:
+    """Treat a signal as Ctrl-C: a batch queue sends SIGTERM before it ends a job."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

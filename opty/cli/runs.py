@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -29,6 +30,7 @@ from opty.remedies import option
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.figure import Figure
 
     from opty.algebra.operator import Operator
     from opty.data import PtychoData
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from opty.ptycho_state import PtychoState
 
 DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
-FEWEST_TO_SEARCH = 12  # views: a fifth of fewer tells nothing
+PROBE_WORDS = ("search", "mean")  # of --probe, beside files
+FEWEST_TO_SEARCH = 12  # views: with fewer, the fifth held out is too small to decide
 
 picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
 
@@ -47,14 +50,9 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @click.option("--recipe", "text", metavar="TEXT", help=f"What to do.  [default: {DEFAULT_RECIPE}]")
 @click.option("--recipe-file", type=FILE, metavar="FILE", help="The same from a file: its text, or JSON.")
 @click.option("--modes", type=Whole(1), metavar="N", help="Probe modes.  [default: as the file's probe, or 1]")
-@click.option(
-    "--probe",
-    type=click.Choice(["search", "mean"]),
-    help="Where the file has no starting probe: search for its defocus, or take the mean pattern with a flat phase.  "
-    "[default: search, in the far field]",
-)
 @click.option("--model", "model_text", metavar="TEXT", help="What makes the waves, in place of a thin object.")
 @click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
+@click.option("--check", is_flag=True, help="Run all of opty check first, and test the result.")
 @click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
 @picture_option
 @click.option("--seed", type=Whole(0), metavar="N", help="Seed of the order of views.  [default: 0]")
@@ -65,14 +63,17 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @load_options
 @talk_options
 @click.pass_context
-def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | None, quiet, as_json, **options) -> None:
+def reconstruct(
+    ctx: click.Context, file: Path, output: Path, picture: Path | None, quiet: bool, as_json: bool, **options: Any
+) -> None:
     """Reconstruct a measurement, or go on with a result.
 
     The result holds object, probe, positions, error curve and recipe. Ctrl-C ends the run and keeps what it reached;
     opty resume goes on from there, and from what --save-every wrote when the process was killed.
 
     What opty check knows without running anything is looked at first: what is pointless is refused, with exit code 1;
-    what is doubtful is said, and stands in the result.
+    what is doubtful is said, and stands in the result. --check runs all of opty check first, and stops where it finds
+    that a reconstruction would be pointless; at the end it tests by views held out whether the result is right.
 
     --model "Slices(2, spacing=1.5e-6) * Probe(modes=3)" reconstructs several slices; opty completes a model with the
     propagation that the file says. --import brings elements of your own.
@@ -80,8 +81,8 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
     \b
     Example: opty reconstruct scan.cxi --modes 3 --recipe "rPIE(alpha=0.05)**30" -o scan.h5 --plot scan.png
     """
-    from opty.backend import get as get_backend
     from opty.io.save_operator import Save
+    from opty.kernels import backend_for
     from opty.plot import overview
     from opty.runtime.recipe_edit import after_iterations
 
@@ -92,10 +93,12 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
         recipe = after_iterations(recipe, Save(str(output), every))
     _check_before(recipe, picture)
     if options["device"] is not None:
-        get_backend(options["device"])  # refuses a GPU that is not there
+        backend_for(options["device"])  # refuses a GPU that is not there
     data = options.pop("data")
     check_data(file, data)
-    start, attention = _start(file, taken_for_load(options) | given({"data": data}), quiet=quiet or as_json, **options)
+    load = taken_for_load(options) | given({"data": data})
+    word = load.pop("probe") if load.get("probe") in PROBE_WORDS else None
+    start, attention = _start(file, load, probe=word, quiet=quiet or as_json, **options)
     start.data.need_frames()
     if not quiet:
         made = "" if start.model.thin else f"waves of {start.model!r}\n"
@@ -104,7 +107,7 @@ def reconstruct(ctx: click.Context, file: Path, output: Path, picture: Path | No
     for line in attention:
         click.echo(f"Warning: {line}", err=True)
     run = Run(recipe, start, quiet, attention=attention)
-    _conclude(ctx, run, output, (picture, overview), quiet, as_json)
+    _conclude(ctx, run, output, (picture, overview), quiet, as_json, options["check"])
 
 
 @main.command()
@@ -126,7 +129,7 @@ def resume(
     overwrite: bool,
     quiet: bool,
     as_json: bool,
-    **machine,
+    **machine: Any,
 ) -> None:
     """Go on with a run that was killed or interrupted, to its end.
 
@@ -152,7 +155,7 @@ def resume(
     if not quiet:
         click.echo(f"{checkpoint}: iteration {p.iteration} of\n{unfinished.asked!r}", err=as_json)
     attention = _written(checkpoint) or quick_look(p.data).every
-    run = Run(unfinished.asked, p, quiet, unfinished, attention)
+    run = Run(unfinished.asked, cast("PtychoState", p), quiet, unfinished, attention)
     _conclude(ctx, run, output, (picture, overview), quiet, as_json)
 
 
@@ -177,7 +180,7 @@ def rerun(
     overwrite: bool,
     quiet: bool,
     as_json: bool,
-    **machine,
+    **machine: Any,
 ) -> None:
     """Repeat a result from its data with the recipe in it, and compare.
 
@@ -194,15 +197,15 @@ def rerun(
     recipe, begin, original = start_over(result, start=start, data=data, **given(machine))
     if not quiet:
         click.echo(f"{result}: {original.iteration} iterations of\n{original.recipe!r}", err=as_json)
-    run = Run(recipe, begin, quiet, attention=_written(result))
+    run = Run(recipe, cast("PtychoState", begin), quiet, attention=_written(result))
     if run.interrupted or run.diverged or run.failed:
         run.leave(ctx)
     again = Repetition(run.state, original)
     if output is not None:
         run.save(output)
     if as_json:
-        told = {"identical": again.identical, "same_start": again.same_start, "differences": again.differences}
-        click.echo(json.dumps(told, indent=1))
+        figures = {"identical": again.identical, "same_start": again.same_start, "differences": again.differences}
+        click.echo(json.dumps(figures, indent=1))
     elif not quiet:
         click.echo(str(again))
     if max(again.differences.values(), default=0.0) > tolerance:
@@ -238,7 +241,7 @@ def _check_before(recipe: Operator, picture: Path | None) -> None:
     from opty.runtime.plan import plan
 
     for step in steps_of(plan(recipe)):
-        step.op.foresee()
+        step.op.check_before_run()
     if picture is not None:
         check_target(picture)
         check_picture(picture)
@@ -252,22 +255,26 @@ def _start(
     model: Model | None,
     seed: int | None,
     force: bool,
+    check: bool,
     probe: str | None,
     quiet: bool,
-    **machine,
+    **machine: Any,
 ) -> tuple[PtychoState, tuple[str, ...]]:
     """Load a measurement into a fresh state, or a result as it is, and say what is doubtful of the measurement.
 
     ``machine`` is how to compute. A measurement of which a reconstruction is pointless is refused, unless ``force``.
     """
     import opty
-    from opty.analysis import quick_look
+    from opty.analysis import Findings, quick_look
+    from opty.analysis.health import tried_out
     from opty.model.complete import complete
 
     machine, start = given(machine), given({"modes": modes, "model": model, "seed": seed})
     loaded = opty.load(file, **load)
     if isinstance(loaded, opty.PtychoData):
         found = quick_look(loaded)
+        tried = tried_out(loaded) if check and found.ok else Findings()
+        found += tried
         if found.problems and not force:
             why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)
             raise ValueError(f"a reconstruction of {file} would be pointless: {why}")
@@ -277,7 +284,7 @@ def _start(
         complete(model, loaded.geometry, loaded.n, modes)  # what does not fit is refused before the search
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
             start["probe"] = _found_probe(file, loaded, quiet, machine.get("threads"))
-            found = quick_look(loaded.replace(probe=start["probe"]))  # some doubts were about its size
+            found = quick_look(loaded.replace(probe=start["probe"])) + tried  # some doubts were about its size
         return opty.PtychoState(loaded, **start, **machine), found.every
     for name, value in (start | given({"probe": probe})).items():
         raise ValueError(
@@ -326,9 +333,18 @@ def _written(result: Path) -> tuple[str, ...]:
     return attention(file) if recognise(file) else ()
 
 
-def _conclude(ctx: click.Context, run: Run, output: Path, picture, quiet: bool, as_json: bool) -> None:
-    """Save, draw, report, and leave with the exit code that fits."""
+def _conclude(
+    ctx: click.Context,
+    run: Run,
+    output: Path,
+    picture: tuple[Path | None, Callable[[PtychoState], Figure]],
+    quiet: bool,
+    as_json: bool,
+    test: bool = False,
+) -> None:
+    """Judge, save, draw, report, and leave with the exit code that fits; ``test`` : judge by short runs as well."""
     path, figure = picture
+    run.judge(test)
     run.save(output)
     if path is not None and not run.diverged:
         run.draw(path, figure)

@@ -1,4 +1,4 @@
-"""Counts as they must be before anything is reconstructed from them: what is wrong is counted, placed and named."""
+"""Checks of the counts before a reconstruction; errors give the number of wrong counts and the first of them."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack, in_blocks
+from opty.data.lazy_frames import LazyFrames, in_blocks
 from opty.errors import warn_user
 from opty.remedies import here, loading, option
 
 
 @dataclass(frozen=True)
 class Counted:
-    """Intensities (N, n, n) fit to be reconstructed from; photons of each view (N,), brightest pixel, both unmasked."""
+    """Checked intensities (N, n, n); photons of each view (N,) and brightest pixel, both over unmasked pixels."""
 
-    intensities: np.ndarray | Stack
+    intensities: np.ndarray | LazyFrames
     photons: np.ndarray
     brightest: float
 
 
-def checked_counts(intensities: np.ndarray | Stack, mask: Any) -> Counted:
-    """Refuse NaN, infinite and negative counts where the mask says they are measured; zero them where it hides them.
+def checked_counts(intensities: np.ndarray | LazyFrames, mask: Any) -> Counted:
+    """Refuse NaN, infinite and negative counts on unmasked pixels; set them to zero on masked ones.
 
     One pass over all views, a block in memory at a time. Warns of views without light.
     """
     hidden, wrong, photons = [], _Wrong(), np.zeros(len(intensities))
     brightest = largest = 0.0
-    widened = isinstance(intensities, Stack) and intensities.native != intensities.dtype
+    widened = isinstance(intensities, LazyFrames) and intensities.native != intensities.dtype
     for place, views in in_blocks(intensities):
         masks = mask if mask is None or mask.ndim == 2 else mask[place]
         for j, view in enumerate(views, place.start):
@@ -44,8 +44,8 @@ def checked_counts(intensities: np.ndarray | Stack, mask: Any) -> Counted:
             largest = max(largest, float(view.max())) if widened else largest
     wrong.refuse()
     _warn_of_dark(photons)
-    if isinstance(intensities, Stack):
-        intensities = intensities.settled(hidden, mask, largest)
+    if isinstance(intensities, LazyFrames):
+        intensities = intensities.finalised(hidden, mask, largest)
     elif hidden:
         intensities = intensities.copy()
         for j in hidden:
@@ -54,7 +54,7 @@ def checked_counts(intensities: np.ndarray | Stack, mask: Any) -> Counted:
 
 
 def _bad(view: np.ndarray) -> np.ndarray | None:
-    """Where a view is NaN, infinite or negative, or None where it nowhere is."""
+    """Return where a view is NaN, infinite or negative; None if no pixel is."""
     if view.dtype.kind == "u":
         return None
     bad = ~(view >= 0) | (view == np.inf) if view.dtype.kind == "f" else view < 0
@@ -74,15 +74,15 @@ def _warn_of_dark(photons: np.ndarray) -> None:
 
 
 class _Wrong:
-    """Counts that cannot be: how many, where the first is, and what to do."""
+    """The impossible counts found: their number, the first of them, and the remedy."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.endless, self.negative, self.smallest = 0, 0, 0.0
         self.first: dict[str, str] = {}
         self.lost: list[int] = []
 
     def note(self, j: int, view: np.ndarray, seen: np.ndarray, bad: np.ndarray) -> None:
-        """Count what is wrong in a view, at the pixels ``bad`` of those that are ``seen``."""
+        """Record the pixels ``bad`` of a view that are among those ``seen``."""
         endless = bad & seen & ~np.isfinite(view)
         for kind, where in (("endless", endless), ("negative", bad & seen & ~endless)):
             if where.any():

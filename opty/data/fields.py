@@ -1,29 +1,33 @@
-"""Fields of a measurement as they must be, checked one by one: what is wrong is named with its value and the remedy."""
+"""Checks of the fields of a measurement, one by one; errors name the value and the remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.memory import size
 from opty.remedies import here, loading, option
 
 
-def readonly(a):
-    """Return a view of an array that cannot be written through; a stack is read only as it is."""
-    if isinstance(a, Stack):
+@overload
+def readonly(a: np.ndarray) -> np.ndarray: ...
+@overload
+def readonly(a: LazyFrames) -> LazyFrames: ...
+def readonly(a: np.ndarray | LazyFrames) -> np.ndarray | LazyFrames:
+    """Return a read-only view of an array; frames in a file are read-only already."""
+    if isinstance(a, LazyFrames):
         return a
     view = a.view()
     view.flags.writeable = False
     return view
 
 
-def _real_array(name: str, a) -> np.ndarray:
-    if hasattr(a, "get") and hasattr(a, "device"):  # a CuPy array: what was measured lives on the host
+def _real_array(name: str, a: Any) -> np.ndarray:
+    if hasattr(a, "get") and hasattr(a, "device"):  # a CuPy array; a measurement is held on the host
         a = a.get()
     a = np.asarray(a)
     if a.dtype == bool or a.dtype.kind not in "iuf":
@@ -31,9 +35,9 @@ def _real_array(name: str, a) -> np.ndarray:
     return a
 
 
-def check_patterns(a):
-    """Return intensities (N, n, n), n at least 4, real; or say what is wrong with them."""
-    a = a if isinstance(a, Stack) else _real_array("intensities", a)
+def check_patterns(a: Any) -> np.ndarray | LazyFrames:
+    """Return real intensities (N, n, n), n at least 4; ValueError or TypeError for anything else."""
+    a = a if isinstance(a, LazyFrames) else _real_array("intensities", a)
     if a.ndim != 3:
         raise ValueError(f"intensities has shape {a.shape}; expected (views, n, n)")
     if len(a) == 0:
@@ -46,14 +50,14 @@ def check_patterns(a):
     return a
 
 
-def check_mask(mask, shape):
-    """Return a mask (n, n) or (N, n, n) bool that leaves something of each view, or None; or say what is wrong."""
+def check_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray | LazyFrames | None:
+    """Return a mask (n, n) or (N, n, n) bool that leaves a pixel of each view, or None; ValueError for any other."""
     if mask is None:
         return None
-    mask = mask if isinstance(mask, Stack) else np.asarray(mask)
+    mask = mask if isinstance(mask, LazyFrames) else np.asarray(mask)
     if mask.shape not in (shape[1:], shape):
         raise ValueError(f"mask has shape {mask.shape}; expected {shape[1:]} (all views alike) or {shape}")
-    if isinstance(mask, Stack):
+    if isinstance(mask, LazyFrames):
         _check_each(np.concatenate([some.any((1, 2)) for _, some in mask.blocks()]))
         return mask
     other = mask[(mask != 0) & (mask != 1)]
@@ -72,13 +76,13 @@ def check_mask(mask, shape):
 
 
 def _check_each(some: np.ndarray) -> None:
-    """Refuse a mask that leaves nothing of a view; ``some`` (N,) says whether it leaves any pixel of it."""
+    """Refuse a mask that leaves no pixel of a view; ``some`` (N,) is True where it leaves any."""
     if len(empty := np.flatnonzero(~some)):
         raise ValueError(f"mask leaves no pixel in {len(empty)} of {len(some)} views (first: {empty[:5].tolist()})")
 
 
-def check_positions(positions, views: int) -> np.ndarray:
-    """Return positions as (N, 2) float64, or say what is wrong with them."""
+def check_positions(positions: Any, views: int) -> np.ndarray:
+    """Return positions as (N, 2) float64; ValueError for another shape or number, or one that is not finite."""
     positions = _real_array("positions", positions).astype(np.float64)
     if positions.ndim != 2 or positions.shape[1] != 2:
         raise ValueError(f"positions has shape {positions.shape}; expected ({views}, 2), (row, column) of each view")
@@ -93,15 +97,15 @@ def check_positions(positions, views: int) -> np.ndarray:
 
 
 def check_extent(positions: np.ndarray, n: int) -> None:
-    """Refuse positions (N, 2) [px] in the wrong unit, or with a stray one, before an object is made for them.
+    """Refuse positions (N, 2) [px] in the wrong unit, or with an outlier, before an object is made for them.
 
-    A view is astray that lies ten times farther from the median than nine tenths of all, and ten patterns away.
+    An outlier is more than ten times as far from the median as nine tenths of the views are, and than ten patterns.
     """
     if len(positions) < 2:
         return
     span = np.ptp(positions, axis=0)
     height, width = (float(np.ceil(s)) + n for s in span)
-    told = (
+    span_text = (
         f"the positions span {span[0]:.3g} x {span[1]:.3g} pixels, for which the object would need {height:.4g} x "
         f"{width:.4g} pixels ({size(height * width * 8)})"
     )
@@ -109,21 +113,21 @@ def check_extent(positions: np.ndarray, n: int) -> None:
     hint = "positions are metres with a geometry and pixels without: where a file has them in micrometres, give "
     hint += f"{loading('position_unit', 'um')}, and check the geometry ({lengths})"
     away = np.abs(positions - np.median(positions, axis=0)).max(axis=1)
-    stray = np.flatnonzero(away > 10 * max(np.percentile(away, 90), n))
-    if len(stray):
-        j = int(stray[np.argmax(away[stray])])
-        many = "" if len(stray) == 1 else f" (and {len(stray) - 1} more)"
+    outliers = np.flatnonzero(away > 10 * max(np.percentile(away, 90), n))
+    if len(outliers):
+        j = int(outliers[np.argmax(away[outliers])])
+        many = "" if len(outliers) == 1 else f" (and {len(outliers) - 1} more)"
         raise ValueError(
-            f"{told}: positions[{j}]{many} is {away[j]:.3g} pixels away from the middle of the others: leave it out "
-            f"({loading('leave_out')}) or correct it"
+            f"{span_text}: positions[{j}]{many} is {away[j]:.3g} pixels away from the middle of the others: leave it "
+            f"out ({loading('leave_out')}) or correct it"
         )
     if height * width > 64 * len(positions) * n * n:
-        raise ValueError(f"{told}, far more than {len(positions)} views of {n} x {n} can cover: {hint}")
+        raise ValueError(f"{span_text}, far more than {len(positions)} views of {n} x {n} can cover: {hint}")
     if 0 < span.max() < 1e-2:
         raise ValueError(f"the positions span {span[0]:.3g} x {span[1]:.3g} pixels: all views lie on one spot; {hint}")
 
 
-def check_background(background, n: int) -> np.ndarray:
+def check_background(background: Any, n: int) -> np.ndarray:
     """Return a background (n, n) float32 [photons]; ValueError where it has another shape or is no intensity."""
     background = _real_array("background", background).astype(np.float32)
     if background.shape != (n, n):
@@ -133,8 +137,8 @@ def check_background(background, n: int) -> np.ndarray:
     return background
 
 
-def check_probe(probe, n: int) -> np.ndarray:
-    """Return a probe as (M, n, n) complex, or say what is wrong with it."""
+def check_probe(probe: Any, n: int) -> np.ndarray:
+    """Return a probe as (M, n, n) complex; ValueError or TypeError for one that does not fit."""
     if hasattr(probe, "get") and hasattr(probe, "device"):
         probe = probe.get()
     probe = np.asarray(probe)
@@ -150,7 +154,7 @@ def check_probe(probe, n: int) -> np.ndarray:
 
 
 def check_truth(truth: Mapping[str, Any], views: int) -> Mapping[str, np.ndarray]:
-    """Return what a simulation knows, read-only; ValueError for other names or another number of positions."""
+    """Return the true values of a simulation, read-only; ValueError for other names or another number of positions."""
     known = {"obj", "probe", "positions"}
     if set(truth) - known:
         raise ValueError(f"truth holds {sorted(truth)}; expected some of {sorted(known)}")

@@ -1,4 +1,4 @@
-"""Stack: frames that stay where they are, in a file mostly, and are read when they are asked for."""
+"""LazyFrames: frames that stay in their file and are read on demand."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ BLOCK = 64 << 20  # bytes to read at a time
 
 
 class Readable(Protocol):
-    """What a stack reads from: images (N, rows, columns) of one dtype; ``together`` views are best read at a time."""
+    """Where LazyFrames reads: images (N, rows, columns) of one dtype, best in blocks of ``preferred_block`` views."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
 
     @property
-    def together(self) -> int: ...
+    def preferred_block(self) -> int: ...
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
-        """Read some views (B, rows, columns), in the order asked for."""
+        """Read some views (B, rows, columns), in the order given."""
         ...
 
 
-class Stack:
-    """Frames (N, n, n) that look like a read-only array, and are read piece by piece: only what is asked for.
+class LazyFrames:
+    """Frames (N, n, n) that look like a read-only array, and are read piece by piece, on demand.
 
-    ``stack[j]``, ``stack[3:20]``, ``stack[[4, 0]]`` and ``stack[mask]`` give NumPy arrays, and so does ``stack[...]``
-    with more than one index. ``blocks()`` goes through all views. Pickles hold the place of the frames, not the frames.
+    ``frames[j]``, ``frames[3:20]``, ``frames[[4, 0]]`` and ``frames[mask]`` give NumPy arrays, also with indices of
+    rows and columns after the first. ``blocks()`` goes through all views. Pickles hold the path, not the frames.
 
     Parameters
     ----------
-    frames : what to read from. dtype : of what is read; default: that of the frames.
+    frames : the source. dtype : of the arrays that are read; default: the dtype of the source.
     hidden : (views, mask): in these views (N,) bool, pixels that the mask hides are read as zero.
     """
 
@@ -66,17 +66,17 @@ class Stack:
         return getattr(self.frames, "native", self.dtype)
 
     @property
-    def together(self) -> int:
+    def preferred_block(self) -> int:
         """Views that are best read at a time."""
-        return self.frames.together
+        return self.frames.preferred_block
 
     @property
     def chunk(self) -> int:
-        """Views that lie in one chunk of the file, which is unpacked as a whole."""
+        """Views in one chunk of the file, which is unpacked as a whole."""
         return getattr(self.frames, "chunk", 1)
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
-        """Read some views (B, n, n), in the order asked for."""
+        """Read some views (B, n, n), in the order given."""
         images = self.frames.read(choice).astype(self.dtype, copy=False)
         if self.hidden is not None:
             views, mask = self.hidden
@@ -86,8 +86,8 @@ class Stack:
         return images
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield (views, images) of all views in order, the next ones being read meanwhile."""
-        step = self.together
+        """Yield (views, images) of all views in order; a thread reads the next block meanwhile."""
+        step = self.preferred_block
         places = (slice(start, min(start + step, len(self))) for start in range(0, len(self), step))
         return ahead((place, self.read(place)) for place in places)
 
@@ -117,12 +117,12 @@ class Stack:
             out[place] = images
         return out if dtype is None else out.astype(dtype, copy=False)
 
-    def mapped(self, function: Callable[[np.ndarray], np.ndarray], dtype: Any) -> Stack:
-        """Return what a function of a module makes of the images (B, n, n), of another type, as they are read."""
-        return Stack(Mapped(self, function, np.dtype(dtype)))
+    def mapped(self, function: Callable[[np.ndarray], np.ndarray], dtype: Any) -> LazyFrames:
+        """Return the frames with a function of a module applied to the images (B, n, n) as they are read."""
+        return LazyFrames(Mapped(self, function, np.dtype(dtype)))
 
     def _check_room(self, views: int) -> None:
-        """Refuse to read more at once than the memory holds."""
+        """Raise MemoryError where the views do not fit in the free memory."""
         wanted = views * self.nbytes // len(self)
         free = free_memory() if wanted > BLOCK else None
         if free is not None and wanted > free:
@@ -131,46 +131,48 @@ class Stack:
                 f"{size(free)} are free: take fewer (frames[3:20]), or go through blocks() of them"
             )
 
-    def settled(self, hidden: list[int], mask: Any, largest: float) -> Stack:
-        """Return the frames as a measurement holds them, after a look at all of them: see ``counts.Counted``.
+    def finalised(self, hidden: list[int], mask: Any, largest: float) -> LazyFrames:
+        """Return the frames as a measurement holds them, once all of them have been checked: see ``counts.Counted``.
 
-        In the views ``hidden`` what the mask hides is read as zero. Sums of pixels get the type of the counts in the
-        file, or the least that holds the ``largest``.
+        In the views ``hidden``, masked pixels are read as zero. Sums of pixels get the type of the counts in the file,
+        or the smallest type that holds the ``largest``.
         """
         dtype = self.dtype
         if self.native != dtype and dtype.kind in "iu":
             fits = largest <= np.iinfo(self.native).max
             dtype = self.native if fits else np.result_type(self.native, np.min_scalar_type(int(largest)))
         if not hidden:
-            return self if dtype == self.dtype else Stack(self.frames, dtype, self.hidden)
+            return self if dtype == self.dtype else LazyFrames(self.frames, dtype, self.hidden)
         views = np.zeros(len(self), bool)
         views[hidden] = True
-        return Stack(self if self.hidden else self.frames, dtype, (views, mask))
+        return LazyFrames(self if self.hidden else self.frames, dtype, (views, mask))
 
     def __repr__(self) -> str:
-        return f"<Stack: {self.shape} of {self.dtype}, {size(self.nbytes)}, read from {self.frames!r} when asked for>"
+        return f"<LazyFrames: {self.shape} of {self.dtype}, {size(self.nbytes)}, read on demand from {self.frames!r}>"
 
 
-class AbsentFrames(Stack):
-    """Frames that are not here: shape and type are known, and to read any of them raises SourceError.
+class AbsentFrames(LazyFrames):
+    """Frames that are missing: shape and type are known; reading any of them raises SourceError.
 
     Parameters
     ----------
-    shape : (N, n, n). dtype : of the counts. reason : why they are not here. remedy : what the user can do.
+    shape : (N, n, n). dtype : of the counts. reason : why they are missing. remedy : what the user can do.
     """
+
+    frames: _Nothing
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, reason: str, remedy: str):
         super().__init__(_Nothing(shape, np.dtype(dtype), reason, remedy))
 
     @property
     def reason(self) -> str:
-        """Why the frames are not here."""
-        return self.frames.reason  # type: ignore[attr-defined]
+        """Why the frames are missing."""
+        return self.frames.reason
 
     @property
     def message(self) -> str:
-        """Why the frames are not here, and what to do."""
-        return self.frames.message  # type: ignore[attr-defined]
+        """Why the frames are missing, and what to do."""
+        return self.frames.message
 
     def refuse(self) -> NoReturn:
         """Raise SourceError with the message."""
@@ -181,9 +183,9 @@ class AbsentFrames(Stack):
 
 
 class _Nothing:
-    """What a stack of absent frames reads from: an error."""
+    """The source of AbsentFrames: reading raises SourceError."""
 
-    together = 1
+    preferred_block = 1
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype, reason: str, remedy: str):
         self.shape, self.dtype, self.reason = shape, dtype, reason
@@ -197,19 +199,19 @@ class _Nothing:
 
 
 class Chosen:
-    """Some of the views of a stack."""
+    """Some of the views of other frames."""
 
-    def __init__(self, whole: Stack, index: np.ndarray):
+    def __init__(self, whole: LazyFrames, index: np.ndarray):
         self.whole, self.index = whole, index
         self.shape, self.dtype, self.chunk = (len(index), *whole.shape[1:]), whole.dtype, whole.chunk
         self.native = whole.native
 
     @property
-    def together(self) -> int:
-        return self.whole.together
+    def preferred_block(self) -> int:
+        return self.whole.preferred_block
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
-        """Read some views (B, rows, columns), in the order asked for."""
+        """Read some views (B, rows, columns), in the order given."""
         return self.whole.read(self.index[choice])
 
     def __repr__(self) -> str:
@@ -217,23 +219,28 @@ class Chosen:
 
 
 class Mapped:
-    """Views of a stack that a function changes as they are read."""
+    """Views of other frames to which a function is applied as they are read."""
 
-    def __init__(self, whole: Stack, function: Callable[[np.ndarray], np.ndarray], dtype: np.dtype):
+    def __init__(self, whole: LazyFrames, function: Callable[[np.ndarray], np.ndarray], dtype: np.dtype):
         self.whole, self.function = whole, function
-        self.shape, self.dtype, self.chunk, self.together = whole.shape, dtype, whole.chunk, whole.together
+        self.shape, self.dtype, self.chunk, self.preferred_block = (
+            whole.shape,
+            dtype,
+            whole.chunk,
+            whole.preferred_block,
+        )
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
-        """Read some views (B, rows, columns), in the order asked for."""
+        """Read some views (B, rows, columns), in the order given."""
         return self.function(self.whole.read(choice))
 
     def __repr__(self) -> str:
         return f"{self.function.__name__} of {self.whole!r}"
 
 
-def in_blocks(images: np.ndarray | Stack) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield (views, images) of all views in order, a block at a time, of an array or of a stack."""
-    if isinstance(images, Stack):
+def in_blocks(images: np.ndarray | LazyFrames) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield (views, images) of all views in order, a block at a time, of an array or of frames in a file."""
+    if isinstance(images, LazyFrames):
         yield from images.blocks()
         return
     step = max(1, BLOCK // max(1, prod(images.shape[1:]) * images.dtype.itemsize))
@@ -241,11 +248,11 @@ def in_blocks(images: np.ndarray | Stack) -> Iterator[tuple[slice, np.ndarray]]:
         yield slice(start, min(start + step, len(images))), images[start : start + step]
 
 
-def views_counting(mask: np.ndarray | Stack) -> np.ndarray:
-    """Return in how many views each pixel counts (n, n), of a mask for each view (N, n, n)."""
+def views_counting(mask: np.ndarray | LazyFrames) -> np.ndarray:
+    """Return the number of views in which each pixel counts (n, n), of a mask for each view (N, n, n)."""
     return sum((some.sum(axis=0) for _, some in in_blocks(mask)), np.zeros(mask.shape[1:], int))
 
 
-def some_views(images: np.ndarray | Stack, keep: np.ndarray) -> np.ndarray | Stack:
-    """Return the views for which ``keep`` (N,) is true; those of a stack stay where they are."""
-    return Stack(Chosen(images, np.flatnonzero(keep))) if isinstance(images, Stack) else images[keep]
+def some_views(images: np.ndarray | LazyFrames, keep: np.ndarray) -> np.ndarray | LazyFrames:
+    """Return the views for which ``keep`` (N,) is true; frames in a file stay there."""
+    return LazyFrames(Chosen(images, np.flatnonzero(keep))) if isinstance(images, LazyFrames) else images[keep]

@@ -1,13 +1,13 @@
-"""PtychoData: what was measured. Never changed by opty, on the host, in the detector's own integer type.
+"""PtychoData: the measurement, which opty never changes: on the host, in the integer type of the detector.
 
-Everything that would make a wrong picture is refused here, before the first iteration.
+Data that would make a wrong picture are refused here, before the first iteration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from opty.data.fields import (
     check_truth,
     readonly,
 )
-from opty.data.lazy_frames import AbsentFrames, Stack, in_blocks
+from opty.data.lazy_frames import AbsentFrames, LazyFrames, in_blocks
 from opty.data.scan_grid import laid_out
 from opty.geometry import Geometry
 from opty.memory import size
@@ -37,7 +37,7 @@ class PtychoData:
     ----------
     intensities : (N, n, n) any real dtype [photons or counts], zero frequency in the centre (far field and cone beam)
         or the detector image itself (near field). The integer type is kept, and the memory shared: give a copy if you
-        go on writing into the array. Or a ``Stack`` of frames that stay in their file, as from ``opty.load``. Or, of a
+        will write into the array later. Or ``LazyFrames``, which stay in their file, as from ``opty.load``. Or, of a
         scan on a grid as 4D-STEM has it, (rows, columns, n, n): the views are laid out line by line.
     positions : (N, 2) (row, column) of each view relative to the sample; metres with a ``geometry``, pixels without.
         A larger coordinate moves the window to a larger row or column of the object. None for a scan on a grid of which
@@ -46,8 +46,8 @@ class PtychoData:
     mask : (n, n) or (N, n, n); True (non-zero) where the detector pixel counts, False where it is dead or hidden.
     background : (n, n) incoherent background [photons] in the same order as ``intensities``.
     probe : (M, n, n) or (n, n) complex starting probe, centred in its array, where the file brings one.
-    truth : what a simulation knows: ``obj`` (H, W) or (L, H, W), ``probe`` (M, n, n), ``positions`` (N, 2) px window
-        corners in the frame of ``obj``.
+    truth : the true values of a simulation: ``obj`` (H, W) or (L, H, W), ``probe`` (M, n, n), ``positions`` (N, 2) px,
+        window corners in the frame of ``obj``.
     scan_step : distance between neighbouring views of (rows, columns, n, n), one or (between rows, between columns);
         metres with a ``geometry``, pixels without. ``scan_rotation`` : of the scan against the detector [rad].
     source : path and load options of the file it came from, so that results can point to it.
@@ -60,30 +60,33 @@ class PtychoData:
 
     __slots__ = (*FIELDS, "_brightest", "_mean_amplitude", "_photons")
 
-    intensities: np.ndarray | Stack
+    intensities: np.ndarray | LazyFrames
     positions: np.ndarray
     geometry: Geometry | None
-    mask: np.ndarray | Stack | None
+    mask: np.ndarray | LazyFrames | None
     background: np.ndarray | None
     probe: np.ndarray | None
     truth: Mapping[str, np.ndarray] | None
     source: Mapping[str, Any] | None
+    _photons: np.ndarray
+    _brightest: float
+    _mean_amplitude: np.ndarray | None
 
     @clear_arguments("PtychoData", of_instance=True)
     def __init__(
         self,
-        intensities,
-        positions=None,
-        geometry=None,
-        mask=None,
-        background=None,
+        intensities: Any,
+        positions: Any = None,
+        geometry: Geometry | None = None,
+        mask: Any = None,
+        background: Any = None,
         *,
-        probe=None,
-        truth=None,
-        source=None,
-        scan_step=None,
-        scan_rotation=0.0,
-    ):
+        probe: Any = None,
+        truth: Mapping[str, Any] | None = None,
+        source: Mapping[str, Any] | None = None,
+        scan_step: float | Sequence[float] | None = None,
+        scan_rotation: float = 0.0,
+    ) -> None:
         intensities, positions, mask = laid_out(intensities, positions, mask, scan_step, scan_rotation)
         intensities = check_patterns(intensities)
         mask = check_mask(mask, intensities.shape)
@@ -91,7 +94,7 @@ class PtychoData:
         rest = {"positions": positions, "geometry": geometry, "background": background}
         self._fill(counted, mask, rest | {"probe": probe, "truth": truth, "source": source})
 
-    def _fill(self, counted: Counted, mask: np.ndarray | Stack | None, rest: Mapping[str, Any]) -> None:
+    def _fill(self, counted: Counted, mask: np.ndarray | LazyFrames | None, rest: Mapping[str, Any]) -> None:
         """Check and set all fields but intensities and mask, which were checked together."""
         positions, geometry, background, probe, truth, source = (rest[name] for name in FIELDS[2:])
         set_field, (views, n, _) = object.__setattr__, counted.intensities.shape
@@ -109,10 +112,10 @@ class PtychoData:
         set_field(self, "_brightest", counted.brightest)
         set_field(self, "_mean_amplitude", None)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"PtychoData is immutable; make another one with data.replace({name}=...)")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         rest = {name: getattr(self, name) for name in FIELDS[2:]}
         for name in ("truth", "source"):  # mapping proxies cannot be pickled
             rest[name] = None if rest[name] is None else dict(rest[name])
@@ -122,7 +125,7 @@ class PtychoData:
     def _counted(self) -> Counted:
         return Counted(self.intensities, self._photons, self._brightest)
 
-    def replace(self, **changes) -> PtychoData:
+    def replace(self, **changes: Any) -> PtychoData:
         """Return a copy with some fields changed; takes the constructor's names."""
         if unknown := sorted(set(changes) - set(FIELDS)):
             raise TypeError(f"PtychoData has no field {unknown[0]!r}{meant(unknown[0], FIELDS)}")
@@ -154,27 +157,27 @@ class PtychoData:
     @property
     def in_file(self) -> bool:
         """Whether the frames stay in their file, to be read batch by batch."""
-        return isinstance(self.intensities, Stack) and self.absent is None
+        return isinstance(self.intensities, LazyFrames) and self.absent is None
 
     @property
     def absent(self) -> str | None:
-        """Why the frames are not here, or None where they are: a result opens without its measurement."""
+        """Why the frames are missing, or None where they are not: a result can open without its measurement."""
         return self.intensities.reason if isinstance(self.intensities, AbsentFrames) else None
 
     def need_frames(self) -> None:
-        """Raise SourceError, which says why and what to do, where the frames are not here."""
+        """Raise SourceError with the reason and the remedy where the frames are missing."""
         if isinstance(self.intensities, AbsentFrames):
             self.intensities.refuse()
 
     def without_frames(self, reason: str, remedy: str, source: bool) -> PtychoData:
         """Return the measurement without its frames, and without masks that stay in their file; see ``AbsentFrames``.
 
-        ``source`` : whether the frames are, unchanged, what the source gives, so that a result may point to it.
+        ``source`` : whether the frames are unchanged from their source, so that a result may point to it.
         """
         if self.absent is not None:
             return self
         frames = AbsentFrames(self.intensities.shape, self.intensities.dtype, reason, remedy)
-        mask = AbsentFrames(self.mask.shape, bool, reason, remedy) if isinstance(self.mask, Stack) else self.mask
+        mask = AbsentFrames(self.mask.shape, bool, reason, remedy) if isinstance(self.mask, LazyFrames) else self.mask
         rest = {name: getattr(self, name) for name in FIELDS[2:]} | ({} if source else {"source": None})
         return absent_measurement(frames, self._photons, self._brightest, mask, rest)
 
@@ -207,15 +210,16 @@ class PtychoData:
 
     def mean_amplitude(self) -> np.ndarray:
         """Mean over the views of sqrt(I) (n, n), float64, zero on masked pixels; one pass over all frames, once."""
-        if self._mean_amplitude is None:
+        if (mean := self._mean_amplitude) is None:
             total = np.zeros((self.n, self.n))
             for _, images in self.blocks():
                 for image in images:
                     total += np.sqrt(image, dtype=np.float64)
-            object.__setattr__(self, "_mean_amplitude", readonly(total / self.views))
-        return self._mean_amplitude
+            mean = readonly(total / self.views)
+            object.__setattr__(self, "_mean_amplitude", mean)
+        return mean
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         where = "no geometry (pixels)" if self.pixel is None else f"{self.pixel:.4g} m pixels at the sample"
         extras = [name for name in ("mask", "background", "probe", "truth") if getattr(self, name) is not None]
         stay = f" ({size(self.intensities.nbytes)}, in the file)" if self.in_file else ""
@@ -230,7 +234,7 @@ class PtychoData:
 def absent_measurement(
     frames: AbsentFrames, photons: np.ndarray, brightest: float, mask: Any, rest: Mapping[str, Any]
 ) -> PtychoData:
-    """Return a measurement without its frames, with what is known of them: photons (N,) of each view, brightest pixel.
+    """Return a measurement without its frames, of which photons (N,) of each view and brightest pixel are known.
 
     ``rest`` : the other fields of PtychoData but the mask.
     """
@@ -241,7 +245,7 @@ def absent_measurement(
     return _rebuilt(Counted(frames, photons, float(brightest)), mask, rest)
 
 
-def _rebuilt(counted: Counted, mask: np.ndarray | Stack | None, rest: Mapping[str, Any]) -> PtychoData:
+def _rebuilt(counted: Counted, mask: np.ndarray | LazyFrames | None, rest: Mapping[str, Any]) -> PtychoData:
     """Return a measurement whose counts were checked before."""
     data = object.__new__(PtychoData)
     data._fill(counted, mask, rest)

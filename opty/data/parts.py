@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack, in_blocks
+from opty.data.lazy_frames import LazyFrames, in_blocks
 from opty.data.measurement import PtychoData
 from opty.errors import RecipeError
+from opty.geometry import Geometry
 
 _BRIGHT = 0.1  # of the brightest pixel of the mean pattern
 LEAST = 8  # pixels along the edge of a pattern
@@ -43,12 +44,13 @@ def coarse_edge(data: PtychoData, factor: int) -> int:
 def coarser(data: PtychoData, factor: int) -> PtychoData:
     """Return a measurement at 1/factor of the resolution: the middle of each pattern; in the near field binned.
 
-    A binned pixel is the sum of factor x factor pixels, and counts where they all do. Frames in a file are read block
-    by block; the result is held in memory.
+    A binned pixel is the sum of factor x factor pixels, and is unmasked where all of them are. Frames in a file are
+    read block by block; the result is held in memory.
     """
     m = coarse_edge(data, factor)
-    mask, fields = data.mask, {"truth": None, "source": None, "probe": None}
-    if mask is not None and isinstance(mask, Stack):
+    mask = data.mask
+    fields: dict[str, Any] = {"truth": None, "source": None, "probe": None}
+    if mask is not None and isinstance(mask, LazyFrames):
         mask = np.concatenate([_smaller(data, block, m, True) for _, block in in_blocks(mask)])
     elif mask is not None:
         mask = _smaller(data, mask, m, True)
@@ -74,8 +76,8 @@ def kept_light(data: PtychoData, factor: int) -> float:
 def kept_cone(data: PtychoData, factor: int) -> float:
     """Return the share that ``coarser`` keeps of the light where patterns are bright, from 0 to 1; 1 in the near field.
 
-    Bright is what has more than a tenth of the brightest pixel of the mean pattern (that of amplitudes, squared): the
-    cone of the beam, or its middle where the beam is a smooth disc at the sample.
+    Bright pixels have more than a tenth of the brightest one in the mean pattern (mean amplitude, squared): the cone of
+    the beam, or its middle where the beam is a smooth disc at the sample.
     """
     if near(data):
         return 1.0
@@ -89,11 +91,11 @@ def middle(n: int, m: int) -> slice:
     return slice(n // 2 - m // 2, n // 2 - m // 2 + m)
 
 
-def _binned(data: PtychoData, factor: int) -> Any:
+def _binned(data: PtychoData, factor: int) -> Geometry:
     """Return the geometry of binned pixels."""
     old = data.geometry
     assert old is not None
-    return type(old)(
+    return Geometry(
         old.wavelength,
         old.distance,
         old.pixel_size * factor,
@@ -104,7 +106,7 @@ def _binned(data: PtychoData, factor: int) -> Any:
 
 
 def near(data: PtychoData) -> bool:
-    """Say whether patterns are the detector image of a near field, which are binned."""
+    """Return whether patterns are detector images of the near field, which are binned."""
     return data.geometry is not None and data.geometry.propagation == "near"
 
 
@@ -116,5 +118,5 @@ def _smaller(data: PtychoData, images: np.ndarray, m: int, mask: bool = False) -
     factor = images.shape[-1] // m
     tiles = images.reshape(*images.shape[:-2], m, factor, m, factor)
     if mask:
-        return tiles.all(axis=(-3, -1))
+        return np.logical_and.reduce(tiles, axis=(-3, -1))
     return tiles.sum(axis=(-3, -1), dtype=np.uint32 if images.dtype.kind in "biu" else images.dtype)

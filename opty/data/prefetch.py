@@ -1,4 +1,4 @@
-"""Working ahead: the next item is made in a thread while the last one is used."""
+"""Prefetching: a thread makes the next item while the last one is used."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ T = TypeVar("T")
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
-    """Yield the items, one being made in a thread of its own meanwhile; its exceptions are raised here.
+    """Yield the items while a separate thread makes the next one; its exceptions are raised here.
 
-    At most two items are alive: the one in use and the next. When the generator is closed the thread has ended.
+    At most two items are alive: the one in use and the next. Closing the generator ends the thread.
     """
     making, end = iter(items), object()
     with ThreadPoolExecutor(1, "opty-ahead") as pool:
         coming = pool.submit(next, making, end)
         while (item := coming.result()) is not end:
             coming = pool.submit(next, making, end)
-            yield item  # type: ignore[misc]  # end is not among them
+            yield item  # type: ignore[misc]  # mypy cannot exclude ``end`` by identity
             del item

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from opty.remedies import option
 
 
-def scan_grid(shape: tuple[int, int], step, rotation: float = 0.0) -> np.ndarray:
+def scan_grid(shape: tuple[int, int], step: float | Sequence[float], rotation: float = 0.0) -> np.ndarray:
     """Return the positions of a grid of views, line by line: view (i, j) is number i * columns + j.
 
     f_ij = R (i step_row, j step_column), R = [[cos, -sin], [sin, cos]] of the ``rotation``, (row, column).
@@ -27,7 +29,7 @@ def scan_grid(shape: tuple[int, int], step, rotation: float = 0.0) -> np.ndarray
 
     Raises
     ------
-    ValueError : a shape that is not two whole numbers from 1 on, steps that are not finite or 0.
+    ValueError : a shape that is not two positive whole numbers, steps that are not finite or 0.
     """
     counts = np.asarray(shape)
     if counts.shape != (2,) or counts.dtype.kind not in "iu" or not (counts >= 1).all():
@@ -42,7 +44,9 @@ def scan_grid(shape: tuple[int, int], step, rotation: float = 0.0) -> np.ndarray
     return rotated(places, rotation)
 
 
-def laid_out(intensities, positions, mask, step=None, rotation: float = 0.0):
+def laid_out(
+    intensities: Any, positions: Any, mask: Any, step: float | Sequence[float] | None = None, rotation: float = 0.0
+) -> tuple[Any, Any, Any]:
     """Lay the views of a grid (rows, columns, n, n) out in a row: intensities (N, n, n), positions (N, 2), mask.
 
     Positions are made from the ``step`` where none are given. Raises ValueError where both or neither are, and for a
@@ -63,7 +67,7 @@ def laid_out(intensities, positions, mask, step=None, rotation: float = 0.0):
             f"intensities has shape {shape}, views on a grid: give either the distance between them, "
             f"{option('scan_step')}, or positions ({count}, 2)"
         )
-    if positions is None:
+    if step is not None:
         positions = scan_grid(shape[:2], step, rotation)
     elif rotation:
         raise ValueError(f"scan_rotation turns a grid made from {option('scan_step')}; turn positions that are given")

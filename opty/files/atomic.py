@@ -1,4 +1,4 @@
-"""Write a file whole or not at all: whoever reads it, and whatever happens meanwhile, finds the old one or the new."""
+"""Write a file completely or not at all: a reader finds the old file or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POSIX = os.name == "posix"
 
 
 @contextmanager
-def atomic(path) -> Iterator[Path]:
+def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it takes the place of ``path`` when the block ends without an exception.
 
     The temporary file keeps the suffix, so that writers which choose a format by it do so. It is flushed to the disk
@@ -51,7 +51,7 @@ def atomic(path) -> Iterator[Path]:
         _flush(path.parent, os.O_RDONLY)
 
 
-def check_target(path) -> None:
+def check_target(path: str | Path) -> None:
     """Refuse, before any work, a file that could not be written at the end of it.
 
     Raises IsADirectoryError, FileNotFoundError (no such folder) or PermissionError.
@@ -85,8 +85,8 @@ def _here() -> str:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what a killed process left of an earlier write of the same file on this machine."""
-    if not POSIX:  # there, os.kill(pid, 0) is no question but a signal
+    """Remove the temporary files that killed processes of this machine left beside the file."""
+    if not POSIX:  # os.kill(pid, 0) would send a signal
         return
     start = f".{path.stem}.{_here()}-"
     for left in path.parent.iterdir():

@@ -1,7 +1,7 @@
-"""Attributes and texts of HDF5 files, looked up in the file itself.
+"""Attributes and texts of HDF5 files, parsed from the bytes of the file.
 
-The HDF5 library makes room for a text of variable length before it looks whether there is one, up to 4 GiB for a
-damaged byte, and runs for ever through a heap with an object of no size. Source: HDF5 File Format Specification 3.0,
+The HDF5 library allocates a text of variable length before it checks that there is one, up to 4 GiB for one damaged
+byte, and loops for ever in a heap that has an object of size 0. Source: HDF5 File Format Specification 3.0,
 sections III.E (global heap) and IV.A (object headers).
 """
 

@@ -1,4 +1,4 @@
-"""A file seen from outside: its container (HDF5, npz, npy, TIFF, a folder), its top level names, and access to both.
+"""The kind of a file (HDF5, npz, npy, TIFF, a folder), the names at its top level, and access to its contents.
 
 Compressed files (bz2, gzip) are unwrapped in memory. Nothing is ever unpickled.
 """
@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -60,12 +60,12 @@ class Container:
     FormatError : it is empty or truncated.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         self.path = Path(path).absolute()
         self.wrapping: str | None = None
         self._payload: bytes | None = None
         self.names: frozenset[str] = frozenset()
-        self.attrs: dict[str, object] = {}
+        self.attrs: dict[str, Any] = {}
         self.links: str | Iterable[str] | None = None
         self.chunk_cache: int | None = None
         self.beside: list[Path] = []
@@ -93,7 +93,7 @@ class Container:
                 self.names = frozenset(tree.names("/"))
                 found = {name: tree.attribute(tree.file, name) for name in MARKS}
                 self.attrs = {name: value for name, value in found.items() if value is not None}
-        except (TypeError, ValueError) as error:  # h5py's word for a type of data that makes no sense
+        except (TypeError, ValueError) as error:  # h5py raises these for an invalid type of data
             if isinstance(error, FormatError):
                 raise
             raise FormatError(f"{self.path} is truncated or damaged HDF5: {error}") from error
@@ -112,12 +112,12 @@ class Container:
             )
         return head
 
-    def _stream(self):
+    def _stream(self) -> str | io.BytesIO:
         return str(self.path) if self._payload is None else io.BytesIO(self._payload)
 
     @contextmanager
     def hdf5(self) -> Iterator[h5py.File]:
-        """Open as HDF5 for reading; what breaks off meanwhile becomes a FormatError that says so."""
+        """Open as HDF5 for reading; an error while reading becomes a FormatError."""
         try:
             file, growing = open_hdf5(self._stream(), self.path, **self._cache())
             if growing:
@@ -130,12 +130,12 @@ class Container:
             raise FormatError(f"{self.path} is truncated or damaged HDF5: {error}") from error
 
     def _cache(self) -> dict[str, int]:
-        """Settings of HDF5's chunk cache: a slot for each chunk of 4 KiB and more, so that none drives another out."""
+        """Settings of HDF5's chunk cache: enough slots that chunks of 4 KiB and more do not evict one another."""
         return {} if self.chunk_cache is None else {"rdcc_nbytes": self.chunk_cache, "rdcc_nslots": SLOTS}
 
     @contextmanager
     def tree(self) -> Iterator[Tree]:
-        """Open as HDF5 behind the guard of tree.py."""
+        """Open as HDF5 with the checks of tree.py."""
         with self.hdf5() as file, self.stream() as stream:
             tree = Tree(file, self.path, stream, self.links, self.growing)
             try:
@@ -149,11 +149,11 @@ class Container:
             for member in archive.infolist():
                 archive.open(member).close()  # compares its name with the one in the directory, which has no checksum
             if (counted := self._counted()) not in (len(archive.infolist()), 0xFFFF):
-                raise zipfile.BadZipFile(f"its directory tells of {len(archive.infolist())} of {counted} arrays")
+                raise zipfile.BadZipFile(f"its directory lists {len(archive.infolist())} of {counted} arrays")
             return frozenset(name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy"))
 
     def _counted(self) -> int:
-        """How many members the last record of a zip file counts."""
+        """Return the number of members in the last record of a zip file."""
         with self.stream() as stream:
             stream.seek(-min(1 << 16, stream.seek(0, io.SEEK_END)), io.SEEK_END)
             end = stream.read()
@@ -180,7 +180,7 @@ class Container:
             return npy.header(stream)[0]
 
     @contextmanager
-    def tiff(self) -> Iterator[tiff.Stack]:
+    def tiff(self) -> Iterator[tiff.LazyFrames]:
         """Open as a TIFF stack."""
         with self.stream() as stream:
             try:
@@ -189,13 +189,13 @@ class Container:
             except tiff.Unreadable as error:
                 raise FormatError(f"{self.path} {error}") from error
 
-    def _npy(self, stream, size: int, name: str) -> np.ndarray:
+    def _npy(self, stream: IO[bytes], size: int, name: str) -> np.ndarray:
         try:
             return npy.read(stream, size)
         except ValueError as error:
             raise FormatError(f"{self.path}: {name}{error}") from error
 
-    def stream(self):
+    def stream(self) -> BinaryIO:
         """Open the (unwrapped) bytes."""
         return self.path.open("rb") if self._payload is None else io.BytesIO(self._payload)
 

@@ -1,4 +1,4 @@
-"""Compression filters of HDF5: those of hdf5plugin are used where it is installed, and named where it is missing.
+"""Compression filters of HDF5: hdf5plugin is used where it is installed; where it is missing, errors name it.
 
 Source: HDF5 documentation, registered filter plugins (support.hdfgroup.org/documentation/hdf5-docs/registered_filters).
 """
@@ -46,13 +46,13 @@ def need_filters(found: h5py.Dataset) -> None:
             )
         shown = f"{code}, {name}" if name else f"{code}"
         raise ValueError(
-            f"{found.name} is packed with the HDF5 filter {shown}, which is not installed: put its plugin where "
-            "HDF5_PLUGIN_PATH leads, or repack the file with gzip"
+            f"{found.name} is packed with the HDF5 filter {shown}, which is not installed: put its plugin in the "
+            "folder HDF5_PLUGIN_PATH, or repack the file with gzip"
         )
 
 
 def expansion(found: h5py.Dataset) -> int:
-    """How many times as large as on the disk a dataset may get in memory."""
+    """Return the largest ratio of the size in memory to the size on disk that the filters of a dataset allow."""
     return DEFLATED if all(code in PLAIN for code, _ in _filters(found)) else PACKED
 
 

@@ -1,4 +1,4 @@
-"""A fingerprint of a file: whether it is still the one that was read."""
+"""A fingerprint of a file, to detect that it has changed since it was read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MEGABYTE = 1 << 20
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """Size [bytes] and SHA-256 of the first and last megabyte of a file: tells a changed file at little cost."""
+    """Size [bytes] and SHA-256 of the first and last megabyte of a file: detects a changed file cheaply."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
@@ -23,9 +23,9 @@ def fingerprint(path: Path) -> dict[str, Any]:
 
 
 def changed(path: Path, known: Mapping[str, Any]) -> str | None:
-    """Say how a file differs from what is known of it, or return None."""
+    """Return how a file differs from a known fingerprint, or None."""
     now = fingerprint(path)
     if now["size"] != known["size"]:
         return f"it now has {now['size']} bytes, then {known['size']}"
     parts = [part for part in ("first", "last") if now[part] != known[part]]
-    return f"its {parts[0]} megabyte is another one now" if parts else None
+    return f"its {parts[0]} megabyte has changed" if parts else None

@@ -21,14 +21,14 @@ UNDEFINED = b"\xff" * 8  # an address of nothing
 
 
 def open_hdf5(source: str | io.BytesIO, path: Path, **settings: Any) -> tuple[h5py.File, bool]:
-    """Open a file, and say whether another program still writes it in a way that lets others read (SWMR).
+    """Open a file; return it, and whether another program still writes it in the mode for concurrent reading (SWMR).
 
     Raises FormatError for a file that is open for writing in any other way, OSError for one that is damaged.
     """
     start = _superblock(path) if isinstance(source, str) else b""
     if len(start) >= 48 and start[8] in (0, 1) and start[13] == 8:
         at = 32 if start[8] == 0 else 36
-        if start[at : at + 8] != UNDEFINED:  # HDF5 takes any other address for a size, and takes the memory
+        if start[at : at + 8] != UNDEFINED:  # HDF5 would take any other address for a size, and allocate it
             raise OSError("its superblock has an address for what HDF5 does not keep there")
     try:
         return h5py.File(source, "r", **settings), False

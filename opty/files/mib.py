@@ -6,7 +6,7 @@ Source: Quantum Detectors, Merlin manual (MQ1 header); the order of pixels in ra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -20,7 +20,7 @@ QUAD = 4  # chips
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of the first frame says: bytes of it, chips, image (rows, columns), depth in the file, bits."""
+    """The header of the first frame: its length [bytes], chips, image (rows, columns), depth in the file, bits."""
 
     length: int
     chips: int
@@ -28,11 +28,12 @@ class Header:
     columns: int
     depth: str
     bits: int | None
+    _: KW_ONLY
     layout: str
 
 
 class MibStack:
-    """The images (N, rows, columns) of a .mib file; a last one that is not complete is left out.
+    """The images (N, rows, columns) of a .mib file; an incomplete last one is left out.
 
     Raw images of one chip or of two by two chips are put into order as processed ones are: counters of 1, 6, 12 and 24
     bits (24 of one chip only). Raises ValueError for a header that makes no sense, and for a kind that is not read.
@@ -86,7 +87,7 @@ def parsed(start: bytes) -> Header:
     if depth not in (*PROCESSED, "R64"):
         raise ValueError(f"its images are of the kind {depth!r}; opty reads {', '.join(PROCESSED)} and R64")
     bits = int(last) if last.isdecimal() and int(last) in DEPTHS else None
-    return Header(length, chips, rows, columns, depth, bits, layout.removesuffix("G"))
+    return Header(length, chips, rows, columns, depth, bits, layout=layout.removesuffix("G"))
 
 
 def _raw_layout(header: Header) -> tuple[np.dtype, tuple[int, int], int]:
@@ -108,6 +109,7 @@ def _decoded(body: np.ndarray, header: Header, shape: tuple[int, ...]) -> np.nda
     """Pixels of a raw image (rows, columns): every eight bytes of it are in reverse order."""
     columns = header.columns // (2 if header.bits == 24 else 1)
     words = body.reshape(-1, 8)[:, ::-1]
+    pixels: np.ndarray
     if header.bits == 1:
         pixels = np.unpackbits(words.reshape(-1), bitorder="little")
     elif header.bits == 6:

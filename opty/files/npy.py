@@ -1,20 +1,20 @@
-"""NumPy's own file format, read with care: nothing is unpickled, no header is believed farther than the file goes."""
+"""NumPy's own file format, read safely: nothing is unpickled, and headers are checked against the file size."""
 
 from __future__ import annotations
 
 import tokenize
 from math import prod
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
 MAGIC = b"\x93NUMPY"
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-# What NumPy's parser of the header, a Python literal, may run into.
+# Exceptions of NumPy's parser of the header, a Python literal.
 TROUBLE = (ValueError, TypeError, SyntaxError, KeyError, RecursionError, MemoryError, tokenize.TokenError)
 
 
-def header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+def header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Read shape, order and dtype at the start of an array; ValueError where they make no sense."""
     try:
         return HEADERS[np.lib.format.read_magic(stream)](stream)
@@ -22,7 +22,7 @@ def header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
         raise ValueError(f"is a truncated or damaged NumPy array ({error})") from error
 
 
-def read(stream: BinaryIO, size: int) -> np.ndarray:
+def read(stream: IO[bytes], size: int) -> np.ndarray:
     """Read an array whose header and values take ``size`` bytes; ValueError for a pickle or a damaged one."""
     stream.seek(0)
     shape, _, dtype = header(stream)

@@ -1,4 +1,4 @@
-"""A measurement's file that stays open: frames are read from it as long as anything refers to them."""
+"""The file of a measurement, kept open while frames are read from it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ CHUNKS = 64 << 20  # bytes of unpacked chunks that HDF5 keeps of each dataset
 
 
 class KeptFile:
-    """A file, opened once and closed when the last that reads from it is gone; a change of it is an error.
+    """A file, opened once and closed when nothing reads from it any more; a change of it is an error.
 
     Parameters
     ----------
     path : of the file. ``links`` : names of other files that its links may lead to.
-    open_raw : opens a Container as a Raw, with the options ``special``; a function of a module, for pickles.
+    open_raw : opens a Container as a Raw, with the options ``special``; a function of a module, so that it pickles.
     paths : of the files that are read from, that of the measurement first.
 
-    Pickles hold the place and a fingerprint: who unpickles one opens the file anew, and finds it unchanged or fails.
+    Pickles hold the path and a fingerprint: unpickling opens the file again, and fails if it has changed.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class KeptFile:
     def read(self, part: str, choice: slice | np.ndarray) -> np.ndarray:
         """Read views of the Raw's "frames", or of its "own_mask" (True where a pixel counts).
 
-        Raises SourceError where the file is gone, has changed, or cannot be read.
+        Raises SourceError where the file is missing, has changed, or cannot be read.
         """
         try:
             with self._reading:
@@ -63,11 +63,11 @@ class KeptFile:
         except Exception as error:
             raise SourceError(f"{self._difference() or f'{self.path} cannot be read'}: {error}") from error
         if difference := self._difference():
-            raise SourceError(f"{difference}; nothing that was read since is used")
+            raise SourceError(f"{difference}; nothing read since is used")
         return images if part == "frames" else self.raw.good(images)
 
     def _difference(self) -> str | None:
-        """Say what became of a file since it was opened, or return None."""
+        """Return how a file has changed since it was opened, or None."""
         for path, mark in self._known.items():
             try:
                 now = _mark(path)
@@ -77,7 +77,7 @@ class KeptFile:
                 return f"{path} has changed while it was read from"
         return None
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         if difference := self._difference():
             raise SourceError(difference)
         return _reopened, (*self._how, {path: fingerprint(path) for path in self._known})
@@ -90,7 +90,7 @@ class KeptFile:
 
 
 def _reopened(path: Path, links: Any, open_raw: Any, special: dict[str, Any], known: dict[Path, Any]) -> KeptFile:
-    """Open the file of a pickle; FormatError where it is not what it was."""
+    """Open the file of a pickle; FormatError where it is missing or has changed."""
     for one, print_ in known.items():
         if not one.is_file():
             raise FormatError(f"the frames are in {one}, and there is no such file")
@@ -100,6 +100,6 @@ def _reopened(path: Path, links: Any, open_raw: Any, special: dict[str, Any], kn
 
 
 def _mark(path: Path) -> tuple[int, ...]:
-    """What tells a changed file at once."""
+    """Size, time and inode, which detect a changed file quickly."""
     found = os.stat(path)
     return found.st_size, found.st_mtime_ns, found.st_ino

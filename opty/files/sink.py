@@ -1,7 +1,7 @@
-"""An HDF5 file that may meet a full disk: the failure is an OSError, where the HDF5 library would end the process.
+"""Writing HDF5 when the disk may be full: the failure is an OSError, where the HDF5 library would end the process.
 
-HDF5 1.14 writes again what could not be written when it closes a file, and crashes (seen with h5py 3.16). Here it never
-learns of the failure: what comes after it is thrown away, and the error is raised once the library is done.
+When HDF5 1.14 closes a file it repeats the writes that failed, and crashes (seen with h5py 3.16). So the failure is
+hidden from the library, all later writes are dropped, and the error is raised once the file is closed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 
 
 @contextmanager
-def new_hdf5(path: Path, **options) -> Iterator[h5py.File]:
+def new_hdf5(path: Path, **options: Any) -> Iterator[h5py.File]:
     """Open a new HDF5 file for writing; OSError at the end of the block where the disk did not take all of it.
 
     ``options`` are those of h5py.File.
@@ -31,13 +32,13 @@ def new_hdf5(path: Path, **options) -> Iterator[h5py.File]:
 
 
 class _Sink(io.RawIOBase):
-    """A file whose first failure is kept, and after which writing goes nowhere."""
+    """A file that keeps its first failure and drops every write after it."""
 
     def __init__(self, raw: io.FileIO):
         self._raw = raw
         self.failed: OSError | None = None
 
-    def write(self, data) -> int:
+    def write(self, data: Any) -> int:
         left = memoryview(data).cast("B")
         size = len(left)
         try:
@@ -47,7 +48,7 @@ class _Sink(io.RawIOBase):
             self.failed = error
         return size
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         if self.failed is None:
             return self._raw.readinto(buffer)
         buffer[:] = bytes(len(buffer))

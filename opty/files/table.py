@@ -39,8 +39,8 @@ class Table:
 def read_table(path: Path, scan: int | None = None) -> Table:
     """Read a table; ``scan`` is the number of the one of a SPEC file (its last one, where it was repeated).
 
-    Lines that begin with # are comments; the last line that is no row of numbers before the first row holds the names
-    of the columns if it has as many words as they. In a SPEC file #S begins a scan and #L names its columns, with two
+    Lines that begin with # are comments. The last line before the rows of numbers names the columns if it has one word
+    for each of them. In a SPEC file #S begins a scan and #L names its columns, with two
     blanks between them. Raises FormatError for a text without a table, rows of different length, no such scan.
     """
     if path.stat().st_size > LARGEST:

@@ -1,4 +1,4 @@
-"""Stacks of images in TIFF files, read with care: the frames that are really in the file, and only those asked for."""
+"""Stacks of images in TIFF files, read on demand, and only the frames that are really in the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import tifffile
 
 from opty.files.filters import DEFLATED
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # opty says in one sentence what is wrong
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # opty raises its own message instead
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -23,8 +23,8 @@ class Unreadable(ValueError):
     """A TIFF file that cannot be read; the message follows its path: "is a truncated or damaged TIFF file"."""
 
 
-class Stack:
-    """The images (N, rows, columns) of one TIFF file; ``notes`` is what its description tells, where that is JSON.
+class LazyFrames:
+    """The images (N, rows, columns) of one TIFF file; ``notes`` is its description, where that is JSON.
 
     All images of one size count, in the order of the file, however they were written: as one stack, page by page, each
     with a description or packed in another way. Smaller copies of images, marked as such, are left out. Raises
@@ -60,7 +60,7 @@ class Stack:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What the description of the first image tells, where that is JSON."""
+        """The description of the first image, where that is JSON."""
         try:
             found = json.loads(self.file.pages.first.description)
         except (ValueError, RecursionError):
@@ -117,29 +117,35 @@ class _Set:
 
     def read(self, index: np.ndarray) -> np.ndarray:
         """Read some images (B, rows, columns)."""
-        return self._packed(index) if self.offset is None else self._plain(index)
+        return self._packed(index) if self.offset is None else self._plain(index, self.offset)
 
     def _packed(self, index: np.ndarray) -> np.ndarray:
         if len(self.series.pages) == 1:  # all in one page, as planes of one image
-            found = self.series.pages[0].asarray().reshape(self.shape)[index]
+            found = self._page(0).reshape(self.shape)[index]
         else:
-            found = np.stack([self.series.pages[int(j)].asarray() for j in index])
+            found = np.stack([self._page(int(j)) for j in index])
         if found.shape[1:] != self.shape[1:]:
             raise ValueError(f"its images have shape {found.shape[1:]}, and {self.shape[1:]} was promised")
         return found
 
-    def _plain(self, index: np.ndarray) -> np.ndarray:
+    def _page(self, number: int) -> np.ndarray:
+        page = self.series.pages[number]
+        if page is None:
+            raise ValueError(f"its page {number} is missing")
+        return page.asarray()
+
+    def _plain(self, index: np.ndarray, offset: int) -> np.ndarray:
         frame = prod(self.shape[1:]) * self.dtype.itemsize
         stored = self.dtype.newbyteorder(self.file.byteorder)
         out = np.empty((len(index), *self.shape[1:]), self.dtype)
         for k, j in enumerate(index):
-            self.file.filehandle.seek(self.offset + int(j) * frame)
+            self.file.filehandle.seek(offset + int(j) * frame)
             out[k] = np.frombuffer(self.file.filehandle.read(frame), stored).reshape(self.shape[1:])
         return out
 
 
 def _check_packing(page: Any) -> None:
-    """Raise Unreadable, which names the remedy, for a compression that tifffile has from another package."""
+    """Raise Unreadable, which names the remedy, for a compression that tifffile decodes with another package."""
     try:
         tifffile.TIFF.DECOMPRESSORS[page.compression]
     except KeyError:
@@ -150,7 +156,7 @@ def _check_packing(page: Any) -> None:
 
 
 def _check_chain(stream: BinaryIO, size: int) -> None:
-    """Refuse directories that lead to one another in a ring, through which the parser would go for ever."""
+    """Refuse directories that lead to one another in a ring, which the parser would follow for ever."""
     start = stream.read(16)
     order: Literal["little", "big"] = "little" if start[:2] == b"II" else "big"
     wide = start[2:4] in (b"+\0", b"\0+")
@@ -168,14 +174,14 @@ def _check_chain(stream: BinaryIO, size: int) -> None:
 
 
 @contextmanager
-def opened(stream: BinaryIO, path: Path) -> Iterator[Stack]:
-    """Open a TIFF file; whatever the parser of its hundred tags runs into becomes Unreadable."""
+def opened(stream: BinaryIO, path: Path) -> Iterator[LazyFrames]:
+    """Open a TIFF file; any error of the parser becomes Unreadable."""
     try:
         size = stream.seek(0, 2)
         stream.seek(0)
         _check_chain(stream, size)
         file = tifffile.TiffFile(stream, name=str(path), _multifile=False)  # the name leads to no other file
-        stack = Stack(file, size)
+        stack = LazyFrames(file, size)
     except Unreadable:
         raise
     except Exception as error:

@@ -1,7 +1,7 @@
-"""An HDF5 file behind a guard: links are followed by opty itself, and sizes are checked before anything is read.
+"""Safe access to an HDF5 file: opty follows links itself, and checks sizes before anything is read.
 
-HDF5 follows a link to another file without a word, hands out fill values for what was never written, and allocates
-whatever shape a header promises. None of this happens here.
+HDF5 follows links to other files silently, returns fill values for data that were never written, and allocates whatever
+shape a header promises. None of this happens here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AGREE = 1e-3  # relative: readings of one quantity, one for each view, that diff
 
 
 class MissingFile(ValueError):
-    """A link to a file that is not there; ``name`` is that of the file."""
+    """A link to a file that does not exist; ``name`` is the name of the file."""
 
     def __init__(self, message: str, name: str):
         super().__init__(message)
@@ -57,7 +57,7 @@ class Tree:
     ):
         self.file, self.path, self.stream, self.growing = file, path, stream, growing
         self.links = (links,) if isinstance(links, str) else tuple(links or ())
-        self.own: re.Pattern[str] | None = None  # names of files beside this one that belong to it
+        self.own: re.Pattern[str] | None = None  # pattern of the names of files that belong to this one
         self.others: dict[Path, h5py.File] = {}
 
     def close(self) -> None:
@@ -78,13 +78,13 @@ class Tree:
         return None
 
     def need(self, what: str, *paths: str) -> h5py.Dataset:
-        """Return the first dataset among the paths; ValueError that says what is there instead."""
+        """Return the first dataset among the paths; ValueError lists what the group holds instead."""
         if (found := self.find(*paths)) is None:
             raise ValueError(self.missing(what, *paths))
         return found
 
     def missing(self, what: str, *paths: str) -> str:
-        """Say where something was looked for, and what is there instead."""
+        """Return the message about a missing dataset: the paths tried, and what the group holds instead."""
         nor = f"; nor at {', '.join(paths[1:])}" if paths[1:] else ""
         return f"no {what} at {paths[0]}{nor}{self._instead(paths[0])}"
 
@@ -130,7 +130,7 @@ class Tree:
         for name in node.attrs:
             self.attribute(node, name)
 
-    def _walk(self, start, path: str, depth: int):
+    def _walk(self, start: h5py.Group, path: str, depth: int) -> h5py.Group | h5py.Dataset | None:
         if depth > DEPTH:
             raise ValueError(f"{path}: more than {DEPTH} links lead to one another")
         node = start.file if path.startswith("/") else start
@@ -153,7 +153,7 @@ class Tree:
                 node = node[name]
         return node
 
-    def _other(self, name: str, where: str, node) -> h5py.File:
+    def _other(self, name: str, where: str, node: h5py.Group) -> h5py.File:
         """Open the file that a link leads to, if the user allowed it by its name."""
         short = name.replace("\\", "/").rsplit("/", 1)[-1]
         belongs = self.own is not None and node.file == self.file and self.own.fullmatch(name.removeprefix("./"))
@@ -180,7 +180,7 @@ class Tree:
             self.growing.add(place)
 
     def _check(self, found: h5py.Dataset) -> None:
-        """Refuse a dataset that promises more than the file can hold, before any of it is read."""
+        """Refuse a dataset whose header promises more than the file can hold, before any of it is read."""
         if found.shape is None:
             raise ValueError(f"{found.name} is empty")
         if found.dtype.names is not None and not _is_complex(found.dtype):
@@ -216,7 +216,7 @@ class Tree:
                 yield stream
 
     def _sources(self, found: h5py.Dataset) -> list[int]:
-        """What the parts [bytes] from which a virtual dataset is put together can hold, unpacked."""
+        """Return the largest unpacked size [bytes] of each source of a virtual dataset."""
         sizes = {}
         for source in found.virtual_sources():
             other = found.file
@@ -233,7 +233,7 @@ class Tree:
         return list(sizes.values())
 
     def _instead(self, path: str) -> str:
-        """Say what is found on the way to a path, for the error about a path that is not there."""
+        """Return what the last existing group of a missing path holds, for the error message."""
         parts = [part for part in path.split("/") if part]
         for depth in range(len(parts) - 1, -1, -1):
             group = self.node("/" + "/".join(parts[:depth]))
@@ -248,9 +248,9 @@ class Tree:
 
 def _is_complex(dtype: np.dtype) -> bool:
     """Whether records are complex numbers as MATLAB and Octave store them: two floats, real and imag, side by side."""
-    if dtype.names not in (("real", "imag"), ("re", "im"), ("r", "i")):
+    if dtype.fields is None or dtype.names not in (("real", "imag"), ("re", "im"), ("r", "i")):
         return False
-    (first, at), (second, then) = (dtype.fields[name][:2] for name in dtype.names)
+    (first, at), (second, then) = (field[:2] for field in (dtype.fields[name] for name in dtype.names))
     return first == second and first.kind == "f" and (at, then) == (0, first.itemsize) and dtype.itemsize == 2 * then
 
 
@@ -266,7 +266,7 @@ def complexes(found: h5py.Dataset) -> np.ndarray:
 
 
 def _names(group: h5py.Group) -> list[str]:
-    """The names in a group as text; h5py has one that is no UTF-8 as bytes."""
+    """The names in a group as text; h5py gives names that are no UTF-8 as bytes."""
     return [name if isinstance(name, str) else name.decode("utf-8", errors="replace") for name in group]
 
 

@@ -1,141 +1,161 @@
-"""What the steps of fits (likelihood, least squares) do in few passes over the arrays; ``fused`` has the rules."""
+"""Fused steps of the fits (likelihood, least squares): few passes over the arrays; the rules are in ``rules``."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from types import ModuleType
+from typing import Any
+
+from opty.algebra.operator import ViewOperator
 from opty.fusion.sweeps import _from_fused
-from opty.runtime.fused_step import FusedStep
+from opty.kernels.buffers import Accumulators, Pieces, Scratch
+from opty.operators.conjugate import LineSearch
+from opty.operators.likelihood import LikelihoodGradient
+from opty.operators.lsq import LSQUpdate
+from opty.runtime.fused_step import FusedContext, FusedStep
+from opty.state.views import Batch
 
 
 class _Fit(FusedStep, register=False):
-    """What the fused steps of fits share: the last of the parts begins and finishes as it does alone."""
+    """Base of the fused steps of fits: the last of the parts begins and finishes as it does alone."""
 
-    def suits(self, leaves, backend, whole):
+    def supports(self, leaves: Collection[str], backend: ModuleType, whole: bool) -> bool:
         return "intensity_factors" not in leaves
 
-    def begin(self, s):
+    def begin(self, s: FusedContext) -> None:
         _, s.memo["seen"] = self.seen_by_parts(s)[-1]
         self.parts[-1].begin(s.memo["seen"])
 
-    def finish(self, s):
+    def finish(self, s: FusedContext) -> None:
         self.parts[-1].finish(s.memo["seen"])
 
 
 class Gradient(_Fit, register=False):
     """Exit waves to the detector, the slope of the likelihood on them, back, and the gradients added up."""
 
-    skips = frozenset({"waves", "predicted", "probe_gradient"})
-    rooms = ("waves", "waves illum back")
+    omits = frozenset({"waves", "predicted", "probe_gradient"})
+    buffers = (Scratch("waves"), *FusedStep.buffers)
 
-    def begin(self, s):
+    def begin(self, s: FusedContext) -> None:
         super().begin(s)
         s.put_in_place("obj_gradient", "probe_gradient", "obj_weight", "probe_weight")
-        s.memo["values"] = s.kept("values", (s.store.data.views,))
+        s.memo["values"] = s.persistent("values", (s.store.data.views,))
         if not s.whole:
-            s.memo["spectrum"] = s.kept("spectrum", s.store.probe_shape, s.store.dtype)
+            s.memo["spectrum"] = s.persistent("spectrum", s.store.probe_shape, s.store.dtype)
             s.memo["spectrum"][...] = 0
 
-    def apply(self, s, b):
-        leaves, values = s.store.leaves, (s.memo["values"], b.leaves["index"])
-        obj, waves = leaves["obj"], s.fused.room("waves", b.size)
-        frames, rows = s.store.measured.frames(b), s.fused.rows(b.size)
-        s.fused.follow_slope(obj, b.corners, b.illum, frames, self.parts[-1].noise, waves, *values, b.fraction)
+    def apply(self, s: FusedContext, b: Batch) -> None:
+        step, leaves, values = self.parts[-1], s.store.leaves, (s.memo["values"], b.leaves["index"])
+        assert isinstance(step, LikelihoodGradient)
+        obj, waves = leaves["obj"], s.engine.scratch("waves", b.size)
+        frames, rows = s.store.measured.frames(b), s.engine.rows(b.size)
+        s.engine.follow_slope(obj, b.corners, b.illum, frames, step.noise, waves, *values, b.fraction)
         of_obj = leaves["obj_gradient"], leaves["obj_weight"]
         if b.fraction is None:
             of_probe = leaves["probe_gradient"], leaves["probe_weight"]
-            s.fused.add_to_both(waves, rows, b.corners, b.illum, obj, *of_obj, *of_probe)
+            s.engine.add_to_both(waves, rows, b.corners, b.illum, obj, *of_obj, *of_probe)
             return
-        s.fused.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
-        s.fused.add_on_probe(waves, rows, obj, b.corners, b.fraction, s.memo["spectrum"])
-        s.fused.add_seen(obj, b.corners, leaves["probe_weight"])
+        s.engine.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
+        s.engine.add_on_probe(waves, rows, obj, b.corners, b.fraction, s.memo["spectrum"])
+        s.engine.add_seen(obj, b.corners, leaves["probe_weight"])
 
-    def finish(self, s):
+    def finish(self, s: FusedContext) -> None:
         if not s.whole:
             s.store.leaves["probe_gradient"] += s.store.backend.ifft2(s.memo["spectrum"], True)
-        # All at once, view after view: the sum must not depend on how they are dealt out.
+        # One sum over all views in order, so that it does not depend on the batches.
         s.memo["seen"].memo["sum"] += s.memo["values"].sum()
         super().finish(s)
 
 
 class Search(_Fit, register=False):
-    """Exit waves and what a step makes of them to the detector, and the changes of the likelihood summed there."""
+    """Bring exit waves, and their change by a step, to the detector, and sum the changes of the likelihood there."""
 
-    skips = frozenset({"waves"})
-    rooms = ("", "illum illum_step")
-    spare = 3
+    omits = frozenset({"waves"})
+    buffers = (Scratch("illum", moved=True), Scratch("illum_step", moved=True), Pieces(3))
 
-    def works_on(self):
+    def touched_leaves(self) -> frozenset[str]:
         return frozenset({"kept_direction_obj", "kept_direction_probe"})
 
-    def begin(self, s):
+    def begin(self, s: FusedContext) -> None:
         super().begin(s)
-        s.put_in_place(*self.works_on())
+        s.put_in_place(*self.touched_leaves())
         trials = s.memo["seen"].memo["trials"]
-        s.memo["trials"] = s.kept("trials", trials.shape, trials.dtype)
+        s.memo["trials"] = s.persistent("trials", trials.shape, trials.dtype)
         s.memo["trials"][...] = trials
-        s.memo["changes"] = s.kept("changes", (s.store.data.views, *trials.shape))
+        s.memo["changes"] = s.persistent("changes", (s.store.data.views, *trials.shape))
 
-    def apply(self, s, b):
-        leaves, changes = s.store.leaves, (s.memo["changes"], b.leaves["index"])
+    def apply(self, s: FusedContext, b: Batch) -> None:
+        step, leaves, changes = self.parts[-1], s.store.leaves, (s.memo["changes"], b.leaves["index"])
+        assert isinstance(step, LineSearch)
         probe_step = leaves["kept_direction_probe"]
-        illum_step = probe_step[None] if b.fraction is None else s.fused.shifted(probe_step, b.fraction, "illum_step")
+        illum_step = probe_step[None] if b.fraction is None else s.engine.shifted(probe_step, b.fraction, "illum_step")
         steps = b.illum, leaves["kept_direction_obj"], illum_step
-        args = leaves["obj"], b.corners, *steps, s.store.measured.frames(b), self.parts[-1].noise, s.memo["trials"]
-        s.fused.changes(*args, *changes, b.fraction)
+        args = leaves["obj"], b.corners, *steps, s.store.measured.frames(b), step.noise, s.memo["trials"]
+        s.engine.changes(*args, *changes, b.fraction)
 
-    def finish(self, s):
-        s.store.leaves["line_sums"] += s.memo["changes"].sum(axis=0)  # all at once: as above
+    def finish(self, s: FusedContext) -> None:
+        s.store.leaves["line_sums"] += s.memo["changes"].sum(axis=0)  # one sum, as in Gradient
         super().finish(s)
 
 
 class BestSteps(_Fit, register=False):
     """LSQUpdate on the difference that a fused step left."""
 
-    rooms = ("", "back illum_step")
-    canvases = True
+    buffers = (
+        Scratch("back", moved=True),
+        Scratch("illum_step", moved=True),
+        Accumulators("obj"),
+        Accumulators("probe"),
+    )
 
     @classmethod
-    def fits(cls, parts, before):
-        """Where the difference comes from a fused step, and no step before has changed object or probe."""
+    def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
+        """Return whether the difference comes from a fused step, and no earlier step has changed object or probe."""
         changed = frozenset().union(*(op.effects()[1] for op in before))
         return _from_fused("delta", before) and not changed & {"obj", "probe", "patches", "illum"}
 
-    def apply(self, s, b):
+    def apply(self, s: FusedContext, b: Batch) -> None:
         op, obj, probe = self.parts[0], s.store.leaves["obj"], s.store.leaves["probe"]
+        assert isinstance(op, LSQUpdate)
         on_obj, on_probe = op.update != "probe", op.update != "obj"
-        of_obj, light, of_probe, seen = self._directions(s, b, on_obj, on_probe)
+        of_obj, light, of_probe, seen = self._directions(op, s, b, on_obj, on_probe)
+        assert b.source is not None  # see ``matches``
         waves, rows = b.source
         moved = on_probe and b.fraction is not None
-        illum_step = s.fused.shifted(of_probe, b.fraction, "illum_step") if moved else of_probe[None]
-        products = s.fused.products(waves, rows, obj, b.corners, b.illum, of_obj[0], illum_step)
-        lengths = s.fused.lengths(products, op.ridge, op.step)
+        illum_step = s.engine.shifted(of_probe, b.fraction, "illum_step") if moved else of_probe[None]
+        products = s.engine.products(waves, rows, obj, b.corners, b.illum, of_obj[0], illum_step)
+        lengths = s.engine.lengths(products, op.ridge, op.step)
         averages = []
         if on_obj:
-            averages.append((obj[None], of_obj, s.fused.light(b.corners, b.illum, lengths[0], light), light))
+            averages.append((obj[None], of_obj, s.engine.light(b.corners, b.illum, lengths[0], light), light))
         if on_probe:
-            averages.append((probe, of_probe, s.fused.transmission(obj, b.corners, lengths[1], seen), seen))
-        for average in averages:  # both are there before either changes: illum may be the probe itself
-            s.fused.add_average(*average)
+            averages.append((probe, of_probe, s.engine.transmission(obj, b.corners, lengths[1], seen), seen))
+        for average in averages:  # only now that both are summed: illum may be the probe itself
+            s.engine.add_average(*average)
 
-    def _directions(self, s, b, on_obj, on_probe):
-        """Return the directions of object (1, H, W) and probe (M, n, n), each with its weight, in canvases.
+    def _directions(
+        self, op: LSQUpdate, s: FusedContext, b: Batch, on_obj: bool, on_probe: bool
+    ) -> tuple[Any, Any, Any, Any]:
+        """Return the directions of object (1, H, W) and probe (M, n, n), each with its weight, in accumulators.
 
-        That of what must not change stays the zeros that it is.
+        The direction of what must not change stays zero.
         """
-        op, (waves, rows), obj, probe = self.parts[0], b.source, s.store.leaves["obj"], s.store.leaves["probe"]
-        of_obj, light = s.fused.sums("obj", (1, *obj.shape))
-        of_probe, seen = s.fused.sums("probe", probe.shape)
+        assert b.source is not None
+        (waves, rows), obj, probe = b.source, s.store.leaves["obj"], s.store.leaves["probe"]
+        of_obj, light = s.engine.accumulators("obj", (1, *obj.shape))
+        of_probe, seen = s.engine.accumulators("probe", probe.shape)
         if on_obj and on_probe and b.fraction is None:
-            s.fused.add_to_both(waves, rows, b.corners, b.illum, obj, of_obj[0], light, of_probe, seen)
+            s.engine.add_to_both(waves, rows, b.corners, b.illum, obj, of_obj[0], light, of_probe, seen)
         else:
             if on_obj:
-                s.fused.add_to_object(waves, rows, b.corners, b.illum, of_obj[0], light)
+                s.engine.add_to_object(waves, rows, b.corners, b.illum, of_obj[0], light)
             if on_probe and b.fraction is None:
-                s.fused.add_to_probe(waves, rows, obj, b.corners, of_probe, seen)
+                s.engine.add_to_probe(waves, rows, obj, b.corners, of_probe, seen)
             elif on_probe:
-                of_probe = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
-                s.fused.add_seen(obj, b.corners, seen)
+                of_probe = s.engine.on_probe(waves, rows, obj, b.corners, b.fraction)
+                s.engine.add_seen(obj, b.corners, seen)
         if on_obj:
-            s.fused.divide(of_obj, light, op.alpha)
+            s.engine.divide(of_obj, light, op.alpha)
         if on_probe:
-            s.fused.divide(of_probe, seen, op.beta)
+            s.engine.divide(of_probe, seen, op.beta)
         return of_obj, light, of_probe, seen

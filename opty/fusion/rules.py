@@ -1,4 +1,4 @@
-"""Fused steps: rules that replace steps of a sweep by faster ones where no later step can tell the difference."""
+"""Fusion rules: replace steps of a sweep by faster ones where the result of no later step changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from opty.fusion.fits import BestSteps, Gradient, Search
 from opty.fusion.positions import REFINEMENTS, Sense, sense_first
 from opty.fusion.sweeps import Accumulate, KeptStep, Project, Update
 from opty.operators.conjugate import LineSearch
-from opty.operators.exitwave import Difference, ExitWave, Recall, Reflect
+from opty.operators.exitwave import ExitWave, LoadKeptWaves, Reflect, RelaxedStep
 from opty.operators.fourier import DeltaProject, FourierProject, IntensityOnly, WaveProject
 from opty.operators.likelihood import LikelihoodGradient
 from opty.operators.lsq import LSQUpdate
@@ -16,11 +16,11 @@ from opty.operators.merge import AccumObj, AccumProbe
 from opty.operators.object import ObjUpdate
 from opty.operators.probe import ProbeUpdate
 from opty.runtime.fused_step import FusedStep
-from opty.runtime.nodes import Scheduled
+from opty.runtime.nodes import PlannedStep
 from opty.runtime.plan import FUSION_RULES
 
 
-def project_what_is_read(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
+def project_what_is_read(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:
     """Make FourierProject produce only what is read after it, in place: the difference, the waves, the intensity."""
     out = list(steps)
     for k, s in enumerate(steps):
@@ -34,7 +34,7 @@ def project_what_is_read(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
     return tuple(out)
 
 
-def _read_after(steps: tuple[Scheduled, ...]) -> set[str]:
+def _read_after(steps: tuple[PlannedStep, ...]) -> set[str]:
     read: set[str] = set()
     made: set[str] = set()
     for s in steps:
@@ -45,12 +45,12 @@ def _read_after(steps: tuple[Scheduled, ...]) -> set[str]:
     return read
 
 
-# Each run of steps is fused where it stands in this order; the first that fits is taken.
+# Runs of steps, in this order in the recipe, that are fused; the first match is taken.
 _RUNS: tuple[tuple[type[FusedStep], tuple[type, ...]], ...] = (
-    (KeptStep, (Reflect, WaveProject, Difference)),
+    (KeptStep, (Reflect, WaveProject, RelaxedStep)),
     (Project, (ExitWave, DeltaProject)),
     (Project, (ExitWave, WaveProject)),
-    (Accumulate, (Recall, AccumProbe)),
+    (Accumulate, (LoadKeptWaves, AccumProbe)),
     (Accumulate, (AccumObj, AccumProbe)),
     (Accumulate, (AccumObj,)),
     (Accumulate, (AccumProbe,)),
@@ -64,9 +64,9 @@ _RUNS: tuple[tuple[type[FusedStep], tuple[type, ...]], ...] = (
 )
 
 
-def fuse_runs(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
-    """Put fused steps in place of the runs of steps that they stand for."""
-    out: list[Scheduled] = []
+def fuse_runs(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:
+    """Replace runs of steps by fused steps."""
+    out: list[PlannedStep] = []
     k = 0
     while k < len(steps):
         fused, count = _run_at(steps[k:], out)
@@ -75,16 +75,16 @@ def fuse_runs(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
     return tuple(out)
 
 
-def _run_at(steps: tuple[Scheduled, ...], before: list[Scheduled]) -> tuple[Scheduled | None, int]:
+def _run_at(steps: tuple[PlannedStep, ...], before: list[PlannedStep]) -> tuple[PlannedStep | None, int]:
     """Return the fused step for the first steps, or None, and how many it takes."""
     if any("patches" in s.op.effects()[1] for s in before):
         return None, 1  # fused steps take the windows out of the object themselves
     for fused, kinds in _RUNS:
         run = steps[: len(kinds)]
         plain = all(not s.when for s in run) and tuple(type(s.op) for s in run) == kinds
-        plain = plain and not fused.skips & _read_after(steps[len(kinds) :])
-        if plain and fused.fits(tuple(s.op for s in run), tuple(s.op for s in before)):
-            return Scheduled(fused(tuple(s.op for s in run)), opened=all(s.opened for s in run)), len(kinds)
+        plain = plain and not fused.omits & _read_after(steps[len(kinds) :])
+        if plain and fused.matches(tuple(s.op for s in run), tuple(s.op for s in before)):
+            return PlannedStep(fused(tuple(s.op for s in run)), opened=all(s.opened for s in run)), len(kinds)
     return None, 1
 
 

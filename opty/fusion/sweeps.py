@@ -1,119 +1,130 @@
-"""What runs of steps do in few passes over the arrays, with kernels made for them; ``fused`` has the rules."""
+"""Fused steps of sweeps: few passes over the arrays, with special kernels; the rules are in ``rules``."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from types import ModuleType
 from typing import Any
 
-from opty.backend.operands import Kept
-from opty.operators.exitwave import KEPT_WAVES, Recall
-from opty.operators.fourier import DeltaProject
+from opty.algebra.operator import ViewOperator
+from opty.fusion.varying import update_varying
+from opty.kernels.buffers import Accumulators, Scratch
+from opty.kernels.operands import WaveStore
+from opty.operators.exitwave import KEPT_WAVES, LoadKeptWaves, RelaxedStep
+from opty.operators.fourier import DeltaProject, WaveProject
 from opty.operators.merge import AccumObj, AccumProbe
 from opty.operators.object import ObjUpdate
 from opty.operators.probe import ProbeUpdate
-from opty.operators.variation import move, parts
-from opty.runtime.fused_step import FusedStep
+from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.state.leaves import FIELDS
+from opty.state.views import Batch
 
 
 class Project(FusedStep, register=False):
     """Exit waves to the detector, the measured modulus on them, and back: ExitWave with what FourierProject became."""
 
-    rooms = ("waves", "waves illum")
+    buffers = (Scratch("waves"), Scratch("illum", moved=True))
     varying = True
 
     @classmethod
-    def fits(cls, parts, before):
-        """Where nobody asks for the predicted intensities."""
-        return not parts[-1].predicted
+    def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
+        """Whether no later step reads the predicted intensities."""
+        last = parts[-1]
+        return isinstance(last, (DeltaProject, WaveProject)) and not last.predicted
 
-    def begin(self, s):
+    def begin(self, s: FusedContext) -> None:
         s.memo["makes"] = "delta" if isinstance(self.parts[-1], DeltaProject) else "waves"
 
-    def apply(self, s, b):
+    def apply(self, s: FusedContext, b: Batch) -> None:
         store, made = s.store, s.memo["makes"]
-        waves = s.fused.room("waves", b.size)
+        waves = s.engine.scratch("waves", b.size)
         frames = store.measured.frames(b)
         args = store.leaves["obj"], b.corners, b.illum, frames, made == "delta", waves, b.fraction
-        s.fused.project(*args)
+        s.engine.project(*args)
         b.leaves[made] = waves
-        b.source = Kept(waves, s.fused.rows(b.size))
+        b.source = WaveStore(waves, s.engine.rows(b.size))
 
 
 class KeptStep(FusedStep, register=False):
-    """A step of the difference map's kind on kept waves: Reflect, WaveProject, Difference."""
+    """A relaxed step, as of the difference map, on kept waves: Reflect, WaveProject, RelaxedStep."""
 
-    rooms = ("waves", "waves illum")
+    buffers = (Scratch("waves"), Scratch("illum", moved=True))
 
     @classmethod
-    def fits(cls, parts, before):
-        """Where nobody asks for the predicted intensities."""
-        return not parts[1].predicted
+    def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
+        """Whether no later step reads the predicted intensities."""
+        project = parts[1]
+        return isinstance(project, WaveProject) and not project.predicted
 
-    def begin(self, s):
+    def begin(self, s: FusedContext) -> None:
         s.memo["fresh"] = s.store.create(KEPT_WAVES)
 
-    def repeats(self, s):
+    def is_capturable(self, s: FusedContext) -> bool:
         return not s.memo["fresh"]
 
-    def apply(self, s, b):
-        obj, kept, last = s.store.leaves["obj"], Kept(s.store.leaves["kept_waves"], b.leaves["index"]), self.parts[-1]
-        waves = s.fused.room("waves", b.size)
+    def apply(self, s: FusedContext, b: Batch) -> None:
+        obj, last = s.store.leaves["obj"], self.parts[-1]
+        assert isinstance(last, RelaxedStep)
+        kept = WaveStore(s.store.leaves["kept_waves"], b.leaves["index"])
+        waves = s.engine.scratch("waves", b.size)
         if s.memo["fresh"]:
-            s.fused.exit_waves(obj, b.corners, b.illum, waves)
+            s.engine.exit_waves(obj, b.corners, b.illum, waves)
             kept.waves[b.selection] = waves
         args = obj, b.corners, b.illum, s.store.measured.frames(b), waves, kept, last.beta, last.keep, b.fraction
-        s.fused.step_kept(*args)
+        s.engine.step_kept(*args)
         b.source = kept
         if not s.alone:
             b.leaves["waves"] = kept.waves[b.selection]
 
 
 def _from_fused(name: str, before: tuple[Any, ...]) -> bool:
-    """Say whether waves, or delta, are as a fused step left them, and nothing has changed them since."""
+    """Return whether a fused step was the last to write waves, or delta."""
     writers = [op for op in before if name in op.effects()[1]]
     return bool(writers) and isinstance(writers[-1], FusedStep)
 
 
 class Accumulate(FusedStep, register=False):
-    """AccumObj and AccumProbe, or one of them; the waves are those of the batch or, recalled, kept ones."""
+    """AccumObj and AccumProbe, or one of them; the waves are the waves of the batch or kept ones."""
 
-    skips = frozenset({"probe_sum"})  # of probes that were moved the spectra are added up, until the sweep is over
+    omits = frozenset({"probe_sum"})  # for shifted probes the spectra are added up until the sweep ends
 
     @classmethod
-    def fits(cls, parts, before):
-        """Where the waves are recalled, or come from a fused step."""
-        return isinstance(parts[0], Recall) or _from_fused("waves", before)
+    def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
+        """Return whether the waves are loaded, or come from a fused step."""
+        return isinstance(parts[0], LoadKeptWaves) or _from_fused("waves", before)
 
-    def suits(self, leaves, backend, whole):
+    def supports(self, leaves: Collection[str], backend: ModuleType, whole: bool) -> bool:
         return "intensity_factors" not in leaves
 
-    def begin(self, s):
+    def begin(self, s: FusedContext) -> None:
         s.memo["seen"] = self.seen_by_parts(s)
         for part, seen in s.memo["seen"]:
             part.begin(seen)
             s.put_in_place(*part.effects()[1] - FIELDS.keys())
         s.memo["spectrum"] = None
         if not s.whole and any(isinstance(part, AccumProbe) for part in self.parts):
-            s.memo["spectrum"] = s.kept("spectrum", s.store.probe_shape, s.store.dtype)
+            s.memo["spectrum"] = s.persistent("spectrum", s.store.probe_shape, s.store.dtype)
             s.memo["spectrum"][...] = 0
 
-    def apply(self, s, b):
+    def apply(self, s: FusedContext, b: Batch) -> None:
         leaves, kinds = s.store.leaves, {type(part) for part in self.parts}
-        waves, rows = Kept(leaves["kept_waves"], b.leaves["index"]) if Recall in kinds else b.source
+        kept = WaveStore(leaves["kept_waves"], b.leaves["index"]) if LoadKeptWaves in kinds else b.source
+        assert kept is not None  # see ``matches``
+        waves, rows = kept
         of_obj, of_probe = ([leaves.get(leaf.name) for leaf in kind.slots] for kind in (AccumObj, AccumProbe))
         spectrum = s.memo["spectrum"]
         if {AccumObj, AccumProbe} <= kinds and spectrum is None:
-            s.fused.add_to_both(waves, rows, b.corners, b.illum, leaves["obj"], *of_obj, *of_probe)
+            s.engine.add_to_both(waves, rows, b.corners, b.illum, leaves["obj"], *of_obj, *of_probe)
             return
         if AccumObj in kinds:
-            s.fused.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
+            s.engine.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
         if spectrum is not None:
-            s.fused.add_on_probe(waves, rows, leaves["obj"], b.corners, b.fraction, spectrum, b.illum)
-            s.fused.add_seen(leaves["obj"], b.corners, of_probe[1])
+            s.engine.add_on_probe(waves, rows, leaves["obj"], b.corners, b.fraction, spectrum, b.illum)
+            s.engine.add_seen(leaves["obj"], b.corners, of_probe[1])
         elif AccumProbe in kinds:
-            s.fused.add_to_probe(waves, rows, leaves["obj"], b.corners, *of_probe)
+            s.engine.add_to_probe(waves, rows, leaves["obj"], b.corners, *of_probe)
 
-    def finish(self, s):
+    def finish(self, s: FusedContext) -> None:
         spectrum = s.memo["spectrum"]
         if spectrum is not None:
             s.store.leaves["probe_sum"] += s.store.backend.ifft2(spectrum, True)
@@ -125,94 +136,62 @@ class Accumulate(FusedStep, register=False):
 class Update(FusedStep, register=False):
     """ObjUpdate and ProbeUpdate, or one of them: both from object and probe as they were."""
 
-    canvases = True
+    buffers = (*FusedStep.buffers, Accumulators("obj"), Accumulators("probe"))
     varying = True
 
     @classmethod
-    def fits(cls, parts, before):
-        """Where the difference comes from a fused step, and no step before has changed object or probe."""
+    def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
+        """Return whether the difference comes from a fused step, and no earlier step has changed object or probe."""
         changed = frozenset().union(*(op.effects()[1] for op in before))
         return _from_fused("delta", before) and not changed & {"obj", "probe", "patches", "illum"}
 
-    def suits(self, leaves, backend, whole):
+    def supports(self, leaves: Collection[str], backend: ModuleType, whole: bool) -> bool:
         return "intensity_factors" not in leaves
 
-    def begin(self, s):
+    def begin(self, s: FusedContext) -> None:
         steps = {type(part): part for part in self.parts}
         obj, probe = steps.get(ObjUpdate), steps.get(ProbeUpdate)
-        s.memo["obj"] = (obj.alpha, obj.length(s.store.model)) if obj else (1.0, 0.0)
-        s.memo["probe"] = (probe.beta, probe.step) if probe else (1.0, 0.0)
-        s.memo["varies"] = bool(probe) and "opr_modes" in s.store.leaves
-        if s.memo["varies"]:
+        s.memo["obj"] = (obj.alpha, obj.length(s.store.model)) if isinstance(obj, ObjUpdate) else (1.0, 0.0)
+        s.memo["probe"] = (probe.beta, probe.step) if isinstance(probe, ProbeUpdate) else (1.0, 0.0)
+        s.memo["varies"] = probe is not None and "opr_modes" in s.store.leaves
+        if probe is not None and s.memo["varies"]:
             s.memo["seen"] = self.seen_by_parts(s)[-1][1]
             probe.begin(s.memo["seen"])
 
-    def finish(self, s):
+    def finish(self, s: FusedContext) -> None:
         if s.memo["varies"]:
             self.parts[-1].finish(s.memo["seen"])
 
-    def apply(self, s, b):
+    def apply(self, s: FusedContext, b: Batch) -> None:
         if "opr_modes" in s.store.leaves:
-            self._apply_varying(s, b)
+            update_varying(s, b)
             return
         obj, probe = s.store.leaves["obj"], s.store.leaves["probe"]
         of_obj, of_probe, moved = s.memo["obj"], s.memo["probe"], b.fraction is not None
+        assert b.source is not None  # see ``matches``
         waves, rows = b.source
         if b.size == 1 and not moved:
-            s.fused.update_both(obj, b.corners, probe, waves, *of_obj, *of_probe)
+            s.engine.update_both(obj, b.corners, probe, waves, *of_obj, *of_probe)
             return
         illum, at_once = b.illum, b.size > 1 and of_obj[1] and of_probe[1] and not moved
-        along, light = s.fused.sums("obj", (1, *obj.shape)) if b.size > 1 else (None, None)
-        back, seen = s.fused.sums("probe", probe.shape)
+        along: Any = None
+        light: Any = None
+        if b.size > 1:
+            along, light = s.engine.accumulators("obj", (1, *obj.shape))
+        back, seen = s.engine.accumulators("probe", probe.shape)
         if at_once:
-            s.fused.add_to_both(waves, rows, b.corners, illum, obj, along[0], light, back, seen)
-        elif of_probe[1] and moved:  # first: the object is still what the view saw
-            back = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
-            s.fused.add_seen(obj, b.corners, seen)
+            s.engine.add_to_both(waves, rows, b.corners, illum, obj, along[0], light, back, seen)
+        elif of_probe[1] and moved:  # before the object changes
+            back = s.engine.on_probe(waves, rows, obj, b.corners, b.fraction)
+            s.engine.add_seen(obj, b.corners, seen)
         elif of_probe[1]:
-            s.fused.add_to_probe(waves, rows, obj, b.corners, back, seen)
+            s.engine.add_to_probe(waves, rows, obj, b.corners, back, seen)
         if of_obj[1] and b.size == 1:
-            s.fused.update_both(obj, b.corners, illum[0], waves, *of_obj, 1.0, 0.0)
+            alpha, step = of_obj
+            s.engine.update_both(obj, b.corners, illum[0], waves, alpha, step, 1.0, 0.0)
         elif of_obj[1]:
             if not at_once:
-                s.fused.add_to_object(waves, rows, b.corners, illum, along[0], light)
-            s.fused.add_scaled(obj[None], along, light, *of_obj)
+                s.engine.add_to_object(waves, rows, b.corners, illum, along[0], light)
+            s.engine.add_scaled(obj[None], along, light, *of_obj)
         if of_probe[1]:
-            s.fused.add_scaled(probe, back, seen, *of_probe)
-
-    def _apply_varying(self, s, b):
-        """Do it with a probe for each view: back at the probe, each of them tells of its own weights."""
-        obj, probe = s.store.leaves["obj"], s.store.leaves["probe"]
-        of_obj, of_probe = s.memo["obj"], s.memo["probe"]
-        waves, rows = b.source
-        alone = b.size == 1 and s.store.backend.senses()
-        if of_probe[1] and alone:
-            back, seen = self._vary_alone(s, b, of_probe[1])
-        elif of_probe[1]:  # first: the object is still what the views saw
-            at_probe = s.fused.through_object(waves, rows, obj, b.corners)
-            back, modes, weights = b.model.path[0].directions(b, at_probe)
-            seen_each = b.patches.real**2 + b.patches.imag**2
-            move(s.memo["seen"], b, modes, weights, seen_each, of_probe[1])
-            seen = seen_each.sum(axis=0)
-        if of_obj[1] and b.size == 1:
-            s.fused.update_both(obj, b.corners, b.illum[0], waves, *of_obj, 1.0, 0.0)
-        elif of_obj[1]:
-            along, light = s.fused.sums("obj", (1, *obj.shape))
-            s.fused.add_to_object(waves, rows, b.corners, b.illum, along[0], light)
-            s.fused.add_scaled(obj[None], along, light, *of_obj)
-        if of_probe[1]:
-            s.fused.add_scaled(probe, back, seen, *of_probe)
-
-    def _vary_alone(self, s, b, step):
-        """Move OPR modes and the weights of one view; return the direction of the probe and its weight."""
-        leaves, (waves, rows) = s.store.leaves, b.source
-        obj, (back, seen) = leaves["obj"], s.fused.sums("probe", leaves["probe"].shape)
-        if b.fraction is None:
-            s.fused.add_to_probe(waves, rows, obj, b.corners, back, seen)
-        else:
-            back = s.fused.on_probe(waves, rows, obj, b.corners, b.fraction)
-            s.fused.add_seen(obj, b.corners, seen)
-        if lengths := parts(s.memo["seen"], step):
-            row, square = leaves["opr_weights"][b.number[0]], s.memo["seen"].memo["opr_square"]
-            s.fused.vary_one(leaves["opr_modes"], row, square, back[0], obj, b.corners, *lengths)
-        return back, seen
+            s.engine.add_scaled(probe, back, seen, *of_probe)

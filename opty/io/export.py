@@ -1,4 +1,4 @@
-"""export(): a result as plain images or arrays, for programs that know nothing of opty."""
+"""export(): a result as plain images or arrays, for other programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUFFIXES = (".tif", ".tiff", ".npz", ".ptyr")
 PER_CENTIMETRE = 1e-2
 
 
-def export_files(path) -> tuple[Path, ...]:
+def export_files(path: str | Path) -> tuple[Path, ...]:
     """Return the files that ``export(path, p)`` writes; ValueError for a suffix that is none of them."""
     path = Path(path)
     suffix = path.suffix.lower()
@@ -29,15 +29,15 @@ def export_files(path) -> tuple[Path, ...]:
     return tuple(path.with_name(f"{path.stem}_{part}{path.suffix}") for part in ("magnitude", "phase"))
 
 
-def export(path, p: BareState, crop: bool = False) -> tuple[Path, ...]:
+def export(path: str | Path, p: BareState, crop: bool = False) -> tuple[Path, ...]:
     """Write a state as TIFF images or as a NumPy file; returns the paths written, each whole or not at all.
 
     TIFF (.tif): ``<name>_magnitude.tif`` and ``<name>_phase.tif`` [rad] of the object, float32, with the pixel in the
-    resolution tags where the geometry tells it. The mean phase of the lit area, which no data can tell, is zero.
+    resolution tags if there is a geometry. The mean phase of the lit area, which the data do not determine, is zero.
     Several slices are the pages of each file, in the order of the beam, each with a mean phase of zero.
 
-    NumPy (.npz): obj (H, W), or (L, H, W) of several slices, probe (M, n, n), positions (N, 2) px, and what else is
-    estimated; ``pixel`` [m], ``positions_m`` [m], ``wavelength`` [m] with a geometry; ``history_<name>``; recipe and
+    NumPy (.npz): obj (H, W), or (L, H, W) of several slices, probe (M, n, n), positions (N, 2) px, and all other
+    estimates; ``pixel`` [m], ``positions_m`` [m], ``wavelength`` [m] with a geometry; ``history_<name>``; recipe and
     model (text), seed, iteration.
 
     PtyPy (.ptyr): object, probe and positions, for PtyPy to start from; of one slice.
@@ -87,12 +87,12 @@ def _write_tiff(path: Path, image: np.ndarray, p: BareState, unit: str) -> None:
 
 
 def _arrays(p: BareState, window: tuple[slice, slice]) -> dict[str, Any]:
-    arrays = {name: p.numpy(name) for name in p._live.leaves if name not in p.slots}
+    arrays: dict[str, Any] = {name: p.numpy(name) for name in p._live.leaves if name not in p.slots}
     corner = [0 if rows.start is None else rows.start for rows in window]
     arrays |= {"obj": arrays["obj"][..., *window], "corner": np.array(corner)}
     arrays |= {f"history_{name}": series for name, series in p.history.items()}
     arrays |= {"recipe": repr(p.recipe), "model": repr(p.model), "seed": p.seed, "iteration": p.iteration}
-    if p.data.pixel is not None:
+    if p.data.geometry is not None:
         arrays |= {"pixel": p.data.pixel, "positions_m": arrays["positions"] * p.data.pixel}
         arrays["wavelength"] = p.data.geometry.wavelength
     return arrays

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from opty.algebra.unknown import unknown_in
 from opty.analysis import findings
 from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers, size_known
 from opty.analysis.frame_statistics import missing
+from opty.analysis.position_report import PositionReport, report_of
 from opty.data import PtychoData
-from opty.data.lazy_frames import AbsentFrames, Stack, views_counting
+from opty.data.lazy_frames import AbsentFrames, LazyFrames, views_counting
 from opty.files.container import Container
 from opty.geometry import Geometry
 from opty.io.formats import cxi, native
@@ -28,15 +30,17 @@ from opty.remedies import option
 JOULE_PER_EV = 1.602176634e-19
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Info:
-    """What ``info`` found; print it, or take the numbers. None where the file does not tell.
+    """The description of a file by ``info``; print it, or use the numbers. None where the file does not give one.
 
     Lengths in metres unless the name says px; energy in eV, voltage (of electrons) in V; counts in photons. ``usable``
-    is the fraction of pixels that the mask lets count, ``coverage`` the mean number of views that light a spot of the
+    is the fraction of pixels that are not masked, ``coverage`` the mean number of views that light a spot of the
     scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch.
-    ``model`` : of a result, where it is not that of a thin object. ``unfinished``: the recipe of a run that stopped
-    early, of which ``recipe`` is the part that is done; ``opty.resume`` does the rest.
+    ``model`` : of a result, unless the object is thin. ``positions`` : of a result whose positions
+    moved, what became of them when they were last checked. ``unfinished``: the recipe of a run that stopped
+    early, of which ``recipe`` is the part that is done; ``opty.resume`` runs the rest. ``search``: how the
+    recipe was chosen, where ``opty.auto`` chose it.
     """
 
     path: str
@@ -71,7 +75,10 @@ class Info:
     recipe: str | None = None
     iteration: int | None = None
     misfit: float | None = None
+    positions: PositionReport | None = None
     unfinished: str | None = None
+    verdict: str | None = None
+    search: str | None = None
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -83,17 +90,17 @@ class Info:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
 
-def info(path, **options) -> Info:
+def info(path: str | Path, **options: Any) -> Info:
     """Describe a measurement or a result: geometry, counts, mask, scan, and what is missing.
 
     The linear overlap is 1 - step / diameter, with the median distance of a view to its nearest neighbour as the step.
-    Diameter is that of a uniform disc with as much power inside the probe's half-power radius, 2 sqrt(2) r(1/2). It is
+    The diameter is 2 sqrt(2) r(1/2), of a uniform disc with the same half-power radius r(1/2) as the probe. It is
     measured on the starting probe where the file has one (on the reconstructed probe in a result); else, in the near
     field, on the mean pattern, which is the beam, and in the far field on the inverse transform of the mean amplitude,
-    taken as if its phase were flat: a defocused probe is larger, and its overlap higher, than this says.
+    taken as if its phase were flat: a defocused probe is larger, and its overlap higher, than this estimate.
 
-    Takes the options of ``load`` and raises what ``load`` raises. A result whose measurement is not found is described
-    all the same, and the description says so.
+    Takes the options of ``load`` and raises what ``load`` raises. A result whose measurement is not found is still
+    described, with the measurement listed as missing.
     """
     file = Container(path)
     form = identify(file, options)
@@ -106,7 +113,14 @@ def info(path, **options) -> Info:
         described["missing"] = (*described["missing"], *_classes_missing(kept))
         said = native.attention(file)
         described["warnings"] = (*said, *(line for line in described["warnings"] if line not in said))
-        return Info(**head, **described, **_run_of(kept))
+        return Info(
+            **head,
+            **described,
+            **_run_of(kept),
+            verdict=native.verdict(file),
+            search=native.search(file),
+            positions=report_of(kept.leaves, data.positions_px, kept.record["history"]),
+        )
     read = form.read(file, **options)
     described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))
     if form in cxi.FORMATS and described["propagation"] == "far":
@@ -116,12 +130,12 @@ def info(path, **options) -> Info:
 
 def _run_of(kept: Kept) -> dict[str, Any]:
     """Describe the run that made a result."""
-    misfit = kept.books["history"].get("misfit", ())
+    misfit = kept.record["history"].get("misfit", ())
     whole = None if kept.unfinished is None else repr(kept.unfinished.asked)
     return {
-        "model": None if kept.books["model"] is None or kept.books["model"].thin else repr(kept.books["model"]),
+        "model": None if kept.record["model"] is None or kept.record["model"].thin else repr(kept.record["model"]),
         "recipe": kept.recipe,
-        "iteration": kept.books["iteration"],
+        "iteration": kept.record["iteration"],
         "misfit": float(misfit[-1]) if len(misfit) else None,
         "unfinished": whole,
     }
@@ -129,8 +143,8 @@ def _run_of(kept: Kept) -> dict[str, Any]:
 
 def _classes_missing(kept: Kept) -> tuple[str, ...]:
     recipes = () if kept.unfinished is None else (kept.unfinished.asked, kept.unfinished.before)
-    found = {op.name: op for recipe in (*recipes, kept.books["recipe"]) for op in unknown_in(recipe)}
-    elements = () if kept.books["model"] is None else kept.books["model"].unknown
+    found = {op.name: op for recipe in (*recipes, kept.record["recipe"]) for op in unknown_in(recipe)}
+    elements = () if kept.record["model"] is None else kept.record["model"].unknown
     return (
         *(f"{op.why}; to run the recipe again, {op.remedy}" for op in found.values()),
         *(f"{element.why}; to compute with the model, {element.remedy}" for element in elements),
@@ -145,7 +159,7 @@ def _no_focus() -> str:
 
 
 def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, Any]:
-    """Describe a measurement; ``probe`` is a better one than the data hold."""
+    """Describe a measurement; ``probe`` : to use in place of the starting probe of the data."""
     photons = data.photons()
     out: dict[str, Any] = {"views": data.views, "pattern": data.n}
     if data.absent is None:
@@ -184,7 +198,7 @@ def _counts(photons: np.ndarray) -> dict[str, float]:
     return {"photons_min": low, "photons_mean": mean, "photons_max": high, "photons_total": total}
 
 
-def _mask(mask: np.ndarray | Stack | None) -> dict[str, float]:
+def _mask(mask: np.ndarray | LazyFrames | None) -> dict[str, float]:
     if mask is None or isinstance(mask, AbsentFrames):
         return {}
     return {"usable": float(np.mean(mask) if mask.ndim == 2 else np.mean(views_counting(mask)) / len(mask))}
@@ -204,6 +218,6 @@ def _missing(data: PtychoData, probe: np.ndarray | None) -> tuple[str, ...]:
 
 
 def _attention(positions: np.ndarray, n: int, across: float, known: bool, photons: np.ndarray) -> tuple[str, ...]:
-    """Say what is wrong with a scan, as far as it shows without a look at the frames."""
+    """Return what is wrong with a scan, as far as it shows without reading the frames."""
     found = findings.of_positions(positions, n, across, known) + findings.of_missing(missing(photons))
     return found.every

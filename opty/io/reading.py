@@ -1,12 +1,12 @@
-"""What the readers share: the Format they register, errors that name the file, and checks made on every measurement."""
+"""Shared by the readers: the Format they register, errors that name the file, and checks of every measurement."""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,12 @@ COMMON = tuple(field.name for field in fields(Preparation))
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: how to know it by its content, how to read it, and how to write it.
+    """A file format: how to recognise it by its content, how to read it, and how to write it.
 
     ``recognise(container)`` returns a bool; ``read(container, **options)`` returns a PtychoData or a PtychoState, and
     its keyword-only parameters are the options of the format. ``write(path, data)``, where there is one, writes a
-    PtychoData, or a PtychoState if ``of_state``; ``key`` is what ``opty.save(format=)`` calls it, ``suffixes`` are
-    those that its files may have, and ``beside(path)`` names the files that are written beside one.
+    PtychoData, or a PtychoState if ``of_state``; ``key`` is its name in ``opty.save(format=)``, ``suffixes`` are
+    those that its files may have, and ``beside(path)`` returns the files that are written beside one.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Format:
     key: str = ""
     write: Callable[[Path, Any], None] | None = None
     of_state: bool = False
+    _: KW_ONLY
     suffixes: tuple[str, ...] = ()
     beside: Callable[[Path], tuple[Path, ...]] = lambda path: ()
 
@@ -55,7 +56,7 @@ class Format:
         """Names of the options that ``read`` takes."""
         return _keywords(self.read)
 
-    def check(self, options) -> None:
+    def check(self, options: Iterable[str]) -> None:
         """Refuse options that this format does not have, naming those that it has."""
         if unknown := sorted(set(options) - set(self.options)):
             hint = meant(unknown[0], self.options, shown=named)
@@ -66,7 +67,7 @@ def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callabl
     """Make the reader of a format from the function that opens a file as a Raw: it takes the common options too."""
     own = _keywords(open_raw)
 
-    def read(file: Container, **options) -> PtychoData:
+    def read(file: Container, **options: Any) -> PtychoData:
         prepared = Prepared(
             Preparation(**{name: options[name] for name in COMMON if name in options and name not in own})
         )
@@ -74,7 +75,7 @@ def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callabl
         special, path = {name: options[name] for name in own if name in options}, file.path
         with open_raw(file, **special) as raw:
             with blaming(file):
-                raw.lengths = {**raw.lengths, **_told(file)}
+                raw.lengths = {**raw.lengths, **_noted_lengths(file)}
                 raw.whole = None if file.wrapping is None else f"it is packed with {file.wrapping}: unpack it first"
                 growing.check(file, raw, prepared.options)
                 prepared.check(raw)
@@ -103,7 +104,7 @@ def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callabl
 
 @contextmanager
 def blaming(file: Container) -> Iterator[None]:
-    """Turn the errors that unfit contents run into, a ValueError mostly, into a FormatError that names the file."""
+    """Turn errors about the contents of a file, mostly ValueError, into a FormatError that names the file."""
     try:
         yield
     except (ValueError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
@@ -122,8 +123,10 @@ def blamed(file: Container, read: Callable[[np.ndarray], np.ndarray]) -> Callabl
     return named_read
 
 
-def check_shapes(file: Container, data: str, data_shape, positions: str, positions_shape) -> None:
-    """Refuse patterns and positions that are none; their numbers are compared once the views are chosen."""
+def check_shapes(
+    file: Container, data: str, data_shape: tuple[int, ...], positions: str, positions_shape: tuple[int, ...]
+) -> None:
+    """Refuse patterns and positions of a wrong shape; their numbers are compared once the views are chosen."""
     if len(data_shape) != 3:
         raise FormatError(f"{file.path}: {data} has shape {tuple(data_shape)}; expected (views, n, n)")
     if len(positions_shape) != 2 or positions_shape[1] not in (2, 3):
@@ -140,28 +143,30 @@ def real(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def counted(tree: Tree, data: h5py.Dataset) -> Frames:
-    """The frames of a dataset, in the type that their counts had where opty noted it; see ``writing.signed``."""
-    frames, told = Frames(data), tree.attribute(data, COUNTS)
-    if told is None:
+    """Return the frames of a dataset, in the type of the counts where opty noted it; see ``writing.signed``."""
+    frames, counts = Frames(data), tree.attribute(data, COUNTS)
+    if counts is None:
         return frames
-    if told not in ("uint16", "uint32", "uint64") or data.dtype.kind != "i":
-        raise ValueError(f"{data.name} is {data.dtype} and its attribute {COUNTS} {told!r}; expected an unsigned type")
+    if counts not in ("uint16", "uint32", "uint64") or data.dtype.kind != "i":
+        raise ValueError(
+            f"{data.name} is {data.dtype} and its attribute {COUNTS} {counts!r}; expected an unsigned type"
+        )
 
     def read(index: np.ndarray) -> np.ndarray:
         near = index.size and index[-1] - index[0] == index.size - 1 and (np.diff(index) == 1).all()
         images = frames.read(slice(int(index[0]), int(index[-1]) + 1) if near else index)
-        if images.size and not 0 <= images.min() <= images.max() <= np.iinfo(told).max:
-            said = f"holds {images.min()} to {images.max()}, but its attribute {COUNTS} says {told}"
+        if images.size and not 0 <= images.min() <= images.max() <= np.iinfo(counts).max:
+            said = f"holds {images.min()} to {images.max()}, but its attribute {COUNTS} says {counts}"
             raise FormatError(f"{tree.path}: {data.name} {said}")
-        return images.astype(told)
+        return images.astype(counts)
 
-    pages = Pages(frames.shape, told, read, frames.chunk, frames.piecewise)
+    pages = Pages(frames.shape, counts, read, frames.chunk, frames.piecewise)
     pages.scan = frames.scan
     return pages
 
 
 def middle(tree: Tree) -> np.ndarray:
-    """The middle of the scan (row, column) [m] that opty noted beside positions about it; zero where it did not."""
+    """Return the middle of the scan (row, column) [m] that opty subtracted from the positions; zero without it."""
     value = tree.attribute(tree.file, MIDDLE)
     if value is None:
         return np.zeros(2)
@@ -171,8 +176,8 @@ def middle(tree: Tree) -> np.ndarray:
     return value
 
 
-def _told(file: Container) -> dict[str, Any]:
-    """What opty noted of the geometry at the root of a file of another program."""
+def _noted_lengths(file: Container) -> dict[str, Any]:
+    """Return the lengths that opty wrote at the root of a file for another program."""
     names = ("propagation", "focus_to_sample", "voltage")
     return {name: file.attrs[f"opty_{name}"] for name in names if f"opty_{name}" in file.attrs}
 
@@ -185,8 +190,8 @@ def _keywords(function: Callable) -> tuple[str, ...]:
 def _source(file: Container, prepared: Prepared, special: dict[str, Any]) -> dict[str, Any]:
     """Describe the source of a measurement, with the options in a form that JSON can hold.
 
-    Options that are arrays cannot be found again, and a file that grows not as it was; without the size of the file
-    no result will point to it.
+    A result cannot point to options that are arrays, or to a file that grows: the record then lacks the size of the
+    file, without which no result points to it.
     """
     if prepared.arrays or file.growing:
         return {"path": str(file.path), "options": {}}

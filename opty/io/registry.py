@@ -1,9 +1,10 @@
-"""The formats that opty reads, and ``load``: a file's content, never its name, decides which one it is."""
+"""The formats that opty reads, and ``load``: the content of a file, never its name, decides its format."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from opty.data import PtychoData
@@ -55,7 +56,7 @@ FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
 )
 
 
-def load(path, **options):
+def load(path: str | Path | Sequence[str | Path], **options: Any) -> Any:
     """Read a measurement (PtychoData) or a result (PtychoState) from a file of any format that opty knows.
 
     Parameters
@@ -70,11 +71,11 @@ def load(path, **options):
         the path of the second file. Results: ``data`` (PtychoData or the path of a measurement, in place of what the
         file points to), ``device``, ``threads``, ``deterministic``, ``stream``.
 
-    Frames that would take more than a quarter of the free memory stay in their file, and are read when they are asked
-    for: ``data.intensities`` is a Stack then. ``stream=True`` or ``False`` decides otherwise.
+    Frames that would take more than a quarter of the free memory stay in their file and are read on demand:
+    ``data.intensities`` is a LazyFrames then. ``stream=True`` or ``False`` decides otherwise.
 
-    A result opens without its measurement, and without the classes of a user's own operators: ``repr`` says what is not
-    here, and what needs it raises SourceError or RecipeError with the remedy.
+    A result opens without its measurement, and without the classes of a user's own operators: ``repr`` shows what is
+    missing, and operations that need it raise SourceError or RecipeError with the remedy.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def load(path, **options):
 
 
 def writer(format: str) -> Format:
-    """Return the format that ``opty.save(format=)`` calls so; ValueError, with the names, where there is none."""
+    """Return the format of a name for ``opty.save(format=)``; ValueError, with the names, where there is none."""
     writers = {form.key: form for form in FORMATS if form.write is not None}
     if format not in writers:
         raise ValueError(f"format is {format!r}; choose one of opty, {', '.join(writers)}")
@@ -102,7 +103,7 @@ def writer(format: str) -> Format:
 
 
 def identify(file: Container, options: Mapping[str, Any]) -> Format:
-    """Return the format of a file, or raise FormatError that says what it looks like."""
+    """Return the format of a file; FormatError, with what the file looks like, for an unknown one."""
     if options.get("mapping") is not None:
         return mapping.FORMAT
     for form in FORMATS:

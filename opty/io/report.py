@@ -1,8 +1,9 @@
-"""The text of an Info: a few lines that a person reads before starting a reconstruction."""
+"""The text of an Info: a few lines to read before starting a reconstruction."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from opty.algebra.text import made_by
@@ -19,8 +20,10 @@ def text(info: Info) -> str:
     pixels = f"{info.pattern} x {info.pattern}"
     lines.append(f"  views       {info.views} patterns of {pixels}" + (f", {info.dtype}" if info.dtype else ""))
     lines += [f"  {name:<12}{line}" for name, line in _subjects(info) if line]
+    lines += [f"  positions   {line}" for line in ([] if info.positions is None else info.positions.lines())]
     lines += [f"  missing     {line}" for line in info.missing]
-    lines += [f"  attention   {line}" for line in info.warnings]
+    doubt = [] if info.positions is None or not info.positions.warning else [info.positions.warning]
+    lines += [f"  attention   {line}" for line in [*doubt, *info.warnings]]
     return "\n".join(lines)
 
 
@@ -30,7 +33,7 @@ def _unfinished(info: Info) -> str | None:
     return f"iteration {info.iteration} of {info.unfinished}; to go on: opty resume {shlex.quote(info.path)}"
 
 
-def _subjects(info: Info):
+def _subjects(info: Info) -> Iterator[tuple[str, str | None]]:
     yield "memory", _memory(info)
     yield "beam", _beam(info)
     yield "geometry", _geometry(info)
@@ -43,7 +46,9 @@ def _subjects(info: Info):
     yield "recipe", None if info.recipe is None else made_by(info.recipe, info.iteration or 0)
     yield "iteration", None if info.iteration is None else str(info.iteration)
     yield "unfinished", _unfinished(info)
+    yield "chosen by", None if info.search is None else f"opty auto; {' '.join(info.search.splitlines()[0].split())}"
     yield "misfit", None if info.misfit is None else f"{info.misfit:.4g}"
+    yield "verdict", info.verdict
 
 
 def _memory(info: Info) -> str | None:
@@ -61,7 +66,7 @@ def _beam(info: Info) -> str | None:
 
 
 def _geometry(info: Info) -> str | None:
-    if info.distance is None:
+    if info.distance is None or info.detector_pixel is None or info.sample_pixel is None:
         return None
     focus = "" if info.focus_to_sample is None else f", focus to sample {metres(info.focus_to_sample)}"
     return (
@@ -76,7 +81,9 @@ def _photons(info: Info) -> str:
     return f"{each}, {info.photons_total:.4g} in all{brightest}"
 
 
-def _scan(info: Info) -> str:
+def _scan(info: Info) -> str | None:
+    if info.extent_px is None:
+        return None
     rows, cols = info.extent_px
     line = f"{rows:.4g} x {cols:.4g} px (rows x columns)"
     if info.extent is not None:

@@ -1,4 +1,4 @@
-"""Run again what a file tells: go on with a run that stopped, or repeat a finished one and compare."""
+"""Resume a run that stopped from its checkpoint; repeat a finished one and compare."""
 
 from __future__ import annotations
 
@@ -8,41 +8,55 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.data import PtychoData
 from opty.errors import FormatError
 from opty.files.container import Container
 from opty.io.formats import native
 from opty.io.formats.kept import Kept, read_kept
 from opty.io.registry import identify
 from opty.remedies import here, option
+from opty.runtime.execute import run
 
 if TYPE_CHECKING:
     from opty.algebra.operator import Operator
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
     from opty.state import BareState
 
 
 def resume(
-    path, *, data=None, device: str | None = None, threads: int | None = None, deterministic: bool = False
+    path: str | Path,
+    *,
+    data: PtychoData | str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
 ) -> BareState:
-    """Go on with the run whose checkpoint a file is, to the end of the recipe that was asked for.
+    """Resume the run of a checkpoint, to the end of its recipe.
 
-    On the CPU the state that comes out is, bit for bit, the one that the run would have ended with; its recipe and its
-    history are those of one run. The steps of the recipe work as they did: ``Save`` writes where it wrote.
+    On the CPU the result is, bit for bit, the state that the run would have ended with, with the recipe and history of
+    one run. The steps of the recipe work as before: ``Save`` writes to the same file.
 
     Parameters
     ----------
     path : file written by ``Save``, or by the command line after Ctrl-C.
-    data, threads, deterministic : as for ``opty.load``. device : default: the one that the run was on.
+    data, threads, deterministic : as for ``opty.load``. device : default: the device of the run.
 
     Raises
     ------
-    ValueError : the file holds a whole result. FormatError : it holds something else. RuntimeError : no such device.
+    ValueError : the run of the file is complete. FormatError : the file is no result. RuntimeError : no such device.
     """
     p, unfinished = stopped(path, data=data, device=device, threads=threads, deterministic=deterministic)
     return unfinished.go_on(p)
 
 
-def stopped(path, *, data=None, device=None, threads=None, deterministic=False) -> tuple[BareState, Unfinished]:
+def stopped(
+    path: str | Path,
+    *,
+    data: PtychoData | str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
+) -> tuple[BareState, PendingRun]:
     """Return the state in a checkpoint, and the run it belongs to; raises what ``resume`` raises."""
     file, kept = _kept(path)
     if kept.unfinished is None:
@@ -60,31 +74,43 @@ def stopped(path, *, data=None, device=None, threads=None, deterministic=False) 
 
 
 def rerun(
-    path, *, start=None, data=None, device: str | None = None, threads: int | None = None, deterministic: bool = False
+    path: str | Path,
+    *,
+    start: BareState | str | Path | None = None,
+    data: PtychoData | str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
 ) -> Repetition:
     """Repeat a result from its data with the recipe that made it, and compare the two.
 
     Steps that only write files or to the screen (Save, Show, Log, Progress) are left out. The run starts as
-    ``PtychoState(data, modes=, seed=, dtype=)`` does; or, where it began with what Python gave (a probe, an object,
-    a margin, what ``replace`` put in), with that: the result keeps it.
+    ``PtychoState(data, modes=, seed=, dtype=)`` does; or, where a probe, an object, a margin or
+    ``replace`` in Python changed that start, with the start that the result keeps.
 
     Parameters
     ----------
     path : of the result. start : BareState, or the path of one, to start from instead.
-    data, threads, deterministic : as for ``opty.load``. device : default: the one that the run was on.
+    data, threads, deterministic : as for ``opty.load``. device : default: the device of the run.
 
     Raises
     ------
-    ValueError : no recipe in the result, or a start of another frame. FormatError : the file holds something else.
+    ValueError : no recipe in the result, or a start of another frame. FormatError : the file is no result.
     """
     recipe, begin, original = start_over(
         path, start=start, data=data, device=device, threads=threads, deterministic=deterministic
     )
-    return Repetition(recipe * begin, original)
+    return Repetition(run(recipe, begin), original)
 
 
 def start_over(
-    path, *, start=None, data=None, device=None, threads=None, deterministic=False
+    path: str | Path,
+    *,
+    start: BareState | str | Path | None = None,
+    data: PtychoData | str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
 ) -> tuple[Operator, BareState, BareState]:
     """Return the recipe of a result without its outputs, the state it started from, and the result."""
     from opty.algebra.operator import Identity
@@ -98,12 +124,12 @@ def start_over(
         raise ValueError(f"{file.path} was made by no recipe (its arrays were put in by hand): nothing to repeat")
     recipe = without_outputs(original.recipe)
     original.data.need_frames()
-    if start is None and kept.books["began"] is not None:
+    if start is None and kept.record["began"] is not None:
         start = native.restored(
             file, kept.at_the_start(), data=original.data, device=device, threads=threads, deterministic=deterministic
         )
     elif start is None:
-        own = {"model": original.model, "seed": original.seed, "dtype": original.dtype}
+        own: dict[str, Any] = {"model": original.model, "seed": original.seed, "dtype": original.dtype}
         start = handle()(original.data, **own, device=device, threads=threads, deterministic=deterministic)
     elif not isinstance(start, BareState):
         start = native.restored(
@@ -119,14 +145,14 @@ def start_over(
 
 @dataclass(frozen=True)
 class Repetition:
-    """A result (``original``) and what came out when it was made again (``state``)."""
+    """A result (``original``) and its repetition (``state``)."""
 
     state: BareState
     original: BareState
 
     @property
     def differences(self) -> dict[str, float]:
-        """Largest difference of each array and series, relative to its largest value; only of those that differ."""
+        """Largest difference of each array and series that differs, relative to its largest value."""
         new, old = _held(self.state), _held(self.original)
         found = {name: float("inf") for name in sorted(new.keys() ^ old.keys())}
         for name in sorted(new.keys() & old.keys()):
@@ -144,9 +170,9 @@ class Repetition:
 
     @property
     def same_start(self) -> bool:
-        """Whether the first iterations met about the same misfit: if not, the run began with something else."""
-        first = [p.history.get("misfit", np.zeros(1))[:1] for p in (self.state, self.original)]
-        return bool(np.allclose(*first, rtol=1e-2))
+        """Whether the first misfits agree to one percent: if not, the run began with another state."""
+        new, old = (p.history.get("misfit", np.zeros(1))[:1] for p in (self.state, self.original))
+        return bool(np.allclose(new, old, rtol=1e-2))
 
     def __str__(self) -> str:
         found = self.differences
@@ -155,7 +181,7 @@ class Repetition:
         lines = [f"{name} differs by {value:.2g} of its largest value" for name, value in found.items()]
         if not self.same_start:
             lines.append(
-                "the first iteration differs already: the run began with something else; rerun it with that start"
+                "the first iteration differs already: the run began with another state; rerun it with that start"
             )
         return "\n".join(lines)
 
@@ -167,21 +193,21 @@ def _held(p: BareState) -> dict[str, np.ndarray]:
     return held | {"iteration": np.array(p.iteration)}
 
 
-def result_file(path) -> Container:
-    """Return a file that is a result of opty; FormatError says what it is, and what to do, where it is none."""
+def result_file(path: str | Path) -> Container:
+    """Return a file that is a result of opty; FormatError, with the remedy, for any other."""
     file = Container(Path(path))
     if not native.recognise(file):
         raise FormatError(_no_result(file))
     return file
 
 
-def _kept(path) -> tuple[Container, Kept]:
+def _kept(path: str | Path) -> tuple[Container, Kept]:
     file = result_file(path)
     return file, read_kept(file)
 
 
 def _no_result(file: Container) -> str:
-    """Say what a file is that is no result, and what to do with it."""
+    """Return the message about a file that is no result, with the remedy."""
     try:
         name = identify(file, {}).name
     except (FormatError, IsADirectoryError):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from opty.algebra.operator import Operator
+from opty.algebra.protocols import State
 from opty.errors import SaveError
 from opty.files.atomic import check_target
 from opty.io.formats.native import checkpoint
@@ -16,9 +17,9 @@ from opty.runtime.recipe_edit import changed_steps
 
 
 class Save(Observer):
-    """Write a checkpoint: a result file from which ``opty.resume(path)`` goes on to the end of the whole recipe.
+    """Write a checkpoint: a result file from which ``opty.resume(path)`` runs the rest of the recipe.
 
-    The file is written whole or not at all: whenever the process is killed, the last good one is there.
+    The file is written completely or not at all: if the process is killed, the last complete one remains.
 
     Parameters
     ----------
@@ -26,8 +27,8 @@ class Save(Observer):
     every : write when a multiple of this number of iterations is reached or passed: in a loop the file is at most this
         number and one turn of the loop old.
 
-    Raises, before the run, where the file ends as no result does, or its folder is not there or cannot be written;
-    SaveError, which carries the state reached, where a write fails later, on a full disk for example.
+    Raises, before the run, for a suffix of another format, or a folder that is missing or cannot be written; SaveError,
+    which carries the state reached, where a write fails later, on a full disk for example.
     """
 
     only_output = True
@@ -41,11 +42,11 @@ class Save(Observer):
         """The name of the step in the visits of a state, without the folder: a checkpoint may move."""
         return repr(replace(self, path=Path(self.path).name))
 
-    def foresee(self):
+    def check_before_run(self) -> None:
         check_suffix(filled(self.path, 0))
         check_target(filled(self.path, 0))
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         if not self.due(s):
             return
         run, path = s.memo["run"], filled(self.path, s.iteration)

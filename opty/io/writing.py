@@ -1,4 +1,4 @@
-"""What the writers share, and ``save``: results in opty's own format, measurements in that of any program."""
+"""Shared by the writers; ``save``: results in opty's own format, measurements in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.errors import FormatError
 from opty.files.atomic import atomic
 from opty.files.sink import new_hdf5
@@ -20,7 +20,7 @@ from opty.remedies import here
 if TYPE_CHECKING:
     from opty.state import BareState
 
-COMPACT = 60_000  # bytes: what lies in the header itself, which HDF5 guards with a checksum
+COMPACT = 60_000  # bytes: data in the header itself, which HDF5 protects with a checksum
 CHUNK = 1 << 20
 PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
 _LENGTHS = "--wavelength, --distance and --pixel-size"
@@ -28,15 +28,15 @@ _LEFT_OUT = {"mask": ", or leave it out with --mask ignore"}  # fields that an o
 LAYOUT = {"libver": ("v110", "v110")}  # of HDF5: headers have checksums
 COUNTS = "opty_counts"  # attribute of a stack: the type of the counts, where it was written in another
 HDF5 = (".h5", ".hdf5")
-OWN_SUFFIXES = (*HDF5, ".cxi")  # of opty's own files, which readers of CXI know their way in
+OWN_SUFFIXES = (*HDF5, ".cxi")  # of opty's own files, which readers of CXI can read
 MIDDLE = "opty_middle"  # attribute of the root: the middle of the scan (row, column) [m], where positions are about it
 
 
 @contextmanager
 def created(path: Path, data: PtychoData) -> Iterator[h5py.File]:
-    """Write an HDF5 file, whole or not at all, whose every byte a checksum guards: a flipped bit is found on reading.
+    """Write an HDF5 file, completely or not at all, with checksums over all bytes: reading detects a flipped bit.
 
-    What only opty knows of the geometry goes into attributes of the root, where other programs do not look.
+    Parts of the geometry that other programs do not read are attributes of the root.
     """
     with atomic(path) as part, new_hdf5(part, **LAYOUT) as f:
         if data.geometry is not None and data.geometry.propagation != "far":
@@ -49,7 +49,7 @@ def created(path: Path, data: PtychoData) -> Iterator[h5py.File]:
 
 
 def put(group: h5py.Group, name: str, value: Any, packed: bool = True, **attributes: Any) -> h5py.Dataset:
-    """Write a number, a text or an array so that a checksum guards it; a large one deflated if ``packed``."""
+    """Write a number, a text or an array under a checksum; a large one deflated if ``packed``."""
     array = _text(value) if isinstance(value, str) else np.asarray(value)
     if array.nbytes > COMPACT:
         found = stack(group, name, array.reshape(-1) if array.ndim == 0 else array, packed=packed)
@@ -68,21 +68,21 @@ def put(group: h5py.Group, name: str, value: Any, packed: bool = True, **attribu
 
 
 def note(node: h5py.Group | h5py.Dataset, **texts: str) -> None:
-    """Write texts as attributes where a checksum guards them: in the header, and not in HDF5's heap."""
+    """Write texts as attributes in the header, under its checksum, and not in the heap of HDF5."""
     for name, value in texts.items():
         node.attrs[name] = _text(value)
 
 
 def _text(value: str) -> np.ndarray:
-    told = value.encode("utf-8")
-    return np.array(told, h5py.string_dtype("utf-8", max(1, len(told))))
+    encoded = value.encode("utf-8")
+    return np.array(encoded, h5py.string_dtype("utf-8", max(1, len(encoded))))
 
 
 def create(
-    group: h5py.Group, name: str, array: np.ndarray | Stack, dtype: np.dtype | None = None, **options: Any
+    group: h5py.Group, name: str, array: np.ndarray | LazyFrames, dtype: np.dtype | None = None, **options: Any
 ) -> h5py.Dataset:
-    """Make a dataset of an array, or of frames that stay in a file, which come block by block."""
-    if not isinstance(array, Stack):
+    """Make a dataset of an array, or of frames in a file, which are copied block by block."""
+    if not isinstance(array, LazyFrames):
         return group.create_dataset(name, data=array, dtype=dtype, **options)
     made = group.create_dataset(name, array.shape, array.dtype if dtype is None else dtype, **options)
     for views, images in array.blocks():
@@ -91,9 +91,9 @@ def create(
 
 
 def stack(
-    group: h5py.Group, name: str, array: np.ndarray | Stack, dtype: np.dtype | None = None, packed: bool = True
+    group: h5py.Group, name: str, array: np.ndarray | LazyFrames, dtype: np.dtype | None = None, packed: bool = True
 ) -> h5py.Dataset:
-    """Write an array, one frame a chunk, with checksums; shuffled and deflated at the level that costs least time."""
+    """Write an array, one frame a chunk, with checksums; shuffled and deflated at the fastest level."""
     if array.ndim >= 3:
         chunks = (1,) * (array.ndim - 2) + array.shape[-2:]
     else:
@@ -103,11 +103,11 @@ def stack(
     return create(group, name, array, dtype, chunks=chunks, fletcher32=True, **options)
 
 
-def signed(group: h5py.Group, name: str, counts: np.ndarray | Stack) -> None:
-    """Write counts (N, n, n) in a type that PyTorch computes with, and note in which they were.
+def signed(group: h5py.Group, name: str, counts: np.ndarray | LazyFrames) -> None:
+    """Write counts (N, n, n) in a type that PyTorch supports, and note their original type.
 
-    It does not with unsigned ones of two bytes and more: they become the smallest signed ones that hold them.
-    Raises ValueError for a count that none holds.
+    PyTorch lacks unsigned integers of two bytes and more: they become the smallest signed type that holds them.
+    Raises ValueError for a count beyond int64.
     """
     if counts.dtype.kind != "u" or counts.dtype.itemsize == 1:
         stack(group, name, counts)
@@ -121,9 +121,9 @@ def signed(group: h5py.Group, name: str, counts: np.ndarray | Stack) -> None:
 
 
 def centred(f: h5py.File, positions: np.ndarray, pixel: float) -> np.ndarray:
-    """Positions (N, 2) [m] about the middle of the scan, for programs that want that; ``f`` notes where it was.
+    """Positions (N, 2) [m] about the middle of the scan, for programs that need it; ``f`` stores the middle.
 
-    The first one is whole pixels away from it: positions on whole pixels stay there, for programs that round.
+    The middle is whole pixels from the first position, so that positions on whole pixels stay on whole pixels.
     """
     first = positions[0]
     middle = first + np.rint(((positions.min(axis=0) + positions.max(axis=0)) / 2 - first) / pixel) * pixel
@@ -143,7 +143,7 @@ def need_geometry(data: PtychoData, name: str) -> None:
 
 
 def no_place(data: PtychoData, name: str, *fields: str) -> None:
-    """Refuse to lose what a format cannot hold."""
+    """Refuse fields that a format cannot hold."""
     for field in fields:
         if getattr(data, field) is not None:
             remedy = here(
@@ -159,7 +159,7 @@ def x_y_z(data: PtychoData) -> np.ndarray:
 
 
 def check_suffix(path: str | Path, suffixes: tuple[str, ...] = OWN_SUFFIXES, what: str = "a result of opty") -> None:
-    """Refuse a file whose suffix names another kind of file; by default, for a result or a measurement of opty's."""
+    """Refuse a suffix of another kind of file; by default, for a result or a measurement of opty."""
     path = Path(path)
     if path.suffix.lower() not in suffixes:
         known, better = ", ".join(suffixes), path.with_suffix(suffixes[0])
@@ -167,12 +167,12 @@ def check_suffix(path: str | Path, suffixes: tuple[str, ...] = OWN_SUFFIXES, wha
 
 
 def save(path: str | Path, p: BareState | PtychoData, format: str = "opty") -> None:
-    """Write a state or a measurement: whole, or not at all.
+    """Write a state or a measurement, completely or not at all.
 
     Parameters
     ----------
-    path : the file to write; what stood there before stays untouched until the new one is safely on the disk.
-    p : a PtychoState, which goes on exactly after ``opty.load``, or a PtychoData.
+    path : the file to write; an existing file stays untouched until the new one is safely on the disk.
+    p : a PtychoState, which ``opty.load`` restores exactly, or a PtychoData.
     format : "opty" holds everything. The others hold the measurement alone (that of a state too), as other programs
         read it: "cxi" (CDTools), "cxi-pynx" (PyNX), "nexus" (NXcxi_ptycho), "ptyd" (PtyPy), "ptylab", "tike" (npz of
         tike and pty-chi), "tike-hdf5", "ptychi" (HDF5 of pty-chi, with a second file beside it), "tiff" (SciComPty: a
@@ -180,8 +180,8 @@ def save(path: str | Path, p: BareState | PtychoData, format: str = "opty") -> N
 
     Raises
     ------
-    TypeError : ``p`` is neither. ValueError : no such format, or a suffix of another one; ``path`` is the very file
-        that the measurement was read from; the measurement holds something that the format has no place for.
+    TypeError : ``p`` is neither. ValueError : no such format, or a suffix of another one; ``path`` is the file that
+        the measurement was read from; the measurement has a field that the format cannot hold.
     SourceError : the measurement of a result that was opened without it.
     OSError : no such folder, no permission, a full disk.
     """

@@ -4,8 +4,8 @@ element.py      Element: a piece of physics with a forward map, its derivative a
 compose.py      Model: elements joined by ``*``; text and JSON
 probe.py        the illumination; sample.py: a thin object, and several slices; propagation.py: to the detector
 complete.py     the elements that the user left out; scan.py, starting_probe.py: first values of the leaves
-views.py        ModelViews: some views on their way through a model, forward, along changes, and back
-unknown_element.py   UnknownElement: what stands in a file's model for an element that is not here
+views.py        ModelViews: some views in a pass through a model: forward, derivative, adjoint
+unknown_element.py   UnknownElement: stands for an element of a file whose class is missing
 sums.py         sums over incoherent states
 host_views.py   HostViews: the same without a state, for simulation and tests
 

@@ -1,4 +1,4 @@
-"""A model as a state needs it: with the elements that the user left out, and the first value of each leaf."""
+"""Completion of a model: the elements that the user left out, and the first value of each leaf."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from opty.model.scan import Scan
 def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = None) -> Model:
     """Return a model with the elements that were left out: the propagation of the geometry, Object(), Probe().
 
-    ``model`` : a Model, an element, a text, or None for ``FarField() * Object() * Probe(modes)`` or what the geometry
-    says in place of the far field. Left out may be the propagation, and what stands on the right end. ``geometry`` and
+    ``model`` : a Model, an element, a text, or None for ``FarField() * Object() * Probe(modes)``, with the propagation
+    of the geometry. The propagation, the object and the source on the right may be left out. ``geometry`` and
     ``n`` : of the measurement, with patterns of n x n pixels.
 
     Raises RecipeError for a model without a place for the object, one that does not fit the measurement, and modes that
@@ -46,12 +46,12 @@ def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = 
         elements = (propagation_of(geometry), *elements)
     whole = Model(elements)
     for element in whole.elements:
-        element.foresee(geometry, n)
+        element.check_before_run(geometry, n)
     return whole
 
 
 def with_modes(model: Model, modes: int) -> Model:
-    """Return a model whose probe says how many modes it has."""
+    """Return a model whose probe has its number of modes."""
     path = (replace(e, modes=modes) if isinstance(e, Probe) else e for e in model.elements)
     return Model(tuple(path))
 

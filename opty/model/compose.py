@@ -71,6 +71,11 @@ class Model(Value, register=False):
         """Whether exit waves are P_j O, the probe of each view times one object: not thin, but for the probe."""
         return len(self.elements) == 3 and not self.thin and all(e.thin for e in self.elements[:2])
 
+    @property
+    def thin_object(self) -> bool:
+        """Whether the object is one thin slice, of a probe that is steady or varies."""
+        return self.thin or self.varies
+
     @cached_property
     def closed(self) -> bool:
         """Whether the nearest waves that the model makes are known, which the difference map and RAAR need."""

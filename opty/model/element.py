@@ -65,7 +65,7 @@ class Element(Value, register=False):
                 )
             LEAVES[leaf.name] = leaf
 
-    def foresee(self, geometry: Any, n: int) -> None:
+    def check_before_run(self, geometry: Any, n: int) -> None:
         """Refuse a measurement that the element cannot describe: ``geometry`` (or None), windows of n x n pixels."""
 
     def initial(self, name: str, scan: Scan) -> np.ndarray:

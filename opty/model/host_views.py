@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.backend import numpy_backend
+from opty.kernels import numpy_backend
 from opty.model.compose import Model
 from opty.model.views import ModelViews
 from opty.physics.propagation import Propagator

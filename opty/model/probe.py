@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.leaf import Leaf
+from opty.kernels.cpu_engine import CpuEngine
 from opty.model.element import LEAVES, Element
 from opty.model.scan import Scan
 from opty.model.views import ModelViews
@@ -20,7 +21,7 @@ _FIRST_WEIGHT = 0.01  # rms: modes and weights that are both zero would never mo
 
 
 class Probe(Element):
-    """P_m(r - f_j): M incoherent modes, moved by the fraction f_j of a pixel by which view j lies off its window.
+    """The probe: P_m(r - f_j), M incoherent modes, moved by the fraction f_j [px] by which view j lies off its window.
 
     With ``variable`` = K the first mode is another one in each view: P_0 + sum_k c_jk U_k, c real.
 
@@ -141,8 +142,8 @@ class Probe(Element):
             probe = v.backend.fft2(probe, False, v.threads)
             modes = v.backend.fft2(modes, False, v.threads) if spectra is None else spectra
         each = v.xp.empty((v.size, *probe.shape), probe.dtype)
-        if v.fused is not None and v.backend.name == "cpu":
-            v.fused.mix(probe, weights, modes, each)
+        if isinstance(v.engine, CpuEngine):
+            v.engine.mix(probe, weights, modes, each)
         else:
             each[...] = probe
             each[:, 0] += combined(weights, modes)

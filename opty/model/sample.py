@@ -18,7 +18,7 @@ OBJ = Leaf("obj", "slice row col", dtype="complex", grid="frame", scale=-1, role
 
 
 class Object(Element):
-    """psi = O(r + w_j) psi_in: a thin object, windows of the transmission O at the whole-pixel places w_j.
+    """A thin object: psi = O(r + w_j) psi_in, windows of the transmission O at the whole-pixel places w_j.
 
     Leaf: obj (H, W) complex (no unit), which starts at one.
     Source: Rodenburg, Faulkner, Appl. Phys. Lett. 85, 4795 (2004), Eq. 1.
@@ -98,7 +98,7 @@ class Slices(Element):
         """Incident waves of all slices, and what goes through the transforms."""
         return self.n + 1.0
 
-    def foresee(self, geometry: Any, n: int) -> None:
+    def check_before_run(self, geometry: Any, n: int) -> None:
         if geometry is None:
             raise ValueError(
                 f"{self!r} needs the wavelength and the pixel size at the sample: give the measurement a geometry, "

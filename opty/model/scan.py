@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ class Scan:
     dtype: np.dtype  # of object and probe
     geometry: Geometry | None = None
     data: PtychoData | None = None  # None in a simulation, whose probe is given
+    _: KW_ONLY
     given: Any = None  # a probe of the user's, or None
     seed: int = 0  # of what starts at random
 

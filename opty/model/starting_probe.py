@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from opty.backend import numpy_backend
 from opty.data import PtychoData
 from opty.data.fields import check_probe
+from opty.kernels import numpy_backend
 from opty.physics.propagation import Propagator
 from opty.remedies import here, option
 
@@ -34,9 +34,9 @@ def first_probe(data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
 
 
 def given_probe(probe: Any, n: int, modes: int | None, dtype: Any) -> np.ndarray:
-    """Return a user's probe as (M, n, n), with modes added where more are asked for; its power is left alone.
+    """Return a user's probe as (M, n, n), with modes added up to the number requested; its power is unchanged.
 
-    Raises ValueError where it has another size than the data, or more modes than asked for.
+    Raises ValueError where it has another size than the data, or more modes than requested.
     """
     checked = check_probe(probe, n)
     return with_modes(checked, modes).astype(dtype)

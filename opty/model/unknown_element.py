@@ -38,8 +38,8 @@ class UnknownElement(Absent, Element, register=False):
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:  # type: ignore[override]
-        """What the file says of the arrays that no other element of the model brings."""
-        return tuple(Leaf(name, **told) for name, told in json.loads(self.brings).items())
+        """The declarations, from the file, of the leaves that no other element of the model brings."""
+        return tuple(Leaf(name, **declaration) for name, declaration in json.loads(self.brings).items())
 
     @property
     def source(self) -> bool:  # type: ignore[override]
@@ -60,17 +60,17 @@ class UnknownElement(Absent, Element, register=False):
 
 
 def kept_model(text: str, code: str, estimates: Iterable[Leaf]) -> Model:
-    """Return the whole model of a JSON text, with an ``UnknownElement`` for each element that is not here.
+    """Return the whole model of a JSON text, with an ``UnknownElement`` for each unknown class.
 
-    ``code`` : its repr when it was written, for the text of what is kept. ``estimates`` : declarations of the arrays
-    that the model brings; those that no element here brings belong to the first unknown one.
+    ``code`` : its repr when it was written, for the text of unknown elements. ``estimates`` : declarations of the
+    arrays that the model brings; those that no element here brings belong to the first unknown one.
     Raises RecipeError for text that is no such JSON, or another format version.
     """
-    told = read_json(text)
-    codes = codes_of({"Compose": {"steps": told}} if len(told) > 1 else told[0], code)
-    last = len(told) - 1
-    places = ("source" if k == last else "" if k else "propagation" for k in range(len(told)))
-    found = [decode(one, partial(_made, place, codes)) for one, place in zip(told, places, strict=True)]
+    elements = read_json(text)
+    codes = codes_of({"Compose": {"steps": elements}} if len(elements) > 1 else elements[0], code)
+    last = len(elements) - 1
+    places = ("source" if k == last else "" if k else "propagation" for k in range(len(elements)))
+    found = [decode(one, partial(_made, place, codes)) for one, place in zip(elements, places, strict=True)]
     here = {leaf.name for element in found for leaf in element.leaves}
     first = next((k for k, element in enumerate(found) if isinstance(element, UnknownElement)), None)
     if first is not None:

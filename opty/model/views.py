@@ -1,4 +1,4 @@
-"""ModelViews: some views on their way through a model, with all that a pass has to remember."""
+"""ModelViews: some views in a pass through a model, with the intermediate results that the pass needs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from opty.algebra.leaf import Leaf
+from opty.kernels.engine import Engine
 from opty.model.compose import Model
 from opty.model.sums import state_power
 from opty.physics.propagation import phase_ramp
@@ -24,16 +25,16 @@ class Windows(NamedTuple):
 
 
 class ModelViews:
-    """B views as a model sees them: where their windows lie, and the waves through its elements.
+    """B views for a model: their windows, and the waves through its elements.
 
     Attributes
     ----------
     model : Model; backend, xp : of the arrays; n : pixels along an edge of a window; dtype : of the waves; threads.
     estimates : the leaves of the state by name. selection : the views as an index into arrays of all views.
-    corners (B, 2) int : the whole-pixel windows nearest to the positions; fraction (B, 2) : what is left of them, in
+    corners (B, 2) int : the whole-pixel windows nearest to the positions; fraction (B, 2) : the remainder, in
     [-1/2, 1/2], or None where all are whole. brightness (B, 1, 1) : the root of the views' intensity factors, or None.
     geometry, propagator : of the experiment. memory : dict of the element whose map is called. sweep : dict that lasts
-    as long as the sweep, for what is the same in all batches.
+    as long as the sweep, for values common to all batches.
     """
 
     model: Model
@@ -52,11 +53,11 @@ class ModelViews:
     sweep: dict[Any, Any]
     size: int
     deterministic: bool = False
-    fused: Any = None  # kernels of a run, where they may be used
+    engine: Engine | None = None  # the kernels of a run, where they may be used
 
     def __init__(self, wanted: frozenset[str] = frozenset()):
         self.fields: dict[str, Any] = {}
-        self.wanted = wanted  # leaves of which a step asks for the sums
+        self.wanted = wanted  # leaves of which a step needs the sums
         self._memories: list[dict[str, Any]] | None = None
         self._sums: dict[str, tuple[Any, Any]] = {}
         self._summed: Any = None
@@ -75,7 +76,7 @@ class ModelViews:
         return np.dtype(self.dtype.type(0).real.dtype)
 
     def leaf(self, name: str) -> Any:
-        """Return a leaf as it stands."""
+        """Return the current value of a leaf."""
         return self.estimates[name]
 
     def rows(self, name: str) -> Any:
@@ -83,12 +84,12 @@ class ModelViews:
         return self.estimates[name][self.selection]
 
     def wants(self, name: str) -> bool:
-        """Say whether the sums of a leaf are asked for in this pass back."""
-        return name in self._asked
+        """Return whether this backward pass computes the sums of a leaf."""
+        return name in self._needed
 
     @property
     def last(self) -> bool:
-        """Whether no element in front of this one has a leaf that is asked for: its chi and power are not needed."""
+        """Whether no element in front of this one has a leaf whose sums are needed, so that chi and power are not."""
         return self._last
 
     def add(self, name: str, direction: Any, weight: Any = None) -> None:
@@ -196,7 +197,7 @@ class ModelViews:
     # -- the three passes
 
     def exit_waves(self) -> Any:
-        """Return the exit waves (B, S, n, n) of the leaves as they stand."""
+        """Return the exit waves (B, S, n, n) of the current leaves."""
         wave: Any = None
         self._memories = []
         for element in self.model.path:
@@ -205,13 +206,13 @@ class ModelViews:
             wave = element.forward(self, wave)
         self._forget()
         remembered = (kept for memory in self._memories for kept in memory.values())
-        return wave.copy() if any(kept is wave for kept in remembered) else wave  # who gets them may work in them
+        return wave.copy() if any(kept is wave for kept in remembered) else wave  # the caller may overwrite them
 
     def tangent(self, changes: dict[str, Any]) -> Any:
         """Return the change (B, S, n, n) of the exit waves for small changes of leaves, by name.
 
-        Each has the shape of its leaf; of a leaf over views, positions too, it is the views' rows (B, ...). That of a
-        leaf on the frame may be ``Windows``, which differ from view to view.
+        Each has the shape of its leaf; of a leaf over views, positions too, it is the views' rows (B, ...). The
+        change of a leaf on the frame may be ``Windows``, which differ from view to view.
         """
         dwave = None
         for element, memory in zip(self.model.path, self._passed(), strict=True):
@@ -225,14 +226,14 @@ class ModelViews:
         """Return direction and weight of a leaf for chi (B, S, n, n) at the exit; shapes as for ``add``.
 
         The direction is the adjoint of ``tangent`` applied to chi. One pass back makes the sums of all leaves that the
-        steps of the sweep ask for.
+        steps of the sweep need.
         """
         if self._summed is not chi or name not in self._sums:
             self._pass_back(chi, self.wanted | {name})
         return self._sums[name]
 
     def changed(self, waves: Any) -> Any:
-        """Return by how much waves (B, S, n, n) differ from the exit waves of the leaves as they were on the way here.
+        """Return waves (B, S, n, n) minus the exit waves of the leaves as the batch opened with them.
 
         One array for each array of waves, so that the sums of several leaves come from one pass back.
         """
@@ -241,13 +242,13 @@ class ModelViews:
             self._change = waves, change
         return self._change[1]
 
-    def _pass_back(self, chi: Any, asked: frozenset[str]) -> None:
+    def _pass_back(self, chi: Any, needed: frozenset[str]) -> None:
         memories, power = self._passed(), None
-        self._sums, self._asked = {}, asked
+        self._sums, self._needed = {}, needed
         brings = [frozenset(leaf.name for leaf in e.leaves) | e.moved_by for e in self.model.path]
         given = chi
         for k in range(len(brings) - 1, -1, -1):
-            self._last = not any(brings[j] & asked for j in range(k))
+            self._last = not any(brings[j] & needed for j in range(k))
             self.memory = memories[k]
             chi, power = self.model.path[k].backward(self, chi, power)
             if self._last:
@@ -255,10 +256,9 @@ class ModelViews:
         self._summed = given
 
     def _passed(self) -> list[dict[str, Any]]:
-        """Return what the elements remember of the way forward."""
-        single = self.model.thin or self.model.varies
-        if self._memories is None and single and "positions" not in self.wanted:
-            self._memories = [{}, {"incident": self.illum}, {}]  # all that they need: no wave has to be made for it
+        """Return the intermediate results of the forward pass, one dict for each element."""
+        if self._memories is None and self.model.thin_object and "positions" not in self.wanted:
+            self._memories = [{}, {"incident": self.illum}, {}]  # all that they need, without computing waves
         if self._memories is None:
             self.exit_waves()
         assert self._memories is not None
@@ -269,7 +269,7 @@ class ModelViews:
         self._change = (None, None)
 
     def with_estimates(self, **changed: Any) -> ModelViews:
-        """Return the same views with other leaves, for a look at what waves they would make."""
+        """Return the same views with other leaves, to compute the waves of these."""
         other = copy(self)
         other.estimates = {**self.estimates, **changed}
         other.fields = {}

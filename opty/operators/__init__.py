@@ -1,6 +1,6 @@
 """The steps that recipes are made of.
 
-exitwave.py      ExitWave; Reflect, Difference, Recall on kept waves (difference map, RAAR)
+exitwave.py      ExitWave; Reflect, RelaxedStep, LoadKeptWaves on kept waves (difference map, RAAR)
 fourier.py       FourierProject: the measured modulus
 object.py        ObjUpdate, live (PIE)
 probe.py         ProbeUpdate, live (PIE)
@@ -14,7 +14,7 @@ background.py    BackgroundUpdate: incoherent background
 intensity.py     IntensityUpdate: per-view intensity factors
 refine.py        Refine: numbers of a model's element, such as a spacing
 support.py       Support: where the probe may be
-object_limits.py ClampObj, TotalVariation: what is known of the object
+object_limits.py ClampObj, TotalVariation: prior knowledge of the object
 coarse.py        Coarse: a recipe at a lower resolution
 position/        PosCorrect and its rivals; affine map and drift of the whole scan
 constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, CentreProbe, Orthogonalise
@@ -26,7 +26,7 @@ from opty.operators.background import BackgroundUpdate
 from opty.operators.coarse import Coarse
 from opty.operators.conjugate import ConjugateDirection, LineSearch, TakeStep
 from opty.operators.constrain import CentreProbe, Orthogonalise, ProbePower, ScaleObjProbe
-from opty.operators.exitwave import Difference, ExitWave, Recall, Reflect
+from opty.operators.exitwave import ExitWave, LoadKeptWaves, Reflect, RelaxedStep
 from opty.operators.fourier import FourierProject
 from opty.operators.intensity import IntensityUpdate
 from opty.operators.likelihood import LikelihoodGradient
@@ -37,6 +37,7 @@ from opty.operators.object import ObjUpdate
 from opty.operators.object_limits import ClampObj, TotalVariation
 from opty.operators.observers import Log, Misfit, Progress
 from opty.operators.position import (
+    CheckPositions,
     ComparePositions,
     HoldOut,
     PosCorrect,
@@ -58,11 +59,11 @@ __all__ = [
     "AccumProbe",
     "BackgroundUpdate",
     "CentreProbe",
+    "CheckPositions",
     "ClampObj",
     "Coarse",
     "ComparePositions",
     "ConjugateDirection",
-    "Difference",
     "ExitWave",
     "FourierProject",
     "HoldOut",
@@ -70,6 +71,7 @@ __all__ = [
     "LSQUpdate",
     "LikelihoodGradient",
     "LineSearch",
+    "LoadKeptWaves",
     "Log",
     "MergeObj",
     "MergeProbe",
@@ -91,9 +93,9 @@ __all__ = [
     "ProbePower",
     "ProbeUpdate",
     "Progress",
-    "Recall",
     "Refine",
     "Reflect",
+    "RelaxedStep",
     "ScaleObjProbe",
     "Support",
     "TakeStep",

@@ -9,10 +9,12 @@ from opty.algebra.protocols import State, Views
 
 
 class BackgroundUpdate(ViewOperator, reads="predicted background", writes="background"):
-    """b <- max(0, b - step g / h), g = sum_j w (Ihat_j - I_j) / (Ihat_j + 1) and h = sum_j w / (Ihat_j + 1).
+    """Estimate the incoherent background at each detector pixel.
+
+    b <- max(0, b - step g / h), g = sum_j w (Ihat_j - I_j) / (Ihat_j + 1) and h = sum_j w / (Ihat_j + 1).
 
     g is the gradient of L = sum w [Ihat - (I + 1) log(Ihat + 1)], the Poisson likelihood shifted by one photon, so that
-    dark pixels do not rule; h is its expected curvature. The background starts at that of the data, or at zero, and
+    dark pixels do not rule; h is its expected curvature. The background starts at the one of the data, or at zero, and
     changes at the end of a sweep; a pixel masked in every view stays.
 
     Parameters
@@ -26,7 +28,7 @@ class BackgroundUpdate(ViewOperator, reads="predicted background", writes="backg
 
     step: float = 0.5
     shape: Literal["free", "flat"] = "free"
-    knob = "a smaller step of BackgroundUpdate"
+    advice = "a smaller step of BackgroundUpdate"
 
     def check(self) -> None:
         if not self.step > 0:

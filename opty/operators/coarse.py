@@ -12,11 +12,10 @@ from opty.algebra.operator import Identity, Operator
 from opty.data import PtychoData
 from opty.data.parts import coarser, kept_cone, kept_light, middle, near
 from opty.errors import RecipeError
-from opty.model.probe import Probe
 from opty.operators import variation
-from opty.operators.position.correct import GIVEN
+from opty.operators.position.check import GIVEN
 from opty.operators.position.refinement import kept_inside
-from opty.runtime.nested import Nested, run_inside, take_books
+from opty.runtime.nested import Nested, run_inside, take_record
 from opty.state import BareState, handle
 
 _BLUR = 0.4  # standard deviation, in coarse pixels, of what an object is smoothed by before it is sampled
@@ -26,7 +25,7 @@ _UP = frozenset({"obj", "probe", "positions", "background", "intensity_factors"}
 
 
 class Coarse(Nested, slots=GIVEN):
-    """Run a recipe at 1/factor of the resolution, and bring what it changed back up.
+    """Run a recipe at 1/factor of the resolution, and transfer its changes back.
 
     In the far field and the cone beam the middle of each pattern is kept, m = n // factor pixels along an edge, so that
     pixels at the sample are n / m times as wide; in the near field patterns are binned. The probe goes down and up as
@@ -47,7 +46,7 @@ class Coarse(Nested, slots=GIVEN):
         pixel), or near-field patterns do not divide evenly; 0 for never. Without the cone, probe and object have
         nothing to do with each other.
 
-    Reads and writes obj (H, W), probe (M, n, n), positions (N, 2) px and what else the recipe writes of the estimates.
+    Reads and writes obj (H, W), probe (M, n, n), positions (N, 2) px and all other estimates that the recipe writes.
     Raises RecipeError where fewer than 8 pixels are left, where near-field patterns do not divide evenly, for objects
     that are not thin, and for ``Save`` inside.
     """
@@ -55,7 +54,7 @@ class Coarse(Nested, slots=GIVEN):
     factor: int
     recipe: Operator
     keep: float = 0.0
-    arrays = 1.0
+    scratch_arrays = 1.0
 
     def check(self) -> None:
         if self.factor < 2:
@@ -70,14 +69,14 @@ class Coarse(Nested, slots=GIVEN):
 
     def apply(self, s: Any) -> None:
         store = s.store
-        if not all(element.thin or isinstance(element, Probe) for element in store.model.elements):
-            raise RecipeError(f"{self!r}: the model {store.model!r} is no thin object; Coarse knows those only")
+        if not store.model.thin_object:
+            raise RecipeError(f"{self!r}: the model {store.model!r} is no thin object; Coarse needs a thin one")
         if self.keep and not worth(store.data, self.factor, self.keep):
             return
         level = Level(store, self.factor)
         before = level.down()
         after = run_inside(self.recipe, before, s.memo["run"])
-        take_books(s, after)
+        take_record(s, after)
         level.bring_up(s, before, after, self.recipe_writes)
 
 
@@ -121,13 +120,13 @@ class Level:
         largest = np.array(shape) - self.m
         leaves["positions"] = np.clip(leaves["positions"], 0, largest)
         origin = self._place_down(store.origin)
-        books = {"seed": store.seed, "iteration": store.iteration, "history": store.history, "visits": store.visits}
-        books["model"] = store.model
+        record = {"seed": store.seed, "iteration": store.iteration, "history": store.history, "visits": store.visits}
+        record["model"] = store.model
         machine = {"device": store.backend.name, "threads": store.threads, "deterministic": store.deterministic}
-        return handle().restore(self.data, leaves, origin=origin, recipe=Identity(), **books, **machine)
+        return handle().restore(self.data, leaves, origin=origin, recipe=Identity(), **record, **machine)
 
     def bring_up(self, s: Any, before: BareState, after: BareState, written: frozenset[str]) -> None:
-        """Put what the recipe has changed into the state ``s``."""
+        """Transfer the changes of the recipe to the state ``s``."""
         backend = s.backend
 
         def change(name: str) -> np.ndarray:

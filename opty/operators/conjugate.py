@@ -9,7 +9,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, ViewOperator
 from opty.algebra.protocols import State, Views
-from opty.backend.line import TRIALS
+from opty.kernels.likelihood.line_search import TRIALS
 from opty.model.probe import OPR_MODES, OPR_WEIGHTS
 from opty.operators import variation
 from opty.operators.likelihood import (
@@ -20,9 +20,9 @@ from opty.operators.likelihood import (
     OPR_WEIGHTS_LIGHT,
     PROBE_GRADIENT,
     Noise,
-    noise_model,
+    NoiseModel,
 )
-from opty.operators.lsq import moved
+from opty.operators.lsq import moved, updating
 from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
 from opty.state.leaves import OBJ, PROBE
 
@@ -70,7 +70,7 @@ class ConjugateDirection(
     """Make a conjugate direction of the gradient g, preconditioned by M: d <- -M g + beta d (Polak-Ribiere).
 
     beta = max(0, Re <g - g_old, M g> / <g_old, M g_old>) over object and probe together; a direction that would not
-    lead down starts anew with -M g. M divides each pixel by the light on it, w + damping max(w): w = sum |P|^2 for the
+    lead down is restarted with -M g. M divides each pixel by the light on it, w + damping max(w): w = sum |P|^2 for the
     object, sum |O|^2 for the probe. A Gaussian prior on the object's gradient adds smooth c sum |O(r) - O(r')|^2 over
     neighbouring pixels to L, c the photons measured per pixel of the object.
 
@@ -97,7 +97,7 @@ class ConjugateDirection(
         return not self.smooth
 
     @property
-    def arrays(self) -> float:  # type: ignore[override]
+    def scratch_arrays(self) -> float:  # type: ignore[override]
         """Those of the gradient by the light, and of the prior: measured."""
         return 3.4 if self.smooth else 2.4
 
@@ -106,6 +106,9 @@ class ConjugateDirection(
             raise ValueError(f"ConjugateDirection(smooth={self.smooth}): give a weight from 0 (no prior) up")
         if not self.damping > 0:
             raise ValueError(f"ConjugateDirection(damping={self.damping}): give a share above 0")
+
+    def fixed(self, leaves: frozenset[str]) -> Operator | None:
+        return updating(self, leaves)
 
     def apply(self, s: State) -> None:
         _create(s)
@@ -192,7 +195,7 @@ class LineSearch(
     """Measure how L changes along the direction d, at the trial steps t = kept_step (1/4, 1, 2).
 
     Nothing is neglected: P + t dP and O + t dO give Psi(t) = Psi + t F[P dO + dP O] + t^2 F[dP dO], and Ihat(t) is the
-    polynomial of fourth degree that its modulus is. In a model other than the thin object the waves are made anew at
+    polynomial of fourth degree that its modulus is. In a model other than the thin object the waves are recomputed at
     each t.
 
     Parameters: noise, the model of the noise, as in LikelihoodGradient.
@@ -203,20 +206,20 @@ class LineSearch(
 
     noise: Noise = "poisson"
     scale_free = True
-    work = (7.0, 5.5)
+    scratch_waves = (7.0, 5.5)
 
     def begin(self, s: State) -> None:
         s.memo["trials"] = (s.kept_step * s.xp.asarray(TRIALS)).astype(s.real_dtype)
 
     def apply(self, s: State, b: Views) -> None:
         xp, trials = s.xp, s.memo["trials"]
-        model = noise_model(self.noise, s, b)
+        model = NoiseModel(self.noise, s, b)
         predicted, added = (self._expansion if s.model.thin else self._trials)(s, b, model)
         least = predicted * (np.finfo(s.real_dtype).eps - 1)  # rounding can make no intensity negative
         for k in range(len(TRIALS)):
             more = added(k, trials[k])
             xp.maximum(more, least, out=more)
-            s.line_sums[k] += model.weighted(model.change(predicted, more)).sum(dtype=np.float64)
+            s.line_sums[k] += model.change(predicted, more).sum(dtype=np.float64)
 
     def _expansion(self, s: State, b: Views, model: Any) -> Any:
         """Return Ihat (B, n, n) and what a step of length t adds to it: a polynomial."""
@@ -279,6 +282,9 @@ class TakeStep(
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         turned = frozenset() if self.update == "obj" else frozenset({"kept_gradient_probe", "kept_direction_probe"})
         return self.reads, moved(self.update) | {"kept_step"} | turned
+
+    def fixed(self, leaves: frozenset[str]) -> Operator | None:
+        return updating(self, leaves)
 
     def apply(self, s: State) -> None:
         every = free(s, "both")

@@ -134,7 +134,7 @@ class CentreProbe(
         off = xp.stack([(power.sum(axis=1) * place).sum(), (power.sum(axis=0) * place).sum()]) / mass
         first, last = s.positions.min(axis=0), s.positions.max(axis=0)
         room = xp.asarray([size - n for size in s.object_shape]) - last
-        # Positions may lie half a pixel beyond the last window: there is no room then, and not less than none.
+        # Positions may lie half a pixel beyond the last window: the distance left is 0 then, not negative.
         move = s.backend.to_host(xp.clip(-xp.rint(off), -xp.floor(xp.maximum(room, 0)), xp.floor(xp.maximum(first, 0))))
         if not move.any():
             return

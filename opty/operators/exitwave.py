@@ -1,4 +1,4 @@
-"""Exit waves: formed anew, or kept between iterations (difference map and its relatives)."""
+"""Exit waves: formed in each sweep, or kept between iterations (difference map and its relatives)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves", sl
             b.waves = overlap
 
 
-class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="waves", slots=KEPT_WAVES):
+class RelaxedStep(ViewOperator, reads="illum patches waves kept_waves", writes="waves", slots=KEPT_WAVES):
     """Take a step of the difference map or a relative: psi <- P O + keep (psi - P O) + beta (waves - P O).
 
     psi is passed on as waves. keep = 1 is the difference map, keep = beta is RAAR, which leans towards the overlap set:
@@ -79,9 +79,9 @@ class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="w
 
     def check(self) -> None:
         if not 0 < self.beta <= 2:
-            raise ValueError(f"Difference(beta={self.beta}): give a relaxation above 0 and up to 2")
+            raise ValueError(f"RelaxedStep(beta={self.beta}): give a relaxation above 0 and up to 2")
         if not 0 <= self.keep <= 1:
-            raise ValueError(f"Difference(keep={self.keep}): give a share from 0 to 1")
+            raise ValueError(f"RelaxedStep(keep={self.keep}): give a share from 0 to 1")
 
     def apply(self, s: State, b: Views) -> None:
         step, overlap, psi = b.waves, b.exit_waves(), s.kept_waves[b.selection]
@@ -97,7 +97,7 @@ class Difference(ViewOperator, reads="illum patches waves kept_waves", writes="w
         b.waves = step
 
 
-class Recall(ViewOperator, reads="kept_waves", writes="waves"):
+class LoadKeptWaves(ViewOperator, reads="kept_waves", writes="waves"):
     """Bring the kept exit waves back: waves = psi.
 
     Reads kept_waves (N, M, n, n), which Difference wrote; writes waves (B, M, n, n).

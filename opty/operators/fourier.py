@@ -31,7 +31,7 @@ class FourierProject(ViewOperator, reads="waves", writes="waves delta predicted"
 
 
 class _Lean(ViewOperator, register=False):
-    """FourierProject without what nobody reads, in the buffer of the waves; ``predicted`` says whether Ihat is read.
+    """FourierProject without unused outputs, in the buffer of the waves; ``predicted`` says whether Ihat is read.
 
     Waves that are a view of something kept (``base``) are left alone.
     """
@@ -52,7 +52,7 @@ class _Lean(ViewOperator, register=False):
 
 
 class DeltaProject(_Lean, reads="waves", writes="waves delta", register=False):
-    """FourierProject where nobody reads the projected waves."""
+    """FourierProject where no step reads the projected waves."""
 
     def apply(self, s: State, b: Views) -> None:
         b.delta = projected(s, b, self.detector_waves(s, b), difference=True)
@@ -60,14 +60,14 @@ class DeltaProject(_Lean, reads="waves", writes="waves delta", register=False):
 
 
 class WaveProject(_Lean, reads="waves", writes="waves", register=False):
-    """FourierProject where nobody reads delta."""
+    """FourierProject where no step reads delta."""
 
     def apply(self, s: State, b: Views) -> None:
         b.waves = projected(s, b, self.detector_waves(s, b), difference=False)
 
 
 class IntensityOnly(_Lean, reads="waves", writes="waves", register=False):
-    """FourierProject where nobody reads more than the intensity: no way back to the sample."""
+    """FourierProject where steps read the intensity alone: no transform back to the sample."""
 
     def apply(self, s: State, b: Views) -> None:
         put_modulus(s, b, self.detector_waves(s, b), difference=True)

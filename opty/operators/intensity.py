@@ -12,10 +12,12 @@ _LIMIT = 2.0  # by how much a factor may change in one sweep
 
 
 class IntensityUpdate(ViewOperator, reads="predicted intensity_factors", writes="intensity_factors"):
-    """f_j <- f_j (1 - step g_j / h_j), g_j = sum w C (Ihat - I) / (Ihat + 1) and h_j = sum w C^2 / (Ihat + 1).
+    """Estimate the intensity of the beam at each view.
+
+    f_j <- f_j (1 - step g_j / h_j), g_j = sum w C (Ihat - I) / (Ihat + 1) and h_j = sum w C^2 / (Ihat + 1).
 
     f_j is the intensity of the beam at view j, f_j = 1 on the mean: the view sees the probe times sqrt(f_j). C is the
-    coherent part of Ihat, without the background. No data can tell a slope f_j = exp(2 k r_j) of the beam from
+    coherent part of Ihat, without the background. No data can distinguish a slope f_j = exp(2 k r_j) of the beam from
     |O| exp(-k r) with |P| exp(k r). g_j is the gradient of the shifted Poisson likelihood of
     BackgroundUpdate with respect to log f_j, h_j its expected curvature. A factor at most doubles or halves in a sweep.
 
@@ -26,7 +28,7 @@ class IntensityUpdate(ViewOperator, reads="predicted intensity_factors", writes=
     """
 
     step: float = 1.0
-    knob = "a smaller step of IntensityUpdate"
+    advice = "a smaller step of IntensityUpdate"
 
     def check(self) -> None:
         if not self.step > 0:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Literal
 
 import numpy as np
 
-from opty.algebra.operator import ViewOperator
+from opty.algebra.operator import Identity, Operator, ViewOperator
 from opty.algebra.protocols import State, Views
-from opty.backend.solve2x2 import lengths_from
+from opty.kernels.least_squares.solve2x2 import lengths_from
 from opty.operators import variation
 from opty.operators.object import check_regularisation, scaled
 
 
 class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj probe"):
-    """O <- O + step A D_O and P_m <- P_m + step B D_Pm, with steps a_j, b_j that fit each view's residual best.
+    """Update object and probe by the joint least-squares steps of the views of a batch.
+
+    O <- O + step A D_O and P_m <- P_m + step B D_Pm, with steps a_j, b_j that fit each view's residual best.
 
     The directions are those of ObjUpdate and ProbeUpdate, from all views of the batch:
     D_O = sum_jm conj(P_m) dpsi_jm / [alpha max(S) + (1 - alpha) S], S = sum_jm |P_m|^2, and
@@ -42,8 +45,8 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     update: Literal["both", "obj", "probe"] = "both"
     scale_free = True
     gathers = frozenset({"obj", "probe"})
-    knob = "a smaller step, or larger batches, of LSQUpdate"
-    work = (9.0, 4.0)
+    advice = "a smaller step, or larger batches, of LSQUpdate"
+    scratch_waves = (9.0, 4.0)
 
     def check(self) -> None:
         check_regularisation("LSQUpdate", "alpha", self.alpha, self.step)
@@ -53,6 +56,9 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self.reads, moved(self.update)
+
+    def fixed(self, leaves: frozenset[str]) -> Operator | None:
+        return updating(self, leaves)
 
     def begin(self, s: State) -> None:
         if self._varies(s):
@@ -86,6 +92,14 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
 
     def _varies(self, s: State) -> bool:
         return self.update != "obj" and variation.varies(s)
+
+
+def updating(op: Any, fixed: frozenset[str]) -> Operator | None:
+    """Return a step that changes object and probe, by its field ``update``, without the fixed leaves."""
+    left = moved(op.update) - fixed
+    if len(left) == len(moved(op.update)):
+        return op
+    return dataclasses.replace(op, update=next(iter(left))) if left else Identity()
 
 
 def moved(update: str) -> frozenset[str]:

@@ -21,10 +21,10 @@ PROBE_WEIGHT = PROBE.like("probe_weight", axes="row col", unit="1", dtype="real"
 
 
 class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
-    """Add up what the views say of the object: sum_jm conj(P_m) psi_jm and sum_jm |P_m|^2.
+    """Sum over the views for the object: sum_jm conj(P_m) psi_jm and sum_jm |P_m|^2.
 
     In a model other than the thin object the sum is S O + step D: D is the adjoint of the model's derivative applied to
-    the change of the waves, S its weight, and step that of the model.
+    the change of the waves, S its weight, and step the step of the model.
     Reads waves (B, M, n, n), illum; writes obj_sum (H, W) complex and obj_weight (H, W) real, from zero in each sweep.
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 7.
     """
@@ -52,7 +52,7 @@ class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
 
 
 class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_SUM, PROBE_WEIGHT)):
-    """Add up what the views say of the probe: sum_j conj(O_j) psi_jm and sum_j |O_j|^2.
+    """Sum over the views for the probe: sum_j conj(O_j) psi_jm and sum_j |O_j|^2.
 
     Where probes were moved by fractions of a pixel, S_j, the weight is w = max sum_j |O_j|^2 and the sum
     w P_m + sum_j S_j^-1 [conj(O_j) (psi_jm - O_j S_j P_m)]: waves that object and probe explain already leave the probe
@@ -101,7 +101,10 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_S
 
 
 class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
-    """O <- (obj_sum + c O) / (obj_weight + c), c = inertia max(obj_weight): where little light fell O stays as it was.
+    """Make the object from the sums of a sweep.
+
+    O <- (obj_sum + c O) / (obj_weight + c), c = inertia max(obj_weight): pixels with little
+    illumination keep their previous value.
 
     Parameters
     ----------
@@ -119,7 +122,7 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
     frees = frozenset({"obj_sum", "obj_weight"})
 
     @property
-    def arrays(self) -> float:  # type: ignore[override]
+    def scratch_arrays(self) -> float:  # type: ignore[override]
         """What a Gaussian needs; the merge itself works in place."""
         return 1.5 if self.smooth else 0.0
 
@@ -136,7 +139,9 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
 
 
 class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe"):
-    """P_m <- (probe_sum_m + c P_m) / (probe_weight + c), c = inertia max(probe_weight).
+    """Make the probe from the sums of a sweep.
+
+    P_m <- (probe_sum_m + c P_m) / (probe_weight + c), c = inertia max(probe_weight).
 
     Parameters
     ----------
@@ -152,7 +157,7 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
     smooth: float = 0.0
     scale_free = True
     frees = frozenset({"probe_sum", "probe_weight"})
-    arrays = 0.0
+    scratch_arrays = 0.0
 
     def check(self) -> None:
         check_inertia(self)
@@ -172,7 +177,7 @@ def each(image: Any) -> Any:
 
 
 def check_inertia(op: Any) -> None:
-    """Refuse a negative inertia or smoothing, and smoothing of what is not held on to."""
+    """Refuse a negative inertia or smoothing, and smoothing without inertia."""
     for name in ("inertia", "smooth"):
         if getattr(op, name) < 0:
             raise ValueError(f"{type(op).__name__}({name}={getattr(op, name)}): give a number from 0 on")
@@ -183,7 +188,7 @@ def check_inertia(op: Any) -> None:
 def merge(s: State, old: Any, total: Any, weight: Any, op: Any) -> None:
     """Put (total + c old) / (weight + c), c = inertia max(weight), into ``old`` (L, H, W), where anything is known."""
     held = smoothed(s, old, op.smooth) if op.smooth else old
-    s.memo["run"].fused.merge(old, total, weight, held, op.inertia)
+    s.memo["run"].engine.merge(old, total, weight, held, op.inertia)
 
 
 def smoothed(s: State, image: Any, sigma: float) -> Any:

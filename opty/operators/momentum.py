@@ -13,7 +13,7 @@ PROBE_VELOCITY = PROBE.like("kept_probe_velocity", belongs_to="obj probe")
 
 
 class Momentum(ViewOperator, register=False):
-    """What ObjMomentum and ProbeMomentum share: after every T views V <- friction V + (X - X0); X <- X0 + V; X0 <- X.
+    """What ObjMomentum and ProbeMomentum share: after every T views V <- momentum V + (X - X0); X <- X0 + V; X0 <- X.
 
     X0 is X as it stood after the step before; a sweep ends with a step for the views that are left, so that only V
     lives longer than the sweep.
@@ -21,55 +21,57 @@ class Momentum(ViewOperator, register=False):
 
     moved: ClassVar[str]
     velocity: ClassVar[str]
-    friction: float = 0.5
-    every: int | None = None
+    momentum: float = 0.5
+    interval: int | None = None
     scale_free = True
-    estimates = False  # what does not move is not carried on
-    knob = "a smaller friction of the momentum"
+    estimates = False  # no momentum without updates
+    advice = "a smaller momentum"
 
     def check(self) -> None:
-        if not 0 <= self.friction < 1:
+        if not 0 <= self.momentum < 1:
             raise ValueError(
-                f"{type(self).__name__}(friction={self.friction}): give a share of the velocity to keep, from 0 (none) "
+                f"{type(self).__name__}(momentum={self.momentum}): give a share of the velocity to keep, from 0 (none) "
                 "up to, not with, 1"
             )
-        if self.every is not None and self.every < 1:
-            raise ValueError(f"{type(self).__name__}(every={self.every}): give a number of views from 1 on, or None")
+        if self.interval is not None and self.interval < 1:
+            raise ValueError(
+                f"{type(self).__name__}(interval={self.interval}): give a number of views from 1 on, or None"
+            )
 
     def begin(self, s: State) -> None:
         x = getattr(s, self.moved)
         s.create(self.velocity)
         s.memo["before"], s.memo["views"] = x.copy(), 0
 
-    def repeats(self, s: State) -> bool:
-        return self.every is None
+    def is_capturable(self, s: State) -> bool:
+        return self.interval is None
 
     def apply(self, s: State, b: Views) -> None:
         s.memo["views"] += b.size
-        if self.every is not None and s.memo["views"] >= self.every:
+        if self.interval is not None and s.memo["views"] >= self.interval:
             self._push(s)
 
     def finish(self, s: State) -> None:
-        if self.every is None or s.memo["views"]:  # of a sweep that was replayed no views were counted
+        if self.interval is None or s.memo["views"]:  # of a sweep that was replayed no views were counted
             self._push(s)
 
     def _push(self, s: State) -> None:
         x, v, before = getattr(s, self.moved), getattr(s, self.velocity), s.memo["before"]
         step = s.xp.subtract(x, before, out=before)
-        v *= self.friction
-        x += v  # X0 + friction V + (X - X0), without the rounding of the detour
+        v *= self.momentum
+        x += v  # X0 + momentum V + (X - X0), without the rounding of the detour
         v += step
         before[...] = x
         s.memo["views"] = 0
 
 
 class ObjMomentum(Momentum, reads="obj kept_obj_velocity", writes="obj", slots=OBJ_VELOCITY):
-    """Carry the object on: after every T views V <- friction V + (O - O0); O <- O0 + V, O0 the object T views ago.
+    """Carry the object on: after every T views V <- momentum V + (O - O0); O <- O0 + V, O0 the object T views ago.
 
     Parameters
     ----------
-    friction : share of the velocity that is kept from step to step, from 0 (no momentum) up to, not with, 1.
-    every : views T between two steps; None for one step a sweep. A sweep ends with a step in any case.
+    momentum : share of the velocity that is kept from step to step, from 0 (no momentum) up to, not with, 1.
+    interval : views T between two steps; None for one step a sweep. A sweep ends with a step in any case.
 
     Reads and writes obj (H, W) and its velocity kept_obj_velocity (H, W), which starts at zero; sweeps that improve
     object or probe without this step drop it.
@@ -77,17 +79,17 @@ class ObjMomentum(Momentum, reads="obj kept_obj_velocity", writes="obj", slots=O
     """
 
     moved = "obj"
-    copies = frozenset({"obj"})
+    copied = frozenset({"obj"})
     velocity = "kept_obj_velocity"
 
 
 class ProbeMomentum(Momentum, reads="probe kept_probe_velocity", writes="probe", slots=PROBE_VELOCITY):
-    """Carry the probe on: after every T views V <- friction V + (P - P0); P <- P0 + V, P0 the probe T views ago.
+    """Carry the probe on: after every T views V <- momentum V + (P - P0); P <- P0 + V, P0 the probe T views ago.
 
     Parameters
     ----------
-    friction : share of the velocity that is kept from step to step, from 0 (no momentum) up to, not with, 1.
-    every : views T between two steps; None for one step a sweep. A sweep ends with a step in any case.
+    momentum : share of the velocity that is kept from step to step, from 0 (no momentum) up to, not with, 1.
+    interval : views T between two steps; None for one step a sweep. A sweep ends with a step in any case.
 
     Reads and writes probe (M, n, n) and its velocity kept_probe_velocity (M, n, n), which starts at zero; sweeps that
     improve object or probe without this step drop it.
@@ -95,5 +97,5 @@ class ProbeMomentum(Momentum, reads="probe kept_probe_velocity", writes="probe",
     """
 
     moved = "probe"
-    copies = frozenset({"probe"})
+    copied = frozenset({"probe"})
     velocity = "kept_probe_velocity"

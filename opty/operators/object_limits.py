@@ -12,7 +12,7 @@ from opty.algebra.protocols import State
 class ClampObj(Operator, reads="obj", writes="obj"):
     """Keep |O| within [lo, hi] and, where limits are given, the phase of O within [phase_lo, phase_hi].
 
-    The phase is that of the object as it stands: limits on it also fix its global phase.
+    The phase is the absolute phase of the object: limits on it also fix its global phase.
 
     Parameters
     ----------
@@ -53,14 +53,16 @@ class ClampObj(Operator, reads="obj", writes="obj"):
 
 
 class TotalVariation(Operator, reads="obj", writes="obj"):
-    """O <- argmin_u sum |u - O|^2 / 2 + weight TV(u), TV(u) = sum sqrt(|d_row u|^2 + |d_col u|^2).
+    """Smooth the object by its total variation; edges stay.
+
+    O <- argmin_u sum |u - O|^2 / 2 + weight TV(u), TV(u) = sum sqrt(|d_row u|^2 + |d_col u|^2).
 
     Solved on its dual by accelerated gradient projection, magnitude and phase together.
 
     Parameters
     ----------
     weight : strength, in units of |O| (from 0 up); steps smaller than about this are flattened.
-    turns : of the solver.
+    iterations : of the solver.
 
     Reads and writes obj (H, W).
     Source: Rudin, Osher, Fatemi, Physica D 60, 259 (1992); Beck, Teboulle, IEEE Trans. Image Process. 18, 2419 (2009)
@@ -68,7 +70,7 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     """
 
     weight: float = 0.01
-    turns: int = 20
+    iterations: int = 20
 
     @property
     def scale_free(self) -> bool:  # type: ignore[override]
@@ -78,8 +80,8 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     def check(self) -> None:
         if self.weight < 0:
             raise ValueError(f"TotalVariation(weight={self.weight}): give a strength from 0 up")
-        if self.turns < 1:
-            raise ValueError(f"TotalVariation(turns={self.turns}): give a number of turns from 1 on")
+        if self.iterations < 1:
+            raise ValueError(f"TotalVariation(iterations={self.iterations}): give a number of iterations from 1 on")
 
     def apply(self, s: State) -> None:
         if not self.weight:
@@ -91,7 +93,7 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     def _flattened(self, xp: Any, obj: Any) -> Any:
         dual = xp.zeros((2, *obj.shape), obj.dtype)
         ahead, pace = dual, 1.0
-        for _ in range(self.turns):
+        for _ in range(self.iterations):
             moved = ahead - rises(xp, falls(xp, ahead) * self.weight - obj) / (8 * self.weight)
             moved /= xp.maximum(xp.sqrt((xp.abs(moved) ** 2).sum(axis=0)), 1)
             faster = (1 + math.sqrt(1 + 4 * pace * pace)) / 2

@@ -1,4 +1,4 @@
-"""Observers: they look at the state and write only history, the screen or files."""
+"""Observers: they read the state and write only history, the screen or files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opty.state.misfit import compare
 
 
 class Observer(Operator, register=False):
-    """An operator that changes nothing of what is estimated; ``due`` says whether it looks at this iteration.
+    """An operator that changes no estimate; ``due`` returns whether it acts in this iteration.
 
     ``records`` : whether it writes into the history. One that does not leaves nothing in the state, and may look back,
     at its first visit, to where the turn of the outermost loop began (outside of loops, the run): where a turn makes 60
@@ -61,7 +61,7 @@ class Log(Observer):
 
 
 class Misfit(Observer, reads="obj probe positions background"):
-    """Record misfit and R-factor of the state as it stands, at the cost of one forward pass over all views.
+    """Record misfit and R-factor of the current state, at the cost of one forward pass over all views.
 
     History: "state_misfit" = sum (sqrt I - sqrt Ihat)^2 / sum I, "state_r_factor" = sum |sqrt I - sqrt Ihat| /
     sum sqrt I and "state_iteration". ``history["misfit"]``, which costs nothing, is met along the iteration instead.
@@ -82,11 +82,11 @@ class Misfit(Observer, reads="obj probe positions background"):
 
 
 class Progress(Observer):
-    """Show a progress bar over the turns of the loop it stands in, with the misfit."""
+    """Show a progress bar over the turns of its loop, with the misfit."""
 
     only_output = True
 
-    leaves_trace = False
+    on_record = False
 
     def apply(self, s: State) -> None:
         from tqdm.auto import tqdm

@@ -9,7 +9,9 @@ from opty.operators.object import check_regularisation, scaled
 
 
 class ProbeUpdate(ViewOperator, reads="delta patches probe", writes="probe"):
-    """P_m <- P_m + step sum_j conj(O_j) dpsi_jm / [beta max(T) + (1 - beta) T],  T = sum_j |O_j|^2.
+    """Update the probe from the views of a batch (PIE).
+
+    P_m <- P_m + step sum_j conj(O_j) dpsi_jm / [beta max(T) + (1 - beta) T],  T = sum_j |O_j|^2.
 
     Sums run over the views j of the batch, each moved back by the fraction of a pixel by which its probe was moved.
 
@@ -27,7 +29,7 @@ class ProbeUpdate(ViewOperator, reads="delta patches probe", writes="probe"):
     step: float = 1.0
     scale_free = True
     gathers = frozenset({"probe"})
-    knob = "a smaller step of the probe update"
+    advice = "a smaller step of the probe update"
 
     def check(self) -> None:
         check_regularisation(type(self).__name__, "beta", self.beta, self.step)

@@ -11,13 +11,15 @@ from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
 from opty.operators.fourier import intensity_of
 
-_RIDGE = 1e-3  # of the mean curvature: what the data do not tell stays as it is
+_RIDGE = 1e-3  # of the mean curvature: keeps undetermined parts unchanged
 _LARGEST = 0.1  # of a number of the whole scan: the longest step in one sweep
-_UP, _DOWN, _LEAST, _MOST = 1.5, 0.4, 0.3, 40.0  # what a gain learns from one sweep, and its bounds
+_UP, _DOWN, _LEAST, _MOST = 1.5, 0.4, 0.3, 40.0  # changes of a gain in one sweep, and its bounds
 
 
 class Refine(ViewOperator, reads="delta illum patches"):
-    """theta <- theta + gain M^-1 g: numbers that an element of the model brings, once a sweep.
+    """Refine numbers of an element of the model, such as a spacing, by Gauss-Newton steps.
+
+    theta <- theta + gain M^-1 g: numbers that an element of the model brings, once a sweep.
 
     g = Re <dpsi/dtheta, dpsi> is the adjoint of the derivative of the model applied to the residual, and M_kl =
     sum w dA_k dA_l with dA_k = Re sum_s conj(Psi_s) dPsi_s/dtheta_k / sqrt Ihat the curvature of the amplitudes at the
@@ -40,11 +42,11 @@ class Refine(ViewOperator, reads="delta illum patches"):
 
     leaf: str
     gain: float = 1.0
-    early = True
+    joins_before_update = True
     scale_free = True
     estimates = False
-    work = (8.0, 4.0)
-    knob = "a smaller gain of Refine, or starting it later with After(20, Refine(...))"
+    scratch_waves = (8.0, 4.0)
+    advice = "a smaller gain of Refine, or starting it later with After(20, Refine(...))"
 
     def check(self) -> None:
         if not self.leaf.isidentifier() or self.leaf in ("positions", "obj", "probe"):
@@ -62,7 +64,7 @@ class Refine(ViewOperator, reads="delta illum patches"):
         return first, Leaf(f"{self.leaf}_step", "row_of_leaf number", scale=0)
 
     @property
-    def late(self) -> frozenset[str]:  # type: ignore[override]
+    def deferred_writes(self) -> frozenset[str]:  # type: ignore[override]
         """The leaf changes only when a sweep is over."""
         return frozenset({self.leaf})
 

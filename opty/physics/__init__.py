@@ -1,9 +1,9 @@
-"""Pure functions of arrays: nothing here knows a state, a file or a recipe.
+"""Pure functions of arrays, independent of states, files and recipes.
 
 propagation.py   far field, cone beam, near field
 optics.py        probes from an aperture, defocus and aberrations
 modes.py         probe modes in their orthogonal basis
 scan_map.py      positions against positions: the affine map and the drift of a whole scan
 pixels.py        pixels that are no measurement of light
-to_host.py       arrays of any backend, brought to where such functions run
+to_host.py       arrays of any backend, copied to the host
 """

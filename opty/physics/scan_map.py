@@ -22,7 +22,7 @@ def position_error(positions: Any, truth: Any, affine: bool = False) -> float:
     Parameters
     ----------
     positions, truth : (N, 2), in one unit [px]; the common offset cannot be measured and does not count.
-    affine : leave out the best affine map (scale, rotation, shear) too, which data of the near field hardly see.
+    affine : leave out the best affine map (scale, rotation, shear) too, which near-field data hardly determine.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def position_error(positions: Any, truth: Any, affine: bool = False) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ScanMap:
-    """Positions t + A (x - c) + drift (tau - 1/2) of a scan whose views were asked to be at x; A = R S D.
+    """Positions t + A (x - c) + drift (tau - 1/2) of a scan with nominal positions x; A = R S D.
 
     R = [[cos, -sin], [sin, cos]] of ``rotation`` [rad], S = [[1, shear], [0, 1]], D = diag(``scale``), (row, column),
     as in ``opty.simulate.stage.Affine``; ``drift`` (row, column) from the first view to the last [px]; ``positions``
@@ -71,7 +71,7 @@ class ScanMap:
 
 
 def scan_map(positions: Any, nominal: Any, kind: ScanModel = "affine") -> ScanMap:
-    """Fit the map of a whole scan from its nominal positions to where it was; views that went astray count little.
+    """Fit the map of a whole scan from its nominal positions to the actual ones; outliers have small weights.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def scan_map(positions: Any, nominal: Any, kind: ScanModel = "affine") -> ScanMa
 
     Returns
     -------
-    ScanMap. Where the views lie in one line, what the scan cannot tell of A is left as it is in no map at all.
+    ScanMap. For views on one line, the part of A that the scan does not determine is that of the identity.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def scan_map(positions: Any, nominal: Any, kind: ScanModel = "affine") -> ScanMa
 
 def _robust(design: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return the coefficients (K, 2) of design (N, K) that fit wanted (N, 2) under Huber's weights."""
-    # Columns of one size: what the design cannot tell apart is then shared evenly, and lstsq's least norm means little.
+    # Columns are scaled to one size, so that the least norm of lstsq shares undetermined parts evenly.
     size = np.linalg.norm(design, axis=0)
     size[size == 0] = 1
     weight = np.ones((len(design), 1))

@@ -1,14 +1,18 @@
-"""The sheet of paper: one style for all figures, and writing a figure to a file whole or not at all."""
+"""Figures: one style for all, and writing them to files, completely or not at all."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+P = ParamSpec("P")
+R = TypeVar("R")
 FORMATS = {
     ".png": "png",
     ".pdf": "pdf",
@@ -20,7 +24,7 @@ FORMATS = {
 }
 DOTS_PER_INCH = 200
 
-# Okabe & Ito's colours can be told apart with any kind of colour blindness (jfly.uni-koeln.de/color).
+# Colours of Okabe & Ito, distinguishable with any kind of colour blindness (jfly.uni-koeln.de/color).
 GREY, BLUE, VERMILION, GREEN = "0.55", "#0072B2", "#D55E00", "#009E73"
 
 STYLE = {
@@ -41,7 +45,7 @@ STYLE = {
 }
 
 
-def import_matplotlib():
+def import_matplotlib() -> ModuleType:
     """Return matplotlib; raises ImportError naming the extra that brings it."""
     try:
         import matplotlib
@@ -50,11 +54,11 @@ def import_matplotlib():
     return matplotlib
 
 
-def styled(draw):
-    """Make a function draw in opty's style whatever the user's own settings are; those stay as they were."""
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Make a function draw in the style of opty, whatever the settings of the user, which stay unchanged."""
 
     @functools.wraps(draw)
-    def drawn(*args, **kwargs):
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
         matplotlib = import_matplotlib()
         with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE, "backend": matplotlib.rcParams["backend"]}):
             return draw(*args, **kwargs)
@@ -63,17 +67,16 @@ def styled(draw):
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of width x height [inch] that lays itself out; no window, no pyplot."""
+    """Return an empty figure of width x height [inch] with automatic layout; no window, no pyplot."""
     import_matplotlib()
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    fig = Figure(figsize=(width, height), dpi=100, layout="constrained")
-    fig.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
-    return fig
+    return Figure(figsize=(width, height), dpi=100, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
 
 
-def figure_format(path) -> str:
-    """Name the file format that the suffix of ``path`` asks for; ValueError for a suffix that is no picture."""
+def figure_format(path: str | Path) -> str:
+    """Return the file format of the suffix of ``path``; ValueError for a suffix of no picture."""
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         found = f"has the suffix {suffix!r}" if suffix else "has no suffix"
@@ -82,7 +85,7 @@ def figure_format(path) -> str:
 
 
 @styled
-def save_figure(fig: Figure, path) -> None:
+def save_figure(fig: Figure, path: str | Path) -> None:
     """Write a figure to ``path`` in the format of its suffix; a failure leaves no file and keeps the old one.
 
     Raises ValueError for an unknown suffix, OSError where the folder cannot be written.

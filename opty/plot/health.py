@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +12,14 @@ from opty.plot.images import label_pixels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Circle
 
     from opty.analysis.health import Health
 
 
 @styled
 def health(h: Health) -> Figure:
-    """Draw what a scan check found; returns a Figure."""
+    """Draw the results of a scan check; returns a Figure."""
     fig = new_figure(11.0, 8.6)
     verdict = "reconstruct" if h.ok else "a reconstruction is pointless as it is"
     fig.suptitle(f"{h.views} views of {h.pattern} × {h.pattern}  ·  {verdict}", ha="left", x=0.01)
@@ -43,7 +44,7 @@ def _draw_pattern(axes: Axes, h: Health) -> None:
     for name, marker in (("dead", "s"), ("hot", "o"), ("saturated", "D")):
         rows, cols = np.nonzero(getattr(h.frames, name))
         if len(rows):
-            style = {"fc": "none", "ec": VERMILION, "lw": 0.9, "s": 26, "label": f"{name}: {len(rows)}"}
+            style: dict[str, Any] = {"fc": "none", "ec": VERMILION, "lw": 0.9, "s": 26, "label": f"{name}: {len(rows)}"}
             axes.scatter(cols, rows, marker=marker, **style)
     axes.set_title("mean pattern (photons)")
     label_pixels(axes)
@@ -68,10 +69,11 @@ def _draw_positions(axes: Axes, h: Health) -> None:
     axes.legend(loc="upper right")
 
 
-def _circle(centre: np.ndarray, diameter: float):
+def _circle(centre: np.ndarray, diameter: float) -> Circle:
     from matplotlib.patches import Circle
 
-    return Circle(centre[::-1], diameter / 2, fc="none", ec=GREEN, lw=1.2, zorder=3)
+    row, column = centre
+    return Circle((column, row), diameter / 2, fc="none", ec=GREEN, lw=1.2, zorder=3)
 
 
 def _draw_photons(axes: Axes, h: Health) -> None:
@@ -98,4 +100,4 @@ def _draw_orientations(axes: Axes, h: Health) -> None:
     names = [f"{way.name}{' = as given' if way.as_given else ''}" for way in h.orientations]
     axes.set_yticks(places, labels=names)
     axes.invert_yaxis()
-    axes.set_xlabel("misfit after one sweep")
+    axes.set_xlabel("misfit of held-out views")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from opty.plot.figure import new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
     from opty.state import BareState
@@ -45,22 +47,22 @@ def obj(p: BareState) -> Figure:
 
 
 def lit_area(p: BareState) -> np.ndarray:
-    """Mask (H, W) bool of the object pixels that got light, as far as the probe and positions of a state tell.
+    """Mask (H, W) bool of the object pixels that are illuminated, from the probe and the positions of a state.
 
-    The probe is that at the first slice; light spreads from slice to slice.
+    The probe is the wave at the first slice; the spread of light between slices is not counted.
     """
     return lit_by(p.numpy("positions"), p.numpy("probe"), p.numpy("obj").shape)
 
 
-def lit_by(positions: np.ndarray, probe: np.ndarray, shape) -> np.ndarray:
-    """Mask (H, W) bool of the pixels with at least 5 percent of the photons that the well lit ones got.
+def lit_by(positions: np.ndarray, probe: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Mask (H, W) bool of the pixels with at least 5 percent of the photons of well illuminated ones (90th percentile).
 
     positions : (N, 2) window corners [px]; probe : (M, n, n); shape : (H, W) of the object, or (L, H, W).
     Photons of all views together, averaged over a few pixels: the noise of the probe would make a ragged edge.
     """
     from scipy.ndimage import uniform_filter
 
-    from opty.backend.numpy_backend import add_windows
+    from opty.kernels.numpy_backend import add_windows
 
     photons = np.zeros(shape[-2:])
     add_windows(photons, np.rint(positions).astype(int), (np.abs(probe.astype(np.complex128)) ** 2).sum(0)[None])
@@ -98,14 +100,32 @@ def centred_phase(image: np.ndarray, lit: np.ndarray) -> np.ndarray:
     return np.angle(image * np.exp(-1j * np.angle(total)).astype(image.dtype))
 
 
-def draw_magnitude(axes: Axes, image, lit, pixel=None, *, title="object magnitude", limits=None, colorbar=True):
+def draw_magnitude(
+    axes: Axes,
+    image: np.ndarray,
+    lit: np.ndarray,
+    pixel: float | None = None,
+    *,
+    title: str = "object magnitude",
+    limits: tuple[float, float] | None = None,
+    colorbar: bool = True,
+) -> None:
     """Draw |image| (H, W) over its lit area (H, W) bool on ``axes``; ``pixel`` [m] or None; limits (low, high)."""
     magnitude = np.abs(image)
     limits = limits or robust_limits(magnitude[lit])
     _draw(axes, magnitude, lit, pixel, title, (GREYS, *limits), colorbar)
 
 
-def draw_phase(axes: Axes, image, lit, pixel=None, *, title="object phase (rad)", limits=None, colorbar=True):
+def draw_phase(
+    axes: Axes,
+    image: np.ndarray,
+    lit: np.ndarray,
+    pixel: float | None = None,
+    *,
+    title: str = "object phase (rad)",
+    limits: tuple[float, float] | None = None,
+    colorbar: bool = True,
+) -> None:
     """Draw the phase of a complex image (H, W), less its mean, on ``axes``; grey within half a turn, else cyclic."""
     phase = centred_phase(image, lit)
     low, high = limits or robust_limits(phase[lit], least=0.1)
@@ -115,12 +135,20 @@ def draw_phase(axes: Axes, image, lit, pixel=None, *, title="object phase (rad)"
         label_turn(bar)
 
 
-def label_turn(bar) -> None:
+def label_turn(bar: Colorbar) -> None:
     """Label a colour bar of phases from -pi to pi [rad] with parts of pi."""
     bar.set_ticks([-math.pi, -math.pi / 2, 0, math.pi / 2, math.pi], labels=["−π", "−π/2", "0", "π/2", "π"])
 
 
-def _draw(axes: Axes, image, lit, pixel, title, colours, colorbar):
+def _draw(
+    axes: Axes,
+    image: np.ndarray,
+    lit: np.ndarray,
+    pixel: float | None,
+    title: str,
+    colours: tuple[str, float, float],
+    colorbar: bool,
+) -> Colorbar | None:
     rows, cols = crop_to(lit)
     cmap, low, high = colours
     picture = axes.imshow(
@@ -148,15 +176,16 @@ def label_pixels(axes: Axes) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
 
 
-def colour_bar(axes: Axes, picture):
+def colour_bar(axes: Axes, picture: ScalarMappable) -> Colorbar:
     """Put a colour bar beside ``axes``; returns it."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
     # An inset, because a bar laid out beside the axes would not keep the height of an image of fixed aspect.
     bar = axes.figure.colorbar(picture, cax=axes.inset_axes((1.03, 0.0, 0.045, 1.0)))
     bar.locator = MaxNLocator(5, steps=[1, 2, 5, 10])
-    bar.formatter.set_powerlimits((-2, 3))
-    bar.formatter.set_useOffset(False)
+    formatter = ScalarFormatter(useOffset=False)
+    formatter.set_powerlimits((-2, 3))
+    bar.formatter = formatter
     bar.outline.set_linewidth(0.7)
     bar.update_ticks()
     return bar
@@ -180,7 +209,11 @@ def scale_bar(axes: Axes, pixel: float | None, fraction: float = 0.25) -> tuple[
     bar = Line2D((x, x + length * rightwards), (y, y), color=ink, lw=2.5, solid_capstyle="butt", zorder=5)
     bar.set(gid="scale bar", path_effects=[withStroke(linewidth=3.7, foreground=around)])
     axes.add_line(bar)
-    look = {"color": ink, "fontsize": 8.5, "path_effects": [withStroke(linewidth=1.5, foreground=around)]}
+    look: dict[str, Any] = {
+        "color": ink,
+        "fontsize": 8.5,
+        "path_effects": [withStroke(linewidth=1.5, foreground=around)],
+    }
     axes.annotate(label, (x, y), (0, 3), textcoords="offset points", va="bottom", zorder=5, **look)
     return length, label
 
@@ -188,6 +221,7 @@ def scale_bar(axes: Axes, pixel: float | None, fraction: float = 0.25) -> tuple[
 def _light_corner(axes: Axes) -> bool:
     """Whether the picture is light in its last rows and first columns, where the scale bar stands."""
     image = axes.images[0].get_array()
+    assert image is not None  # the picture has been drawn
     corner = image[-max(1, image.shape[0] // 7) :, : max(1, image.shape[1] // 3)]
     colours = axes.images[0].to_rgba(corner)
     seen = colours[..., 3]

@@ -14,6 +14,7 @@ from opty.plot.images import scale_bar
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
 
     from opty.state import BareState
 
@@ -48,7 +49,9 @@ def relative_powers(modes: np.ndarray) -> np.ndarray:
     return 100 * power / max(power.sum(), np.finfo(float).tiny)
 
 
-def draw_modes(fig, spec, modes: np.ndarray, pixel: float | None, columns: int, title: str = "") -> None:
+def draw_modes(
+    fig: Figure, spec: SubplotSpec, modes: np.ndarray, pixel: float | None, columns: int, title: str = ""
+) -> None:
     """Draw modes (M, n, n) in their orthogonal basis, as panels inside a cell ``spec`` of a figure's grid."""
     modes = orthogonal(modes)
     powers = relative_powers(modes)

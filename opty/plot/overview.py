@@ -1,9 +1,10 @@
-"""All of a state on one page; and, for a simulated scan, the truth beside what was recovered."""
+"""All of a state on one page; for a simulated scan, the truth beside the reconstruction."""
 
 from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from opty.plot.slices import draw_slices, slices_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.gridspec import GridSpec
 
     from opty.state import BareState
 
@@ -37,14 +39,17 @@ def overview(p: BareState) -> Figure:
     heights = upper, 3.8
     fig = new_figure(width, sum(heights) + 0.3)
     fig.suptitle(_headline(p), ha="left", x=0.01)
-    top, bottom = fig.add_gridspec(2, 1, height_ratios=heights)
+    grid = fig.add_gridspec(2, 1, height_ratios=heights)
+    top, bottom = grid[0], grid[1]
     if image.ndim == 3:
         draw_slices(fig, top, image, lit, pixel)
     else:
-        left, right = top.subgridspec(1, 2).subplots()
+        pair = top.subgridspec(1, 2)
+        left, right = fig.add_subplot(pair[0]), fig.add_subplot(pair[1])
         draw_magnitude(left, image, lit, pixel)
         draw_phase(right, image, lit, pixel)
-    probe_cell, middle, last = bottom.subgridspec(1, 3)
+    lower = bottom.subgridspec(1, 3)
+    probe_cell, middle, last = lower[0], lower[1], lower[2]
     modes = p.numpy("probe")
     draw_modes(fig, probe_cell, modes, pixel, math.ceil(math.sqrt(min(len(modes), MOST_SHOWN))))
     draw_positions(fig.add_subplot(middle), p)
@@ -65,7 +70,7 @@ def demo_figure(p: BareState) -> Figure:
     fig = new_figure(14.0, 7.4)
     fig.suptitle(_headline(p), ha="left", x=0.01)
     grid = fig.add_gridspec(2, 4)
-    _compare_objects(fig, grid, p, truth["obj"])
+    _compare_objects(fig, grid, p, truth)
     draw_modes(fig, grid[0, 2], truth["probe"], p.data.pixel, _columns(truth["probe"]), "true probe")
     draw_modes(fig, grid[0, 3], p.numpy("probe"), p.data.pixel, _columns(p.numpy("probe")), "recovered probe")
     draw_positions(fig.add_subplot(grid[1, 2]), p)
@@ -84,13 +89,13 @@ def _headline(p: BareState) -> str:
     return f"{views} of {p.data.n} × {p.data.n}{made}"
 
 
-def _compare_objects(fig, grid, p: BareState, true_obj: np.ndarray) -> None:
+def _compare_objects(fig: Figure, grid: GridSpec, p: BareState, truth: Mapping[str, np.ndarray]) -> None:
     """Truth in the first column, reconstruction in the second, on the same colour scales."""
     from opty.analysis import align
 
-    truth = p.data.truth
+    true_obj = truth["obj"]
     lit = lit_by(truth["positions"], truth["probe"], true_obj.shape)
-    # The state keeps a margin around the scan: its frame lies by this much before that of the truth.
+    # The state has a margin around the scan: the offset of its frame from the frame of the truth.
     offset = np.rint((p.numpy("positions") - truth["positions"]).mean(0)).astype(int)
     found, what = transmission(p.numpy("obj")), "product, " if true_obj.ndim == 3 else ""
     true_obj = transmission(true_obj)

@@ -1,8 +1,8 @@
-"""Where the views lie: nominal, refined and true positions, with the displacements magnified; how refinement went."""
+"""Positions of the views: nominal, refined and true, with magnified displacements; the curves of the refinement."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Below this the positions are unchanged but for rounding [px].
 STILL = 1e-6
-# Series of the history: colour and words.
+# Series of the history: colour and label.
 CURVES = {
     "position_error": (VERMILION, "mean distance from the truth"),
     "position_signal": (GREEN, "mean displacement found"),
@@ -27,10 +27,10 @@ CURVES = {
 
 @styled
 def positions(p: BareState) -> Figure:
-    """Draw the centres of all views in the frame of the object [px], and how their refinement went; returns a Figure.
+    """Draw the centres of all views in the frame of the object [px], and curves of their refinement; returns a Figure.
 
-    Nominal positions are dots, arrows lead to the refined ones, circles are at the true ones where the data know them.
-    Where positions were refined, curves of what the history has of it stand beside.
+    Nominal positions are dots, arrows lead to the refined ones, circles are at the true ones if the data hold them.
+    Curves from the history are drawn beside them if positions were refined.
     """
     went = [name for name in CURVES if p.history.get(name) is not None]
     if not went:
@@ -45,7 +45,7 @@ def positions(p: BareState) -> Figure:
 
 
 def draw_refinement(axes: Axes, p: BareState, title: str = "refinement of positions") -> None:
-    """Draw how far positions are wrong (where the truth is known), seem wrong and moved [px] on ``axes``, log scale."""
+    """Draw errors (if known), displacements found and steps of the positions [px] on ``axes``, log scale."""
     from matplotlib.ticker import MaxNLocator
 
     iteration = p.history["position_iteration"]
@@ -63,7 +63,7 @@ def draw_refinement(axes: Axes, p: BareState, title: str = "refinement of positi
 
 
 def displacements(p: BareState) -> tuple[np.ndarray, np.ndarray | None]:
-    """How far views were moved, and should have been: (N, 2) [px], less the mean of each; None where it is unknown."""
+    """Return the shifts of the views and the true ones, (N, 2) [px] less their mean; None if there is no truth."""
     nominal = p.data.positions_px
     moved = _centred(p.numpy("positions") - nominal)
     truth = (p.data.truth or {}).get("positions")
@@ -78,7 +78,9 @@ def draw_positions(axes: Axes, p: BareState, title: str = "positions") -> None:
     moved, missing = displacements(p)
     nominal = p.numpy("positions") - moved + p.data.n / 2
     refined = np.abs(moved).max() > STILL
-    shifts = [d for d, known in ((moved, refined), (missing, missing is not None)) if known]
+    shifts = [moved] if refined else []
+    if missing is not None:
+        shifts.append(missing)
     by = _magnification(nominal, shifts)
     dot = min(max(150 / len(nominal) ** 0.5, 3.0), 12.0)
     axes.scatter(nominal[:, 1], nominal[:, 0], s=dot, color=GREY, label="nominal", lw=0)
@@ -96,7 +98,14 @@ def _centred(shift: np.ndarray) -> np.ndarray:
 
 
 def _arrows(axes: Axes, start: np.ndarray, shift: np.ndarray) -> None:
-    head = {"units": "inches", "width": 0.014, "headwidth": 4, "headlength": 5, "headaxislength": 4.5, "minlength": 0}
+    head: dict[str, Any] = {
+        "units": "inches",
+        "width": 0.014,
+        "headwidth": 4,
+        "headlength": 5,
+        "headaxislength": 4.5,
+        "minlength": 0,
+    }
     axes.quiver(*start.T[::-1], *shift.T[::-1], angles="xy", scale_units="xy", scale=1, color=BLUE, zorder=3, **head)
     axes.plot([], [], color=BLUE, ls="", marker=r"$\rightarrow$", ms=11, label="refined")
 
@@ -118,7 +127,7 @@ def _finish(axes: Axes, title: str) -> None:
     label_pixels(axes)
     axes.set_title(title)
     below_labels = axes.transAxes + ScaledTranslation(0, -32 / 72, axes.figure.dpi_scale_trans)
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": below_labels}
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": below_labels}
     axes.legend(**place, ncols=3, frameon=False, handletextpad=0.3)
 
 

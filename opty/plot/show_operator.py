@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from opty.algebra.protocols import State
 from opty.console import in_notebook
 from opty.operators.observers import Observer, filled
 from opty.plot.figure import save_figure
@@ -25,7 +26,7 @@ class Show(Observer):
     every: int = 10
     path: str | None = None
 
-    def apply(self, s):
+    def apply(self, s: State) -> None:
         if not self.due(s):
             return
         figure = overview(s.memo["run"].state())

@@ -39,7 +39,7 @@ def slices(p: BareState) -> Figure:
 
     The cuts show the phase [rad] of each slice, less its mean over the lit area, in a band that reaches halfway to the
     next slice: along the middle row, and along the middle column, of the lit area. z [m] runs with the beam, from the
-    first slice. Phases that vary slowly across a slice may lie in any of the slices: data hardly tell in which.
+    first slice. Phases that vary slowly across a slice may lie in any of the slices: data hardly determine in which.
 
     Raises ValueError for a thin object.
     """
@@ -49,9 +49,11 @@ def slices(p: BareState) -> Figure:
     lit = lit_area(p)
     width, height = slices_size(image, lit)
     fig = new_figure(width, height + 3.0)
-    top, bottom = fig.add_gridspec(2, 1, height_ratios=(height, 2.6))
+    grid = fig.add_gridspec(2, 1, height_ratios=(height, 2.6))
+    top, bottom = grid[0], grid[1]
     draw_slices(fig, top, image, lit, p.data.pixel)
-    left, right = bottom.subgridspec(1, 2).subplots()
+    lower = bottom.subgridspec(1, 2)
+    left, right = fig.add_subplot(lower[0]), fig.add_subplot(lower[1])
     depths = p.numpy("spacing") if "spacing" in p._live.leaves else None
     draw_cut(left, image, lit, depths, 0)
     draw_cut(right, image, lit, depths, 1)

@@ -33,8 +33,8 @@ def variation(p: BareState) -> Figure:
     modes, weights = p.numpy("opr_modes"), p.numpy("opr_weights").astype(np.float64)
     shown = min(len(modes), MOST_SHOWN)
     fig = new_figure(max(2.1 * (shown + 1), 8.0), 5.6)
-    top, bottom = fig.add_gridspec(2, 1, height_ratios=(2.2, 3.0))
-    panels = top.subgridspec(1, shown + 1, wspace=0.05).subplots()
+    grid = fig.add_gridspec(2, 1, height_ratios=(2.2, 3.0))
+    panels = grid[0].subgridspec(1, shown + 1, wspace=0.05).subplots(squeeze=False)[0]
     draw_wave(panels[0], p.numpy("probe")[0])
     panels[0].set_title("mean probe")
     scale_bar(panels[0], p.data.pixel)
@@ -43,7 +43,7 @@ def variation(p: BareState) -> Figure:
         panels[k + 1].set_title(f"mode {k + 1}: {100 * (weights[:, k] ** 2).mean():.2g} %")
     if len(modes) > shown:
         panels[-1].set_xlabel(f"and {len(modes) - shown} more")
-    along, across = bottom.subgridspec(1, 2, width_ratios=(1.7, 1.0)).subplots()
+    along, across = grid[1].subgridspec(1, 2, width_ratios=(1.7, 1.0)).subplots(squeeze=False)[0]
     for k in range(min(3, len(modes))):
         along.plot(weights[:, k], lw=1, label=f"mode {k + 1}")
     along.set_xlabel("view")

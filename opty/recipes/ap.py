@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from opty.algebra.operator import REGISTRY, Operator, Recipe
+from opty.algebra.operator import Operator, Recipe
 from opty.algebra.sweep import Sweep
 from opty.operators.fourier import FourierProject
 from opty.operators.merge import AccumObj, AccumProbe, MergeObj, MergeProbe
-from opty.recipes.freedom import Update, only
 
 
 class AP(Recipe):
@@ -14,9 +13,8 @@ class AP(Recipe):
 
     Parameters
     ----------
-    obj_inertia, probe_inertia : how much object and probe hold on to what they were, from 0 up.
-    obj_smooth, probe_smooth : standard deviation [px] of a Gaussian over what they hold on to.
-    update : "both", "obj" or "probe": what may change.
+    obj_inertia, probe_inertia : weight of the previous object and probe, from 0 up.
+    obj_smooth, probe_smooth : standard deviation [px] of a Gaussian over these previous ones.
 
     Source: Marchesini et al., Inverse Problems 29, 115009 (2013); PyNX (Favre-Nicolin et al. 2020) for the name.
     """
@@ -26,13 +24,7 @@ class AP(Recipe):
     probe_inertia: float = 0.0
     obj_smooth: float = 0.0
     probe_smooth: float = 0.0
-    update: Update = "both"
 
     def expand(self) -> Operator:
         obj, probe = MergeObj(self.obj_inertia, self.obj_smooth), MergeProbe(self.probe_inertia, self.probe_smooth)
-        gathered = only(self.update, AccumObj(), AccumProbe())
-        return only(self.update, obj, probe) * Sweep(gathered * FourierProject(), order="scan")
-
-
-ER = AP  # error reduction: the same algorithm under the name of single-pattern phase retrieval
-REGISTRY["ER"] = AP
+        return probe * obj * Sweep(AccumProbe() * AccumObj() * FourierProject(), order="scan")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from opty.algebra.operator import Operator, Recipe
 from opty.algebra.sweep import Sweep
 from opty.errors import RecipeError
-from opty.operators.exitwave import Difference, Recall, Reflect
+from opty.operators.exitwave import LoadKeptWaves, Reflect, RelaxedStep
 from opty.operators.fourier import FourierProject
 from opty.operators.merge import AccumObj, AccumProbe, MergeObj, MergeProbe
-from opty.recipes.freedom import Update
 
 # Holding on to the object where little light falls damps the difference map's wandering there: on benchmark scan A the
 # error after 200 iterations fell from 0.033 to 0.020. RAAR is damped already, and only slowed by it.
@@ -26,26 +25,29 @@ class _KeptWaves(Recipe, register=False):
     probe_inertia: float = 1e-3
     obj_smooth: float = 0.0
     probe_smooth: float = 0.0
-    update: Update = "both"
 
-    def step(self) -> Difference:
-        """Return what is done to the kept waves."""
-        raise RecipeError(f"{type(self).__name__} has no step(self): return what is done to the kept waves")
+    def step(self) -> RelaxedStep:
+        """Return the step on the kept waves."""
+        raise RecipeError(f"{type(self).__name__} has no step(self): return the step on the kept waves")
 
     def expand(self) -> Operator:
         inertia = self.obj_inertia
         if inertia is None:
             inertia = _INERTIA if self.step().keep == 1 else _DAMPED_INERTIA
-        obj, probe = MergeObj(inertia, self.obj_smooth), MergeProbe(self.probe_inertia, self.probe_smooth)
-        moved = self.step() * FourierProject() * Reflect()
-        if self.update == "probe":
-            return probe * Sweep(AccumProbe() * moved, order="scan")
-        object_first = obj * Sweep(AccumObj() * moved, order="scan")
-        return (
-            object_first
-            if self.update == "obj"
-            else probe * Sweep(AccumProbe() * Recall(), order="scan") * object_first
-        )
+        object_first = MergeObj(inertia, self.obj_smooth) * Sweep(AccumObj() * self._moved(), order="scan")
+        return self._merge_probe() * Sweep(AccumProbe() * LoadKeptWaves(), order="scan") * object_first
+
+    def fixed(self, leaves: frozenset[str]) -> Operator | None:
+        """With the object fixed one sweep does it: the probe is merged from the waves as they are stepped."""
+        if "obj" not in leaves or "probe" in leaves:
+            return None
+        return self._merge_probe() * Sweep(AccumProbe() * self._moved(), order="scan")
+
+    def _moved(self) -> Operator:
+        return self.step() * FourierProject() * Reflect()
+
+    def _merge_probe(self) -> Operator:
+        return MergeProbe(self.probe_inertia, self.probe_smooth)
 
 
 class DM(_KeptWaves):
@@ -54,17 +56,16 @@ class DM(_KeptWaves):
     Parameters
     ----------
     beta : relaxation in (0, 2]; 1 is the difference map.
-    obj_inertia, probe_inertia : how much object and probe hold on to what they were, from 0 up; None for 0.1 (RAAR with
+    obj_inertia, probe_inertia : weight of the previous object and probe, from 0 up; None for 0.1 (RAAR with
         beta below 1: 0.001).
-    obj_smooth, probe_smooth : standard deviation [px] of a Gaussian over what they hold on to.
-    update : "both", "obj" or "probe": what may change.
+    obj_smooth, probe_smooth : standard deviation [px] of a Gaussian over these previous ones.
 
     Source: Thibault et al., Science 321, 379 (2008); Ultramicroscopy 109, 338 (2009).
     """
 
-    def step(self) -> Difference:
+    def step(self) -> RelaxedStep:
         """The difference map's."""
-        return Difference(self.beta)
+        return RelaxedStep(self.beta)
 
 
 class RAAR(_KeptWaves):
@@ -79,6 +80,6 @@ class RAAR(_KeptWaves):
 
     beta: float = 0.9
 
-    def step(self) -> Difference:
+    def step(self) -> RelaxedStep:
         """RAAR's."""
-        return Difference(self.beta, keep=self.beta)
+        return RelaxedStep(self.beta, keep=self.beta)

@@ -9,7 +9,6 @@ from opty.algebra.sweep import Sweep
 from opty.operators.fourier import FourierProject
 from opty.operators.lsq import LSQUpdate
 from opty.operators.momentum import ObjMomentum, ProbeMomentum
-from opty.recipes.freedom import Update, only
 
 
 class LSQML(Recipe):
@@ -20,8 +19,7 @@ class LSQML(Recipe):
     batch : views updated together (a number or "all").
     order : how views make batches: "uniform" (spread over the scan), "compact" (neighbours), "random" or "scan".
     alpha, beta : regularisation of the directions of object and probe, from 0 (least squares) to 1.
-    friction : share of the velocity that is kept from step to step, from 0 (no momentum) up to, not with, 1.
-    update : "both", "obj" or "probe": what may change.
+    momentum : share of the velocity that is kept from step to step, from 0 (no momentum) up to, not with, 1.
 
     Source: Odstrcil, Menzel, Guizar-Sicairos, Opt. Express 26, 3108 (2018).
     """
@@ -30,10 +28,9 @@ class LSQML(Recipe):
     order: Literal["random", "scan", "uniform", "compact"] = "uniform"
     alpha: float = 0.1
     beta: float = 0.1
-    friction: float = 0.5
-    update: Update = "both"
+    momentum: float = 0.5
 
     def expand(self) -> Operator:
-        push = only(self.update, ObjMomentum(self.friction), ProbeMomentum(self.friction))
-        steps = LSQUpdate(self.alpha, self.beta, update=self.update)
+        push = ProbeMomentum(self.momentum) * ObjMomentum(self.momentum)
+        steps = LSQUpdate(self.alpha, self.beta)
         return Sweep(push * steps * FourierProject(), self.batch, self.order)

@@ -6,7 +6,6 @@ from opty.algebra.operator import Operator, Recipe
 from opty.algebra.sweep import Sweep
 from opty.operators.conjugate import ConjugateDirection, LineSearch, TakeStep
 from opty.operators.likelihood import LikelihoodGradient, Noise
-from opty.recipes.freedom import Update
 
 
 class ML(Recipe):
@@ -16,7 +15,6 @@ class ML(Recipe):
     ----------
     noise : "poisson" (counted photons), "gaussian" (intensities of variance I + 1) or "amplitude".
     smooth : weight of a Gaussian prior on the object's gradient, 0 for none.
-    update : "both", "obj" or "probe": what may change.
     damping : how little of the step is left where there is little light, above 0.
 
     Each turn is one iteration and adds to history["llk"], the log-likelihood per unmasked pixel before its step.
@@ -25,10 +23,9 @@ class ML(Recipe):
 
     noise: Noise = "poisson"
     smooth: float = 0.0
-    update: Update = "both"
     damping: float = 0.03
 
     def expand(self) -> Operator:
-        downhill = ConjugateDirection(self.smooth, self.update, self.damping)
+        downhill = ConjugateDirection(self.smooth, damping=self.damping)
         gradient = Sweep(LikelihoodGradient(self.noise), order="scan")
-        return TakeStep(self.update) * Sweep(LineSearch(self.noise), order="scan") * downhill * gradient
+        return TakeStep() * Sweep(LineSearch(self.noise), order="scan") * downhill * gradient

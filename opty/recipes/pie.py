@@ -10,7 +10,6 @@ from opty.operators.fourier import FourierProject
 from opty.operators.momentum import ObjMomentum, ProbeMomentum
 from opty.operators.object import ObjUpdate
 from opty.operators.probe import ProbeUpdate
-from opty.recipes.freedom import Update, only
 
 # Object and probe explain the same residual, so two full steps overshoot together: with several modes they diverge on
 # the Siemens star of the tests, and on a noise-free scan half a probe step came closer to the truth.
@@ -26,7 +25,6 @@ class ePIE(Recipe):
     ----------
     batch : views updated together (a number or "all").
     obj_step, probe_step : length of the steps, 1 the full ones; the object's as a part of the model's own step.
-    update : "both", "obj" or "probe": what may change.
 
     Source: Maiden, Rodenburg, Ultramicroscopy 109, 1256 (2009).
     """
@@ -34,10 +32,9 @@ class ePIE(Recipe):
     batch: int | Literal["all"] = 1
     obj_step: float = 1.0
     probe_step: float = _PROBE_STEP
-    update: Update = "both"
 
     def expand(self) -> Operator:
-        return rPIE(1.0, 1.0, self.batch, self.obj_step, self.probe_step, self.update).expand()
+        return rPIE(1.0, 1.0, self.batch, self.obj_step, self.probe_step).expand()
 
 
 class rPIE(Recipe):
@@ -50,7 +47,6 @@ class rPIE(Recipe):
     alpha, beta : regularisation of object and probe from 0 (least squares) to 1 (ePIE).
     batch : views updated together (a number or "all").
     obj_step, probe_step : length of the steps, 1 the full ones; the object's as a part of the model's own step.
-    update : "both", "obj" or "probe": what may change.
 
     Source: Maiden, Johnson, Li, Optica 4, 736 (2017); Guzzi et al., PeerJ CS 8, e1036 (2022).
     """
@@ -60,34 +56,31 @@ class rPIE(Recipe):
     batch: int | Literal["all"] = 1
     obj_step: float = 1.0
     probe_step: float = _PROBE_STEP
-    update: Update = "both"
 
     def expand(self) -> Operator:
-        steps = only(self.update, ObjUpdate(self.alpha, self.obj_step), ProbeUpdate(self.beta, self.probe_step))
+        steps = ProbeUpdate(self.beta, self.probe_step) * ObjUpdate(self.alpha, self.obj_step)
         return Sweep(steps * FourierProject(), batch=self.batch)
 
 
 class mPIE(Recipe):
-    """Momentum-accelerated PIE: rPIE whose object and probe are carried on after every so many views.
+    """Momentum-accelerated PIE: rPIE whose object and probe are carried on at regular intervals.
 
     Parameters
     ----------
     alpha, beta : regularisation of object and probe from 0 (least squares) to 1 (ePIE).
-    friction : share of the velocity that is kept from step to step, from 0 (rPIE) up to, not with, 1.
-    every : views between two steps of the momentum; None for one step a sweep.
-    batch : views updated together (a number or "all"); more friction wants larger batches.
-    update : "both", "obj" or "probe": what may change.
+    momentum : share of the velocity that is kept from step to step, from 0 (rPIE) up to, not with, 1.
+    interval : views between two steps of the momentum; None for one step a sweep.
+    batch : views updated together (a number or "all"); with more momentum use larger batches.
 
     Source: Maiden, Johnson, Li, Optica 4, 736 (2017), Eqs. 19, 20.
     """
 
     alpha: float = 0.1
     beta: float = 1.0
-    friction: float = 0.7
-    every: int | None = None
+    momentum: float = 0.7
+    interval: int | None = None
     batch: int | Literal["all"] = 4
-    update: Update = "both"
 
     def expand(self) -> Operator:
-        push = (ObjMomentum(self.friction, self.every), ProbeMomentum(self.friction, self.every))
-        return only(self.update, *push) * rPIE(self.alpha, self.beta, self.batch, update=self.update)
+        push = ProbeMomentum(self.momentum, self.interval) * ObjMomentum(self.momentum, self.interval)
+        return push * rPIE(self.alpha, self.beta, self.batch)

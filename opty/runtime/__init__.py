@@ -2,7 +2,7 @@
 
 plan.py             expand, lift, join, open, fuse: from a recipe to nodes (nodes.py); ``unfused``
 effects.py          what a step reads and writes, checked before anything runs
-program.py          all that follows from plan and layout of the state, compiled once; pass_program.py: of one sweep
+program.py          all that follows from plan and layout of the state, compiled once; sweep_programs.py: of one sweep
 explain.py          the plan in words
 execute.py          walks the plan on a fork of the state; job.py: what belongs to one run
 sweep_loop.py       one sweep over all views, batch by batch

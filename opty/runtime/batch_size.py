@@ -1,4 +1,4 @@
-"""How many views are worked on together, and the room that they take; a batch that finds none is halved."""
+"""The number of views in a batch, and its memory; a batch that does not fit is halved."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.errors import MemoryWarning, warn_user
+from opty.kernels.buffers import Buffer, Sizes
 from opty.memory import size
-from opty.runtime.nodes import Pass
-from opty.runtime.pass_program import PassProgram
+from opty.runtime.nodes import SweepNode
+from opty.runtime.sweep_programs import SweepPrograms
 from opty.state.store import Store
 from opty.state.views import memory_batch
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from opty.runtime.job import Run
 
 
-def batch_size(node: Pass, store: Store) -> int:
-    """Return the number of views worked on together."""
+def batch_size(node: SweepNode, store: Store) -> int:
+    """Return the number of views in a batch."""
     views = store.data.views
     if node.batch == "all":
         return views
@@ -29,8 +30,8 @@ def batch_size(node: Pass, store: Store) -> int:
     return memory_batch(store)
 
 
-def batch_that_fits(of: PassProgram, job: Run) -> int:
-    """Return the number of views worked on together, for which there is memory; worked out once in a run.
+def batch_that_fits(of: SweepPrograms, job: Run) -> int:
+    """Return the number of views in a batch that fits in memory; computed once in a run.
 
     Where there is none, a pass whose steps only add up takes half as many, and says so. A batch that is part of the
     algorithm is not changed: raises MemoryError with what it takes and the ways out.
@@ -40,7 +41,7 @@ def batch_that_fits(of: PassProgram, job: Run) -> int:
     return job.batches[of]
 
 
-def _found(of: PassProgram, store: Store, whole: bool) -> int:
+def _found(of: SweepPrograms, store: Store, whole: bool) -> int:
     node = of.node
     batch = most = batch_size(node, store)
     while not _fits(work(of, store, batch, whole), store):
@@ -50,14 +51,14 @@ def _found(of: PassProgram, store: Store, whole: bool) -> int:
     if batch < most:
         warn_user(
             f"a batch of {most} views takes {size(work(of, store, most, whole))} on the {store.backend.name}, which "
-            f"could not be had: going on with {batch} at a time",
+            f"is more than there is: continuing with batches of {batch}",
             MemoryWarning,
         )
     return batch
 
 
 def _fits(count: int, store: Store) -> bool:
-    """Try whether so many bytes can be had."""
+    """Return whether ``count`` bytes can be allocated."""
     try:
         store.xp.empty(count, np.uint8)
     except MemoryError:  # CuPy's own is one
@@ -65,54 +66,50 @@ def _fits(count: int, store: Store) -> bool:
     return True
 
 
-def _way_out(of: PassProgram, store: Store, batch: int, whole: bool) -> str:
+def _way_out(of: SweepPrograms, store: Store, batch: int, whole: bool) -> str:
     smaller = "a smaller batch, " if batch > 1 else ""
     return (
         f"a batch of {batch} view{'s' * (batch > 1)} takes {size(work(of, store, batch, whole))} on the "
-        f"{store.backend.name}, which could not be had: take {smaller}fewer modes, or crop or rebin the data"
+        f"{store.backend.name}, more than there is: take {smaller}fewer modes, or crop or rebin the data"
     )
 
 
-def work(of: PassProgram, store: Store, batch: int, whole: bool) -> int:
-    """Bytes of the waves of a batch of so many views, and of what is made of them on the way.
+def work(of: SweepPrograms, store: Store, batch: int, whole: bool) -> int:
+    """Return the bytes of the waves of a batch, and of the temporary arrays made from them.
 
     ``whole`` : all positions of the sweep are whole pixels.
     """
     states, n, _ = store.wave_shape
     kept = 0.0 if store.model.thin else sum(element.kept for element in store.model.elements)
-    plain = of.sweep(None, whole, store.leaves).room.arrays
+    plain = of.sweep(None, whole, store.leaves).scratch.arrays
     view = batch * n * n * store.dtype.itemsize
     arrays = max([(of_states + kept) * states + of_views for of_states, of_views in plain], default=0)
-    fused = int(kept * states * view) + _room([(of, whole)], store, batch)
+    fused = int(kept * states * view) + _buffer_bytes([(of, whole)], store, batch)
     return max(int(arrays * view), fused)
 
 
-def rooms(passes: list[PassProgram], store: Store, whole: bool) -> int:
+def buffer_bytes(passes: list[SweepPrograms], store: Store, whole: bool) -> int:
     """Bytes that the fused steps of some passes keep from batch to batch, and between sweeps.
 
     ``whole`` : all positions are whole pixels, in sweeps that do not write them.
     """
     batch = max((batch_size(of.node, store) for of in passes), default=0)
-    return _room([(of, of.fixed and whole) for of in passes], store, batch)
+    return _buffer_bytes([(of, of.fixed and whole) for of in passes], store, batch)
 
 
-def _room(passes: list[tuple[PassProgram, bool]], store: Store, batch: int) -> int:
-    names: frozenset[str] = frozenset()
-    canvases: set[str] = set()
-    spare, moved = 0, False
+def _buffer_bytes(passes: list[tuple[SweepPrograms, bool]], store: Store, batch: int) -> int:
+    buffers: set[Buffer] = set()
+    moved = False
     for of, whole in passes:
-        room = of.sweep(None, whole, store.leaves).room
-        names |= room.names
-        if room.canvases:
-            canvases |= {"obj", "probe"} if batch_size(of.node, store) > 1 else set() if whole else {"probe"}
-        spare, moved = max(spare, room.spare), moved or room.moved
+        scratch = of.sweep(None, whole, store.leaves).scratch
+        buffers |= {b for b in scratch.buffers if b.needed(batch_size(of.node, store), whole)}
+        moved |= scratch.moved
     modes, n, _ = store.probe_shape
     wave = modes * n * n * store.dtype.itemsize
-    found = len(names) * batch * wave
+    on_cpu = store.backend.name == "cpu"
+    pieces = store.threads * max(wave, store.backend.batch_memory(1) // 4) if on_cpu else None
+    sizes = Sizes(batch, wave, pieces, {name: a.nbytes for name, a in store.leaves.items()})
+    found = sum(b.nbytes(sizes) for b in buffers)
     if moved:  # of each view the light, and a spectrum of the probe
         found += batch * wave // (2 * modes) + wave
-    found += sum(3 * store.leaves[name].nbytes // 2 for name in canvases)
-    if spare:
-        piece = max(wave, store.backend.batch_memory(1) // 4)
-        found += spare * (store.threads * piece if store.backend.name == "cpu" else batch * wave)
     return found

@@ -1,4 +1,4 @@
-"""Which views a sweep takes together, and in which order: a function of positions, seed and iteration alone."""
+"""The views of each batch, and their order: a function of positions, seed and iteration alone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _LLOYD = 10  # rounds of k-means; the batches need no more than roughly round ou
 def split(
     order: Order, positions: np.ndarray, size: int, rng: np.random.Generator, parts: list[np.ndarray] | None = None
 ) -> list[np.ndarray]:
-    """Return the view numbers of each batch, of ``size`` views or fewer; each view of positions (N, 2) stands in one.
+    """Return the view numbers of each batch, of ``size`` views or fewer; each view of positions (N, 2) is in one.
 
     "scan": as in the data. "random": a permutation, cut into pieces. "uniform": a batch takes one view from each of
     ``size`` parts of the scan. "compact": a batch is a cluster of neighbours (k-means). Batches come in random order,
-    but for "scan". ``parts`` : what ``neighbours`` returns, where that is known already.
+    but for "scan". ``parts`` : the result of ``neighbours``, if it is known already.
     """
     views = len(positions)
     if order == "scan":
@@ -38,7 +38,7 @@ def pieces(views: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def neighbours(positions: np.ndarray, size: int) -> list[np.ndarray]:
-    """Return the views of each of the ``size`` parts of the scan of which a "uniform" batch takes one view each."""
+    """Return the views of each of ``size`` parts of the scan; a "uniform" batch has one view of each part."""
     return _parts(positions, np.arange(len(positions)), size, -(-len(positions) // size))
 
 

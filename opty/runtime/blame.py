@@ -41,7 +41,7 @@ def blame(error: Exception, op: Operator, iteration: int, of: str = "") -> None:
 def written_leaf(error: BaseException, only_read: frozenset[str]) -> str | None:
     """Return the leaf, of those that a step only reads, that the statement which raised ``error`` writes into.
 
-    None where it writes into another array, or where the statement cannot be told from the source.
+    None where it writes into another array, or where the source does not show the statement.
     """
     trace = error.__traceback__
     places = []

@@ -1,17 +1,17 @@
-"""Where a walk over a plan stands: kept level by level, written into checkpoints, and found again from there."""
+"""The place of a run in its plan, level by level: written into checkpoints, and restored from them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from opty.algebra.compose import Repeat, compose, factors, power
 from opty.algebra.kept_recipes import kept_recipe
 from opty.algebra.operator import Operator
 from opty.errors import RecipeError
-from opty.runtime.nodes import Branch, Group, Loop
+from opty.runtime.nodes import ConditionalNode, Group, LoopNode
 from opty.runtime.plan import followed_by, plan
 
 if TYPE_CHECKING:
@@ -19,24 +19,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Level:
-    """How far the walk is on one level: groups booked in this turn, nodes done in the next one, turns finished."""
+class CursorMark:
+    """The place on one level: groups recorded in this turn, nodes done in the next group, turns finished."""
 
     group: int
     node: int
     turns: int
     began: int  # iteration at which the turn began
-    misfits: tuple[float, ...]  # of the last two turns, for a rule to look at
+    misfits: tuple[float, ...]  # of the last two turns, for the rule that ends a loop
     estimated: tuple[str, ...] = ()  # which of object and probe, in this turn
 
 
 @dataclass
-class Frame:
-    """Where the walk stands on one level: turns of a body finished, and the part of the turn under way."""
+class Cursor:
+    """The current place on one level: turns of a body finished, and the position in the current turn."""
 
     groups: tuple[Group, ...]
     body: Operator | None = None  # None on a level that is no loop
     total: int | None = None  # turns there will be; None where a rule decides
+    _: KW_ONLY
     turns: int = 0
     group: int = 0
     node: int = 0
@@ -54,63 +55,65 @@ class Frame:
             return recorded(power(self.body, self.turns + 1))
         return followed_by(recorded(power(self.body, self.turns)), part)
 
-    def book(self) -> None:
-        """Write down that the next group was done."""
+    def mark_done(self) -> None:
+        """Mark the next group as done."""
         self.group, self.node = self.group + 1, 0
 
     def next_turn(self) -> None:
-        """Write down that a turn of a loop was done."""
+        """Mark a turn of a loop as done."""
         self.turns, self.group, self.node = self.turns + 1, 0, 0
         self.estimated = frozenset()
 
-    def level(self) -> Level:
-        """Return the place, to be written down."""
-        return Level(self.group, self.node, self.turns, self.began, self.misfits[-2:], tuple(sorted(self.estimated)))
+    def level(self) -> CursorMark:
+        """Return the place as a value."""
+        return CursorMark(
+            self.group, self.node, self.turns, self.began, self.misfits[-2:], tuple(sorted(self.estimated))
+        )
 
-    def go_to(self, level: Level) -> None:
-        """Stand where a walk over the same groups stood."""
+    def go_to(self, level: CursorMark) -> None:
+        """Move to a recorded place in the same groups."""
         self.group, self.node, self.turns = level.group, level.node, level.turns
         self.began, self.misfits, self.estimated = level.began, level.misfits, frozenset(level.estimated)
 
 
-def _level(misfits: list[float], estimated: list[str] | tuple[()] = (), **counts: int) -> Level:
-    """Return a level as JSON has it."""
-    return Level(**counts, misfits=tuple(misfits), estimated=tuple(estimated))
+def _level(misfits: list[float], estimated: list[str] | tuple[()] = (), **counts: int) -> CursorMark:
+    """Return a level from its JSON."""
+    return CursorMark(**counts, misfits=tuple(misfits), estimated=tuple(estimated))
 
 
-def done_at(start: Operator, groups: tuple[Group, ...], place: tuple[Level, ...]) -> Operator:
-    """Return the recipe that had made the state where a walk over ``groups`` stood, from what ``start`` had made."""
+def done_at(start: Operator, groups: tuple[Group, ...], place: tuple[CursorMark, ...]) -> Operator:
+    """Return the recipe of the state at a place in ``groups``; ``start`` : the recipe of the state before the run."""
     done, body = start, None
     for depth, level in enumerate(place):
-        frame = Frame(groups, body)
+        frame = Cursor(groups, body)
         frame.go_to(level)
         done = followed_by(done, frame.done())
         if depth + 1 < len(place):
             node: Any = groups[level.group].nodes[level.node]
-            groups, body = node.body, node.op if isinstance(node, Loop) else None
+            groups, body = node.body, node.op if isinstance(node, LoopNode) else None
     return done
 
 
 def recorded(op: Operator) -> Operator:
-    """Return what goes on the books: a loop without the progress bars that its body ends with."""
+    """Return a factor as ``p.recipe`` records it: a loop without the progress bars at the end of its body."""
     if not isinstance(op, Repeat):
         return op
     steps = factors(op.body)
-    while steps and not steps[-1].leaves_trace:
+    while steps and not steps[-1].on_record:
         steps = steps[:-1]
     return power(compose(*reversed(steps)), op.times)
 
 
 @dataclass(frozen=True)
-class Unfinished:
-    """A run that stopped on its way: ``asked`` of the state that ``before`` had made, and the ``place`` it reached."""
+class PendingRun:
+    """A run that stopped early: ``asked`` applied to the state that ``before`` had made; ``place``: where."""
 
     asked: Operator
     before: Operator
-    place: tuple[Level, ...]
+    place: tuple[CursorMark, ...]
 
     def go_on(self, p: BareState) -> BareState:
-        """Return what the run would have ended with, given the state at the place.
+        """Return the state at the end of the run, given the state at the place.
 
         Raises RecipeError where the place is not in the plan of the recipe: another version of opty made it.
         """
@@ -129,7 +132,7 @@ class Unfinished:
                 raise self._lost()
             if not last:
                 node = nodes[level.node] if level.node < len(nodes) else None
-                if not isinstance(node, (Loop, Branch)):
+                if not isinstance(node, (LoopNode, ConditionalNode)):
                     raise self._lost()
                 groups = node.body
 
@@ -146,7 +149,7 @@ class Unfinished:
         return json.dumps(kept | {"code": [repr(self.asked), repr(self.before)]})
 
     @classmethod
-    def from_json(cls, text: str) -> Unfinished:
+    def from_json(cls, text: str) -> PendingRun:
         """Read what ``to_json`` wrote, operators that are not here as ``Unknown``; RecipeError for anything else."""
         try:
             kept = json.loads(text)

@@ -1,4 +1,4 @@
-"""The watch over a run: non-finite values stop it with the last finite state, a rising misfit is told once."""
+"""Divergence of a run: non-finite values stop it with the last finite state; a rising misfit warns once."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.errors import DivergedError, MisfitWarning, warn_user
-from opty.runtime.checkpoint import Level, done_at
+from opty.runtime.checkpoint import CursorMark, done_at
 from opty.runtime.misfit_monitor import RISES, MisfitMonitor
-from opty.runtime.nodes import Pass
+from opty.runtime.nodes import SweepNode
 from opty.runtime.program import Program
 from opty.state import BareState, handle
 from opty.state.store import Store
 
-Place = tuple[Level, ...]
-_LOOKED_AT = ("obj", "probe", "positions")  # as a Lookout takes them
+Place = tuple[CursorMark, ...]
+_LOOKED_AT = ("obj", "probe", "positions")  # in the order of a FiniteCheck
 
 
 class _Misfit(NamedTuple):
-    """An iteration whose misfit is to be looked at: its number, which of the history it is, and of which sweep.
+    """An iteration whose misfit is to be checked: its number, its place in the history, and its sweep.
 
     ``sweep`` is None for an engine whose misfit rises by nature.
     """
@@ -33,13 +33,13 @@ class _Misfit(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """What is broken of object, probe and positions after an iteration, as a Lookout tells it."""
+    """The faults of object, probe and positions after an iteration, as a FiniteCheck reports them."""
 
     iteration: int
     broken: tuple[SupportsFloat, ...]
 
     def why(self, largest: tuple[int, int]) -> str | None:
-        """Return in words what is broken first, if anything is."""
+        """Return the first fault as text, or None."""
         for name, broken in zip(_LOOKED_AT, self.broken, strict=False):
             if broken:
                 return f"{name} is no longer finite"
@@ -53,7 +53,7 @@ class _Look(NamedTuple):
 
 
 class _Kept:
-    """A state to go back to, in arrays of its own where the run writes; ``shared`` : nobody writes into those given."""
+    """A state to return to, with copies of the arrays that the run writes; ``shared`` : given arrays stay as is."""
 
     def __init__(self, store: Store, place: Place, program: Program, shared: bool = False):
         self._program, self.place = program, place
@@ -65,17 +65,17 @@ class _Kept:
         self.given = False
 
     def give(self, recipe: Operator) -> BareState:
-        """Return the state, which nothing is written into any more."""
+        """Return the state; nothing is written into it any more."""
         self.store.recipe, self.given = recipe, True
         return handle()._of(self.store)
 
     def take(self, store: Store, place: Place) -> None:
-        """Hold what stands now, in the same arrays."""
+        """Copy the current state into the same arrays."""
         if self.given:
             self.__init__(store, place, self._program)  # type: ignore[misc]
             return
         mine, old = self.store, self.store.leaves
-        # First all memory is taken, of which there may be none, then what was kept is written over.
+        # All memory is allocated, which may fail, before the kept state is overwritten.
         kept = [name for name in store.leaves if name not in self._program.remade]
         own = {
             name: _like(store.leaves[name], old[name] if name in self._own else None)
@@ -85,60 +85,60 @@ class _Kept:
         for name, a in own.items():
             store.backend.copy_into(a, store.leaves[name])
         mine.leaves, self._own = {name: own.get(name, store.leaves[name]) for name in kept}, frozenset(own)
-        mine.iteration, mine.history, mine.visits = store.iteration, store.books(), dict(store.visits)
+        mine.iteration, mine.history, mine.visits = store.iteration, store.copied_history(), dict(store.visits)
         self.place = place
 
 
 def _like(a: Any, old: Any) -> Any:
-    """Return an array to copy another one into: the old one, where it fits."""
+    """Return an array to copy another one into: the old one if its shape and type fit."""
     return a.copy() if old is None or old.shape != a.shape or old.dtype != a.dtype else old
 
 
-class Watch:
-    """Keeps the last finite state (object, probe, positions and small slots) and looks at every iteration.
+class DivergenceMonitor:
+    """Keeps the last finite state (object, probe, positions and small slots) and checks every iteration.
 
     On a GPU it looks at one only when the next one is under way, so that the device need not wait for the host; it
-    keeps one more state then. What somebody asks for is looked at before he gets it: ``settle``.
-    ``untouched`` : the state as it stands, in arrays that the run does not write into; None where it may.
+    keeps one more state then. Every state is checked before it is returned: ``settle``.
+    ``untouched`` : the state at the start, in arrays that the run does not write; None where it may write them.
     """
 
     def __init__(self, store: Store, program: Program, start: Operator, place: Place, untouched: Store | None = None):
         self._store, self._program, self._start, self._begun = store, program, start, store.recipe
         self._looked = program.changed.intersection(_LOOKED_AT)
-        self._lookout = store.backend.Lookout()
-        self._under_way: list[_Misfit | _Look] = []  # of the state that stands now
-        self._behind: list[_Misfit | _Look] = []  # of ``_newest``, where that is another state than ``_last``
+        self._finite_check = store.backend.FiniteCheck()
+        self._under_way: list[_Misfit | _Look] = []  # of the current state
+        self._behind: list[_Misfit | _Look] = []  # of ``_newest``, if that differs from ``_last``
         self._monitor = MisfitMonitor(rounding=100 * float(np.finfo(store.real_dtype).eps) ** 2)
         first = _Kept(store, place, program) if untouched is None else _Kept(untouched, place, program, shared=True)
         self._last = self._newest = first
-        self.looked = False  # whether all was looked at since a step has run
+        self.looked = False  # whether all has been checked since the last step
         self._first = self._last.store.iteration
         self._spare: _Kept | None = None
 
     def last(self) -> tuple[BareState, Place]:
-        """Return the last finite state, and where the walk stood."""
+        """Return the last finite state, and its place in the recipe."""
         kept = self._last
         at_start = kept.store.iteration == self._first
         recipe = self._begun if at_start else done_at(self._start, self._program.groups, kept.place)
         return kept.give(recipe), kept.place
 
-    def iteration_over(self, node: Pass, misfit: Any) -> None:
-        """Book the squared misfit of an iteration that has just been counted, and look at it."""
+    def iteration_over(self, node: SweepNode, misfit: Any) -> None:
+        """Record the squared misfit of an iteration that has just been counted, and check it."""
         store = self._store
         store.record("iteration", store.iteration)
         store.expect("misfit", store.backend.number(misfit, store.measured.photons))
         at = len(store.history["misfit"]) - 1
         self._under_way.append(_Misfit(store.iteration, at, id(node) if id(node) in self._program.monitored else None))
-        if not self._lookout.LAG:
+        if not self._finite_check.LAG:
             self._look_at(self._under_way)
 
     def turn_over(self, place: Callable[[], Place]) -> None:
-        """Look at a state that is whole again; where an iteration went by, remember it."""
+        """Check a complete state; keep it if an iteration has passed."""
         store = self._store
         if store.iteration <= self._newest.store.iteration:
             return
         self._look()
-        if self._lookout.LAG:
+        if self._finite_check.LAG:
             self._look_behind()
             self._behind, self._under_way = self._under_way, []
         else:
@@ -146,11 +146,11 @@ class Watch:
         self._keep(place())
 
     def positions_written(self) -> None:
-        """Look at positions that a step has just written: a later one might bring back what has left the frame."""
-        self._lookout.look_at(self._store.leaves["positions"], self._store.largest_corner)
+        """Check positions that a step has just written: a later step might move one back that has left the frame."""
+        self._finite_check.look_at(self._store.leaves["positions"], self._store.largest_corner)
 
     def settle(self) -> None:
-        """Look at all iterations that have not been looked at; waits for the device."""
+        """Check all iterations that have not been checked; waits for the device."""
         self._look_behind()
         self._look_at(self._under_way)
 
@@ -163,8 +163,8 @@ class Watch:
         self.settle()
 
     def _keep(self, place: Place) -> None:
-        """Remember the state as it stands, which on a GPU has not been looked at yet."""
-        if not self._lookout.LAG:
+        """Keep the current state, which on a GPU has not been checked yet."""
+        if not self._finite_check.LAG:
             self._last.take(self._store, place)
         elif self._spare is None:
             self._newest = _Kept(self._store, place, self._program)
@@ -173,14 +173,14 @@ class Watch:
             self._newest.take(self._store, place)
 
     def _look(self) -> None:
-        """Ask whether all is finite, and all windows lie inside the object."""
+        """Start the check that all values are finite, and all windows inside the object."""
         leaves = (self._store.leaves[name] if name in self._looked else None for name in _LOOKED_AT)
-        broken = self._lookout.broken(*leaves, self._store.largest_corner)
+        broken = self._finite_check.broken(*leaves, self._store.largest_corner)
         self._under_way.append(_Look(self._store.iteration, broken))
         self.looked = True
 
     def _look_behind(self) -> None:
-        """Look at the newest state that is kept: if it is finite, it is the last one that is."""
+        """Check the newest kept state: if it is finite, it becomes the last finite one."""
         self._look_at(self._behind)
         if self._newest is not self._last:
             self._spare, self._last = self._last, self._newest
@@ -204,7 +204,7 @@ class Watch:
             warn_user(wrong + self._advice(), MisfitWarning)
 
     def _advice(self) -> str:
-        return f"; try {', or '.join(self._program.knobs)}" if self._program.knobs else ""
+        return f"; try {', or '.join(self._program.advice)}" if self._program.advice else ""
 
     def _diverged(self, why: str, iteration: int) -> Any:
         last, _ = self.last()

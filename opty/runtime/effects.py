@@ -14,17 +14,17 @@ from opty.algebra.leaf import PARTS, Leaf, with_parts
 from opty.algebra.operator import Operator, ViewOperator
 from opty.errors import EffectError, RecipeError
 from opty.model.compose import Model
-from opty.runtime.nodes import Group, Pass, Scheduled, Step, steps_of, walk
+from opty.runtime.nodes import Group, PlannedStep, StepNode, SweepNode, steps_of, walk
 from opty.state.access import undeclared
 from opty.state.leaves import FIELDS, declared
 
 _OPENED = frozenset({"index", "illum", "patches"})  # a sweep brings them with every batch
 
 
-def check_batch_order(steps: Iterable[Scheduled]) -> None:
+def check_batch_order(steps: Iterable[PlannedStep]) -> None:
     """Raise EffectError where a step of a sweep reads a batch field that only a later step makes.
 
-    A later step that reads the field itself, and changes it, is in its place: the sweep opens the field for both.
+    A later step that reads the field itself and changes it is allowed: the sweep opens the field for both.
     """
     steps = list(steps)
     made: set[str] = set(_OPENED)
@@ -49,7 +49,7 @@ def _made(op: Operator) -> frozenset[str]:
     return (writes - reads) & FIELDS.keys()
 
 
-def check_batch_outputs(steps: Sequence[Scheduled]) -> None:
+def check_batch_outputs(steps: Sequence[PlannedStep]) -> None:
     """Raise EffectError for a step that writes only fields of the batch which no later step of the sweep reads.
 
     The fields end with the batch, so that the step would change nothing. Steps that the plan puts in are exempt.
@@ -66,7 +66,7 @@ def check_batch_outputs(steps: Sequence[Scheduled]) -> None:
         )
 
 
-def _is_read(name: str, later: Iterable[Scheduled]) -> bool:
+def _is_read(name: str, later: Iterable[PlannedStep]) -> bool:
     """Return whether one of the later steps reads a field before another one replaces it."""
     for s in later:
         reads, writes = s.op.effects()
@@ -78,21 +78,21 @@ def _is_read(name: str, later: Iterable[Scheduled]) -> bool:
 
 
 def check_slots(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf], there: Iterable[str]) -> dict[str, Leaf]:
-    """Return what the arrays of a state are, and the memory that the steps of a plan add to them.
+    """Return the declarations of the arrays of a state, and of the memory that the steps of a plan add.
 
     ``declared_there`` : what the state declares; ``there`` : the names of the arrays that it holds.
 
     Raises EffectError where a step reads a slot that neither the state holds nor an earlier step writes, where it
-    writes an array that nobody has declared, and where a name is declared twice.
+    writes an undeclared array, and where a name is declared twice.
     """
     known = _declared_by(groups, declared_there)
     estimates = {name for name, leaf in known.items() if leaf.role == "estimate"}
     at_start = set(there)
     have = set(at_start)
     for node in walk(groups):
-        if isinstance(node, Pass):
+        if isinstance(node, SweepNode):
             have = {name for name in have if name not in known or not node.stales(known[name])}
-        scheduled = (node.step,) if isinstance(node, Step) else node.steps if isinstance(node, Pass) else ()
+        scheduled = (node.step,) if isinstance(node, StepNode) else node.steps if isinstance(node, SweepNode) else ()
         for s in scheduled:
             reads, writes = s.op.effects()
             if lost := sorted(reads - writes - estimates - FIELDS.keys() - have):
@@ -108,7 +108,7 @@ def check_slots(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf], t
 
 
 def check_model(groups: tuple[Group, ...], model: Model) -> None:
-    """Refuse a model with an element that is not here, and a step that needs nearest waves where nobody knows them."""
+    """Refuse a model with an unknown element, and a step that needs nearest waves that the model lacks."""
     for element in model.unknown:
         raise element.refusal()
     for s in steps_of(groups):
@@ -122,7 +122,7 @@ def check_model(groups: tuple[Group, ...], model: Model) -> None:
 
 
 def _check_declared(op: Operator, names: Iterable[str]) -> None:
-    """Refuse to write what is no array of the state and that no operator declares."""
+    """Refuse writes to a name that is no array of the state and that no operator declares."""
     if strange := sorted(name for name in names if declared(name) is None):
         raise EffectError(undeclared(repr(op), strange[0]))
 
@@ -145,7 +145,7 @@ def _declared_by(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf]) 
 
 
 def freed(op: Operator, existing: Iterable[str], known: Mapping[str, Leaf]) -> set[str]:
-    """Return which of some arrays are gone after a step: those that it frees, and memory that it outdates."""
+    """Return which arrays are removed after a step: those that it frees, and memory that it outdates."""
     writes = op.effects()[1]
     frees = with_parts(op.frees)
     gone = {name for name in existing if name in frees}
@@ -155,7 +155,7 @@ def freed(op: Operator, existing: Iterable[str], known: Mapping[str, Leaf]) -> s
 
 
 def made(groups: tuple[Group, ...], known: Mapping[str, Leaf]) -> dict[str, Leaf]:
-    """Return what the steps of a plan make where it is not there: memory, and estimates that a state may be without."""
+    """Return the arrays that the steps of a plan create if missing: memory, and optional estimates."""
     changed = written(groups)
     started = {name: leaf for name, leaf in known.items() if leaf.role == "estimate" and name in changed}
     return started | {leaf.name: leaf for s in steps_of(groups) for leaf in _memory_of(s.op)}

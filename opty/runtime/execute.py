@@ -1,4 +1,4 @@
-"""The runner: walks a plan, works in place on a fork of the state, and hands back a new state."""
+"""The runner: executes a plan in place on a fork of the state, and returns a new state."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from opty.algebra.control import Until
 from opty.algebra.operator import Operator
 from opty.blas import OneThread
 from opty.runtime.blame import blame
-from opty.runtime.checkpoint import Frame, Unfinished
-from opty.runtime.divergence import Watch
+from opty.runtime.checkpoint import Cursor, PendingRun
+from opty.runtime.divergence import DivergenceMonitor
 from opty.runtime.effects import freed
 from opty.runtime.interrupt import Stop, interrupt, returns, warn
 from opty.runtime.job import Run
 from opty.runtime.memory_estimate import check_memory
-from opty.runtime.nodes import Branch, Group, Loop, Node, Pass, Step
+from opty.runtime.nodes import ConditionalNode, Group, LoopNode, Node, StepNode, SweepNode
 from opty.runtime.plan import planned
 from opty.runtime.program import compiled
 from opty.runtime.rescue import carry_donated, carry_last
-from opty.runtime.sweep_loop import run_pass
+from opty.runtime.sweep_loop import run_sweep
 from opty.runtime.visits import agreed, due, remember, since
 from opty.state import BareState
 
 
-def run(recipe: Operator, p: BareState, stopped: Unfinished | None = None) -> BareState:
-    """Return ``recipe * p``: plan, fork, work in place, and put what came out into a new state.
+def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> BareState:
+    """Return ``recipe * p``: plan, fork, work in place, and return the result as a new state.
 
-    ``stopped`` : the place in the recipe where ``p`` stands, to go on from there.
+    ``stopped`` : the place of ``p`` in the recipe, from which the run is resumed.
     Raises EffectError, RecipeError, or SourceError (no frames) before anything runs, DivergedError where a value is no
-    longer finite. Whatever is raised carries the last whole state.
+    longer finite. Every exception carries the last complete state.
     """
     job = prepared(recipe, p, stopped)
     try:
@@ -49,7 +49,7 @@ def run(recipe: Operator, p: BareState, stopped: Unfinished | None = None) -> Ba
 
 
 def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
-    """Yield a state of its own after each turn of the outermost loops, and after each factor outside of them."""
+    """Yield a separate state after each turn of the outermost loops, and after each factor outside of them."""
     job = prepared(recipe, p)
     walk = _outer_turns(job.program.groups, job)
     over = False
@@ -57,7 +57,7 @@ def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
         while not job.ctrl_c.pressed:
             try:
                 with job.ctrl_c, _quiet(), OneThread(), suppress(Stop):
-                    # After Stop the state is whole, in the middle of a turn of an outer loop.
+                    # After Stop the state is complete, in the middle of a turn of an outer loop.
                     over = next(walk, None) is None
                 if over and not job.ctrl_c.pressed:
                     return
@@ -75,7 +75,7 @@ def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
 
 
 def _quiet() -> np.errstate:
-    """Leave values that are not finite to the watch."""
+    """Leave values that are not finite to the monitor."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
@@ -84,26 +84,26 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
     frame = job.frames[-1]
     for group in groups:
         for node in group.nodes:
-            if isinstance(node, Loop):
+            if isinstance(node, LoopNode):
                 yield from _turns_of(node, job)
-            elif not isinstance(node, Branch):
+            elif not isinstance(node, ConditionalNode):
                 _walk_node(node, job)
-            elif _went_in(node, job):
+            elif _enter(node, job):
                 yield from _outer_turns(node.body, job)
-                _went_out(node, job)
+                _leave(node, job)
             else:
                 job.program.scale.bring_back(node, job)
             frame.node += 1
-        _book(job)
-        if group.nodes and not isinstance(group.nodes[-1], (Loop, Branch)):
+        _record(job)
+        if group.nodes and not isinstance(group.nodes[-1], (LoopNode, ConditionalNode)):
             yield True
 
 
-def prepared(recipe: Operator, p: BareState, stopped: Unfinished | None = None) -> Run:
+def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Run:
     try:
         plan = planned(recipe)
-        for op in plan.foreseeing:
-            op.foresee()
+        for op in plan.checked_first:
+            op.check_before_run()
         source = p._live
         program = compiled(plan, source)
         if program.compares:
@@ -112,12 +112,14 @@ def prepared(recipe: Operator, p: BareState, stopped: Unfinished | None = None) 
         copied = copied & source.held_elsewhere() if p._owned else copied
         check_memory(source, program, copied)
         store = source.fork(copied)
-        store.declared = program.declared  # steps of the recipe may know better what its arrays are
+        store.declared = program.declared  # the declarations of the steps of the recipe take precedence
         way = stopped.place if stopped else ()
         start = stopped.before if stopped else store.recipe
-        job = Run(program, store, recipe, start, Watch(store, program, start, way, None if p._owned else source))
+        job = Run(
+            program, store, recipe, start, DivergenceMonitor(store, program, start, way, None if p._owned else source)
+        )
         job.way.extend(way)
-        job.enter(Frame(program.groups, began=store.iteration))
+        job.enter(Cursor(program.groups, began=store.iteration))
     except (Exception, KeyboardInterrupt) as error:
         carry_donated(error, recipe, p)
         raise
@@ -135,77 +137,77 @@ def walk_groups(groups: tuple[Group, ...], job: Run) -> None:
         for node in group.nodes[frame.node :]:
             _walk_node(node, job)
             frame.node += 1
-        _book(job)
+        _record(job)
         if job.ctrl_c.pressed and job.loop() is None:
             raise Stop
 
 
 def _walk_node(node: Node, job: Run) -> None:
-    if isinstance(node, (Pass, Step)):
-        run_pass(node, job) if isinstance(node, Pass) else _apply(node, job)
+    if isinstance(node, (SweepNode, StepNode)):
+        run_sweep(node, job) if isinstance(node, SweepNode) else _apply(node, job)
         job.program.scale.bring_back(node, job)
-    elif isinstance(node, Loop):
+    elif isinstance(node, LoopNode):
         for _ in _turns_of(node, job):
             if job.ctrl_c.pressed:
                 raise Stop
-    elif _went_in(node, job):
+    elif _enter(node, job):
         walk_groups(node.body, job)
-        _went_out(node, job)
+        _leave(node, job)
     else:
         job.program.scale.bring_back(node, job)
 
 
-def _went_in(node: Branch, job: Run) -> bool:
-    """Go into a branch if its schedules let it run, or if the run stopped in it; say whether it was gone into."""
+def _enter(node: ConditionalNode, job: Run) -> bool:
+    """Enter a branch if its schedules let it run, or if the run stopped in it; return whether it was entered."""
     now, visits = job.store.iteration, job.store.visits
     last = since(node.when, visits, now)
     if not (job.way or agreed(node.when, last)):
         remember(node.when, visits, last)
         return False
-    job.enter(Frame(node.body, began=now))
+    job.enter(Cursor(node.body, began=now))
     return True
 
 
-def _went_out(node: Branch, job: Run) -> None:
-    """Leave a branch. Only now its visit is remembered: a branch that is left half done goes on the books by its parts.
+def _leave(node: ConditionalNode, job: Run) -> None:
+    """Leave a branch and record its visit; a branch that ends early is recorded by its parts instead.
 
-    Iterations that it made itself do not count as passed over.
+    Iterations inside the branch do not count as skipped.
     """
     now, began = job.store.iteration, job.frames.pop().began
     last = since(node.when, job.store.visits, now) if now == began else (now - 1, now)
     remember(node.when, job.store.visits, last)
 
 
-def _book(job: Run) -> None:
-    """Write down that a group was done; the state is whole."""
-    job.frames[-1].book()
+def _record(job: Run) -> None:
+    """Record that a group is done; the state is complete."""
+    job.frames[-1].mark_done()
     if job.loop() is None:
         job.turn_over()
 
 
-def _turns_of(node: Loop, job: Run) -> Generator[bool]:
+def _turns_of(node: LoopNode, job: Run) -> Generator[bool]:
     """Run the turns of a loop, yielding after each; a rule may end it, and observers close what they opened."""
     rule = node.times if isinstance(node.times, Until) else None
-    total = node.times.max if isinstance(node.times, Until) else node.times
-    frame = Frame(node.body, node.op, None if rule else total, began=job.store.iteration)
+    total = node.times.max_turns if isinstance(node.times, Until) else node.times
+    frame = Cursor(node.body, node.op, None if rule else total, began=job.store.iteration)
     job.enter(frame)
     try:
         while frame.turns < total and not (rule and rule.settled(frame.misfits)):
             walk_groups(node.body, job)
             frame.next_turn()
-            if rule and job.store.iteration > frame.began:  # on a GPU the misfit is waited for
+            if rule and job.store.iteration > frame.began:  # on a GPU this waits for the misfit
                 frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1])
             frame.began = job.store.iteration
             job.turn_over()
             yield True
-        # Only a loop that ran to its end is off the books of its level: one that was left early is what was done.
+        # A loop that ran to its end is recorded by the level around it; one that ended early is the record itself.
         job.frames.pop()
     finally:
         for close in frame.closers.values():
             close()
 
 
-def _apply(node: Step, job: Run) -> None:
+def _apply(node: StepNode, job: Run) -> None:
     if not due(node.step.when, job.store.visits, job.store.iteration):
         return
     op, rights, frees = job.program.of_step(node)

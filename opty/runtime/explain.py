@@ -1,4 +1,4 @@
-"""The plan in words: what ``recipe * p`` will do, in the order in which it does it."""
+"""The plan as text: the operations of ``recipe * p``, in execution order."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from opty.algebra.operator import EXPLAINERS, Operator
 from opty.runtime.batch_size import batch_size
 from opty.runtime.effects import written
 from opty.runtime.fused_step import FusedStep, written_out
-from opty.runtime.memory_estimate import told
+from opty.runtime.memory_estimate import memory_line
 from opty.runtime.nested import Nested
-from opty.runtime.nodes import Branch, Group, Loop, Pass, Scheduled, Step
-from opty.runtime.pass_program import PassProgram
+from opty.runtime.nodes import ConditionalNode, Group, LoopNode, PlannedStep, StepNode, SweepNode
 from opty.runtime.plan import plan
 from opty.runtime.program import Program, program_of
+from opty.runtime.sweep_programs import SweepPrograms
 from opty.state.views import all_whole
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def explain(recipe: Operator, p: BareState | None = None) -> Explanation:
     names = ", ".join(sorted(changed)) or "nothing"
     lines.append(f"writes {names}; everything else is shared with the state it starts from")
     if store is not None and program is not None:
-        lines.append(told(store, program))
+        lines.append(memory_line(store, program))
     return Explanation("\n".join(lines))
 
 
@@ -66,15 +66,15 @@ def _tell(
     pad = "  " * depth
     for group in groups:
         for node in group.nodes:
-            if isinstance(node, Step):
+            if isinstance(node, StepNode):
                 lines.append(pad + _step(node.step))
                 if isinstance(node.step.op, Nested):
-                    lines.append(f"{pad}  on a state of its own:")
+                    lines.append(f"{pad}  on a separate state:")
                     _tell(plan(node.step.op.inner), None, None, depth + 2, lines)
-            elif isinstance(node, Loop):
+            elif isinstance(node, LoopNode):
                 lines.append(f"{pad}repeat {node.times}" + (" times" if isinstance(node.times, int) else ""))
                 _tell(node.body, store, program, depth + 1, lines)
-            elif isinstance(node, Branch):
+            elif isinstance(node, ConditionalNode):
                 lines.extend([f"{pad}if {_schedule(node.when)}"] if node.when else [])
                 _tell(node.body, store, program, depth + bool(node.when), lines)
             else:
@@ -82,7 +82,7 @@ def _tell(
                 lines.extend(f"{pad}  {_step(s)}" for s in written_out(node.steps))
 
 
-def _pass_head(node: Pass, store: Store | None, program: Program | None) -> str:
+def _pass_head(node: SweepNode, store: Store | None, program: Program | None) -> str:
     default = "one view" if node.live else "as many views as suit the memory"
     batch = default if node.batch is None else f"{node.batch} views"
     unsuited: set[str] = set()
@@ -96,14 +96,14 @@ def _pass_head(node: Pass, store: Store | None, program: Program | None) -> str:
     return f"{node.origin} over all views, {batch} at a time, {_ORDERS[node.order]} ({counts}{fused})"
 
 
-def _unsuited(of: PassProgram, store: Store) -> set[str]:
+def _unsuited(of: SweepPrograms, store: Store) -> set[str]:
     """Return the names of the fused steps of a pass that run in their parts for a state."""
     running = [step.op for step in of.sweep(None, of.fixed and all_whole(store), store.leaves).steps]
     fused = (s.op for s in of.node.steps if isinstance(s.op, FusedStep))
     return {type(op).__name__ for op in fused if op not in running}
 
 
-def _step(s: Scheduled) -> str:
+def _step(s: PlannedStep) -> str:
     reads, writes = s.op.effects()
     text = f"{s.op!r}: reads {' '.join(sorted(reads)) or 'nothing'}; writes {' '.join(sorted(writes)) or 'nothing'}"
     if s.when:

@@ -12,38 +12,39 @@ import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
+from opty.kernels.buffers import Buffer, Scratch
 from opty.model.compose import Model
 from opty.state.access import Access, Rights, rights_of
 from opty.state.leaves import FIELDS
 
 if TYPE_CHECKING:
     from opty.runtime.job import Run
-    from opty.runtime.nodes import Scheduled
+    from opty.runtime.nodes import PlannedStep
 
 
-class Inside:
-    """What a fused step sees of a run: the store, the kernels with their buffers, a dict of the step's own.
+class FusedContext:
+    """What a fused step sees of a run: the store, the engine of the run, a dict of the step's own.
 
     ``alone`` : no other step than fused ones sees the batch, whose waves may then lie where the next batch's will.
     ``whole`` : all positions of the sweep are whole pixels. ``number`` : of the step in the sweep.
     """
 
-    __slots__ = ("alone", "fused", "job", "memo", "number", "store", "whole")
+    __slots__ = ("alone", "engine", "job", "memo", "number", "store", "whole")
 
     def __init__(self, job: Run, alone: bool, whole: bool, number: int):
-        self.job, self.store, self.fused = job, job.store, job.fused
+        self.job, self.store, self.engine = job, job.store, job.engine
         self.alone, self.whole, self.number = alone, whole, number
         self.memo: dict[str, Any] = {}
 
-    def kept(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Any:
-        """Return room for numbers of the step's own, in the same place in each sweep and left as it is."""
-        return self.fused.kept(f"{name} of step {self.number}", shape, dtype)
+    def persistent(self, name: str, shape: tuple[int, ...], dtype: Any = np.float64) -> Any:
+        """Return an array for this step alone that keeps its place and values between sweeps; zeros at first."""
+        return self.engine.persistent(f"{name} of step {self.number}", shape, dtype)
 
     def put_in_place(self, *names: str) -> None:
-        """Put leaves that are made anew for each sweep where they were in the last one, if that may be replayed."""
+        """Put leaves that each sweep makes again at the addresses of the last sweep, if that one may be replayed."""
         leaves = self.store.leaves
         for name in names if self.store.backend.CAPTURES else ():
-            place = self.fused.kept(name, leaves[name].shape, leaves[name].dtype)
+            place = self.engine.persistent(name, leaves[name].shape, leaves[name].dtype)
             if leaves[name] is not place:
                 place[...] = leaves[name]
                 leaves[name] = place
@@ -52,26 +53,21 @@ class Inside:
 class FusedStep(ViewOperator, register=False):
     """What ``parts``, steps of a sweep one after the other, do together, in fewer passes over the arrays.
 
-    ``apply(self, s, b)`` is given an Inside and the Batch itself. ``rooms`` : the names of the arrays of
-    (B, M, n, n) that the step takes, on whole pixels and on fractions of them; ``canvases`` : whether it gathers a
-    batch in arrays of the size of object and probe; ``spare`` : more waves of a batch on a GPU, or
-    of a piece of one for each thread of a CPU.
-    ``varying`` : whether the step suits a probe that varies, on a CPU.
-    ``skips`` : what its parts make and the step leaves unmade: no later step of the sweep may read it.
+    ``apply(self, s, b)`` is given a FusedContext and the Batch itself. ``buffers`` : what it takes of the engine's
+    workspace, by which memory is estimated. ``varying`` : whether the step supports a probe that varies, on a CPU.
+    ``omits`` : what its parts make and the step leaves unmade: no later step of the sweep may read it.
     """
 
-    rooms: ClassVar[tuple[str, str]] = ("", "illum back")
-    spare: ClassVar[int] = 0
-    canvases: ClassVar[bool] = False
-    skips: ClassVar[frozenset[str]] = frozenset()
+    buffers: ClassVar[tuple[Buffer, ...]] = (Scratch("illum", moved=True), Scratch("back", moved=True))
     varying: ClassVar[bool] = False
+    omits: ClassVar[frozenset[str]] = frozenset()
     parts: tuple[ViewOperator, ...] = ()
 
     def __repr__(self) -> str:
         return " * ".join(map(repr, reversed(self.parts)))
 
     @classmethod
-    def fits(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
+    def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
         """Say whether the step may stand for ``parts``, which come after the steps ``before`` of the sweep."""
         return True
 
@@ -91,9 +87,9 @@ class FusedStep(ViewOperator, register=False):
         return any(part.projects or "delta" in part.writes for part in self.parts)
 
     @property
-    def knob(self) -> str:  # type: ignore[override]
+    def advice(self) -> str:  # type: ignore[override]
         """What a user should turn, by the parts."""
-        return ", or ".join(part.knob for part in self.parts if part.knob)
+        return ", or ".join(part.advice for part in self.parts if part.advice)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self._effects
@@ -107,22 +103,22 @@ class FusedStep(ViewOperator, register=False):
             reads, writes = reads | (of_part[0] - writes), writes | of_part[1]
         return reads, writes
 
-    def suits(self, leaves: Collection[str], backend: ModuleType, whole: bool) -> bool:
+    def supports(self, leaves: Collection[str], backend: ModuleType, whole: bool) -> bool:
         """Say whether the step can be used for a state that holds ``leaves``.
 
         ``whole`` : all positions of the sweep are whole pixels.
         """
         return True
 
-    def repeats(self, s: Inside) -> bool:
+    def is_capturable(self, s: FusedContext) -> bool:
         """Say whether a sweep launches what the next one will, and nothing but kernels, so that it may be replayed.
 
-        What ``apply`` works on then lies in leaves that ``works_on`` names or in buffers of ``s.fused``, and ``finish``
-        relies on nothing that ``apply`` has done on the host.
+        What ``apply`` works on then lies in leaves that ``touched_leaves`` names or in buffers of ``s.engine``, and
+        ``finish`` relies on nothing that ``apply`` has done on the host.
         """
         return True
 
-    def seen_by_parts(self, s: Inside) -> list[tuple[ViewOperator, Access]]:
+    def seen_by_parts(self, s: FusedContext) -> list[tuple[ViewOperator, Access]]:
         """Return the parts, each with the state as it may see it."""
         return [(part, s.job.access(rights)) for part, rights in self._rights]
 
@@ -130,7 +126,7 @@ class FusedStep(ViewOperator, register=False):
     def _rights(self) -> list[tuple[ViewOperator, Rights]]:
         return [(part, rights_of(part)) for part in self.parts]
 
-    def works_on(self) -> frozenset[str]:
+    def touched_leaves(self) -> frozenset[str]:
         """Return the names of the leaves that ``apply`` works on, beside object, probe and background."""
         return frozenset().union(*self.effects())
 
@@ -142,22 +138,22 @@ def sees_batch(op: ViewOperator) -> bool:
 
 
 def suited(
-    steps: Iterable[Scheduled], model: Model, leaves: Collection[str], backend: ModuleType, whole: bool
-) -> list[Scheduled]:
+    steps: Iterable[PlannedStep], model: Model, leaves: Collection[str], backend: ModuleType, whole: bool
+) -> list[PlannedStep]:
     """Return steps with fused ones that do not suit a state in their parts again.
 
     The kernels of fused steps are those of a thin object; for the rest see ``FusedStep.suits``.
     """
     varies = model.varies and backend.name == "cpu"
 
-    def suits(op: ViewOperator) -> bool:
+    def supported(op: ViewOperator) -> bool:
         if not isinstance(op, FusedStep):
             return True
-        return (model.thin or (varies and op.varying)) and op.suits(leaves, backend, whole)
+        return (model.thin or (varies and op.varying)) and op.supports(leaves, backend, whole)
 
-    return [one for s in steps for one in ([s] if suits(s.op) else written_out([s]))]
+    return [one for s in steps for one in ([s] if supported(s.op) else written_out([s]))]
 
 
-def written_out(steps: Iterable[Scheduled]) -> list[Scheduled]:
+def written_out(steps: Iterable[PlannedStep]) -> list[PlannedStep]:
     """Return steps with fused ones in their parts."""
     return [replace(s, op=part) for s in steps for part in getattr(s.op, "parts", (s.op,))]

@@ -1,4 +1,4 @@
-"""Sweeps that repeat: on a GPU what they launch is captured once and replayed, so that small batches cost no Python.
+"""Replay of sweeps on a GPU: their launches are captured once as CUDA graphs, so that small batches cost no Python.
 
 A sweep of rPIE over 1,000 views, one at a time, is some 8,000 launches, and the interpreter takes longer for each than
 the device. So a sweep is cut into pieces of 32 batches of one size, or fewer, down to one. Pieces that look alike share
@@ -16,31 +16,32 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from opty.backend.operands import CaptureError
+from opty.arrays import CaptureError
+from opty.kernels.engine import Engine
 
 if TYPE_CHECKING:
     from opty.state.store import Store
-    from opty.state.views import Batch, Tour
+    from opty.state.views import Batch, ViewBatches
 
 FEW = 3  # batches for which a capture is not worth its time
 PIECE = 32  # batches in one graph, a power of two: long enough for launches to cost nothing, soon captured
-PLACES = 4  # graphs of a piece that are kept: leaves that steps make anew take turns with a few addresses
+PLACES = 4  # graphs of a piece that are kept: leaves that steps make again alternate between a few addresses
 
 log = logging.getLogger(__name__)
 
 
 class _Piece:
-    """Batches of a size, so many in a row: a tour with places of their own, which the graphs work on and which stay.
+    """Consecutive batches of one size, in permanent buffers, so that graphs can use them.
 
-    ``graphs`` : by where everything else was, the last used at the end; None where the piece has only run once so far.
+    ``graphs`` : by the addresses of all other arrays, the last used at the end; None where the piece has run only once.
     """
 
-    def __init__(self, tour: Tour):
+    def __init__(self, tour: ViewBatches):
         self.tour = tour
         self.graphs: OrderedDict[Hashable, Any] = OrderedDict()
 
     def keep(self, place: Hashable, graph: Any) -> None:
-        """Remember a place, and the graph that is good for it if there is one."""
+        """Keep the addresses, and their graph if there is one."""
         self.graphs[place] = graph
         self.graphs.move_to_end(place)
         if len(self.graphs) > PLACES:
@@ -48,18 +49,23 @@ class _Piece:
 
 
 class Replay:
-    """The sweeps of one run. ``fused``: the kernels of its fused steps, with their buffers."""
+    """The sweeps of one run. ``engine``: the kernels of its fused steps, with their buffers."""
 
-    def __init__(self, store: Store, fused: Any):
-        self._store, self._fused = store, fused
+    def __init__(self, store: Store, engine: Engine):
+        self._store, self._engine = store, engine
         self._known: dict[Hashable, dict[tuple[int, int], _Piece]] = {}
         self._refused: str | None = None
         self._why: str | None = None
 
     def sweep(
-        self, kind: Hashable, names: frozenset[str], tour: Tour, work: Callable[[Batch], None], hindrance: str | None
+        self,
+        kind: Hashable,
+        names: frozenset[str],
+        tour: ViewBatches,
+        work: Callable[[Batch], None],
+        hindrance: str | None,
     ) -> None:
-        """Put the batches of a sweep to work, one after the other, or piece by piece as they were captured.
+        """Run the batches of a sweep, one after the other, or by the graphs of their pieces.
 
         ``kind`` : what sweeps that launch the same have in common, beside the sizes of their batches and where their
         arrays are. ``names`` : of the leaves that they work on. ``hindrance`` : why the sweep cannot be captured.
@@ -79,7 +85,7 @@ class Replay:
             self._put_to_work(known[look], names, work)
 
     def _put_to_work(self, piece: _Piece, names: frozenset[str], work: Callable[[Batch], None]) -> None:
-        """Launch a piece: by its graph where it has one, or has run in this place before and can be captured."""
+        """Launch a piece: by its graph if it has one, or has run with these addresses before and can be captured."""
         place = self._place(names)
         graph = piece.graphs.get(place)
         if graph is None and place in piece.graphs:
@@ -88,11 +94,11 @@ class Replay:
             graph.launch()
         else:
             _one_by_one(piece.tour, work)
-            place = self._place(names)  # with the buffers that were made for it
+            place = self._place(names)  # again: the launch may have allocated buffers
         piece.keep(place, graph)
 
     def _captured(self, piece: _Piece, work: Callable[[Batch], None]) -> Any:
-        """Return the graph of a piece; where the driver refuses that, say so, once, and leave it for this run."""
+        """Return the graph of a piece; if the driver refuses, warn once, and capture nothing more in this run."""
         if self._refused is not None:
             return None
         try:
@@ -105,12 +111,12 @@ class Replay:
         return graph
 
     def _place(self, names: frozenset[str]) -> Hashable:
-        """Where everything is that a sweep works on; a graph is good for these addresses alone."""
+        """Return the addresses of all arrays that a sweep uses; a graph is valid for these alone."""
         leaves, measured = self._store.leaves, self._store.measured
         arrays = {name: leaves.get(name) for name in names}
         arrays |= {"(intensity)": measured.intensity, "(mask)": measured.mask}
         found = ((name, a.data.ptr, a.shape) for name, a in arrays.items() if a is not None)
-        return tuple(sorted(found)), self._fused.generation
+        return tuple(sorted(found)), self._engine.generation
 
     def _say(self, why: str) -> None:
         if why != self._why:
@@ -121,7 +127,7 @@ class Replay:
 def _pieces(sizes: list[int]) -> Iterator[tuple[tuple[int, int], slice, slice]]:
     """Cut batches where their sizes change, and in powers of two: any order of a few sizes is made of a few pieces.
 
-    Yields how many batches of which size make the piece, which they are, and which of the views they see.
+    Yields the number and size of the batches of each piece, the slice of batches, and the slice of views.
     """
     first = seen = 0
     for size, batches in groupby(sizes):

@@ -19,7 +19,7 @@ from opty.console import interactive
 from opty.errors import InterruptedWarning, carry, warn_user
 
 if TYPE_CHECKING:
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
     from opty.state import BareState
 
 _returning: contextvars.ContextVar[bool] = contextvars.ContextVar("opty_ctrl_c_returns", default=False)
@@ -30,23 +30,23 @@ _get, _set = inspect.unwrap(signal.getsignal), inspect.unwrap(signal.signal)
 
 
 class Stop(Exception):
-    """Ctrl-C was pressed and a turn is over: leave the loops, the state is whole."""
+    """Ctrl-C was pressed and a turn is over: leave the loops; the state is complete."""
 
 
 class CtrlC:
-    """What became of Ctrl-C in a run. ``pressed`` : once, so that the run ends with the turn under way."""
+    """Ctrl-C in a run. ``pressed`` : once, so that the run ends after the current turn."""
 
     def __init__(self) -> None:
         self.pressed = self._again = self._copying = False
 
     def handle(self, number: int, frame: Any) -> None:
-        """Take note of the first Ctrl-C; raise KeyboardInterrupt at the second one."""
+        """Record the first Ctrl-C; raise KeyboardInterrupt at the second one."""
         if self.pressed and not self._copying:
             raise KeyboardInterrupt
         self._again, self.pressed = self.pressed, True
 
     def after(self, copying: Callable[[], None]) -> None:
-        """Do what must not be left half done: a second Ctrl-C raises when it is over."""
+        """Do what must not be interrupted: a second Ctrl-C raises after it."""
         self._copying = True
         try:
             copying()
@@ -69,7 +69,7 @@ class CtrlC:
 
 @contextmanager
 def ctrl_c_returns() -> Iterator[None]:
-    """Let Ctrl-C end a run with its state and a warning in a script too: who calls opty goes on with the state."""
+    """Let Ctrl-C end a run with its state and a warning in a script too, for callers that use the state."""
     token = _returning.set(True)
     try:
         yield
@@ -82,14 +82,14 @@ def returns() -> bool:
     return _returning.get() or interactive()
 
 
-def warn(p: BareState, unfinished: Unfinished) -> None:
-    """Warn that a state is not the end of its run. The warning carries it, for those who turn warnings into errors."""
+def warn(p: BareState, unfinished: PendingRun) -> None:
+    """Warn that a state is not the end of its run. The warning carries the state, in case warnings are errors."""
     warning = InterruptedWarning(f"interrupted: the state returned stands after iteration {p.iteration}", unfinished)
     carry(warning, p, unfinished)
     warn_user(warning, InterruptedWarning)
 
 
-def interrupt(p: BareState, unfinished: Unfinished) -> KeyboardInterrupt:
+def interrupt(p: BareState, unfinished: PendingRun) -> KeyboardInterrupt:
     """Return what a run raises in a script, with the state that it reached."""
     error = KeyboardInterrupt(
         f"the run ended after iteration {p.iteration}, its turn done: the state is the exception's .state, and "

@@ -1,45 +1,48 @@
-"""What belongs to one run: its program, the state that it works in, where the walk stands, and the watch over it."""
+"""The data of one run: its program, the state it works in, its place in the plan, and its monitor."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import numpy as np
 
 from opty.algebra.compose import compose, factors
 from opty.algebra.operator import Operator
+from opty.kernels.engine import Engine
 from opty.runtime.batching import neighbours, pieces
-from opty.runtime.checkpoint import Frame, Level, Unfinished, recorded
-from opty.runtime.divergence import Watch
+from opty.runtime.checkpoint import Cursor, CursorMark, PendingRun, recorded
+from opty.runtime.divergence import DivergenceMonitor
 from opty.runtime.graph_replay import Replay
 from opty.runtime.interrupt import CtrlC
-from opty.runtime.pass_program import PassProgram
 from opty.runtime.plan import followed_by
 from opty.runtime.program import Program
+from opty.runtime.sweep_programs import SweepPrograms
 from opty.state import BareState, handle
 from opty.state.access import Access, Rights
 from opty.state.store import Store
-from opty.state.views import Tour
+from opty.state.views import ViewBatches
 
 
 @dataclass
 class Run:
-    """What belongs to one run and to no state: where the walk stands, the watch over it, whether Ctrl-C was pressed."""
+    """The data of one run that belong to no state: its place in the plan, its monitor, whether Ctrl-C was pressed."""
 
     program: Program
     store: Store
     asked: Operator
     start: Operator  # the recipe that made the state from which the run started
-    watch: Watch
-    way: list[Level] = field(default_factory=list)  # down to the place where a run goes on; used up on entering
-    frames: list[Frame] = field(default_factory=list)
-    batches: dict[PassProgram, int] = field(default_factory=dict)  # views worked on together, once there was memory
+    watch: DivergenceMonitor
+    _: KW_ONLY
+    way: list[CursorMark] = field(default_factory=list)  # to the place where a run is resumed; consumed on entering
+    frames: list[Cursor] = field(default_factory=list)
+    batches: dict[SweepPrograms, int] = field(default_factory=dict)  # views in a batch, once it has fitted in memory
     ctrl_c: CtrlC = field(default_factory=CtrlC)
-    announced: set[Operator] = field(default_factory=set)  # observers that have said where their output goes
-    tours: dict[Hashable, Tour] = field(default_factory=dict)  # in the order of the scan, until a step writes positions
+    announced: set[Operator] = field(default_factory=set)  # observers that have printed where their output goes
+    tours: dict[Hashable, ViewBatches] = field(
+        default_factory=dict
+    )  # in the order of the scan, until a step writes positions
     _on_host: np.ndarray | None = None  # positions, until a step writes them
     _positions: np.ndarray | None = None  # the same, none outside of the frame
     _whole: bool | None = None
@@ -47,31 +50,31 @@ class Run:
     _in_order: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
     @functools.cached_property
-    def fused(self) -> Any:
+    def engine(self) -> Engine:
         """The kernels of fused steps, with buffers that last as long as the run."""
         store = self.store
         shape = store.probe_shape
-        return store.backend.Fused(
+        return store.backend.Engine(
             store.measured.propagator, shape, store.dtype, store.threads, deterministic=store.deterministic
         )
 
     @functools.cached_property
     def replay(self) -> Replay:
         """The sweeps of the run, captured where they repeat on a GPU."""
-        return Replay(self.store, self.fused)
+        return Replay(self.store, self.engine)
 
     def positions(self) -> np.ndarray:
-        """Return the positions (N, 2) px on the host; the device is waited for once, until a step has written them."""
+        """Return the positions (N, 2) px on the host; waits for the device once, until a step writes them."""
         if self._positions is None:
             positions = self._as_they_are()
-            # What has left the frame ends the run when it is looked at; until then it is dealt out as the rest is.
+            # A view outside the frame ends the run at the next check; until then it is batched like the others.
             if not ((positions >= -1) & (positions <= self.store.object_shape)).all():
                 positions = np.clip(np.nan_to_num(positions, nan=0.0), -1, self.store.object_shape)
             self._positions = positions
         return self._positions
 
     def whole(self) -> bool:
-        """Say whether all positions are whole pixels, so that no probe need be shifted."""
+        """Return whether all positions are whole pixels, so that no probe has to be shifted."""
         if self._whole is None:
             positions = self._as_they_are()
             self._whole = bool((positions == np.rint(positions)).all())
@@ -83,7 +86,7 @@ class Run:
         return self._on_host
 
     def neighbours(self, size: int) -> list[np.ndarray]:
-        """Return the parts of the scan of which a uniform batch of ``size`` takes one view each."""
+        """Return the parts of the scan; a uniform batch of ``size`` has one view of each."""
         if size not in self._neighbours:
             self._neighbours[size] = neighbours(self.positions(), size)
         return self._neighbours[size]
@@ -100,14 +103,14 @@ class Run:
         return float(self.store.measured.view_photons.max())
 
     def wrote_positions(self) -> None:
-        """Take note that a step that writes positions has run."""
+        """Discard what depends on positions, after a step that writes them."""
         self._on_host = self._positions = self._whole = None
         self._neighbours.clear()
         self.tours.clear()
         self.watch.positions_written()
 
     def access(self, rights: Rights) -> Access:
-        """Return the state as an operator may see it; observers also see the run."""
+        """Return the access of an operator to the state; observers also get the run."""
         s = Access(self.store, *rights)
         s.memo["run"] = self
         return s
@@ -116,25 +119,25 @@ class Run:
         """Return the recipe that made the state as it stands, to the last finished step."""
         return functools.reduce(followed_by, (frame.done() for frame in self.frames), self.start)
 
-    def enter(self, frame: Frame) -> None:
+    def enter(self, frame: Cursor) -> None:
         """Go down one level."""
         if self.way:
             frame.go_to(self.way.pop(0))
         self.frames.append(frame)
 
-    def place(self) -> tuple[Level, ...]:
-        """Return where the walk stands, level by level."""
+    def place(self) -> tuple[CursorMark, ...]:
+        """Return the place in the plan, level by level."""
         return tuple(frame.level() for frame in self.frames)
 
-    def unfinished(self, past_step: bool = False, place: tuple[Level, ...] | None = None) -> Unfinished:
-        """Return the place where the walk stands; ``past_step``: as if the step under way were done."""
+    def unfinished(self, past_step: bool = False, place: tuple[CursorMark, ...] | None = None) -> PendingRun:
+        """Return the rest of the run from the current place; ``past_step``: from after the current step."""
         place = self.place() if place is None else place
         if past_step:
             place = (*place[:-1], replace(place[-1], node=place[-1].node + 1))
         asked = compose(*(recorded(factor) for factor in reversed(factors(self.asked))))
-        return Unfinished(asked, self.start, place)
+        return PendingRun(asked, self.start, place)
 
-    def loop(self) -> Frame | None:
+    def loop(self) -> Cursor | None:
         """Return the innermost loop that the walk is in."""
         return next((frame for frame in reversed(self.frames) if frame.body is not None), None)
 
@@ -143,15 +146,15 @@ class Run:
         return next((frame for frame in self.frames if frame.body is not None), self.frames[0]).began
 
     def turn_over(self) -> None:
-        """Let the watch look at a state that is whole, and remember it."""
+        """Let the monitor check a complete state, and keep it."""
         self.ctrl_c.after(lambda: self.watch.turn_over(self.place))
 
     def state(self, copied: frozenset[str] = frozenset(), over: bool = False) -> BareState:
-        """Return a state of what stands now; it shares the leaves that are not ``copied``. Waits for the device.
+        """Return the current state; it shares the leaves that are not ``copied``. Waits for the device.
 
-        ``over`` : the run is, and the state takes all that it worked in.
+        ``over`` : the run is over, and the state takes over its arrays.
 
-        Raises DivergedError where it is broken.
+        Raises DivergedError where a value is not finite or a window has left the object.
         """
         self.watch.check_estimates()
         store = self.store if over else self.store.fork(copied & self.store.leaves.keys())

@@ -1,11 +1,11 @@
-"""When the misfit of a run says that the run goes wrong, although every value is finite."""
+"""Detection of runs whose misfit shows that they diverge, although every value is finite."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 RISES = 5  # turns in a row
-NOTICEABLE = 1.001  # a smaller rise is the wavering of a run that has converged
+NOTICEABLE = 1.001  # a smaller rise is the fluctuation of a converged run
 FAR_ABOVE = 10.0  # times the least misfit of the same sweep in the same run
 DARKNESS = 1.0  # misfit of a state that predicts no light at all
 SETTLING = 10  # iterations in which momentum may overshoot, and a start of the wrong power be far off
@@ -22,7 +22,7 @@ class _Record:
 
 @dataclass
 class MisfitMonitor:
-    """Looks at the misfits of a run, one after the other, and finds at most one thing to warn of.
+    """Checks the misfits of a run, one after the other, and warns at most once.
 
     ``rounding`` is the misfit below which differences are rounding.
     """
@@ -33,14 +33,14 @@ class MisfitMonitor:
     _records: dict[int, _Record] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Start anew after an engine whose misfit rises by nature, such as the difference map."""
+        """Restart after an engine whose misfit rises by nature, such as the difference map."""
         self._records.clear()
         self._rises = 0
 
     def look(self, sweep: int, iteration: int, misfits: list[float]) -> str | None:
-        """Return what is wrong after an iteration of a sweep, a number that names it; None if nothing, or said before.
+        """Return the warning after an iteration of a sweep (a number that identifies it), or None.
 
-        ``misfits`` : those of the last iterations of the run, the newest last.
+        ``misfits`` : of the last iterations of the run, the newest last.
         """
         wrong = self._rose(iteration, misfits) or self._far_above(sweep, iteration, misfits[-1])
         if wrong is None or self.warned:

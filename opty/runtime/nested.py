@@ -1,4 +1,4 @@
-"""A recipe inside of a step: it runs on a state made for it, and what comes out is brought back."""
+"""Steps with an inner recipe: it runs on a state made for it, and the result is copied back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Nested(Operator, register=False):
     """A step that runs its field ``recipe`` on another state; its iterations count, and its history goes on.
 
-    To the run around it the step is one: Ctrl-C ends it with the state before it, and ``opty.resume`` begins it again.
+    For the outer run it is one step: Ctrl-C ends it with the state before it, and ``opty.resume`` repeats it from the
+    start.
     """
 
     @property
@@ -52,13 +53,13 @@ class Nested(Operator, register=False):
         return not any(gives_scale(s.op) for s in steps_of(plan(self.inner)))
 
     @property
-    def knob(self) -> str:  # type: ignore[override]
-        """What a user should turn, by the steps of the recipe."""
-        return ", or ".join(dict.fromkeys(s.op.knob for s in steps_of(plan(self.inner)) if s.op.knob))
+    def advice(self) -> str:  # type: ignore[override]
+        """The advice of the steps of the recipe."""
+        return ", or ".join(dict.fromkeys(s.op.advice for s in steps_of(plan(self.inner)) if s.op.advice))
 
-    def foresee(self) -> None:
+    def check_before_run(self) -> None:
         for s in steps_of(plan(self.inner)):
-            s.op.foresee()
+            s.op.check_before_run()
 
 
 def run_inside(recipe: Operator, p: BareState, outer: Run) -> BareState:
@@ -81,7 +82,7 @@ def run_inside(recipe: Operator, p: BareState, outer: Run) -> BareState:
         raise
 
 
-def take_books(s: Any, q: BareState) -> None:
-    """Take over iteration, history and visits from a state that went on from those of ``s``."""
+def take_record(s: Any, q: BareState) -> None:
+    """Copy iteration, history and visits back from a state that continued those of ``s``."""
     store, inner = s.store, q._live
     store.iteration, store.history, store.visits = inner.iteration, inner.history, inner.visits

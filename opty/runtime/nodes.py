@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
 from opty.algebra.control import Control, Until
@@ -15,7 +15,7 @@ from opty.state.leaves import declared
 
 
 @dataclass(frozen=True)
-class Scheduled:
+class PlannedStep:
     """A step and the schedules (Every, After) that must all agree before it runs."""
 
     op: Any  # a ViewOperator in a Pass, another Operator in a Step
@@ -28,20 +28,21 @@ class Scheduled:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepNode:
     """A node: one operator on the whole state."""
 
-    step: Scheduled
+    step: PlannedStep
 
 
 @dataclass(frozen=True)
-class Pass:
+class SweepNode:
     """A node: one sweep over all views."""
 
-    steps: tuple[Scheduled, ...]  # in the order in which they run
+    steps: tuple[PlannedStep, ...]  # in the order in which they run
     batch: int | Literal["all"] | None
     order: Order
     origin: Literal["sweep", "lifted"]
+    _: KW_ONLY
     fused: tuple[str, ...] = ()
 
     reads: frozenset[str] = field(init=False)
@@ -53,7 +54,7 @@ class Pass:
         object.__setattr__(self, "writes", frozenset().union(*(w for _, w in effects)))
 
     def __hash__(self) -> int:
-        return self._hash  # asked for in every sweep
+        return self._hash  # needed in every sweep
 
     @functools.cached_property
     def _hash(self) -> int:
@@ -66,12 +67,12 @@ class Pass:
 
     @functools.cached_property
     def counts(self) -> bool:
-        """True where the pass is an iteration: it compares with the data and improves object or probe, or finds how."""
+        """True where the sweep is an iteration: it compares with the data, for an update of object or probe."""
         return self.projects and (bool(self.improves) or any(s.op.counts for s in self.steps))
 
     @functools.cached_property
     def live(self) -> bool:
-        """True where a batch sees what the batch before it did to object or probe."""
+        """True where a batch uses the object or probe as changed by the batch before it."""
         return any(changes_images(s.op) for s in self.steps)
 
     @functools.cached_property
@@ -84,13 +85,13 @@ class Pass:
 
     @functools.cached_property
     def keeps_waves(self) -> bool:
-        """True where the iterate is a wave for each view, whose misfit rises by nature."""
+        """True where the iterate is a wave for each view; its misfit may rise."""
         return any(leaf.remade and leaf.improves for leaf in _written_by(self.steps))
 
     @functools.cached_property
     def moving(self) -> bool:
         """True where positions may change in the middle of the pass, from batch to batch."""
-        return any("positions" in s.op.effects()[1] - s.op.late for s in self.steps)
+        return any("positions" in s.op.effects()[1] - s.op.deferred_writes for s in self.steps)
 
     def stales(self, leaf: Leaf) -> bool:
         """Say whether the pass improves what an array belongs to, and neither reads nor writes the array.
@@ -103,40 +104,40 @@ class Pass:
         return name not in self.reads and name not in self.writes
 
 
-def _written_by(steps: tuple[Scheduled, ...]) -> Iterator[Leaf]:
-    """Yield the declarations of what some steps write, as far as there are any."""
+def _written_by(steps: tuple[PlannedStep, ...]) -> Iterator[Leaf]:
+    """Yield the declarations of the names that some steps write, if they have one."""
     found = (declared(name, s.op) for s in steps for name in s.op.effects()[1])
     return (leaf for leaf in found if leaf is not None)
 
 
 def changes_images(op: ViewOperator) -> bool:
     """Say whether a step changes object or probe."""
-    return any(leaf.image for leaf in _written_by((Scheduled(op),)))
+    return any(leaf.image for leaf in _written_by((PlannedStep(op),)))
 
 
 @dataclass(frozen=True)
-class Loop:
+class LoopNode:
     """A node: a body repeated."""
 
     body: tuple[Group, ...]
     times: int | Until
-    op: Operator  # the body as the user wrote it, to say what was done where a loop ends early
+    op: Operator  # the body as the user wrote it, for the record of a loop that ends early
 
 
 @dataclass(frozen=True)
-class Branch:
-    """A node: a body that runs only when its schedules agree; without any, a recipe that holds loops."""
+class ConditionalNode:
+    """A node: a body run only in the iterations its schedules allow; without schedules, a recipe with loops."""
 
     when: tuple[Control, ...]
     body: tuple[Group, ...]
 
 
-Node = Step | Pass | Loop | Branch
+Node = StepNode | SweepNode | LoopNode | ConditionalNode
 
 
 @dataclass(frozen=True)
 class Group:
-    """A factor of a recipe and the nodes it became; after each group the state is whole."""
+    """A factor of a recipe and its nodes; after each group the state is complete."""
 
     op: Operator
     nodes: tuple[Node, ...]
@@ -147,14 +148,14 @@ def walk(groups: tuple[Group, ...]) -> Iterator[Node]:
     for group in groups:
         for node in group.nodes:
             yield node
-            if isinstance(node, (Loop, Branch)):
+            if isinstance(node, (LoopNode, ConditionalNode)):
                 yield from walk(node.body)
 
 
-def steps_of(groups: tuple[Group, ...]) -> Iterator[Scheduled]:
+def steps_of(groups: tuple[Group, ...]) -> Iterator[PlannedStep]:
     """Yield all scheduled steps of all nodes, in execution order (a loop's body once)."""
     for node in walk(groups):
-        if isinstance(node, Step):
+        if isinstance(node, StepNode):
             yield node.step
-        elif isinstance(node, Pass):
+        elif isinstance(node, SweepNode):
             yield from node.steps

@@ -19,9 +19,20 @@ from opty.algebra.sweep import Sweep
 from opty.errors import RecipeError
 from opty.model.element import ELEMENTS
 from opty.runtime.effects import check_batch_order, check_batch_outputs
-from opty.runtime.nodes import Branch, Group, Loop, Node, Pass, Scheduled, Step, changes_images, steps_of, walk
+from opty.runtime.nodes import (
+    ConditionalNode,
+    Group,
+    LoopNode,
+    Node,
+    PlannedStep,
+    StepNode,
+    SweepNode,
+    changes_images,
+    steps_of,
+    walk,
+)
 
-FusionRule = Callable[[tuple[Scheduled, ...]], tuple[Scheduled, ...]]
+FusionRule = Callable[[tuple[PlannedStep, ...]], tuple[PlannedStep, ...]]
 FUSION_RULES: list[FusionRule] = []
 _fusing: contextvars.ContextVar[bool] = contextvars.ContextVar("opty_fusing", default=True)
 
@@ -45,12 +56,12 @@ def fusing() -> bool:
 class Plan:
     """The factors of a recipe with their nodes, in execution order.
 
-    ``foreseeing`` : the steps that may refuse to run for what stands outside of the state. ``fused`` : whether kernels
-    made for several steps may be used.
+    ``checked_first`` : the steps that check files or other things outside the state before a run. ``fused`` : whether
+    kernels made for several steps may be used.
     """
 
     groups: tuple[Group, ...]
-    foreseeing: tuple[Operator, ...]
+    checked_first: tuple[Operator, ...]
     fused: bool
 
 
@@ -63,7 +74,7 @@ def plan(recipe: Operator) -> tuple[Group, ...]:
 
 
 def planned(recipe: Operator) -> Plan:
-    """Return the plan of a recipe, made once as long as no class of operators or elements is defined anew."""
+    """Return the plan of a recipe, cached until a class of operators or elements is redefined."""
     return _planned(recipe, fusing(), tuple(FUSION_RULES), tuple(REGISTRY.values()), tuple(ELEMENTS.values()))
 
 
@@ -71,20 +82,22 @@ def planned(recipe: Operator) -> Plan:
 def _planned(recipe: Operator, fuse: bool, rules: tuple[FusionRule, ...], *known: tuple[type, ...]) -> Plan:
     groups = tuple(_finished(group, rules if fuse else ()) for group in _groups(recipe))
     for node in walk(groups):
-        if isinstance(node, Loop):
+        if isinstance(node, LoopNode):
             _check_loop(node)
-    foreseeing = (s.op for s in steps_of(groups) if type(s.op).foresee is not Operator.foresee)
-    return Plan(groups, tuple(foreseeing), fuse)
+    checked_first = (s.op for s in steps_of(groups) if type(s.op).check_before_run is not Operator.check_before_run)
+    return Plan(groups, tuple(checked_first), fuse)
 
 
-def _check_loop(loop: Loop) -> None:
-    """Refuse a loop that waits for what nothing in it makes: a misfit, or the next iteration."""
-    always = any(isinstance(node, Pass) and node.counts for node in _unscheduled(loop.body))
+def _check_loop(loop: LoopNode) -> None:
+    """Refuse a loop whose exit condition nothing in its body can change: a misfit, or the next iteration."""
+    always = any(isinstance(node, SweepNode) and node.counts for node in _unscheduled(loop.body))
     if always:
         return
     if isinstance(loop.times, Until):
         raise RecipeError(f"{loop.times!r} waits for a misfit, but nothing in its loop updates object or probe")
-    branch = next((node for node in _unscheduled(loop.body) if isinstance(node, Branch) and _counting(node.body)), None)
+    branch = next(
+        (node for node in _unscheduled(loop.body) if isinstance(node, ConditionalNode) and _counting(node.body)), None
+    )
     if branch is not None:
         raise RecipeError(
             f"{branch.when[0]!r} waits for iterations to go by, but nothing else in its loop makes any: put an engine "
@@ -93,7 +106,7 @@ def _check_loop(loop: Loop) -> None:
 
 
 def _counting(groups: tuple[Group, ...]) -> bool:
-    return any(isinstance(node, Pass) and node.counts for node in walk(groups))
+    return any(isinstance(node, SweepNode) and node.counts for node in walk(groups))
 
 
 def _unscheduled(groups: tuple[Group, ...]) -> Iterator[Node]:
@@ -101,7 +114,7 @@ def _unscheduled(groups: tuple[Group, ...]) -> Iterator[Node]:
     for group in groups:
         for node in group.nodes:
             yield node
-            if isinstance(node, Loop):
+            if isinstance(node, LoopNode):
                 yield from _unscheduled(node.body)
 
 
@@ -119,14 +132,14 @@ def _groups(op: Operator) -> list[Group]:
     return groups
 
 
-def _joined(before: tuple[Node, ...], nodes: list[Node]) -> Pass | None:
-    """Return the pass that bare view steps make with the sweep on their right, or None where there is none."""
+def _joined(before: tuple[Node, ...], nodes: list[Node]) -> SweepNode | None:
+    """Return the sweep that view steps without Sweep form with the sweep on their right, or None."""
     if len(before) != 1 or len(nodes) != 1:
         return None
     sweep, lifted = before[0], nodes[0]
-    if isinstance(sweep, Pass) and isinstance(lifted, Pass) and lifted.origin == "lifted":
-        early = tuple(s for s in lifted.steps if s.op.early)
-        late = tuple(s for s in lifted.steps if not s.op.early)
+    if isinstance(sweep, SweepNode) and isinstance(lifted, SweepNode) and lifted.origin == "lifted":
+        early = tuple(s for s in lifted.steps if s.op.joins_before_update)
+        late = tuple(s for s in lifted.steps if not s.op.joins_before_update)
         at = next((k for k, s in enumerate(sweep.steps) if changes_images(s.op)), len(sweep.steps))
         return replace(sweep, steps=sweep.steps[:at] + early + sweep.steps[at:] + late)
     return None
@@ -145,7 +158,7 @@ def followed_by(earlier: Operator, later: Operator) -> Operator:
 
 
 def _may_be_pass(op: Operator) -> bool:
-    """Say whether a factor of a recipe is a pass; one that is not here may be."""
+    """Return whether a factor of a recipe is, or if its class is missing may be, a sweep."""
     try:
         return _only_pass(op) is not None
     except RecipeError:
@@ -153,43 +166,47 @@ def _may_be_pass(op: Operator) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _only_pass(op: Operator) -> Pass | None:
-    """Return the pass that a factor of a recipe is, or None where it is something else."""
+def _only_pass(op: Operator) -> SweepNode | None:
+    """Return the sweep of a factor of a recipe, or None if it is none."""
     nodes = [] if isinstance(op, Repeat) else _nodes(op)
-    return nodes[0] if len(nodes) == 1 and isinstance(nodes[0], Pass) else None
+    return nodes[0] if len(nodes) == 1 and isinstance(nodes[0], SweepNode) else None
 
 
 def _nodes(op: Operator) -> list[Node]:
     if isinstance(op, ViewOperator):
-        return [Pass((Scheduled(op),), None, "random", "lifted")]
+        return [SweepNode((PlannedStep(op),), None, "random", "lifted")]
     if isinstance(op, Sweep):
-        return [Pass(tuple(_view_steps(op.body, ())), op.batch, op.order, "sweep")]
+        return [SweepNode(tuple(_view_steps(op.body, ())), op.batch, op.order, "sweep")]
     if isinstance(op, Repeat):
-        return [Loop(tuple(_groups(op.body)), op.times, op.body)]
+        return [LoopNode(tuple(_groups(op.body)), op.times, op.body)]
     if isinstance(op, Control):
         return _controlled(op)
     if isinstance(op, Recipe):
         groups = _groups(op.expand())
         nodes = [node for group in groups for node in group.nodes]
-        # A loop may end early: the books then tell how far it came, factor by factor.
-        return [Branch((), tuple(groups))] if any(isinstance(node, (Loop, Branch)) for node in nodes) else nodes
-    return [Step(Scheduled(op))]
+        # A loop may end early; then the finished factors are recorded one by one.
+        return (
+            [ConditionalNode((), tuple(groups))]
+            if any(isinstance(node, (LoopNode, ConditionalNode)) for node in nodes)
+            else nodes
+        )
+    return [StepNode(PlannedStep(op))]
 
 
 def _controlled(op: Control) -> list[Node]:
     groups = _groups(op.op)
     nodes = [node for group in groups for node in group.nodes]
-    if len(nodes) == 1 and isinstance(node := nodes[0], Step):
-        return [Step(replace(node.step, when=(op, *node.step.when)))]
-    if len(nodes) == 1 and isinstance(node, Pass) and node.origin == "lifted":
+    if len(nodes) == 1 and isinstance(node := nodes[0], StepNode):
+        return [StepNode(replace(node.step, when=(op, *node.step.when)))]
+    if len(nodes) == 1 and isinstance(node, SweepNode) and node.origin == "lifted":
         return [replace(node, steps=tuple(replace(s, when=(op, *s.when)) for s in node.steps))]
-    return [Branch((op,), tuple(groups))]
+    return [ConditionalNode((op,), tuple(groups))]
 
 
-def _view_steps(op: Operator, when: tuple[Control, ...]) -> Iterator[Scheduled]:
+def _view_steps(op: Operator, when: tuple[Control, ...]) -> Iterator[PlannedStep]:
     for step in factors(op):
         if isinstance(step, ViewOperator):
-            yield Scheduled(step, when)
+            yield PlannedStep(step, when)
         elif isinstance(step, Control):
             yield from _view_steps(step.op, (*when, step))
         elif isinstance(step, Recipe) and not any(isinstance(f, (Sweep, Repeat)) for f in factors(step.expand())):
@@ -208,9 +225,9 @@ def _finished(group: Group, rules: tuple[FusionRule, ...]) -> Group:
 
 
 def _finished_node(node: Node, rules: tuple[FusionRule, ...]) -> Node:
-    if isinstance(node, (Loop, Branch)):
+    if isinstance(node, (LoopNode, ConditionalNode)):
         return replace(node, body=tuple(_finished(inner, rules) for inner in node.body))
-    if not isinstance(node, Pass):
+    if not isinstance(node, SweepNode):
         return node
     steps = opened = _opened(node.steps)
     for rule in rules:
@@ -218,8 +235,8 @@ def _finished_node(node: Node, rules: tuple[FusionRule, ...]) -> Node:
     return replace(node, steps=steps, fused=tuple(type(s.op).__name__ for s in steps if s not in opened))
 
 
-def _opened(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
-    """Put in what the steps read and none of them makes: the exit waves, the projection.
+def _opened(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:
+    """Insert the steps that make what others read and none makes: the exit waves, the projection.
 
     They stand as far in front as they can: behind the steps that change the windows or the illumination, of which exit
     waves are made, where those stand before the first step that reads what is put in.
@@ -233,13 +250,13 @@ def _opened(steps: tuple[Scheduled, ...]) -> tuple[Scheduled, ...]:
 
 
 def _makers() -> list[type[ViewOperator]]:
-    """Return the steps that a sweep may put in; one that reads what another one opens stands before it."""
+    """Return the steps that a sweep may insert; one that reads a field that another one makes comes before it."""
     found = [cls for cls in REGISTRY.values() if issubclass(cls, ViewOperator) and cls.opens]
     opened = frozenset().union(*(cls.opens for cls in found))
     return sorted(found, key=lambda cls: not cls.reads & opened)
 
 
-def _first_reader(steps: tuple[Scheduled, ...], names: frozenset[str]) -> int | None:
+def _first_reader(steps: tuple[PlannedStep, ...], names: frozenset[str]) -> int | None:
     """Return which step first reads one of some batch fields that no step before it makes, or None."""
     made: set[str] = set()
     for k, s in enumerate(steps):
@@ -250,8 +267,8 @@ def _first_reader(steps: tuple[Scheduled, ...], names: frozenset[str]) -> int | 
     return None
 
 
-def _put_in(steps: tuple[Scheduled, ...], op: Operator, reader: int) -> tuple[Scheduled, ...]:
+def _put_in(steps: tuple[PlannedStep, ...], op: Operator, reader: int) -> tuple[PlannedStep, ...]:
     """Return the steps with one more before ``reader``, behind the last step there that changes what it is made of."""
     changing = [k for k in range(reader) if steps[k].op.effects()[1] & {"illum", "patches", "waves"}]
     at = changing[-1] + 1 if changing else 0
-    return (*steps[:at], Scheduled(op, opened=True), *steps[at:])
+    return (*steps[:at], PlannedStep(op, opened=True), *steps[at:])

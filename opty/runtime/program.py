@@ -1,8 +1,9 @@
-"""A program: all that a run needs to know that follows from the recipe and the layout of the state.
+"""A program: everything a run needs that follows from the recipe and the layout of the state.
 
 Compiled once and cached. The layout says which arrays are there and what they are; the number of views and all other
 sizes are not in it, so that scans of any size share a program. What depends on sizes (batches, memory) is worked out
-once in a run, what depends on the steps that are due and on the positions once for each combination (pass_program.py).
+once in a run; what depends on the steps that are due and on the positions, once for each
+combination (see sweep_programs.py).
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from opty.algebra.leaf import Leaf, with_parts
 from opty.algebra.operator import Operator
 from opty.model.compose import Model
 from opty.runtime.effects import check_model, check_slots, made, written
-from opty.runtime.nodes import Pass, Step, steps_of, walk
-from opty.runtime.pass_program import PassProgram
+from opty.runtime.nodes import StepNode, SweepNode, steps_of, walk
 from opty.runtime.plan import Plan, planned
 from opty.runtime.scale import Scale
+from opty.runtime.sweep_programs import SweepPrograms
 from opty.state.access import Rights, rights_of
 from opty.state.store import Store
 
 
 class Layout(NamedTuple):
-    """What of a state decides how a recipe runs.
+    """The properties of a state on which the program of a recipe depends.
 
     ``declared`` : all declarations, by name; ``arrays`` : name, number of axes and type of the leaves that are there.
     """
@@ -37,7 +38,7 @@ class Layout(NamedTuple):
 
 
 class StepProgram(NamedTuple):
-    """A step on the whole state, made ready."""
+    """A compiled step on the whole state."""
 
     op: Operator
     rights: Rights
@@ -45,7 +46,7 @@ class StepProgram(NamedTuple):
 
 
 class Program:
-    """A recipe made ready for states of one layout.
+    """A recipe compiled for states of one layout.
 
     Attributes
     ----------
@@ -68,27 +69,27 @@ class Program:
         self.changed = self.scale.changed(self.written, names)
         self.made = [leaf for name, leaf in made(groups, self.declared).items() if name not in names]
         self.remade = frozenset(name for name, leaf in self.declared.items() if leaf.remade)
-        self.knobs = tuple(dict.fromkeys(s.op.knob for s in steps_of(groups) if s.op.knob))
+        self.advice = tuple(dict.fromkeys(s.op.advice for s in steps_of(groups) if s.op.advice))
         nodes = list(walk(groups))
-        passes = [node for node in nodes if isinstance(node, Pass)]
-        steps = [node for node in nodes if isinstance(node, Step)]
+        passes = [node for node in nodes if isinstance(node, SweepNode)]
+        steps = [node for node in nodes if isinstance(node, StepNode)]
         self.compares = bool(passes) or any(node.step.op.projects for node in steps)
         self.monitored = frozenset(id(node) for node in passes if node.counts and not node.keeps_waves)
-        equal: dict[Pass, PassProgram] = {}
+        equal: dict[SweepNode, SweepPrograms] = {}
         model, backend = layout.model, layout.backend
-        self._passes = {id(n): equal.setdefault(n, PassProgram(n, self.declared, model, backend)) for n in passes}
+        self._passes = {id(n): equal.setdefault(n, SweepPrograms(n, self.declared, model, backend)) for n in passes}
         self._steps = {id(n): _step(n.step.op) for n in steps}
 
-    def of_pass(self, node: Pass) -> PassProgram:
-        """Return what is known of a pass; equal passes of a recipe share it."""
+    def of_pass(self, node: SweepNode) -> SweepPrograms:
+        """Return the program of a sweep; equal sweeps of a recipe share it."""
         return self._passes[id(node)]
 
-    def of_step(self, node: Step) -> StepProgram:
-        """Return what is known of a step on the whole state."""
+    def of_step(self, node: StepNode) -> StepProgram:
+        """Return the program of a step on the whole state."""
         return self._steps[id(node)]
 
     @property
-    def passes(self) -> list[PassProgram]:
+    def passes(self) -> list[SweepPrograms]:
         """All passes, equal ones once."""
         return list(dict.fromkeys(self._passes.values()))
 
@@ -119,7 +120,7 @@ def layout_of(store: Store) -> Layout:
 
 @functools.lru_cache(maxsize=256)
 def compile_for(plan: Plan, layout: Layout) -> Program:
-    """Return a new program; ``compile_for.cache_info()`` tells how many were made."""
+    """Return a new program; ``compile_for.cache_info()`` counts them."""
     return Program(plan, layout)
 
 

@@ -1,4 +1,4 @@
-"""Outputs put into a recipe, or taken out of it: progress bars, checkpoints, silence."""
+"""Inserting outputs into a recipe (progress bars, checkpoints), and removing them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from opty.algebra.compose import Compose, Repeat, compose, factors, power
 from opty.algebra.control import Control
 from opty.algebra.operator import Identity, Operator, Recipe
-from opty.runtime.nodes import Pass, walk
+from opty.runtime.nodes import SweepNode, walk
 from opty.runtime.plan import followed_by, plan
 
 
@@ -19,10 +19,10 @@ def in_outer_loops(recipe: Operator, step: Operator) -> Operator:
 
 
 def after_iterations(recipe: Operator, step: Operator) -> Operator:
-    """Return the recipe with a step, such as ``Save(path, every)``, wherever an iteration is over and the state whole.
+    """Return the recipe with a step, such as ``Save(path, every)``, after every iteration where the state is complete.
 
     That is at the end of the turns of every loop, inner ones and those of named recipes too, and outside of loops after
-    each factor. They are one step to the state, which remembers its visits by name: one file for each ``every``.
+    each factor. For the state they are one step, because it records visits by name: one file for each ``every``.
     """
 
     def in_loops(op: Operator) -> Operator:
@@ -45,9 +45,9 @@ def after_iterations(recipe: Operator, step: Operator) -> Operator:
 
 
 def without_outputs(recipe: Operator) -> Operator:
-    """Return a recipe that does the same and writes neither files nor to the screen (Save, Show, Log, Progress).
+    """Return the same recipe without outputs to files or the screen (Save, Show, Log, Progress).
 
-    A view step on the left of an output does not join the sweep on its right, and does not when the output is gone.
+    A view step on the left of an output does not join the sweep on its right, even when the output is removed.
     """
     done: Operator = Identity()
     apart = False
@@ -93,7 +93,7 @@ def _ends_with(step: Operator, recipe: Operator) -> bool:
 
 
 def _iterates(recipe: Operator) -> bool:
-    return any(isinstance(node, Pass) and node.counts for node in walk(plan(recipe)))
+    return any(isinstance(node, SweepNode) and node.counts for node in walk(plan(recipe)))
 
 
 def changed_steps(op: Operator, change: Callable[[Operator], Operator]) -> Operator:

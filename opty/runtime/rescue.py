@@ -1,11 +1,11 @@
-"""No state is lost: whatever ends a run carries the last whole state."""
+"""Exceptions that end a run carry its last complete state."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from opty.errors import DivergedError, SaveError, carry
-from opty.runtime.checkpoint import Unfinished
+from opty.runtime.checkpoint import PendingRun
 from opty.state import BareState, handle
 
 if TYPE_CHECKING:
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def carry_last(error: Exception | KeyboardInterrupt, job: Run) -> None:
-    """Let an exception of a run, or Ctrl-C, carry the last whole state as ``.state`` and its place as ``.unfinished``.
+    """Attach the last complete state, ``.state``, and its place, ``.unfinished``, to an exception of a run, or Ctrl-C.
 
     Whole: as it stood at the end of a turn, or between two factors outside of loops; all in it is finite. Waves of all
     views that are kept from iteration to iteration are not in it. Raises DivergedError for what fails after object,
-    probe or positions have diverged, which may not have been looked at.
+    probe or positions have diverged, which may not have been checked.
     """
     if isinstance(error, (DivergedError, SaveError)):
         return
@@ -27,20 +27,20 @@ def carry_last(error: Exception | KeyboardInterrupt, job: Run) -> None:
     except DivergedError as diverged:
         if isinstance(error, Exception):
             raise diverged from error
-    except Exception as another:  # a device that fails for good; the first exception says why
+    except Exception as another:  # the device has failed; the first exception has the cause
         error.add_note(f"(the device could not be waited for: {another})")
     p, place = job.watch.last()
     give(error, p, job.unfinished(place=place), "the last whole state")
 
 
 def carry_donated(error: Exception | KeyboardInterrupt, recipe: Operator, p: BareState) -> None:
-    """Let what is raised before a run begins carry the state, where its user has given it away for the run."""
+    """Attach a donated state to an exception that is raised before the run begins."""
     if p._owned and not p._consumed:
         state = handle()._of(p._live.fork(set()))
-        give(error, state, Unfinished(recipe, state.recipe, ()), "the state that was donated")
+        give(error, state, PendingRun(recipe, state.recipe, ()), "the state that was donated")
 
 
-def give(error: BaseException, p: BareState, unfinished: Unfinished, what: str) -> None:
+def give(error: BaseException, p: BareState, unfinished: PendingRun, what: str) -> None:
     """Put a state on an exception, and say so in a note."""
     try:
         carry(error, p, unfinished)

@@ -1,4 +1,4 @@
-"""The scale between object and probe: no pattern tells it, so that it is brought back where it runs away.
+"""The scale between object and probe: the data do not determine it; where it drifts far it is reset.
 
 Patterns show P O. With P g in place of P and O / g in place of O, and with all that steps remember scaled along, every
 engine does the same; where data do not agree, |O| grows and |P| shrinks by a factor in each sweep, until single
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
-from opty.runtime.nodes import Branch, Group, Loop, Node, Pass, Scheduled, Step, walk
+from opty.runtime.nodes import ConditionalNode, Group, LoopNode, Node, PlannedStep, StepNode, SweepNode, walk
 from opty.state.leaves import declared
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Scale:
         self._unknown = frozenset(k for k, leaf in declared.items() if leaf.scale is None and leaf.role != "array")
         nodes = list(walk(groups))
         self._improved = {id(node): _improved_by(node) for node in nodes}
-        levels = [groups, *(node.body for node in nodes if isinstance(node, (Loop, Branch)))]
+        levels = [groups, *(node.body for node in nodes if isinstance(node, (LoopNode, ConditionalNode)))]
         self._free_levels = {id(level): _is_free(level) for level in levels}
 
     def changed(self, written: frozenset[str], names: Iterable[str]) -> frozenset[str]:
@@ -74,7 +74,7 @@ class Scale:
 
     def _estimated(self, node: Node, iteration: int) -> frozenset[str]:
         """Return which of object and probe the steps of a node improve, in an iteration or time and again around it."""
-        if isinstance(node, Branch):
+        if isinstance(node, ConditionalNode):
             if not all(rule.active(iteration) for rule in node.when):
                 return frozenset()
             return frozenset().union(*[self._estimated(one, iteration) for g in node.body for one in g.nodes])
@@ -100,7 +100,7 @@ def _is_free(groups: tuple[Group, ...]) -> bool:
     return not any(gives_scale(op) for node in walk(groups) for op, _ in _steps_of(node))
 
 
-def _improved_by(node: Node) -> tuple[frozenset[str], list[tuple[frozenset[str], Scheduled]]]:
+def _improved_by(node: Node) -> tuple[frozenset[str], list[tuple[frozenset[str], PlannedStep]]]:
     """Return which of object and probe the steps of a node improve in every iteration, and by which steps at some."""
     found = [(_scaled(op), s) for op, s in _steps_of(node) if op.estimates]
     always = frozenset().union(*(names for names, s in found if not s.when))
@@ -113,9 +113,9 @@ def _scaled(op: Operator) -> frozenset[str]:
     return frozenset(leaf.name for leaf in leaves if leaf is not None and leaf.role == "estimate" and leaf.scale)
 
 
-def _steps_of(node: Node) -> Iterator[tuple[Operator, Scheduled]]:
+def _steps_of(node: Node) -> Iterator[tuple[Operator, PlannedStep]]:
     """Yield the steps of a node that is no loop, fused ones in their parts, with their schedules."""
-    scheduled = node.steps if isinstance(node, Pass) else (node.step,) if isinstance(node, Step) else ()
+    scheduled = node.steps if isinstance(node, SweepNode) else (node.step,) if isinstance(node, StepNode) else ()
     for s in scheduled:
         for op in getattr(s.op, "parts", (s.op,)):
             yield op, s

@@ -1,4 +1,4 @@
-"""One pass over all views: batches are drawn, opened, walked through the steps, and booked."""
+"""One sweep over all views: batches are drawn and opened, the steps run on them, and the misfit is recorded."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ import numpy as np
 from opty.runtime.batch_size import batch_that_fits
 from opty.runtime.batching import split
 from opty.runtime.blame import blame
-from opty.runtime.fused_step import FusedStep, Inside
+from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.runtime.job import Run
-from opty.runtime.nodes import Pass
-from opty.runtime.pass_program import PassProgram, StepInSweep, SweepProgram
+from opty.runtime.nodes import SweepNode
+from opty.runtime.sweep_programs import StepInSweep, SweepProgram, SweepPrograms
 from opty.runtime.visits import due
 from opty.state.access import BatchAccess
-from opty.state.views import Batch, Opened, Tour
+from opty.state.views import Batch, Opened, ViewBatches
 
 
-def batches(of: PassProgram, job: Run) -> list[np.ndarray]:
+def batches(of: SweepPrograms, job: Run) -> list[np.ndarray]:
     """Return the view numbers (B,) of the batches; they follow from positions, seed and iteration alone."""
     store, order = job.store, of.node.order
     size = batch_that_fits(of, job)
-    if order == "scan":  # draws nothing, and to make the generator takes a while
+    if order == "scan":  # no random numbers: making the generator takes time
         return job.in_order(size)
     looks = order in ("uniform", "compact")
-    positions = job.positions() if looks else store.leaves["positions"]  # of which the number is all that is used
+    positions = job.positions() if looks else store.leaves["positions"]  # only their number is used
     parts = job.neighbours(size) if order == "uniform" and 1 < size < store.data.views else None
     return split(order, positions, size, store.rng(), parts)
 
 
-def run_pass(node: Pass, job: Run) -> None:
+def run_sweep(node: SweepNode, job: Run) -> None:
     """Run the steps of a pass over all views, in place."""
     store, of = job.store, job.program.of_pass(node)
     number = store.iteration + 1 if node.counts else store.iteration
     some = [due(s.when, store.visits, number) for s in node.steps] if of.scheduled else None
     if some is not None and not node.counts and all(s.opened for s, runs in zip(node.steps, some, strict=True) if runs):
-        return  # a pass that is an iteration counts in any case: schedules wait for the iterations to go by
+        return  # a sweep that is an iteration always counts, because schedules count iterations
     job.watch.looked = False
     for name in of.stale & store.leaves.keys():
         del store.leaves[name]
     sweep = of.sweep(some, of.fixed and job.whole(), store.leaves)
-    job.fused.new_sweep(sweep.alone, batch_that_fits(of, job))
+    job.engine.new_sweep(sweep.alone, batch_that_fits(of, job))
     seen = _begun(sweep, job, number)
     if node.moving:
         job.wrote_positions()
@@ -62,18 +62,18 @@ def run_pass(node: Pass, job: Run) -> None:
             job.wrote_positions()
     if node.counts:
         store.iteration += 1
-        job.watch.iteration_over(node, sum(misfits, job.fused.misfit()))
+        job.watch.iteration_over(node, sum(misfits, job.engine.misfit()))
 
 
-_Seen = list[tuple[StepInSweep, Any, Any]]  # the steps of a sweep, and state and batch as each may see them
+_Seen = list[tuple[StepInSweep, Any, Any]]  # the steps of a sweep, each with its access to state and batch
 
 
 def _begun(sweep: SweepProgram, job: Run, number: int) -> _Seen:
-    """Begin the steps of a sweep; a fused one sees all of the state and, instead of None, of the batch."""
+    """Begin the steps of a sweep; a fused one has access to the whole state and (None) the whole batch."""
     seen: _Seen = []
     for k, step in enumerate(sweep.steps):
         if step.rights is None or step.in_batch is None:
-            seen.append((step, Inside(job, sweep.alone, sweep.whole, k), None))
+            seen.append((step, FusedContext(job, sweep.alone, sweep.whole, k), None))
         else:
             seen.append((step, job.access(step.rights), BatchAccess(None, *step.in_batch)))
     for step, s, _ in seen:
@@ -87,7 +87,7 @@ def _begun(sweep: SweepProgram, job: Run, number: int) -> _Seen:
 
 
 def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[Batch], None]:
-    """Return what is done with each batch; the squared misfit of a batch is put into ``misfits``."""
+    """Return the function that runs the steps on a batch and appends its squared misfit to ``misfits``."""
     put = object.__setattr__
     ready: list[tuple[Any, ...]] = [(step.op, step.measured_here, step.moves, s, b) for step, s, b in seen]
 
@@ -112,31 +112,31 @@ def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[B
     return work
 
 
-def _tour(of: PassProgram, sweep: SweepProgram, job: Run, order: list[np.ndarray]) -> Tour:
-    """Return the tour over the batches; in the order of the scan it is the same in each sweep, while nothing moves."""
+def _tour(of: SweepPrograms, sweep: SweepProgram, job: Run, order: list[np.ndarray]) -> ViewBatches:
+    """Return the batches; in scan order they are the same in each sweep while the positions do not change."""
     still, key = not of.node.moving, (sweep, len(order[0]))
     if of.node.order == "scan" and still and key in job.tours:
         return job.tours[key]
-    opened = Opened(sweep.opened, sweep.own_illum, job.fused if job.program.plan.fused else None, sweep.wanted)
-    tour = Tour(job.store, order, sweep.whole, still, opened)
+    opened = Opened(sweep.opened, sweep.own_illum, job.engine if job.program.plan.fused else None, sweep.wanted)
+    tour = ViewBatches(job.store, order, sweep.whole, still, opened)
     if of.node.order == "scan" and still:
         job.tours[key] = tour
     return tour
 
 
-def _hindrance(seen: _Seen, node: Pass, job: Run) -> str | None:
-    """Say what keeps the launches of a sweep from being captured, if anything does."""
+def _hindrance(seen: _Seen, node: SweepNode, job: Run) -> str | None:
+    """Return why the launches of a sweep cannot be captured as a CUDA graph, or None."""
     store = job.store
-    if not all(isinstance(step.op, FusedStep) or step.op.repeats(s) for step, s, _ in seen):
+    if not all(isinstance(step.op, FusedStep) or step.op.is_capturable(s) for step, s, _ in seen):
         return "a step that is not fused sees them"
     if node.moving:
         return "positions move within the sweep"
     if "intensity_factors" in store.leaves:
-        return "each view sees a probe of its own brightness"
+        return "the probe's brightness differs from view to view"
     if not store.measured.resident:
         return "frames come batch by batch"
     if store.measured.propagator.kind == "near":
-        return "the transforms of the near field make arrays of their own"
-    if not all(step.op.repeats(s) for step, s, _ in seen):
+        return "the transforms of the near field allocate arrays"
+    if not all(step.op.is_capturable(s) for step, s, _ in seen):
         return "a step does what the next sweep will not"
     return None

@@ -17,7 +17,7 @@ _SPOKEN = {float: "a number", int: "a whole number", str: "a text in quotes", bo
 
 
 def known(where: str, table: Iterable[str], names: Iterable[str]) -> None:
-    """Refuse a key that is none of ``names``, and say which one it may have meant."""
+    """Refuse a key that is none of ``names``; the error names the nearest one."""
     names = list(names)
     for key in table:
         if key not in names:
@@ -25,7 +25,7 @@ def known(where: str, table: Iterable[str], names: Iterable[str]) -> None:
 
 
 def meant(word: str, names: Iterable[str]) -> str:
-    """End a message about an unknown word: what it may have meant, or what there is."""
+    """Return the end of a message about an unknown word: the nearest known one, or all."""
     names = list(names)
     close = near(word, names)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names)}"

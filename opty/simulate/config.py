@@ -59,7 +59,7 @@ TABLES = ("seed", "model", "geometry", "object", "probe", "scan", "stage", "expo
 
 
 def read_config(path: str | Path, seed: int | None = None) -> Experiment:
-    """Read a TOML file that describes an experiment; nothing is computed yet but what the experiment starts from.
+    """Read a TOML file that describes an experiment; only the inputs of the experiment are computed.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def read_config(path: str | Path, seed: int | None = None) -> Experiment:
 
     Raises
     ------
-    ValueError, TypeError : a file that is no TOML, a key that nobody knows (the message says which one it may have
+    ValueError, TypeError : a file that is no TOML, an unknown key (the message says which one it may have
         meant), a value of another type, and whatever the functions refuse; a note names the table.
     """
     path = Path(path)
@@ -97,7 +97,7 @@ def named_files(path: str | Path) -> list[Path]:
 
 
 class _Reader:
-    """One file on its way to an Experiment."""
+    """One file, read to make an Experiment."""
 
     def __init__(self, path: Path, tables: dict[str, Any], seed: int | None):
         self.path, self.tables = path, tables
@@ -228,7 +228,7 @@ class _Reader:
     def _list(self, name: str) -> list[dict[str, Any]]:
         found = self.tables.get(name, [])
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise ValueError(f"{name} is {found!r}; write each error as a table of its own, [[{name}]]")
+            raise ValueError(f"{name} is {found!r}; write each error as a separate table, [[{name}]]")
         return found
 
     def _made(self, where: str, table: dict[str, Any], kinds: dict[str, Callable], **given: Any) -> Any:
@@ -245,7 +245,7 @@ class _Reader:
         return name if name in objects.BUNDLED or not isinstance(name, str) else str(self.path.parent / name)
 
     def _called(self, where: str, function: Callable, table: dict[str, Any], **given: Any) -> Any:
-        """Call a function with the keys of a table, and with what the file says elsewhere."""
+        """Call a function with the keys of a table, and with values from the rest of the file."""
         parameters = inspect.signature(function).parameters
         hints = inspect.get_annotations(function, eval_str=True)
         common = {name: value for name, value in self.given.items() if name in parameters} | given

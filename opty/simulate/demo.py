@@ -14,7 +14,7 @@ from opty.simulate.experiment import experiment
 
 _N = 128
 _NEAR = Geometry(wavelength=1e-10, distance=1.92e-3, pixel_size=1e-7, propagation="near")
-_PLACES = 5  # the stream of random numbers of the wrong positions, one of its own
+_PLACES = 5  # separate stream of random numbers for the position errors
 
 
 def demo_scan(seed: int = 0) -> PtychoData:
@@ -61,7 +61,7 @@ def misplaced_scan(
 
     The object is "camera" in magnitude and "moon" in phase, the probe "cat" and "astronaut" in a soft aperture of 96
     px. The views lie on a 10 x 10 grid with 3 px of jitter, and each pixel has a Gaussian noise of 1 percent.
-    ``data.probe`` is a starting guess that knows nothing but the aperture: a soft disc of flat phase, at the mean power
+    ``data.probe`` is a starting guess from the aperture alone: a soft disc of flat phase, at the mean power
     of the data.
 
     Parameters
@@ -84,8 +84,8 @@ def misplaced_scan(
     """
     diameter = 0.75 * _N
     nominal = scans.raster((10, 10), scans.step_for_overlap(overlap, diameter), jitter=3, seed=seed)
-    asked = stage.Gaussian(0.05 * _N) if error is None else error
-    wrong = stage.reached(nominal, asked, np.random.default_rng([seed, _PLACES])) - nominal
+    errors = stage.Gaussian(0.05 * _N) if error is None else error
+    wrong = stage.reached(nominal, errors, np.random.default_rng([seed, _PLACES])) - nominal
     reach = np.concatenate([nominal, nominal + wrong])
     rows, columns = (int(size) + _N + 8 for size in np.ceil(np.ptp(reach, axis=0)))
     obj = objects.two_images((rows, columns))

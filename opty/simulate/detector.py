@@ -1,4 +1,4 @@
-"""The detector: from expected intensities to what is read out, and which pixels can be believed."""
+"""The detector: from expected intensities to readouts, and the mask of valid pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in standard deviations
 
 
 class BadPixels(NamedTuple):
-    """Pixels that say nothing, (n, n) bool: ``blind`` read zero (gaps, dead, beamstop), ``hot`` ones full scale."""
+    """Invalid pixels, (n, n) bool: ``blind`` read zero (gaps, dead, beamstop), ``hot`` ones full scale."""
 
     blind: np.ndarray
     hot: np.ndarray
@@ -28,7 +28,7 @@ class BadPixels(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Detector:
-    """A pixel detector: what it adds to, and takes from, the expected number of photons.
+    """A pixel detector: noise, losses and defects applied to the expected number of photons.
 
     The order of things: integration over pixels, point spread, background (from the exposure), Poisson statistics,
     relative and read-out noise, threshold at zero, saturation, number type, bad pixels.
@@ -48,7 +48,7 @@ class Detector:
 
     Raises
     ------
-    ValueError, TypeError : numbers without a meaning; the message says which would have one.
+    ValueError, TypeError : impossible numbers; the message gives the allowed ones.
     """
 
     dtype: str = "uint32"
@@ -172,7 +172,7 @@ def integrated(waves: np.ndarray, near: bool, threads: int = 1) -> np.ndarray:
 
     Returns
     -------
-    (B, n, n) real; its sum over a view is that of sum_m |Psi_m|^2.
+    (B, n, n) real; its sum over a view equals the sum of sum_m |Psi_m|^2.
 
     Source: the sampling theorem, Goodman, Introduction to Fourier Optics, sec. 2.4.
     """

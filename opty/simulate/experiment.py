@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -10,10 +11,10 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
-from opty.backend import numpy_backend
 from opty.data import PtychoData
 from opty.data.fields import check_probe
 from opty.geometry import Geometry
+from opty.kernels import numpy_backend
 from opty.model.complete import complete, first_leaves, fitting
 from opty.model.host_views import HostViews
 from opty.model.scan import Scan
@@ -32,21 +33,7 @@ _EXACTLY = "Detector(counting=False, dtype='float32')"
 _EXACTLY_IN_FILE = 'counting false and dtype "float32" in [detector]'
 
 
-def experiment(
-    obj: Any,
-    probe: Any,
-    positions: Any,
-    photons: float | None = None,
-    *,
-    dose: float | None = None,
-    geometry: Geometry | None = None,
-    position_error: Any = None,
-    exposure: Exposure | None = None,
-    detector: Detector | None = None,
-    seed: int = 0,
-    model: Any = None,
-    leaves: Mapping[str, Any] | None = None,
-) -> PtychoData:
+def experiment(*arguments: Any, **named: Any) -> PtychoData:
     """Measure an object: exit waves, propagation to the detector, photon counting.
 
     I_j = b_j sum_m |D [P_m(r - f_j) O(r + w_j)]|^2 + background, D the unitary propagation to the detector
@@ -58,23 +45,23 @@ def experiment(
     ----------
     obj : (H, W) complex transmission, (L, H, W) for ``Slices``; it must hold every window.
     probe : (n, n) or (M, n, n) complex, incoherent modes, centred in the array.
-    positions : (N, 2) (row, column) [px] at which the views were asked for. Only differences matter: the scan is put in
+    positions : (N, 2) (row, column) [px], nominal. Only differences matter: the scan is put in
         the middle of the object by a whole number of pixels.
     photons : mean number of photons per view behind the object, to which the probe is scaled.
     dose : the same for the whole scan: total number of photons. Give one of the two, or neither: then there is no
         noise, and intensities are in the units of the probe's power.
     geometry : a ``Geometry`` to have positions in metres, and for "near" and "cone"; None: far field, pixels.
-    position_error : what the stage adds to the positions [px]: a number e for uniform random errors between -e and +e
+    position_error : error of the stage [px]: a number e for uniform random errors between -e and +e
         on each axis, (N, 2), or errors of ``simulate.stage``, one or a list.
     exposure : an ``Exposure``: fluctuation of the beam, background, a stage that moves.
     detector : a ``Detector``; None: counts as uint32 with photons or a dose, exact float32 without.
-    seed : of the position errors, the fluctuation, the bad pixels and the noise, which have streams of their own.
+    seed : of the position errors, the fluctuation, the bad pixels and the noise, each from its own random stream.
     model : as for PtychoState: elements of ``opty.model``, or their text. None: a thin object.
     leaves : values of the model's other leaves by name, where not those at the start; OPR modes go with the probe.
 
     Returns
     -------
-    PtychoData with ``positions`` as asked for (window corners in the frame of ``obj``; metres with a geometry), the
+    PtychoData with the nominal ``positions`` (window corners in the frame of ``obj``; metres with a geometry), the
     detector's ``mask``, the exposure's ``background``, and ``truth``: ``obj``, ``probe`` (M, n, n) in sqrt(photons),
     ``positions`` (N, 2) px where the stage really was (halfway through the view where it moves).
 
@@ -85,20 +72,7 @@ def experiment(
 
     Source: Guzzi et al., PeerJ CS 8, e1036 (2022), Eq. 3 and supplement, "SciComPty simulator".
     """
-    return Experiment(
-        obj,
-        probe,
-        positions,
-        photons,
-        dose=dose,
-        geometry=geometry,
-        position_error=position_error,
-        exposure=exposure,
-        detector=detector,
-        seed=seed,
-        model=model,
-        leaves=leaves,
-    ).measure()
+    return Experiment(*arguments, **named).measure()
 
 
 class Experiment:
@@ -258,7 +232,7 @@ def _of_type(name: str, value: Any, kind: type) -> Any:
 
 
 def _checked(positions: Any) -> np.ndarray:
-    """Positions as (N, 2) float64 px, or what is wrong with them."""
+    """Return positions as (N, 2) float64 px; ValueError for anything else."""
     nominal = np.array(positions, dtype=np.float64)
     if nominal.ndim != 2 or nominal.shape[1] != 2 or len(nominal) == 0 or not np.isfinite(nominal).all():
         raise ValueError(f"positions has shape {nominal.shape}; expected (N, 2) finite numbers, (row, column) in px")
@@ -298,3 +272,7 @@ def _placement(places: np.ndarray, shape: tuple[int, ...], n: int) -> np.ndarray
             f"{needed[0]} x {needed[1]}: give a larger object or a smaller scan"
         )
     return (np.array(shape) - needed) // 2 - first
+
+
+_signature = inspect.signature(Experiment).replace(return_annotation=PtychoData)
+experiment.__signature__ = _signature  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The exposure of a view: how bright the beam is, what else shines, and how far the stage moves meanwhile."""
+"""The exposure of a view: brightness of the beam, background, and motion of the stage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Exposure:
         that the mean over the scan is one.
     background : incoherent light on the detector, the same in each view: a number or (n, n) [photons per pixel].
     travel : (row, column) or (N, 2): how far the stage moves during a view [px], half of it before the position that
-        the view has and half after; None: it stands still. ``scans.travel`` makes it for a fly scan.
+        the view has and half after; None: no motion. ``scans.travel`` makes it for a fly scan.
     steps : sub-steps over which the intensity of a moving view is averaged.
 
     Raises

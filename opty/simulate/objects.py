@@ -45,7 +45,7 @@ def from_images(
 
     Raises
     ------
-    ValueError : an image that is not 2-D or colour, or one without contrast where a range asks for some.
+    ValueError : an image that is not 2-D or colour, or one without contrast where a range needs some.
 
     Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement, "SciComPty simulator".
     """
@@ -105,7 +105,7 @@ def picture(name: str) -> np.ndarray:
 def with_contrast(
     obj: np.ndarray, magnitude_range: tuple[float, float], phase_range: tuple[float, float]
 ) -> np.ndarray:
-    """Stretch an object's magnitude and phase to ranges of their own: ``with_contrast(obj, *CONTRASTS["weak"])``.
+    """Stretch an object's magnitude and phase to separate ranges: ``with_contrast(obj, *CONTRASTS["weak"])``.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def with_contrast(
 
     Raises
     ------
-    ValueError : an object without contrast where a range asks for some.
+    ValueError : an object without contrast where a range needs some.
     """
     amplitude = _spread("magnitude", np.abs(obj).astype(np.float64), magnitude_range)
     phase = _spread("phase", np.angle(obj).astype(np.float64), phase_range)
@@ -144,7 +144,7 @@ def siemens_star(
 
     Returns
     -------
-    (H, W) complex64: 1 where empty. Pixels on an edge get the mean of what they cover, so that the star has no stairs;
+    (H, W) complex64: 1 where empty. Pixels on an edge get the mean over their area, so that the star has no stairs;
     where the sectors are finer than the pixels (near the middle) it tends to the mean of both.
 
     Raises
@@ -217,7 +217,7 @@ def cells(
     cover : area of all cells over that of the object (no unit).
     absorption : loss of magnitude where it is thickest, from 0 to below 1 (no unit).
     phase : there [rad].
-    seed : of places, sizes and what is in them.
+    seed : of places, sizes and contents.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How a stage departs from the positions that it was asked for.
+"""How a stage departs from its nominal positions.
 
 Each error is a value with ``move(positions, rng)`` -> (N, 2): where the stage really is. Lengths are in the unit of the
 positions, pixels in ``experiment``, which applies several errors one after the other.
@@ -60,7 +60,7 @@ class Drift:
         _not_negative("Drift(walk)", self.walk)
 
     def move(self, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the true positions (N, 2); the first one is as asked for."""
+        """Return the true positions (N, 2); the first one is exact."""
         steady = np.linspace(0, 1, len(positions))[:, None] * np.asarray(self.by, float)
         steps = rng.normal(0, self.walk, positions.shape)
         steps[0] = 0
@@ -83,7 +83,7 @@ class Backlash:
         _not_negative("Backlash(play)", self.play)
 
     def move(self, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the true positions (N, 2); the first one is as asked for."""
+        """Return the true positions (N, 2); the first one is exact."""
         reached, half = positions.copy(), self.play / 2
         for j in range(1, len(positions)):
             reached[j] = np.clip(reached[j - 1], positions[j] - half, positions[j] + half)
@@ -134,7 +134,7 @@ def reached(positions: np.ndarray, error: Any, rng: np.random.Generator) -> np.n
 
     Parameters
     ----------
-    positions : (N, 2) float64 as asked for [px].
+    positions : (N, 2) float64, nominal [px].
     error : None; a number e, which is ``Uniform(e)``; (N, 2) errors [px]; one error of this module, or a list of them,
         the first of which acts first.
     rng : numpy Generator.

@@ -30,9 +30,9 @@ def write(source: Experiment | PtychoData, *paths: Any, progress: bool = False) 
     """Write an experiment, or what was measured, into one or more files; each is whole, or not there at all.
 
     The views of an ``Experiment`` are taken on the way: no more than a few of them are in memory at a time, however
-    many the scan has. The name's ending tells the format:
+    many the scan has. The file extension chooses the format:
 
-    .cxi, .h5, .hdf5 : HDF5 in the layout of CXI, with the truth and all else that opty knows; see ``opty.load``.
+    .cxi, .h5, .hdf5 : HDF5 in the layout of CXI, with the truth and all other fields; see ``opty.load``.
     .tif, .tiff : a stack (N, n, n), and beside it <name>.npy with the positions (N, 2) float64, (row, column) [m]: the
         files of SciComPty. Where there are, <name>_mask.npy (n, n) bool, True where a pixel counts, and
         <name>_background.npy (n, n) too. The truth is left out.
@@ -75,7 +75,7 @@ def check_paths(paths: Any) -> list[Path]:
         raise ValueError("no file is named to write into")
     for path in paths:
         if path.suffix.lower() not in HDF5 + TIFF:
-            raise ValueError(f"{path} ends with none of {', '.join(HDF5 + TIFF)}, which tell the format")
+            raise ValueError(f"{path} ends with none of {', '.join(HDF5 + TIFF)}, which choose the format")
     if len(set(paths)) < len(paths):
         raise ValueError(f"a file is named twice in {', '.join(map(str, paths))}")
     return paths
@@ -123,11 +123,11 @@ def _cxi(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
 
 @contextmanager
 def _tiff(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
-    """Open a TIFF stack, write what goes beside it, and yield what puts views into it."""
+    """Open a TIFF stack, write the files beside it, and yield the function that appends views."""
     assert source.geometry is not None  # of a stack; write() refuses it without one
     shape, dtype = (source.views, source.n, source.n), _dtype(source)
-    told = {name: value for name, value in dataclasses.asdict(source.geometry).items() if value is not None}
-    metadata = {"axes": "QYX", tiff_npy.OWN: told | {"positions": "m"}}
+    geometry = {name: value for name, value in dataclasses.asdict(source.geometry).items() if value is not None}
+    metadata = {"axes": "QYX", tiff_npy.OWN: geometry | {"positions": "m"}}
     with ExitStack() as beside, atomic(path) as part:
         for name, array in _beside(path, source).items():
             np.save(beside.enter_context(atomic(name)), array, allow_pickle=False)

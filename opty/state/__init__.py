@@ -1,6 +1,7 @@
 """The state: what is being estimated.
 
-bare_state.py    BareState: read-only leaves, history, replace, to, donate; ``opty.PtychoState`` adds what runs it
+bare_state.py    BareState: made, restored, replaced, moved, donated; ``opty.PtychoState`` adds what runs it
+attributes.py    what it shows: read-only arrays, history, recipe
 leaves.py        the declarations of what every state and every batch hold
 store.py         the mutable inside of a state
 start.py         the object's frame and the first guesses of object and probe

@@ -1,4 +1,4 @@
-"""Access: a state, or a batch, as one operator may see it: what it declared, and no more."""
+"""Access: the view of one operator on a state or a batch, limited to what it declared."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opty.state.leaves import ESTIMATED, FIELDS
 
 
 class Rights(NamedTuple):
-    """Who works on a state or a batch, and what it declares; ``guarded`` : on a GPU too, see Access."""
+    """The name of an operator, and what it declares; ``guarded`` : on a GPU too, see Access."""
 
     who: str
     reads: frozenset[str]
@@ -37,11 +37,11 @@ def rights_in_batch(op: Operator) -> Rights:
 class Access:
     """Attribute access to leaves under an operator's declared effects.
 
-    A leaf that is declared written is handed out as it is; one that is only read comes as a read-only array (on a GPU
-    where ``guarded``: assignments, in-place arithmetic and methods that write are refused there, not ``out=`` nor
-    kernels); one that is not declared raises EffectError, and so does assigning to what is not declared written.
-    Everything else (``xp``, ``backend``, ``iteration``, ``seed``, ``data``, ``n``, ...) passes through to what stands
-    behind; ``history`` is read-only, and ``record`` adds to it.
+    A leaf declared as written is returned itself; one only declared as read is returned as a read-only array (on a GPU
+    if ``guarded``: assignments, in-place arithmetic and methods that write are refused, ``out=`` and kernels are not).
+    Reading an undeclared leaf raises EffectError, and so does assigning to one not declared as written. Everything else
+    (``xp``, ``backend``, ``iteration``, ``seed``, ``data``, ``n``, ...) is taken from the state or batch behind it;
+    ``history`` is read-only, and ``record`` appends to it.
     """
 
     __slots__ = ("_behind", "_guarded", "_reads", "_who", "_writes", "memo")
@@ -149,7 +149,7 @@ _REMEDY = "declare it in its class line, slots=opty.Leaf({name!r}, axes=..., ...
 
 
 def undeclared(who: str, name: str) -> str:
-    """Say that an operator makes an array that nobody has declared."""
+    """Return the message about an array that no operator declares."""
     return f"{who} writes {name!r}, which no operator declares: {_REMEDY.format(name=name)}"
 
 
@@ -158,7 +158,7 @@ def _like(old: Any, value: Any) -> Any:
 
 
 def _shared(value: Any, store: Any) -> bool:
-    """Say whether an array has memory in common with a leaf; of one that is no view, the leaves tell by themselves."""
+    """Return whether an array shares memory with a leaf; for an array that is no view, compare the leaves alone."""
     leaves = store.leaves.values()
     if value.base is None:
         return any(leaf is value or leaf.base is value for leaf in leaves)
@@ -166,10 +166,10 @@ def _shared(value: Any, store: Any) -> bool:
 
 
 class BatchAccess(Access):
-    """A batch, as one step of a sweep may see it: its fields, and those that steps make for each other.
+    """The access of one step of a sweep to a batch: its fields, and those that steps make for each other.
 
-    Any word that a step declares and that is no leaf and no slot of the state is a field that it may set, ``b.extra``,
-    for steps to its left that declare it as read. It may hold anything, and is gone with the batch.
+    Any name that a step declares as written and that is no leaf or slot of the state is a field that it may set,
+    ``b.extra``, for steps to its left that declare it as read. It may hold anything, and ends with the batch.
     """
 
     __slots__ = ()
@@ -207,5 +207,5 @@ class BatchAccess(Access):
 
 
 def of_user(op: Operator) -> bool:
-    """Say whether an operator is a user's own: those of opty keep to what they declare, which tests see to."""
+    """Return whether an operator is a user's own; tests ensure that those of opty respect their declarations."""
     return not type(op).__module__.startswith("opty.")

@@ -1,4 +1,4 @@
-"""BareState: what is being estimated, and its record. Read-only outside an operator."""
+"""BareState: the estimates and their record. Read-only outside an operator."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from typing import Any, Self
 
 import numpy as np
 
-from opty import backend as backends
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity, Operator
+from opty.arrays import why_no_gpu
 from opty.data import PtychoData
 from opty.data.fields import check_positions
 from opty.errors import ConsumedError, warn_user
+from opty.kernels import backend_for
 from opty.model.complete import complete, first_leaves, fitting, with_modes
 from opty.model.compose import Model
 from opty.model.element import Element
 from opty.model.scan import Scan
 from opty.state import start
-from opty.state.device_data import Measured
-from opty.state.history import History, Series
+from opty.state.attributes import StateAttributes
+from opty.state.device_data import DeviceData
+from opty.state.history import Series
 from opty.state.leaves import ESTIMATED
-from opty.state.loans import Lent, lent
 from opty.state.replace import host, replaced
-from opty.state.store import Start, Store, declarations
+from opty.state.store import Origin, Store, declarations
 from opty.words import clear_arguments
 
 LEFT_BEHIND = "they stayed in the process where the run failed"
 OPEN_WITH = "save the state, p.save('x.h5'), and open it with the measurement: opty.load('x.h5', data=...)"
 
 
-class BareState:
+class BareState(StateAttributes):
     """Object, probe and positions being estimated, read-only outside an operator; see ``opty.PtychoState``.
 
     What is done with a state by higher layers (running recipes, saving, pictures) is added by ``opty.PtychoState``.
@@ -51,6 +52,7 @@ class BareState:
         obj: Any = None,
         modes: int | None = None,
         seed: int = 0,
+        *,
         dtype: Any = "complex64",
         device: str | None = None,
         threads: int | None = None,
@@ -64,26 +66,28 @@ class BareState:
         kind = start.complex_type(dtype)
         if modes is not None and (isinstance(modes, bool) or not isinstance(modes, (int, np.integer)) or modes < 1):
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
-        backend = backends.get(start.on_device(device))
+        backend = backend_for(start.on_device(device))
         obj = None if obj is None else host(obj)
         start.check_light(data, kind)
         by_hand = any(given is not None for given in (obj, probe, margin))
         origin, shape = start.frame(data.positions_px, data.n, obj, margin)
         whole = complete(model, data.geometry, data.n, modes)
         seed = start.given_seed(seed)
-        first = first_leaves(whole, Scan(data.views, data.n, shape, kind, data.geometry, data, probe, seed))
+        scan = Scan(data.views, data.n, shape, kind, data.geometry, data, given=probe, seed=seed)
+        first = first_leaves(whole, scan)
         whole = with_modes(whole, len(first["probe"]))
         if obj is not None:
             first["obj"] = fitting(whole, "obj", obj, first["obj"])
-        measured = Measured(data, backend, kind)
+        measured = DeviceData(data, backend, kind)
         leaves = {name: backend.asarray(a).copy() for name, a in first.items()}
         leaves["positions"] = backend.asarray(data.positions_px + origin)
         if measured.background is not None:
             leaves["background"] = measured.background
-        books = (seed, start.given_threads(threads), Identity())
-        self._set(Store(leaves, measured, whole, origin, *books, deterministic=bool(deterministic)))
+        machine = (seed, start.given_threads(threads))
+        store = Store(leaves, measured, whole, origin, *machine, recipe=Identity(), deterministic=bool(deterministic))
+        self._set(store)
         if by_hand:
-            self._store.begin_here()
+            self._store.mark_origin()
 
     def _set(self, store: Store, owned: bool = False) -> None:
         put = object.__setattr__
@@ -99,7 +103,7 @@ class BareState:
         return p
 
     def _consume(self, why: str) -> None:
-        """Let go of the buffers; any use from now on raises ConsumedError."""
+        """Release the buffers; any later use raises ConsumedError."""
         object.__setattr__(self, "_consumed", why)
         object.__delattr__(self, "_store")
 
@@ -122,20 +126,20 @@ class BareState:
         deterministic: bool = False,
         model: Model | None = None,
     ) -> Self:
-        """Rebuild a state from what a file kept: ``leaves`` by name.
+        """Rebuild a state from the contents of a file: ``leaves`` by name.
 
-        ``declared`` : what those are that are no estimates; where nothing is known of one, it is memory of an operator.
-        ``visits``: when the run last stood at each scheduled step; none where a file of an earlier version has none.
-        ``model`` : with which the state was made; None for that of files of earlier versions, a thin object.
-        ``began``: leaves, declarations, iteration, history, visits of the start, where the data alone do not tell it.
+        ``declared`` : the declarations of leaves that are no estimates; a leaf without one is memory of an operator.
+        ``visits``: the last iteration at each scheduled step; None in files of earlier versions.
+        ``model`` : of the state; None for files of earlier versions, whose objects are thin.
+        ``began``: leaves, declarations, iteration, history, visits of the start, if it does not follow from the data.
         Raises ValueError where obj, probe or positions are missing.
         """
         needed = [name for name, leaf in ESTIMATED.items() if not leaf.optional]
         if missing := [name for name in needed if name not in leaves]:
             raise ValueError(f"a state needs {', '.join(needed)}; {missing} are missing")
-        backend = backends.get(start.on_device(device))
+        backend = backend_for(start.on_device(device))
         kind = start.complex_type(leaves["probe"].dtype)
-        measured = Measured(data, backend, kind)
+        measured = DeviceData(data, backend, kind)
         arrays = {name: backend.asarray(np.array(a)) for name, a in leaves.items()}
         positions = check_positions(leaves["positions"], data.views)
         start.frame(positions, data.n, leaves["obj"])
@@ -145,31 +149,32 @@ class BareState:
             raise ValueError(f"the model {whole!r} needs {', '.join(missing)}, which the file does not hold")
         series = {name: Series(np.asarray(v).tolist()) for name, v in history.items()}
         frame = np.asarray(origin, float)
-        books = (start.given_seed(seed), start.given_threads(threads), recipe, iteration, series)
-        store = Store(arrays, measured, whole, frame, *books, deterministic=bool(deterministic))
+        machine = (start.given_seed(seed), start.given_threads(threads))
+        store = Store(arrays, measured, whole, frame, *machine, recipe=recipe, iteration=iteration, history=series)
+        store.deterministic = bool(deterministic)
         store.declared = declarations(arrays, declared or {}, whole)
         store.visits = {key: (int(before), int(at)) for key, (before, at) in (visits or {}).items()}
         if began is not None:
-            store.start = Start.of(began, backend, whole)
+            store.start = Origin.of(began, backend, whole)
         elif recipe == Identity():
-            store.begin_here()
+            store.mark_origin()
         return cls._of(store)
 
     def __reduce__(self) -> tuple[Any, ...]:
         store = self._live
         data = self._without_frames() if self._frameless else store.data
         leaves = {name: self.numpy(name) for name in store.leaves}
-        books = {
+        record = {
             "declared": store.layout,
             "origin": store.origin,
             "seed": store.seed,
             "iteration": store.iteration,
             "history": store.history,
         }
-        books |= {"recipe": store.recipe, "visits": store.visits, "began": self._began()}
-        books |= {"threads": store.threads, "deterministic": store.deterministic, "device": store.backend.name}
-        books["model"] = store.model
-        return _restored, (type(self), data, leaves, books)
+        record |= {"recipe": store.recipe, "visits": store.visits, "began": self._began()}
+        record |= {"threads": store.threads, "deterministic": store.deterministic, "device": store.backend.name}
+        record["model"] = store.model
+        return _restored, (type(self), data, leaves, record)
 
     def __copy__(self) -> Self:
         """Return a state that shares all arrays with this one."""
@@ -190,128 +195,17 @@ class BareState:
         return self._live.data.without_frames(LEFT_BEHIND, OPEN_WITH, source=False)
 
     def _began(self) -> dict[str, Any] | None:
-        """The start as ``restore`` takes it; None where the data tell it, and where this is the start itself."""
+        """The start as ``restore`` takes it; None where it follows from the data or this is the start itself."""
         store = self._live
         return None if store.start is None or store.recipe == Identity() else store.start.kept(store.backend)
 
-    # -- what it holds
+    # -- contents
 
     @property
     def _live(self) -> Store:
         if self._consumed:
             raise ConsumedError(f"this state was given away: {self._consumed}; use the state that came out of it")
         return self._store
-
-    def _leaf(self, name: str) -> Any:
-        return lent(self._live.leaves[name])
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a leaf that an element of the model brings, read-only: ``p.spacing``."""
-        if not name.startswith("_") and any(leaf.name == name for leaf in self.model.leaves):
-            return self._leaf(name)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    @property
-    def model(self) -> Model:
-        """How object, probe and positions make the waves: a product of elements of ``opty.model``."""
-        return self._live.model
-
-    @property
-    def obj(self) -> Any:
-        """Object (H, W) complex transmission, (L, H, W) of several slices, read-only."""
-        return self._leaf("obj")
-
-    @property
-    def probe(self) -> Any:
-        """Probe modes (M, n, n) complex [sqrt(photons)], centred in the array, read-only."""
-        return self._leaf("probe")
-
-    @property
-    def positions(self) -> Any:
-        """Window corners (N, 2) float64 (row, column) [px] in the frame of the object, read-only."""
-        return self._leaf("positions")
-
-    @property
-    def background(self) -> Any:
-        """Incoherent background (n, n) [photons], zero frequency in the centre, or None."""
-        store = self._live
-        if "background" not in store.leaves:
-            return None
-        return store.measured.propagator.from_kernel_order(self.numpy("background"))
-
-    @property
-    def intensity_factors(self) -> Any:
-        """Intensity of the beam at each view (N,) float64, one on the mean, read-only; or None."""
-        return self._leaf("intensity_factors") if "intensity_factors" in self._live.leaves else None
-
-    @property
-    def slots(self) -> Mapping[str, Any]:
-        """Memory of operators that lives in the state (moments, kept waves), by name; read-only."""
-        return Lent([name for name, leaf in self._live.layout.items() if leaf.role == "slot"], self._leaf)
-
-    @property
-    def arrays(self) -> Mapping[str, Any]:
-        """Arrays that were given to ``replace`` by name, for operators to read; read-only."""
-        return Lent(sorted(name for name, leaf in self._live.layout.items() if leaf.role == "array"), self._leaf)
-
-    @property
-    def data(self) -> PtychoData:
-        """The measurement."""
-        return self._live.data
-
-    @property
-    def origin(self) -> np.ndarray:
-        """Offset (2,) [px] that was added to the data's positions to make window corners."""
-        return self._live.origin.copy()
-
-    @property
-    def history(self) -> History:
-        """Numbers recorded along the way: ``p.history["misfit"]`` and others."""
-        return History(self._live.books())
-
-    @property
-    def iteration(self) -> int:
-        """Iterations done: passes over the data that improved object or probe."""
-        return self._live.iteration
-
-    @property
-    def recipe(self) -> Operator:
-        """The recipe that made this state out of its start (Identity at the start)."""
-        return self._live.recipe
-
-    @property
-    def seed(self) -> int:
-        """Seed of every random choice."""
-        return self._live.seed
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Complex type of object and probe."""
-        return self._live.dtype
-
-    @property
-    def device(self) -> str:
-        """Where the arrays are: "cpu" or "gpu"."""
-        return self._live.backend.name
-
-    @property
-    def threads(self) -> int:
-        """Threads for Fourier transforms on the CPU."""
-        return self._live.threads
-
-    @property
-    def deterministic(self) -> bool:
-        """Whether a GPU adds up in the same order every time."""
-        return self._live.deterministic
-
-    def numpy(self, name: str) -> np.ndarray:
-        """Return a leaf or slot as a NumPy array of your own (a copy)."""
-        store = self._live
-        if name not in store.leaves:
-            raise KeyError(f"no {name!r} in this state; it holds {sorted(store.leaves)}")
-        return np.array(store.backend.to_host(store.leaves[name]))
-
-    # -- what one can do with it
 
     @clear_arguments("p.replace", of_instance=True)
     def replace(
@@ -352,14 +246,14 @@ class BareState:
         Raises RuntimeError, with the reason, where there is no GPU.
         """
         store = self._live
-        backend = backends.get(device)
+        backend = backend_for(device)
         if backend is store.backend:
             return self
         moved = store.fork(set())
         moved.leaves = {name: backend.asarray(store.backend.to_host(a)) for name, a in store.leaves.items()}
-        moved.measured = Measured(store.data, backend, store.dtype)
+        moved.measured = DeviceData(store.data, backend, store.dtype)
         if store.start is not None:
-            moved.start = Start.of(store.start.kept(store.backend), backend, store.model)
+            moved.start = Origin.of(store.start.kept(store.backend), backend, store.model)
         return self._of(moved)
 
     def donate(self) -> Self:
@@ -382,34 +276,20 @@ class BareState:
             raise AttributeError(f"a state is read-only outside an operator; use p = p.replace({name}=...)")
         raise AttributeError(f"PtychoState has no attribute {name!r} to set; it is read-only outside an operator")
 
-    def __repr__(self) -> str:
-        if self._consumed:
-            return f"<PtychoState: given away, {self._consumed}>"
-        store = self._store
-        shape, modes = store.leaves["obj"].shape, len(store.leaves["probe"])
-        slices = f"{shape[0]} slices of " if len(shape) == 3 else ""
-        misfit = f", misfit {store.history['misfit'][-1]:.4g}" if store.history.get("misfit") else ""
-        absent = "" if store.data.absent is None else f"; frames not here: {store.data.absent}"
-        where = f"{store.dtype} on {store.backend.name}{absent}"
-        return (
-            f"<PtychoState: object {slices}{shape[-2]} x {shape[-1]}, {modes} probe mode{'s' * (modes > 1)} of "
-            f"{store.data.n} x {store.data.n}, {store.data.views} views, iteration {store.iteration}{misfit}, {where}>"
-        )
 
-
-HANDLES: list[type[BareState]] = [BareState]  # the classes by which users hold a state, the one in use last
+HANDLES: list[type[BareState]] = [BareState]  # the classes of states, the one in use last
 
 
 def handle() -> type[BareState]:
-    """Return the class of the states that runs and files give: ``opty.PtychoState``, once that is imported."""
+    """Return the class of states that runs and files return: ``opty.PtychoState``, once that is imported."""
     return HANDLES[-1]
 
 
 def _restored(
-    made: type[BareState], data: PtychoData, leaves: dict[str, np.ndarray], books: dict[str, Any]
+    made: type[BareState], data: PtychoData, leaves: dict[str, np.ndarray], record: dict[str, Any]
 ) -> BareState:
-    """Rebuild a pickled state on its device; on the CPU, with a warning, where that was a GPU and none is here."""
-    if books["device"] == "gpu" and (reason := backends.why_no_gpu()):
+    """Rebuild a pickled state on its device; on the CPU, with a warning, if that was a GPU and there is none."""
+    if record["device"] == "gpu" and (reason := why_no_gpu()):
         warn_user(f"a state that was on a GPU is on the CPU now: {reason}", UserWarning)
-        books = books | {"device": "cpu"}
-    return made.restore(data, leaves, **books)
+        record = record | {"device": "cpu"}
+    return made.restore(data, leaves, **record)

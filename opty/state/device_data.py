@@ -1,4 +1,4 @@
-"""The measurement as the steps see it: on the device, in the order of the waves, converted once and shared."""
+"""The measurement on the device, in the order of the waves, converted once and shared."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.backend.operands import Frames
 from opty.data import PtychoData
-from opty.data.lazy_frames import Stack, views_counting
+from opty.data.lazy_frames import LazyFrames, views_counting
+from opty.kernels.operands import MeasuredFrames
 from opty.physics.propagation import Propagator
-from opty.state.streaming import Supply
+from opty.state.streaming import StreamedFrames
 
 if TYPE_CHECKING:
     from opty.state.views import Batch
 
 
-class Measured:
+class DeviceData:
     """Intensities (N, n, n) in their native type, mask and background, on one backend, in kernel order.
 
     Frames that stay in their file, and those that the device does not hold, come batch by batch: ``intensity`` (and
@@ -36,16 +36,16 @@ class Measured:
         self.intensity = self._held(data.intensities)
         self.mask = None if data.mask is None else self._held(data.mask)
         self._masks = self.mask[None] if self.mask is not None and self.mask.ndim == 2 else self.mask
-        self._resident = not isinstance(self.intensity, Supply) and not isinstance(self.mask, Supply)
+        self._resident = not isinstance(self.intensity, StreamedFrames) and not isinstance(self.mask, StreamedFrames)
         real = np.dtype(dtype).type(0).real.dtype
         self.background = None if data.background is None else backend.asarray(order(data.background).astype(real))
         self.view_photons = data.photons()
         self.photons = float(self.view_photons.sum())
 
-    def _held(self, images: np.ndarray | Stack) -> Any:
-        """Bring images to the device, or arrange for them to come there."""
-        if isinstance(images, Stack) or (images.ndim == 3 and not self.backend.holds(images.nbytes)):
-            return Supply(images, self._for_kernels, self.backend)
+    def _held(self, images: np.ndarray | LazyFrames) -> Any:
+        """Copy images to the device, or wrap them for streaming."""
+        if isinstance(images, LazyFrames) or (images.ndim == 3 and not self.backend.holds(images.nbytes)):
+            return StreamedFrames(images, self._for_kernels, self.backend)
         return self.backend.asarray(self._for_kernels(images))
 
     def _for_kernels(self, images: np.ndarray) -> np.ndarray:
@@ -58,7 +58,7 @@ class Measured:
 
     @cached_property
     def seen(self) -> Any:
-        """In how many views each pixel counts (n, n), in kernel order; None where all count in all."""
+        """The number of views in which each pixel counts (n, n), in kernel order; None where all count in all."""
         mask = self.data.mask
         if mask is None:
             return None
@@ -68,13 +68,13 @@ class Measured:
 
     @cached_property
     def pixels(self) -> int:
-        """How many pixels of all views are not masked; a GPU is waited for once."""
+        """The number of unmasked pixels of all views; waits for a GPU once."""
         return self.data.views * self.data.n**2 if self.seen is None else int(self.seen.sum())
 
     @contextmanager
     def along(self, batches: list[np.ndarray]) -> Iterator[None]:
         """Read ahead, in this thread's block, of a sweep over ``batches``: the numbers (B,) of the views of each."""
-        supplies = [images for images in (self.intensity, self.mask) if isinstance(images, Supply)]
+        supplies = [images for images in (self.intensity, self.mask) if isinstance(images, StreamedFrames)]
         for supply in supplies:
             supply.follow(batches)
         try:
@@ -93,15 +93,15 @@ class Measured:
 
     @property
     def resident(self) -> bool:
-        """Whether all frames and masks are where they are worked on, each at an address of its own."""
+        """Whether all frames and masks are on the device, each at its own address."""
         return self._resident
 
-    def frames(self, batch: Batch) -> Frames:
-        """What was measured of a batch's views, as the fused steps take it: no copy where all views are here."""
+    def frames(self, batch: Batch) -> MeasuredFrames:
+        """Return the measurement of the views of a batch for fused steps; no copy where all views are on the device."""
         background = batch.store.leaves.get("background")
         if self._resident:
-            return Frames(self.intensity, batch.leaves["index"], self._masks, background)
+            return MeasuredFrames(self.intensity, batch.leaves["index"], self._masks, background)
         mask = self.mask_of(batch.selection)
         mask = mask[None] if mask is not None and mask.ndim == 2 else mask
         rows = self.backend.xp.arange(batch.size, dtype=np.int64)
-        return Frames(self.intensity_of(batch.selection), rows, mask, background)
+        return MeasuredFrames(self.intensity_of(batch.selection), rows, mask, background)

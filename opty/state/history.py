@@ -7,15 +7,15 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-_ON_THEIR_WAY = 2  # numbers of a series that may be so: iterations that may be under way when another is added
+_IN_FLIGHT = 2  # numbers of a series that may be in flight: iterations not finished when another is added
 
 
 class Series(Sequence[float]):
-    """Numbers to which more are added and of which none is changed, so that copies may share what there is.
+    """An append-only series of numbers; copies share the numbers they have in common.
 
     Whole numbers stay whole numbers.
 
-    A number may still be on its way from a GPU: who reads it waits for it.
+    A number may still be in flight from a GPU: reading it blocks until the copy has finished.
     """
 
     __slots__ = ("_length", "_numbers", "_own")
@@ -25,7 +25,7 @@ class Series(Sequence[float]):
         self._length, self._own = len(self._numbers), True
 
     def copy(self) -> Series:
-        """Return a series that begins as this one stands, at no cost."""
+        """Return a copy, without copying the numbers."""
         new = object.__new__(Series)
         new._numbers, new._length, new._own = self._numbers, self._length, False
         return new
@@ -34,8 +34,8 @@ class Series(Sequence[float]):
         """Add a number."""
         if not self._own:  # only the series that made the list adds to it
             self._numbers, self._own = self._numbers[: self._length], True
-        if self._length >= _ON_THEIR_WAY:  # read by nobody it would keep its room; it is long there
-            self._read(self._length - _ON_THEIR_WAY)
+        if self._length >= _IN_FLIGHT:  # unread numbers would keep their pinned memory; this one has long arrived
+            self._read(self._length - _IN_FLIGHT)
         self._numbers.append(value)
         self._length += 1
 

@@ -43,7 +43,7 @@ FIELDS = _by_name(*_FIELDS)
 def declared(name: str, op: Operator | None = None) -> Leaf | None:
     """Return what a name means to an operator: its memory, an estimate, a field of a batch, memory of another operator.
 
-    None for a word that no declaration tells: an array that the user put into the state, or a field of the user's own.
+    None for an undeclared name: an array that the user put into the state, or a field of the user's own.
     """
     own = next((leaf for leaf in op.slots if leaf.name == name), None) if op is not None else None
     return own or ESTIMATED.get(name) or FIELDS.get(name) or LEAVES.get(name) or slot_named(name)

@@ -1,7 +1,8 @@
-"""Arrays that a state hands to its user: nobody writes into them, neither the user nor a later run.
+"""Arrays that a user reads from a state: neither the user nor a later run writes into them.
 
-On NumPy they share the memory of the state, read-only. A run that is given the state's buffers (``donate``) copies
-those of which an array, or a part of one, is still alive. On a GPU, where no array can be read-only, they are copies.
+On NumPy they share the memory of the state, read-only. A run that takes over the buffers of a state
+(``donate``) copies those of which an array, or a view of one, is still alive. On a GPU, where no array can be
+read-only, they are copies.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ _loans: dict[int, weakref.ref[memoryview]] = {}  # by the id of the view
 
 
 def lent(leaf: Any) -> Any:
-    """Return a leaf as its user gets it.
+    """Return a leaf for the user, read-only.
 
-    Between it and the leaf stands a memoryview, which lives as long as the array or any view of it. (NumPy makes a view
-    of a view one of the leaf itself, which would outlive what was handed out; it does not look past a memoryview.)
+    Its base is a memoryview, which lives as long as the array or any view of it. (NumPy sets the base of a view of a
+    view to the original array, which would hide that the view is alive; it does not look past a memoryview.)
     """
     if not isinstance(leaf, np.ndarray):
         return leaf.copy()
@@ -31,13 +32,13 @@ def lent(leaf: Any) -> Any:
 
 
 def on_loan() -> set[int]:
-    """Return the ids of the leaves of which arrays are alive that were handed out."""
+    """Return the ids of the leaves whose arrays, returned by ``lent``, are still alive."""
     views = [ref() for ref in list(_loans.values())]
     return {id(view.obj) for view in views if view is not None}
 
 
 class Lent(Mapping[str, Any]):
-    """Leaves by name, handed out one by one as they are read."""
+    """Leaves by name, each lent when it is read."""
 
     def __init__(self, names: list[str], leaf: Callable[[str], Any]):
         self._names, self._leaf = names, leaf

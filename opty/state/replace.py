@@ -1,4 +1,4 @@
-"""What a user puts into a state in place of what stands there, checked before anything changes."""
+"""Replacing leaves of a state, checked before anything changes."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def replaced(old: Store, leaves: dict[str, Any], arrays: dict[str, Any], seed: i
     if any(not store.declared[name].optional for name in given):
         store.leaves = {name: a for name, a in store.leaves.items() if store.declared[name].role != "slot"}
     if given or extra:
-        store.recipe = Identity()  # no recipe made what was put in by hand
-        store.begin_here()
+        store.recipe = Identity()  # no recipe made the replaced arrays
+        store.mark_origin()
     return store
 
 

@@ -1,4 +1,4 @@
-"""The start: where the views lie in the object's frame, what of the arguments is allowed, and where to compute."""
+"""The start of a state: the frame of the object, checks of the arguments, and the device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from opty import backend as backends
+from opty.arrays import gpu_available
 from opty.data import PtychoData
 from opty.data.fields import check_extent
 from opty.remedies import here
@@ -66,8 +66,8 @@ def given_seed(seed: Any) -> int:
 
 
 def on_device(device: str | None) -> str:
-    """Return the device that is asked for; by default the GPU where there is one."""
-    return ("gpu" if backends.gpu_available() else "cpu") if device is None else device
+    """Return the requested device; by default the GPU if there is one."""
+    return ("gpu" if gpu_available() else "cpu") if device is None else device
 
 
 def complex_type(dtype: Any) -> np.dtype:
@@ -82,7 +82,7 @@ def complex_type(dtype: Any) -> np.dtype:
 
 
 def given_threads(threads: int | None) -> int:
-    """Return the number of threads asked for, by default one for each core this process may use."""
+    """Return the number of threads requested, by default one for each core this process may use."""
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:

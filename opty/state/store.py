@@ -1,4 +1,4 @@
-"""Store: the mutable inside of a state, seen by the runner and, through Access, by operators."""
+"""Store: the mutable contents of a state, used by the runner and, through Access, by operators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import threading
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from types import ModuleType
 from typing import Any, SupportsFloat
 
@@ -17,17 +17,17 @@ from opty.algebra.operator import Operator, slot_named
 from opty.data import PtychoData
 from opty.model.compose import Model
 from opty.state import loans
-from opty.state.device_data import Measured
+from opty.state.device_data import DeviceData
 from opty.state.history import Series, number
 from opty.state.leaves import ESTIMATED
 
-_alive: weakref.WeakSet[Store] = weakref.WeakSet()  # leaves are shared between states: whose buffers may be reused?
+_alive: weakref.WeakSet[Store] = weakref.WeakSet()  # states share leaves: to find buffers that may be reused
 _counting = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
-    """Where a state began with arrays that the data alone do not tell: leaves and books as they were then."""
+class Origin:
+    """Where a state began with arrays that the data do not determine: leaves and record at that time."""
 
     leaves: dict[str, Any]
     declared: Mapping[str, Leaf]
@@ -39,12 +39,12 @@ class Start:
         """Return all of it on the host, for a file or another device."""
         leaves = {name: np.array(backend.to_host(a)) for name, a in self.leaves.items()}
         declared = {name: self.declared[name] for name in leaves}
-        books = {"iteration": self.iteration, "history": self.history, "visits": self.visits}
-        return {"leaves": leaves, "declared": declared} | books
+        record = {"iteration": self.iteration, "history": self.history, "visits": self.visits}
+        return {"leaves": leaves, "declared": declared} | record
 
     @classmethod
-    def of(cls, kept: Mapping[str, Any], backend: ModuleType, model: Model) -> Start:
-        """Return what ``kept`` told, on a backend."""
+    def of(cls, kept: Mapping[str, Any], backend: ModuleType, model: Model) -> Origin:
+        """Return what ``kept`` holds, on a backend."""
         history = {name: np.asarray(v).tolist() for name, v in kept["history"].items()}
         leaves = {name: backend.asarray(np.array(a)) for name, a in kept["leaves"].items()}
         return cls(
@@ -52,20 +52,20 @@ class Start:
         )
 
 
-def declarations(leaves: Mapping[str, Any], told: Mapping[str, Leaf], model: Model) -> dict[str, Leaf]:
-    """Return what a state declares that holds ``leaves``, of which ``told`` are known to whoever brings them.
+def declarations(leaves: Mapping[str, Any], known: Mapping[str, Leaf], model: Model) -> dict[str, Leaf]:
+    """Return the declarations of a state that holds ``leaves``; ``known`` : those that the caller has.
 
-    Of an array of which nobody knows more it is what it looks like: a slot, which no sweep drops.
+    An unknown array is declared by its shape: a slot that no sweep drops.
     """
     found = estimates_of(model)
     for name, a in leaves.items():
         if name not in found:
-            found[name] = told.get(name) or slot_named(name) or Leaf.found(name, a, "slot")
+            found[name] = known.get(name) or slot_named(name) or Leaf.found(name, a, "slot")
     return found
 
 
 def estimates_of(model: Model) -> dict[str, Leaf]:
-    """Return the declarations of what a state with a model estimates."""
+    """Return the declarations of the estimates of a state with a model."""
     return {leaf.name: leaf for leaf in model.leaves} | {
         k: v for k, v in ESTIMATED.items() if v.optional or not v.image
     }
@@ -73,25 +73,26 @@ def estimates_of(model: Model) -> dict[str, Leaf]:
 
 @dataclass(eq=False)
 class Store:
-    """Leaves (arrays by name) and books of a state.
+    """Leaves (arrays by name) and record of a state: recipe, iteration, history.
 
-    ``declared`` : what each of them is, and what others are that the state may come to hold. Operators add their memory
-    when a recipe runs, so that whatever goes over all arrays asks here.
+    ``declared`` : the declarations of the leaves, and of others that the state may hold later. Operators add their
+    memory when a recipe runs, so that all loops over arrays can rely on it.
     """
 
     leaves: dict[str, Any]
-    measured: Measured
+    measured: DeviceData
     model: Model  # complete: how the leaves make the waves
     origin: np.ndarray
     seed: int
     threads: int
+    _: KW_ONLY
     recipe: Operator
     iteration: int = 0
     history: dict[str, Series] = field(default_factory=dict)
     declared: Mapping[str, Leaf] = field(default_factory=dict)  # given none: the estimates of the model
     deterministic: bool = False  # whether sums over views are the same bits every time, on a GPU too
     visits: dict[str, tuple[int, int]] = field(default_factory=dict)  # of scheduled steps; see algebra/control.py
-    start: Start | None = None  # None: the data, modes, seed and dtype tell how the state began
+    start: Origin | None = None  # None: the start follows from data, modes, seed and dtype
 
     def __post_init__(self) -> None:
         self.declared = self.declared or estimates_of(self.model)
@@ -102,7 +103,7 @@ class Store:
             _alive.add(self)
 
     def held_elsewhere(self) -> set[str]:
-        """Return the names of the leaves whose arrays another store holds too, or a user who took them from a state."""
+        """Return the names of the leaves whose arrays another store or a user holds too."""
         with _counting:
             others = {id(a) for store in _alive if store is not self for a in store.leaves.values()}
             others |= {id(a) for store in _alive if store.start is not None for a in store.start.leaves.values()}
@@ -111,11 +112,11 @@ class Store:
 
     @property
     def layout(self) -> dict[str, Leaf]:
-        """The declarations of the leaves that are here, in their order."""
+        """The declarations of the present leaves, in their order."""
         return {name: self.declared[name] for name in self.leaves}
 
     def sizes(self, leaf: Leaf) -> dict[str, int]:
-        """Return the sizes of the axes of a leaf that a state knows."""
+        """Return the sizes of the axes of a leaf that follow from the state."""
         (modes, n, _), obj = self.leaves["probe"].shape, self.leaves["obj"].shape
         rows, columns = obj[-2:] if leaf.grid == "frame" else (n, n)
         views, states = self.measured.data.views, self.model.states(modes)
@@ -128,18 +129,18 @@ class Store:
         return leaf.type_in(self.dtype)
 
     def fits(self, leaf: Leaf, shape: tuple[int, ...]) -> bool:
-        """Say whether a shape is that of a leaf; axes whose size the declaration leaves open may have any."""
+        """Return whether a shape fits a leaf; axes whose size the declaration leaves open may have any."""
         sizes = self.sizes(leaf)
         if len(shape) != len(axes := leaf.present(sizes)):
             return False
         return shape == leaf.shape(dict(zip(axes, shape, strict=True)) | sizes)
 
     def nbytes(self, leaf: Leaf) -> int:
-        """Return the bytes of a leaf that is not here yet; an axis whose size is not known counts as one."""
+        """Return the bytes of a leaf that does not exist yet; an axis of unknown size counts as one."""
         return math.prod(self.shape_of(leaf)) * self.type_of(leaf).itemsize
 
     def shape_of(self, leaf: Leaf) -> tuple[int, ...]:
-        """Return the shape of a leaf that is not here yet; an axis whose size is not known counts as one."""
+        """Return the shape of a leaf that does not exist yet; an axis of unknown size counts as one."""
         sizes = self.sizes(leaf)
         return leaf.shape(dict.fromkeys(leaf.present(sizes), 1) | sizes)
 
@@ -155,7 +156,7 @@ class Store:
 
     @property
     def data(self) -> PtychoData:
-        """What was measured."""
+        """The measurement."""
         return self.measured.data
 
     @property
@@ -185,7 +186,7 @@ class Store:
 
     @property
     def store(self) -> Store:
-        """The store itself, for operators that look at the state as a whole."""
+        """The store itself, for operators that need the whole state."""
         return self
 
     @property
@@ -216,28 +217,33 @@ class Store:
         return self.leaves.get("background")
 
     def fork(self, copied: frozenset[str] | set[str]) -> Store:
-        """Return a store that shares every leaf but those named, which are copied, and has books of its own."""
+        """Return a store that shares every leaf but those named, which are copied, and has its own record."""
         leaves = {name: a.copy() if name in copied else a for name, a in self.leaves.items()}
         new = object.__new__(Store)
-        new.__dict__ = {**self.__dict__, "leaves": leaves, "history": self.books(), "visits": dict(self.visits)}
+        new.__dict__ = {
+            **self.__dict__,
+            "leaves": leaves,
+            "history": self.copied_history(),
+            "visits": dict(self.visits),
+        }
         new._count()
         return new
 
-    def books(self) -> dict[str, Series]:
-        """Return the history as it stands, of its own from here on."""
+    def copied_history(self) -> dict[str, Series]:
+        """Return an independent copy of the history."""
         return {name: series.copy() for name, series in self.history.items()}
 
-    def begin_here(self) -> None:
-        """Keep what stands here as the start: no recipe made it, and the data alone do not tell it."""
+    def mark_origin(self) -> None:
+        """Record the current arrays as the start: no recipe made them, and they do not follow from the data."""
         history = {name: list(v) for name, v in self.history.items()}
-        self.start = Start(dict(self.leaves), self.declared, self.iteration, history, dict(self.visits))
+        self.start = Origin(dict(self.leaves), self.declared, self.iteration, history, dict(self.visits))
 
     def record(self, name: str, value: SupportsFloat) -> None:
         """Append a number to a series of the history."""
         self.expect(name, number(value))
 
     def expect(self, name: str, value: SupportsFloat) -> None:
-        """Append a number that may still be on its way from a GPU, and that nothing changes any more."""
+        """Append a number that may still be in flight from a GPU, and that is not changed any more."""
         if name not in self.history:
             self.history[name] = Series()
         self.history[name].append(value)

@@ -1,58 +1,59 @@
-"""Supply: views that are larger together than the memory come batch by batch, read ahead along a sweep."""
+"""Streaming: scans larger than the memory are read batch by batch, prefetched along a sweep."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.data.prefetch import ahead
 
-READ_AHEAD = 32 << 20  # bytes of views that are read together, whole batches of them; as many are in use meanwhile
+READ_AHEAD = 32 << 20  # bytes of a block of views, whole batches; another block is in use meanwhile
 
 
 @dataclass
-class _Way:
-    """A sweep on its way: its batches, the blocks of batches that are read together, and the block in use."""
+class _InFlight:
+    """A sweep in progress: its batches, the blocks of batches that are read together, and the block in use."""
 
     batches: list[np.ndarray]
     blocks: list[range]
     carrier: Any
     numbers: dict[int, int]  # of the batch that begins with a view
     places: list[slice]  # of each batch in its block
-    outer: _Way | None = None  # the sweep in the middle of which this one began
+    outer: _InFlight | None = None  # the sweep inside which this one began
+    _: KW_ONLY
     coming: Iterator[Any] | None = None
     block: int = -1
     images: Any = None
     last: tuple[int, Any] = (-1, None)
 
 
-class Supply:
-    """Images (N, n, n) of a stack, or of an array on the host, that come to the device a batch at a time.
+class StreamedFrames:
+    """Images (N, n, n) in a file, or in an array on the host, that are copied to the device batch by batch.
 
-    ``supply[index]`` reads what is asked for. Between ``follow`` and ``leave`` the batches of a sweep are read in
-    blocks, the next one in a thread while the last one is used. A block is read in its way through the file, not in
-    that of the sweep: neighbours come together, and a chunk is unpacked once. Each thread follows a sweep of its own.
+    Indexing with view numbers reads these views. Between ``follow`` and ``leave`` the batches of a sweep are read in
+    blocks, the next one in a thread while the last one is used. A block is read in the order of the file, not of the
+    sweep: neighbours are read together, and a chunk is unpacked once. Each thread follows its own sweep.
     """
 
     ndim = 3
 
     def __init__(
-        self, images: np.ndarray | Stack, for_kernels: Callable[[np.ndarray], np.ndarray], backend: ModuleType
+        self, images: np.ndarray | LazyFrames, for_kernels: Callable[[np.ndarray], np.ndarray], backend: ModuleType
     ):
         self.images, self.for_kernels, self.backend = images, for_kernels, backend
         self._ways = threading.local()
 
     def way_bytes(self, batch: int) -> int:
-        """Bytes that are on their way in a sweep of batches of ``batch`` views.
+        """Return the bytes in flight in a sweep of batches of ``batch`` views.
 
-        A block is in use, and the next one is there twice while it is read: as in the file, and for the kernels.
+        One block is in use, and the next one is in memory twice while it is read: as in the file, and for the kernels.
         """
         views = max(batch, self._most // batch * batch) if batch else 0
         return 3 * min(len(self.images), views) * self._view_bytes
@@ -63,7 +64,7 @@ class Supply:
 
     @property
     def _together(self) -> int:
-        """Views of a chunk of the file: what is read in scan order ends with one."""
+        """Views in a chunk of the file; blocks read in scan order end with a chunk."""
         return getattr(self.images, "chunk", 1)
 
     @property
@@ -73,17 +74,17 @@ class Supply:
         return max(self._together, fit // self._together * self._together)
 
     def follow(self, batches: list[np.ndarray]) -> None:
-        """Expect the batches of a sweep, in their order; nothing is read before the first is asked for."""
+        """Expect the batches of a sweep, in their order; nothing is read before the first is needed."""
         blocks, places = self._blocks(batches), []
         for block in blocks:
             ends = np.cumsum([0, *(len(batches[k]) for k in block)]).tolist()
             places += [slice(a, b) for a, b in pairwise(ends)]
         numbers = {int(batch[0]): k for k, batch in enumerate(batches)}
         outer = getattr(self._ways, "way", None)
-        self._ways.way = _Way(batches, blocks, self.backend.Carrier(), numbers, places, outer)
+        self._ways.way = _InFlight(batches, blocks, self.backend.StagingBuffer(), numbers, places, outer)
 
     def leave(self) -> None:
-        """End with a sweep; what was read ahead in vain is dropped."""
+        """End a sweep; prefetched blocks that were not used are dropped."""
         way = self._ways.way
         self._ways.way = way.outer
         if way.coming is not None:
@@ -93,7 +94,7 @@ class Supply:
     def __getitem__(self, selection: Any) -> Any:
         """Images (B, n, n) of some views, a slice or numbers on the device, on the device."""
         index = self._host_index(selection)
-        way: _Way | None = getattr(self._ways, "way", None)
+        way: _InFlight | None = getattr(self._ways, "way", None)
         number = None if way is None else way.numbers.get(int(index[0]))
         if way is None or number is None or not np.array_equal(way.batches[number], index):
             return self.backend.asarray(self._read(index))
@@ -120,7 +121,7 @@ class Supply:
             views += len(batch)
         return [*blocks, range(first, len(batches))]
 
-    def _next(self, way: _Way, number: int) -> Any:
+    def _next(self, way: _InFlight, number: int) -> Any:
         """Return a batch out of its block, or None where the sweep went past it already."""
         while way.block < 0 or number >= way.blocks[way.block].stop:
             if way.coming is None:
@@ -133,6 +134,6 @@ class Supply:
         block = way.blocks[way.block]
         return None if number < block.start else way.carrier.take(way.images)[way.places[number]]
 
-    def _put(self, way: _Way, block: range) -> Any:
+    def _put(self, way: _InFlight, block: range) -> Any:
         """Read a block and send it to the device; in the thread that reads ahead."""
         return way.carrier.put(self._read(np.concatenate([way.batches[k] for k in block])))

@@ -1,4 +1,4 @@
-"""Batch: some views on their way through a sweep. It travels with the sweep and dies with it."""
+"""Batch: the views that a sweep processes together; it ends with its turn in the sweep."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from opty.kernels.cpu_engine import CpuEngine
+from opty.kernels.engine import Engine
 from opty.model.views import ModelViews
 from opty.state.store import Store
 
 
 class Opened(NamedTuple):
-    """What a batch opens with.
+    """The settings with which batches open.
 
-    Names of leaves; whether ``illum`` is read after the probe has changed under it; the kernels of fused steps, where
-    they may be used; the leaves of which steps ask for sums (``Batch.gather``).
+    Names of leaves; whether ``illum`` is read after the probe has changed in place; the kernels of fused steps, where
+    they may be used; the leaves whose sums the steps need (``Batch.gather``).
     """
 
     names: tuple[str, ...] = ()
     own_illum: bool = False
-    fused: Any = None
+    engine: Engine | None = None
     wanted: frozenset[str] = frozenset()
 
 
@@ -31,12 +33,12 @@ class Batch(ModelViews):
     """The views of one batch: index, windows, exit waves.
 
     Leaves: index (B,), patches (B, n, n) object windows, illum (B or 1, M, n, n) the probe as each view sees it, waves
-    (B, S, n, n), delta (B, S, n, n). ``patches`` and ``illum`` are made when they are first asked for, or frozen when
-    the batch opens, if ``opened`` says so.
-    ``corners`` (B, 2) int are the whole-pixel windows nearest to the positions, ``fraction`` (B, 2) what is left of
-    them, in [-1/2, 1/2]; None where all positions of the sweep are whole. ``brightness`` (B, 1, 1) real is the root of
-    the views' intensity factors, by which each sees the probe; None where there are none. ``source`` is where fused
-    steps find the waves: an array of waves, and the rows (B,) of the views in it. ``sweep`` : see ``ModelViews``.
+    (B, S, n, n), delta (B, S, n, n). ``patches`` and ``illum`` are made on first access, or copied when the batch
+    opens, if ``opened`` requires it.
+    ``corners`` (B, 2) int are the whole-pixel windows nearest to the positions, ``fraction`` (B, 2) the remainder of
+    the positions, in [-1/2, 1/2]; None where all positions of the sweep are whole. ``brightness`` (B, 1, 1) real is
+    the root of the views' intensity factors, which multiplies the probe; None where there are none. ``source``: the
+    waves for fused steps: an array of waves, and the rows (B,) of the views in it. ``sweep`` : see ``ModelViews``.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Batch(ModelViews):
         sweep: dict[Any, Any] | None = None,
     ):
         super().__init__(frozenset() if opened is None else opened.wanted)
-        self.store, self.fused = store, None if opened is None else opened.fused
+        self.store, self.engine = store, None if opened is None else opened.engine
         self.model, self.backend, self.n, self.dtype = store.model, store.backend, store.n, store.dtype
         self.threads, self.estimates, self.geometry = store.threads, store.leaves, store.data.geometry
         self.propagator, self.deterministic = store.measured.propagator, store.deterministic
@@ -87,7 +89,7 @@ class Batch(ModelViews):
         self.misfit = squares if self.misfit is None else self.misfit + squares
 
     def misfit_of_waves(self) -> Any:
-        """Return sum w (sqrt I - sqrt Ihat)^2 of the exit waves as they stand, a scalar on the device."""
+        """Return sum w (sqrt I - sqrt Ihat)^2 of the current exit waves, a scalar on the device."""
         store, measured = self.store, self.store.measured
         made = "waves" in self.leaves
         there = self.at_detector(self.leaves["waves"] if made else self.exit_waves(), not made)
@@ -98,41 +100,37 @@ class Batch(ModelViews):
         """Return a probe, or a change of it, (M, n, n) as each view sees it: (B or 1, M, n, n)."""
         if probe.ndim == 4 and len(probe) == 1:
             probe = probe[0]
-        if self.fraction is None or self.fused is None or probe.ndim == 4:
+        if self.fraction is None or self.engine is None or probe.ndim == 4:
             return super().as_seen(probe)
-        seen = self.fused.shifted(probe, self.fraction)
+        seen = self.engine.shifted(probe, self.fraction)
         return seen if self.brightness is None else seen * self.brightness[:, None]
 
     def shift(self, spectrum: Any) -> Any:
         """Return waves (B, M, n, n) moved by ``fraction``, from their spectrum (B or 1, M, n, n); may overwrite it."""
-        if self.fused is None or self._plainly(spectrum):
+        if not isinstance(self.engine, CpuEngine) or len(spectrum) != self.size:
             return super().shift(spectrum)
-        self.fused.shift_each(spectrum, self.fraction)
+        self.engine.shift_each(spectrum, self.fraction)
         return self.backend.ifft2(spectrum, True, self.threads)
 
     def unshifted(self, waves: Any) -> Any:
         """Return the spectra of waves (B, M, n, n), each moved back by ``fraction``; may overwrite them."""
-        if self.fused is None or self._plainly(waves):
+        if not isinstance(self.engine, CpuEngine) or len(waves) != self.size:
             return super().unshifted(waves)
         spectra = self.backend.fft2(waves, True, self.threads)
-        self.fused.shift_each(spectra, -self.fraction)
+        self.engine.shift_each(spectra, -self.fraction)
         return spectra
-
-    def _plainly(self, waves: Any) -> bool:
-        """Say whether waves are moved by NumPy or CuPy: one probe for all views, or no kernels for one of each."""
-        return self.backend.name != "cpu" or len(waves) != self.size
 
     def on_probe(self, waves: Any) -> Any:
         """Return sum_j conj(O_j) waves_j (M, n, n), the adjoint of ``as_seen`` times the patches; keeps the waves."""
-        if self.fused is None or self.fraction is None or self.brightness is not None:
+        if self.engine is None or self.fraction is None or self.brightness is not None:
             return super().on_probe(waves)
-        rows = self.fused.rows(self.size)
+        rows = self.engine.rows(self.size)
         below = self.xp.stack([rows * self.n, 0 * rows], axis=1)  # the windows, one below the other, are an object too
-        return self.fused.on_probe(waves, rows, self.patches.reshape(-1, self.n), below, self.fraction)
+        return self.engine.on_probe(waves, rows, self.patches.reshape(-1, self.n), below, self.fraction)
 
 
-class Tour:
-    """The batches of a sweep, in their order, with the places of all views worked out at once.
+class ViewBatches:
+    """The batches of a sweep, in their order, with corners and fractions of all views computed at once.
 
     Parameters: ``batches``, the numbers (B,) of the views of each; ``whole``: all positions are whole pixels;
     ``still``: none changes before the sweep ends; ``opened``: what each batch opens with.
@@ -145,16 +143,16 @@ class Tour:
         self.index = store.backend.asarray(np.concatenate(batches).astype(np.int64, copy=False))
         self.places = self._placed(self.index) if still else None
 
-    def part(self, some: slice, views: slice) -> Tour:
-        """Return a tour of some of the batches, which see these of its views, with places of its own; if ``still``."""
+    def part(self, some: slice, views: slice) -> ViewBatches:
+        """Return some of the batches, with the slice ``views`` of their views and copied places; needs ``still``."""
         part = copy(self)
         part.batches = self.batches[some]
         part.index, corners, fraction = (None if a is None else a[views].copy() for a in self._arrays())
         part.places = corners, fraction
         return part
 
-    def follow(self, other: Tour, some: slice, views: slice) -> None:
-        """Take part of another tour, in batches of the same sizes: all is written where it stood before."""
+    def follow(self, other: ViewBatches, some: slice, views: slice) -> None:
+        """Take over part of other batches of the same sizes; all is written into the same arrays."""
         self.batches = other.batches[some]
         for old, new in zip(self._arrays(), other._arrays(), strict=True):
             if old is not None:
@@ -180,7 +178,7 @@ class Tour:
 def placed(store: Store, positions: Any, whole: bool) -> tuple[Any, Any]:
     """Return corners (B, 2) int and fraction (B, 2), None where ``whole``, of positions (B, 2) px.
 
-    Corners lie inside the object whatever the positions are: those outside, which end a run, are cut to the edge.
+    Corners always lie inside the object: positions outside, which end a run, are clipped to the edge.
     """
     return store.backend.placed(positions, store.largest_corner, whole)
 
@@ -191,23 +189,23 @@ def _roots(factors: Any, dtype: Any) -> Any:
 
 
 def memory_batch(store: Store) -> int:
-    """Return the number of views whose waves suit the memory: the caches of the cores, or a share of the device."""
+    """Return the number of views whose waves fit the caches of the cores, or a share of the device memory."""
     wave_bytes = math.prod(store.wave_shape) * store.dtype.itemsize
     return max(1, min(store.data.views, store.backend.batch_memory(store.threads) // wave_bytes))
 
 
 def all_whole(store: Store) -> bool:
-    """Say whether all positions are whole pixels, so that no probe need be shifted."""
+    """Return whether all positions are whole pixels, so that no probe has to be shifted."""
     positions = store.leaves["positions"]
     return bool((positions == store.xp.rint(positions)).all())
 
 
 def sweep_batches(store: Store) -> Iterator[Batch]:
-    """Yield all views in scan order, for looking at a state without changing it."""
+    """Yield all views in scan order, to evaluate a state without changing it."""
     size = memory_batch(store)
     order = [np.arange(first, min(store.data.views, first + size)) for first in range(0, store.data.views, size)]
     with store.measured.along(order):
-        yield from Tour(store, order, all_whole(store))
+        yield from ViewBatches(store, order, all_whole(store))
 
 
 def _as_slice(index: np.ndarray, device_index: Any) -> Any:

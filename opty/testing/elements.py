@@ -125,7 +125,7 @@ def _rows(v: HostViews, name: str, change: np.ndarray) -> np.ndarray:
 
 
 def _moved(v: HostViews, name: str, change: np.ndarray) -> np.ndarray:
-    """Return the exit waves with a leaf, or the positions, changed; brought back from a detector that stands still."""
+    """Return the exit waves with a leaf, or the positions, changed; brought back from a fixed detector."""
     if name != "positions":
         return v.with_estimates(**{name: v.leaf(name) + change}).exit_waves()
     other = v.with_estimates()

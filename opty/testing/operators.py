@@ -1,4 +1,4 @@
-"""check_operator: is an operator a value, does a run obey the laws with it, and does it keep to what it declares?"""
+"""check_operator: checks that an operator is a value, obeys the laws in a run, and respects its declarations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from opty.io.rerun import Repetition
 from opty.model import Element, Model, Slices
 from opty.ptycho_state import PtychoState
 from opty.recipes import rPIE
-from opty.runtime.plan import Pass, plan, steps_of, unfused, walk
+from opty.runtime.plan import SweepNode, plan, steps_of, unfused, walk
 from opty.simulate import Exposure, experiment
 from opty.simulate.objects import random_phase
 from opty.simulate.probes import gaussian
@@ -49,7 +49,7 @@ def check_operator(
     4. No step writes an array of the state that it does not declare, by whatever way it gets hold of it. What a step
        reads without declaring it is refused in every run.
 
-    R is ``op`` where it makes iterations of its own; any other operator stands on the left of ``rPIE(batch=3)``, whose
+    R is ``op`` where it makes iterations itself; any other operator is put on the left of ``rPIE(batch=3)``, whose
     sweep a view step joins. An operator that needs others is checked in a recipe with them. A recipe that needs the
     nearest waves of a model (``DM``) has to refuse a model whose nearest waves are not known.
 
@@ -60,7 +60,7 @@ def check_operator(
         largest value of each array; default: 1e-9, in complex64 1e-3.
 
     Returns the largest of these differences.
-    Raises AssertionError with what is wrong, and whatever a run of the recipe raises.
+    Raises AssertionError with the fault, and any exception of a run of the recipe.
 
     Source: the laws are those of docs/algebra.md.
     """
@@ -100,7 +100,7 @@ def small_state(model: Model | Element | str | None = None) -> PtychoState:
 
 
 def _makes_iterations(op: Operator) -> bool:
-    return any(isinstance(node, Pass) and node.counts for node in walk(plan(op)))
+    return any(isinstance(node, SweepNode) and node.counts for node in walk(plan(op)))
 
 
 def _check_value(value: Operator) -> None:

@@ -20,7 +20,7 @@ from opty.algebra.operator import REGISTRY, Operator
 OWN = {name: cls for name, cls in REGISTRY.items() if cls.__module__.startswith("opty.")}
 VIEW_STEPS = {name: cls for name, cls in OWN.items() if issubclass(cls, opty.ViewOperator)}
 
-untils = st.builds(opty.Until, tol=st.floats(0, 1), max=st.integers(1, 99))
+untils = st.builds(opty.Until, tol=st.floats(0, 1), max_turns=st.integers(1, 99))
 
 
 def value(hint, name=""):
@@ -38,6 +38,8 @@ def value(hint, name=""):
         float: st.floats(1e-3, 0.999) | st.just(1e-20) if name == "inertia" else st.floats(1e-3, 0.999),
         str: st.sampled_from(["spacing", "tilt"])
         if name == "leaf"
+        else st.sampled_from(["probe", "obj positions"])
+        if name == "leaves"
         else st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
         type(None): st.none(),
         opty.Until: untils,

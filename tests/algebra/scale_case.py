@@ -4,11 +4,11 @@ import numpy as np
 from small_scans import everything
 
 from opty import AP, DM, LSQML, ML, RAAR, ePIE, mPIE, rPIE
-from opty.backend import scaling
+from opty.kernels.update import scaling
 from opty.ptycho_state import PtychoState
 
 ENGINES = [ePIE(), rPIE(), rPIE(batch=4), mPIE(), LSQML(batch=4), AP(), DM(), RAAR(), ML(), ML("amplitude")]
-BY_TURNS = rPIE(update="obj") * rPIE(update="probe")
+BY_TURNS = rPIE().fix("probe") * rPIE().fix("obj")
 
 
 def switched_off(monkeypatch):

@@ -8,27 +8,21 @@ import opty
 from opty import (
     AP,
     DM,
-    AccumObj,
-    AccumProbe,
     After,
-    Difference,
     EffectError,
     Every,
     FourierProject,
-    MergeObj,
-    MergeProbe,
     ObjUpdate,
     Operator,
     Orthogonalise,
     ProbeUpdate,
-    Recall,
-    Reflect,
     ScaleObjProbe,
     Sweep,
     ViewOperator,
     ePIE,
     rPIE,
 )
+from opty.operators import AccumObj, AccumProbe, LoadKeptWaves, MergeObj, MergeProbe, Reflect, RelaxedStep
 from opty.state.leaves import OBJ
 
 RAN: list = []
@@ -49,7 +43,7 @@ WRONG_ORDERS = {
     ),
     "in a sweep": (Sweep(FourierProject() * ProbeUpdate()), r"ProbeUpdate\(\) reads 'delta'"),
     "waves after their use": (
-        Sweep(opty.ExitWave() * AccumObj()),
+        Sweep(opty.operators.ExitWave() * AccumObj()),
         r"AccumObj\(\) reads 'waves'.*ExitWave\(\) stands on",
     ),
     "in a loop": ((ePIE() * Sweep(FourierProject() * ObjUpdate())) ** 3, r"ObjUpdate\(\) reads 'delta'"),
@@ -60,9 +54,18 @@ WRONG_ORDERS = {
     "merge before the sum": (Sweep(AccumObj()) * MergeObj(), r"MergeObj\(\) reads 'obj_sum'"),
     "merge twice": (MergeObj() * MergeObj() * Sweep(AccumObj()), r"MergeObj\(\) reads 'obj_sum'"),
     "probe without a sum": (MergeProbe() * Sweep(AccumObj()), r"MergeProbe\(\) reads 'probe_sum'"),
-    "recall of nothing": (Sweep(AccumProbe() * Recall()), r"Recall\(\) reads 'kept_waves' but no step to its right"),
-    "recall after another engine": (Sweep(AccumProbe() * Recall()) * ePIE() * DM(), r"Recall\(\) reads 'kept_waves'"),
-    "recall after scaling": (Sweep(AccumProbe() * Recall()) * ScaleObjProbe() * DM(), r"Recall\(\) reads 'kept_waves'"),
+    "recall of nothing": (
+        Sweep(AccumProbe() * LoadKeptWaves()),
+        r"LoadKeptWaves\(\) reads 'kept_waves' but no step to its right",
+    ),
+    "recall after another engine": (
+        Sweep(AccumProbe() * LoadKeptWaves()) * ePIE() * DM(),
+        r"LoadKeptWaves\(\) reads 'kept_waves'",
+    ),
+    "recall after scaling": (
+        Sweep(AccumProbe() * LoadKeptWaves()) * ScaleObjProbe() * DM(),
+        r"LoadKeptWaves\(\) reads 'kept_waves'",
+    ),
 }
 
 
@@ -82,15 +85,15 @@ def test_what_the_state_holds_may_be_read(p):
     assert (MergeObj() * q).iteration == 0
     kept = DM() * p
     assert "kept_waves" in kept.slots
-    assert (MergeProbe() * Sweep(AccumProbe() * Recall()) * kept).iteration == 1
+    assert (MergeProbe() * Sweep(AccumProbe() * LoadKeptWaves()) * kept).iteration == 1
 
 
 def test_a_difference_without_kept_waves_is_refused(p):
-    step = Sweep(AccumObj() * Difference() * FourierProject())
+    step = Sweep(AccumObj() * RelaxedStep() * FourierProject())
     with pytest.raises((EffectError, AttributeError), match="kept_waves"):
         step * p
     assert (step * (DM() * p)).iteration == 2
-    assert (Sweep(AccumObj() * Difference() * FourierProject() * Reflect()) * p).iteration == 1
+    assert (Sweep(AccumObj() * RelaxedStep() * FourierProject() * Reflect()) * p).iteration == 1
 
 
 def test_memory_that_is_stale_or_used_up_is_freed(p):
@@ -293,7 +296,7 @@ def test_a_step_may_change_what_others_make(p):
     assert abs(2 * sums.slots["obj_sum"] - whole.slots["obj_sum"]).max() < 1e-5 * abs(whole.slots["obj_sum"]).max()
 
 
-class Unfinished(Operator):
+class PendingRun(Operator):
     pass
 
 
@@ -302,7 +305,7 @@ class UnfinishedView(ViewOperator):
 
 
 def test_an_operator_without_apply_says_what_it_lacks(p):
-    for op, text in ((Unfinished(), r"no apply\(self, s\)"), (UnfinishedView(), r"no apply\(self, s, b\)")):
+    for op, text in ((PendingRun(), r"no apply\(self, s\)"), (UnfinishedView(), r"no apply\(self, s, b\)")):
         with pytest.raises(opty.RecipeError, match=text):
             op * p
     with pytest.raises(opty.RecipeError, match=r"UnfinishedRecipe has no expand\(self\)"):

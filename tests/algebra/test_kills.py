@@ -12,7 +12,7 @@ from small_scans import same, scan, state
 import opty
 from opty import AP, Every, Log, Save, Until, ePIE
 from opty.operators.observers import Observer
-from opty.runtime.divergence import Watch
+from opty.runtime.divergence import DivergenceMonitor
 
 
 class Killed(BaseException):
@@ -27,9 +27,9 @@ def killed(recipe, p, at):
         if self._store.iteration == at:
             raise Killed
 
-    counted = Watch.iteration_over
+    counted = DivergenceMonitor.iteration_over
     with pytest.MonkeyPatch.context() as m:
-        m.setattr(Watch, "iteration_over", iteration_over)
+        m.setattr(DivergenceMonitor, "iteration_over", iteration_over)
         with pytest.raises(Killed):
             recipe * p
 
@@ -70,7 +70,7 @@ save = every.map(lambda n: Save("killed.h5", every=n))
 bodies = st.tuples(turns(save, st.just(Log(every=10**6))), save, st.booleans()).map(
     lambda t: t[0] * t[1] if t[2] else t[1] * t[0]
 )
-loops = st.tuples(bodies, st.integers(2, 5) | st.just(Until(tol=0.1, max=4))).map(lambda t: t[0] ** t[1])
+loops = st.tuples(bodies, st.integers(2, 5) | st.just(Until(tol=0.1, max_turns=4))).map(lambda t: t[0] ** t[1])
 outer = st.tuples(loops, engines, st.integers(2, 3)).map(lambda t: (t[1] * t[0]) ** t[2])
 
 

@@ -16,7 +16,7 @@ law = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
 def is_its_text_and_json(recipe):
-    assert eval(repr(recipe), vars(opty)) == recipe
+    assert eval(repr(recipe), vars(opty.operators) | vars(opty)) == recipe
     parsed, decoded = opty.parse(repr(recipe)), opty.from_json(recipe.to_json())
     assert parsed == decoded == recipe
     assert hash(parsed) == hash(decoded) == hash(recipe)
@@ -90,7 +90,7 @@ def test_every_recipe_is_its_text_and_its_json(recipe):
 
 
 def test_every_operator_has_a_public_name():
-    assert {name for name in OWN if name not in ("Compose", "Repeat")} <= set(opty.__all__)
+    assert {name for name in OWN if name not in ("Compose", "Repeat")} <= {*opty.__all__, *opty.operators.__all__}
 
 
 def test_only_what_differs_from_the_defaults_is_written():
@@ -98,8 +98,8 @@ def test_only_what_differs_from_the_defaults_is_written():
     assert repr(rPIE(alpha=0.05, batch="all")) == "rPIE(batch='all')"
     text = "(Every(5, Orthogonalise()) * ePIE()) ** 100"
     assert repr((Every(5, Orthogonalise()) * ePIE()) ** 100) == text
-    assert repr(ePIE() ** Until(max=3) * rPIE() ** 2) == "ePIE() ** Until(tol=0.0001, max=3) * rPIE() ** 2"
-    assert repr((ePIE() ** Until()) ** 2) == "(ePIE() ** Until(tol=0.0001, max=1000)) ** 2"
+    assert repr(ePIE() ** Until(max_turns=3) * rPIE() ** 2) == "ePIE() ** Until(tol=0.0001, max_turns=3) * rPIE() ** 2"
+    assert repr((ePIE() ** Until()) ** 2) == "(ePIE() ** Until(tol=0.0001, max_turns=1000)) ** 2"
 
 
 def test_numbers_of_another_kind_make_the_same_recipe():

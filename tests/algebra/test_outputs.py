@@ -37,7 +37,7 @@ CASES = {
     "in a loop": (SHIFT * LOG * rPIE()) ** 3 * AP(),
     "in loops": ((LOG * AP()) ** 2 * SHIFT * DM() ** 2) ** 2,
     "alone in a loop": SHIFT * LOG**3 * rPIE(),
-    "under a rule": (LOG * AP()) ** Until(tol=0.1, max=6),
+    "under a rule": (LOG * AP()) ** Until(tol=0.1, max_turns=6),
     "at some iterations": SHIFT * Every(2, LOG) * rPIE(),
     "beside what runs at some iterations": (Every(2, SHIFT * LOG) * rPIE()) ** 4,
     "on the left of it": (Every(2, LOG * SHIFT) * rPIE()) ** 4,

@@ -5,21 +5,8 @@ import pytest
 from small_scans import close, same, scan, state
 
 import opty
-from opty import (
-    AccumObj,
-    AccumProbe,
-    EffectError,
-    ExitWave,
-    FourierProject,
-    MergeObj,
-    MergeProbe,
-    ObjUpdate,
-    ProbeUpdate,
-    Sweep,
-    Until,
-    ViewOperator,
-    rPIE,
-)
+from opty import EffectError, FourierProject, ObjUpdate, ProbeUpdate, Sweep, Until, ViewOperator, rPIE
+from opty.operators import AccumObj, AccumProbe, ExitWave, MergeObj, MergeProbe
 
 
 class OwnModulus(ViewOperator, reads="waves", writes="waves delta"):
@@ -90,7 +77,7 @@ def test_the_misfit_of_an_own_projection_is_measured(options, batch):
     assert expected[0] > 1e-3
     # The first batch sees the same waves; later ones differ where masked pixels are projected.
     np.testing.assert_allclose(first, expected, rtol=0.2 if "mask" in options else 1e-5)
-    until = own ** Until(tol=0.3, max=20) * p
+    until = own ** Until(tol=0.3, max_turns=20) * p
     assert 2 < until.iteration < 20
     assert abs(np.diff(until.history["misfit"][-2:])[0]) <= 0.3 * until.history["misfit"][-2]
 

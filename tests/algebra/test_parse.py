@@ -18,9 +18,9 @@ from opty.algebra.unknown import import_installed
 
 
 def test_a_text_is_a_recipe():
-    text = "(PosCorrectAdam(step=0.3) * rPIE(alpha=0.05, batch='all')) ** 200 * DM() ** Until(tol=1e-3, max=5)"
+    text = "(PosCorrectAdam(step=0.3) * rPIE(alpha=0.05, batch='all')) ** 200 * DM() ** Until(tol=1e-3, max_turns=5)"
     made = (opty.PosCorrectAdam(step=0.3) * opty.rPIE(alpha=0.05, batch="all")) ** 200
-    assert parse(text) == made * opty.DM() ** opty.Until(tol=1e-3, max=5)
+    assert parse(text) == made * opty.DM() ** opty.Until(tol=1e-3, max_turns=5)
     assert parse("  Every(5, Orthogonalise())*ePIE()\n") == opty.Every(5, opty.Orthogonalise()) * opty.ePIE()
     assert parse("Save('größe \U0001f600.h5')") == opty.Save("größe \U0001f600.h5")
     assert parse("Sweep(\n  ObjUpdate(),\n  batch=None)") == opty.Sweep(opty.ObjUpdate())
@@ -129,14 +129,14 @@ def test_only_texts_are_parsed(wrong):
         ("Xyzzy()", "known: AP, AccumObj"),
         ("Identity(3)", "Identity"),
         ("Every()", "Every needs n and op"),
-        ("ePIE(1, 1.0, 0.5, 3, 4, 5, 6)", r"ePIE takes 4 values \(batch, .*, not 7"),
+        ("ePIE(1, 1.0, 0.5, 3, 4, 5, 6)", r"ePIE takes 3 values \(batch, .*, not 7"),
         ("rPIE(alpha=0.1, alpha=0.2)", "repeated"),
         ("rPIE(1, alpha=0.2)", "alpha twice"),
         ("rPIE(alpha=7)", "from 0 to 1"),
         ("rPIE(alpha=1e999)", "finite"),
         ("rPIE() ** -1", "cannot be undone"),
-        ("rPIE() ** 1.5", "whole number"),
-        ("rPIE() ** True", "whole number"),
+        ("rPIE() ** 1.5", "number of turns"),
+        ("rPIE() ** True", "number of turns"),
         ("Save('\\d')", "invalid escape"),
         ("rPIE(", "was never closed"),
     ],
@@ -236,7 +236,7 @@ MONSTERS = [
     "print('x')",
     "1if 1else 2",
     "0777",
-    "Until(max=1, tol=1e-400)",
+    "Until(max_turns=1, tol=1e-400)",
     "rPIE() * Until()",
     "Repeat(rPIE(), Until())",
     "Compose((rPIE(),))",
@@ -333,11 +333,13 @@ def test_json_out_of_range_is_refused():
 
 def test_json_may_leave_out_defaults_and_is_plain():
     assert from_json(wrapped({"rPIE": {}})) == opty.rPIE()
-    written = json.loads((opty.Every(5, opty.Orthogonalise()) * opty.Orthogonalise() ** opty.Until(max=3)).to_json())
+    written = json.loads(
+        (opty.Every(5, opty.Orthogonalise()) * opty.Orthogonalise() ** opty.Until(max_turns=3)).to_json()
+    )
     assert written["opty"] == 1
     assert written["recipe"]["Compose"]["steps"] == [
         {"Every": {"n": 5, "op": {"Orthogonalise": {}}, "first": None}},
-        {"Repeat": {"body": {"Orthogonalise": {}}, "times": {"Until": {"tol": 1e-4, "max": 3}}}},
+        {"Repeat": {"body": {"Orthogonalise": {}}, "times": {"Until": {"tol": 1e-4, "max_turns": 3}}}},
     ]
 
 

@@ -9,7 +9,6 @@ from opty import (
     DM,
     After,
     Every,
-    ExitWave,
     FourierProject,
     Misfit,
     ObjUpdate,
@@ -22,12 +21,13 @@ from opty import (
     ePIE,
     rPIE,
 )
-from opty.runtime.nodes import Loop, Pass, Step, walk
+from opty.operators import ExitWave
+from opty.runtime.nodes import LoopNode, StepNode, SweepNode, walk
 from opty.runtime.plan import plan
 
 
 def passes(recipe):
-    return [node for node in walk(plan(recipe)) if isinstance(node, Pass)]
+    return [node for node in walk(plan(recipe)) if isinstance(node, SweepNode)]
 
 
 def names(node):
@@ -76,7 +76,7 @@ def test_nothing_joins_across_a_loop(p):
 
 def test_a_sweep_opens_what_it_reads():
     assert names(passes(Sweep(ObjUpdate()))[0]) == ["ExitWave", "DeltaProject", "ObjUpdate"]
-    assert names(passes(Sweep(opty.AccumObj()))[0]) == ["ExitWave", "AccumObj"]
+    assert names(passes(Sweep(opty.operators.AccumObj()))[0]) == ["ExitWave", "AccumObj"]
     assert names(passes(Sweep(ObjUpdate() * FourierProject() * ExitWave()))[0]) == [
         "ExitWave",
         "DeltaProject",
@@ -113,7 +113,7 @@ def test_explain_tells_batches_memory_and_what_is_written(p):
     assert "kept waves 24 KiB" in text
     assert "all views at a time" in str(rPIE(batch="all").explain())
     assert "if after iteration 3" in str(After(3, ePIE() ** 2).explain())
-    assert "repeat Until(tol=0.1, max=9)\n" in str((ePIE() ** opty.Until(0.1, 9)).explain())
+    assert "repeat Until(tol=0.1, max_turns=9)\n" in str((ePIE() ** opty.Until(0.1, 9)).explain())
     assert repr(rPIE().explain()) == str(rPIE().explain())
 
 
@@ -260,12 +260,12 @@ def test_only_passes_that_improve_the_estimate_are_iterations(p):
     assert list(q.history["state_iteration"]) == [0, 0, 0]
     assert (DM() ** 3 * p).iteration == 3
     assert (AP() ** 3 * p).iteration == 3
-    assert (Sweep(opty.AccumObj()) * p).iteration == 0
+    assert (Sweep(opty.operators.AccumObj()) * p).iteration == 0
 
 
 def test_loops_and_steps_are_nodes():
     kinds = [type(node) for node in walk(plan((Orthogonalise() * ePIE()) ** 2))]
-    assert kinds == [Loop, Pass, Step]
+    assert kinds == [LoopNode, SweepNode, StepNode]
 
 
 def test_order_and_batches_are_a_function_of_seed_and_iteration():

@@ -16,13 +16,14 @@ from small_scans import same, scan, state
 
 import opty
 from opty import AP, DM, LSQML, ML, PosCorrect, rPIE
-from opty.backend import fused_cpu, numpy_backend
-from opty.runtime import pass_program, plan, program
+from opty.kernels import numpy_backend
+from opty.kernels.compiled import numba_available
+from opty.runtime import plan, program, sweep_programs
 
 
 def compiled():
     """Return how many plans, programs and sweeps have been made."""
-    caches = plan._planned, program.compile_for, pass_program._swept
+    caches = plan._planned, program.compile_for, sweep_programs._swept
     return np.array([cache.cache_info().misses for cache in caches])
 
 
@@ -166,7 +167,7 @@ def calls(work):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_calls_of_a_run_and_of_a_turn(name):
-    if numpy_backend._C2C is None or fused_cpu.loops().name == "numpy":
+    if numpy_backend._C2C is None or not numba_available():
         pytest.skip("another SciPy, or no numba: more calls")
     recipe, p = RECIPES[name], state(scan(views=4))
     few, many = recipe**3, recipe**13

@@ -56,7 +56,7 @@ def test_what_they_use_of_the_measurement_is_listed():
 class LooksAtAll(ViewOperator, reads="patches illum delta obj probe positions", writes="obj"):
     """Looks at all that the protocols list."""
 
-    early = True
+    joins_before_update = True
 
     def begin(self, s):
         for name in members(State):

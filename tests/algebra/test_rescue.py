@@ -10,8 +10,8 @@ from test_watch import Worsens
 
 import opty
 from opty import AP, DM, Every, Operator, Orthogonalise, PosCorrectAdam, Save, ViewOperator, ePIE, rPIE
-from opty.backend import numpy_backend
-from opty.runtime.divergence import Watch
+from opty.kernels import numpy_backend
+from opty.runtime.divergence import DivergenceMonitor
 
 
 class Refuses(RuntimeError):
@@ -122,7 +122,7 @@ def test_an_exception_that_takes_no_state_is_what_it_was(p, kind):
 def test_a_donated_state_comes_back_from_a_recipe_that_is_refused(p):
     q = ePIE() * p
     expected = everything(q)
-    for refused in (opty.MergeObj(), Save("nowhere/x.h5") * rPIE()):
+    for refused in (opty.operators.MergeObj(), Save("nowhere/x.h5") * rPIE()):
         q = ePIE() * p
         with pytest.raises((opty.EffectError, FileNotFoundError)) as caught:
             refused * q.donate()
@@ -132,7 +132,7 @@ def test_a_donated_state_comes_back_from_a_recipe_that_is_refused(p):
         assert same(ePIE() * back, ePIE() * (ePIE() * p))
         assert same(back, expected)  # it is a state like others: not donated once more
     with pytest.raises(opty.EffectError) as caught:
-        opty.MergeObj() * p
+        opty.operators.MergeObj() * p
     assert not hasattr(caught.value, "state")  # nothing ran, and nothing was given away
     with pytest.raises(opty.ConsumedError):
         ePIE() * q
@@ -144,7 +144,7 @@ def test_no_memory_for_the_copies_that_a_run_begins_with(p, monkeypatch):
 
     q = ePIE() * p
     with monkeypatch.context() as m:
-        m.setattr(Watch, "__init__", no_memory)
+        m.setattr(DivergenceMonitor, "__init__", no_memory)
         with pytest.raises(MemoryError) as caught:
             ePIE() * q.donate()
     assert same(ePIE() * caught.value.state, ePIE() * (ePIE() * p))

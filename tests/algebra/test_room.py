@@ -8,7 +8,8 @@ import pytest
 from small_scans import close
 
 import opty
-from opty import AccumObj, AccumProbe, FourierProject, MergeObj, MergeProbe, Sweep, rPIE
+from opty import FourierProject, Sweep, rPIE
+from opty.operators import AccumObj, AccumProbe, MergeObj, MergeProbe
 
 AP_ALL = MergeProbe() * MergeObj() * Sweep(AccumProbe() * AccumObj() * FourierProject(), batch="all", order="scan")
 
@@ -28,7 +29,7 @@ def with_at_most(monkeypatch, limit):
 def test_a_batch_that_adds_up_is_halved_with_a_warning(p, monkeypatch):
     want = AP_ALL**3 * p
     with_at_most(monkeypatch, 40_000)
-    text = r"a batch of 12 views takes .* KiB on the cpu, which could not be had: going on with 3 at a time"
+    text = r"a batch of 12 views takes .* KiB on the cpu, which is more than there is: continuing with batches of 3"
     with pytest.warns(opty.MemoryWarning, match=text) as caught:
         q = AP_ALL**3 * p
     assert len(caught) == 1
@@ -49,7 +50,8 @@ LIMITED = """
 import resource, warnings
 import numpy as np
 import opty
-from opty import AccumObj, AccumProbe, FourierProject, MergeObj, MergeProbe, Sweep
+from opty import FourierProject, Sweep
+from opty.operators import AccumObj, AccumProbe, MergeObj, MergeProbe
 rng = np.random.default_rng(0)
 data = opty.PtychoData(rng.poisson(3.0, (2048, 64, 64)).astype("uint8"), np.rint(200 * rng.random((2048, 2))))
 p = opty.PtychoState(data, modes=4, threads=1, device="cpu")

@@ -178,10 +178,10 @@ def test_donation_never_touches_what_another_state_shares(p):
 def test_donation_of_a_refused_recipe_keeps_the_state(p):
     q = ePIE() * p
     with pytest.raises(opty.EffectError):
-        opty.MergeObj() * q
+        opty.operators.MergeObj() * q
     given = q.donate()
     with pytest.raises(opty.EffectError):
-        opty.MergeObj() * given
+        opty.operators.MergeObj() * given
     assert (ePIE() * given).iteration == 2
 
 
@@ -316,22 +316,22 @@ def test_the_books_are_right_in_the_middle_of_a_run(p, recipe):
 
 
 def test_until_ends_by_max_and_by_tol(p):
-    few = ePIE() ** Until(tol=0, max=4) * p
+    few = ePIE() ** Until(tol=0, max_turns=4) * p
     assert few.iteration == 4
     assert same(few, ePIE() ** 4 * p)
-    settled = rPIE() ** Until(tol=0.2, max=500) * p
+    settled = rPIE() ** Until(tol=0.2, max_turns=500) * p
     misfit = settled.history["misfit"]
     change = np.abs(np.diff(misfit)) / misfit[:-1]
     assert 2 <= settled.iteration < 500
     assert change[-1] <= 0.2
     assert (change[:-1] > 0.2).all()
-    assert settled.recipe == rPIE() ** Until(tol=0.2, max=500)
+    assert settled.recipe == rPIE() ** Until(tol=0.2, max_turns=500)
     assert same(settled, rPIE() ** settled.iteration * p)
 
 
 def test_until_compares_turns_and_not_iterations(p):
     # Within a turn DM and AP meet very different misfits; from turn to turn they settle.
-    recipe = (AP() ** 2 * DM()) ** Until(tol=0.05, max=60)
+    recipe = (AP() ** 2 * DM()) ** Until(tol=0.05, max_turns=60)
     q = recipe * p
     misfit = q.history["misfit"][2::3]
     change = np.abs(np.diff(misfit)) / misfit[:-1]
@@ -342,12 +342,12 @@ def test_until_compares_turns_and_not_iterations(p):
 
 def test_until_starts_anew_in_every_run(p):
     q = ePIE() ** 5 * p
-    r = ePIE() ** Until(tol=1e9, max=50) * q
+    r = ePIE() ** Until(tol=1e9, max_turns=50) * q
     assert r.iteration == 7
 
 
 def test_until_can_be_iterated(p):
-    rule = Until(tol=0.2, max=50)
+    rule = Until(tol=0.2, max_turns=50)
     states = list((rPIE() ** rule).iter(p))
     assert same(states[-1], rPIE() ** rule * p)
     assert [q.iteration for q in states] == list(range(1, len(states) + 1))

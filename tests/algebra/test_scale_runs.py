@@ -27,7 +27,7 @@ from opty import (
     mPIE,
     rPIE,
 )
-from opty.backend import scaling
+from opty.kernels.update import scaling
 from opty.ptycho_state import PtychoState
 from opty.runtime.scale import gives_scale
 
@@ -130,37 +130,37 @@ class LooksAtWaves(ViewOperator, reads="waves", writes="waves"):
 
 TURN = rPIE(batch=6)
 LEFT_ALONE = [
-    opty.ClampObj(hi=1e3) * TURN,
-    opty.TotalVariation(1e-6) * TURN,
+    opty.operators.ClampObj(hi=1e3) * TURN,
+    opty.operators.TotalVariation(1e-6) * TURN,
     opty.ScaleObjProbe() * TURN,
-    opty.ProbePower(photons=1e-3) * TURN,
-    TURN * opty.ClampObj(hi=1e3),
-    Every(100, opty.ClampObj(hi=1e3)) * TURN,
+    opty.operators.ProbePower(photons=1e-3) * TURN,
+    TURN * opty.operators.ClampObj(hi=1e3),
+    Every(100, opty.operators.ClampObj(hi=1e3)) * TURN,
     SaysNothingOfScale() * TURN,
     Remembers() * TURN,
     ML(smooth=1e-6),
-    TURN * (opty.ClampObj(hi=1e3) * TURN) ** 2,
+    TURN * (opty.operators.ClampObj(hi=1e3) * TURN) ** 2,
 ]
-FIXED = [engine(update=update) for update in ("obj", "probe") for engine in (ePIE, rPIE, mPIE, LSQML, AP, DM, RAAR, ML)]
+FIXED = [engine().fix(leaf) for leaf in ("obj", "probe") for engine in (ePIE, rPIE, mPIE, LSQML, AP, DM, RAAR, ML)]
 FIXED += [
-    Orthogonalise() * opty.Support(7.0) * opty.CentreProbe() * rPIE(update="obj"),
-    opty.ProbeMomentum() * rPIE(update="obj"),
+    Orthogonalise() * opty.Support(7.0) * opty.operators.CentreProbe() * rPIE().fix("probe"),
+    opty.operators.ProbeMomentum() * rPIE().fix("probe"),
     Sweep(After(9, ProbeUpdate()) * ObjUpdate()),
     Sweep(Every(3, ObjUpdate(), first=9) * ProbeUpdate()),
-    opty.PosCorrect() * AP(update="obj"),
+    opty.PosCorrect() * AP().fix("probe"),
 ]
 BROUGHT_BACK = [
-    opty.ClampObj(hi=1e3) * TURN**3,
+    opty.operators.ClampObj(hi=1e3) * TURN**3,
     HalvesProbeScale() * TURN,
     LooksAtScale() * TURN,
     LooksAtScale() * Sweep(ProbeUpdate() * ObjUpdate() * LooksAtWaves()),
     opty.Misfit() * opty.Log(99) * TURN,
-    opty.TotalVariation(0.0) * TURN,
+    opty.operators.TotalVariation(0.0) * TURN,
     opty.Support("disc") * opty.PosCorrect(weights="trust") * TURN,
     BY_TURNS,
     Sweep(Every(2, ProbeUpdate()) * Every(2, ObjUpdate(), first=1)),
-    Every(2, AP(update="obj")) * AP(update="probe"),
-    rPIE(update="probe") ** 2 * rPIE(update="obj") ** 2,
+    Every(2, AP().fix("probe")) * AP().fix("obj"),
+    rPIE().fix("obj") ** 2 * rPIE().fix("probe") ** 2,
     Sweep(After(1, ProbeUpdate()) * ObjUpdate()),
 ]
 
@@ -184,10 +184,10 @@ def test_where_none_does_it_is_brought_back(weak, monkeypatch, recipe):
 
 
 def test_what_is_fixed_keeps_its_bits(weak):
-    assert np.array_equal((rPIE(update="obj") ** 3 * weak).probe, weak.probe)
-    assert np.array_equal((LSQML(update="probe") ** 3 * weak).obj, weak.obj)
-    assert np.array_equal((ML(update="obj") ** 3 * weak).probe, weak.probe)
-    late = AP(update="probe") ** 3 * weak
+    assert np.array_equal((rPIE().fix("probe") ** 3 * weak).probe, weak.probe)
+    assert np.array_equal((LSQML().fix("obj") ** 3 * weak).obj, weak.obj)
+    assert np.array_equal((ML().fix("probe") ** 3 * weak).probe, weak.probe)
+    late = AP().fix("obj") ** 3 * weak
     assert np.array_equal((Sweep(Before(2, ObjUpdate()) * ProbeUpdate()) ** 3 * late).obj, late.obj)
 
 
@@ -243,10 +243,10 @@ LAWS = [
     RunsAway() * LSQML(batch=4),
     RunsAway() * DM(),
     RunsAway() * ML(),
-    RunsAway() * (rPIE(update="probe") * rPIE(update="obj")),
-    RunsAway() * Every(2, AP(update="probe")) * AP(update="obj"),
+    RunsAway() * (rPIE().fix("obj") * rPIE().fix("probe")),
+    RunsAway() * Every(2, AP().fix("obj")) * AP().fix("probe"),
     (RunsAway() * rPIE()) ** 2 * mPIE(),
-    rPIE(update="probe") ** 2 * RunsAway() * rPIE(update="obj") ** 2,
+    rPIE().fix("obj") ** 2 * RunsAway() * rPIE().fix("probe") ** 2,
 ]
 
 
@@ -297,7 +297,7 @@ def test_the_last_good_state_is_of_one_scale(runaway, engine):
 
 
 def test_no_array_of_another_state_is_scaled(runaway):
-    q = scaled(Sweep(opty.AccumObj()) * (mPIE() * runaway), -3)
+    q = scaled(Sweep(opty.operators.AccumObj()) * (mPIE() * runaway), -3)
     before = everything(q)
     assert {"obj_sum", "obj_weight"} <= set(q.slots)
     rPIE() ** 3 * q

@@ -33,7 +33,7 @@ law = settings(max_examples=40, deadline=None, derandomize=True, database=None)
         ((Every(4, Noted(), first=1) * ePIE() ** 3) ** 5, [6, 9, 15]),
         ((Every(1, Noted()) * ePIE() ** 3) ** 3, [3, 6, 9]),
         (((Every(4, Noted()) * AP()) ** 3 * ePIE() ** 3) ** 3, [4, 10, 12, 16]),
-        ((Every(5, Noted()) * ePIE() ** 3) ** Until(tol=0, max=4), [6, 12]),
+        ((Every(5, Noted()) * ePIE() ** 3) ** Until(tol=0, max_turns=4), [6, 12]),
     ],
     ids=repr,
 )
@@ -207,7 +207,7 @@ class StagedAgain(opty.Recipe):
         (AP() ** 10 * Misfit() * ePIE() ** 2) ** 2,
         StagedAgain() * opty.PosCorrectAdam() * AP(),
         AP() * opty.After(1, ePIE() ** 8) * AP(),
-        ePIE() ** Until(tol=0, max=9),
+        ePIE() ** Until(tol=0, max_turns=9),
     ],
     ids=repr,
 )

@@ -20,7 +20,6 @@ from opty import (
     ViewOperator,
     rPIE,
 )
-from opty.backend import fused_cpu, fused_fit, plain, plain_fit
 
 AWAY = [1e6, -40.0, 1e300, np.inf, np.nan]
 OF_BATCHES = Sweep(opty.parse("ProbeUpdate() * ObjUpdate() * FourierProject()"), batch=5, order="compact")
@@ -59,8 +58,7 @@ class ComesBack(ViewOperator, reads="delta index positions", writes="positions")
 def p(request, monkeypatch):
     """A state of 12 views, worked on by loops (compiled or not), step by step, or on the stand-in."""
     if request.param == "numpy":
-        monkeypatch.setattr(fused_cpu, "loops", lambda: plain)
-        monkeypatch.setattr(fused_fit, "loops", lambda: plain_fit)
+        monkeypatch.setattr("opty.kernels.compiled.numba_available", lambda: False)
     if request.param == "unfused":
         with opty.unfused():
             yield state(scan())
@@ -117,9 +115,9 @@ def test_so_does_one_that_leaves_it_within_a_sweep(p, away, order):
         PosLimit(2.0) * Jumps(2, "{}") * rPIE(),
         PosModel() * Jumps(2, "{}") * rPIE(),
         Sweep(ComesBack() * JumpsInside(2, "{}") * opty.ObjUpdate()),
-        PosCorrect(every=1) * JumpsInside(2, "{}") * rPIE(),
+        PosCorrect(search_every=1) * JumpsInside(2, "{}") * rPIE(),
         PosCorrectAnneal() * Jumps(2, "{}") * rPIE(),
-        PosCorrect(every=1) * Jumps(2, "{}") * AP(),
+        PosCorrect(search_every=1) * Jumps(2, "{}") * AP(),
     ],
     ids=repr,
 )

@@ -19,7 +19,7 @@ from opty.algebra.operator import REGISTRY, Identity, Recipe
 from opty.algebra.text import look_up
 from opty.algebra.unknown import Unknown
 from opty.errors import RecipeError
-from opty.runtime.checkpoint import Unfinished
+from opty.runtime.checkpoint import PendingRun
 from opty.runtime.plan import plan
 
 
@@ -49,7 +49,7 @@ HOLDING = {
     "in a product": rPIE() * MINE * opty.DM(),
     "last": MINE * rPIE(),
     "in a loop": (MINE * rPIE()) ** 7,
-    "under a rule": (rPIE() * MINE) ** Until(tol=1e-3, max=9),
+    "under a rule": (rPIE() * MINE) ** Until(tol=1e-3, max_turns=9),
     "at some iterations": (Every(5, MINE, first=2) * rPIE()) ** 3,
     "in a sweep": opty.Sweep(opty.ObjUpdate() * MINE, batch=3),
     "in a recipe": AroundMine(MINE) ** 2 * opty.AP(),
@@ -199,9 +199,9 @@ def test_no_step_joins_what_may_be_a_sweep(p, monkeypatch, tmp_path):
 
 
 def test_the_place_of_a_run_is_kept_too(monkeypatch):
-    at = Unfinished((Mine(0.9) * rPIE()) ** 9, Mine(0.5) * rPIE(), ())
+    at = PendingRun((Mine(0.9) * rPIE()) ** 9, Mine(0.5) * rPIE(), ())
     without(monkeypatch, "Mine")
-    kept = Unfinished.from_json(at.to_json())
+    kept = PendingRun.from_json(at.to_json())
     assert kept.to_json() == at.to_json()
     assert (repr(kept.asked), repr(kept.before)) == (repr(at.asked), repr(at.before))
     with pytest.raises(RecipeError, match="no operator 'Mine' here"):

@@ -83,7 +83,7 @@ def test_ctrl_c_ends_the_turn_and_returns_the_state(p):
         (AP() * Every(1, Orthogonalise() * (PressCtrlC(3) * ePIE()) ** 5) * AP(), 3, None),
         ((PressCtrlC(3) * ePIE()) ** 3, 3, (PressCtrlC(3) * ePIE()) ** 3),
         ((ObjUpdate() * PressInside(1)) ** 3 * ePIE(), 2, None),
-        ((PressCtrlC(2) * ePIE()) ** opty.Until(tol=0, max=6), 2, (PressCtrlC(2) * ePIE()) ** 2),
+        ((PressCtrlC(2) * ePIE()) ** opty.Until(tol=0, max_turns=6), 2, (PressCtrlC(2) * ePIE()) ** 2),
     ],
     ids=repr,
 )
@@ -342,7 +342,7 @@ def test_a_misfit_that_wavers_is_not_told():
 class Worsens(Operator, writes="obj"):
     """Adds more and more noise to the object, for the tests."""
 
-    knob = "a quieter hand"
+    advice = "a quieter hand"
 
     def apply(self, s):
         noise = np.random.default_rng(s.iteration).normal(size=s.obj.shape)

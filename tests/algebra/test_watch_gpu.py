@@ -26,12 +26,12 @@ from opty import (
     Until,
     rPIE,
 )
-from opty.runtime.divergence import Watch
+from opty.runtime.divergence import DivergenceMonitor
 from opty.runtime.interrupt import ctrl_c_returns
 from opty.runtime.memory_estimate import footprint
 from opty.runtime.program import program_of
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "backend"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "kernels"))
 from standin_plugin import standin_gpu
 
 __all__ = ["standin_gpu"]
@@ -204,7 +204,7 @@ def test_no_checkpoint_is_written_of_what_diverged(p, tmp_path):
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_a_state_that_was_handed_over_is_not_written_into(p, device):
     store = p.to(device)._live.fork({"obj", "probe"})
-    watch = Watch(store, program_of(AP(), store), store.recipe, ())
+    watch = DivergenceMonitor(store, program_of(AP(), store), store.recipe, ())
     for number in (1, 2, 3, 4):
         store.leaves["obj"] += 1
         store.iteration = number
@@ -221,7 +221,7 @@ def test_a_state_that_was_handed_over_is_not_written_into(p, device):
 
 
 def test_a_rule_ends_the_loop_at_the_same_turn(p):
-    q, on_cpu = (rPIE() ** Until(tol=0.05, max=30) * start for start in (p, p.to("cpu")))
+    q, on_cpu = (rPIE() ** Until(tol=0.05, max_turns=30) * start for start in (p, p.to("cpu")))
     assert q.iteration == on_cpu.iteration < 30
     assert q.recipe == on_cpu.recipe
 

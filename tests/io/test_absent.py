@@ -66,13 +66,13 @@ def test_all_but_the_frames_is_there(made, bare, identical):
     "act",
     [
         lambda p: opty.rPIE() ** 3 * p,
-        lambda p: (opty.TotalVariation() * opty.AP()) * p,
-        lambda p: opty.Misfit() * opty.TotalVariation() * p,
-        lambda p: opty.ScaleObjProbe() * opty.TotalVariation() * p,
+        lambda p: (opty.operators.TotalVariation() * opty.AP()) * p,
+        lambda p: opty.Misfit() * opty.operators.TotalVariation() * p,
+        lambda p: opty.ScaleObjProbe() * opty.operators.TotalVariation() * p,
         lambda p: opty.Every(5, opty.DM()) * p,
         lambda p: next(opty.rPIE().iter(p)),
         opty.misfit,
-        opty.r_factor,
+        opty.analysis.r_factor,
         lambda p: p.data.intensities[0],
         lambda p: p.data.intensities[:],
         lambda p: np.asarray(p.data.intensities),
@@ -86,7 +86,9 @@ def test_all_but_the_frames_is_there(made, bare, identical):
 )
 def test_what_needs_frames_says_why_and_what_to_do(bare, act, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(opty.TotalVariation, "apply", lambda self, s: pytest.fail("a step ran before the refusal"))
+    monkeypatch.setattr(
+        opty.operators.TotalVariation, "apply", lambda self, s: pytest.fail("a step ran before the refusal")
+    )
     with pytest.raises(SourceError, match=r"no such file.*opty\.load\('r\.h5', data='NEWPATH'\)"):
         act(bare)
     assert not list(tmp_path.glob("out.*"))
@@ -99,7 +101,7 @@ def test_what_needs_none_works(bare, tmp_path):
     export(tmp_path / "out.npz", bare)
     export(tmp_path / "out.ptyr", bare)
     save(tmp_path / "out2.ptyr", bare, format="ptyr")
-    smooth = opty.TotalVariation() * opty.ProbePower() * bare
+    smooth = opty.operators.TotalVariation() * opty.operators.ProbePower() * bare
     assert smooth.data.absent == bare.data.absent
     assert bare.to("cpu") is bare
     assert "nothing, since they are not here" in str(opty.rPIE().explain(bare))

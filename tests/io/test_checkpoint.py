@@ -50,7 +50,7 @@ def checkpoints(monkeypatch, recipe, p):
         ("(Every(3, Save('a.h5') * Orthogonalise()) * rPIE()) ** 7", 2),
         ("(Every(3, (Save('a.h5') * DM()) ** 3 * AP()) * rPIE()) ** 4", 3),
         ("(PosCorrectAdam() * rPIE() * Save('a.h5') * Progress()) ** 3", 3),
-        ("(Save('a.h5') * AP()) ** Until(tol=0.2, max=30)", None),
+        ("(Save('a.h5') * AP()) ** Until(tol=0.2, max_turns=30)", None),
         ("(Save('a.h5') * ML()) ** 3 * LSQML()", 3),
     ],
 )
@@ -63,7 +63,7 @@ def test_every_checkpoint_goes_on_to_the_very_same_end(start, monkeypatch, asser
 
 def test_a_rule_is_not_started_anew(start, monkeypatch):
     """A loop that ends by the misfits of two turns ends at the same turn, though the first was met before the kill."""
-    whole, files = checkpoints(monkeypatch, parse("(Save('a.h5') * AP()) ** Until(tol=0.2, max=30)"), start)
+    whole, files = checkpoints(monkeypatch, parse("(Save('a.h5') * AP()) ** Until(tol=0.2, max_turns=30)"), start)
     assert 2 < whole.iteration < 30
     assert opty.resume(files[-1], threads=1).iteration == whole.iteration
     assert opty.resume(files[-2], threads=1).iteration == whole.iteration
@@ -281,7 +281,7 @@ def test_a_rerun_from_another_start_says_so(start):
     again = opty.rerun("r.h5", start="start.h5", threads=1)
     assert not again.identical
     assert again.differences["obj"] > 1e-3
-    assert "the run began with something else" in str(again)
+    assert "the run began with another state" in str(again)
 
 
 def test_reruns_that_cannot_be(start):

@@ -97,7 +97,7 @@ def test_a_missing_part_between_others(master, frames, tmp_path, identical):
         ("pos.npy", "0:4"),
         ("seven.npy", None),
     ):  # without numbers nothing tells which frames are lost
-        with pytest.raises(FormatError, match=r"000002\.h5 is missing, and it is not known how many frames it held"):
+        with pytest.raises(FormatError, match=r"000002\.h5 is missing, and the number of its frames is unknown"):
             load(master(lost=[2], numbered=False, name="other_{}.h5"), positions=tmp_path / places, views=views)
 
 

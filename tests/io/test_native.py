@@ -79,7 +79,7 @@ def test_device_and_threads_are_options(tmp_path, full_data, make_state):
 
 def test_a_recipe_too_long_for_a_header_comes_back(tmp_path, full_data):
     p = PtychoState(full_data, device="cpu", threads=1)
-    recipe = compose(*[opty.ClampObj(hi=2 + k * 1e-4) for k in range(1500)])
+    recipe = compose(*[opty.operators.ClampObj(hi=2 + k * 1e-4) for k in range(1500)])
     q = recipe * p
     q.save(tmp_path / "r.h5")
     assert len(q.recipe.to_json()) > writing.COMPACT

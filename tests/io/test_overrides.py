@@ -266,7 +266,7 @@ def test_clip(make_cxi, rng, stream):
     np.testing.assert_array_equal(found.intensities[:], np.maximum(noisy, 0))
     summed = load(path, clip=0, rebin=2, stream=stream).intensities[:]
     np.testing.assert_allclose(summed, np.maximum(noisy, 0).reshape(4, 8, 2, 8, 2).sum((2, 4)), rtol=1e-6)
-    with pytest.warns(UserWarning, match=r"more than a quarter of the detector .* clip=0 keeps"):
+    with pytest.warns(UserWarning, match=r"more than a quarter of the detector .* clip=0 has less bias"):
         each = load(path, mask="invalid", stream=stream)
     np.testing.assert_array_equal(each.mask[:], noisy >= 0)
     np.testing.assert_array_equal(each.intensities[:], np.maximum(noisy, 0))

@@ -12,7 +12,7 @@ import pytest
 import opty
 from opty import errors
 from opty.errors import DivergedError, SaveError, SourceError
-from opty.runtime.checkpoint import Unfinished
+from opty.runtime.checkpoint import PendingRun
 
 NOISE = np.random.default_rng(3).integers(0, 60_000, (40, 32, 32)).astype("uint16")
 
@@ -39,7 +39,7 @@ def diverge(at):
 def fail(kind):
     """Raise an error of the given kind that carries a state and a place."""
     p = opty.AP() ** 2 * start()
-    place = Unfinished(opty.AP() ** 9, opty.Identity(), ())
+    place = PendingRun(opty.AP() ** 9, opty.Identity(), ())
     if kind == "an ordinary one":
         error = ValueError("wrong", 7)
         errors.carry(error, p, place)
@@ -87,7 +87,7 @@ def test_each_kind_comes_home_whole(pool, kind, tmp_path):
     with pytest.raises(type(error)) as local:
         fail(kind)
     assert (error.args, str(error)) == (local.value.args, str(local.value))
-    assert error.unfinished == Unfinished(opty.AP() ** 9, opty.Identity(), ())
+    assert error.unfinished == PendingRun(opty.AP() ** 9, opty.Identity(), ())
     assert error.__notes__[0] == "in rPIE(), iteration 2"
     assert np.array_equal(error.state.obj, here.obj)
     error.state.save(tmp_path / "x.h5")
@@ -124,7 +124,7 @@ def test_every_exception_and_warning_of_opty_survives():
         again = pickle.loads(pickle.dumps(kind("the message")))
         assert (type(again), str(again)) == (kind, "the message")
         assert getattr(again, "state", None) is None
-    warning = errors.InterruptedWarning("stopped", Unfinished(opty.AP() ** 9, opty.DM(), ()))
+    warning = errors.InterruptedWarning("stopped", PendingRun(opty.AP() ** 9, opty.DM(), ()))
     assert pickle.loads(pickle.dumps(warning)).unfinished == warning.unfinished
 
 

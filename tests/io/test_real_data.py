@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from opty.backend import numpy_backend
 from opty.io import info, load
+from opty.kernels import numpy_backend
 from opty.physics.propagation import Propagator
 
 

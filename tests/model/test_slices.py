@@ -61,8 +61,8 @@ def test_another_scale_changes_no_bit(thick):
     store.leaves["obj"][0] /= 8
     recipe = rPIE(batch=8) ** 2
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("opty.backend.scaling.WEAK", np.inf)
-        patch.setattr("opty.backend.scaling.STRONG", -np.inf)
+        patch.setattr("opty.kernels.update.scaling.WEAK", np.inf)
+        patch.setattr("opty.kernels.update.scaling.STRONG", -np.inf)
         a, b = recipe * p, recipe * PtychoState._of(store)
     np.testing.assert_array_equal(a.numpy("obj")[1], b.numpy("obj")[1])
     np.testing.assert_array_equal(a.numpy("obj")[0], 8 * b.numpy("obj")[0])

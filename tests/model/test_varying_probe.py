@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import varying_scene
-from small_scans import scan, state
+from small_scans import same, scan, state
 from thick_scene import GEOMETRY, aperture
 from varying_scene import agreement, varying_state
 
@@ -100,7 +100,7 @@ def test_the_difference_map_refuses_it(varying, recipe):
 def test_fused_steps_do_what_plain_ones_do(varying, batch, whole):
     p = rPIE(batch=8) ** 6 * varying_state(varying, dtype="complex128")
     p = p.replace(positions=np.rint(p.positions)) if whole else p
-    for recipe in (rPIE(batch=batch), rPIE(batch=batch, update="probe"), LSQML(batch=3 * batch)):
+    for recipe in (rPIE(batch=batch), rPIE(batch=batch).fix("obj"), LSQML(batch=3 * batch)):
         assert "fused: Project" in recipe.explain(p)
         fused = recipe * p
         with opty.unfused():
@@ -112,7 +112,7 @@ def test_fused_steps_do_what_plain_ones_do(varying, batch, whole):
 
 def transforms(recipe, p, monkeypatch):
     """Return how many images go through a Fourier transform for each view in a sweep."""
-    from opty.backend import numpy_backend
+    from opty.kernels import numpy_backend
 
     counted, transform = [0], numpy_backend._C2C
 
@@ -233,13 +233,19 @@ def test_positions_come_home(varying):
     truth = varying[0].truth["positions"]
     wrong = truth + np.random.default_rng(1).uniform(-1, 1, truth.shape)
     p = varying_state(varying).replace(positions=np.clip(wrong, 0, 31))
-    q = (opty.PosCorrect() * rPIE(alpha=0.1, batch=4)) ** 20 * p
+    q = (opty.PosCorrect() * rPIE(alpha=0.1, batch=4)) ** 30 * p
     assert errors(q)["position"] < 0.4 * errors(p)["position"]
 
 
 @pytest.mark.parametrize(
     "step",
-    [ScaleObjProbe(), opty.ProbePower(5e5), opty.CentreProbe(), opty.Orthogonalise(), opty.Support(60.0)],
+    [
+        ScaleObjProbe(),
+        opty.operators.ProbePower(5e5),
+        opty.operators.CentreProbe(),
+        opty.Orthogonalise(),
+        opty.Support(60.0),
+    ],
     ids=repr,
 )
 def test_steps_on_the_probe_take_what_varies_along(found, step):
@@ -253,6 +259,40 @@ def test_the_mode_that_varies_keeps_its_place(varying):
     turned = opty.Orthogonalise() * p.replace(probe=np.stack([probe[0], probe[1] + probe[2], probe[2] - probe[0]]))
     np.testing.assert_array_equal(turned.numpy("probe")[0], probe[0])
     assert abs(np.vdot(turned.numpy("probe")[1], turned.numpy("probe")[2])) < 1e-2 * (abs(probe[1]) ** 2).sum()
+
+
+ENGINES = [ePIE(), rPIE(batch=8), mPIE(), LSQML(batch=8), ML(), opty.AP()]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+def test_what_varies_stays_with_a_fixed_probe(found, engine):
+    fixed, free = (recipe**2 * found for recipe in (engine.fix("probe"), engine))
+    for name in ("probe", "opr_modes", "opr_weights"):
+        assert (fixed.numpy(name) == found.numpy(name)).all()
+        assert (free.numpy(name) != found.numpy(name)).any(), "nothing would have moved"
+    assert (fixed.numpy("obj") != found.numpy("obj")).any()
+    other = engine.fix("obj") ** 2 * found
+    assert (other.numpy("obj") == found.numpy("obj")).all()
+    assert (other.numpy("opr_weights") != found.numpy("opr_weights")).any()
+
+
+def test_a_part_is_fixed_with_the_whole():
+    with pytest.raises(RecipeError, match="opr_modes is a part of the probe, and steps change both: fix 'probe'"):
+        rPIE().fix("obj opr_modes")
+    assert rPIE().fix("probe opr_modes").expand() == rPIE().fix("probe").expand()
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_same_without_numba_and_with_any_number_of_threads(varying, batch, monkeypatch):
+    recipe = rPIE(alpha=0.1, batch=batch) ** 7
+    one = recipe * varying_state(varying, threads=1)
+    assert same(recipe * varying_state(varying, threads=3), one)
+    monkeypatch.setattr("opty.kernels.compiled.numba_available", lambda: False)
+    plain = recipe * varying_state(varying, dtype="complex128")
+    monkeypatch.undo()
+    one = recipe * varying_state(varying, dtype="complex128")
+    for name in ("obj", "probe", "opr_modes", "opr_weights"):
+        assert np.abs(plain.numpy(name) - one.numpy(name)).max() < 1e-8 * np.abs(one.numpy(name)).max(), name
 
 
 def test_coarse_and_back(found):

@@ -15,18 +15,18 @@ from opty.testing.operators import GEOMETRY, small_state
 
 OWN = {name: cls for name, cls in REGISTRY.items() if cls.__module__.startswith("opty.") and name == cls.__name__}
 RECIPES = [opty.parse(text) for text in (
-    "ePIE()", "rPIE()", "rPIE(update='obj')", "mPIE()", "AP()", "DM()", "RAAR()", "LSQML()",
+    "ePIE()", "rPIE()", "rPIE().fix('probe')", "mPIE()", "AP()", "DM()", "RAAR()", "LSQML()",
     "ML()", "ML('amplitude', smooth=0.1)", "ObjUpdate()", "ProbeUpdate()", "LSQUpdate()",
-    "ObjMomentum(every=1)", "ProbeMomentum(every=1)", "ScaleObjProbe()", "ProbePower()", "CentreProbe()",
+    "ObjMomentum(interval=1)", "ProbeMomentum(interval=1)", "ScaleObjProbe()", "ProbePower()", "CentreProbe()",
     "Orthogonalise()", "Support(5.0, edge=2.0)", "ClampObj()", "TotalVariation(0.01)", "BackgroundUpdate()",
     "IntensityUpdate()", "Misfit()", "Identity()", "Every(2, Orthogonalise())", "After(1, ClampObj())",
     "Before(2, ClampObj())", "PosCorrectAnneal()", "PosCorrectGain(signal='detector')",
     "MergeProbe() * MergeObj(inertia=0.1, smooth=1.0) * Sweep(AccumProbe() * AccumObj() * FourierProject())",
-    "MergeProbe() * Sweep(AccumProbe() * Recall()) * MergeObj() * Sweep(AccumObj() * Difference() * Reflect())",
+    "MergeProbe() * Sweep(AccumProbe() * LoadKeptWaves()) * MergeObj() * Sweep(AccumObj() * RelaxedStep() * Reflect())",
     "TakeStep() * Sweep(LineSearch() * ExitWave()) * ConjugateDirection() * Sweep(LikelihoodGradient())",
 )]  # fmt: skip
 POSITIONS = [opty.parse(text) for text in (
-    "PosCorrect(every=2)", "PosCorrectAdam()", "PosCorrectGradient(momentum=0.3)",
+    "PosCorrect(search_every=2)", "PosCorrectAdam()", "PosCorrectGradient(momentum=0.3)",
     "PosCorrectSerial(weights='coverage')", "PosModel() * PosLimit(9.0) * PosSearch() * PosCorrect() * rPIE(batch=3)",
 )]  # fmt: skip
 NESTED = [opty.parse(text) for text in (

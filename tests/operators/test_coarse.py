@@ -117,7 +117,7 @@ def test_the_plan_and_the_text_tell_what_runs(p):
     assert opty.parse(repr(recipe)) == recipe
     assert opty.from_json(recipe.to_json()) == recipe
     told = recipe.explain(p)
-    assert "on a state of its own:" in told
+    assert "on a separate state:" in told
     assert "repeat 3 times" in told
 
 

@@ -53,7 +53,7 @@ def test_nothing_is_held_out_of_what_fits():
 def test_positions_that_fit_no_better_are_dropped():
     data, p = misplaced(0.0, photons=1e5)
     given = p.replace(probe=data.truth["probe"])
-    q = (PosCorrect(search=0) * rPIE()) * given
+    q = (PosCorrect(search_radius=0) * rPIE()) * given
     rng = np.random.default_rng(3)
     worse = q._of(q._live.fork({"positions"}))
     worse._live.leaves["positions"] += rng.normal(0, 1.5, (36, 2))
@@ -76,7 +76,8 @@ def test_refined_positions_that_fit_better_stay():
 
 def test_positions_are_found_from_far_and_right_ones_stay():
     _, p = misplaced(stage.Gaussian(3.0), photons=1e7)
-    q = FindPositions() * p  # patterns of 48 x 48 have one coarse level only
+    with pytest.warns(opty.MisfitWarning, match="are not found"):  # not all of them are
+        q = FindPositions() * p  # patterns of 48 x 48 have one coarse level only
     assert error(p) > 3
     assert error(q) < 0.5 * error(p)
     _, p = misplaced(0.0, photons=1e5)
@@ -93,4 +94,4 @@ def test_it_is_a_line_of_the_algebra():
     with pytest.raises(ValueError, match="from 1 on"):
         FindPositions(0)
     with pytest.raises(ValueError, match="from 1 up"):
-        HoldOut(Identity(), reach=0)
+        HoldOut(Identity(), search_radius=0)

@@ -6,20 +6,8 @@ from by_hand import View, merged_obj, merged_probe, order, photons, pie
 from small_scans import TOLERANCE, scan, state
 
 import opty
-from opty import (
-    AP,
-    DM,
-    AccumObj,
-    AccumProbe,
-    MergeObj,
-    MergeProbe,
-    ObjUpdate,
-    ProbeUpdate,
-    Sweep,
-    ViewOperator,
-    ePIE,
-    rPIE,
-)
+from opty import AP, DM, ObjUpdate, ProbeUpdate, Sweep, ViewOperator, ePIE, rPIE
+from opty.operators import AccumObj, AccumProbe, MergeObj, MergeProbe
 
 SEEN: dict = {}
 

@@ -7,8 +7,6 @@ import opty
 from opty import (
     AP,
     DM,
-    AccumObj,
-    AccumProbe,
     Every,
     FourierProject,
     Misfit,
@@ -16,12 +14,12 @@ from opty import (
     Orthogonalise,
     PosCorrectAdam,
     ProbeUpdate,
-    Recall,
     Sweep,
     ViewOperator,
     ePIE,
     rPIE,
 )
+from opty.operators import AccumObj, AccumProbe, LoadKeptWaves
 
 RECIPES = [
     ePIE(),
@@ -51,7 +49,9 @@ def test_fused_is_unfused(recipe):
     assert close(fused, plain, slack * TOLERANCE["complex64"])
 
 
-@pytest.mark.parametrize("body", [ObjUpdate() * FourierProject() * Recall(), AccumObj() * FourierProject() * Recall()])
+@pytest.mark.parametrize(
+    "body", [ObjUpdate() * FourierProject() * LoadKeptWaves(), AccumObj() * FourierProject() * LoadKeptWaves()]
+)
 @pytest.mark.parametrize("order", ["scan", "random"])
 def test_kept_waves_are_not_worked_in(p, body, order):
     kept = DM() * p

@@ -8,22 +8,17 @@ import pytest
 from small_scans import close, same, scan, state
 
 import opty
-from opty import (
-    ML,
+from opty import ML, FourierProject, Leaf, Sweep, ViewOperator
+from opty.fusion.fits import BestSteps, Gradient, Search
+from opty.operators import (
     AccumObj,
     ConjugateDirection,
-    FourierProject,
-    Leaf,
     LikelihoodGradient,
     LineSearch,
     LSQUpdate,
     ObjMomentum,
-    Sweep,
     TakeStep,
-    ViewOperator,
 )
-from opty.backend import fused_fit, plain_fit
-from opty.fusion.fits import BestSteps, Gradient, Search
 
 STEP = {"complex64": 1e-5, "complex128": 1e-11}  # the most that a step may differ by
 NOISES = ("poisson", "gaussian", "amplitude")
@@ -99,7 +94,7 @@ def test_through_every_propagator(seed, noise, kind, fractional, dtype):
 @pytest.mark.parametrize("options", SCANS[::3], ids=repr)
 def test_turns_of_maximum_likelihood(seed, noise, options):
     p = drawn(seed, "complex128", options)
-    for recipe in (ML(noise) ** 3, ML(noise, smooth=0.1) ** 3, ML(noise, update="probe") ** 2):
+    for recipe in (ML(noise) ** 3, ML(noise, smooth=0.1) ** 3, ML(noise).fix("obj") ** 2):
         assert close(recipe * p, one_by_one(recipe, p), 1e-9)
 
 
@@ -121,14 +116,14 @@ def test_any_number_of_threads_gives_the_same_bits(seed, recipe, fractional, mon
     options = {"modes": 2, "mask": 3, "background": True, "fractional": fractional}
     one, three = (drawn(seed, "complex64", options, threads=threads) for threads in (1, 3))
     # Pieces of a view or two: with the usual ones a small scan would be done in one.
-    monkeypatch.setattr("opty.backend.fused_cpu.PIECE", 10000)
+    monkeypatch.setattr("opty.kernels.cpu_base.PIECE", 10000)
     assert same(recipe * one, recipe * three)
 
 
 def test_any_number_of_views_at_a_time_gives_the_same_bits(seed, monkeypatch):
     results = []
     for size in (1 << 12, 1 << 14, 1 << 22):
-        monkeypatch.setattr("opty.backend.numpy_backend._BATCH", size)
+        monkeypatch.setattr("opty.kernels.numpy_backend._BATCH", size)
         q = ML() ** 2 * drawn(seed, "complex64", {"modes": 1, "fractional": True})
         results.append((q.obj, q.probe, q.history["llk"]))
     for other in results[1:]:
@@ -154,7 +149,7 @@ def test_what_a_later_step_reads_is_made(p, body):
 
 
 def test_steps_beside_the_fused_ones(p):
-    recipe = Sweep(ObjMomentum(every=5) * LSQUpdate() * FourierProject(), batch=5)
+    recipe = Sweep(ObjMomentum(interval=5) * LSQUpdate() * FourierProject(), batch=5)
     assert close(recipe**2 * p, one_by_one(recipe**2, p), 1e-4)
 
 
@@ -173,7 +168,7 @@ def test_a_search_alone_moves_nothing(p):
 
 @pytest.mark.parametrize("options", SCANS[::3], ids=repr)
 def test_without_numba(seed, options, monkeypatch):
-    monkeypatch.setattr(fused_fit, "loops", lambda: plain_fit)
+    monkeypatch.setattr("opty.kernels.compiled.numba_available", lambda: False)
     p = drawn(seed, "complex128", options)
     for recipe in (ML(), ML("gaussian"), ML("amplitude"), opty.LSQML(batch=4)):
         assert close(recipe * p, one_by_one(recipe, p), 1e-10)
@@ -184,8 +179,8 @@ def test_every_device_has_the_kernels(p):
     for kind in (Gradient, Search, BestSteps):
         for device in ("cpu", "gpu"):
             backend = SimpleNamespace(name=device)
-            assert kind().suits(leaves, backend, True)
-            assert not kind().suits(leaves | {"intensity_factors": np.ones(3)}, backend, True)
+            assert kind().supports(leaves, backend, True)
+            assert not kind().supports(leaves | {"intensity_factors": np.ones(3)}, backend, True)
 
 
 @pytest.mark.parametrize("noise", NOISES)

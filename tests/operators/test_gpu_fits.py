@@ -10,7 +10,8 @@ import pytest
 from small_scans import close, drift, same, scan, state
 
 import opty
-from opty import ML, LikelihoodGradient, LineSearch, LSQUpdate, Sweep
+from opty import ML, Sweep
+from opty.operators import LikelihoodGradient, LineSearch, LSQUpdate
 
 STEP = {"complex64": 2e-5, "complex128": 1e-11}  # the most that a step may differ by
 NOISES = ("poisson", "gaussian", "amplitude")
@@ -56,7 +57,7 @@ def calls(gpu, monkeypatch):
         return call
 
     for name in ("follow_slope", "changes", "products"):
-        monkeypatch.setattr(gpu.Fused, name, told(name, getattr(gpu.Fused, name)))
+        monkeypatch.setattr(gpu.Engine, name, told(name, getattr(gpu.Engine, name)))
     return found
 
 
@@ -75,7 +76,7 @@ def test_maximum_likelihood(calls, seed, noise, options):
 @pytest.mark.parametrize("fractional", [False, True])
 def test_maximum_likelihood_through_every_propagator(gpu, seed, noise, kind, fractional):
     p = drawn(seed, "complex128", {"modes": 2, "mask": 2, "fractional": fractional}, kind)
-    for recipe in (ML(noise) ** 3, ML(noise, update="obj") ** 2):
+    for recipe in (ML(noise) ** 3, ML(noise).fix("probe") ** 2):
         assert close(recipe * p.to("gpu"), recipe * p, 1e-6)
 
 
@@ -85,7 +86,7 @@ def test_gradient_and_search_in_single_precision(gpu, seed, noise, options):
     p = drawn(seed, "complex64", options)
     gradient, search = Sweep(LikelihoodGradient(noise), order="scan"), Sweep(LineSearch(noise), order="scan")
     assert close(gradient * p.to("gpu"), gradient * p, STEP["complex64"])
-    q = opty.ConjugateDirection() * gradient * p
+    q = opty.operators.ConjugateDirection() * gradient * p
     assert close(search * q.to("gpu"), search * q, STEP["complex64"])
 
 

@@ -14,7 +14,7 @@ from small_scans import close, same, scan, seen, state
 
 import opty
 from opty import AP, DM, ML, RAAR, Every, ObjUpdate, Operator, Orthogonalise, PosCorrectAdam, PtychoData, ePIE, rPIE
-from opty.backend import numpy_backend
+from opty.kernels import numpy_backend
 from opty.physics.propagation import Propagator
 
 RECIPES = [ePIE(), rPIE(), rPIE(batch=16), AP(), DM(), RAAR()]
@@ -99,10 +99,10 @@ EVERYWHERE = [
     RAAR(),
     ML(),
     ML("amplitude"),
-    opty.Sweep(opty.LSQUpdate(), batch=5),
+    opty.Sweep(opty.operators.LSQUpdate(), batch=5),
     PosCorrectAdam() * rPIE(batch=5),
     Every(2, Orthogonalise()) * opty.LSQML(batch=5),
-    opty.ProbePower() * AP(),
+    opty.operators.ProbePower() * AP(),
 ]
 
 

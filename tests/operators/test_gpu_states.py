@@ -38,7 +38,7 @@ RECIPES = [
     PosCorrectAdam() * rPIE(batch=4),
     ScaleObjProbe() * Every(2, Orthogonalise()) * Misfit() * AP(),
     DM() * rPIE(),
-    Sweep(opty.ObjUpdate() * opty.FourierProject() * opty.Recall()) * DM(),
+    Sweep(opty.ObjUpdate() * opty.FourierProject() * opty.operators.LoadKeptWaves()) * DM(),
 ]
 
 

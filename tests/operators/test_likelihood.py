@@ -6,8 +6,9 @@ from by_hand import View, fft
 from small_scans import close, scan, smooth, state
 
 import opty
-from opty import ConjugateDirection, LikelihoodGradient, LineSearch, Sweep, TakeStep
-from opty.backend.numpy_backend import best_step
+from opty import Sweep
+from opty.kernels.numpy_backend import best_step
+from opty.operators import ConjugateDirection, LikelihoodGradient, LineSearch, TakeStep
 from opty.state.views import sweep_batches
 
 NOISES = ("poisson", "gaussian", "amplitude")

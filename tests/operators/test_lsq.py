@@ -5,7 +5,8 @@ import pytest
 from by_hand import View, order
 from small_scans import TOLERANCE, scan, shifted, state
 
-from opty import LSQUpdate, Sweep
+from opty import Sweep
+from opty.operators import LSQUpdate
 from opty.operators.lsq import joint_steps
 
 

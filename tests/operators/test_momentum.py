@@ -5,7 +5,8 @@ import pytest
 from small_scans import same, scan, state
 
 import opty
-from opty import AP, ObjMomentum, ObjUpdate, Orthogonalise, ProbeMomentum, ProbeUpdate, Sweep, ViewOperator, mPIE, rPIE
+from opty import AP, ObjUpdate, Orthogonalise, ProbeUpdate, Sweep, ViewOperator, mPIE, rPIE
+from opty.operators import ObjMomentum, ProbeMomentum
 
 # Drift makes the misfit grow without end, which a run warns of.
 pytestmark = pytest.mark.filterwarnings("ignore::opty.MisfitWarning")
@@ -24,7 +25,7 @@ class Drift(ViewOperator, reads="delta obj probe", writes="obj probe"):
         s.probe[...] += s.memo["views"] / 10
 
 
-def by_hand(start, friction, every, sweeps, batch, views=12):
+def by_hand(start, momentum, every, sweeps, batch, views=12):
     """One number carried on as the formula says, step by step."""
     x, v = start, 0.0
     for _ in range(sweeps):
@@ -34,7 +35,7 @@ def by_hand(start, friction, every, sweeps, batch, views=12):
             since += batch
             x += seen
             if since >= every or seen == views:
-                v = friction * v + (x - before)
+                v = momentum * v + (x - before)
                 x = before + v
                 before, since = x, 0
     return x, v
@@ -67,7 +68,7 @@ def test_probe_and_object_are_carried_on_alike(p):
 
 
 def test_without_friction_nothing_is_carried_on(p):
-    moved = mPIE(friction=0.0, every=4, batch=2) ** 3 * p
+    moved = mPIE(momentum=0.0, interval=4, batch=2) ** 3 * p
     plain = rPIE(alpha=mPIE().alpha, batch=2) ** 3 * p
     assert (moved.obj == plain.obj).all()
     assert (moved.probe == plain.probe).all()
@@ -75,27 +76,27 @@ def test_without_friction_nothing_is_carried_on(p):
 
 def test_momentum_beside_any_sweep_joins_it(p):
     by_hand = ProbeMomentum(0.5, 6) * ObjMomentum(0.5, 6) * rPIE(alpha=0.1, batch=3)
-    assert same(by_hand**3 * p, mPIE(alpha=0.1, friction=0.5, every=6, batch=3) ** 3 * p)
+    assert same(by_hand**3 * p, mPIE(alpha=0.1, momentum=0.5, interval=6, batch=3) ** 3 * p)
 
 
 @pytest.mark.parametrize("every", [None, 5])
 def test_the_velocity_is_memory_that_resumes(p, every):
-    engine = mPIE(friction=0.6, every=every)
+    engine = mPIE(momentum=0.6, interval=every)
     assert same(engine**2 * (engine**3 * p), engine**5 * p)
     assert set((engine * p).slots) == SLOTS
 
 
 @pytest.mark.parametrize("other", [rPIE(), AP(), opty.DM()], ids=repr)
 def test_another_engine_drops_the_velocity(p, other):
-    q = other * (mPIE(friction=0.6) ** 3 * p)
+    q = other * (mPIE(momentum=0.6) ** 3 * p)
     assert not SLOTS & set(q.slots)
     fresh = opty.PtychoState(p.data, probe=q.probe, obj=q.obj, dtype=str(q.dtype), device="cpu", threads=1)
-    a, b = mPIE(friction=0.6, batch="all") * q, mPIE(friction=0.6, batch="all") * fresh
+    a, b = mPIE(momentum=0.6, batch="all") * q, mPIE(momentum=0.6, batch="all") * fresh
     assert abs(a.obj - b.obj).max() < 1e-5
 
 
 def test_turned_modes_have_their_velocity_turned_with_them():
-    p = mPIE(friction=0.6) ** 3 * state(scan(modes=2), dtype="complex128")
+    p = mPIE(momentum=0.6) ** 3 * state(scan(modes=2), dtype="complex128")
     q = Orthogonalise() * p
     turn = q.probe.reshape(2, -1) @ np.linalg.pinv(p.probe.reshape(2, -1))
     expected = np.tensordot(turn, p.numpy("kept_probe_velocity"), 1)
@@ -105,13 +106,13 @@ def test_turned_modes_have_their_velocity_turned_with_them():
 
 
 def test_the_basis_of_the_modes_makes_no_difference_to_the_object():
-    p, engine = state(scan(modes=2), dtype="complex128"), mPIE(friction=0.6)
+    p, engine = state(scan(modes=2), dtype="complex128"), mPIE(momentum=0.6)
     plain, turned = engine**6 * p, engine**3 * (Orthogonalise() * (engine**3 * p))
     assert abs(plain.obj - turned.obj).max() < 1e-10
 
 
 @pytest.mark.parametrize("make", [ObjMomentum, ProbeMomentum])
 def test_parameters_out_of_range_are_refused(make):
-    for bad in ({"friction": 1.0}, {"friction": -0.1}, {"every": 0}):
+    for bad in ({"momentum": 1.0}, {"momentum": -0.1}, {"interval": 0}):
         with pytest.raises(ValueError, match="give a"):
             make(**bad)

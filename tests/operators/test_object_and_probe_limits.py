@@ -5,19 +5,8 @@ import pytest
 from small_scans import close, same, scan, state
 
 import opty
-from opty import (
-    AP,
-    DM,
-    CentreProbe,
-    ClampObj,
-    MergeObj,
-    MergeProbe,
-    ProbePower,
-    Support,
-    TotalVariation,
-    mPIE,
-    rPIE,
-)
+from opty import AP, DM, Support, mPIE, rPIE
+from opty.operators import CentreProbe, ClampObj, MergeObj, MergeProbe, ProbePower, TotalVariation
 
 # -- support
 
@@ -206,7 +195,7 @@ def test_total_variation_is_its_minimum():
         d[0, :-1], d[1, :, :-1] = np.diff(u, axis=0), np.diff(u, axis=1)
         return (abs(u - noisy) ** 2).sum() / 2 + weight * np.sqrt((abs(d) ** 2).sum(axis=0)).sum()
 
-    q = (TotalVariation(weight, turns=300) * p.replace(obj=noisy)).obj
+    q = (TotalVariation(weight, iterations=300) * p.replace(obj=noisy)).obj
     assert cost(q) < 0.8 * cost(noisy)
     for scale in (1e-1, 1e-2):
         for _ in range(20):
@@ -221,7 +210,7 @@ def test_total_variation_brings_noise_down_and_keeps_an_edge():
     step = np.ones(p.obj.shape, complex)
     step[:, 18:] = np.exp(1j)
     noise = np.random.default_rng(1).normal(size=step.shape) * 0.05
-    q = TotalVariation(0.1, turns=200) * p.replace(obj=step + noise)
+    q = TotalVariation(0.1, iterations=200) * p.replace(obj=step + noise)
     away = np.ones(step.shape, bool)
     away[:, 16:20] = False
     assert abs(q.obj - step)[away].std() < 0.4 * 0.05
@@ -292,7 +281,7 @@ def test_the_numbers_on_a_gpu_are_those_of_numpy(gpu, step):
         lambda: ClampObj(phase_lo=1.0, phase_hi=-1.0),
         lambda: ClampObj(phase_hi=4.0),
         lambda: TotalVariation(-1),
-        lambda: TotalVariation(turns=0),
+        lambda: TotalVariation(iterations=0),
         lambda: MergeObj(smooth=-1),
         lambda: MergeProbe(inertia=0, smooth=2),
         lambda: AP(probe_smooth=2),

@@ -79,7 +79,7 @@ def test_the_standard_error_is_what_positions_scatter_by():
         data, _ = misplaced(stage.Gaussian(0.5), photons=1e4, seed=seed)
         truth = data.truth
         p = opty.PtychoState(data, probe=truth["probe"], obj=truth["obj"], device="cpu", threads=1)
-        q = Sweep(PosCorrect(search=0, hold=0.0)) ** 30 * p
+        q = Sweep(PosCorrect(search_radius=0, hold=0.0)) ** 30 * p
         off = q.positions - truth["positions"]
         left.append(((off - np.median(off, axis=0)) ** 2).sum(axis=1))
         bars.append(q.numpy("position_uncertainty") ** 2)
@@ -127,7 +127,7 @@ def test_half_a_pixel_is_seen_and_corrected(near):
     positions[14] += (0.5, -0.5)
     wrong = right.replace(positions=positions)
     assert opty.misfit(wrong) > 1.05 * opty.misfit(right)
-    q = Sweep(PosCorrect(search=0)) ** 25 * wrong
+    q = Sweep(PosCorrect(search_radius=0)) ** 25 * wrong
     off = q.positions - truth["positions"]
     assert np.linalg.norm(off[14] - np.median(off, axis=0)) < 0.02
     assert abs(np.delete(off, 14, axis=0) - np.median(off, axis=0)).max() < 0.06  # at the rim, others know little
@@ -169,7 +169,7 @@ def test_without_structure_a_view_stays():
     dim = data.intensities.copy()
     dim[7] = np.random.default_rng(0).poisson(dim[7] * 0.01)
     p = opty.PtychoState(data.replace(intensities=dim), probe=data.truth["probe"], device="cpu", threads=1)
-    q = PosSearch() * (Sweep(PosCorrect(search=0)) * p)
+    q = PosSearch() * (Sweep(PosCorrect(search_radius=0)) * p)
     assert abs(q.positions - p.positions).max() < 0.5
 
 
@@ -211,7 +211,7 @@ def test_trial_misfits_are_those_of_the_views_there(four):
 
 def test_the_search_works_on_a_gpu_as_here(gpu):
     _, p = misplaced(stage.Gaussian(3.0))
-    q = (PosCorrect(search=0) * rPIE(batch=6)) ** 6 * p
+    q = (PosCorrect(search_radius=0) * rPIE(batch=6)) ** 6 * p
     views = np.array([3, 17])
     here = probed(lambda s: found_places(s, views, np.zeros(2), [True, True], 12), q)
     there = probed(lambda s: s.backend.to_host(found_places(s, views, np.zeros(2), [True, True], 12)), q.to("gpu"))
@@ -227,7 +227,7 @@ def test_a_search_in_numbers_that_have_run_away_moves_nothing(request, p, device
     """What ends as NaN in every trial is no better place; and no window is taken from outside the object."""
     if device == "gpu":
         request.getfixturevalue("standin_gpu")
-    q = ((PosCorrect(search=0) * rPIE()) ** 2 * p).to(device)
+    q = ((PosCorrect(search_radius=0) * rPIE()) ** 2 * p).to(device)
 
     def search(s):
         leaf = s.store.leaves["probe" if how == "probe" else "obj"]
@@ -243,7 +243,7 @@ def test_a_search_in_numbers_that_have_run_away_moves_nothing(request, p, device
 def test_a_search_from_nowhere_leaves_that_for_the_watch(request, p, device, place):
     if device == "gpu":
         request.getfixturevalue("standin_gpu")
-    q = ((PosCorrect(search=0) * rPIE()) ** 2 * p).to(device)
+    q = ((PosCorrect(search_radius=0) * rPIE()) ** 2 * p).to(device)
 
     def search(s):
         s.store.leaves["positions"] = s.positions.copy()
@@ -263,7 +263,7 @@ def test_misfits_that_are_no_numbers_send_no_view_away(p, value, count):
         def apply(self, s):
             s.position_misfit[:count] = value
 
-    before = (PosCorrect(search=0) * rPIE()) ** 3 * p
+    before = (PosCorrect(search_radius=0) * rPIE()) ** 3 * p
     q = PosSearch() * Spoils() * before
     assert (q.positions >= 0).all()
     assert (q.positions <= np.array(q.obj.shape) - 16).all()
@@ -271,7 +271,7 @@ def test_misfits_that_are_no_numbers_send_no_view_away(p, value, count):
 
 
 @pytest.mark.parametrize(
-    "recipe", [PosCorrect(every=6) * ePIE(batch=2), PosCorrect(every=6, hold=0.0) * ML()], ids=repr
+    "recipe", [PosCorrect(search_every=6) * ePIE(batch=2), PosCorrect(search_every=6, hold=0.0) * ML()], ids=repr
 )
 def test_the_split_law_holds_for_what_it_remembers(recipe):
     _, p = misplaced(stage.Gaussian(3.0))
@@ -289,7 +289,8 @@ def test_gains_learn(p):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [({"search": -1}, "from 0"), ({"every": 0}, "from 1 on"), ({"largest": 0}, "longest step")]
+    ("wrong", "said"),
+    [({"search_radius": -1}, "from 0"), ({"search_every": 0}, "from 1 on"), ({"max_step": 0}, "longest step")],
 )
 def test_parameters_out_of_range_are_refused(wrong, said):
     with pytest.raises(ValueError, match=said):

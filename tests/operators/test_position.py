@@ -8,8 +8,8 @@ from test_likelihood import central
 
 import opty
 from opty import After, Every, PosCorrectAdam, PosCorrectGradient, Sweep, ViewOperator, rPIE
-from opty.backend import numpy_backend
-from opty.backend.correlation_peaks import soft_disc
+from opty.kernels import numpy_backend
+from opty.kernels.positions.correlation_peaks import soft_disc
 from opty.operators.position.registration import Registration
 
 
@@ -193,7 +193,7 @@ def others_share(p, j):
 
 def test_the_shift_is_the_least_squares_fit():
     p = state(scan(views=4, span=6, modes=2), dtype="complex128")
-    op = PosCorrectGradient(gain=0.7, largest=100)
+    op = PosCorrectGradient(gain=0.7, max_step=100)
     q = Sweep(op) * p
     steps = []
     for j in range(4):
@@ -211,7 +211,7 @@ def test_the_shift_is_the_least_squares_fit():
 
 
 def test_a_step_is_no_longer_than_the_longest(p):
-    q = Sweep(PosCorrectGradient(gain=1e4, largest=0.3)) * p
+    q = Sweep(PosCorrectGradient(gain=1e4, max_step=0.3)) * p
     moved = q.positions - p.positions
     assert np.linalg.norm(moved, axis=1).max() < 0.61  # the mean is taken off afterwards
     assert np.linalg.norm(moved, axis=1).max() > 0.2

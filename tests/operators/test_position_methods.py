@@ -85,7 +85,7 @@ def test_the_object_change_is_equation_3(p):
 def test_no_step_is_longer_than_the_longest(method, p):
     import dataclasses
 
-    short = dataclasses.replace(method, largest=0.01)
+    short = dataclasses.replace(method, max_step=0.01)
     q = Sweep(short) * p
     assert np.linalg.norm(q.positions - p.positions, axis=1).max() < 0.0201
     assert q.history["position_step"][0] <= 0.01 + 1e-12
@@ -134,9 +134,9 @@ def test_gain_and_serial_move_by_the_peak():
     from test_position import others_share
 
     p = state(scan(modes=2), dtype="complex128")
-    registration = Registration(16, opty.backend.get("cpu"), "complex128")
+    registration = Registration(16, opty.kernels.backend_for("cpu"), "complex128")
     shifts = np.array([shifts_by_hand(p, j, registration, others_share(p, j)) for j in range(12)])
-    for op, gain in ((PosCorrectGain(gain=3.0, largest=99), 3), (PosCorrectSerial(gain=20.0, largest=99), 20)):
+    for op, gain in ((PosCorrectGain(gain=3.0, max_step=99), 3), (PosCorrectSerial(gain=20.0, max_step=99), 20)):
         moved = (Sweep(op) * p).positions - p.positions
         assert np.allclose(moved, gain * (shifts - shifts.mean(axis=0)), atol=1e-6)
 
@@ -192,14 +192,14 @@ def test_positions_are_pulled_to_a_map_that_is_reported(p):
     assert history["model_scale_row"][0] == pytest.approx(1.03, abs=0.01)
     assert history["model_rotation"][0] == pytest.approx(0.02, abs=0.01)
     assert position_error(q.positions, turned) < 0.1
-    half, none = (PosModel(pull=w) * p.replace(positions=turned + off) for w in (0.5, 0.0))
+    half, none = (PosModel(strength=w) * p.replace(positions=turned + off) for w in (0.5, 0.0))
     assert (none.positions == turned + off).all()
     assert np.allclose(half.positions.mean(axis=0), (turned + off).mean(axis=0))
     assert position_error(half.positions, turned) < position_error(turned + off, turned)
-    drifted = PosModel("drift", pull=0.0) * p.replace(positions=nominal + np.linspace(0, 2, 12)[:, None])
+    drifted = PosModel("drift", strength=0.0) * p.replace(positions=nominal + np.linspace(0, 2, 12)[:, None])
     assert drifted.history["model_drift_row"][0] == pytest.approx(2)
     with pytest.raises(ValueError, match="from 0 to 1"):
-        PosModel(pull=1.5)
+        PosModel(strength=1.5)
     with pytest.raises(opty.RecipeError, match="kind"):
         PosModel("linear")
 
@@ -227,7 +227,7 @@ def test_an_excursion_ends_at_its_limit(p):
         lambda: PosCorrectAnneal(radius=0),
         lambda: PosCorrectAnneal(trials=0),
         lambda: PosCorrectAdam(decay=-1),
-        lambda: PosCorrectAdam(largest=0),
+        lambda: PosCorrectAdam(max_step=0),
     ],
 )
 def test_parameters_out_of_range_are_refused(wrong):

@@ -10,15 +10,16 @@ import pytest
 from small_scans import close, same, scan, state
 
 import opty
-from opty import DM, LSQML, Every, LSQUpdate, Misfit, Operator, Sweep, ePIE, rPIE
-from opty.backend.operands import CaptureError
+from opty import DM, LSQML, Every, Misfit, Operator, Sweep, ePIE, rPIE
+from opty.arrays import CaptureError
+from opty.operators import LSQUpdate
 from opty.runtime import graph_replay as replay
 from opty.runtime.graph_replay import Replay
-from opty.state.views import Tour
+from opty.state.views import ViewBatches
 
 DM_BY_TWO = opty.parse(
-    "MergeProbe() * Sweep(AccumProbe() * Recall(), batch=2, order='scan') * MergeObj()"
-    " * Sweep(AccumObj() * Difference() * FourierProject() * Reflect(), batch=2, order='random')"
+    "MergeProbe() * Sweep(AccumProbe() * LoadKeptWaves(), batch=2, order='scan') * MergeObj()"
+    " * Sweep(AccumObj() * RelaxedStep() * FourierProject() * Reflect(), batch=2, order='random')"
 )
 AP_BY_TWO = opty.parse("MergeProbe() * MergeObj() * Sweep(AccumProbe() * AccumObj() * FourierProject(), batch=2)")
 ML_BY_TWO = opty.parse(
@@ -153,7 +154,7 @@ def events(p, places):
     for address, fused.generation in places:
         store.leaves["obj"] = SimpleNamespace(data=SimpleNamespace(ptr=address), shape=(3, 3))
         store.leaves["other"] = SimpleNamespace(data=SimpleNamespace(ptr=id(found) + len(found)), shape=(3, 3))
-        tour = Tour(p._live, list(np.arange(4)[:, None]), True)
+        tour = ViewBatches(p._live, list(np.arange(4)[:, None]), True)
         sweeps.sweep("kind", frozenset({"obj", "probe"}), tour, lambda batch: found.append("plain"), None)
         found.append("|")
     return "".join({"plain": "p", "captured": "c", "launched": "l", "|": " "}[event] for event in found).split()
@@ -189,8 +190,10 @@ def test_a_step_with_a_schedule_makes_another_sweep(graphs, monkeypatch, p):
 HINDRANCES = {
     "batches are few": rPIE(batch=14),
     "a step that is not fused sees them": opty.PosCorrectAnneal() * rPIE(),
-    "not fused": Sweep(opty.ObjMomentum(every=4) * LSQUpdate(), batch=2),
-    "a probe of its own brightness": opty.parse("Sweep(Difference() * FourierProject() * Reflect(), batch=1)"),
+    "not fused": Sweep(opty.operators.ObjMomentum(interval=4) * LSQUpdate(), batch=2),
+    "probe's brightness differs from view to view": opty.parse(
+        "Sweep(RelaxedStep() * FourierProject() * Reflect(), batch=1)"
+    ),
     "frames come batch by batch": rPIE(),
     "does what the next sweep will not": DM_BY_TWO,
 }
@@ -201,7 +204,7 @@ def test_where_nothing_is_captured_the_log_says_why(gpu, monkeypatch, caplog, p,
     if "frames" in why:
         monkeypatch.setattr(gpu, "holds", lambda count: False)
     q = p.to("gpu")
-    if "of its own" in why:
+    if "brightness" in why:
         q = q.replace(intensity_factors=np.ones(41))
     with caplog.at_level(logging.DEBUG, "opty.runtime.graph_replay"):
         HINDRANCES[why] * q
@@ -277,7 +280,7 @@ def test_a_graph_outlives_no_buffer_that_it_uses(graphs, p):
 @pytest.mark.parametrize("whole", [True, False])
 def test_part_of_a_tour_is_filled_again_where_it_stands(p, whole):
     store, rng, some = p._live, np.random.default_rng(3), slice(4, 9)
-    first, second = (Tour(store, np.array_split(rng.permutation(41), 20), whole) for _ in range(2))
+    first, second = (ViewBatches(store, np.array_split(rng.permutation(41), 20), whole) for _ in range(2))
     seen = [batch.size for batch in first]
     views = slice(sum(seen[:4]), sum(seen[:9]))
     part = first.part(some, views)

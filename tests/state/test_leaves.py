@@ -31,11 +31,13 @@ EXPONENTS = {
     **dict.fromkeys(("position_misfit", "position_gain", "position_shift", "position_count"), 0),
     **dict.fromkeys(("position_given", "position_estimate", "position_uncertainty"), 0),
     **dict.fromkeys(("position_evidence", "position_scatter", "position_smooth"), 0),
+    **dict.fromkeys(("position_unexplained", "position_lost", "position_told"), 0),
     **dict.fromkeys(("position_velocity", "adam_mean", "adam_square", "adam_count"), 0),
     **dict.fromkeys(("serial_gain", "serial_shift", "anneal_count"), 0),
 }
 PER_VIEW = ("kept_waves", "position_misfit", "position_gain", "position_shift", "position_velocity", "adam_mean")
 PER_VIEW += ("position_given", "position_estimate", "position_uncertainty", "position_evidence", "position_smooth")
+PER_VIEW += ("position_unexplained", "position_lost")
 PER_VIEW += ("adam_square", "serial_gain", "serial_shift", "positions", "intensity_factors")
 
 
@@ -60,7 +62,7 @@ def test_what_there_is_a_view_has_the_view_axis_first(name):
 
 
 @pytest.mark.parametrize(
-    "engine", ["DM()", "mPIE()", "ML()", "PosCorrect(every=2) * rPIE()", "PosCorrectAdam() * AP()",
+    "engine", ["DM()", "mPIE()", "ML()", "PosCorrect(search_every=2) * rPIE()", "PosCorrectAdam() * AP()",
                "PosCorrectGradient(momentum=0.3) * PosCorrectSerial() * PosCorrectAnneal() * rPIE(batch=4)",
                "BackgroundUpdate() * IntensityUpdate() * rPIE()", "Sweep(AccumProbe() * AccumObj())"],
 )  # fmt: skip
@@ -114,7 +116,7 @@ def test_its_memory_is_estimated(p, q):
     before, after = (footprint(s._live, program_of(MINE, s._live)) for s in (p, q))
     assert q.slots["lean"].nbytes == 12 * 16 * 16 * 8 == before.kept
     assert after.kept == 0
-    small, copies = q.slots["trust_in_views"].nbytes, 2 + p._live.backend.Lookout.LAG
+    small, copies = q.slots["trust_in_views"].nbytes, 2 + p._live.backend.FiniteCheck.LAG
     without = footprint(p._live, program_of(Sweep(opty.ProbeUpdate() * opty.ObjUpdate(), batch=5), p._live))
     assert before.state - without.state == copies * small
     assert after.state - before.state == small + q.slots["lean"].nbytes
@@ -126,7 +128,7 @@ def test_memory_that_is_not_there_is_refused_before_anything_runs(p, monkeypatch
     with pytest.raises(MemoryError, match="keeps waves of all views, lean of 12 x 16 x 16, which takes 24 KiB"):
         MINE * p
     (ePIE() * p).obj.shape  # noqa: B018
-    (opty.CentreProbe() * rPIE()) ** 2 * p  # moves kept waves where there are any, and makes none
+    (opty.operators.CentreProbe() * rPIE()) ** 2 * p  # moves kept waves where there are any, and makes none
 
 
 def test_it_is_copied_as_any_other(p, q):
@@ -195,7 +197,7 @@ def test_of_older_files_the_operators_say_what_memory_is(q, tmp_path):
         (PosLimit(5.0), {"lean", "trust_in_views"}),
         (opty.Support(7.0), {"lean", "trust_in_views"}),
         (ePIE(), {"trust_in_views"}),
-        (AP(update="probe"), {"trust_in_views"}),
+        (AP().fix("obj"), {"trust_in_views"}),
         (ScaleObjProbe(), {"trust_in_views"}),
         (opty.Orthogonalise(), {"trust_in_views"}),
     ],
@@ -211,9 +213,9 @@ def test_of_object_alone(p):
             s.of_object = s.obj
 
     q = OfObject() * p
-    assert "of_object" in (rPIE(update="probe") * q).slots
-    assert "of_object" not in (rPIE(update="obj") * q).slots
-    assert "of_object" in (opty.ProbeMomentum() * rPIE(update="probe") * q).slots
+    assert "of_object" in (rPIE().fix("obj") * q).slots
+    assert "of_object" not in (rPIE().fix("probe") * q).slots
+    assert "of_object" in (opty.operators.ProbeMomentum() * rPIE().fix("obj") * q).slots
 
 
 def test_replacing_what_it_was_made_with_drops_it(q):

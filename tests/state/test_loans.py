@@ -138,7 +138,7 @@ def test_copies_are_where_the_state_is(standin_gpu, device, copied):
 def test_a_state_of_a_gpu_is_unpickled_where_there_is_none(standin_gpu, monkeypatch):
     q = rPIE() * state(scan(), device="gpu")
     expected, packed = everything(q), pickle.dumps(q)
-    monkeypatch.setattr("opty.backend.why_no_gpu", lambda: "it was taken out")
+    monkeypatch.setattr("opty.state.bare_state.why_no_gpu", lambda: "it was taken out")
     with pytest.warns(UserWarning, match="a state that was on a GPU is on the CPU now: it was taken out") as caught:
         back = pickle.loads(packed)
     assert caught[0].filename == __file__

@@ -10,7 +10,7 @@ from small_scans import everything, same, scan, state
 
 import opty
 from opty import AP, DM, PtychoData, PtychoState, ePIE, rPIE
-from opty.backend import why_no_gpu
+from opty.arrays import why_no_gpu
 from opty.state.history import Series
 
 
@@ -73,7 +73,7 @@ def test_only_data_make_a_state(data):
 def test_no_gpu_is_told_with_the_remedy(data):
     for use in (lambda: PtychoState(data, device="gpu"), lambda: state(data).to("gpu")):
         with pytest.raises(
-            RuntimeError, match=r'no GPU to go to: .*pip install "opty-ptycho\[cuda12x\]"|finds no device'
+            RuntimeError, match=r'there is no GPU: .*pip install "opty-ptycho\[cuda12x\]"|finds no device'
         ):
             use()
     assert PtychoState(data).device == "cpu"

@@ -36,7 +36,7 @@ def test_every_engine_gives_the_same_bits(tmp_path, recipe, layout, mask):
     p, q = (state(d.replace(truth=data.truth)) for d in (held, stays))
     assert same(recipe**2 * p, recipe**2 * q)
     assert opty.misfit(p) == opty.misfit(q)
-    assert opty.r_factor(p) == opty.r_factor(q)
+    assert opty.analysis.r_factor(p) == opty.analysis.r_factor(q)
 
 
 def test_a_state_begins_alike(tmp_path):

@@ -13,9 +13,9 @@ from layouts import VIEWS, both, counted, write_layout
 from small_scans import N, close, everything, same, state
 
 import opty
-import opty.backend.numpy_backend
 import opty.data.lazy_frames
 import opty.io.prepare.image_ops
+import opty.kernels.numpy_backend
 from opty import AP, DM, ML, Sweep, rPIE
 from opty.data.prefetch import ahead
 from opty.errors import FormatError
@@ -69,7 +69,7 @@ def test_a_sweep_reads_each_view_once_and_ahead(scan_file, reads):
 def test_scan_order_is_read_in_blocks_of_neighbours(scan_file, reads):
     p = start(scan_file)
     reads.clear()
-    Sweep(opty.AccumObj() * opty.FourierProject(), batch=2, order="scan") * p
+    Sweep(opty.operators.AccumObj() * opty.FourierProject(), batch=2, order="scan") * p
     assert [run for run, _ in reads] == [range(first, first + 4) for first in range(0, VIEWS, 4)]
 
 
@@ -217,14 +217,14 @@ def test_a_whole_array_is_refused_where_it_does_not_fit(scan_file, monkeypatch):
 def test_waves_of_all_views_that_do_not_fit_are_refused_before_anything_runs(scan_file, monkeypatch):
     p = start(scan_file)
     waves = VIEWS * N * N * 8
-    monkeypatch.setattr(opty.backend.numpy_backend, "free_memory", lambda: waves - 1)
+    monkeypatch.setattr(opty.kernels.numpy_backend, "free_memory", lambda: waves - 1)
     text = f"kept_waves of 24 x 1 x {N} x {N}, which takes 48 KiB; 48 KiB are free on the cpu: take one that"
     with pytest.raises(MemoryError, match=re.escape(text)):
         DM() * p
     with pytest.raises(MemoryError):
         next(DM().iter(p))
     rPIE() * AP() * ML() * p
-    monkeypatch.setattr(opty.backend.numpy_backend, "free_memory", lambda: waves)
+    monkeypatch.setattr(opty.kernels.numpy_backend, "free_memory", lambda: waves)
     q = DM() * p
     DM() * q.donate()
 
@@ -287,16 +287,16 @@ def test_the_gpu_gets_the_numbers_of_numpy(gpu, scan_file, monkeypatch):
 
 def test_the_carrier_waits_where_it_must(gpu):
     blocks = [np.full((5 - k % 3, 4, 4), k, "uint16") for k in range(7)]
-    carrier, got = gpu.Carrier(), []
-    sent = carrier.put(blocks[0])
+    staging, got = gpu.StagingBuffer(), []
+    sent = staging.put(blocks[0])
     for k, block in enumerate(blocks):
-        there = carrier.take(sent)
-        coming = carrier.put(blocks[k + 1]) if k + 1 < len(blocks) else None  # while this one is in use
+        there = staging.take(sent)
+        coming = staging.put(blocks[k + 1]) if k + 1 < len(blocks) else None  # while this one is in use
         got.append(gpu.to_host(there))
         np.testing.assert_array_equal(got[-1], block)
-        carrier.done(sent)
+        staging.done(sent)
         sent = coming
-    carrier.close()
+    staging.close()
 
 
 def test_working_ahead_is_one_item_ahead_and_hands_on_errors():
@@ -341,7 +341,7 @@ def test_explain_counts_what_merging_a_large_object_takes():
 
 @pytest.mark.parametrize("masked", [0, 2, 3])
 @pytest.mark.parametrize(
-    "recipe", ["PosCorrect(every=1, hold=0)", "PosCorrectAnneal()", "PosCorrectGain(signal='detector')"]
+    "recipe", ["PosCorrect(search_every=1, hold=0)", "PosCorrectAnneal()", "PosCorrectGain(signal='detector')"]
 )
 def test_positions_are_refined_with_the_numbers_of_frames_in_memory(tmp_path, recipe, masked):
     """Their trials ask for views out of turn, again and again, and in the middle of a sweep."""

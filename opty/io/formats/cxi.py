@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.errors import warn_user
 from opty.files.container import Container
 from opty.files.tree import Tree, complexes, number, numbers
@@ -32,7 +32,7 @@ DARK = (DETECTOR + "dark", DETECTOR + "data_dark")
 ENERGY = (SOURCE + "energy", "entry_1/instrument_1/beam_1/energy")
 WAVELENGTH = (SOURCE + "wavelength", "entry_1/instrument_1/beam_1/wavelength")
 ILLUMINATION = SOURCE + "illumination"  # as SHARP and Nanosurveyor call it
-HAS_SIGNAL = 0x1000  # the one bit of a CXI mask that finds no fault with the pixel
+HAS_SIGNAL = 0x1000  # the one bit of a CXI mask that does not mark a bad pixel
 USUAL_BASIS = np.array([[0.0, -1.0], [-1.0, 0.0], [0.0, 0.0]])  # columns: slow axis along -y, fast axis along -x
 
 
@@ -52,7 +52,7 @@ def opened(file: Container) -> Iterator[Raw]:
     "near"): they are options of the load. Both wavelength and energy may be there, or one of them. Attributes ``units``
     are obeyed; without them lengths are metres, and an energy joule, unless the number can only be eV.
 
-    Raises FormatError that names the paths where something was looked for; ValueError for options that do not fit.
+    Raises FormatError, with the paths tried, for a missing dataset; ValueError for options that do not fit.
     """
     with file.tree() as tree:
         with blaming(file):
@@ -86,22 +86,22 @@ def opened(file: Container) -> Iterator[Raw]:
 
 
 def good(flags: np.ndarray) -> np.ndarray:
-    """Where a CXI mask finds no fault with a pixel."""
+    """Return where a CXI mask does not mark a bad pixel."""
     return (flags.astype(np.int64) & ~HAS_SIGNAL) == 0
 
 
 def wavelength(tree: Tree, path: Path) -> float | None:
-    """Wavelength [m], None where the file does not tell; warns where it does not belong to the energy in the file."""
+    """Return the wavelength [m], None where the file has none; warn where it does not match the energy in the file."""
     by_length, by_energy = tree.find(*WAVELENGTH), tree.find(*ENERGY)
     if by_length is None:
         return None
     wavelength = wave(tree, by_length)
     if by_energy is None:
         return wavelength
-    told = number(by_energy) * joules(unit_of(tree, by_energy) or "J", by_energy.name)
-    if abs(PLANCK_TIMES_C / told / wavelength - 1) > 0.01:
+    energy = number(by_energy) * joules(unit_of(tree, by_energy) or "J", by_energy.name)
+    if abs(PLANCK_TIMES_C / energy / wavelength - 1) > 0.01:
         warn_user(
-            f"{path}: the energy, {told} J, belongs to a wavelength of {PLANCK_TIMES_C / told:.5g} m, but the "
+            f"{path}: the energy, {energy} J, belongs to a wavelength of {PLANCK_TIMES_C / energy:.5g} m, but the "
             f"file's wavelength is {wavelength} m; the wavelength is used",
             UserWarning,
         )
@@ -109,7 +109,7 @@ def wavelength(tree: Tree, path: Path) -> float | None:
 
 
 def basis_vectors(tree: Tree) -> np.ndarray:
-    """The detector's slow (row) and fast (column) axis, columns of (3, 2) [m per pixel]; the usual ones if not told."""
+    """Return the slow (row) and fast (column) axis, columns of (3, 2) [m per pixel]; default: the usual ones."""
     found = tree.find(DETECTOR + "basis_vectors")
     if found is None:
         return USUAL_BASIS
@@ -121,7 +121,7 @@ def basis_vectors(tree: Tree) -> np.ndarray:
 
 
 def pixel_size(tree: Tree, basis: np.ndarray) -> float | None:
-    """Edge of a detector pixel [m], or None where the file does not tell; ValueError for pixels that are not square."""
+    """Edge of a detector pixel [m], or None where the file has none; ValueError for pixels that are not square."""
     found = [length(tree, d) for name in ("x", "y") if (d := tree.find(f"{DETECTOR}{name}_pixel_size")) is not None]
     if not found and basis is USUAL_BASIS:
         return None
@@ -152,7 +152,7 @@ def by_view(translation: np.ndarray, views: int) -> np.ndarray:
 
 
 def illumination(tree: Tree, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The starting probe in the plane of the sample, of the frames' size, where the file brings one."""
+    """Return the starting probe at the sample, of the size of the frames, if the file has one."""
     found = tree.find(ILLUMINATION)
     if found is None or found.shape[-2:] != tuple(shape):
         return None
@@ -161,7 +161,7 @@ def illumination(tree: Tree, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def row_column(translation: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Positions (N, 2) [m] of the views on a sample that was moved by ``translation``."""
+    """Return the positions (N, 2) [m] of the views on a sample that was moved by ``translation``."""
     along = basis / np.linalg.norm(basis, axis=0)
     with np.errstate(invalid="ignore"):  # infinity times 0; the check of the positions names the view
         return 0.0 - translation @ along[: translation.shape[1]]
@@ -190,9 +190,13 @@ def dark(tree: Tree) -> np.ndarray | None:
     return image if image.ndim == 2 else image.reshape(-1, *image.shape[-2:]).mean(axis=0)
 
 
-def flags(mask: np.ndarray | Stack) -> np.ndarray | Stack:
+def flags(mask: np.ndarray | LazyFrames) -> np.ndarray | LazyFrames:
     """A mask as CXI has it, uint32: 0 where a pixel counts, else 1."""
-    return mask.mapped(flags, np.uint32) if isinstance(mask, Stack) else (~mask).astype(np.uint32)
+    return mask.mapped(_flags, np.uint32) if isinstance(mask, LazyFrames) else _flags(mask)
+
+
+def _flags(mask: np.ndarray) -> np.ndarray:
+    return (~mask).astype(np.uint32)
 
 
 def sensitivity(tree: Tree, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -234,6 +238,7 @@ def content(f: h5py.File, data: PtychoData, by_axis: bool = False) -> None:
     put(f, "cxi_version", 160)
     put(f, "number_of_entries", 1)
     geometry, detector = data.geometry, f.create_group(DETECTOR)
+    assert geometry is not None  # the writers need one
     writing.signed(detector, "data", data.intensities)
     put(detector, "distance", geometry.distance, units="m")
     for name in ("x_pixel_size", "y_pixel_size"):

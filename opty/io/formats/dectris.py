@@ -111,7 +111,7 @@ def _step(path: Path, stem: str) -> tuple[float, float] | None:
 
 
 def _value(tree: Tree, *paths: str) -> tuple[float, h5py.Dataset] | None:
-    """The first number that is set, and where it is; detectors write 0 for what nobody told them."""
+    """The first number that is set, and where it is; detectors write 0 for a value that was not set."""
     for path in paths:
         if (found := tree.find(path)) is not None and found.dtype.kind in "iuf" and found.size:
             values = numbers(found).reshape(-1)
@@ -122,17 +122,19 @@ def _value(tree: Tree, *paths: str) -> tuple[float, h5py.Dataset] | None:
 
 
 def _length(tree: Tree, *paths: str, usual: str = "m") -> float | None:
-    told = _value(tree, *paths)
-    return None if told is None else told[0] * metres(tree.attribute(told[1], "units", usual), told[1].name)
+    if (found := _value(tree, *paths)) is None:
+        return None
+    return found[0] * metres(tree.attribute(found[1], "units", usual), found[1].name)
 
 
 def _wavelength(tree: Tree) -> float | None:
-    """Wavelength [m]: angstrom and eV where no unit is named, as DECTRIS has them."""
-    if (told := _length(tree, *WAVELENGTH, usual="angstrom")) is not None:
-        return told
-    if (told := _value(tree, *ENERGY)) is None:
+    """Wavelength [m]: angstrom and eV without a unit, as in files of DECTRIS."""
+    if (length := _length(tree, *WAVELENGTH, usual="angstrom")) is not None:
+        return length
+    if (energy := _value(tree, *ENERGY)) is None:
         return None
-    return wavelength(told[0] * joules(tree.attribute(told[1], "units", "eV"), told[1].name), told[1].name)
+    value, found = energy
+    return wavelength(value * joules(tree.attribute(found, "units", "eV"), found.name), found.name)
 
 
 def _pixel_size(tree: Tree) -> float | None:
@@ -143,7 +145,7 @@ def _pixel_size(tree: Tree) -> float | None:
 
 
 def _wanted(tree: Tree, what: str, *paths: str) -> str:
-    """Say why a length is not known: nothing is there, or what is there is none."""
+    """Return why a length is unknown: the dataset is missing, or its value was not set."""
     found = tree.find(*paths)
     if found is None:
         return tree.missing(what, *paths)
@@ -162,19 +164,17 @@ def _mask(tree: Tree, shape: tuple[int, ...]) -> np.ndarray | None:
 
 def _centre(tree: Tree) -> tuple[float, float] | None:
     """Beam centre (row, column) [px]."""
-    told = [_value(tree, f"{DETECTOR}/beam_center_{name}") for name in "yx"]
-    if told[0] is None or told[1] is None:
-        return None
-    return told[0][0], told[1][0]
+    row, column = (_value(tree, f"{DETECTOR}/beam_center_{name}") for name in "yx")
+    return None if row is None or column is None else (row[0], column[0])
 
 
 def _cutoff(tree: Tree, dtype: np.dtype) -> float | None:
-    """The least count that is none."""
+    """Return the smallest number that is no valid count."""
     limits = [float(np.iinfo(dtype).max)] if dtype.kind == "u" else []
-    if (told := _value(tree, CUTOFF)) is not None:
-        limits.append(told[0])
-    if (told := _value(tree, SATURATION)) is not None:
-        limits.append(np.nextafter(told[0], np.inf) if dtype.kind == "f" else math.floor(told[0]) + 1.0)
+    if (cutoff := _value(tree, CUTOFF)) is not None:
+        limits.append(cutoff[0])
+    if (saturation := _value(tree, SATURATION)) is not None:
+        limits.append(np.nextafter(saturation[0], np.inf) if dtype.kind == "f" else math.floor(saturation[0]) + 1.0)
     return min(limits, default=None)
 
 

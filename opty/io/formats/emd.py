@@ -96,7 +96,7 @@ def _no_wavelength() -> str:
 
 
 def _axis(tree: Tree, cube: str, k: int) -> tuple[float, str] | None:
-    """The distance of neighbours along an axis and its unit; None where the file does not tell."""
+    """Return the step along an axis and its unit; None where the file has none."""
     first = 0 if "dim0" in tree.names(cube) else 1
     found = tree.find(f"{cube}/dim{k + first}")
     if found is None or found.dtype.kind not in "iuf" or found.ndim != 1 or found.size < 2:

@@ -131,7 +131,7 @@ def _views(stream: Any, path: Path) -> int:
 
 
 def _shape(root: ET.Element | None, name: str, views: int) -> tuple[int, int] | None:
-    """Shape (rows, columns) of the scan, as the XML or the name of the .raw tell it."""
+    """Return the shape (rows, columns) of the scan, from the XML or the name of the .raw."""
     shapes: list[tuple[float | None, ...]] = []
     for mode in ("acquire", "search"):  # some versions wrote the shape that was scanned under the second
         nodes = _scans(root, mode)

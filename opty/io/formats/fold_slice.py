@@ -46,14 +46,14 @@ def recognise(file: Container) -> bool:
 
 
 @contextmanager
-def opened(file: Container, *, positions=None) -> Iterator[Raw]:
+def opened(file: Container, *, positions: Any = None) -> Iterator[Raw]:
     """Read ``dp`` (N, n, n), zero frequency in the centre, and the positions ppY, ppX [m] of the file beside it.
 
-    ``positions`` is the path of that one where it is not beside, by its name, or takes its place. The view is at (row,
-    column) = (-ppY, -ppX). MATLAB has the axes in reverse order: the patterns of a .mat, and of a pair whose ppX has
-    two axes, as MATLAB writes a vector, are transposed. A .mat whose dp has four axes (n, n, rows, columns) is a scan
-    on a grid. With ``lambda`` and ``dx`` in the file the pixel at the sample is dx; with dx alone
-    positions are in pixels.
+    ``positions`` is the path of the other file if it has another name or folder, or gives the positions instead.
+    The view is at (row, column) = (-ppY, -ppX). MATLAB has the axes in reverse order: the patterns of a .mat,
+    and of a pair whose ppX has two axes, as MATLAB writes a vector, are transposed. A .mat whose dp has four axes
+    (n, n, rows, columns) is a scan on a grid. With ``lambda`` and ``dx`` in the file the pixel at the sample is dx;
+    with dx alone positions are in pixels.
 
     Raises FormatError where the other file is missing.
     """
@@ -71,20 +71,21 @@ def opened(file: Container, *, positions=None) -> Iterator[Raw]:
 def _other(file: Container, positions: Any) -> tuple[Container | None, GivenPositions | None]:
     """The other file of a pair, None where one file holds all; or the positions that take its place."""
     if isinstance(positions, (str, os.PathLike)) and {"dp", *POSITIONS} & _names(Path(positions)):
-        return Container(positions), None
+        return Container(Path(positions)), None
     given = None if positions is None else given_positions(positions)
     place = ptychi.place_of_partner(file)
     if "dp" in file.names:
-        beside = place is not None and set(POSITIONS) <= _names(place) and not set(POSITIONS) <= file.names
-        return (Container(place) if beside else None), given
-    if "dp" not in _names(place):
+        if place is None or set(POSITIONS) <= file.names or not set(POSITIONS) <= _names(place):
+            return None, given
+        return Container(place), given
+    if place is None or "dp" not in _names(place):
         name = "its patterns" if place is None else place.name
         raise FormatError(f"{file.path} holds positions, and {name} is not beside it: load the file of the patterns")
     return Container(place), given
 
 
 def _names(place: Path | None) -> frozenset[str]:
-    """The names at the root of an HDF5 file; none where there is no such file."""
+    """Return the names at the root of an HDF5 file; none where there is no such file."""
     try:
         return frozenset() if place is None or not place.is_file() else Container(place).names
     except (OSError, ValueError):

@@ -1,8 +1,9 @@
-"""What the results of other packages have in common: they hold no frames, and some hold other probes than opty does."""
+"""Shared by the readers of results of other packages: they hold no frames, and some define the probe differently."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def measurement_for(file: Container, data: Any, package: str) -> PtychoData:
     from opty.io.registry import load
 
     if isinstance(data, (str, os.PathLike)):
-        data = load(data)
+        data = load(Path(data))
     if not isinstance(data, PtychoData):
         raise TypeError(
             f"{file.path} is a result of {package} and holds no intensities: give the measurement it was made from, "
@@ -34,7 +35,17 @@ def measurement_for(file: Container, data: Any, package: str) -> PtychoData:
     return data
 
 
-def made(file: Container, data: PtychoData, probe, obj, corners, device, threads, deterministic, seed) -> BareState:
+def made(
+    file: Container,
+    data: PtychoData,
+    probe: np.ndarray,
+    obj: np.ndarray,
+    corners: np.ndarray,
+    device: str | None,
+    threads: int | None,
+    deterministic: bool,
+    seed: int,
+) -> BareState:
     """Make the state: probe (M, n, n), obj (H, W), and corners (N, 2) of the windows in its frame [px].
 
     Raises FormatError for sizes that do not go together.
@@ -53,7 +64,7 @@ def made(file: Container, data: PtychoData, probe, obj, corners, device, threads
 def curved(probe: np.ndarray, data: PtychoData, out: bool = False) -> np.ndarray:
     """Return a probe (M, n, n) of a package that has the Fresnel curvature in its propagator as opty has it.
 
-    ``out`` : the other way. The near field knows no such factor, and neither does a scan in pixels.
+    ``out`` : the inverse. In the near field, and for a scan in pixels, there is no such factor.
     """
     if data.geometry is None or data.geometry.propagation == "near":
         return probe

@@ -1,4 +1,4 @@
-"""Kept: all that a result file holds, read before its measurement is looked for; the layout is that of native.py."""
+"""Kept: the contents of a result file, read before its measurement; native.py describes the layout."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from opty.state.leaves import ESTIMATED
 
 if TYPE_CHECKING:
     from opty.model import Model
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
 
 OWN = "entry_1/reconstruction"
 GROUPS: dict[Role, str] = {"estimate": "leaves", "slot": "slots", "array": "arrays"}
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Kept:
-    """What a result file holds, before the measurement is looked for."""
+    """The contents of a result file but its measurement."""
 
     fields: dict[str, Any]  # of PtychoData but its intensities
     frames: measurement.FramesKept
     leaves: dict[str, np.ndarray]
-    books: dict[str, Any]
+    record: dict[str, Any]
     recipe: str
-    unfinished: Unfinished | None
+    unfinished: PendingRun | None
     device: str
     software: dict[str, str]
 
     def at_the_start(self) -> Kept:
-        """What a file would hold that was written at the start, where that is kept."""
+        """Return the contents of a file written at the start of the run; for results that keep the start."""
         from opty.algebra.operator import Identity
 
-        began = self.books["began"]
-        books = self.books | {"recipe": Identity(), "began": None}
-        books |= {name: began[name] for name in ("iteration", "history", "visits")}
-        books |= {"declared": began["declared"]}
-        return dataclasses.replace(self, leaves=began["leaves"], books=books, unfinished=None)
+        began = self.record["began"]
+        record = self.record | {"recipe": Identity(), "began": None}
+        record |= {name: began[name] for name in ("iteration", "history", "visits")}
+        record |= {"declared": began["declared"]}
+        return dataclasses.replace(self, leaves=began["leaves"], record=record, unfinished=None)
 
 
 def read_kept(file: Container) -> Kept:
@@ -58,16 +58,16 @@ def read_kept(file: Container) -> Kept:
     Operators of its recipe and elements of its model that are not here are kept as they were.
     """
     from opty.algebra.kept_recipes import kept_recipe
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
 
     measurement.check_version(file)
     with file.hdf5() as f, blaming(file):
         own = need(f, OWN)
-        code = _text(need(own, "recipe"))
-        recipe = kept_recipe(_text(need(own, "recipe_json")), code)
-        unfinished = Unfinished.from_json(_text(own["unfinished"])) if "unfinished" in own else None
+        code = kept_text(need(own, "recipe"))
+        recipe = kept_recipe(kept_text(need(own, "recipe_json")), code)
+        unfinished = PendingRun.from_json(kept_text(own["unfinished"])) if "unfinished" in own else None
         leaves, declared = _leaves(own)
-        books = {
+        record = {
             "declared": declared,
             "origin": need(own, "origin")[()],
             "seed": int(own.attrs["seed"]),
@@ -80,7 +80,16 @@ def read_kept(file: Container) -> Kept:
         }
         fields, frames = measurement.read_fields(f), measurement.read_kept_frames(f)
         device, software = measurement.text(own.attrs.get("device", "cpu")), json.loads(own.attrs.get("software", "{}"))
-        return Kept(fields, frames, leaves, books, code, unfinished, device, software)
+        return Kept(
+            fields=fields,
+            frames=frames,
+            leaves=leaves,
+            record=record,
+            recipe=code,
+            unfinished=unfinished,
+            device=device,
+            software=software,
+        )
 
 
 def _model(own: h5py.Group, declared: Mapping[str, Leaf]) -> Model | None:
@@ -89,16 +98,17 @@ def _model(own: h5py.Group, declared: Mapping[str, Leaf]) -> Model | None:
         return None
     beside = {name for name, leaf in ESTIMATED.items() if not leaf.image}
     estimates = [leaf for name, leaf in declared.items() if leaf.role == "estimate" and name not in beside]
-    return kept_model(_text(own["model_json"]), _text(need(own, "model")), estimates)
+    return kept_model(kept_text(own["model_json"]), kept_text(need(own, "model")), estimates)
 
 
-def _text(found: h5py.Dataset) -> str:
+def kept_text(found: h5py.Dataset) -> str:
+    """Return a text that a file holds."""
     value = found.asstr()[()]
-    return value if isinstance(value, str) else str(value[0])  # a long one lies in an array of one
+    return value if isinstance(value, str) else str(value[0])  # a long text is stored as an array of one
 
 
 def _start(own: h5py.Group) -> dict[str, Any] | None:
-    """The start that the data alone do not tell, or None."""
+    """Return the start of the run, or None where it follows from the data."""
     if "start" not in own:
         return None
     start = own["start"]
@@ -108,15 +118,15 @@ def _start(own: h5py.Group) -> dict[str, Any] | None:
 
 
 def _leaves(own: h5py.Group) -> tuple[dict[str, np.ndarray], dict[str, Leaf]]:
-    """Return arrays by name, and what is known of them: files of earlier versions hold no declarations."""
+    """Return arrays by name, and their declarations, which files of earlier versions lack."""
     leaves, declared = {}, {}
     for role, group in GROUPS.items():
         for key, found in need(own, group).items():
             name = unquote(key)
             leaves[name] = found[()]
-            told = found.attrs.get("declaration")
-            if told is not None:
-                declared[name] = Leaf(name, **{**json.loads(measurement.text(told)), "role": role})
+            declaration = found.attrs.get("declaration")
+            if declaration is not None:
+                declared[name] = Leaf(name, **{**json.loads(measurement.text(declaration)), "role": role})
             elif role == "array":
                 declared[name] = Leaf.found(name, leaves[name], role)
     return leaves, declared
@@ -127,4 +137,4 @@ def _history(own: h5py.Group) -> dict[str, np.ndarray]:
 
 
 def _visits(own: h5py.Group) -> dict[str, Any]:
-    return json.loads(_text(own["visits"])) if "visits" in own else {}
+    return json.loads(kept_text(own["visits"])) if "visits" in own else {}

@@ -1,7 +1,7 @@
-"""HDF5 files of any layout, read through a small TOML file that says where things are.
+"""HDF5 files of any layout, read through a small TOML file with the paths of its contents.
 
 docs/formats.md describes the mapping; opty/io/formats/mappings holds commented ones for beamlines. mapping_frames.py
-and mapping_positions.py read what two of its tables say.
+and mapping_positions.py read two of its tables.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ TABLES = {
 class Plan:
     """A mapping read and checked, from the path of a TOML file or the name of one that comes with opty."""
 
-    def __init__(self, source):
+    def __init__(self, source: str | Path):
         self.path = _found(source)
         try:
             self.tables = tomllib.loads(self.path.read_text("utf-8"))
@@ -79,7 +79,7 @@ class Plan:
 
 
 @contextmanager
-def opened(file: Container, *, mapping) -> Iterator[Raw]:
+def opened(file: Container, *, mapping: str | Path) -> Iterator[Raw]:
     """Read an HDF5 file through ``mapping``: the path of a TOML file, or the name of one that comes with opty.
 
     Raises FormatError for a mapping with unknown words, and for paths at which the file has nothing.
@@ -95,7 +95,7 @@ def opened(file: Container, *, mapping) -> Iterator[Raw]:
     file.beside += [plan.path, *files.others]
 
 
-def _found(source) -> Path:
+def _found(source: str | Path) -> Path:
     path = Path(os.fspath(source))
     if path.suffix.lower() == ".toml" or path.is_file():
         return path.absolute()

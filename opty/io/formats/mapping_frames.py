@@ -21,7 +21,7 @@ AXES = ("view", "row", "column")
 def frames_of(files: Files, table: Mapping[str, Any]) -> tuple[Frames, Callable[[int], str | None]]:
     """Return the frames (views, rows, columns), one part after the other, as intensities.
 
-    With a function that says which are missing of so many views, where they are numbered parts of a detector.
+    With a function that returns which of a number of views are missing, for numbered parts of a detector.
     """
     trees = [files.opened(path) for path in files.paths(table["file"])] if "file" in table else [files.tree]
     axes, path = table.get("axes", "view row column"), table.get("path")

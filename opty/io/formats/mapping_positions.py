@@ -32,7 +32,7 @@ def positions_of(files: Files, table: Mapping[str, Any], frames: Frames) -> Plac
         units = (unit, unit)
     else:
         parts = [_motor(files, table, name) for name in ("row", "column")]
-        row, column = _on_the_grid(*(part[0] for part in parts), frames, table.get("fast", "column"))
+        row, column = _on_the_grid(parts[0][0], parts[1][0], frames, table.get("fast", "column"))
         values, units, where = np.column_stack([row, column]), (parts[0][1], parts[1][1]), parts[0][2]
     if "index" in table:
         values = _averaged(values, _index(files, table))
@@ -46,7 +46,7 @@ def positions_of(files: Files, table: Mapping[str, Any], frames: Frames) -> Plac
 
 
 def _source(files: Files, table: Mapping[str, Any], entry: Mapping[str, Any]) -> Tree | Table | np.ndarray:
-    """Return what positions are looked up in: HDF5, a table of text, or an NPY."""
+    """Return the source of positions: HDF5, a table of text, or an NPY."""
     name = entry.get("file", table.get("file"))
     if name is None:
         return files.tree

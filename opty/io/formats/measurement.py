@@ -1,4 +1,4 @@
-"""A PtychoData in opty's HDF5 files: written and read exactly, in a layout that CXI readers know their way in.
+"""A PtychoData in opty's HDF5 files: written and read exactly, in a layout that CXI readers can read.
 
 /                                             attributes: creator, opty_version, opty_format, holds
 /cxi_version, /number_of_entries
@@ -7,8 +7,8 @@
 /entry_1/sample_1/geometry_1/translation      (N, 3) m, of the sample: x, y, z  (with a geometry)
 /entry_1/data_1/                              links to data and translation
 /entry_1/measurement/                         positions (row, column) as in PtychoData, geometry, photons of each
-                                              view, background, probe, truth, source (JSON) where data are not here;
-                                              attributes brightest and dtype of the frames, mask = "linked" where the
+                                              view, background, probe, truth, source (JSON) if the data are elsewhere;
+                                              attributes brightest and dtype of the frames, mask = "linked" if the
                                               source has the mask of each view too, absent = why there are neither
                                               data nor a source
 """
@@ -26,7 +26,7 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.errors import FormatError
 from opty.files.container import Container
 from opty.geometry import Geometry
@@ -74,7 +74,7 @@ def opened(file: Container) -> Iterator[Raw]:
 
 
 def check_version(file: Container) -> None:
-    """Refuse a file of a later format than this opty knows, and one with links that lead out of it."""
+    """Refuse a file of a later format than this version of opty reads, and links to other files."""
     found = int(file.attrs.get("opty_format", 0))
     if found > VERSION:
         raise FormatError(
@@ -86,7 +86,7 @@ def check_version(file: Container) -> None:
 
 
 def write_head(f: h5py.File, holds: str) -> None:
-    """Write what tells opty, and readers of CXI, what the file is."""
+    """Write the marks by which opty and readers of CXI recognise the file."""
     try:
         version = metadata.version("opty-ptycho")
     except metadata.PackageNotFoundError:  # run from a source tree that was never installed
@@ -95,11 +95,13 @@ def write_head(f: h5py.File, holds: str) -> None:
     f.attrs["opty_format"] = VERSION
     put(f, "cxi_version", 160)
     put(f, "number_of_entries", 1)
-    f.create_group("entry_1/data_1")  # a link that makes its group gives it the time of day: other bytes each time
+    f.create_group(
+        "entry_1/data_1"
+    )  # made by a link, the group would store the time, and the bytes would differ each time
 
 
 def write(f: h5py.File, data: PtychoData, source: dict[str, Any] | None = None) -> None:
-    """Write a measurement: its intensities; given a ``source``, only where they are; absent ones, only why."""
+    """Write a measurement with its intensities; with a ``source``, only the link; absent ones, only the reason."""
     own, detector = f.create_group(OWN), f.create_group(DETECTOR)
     put(own, "photons", data.photons())
     own.attrs["brightest"] = data.brightest
@@ -115,12 +117,12 @@ def write(f: h5py.File, data: PtychoData, source: dict[str, Any] | None = None) 
 
 
 def write_about(f: h5py.File, data: Any, linked: bool = False) -> None:
-    """Write all of a measurement, or of an experiment, but intensities and photons; the two groups are there.
+    """Write all of a measurement, or of an experiment, but intensities and photons; the two groups must exist.
 
-    A mask that stays in the file of the frames is there for a result that is ``linked`` to it.
+    A mask that stays in the file of the frames is not written to a result that is ``linked`` to it.
     """
     own, detector = f[OWN], f[DETECTOR]
-    if isinstance(data.mask, Stack) and linked:
+    if isinstance(data.mask, LazyFrames) and linked:
         note(own, mask="linked")
     elif data.mask is not None:
         stack(detector, "mask", cxi.flags(data.mask))
@@ -144,21 +146,21 @@ def read_fields(f: h5py.File) -> dict[str, Any]:
     return fields
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FramesKept:
-    """What a result file says about its frames."""
+    """The record of the frames in a result file."""
 
     photons: np.ndarray  # (N,) of each view
     dtype: str
     brightest: float  # NaN where the file does not have it
-    here: bool  # in the file itself
-    source: dict[str, Any] | None  # where they are, if not here
-    mask_linked: bool  # the mask is where the frames are
-    absent: str | None  # why they are neither here nor at a source
+    here: bool  # the frames are in the file itself
+    source: dict[str, Any] | None  # of the frames, if they are elsewhere
+    mask_linked: bool  # the mask is in the file of the frames
+    absent: str | None  # why the frames are neither here nor at a source
 
 
 def read_kept_frames(f: h5py.File) -> FramesKept:
-    """Read what a result file says about its frames, and none of them."""
+    """Read the record of the frames in a result file, without the frames."""
     own = need(f, OWN)
     return FramesKept(
         photons=need(f, f"{OWN}/photons")[()],
@@ -172,7 +174,7 @@ def read_kept_frames(f: h5py.File) -> FramesKept:
 
 
 def read_frames(f: h5py.File) -> np.ndarray:
-    """Read the frames that are in a file; MemoryError where the memory does not hold them."""
+    """Read the frames of a file; MemoryError where they do not fit in memory."""
     found = need(need(f, DETECTOR), "data")
     wanted, free = found.nbytes, free_memory()
     if free is not None and wanted > free:
@@ -184,8 +186,9 @@ def _all_but_images(f: h5py.File) -> dict[str, Any]:
     own = need(f, OWN)
     fields: dict[str, Any] = {"positions": need(own, "positions")[()]}
     if "geometry" in own:
-        told = {name: text(value) for name, value in own["geometry"].attrs.items()}
-        fields["geometry"] = Geometry(**{name: v if isinstance(v, str) else float(v) for name, v in told.items()})
+        attributes = {name: text(value) for name, value in own["geometry"].attrs.items()}
+        lengths: dict[str, Any] = {name: v if isinstance(v, str) else float(v) for name, v in attributes.items()}
+        fields["geometry"] = Geometry(**lengths)
     fields |= {name: own[name][()] for name in ("background", "probe") if name in own}
     if "truth" in own:
         fields["truth"] = {name: own["truth"][name][()] for name in own["truth"]}
@@ -193,7 +196,7 @@ def _all_but_images(f: h5py.File) -> dict[str, Any]:
 
 
 def need(group: h5py.Group, path: str) -> Any:
-    """What is at a path in one of opty's own files; ValueError that says what is there instead."""
+    """Return the node at a path in a file of opty; ValueError, with the names that exist, where there is none."""
     if path not in group:
         held = ", ".join(sorted(map(str, group))) or "nothing"
         raise ValueError(f"there is no {group.name.rstrip('/')}/{path}: {group.name} holds {held}")

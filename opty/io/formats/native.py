@@ -1,23 +1,25 @@
-"""Result files: a PtychoState in HDF5 from which ``opty.load`` goes on exactly as if nothing had happened.
+"""Result files: a PtychoState in HDF5, which ``opty.load`` restores exactly.
 
 Beside the measurement (measurement.py) the file holds
     /entry_1/reconstruction/         attributes: iteration, seed, dtype, device, software (versions, as JSON), attention
-                                     (what was found wrong with the measurement before the run: a list, as JSON)
-        leaves/obj (H, W) or (L, H, W), probe (M, n, n), positions (N, 2) px, and what else is estimated:
+                                     (warnings about the measurement before the run: a list, as JSON),
+                                     verdict (on the result: right, doubtful or cannot tell, and why: a text)
+        leaves/obj (H, W) or (L, H, W), probe (M, n, n), positions (N, 2) px, and other estimates:
                                      background (n, n) in the order of the transform, ...
         positions_m (N, 2)           the same positions in metres, from the frame's corner  (with a geometry)
         origin (2,)                  px from the data's positions to window corners
-        slots/<name>, arrays/<name>  the memory of operators, and what was given by name for them to read
-                                     attribute of each array: declaration, what it is (opty.Leaf, as JSON)
-        history/<name>               what was recorded
-        recipe, recipe_json          text to read, and what is loaded
+        slots/<name>, arrays/<name>  the memory of operators, and arrays given by name for them to read;
+                                     attribute of each array: declaration (opty.Leaf, as JSON)
+        history/<name>               series of the history
+        recipe, recipe_json          text for readers, and JSON, which is loaded
         model, model_json            the same of the model; absent in files of earlier versions: a thin object
-        visits                       when the run last stood at each scheduled step (JSON); absent where there was none
-        start/                       leaves, slots, arrays, history, visits and iteration of the start, where the data
-                                     alone do not tell it: a probe, an object, what ``replace`` put in
-        unfinished                   in a checkpoint: the whole recipe asked for and the place reached in it (JSON)
+        visits                       last iteration at each scheduled step (JSON); absent without such steps
+        start/                       leaves, slots, arrays, history, visits and iteration of the start, where it does
+                                     not follow from the data: after a given probe or object, or ``replace``
+        search                       how the recipe was chosen: verdict, expression, what was tried (text)
+        unfinished                   in a checkpoint: the complete recipe and the place reached in it (JSON)
     /entry_1/object, probe           links to the two
-The data are in the file, or, where they came unchanged from another file, a link to that one.
+The data are in the file, or linked, if they were loaded from another file and not changed.
 """
 
 from __future__ import annotations
@@ -40,17 +42,17 @@ from opty.files.container import Container
 from opty.files.sink import new_hdf5
 from opty.io import source, writing
 from opty.io.formats import measurement
-from opty.io.formats.kept import GROUPS, OWN, Kept, read_kept
+from opty.io.formats.kept import GROUPS, OWN, Kept, kept_text, read_kept
 from opty.io.formats.measurement import need
 from opty.io.formats.result_data import measurement_of
 from opty.io.reading import Format, blaming
 
 if TYPE_CHECKING:
-    from opty.runtime.checkpoint import Unfinished
+    from opty.runtime.checkpoint import PendingRun
     from opty.state import BareState
 
 
-def save(path, p) -> None:
+def save(path: str | Path, p: BareState | PtychoData) -> None:
     """Write a PtychoState (or a PtychoData) to HDF5: whole, or not at all.
 
     The file that stood there before stays untouched until the new one is safely on the disk. Intensities that came
@@ -58,8 +60,8 @@ def save(path, p) -> None:
 
     Raises
     ------
-    TypeError : ``p`` is neither. ValueError : ``path`` is the very file that the measurement was read from, or ends as
-        files of another kind do.
+    TypeError : ``p`` is neither. ValueError : ``path`` is the file that the measurement was read from, or has the
+        suffix of another format.
     SourceError : a PtychoData without its frames (a state is saved without them).
     OSError : no such folder, no permission, a full disk.
     """
@@ -77,10 +79,18 @@ def save(path, p) -> None:
         measurement.write(f, p)
 
 
-def checkpoint(path, p: BareState, unfinished: Unfinished | None, attention: Sequence[str] = ()) -> None:
-    """Write a state as ``save`` does, with the place in the recipe from which ``resume`` is to go on.
+def checkpoint(
+    path: str | Path,
+    p: BareState,
+    unfinished: PendingRun | None,
+    attention: Sequence[str] = (),
+    verdict: str | None = None,
+    search: str = "",
+) -> None:
+    """Write a state as ``save`` does, with the place in the recipe from which ``resume`` continues.
 
-    ``attention`` : what was found wrong with the measurement before the run, for ``info`` to say.
+    ``attention`` : warnings about the measurement before the run; ``verdict`` : on the result; ``search`` : how
+    the recipe was chosen, in words. ``info`` repeats them.
     """
     data = p.data
     _check_place(path, data)
@@ -95,17 +105,21 @@ def checkpoint(path, p: BareState, unfinished: Unfinished | None, attention: Seq
             writing.put(f, f"{OWN}/unfinished", unfinished.to_json())
         if attention:
             writing.note(f[OWN], attention=json.dumps(attention))
+        if verdict is not None:
+            writing.note(f[OWN], verdict=verdict)
+        if search:
+            writing.put(f, f"{OWN}/search", search)
 
 
-def _check_place(path, data: PtychoData) -> None:
-    """Refuse a file of another kind, and the very file that a measurement was read from."""
+def _check_place(path: str | Path, data: PtychoData) -> None:
+    """Refuse a file of another kind, and the file that the measurement was read from."""
     if data.source is not None and source.same_file(path, data.source["path"]):
         raise ValueError(f"{path} is the measurement itself; save the result under another name")
     writing.check_suffix(path)
 
 
-def _keep_frames(path, absent: str) -> None:
-    """Refuse to replace a result that holds its frames by one that neither holds them nor knows where they are."""
+def _keep_frames(path: str | Path, absent: str) -> None:
+    """Refuse to replace a result that holds its frames by one that neither holds them nor points to them."""
     if not Path(path).is_file():
         return
     file = Container(Path(path))
@@ -120,16 +134,24 @@ def recognise(file: Container) -> bool:
     return measurement.is_opty(file, "result")
 
 
-def read(file: Container, *, data=None, device=None, threads=None, deterministic=False, stream=None):
-    """Read a result: a PtychoState that goes on exactly.
+def read(
+    file: Container,
+    *,
+    data: PtychoData | str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
+    stream: bool | None = None,
+) -> BareState:
+    """Read a result: exactly the PtychoState that was saved.
 
     ``data`` : PtychoData, or the path of a measurement, to use in place of what the file holds or points to.
     ``device``, ``threads``, ``deterministic`` : as for PtychoState. ``stream`` : whether the frames stay in the file
     that the result points to, as for a measurement.
 
     Where the measurement is not found, has changed or cannot be read, the state opens without its frames:
-    ``p.data.absent`` says why, and to compute with it raises SourceError. Raises TypeError or ValueError for ``data``
-    that do not fit; warns where they hold other photons than the result was made from.
+    ``p.data.absent`` gives the reason, and computing with it raises SourceError. Raises TypeError or ValueError for
+    ``data`` that do not fit; warns where they hold other photons than the result was made from.
     """
     return restored(
         file, read_kept(file), data=data, device=device, threads=threads, deterministic=deterministic, stream=stream
@@ -137,15 +159,22 @@ def read(file: Container, *, data=None, device=None, threads=None, deterministic
 
 
 def restored(
-    file: Container, kept: Kept, *, data=None, device=None, threads=None, deterministic=False, stream=None
+    file: Container,
+    kept: Kept,
+    *,
+    data: PtychoData | str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
+    stream: bool | None = None,
 ) -> BareState:
-    """Make the state from what a result file holds; options and errors as for ``read``."""
+    """Make the state from the contents of a result file; options and errors as for ``read``."""
     from opty.state import handle
 
     chosen = measurement_of(file, kept, data, stream)
     with blaming(file):
         return handle().restore(
-            chosen, kept.leaves, **kept.books, device=device, threads=threads, deterministic=deterministic
+            chosen, kept.leaves, **kept.record, device=device, threads=threads, deterministic=deterministic
         )
 
 
@@ -153,12 +182,26 @@ FORMATS = (Format("opty result (HDF5)", recognise, read),)
 
 
 def attention(file: Container) -> tuple[str, ...]:
-    """Return what a result says was found wrong with its measurement before the run."""
+    """Return the warnings in a result about its measurement before the run."""
     with file.hdf5() as f, blaming(file):
         return tuple(json.loads(measurement.text(need(f, OWN).attrs.get("attention", "[]"))))
 
 
-def _write(f: h5py.File, p) -> None:
+def verdict(file: Container) -> str | None:
+    """Return what a result says of itself: right, doubtful or cannot tell, and why; None where it says nothing."""
+    with file.hdf5() as f, blaming(file):
+        found = need(f, OWN).attrs.get("verdict")
+        return None if found is None else measurement.text(found)
+
+
+def search(file: Container) -> str | None:
+    """Return how the recipe of a result was chosen, in words; None where a person chose it."""
+    with file.hdf5() as f, blaming(file):
+        own = need(f, OWN)
+        return kept_text(own["search"]) if "search" in own else None
+
+
+def _write(f: h5py.File, p: BareState) -> None:
     own = f.create_group(OWN)
     own.attrs.update({"iteration": p.iteration, "seed": p.seed})
     writing.note(own, dtype=str(p.dtype), device=p.device, software=json.dumps(software(p.device)))
@@ -202,7 +245,7 @@ def _write_visits(own: h5py.Group, visits: Mapping[str, Any]) -> None:
 
 
 def software(device: str) -> dict[str, str]:
-    """Return the versions of what computed: bitwise repetition needs the same."""
+    """Return the versions of the software used: bitwise repetition needs the same."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
     found |= {"numpy": np.__version__, "scipy": scipy.__version__, "h5py": h5py.__version__}
     if device == "gpu":

@@ -5,7 +5,7 @@ Source: https://manual.nexusformat.org, contributed definition NXcxi_ptycho.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,19 +43,21 @@ def recognise(file: Container) -> bool:
 def opened(file: Container) -> Iterator[Raw]:
     """Read intensities, positions [m], geometry, beam centre and mask of an NXcxi_ptycho entry.
 
-    Data of a raster scan (slow, fast, rows, columns) are laid out in a row. Positions are those of the sample: from
+    Data of a raster scan (slow, fast, rows, columns) are laid out in a row. Positions are positions of the sample: from
     ``translation`` (N, 3), or from the motors in NXtransformations along their vectors; row = +y and column = +x.
     A motor has one value for each view, or for each line or column of a raster. Attributes ``units`` are obeyed;
-    without them lengths are metres, and an energy is taken where its number can be in one unit only. ``pixel_mask``: 0
+    without them lengths are metres, and an energy is accepted where only one unit is possible. ``pixel_mask``: 0
     is good.
     """
     with file.tree() as tree:
         with blaming(file):
-            raw = _raw(tree, _entry(tree, file.names))
+            entry = _entry(tree, file.names)
+            assert entry is not None  # see ``recognise``
+            raw = _raw(tree, entry)
         yield raw
 
 
-def _entry(tree: Tree, names) -> str | None:
+def _entry(tree: Tree, names: Iterable[str]) -> str | None:
     for name in sorted(names):
         if tree.text(f"{name}/definition") in DEFINITIONS:
             return name
@@ -101,7 +103,7 @@ def _child(tree: Tree, group: str, kind: str, usual: str) -> str:
 
 
 def _lengthy(tree: Tree, path: str) -> float | None:
-    """Read a length [m], in the unit that it has."""
+    """Read a length, with its unit, in metres."""
     found = tree.find(path)
     return None if found is None else length(tree, found)
 
@@ -149,7 +151,7 @@ def _translation(tree: Tree, entry: str, detector: str, frames: Frames) -> tuple
 def _on_the_grid(values: np.ndarray, axis: int, frames: Frames, name: str) -> np.ndarray:
     """A motor's value at each view: one for each, or one for each line or column of a raster, or one for all.
 
-    Where lines and columns are as many, x goes with the first axis of the scan, as the definition has it.
+    Where lines and columns are equal in number, x belongs to the first axis of the scan, as in the definition.
     """
     if len(frames.scan) == 1 or values.size == frames.shape[0]:
         values = values.reshape(-1)
@@ -201,18 +203,19 @@ def write(path: Path, data: PtychoData) -> None:
 
 
 def _annotate(f: h5py.File, data: PtychoData) -> None:
-    put, entry = writing.put, f["entry_1"]
+    put, entry, geometry = writing.put, f["entry_1"], data.geometry
+    assert geometry is not None  # see ``write``
     f.attrs["default"] = "entry_1"
     put(entry, "definition", DEFINITIONS[0])
     put(entry, "title", "ptychographic scan, written by opty")
     detector = entry["instrument_1/detector_1"]
     beam = entry["instrument_1"].create_group("beam_1")
     for name in ("energy", "incident_beam_energy"):
-        put(beam, name, data.geometry.photon_energy, units="J")
+        put(beam, name, geometry.photon_energy, units="J")
     if data.mask is not None:
         detector["pixel_mask"] = h5py.SoftLink("mask")
     for name in "xy":
-        put(detector, f"beam_center_{name}", data.n // 2 * data.geometry.pixel_size, units="m")
+        put(detector, f"beam_center_{name}", data.n // 2 * geometry.pixel_size, units="m")
     motors = entry["sample_1"].create_group("transformations")
     for axis, name in enumerate("xy"):
         others = {"units": "m", "vector": np.eye(3)[axis], "transformation_type": "translation", "depends_on": "."}

@@ -32,14 +32,14 @@ def open_tike(file: Container) -> Iterator[Raw]:
     probe. Axes of length one in front are dropped. ``psi``, an estimate of the object, has no place in a measurement
     and stays in the file.
     """
-    arrays = {name: file.array(name) for name in ("data", "scan", "probe") if name in file.names}
+    arrays: dict[str, Any] = {name: file.array(name) for name in ("data", "scan", "probe") if name in file.names}
     with blaming(file):
         raw = tike_raw(file, arrays)
     yield raw
 
 
 def tike_raw(file: Container, arrays: dict[str, Any]) -> Raw:
-    """Make sense of the arrays of tike, in an npz or an HDF5 file."""
+    """Return the measurement in the arrays of tike, from an npz or an HDF5 file."""
     data, scan = squeezed("data", arrays["data"], 3), squeezed("scan", arrays["scan"], 2)
     check_shapes(file, "data", data.shape[-3:], "scan", scan.shape)
     probe = squeezed("probe", arrays["probe"], 3) if "probe" in arrays else None

@@ -18,13 +18,14 @@ HDF5 = (".h5", ".hdf5", ".hdf", ".nxs")
 
 
 def paired(file: Container, positions: Any) -> tuple[list[Path], Any]:
-    """Return the paths of the TIFF files, in order, and where the positions are.
+    """Return the paths of the TIFF files, in order, and the path of the positions.
 
-    Raises FormatError where nothing goes together, or more than one pair.
+    Raises FormatError where no pair matches, or more than one.
     """
     folder = file.path if file.kind == "folder" else file.path.parent
     if positions is not None:
-        places, views = [positions], {_key(positions): len(given_positions(positions).places)}
+        places = [positions]
+        views: dict[Path, int | None] = {_key(positions): len(given_positions(positions).places)}
     else:
         places = [file.path] if file.kind not in ("folder", "tiff") else places_in(folder)
         views = {_key(place): _views(place) for place in places}
@@ -59,7 +60,7 @@ def places_in(folder: Path) -> list[Path]:
 
 
 def _candidates(file: Container, folder: Path) -> Iterable[list[list[Path]]]:
-    """What may be the frames, the likeliest first: one file, a series of numbered files, files numbered twice."""
+    """Yield candidates for the frames, the likeliest first: one file, a series of files, files numbered twice."""
     if file.kind == "tiff":
         yield [[file.path]]
     seen: list[list[Path]] = []
@@ -75,7 +76,7 @@ def _candidates(file: Container, folder: Path) -> Iterable[list[list[Path]]]:
 
 
 def _frames(paths: list[Path], counts: dict[Path, int]) -> int:
-    """How many frames files hold; ``counts`` are those of files that were opened before."""
+    """Return the number of frames in files; ``counts`` : of files that were opened before."""
     for path in paths:
         if path not in counts:
             with Container(path).tiff() as stack:
@@ -84,7 +85,7 @@ def _frames(paths: list[Path], counts: dict[Path, int]) -> int:
 
 
 def _views(path: Path) -> int | None:
-    """How many views a file of positions is for; None where it holds none."""
+    """Return the number of positions in a file; None where it holds none."""
     try:
         file = Container(path)
         if file.kind != "npy":
@@ -105,7 +106,7 @@ def _twinmic(path: Path) -> bool:
 
 
 def _key(place: Any) -> Path:
-    """What stands for positions in messages: their path; an array has none."""
+    """Return the path of positions for messages; "positions" for an array."""
     return Path(place) if isinstance(place, (str, os.PathLike)) else Path("positions")
 
 

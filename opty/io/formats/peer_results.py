@@ -1,17 +1,24 @@
-"""Results of PtyLab, PyNX and CDTools: object, probe and positions, to go on from with their measurement.
+"""Results of PtyLab, PyNX and CDTools: object, probe and positions as the start of a run with their measurement.
 
-All three take the measurement as ``data``, as a .ptyr does. Layouts and conventions: PtyLab 0.3.7 (saveResults), PyNX
+The option ``data`` gives the measurement, as for a .ptyr. Layouts and conventions: PtyLab 0.3.7 (saveResults), PyNX
 (save_obj_probe_cxi), CDTools 0.3.2 (FancyPtycho.save_to_h5), read in their sources.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from opty.data import PtychoData
 from opty.files.container import Container
 from opty.files.tree import Tree, complexes, number, numbers
 from opty.io.formats.foreign_result import curved, made, measurement_for
 from opty.io.reading import Format, blaming, real
+
+if TYPE_CHECKING:
+    from opty.state import BareState
 
 CDTOOLS = {"obj_basis", "translations", "probe", "obj", "state_dict"}
 
@@ -21,7 +28,15 @@ def is_ptylab(file: Container) -> bool:
     return file.kind == "hdf5" and {"probe", "object", "dxp", "encoder_corrected"} <= file.names
 
 
-def read_ptylab(file: Container, *, data=None, device=None, threads=None, deterministic=False, seed=0):
+def read_ptylab(
+    file: Container,
+    *,
+    data: PtychoData | str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
+    seed: int = 0,
+) -> BareState:
     """Make a PtychoState of a result of PtyLab and the measurement ``data`` that it was made from.
 
     ``object`` and ``probe`` have axes of wavelengths, objects, modes, slices in front; of the first wavelength, object
@@ -49,12 +64,20 @@ def is_pynx(file: Container) -> bool:
         return any({"object", "probe", "positions"} <= set(tree.names(name)) for name in _entries(file))
 
 
-def read_pynx(file: Container, *, data=None, device=None, threads=None, deterministic=False, seed=0):
+def read_pynx(
+    file: Container,
+    *,
+    data: PtychoData | str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
+    seed: int = 0,
+) -> BareState:
     """Make a PtychoState of the last entry of a result of PyNX and the measurement ``data`` that it was made from.
 
     Object and probe are saved upside down; the first object counts, and it must be the only one. Positions x, y [m] are
-    taken about the mean of those that the run began with, which lies in the middle of the object. In the far field the
-    probe gets the Fresnel curvature that PyNX has in its propagator.
+    relative to the mean of the positions at the start of the run, which is the middle of the object. In the far field
+    the probe gets the Fresnel curvature that PyNX has in its propagator.
     """
     data = measurement_for(file, data, "PyNX")
     with file.tree() as tree, blaming(file):
@@ -78,7 +101,15 @@ def is_cdtools(file: Container) -> bool:
     return file.kind == "hdf5" and file.names >= CDTOOLS
 
 
-def read_cdtools(file: Container, *, data=None, device=None, threads=None, deterministic=False, seed=0):
+def read_cdtools(
+    file: Container,
+    *,
+    data: PtychoData | str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
+    seed: int = 0,
+) -> BareState:
     """Make a PtychoState of a result of CDTools and the measurement ``data`` that it was made from.
 
     Windows begin at the pseudo-inverse of ``obj_basis`` times ``translations``, less ``min_translation``. Raises
@@ -89,7 +120,7 @@ def read_cdtools(file: Container, *, data=None, device=None, threads=None, deter
         obj, probe = (complexes(tree.need(name, name)) for name in ("obj", "probe"))
         probe = probe.reshape(-1, *probe.shape[-2:])
         if number(tree.need("oversampling", "oversampling")) != 1 or probe.shape[-1] != data.n or obj.ndim != 2:
-            raise ValueError(f"object {obj.shape} and probe {probe.shape} are those of an oversampled or cropped model")
+            raise ValueError(f"object {obj.shape} and probe {probe.shape} belong to an oversampled or cropped model")
         _check_plain(tree)
         basis = real("obj_basis", numbers(tree.need("basis", "obj_basis")))
         moved = real("translations", numbers(tree.need("translations", "translations")))
@@ -99,7 +130,7 @@ def read_cdtools(file: Container, *, data=None, device=None, threads=None, deter
 
 
 def _check_plain(tree: Tree) -> None:
-    """Refuse what a state of opty does not hold."""
+    """Refuse results that a state of opty cannot hold."""
     weights = tree.find("weights")
     if weights is not None and weights.ndim > 1:
         raise ValueError("each view has its own mixture of probes (weights); opty's probe is the same for all")

@@ -23,7 +23,7 @@ from opty.remedies import option
 
 POSITIONS = ("probe_position_y_m", "probe_position_x_m")
 PIXELS = ("pixel_height_m", "pixel_width_m")
-ENERGY = ("photon_energy_eV", "probe_energy_eV")  # attributes of the root, by Ptychodus; the second is the older word
+ENERGY = ("photon_energy_eV", "probe_energy_eV")  # attributes of the root, by Ptychodus; the second is the older name
 DISTANCE, FOCUS, FAR = "detector_object_distance_m", "focus_object_distance_m", "far_field"
 
 
@@ -59,7 +59,7 @@ def is_pair(file: Container) -> bool:
 
 
 @contextmanager
-def open_pair(file: Container, *, positions=None) -> Iterator[Raw]:
+def open_pair(file: Container, *, positions: str | Path | None = None) -> Iterator[Raw]:
     """Read a pair of pty-chi (and Ptychodus): ``dp`` (N, n, n), zero frequency in the centre, and its parameters.
 
     The parameters, ``probe_position_y_m``, ``probe_position_x_m`` [m] (centres of the views) and ``probe``, lie in the
@@ -76,7 +76,7 @@ def open_pair(file: Container, *, positions=None) -> Iterator[Raw]:
     file.beside.append(other.path)
 
 
-def _partner(file: Container, positions) -> Container:
+def _partner(file: Container, positions: str | Path | None) -> Container:
     """Find the other file of a pair."""
     if {"dp", *POSITIONS} <= file.names:
         return Container(file.path)
@@ -93,7 +93,7 @@ def _partner(file: Container, positions) -> Container:
 
 
 def place_of_partner(file: Container) -> Path | None:
-    """The path of the other file of a pair, scan_para.hdf5 for scan_dp.hdf5; None where the name holds neither."""
+    """The path of the other file of a pair, scan_para.hdf5 for scan_dp.hdf5; None where the name contains neither."""
     mine, its = ("dp", "para") if "dp" in file.names else ("para", "dp")
     if mine not in file.path.stem:
         return None
@@ -120,11 +120,11 @@ def _raw(patterns: Tree, parameters: Tree) -> Raw:
 
 
 def _lengths(parameters: Tree, pixel: float, n: int) -> dict[str, Any]:
-    """The geometry, from the attributes of Ptychodus and the pixel at the sample [m]; empty where they do not tell."""
+    """The geometry, from the attributes of Ptychodus and the pixel at the sample [m]; empty where these are missing."""
     root = parameters.file
-    told = [parameters.attribute(root, name) for name in (*ENERGY, DISTANCE)]
-    energy, distance = told[0] if told[0] is not None else told[1], told[2]
-    if energy is None or distance is None or not float(energy) or not float(distance):  # 0: nobody filled it in
+    newer, older, distance = (parameters.attribute(root, name) for name in (*ENERGY, DISTANCE))
+    energy = older if newer is None else newer
+    if energy is None or distance is None or not float(energy) or not float(distance):  # 0: not filled in
         return {}
     out: dict[str, Any] = {
         "wavelength": lambda known: wavelength_as_of_photons(
@@ -179,7 +179,7 @@ def _parameters(path: Path) -> tuple[Path]:
 def _write_parameters(f: h5py.File, data: PtychoData) -> None:
     """Write what Ptychodus loads as a product; pty-chi puts position 0 into the middle of its object."""
     pixel, put = data.pixel or 1.0, writing.put
-    square = dict.fromkeys(PIXELS, pixel)
+    square: dict[str, Any] = dict.fromkeys(PIXELS, pixel)
     for name, axis in zip(POSITIONS, writing.centred(f, data.positions_px * pixel, pixel).T, strict=True):
         put(f, name, axis)
     put(f, "probe_position_indexes", np.arange(data.views))

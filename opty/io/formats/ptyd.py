@@ -1,6 +1,6 @@
 """PtyPy's prepared data (.ptyd): chunks in one file, or in parts that it links to; and how PtyPy stores values.
 
-PtyPy marks every node with an attribute ``type``; without it numbers come back as arrays, which it does not expect.
+PtyPy marks every node with an attribute ``type``; without it, it reads numbers as arrays, which it does not expect.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from opty.data import PtychoData
 from opty.files.container import Container
 from opty.files.tree import Tree, complexes, number, numbers
+from opty.geometry import Geometry
 from opty.io import writing
 from opty.io.prepare.frames import Frames, Joined
 from opty.io.prepare.options import Raw
@@ -40,10 +41,10 @@ def opened(file: Container) -> Iterator[Raw]:
     """Read the chunks of a .ptyd in their order, positions [m], meta and weights.
 
     Positions are the centres of the views, (row, column). ``weights``: a pixel counts where they are above 0. A chunk
-    in another file (PtyPy's save='link') is read if ``links`` allows it by name, from where the link says or from
+    in another file (PtyPy's save='link') is read if ``links`` allows it by name, from the path in the link or
     beside the master. ``meta``: energy [keV], distance, psize [m], center [px].
 
-    Raises FormatError for a chunk that is missing, and where fewer frames are there than ``num_frames`` promises.
+    Raises FormatError for a chunk that is missing, and for fewer frames than ``num_frames`` promises.
     """
     with file.tree() as tree:
         with blaming(file):
@@ -62,13 +63,15 @@ def _raw(tree: Tree, file: Container) -> Raw:
         data = tree.need("frames", f"chunks/{name}/data")
         where = tree.need("positions", f"chunks/{name}/positions")
         place = real(where.name, numbers(where))
-        whole = name == numbered[-1] or len(place) == data.shape[0]  # past the last one, frames would change partners
+        whole = (
+            name == numbered[-1] or len(place) == data.shape[0]
+        )  # before the last chunk, later frames would be matched with wrong positions
         if place.ndim != 2 or place.shape[1] != 2 or not whole:
             raise ValueError(f"{data.name} holds {data.shape[0]} frames but positions have shape {place.shape}")
         frames.append(Frames(data))
         positions.append(place)
         weight = tree.find(f"chunks/{name}/weights")
-        weight = None if weight is None or weight.size == 0 else weight  # PtyPy's way to say that there are none
+        weight = None if weight is None or weight.size == 0 else weight  # an empty array means that PtyPy has none
         if weight is not None and weight.shape != data.shape:
             raise ValueError(f"{weight.name} has shape {weight.shape}; expected {data.shape}")
         weights.append(weight)
@@ -94,7 +97,7 @@ def _raw(tree: Tree, file: Container) -> Raw:
 
 
 def _common(tree: Tree, frames: Frames) -> np.ndarray | None:
-    """The weights of all frames alike, or None."""
+    """The weights common to all frames, or None."""
     weight = value(tree, "meta/weight2d")
     if weight is None or weight.size == 0:
         return None
@@ -104,7 +107,7 @@ def _common(tree: Tree, frames: Frames) -> np.ndarray | None:
 
 
 def _lacks(tree: Tree, found: int) -> str | None:
-    """Say how many frames are missing and what to do, or None."""
+    """Return the message about missing frames, with the remedy, or None."""
     promised = value(tree, "meta/num_frames")
     if promised is not None and found < int(promised.flat[0]):
         said = f"meta/num_frames promises {int(promised.flat[0])} frames and the chunks hold {found}"
@@ -164,14 +167,15 @@ def _centre(tree: Tree) -> tuple[float, float] | None:
 
 
 def write(path: Path, data: PtychoData) -> None:
-    """Write a .ptyd that PtyPy loads as it loads its own; the mask becomes weights of 0 and 1.
+    """Write a .ptyd that PtyPy loads like its own files; the mask becomes weights of 0 and 1.
 
-    PtyPy knows no starting probe in such a file: it goes to ``info/opty_probe``, which opty reads.
+    PtyPy has no starting probe in such a file: it is written to ``info/opty_probe``, which opty reads.
 
     Raises FormatError for a background.
     """
     writing.need_geometry(data, "PtyPy's .ptyd")
     writing.no_place(data, "a .ptyd", "background")
+    assert data.geometry is not None
     with writing.created(path, data) as f:
         mark_root(f)
         chunks = dict_group(f, "chunks")
@@ -185,15 +189,15 @@ def write(path: Path, data: PtychoData) -> None:
             if data.mask is not None:
                 good = data.mask[part] if data.mask.ndim == 3 else np.broadcast_to(data.mask, frames.shape)
                 _array(chunk, "weights", good.astype(np.float32))
-        _write_meta(dict_group(f, "meta"), data)
+        _write_meta(dict_group(f, "meta"), data, data.geometry)
         near = data.geometry.propagation == "near"
         writing.put(dict_group(f, "info"), "propagation", "nearfield" if near else "farfield", type="string")
         if data.probe is not None:
             _array(f["info"], PROBE, data.probe)
 
 
-def _write_meta(meta: h5py.Group, data: PtychoData) -> None:
-    put, geometry = writing.put, data.geometry
+def _write_meta(meta: h5py.Group, data: PtychoData, geometry: Geometry) -> None:
+    put = writing.put
     put(meta, "label", "opty", type="string")
     put(meta, "version", 0.1, type="scalar")
     put(meta, "num_frames", np.int64(data.views), type="scalar")
@@ -205,13 +209,13 @@ def _write_meta(meta: h5py.Group, data: PtychoData) -> None:
 
 
 def mark_root(f: h5py.File) -> None:
-    """Write what PtyPy writes at the root of its files."""
+    """Write the attributes that PtyPy writes at the root of its files."""
     now = time.asctime()
     f.attrs.update({"h5rw_version": VERSION, "ctime": now, "mtime": now})
 
 
 def dict_group(group: h5py.Group, path: str) -> h5py.Group:
-    """Make a group, and those on the way to it, as PtyPy keeps a dictionary."""
+    """Make a group and its parents, marked as PtyPy marks dictionaries."""
     for name in path.split("/"):
         group = group.require_group(name)
         group.attrs["type"] = "dict"

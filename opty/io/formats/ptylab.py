@@ -80,8 +80,8 @@ def _orientation(tree: Tree) -> int:
     return int(value.flat[0])
 
 
-def _centre(shape, transpose: bool, flip: str | None) -> tuple[int, int] | None:
-    """Where the zero frequency is before the patterns are turned, for it to be at n // 2 after."""
+def _centre(shape: tuple[int, ...], transpose: bool, flip: str | None) -> tuple[int, int] | None:
+    """Return where the zero frequency is before the patterns are transposed and flipped; then it is at n // 2."""
     if flip is None:
         return None
     flipped = {"rows": (True, False), "columns": (False, True), "both": (True, True)}[flip]
@@ -108,16 +108,17 @@ def write(path: Path, data: PtychoData) -> None:
     """
     writing.need_geometry(data, "PtyLab's HDF5")
     writing.no_place(data, "PtyLab's HDF5", "mask", "background")
-    put = writing.put
+    put, pixel = writing.put, data.pixel
+    assert pixel is not None
     with writing.created(path, data) as f:
         writing.stack(f, "ptychogram", data.intensities)
-        put(f, "encoder", writing.centred(f, data.positions, data.pixel))  # PtyLab puts 0 into the middle of its object
+        put(f, "encoder", writing.centred(f, data.positions, pixel))  # PtyLab puts 0 into the middle of its object
         for name, there in NAMES.items():
             put(f, there, getattr(data.geometry, name))
         put(f, "orientation", 0)
         if data.probe is not None:
             put(f, "probe", data.probe[None, None, :, None])
-            put(f, "entrancePupilDiameter", _diameter(data.probe) * data.pixel)
+            put(f, "entrancePupilDiameter", _diameter(data.probe) * pixel)
 
 
 def _diameter(probe: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""PtyPy's results (.ptyr): object, probe and positions, to go on from with opty, or with PtyPy."""
+"""Results of PtyPy (.ptyr): object, probe and positions, read as a start for opty, and written as one for PtyPy."""
 
 from __future__ import annotations
 
@@ -33,13 +33,21 @@ def recognise(file: Container) -> bool:
         return bool({"probe", "obj"} <= set(tree.names("content")))
 
 
-def read(file: Container, *, data=None, device=None, threads=None, deterministic=False, seed=0):
+def read(
+    file: Container,
+    *,
+    data: PtychoData | str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
+    seed: int = 0,
+) -> BareState:
     """Make a PtychoState from object and probe of a PtyPy run, and the measurement ``data`` that it was made from.
 
     The file holds no intensities: give ``data``, as from ``opty.load("scan.ptyd")``, or its path. Positions are those
     recorded in the file, centres of the views [m] in the frame of the object's ``_origin``, or else those of the data.
-    In the far field the probe gets the Fresnel curvature that PtyPy has in its propagator. Nodes that are pickles are
-    never touched.
+    In the far field the probe gets the Fresnel curvature that PtyPy has in its propagator. Pickled nodes are
+    never loaded.
 
     Raises TypeError without data; FormatError for several layers of the object (incoherent states), or sizes that do
     not go together.
@@ -47,12 +55,12 @@ def read(file: Container, *, data=None, device=None, threads=None, deterministic
     data = measurement_for(file, data, "PtyPy")
     with file.tree() as tree, blaming(file):
         probe, obj, positions = _estimates(tree, data)
-        if HEADER in file.names:  # opty wrote files without one, whose probes have it already
+        if HEADER in file.names:  # files without it were written by opty, and their probes have the curvature already
             probe = curved(probe, data)
     return made(file, data, probe, obj, positions, device, threads, deterministic, seed)
 
 
-def _estimates(tree: Tree, data: PtychoData):
+def _estimates(tree: Tree, data: PtychoData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probe (M, n, n), object (H, W), and positions (N, 2) of window corners in its frame [px]."""
     probe, _ = _storage(tree, "probe")
     obj, path = _storage(tree, "obj")
@@ -93,10 +101,10 @@ def _pair(tree: Tree, path: str) -> np.ndarray:
 def write(path: Path, p: BareState) -> None:
     """Write object, probe and positions of a state as PtyPy does at the end of a run, for its own readers.
 
-    Positions are centres of the views [m], as those of the data; the object lies under them. ``iter_info`` tells the
+    Positions are centres of the views [m], as those of the data; the object lies under them. ``iter_info`` holds the
     iteration, the recipe and the misfit. In the far field the Fresnel curvature that PtyPy has in its propagator is
-    taken out of the probe. Raises ValueError for a state without a geometry,
-    for several slices, and for a probe that varies.
+    removed from the probe. Raises ValueError for a state without a geometry, for several slices, and for a probe that
+    varies.
     """
     data, obj = p.data, p.numpy("obj")
     if obj.ndim == 3:
@@ -111,6 +119,8 @@ def write(path: Path, p: BareState) -> None:
         )
     writing.need_geometry(data, "PtyPy's .ptyr")
     pixel, geometry = data.pixel, data.geometry
+    assert pixel is not None
+    assert geometry is not None
     with writing.created(path, data) as f:
         mark_root(f)
         content = dict_group(f, "content")

@@ -1,7 +1,7 @@
-"""The measurement of a result: in the file, where the file points to, given in its place, or absent.
+"""The measurement of a result: in the file, linked, given in its place, or absent.
 
-A result opens in every case: object, probe, positions, history, geometry and recipe are in the file. Only what needs
-frames fails where these are not here, with the reason and the remedy.
+A result always opens: object, probe, positions, history, geometry and recipe are in the file. Only operations that need
+frames fail if these are missing, with the reason and the remedy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from opty.remedies import here
 if TYPE_CHECKING:
     from opty.io.formats.kept import Kept
 
-# What a measurement that is missing, changed, damaged, too large, or packed by a plugin that is not here fails with.
+# Errors of a measurement that is missing, changed, damaged, too large, or packed by a plugin that is not installed.
 _UNREADABLE = (OSError, ValueError, TypeError, ImportError, MemoryError, RuntimeError)
 
 
@@ -37,7 +37,7 @@ def measurement_of(file: Container, kept: Kept, data: Any = None, stream: bool |
     stream : whether frames that are in another file stay there.
 
     Raises TypeError or ValueError for ``data`` that do not fit; warns where they hold other photons than the result was
-    made from. Without ``data``, a measurement in another file that cannot be had is absent and no error.
+    made from. Without ``data``, a measurement in another file that cannot be read is absent, and no error.
     """
     if isinstance(data, (str, os.PathLike)):
         data = _loaded(Path(data), file, kept, stream)
@@ -54,7 +54,7 @@ def measurement_of(file: Container, kept: Kept, data: Any = None, stream: bool |
 
 
 def _embedded(file: Container, kept: Kept) -> PtychoData:
-    """Read the frames that the result holds; absent where the memory does not hold them, an error where damaged."""
+    """Read the frames in the result; absent where they do not fit in memory, an error where damaged."""
     try:
         with file.hdf5() as f, blaming(file):
             frames = measurement.read_frames(f)
@@ -65,7 +65,7 @@ def _embedded(file: Container, kept: Kept) -> PtychoData:
 
 
 def _linked(place: Path, file: Container, kept: Kept, stream: bool | None) -> PtychoData:
-    """Load the measurement as it was loaded for the result; what the result holds of it itself takes precedence."""
+    """Load the measurement as it was loaded for the result; fields that the result holds take precedence."""
     from opty.io.registry import load
 
     known = kept.frames.source
@@ -73,7 +73,7 @@ def _linked(place: Path, file: Container, kept: Kept, stream: bool | None) -> Pt
     found = load(place, **known["options"], stream=stream)
     fields = dict.fromkeys(FIELDS[1:]) | kept.fields | {"source": {**known, "path": str(place)}}
     if kept.frames.mask_linked or _same(found.mask, fields["mask"]):
-        fields["mask"] = found.mask  # the very one that the counts were checked with: they need not be again
+        fields["mask"] = found.mask  # the counts were checked with this mask: no second check
     with blaming(file):
         return source.remember(found.replace(**fields))
 
@@ -95,10 +95,10 @@ def _absent(file: Container, kept: Kept, reason: str) -> PtychoData:
 
 
 def _loaded(path: Path, file: Container, kept: Kept, stream: bool | None) -> PtychoData:
-    """Load what takes the place of the measurement: with the options that the result was loaded with, or without any.
+    """Load the replacement of the measurement, with the options of the result or without any.
 
-    The same file in another place is what the result points to. Of another one the photons of its views decide, since
-    it may have been cropped, or its views chosen, before it was written.
+    The same file in another place counts as the linked one. For another file the photons of the views decide, since it
+    may have been cropped, or its views chosen, before it was written.
     """
     known = kept.frames.source
     if known is not None and source.is_same(path, known):

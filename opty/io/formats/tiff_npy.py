@@ -1,4 +1,4 @@
-"""TIFF frames, in one file or a series of them, with positions beside: SciComPty, the files of the seed, and TwinMic.
+"""TIFF frames, in one file or a series of them, with positions beside: SciComPty (Guzzi et al. 2022), and TwinMic.
 
 Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement, listings 1 and 2.
 """
@@ -26,7 +26,7 @@ from opty.io.prepare.raw import Raw
 from opty.io.reading import Format, blaming, measurement
 
 MOST = 1500  # files of a series that a result keeps a fingerprint of
-OWN = "opty"  # under this key the description of a TIFF that opty wrote tells the geometry
+OWN = "opty"  # key of the geometry in the description of a TIFF that opty wrote
 IMAGES = {"mask": "mask", "dark": "background"}  # <stem>_mask.npy, True where a pixel counts; <stem>_background.npy
 KEPT = (*LENGTHS, "focus_to_sample", "propagation", "voltage")
 
@@ -39,13 +39,13 @@ def recognise(file: Container) -> bool:
 
 
 @contextmanager
-def opened(file: Container, *, positions=None) -> Iterator[Raw]:
+def opened(file: Container, *, positions: Any = None) -> Iterator[Raw]:
     """Read TIFF frames (N, n, n), zero frequency in the centre, and positions (N, 2) from a file beside them.
 
     ``path`` is the stack, one of a series of numbered files (a frame in each, or a few), the file of positions, or the
-    folder of both. Frames and positions go together by the number of views and, among several, by their names; or
-    ``positions`` names the latter (see ``given_positions``). Beside the frames an NPY (metres) and the HDF5 of TwinMic
-    are found. The geometry is not in the files (but in those that opty wrote): give wavelength=, distance= (sample to
+    folder of both. Frames and positions are matched by the number of views and, among several, by their names; or
+    ``positions`` gives the latter (see ``given_positions``). Beside the frames an NPY (metres) and the HDF5 of TwinMic
+    are found. Only files that opty wrote hold the geometry; for others give wavelength=, distance= (sample to
     detector), pixel_size=, and for the cone beam of Guzzi et al. 2022 focus_to_sample= and propagation="cone".
 
     <stem>_mask.npy (True counts) and <stem>_background.npy beside a stack are read as well.
@@ -57,18 +57,19 @@ def opened(file: Container, *, positions=None) -> Iterator[Raw]:
     stack_path = paths[0]
     with _frames(paths) as (frames, notes):
         with blaming(file):
-            told = notes.get(OWN)
-            told = told if isinstance(told, dict) else {}
+            noted = notes.get(OWN)
+            noted = noted if isinstance(noted, dict) else {}
             names = {key: f"{stack_path.stem}_{word}.npy" for key, word in IMAGES.items()}
             names = {key: name for key, name in names.items() if stack_path.with_name(name).is_file()}
             images = {key: _image(stack_path.with_name(name), frames.shape[1:]) for key, name in names.items()}
             raw = Raw(
                 frames,
                 given.places,
-                unit=given.unit or ("px" if told.get("positions") == "pixel" else "m"),
-                lengths={name: told[name] for name in KEPT if isinstance(told.get(name), (int, float, str))},
+                unit=given.unit or ("px" if noted.get("positions") == "pixel" else "m"),
+                lengths={name: noted[name] for name in KEPT if isinstance(noted.get(name), (int, float, str))},
                 good=lambda flags: flags != 0,
-                **images,
+                mask=images.get("mask"),
+                dark=images.get("dark"),
             )
         yield raw
     others = [stack_path.with_name(name) for name in names.values()]
@@ -77,7 +78,7 @@ def opened(file: Container, *, positions=None) -> Iterator[Raw]:
 
 @contextmanager
 def _frames(paths: list[Path]) -> Iterator[tuple[Pages, dict[str, Any]]]:
-    """The frames of one file or of a series, and what the description of the first image tells."""
+    """Yield the frames of one file or of a series, and the description of the first image."""
     with Container(paths[0]).tiff() as stack:
         if len(paths) == 1:
             yield Pages(stack.shape, stack.dtype, stack.read, piecewise=stack.piecewise), stack.notes
@@ -88,7 +89,7 @@ def _frames(paths: list[Path]) -> Iterator[tuple[Pages, dict[str, Any]]]:
 
 
 def _sample(paths: list[Path]) -> list[Path]:
-    """At most ``MOST`` of the files, the last one among them: results hold a fingerprint of each."""
+    """Return at most ``MOST`` of the files, with the last one: results hold a fingerprint of each."""
     step = max(1, -(-len(paths) // MOST))
     return paths[::-1][::step][::-1]
 
@@ -104,20 +105,25 @@ def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def write(path: Path, data: PtychoData) -> None:
-    """Write the stack at ``path`` and the positions in an NPY of the same stem, metres as in the seed.
+    """Write the stack at ``path`` and the positions in an NPY of the same stem, metres as Guzzi et al. 2022 have them.
 
-    The description of the TIFF tells the geometry. Raises FormatError for a mask, a background or a starting probe.
+    The description of the TIFF holds the geometry. Raises FormatError for a mask, a background or a starting probe.
     """
     writing.no_place(data, "a TIFF stack", "mask", "background", "probe")
     geometry = data.geometry
-    told = {} if geometry is None else {name: getattr(geometry, name) for name in KEPT}
-    told = {name: value for name, value in told.items() if value is not None}
-    told["positions"] = "pixel" if geometry is None else "m"
+    noted: dict[str, Any] = {} if geometry is None else {name: getattr(geometry, name) for name in KEPT}
+    noted = {name: value for name, value in noted.items() if value is not None}
+    noted["positions"] = "pixel" if geometry is None else "m"
     with atomic(path.with_suffix(".npy")) as npy, atomic(path) as tif:
         np.save(npy, data.positions, allow_pickle=False)
-        metadata = {"axes": "QYX", OWN: told}
+        metadata = {"axes": "QYX", OWN: noted}
         frames = data.intensities
-        options = {"shape": frames.shape, "dtype": frames.dtype, "photometric": "minisblack", "metadata": metadata}
+        options: dict[str, Any] = {
+            "shape": frames.shape,
+            "dtype": frames.dtype,
+            "photometric": "minisblack",
+            "metadata": metadata,
+        }
         tifffile.imwrite(tif, iter(frames) if data.in_file else frames, **options)
 
 

@@ -42,7 +42,7 @@ class Cut:
 
 
 def cut_of(raw: Raw, options: Preparation, near: bool, find: Callable[[], tuple[float, float]]) -> Cut:
-    """Decide what is cut out of each image; ``find`` finds the centre of mass where the options ask for it.
+    """Return the cut of each image; ``find`` returns the centre of mass, where the options need it.
 
     Raises ValueError for a square that leaves the detector, and options that make no sense.
     """
@@ -72,7 +72,7 @@ def cut_of(raw: Raw, options: Preparation, near: bool, find: Callable[[], tuple[
 
 
 def rebinned(images: np.ndarray, factor: int) -> np.ndarray:
-    """Add up ``factor`` x ``factor`` pixels of images (..., n, n); of a mask, all must count."""
+    """Add up ``factor`` x ``factor`` pixels of images (..., n, n); in a mask, all must be unmasked."""
     if factor == 1:
         return images
     n = images.shape[-1]
@@ -83,7 +83,7 @@ def rebinned(images: np.ndarray, factor: int) -> np.ndarray:
         raise ValueError(f"{option('rebin', factor)} does not go into patterns of {n} x {n}{remedy}")
     parts = images.reshape(*images.shape[:-2], n // factor, factor, n // factor, factor)
     if images.dtype == bool:
-        return parts.all(axis=(-3, -1))
+        return np.logical_and.reduce(parts, axis=(-3, -1))
     if images.dtype.kind == "f":
         return parts.sum(axis=(-3, -1), dtype=np.float64).astype(images.dtype)
     return parts.sum(axis=(-3, -1))
@@ -108,7 +108,9 @@ def resampled(probe: np.ndarray, cut: Cut, factor: int, near: bool) -> np.ndarra
     return probe[..., start : start + n, start : start + n]
 
 
-def _centre(raw: Raw, options: Preparation, shape, find) -> tuple[int, int] | None:
+def _centre(
+    raw: Raw, options: Preparation, shape: tuple[int, ...], find: Callable[[], tuple[float, float]]
+) -> tuple[int, int] | None:
     given = options.centre
     if given is None:
         if raw.centre is None:
@@ -129,18 +131,18 @@ def centre_option() -> str:
 
 
 def checked_centre(centre: Any, shape: tuple[int, ...], source: str) -> tuple[int, int]:
-    """Return (row, column) rounded to whole pixels; ValueError for anything that is no place on the detector."""
+    """Return (row, column) rounded to whole pixels; ValueError for anything that is no point of the detector."""
     found = np.asarray(centre, dtype=object).reshape(-1)
     if len(found) != 2 or not all(isinstance(c, (int, float, np.number)) and np.isfinite(c) for c in found):
         raise ValueError(f"centre is {centre!r}; give (row, column) in pixels or 'auto'")
     row, column = (int(np.rint(float(c))) for c in found)
-    if not all(2 <= c <= edge - 3 for c, edge in zip((row, column), shape, strict=True)):  # room for SMALLEST
+    if not all(2 <= c <= edge - 3 for c, edge in zip((row, column), shape, strict=True)):  # leaves SMALLEST pixels
         where = f"outside {shape[0]} x {shape[1]} pixels or at their edge"
         raise ValueError(f"{source} puts the beam at {(row, column)}, {where}: give {centre_option()}")
     return row, column
 
 
-def _edge(crop: Any, shape, centre, fits: int) -> int:
+def _edge(crop: Any, shape: tuple[int, ...], centre: tuple[int, int] | None, fits: int) -> int:
     """Edge of the square to cut out."""
     if crop is None:
         return shape[0] if centre is None else fits
@@ -166,7 +168,7 @@ def _indices(edge: int, centre: int, n: int, flipped: bool, near: bool) -> np.nd
     k = np.arange(n) - n // 2
     if near:
         return (centre + k)[::-1] if flipped else centre + k
-    return (centre - k) % edge if flipped else centre + k  # the one frequency without a partner is its own
+    return (centre - k) % edge if flipped else centre + k  # the highest frequency of an even edge is its own partner
 
 
 def _along(images: np.ndarray, index: np.ndarray, axis: int) -> np.ndarray:

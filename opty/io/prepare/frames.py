@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.data.lazy_frames import BLOCK
+from opty.data.lazy_frames import BLOCK, LazyFrames
 
 
 class Frames:
@@ -27,7 +27,7 @@ class Frames:
 
     @property
     def chunk(self) -> int:
-        """Views that lie in one chunk of the file, which is unpacked as a whole."""
+        """Views in one chunk of the file, which is unpacked as a whole."""
         chunks = getattr(self.source, "chunks", None) or (1,) * len(self.scan)
         spans = (chunks[k] * prod(self.scan[k + 1 :]) for k in range(len(self.scan)) if chunks[k] > 1)
         return min(next(spans, 1), self.shape[0])
@@ -38,8 +38,8 @@ class Frames:
         return prod(self.shape[1:]) * self.dtype.itemsize
 
     @property
-    def together(self) -> int:
-        """Views that are best read together: what 64 MB hold, but whole chunks of the file."""
+    def preferred_block(self) -> int:
+        """Views that are best read together: about 64 MiB, in whole chunks of the file."""
         fit = BLOCK // max(1, self.view_bytes)
         return max(self.chunk, fit // self.chunk * self.chunk)
 
@@ -49,7 +49,7 @@ class Frames:
         return not isinstance(self.source, np.ndarray) and (self.chunk < self.shape[0] or not _packed(self.source))
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
-        """Read some views (B, rows, columns), in the order asked for."""
+        """Read some views (B, rows, columns), in the order given."""
         if isinstance(self.source, np.ndarray):
             return self.source.reshape(self.shape)[choice]
         if len(self.scan) == 1 and isinstance(choice, slice):
@@ -70,9 +70,9 @@ class Frames:
 def in_runs(
     shape: tuple[int, ...], dtype: Any, index: np.ndarray, put: Callable[[np.ndarray, int], None]
 ) -> np.ndarray:
-    """Read views (B, rows, columns) by number: neighbours at once and each only once, in the way through the file.
+    """Read views (B, rows, columns) by number, each once, consecutive ones together, in the order of the file.
 
-    ``put(out, first)`` fills ``out`` with the views from number ``first`` on. HDF5 reads a list of numbers far slower.
+    ``put(out, first)`` fills ``out`` with the views from number ``first`` on. HDF5 is far slower at a list of numbers.
     """
     wanted, place = np.unique(index, return_inverse=True)
     out = np.empty((len(wanted), *shape[1:]), dtype)
@@ -85,7 +85,7 @@ def in_runs(
 class Joined(Frames):
     """Several stacks one after the other."""
 
-    def __init__(self, parts: Sequence[Frames]):
+    def __init__(self, parts: Sequence[Frames | LazyFrames]):
         sizes = {part.shape[1:] for part in parts}
         if len(sizes) > 1:
             raise ValueError(f"the parts hold frames of different sizes: {sorted(sizes)}")
@@ -101,14 +101,14 @@ class Joined(Frames):
         return max(part.chunk for part in self.parts)
 
     @property
-    def together(self) -> int:
-        return max(part.together for part in self.parts)
+    def preferred_block(self) -> int:
+        return max(part.preferred_block for part in self.parts)
 
     @property
     def piecewise(self) -> bool:
-        return all(part.piecewise for part in self.parts)
+        return all(isinstance(part, LazyFrames) or part.piecewise for part in self.parts)
 
-    def read(self, choice):
+    def read(self, choice: slice | np.ndarray) -> np.ndarray:
         index = np.arange(self.shape[0])[choice]
         out = np.empty((len(index), *self.shape[1:]), self.dtype)
         which = np.searchsorted(self.starts, index, side="right") - 1
@@ -119,7 +119,7 @@ class Joined(Frames):
 
 
 class Changed(Frames):
-    """Frames that a function changes as they are read, view by view."""
+    """Frames to which a function is applied as they are read."""
 
     def __init__(self, frames: Frames, change: Callable[[np.ndarray], np.ndarray], dtype: Any):
         self.frames, self.change, self.dtype = frames, change, np.dtype(dtype)
@@ -130,14 +130,14 @@ class Changed(Frames):
         return self.frames.chunk
 
     @property
-    def together(self) -> int:
-        return self.frames.together
+    def preferred_block(self) -> int:
+        return self.frames.preferred_block
 
     @property
     def piecewise(self) -> bool:
         return self.frames.piecewise
 
-    def read(self, choice):
+    def read(self, choice: slice | np.ndarray) -> np.ndarray:
         return self.change(self.frames.read(choice)).astype(self.dtype, copy=False)
 
 
@@ -165,21 +165,21 @@ class Pages(Frames):
         self.scan = self.shape[:1]
         self.chunk, self.piecewise = chunk, piecewise
 
-    def read(self, choice):
+    def read(self, choice: slice | np.ndarray) -> np.ndarray:
         return self._read(np.arange(self.shape[0])[choice])
 
 
 def blocks(frames: Frames, choice: slice | np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (place among the chosen views, images) piece by piece."""
     index = np.arange(frames.shape[0])[choice]
-    step = frames.together
+    step = frames.preferred_block
     for start in range(0, len(index), step):
         part = index[start : start + step]
         yield slice(start, start + len(part)), frames.read(plain(part))
 
 
 def plain(index: np.ndarray) -> slice | np.ndarray:
-    """A slice in place of consecutive numbers: HDF5 reads it many times faster."""
+    """Return a slice in place of consecutive numbers: HDF5 reads it many times faster."""
     if (np.diff(index) == 1).all():
         return slice(int(index[0]), int(index[-1]) + 1)
     return index

@@ -1,4 +1,4 @@
-"""The option ``positions``: an array, or a file that has the positions in place of the file of the frames."""
+"""The option ``positions``: an array, or a file with positions that replace those in the file of the frames."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOTORS = ("sample_motors/sample_y_pos", "sample_motors/sample_x_pos")  # Elettra
 
 @dataclass(frozen=True)
 class GivenPositions:
-    """Positions (N, 2) of an option, their unit where their file says it, and that file, if any."""
+    """Positions (N, 2) of an option, their unit if their file gives one, and that file, if any."""
 
     places: np.ndarray
     unit: Any

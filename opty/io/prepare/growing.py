@@ -1,8 +1,9 @@
-"""Measurements that another program still writes (HDF5's SWMR): only views that are complete are taken."""
+"""Measurements that another program still writes (HDF5's SWMR): only complete views are read."""
 
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from opty.remedies import option
 
 
 def check(file: Container, raw: Raw, options: Preparation) -> None:
-    """Refuse a file that grows, unless ``views`` are chosen that are complete; what is read then stays in memory.
+    """Refuse a file that grows, unless the chosen ``views`` are complete; the frames are then read into memory.
 
-    Raises FormatError, which says how many views are complete.
+    Raises FormatError, with the number of complete views.
     """
     if not file.growing:
         return
@@ -26,7 +27,7 @@ def check(file: Container, raw: Raw, options: Preparation) -> None:
     complete = _written(raw.frames)
     complete = min(complete, len(raw.positions)) if isinstance(raw.positions, np.ndarray) else complete
     names = ", ".join(sorted(str(path) for path in file.growing))
-    names += " (if none does, one broke off while it did: h5clear -s makes the file whole)"
+    names += " (if none does, it ended before it closed the file: h5clear -s repairs it)"
     ready = f"its first {complete} views are complete" if complete else "no view in it is complete"
     remedy = ": wait until it has finished" + (f", or give {option('views', f'0:{complete}')}" if complete else "")
     if options.views is None:
@@ -37,8 +38,8 @@ def check(file: Container, raw: Raw, options: Preparation) -> None:
 
 
 def _written(frames: Frames) -> int:
-    """How many frames, from the first on, are in the file: HDF5 reads those that were never written as zeros."""
-    data = getattr(frames, "source", None)
+    """Return the number of frames, from the first on, that are in the file: HDF5 reads missing ones as zeros."""
+    data: Any = getattr(frames, "source", None)
     if getattr(data, "chunks", None) is None or data.is_virtual:
         return frames.shape[0]
     tiles = prod(-(-edge // chunk) for edge, chunk in zip(data.shape[-2:], data.chunks[-2:], strict=True))

@@ -1,4 +1,4 @@
-"""Frames and masks as the options want them: treated all at once, or as they are read where they stay in the file."""
+"""The options applied to frames and masks: to all at once, or as they are read where they stay in the file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.files.open_file import KeptFile
 from opty.io.prepare.cutting import Cut, rebinned
 from opty.io.prepare.frames import Frames, blocks, plain
@@ -17,12 +17,12 @@ from opty.remedies import option
 if TYPE_CHECKING:
     from opty.io.prepare.options import Preparation, Raw
 
-SHARE = 0.25  # of the free memory: on the way into a state, frames are in memory twice
+SHARE = 0.25  # of the free memory: while a state is made, frames are in memory twice
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """What is done to frames: zero frequency to the centre, cut, zero under the mask, divided by the flat, rebinned.
+    """The operations on frames: zero frequency to the centre, cut, zero under the mask, divided by the flat, rebinned.
 
     ``mask`` (n, n) or (N, n, n) and ``flat`` (n, n) are cut already. ``clip`` : negative counts become 0.
     """
@@ -36,7 +36,7 @@ class Treatment:
 
     @property
     def none(self) -> bool:
-        """Whether frames stay as they are, but for the place of the zero frequency."""
+        """Whether nothing changes but the place of the zero frequency."""
         return self.cut.whole and self.flat is None and self.rebin == 1 and not self.clip
 
     def __call__(self, images: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ class Treatment:
 
 @dataclass(frozen=True)
 class MaskTreatment:
-    """What is done to masks, one for each view: cut, joined with other masks (cut already), rebinned."""
+    """The operations on masks, one for each view: cut, joined with other masks (cut already), rebinned."""
 
     cut: Cut
     others: tuple[Any, ...] = ()
@@ -72,7 +72,7 @@ def clipped(images: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ValidTreatment:
-    """What makes masks of frames: where their counts are finite and not negative; then as for masks."""
+    """Makes masks from frames, True where counts are finite and not negative; then as MaskTreatment."""
 
     cut: Cut
     corner: bool
@@ -88,19 +88,23 @@ class ValidTreatment:
 
 
 class InFile:
-    """Views that stay in their file, and are treated as they are read: ``part`` "frames" or "own_mask" of its Raw."""
+    """Views that stay in their file and are treated when read: ``part`` "frames" or "own_mask" of its Raw."""
 
     def __init__(self, kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Any):
         self.kept, self.part, self.treatment = kept, part, treatment
         frames = getattr(kept.raw, part)
-        self.index, self.chunk, self.together = np.arange(frames.shape[0])[choice], frames.chunk, frames.together
+        self.index, self.chunk, self.preferred_block = (
+            np.arange(frames.shape[0])[choice],
+            frames.chunk,
+            frames.preferred_block,
+        )
         first = self.read(np.arange(1))
         self.shape, self.dtype = (len(self.index), *first.shape[1:]), first.dtype
         counts = isinstance(treatment, Treatment) and treatment.flat is None
-        self.native = frames.dtype if counts else first.dtype  # sums of integers come in the widest type
+        self.native = frames.dtype if counts else first.dtype  # sums of integers have the widest type
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
-        """Read some views (B, n, n), in the order asked for."""
+        """Read some views (B, n, n), in the order given."""
         where = np.arange(len(self.index))[choice]
         return self.treatment(self.kept.read(self.part, plain(self.index[where])), where)
 
@@ -111,7 +115,7 @@ class InFile:
 def stay(raw: Raw, options: Preparation, cut: Cut, choice: slice | np.ndarray, unmasked: bool = False) -> bool:
     """Decide whether the frames stay in the file; ``unmasked`` : the file's own mask is not read.
 
-    Raises ValueError where ``stream`` asks for it and it cannot be; MemoryError where neither way is open.
+    Raises ValueError where ``stream`` is True and they cannot; MemoryError where they cannot and do not fit in memory.
     """
     if options.stream is False:
         return False
@@ -130,9 +134,9 @@ def stay(raw: Raw, options: Preparation, cut: Cut, choice: slice | np.ndarray, u
     return why is None and free is not None and wanted > SHARE * free
 
 
-def in_file(kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Any) -> Stack:
+def in_file(kept: KeptFile, part: str, choice: slice | np.ndarray, treatment: Any) -> LazyFrames:
     """Return frames or masks that stay in the file."""
-    return Stack(InFile(kept, part, choice, treatment))
+    return LazyFrames(InFile(kept, part, choice, treatment))
 
 
 def in_memory(raw: Raw, choice: slice | np.ndarray, treatment: Treatment) -> np.ndarray:
@@ -155,16 +159,21 @@ def in_memory(raw: Raw, choice: slice | np.ndarray, treatment: Treatment) -> np.
 
 
 def joined_masks(found: list[Any]) -> Any:
-    """Return what all masks let count, or None without any; a mask that stays in the file comes first."""
-    if found and isinstance(found[0], Stack):
-        frames = found[0].frames
-        return Stack(InFile(frames.kept, frames.part, frames.index, replace(frames.treatment, others=tuple(found[1:]))))
+    """Return where all masks are True, or None without any; a mask that stays in the file comes first."""
+    if found and isinstance(found[0], LazyFrames):
+        return _changed(found[0], others=tuple(found[1:]))
     return None if not found else np.logical_and.reduce(np.broadcast_arrays(*found))
 
 
 def rebinned_mask(mask: Any, factor: int) -> Any:
     """Return a mask, in memory or in the file, for pixels that are added up."""
-    if not isinstance(mask, Stack):
+    if not isinstance(mask, LazyFrames):
         return rebinned(mask, factor)
+    return _changed(mask, rebin=factor)
+
+
+def _changed(mask: LazyFrames, **changes: Any) -> LazyFrames:
+    """Return a mask in a file with other fields of its treatment."""
     frames = mask.frames
-    return Stack(InFile(frames.kept, frames.part, frames.index, replace(frames.treatment, rebin=factor)))
+    assert isinstance(frames, InFile)  # as ``in_file`` made it
+    return LazyFrames(InFile(frames.kept, frames.part, frames.index, replace(frames.treatment, **changes)))

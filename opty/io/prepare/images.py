@@ -21,8 +21,8 @@ class Given:
     array: np.ndarray
     path: Path | None
 
-    def fit(self, shape: tuple[int, int], views: int | None = None, choice: Any = None) -> np.ndarray:
-        """Return the image (rows, columns), or with ``views`` one for each chosen view; ValueError if it is another."""
+    def fit(self, shape: tuple[int, ...], views: int | None = None, choice: Any = None) -> np.ndarray:
+        """Return the image (rows, columns), or with ``views`` one for each chosen view; ValueError for others."""
         shape = tuple(shape)
         found = self.array
         if found.shape == shape:

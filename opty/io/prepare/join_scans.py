@@ -5,22 +5,23 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from opty.data import PtychoData
-from opty.data.lazy_frames import Stack
+from opty.data.lazy_frames import LazyFrames
 from opty.geometry import Geometry
 from opty.io.prepare.frames import Held, Joined
 from opty.io.source import warn_of_copies
 
-TOLERANCE = 1e-3  # of a length: more is another experiment
+TOLERANCE = 1e-3  # relative difference of lengths within one experiment
 
 
-def joined(scans: Sequence[PtychoData], paths: Sequence) -> PtychoData:
+def joined(scans: Sequence[PtychoData], paths: Sequence[str | Path]) -> PtychoData:
     """Put scans one after the other; positions stay as they are, in the frame of the sample.
 
-    The first starting probe becomes that of all. Raises ValueError where sizes, geometries or backgrounds differ,
+    The first starting probe is used for all. Raises ValueError where sizes, geometries or backgrounds differ,
     TypeError where one is a result.
     """
     if not scans:
@@ -47,8 +48,13 @@ def joined(scans: Sequence[PtychoData], paths: Sequence) -> PtychoData:
         _mask(scans),
         scans[0].background,
         probe=next((scan.probe for scan in scans if scan.probe is not None), None),
-        source={"path": scans[0].source["path"], "options": {}, "beside": {s.source["path"]: {} for s in scans[1:]}},
+        source={"path": _path(scans[0]), "options": {}, "beside": {_path(scan): {} for scan in scans[1:]}},
     )
+
+
+def _path(scan: PtychoData) -> str:
+    assert scan.source is not None  # it was loaded
+    return scan.source["path"]
 
 
 def _differ(a: Geometry | None, b: Geometry | None) -> str | None:
@@ -63,19 +69,20 @@ def _differ(a: Geometry | None, b: Geometry | None) -> str | None:
     return None
 
 
-def _same(a: np.ndarray | Stack | None, b: np.ndarray | Stack | None) -> bool:
-    both = isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
-    return np.array_equal(a, b) if both else a is b
+def _same(a: np.ndarray | LazyFrames | None, b: np.ndarray | LazyFrames | None) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    return a is b
 
 
-def _concatenated(parts: Sequence[np.ndarray | Stack]) -> np.ndarray | Stack:
-    """Put images one after the other; where some stay in their file, all are read from where they are."""
-    if any(isinstance(part, Stack) for part in parts):
-        return Stack(Joined([part if isinstance(part, Stack) else Held(part) for part in parts]))
+def _concatenated(parts: Sequence[np.ndarray | LazyFrames]) -> np.ndarray | LazyFrames:
+    """Put images one after the other; where some stay in their file, all are read on demand."""
+    if any(isinstance(part, LazyFrames) for part in parts):
+        return LazyFrames(Joined([part if isinstance(part, LazyFrames) else Held(part) for part in parts]))
     return np.concatenate(parts)
 
 
-def _mask(scans: Sequence[PtychoData]) -> np.ndarray | Stack | None:
+def _mask(scans: Sequence[PtychoData]) -> np.ndarray | LazyFrames | None:
     """One mask for all where they agree, else one for each view."""
     first = scans[0].mask
     if all(_same(scan.mask, first) for scan in scans) and (first is None or first.ndim == 2):

@@ -1,4 +1,4 @@
-"""The geometry's lengths: what the options say, and else what the file says; that is looked at only where it counts."""
+"""The lengths of the geometry: from the options, or else from the file, which is read only where it is needed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 RECIPROCAL = "reciprocal_pixel"
 LENGTHS = ("wavelength", "distance", "pixel_size")
 BEAM = ("wavelength", "energy", "voltage")
-LARGEST_PIXEL = 0.1  # m: of a detector; more was meant in another unit
+LARGEST_PIXEL = 0.1  # m: of a detector; a larger number was meant in another unit
 
 
 def said(options: Preparation) -> dict[str, Any]:
-    """Return what the options say of the geometry, in SI units, the wavelength in place of an energy or a voltage.
+    """Return the lengths that the options give, in SI units, with the wavelength in place of an energy or a voltage.
 
     Raises ValueError for values that do not fit, and for more than one of the three.
     """
@@ -49,16 +49,16 @@ def said(options: Preparation) -> dict[str, Any]:
 
 
 def known(raw: Raw, options: Preparation) -> dict[str, Any]:
-    """Put together what the options and the file tell of the Geometry; empty for pixels only.
+    """Return the lengths of the Geometry from the options and the file; empty for pixels only.
 
-    What an option says is not looked up in the file, which may have a value there that is none.
+    What an option gives is not read from the file, where the value may be invalid.
     """
     out = said(options)
     beam_given = "wavelength" in out
     voltage = raw.lengths.get("voltage")
     if options.energy is not None and "voltage" not in out and voltage is not None:
         raise ValueError(
-            f"the file was made with electrons, and {named('energy')} is that of photons: give {option('voltage')}"
+            f"the file was made with electrons, and {named('energy')} is for photons: give {option('voltage')}"
         )
     if voltage is not None and not beam_given:
         out["voltage"] = _number("voltage", voltage(out) if callable(voltage) else voltage)
@@ -68,10 +68,10 @@ def known(raw: Raw, options: Preparation) -> dict[str, Any]:
         lengths.pop("distance", None), lengths.pop("pixel_size", None)
     elif "distance" in out or "pixel_size" in out:
         lengths.pop(RECIPROCAL, None)
-    for name, told in lengths.items():
+    for name, given in lengths.items():
         if name in out or (name in BEAM and "wavelength" in out):
             continue
-        value = told(out) if callable(told) else told
+        value = given(out) if callable(given) else given
         if isinstance(value, dict):
             out |= value
         elif value is not None:
@@ -85,7 +85,7 @@ def known(raw: Raw, options: Preparation) -> dict[str, Any]:
 
 
 def check(raw: Raw, known: dict[str, Any], in_pixels: bool) -> None:
-    """Refuse lengths that neither file nor options tell, and those that make no geometry."""
+    """Refuse lengths that neither file nor options give, and those that make no geometry."""
     missing = [name for name in (LENGTHS[:1] if RECIPROCAL in known else LENGTHS) if name not in known]
     if missing and (known or not in_pixels):
         where = [raw.wanted.get(name, f"no {name.replace('_', ' ')}") for name in missing]

@@ -21,6 +21,10 @@ def check_lens(options: Preparation) -> None:
             if getattr(options, name) is not None:
                 raise ValueError(f"{named(name)} needs the aperture, {option('semi_angle', '21mrad')}")
         return
+    if options.probe is not None:
+        raise ValueError(
+            f"{named('probe')} and {named('semi_angle')} both make the starting probe: give one of the two"
+        )
     quantity("angle", "semi_angle", options.semi_angle)
     _defocus(options)
     _aberrations(options)
@@ -45,9 +49,9 @@ def lens_probe(options: Preparation, geometry: Geometry | None, n: int) -> np.nd
 
 
 def turned(fields: Mapping[str, Any], grid: tuple[int, int]) -> np.ndarray:
-    """Return the positions of a scan on a grid turned by the angle that the frames tell.
+    """Return the positions of a scan on a grid rotated by the angle found from the frames.
 
-    Raises ValueError where they tell none, or where the detector image has to be transposed.
+    Raises ValueError where the angle is not certain, or where the detector image has to be transposed.
     """
     from opty.analysis.scan_rotation import find_rotation
     from opty.data import PtychoData
@@ -57,8 +61,8 @@ def turned(fields: Mapping[str, Any], grid: tuple[int, int]) -> np.ndarray:
     found = find_rotation(data, grid)
     if not found.sure:
         raise ValueError(
-            f"the frames do not tell how the scan is rotated (curl {found.curl:.2g} of the largest): give the angle, "
-            f"{option('scan_rotation', '12deg')}"
+            f"the frames do not determine the rotation of the scan (curl {found.curl:.2g} of the largest): give the "
+            f"angle, {option('scan_rotation', '12deg')}"
         )
     if found.transpose:
         raise ValueError(f"the frames fit the scan when they are transposed: give {option('transpose', True)} as well")

@@ -1,8 +1,8 @@
-"""The options that every measurement can be loaded with, applied alike whatever the format.
+"""The options that every measurement can be loaded with, applied in the same way to every format.
 
-The way of an image: views -> zero frequency to the centre -> negative counts to 0 -> crop around the beam centre,
-transpose, flip -> flat -> mask -> rebin. Geometry, background and starting probe follow. What an option says is not
-looked up in the file, so that it also helps where the file has something impossible there.
+Operations on an image: views -> zero frequency to the centre -> negative counts to 0 -> crop around the beam centre,
+transpose, flip -> flat -> mask -> rebin. Geometry, background and starting probe follow. What an option gives is not
+read from the file, so that an option also helps where the value in the file is invalid.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.data.lazy_frames import Stack, in_blocks, some_views
+from opty.data.lazy_frames import LazyFrames, in_blocks, some_views
 from opty.errors import warn_user
 from opty.files.open_file import KeptFile
 from opty.geometry import Geometry
@@ -22,6 +22,7 @@ from opty.io.prepare import lengths, pixels, places
 from opty.io.prepare.cutting import Cut, centre_option, checked_centre, cut_of, rebinned, resampled
 from opty.io.prepare.frames import Frames, blocks
 from opty.io.prepare.given_positions import given_positions
+from opty.io.prepare.given_probe import given_probe
 from opty.io.prepare.image_ops import (
     MaskTreatment,
     Treatment,
@@ -44,7 +45,7 @@ LENGTHS = lengths.LENGTHS
 
 @dataclass(frozen=True)
 class Planned:
-    """What is taken of a measurement: which views, which square of their images, lengths [m]; do the frames stay?"""
+    """The plan of a load: views, cut of their images, lengths [m], and whether the frames stay in the file."""
 
     choice: slice | np.ndarray
     cut: Cut
@@ -53,7 +54,7 @@ class Planned:
 
 
 class Prepared:
-    """The options of a load, checked, with the images that they name read."""
+    """The options of a load, checked, with their images read."""
 
     def __init__(self, options: Preparation):
         self.options = options
@@ -67,6 +68,7 @@ class Prepared:
         lengths.said(options)
         check_lens(options)
         self.given_places = None if options.positions is None else given_positions(options.positions)
+        self.given_probe = None if options.probe is None else given_probe(options.probe)
         self._lengths: dict[str, Any] = {}
         self._places = Places(np.zeros((0, 2)), "m", "positions")
         self.mask = pixels.mask_items(options.mask)
@@ -74,19 +76,21 @@ class Prepared:
         self.flat = None if options.flat is None else given_image("flat", options.flat)
 
     @property
+    def _given(self) -> list[Any]:
+        return [self.dark, self.flat, self.given_places, self.given_probe, *self.mask.images]
+
+    @property
     def paths(self) -> list[Path]:
         """Files that the options name."""
-        given = [self.dark, self.flat, self.given_places, *self.mask.images]
-        return [image.path for image in given if image is not None and image.path is not None]
+        return [image.path for image in self._given if image is not None and image.path is not None]
 
     @property
     def arrays(self) -> bool:
         """Whether an option is an array, which no other run can find again in a file."""
-        given = [self.dark, self.flat, self.given_places, *self.mask.images]
-        return any(image is not None and image.path is None for image in given)
+        return any(image is not None and image.path is None for image in self._given)
 
     def planned(self, raw: Raw) -> Planned:
-        """Decide what is taken of a measurement that ``check`` has found whole, before its frames are read."""
+        """Return the plan for a measurement that has passed ``check``, before its frames are read."""
         o, lengths = self.options, self._lengths
         choice = places.taken(raw, o, self._places, None if self._without_empty else o.leave_out)
         cut = cut_of(raw, o, lengths.get("propagation") == "near", lambda: pixels.centre_of_mass(raw, choice))
@@ -108,12 +112,16 @@ class Prepared:
         out: dict[str, Any] = {"intensities": intensities}
         if dark is not None:
             dark = cut(dark) if flat is None else np.divide(cut(dark), flat, where=flat > 0, out=np.zeros(flat.shape))
-            hidden = np.zeros(dark.shape, bool) if mask is None or mask.ndim == 3 else ~mask & ~(dark >= 0)
+            hidden = np.zeros(dark.shape, bool)
+            if isinstance(mask, np.ndarray) and mask.ndim == 2:
+                hidden = ~mask & ~(dark >= 0)
             out["background"] = rebinned(np.where(hidden, dark.dtype.type(0), dark), o.rebin)
         out["mask"] = None if mask is None else rebinned_mask(mask, o.rebin)
         out["positions"] = places.metres(self._places, o, planned, shape[-1])
         out["geometry"] = Geometry(**{**lengths, "pixel_size": lengths["pixel_size"] * o.rebin}) if lengths else None
-        if o.semi_angle is not None:
+        if self.given_probe is not None:
+            out["probe"] = self.given_probe.fit(cut.n // o.rebin, out["geometry"])
+        elif o.semi_angle is not None:
             out["probe"] = lens_probe(o, out["geometry"], cut.n // o.rebin)
         else:
             out["probe"] = None if raw.probe is None else resampled(raw.probe, cut, o.rebin, near)
@@ -126,7 +134,7 @@ class Prepared:
         return out
 
     def check(self, raw: Raw) -> None:
-        """Look up what no option says, and refuse a measurement that cannot be: errors here are those of the file."""
+        """Read what no option gives, and refuse an impossible measurement: errors here are errors of the file."""
         o = self.options
         self._lengths = lengths.known(raw, o)
         self._places = places.found(raw, o, self.given_places, self._lengths)
@@ -149,9 +157,12 @@ class Prepared:
             if callable(own):
                 setattr(raw, name, own() if getattr(o, name) is None else None)
 
-    def _mask(self, raw: Raw, cut: Cut, choice, flat, kept: KeptFile | None) -> np.ndarray | Stack | None:
+    def _mask(
+        self, raw: Raw, cut: Cut, choice: slice | np.ndarray, flat: np.ndarray | None, kept: KeptFile | None
+    ) -> np.ndarray | LazyFrames | None:
         """Put the masks together: (n', n') or (N, n', n') before rebinning, or None."""
-        shape, found = raw.frames.shape[1:], []
+        shape = raw.frames.shape[1:]
+        found: list[np.ndarray | LazyFrames] = []
         own = None if self.mask.ignore else raw.own_mask
         if own is not None:
             if not isinstance(own, Frames):
@@ -173,37 +184,39 @@ class Prepared:
                 found = self._valid(raw, cut, choice, kept, found)
         return joined_masks(found)
 
-    def _valid(self, raw: Raw, cut: Cut, choice, kept: KeptFile | None, found: list[Any]) -> list[Any]:
-        """Put in front of other masks those of each view, where its counts are finite and not negative."""
+    def _valid(
+        self, raw: Raw, cut: Cut, choice: slice | np.ndarray, kept: KeptFile | None, found: list[Any]
+    ) -> list[Any]:
+        """Put the masks of each view, True where counts are finite and not negative, in front of other masks."""
         warn_user(
             "more than a quarter of the detector is NaN, infinite or negative in some view; a pixel is masked in the "
-            f"views where it is: the noise of dark-subtracted data {option('clip', 0)} keeps, with less bias",
+            f"views where it is: for the noise of dark-subtracted data {option('clip', 0)} has less bias",
             UserWarning,
         )
         treatment = ValidTreatment(cut, raw.corner, self.options.clip is not None)
         if kept is None:
             return [np.concatenate([treatment(part, place) for place, part in blocks(raw.frames, choice)]), *found]
-        if found and isinstance(found[0], Stack):
+        if found and isinstance(found[0], LazyFrames):
             raise ValueError(
                 f"the file has a mask for each view, which stays in the file: give {option('stream', False)}"
             )
         return [in_file(kept, "frames", choice, treatment), *found]
 
 
-def _image(given: Given | None, own: Any, shape) -> np.ndarray | None:
-    """Return the image of an option, checked against the detector, or else the file's."""
+def _image(given: Given | None, own: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return the image of an option, checked against the detector, or else the image of the file."""
     if given is None:
         return own() if callable(own) else own
     return given.fit(shape).astype(np.float64)
 
 
 def _without_empty(out: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the views that hold no photon on a pixel that counts, or nothing but NaN."""
-    mask, keep = out["mask"], []
+    """Leave out the views that hold no photon on an unmasked pixel, or only NaN."""
+    mask, blocks_kept = out["mask"], []
     for place, images in in_blocks(out["intensities"]):
         masks = True if mask is None else mask if mask.ndim == 2 else mask[place]
-        keep.append(((images > 0) & masks).any(axis=(1, 2)))
-    keep = np.concatenate(keep)
+        blocks_kept.append(np.any((images > 0) & masks, axis=(1, 2)))
+    keep = np.concatenate(blocks_kept)
     if keep.all() or not keep.any():
         return out
     out = {**out, "intensities": some_views(out["intensities"], keep), "positions": out["positions"][keep]}

@@ -25,9 +25,9 @@ MOST = 10**7  # frames of one scan: more is a damaged number
 
 
 class Hole(Frames):
-    """Frames that should be there and are not: to read any of them raises FormatError."""
+    """Missing frames: reading any of them raises FormatError."""
 
-    chunk, together, piecewise = 1, 1, True
+    chunk, preferred_block, piecewise = 1, 1, True
 
     def __init__(self, shape: tuple[int, ...], dtype: Any, name: str):
         self.shape, self.dtype, self.name, self.scan = shape, dtype, name, shape[:1]
@@ -43,10 +43,10 @@ def part_names(tree: Tree, group: str) -> dict[int, str]:
 
 
 def read_parts(tree: Tree, group: str) -> tuple[Joined, Callable[[int], str | None]]:
-    """Join the parts (N_k, rows, columns) in a group; with a function that says what is missing of so many views.
+    """Join the parts (N_k, rows, columns) in a group; with a function from the number of views to what is missing.
 
-    Frames that are missing between others are a ``Hole``. Raises ValueError where there is no part, and where it is not
-    known how many frames a missing one held.
+    Frames that are missing between others are a ``Hole``. Raises ValueError where there is no part, and where the
+    number of frames in a missing part is unknown.
     """
     found = _found(tree, group)
     there = [(Frames(part), _first(tree, part)) for part in found.values() if isinstance(part, h5py.Dataset)]
@@ -61,7 +61,7 @@ def read_parts(tree: Tree, group: str) -> tuple[Joined, Callable[[int], str | No
             missing = missing or part
             continue
         if missing and starts is None:
-            raise ValueError(f"{missing} is missing, and it is not known how many frames it held")
+            raise ValueError(f"{missing} is missing, and the number of its frames is unknown")
         start = done if starts is None else starts[k]
         if start > done:
             holes.append((missing or f"what comes before {part.name} in {part.file.filename}", done, start))
@@ -73,16 +73,16 @@ def read_parts(tree: Tree, group: str) -> tuple[Joined, Callable[[int], str | No
 
 
 def _said(holes: list[tuple[str, int, int]]) -> str | None:
-    """Say which views are missing, and which are there."""
+    """Return the message about missing views, with views that are there."""
     if not holes:
         return None
-    told = ", ".join(f"{name} is missing (views {start} to {stop - 1})" for name, start, stop in holes)
+    missing = ", ".join(f"{name} is missing (views {start} to {stop - 1})" for name, start, stop in holes)
     first = holes[0][1]
-    return f"{told}: choose views that are there" + (f", such as {option('views', f'0:{first}')}" if first else "")
+    return f"{missing}: choose views that are there" + (f", such as {option('views', f'0:{first}')}" if first else "")
 
 
 def _found(tree: Tree, group: str) -> dict[int, h5py.Dataset | str]:
-    """The datasets of the parts by number, and in place of one that is missing its name."""
+    """The datasets of the parts by number; the name of the part where it is missing."""
     names = part_names(tree, group)
     out: dict[int, h5py.Dataset | str] = {}
     for number, name in names.items():
@@ -107,7 +107,7 @@ def _first(tree: Tree, part: h5py.Dataset) -> int | None:
 
 
 def _starts(there: list[tuple[Frames, int | None]], whole: bool) -> list[int] | None:
-    """Where each part begins among all frames, from their numbers; None where these do not tell."""
+    """Where each part begins among all frames, from their numbers; None where these are missing or do not agree."""
     firsts = [first for _, first in there]
     if any(first is None for first in firsts):
         return None

@@ -1,4 +1,4 @@
-"""Which pixels count: masks that are given, and those found from the frames themselves."""
+"""The mask of the detector: masks that are given, and those found from the frames."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from opty.data.lazy_frames import Stack, views_counting
+from opty.data.lazy_frames import LazyFrames, views_counting
 from opty.io.prepare.cutting import centre_option
 from opty.io.prepare.frames import blocks
 from opty.io.prepare.image_ops import clipped
 from opty.io.prepare.images import Given, given_image
-from opty.physics.pixels import dead, hot, saturated
+from opty.physics.pixels import dead, gaps, hot, saturated
 from opty.remedies import here, named, option
 
 if TYPE_CHECKING:
     from opty.io.prepare.cutting import Cut
     from opty.io.prepare.options import Preparation, Raw
 
-MANY_INVALID = 0.25  # of the detector: no detector has so many broken pixels, so it is noise
+MANY_INVALID = 0.25  # of the detector: no detector has that many broken pixels, so it is noise
 STATISTICS = ("invalid", "dead", "hot", "saturated")
 
 
 @dataclass(frozen=True)
 class Items:
-    """What the option ``mask`` asks for."""
+    """The parts of the option ``mask``."""
 
     images: tuple[Given, ...] = ()
     statistics: tuple[str, ...] = ()
@@ -46,24 +46,27 @@ def mask_items(mask: Any) -> Items:
 
 
 def statistics(
-    items: Items, raw: Raw, cut: Cut, choice: Any, known: np.ndarray | Stack | None, options: Preparation
+    items: Items, raw: Raw, cut: Cut, choice: Any, known: np.ndarray | LazyFrames | None, options: Preparation
 ) -> tuple[np.ndarray, bool]:
     """Find the pixels (n, n) that count, from all chosen frames; ``known`` is the mask known so far.
 
     invalid: NaN, infinite or negative in any view. Where that is more than a quarter of the detector, it is noise of
     dark-subtracted data: then True is returned as well, and those found are invalid in every view. dead: no count in
-    any view, though the median neighbour has 20. hot: more than ten times the third brightest of the 24 around it.
-    saturated: ``saturation`` counts in a view, or the largest number of the type, or a plateau: the same largest count,
-    1000 or more, at least ten times.
+    any view, though the median neighbour has 20; and gaps, lines and blocks of such pixels with sharp edges. hot: more
+    than ten times the third brightest of the 24 around it. saturated: ``saturation`` counts in a view, or the largest
+    number of the type, or a plateau: the same largest count, 1000 or more, at least ten times.
     """
-    total, top, invalid, ties, views = None, None, None, 0, 0
+    total: np.ndarray | None = None
+    top: np.ndarray | None = None
+    invalid: np.ndarray | None = None
+    ties = views = 0
     for place, images in blocks(raw.frames, choice):
         images = cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images)
         images = images if options.clip is None else clipped(images)
         seen = True if known is None else (known if known.ndim == 2 else known[place])
         bad = ~(np.isfinite(images) & (images >= 0)) & seen
         images = np.where(~bad & seen, images, 0)
-        if total is None or top is None:
+        if total is None or top is None or invalid is None:
             total, top = np.zeros(images.shape[1:]), np.zeros(images.shape[1:], images.dtype)
             invalid = np.zeros(images.shape[1:], int)
         peak = top.max()
@@ -72,24 +75,36 @@ def statistics(
         views += len(images)
         top = np.maximum(top, images.max(axis=0))
         ties = int((images == top.max()).sum()) + (ties if top.max() == peak else 0)
-    counts = np.ones(total.shape, bool) if known is None else known
-    counts = counts if counts.ndim == 2 else views_counting(counts) > 0
-    find: dict[str, Callable[[], np.ndarray]] = {
-        "invalid": lambda: invalid == views if noise else invalid > 0,
-        "dead": lambda: dead(total, counts),
-        "hot": lambda: hot(total),
-        "saturated": lambda: saturated(top, ties, options.saturation),
-    }
+    assert total is not None  # at least one view is chosen
+    assert top is not None
+    assert invalid is not None
+    brightest, bad_views = top, invalid
+    if known is None:
+        counts = np.ones(total.shape, bool)
+    elif isinstance(known, LazyFrames) or known.ndim == 3:
+        counts = np.greater(views_counting(known), 0)
+    else:
+        counts = known
+
+    def full() -> np.ndarray:
+        return saturated(brightest, ties, options.saturation)
+
     noise = "invalid" in items.statistics and float((invalid > 0).mean()) > MANY_INVALID
+    find: dict[str, Callable[[], np.ndarray]] = {
+        "invalid": lambda: np.equal(bad_views, views) if noise else np.greater(bad_views, 0),
+        "dead": lambda: dead(total, counts) | gaps(total, counts & ~(hot(total) | full())),
+        "hot": lambda: hot(total),
+        "saturated": full,
+    }
     return ~np.logical_or.reduce([find[name]() for name in items.statistics]), noise
 
 
 def below(raw: Raw, cut: Cut, choice: Any, cutoff: float) -> np.ndarray:
-    """Find the pixels (n, n) that stay below a count in all chosen views: the others saturate, or hold no count."""
-    full = False
+    """Find the pixels (n, n) that stay below a count in all chosen views: the others are saturated, or hold a code."""
+    full = np.zeros((cut.n, cut.n), bool)
     for _, images in blocks(raw.frames, choice):
-        full = full | (cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images) >= cutoff).any(axis=0)
-    return ~np.asarray(full)
+        full |= (cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images) >= cutoff).any(axis=0)
+    return ~full
 
 
 def centre_of_mass(raw: Raw, choice: Any) -> tuple[float, float]:
@@ -104,12 +119,12 @@ def centre_of_mass(raw: Raw, choice: Any) -> tuple[float, float]:
 
 
 def _mixed(mask: Any) -> bool:
-    """Whether a list is one of masks, not the rows of one."""
+    """Return whether a list holds masks, rather than the rows of one mask."""
     return any(isinstance(part, (str, os.PathLike, np.ndarray)) for part in mask)
 
 
 def _image(part: Any) -> Given:
-    """Read a mask, and say which words there are for a text that names no file."""
+    """Read a mask; the error about a missing file lists the words that the option takes."""
     try:
         image = given_image("mask", part)
     except FileNotFoundError as error:

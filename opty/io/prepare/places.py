@@ -1,13 +1,14 @@
-"""Where the views lie: positions of the file or of an option, brought into metres, and matched with the frames."""
+"""The positions of the views, from the file or an option, converted to metres and matched with the frames."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.data.frame_order import frame_order
 from opty.data.scan_grid import rotated, scan_grid
 from opty.geometry import Geometry
 from opty.io.prepare.units import metres as metres_of
@@ -54,7 +55,7 @@ def turn_of(options: Preparation) -> float:
 
 @dataclass(frozen=True)
 class Places:
-    """Positions (N, 2) as they were found, their unit, and where they are."""
+    """Positions (N, 2) as found, their unit, and where they were found."""
 
     numbers: np.ndarray
     unit: Any
@@ -62,20 +63,23 @@ class Places:
 
     @property
     def factors(self) -> np.ndarray | None:
-        """Factors (row, column) that make metres of them, or None for pixels."""
+        """Factors (row, column) to metres, or None for pixels."""
         return _unit(self.unit, self.where)
 
 
 def found(raw: Raw, options: Preparation, given: GivenPositions | None, known: Mapping[str, Any]) -> Places:
-    """Take the positions of the option, or else of the file, and their unit.
+    """Return the positions of the option, or else of the file, and their unit.
 
-    Given without a unit, they are metres where the lengths of the geometry are ``known``, and pixels where none is.
+    Without a unit they are in metres if lengths of the geometry are ``known``, else in pixels.
     """
     own = raw.step if given is None and raw.positions is None else None
     if options.scan_shape is not None and options.scan_step is None and own is None:
         raise ValueError(f"{named('scan_shape')} needs {named('scan_step')}, the distance between views")
-    if options.scan_step is not None or own is not None:
-        steps, unit = (own, "m") if options.scan_step is None else _steps(options.scan_step, known)
+    grid: tuple[Sequence[float], str] | None = None if own is None else (own, "m")
+    if options.scan_step is not None:
+        grid = _steps(options.scan_step, known)
+    if grid is not None:
+        steps, unit = grid
         numbers, where = scan_grid(_grid(raw, options), steps), "a scan on a grid"
     elif given is not None:
         numbers, unit = given.places, given.unit or ("m" if known else "px")
@@ -103,18 +107,18 @@ def _steps(step: Any, known: Mapping[str, Any]) -> tuple[list[float], str]:
     return (steps * 2)[:2], "m" if known or any(texts) else "px"
 
 
-def _grid(raw: Raw, options: Preparation) -> tuple[int, ...]:
+def _grid(raw: Raw, options: Preparation) -> tuple[int, int]:
     """Return (rows, columns) of a scan on a grid."""
     scan = raw.frames.scan if options.scan_shape is None else tuple(options.scan_shape)
     if len(scan) != 2:
         raise ValueError(
-            f"the file holds {raw.frames.shape[0]} frames in a row: give the grid that they were taken on, "
-            f"{option('scan_shape')}"
+            f"the file holds {raw.frames.shape[0]} frames in a row: give the shape of the scan, {option('scan_shape')}"
         )
-    return scan
+    rows, columns = scan
+    return rows, columns
 
 
-def grid_of(raw: Raw, options: Preparation, choice: slice | np.ndarray) -> tuple[int, ...]:
+def grid_of(raw: Raw, options: Preparation, choice: slice | np.ndarray) -> tuple[int, int]:
     """Return (rows, columns) of a scan on a grid of which all views are taken."""
     if len(np.arange(raw.frames.shape[0])[choice]) != raw.frames.shape[0]:
         raise ValueError(f"{option('scan_rotation', 'auto')} needs all views of the grid: leave {named('views')} out")
@@ -122,11 +126,13 @@ def grid_of(raw: Raw, options: Preparation, choice: slice | np.ndarray) -> tuple
 
 
 def taken(raw: Raw, options: Preparation, places: Places, leave_out: Any) -> slice | np.ndarray:
-    """Decide which views are taken: of those that frames and positions count alike, frame j at position j.
+    """Decide which views are taken: those that have both a frame and a position, frame j at position j.
 
-    Numbers are counted in the longer of the two. Raises ValueError for a view that one of them does not have.
+    Numbers count in the longer of the two. Raises ValueError for a view that one of them does not have.
     """
     frames, positions = raw.frames.shape[0], len(places.numbers)
+    if options.frame_order is not None:
+        return _in_order(frames, frame_order(options.frame_order, places.numbers), options, leave_out)
     choice = chosen(options.views, max(frames, positions), leave_out)
     last = int(np.arange(max(frames, positions))[choice].max())
     if last >= min(frames, positions):
@@ -138,13 +144,27 @@ def taken(raw: Raw, options: Preparation, places: Places, leave_out: Any) -> sli
     return choice
 
 
+def _in_order(frames: int, order: np.ndarray, options: Preparation, leave_out: Any) -> slice | np.ndarray:
+    """Return the chosen frames that have a position."""
+    some = min(frames, len(order))
+    index = np.arange(some)[chosen(options.views, some, leave_out)]
+    index = index[order[index] >= 0]
+    if len(index) == 0:
+        raise ValueError(f"{option('frame_order', options.frame_order)} leaves none of the chosen frames a position")
+    return index
+
+
 def check(raw: Raw, options: Preparation, places: Places) -> None:
     """Refuse frames and positions of different number, unless views are chosen from them."""
     views, count = raw.frames.shape[0], len(places.numbers)
     truth = (raw.truth or {}).get("positions")
     if truth is not None and np.shape(truth) != (views, 2):
         raise ValueError(f"there are {views} patterns, but true positions have shape {np.shape(truth)}")
-    if options.views is not None or not (options.leave_out is None or _is(options.leave_out, "empty")):
+    if (
+        options.views is not None
+        or options.frame_order is not None
+        or not (options.leave_out is None or _is(options.leave_out, "empty"))
+    ):
         return
     if lacks := raw.lacks(count):
         raise ValueError(lacks)
@@ -159,10 +179,13 @@ def check(raw: Raw, options: Preparation, places: Places) -> None:
 def metres(places: Places, options: Preparation, planned: Planned, edge: int) -> np.ndarray:
     """Return positions (N, 2) of the chosen views: in metres with lengths, else in pixels of the result.
 
-    Exchanged, turned in sign, brought from their unit into metres, scaled, rotated; in this order. ``edge`` : of the
-    frames in the file [px].
+    Axes are exchanged, signs flipped, units converted, then positions are scaled and rotated, in this order. ``edge`` :
+    of the frames in the file [px].
     """
-    out = places.numbers[planned.choice].astype(np.float64)
+    numbers = places.numbers
+    if options.frame_order is not None:
+        numbers = numbers[frame_order(options.frame_order, numbers)]
+    out = numbers[planned.choice].astype(np.float64)
     if options.position_swap:
         out = out[:, ::-1]
     if (signs := SIGNS[options.position_flip]) != (1, 1):
@@ -178,7 +201,7 @@ def metres(places: Places, options: Preparation, planned: Planned, edge: int) ->
 
 
 def _unit(unit: Any, where: str) -> np.ndarray | None:
-    """Factors (row, column) that make metres of positions, or None for pixels."""
+    """Factors (row, column) from a unit of positions to metres, or None for pixels."""
     units = unit if isinstance(unit, tuple) else (unit, unit)
     if len(units) == 1:
         units = units * 2

@@ -6,19 +6,19 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """What is done to a measurement while it is loaded.
+    """The options of ``opty.load`` for measurements.
 
     Parameters
     ----------
-    views : which to load: a slice, its text ("0:100", "::4") or a list of view numbers. ``leave_out`` : which not to,
-        in the same words, or "empty": those without a single photon, and those that are NaN throughout.
+    views : which to load: a slice, its text ("0:100", "::4") or a list of view numbers. ``leave_out`` : which to
+        leave out, in the same form, or "empty": those without a single photon, and those that are NaN throughout.
     crop : edge [px] of the square that is cut out around ``centre``. ``centre`` : (row, column) [px] of the beam on the
-        detector as the file has it; "auto": the centre of mass. Default: what the file tells, or the middle n // 2.
-    transpose, flip : True, and "rows", "columns" or "both": turn the detector image, transposed first. Default: as the
-        file says; the zero frequency stays in the middle.
-    rebin : so many by so many pixels are added up to one; one with a masked part is masked.
+        detector as the file has it; "auto": the centre of mass. Default: from the file, or the middle n // 2.
+    transpose, flip : True, and "rows", "columns" or "both": turn the detector image, transposed first. Default: from
+        the file; the zero frequency stays in the middle.
+    rebin : factor; rebin x rebin pixels are added up to one, which is masked if any of them is.
     mask : where a pixel counts, besides the file's own mask: an array (True counts), the path of one, or, found from
         the frames, "invalid" (NaN, infinite, negative in any view; of noise, in the views where it is), "dead", "hot",
         "saturated"; "ignore": not the file's; or a list of these. ``saturation`` : counts from which a pixel is
@@ -30,21 +30,26 @@ class Preparation:
         wrong one. In place of the wavelength ``energy`` of the photons [J] or ``voltage`` of the electrons [V]. All
         take texts with a unit as well: "6.2keV", "75um", "300kV".
     positions : (N, 2) (row, column) of the views, in place of those of the file: an array, NPY, "file.h5:/path", or a
-        text table; metres, or what the file says, or ``position_unit``.
-    position_unit : of the numbers that the file has as positions, whatever it says: "um", "px", or (rows', columns').
+        text table; in metres, the unit in the file, or ``position_unit``.
+    position_unit : of the positions in the file, in place of the unit in the file: "um", "px", or (rows', columns').
         ``position_swap`` : True exchanges row and column, then ``position_flip`` ("rows", "columns", "both") turns the
         sign, ``position_scale`` multiplies (one factor or (row, column)), and ``scan_rotation`` ([rad], or "12deg")
         turns the row axis towards the column axis: R f, R = [[cos, -sin], [sin, cos]]; "auto" finds it from the centres
         of mass of the frames, see ``opty.analysis.find_rotation``.
+    frame_order : where frames are in another order than their positions: how they were taken on the grid of the
+        positions, "rows", "snake", "columns", "column-snake"; "reversed"; or "shift:1", frame j belongs to position
+        j + 1, and "shift:1@32", from frame 32 on. Frames that have no position are left out.
     scan_step : distance between neighbouring views of a scan on a grid (one, or (between rows, between columns)):
         metres, pixels without a geometry, or a text with a unit; in place of the file's positions. ``scan_shape`` :
         (rows, columns) of the grid where the frames of the file have one axis of views.
     reciprocal_pixel : of the detector, in place of ``distance`` and ``pixel_size``: "0.8mrad", "0.02 1/A".
     semi_angle : of the aperture [rad] or "21.4mrad": the starting probe is made from it, ``defocus`` [m] (positive
         underfocus) and ``aberrations`` such as {"C30": 1e-3}; see ``opty.physics.optics.aperture_probe``.
+    probe : the starting probe, in place of the file's: an array (M, n, n) or (n, n), centred; NPY; a result of opty;
+        "file.h5:/path".
     links : names or patterns of other files that links in an HDF5 file may lead to.
     stream : True leaves the frames in the file, to be read batch by batch; False reads them into memory. Default: they
-        stay where they would take more than a quarter of the memory that is free.
+        stay if they would take more than a quarter of the free memory.
     """
 
     views: Any = None
@@ -72,16 +77,18 @@ class Preparation:
     position_flip: str | None = None
     position_scale: Any = None
     scan_rotation: float | str | None = None
+    frame_order: str | None = None
     scan_step: Any = None
     scan_shape: Any = None
     reciprocal_pixel: str | None = None
     semi_angle: float | str | None = None
     defocus: float | str | None = None
     aberrations: Any = None
+    probe: Any = None
     links: Any = None
     stream: bool | None = None
 
     def given(self) -> dict[str, Any]:
-        """Return the options that differ from their defaults and make a difference to the measurement."""
+        """Return the options that differ from their defaults and change the measurement."""
         found = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not f.default and v is not None}
         return {name: value for name, value in found.items() if name != "stream"}

@@ -9,7 +9,7 @@ from opty.files.tree import Tree, number
 from opty.io.prepare.units import joules, metres, unit_name, unitless_energy, wavelength
 from opty.remedies import option
 
-LONGEST = 2e-3  # m: no ptychography is done with longer waves
+LONGEST = 2e-3  # m: no ptychography uses longer waves
 
 
 def unit_of(tree: Tree, found: h5py.Dataset) -> str | None:
@@ -18,17 +18,17 @@ def unit_of(tree: Tree, found: h5py.Dataset) -> str | None:
 
 
 def length(tree: Tree, found: h5py.Dataset, unit: str | None = None) -> float:
-    """Read a length [m]; ``unit`` is that of a mapping, else the attribute's, else the metre."""
+    """Read a length [m]; ``unit`` : from a mapping; default: that of the attribute, or else the metre."""
     return number(found) * metres(unit or unit_of(tree, found) or "m", found.name)
 
 
 def wave(tree: Tree, found: h5py.Dataset, unit: str | None = None) -> float:
-    """Read a wavelength [m]; ValueError for one that no radiation in ptychography has."""
+    """Read a wavelength [m]; ValueError for one too long for ptychography."""
     return checked_wave(length(tree, found, unit), found.name)
 
 
 def checked_wave(value: float, where: str) -> float:
-    """Return a wavelength [m]; ValueError for one that no radiation in ptychography has."""
+    """Return a wavelength [m]; ValueError for one too long for ptychography."""
     if value > LONGEST:
         nm = option("wavelength", f"{value:g}nm")
         raise ValueError(f"{where} is {value:g} m, which is no wavelength: give it with its unit, {nm}")
@@ -36,14 +36,14 @@ def checked_wave(value: float, where: str) -> float:
 
 
 def of_photons(tree: Tree, found: h5py.Dataset | None) -> dict[str, float] | None:
-    """Read an energy of photons as their ``wavelength`` [m]; a number without a unit as ``in_joule`` takes it."""
+    """Read an energy of photons as their ``wavelength`` [m]; for a number without a unit see ``in_joule``."""
     if found is None:
         return None
     return {"wavelength": wavelength(in_joule(number(found), unit_of(tree, found), found.name), found.name)}
 
 
 def in_joule(value: float, unit: str | None, where: str) -> float:
-    """Energy [J] of a number in a unit, or in the one that it can be in; a warning says so where that is eV."""
+    """Return a number in a unit as an energy [J]; without one, in the only possible unit (if eV, with a warning)."""
     if unit is not None:
         return value * joules(unit, where)
     found, meant = unitless_energy(value, where)

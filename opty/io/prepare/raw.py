@@ -1,9 +1,9 @@
-"""What a reader hands over: a measurement as its file has it, not read yet."""
+"""Raw: a measurement as its file has it, before it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,20 @@ from opty.io.prepare.frames import Frames
 
 @dataclass
 class Raw:
-    """A measurement as a file has it, not read yet.
+    """A measurement as a file has it, before it is read.
 
     ``positions`` (N, 2) in ``unit``: metres or, with "px", pixels at the sample; any other unit as in a file, or two of
-    them, (rows', columns'); ``positions_at`` says where they are. ``lengths``: what the file tells of the Geometry
-    (an ``energy`` in place of a wavelength, a dictionary of what it says), ``wanted`` where it was looked for in vain,
-    and what else to do without ``positions``.
-    ``mask``: Frames or (rows, columns), where a pixel counts if ``good`` says so; ``cutoff``: the least count that is
-    none. ``centre``: of the beam (row, column) [px]. ``corner``: the zero frequency is there. ``lacks``: says of a
-    number of positions which views are missing, and what to do. Without positions (None) the scan is on a grid,
-    ``frames.scan``, of the ``step`` between its rows and between its columns [m], or of an option.
+    them, (rows', columns'); ``positions_at`` is their place in the file. ``lengths``: lengths of the Geometry in the
+    file (an ``energy`` in place of a wavelength, a dictionary of several), ``wanted``: for each missing one, where it
+    was expected, and what else to do without ``positions``.
+    ``mask``: Frames or (rows, columns), which ``good`` turns into True where a pixel counts; ``cutoff``: the least
+    number that is a code and no count. ``centre``: of the beam (row, column) [px]. ``corner``: the zero frequency is at
+    [0, 0]. ``lacks``: a function of the number of positions that returns which views are missing, and what to do.
+    Without positions (None) the scan is on a grid, ``frames.scan``, of the ``step`` between its rows and between its
+    columns [m], or of an option.
 
-    A function in place of mask, dark, flat or positions looks them up where no option says them; in place of a length
-    or of the centre, it takes the lengths that are known by then.
+    Mask, dark, flat and positions can be functions, which read them where no option gives them; a length or the centre
+    can be a function of the lengths that are known by then.
     """
 
     frames: Frames
@@ -34,6 +35,7 @@ class Raw:
     lengths: Mapping[str, Any] = field(default_factory=dict)
     wanted: Mapping[str, str] = field(default_factory=dict)
     mask: Any = None
+    _: KW_ONLY
     good: Callable[[np.ndarray], np.ndarray] = np.asarray
     dark: Any = None
     flat: Any = None

@@ -21,7 +21,7 @@ _RECIPROCAL = re.compile(r"1\s*/\s*(\S+)|([^\s^\d-]+)\s*(?:\^?\s*-1|⁻¹)")
 _POWERS = {"kilo": 1e3, "centi": 1e-2, "milli": 1e-3, "micro": 1e-6, "nano": 1e-9, "pico": 1e-12, "": 1.0}
 _METRES = ("meter", "metre", "meters", "metres")
 
-# Keys in lower case, but those of _CASED, where the case tells a milli from a mega.
+# Keys are in lower case, except in _CASED, where the case distinguishes milli from mega.
 LENGTHS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "angstrom": 1e-10, "pm": 1e-12, "km": 1e3}
 LENGTHS |= {f"{prefix}{name}": factor for prefix, factor in _POWERS.items() for name in _METRES}
 LENGTHS |= dict.fromkeys(("µm", "μm", "micron", "microns", "mum", "mu m", "mkm"), 1e-6)
@@ -41,19 +41,19 @@ SI = {"length": "metres", "energy": "joule", "voltage": "volt", "angle": "radian
 
 
 def metres(unit: Any, where: str) -> float:
-    """How many metres one of a unit is; ValueError for a name that is no unit of length."""
+    """Return a unit in metres; ValueError for a name that is no unit of length."""
     return factor("length", unit, where)
 
 
 def joules(unit: Any, where: str) -> float:
-    """How many joule one of a unit is; ValueError for a name that is no unit of energy."""
+    """Return a unit in joule; ValueError for a name that is no unit of energy."""
     return factor("energy", unit, where)
 
 
 def factor(kind: str, unit: Any, where: str) -> float:
-    """How many SI units one of a unit is; ``kind``: "length", "energy", "voltage" or "angle".
+    """Return a unit in SI units; ``kind``: "length", "energy", "voltage" or "angle".
 
-    Raises ValueError, with the units that there are, for a name that is none.
+    Raises ValueError, which lists the known units, for any other name.
     """
     name, known = unit_name(unit), TABLES[kind]
     found = _CASED.get(name or "") if kind == "energy" else None
@@ -75,8 +75,8 @@ def unit_name(unit: Any) -> str | None:
 def quantity(kind: str, name: str, value: Any) -> float:
     """Return the value of an option in SI units: a number in them, or a text with a unit such as "6.2keV".
 
-    Raises ValueError for a text that is neither, a number that is not finite, and a number of an energy or an angle
-    that can hardly be meant in joule or radians.
+    Raises ValueError for any other text, a number that is not finite, and a number too large for an energy in joule or
+    an angle in radians.
     """
     shown = EXAMPLES[kind]
     if isinstance(value, str):
@@ -92,7 +92,7 @@ def quantity(kind: str, name: str, value: Any) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{name} is {value!r}; give a finite number in {SI[kind]}")
     too_large = {"energy": JOULES_MAX, "angle": 2 * math.pi}.get(kind, math.inf)
-    if abs(value) > too_large:
+    if abs(float(value)) > too_large:
         raise ValueError(f"{name} is {value!r}, too large to be in {SI[kind]}: give the unit, {option(name, shown)}")
     return float(value)
 
@@ -114,8 +114,8 @@ def angle_of_pixel(text: Any, wavelength: float) -> float:
 def wavelength(energy: float, where: str) -> float:
     """Wavelength [m] of photons of an energy [J].
 
-    Raises ValueError for an energy that is not positive, or that ptychography with photons does not have: it is that of
-    electrons, or of a storage ring.
+    Raises ValueError for an energy that is not positive, or too high for ptychography with photons: that of electrons,
+    or of a storage ring.
     """
     if not 0 < energy < math.inf:
         raise ValueError(f"{where} is {energy} J; expected a positive energy")
@@ -130,9 +130,9 @@ def wavelength(energy: float, where: str) -> float:
 
 
 def wavelength_as_of_photons(energy: float, where: str) -> float:
-    """Wavelength [m] of photons of an energy [J] in the file of a program that knows photons alone.
+    """Wavelength [m] of photons of an energy [J] in the file of a program made for photons only.
 
-    For electrons its users give the energy of photons of the same wavelength; a warning names what is hardly photons.
+    For electrons its users give the energy of photons of the same wavelength; a higher energy is warned of.
     """
     if energy <= PHOTON_MAX or not energy < math.inf:
         return wavelength(energy, where)
@@ -146,9 +146,9 @@ def wavelength_as_of_photons(energy: float, where: str) -> float:
 
 
 def beam(energy: float, where: str) -> dict[str, float]:
-    """Return what an energy [J] that a user wrote says of the Geometry: ``wavelength``, and ``voltage`` of electrons.
+    """Return ``wavelength``, and ``voltage`` for electrons, of the Geometry from an energy [J] that a user wrote.
 
-    From 50 keV to 2 MeV it can only be that of electrons, which a warning says. Raises ValueError beyond.
+    From 50 keV to 2 MeV it can only be the energy of electrons; then a warning is given. Raises ValueError beyond.
     """
     if not PHOTON_MAX < energy < ELECTRON_MAX:
         return {"wavelength": wavelength(energy, where)}
@@ -164,7 +164,7 @@ def beam(energy: float, where: str) -> dict[str, float]:
 def unitless_energy(value: float, where: str) -> tuple[float, str]:
     """Return an energy that has no unit in a file in joule, and the unit that it must be in.
 
-    A number is taken where only one unit makes it one: up to 1e-6 it is joule, from 1000 to 50,000 it is eV.
+    A number is accepted where only one unit is possible: up to 1e-6 it is joule, from 1000 to 50,000 it is eV.
     Raises ValueError for any other, with the option to give.
     """
     if 0 < value < NO_EV:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 
 from opty.remedies import named, option
 
 
-def chosen(views, total: int, leave_out=None) -> slice | np.ndarray:
+def chosen(views: Any, total: int, leave_out: Any = None) -> slice | np.ndarray:
     """Turn the options into a slice with a positive step, or into an array of indices.
 
     ``views`` is None (all), a slice, the text of one ("::4", "0:100"), or a list of indices; negative ones count from
-    the end. ``leave_out`` : the same, of those that are not to be loaded; their numbers are those in the file. Raises
+    the end. ``leave_out`` : the same, of views that are left out; their numbers are those in the file. Raises
     ValueError for an empty choice or an index beyond ``total``, TypeError for anything else.
     """
     if views is None and leave_out is None:
@@ -30,7 +31,7 @@ def chosen(views, total: int, leave_out=None) -> slice | np.ndarray:
     return index
 
 
-def as_json(views):
+def as_json(views: Any) -> str | list[int] | None:
     """Return the option in a form that JSON can hold and ``chosen`` understands."""
     if isinstance(views, slice):
         parts = [views.start, views.stop] + ([] if views.step is None else [views.step])
@@ -38,7 +39,7 @@ def as_json(views):
     return views if views is None or isinstance(views, str) else [int(j) for j in views]
 
 
-def _meant(name: str, views, total: int) -> np.ndarray:
+def _meant(name: str, views: Any, total: int) -> np.ndarray:
     if isinstance(views, str):
         views = _slice(name, views)
     return np.arange(total)[views] if isinstance(views, slice) else _indices(name, views, total)
@@ -55,7 +56,7 @@ def _slice(name: str, text: str) -> slice:
         raise ValueError(f"{wrong} whole numbers, as in '0:100' or '::4'") from None
 
 
-def _indices(name: str, views, total: int) -> np.ndarray:
+def _indices(name: str, views: Any, total: int) -> np.ndarray:
     index = np.asarray(views)
     if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
         raise TypeError(f"{option(name, views)}; give a slice, its text ('0:100'), or a list of view numbers")

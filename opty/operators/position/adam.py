@@ -27,7 +27,7 @@ class PosCorrectAdam(
     decay : updates after which the steps shrink; 0 for never.
     signal : "object" (XCORR_A, the paper's choice) or "detector" (XCORR_B).
     beta1, beta2 : decay rates of Adam's running mean and square.
-    largest, weights : longest step [px]; weights of the views, as in every refinement.
+    max_step, weights : longest step [px]; weights of the views, as in every refinement.
 
     Reads delta (B, M, n, n), illum, patches, probe, with "detector" predicted (B, n, n); writes positions (N, 2) px and
     its moments adam_mean, adam_square (N, 2), adam_count (1,).
@@ -39,9 +39,9 @@ class PosCorrectAdam(
     signal: Signal = "object"
     beta1: float = 0.9
     beta2: float = 0.999
-    largest: float = 10.0
+    max_step: float = 10.0
     weights: str = "equal"
-    knob = "a smaller step of PosCorrectAdam, or starting it later with After(20, PosCorrectAdam())"
+    advice = "a smaller step of PosCorrectAdam, or starting it later with After(20, PosCorrectAdam())"
 
     def check(self):
         super().check()

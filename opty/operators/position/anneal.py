@@ -30,7 +30,7 @@ class PosCorrectAnneal(
     radius : of the circle at the start [px].
     trials : places tried for each view in each sweep.
     over : sweeps in which the circle shrinks to nothing.
-    largest, weights : longest step [px]; weights of the views, as in every refinement.
+    max_step, weights : longest step [px]; weights of the views, as in every refinement.
 
     Reads delta (B, M, n, n), illum, patches, probe, obj; writes positions (N, 2) px and anneal_count (1,).
     Source: Maiden et al., Ultramicroscopy 120, 64 (2012).
@@ -39,10 +39,10 @@ class PosCorrectAnneal(
     radius: float = 8.0
     trials: int = 8
     over: int = 100
-    largest: float = 10.0
+    max_step: float = 10.0
     weights: str = "equal"
-    early = True  # the trials and the view's own misfit are of one object
-    knob = "a smaller radius of PosCorrectAnneal, or starting it later with After(20, PosCorrectAnneal())"
+    joins_before_update = True  # the trials and the view's own misfit are of one object
+    advice = "a smaller radius of PosCorrectAnneal, or starting it later with After(20, PosCorrectAnneal())"
 
     def check(self):
         super().check()

@@ -45,7 +45,7 @@ class PosCorrectGain(CrossCorrelation):
     ----------
     gain : eta; with 1 the positions crawl, and stall where windows are whole pixels (supplement, Figs. S9, S10).
     signal : "object" (XCORR_A) or "detector" (XCORR_B).
-    largest, weights : longest step [px]; weights of the views, as in every refinement.
+    max_step, weights : longest step [px]; weights of the views, as in every refinement.
 
     Reads delta (B, M, n, n), illum, patches, probe, with "detector" predicted (B, n, n); writes positions (N, 2) px.
     Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement, Eqs. 4, 7, 8 with constant eta.
@@ -53,9 +53,9 @@ class PosCorrectGain(CrossCorrelation):
 
     gain: float = 1.0
     signal: Signal = "object"
-    largest: float = 5.0
+    max_step: float = 5.0
     weights: str = "equal"
-    knob = "a smaller gain of PosCorrectGain, or starting it later with After(20, PosCorrectGain())"
+    advice = "a smaller gain of PosCorrectGain, or starting it later with After(20, PosCorrectGain())"
 
     def check(self):
         super().check()
@@ -76,7 +76,7 @@ class PosCorrectSerial(CrossCorrelation, reads=f"{READS} serial_gain serial_shif
     ----------
     gain : beta_j at the start.
     signal : "object" (the paper's) or "detector".
-    largest, weights : longest step [px]; weights of the views, as in every refinement.
+    max_step, weights : longest step [px]; weights of the views, as in every refinement.
 
     Reads delta (B, M, n, n), illum, patches, probe, with "detector" predicted (B, n, n); writes positions (N, 2) px and
     its memory serial_gain (N,), serial_shift (N, 2) px.
@@ -85,9 +85,9 @@ class PosCorrectSerial(CrossCorrelation, reads=f"{READS} serial_gain serial_shif
 
     gain: float = 50.0
     signal: Signal = "object"
-    largest: float = 2.0
+    max_step: float = 2.0
     weights: str = "equal"
-    knob = "a smaller gain of PosCorrectSerial, or starting it later with After(20, PosCorrectSerial())"
+    advice = "a smaller gain of PosCorrectSerial, or starting it later with After(20, PosCorrectSerial())"
 
     def check(self):
         super().check()

@@ -23,7 +23,7 @@ class PosCorrectGradient(
     gain : length of the step in units of the fit; more than 1 because most of the residual is what no shift explains: 2
         makes it the Gauss-Newton step of the amplitudes at the detector.
     momentum : share of the last step that is added, from 0 up to, not with, 1.
-    largest, weights : longest step [px]; weights of the views, as in every refinement.
+    max_step, weights : longest step [px]; weights of the views, as in every refinement.
 
     Reads delta (B, M, n, n), illum, patches, probe; writes positions (N, 2) px, position_velocity (N, 2) px.
     Source: Mandula et al., J. Appl. Cryst. 49, 1842 (2016), as in PyNX; Odstrcil et al., Opt. Express 26, 3108 (2018),
@@ -32,10 +32,10 @@ class PosCorrectGradient(
 
     gain: float = 2.0
     momentum: float = 0.0
-    largest: float = 1.0
+    max_step: float = 1.0
     weights: str = "equal"
     numbers = FIT_NUMBERS
-    knob = "a smaller gain of PosCorrectGradient, or starting it later with After(20, PosCorrectGradient())"
+    advice = "a smaller gain of PosCorrectGradient, or starting it later with After(20, PosCorrectGradient())"
 
     def check(self):
         super().check()

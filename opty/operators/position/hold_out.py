@@ -7,10 +7,11 @@ import numpy as np
 from opty.algebra.leaf import with_parts
 from opty.algebra.operator import Identity, Operator
 from opty.data.parts import chosen
+from opty.operators.position.others import others_say
 from opty.operators.position.refinement import kept_inside
 from opty.operators.position.search import trial_misfits
 from opty.operators.position.signals import light, other_light
-from opty.runtime.nested import Nested, run_inside, take_books
+from opty.runtime.nested import Nested, run_inside, take_record
 from opty.state import handle
 from opty.state.views import Batch, memory_batch
 
@@ -26,13 +27,14 @@ class HoldOut(Nested):
 
     Held out are views whose misfit stands out, by five standard deviations and by 30 percent over the usual one, and
     those that light most of their window alone: such a view explains itself anywhere, and its misfit does not stand
-    out. Where the others bring hardly any light the object becomes its mean. After the recipe each view that was held
-    out goes to the place within ``reach`` where it fits the object of the others best, or stays where none is better.
+    out; and, of a thin object, views that ``CheckPositions`` finds lost. Where the others bring hardly any light the
+    object becomes its mean. After the recipe each view that was held out goes to the place within ``search_radius``
+    where it fits the object of the others best, or stays where none is better.
 
     Parameters
     ----------
     recipe : runs on the other views; its iterations count.
-    reach : how far views are looked for [px]; None for half of a window.
+    search_radius : how far views are looked for [px]; None for half of a window.
 
     Reads obj, probe, positions, background; writes what the recipe writes of obj (H, W) and probe (M, n, n), and
     positions (N, 2) px. Does nothing where no view is to be held out, or fewer than eight would be left.
@@ -40,12 +42,14 @@ class HoldOut(Nested):
     """
 
     recipe: Operator
-    reach: int | None = None
+    search_radius: int | None = None
 
     def check(self):
         super().check()
-        if self.reach is not None and self.reach < 1:
-            raise ValueError(f"HoldOut(reach={self.reach}): give a distance from 1 up, in pixels, or None")
+        if self.search_radius is not None and self.search_radius < 1:
+            raise ValueError(
+                f"HoldOut(search_radius={self.search_radius}): give a distance from 1 up, in pixels, or None"
+            )
 
     def effects(self):
         writes = self.recipe_writes & {"obj", "probe"} | {"positions"}
@@ -57,7 +61,7 @@ class HoldOut(Nested):
         if not len(out) or len(rest) < 8:
             return
         after = run_inside(self.recipe, _without(s, rest), s.memo["run"])
-        take_books(s, after)
+        take_record(s, after)
         backend, writes = s.backend, self.effects()[1]
         for name in with_parts(writes & {"obj", "probe"}) & s.store.leaves.keys():
             found = backend.asarray(after.numpy(name))
@@ -69,7 +73,7 @@ class HoldOut(Nested):
         positions[rest] = after.numpy("positions")
         centre = positions.mean(axis=0)
         s.positions = backend.asarray(positions)
-        reach = s.data.n // 2 if self.reach is None else self.reach
+        reach = s.data.n // 2 if self.search_radius is None else self.search_radius
         for view in out.tolist():
             positions[view] = _place(s, view, positions[view], reach)
         s.positions = kept_inside(s, backend.asarray(positions - positions.mean(axis=0) + centre))
@@ -86,8 +90,10 @@ def held_out(s) -> np.ndarray:
     over = (misfit - usual) / max(_SPREADS * spread, _ABOVE * usual, np.finfo(float).tiny)
     shared = to_host(shared_light(s))
     alone = _ALONE * np.median(shared) / np.maximum(shared, 1e-9)
-    ranked = np.argsort(-np.maximum(over, alone), kind="stable")
-    return np.sort(ranked[: int(_MOST * len(views))][(np.maximum(over, alone)[ranked] > 1)[: int(_MOST * len(views))]])
+    lost = others_say(s).lost if s.store.model.thin_object else np.zeros(len(views))
+    suspect = np.maximum(np.maximum(over, alone), 2.0 * lost)
+    ranked = np.argsort(-suspect, kind="stable")[: int(_MOST * len(views))]
+    return np.sort(ranked[suspect[ranked] > 1])
 
 
 def shared_light(s):
@@ -113,10 +119,10 @@ def _without(s, rest: np.ndarray):
         total[r : r + store.n, c : c + store.n] += power
     dim, obj = total < _DIM * total.max(), host["obj"]
     obj[..., dim] = obj[..., ~dim].mean(axis=-1, keepdims=True)
-    books = {"seed": store.seed, "iteration": store.iteration, "history": store.history, "visits": store.visits}
+    record = {"seed": store.seed, "iteration": store.iteration, "history": store.history, "visits": store.visits}
     machine = {"device": backend.name, "threads": store.threads, "deterministic": store.deterministic}
     made = {"origin": store.origin, "recipe": Identity(), "model": store.model}
-    return handle().restore(chosen(store.data, rest), host, **made, **books, **machine)
+    return handle().restore(chosen(store.data, rest), host, **made, **record, **machine)
 
 
 def _place(s, view: int, here: np.ndarray, reach: int) -> np.ndarray:

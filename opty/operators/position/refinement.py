@@ -1,4 +1,4 @@
-"""What all methods of position refinement share: one signal and one step for each view, limits, weights, the books."""
+"""What all methods of position refinement share: a signal and a step for each view, limits, weights, history."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
 
     Nothing moves before the end of the sweep, when ``move`` makes a step of each displacement: what a view does matters
     to no other. Each pixel counts by the share of its light that is other views': what a view sees alone it explains
-    wherever it is, and without this, views at the rim of a scan run outwards. Steps are weighted, cut to ``largest``,
+    wherever it is, and without this, views at the rim of a scan run outwards. Steps are weighted, cut to ``max_step``,
     and keep the windows inside the object; the mean of all positions, which no data can tell, is brought back to where
     it was.
 
-    Subclasses have two fields beside their own: ``largest``, the longest step [px], and ``weights`` of the views:
+    Subclasses have two fields beside their own: ``max_step``, the longest step [px], and ``weights`` of the views:
     "equal", "coverage" (the eighth root of the light that all views shed where this one does) or the name of an array
     (N,) of the state.
 
@@ -38,15 +38,15 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
     """
 
     scale_free = True
-    late = frozenset({"positions"})
+    deferred_writes = frozenset({"positions"})
     gathers = frozenset({"obj"})
     numbers: ClassVar[int] = 2  # that ``sense`` gathers on a view
-    work = (6.0, 4.5)  # slopes and products of a fit, or spectra of a registration, beside what an update has
+    scratch_waves = (6.0, 4.5)  # slopes and products of a fit, or spectra of a registration, beside what an update has
 
     def check(self):
         name = type(self).__name__
-        if not self.largest > 0:
-            raise ValueError(f"{name}(largest={self.largest}): give the longest step, above 0, in pixels")
+        if not self.max_step > 0:
+            raise ValueError(f"{name}(max_step={self.max_step}): give the longest step, above 0, in pixels")
         if not self.weights.isidentifier():
             given = here(", as from p.replace(arrays=dict(trust=...))", "")
             raise ValueError(
@@ -106,17 +106,17 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
         if self.weights != "equal":
             step = step * memo["weights"][:, None]
         length = xp.sqrt((step**2).sum(axis=1, keepdims=True))
-        step = step * (self.largest / xp.maximum(length, self.largest))
+        step = step * (self.max_step / xp.maximum(length, self.max_step))
         centre = s.positions.mean(axis=0)
         s.positions = kept_inside(s, s.positions + step)
         self.settle(s)
         s.positions = kept_inside(s, s.positions + (centre - s.positions.mean(axis=0)))
-        self._book(s, xp.sqrt((shifts**2).sum(axis=1)), xp.minimum(length, self.largest))
+        self._record(s, xp.sqrt((shifts**2).sum(axis=1)), xp.minimum(length, self.max_step))
 
     def settle(self, s: Any) -> None:
         """Look at all positions once more before their mean is brought back; subclasses may override it."""
 
-    def _book(self, s, found, steps):
+    def _record(self, s, found, steps):
         change = (s.memo["change"] / s.xp.maximum(s.memo["power"], np.finfo(float).tiny) ** 2).sum()
         signal, longest, change = s.backend.to_host(s.xp.stack([found.mean(), steps.max(), change])).tolist()
         s.record("position_iteration", s.memo["number"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from opty.backend.correlation_peaks import NEWTON, ROUNDING, near_waves, reach_of, soft_disc
+from opty.kernels.positions.correlation_peaks import NEWTON, ROUNDING, near_waves, reach_of, soft_disc
 
 
 class Registration:

@@ -23,20 +23,20 @@ class PosSearch(Operator, reads="obj probe positions background position_misfit"
     PosCorrect does this by itself; beside another refinement write
     ``Every(20, PosSearch()) * PosCorrectAdam() * rPIE()``.
 
-    Parameters: reach, how far from where they are views are looked for [px].
+    Parameters: search_radius, how far from where they are views are looked for [px].
     Reads obj, probe, position_misfit (N,), which any refinement writes; writes positions (N, 2) px.
     Source: opty's own; the grid as in PtyPy (Enders, Thibault, Proc. R. Soc. A 472, 20160640 (2016)).
     """
 
-    reach: int = 24
+    search_radius: int = 24
     scale_free = True
 
     def check(self):
-        if self.reach < 1:
-            raise ValueError(f"PosSearch({self.reach}): give a distance from 1 up, in pixels")
+        if self.search_radius < 1:
+            raise ValueError(f"PosSearch({self.search_radius}): give a distance from 1 up, in pixels")
 
     def apply(self, s):
-        bring_home(s, self.reach)
+        bring_home(s, self.search_radius)
 
 
 def bring_home(s, reach: int, free: np.ndarray | None = None) -> None:

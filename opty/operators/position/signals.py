@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from opty.backend.solve2x2 import solved
+from opty.kernels.least_squares.solve2x2 import solved
 from opty.state.views import placed
 
 _RIDGE = 1e-6  # of the power of the exit wave: what a slope of 0.1 percent a pixel would have

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.backend.solve2x2 import solved
+from opty.kernels.least_squares.solve2x2 import solved
 
 _RIDGE = 1e-6  # of the power of the exit wave, as in ``signals``
 _MANY = 1.5  # variances of an estimate by which the usual view must lie beside its place before the scan may move

@@ -24,7 +24,7 @@ def modes(probe: np.ndarray, powers: tuple[float, ...]) -> np.ndarray:
 
     Returns
     -------
-    (M, n, n) complex64; the powers of all modes add up to that of ``probe``, and the first has its shape.
+    (M, n, n) complex64; the powers of all modes add up to the power of ``probe``, and the first has its shape.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def modes(probe: np.ndarray, powers: tuple[float, ...]) -> np.ndarray:
     terms = [np.outer(row**k, col**m) for k, m in _orders(shares.size)]
     columns = np.stack([(probe * term).ravel() for term in terms], axis=1).astype(np.complex128)
     orthogonal, upper = np.linalg.qr(columns)
-    # QR leaves the phase of each column free; this one keeps that of the probe.
+    # QR leaves the phase of each column free; this keeps the phase of the probe.
     diagonal = upper.diagonal()
     power = np.vdot(probe, probe).real * shares / shares.sum()
     made = orthogonal * (diagonal / np.abs(diagonal) * np.sqrt(power))
@@ -107,7 +107,7 @@ def zernike(
 
     Returns
     -------
-    (M, n, n) complex64; the powers of all modes add up to that of ``probe``.
+    (M, n, n) complex64; the powers of all modes add up to the power of ``probe``.
 
     Raises
     ------

@@ -75,8 +75,8 @@ def reconstruct(
     The result holds object, probe, positions, error curve and recipe. Ctrl-C ends the run and keeps what it reached;
     opty resume goes on from there, and from what --save-every wrote when the process was killed.
 
-    What opty check knows without running anything is looked at first: what is pointless is refused, with exit code 1;
-    what is doubtful is said, and stands in the result.
+    The checks of opty check that need no run come first: a pointless reconstruction is refused, with exit code 1;
+    doubts are printed, and written into the result.
 
     --model "Slices(2, spacing=1.5e-6) * Probe(modes=3)" reconstructs several slices; opty completes a model with the
     propagation that the file says. --import brings elements of your own.
@@ -260,7 +260,7 @@ def _start(
     quiet: bool,
     **machine: Any,
 ) -> tuple[PtychoState, tuple[str, ...]]:
-    """Load a measurement into a fresh state, or a result as it is, and say what is doubtful of the measurement.
+    """Load a measurement into a new state, or a result as it is; return the state and doubts about the measurement.
 
     ``machine`` is how to compute. A measurement of which a reconstruction is pointless is refused, unless ``force``.
     """
@@ -278,7 +278,7 @@ def _start(
         far = loaded.geometry is None or loaded.geometry.propagation == "far"
         if loaded.probe is not None and probe is not None:
             raise ValueError(f"{file} has a starting probe: leave --probe {probe} out")
-        complete(model, loaded.geometry, loaded.n, modes)  # what does not fit is refused before the search
+        complete(model, loaded.geometry, loaded.n, modes)  # refuses a model that does not fit, before the search
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
             start["probe"] = _found_probe(file, loaded, quiet, machine.get("threads"))
             found = quick_look(loaded.replace(probe=start["probe"]))  # some doubts were about its size
@@ -292,7 +292,7 @@ def _start(
 
 
 def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None) -> np.ndarray | None:
-    """Return the starting probe that a search finds, None where there are too few views; says what was found."""
+    """Return the starting probe that a search finds, None where there are too few views; print the result."""
     from tqdm import tqdm
 
     from opty.analysis import find_probe
@@ -322,7 +322,7 @@ def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None)
 
 
 def _written(result: Path) -> tuple[str, ...]:
-    """Return what a result of opty says was found wrong with its measurement."""
+    """Return the warnings in a result of opty about its measurement."""
     from opty.files.container import Container
     from opty.io.formats.native import attention, recognise
 

@@ -18,6 +18,7 @@ python -m benchmarks.NAME, how good:
 
 engines.py    engine x scan x (iterations, object error, misfit, seconds), on scans A and B and the real data
 positions.py  the study of position refinement; position_pictures.py draws it
+auto.py       opty.auto beside the best of sixty recipes (recipe_list.py), on scans drawn by seed (drawn_scans.py)
 kill.py       a checkpointing run killed again and again: is anything lost?
 interop.py    other packages: who reads whose files; what runs in their environments is in peers/
 streaming.py  data larger than memory: what is resident, and what reading costs

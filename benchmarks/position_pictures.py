@@ -1,4 +1,4 @@
-"""Pictures of the study of position refinement: the seed's figures S9 to S14 with our own data, and the breakdown."""
+"""Pictures on position refinement: figures S9 to S14 of Guzzi et al. 2022 with our own data, and the breakdown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opty.plot import save_figure
 from opty.plot.figure import BLUE, VERMILION, new_figure
 
 GREEN = "#009e73"
-FIGURES = {  # the seed's figure: the run that stands for it
+FIGURES = {  # their figure: the run that stands for it
     "S9": "PosCorrectGain() * ePIE()",
     "S10": "PosCorrectGain(signal='detector') * ePIE()",
     "S11": "PosCorrectAdam(step=1.0) * ePIE()",

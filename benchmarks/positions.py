@@ -72,7 +72,7 @@ class WholePixels(
     writes="positions",
     slots=opty.Leaf("exact_positions", "view 2", unit="px", scale=0),
 ):
-    """Show the engine positions rounded to whole pixels, as the seed paper's code does; refinement goes on beneath."""
+    """Show the engine positions rounded to whole pixels, as Guzzi et al. 2022 do; refinement goes on beneath."""
 
     def apply(self, s):
         if s.create("exact_positions"):

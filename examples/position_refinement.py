@@ -1,4 +1,4 @@
-"""The seed paper's test of position refinement: positions wrong by 8 px on the mean, an unknown probe.
+"""The test of Guzzi et al. 2022 of position refinement: positions wrong by 8 px on the mean, an unknown probe.
 
     python examples/position_refinement.py            # far field; half a minute
     python examples/position_refinement.py --near     # near field

@@ -6,6 +6,7 @@ in place inside, and returns a new state.
 Layers, from the roof to the ground; each imports only those below it (setup.cfg has the contract, a test keeps it):
 
     cli/             the command line; testing/: checks for authors of operators and elements
+    search/          recipes chosen by what they predict: search, auto
     ptycho_state.py  PtychoState: the state of a reconstruction; ``recipe * p``, save, plot
     simulate/        virtual experiments
     io/              load, save, info: files in and out
@@ -50,12 +51,14 @@ from opty.errors import (
     RecipeError,
     SaveError,
     SourceError,
+    StartWarning,
 )
 from opty.geometry import Geometry
 from opty.io import info, load, rerun, resume, save
 from opty.io.save_operator import Save
 from opty.operators import (
     BackgroundUpdate,
+    CheckPositions,
     Coarse,
     ComparePositions,
     FourierProject,
@@ -84,6 +87,7 @@ from opty.plot.show_operator import Show
 from opty.ptycho_state import PtychoState
 from opty.recipes import AP, DM, LSQML, ML, RAAR, FindPositions, Fix, ePIE, mPIE, rPIE
 from opty.runtime.plan import unfused
+from opty.search import auto, search
 from opty.words import near
 
 __version__ = version("opty-ptycho")
@@ -97,6 +101,7 @@ __all__ = [
     "After",
     "BackgroundUpdate",
     "Before",
+    "CheckPositions",
     "Coarse",
     "ComparePositions",
     "ConsumedError",
@@ -141,11 +146,13 @@ __all__ = [
     "ScaleObjProbe",
     "Show",
     "SourceError",
+    "StartWarning",
     "Support",
     "Sweep",
     "Until",
     "ViewOperator",
     "analysis",
+    "auto",
     "ePIE",
     "from_json",
     "info",
@@ -160,6 +167,7 @@ __all__ = [
     "rerun",
     "resume",
     "save",
+    "search",
     "simulate",
     "unfused",
 ]

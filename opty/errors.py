@@ -94,6 +94,10 @@ class MisfitWarning(UserWarning):
     """The misfit has risen several turns in a row."""
 
 
+class StartWarning(UserWarning):
+    """A run begins with a starting probe that cannot be right."""
+
+
 class MemoryWarning(UserWarning):
     """A batch did not fit in memory; smaller batches are used."""
 

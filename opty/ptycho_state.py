@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from opty.algebra.operator import Operator
+from opty.analysis.start_doubt import doubtful_start
 from opty.data import PtychoData
+from opty.errors import StartWarning, warn_user
 from opty.io.source import can_link
 from opty.io.writing import save
 from opty.runtime.execute import run, turns
@@ -61,10 +63,18 @@ class PtychoState(BareState):
     def __rmul__(self, recipe: Any) -> PtychoState:
         if not isinstance(recipe, Operator):
             return NotImplemented
+        self._doubt_the_start()
         return cast(PtychoState, run(recipe, self))  # runs make the class registered below
 
     def _turns(self, recipe: Operator) -> Iterator[PtychoState]:
+        self._doubt_the_start()
         return cast(Iterator[PtychoState], turns(recipe, self))
+
+    def _doubt_the_start(self) -> None:
+        """Warn, at the first run of a state that nothing was put into, where its starting probe cannot be right."""
+        store = self._live
+        if store.iteration == 0 and store.start is None and (why := doubtful_start(store.data)) is not None:
+            warn_user(why, StartWarning)
 
     def _explain(self, recipe: Operator) -> Explanation:
         return explain(recipe, self)

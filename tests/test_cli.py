@@ -183,6 +183,18 @@ def test_reconstruct_writes_result_and_picture(scan, tmp_path):
     assert "misfit" in outcome.stderr  # the progress bar
 
 
+def test_the_summary_says_what_became_of_the_positions(scan, tmp_path):
+    recipe = "(PosCorrectAdam(step=1.0) * rPIE()) ** 12"
+    outcome = run("reconstruct", scan, "-o", tmp_path / "x.h5", "--recipe", recipe, code=0)
+    report = opty.analysis.position_report(opty.load(tmp_path / "x.h5"))
+    assert report.moved > 0.05
+    for line in report.lines():
+        assert f"positions      {line}" in outcome.stdout.splitlines()
+    assert f"moved {report.moved:.3g} px rms" in run("info", tmp_path / "x.h5", code=0).stdout
+    plain = run("reconstruct", scan, "-o", tmp_path / "y.h5", "--recipe", "rPIE()", code=0)
+    assert "positions" not in plain.stdout
+
+
 def test_reconstruct_goes_on_with_a_result(scan, result, tmp_path):
     run("reconstruct", result, "-o", tmp_path / "more.h5", "--recipe", "rPIE()**3", code=0)
     run("reconstruct", scan, "-o", tmp_path / "once.h5", "--recipe", "rPIE()**5", code=0)

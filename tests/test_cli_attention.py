@@ -122,3 +122,38 @@ def test_a_checkpoint_of_a_killed_run_is_looked_at_again(folder):
     assert attribute("killed.h5") is None
     assert DIM in run("resume", "killed.h5").stdout
     assert DIM in json.loads(attribute("killed.h5"))[0]
+
+
+@pytest.fixture
+def scan81(tmp_path, monkeypatch):
+    """A working folder with a good scan of 49 views and its starting probe, and the same with rows turned round."""
+    monkeypatch.chdir(tmp_path)
+    positions = scans.raster((7, 7), step=4, jitter=1, seed=0)
+    size = int(np.ptp(positions, axis=0).max()) + 40
+    v = (np.arange(32) - 16) / 32
+    probe = np.exp(-(18 - 8j) * (v[:, None] ** 2 + v**2) + 1.5j * v)
+    data = experiment(objects.two_images((size, size)), probe, positions, photons=3e5, seed=1)
+    data = data.replace(probe=data.truth["probe"], truth=None)
+    opty.save("right.h5", data)
+    opty.save("turned.h5", data.replace(positions=data.positions * np.array([-1, 1])))
+    return tmp_path
+
+
+def test_a_full_check_first_and_a_verdict_at_the_end(scan81):
+    recipe = ("--recipe", "rPIE(alpha=0.1)**15", "-o", "out.h5", "--overwrite")
+    unchecked = json.loads(run("reconstruct", "right.h5", *recipe, "--json").stdout)
+    assert (unchecked["verdict"], unchecked["attention"]) == ("cannot tell", [])
+    assert "was not tested" in unchecked["reasons"][0]
+    right = run("reconstruct", "right.h5", *recipe, "--check")
+    assert right.stdout.splitlines()[-1].split(maxsplit=2)[:2] == ["verdict", "right:"]
+    assert info("out.h5").verdict.startswith("right: views held out are predicted with a misfit of")
+    assert "  verdict     right: " in run_info("out.h5")
+    run("reconstruct", "turned.h5", *recipe)
+    refused = run("reconstruct", "turned.h5", *recipe, "--check", code=1)
+    assert "the positions fit as (-row, column)" in refused.stderr
+    assert "--flip rows" in refused.stderr
+    forced = run("reconstruct", "turned.h5", *recipe, "--check", "--force")
+    assert forced.stdout.splitlines()[-1].split() == ["verdict", "doubtful"]
+    assert info("out.h5").verdict.startswith("doubtful: the positions fit as")
+    state = opty.load("out.h5")
+    assert opty.analysis.verdict(state, test=True).word == "doubtful"

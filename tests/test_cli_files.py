@@ -37,7 +37,10 @@ def scan(data, tmp_path, monkeypatch):
     return tmp_path
 
 
-COMMANDS = ("demo", "info", "check", "simulate", "convert", "reconstruct", "resume", "rerun", "plot", "export")
+COMMANDS = (
+    "demo", "info", "check", "simulate", "convert", "auto", "recipes", "reconstruct", "resume", "rerun", "plot",
+    "export",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -56,7 +59,7 @@ def test_shell_completion_comes_from_click():
     assert "_opty_completion" in outcome.output
     asked = {"_OPTY_COMPLETE": "bash_complete", "COMP_WORDS": "opty re", "COMP_CWORD": "1"}
     found = CliRunner().invoke(main, [], env=asked, prog_name="opty").output
-    assert sorted(line.split(",")[1] for line in found.split()) == ["reconstruct", "rerun", "resume"]
+    assert sorted(line.split(",")[1] for line in found.split()) == ["recipes", "reconstruct", "rerun", "resume"]
 
 
 def test_check_a_good_scan(scan):

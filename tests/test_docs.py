@@ -1,5 +1,6 @@
 """What the README and the examples show is executed."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -76,6 +77,38 @@ def test_algebra_page(small_scan):
     assert 0 < names["q"].iteration <= 50
 
 
+def test_index_and_coming_from_pages(small_scan):
+    names = {}
+    for page, expected in (("index", ["first"]), ("coming_from", ["pynx"])):
+        blocks = BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text())
+        assert [name for name, _ in blocks] == expected
+        for name, code in blocks:
+            exec(compile(code, f"docs/{page}.md, {name}", "exec"), names)
+    assert names["q"].iteration == names["p"].iteration + 25
+    assert opty.misfit(names["q"]) < 1.5 * opty.misfit(names["p"])
+
+
+def test_every_public_name_is_in_the_reference():
+    """docs/api.md is what ``python docs/api.py`` writes."""
+    spec = importlib.util.spec_from_file_location("api_page", ROOT / "docs" / "api.py")
+    api = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(api)
+    assert (ROOT / "docs" / "api.md").read_text() == api.page(), "run python docs/api.py"
+
+
+def test_links_of_the_docs_lead_somewhere():
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = re.sub(r"```.*?```|`[^`]*`\(", "", page.read_text(), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if not target.startswith(("http", "mailto")):
+                file, _, anchor = target.partition("#")
+                there = (page.parent / file) if file else page
+                assert there.exists(), f"{page.name} links to {target}"
+                if anchor:
+                    heads = re.findall(r"^#+ (.*)$", there.read_text(), flags=re.MULTILINE)
+                    assert anchor in {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in heads}, target
+
+
 def test_engines_page(small_scan):
     names = {"p": opty.PtychoState(opty.load("scan.cxi"))}
     blocks = BLOCK.findall((ROOT / "docs" / "engines.md").read_text())
@@ -85,10 +118,21 @@ def test_engines_page(small_scan):
         assert opty.misfit(names["q"]) < opty.misfit(names["p"])
 
 
+def test_auto_page(small_scan, capsys):
+    names = {"data": opty.load("scan.cxi").replace(truth=None)}
+    blocks = BLOCK.findall((ROOT / "docs" / "auto.md").read_text())
+    assert [name for name, _ in blocks] == ["search", "auto"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/auto.md, {name}", "exec"), names)
+    said = capsys.readouterr().out
+    assert "ML() ** 20" in said
+    assert names["found"].expression in said
+
+
 def test_positions_page(small_scan):
     names = {"p": opty.PtychoState(opty.load("scan.cxi"))}
     blocks = BLOCK.findall((ROOT / "docs" / "positions.md").read_text())
-    assert [name for name, _ in blocks] == ["refine", "bars", "far", "model"]
+    assert [name for name, _ in blocks] == ["refine", "bars", "check", "far", "model"]
     for name, code in blocks:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", opty.MisfitWarning)  # the positions of this scan are right
@@ -166,7 +210,7 @@ def test_the_way_to_a_line_is_there():
     for line, path in (
         ("return wave * v.patches[:, None]", "opty/model/sample.py"),
         ("v[i] = o[i] * v[i]", "opty/kernels/fft/rows.cu"),
-        ("factor += step / ", "opty/kernels/fft/columns.cu"),
+        ("return keep + step / ", "opty/kernels/detector/factors.cuh"),
     ):
         assert line in (ROOT / path).read_text()
         assert line.rstrip() in text

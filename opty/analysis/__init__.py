@@ -4,17 +4,24 @@ misfit.py        how well a state predicts the data: misfit, R-factor
 align.py         object against truth: constant, phase ramp and sub-pixel shift removed; the error that remains
 illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
+position_bound.py   how well the counts can tell positions
+position_report.py  what became of the positions: how far they went, and which views could not be placed
 frc.py           Fourier ring correlation, its thresholds and the resolution
 quick.py         what can be said of a scan without running anything
 findings.py      the rules for that: problems, warnings
 health.py        is a scan fit for a reconstruction? the same rules, the orientation, and all numbers
 health_text.py   what these mean: orientation, advice, the report
 frame_statistics.py  one look at every frame: bad pixels, bad frames
-orientation.py   do positions and patterns have the same axes?
+decision.py      do frames, positions and detector fit together? by short runs scored on held-out views
+trials.py        how a guess is scored; orientation.py: the eight ways to take positions; likeness.py: orders of frames
+probe_change.py  does the probe change during the scan?
+verdict.py       is a result right?
 scan_rotation.py how a scan on a grid is turned against the detector, by centres of mass and their curl
 rotation_fit.py  the same by the frames that a known probe makes of a weak object
 coverage.py      size of the probe, step, overlap
 probe_search.py  a starting probe where the measurement has none; held_out.py: the score of a start
+start_doubt.py   is the probe that the mean pattern implies a good start?
+held_blocks.py   the score of a recipe: blocks of detector pixels that it has not seen
 """
 
 from opty.analysis.align import Alignment, align, object_error
@@ -22,12 +29,16 @@ from opty.analysis.errors import errors
 from opty.analysis.findings import Findings
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.health import Health, health
+from opty.analysis.held_blocks import deviances, withhold
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.illumination import illuminated
 from opty.analysis.misfit import mean_square, r_factor
+from opty.analysis.position_bound import PositionBound, position_bound
+from opty.analysis.position_report import PositionReport, position_report
 from opty.analysis.probe_search import ProbeSearch, find_probe
 from opty.analysis.quick import quick_look
 from opty.analysis.scan_rotation import ScanRotation, centres_of_mass, find_rotation
+from opty.analysis.verdict import Verdict, verdict
 from opty.physics.modes import orthogonal
 from opty.physics.scan_map import ScanMap, position_error, scan_map
 
@@ -35,12 +46,16 @@ __all__ = [
     "Alignment",
     "Findings",
     "Health",
+    "PositionBound",
+    "PositionReport",
     "ProbeSearch",
     "RingCorrelation",
     "ScanMap",
     "ScanRotation",
+    "Verdict",
     "align",
     "centres_of_mass",
+    "deviances",
     "errors",
     "find_probe",
     "find_rotation",
@@ -51,8 +66,12 @@ __all__ = [
     "mean_square",
     "object_error",
     "orthogonal",
+    "position_bound",
     "position_error",
+    "position_report",
     "quick_look",
     "r_factor",
     "scan_map",
+    "verdict",
+    "withhold",
 ]

@@ -64,7 +64,7 @@ class Frames:
 
 def look_at_frames(data: PtychoData) -> Frames:
     """Go once over all frames; masked pixels do not count."""
-    from opty.physics.pixels import dead, hot, saturated
+    from opty.physics.pixels import dead, gaps, hot, saturated
 
     seen = _Seen(data)
     for frame in (frame for _, images in data.blocks() for frame in images):
@@ -79,13 +79,14 @@ def look_at_frames(data: PtychoData) -> Frames:
     if data.mask is None or data.mask.ndim == 2:  # else views are not counted over the same pixels
         dim, bright = _odd_light(photons, dark, data.positions_px, seen.whole)
     different = data.views - len({*seen.frozen, *dark})
+    bright_pixels = hot(seen.total) & ~_direct_beam(data) & (different >= FEWEST_VIEWS)
     return Frames(
         mean=seen.total / data.views,
         photons=photons,
         brightest=float(seen.top.max()),
         whole=seen.whole,
-        dead=dead(seen.total, counts) & _well_lit(seen.total),
-        hot=hot(seen.total) & ~_direct_beam(data) & (different >= FEWEST_VIEWS),
+        dead=(dead(seen.total, counts) & _well_lit(seen.total)) | gaps(seen.total, counts & ~bright_pixels & ~ends),
+        hot=bright_pixels,
         saturated=ends,
         marked=_marked(seen.total, seen.top, ends),
         full=_numbers(full),

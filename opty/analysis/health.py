@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from opty.analysis.coverage import is_near, odd_positions, scan_numbers, size_known
+from opty.analysis.decision import Decision, decide
 from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames, look_at_frames
-from opty.analysis.orientation import Orientation, decided, orientations
+from opty.analysis.orientation import Orientation
 from opty.analysis.quick import judged, probe_size, sampling
 from opty.analysis.scan_rotation import of_rotation
 from opty.data import PtychoData
@@ -29,6 +30,9 @@ class Health:
     views: int
     pattern: int
     fits: str  # "as given", another way to take the positions, or "undecided"
+    twin: str | None  # the way that fits as well, where no starting probe tells the two apart
+    order: str  # of the frames against the positions: "as given", or the frame_order that fits
+    excess: float | None  # of held-out views over their noise: 0 predicted, 1 no better than by the mean pattern
     orientations: tuple[Orientation, ...]
     centre: tuple[float, float]
     photons_mean: float
@@ -83,9 +87,11 @@ class Health:
 
 
 def health(data: PtychoData) -> Health:
-    """Check a measurement: orientation, beam centre, dose, bad pixels and frames, positions, overlap, sampling.
+    """Check a measurement: orientation, order of frames, beam centre, dose, pixels, positions, overlap, sampling.
 
-    The orientation costs eight short sweeps, the rest one look at each frame. Nothing is changed.
+    Orientation and order are found by short runs on a part of the scan, scored on views that they have not seen, which
+    takes seconds; the rest is one look at each frame. Nothing is run where that alone shows a reconstruction to be
+    pointless. Nothing is changed.
 
     Raises TypeError where ``data`` is no PtychoData.
     """
@@ -97,17 +103,20 @@ def health(data: PtychoData) -> Health:
     across = probe_size(data, frames)
     quick = judged(data, frames, across)
     numbers = _numbers(data, frames, across)
-    try:
-        found, refused = orientations(data), None
-    except ValueError as error:  # positions that no object can be made for
-        found, refused = (), str(error)
-    numbers["orientations"] = found
-    numbers["fits"] = ("as given" if found[0].as_given else found[0].name) if found and decided(found) else "undecided"
+    tried = Decision() if quick.problems else decide(data, frames)
+    if data.probe is None and tried.probe is not None and tried.fits != "undecided":
+        found = data.replace(probe=tried.probe)  # some doubts were about its size
+        quick = judged(found, frames, probe_size(found, frames))
+    numbers |= {name: getattr(tried, name) for name in ("fits", "twin", "order", "orientations")}
+    numbers["excess"] = None if math.isnan(tried.excess) else tried.excess
     h = Health(**numbers, problems=(), warnings=(), advice=(), data=data, frames=frames)
-    if refused is not None and refused not in quick.problems:
-        quick += Findings((refused,))
-    every = verdict.of_orientation(h) + quick + of_rotation(data)
+    every = tried.findings + quick + of_rotation(data)
     return dataclasses.replace(h, problems=every.problems, warnings=every.warnings, advice=verdict.advice(h))
+
+
+def tried_out(data: PtychoData) -> Findings:
+    """Return what ``health`` finds by short runs, beyond ``quick_look``."""
+    return decide(data, look_at_frames(data)).findings
 
 
 def _numbers(data: PtychoData, frames: Frames, across: float) -> dict[str, Any]:

@@ -1,34 +1,14 @@
-"""What the numbers of a scan check mean beyond the rules of findings.py: orientation, advice, and all of it as text."""
+"""What the numbers of a scan check mean beyond the rules of findings.py: advice, and all of it as text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from opty.analysis.findings import Findings
 from opty.remedies import here, option
 
 if TYPE_CHECKING:
     from opty.analysis.health import Health
-
-_TURNING = "the options --transpose and --flip"
-
-
-def of_orientation(h: Health) -> Findings:
-    """Say whether the positions fit the patterns as they are given."""
-    if h.fits == "undecided" and h.orientations:
-        why = "" if h.data.probe is not None else "; in the far field this needs a starting probe"
-        said = f"the orientation of the positions could not be told: all eight fit about alike{why}"
-        return Findings(warnings=(said,))
-    if h.fits in ("as given", "undecided"):
-        return Findings()
-    given = next(way for way in h.orientations if way.as_given)
-    return Findings(
-        (
-            f"the positions fit as {h.fits}, misfit {h.orientations[0].misfit:.3g}, not as given, {given.misfit:.3g}: "
-            f"{h.orientations[0].remedy}, by {here('the options transpose and flip of the load', _TURNING)}",
-        )
-    )
 
 
 def advice(h: Health) -> tuple[str, ...]:
@@ -61,13 +41,8 @@ def text(h: Health) -> str:
 def _subjects(h: Health) -> Iterator[tuple[str, str | None]]:
     yield "views", f"{h.views} of {h.pattern} x {h.pattern}"
     if h.orientations:
-        best, second = h.orientations[:2]
-        how = f"positions fit {h.fits}" if h.fits == "as given" else f"positions fit as {h.fits}"
-        said = "no way stands out" if h.fits == "undecided" else how
-        yield (
-            "orientation",
-            f"{said}: misfit {best.misfit:.3g} after a sweep, the next of the eight {second.misfit:.3g}",
-        )
+        yield "orientation", _orientation(h)
+        yield "order", f"of the frames: {h.order}"
     yield "beam centre", f"({h.centre[0]:.2f}, {h.centre[1]:.2f}) px of a pattern with its middle at {h.pattern // 2}"
     dose = "" if h.photons_per_m2 is None else f" ({h.photons_per_m2:.3g} per m2)"
     yield "dose", f"{h.photons_mean:.4g} photons a view, {h.photons_per_pixel:.3g} on a pixel of the sample{dose}"
@@ -84,6 +59,16 @@ def _subjects(h: Health) -> Iterator[tuple[str, str | None]]:
         yield "overlap", f"{h.overlap:.0%} (linear, nearest view), {h.coverage:.3g} views on a spot of the scanned area"
     yield "sampling", f"{'' if h.size_known else 'at most '}{h.sampling:.3g} times what is needed"
     yield "binning", f"{h.binning}"
+
+
+def _orientation(h: Health) -> str:
+    best = h.orientations[0]
+    told = {h.fits, h.twin} | ({"(row, column)"} if h.fits == "as given" else set())
+    others = [way for way in h.orientations[1:] if way.name not in told]
+    how = "" if h.fits == "as given" else "as "
+    also = "" if h.twin is None else f" (or {h.twin}: at most a starting probe tells)"
+    said = "no way stands out" if h.fits == "undecided" else f"positions fit {how}{h.fits}{also}"
+    return f"{said}: misfit of held-out views {best.misfit:.3g}, the next way {others[0].misfit:.3g}"
 
 
 def _metres(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Do positions and patterns have the same axes? One short sweep for each of the eight ways in which they may differ."""
+"""The eight ways in which the axes of positions and patterns may differ."""
 
 from __future__ import annotations
 
@@ -6,22 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opty.analysis.misfit import misfit
 from opty.data import PtychoData
 from opty.data.parts import chosen
-from opty.recipes import ePIE
-from opty.runtime.execute import run
-from opty.state import handle
 
 WAYS = tuple((swap, row, column) for swap in (False, True) for row in (1, -1) for column in (1, -1))
-DECISIVE = 0.8  # times the second best misfit; on real and simulated scans the right way is at 0.3 to 0.6
-PIXELS = 200 * 128**2  # detector pixels that are enough to tell
-FEWEST = 40
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """One way to take the positions, and the misfit after one sweep (no unit).
+    """One way to take the positions, and the misfit of views that a short run has not seen (no unit).
 
     ``swap``: rows and columns exchanged; then ``row`` and ``column`` (1 or -1) times the two coordinates.
     """
@@ -61,26 +54,6 @@ class Orientation:
     def apply(self, positions: np.ndarray) -> np.ndarray:
         """Return positions (N, 2) taken this way."""
         return (positions[:, ::-1] if self.swap else positions) * np.array([self.row, self.column])
-
-
-def orientations(data: PtychoData) -> tuple[Orientation, ...]:
-    """Return the eight ways with their misfits, the best one first.
-
-    Of each, one sweep of ePIE on the views nearest to the middle of the scan. In the far field, without a starting
-    probe, all eight fit alike: what a flat phase implies is too far from any probe to tell.
-    """
-    part = middle(data, max(FEWEST, PIXELS // data.n**2))
-    found = []
-    for swap, row, column in WAYS:
-        way = Orientation(swap, row, column, np.nan)
-        p = run(ePIE(), handle()(part.replace(positions=way.apply(part.positions)), device="cpu"))
-        found.append(Orientation(swap, row, column, misfit(p)))
-    return tuple(sorted(found, key=lambda way: way.misfit))
-
-
-def decided(found: tuple[Orientation, ...]) -> bool:
-    """Whether the best way stands out from the second best."""
-    return found[0].misfit < DECISIVE * found[1].misfit
 
 
 def middle(data: PtychoData, views: int) -> PtychoData:

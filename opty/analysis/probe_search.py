@@ -72,7 +72,7 @@ def find_probe(
     kind = "far" if data.geometry is None else data.geometry.propagation
     if kind != "far":
         raise ValueError(f"find_probe looks for a focused beam in the far field; the geometry says {kind!r}")
-    part, factor = _coarse(middle(data, VIEWS))
+    part, factor = coarse(middle(data, VIEWS))
     light = part.mean_amplitude() ** 2
     q2 = _q2(part.n)
     spread = math.sqrt((light * q2).sum() / light.sum())  # cycles per pixel, root of the mean square
@@ -105,7 +105,7 @@ def find_probe(
     return ProbeSearch(probe, curvature, defocus, {c / factor**2: s for c, s in scores.items()}, decided)
 
 
-def _coarse(data: PtychoData) -> tuple[PtychoData, float]:
+def coarse(data: PtychoData) -> tuple[PtychoData, float]:
     """Return the measurement with the middle of its patterns alone, in pixels, and how much smaller they are."""
     positions = data.positions_px
     mask, intensities, factor = data.mask, data.intensities[:], 1.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +45,20 @@ _FOLDER = Path(__file__).resolve().parents[1] / "kernels"
 _INCLUDE = re.compile(r'^#include "(.+)"$', re.MULTILINE)
 
 
+HEADERS: dict[str, Callable[[], str]] = {}  # that no file holds, by name: what returns their text
+
+
 @functools.cache
 def source(file: str) -> str:
     """Return the text of opty/kernels/``file``.cu, with the headers that it includes put in, each once.
 
-    ``#include "..."`` names a file below opty/kernels; the compiler is handed one text.
+    ``#include "..."`` names a file below opty/kernels, or one of HEADERS; the compiler is handed one text.
     """
     there: set[str] = set()
 
     def text_of(name: str) -> str:
         there.add(name)
-        text = (_FOLDER / name).read_text(encoding="utf-8")
+        text = HEADERS[name]() if name in HEADERS else (_FOLDER / name).read_text(encoding="utf-8")
         return _INCLUDE.sub(lambda found: "" if found[1] in there else text_of(found[1]), text)
 
     return text_of(f"{file}.cu")

@@ -5,6 +5,7 @@ remedy, exit code 1 (2 for a misspelt option), and leaves no file behind. Ctrl-C
 the state reached, exit code 130.
 
 commands.py   the group of all commands
+auto.py       auto, recipes
 demo.py       demo
 runs.py       reconstruct, resume, rerun
 looks.py      info, check, plot
@@ -16,9 +17,10 @@ checks.py     checks before any work
 failures.py   errors as one line, exit codes
 """
 
-from opty.cli import demo, files, looks, runs, simulate
+from opty.cli import auto, demo, files, looks, runs, simulate
 from opty.cli.commands import main
 
-main.add_command(simulate.simulate)
+for command in (auto.auto, auto.recipes, simulate.simulate):
+    main.add_command(command)
 
-__all__ = ["demo", "files", "looks", "main", "runs"]
+__all__ = ["auto", "demo", "files", "looks", "main", "runs"]

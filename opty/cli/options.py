@@ -38,6 +38,12 @@ _LENS = (
         help="Of the lens: C30=1.2mm, phi12=30deg.",
     ),
 )
+_PROBE = click.option(
+    "--probe",
+    metavar="FILE",
+    help="Starting probe: NPY, a result of opty, or FILE.h5:/path. In opty reconstruct also 'search', for its "
+    "defocus, or 'mean', the mean pattern with a flat phase.  [default: the file's; in the far field else search]",
+)
 _SCAN = (
     click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, in place of the file's own."),
     click.option("--position-unit", type=Pair(), metavar="UNIT", help="Unit of the numbers in the file: um, px."),
@@ -45,6 +51,11 @@ _SCAN = (
     click.option("--position-flip", type=_TURNS, help="Turn the sign of the positions."),
     click.option("--position-scale", type=Pair(float), metavar="X", help="Group of the positions, or ROW,COLUMN."),
     click.option("--scan-rotation", type=Quantity("angle", "auto"), metavar="A", help='Of the scan: 12deg; or "auto".'),
+    click.option(
+        "--frame-order",
+        metavar="HOW",
+        help="Of the frames on the grid of the positions: rows, snake, columns, column-snake; reversed; shift:1.",
+    ),
     click.option("--scan-step", type=Pair(), metavar="M", help="Distance between views on a grid: 0.4nm."),
     click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Grid of the views."),
 )
@@ -81,7 +92,7 @@ _FRAMES = (
 
 def load_options(command: Callable) -> Callable:
     """Add the options of ``opty.load``; those that were given arrive in the command as ``load``."""
-    for option in reversed((*_BEAM, *_LENS, *_FRAMES, *_SCAN)):
+    for option in reversed((*_BEAM, *_LENS, _PROBE, *_FRAMES, *_SCAN)):
         command = option(command)
     return command
 

@@ -12,19 +12,30 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
 from opty.cli.failures import INTERRUPTED, one_line
-from opty.errors import DivergedError, InterruptedWarning, MemoryWarning, MisfitWarning, SaveError, SourceError
+from opty.errors import (
+    DivergedError,
+    InterruptedWarning,
+    MemoryWarning,
+    MisfitWarning,
+    SaveError,
+    SourceError,
+    StartWarning,
+)
 from opty.runtime.interrupt import ctrl_c_returns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from opty.algebra.operator import Operator
+    from opty.analysis import PositionReport
+    from opty.analysis.verdict import Verdict
     from opty.ptycho_state import PtychoState
     from opty.runtime.checkpoint import PendingRun
 
@@ -38,6 +49,7 @@ class Run:
 
     ``unfinished`` : the place from which a checkpoint is resumed; afterwards, the place where this run ended early.
     ``attention`` : warnings about the measurement, which the report and the result file repeat.
+    ``verdict`` : of the result, once ``judge`` was called.
     """
 
     def __init__(
@@ -55,9 +67,11 @@ class Run:
         self.diverged: DivergedError | None = None
         self.failed: Exception | None = None
         self.state: PtychoState
+        self.verdict: Verdict | None = None
         began = time.perf_counter()
-        with warnings.catch_warnings(), ctrl_c_returns(), _as_ctrl_c(signal.SIGTERM):
+        with warnings.catch_warnings(), ctrl_c_returns(), as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
+            warnings.simplefilter("ignore", StartWarning)  # what was found wrong is said before, with options
             for once in (MisfitWarning, MemoryWarning):
                 warnings.simplefilter("default", once)
             warnings.showwarning = self._notice
@@ -99,16 +113,28 @@ class Run:
         else:
             tqdm.write(f"Warning: {' '.join(str(message).split())}", file=sys.stderr)
 
+    def judge(self, test: bool) -> None:
+        """Say whether the result is right; ``test`` : by short runs as well, where the run came to its end."""
+        from opty.analysis.verdict import Verdict, verdict
+
+        if self.diverged is not None:
+            self.verdict = Verdict("doubtful", ("the run diverged",))
+        elif isinstance(self.failed, SourceError):
+            self.verdict = Verdict("cannot tell", ("the frames are gone",))
+        else:
+            whole = self.unfinished is None and self.failed is None
+            self.verdict = verdict(self.state, self.attention, test and whole)
+
     def save(self, path: Path) -> None:
         """Write the result; if that fails, write it to the folder for temporary files, named in the error."""
         from opty.io.formats.native import checkpoint
 
         try:
-            checkpoint(path, self.state, self.unfinished, self.attention)
+            checkpoint(path, self.state, self.unfinished, self.attention, self._said)
         except OSError as error:
             saved = Path(tempfile.gettempdir()) / f"{path.stem}-{os.getpid()}.h5"
             try:
-                checkpoint(saved, self.state, self.unfinished, self.attention)
+                checkpoint(saved, self.state, self.unfinished, self.attention, self._said)
             except OSError as second:
                 error.add_note(f"(and neither could {saved} be written: {one_line(second)})")
                 if self.failed is not None and path.exists():
@@ -117,6 +143,10 @@ class Run:
                 error.add_note(f"(the state reached is safe in {saved})")
             raise
         self.files["result"] = path
+
+    @property
+    def _said(self) -> str | None:
+        return None if self.verdict is None else str(self.verdict)
 
     def draw(self, path: Path, figure: Callable[[PtychoState], Figure]) -> None:
         """Draw the state."""
@@ -134,17 +164,28 @@ class Run:
         import opty
 
         lost = isinstance(self.failed, SourceError)  # nothing to compare with any more
+        places = None if lost else self.places
         return {
             "misfit": None if lost else opty.misfit(self.state),
             "r_factor": None if lost else opty.analysis.r_factor(self.state),
             "iterations": self.state.iteration - self.start.iteration,
             "iteration": self.state.iteration,
             "model": None if self.state.model.thin else repr(self.state.model),
+            "positions": None if places is None else places.figures(),
             "seconds": self.seconds,
             "finished": self.unfinished is None and self.diverged is None,
+            "verdict": None if self.verdict is None else self.verdict.word,
+            "reasons": [] if self.verdict is None else list(self.verdict.reasons),
             "attention": list(self.attention),
             **{name: str(path) for name, path in self.files.items()},
         }
+
+    @cached_property
+    def places(self) -> PositionReport | None:
+        """What became of the positions; None where they did not move."""
+        from opty.analysis import position_report
+
+        return position_report(self.state)
 
     def report(self) -> None:
         """Print the same as text."""
@@ -160,7 +201,12 @@ class Run:
             "time": f"{self.seconds:.1f} s{each}",
             **self.files,
         }
-        said = [("attention", line) for line in self.attention]
+        places = None if found["positions"] is None else self.places
+        said = [] if places is None else [("positions", line) for line in places.lines()]
+        doubt = [places.warning] if places is not None and places.warning else []
+        said += [("attention", line) for line in [*doubt, *self.attention]]
+        if self.verdict is not None:
+            said.append(("verdict", self.verdict.word if self.attention else str(self.verdict)))
         click.echo("\n".join(f"{name:<14} {value}" for name, value in [*lines.items(), *said]))
 
     def leave(self, ctx: click.Context) -> None:
@@ -199,7 +245,7 @@ def _went_on(error: Exception, start: PtychoState) -> bool:
 
 
 @contextmanager
-def _as_ctrl_c(number: int) -> Iterator[None]:
+def as_ctrl_c(number: int) -> Iterator[None]:
     """Treat a signal as Ctrl-C: a batch queue sends SIGTERM before it ends a job."""
     if threading.current_thread() is not threading.main_thread():
         yield

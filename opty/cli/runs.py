@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from opty.ptycho_state import PtychoState
 
 DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
+PROBE_WORDS = ("search", "mean")  # of --probe, beside files
 FEWEST_TO_SEARCH = 12  # views: with fewer, the fifth held out is too small to decide
 
 picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
@@ -49,14 +50,9 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @click.option("--recipe", "text", metavar="TEXT", help=f"What to do.  [default: {DEFAULT_RECIPE}]")
 @click.option("--recipe-file", type=FILE, metavar="FILE", help="The same from a file: its text, or JSON.")
 @click.option("--modes", type=Whole(1), metavar="N", help="Probe modes.  [default: as the file's probe, or 1]")
-@click.option(
-    "--probe",
-    type=click.Choice(["search", "mean"]),
-    help="Where the file has no starting probe: search for its defocus, or take the mean pattern with a flat phase.  "
-    "[default: search, in the far field]",
-)
 @click.option("--model", "model_text", metavar="TEXT", help="What makes the waves, in place of a thin object.")
 @click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
+@click.option("--check", is_flag=True, help="Run all of opty check first, and test the result.")
 @click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
 @picture_option
 @click.option("--seed", type=Whole(0), metavar="N", help="Seed of the order of views.  [default: 0]")
@@ -76,7 +72,8 @@ def reconstruct(
     opty resume goes on from there, and from what --save-every wrote when the process was killed.
 
     The checks of opty check that need no run come first: a pointless reconstruction is refused, with exit code 1;
-    doubts are printed, and written into the result.
+    doubts are printed, and written into the result. --check runs all of opty check first, and stops where it finds
+    that a reconstruction would be pointless; at the end it tests by views held out whether the result is right.
 
     --model "Slices(2, spacing=1.5e-6) * Probe(modes=3)" reconstructs several slices; opty completes a model with the
     propagation that the file says. --import brings elements of your own.
@@ -99,7 +96,9 @@ def reconstruct(
         backend_for(options["device"])  # refuses a GPU that is not there
     data = options.pop("data")
     check_data(file, data)
-    start, attention = _start(file, taken_for_load(options) | given({"data": data}), quiet=quiet or as_json, **options)
+    load = taken_for_load(options) | given({"data": data})
+    word = load.pop("probe") if load.get("probe") in PROBE_WORDS else None
+    start, attention = _start(file, load, probe=word, quiet=quiet or as_json, **options)
     start.data.need_frames()
     if not quiet:
         made = "" if start.model.thin else f"waves of {start.model!r}\n"
@@ -108,7 +107,7 @@ def reconstruct(
     for line in attention:
         click.echo(f"Warning: {line}", err=True)
     run = Run(recipe, start, quiet, attention=attention)
-    _conclude(ctx, run, output, (picture, overview), quiet, as_json)
+    _conclude(ctx, run, output, (picture, overview), quiet, as_json, options["check"])
 
 
 @main.command()
@@ -256,6 +255,7 @@ def _start(
     model: Model | None,
     seed: int | None,
     force: bool,
+    check: bool,
     probe: str | None,
     quiet: bool,
     **machine: Any,
@@ -265,13 +265,16 @@ def _start(
     ``machine`` is how to compute. A measurement of which a reconstruction is pointless is refused, unless ``force``.
     """
     import opty
-    from opty.analysis import quick_look
+    from opty.analysis import Findings, quick_look
+    from opty.analysis.health import tried_out
     from opty.model.complete import complete
 
     machine, start = given(machine), given({"modes": modes, "model": model, "seed": seed})
     loaded = opty.load(file, **load)
     if isinstance(loaded, opty.PtychoData):
         found = quick_look(loaded)
+        tried = tried_out(loaded) if check and found.ok else Findings()
+        found += tried
         if found.problems and not force:
             why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)
             raise ValueError(f"a reconstruction of {file} would be pointless: {why}")
@@ -281,7 +284,7 @@ def _start(
         complete(model, loaded.geometry, loaded.n, modes)  # refuses a model that does not fit, before the search
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
             start["probe"] = _found_probe(file, loaded, quiet, machine.get("threads"))
-            found = quick_look(loaded.replace(probe=start["probe"]))  # some doubts were about its size
+            found = quick_look(loaded.replace(probe=start["probe"])) + tried  # some doubts were about its size
         return opty.PtychoState(loaded, **start, **machine), found.every
     for name, value in (start | given({"probe": probe})).items():
         raise ValueError(
@@ -337,9 +340,11 @@ def _conclude(
     picture: tuple[Path | None, Callable[[PtychoState], Figure]],
     quiet: bool,
     as_json: bool,
+    test: bool = False,
 ) -> None:
-    """Save, draw, report, and leave with the exit code that fits."""
+    """Judge, save, draw, report, and leave with the exit code that fits; ``test`` : judge by short runs as well."""
     path, figure = picture
+    run.judge(test)
     run.save(output)
     if path is not None and not run.diverged:
         run.draw(path, figure)

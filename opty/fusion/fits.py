@@ -8,6 +8,7 @@ from typing import Any
 
 from opty.algebra.operator import ViewOperator
 from opty.fusion.sweeps import _from_fused
+from opty.kernels.buffers import Accumulators, Pieces, Scratch
 from opty.operators.conjugate import LineSearch
 from opty.operators.likelihood import LikelihoodGradient
 from opty.operators.lsq import LSQUpdate
@@ -33,7 +34,7 @@ class Gradient(_Fit, register=False):
     """Exit waves to the detector, the slope of the likelihood on them, back, and the gradients added up."""
 
     omits = frozenset({"waves", "predicted", "probe_gradient"})
-    rooms = ("waves", "waves illum back")
+    buffers = (Scratch("waves"), *FusedStep.buffers)
 
     def begin(self, s: FusedContext) -> None:
         super().begin(s)
@@ -70,8 +71,7 @@ class Search(_Fit, register=False):
     """Bring exit waves, and their change by a step, to the detector, and sum the changes of the likelihood there."""
 
     omits = frozenset({"waves"})
-    rooms = ("", "illum illum_step")
-    spare = 3
+    buffers = (Scratch("illum", moved=True), Scratch("illum_step", moved=True), Pieces(3))
 
     def touched_leaves(self) -> frozenset[str]:
         return frozenset({"kept_direction_obj", "kept_direction_probe"})
@@ -101,8 +101,12 @@ class Search(_Fit, register=False):
 class BestSteps(_Fit, register=False):
     """LSQUpdate on the difference that a fused step left."""
 
-    rooms = ("", "back illum_step")
-    canvases = True
+    buffers = (
+        Scratch("back", moved=True),
+        Scratch("illum_step", moved=True),
+        Accumulators("obj"),
+        Accumulators("probe"),
+    )
 
     @classmethod
     def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from opty.algebra.operator import ViewOperator
 from opty.fusion.fits import _Fit
 from opty.fusion.sweeps import _from_fused
+from opty.kernels.buffers import Scratch
 from opty.operators.lsq import LSQUpdate
 from opty.operators.momentum import ObjMomentum, ProbeMomentum
 from opty.operators.object import ObjUpdate
@@ -47,7 +48,7 @@ def sense_first(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:
 class Sense(_Fit, register=False):
     """A refinement of positions by a fit of the residual, or by the shift of the object window."""
 
-    rooms = ("moved fixed", "moved fixed illum")
+    buffers = (Scratch("images", times=2), Scratch("illum", moved=True))
     deferred_writes = frozenset({"positions"})
 
     @classmethod

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from opty.algebra.operator import ViewOperator
+from opty.kernels.buffers import Accumulators, Scratch
 from opty.kernels.operands import WaveStore
 from opty.operators.exitwave import KEPT_WAVES, LoadKeptWaves, RelaxedStep
 from opty.operators.fourier import DeltaProject, WaveProject
@@ -21,7 +22,7 @@ from opty.state.views import Batch
 class Project(FusedStep, register=False):
     """Exit waves to the detector, the measured modulus on them, and back: ExitWave with what FourierProject became."""
 
-    rooms = ("waves", "waves illum")
+    buffers = (Scratch("waves"), Scratch("illum", moved=True))
 
     @classmethod
     def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
@@ -45,7 +46,7 @@ class Project(FusedStep, register=False):
 class KeptStep(FusedStep, register=False):
     """A relaxed step, as of the difference map, on kept waves: Reflect, WaveProject, RelaxedStep."""
 
-    rooms = ("waves", "waves illum")
+    buffers = (Scratch("waves"), Scratch("illum", moved=True))
 
     @classmethod
     def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
@@ -133,7 +134,7 @@ class Accumulate(FusedStep, register=False):
 class Update(FusedStep, register=False):
     """ObjUpdate and ProbeUpdate, or one of them: both from object and probe as they were."""
 
-    canvases = True
+    buffers = (*FusedStep.buffers, Accumulators("obj"), Accumulators("probe"))
 
     @classmethod
     def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:

@@ -15,6 +15,7 @@ from opty.algebra.unknown import unknown_in
 from opty.analysis import findings
 from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers, size_known
 from opty.analysis.frame_statistics import missing
+from opty.analysis.position_report import PositionReport, report_of
 from opty.data import PtychoData
 from opty.data.lazy_frames import AbsentFrames, LazyFrames, views_counting
 from opty.files.container import Container
@@ -36,8 +37,10 @@ class Info:
     Lengths in metres unless the name says px; energy in eV, voltage (of electrons) in V; counts in photons. ``usable``
     is the fraction of pixels that are not masked, ``coverage`` the mean number of views that light a spot of the
     scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch.
-    ``model`` : of a result, unless the object is thin. ``unfinished``: the recipe of a run that stopped early, of which
-    ``recipe`` is the part that is done; ``opty.resume`` runs the rest.
+    ``model`` : of a result, unless the object is thin. ``positions`` : of a result whose positions
+    moved, what became of them when they were last checked. ``unfinished``: the recipe of a run that stopped
+    early, of which ``recipe`` is the part that is done; ``opty.resume`` runs the rest. ``search``: how the
+    recipe was chosen, where ``opty.auto`` chose it.
     """
 
     path: str
@@ -72,7 +75,10 @@ class Info:
     recipe: str | None = None
     iteration: int | None = None
     misfit: float | None = None
+    positions: PositionReport | None = None
     unfinished: str | None = None
+    verdict: str | None = None
+    search: str | None = None
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -107,7 +113,14 @@ def info(path: str | Path, **options: Any) -> Info:
         described["missing"] = (*described["missing"], *_classes_missing(kept))
         said = native.attention(file)
         described["warnings"] = (*said, *(line for line in described["warnings"] if line not in said))
-        return Info(**head, **described, **_run_of(kept))
+        return Info(
+            **head,
+            **described,
+            **_run_of(kept),
+            verdict=native.verdict(file),
+            search=native.search(file),
+            positions=report_of(kept.leaves, data.positions_px, kept.record["history"]),
+        )
     read = form.read(file, **options)
     described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))
     if form in cxi.FORMATS and described["propagation"] == "far":

@@ -20,8 +20,10 @@ def text(info: Info) -> str:
     pixels = f"{info.pattern} x {info.pattern}"
     lines.append(f"  views       {info.views} patterns of {pixels}" + (f", {info.dtype}" if info.dtype else ""))
     lines += [f"  {name:<12}{line}" for name, line in _subjects(info) if line]
+    lines += [f"  positions   {line}" for line in ([] if info.positions is None else info.positions.lines())]
     lines += [f"  missing     {line}" for line in info.missing]
-    lines += [f"  attention   {line}" for line in info.warnings]
+    doubt = [] if info.positions is None or not info.positions.warning else [info.positions.warning]
+    lines += [f"  attention   {line}" for line in [*doubt, *info.warnings]]
     return "\n".join(lines)
 
 
@@ -44,7 +46,9 @@ def _subjects(info: Info) -> Iterator[tuple[str, str | None]]:
     yield "recipe", None if info.recipe is None else made_by(info.recipe, info.iteration or 0)
     yield "iteration", None if info.iteration is None else str(info.iteration)
     yield "unfinished", _unfinished(info)
+    yield "chosen by", None if info.search is None else f"opty auto; {' '.join(info.search.splitlines()[0].split())}"
     yield "misfit", None if info.misfit is None else f"{info.misfit:.4g}"
+    yield "verdict", info.verdict
 
 
 def _memory(info: Info) -> str | None:

@@ -3,7 +3,8 @@
     numpy_backend.py, cupy_backend.py  the same function names for NumPy and for CuPy
     engine.py         the protocol of an engine: the fused steps of a sweep, in few passes over the arrays of a batch
     cpu_engine.py, gpu_engine.py       the engine on each device, put together from the parts of the families
-    workspace.py      its buffers, the same on both; cpu_base.py, gpu_base.py: pieces and threads, grids and launches
+    workspace.py      its buffers, the same on both; buffers.py: how steps declare them
+    cpu_base.py, gpu_base.py           pieces and threads; grids and launches
     operands.py       what was measured of a batch, and stored waves, as engines take them
     compiled.py       how numba compiles loops
     instances.py      every instance of the CUDA kernels; common.cuh: what the .cu files share

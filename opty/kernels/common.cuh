@@ -63,11 +63,17 @@ __device__ inline Complex<double> phase_of(double turns)
     return phase;
 }
 
-// The larger of two; where the first is no number, that: a comparison would drop it.
+// The larger and the smaller of two; where the first is no number, that: a comparison would drop it.
 template <typename Real>
 __device__ inline Real larger(Real value, Real least)
 {
     return value < least ? least : value;
+}
+
+template <typename Real>
+__device__ inline Real smaller(Real value, Real most)
+{
+    return value > most ? most : value;
 }
 
 // Where a thread starts along an axis of the grid, and how far apart its places are: all loops stride over the grid.
@@ -148,4 +154,17 @@ __device__ inline double largest_of(const double* partial, long long count)
     for (long long i = thread_of_block(); i < count; i += blockDim.x * blockDim.y)
         most = partial[i] > most ? partial[i] : most;
     return block_max(most);
+}
+
+// Calls work(j, r, c) with every pixel of the windows of n x n of all views; the grid is over (columns, rows, views).
+template <typename Work>
+__device__ inline void over_pixels(long long views, long long n, Work work)
+{
+    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
+        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
+            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
+                 c += stride_of(gridDim.x, blockDim.x))
+                work(j, r, c);
+        }
+    }
 }

@@ -191,7 +191,7 @@ def fourier_modulus(waves, intensity, mask, background, difference: bool):
     """
     real = _real_type(waves)
     _check_detector_shapes(waves.shape, intensity, mask, background)
-    put = kernel("detector/modulus", "fourier_modulus", REALS[code_of(real)], count_type(intensity))
+    put = kernel("detector/detector", "fourier_modulus", REALS[code_of(real)], count_type(intensity))
     if not waves.size:
         return xp.zeros((), np.float64)
     views, modes, rows, columns = waves.shape

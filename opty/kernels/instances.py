@@ -25,8 +25,10 @@ _KERNELS = {
         "add_windows_in_order": (PIXELS.values(), INDICES.values()),
         "place": (_DOUBLE,),
     },
-    "detector/modulus": {"fourier_modulus": (REALS.values(), COUNTS.values())},
-    "exit_waves/exit_waves": {name: (REALS.values(),) for name in ("exit_waves", "reflect", "advance")},
+    "detector/detector": {
+        name: (REALS.values(), COUNTS.values()) for name in ("fourier_modulus", "put_slope", "add_up_changes")
+    },
+    "exit_waves/exit_waves": {name: (REALS.values(),) for name in ("exit_waves", "reflect", "advance", "along")},
     "fft/columns": {
         **{name: (["float"], _SIDES, _HELD) for name in ("modulus_columns", "slope_columns")},
         "changes_columns": (["float"], _SIDES),
@@ -41,10 +43,6 @@ _KERNELS = {
         **{name: (REALS.values(),) for name in ("add_up_products", "add_light", "add_light_in_order")},
         **{name: (REALS.values(),) for name in ("transmission", "add_average")},
         "solve": (_DOUBLE,),
-    },
-    "likelihood/likelihood": {
-        **{name: (REALS.values(), COUNTS.values()) for name in ("put_slope", "add_up_changes")},
-        "along": (REALS.values(),),
     },
     "likelihood/line_search": {"best_step": (_DOUBLE,)},
     "positions/registration": {

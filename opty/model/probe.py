@@ -15,7 +15,7 @@ PROBE = Leaf("probe", "mode row col", unit="sqrt(photons)", dtype="complex", gri
 
 
 class Probe(Element):
-    """P_m(r - f_j): M incoherent modes, moved by the fraction f_j of a pixel by which view j lies off its window.
+    """The probe: P_m(r - f_j), M incoherent modes, moved by the fraction f_j [px] by which view j lies off its window.
 
     Parameters: modes, how many; None for as many as the starting probe has, else one.
     Leaf: probe (M, n, n) complex [sqrt(photons)].

@@ -40,19 +40,21 @@ class Propagation(Element, register=False):
 
 
 class FarField(Propagation):
-    """Psi = F psi: the Fraunhofer regime, at the detector far away or in the focal plane of a lens."""
+    """Propagate to a detector far away, or in the focal plane of a lens (Fraunhofer): Psi = F psi."""
 
     kind = "far"
 
 
 class ConeBeam(Propagation):
-    """Psi = F psi times the curvature of a diverging beam on the detector (Guzzi et al. 2022, supplement)."""
+    """Propagate a diverging beam to the detector: Psi = F psi times its curvature (Guzzi et al. 2022, supplement)."""
 
     kind = "cone"
 
 
 class NearField(Propagation):
-    """Psi = F^-1 [T(q) exp(2 pi i f_j q) F psi]: the angular spectrum over the effective distance.
+    """Propagate over the effective distance by the angular spectrum (Fresnel regime).
+
+    Psi = F^-1 [T(q) exp(2 pi i f_j q) F psi].
 
     The detector stands still while the sample moves: the wave of view j is moved back by the fraction f_j of a pixel by
     which its probe was moved, so that the positions enter here too.

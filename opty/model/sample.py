@@ -18,7 +18,7 @@ OBJ = Leaf("obj", "slice row col", dtype="complex", grid="frame", scale=-1, role
 
 
 class Object(Element):
-    """psi = O(r + w_j) psi_in: a thin object, windows of the transmission O at the whole-pixel places w_j.
+    """A thin object: psi = O(r + w_j) psi_in, windows of the transmission O at the whole-pixel places w_j.
 
     Leaf: obj (H, W) complex (no unit), which starts at one.
     Source: Rodenburg, Faulkner, Appl. Phys. Lett. 85, 4795 (2004), Eq. 1.

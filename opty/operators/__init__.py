@@ -36,6 +36,7 @@ from opty.operators.object import ObjUpdate
 from opty.operators.object_limits import ClampObj, TotalVariation
 from opty.operators.observers import Log, Misfit, Progress
 from opty.operators.position import (
+    CheckPositions,
     ComparePositions,
     HoldOut,
     PosCorrect,
@@ -57,6 +58,7 @@ __all__ = [
     "AccumProbe",
     "BackgroundUpdate",
     "CentreProbe",
+    "CheckPositions",
     "ClampObj",
     "Coarse",
     "ComparePositions",

@@ -9,7 +9,9 @@ from opty.algebra.protocols import State, Views
 
 
 class BackgroundUpdate(ViewOperator, reads="predicted background", writes="background"):
-    """b <- max(0, b - step g / h), g = sum_j w (Ihat_j - I_j) / (Ihat_j + 1) and h = sum_j w / (Ihat_j + 1).
+    """Estimate the incoherent background at each detector pixel.
+
+    b <- max(0, b - step g / h), g = sum_j w (Ihat_j - I_j) / (Ihat_j + 1) and h = sum_j w / (Ihat_j + 1).
 
     g is the gradient of L = sum w [Ihat - (I + 1) log(Ihat + 1)], the Poisson likelihood shifted by one photon, so that
     dark pixels do not rule; h is its expected curvature. The background starts at the one of the data, or at zero, and

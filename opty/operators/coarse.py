@@ -12,7 +12,7 @@ from opty.algebra.operator import Identity, Operator
 from opty.data import PtychoData
 from opty.data.parts import coarser, kept_cone, kept_light, middle, near
 from opty.errors import RecipeError
-from opty.operators.position.correct import GIVEN
+from opty.operators.position.check import GIVEN
 from opty.operators.position.refinement import kept_inside
 from opty.runtime.nested import Nested, run_inside, take_record
 from opty.state import BareState, handle

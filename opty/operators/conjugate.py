@@ -10,7 +10,7 @@ from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, ViewOperator
 from opty.algebra.protocols import State, Views
 from opty.kernels.likelihood.line_search import TRIALS
-from opty.operators.likelihood import OBJ_GRADIENT, PROBE_GRADIENT, Noise, noise_model
+from opty.operators.likelihood import OBJ_GRADIENT, PROBE_GRADIENT, Noise, NoiseModel
 from opty.operators.lsq import moved, updating
 from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
 from opty.state.leaves import OBJ, PROBE
@@ -183,13 +183,13 @@ class LineSearch(
 
     def apply(self, s: State, b: Views) -> None:
         xp, trials = s.xp, s.memo["trials"]
-        model = noise_model(self.noise, s, b)
+        model = NoiseModel(self.noise, s, b)
         predicted, added = (self._expansion if s.model.thin else self._trials)(s, b, model)
         least = predicted * (np.finfo(s.real_dtype).eps - 1)  # rounding can make no intensity negative
         for k in range(len(TRIALS)):
             more = added(k, trials[k])
             xp.maximum(more, least, out=more)
-            s.line_sums[k] += model.weighted(model.change(predicted, more)).sum(dtype=np.float64)
+            s.line_sums[k] += model.change(predicted, more).sum(dtype=np.float64)
 
     def _expansion(self, s: State, b: Views, model: Any) -> Any:
         """Return Ihat (B, n, n) and what a step of length t adds to it: a polynomial."""

@@ -12,7 +12,9 @@ _LIMIT = 2.0  # by how much a factor may change in one sweep
 
 
 class IntensityUpdate(ViewOperator, reads="predicted intensity_factors", writes="intensity_factors"):
-    """f_j <- f_j (1 - step g_j / h_j), g_j = sum w C (Ihat - I) / (Ihat + 1) and h_j = sum w C^2 / (Ihat + 1).
+    """Estimate the intensity of the beam at each view.
+
+    f_j <- f_j (1 - step g_j / h_j), g_j = sum w C (Ihat - I) / (Ihat + 1) and h_j = sum w C^2 / (Ihat + 1).
 
     f_j is the intensity of the beam at view j, f_j = 1 on the mean: the view sees the probe times sqrt(f_j). C is the
     coherent part of Ihat, without the background. No data can distinguish a slope f_j = exp(2 k r_j) of the beam from

@@ -8,7 +8,7 @@ import numpy as np
 
 from opty.algebra.operator import ViewOperator
 from opty.algebra.protocols import State, Views
-from opty.kernels.likelihood.noise import TOO_DARK
+from opty.kernels.likelihood.noise import MODELS
 from opty.operators.fourier import intensity_of
 from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
 from opty.state.leaves import OBJ, PROBE
@@ -58,13 +58,13 @@ class LikelihoodGradient(
         s.memo["sum"] = s.xp.zeros((), np.float64)
 
     def apply(self, s: State, b: Views) -> None:
-        model = noise_model(self.noise, s, b)
+        model = NoiseModel(self.noise, s, b)
         there = b.at_detector(b.waves)
         predicted = b.predicted = model.predicted(s, there)
-        step = model.weighted(model.amplitude - s.xp.sqrt(predicted))
+        step = model.weighted(s.xp.sqrt(model.measured) - s.xp.sqrt(predicted))
         b.add_misfit(s.xp.vdot(step, step))
-        s.memo["sum"] += model.weighted(model.values(predicted)).sum(dtype=np.float64)
-        there *= model.weighted(model.slope(predicted))[:, None]
+        s.memo["sum"] += model.values(predicted).sum(dtype=np.float64)
+        there *= model.slope(predicted)[:, None]
         chi = b.from_detector(there)
         direction, weight = b.gather("obj", chi)
         b.place(s.obj_gradient, direction)
@@ -79,14 +79,13 @@ class LikelihoodGradient(
 
 
 class NoiseModel:
-    """The likelihood of predicted intensities (B, n, n) [photons] of a batch, with dL/dIhat and changes of L."""
+    """What a batch's pixels say of predicted intensities (B, n, n) [photons], by one of the models of the noise."""
 
-    def __init__(self, s: State, b: Views):
-        self.xp = s.xp
+    def __init__(self, noise: Noise, s: State, b: Views):
+        self.xp, self.model = s.xp, MODELS[noise]
         self.floor = np.finfo(s.real_dtype).tiny ** 0.5
         self.mask = s.measured.mask_of(b.selection)
         self.measured = s.measured.intensity_of(b.selection).astype(s.real_dtype)
-        self.amplitude = s.xp.sqrt(self.measured)
 
     def predicted(self, s: State, waves: Any) -> Any:
         """Return Ihat of detector waves (B, M, n, n), kept above zero far below one photon."""
@@ -99,72 +98,14 @@ class NoiseModel:
             values *= self.mask
         return values
 
-
-class Poisson(NoiseModel):
-    """Counted photons: Ihat - I + I log(I / Ihat); slope and change are those of a straight line where Ihat < I / 4."""
-
-    def __init__(self, s: State, b: Views):
-        super().__init__(s, b)
-        self.dark = self.xp.maximum(self.measured / TOO_DARK, self.floor)
-
     def values(self, predicted: Any) -> Any:
         """L of each pixel."""
-        excess = predicted - self.measured
-        lit = self.xp.where(self.measured > 0, self.measured, 1)
-        # log1p keeps the digits of a close fit; where very little light is predicted it would lose them all.
-        close, far = self.xp.log1p(self.xp.maximum(excess / lit, -0.5)), self.xp.log(predicted / lit)
-        return excess - self.measured * self.xp.where(2 * predicted < self.measured, far, close)
+        return self.weighted(self.model.value(predicted, self.measured))
 
     def slope(self, predicted: Any) -> Any:
         """dL/dIhat of each pixel."""
-        return 1 - self.measured / self.xp.maximum(predicted, self.dark)
+        return self.weighted(self.model.slope(predicted, self.measured))
 
     def change(self, predicted: Any, more: Any) -> Any:
         """L(Ihat + more) - L(Ihat) of each pixel."""
-        curved = self.xp.maximum(predicted, self.dark)
-        # What of the change lies on the curve; Ihat + more would round away the last steps of a close fit.
-        gap = self.dark - predicted
-        gain = self.xp.maximum(more, gap)
-        gain -= self.xp.maximum(gap, 0)
-        return gain - self.measured * self.xp.log1p(gain / curved) + (1 - TOO_DARK) * (more - gain)
-
-
-class Gaussian(NoiseModel):
-    """Intensities of variance I + 1: (I - Ihat)^2 / (I + 1)."""
-
-    def values(self, predicted: Any) -> Any:
-        """L of each pixel."""
-        return (predicted - self.measured) ** 2 / (self.measured + 1)
-
-    def slope(self, predicted: Any) -> Any:
-        """dL/dIhat of each pixel."""
-        return 2 * (predicted - self.measured) / (self.measured + 1)
-
-    def change(self, predicted: Any, more: Any) -> Any:
-        """L(Ihat + more) - L(Ihat) of each pixel."""
-        return more * (more + 2 * (predicted - self.measured)) / (self.measured + 1)
-
-
-class Amplitude(NoiseModel):
-    """Amplitudes of variance 1/4, which counted photons nearly have: 4 (sqrt I - sqrt Ihat)^2."""
-
-    def values(self, predicted: Any) -> Any:
-        """L of each pixel."""
-        return 4 * (self.amplitude - self.xp.sqrt(predicted)) ** 2
-
-    def slope(self, predicted: Any) -> Any:
-        """dL/dIhat of each pixel."""
-        return 4 - 4 * self.amplitude / self.xp.sqrt(predicted)
-
-    def change(self, predicted: Any, more: Any) -> Any:
-        """L(Ihat + more) - L(Ihat) of each pixel."""
-        both = self.xp.sqrt(predicted) + self.xp.sqrt(predicted + more)
-        return 4 * more * (1 - 2 * self.amplitude / both)
-
-
-_MODELS: dict[str, Any] = {"poisson": Poisson, "gaussian": Gaussian, "amplitude": Amplitude}
-
-
-def noise_model(noise: Noise, s: State, b: Views) -> Any:
-    """Return the model of a noise for the pixels of a batch."""
-    return _MODELS[noise](s, b)
+        return self.weighted(self.model.change(predicted, self.measured, more))

@@ -14,7 +14,9 @@ from opty.operators.object import check_regularisation, scaled
 
 
 class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj probe"):
-    """O <- O + step A D_O and P_m <- P_m + step B D_Pm, with steps a_j, b_j that fit each view's residual best.
+    """Update object and probe by the joint least-squares steps of the views of a batch.
+
+    O <- O + step A D_O and P_m <- P_m + step B D_Pm, with steps a_j, b_j that fit each view's residual best.
 
     The directions are those of ObjUpdate and ProbeUpdate, from all views of the batch:
     D_O = sum_jm conj(P_m) dpsi_jm / [alpha max(S) + (1 - alpha) S], S = sum_jm |P_m|^2, and

@@ -89,7 +89,10 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_S
 
 
 class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
-    """O <- (obj_sum + c O) / (obj_weight + c), c = inertia max(obj_weight): where little light fell O stays as it was.
+    """Make the object from the sums of a sweep.
+
+    O <- (obj_sum + c O) / (obj_weight + c), c = inertia max(obj_weight): pixels with little
+    illumination keep their previous value.
 
     Parameters
     ----------
@@ -124,7 +127,9 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
 
 
 class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe"):
-    """P_m <- (probe_sum_m + c P_m) / (probe_weight + c), c = inertia max(probe_weight).
+    """Make the probe from the sums of a sweep.
+
+    P_m <- (probe_sum_m + c P_m) / (probe_weight + c), c = inertia max(probe_weight).
 
     Parameters
     ----------

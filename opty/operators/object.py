@@ -9,7 +9,9 @@ from opty.algebra.protocols import State, Views
 
 
 class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
-    """O <- O + step sum_jm conj(P_m) dpsi_jm / [alpha max(S) + (1 - alpha) S],  S = sum_jm |P_m|^2.
+    """Update the object from the views of a batch (PIE).
+
+    O <- O + step sum_jm conj(P_m) dpsi_jm / [alpha max(S) + (1 - alpha) S],  S = sum_jm |P_m|^2.
 
     Sums run over the modes m and the views j of the batch, each at its place in the object, so that any batch
     converges; with one view at a time this is rPIE, and ePIE for alpha = 1.

@@ -53,7 +53,9 @@ class ClampObj(Operator, reads="obj", writes="obj"):
 
 
 class TotalVariation(Operator, reads="obj", writes="obj"):
-    """O <- argmin_u sum |u - O|^2 / 2 + weight TV(u), TV(u) = sum sqrt(|d_row u|^2 + |d_col u|^2).
+    """Smooth the object by its total variation; edges stay.
+
+    O <- argmin_u sum |u - O|^2 / 2 + weight TV(u), TV(u) = sum sqrt(|d_row u|^2 + |d_col u|^2).
 
     Solved on its dual by accelerated gradient projection, magnitude and phase together.
 

@@ -8,7 +8,9 @@ from opty.operators.object import check_regularisation, scaled
 
 
 class ProbeUpdate(ViewOperator, reads="delta patches probe", writes="probe"):
-    """P_m <- P_m + step sum_j conj(O_j) dpsi_jm / [beta max(T) + (1 - beta) T],  T = sum_j |O_j|^2.
+    """Update the probe from the views of a batch (PIE).
+
+    P_m <- P_m + step sum_j conj(O_j) dpsi_jm / [beta max(T) + (1 - beta) T],  T = sum_j |O_j|^2.
 
     Sums run over the views j of the batch, each moved back by the fraction of a pixel by which its probe was moved.
 

@@ -17,7 +17,9 @@ _UP, _DOWN, _LEAST, _MOST = 1.5, 0.4, 0.3, 40.0  # changes of a gain in one swee
 
 
 class Refine(ViewOperator, reads="delta illum patches"):
-    """theta <- theta + gain M^-1 g: numbers that an element of the model brings, once a sweep.
+    """Refine numbers of an element of the model, such as a spacing, by Gauss-Newton steps.
+
+    theta <- theta + gain M^-1 g: numbers that an element of the model brings, once a sweep.
 
     g = Re <dpsi/dtheta, dpsi> is the adjoint of the derivative of the model applied to the residual, and M_kl =
     sum w dA_k dA_l with dA_k = Re sum_s conj(Psi_s) dPsi_s/dtheta_k / sqrt Ihat the curvature of the amplitudes at the

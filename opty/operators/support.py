@@ -11,7 +11,9 @@ from opty.algebra.protocols import State
 
 
 class Support(Operator, reads="probe", writes="probe"):
-    """P_m <- W P_m, or F^-1 [W F P_m]: the probe is kept where the weight W lets it be.
+    """Confine the probe to a region of real or Fourier space.
+
+    P_m <- W P_m, or F^-1 [W F P_m]: the probe is kept where the weight W lets it be.
 
     Parameters
     ----------

@@ -12,6 +12,8 @@ WIDE[2, 2] = False
 DEAD_BELOW = 20.0  # counts of the neighbours, all views together: a live pixel that sees none has a chance of exp(-20)
 HOT_TIMES = 10.0
 PLATEAU, PLATEAU_COUNTS = 10, 1000
+GAP = 200.0  # counts that a gap has lost on a pixel, or on a whole line: light alone does not end so sharply
+BOX = 0.7  # of the smallest box round it that a gap fills
 
 
 def dead(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -21,6 +23,60 @@ def dead(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """
     around = ndimage.median_filter(total, footprint=RING, mode="nearest")
     return (total == 0) & counts & (around >= DEAD_BELOW)
+
+
+def gaps(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Lines and blocks of pixels without a count, with sharp edges and light on both sides, (n, n) bool.
+
+    Whole lines of the detector; and blocks, of whose pixels each lies between two lit ones along its row or column.
+    Light that falls towards the edge of a dark part goes on falling there: it is continued as far as the first pixel
+    inside by the ratio of the two pixels outside. ``total``, ``counts`` : as for ``dead``.
+    """
+    total = np.where(counts, total, 0)
+    empty = (total == 0) & counts
+    lost = np.maximum(_between(total, empty), _between(total.T, empty.T).T)
+    label, _ = ndimage.label(empty & (lost >= GAP))
+    out = np.zeros(total.shape, bool)
+    for part, place in enumerate(ndimage.find_objects(label), 1):
+        inside = label[place] == part
+        if inside.sum() > 3 and inside.mean() >= BOX:
+            out[place] |= empty[place]
+    rows, columns = _whole_lines(total, counts), _whole_lines(total.T, counts.T)
+    return out | (empty & (rows[:, None] | columns))
+
+
+def _between(total: np.ndarray, empty: np.ndarray) -> np.ndarray:
+    """Return the counts that pixels in runs of empty ones along rows would have by the darker of both ends."""
+    out = np.zeros(total.shape)
+    for line, dark, expected in zip(total, empty, out, strict=True):
+        for first, last in _runs(dark):
+            expected[first:last] = min(_goes_on(line, first, -1), _goes_on(line, last - 1, 1))
+    return out
+
+
+def _whole_lines(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return which rows (n,) have no count, between others that have, of which one was lit to its edge."""
+    light = total.sum(axis=1)
+    good = counts.mean(axis=1) > 0.5
+    out = np.zeros(len(light), bool)
+    for first, last in _runs((light == 0) & good):
+        before, after = _goes_on(light, first, -1), _goes_on(light, last - 1, 1)
+        out[first:last] = max(before, after) >= GAP and light[:first].any() and light[last:].any()
+    return out
+
+
+def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """Return (first, last + 1) of each run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _goes_on(line: np.ndarray, at: int, step: int) -> float:
+    """Return what the light beside pixel ``at`` of a line becomes there if it goes on falling; 0 at the edge."""
+    near, far = at + step, at + 2 * step
+    if not 0 <= far < len(line) or line[near] == 0:
+        return 0.0
+    return float(line[near] * min(1.0, line[near] / line[far])) if line[far] > 0 else 0.0
 
 
 def hot(total: np.ndarray) -> np.ndarray:

@@ -100,4 +100,4 @@ def _draw_orientations(axes: Axes, h: Health) -> None:
     names = [f"{way.name}{' = as given' if way.as_given else ''}" for way in h.orientations]
     axes.set_yticks(places, labels=names)
     axes.invert_yaxis()
-    axes.set_xlabel("misfit after one sweep")
+    axes.set_xlabel("misfit of held-out views")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opty.algebra.operator import Operator, Recipe
 from opty.operators.coarse import Coarse
-from opty.operators.position import ComparePositions, HoldOut, PosCorrect
+from opty.operators.position import CheckPositions, ComparePositions, HoldOut, PosCorrect
 from opty.recipes.lsqml import LSQML
 from opty.recipes.pie import rPIE
 
@@ -41,4 +41,4 @@ class FindPositions(Recipe):
         quarter = coarse**30 * HoldOut(coarse**10) * coarse**60
         half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * HoldOut(coarse**8) * coarse**20
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, coarse**60, keep=_KEEP)
-        return (PosCorrect() * rPIE(alpha=0.1)) ** self.sweeps * ladder
+        return CheckPositions() * (PosCorrect() * rPIE(alpha=0.1)) ** self.sweeps * ladder

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.errors import MemoryWarning, warn_user
+from opty.kernels.buffers import Buffer, Sizes
 from opty.memory import size
 from opty.runtime.nodes import SweepNode
 from opty.runtime.sweep_programs import SweepPrograms
@@ -80,37 +81,33 @@ def work(of: SweepPrograms, store: Store, batch: int, whole: bool) -> int:
     """
     states, n, _ = store.wave_shape
     kept = 0.0 if store.model.thin else sum(element.kept for element in store.model.elements)
-    plain = of.sweep(None, whole, store.leaves).room.arrays
+    plain = of.sweep(None, whole, store.leaves).scratch.arrays
     arrays = max([(of_states + kept) * states + of_views for of_states, of_views in plain], default=0)
-    return max(int(arrays * batch * n * n * store.dtype.itemsize), _room([(of, whole)], store, batch))
+    return max(int(arrays * batch * n * n * store.dtype.itemsize), _buffer_bytes([(of, whole)], store, batch))
 
 
-def rooms(passes: list[SweepPrograms], store: Store, whole: bool) -> int:
+def buffer_bytes(passes: list[SweepPrograms], store: Store, whole: bool) -> int:
     """Bytes that the fused steps of some passes keep from batch to batch, and between sweeps.
 
     ``whole`` : all positions are whole pixels, in sweeps that do not write them.
     """
     batch = max((batch_size(of.node, store) for of in passes), default=0)
-    return _room([(of, of.fixed and whole) for of in passes], store, batch)
+    return _buffer_bytes([(of, of.fixed and whole) for of in passes], store, batch)
 
 
-def _room(passes: list[tuple[SweepPrograms, bool]], store: Store, batch: int) -> int:
-    names: frozenset[str] = frozenset()
-    canvases: set[str] = set()
-    spare, moved = 0, False
+def _buffer_bytes(passes: list[tuple[SweepPrograms, bool]], store: Store, batch: int) -> int:
+    buffers: set[Buffer] = set()
+    moved = False
     for of, whole in passes:
-        room = of.sweep(None, whole, store.leaves).room
-        names |= room.names
-        if room.canvases:
-            canvases |= {"obj", "probe"} if batch_size(of.node, store) > 1 else set() if whole else {"probe"}
-        spare, moved = max(spare, room.spare), moved or room.moved
+        scratch = of.sweep(None, whole, store.leaves).scratch
+        buffers |= {b for b in scratch.buffers if b.needed(batch_size(of.node, store), whole)}
+        moved |= scratch.moved
     modes, n, _ = store.probe_shape
     wave = modes * n * n * store.dtype.itemsize
-    found = len(names) * batch * wave
+    on_cpu = store.backend.name == "cpu"
+    pieces = store.threads * max(wave, store.backend.batch_memory(1) // 4) if on_cpu else None
+    sizes = Sizes(batch, wave, pieces, {name: a.nbytes for name, a in store.leaves.items()})
+    found = sum(b.nbytes(sizes) for b in buffers)
     if moved:  # of each view the light, and a spectrum of the probe
         found += batch * wave // (2 * modes) + wave
-    found += sum(3 * store.leaves[name].nbytes // 2 for name in canvases)
-    if spare:
-        piece = max(wave, store.backend.batch_memory(1) // 4)
-        found += spare * (store.threads * piece if store.backend.name == "cpu" else batch * wave)
     return found

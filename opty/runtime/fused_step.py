@@ -12,6 +12,7 @@ import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
+from opty.kernels.buffers import Buffer, Scratch
 from opty.state.access import Access, Rights, rights_of
 from opty.state.leaves import FIELDS
 
@@ -51,15 +52,12 @@ class FusedContext:
 class FusedStep(ViewOperator, register=False):
     """Consecutive steps of a sweep, ``parts``, in one step with fewer passes over the arrays.
 
-    ``apply(self, s, b)`` is given a FusedContext and the Batch. ``rooms`` : names of the arrays (B, M, n, n) that
-    the step needs, on whole pixels and on fractions of them; ``canvases`` : whether it sums a batch in arrays of
-    the size of object and probe; ``spare`` : more waves of a batch on a GPU, or of the piece of each thread on a CPU.
+    ``apply(self, s, b)`` is given a FusedContext and the Batch. ``buffers`` : its arrays in the workspace of the
+    engine, from which memory is estimated.
     ``omits`` : fields that the parts make and the step does not: no later step of the sweep may read them.
     """
 
-    rooms: ClassVar[tuple[str, str]] = ("", "illum back")
-    spare: ClassVar[int] = 0
-    canvases: ClassVar[bool] = False
+    buffers: ClassVar[tuple[Buffer, ...]] = (Scratch("illum", moved=True), Scratch("back", moved=True))
     omits: ClassVar[frozenset[str]] = frozenset()
     parts: tuple[ViewOperator, ...] = ()
 

@@ -10,7 +10,7 @@ import numpy as np
 from opty.algebra.operator import Operator
 from opty.data.lazy_frames import LazyFrames
 from opty.memory import size
-from opty.runtime.batch_size import batch_size, rooms, work
+from opty.runtime.batch_size import batch_size, buffer_bytes, work
 from opty.runtime.nodes import steps_of
 from opty.runtime.program import Program
 from opty.state.leaves import declared
@@ -27,7 +27,7 @@ class MemoryEstimate:
     ``state`` : the leaves, those that the run creates permanently, the copies of those that are written, the last
     finite state and, on a GPU, the state that has not been checked yet. ``slots`` : memory of steps that is freed at
     the end of a turn, and copies that they hold in a sweep. ``waves`` : of a batch, with temporary arrays;
-    ``rooms`` : the part of them that is kept for the next sweep. ``kept`` : waves of all views, without a safety copy,
+    ``buffers`` : those kept for the next sweep. ``kept`` : waves of all views, without a safety copy,
     that do not exist yet. ``merging`` : temporary arrays of steps on the whole object between sweeps.
     """
 
@@ -36,14 +36,14 @@ class MemoryEstimate:
     state: int
     slots: int
     waves: int
-    rooms: int
+    buffers: int
     kept: int
     merging: int
 
     @property
     def total(self) -> int:
         """All of it."""
-        busy = self.slots + max(self.blocks + self.waves, self.rooms + self.merging)
+        busy = self.slots + max(self.blocks + self.waves, self.buffers + self.merging)
         return self.data + self.state + self.kept + busy
 
 
@@ -66,7 +66,7 @@ def footprint(store: Store, program: Program) -> MemoryEstimate:
         state=sum(leaves.values()) + (2 + store.backend.FiniteCheck.LAG) * (copied + lasting),
         slots=sum(map(store.nbytes, made)) - lasting + held,
         waves=max((work(of, store, batch_size(of.node, store), of.fixed and whole) for of in passes), default=0),
-        rooms=rooms(passes, store, whole),
+        buffers=buffer_bytes(passes, store, whole),
         kept=sum(store.nbytes(leaf) for leaf in program.made if leaf.remade),
         merging=int(max(map(_arrays, program.steps), default=0) * (leaves["obj"] + leaves["probe"])),
     )

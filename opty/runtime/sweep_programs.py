@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
+from opty.kernels.buffers import Buffer
 from opty.runtime.fused_step import FusedStep, sees_batch, suited
 from opty.runtime.nodes import PlannedStep, SweepNode
 from opty.state.access import Rights, rights_in_batch, rights_of
@@ -63,7 +64,7 @@ class SweepProgram:
     ----------
     steps : as they run. alone : only fused ones use the waves of a batch. opened, own_illum, wanted : what a batch
     opens with, see ``state.views.Opened``. leaves : names of the leaves that a replayed sweep works on.
-    whole : all positions are whole pixels. room : see ``Room``. kind : equal for sweeps that launch the same kernels.
+    whole : all positions are whole pixels. scratch : its memory. kind : equal for sweeps with the same launches.
     """
 
     def __init__(self, node: SweepNode, steps: tuple[PlannedStep, ...], whole: bool):
@@ -78,31 +79,26 @@ class SweepProgram:
         touched_leaves = (op.touched_leaves() for op in ops if isinstance(op, FusedStep))
         self.leaves = frozenset({"obj", "probe", "background"}).union(*touched_leaves)
         self.whole, self.kind = whole, (node, steps, whole)
-        self.room = Room.of(ops, whole)
+        self.scratch = ScratchMemory.of(ops, whole)
 
 
-class Room(NamedTuple):
+class ScratchMemory(NamedTuple):
     """The memory of a sweep without sizes, from which batch_size.py computes bytes.
 
-    ``arrays`` : of plain steps that see the batch, (of all states, of each view); ``names`` : of the arrays of waves
-    that fused steps share; ``spare`` : more of them; ``canvases`` : whether a batch is gathered in arrays of the size
-    of object and probe; ``moved`` : probes are shifted by fractions of a pixel.
+    ``arrays`` : of plain steps that see the batch, (of all states, of each view); ``buffers`` : that fused steps take;
+    ``moved`` : probes are shifted by fractions of a pixel.
     """
 
     arrays: tuple[tuple[float, float], ...]
-    names: frozenset[str]
-    spare: int
-    canvases: bool
+    buffers: frozenset[Buffer]
     moved: bool
 
     @classmethod
-    def of(cls, ops: Sequence[ViewOperator], whole: bool) -> Room:
+    def of(cls, ops: Sequence[ViewOperator], whole: bool) -> ScratchMemory:
         """Return what some steps take."""
         fused = [op for op in ops if isinstance(op, FusedStep)]
         arrays = tuple(op.scratch_waves for op in ops if not isinstance(op, FusedStep) and sees_batch(op))
-        names = frozenset(name for op in fused for name in op.rooms[not whole].split())
-        spare = max((op.spare for op in fused), default=0)
-        return cls(arrays, names, spare, any(op.canvases for op in fused), bool(fused) and not whole)
+        return cls(arrays, frozenset().union(*(op.buffers for op in fused)), bool(fused) and not whole)
 
 
 @functools.lru_cache(maxsize=1024)

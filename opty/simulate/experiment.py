@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -32,21 +33,7 @@ _EXACTLY = "Detector(counting=False, dtype='float32')"
 _EXACTLY_IN_FILE = 'counting false and dtype "float32" in [detector]'
 
 
-def experiment(
-    obj: Any,
-    probe: Any,
-    positions: Any,
-    photons: float | None = None,
-    *,
-    dose: float | None = None,
-    geometry: Geometry | None = None,
-    position_error: Any = None,
-    exposure: Exposure | None = None,
-    detector: Detector | None = None,
-    seed: int = 0,
-    model: Any = None,
-    leaves: Mapping[str, Any] | None = None,
-) -> PtychoData:
+def experiment(*arguments: Any, **named: Any) -> PtychoData:
     """Measure an object: exit waves, propagation to the detector, photon counting.
 
     I_j = b_j sum_m |D [P_m(r - f_j) O(r + w_j)]|^2 + background, D the unitary propagation to the detector
@@ -85,20 +72,7 @@ def experiment(
 
     Source: Guzzi et al., PeerJ CS 8, e1036 (2022), Eq. 3 and supplement, "SciComPty simulator".
     """
-    return Experiment(
-        obj,
-        probe,
-        positions,
-        photons,
-        dose=dose,
-        geometry=geometry,
-        position_error=position_error,
-        exposure=exposure,
-        detector=detector,
-        seed=seed,
-        model=model,
-        leaves=leaves,
-    ).measure()
+    return Experiment(*arguments, **named).measure()
 
 
 class Experiment:
@@ -293,3 +267,7 @@ def _placement(places: np.ndarray, shape: tuple[int, ...], n: int) -> np.ndarray
             f"{needed[0]} x {needed[1]}: give a larger object or a smaller scan"
         )
     return (np.array(shape) - needed) // 2 - first
+
+
+_signature = inspect.signature(Experiment).replace(return_annotation=PtychoData)
+experiment.__signature__ = _signature  # type: ignore[attr-defined]

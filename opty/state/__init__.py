@@ -1,6 +1,7 @@
 """The state: the estimates of a reconstruction and their record.
 
-bare_state.py    BareState: read-only leaves, history, replace, to, donate; ``opty.PtychoState`` runs recipes
+bare_state.py    BareState: made, restored, replaced, moved, donated; ``opty.PtychoState`` runs recipes
+attributes.py    its attributes: read-only arrays, history, recipe
 leaves.py        the declarations of what every state and every batch hold
 store.py         the mutable contents of a state
 start.py         the object's frame and the first guesses of object and probe

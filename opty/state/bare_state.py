@@ -19,10 +19,10 @@ from opty.model.compose import Model
 from opty.model.element import Element
 from opty.model.scan import Scan
 from opty.state import start
+from opty.state.attributes import StateAttributes
 from opty.state.device_data import DeviceData
-from opty.state.history import History, Series
+from opty.state.history import Series
 from opty.state.leaves import ESTIMATED
-from opty.state.loans import Lent, lent
 from opty.state.replace import host, replaced
 from opty.state.store import Origin, Store, declarations
 from opty.words import clear_arguments
@@ -31,7 +31,7 @@ LEFT_BEHIND = "they stayed in the process where the run failed"
 OPEN_WITH = "save the state, p.save('x.h5'), and open it with the measurement: opty.load('x.h5', data=...)"
 
 
-class BareState:
+class BareState(StateAttributes):
     """Object, probe and positions being estimated, read-only outside an operator; see ``opty.PtychoState``.
 
     What is done with a state by higher layers (running recipes, saving, pictures) is added by ``opty.PtychoState``.
@@ -205,117 +205,6 @@ class BareState:
             raise ConsumedError(f"this state was given away: {self._consumed}; use the state that came out of it")
         return self._store
 
-    def _leaf(self, name: str) -> Any:
-        return lent(self._live.leaves[name])
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a leaf that an element of the model brings, read-only: ``p.spacing``."""
-        if not name.startswith("_") and any(leaf.name == name for leaf in self.model.leaves):
-            return self._leaf(name)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    @property
-    def model(self) -> Model:
-        """How object, probe and positions make the waves: a product of elements of ``opty.model``."""
-        return self._live.model
-
-    @property
-    def obj(self) -> Any:
-        """Object (H, W) complex transmission, (L, H, W) of several slices, read-only."""
-        return self._leaf("obj")
-
-    @property
-    def probe(self) -> Any:
-        """Probe modes (M, n, n) complex [sqrt(photons)], centred in the array, read-only."""
-        return self._leaf("probe")
-
-    @property
-    def positions(self) -> Any:
-        """Window corners (N, 2) float64 (row, column) [px] in the frame of the object, read-only."""
-        return self._leaf("positions")
-
-    @property
-    def background(self) -> Any:
-        """Incoherent background (n, n) [photons], zero frequency in the centre, or None."""
-        store = self._live
-        if "background" not in store.leaves:
-            return None
-        return store.measured.propagator.from_kernel_order(self.numpy("background"))
-
-    @property
-    def intensity_factors(self) -> Any:
-        """Intensity of the beam at each view (N,) float64, one on the mean, read-only; or None."""
-        return self._leaf("intensity_factors") if "intensity_factors" in self._live.leaves else None
-
-    @property
-    def slots(self) -> Mapping[str, Any]:
-        """Memory of operators that lives in the state (moments, kept waves), by name; read-only."""
-        return Lent([name for name, leaf in self._live.layout.items() if leaf.role == "slot"], self._leaf)
-
-    @property
-    def arrays(self) -> Mapping[str, Any]:
-        """Arrays that were given to ``replace`` by name, for operators to read; read-only."""
-        return Lent(sorted(name for name, leaf in self._live.layout.items() if leaf.role == "array"), self._leaf)
-
-    @property
-    def data(self) -> PtychoData:
-        """The measurement."""
-        return self._live.data
-
-    @property
-    def origin(self) -> np.ndarray:
-        """Offset (2,) [px] that was added to the data's positions to make window corners."""
-        return self._live.origin.copy()
-
-    @property
-    def history(self) -> History:
-        """Numbers recorded along the way: ``p.history["misfit"]`` and others."""
-        return History(self._live.copied_history())
-
-    @property
-    def iteration(self) -> int:
-        """Iterations done: passes over the data that improved object or probe."""
-        return self._live.iteration
-
-    @property
-    def recipe(self) -> Operator:
-        """The recipe that made this state out of its start (Identity at the start)."""
-        return self._live.recipe
-
-    @property
-    def seed(self) -> int:
-        """Seed of every random choice."""
-        return self._live.seed
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Complex type of object and probe."""
-        return self._live.dtype
-
-    @property
-    def device(self) -> str:
-        """Where the arrays are: "cpu" or "gpu"."""
-        return self._live.backend.name
-
-    @property
-    def threads(self) -> int:
-        """Threads for Fourier transforms on the CPU."""
-        return self._live.threads
-
-    @property
-    def deterministic(self) -> bool:
-        """Whether a GPU adds up in the same order every time."""
-        return self._live.deterministic
-
-    def numpy(self, name: str) -> np.ndarray:
-        """Return a leaf or slot as a NumPy array of your own (a copy)."""
-        store = self._live
-        if name not in store.leaves:
-            raise KeyError(f"no {name!r} in this state; it holds {sorted(store.leaves)}")
-        return np.array(store.backend.to_host(store.leaves[name]))
-
-    # -- operations
-
     @clear_arguments("p.replace", of_instance=True)
     def replace(
         self,
@@ -384,20 +273,6 @@ class BareState:
         if name in ESTIMATED:
             raise AttributeError(f"a state is read-only outside an operator; use p = p.replace({name}=...)")
         raise AttributeError(f"PtychoState has no attribute {name!r} to set; it is read-only outside an operator")
-
-    def __repr__(self) -> str:
-        if self._consumed:
-            return f"<PtychoState: given away, {self._consumed}>"
-        store = self._store
-        shape, modes = store.leaves["obj"].shape, len(store.leaves["probe"])
-        slices = f"{shape[0]} slices of " if len(shape) == 3 else ""
-        misfit = f", misfit {store.history['misfit'][-1]:.4g}" if store.history.get("misfit") else ""
-        absent = "" if store.data.absent is None else f"; frames not here: {store.data.absent}"
-        where = f"{store.dtype} on {store.backend.name}{absent}"
-        return (
-            f"<PtychoState: object {slices}{shape[-2]} x {shape[-1]}, {modes} probe mode{'s' * (modes > 1)} of "
-            f"{store.data.n} x {store.data.n}, {store.data.views} views, iteration {store.iteration}{misfit}, {where}>"
-        )
 
 
 HANDLES: list[type[BareState]] = [BareState]  # the classes of states, the one in use last

@@ -7,6 +7,7 @@ import pytest
 
 import opty
 from opty.analysis import health
+from opty.analysis.decision import Decision
 from opty.analysis.orientation import WAYS, Orientation
 from opty.simulate.demo import demo_scan
 
@@ -27,10 +28,10 @@ def found(good):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Leave out the eight sweeps, for what does not need them."""
+    """Leave out the short runs, for what does not need them."""
     import importlib
 
-    monkeypatch.setattr(importlib.import_module("opty.analysis.health"), "orientations", lambda data: ())
+    monkeypatch.setattr(importlib.import_module("opty.analysis.health"), "decide", lambda data, frames: Decision())
 
 
 def test_a_good_scan_is_fit(found):
@@ -66,14 +67,6 @@ def test_the_eight_ways_are_different_and_say_which(good):
     ways = [Orientation(*way, 0.0) for way in WAYS]
     assert len({way.name for way in ways}) == len({way.turn for way in ways}) == 8
     assert [way.name for way in ways if way.as_given] == ["(row, column)"]
-
-
-def test_without_a_probe_the_far_field_cannot_tell(good):
-    h = health(good.replace(probe=None))
-    assert h.fits == "undecided"
-    assert h.ok
-    assert any("needs a starting probe" in line for line in h.warnings)
-    assert any("a starting probe of at least" in line for line in h.advice)
 
 
 def test_bad_pixels_and_frames_are_counted(good, quick):
@@ -123,16 +116,7 @@ def test_beam_off_the_middle(good, quick):
     ],
 )
 @pytest.mark.filterwarnings("error")
-def test_what_makes_a_reconstruction_pointless(good, change, says, monkeypatch):
-    import importlib
-
-    from opty.ptycho_state import PtychoState
-
-    def only_start(data):
-        PtychoState(data, device="cpu")
-        return ()
-
-    monkeypatch.setattr(importlib.import_module("opty.analysis.health"), "orientations", only_start)
+def test_what_makes_a_reconstruction_pointless(good, change, says):
     h = health(change(good))
     assert not h.ok
     assert any(says in line for line in h.problems), h.problems
@@ -160,8 +144,7 @@ def test_near_field_scan_tells_its_orientation(shared_data):
     h = health(data)
     assert h.ok
     assert h.fits == "as given"
-    assert h.orientations[0].misfit < 0.010
-    assert h.orientations[1].misfit > 0.017
+    assert h.orientations[0].misfit < 0.7 * h.orientations[1].misfit
     turned = health(data.replace(positions=data.positions[:, ::-1], source=None))
     assert turned.orientations[0].name == "(column, row)"
     assert not turned.ok

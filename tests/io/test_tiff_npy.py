@@ -1,4 +1,4 @@
-"""The seed's TIFF stack and NPY positions: which goes with which, kinds of TIFF, geometry by options."""
+"""The TIFF stack and NPY positions: which goes with which, kinds of TIFF, geometry by options."""
 
 import numpy as np
 import pytest

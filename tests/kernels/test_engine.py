@@ -6,9 +6,16 @@ import inspect
 
 import numpy as np
 import pytest
+from small_scans import scan, state
 
+import opty
+from opty.fusion.fits import BestSteps, Gradient, Search
+from opty.fusion.positions import Sense
+from opty.fusion.sweeps import Accumulate, KeptStep, Project, Update
 from opty.kernels import numpy_backend
+from opty.kernels.buffers import Accumulators, Scratch
 from opty.kernels.engine import Engine
+from opty.kernels.workspace import Workspace
 from opty.physics.propagation import Propagator
 
 METHODS = {name: f for name, f in vars(Engine).items() if inspect.isfunction(f) and not name.startswith("_")}
@@ -45,3 +52,44 @@ def test_buffers_are_the_same_on_both_devices(standin_gpu):
         total, weight = engine.accumulators("obj", (1, 9, 9))
         assert (total.shape, weight.shape, weight.dtype) == ((1, 9, 9), (9, 9), np.float32)
         assert engine.accumulators("obj", (1, 9, 9))[0] is total
+
+
+FUSED = (Accumulate, BestSteps, Gradient, KeptStep, Project, Search, Sense, Update)
+RECIPES = [
+    *(opty.rPIE(batch=batch) for batch in (1, 4)),
+    *(opty.AP(), opty.DM(), opty.ML(), opty.LSQML(batch=4), opty.PosCorrectAdam() * opty.rPIE(batch=4)),
+]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("recipe", RECIPES, ids=repr)
+def test_a_fused_step_takes_the_buffers_that_it_declares(recipe, whole, monkeypatch):
+    running, taken = [], set()
+
+    def applied(kind, apply):
+        def method(self, s, b):
+            running.append((self.buffers, b.size))
+            apply(self, s, b)
+            running.pop()
+
+        monkeypatch.setattr(kind, "apply", method)
+
+    def scratch(self, name, views, times=1, found=Workspace.scratch):
+        if running:
+            taken.add(name)
+            assert name in {buffer.name for buffer in running[-1][0] if isinstance(buffer, Scratch)}
+        return found(self, name, views, times)
+
+    def accumulators(self, leaf, shape, found=Workspace.accumulators):
+        buffers, size = running[-1]
+        taken.add(leaf)
+        (declared,) = [buffer for buffer in buffers if isinstance(buffer, Accumulators) and buffer.leaf == leaf]
+        assert declared.needed(size, whole)
+        return found(self, leaf, shape)
+
+    for kind in FUSED:
+        applied(kind, kind.apply)
+    monkeypatch.setattr(Workspace, "scratch", scratch)
+    monkeypatch.setattr(Workspace, "accumulators", accumulators)
+    recipe**2 * state(scan(fractional=not whole), wrong=0.1)
+    assert taken or whole

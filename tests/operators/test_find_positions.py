@@ -76,7 +76,8 @@ def test_refined_positions_that_fit_better_stay():
 
 def test_positions_are_found_from_far_and_right_ones_stay():
     _, p = misplaced(stage.Gaussian(3.0), photons=1e7)
-    q = FindPositions() * p  # patterns of 48 x 48 have one coarse level only
+    with pytest.warns(opty.MisfitWarning, match="are not found"):  # not all of them are
+        q = FindPositions() * p  # patterns of 48 x 48 have one coarse level only
     assert error(p) > 3
     assert error(q) < 0.5 * error(p)
     _, p = misplaced(0.0, photons=1e5)

@@ -289,7 +289,8 @@ def test_gains_learn(p):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [({"search": -1}, "from 0"), ({"every": 0}, "from 1 on"), ({"largest": 0}, "longest step")]
+    ("wrong", "said"),
+    [({"search_radius": -1}, "from 0"), ({"search_every": 0}, "from 1 on"), ({"max_step": 0}, "longest step")],
 )
 def test_parameters_out_of_range_are_refused(wrong, said):
     with pytest.raises(ValueError, match=said):

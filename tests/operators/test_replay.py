@@ -191,7 +191,9 @@ HINDRANCES = {
     "batches are few": rPIE(batch=14),
     "a step that is not fused sees them": opty.PosCorrectAnneal() * rPIE(),
     "not fused": Sweep(opty.operators.ObjMomentum(interval=4) * LSQUpdate(), batch=2),
-    "a probe of its own brightness": opty.parse("Sweep(RelaxedStep() * FourierProject() * Reflect(), batch=1)"),
+    "probe's brightness differs from view to view": opty.parse(
+        "Sweep(RelaxedStep() * FourierProject() * Reflect(), batch=1)"
+    ),
     "frames come batch by batch": rPIE(),
     "does what the next sweep will not": DM_BY_TWO,
 }
@@ -202,7 +204,7 @@ def test_where_nothing_is_captured_the_log_says_why(gpu, monkeypatch, caplog, p,
     if "frames" in why:
         monkeypatch.setattr(gpu, "holds", lambda count: False)
     q = p.to("gpu")
-    if "of its own" in why:
+    if "brightness" in why:
         q = q.replace(intensity_factors=np.ones(41))
     with caplog.at_level(logging.DEBUG, "opty.runtime.graph_replay"):
         HINDRANCES[why] * q

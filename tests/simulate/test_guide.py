@@ -42,7 +42,7 @@ def run_small(script, tmp_path, *swap, options=()):
 
 def test_listing_1_of_the_seed(tmp_path):
     said = run_small(
-        "seed_listing1.py",
+        "guzzi_listing1.py",
         tmp_path,
         ("DIMSAMPLE = 1024", "DIMSAMPLE = 64"),
         ("(2500, 2500)", "(128, 128)"),
@@ -66,12 +66,12 @@ def test_listing_1_of_the_seed(tmp_path):
 
 def test_seven_modes_against_three(tmp_path):
     """Modes of shapes that the start lacks: seven find them, three do not, and the best three of seven are best."""
-    said = run_small("seed_modes.py", tmp_path, options=["--small"])
+    said = run_small("guzzi_modes.py", tmp_path, options=["--small"])
     rows = [re.split(r"  +", row.strip()) for row in said.split("simulated:")[2].splitlines()]
     alike = {tuple(row[:2]): float(row[4]) for row in rows if re.match(r"\d", row[0]) and len(row) > 5}
     assert alike["3 modes", "12"] < 0.9
     assert alike["7 modes", "12"] > 0.97
     assert alike["7, then best 3", "12"] > alike["7 modes", "12"]
     assert "seven modes found the truth better than three" in said
-    for name in ("seed_s1.png", "seed_s3.png"):
+    for name in ("guzzi_s1.png", "guzzi_s3.png"):
         assert (tmp_path / name).stat().st_size > 20_000

@@ -63,9 +63,9 @@ def read_kept(file: Container) -> Kept:
     measurement.check_version(file)
     with file.hdf5() as f, blaming(file):
         own = need(f, OWN)
-        code = _text(need(own, "recipe"))
-        recipe = kept_recipe(_text(need(own, "recipe_json")), code)
-        unfinished = PendingRun.from_json(_text(own["unfinished"])) if "unfinished" in own else None
+        code = kept_text(need(own, "recipe"))
+        recipe = kept_recipe(kept_text(need(own, "recipe_json")), code)
+        unfinished = PendingRun.from_json(kept_text(own["unfinished"])) if "unfinished" in own else None
         leaves, declared = _leaves(own)
         record = {
             "declared": declared,
@@ -98,10 +98,11 @@ def _model(own: h5py.Group, declared: Mapping[str, Leaf]) -> Model | None:
         return None
     beside = {name for name, leaf in ESTIMATED.items() if not leaf.image}
     estimates = [leaf for name, leaf in declared.items() if leaf.role == "estimate" and name not in beside]
-    return kept_model(_text(own["model_json"]), _text(need(own, "model")), estimates)
+    return kept_model(kept_text(own["model_json"]), kept_text(need(own, "model")), estimates)
 
 
-def _text(found: h5py.Dataset) -> str:
+def kept_text(found: h5py.Dataset) -> str:
+    """Return a text that a file holds."""
     value = found.asstr()[()]
     return value if isinstance(value, str) else str(value[0])  # a long text is stored as an array of one
 
@@ -136,4 +137,4 @@ def _history(own: h5py.Group) -> dict[str, np.ndarray]:
 
 
 def _visits(own: h5py.Group) -> dict[str, Any]:
-    return json.loads(_text(own["visits"])) if "visits" in own else {}
+    return json.loads(kept_text(own["visits"])) if "visits" in own else {}

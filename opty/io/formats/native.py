@@ -2,7 +2,8 @@
 
 Beside the measurement (measurement.py) the file holds
     /entry_1/reconstruction/         attributes: iteration, seed, dtype, device, software (versions, as JSON), attention
-                                     (warnings about the measurement before the run: a list, as JSON)
+                                     (warnings about the measurement before the run: a list, as JSON),
+                                     verdict (on the result: right, doubtful or cannot tell, and why: a text)
         leaves/obj (H, W) or (L, H, W), probe (M, n, n), positions (N, 2) px, and other estimates:
                                      background (n, n) in the order of the transform, ...
         positions_m (N, 2)           the same positions in metres, from the frame's corner  (with a geometry)
@@ -15,6 +16,7 @@ Beside the measurement (measurement.py) the file holds
         visits                       last iteration at each scheduled step (JSON); absent without such steps
         start/                       leaves, slots, arrays, history, visits and iteration of the start, where it does
                                      not follow from the data: after a given probe or object, or ``replace``
+        search                       how the recipe was chosen: verdict, expression, what was tried (text)
         unfinished                   in a checkpoint: the complete recipe and the place reached in it (JSON)
     /entry_1/object, probe           links to the two
 The data are in the file, or linked, if they were loaded from another file and not changed.
@@ -40,7 +42,7 @@ from opty.files.container import Container
 from opty.files.sink import new_hdf5
 from opty.io import source, writing
 from opty.io.formats import measurement
-from opty.io.formats.kept import GROUPS, OWN, Kept, read_kept
+from opty.io.formats.kept import GROUPS, OWN, Kept, kept_text, read_kept
 from opty.io.formats.measurement import need
 from opty.io.formats.result_data import measurement_of
 from opty.io.reading import Format, blaming
@@ -77,10 +79,18 @@ def save(path: str | Path, p: BareState | PtychoData) -> None:
         measurement.write(f, p)
 
 
-def checkpoint(path: str | Path, p: BareState, unfinished: PendingRun | None, attention: Sequence[str] = ()) -> None:
+def checkpoint(
+    path: str | Path,
+    p: BareState,
+    unfinished: PendingRun | None,
+    attention: Sequence[str] = (),
+    verdict: str | None = None,
+    search: str = "",
+) -> None:
     """Write a state as ``save`` does, with the place in the recipe from which ``resume`` continues.
 
-    ``attention`` : warnings about the measurement before the run, which ``info`` repeats.
+    ``attention`` : warnings about the measurement before the run; ``verdict`` : on the result; ``search`` : how
+    the recipe was chosen, in words. ``info`` repeats them.
     """
     data = p.data
     _check_place(path, data)
@@ -95,6 +105,10 @@ def checkpoint(path: str | Path, p: BareState, unfinished: PendingRun | None, at
             writing.put(f, f"{OWN}/unfinished", unfinished.to_json())
         if attention:
             writing.note(f[OWN], attention=json.dumps(attention))
+        if verdict is not None:
+            writing.note(f[OWN], verdict=verdict)
+        if search:
+            writing.put(f, f"{OWN}/search", search)
 
 
 def _check_place(path: str | Path, data: PtychoData) -> None:
@@ -171,6 +185,20 @@ def attention(file: Container) -> tuple[str, ...]:
     """Return the warnings in a result about its measurement before the run."""
     with file.hdf5() as f, blaming(file):
         return tuple(json.loads(measurement.text(need(f, OWN).attrs.get("attention", "[]"))))
+
+
+def verdict(file: Container) -> str | None:
+    """Return what a result says of itself: right, doubtful or cannot tell, and why; None where it says nothing."""
+    with file.hdf5() as f, blaming(file):
+        found = need(f, OWN).attrs.get("verdict")
+        return None if found is None else measurement.text(found)
+
+
+def search(file: Container) -> str | None:
+    """Return how the recipe of a result was chosen, in words; None where a person chose it."""
+    with file.hdf5() as f, blaming(file):
+        own = need(f, OWN)
+        return kept_text(own["search"]) if "search" in own else None
 
 
 def _write(f: h5py.File, p: BareState) -> None:

@@ -1,4 +1,4 @@
-"""TIFF frames, in one file or a series of them, with positions beside: SciComPty, Guzzi et al. 2022, and TwinMic.
+"""TIFF frames, in one file or a series of them, with positions beside: SciComPty (Guzzi et al. 2022), and TwinMic.
 
 Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement, listings 1 and 2.
 """
@@ -105,7 +105,7 @@ def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def write(path: Path, data: PtychoData) -> None:
-    """Write the stack at ``path`` and the positions in an NPY of the same stem, metres as in Guzzi et al. 2022.
+    """Write the stack at ``path`` and the positions in an NPY of the same stem, metres as Guzzi et al. 2022 have them.
 
     The description of the TIFF holds the geometry. Raises FormatError for a mask, a background or a starting probe.
     """

@@ -21,6 +21,10 @@ def check_lens(options: Preparation) -> None:
             if getattr(options, name) is not None:
                 raise ValueError(f"{named(name)} needs the aperture, {option('semi_angle', '21mrad')}")
         return
+    if options.probe is not None:
+        raise ValueError(
+            f"{named('probe')} and {named('semi_angle')} both make the starting probe: give one of the two"
+        )
     quantity("angle", "semi_angle", options.semi_angle)
     _defocus(options)
     _aberrations(options)

@@ -22,6 +22,7 @@ from opty.io.prepare import lengths, pixels, places
 from opty.io.prepare.cutting import Cut, centre_option, checked_centre, cut_of, rebinned, resampled
 from opty.io.prepare.frames import Frames, blocks
 from opty.io.prepare.given_positions import given_positions
+from opty.io.prepare.given_probe import given_probe
 from opty.io.prepare.image_ops import (
     MaskTreatment,
     Treatment,
@@ -67,6 +68,7 @@ class Prepared:
         lengths.said(options)
         check_lens(options)
         self.given_places = None if options.positions is None else given_positions(options.positions)
+        self.given_probe = None if options.probe is None else given_probe(options.probe)
         self._lengths: dict[str, Any] = {}
         self._places = Places(np.zeros((0, 2)), "m", "positions")
         self.mask = pixels.mask_items(options.mask)
@@ -74,16 +76,18 @@ class Prepared:
         self.flat = None if options.flat is None else given_image("flat", options.flat)
 
     @property
+    def _given(self) -> list[Any]:
+        return [self.dark, self.flat, self.given_places, self.given_probe, *self.mask.images]
+
+    @property
     def paths(self) -> list[Path]:
         """Files that the options name."""
-        given = [self.dark, self.flat, self.given_places, *self.mask.images]
-        return [image.path for image in given if image is not None and image.path is not None]
+        return [image.path for image in self._given if image is not None and image.path is not None]
 
     @property
     def arrays(self) -> bool:
-        """Whether an option is an array, which a result cannot point to."""
-        given = [self.dark, self.flat, self.given_places, *self.mask.images]
-        return any(image is not None and image.path is None for image in given)
+        """Whether an option is an array, which no other run can find again in a file."""
+        return any(image is not None and image.path is None for image in self._given)
 
     def planned(self, raw: Raw) -> Planned:
         """Return the plan for a measurement that has passed ``check``, before its frames are read."""
@@ -115,7 +119,9 @@ class Prepared:
         out["mask"] = None if mask is None else rebinned_mask(mask, o.rebin)
         out["positions"] = places.metres(self._places, o, planned, shape[-1])
         out["geometry"] = Geometry(**{**lengths, "pixel_size": lengths["pixel_size"] * o.rebin}) if lengths else None
-        if o.semi_angle is not None:
+        if self.given_probe is not None:
+            out["probe"] = self.given_probe.fit(cut.n // o.rebin, out["geometry"])
+        elif o.semi_angle is not None:
             out["probe"] = lens_probe(o, out["geometry"], cut.n // o.rebin)
         else:
             out["probe"] = None if raw.probe is None else resampled(raw.probe, cut, o.rebin, near)

@@ -15,7 +15,7 @@ from opty.io.prepare.cutting import centre_option
 from opty.io.prepare.frames import blocks
 from opty.io.prepare.image_ops import clipped
 from opty.io.prepare.images import Given, given_image
-from opty.physics.pixels import dead, hot, saturated
+from opty.physics.pixels import dead, gaps, hot, saturated
 from opty.remedies import here, named, option
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def statistics(
 
     invalid: NaN, infinite or negative in any view. Where that is more than a quarter of the detector, it is noise of
     dark-subtracted data: then True is returned as well, and those found are invalid in every view. dead: no count in
-    any view, though the median neighbour has 20. hot: more than ten times the third brightest of the 24 around it.
-    saturated: ``saturation`` counts in a view, or the largest number of the type, or a plateau: the same largest count,
-    1000 or more, at least ten times.
+    any view, though the median neighbour has 20; and gaps, lines and blocks of such pixels with sharp edges. hot: more
+    than ten times the third brightest of the 24 around it. saturated: ``saturation`` counts in a view, or the largest
+    number of the type, or a plateau: the same largest count, 1000 or more, at least ten times.
     """
     total: np.ndarray | None = None
     top: np.ndarray | None = None
@@ -85,12 +85,16 @@ def statistics(
         counts = np.greater(views_counting(known), 0)
     else:
         counts = known
+
+    def full() -> np.ndarray:
+        return saturated(brightest, ties, options.saturation)
+
     noise = "invalid" in items.statistics and float((invalid > 0).mean()) > MANY_INVALID
     find: dict[str, Callable[[], np.ndarray]] = {
         "invalid": lambda: np.equal(bad_views, views) if noise else np.greater(bad_views, 0),
-        "dead": lambda: dead(total, counts),
+        "dead": lambda: dead(total, counts) | gaps(total, counts & ~(hot(total) | full())),
         "hot": lambda: hot(total),
-        "saturated": lambda: saturated(brightest, ties, options.saturation),
+        "saturated": full,
     }
     return ~np.logical_or.reduce([find[name]() for name in items.statistics]), noise
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.data.frame_order import frame_order
 from opty.data.scan_grid import rotated, scan_grid
 from opty.geometry import Geometry
 from opty.io.prepare.units import metres as metres_of
@@ -130,6 +131,8 @@ def taken(raw: Raw, options: Preparation, places: Places, leave_out: Any) -> sli
     Numbers count in the longer of the two. Raises ValueError for a view that one of them does not have.
     """
     frames, positions = raw.frames.shape[0], len(places.numbers)
+    if options.frame_order is not None:
+        return _in_order(frames, frame_order(options.frame_order, places.numbers), options, leave_out)
     choice = chosen(options.views, max(frames, positions), leave_out)
     last = int(np.arange(max(frames, positions))[choice].max())
     if last >= min(frames, positions):
@@ -141,13 +144,27 @@ def taken(raw: Raw, options: Preparation, places: Places, leave_out: Any) -> sli
     return choice
 
 
+def _in_order(frames: int, order: np.ndarray, options: Preparation, leave_out: Any) -> slice | np.ndarray:
+    """Return the chosen frames that have a position."""
+    some = min(frames, len(order))
+    index = np.arange(some)[chosen(options.views, some, leave_out)]
+    index = index[order[index] >= 0]
+    if len(index) == 0:
+        raise ValueError(f"{option('frame_order', options.frame_order)} leaves none of the chosen frames a position")
+    return index
+
+
 def check(raw: Raw, options: Preparation, places: Places) -> None:
     """Refuse frames and positions of different number, unless views are chosen from them."""
     views, count = raw.frames.shape[0], len(places.numbers)
     truth = (raw.truth or {}).get("positions")
     if truth is not None and np.shape(truth) != (views, 2):
         raise ValueError(f"there are {views} patterns, but true positions have shape {np.shape(truth)}")
-    if options.views is not None or not (options.leave_out is None or _is(options.leave_out, "empty")):
+    if (
+        options.views is not None
+        or options.frame_order is not None
+        or not (options.leave_out is None or _is(options.leave_out, "empty"))
+    ):
         return
     if lacks := raw.lacks(count):
         raise ValueError(lacks)
@@ -165,7 +182,10 @@ def metres(places: Places, options: Preparation, planned: Planned, edge: int) ->
     Axes are exchanged, signs flipped, units converted, then positions are scaled and rotated, in this order. ``edge`` :
     of the frames in the file [px].
     """
-    out = places.numbers[planned.choice].astype(np.float64)
+    numbers = places.numbers
+    if options.frame_order is not None:
+        numbers = numbers[frame_order(options.frame_order, numbers)]
+    out = numbers[planned.choice].astype(np.float64)
     if options.position_swap:
         out = out[:, ::-1]
     if (signs := SIGNS[options.position_flip]) != (1, 1):

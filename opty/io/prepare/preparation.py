@@ -36,12 +36,17 @@ class Preparation:
         sign, ``position_scale`` multiplies (one factor or (row, column)), and ``scan_rotation`` ([rad], or "12deg")
         turns the row axis towards the column axis: R f, R = [[cos, -sin], [sin, cos]]; "auto" finds it from the centres
         of mass of the frames, see ``opty.analysis.find_rotation``.
+    frame_order : where frames are in another order than their positions: how they were taken on the grid of the
+        positions, "rows", "snake", "columns", "column-snake"; "reversed"; or "shift:1", frame j belongs to position
+        j + 1, and "shift:1@32", from frame 32 on. Frames that have no position are left out.
     scan_step : distance between neighbouring views of a scan on a grid (one, or (between rows, between columns)):
         metres, pixels without a geometry, or a text with a unit; in place of the file's positions. ``scan_shape`` :
         (rows, columns) of the grid where the frames of the file have one axis of views.
     reciprocal_pixel : of the detector, in place of ``distance`` and ``pixel_size``: "0.8mrad", "0.02 1/A".
     semi_angle : of the aperture [rad] or "21.4mrad": the starting probe is made from it, ``defocus`` [m] (positive
         underfocus) and ``aberrations`` such as {"C30": 1e-3}; see ``opty.physics.optics.aperture_probe``.
+    probe : the starting probe, in place of the file's: an array (M, n, n) or (n, n), centred; NPY; a result of opty;
+        "file.h5:/path".
     links : names or patterns of other files that links in an HDF5 file may lead to.
     stream : True leaves the frames in the file, to be read batch by batch; False reads them into memory. Default: they
         stay if they would take more than a quarter of the free memory.
@@ -72,12 +77,14 @@ class Preparation:
     position_flip: str | None = None
     position_scale: Any = None
     scan_rotation: float | str | None = None
+    frame_order: str | None = None
     scan_step: Any = None
     scan_shape: Any = None
     reciprocal_pixel: str | None = None
     semi_angle: float | str | None = None
     defocus: float | str | None = None
     aberrations: Any = None
+    probe: Any = None
     links: Any = None
     stream: bool | None = None
 

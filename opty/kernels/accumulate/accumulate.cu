@@ -38,23 +38,17 @@ add_to_object(const Complex<Real>* __restrict__ waves, const long long* __restri
               long long height, long long width)
 {
     const long long pixels = n * n;
-    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
+    over_pixels(views, n, [&](long long j, long long r, long long c) {
         const long long top = corners[2 * j];
         const long long left = corners[2 * j + 1];
-        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
-            if (!within(top + r, height)) continue;
-            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
-                 c += stride_of(gridDim.x, blockDim.x)) {
-                if (!within(left + c, width)) continue;
-                const long long q = r * n + c;
-                const Said<Real> said =
-                    said_of_object(waves + rows[j] * modes * pixels + q, illum + j * illum_stride + q, modes, pixels);
-                const long long there = (top + r) * width + left + c;
-                add_atomically(&obj_sum[there], said.sum);
-                atomicAdd(&obj_weight[there], said.weight);
-            }
-        }
-    }
+        if (!within(top + r, height) || !within(left + c, width)) return;
+        const long long q = r * n + c;
+        const Said<Real> said =
+            said_of_object(waves + rows[j] * modes * pixels + q, illum + j * illum_stride + q, modes, pixels);
+        const long long there = (top + r) * width + left + c;
+        add_atomically(&obj_sum[there], said.sum);
+        atomicAdd(&obj_weight[there], said.weight);
+    });
 }
 
 // The same sums gathered: each pixel of the object adds the views that cover it in ascending order, without atomics, so

@@ -39,3 +39,37 @@ __device__ inline int find_touching(const Index* corners, long long chunk, long 
     __syncthreads();
     return count;
 }
+
+// For each pixel q of an image (height, width): begin(sum, q), add(sum, j, p) for the views j that cover it, in ascending
+// order, with pixel p of their windows of n x n, and end(sum, q). No atomics: the sums are the same bits every time. All
+// threads of the block must call it; the grid is over (columns, rows) of the image.
+template <typename Sum, typename Index, typename Begin, typename Add, typename End>
+__device__ inline void gather(const Index* corners, long long views, long long n, long long height, long long width,
+                              Begin begin, Add add, End end)
+{
+    __shared__ Touching found;
+
+    for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
+         tile_r += stride_of(gridDim.y, blockDim.y)) {
+        for (long long tile_c = first_of(blockIdx.x, blockDim.x, 0); tile_c < width;
+             tile_c += stride_of(gridDim.x, blockDim.x)) {
+            const long long r = tile_r + threadIdx.y;
+            const long long c = tile_c + threadIdx.x;
+            const bool inside = r < height && c < width;
+            Sum sum = {};
+            if (inside) begin(sum, r * width + c);
+
+            for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
+                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, blockDim.y, found);
+                for (int k = 0; k < count; ++k) {
+                    const long long row = threadIdx.y + found.down[k];
+                    const long long column = threadIdx.x + found.across[k];
+                    if (!inside || !within(row, n) || !within(column, n)) continue;
+                    add(sum, chunk + found.view[k], row * n + column);
+                }
+                __syncthreads();
+            }
+            if (inside) end(sum, r * width + c);
+        }
+    }
+}

@@ -64,55 +64,29 @@ add_windows(Pixel<Real, Parts>* dest, long long height, long long width,
             const Index* __restrict__ corners, long long views, long long n,
             const Pixel<Real, Parts>* __restrict__ windows, long long window_stride)
 {
-    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
+    over_pixels(views, n, [&](long long j, long long r, long long c) {
         const long long top = corners[2 * j];
         const long long left = corners[2 * j + 1];
-        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
-            if (!within(top + r, height)) continue;
-            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
-                 c += stride_of(gridDim.x, blockDim.x)) {
-                if (!within(left + c, width)) continue;
-                const Pixel<Real, Parts> value = windows[j * window_stride + r * n + c];
-                Pixel<Real, Parts>& target = dest[(top + r) * width + left + c];
-                for (int k = 0; k < Parts; ++k) atomicAdd(&target.part[k], value.part[k]);
-            }
-        }
-    }
+        if (!within(top + r, height) || !within(left + c, width)) return;
+        const Pixel<Real, Parts> value = windows[j * window_stride + r * n + c];
+        Pixel<Real, Parts>& target = dest[(top + r) * width + left + c];
+        for (int k = 0; k < Parts; ++k) atomicAdd(&target.part[k], value.part[k]);
+    });
 }
 
-// The same sum gathered: each pixel of dest adds the views that cover it in ascending order, as NumPy does, so that
-// the result is the same bits every time. Here the grid is over (columns, rows) of dest and has no third dimension.
+// The same sum gathered, in the order of the views, as NumPy does: the same bits. The grid is over (columns, rows) of dest.
 template <typename Real, int Parts, typename Index>
 __global__ void __launch_bounds__(256)
 add_windows_in_order(Pixel<Real, Parts>* dest, long long height, long long width,
                      const Index* __restrict__ corners, long long views, long long n,
                      const Pixel<Real, Parts>* __restrict__ windows, long long window_stride)
 {
-    __shared__ Touching found;
-
-    for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
-         tile_r += stride_of(gridDim.y, blockDim.y)) {
-        for (long long tile_c = first_of(blockIdx.x, blockDim.x, 0); tile_c < width;
-             tile_c += stride_of(gridDim.x, blockDim.x)) {
-            const long long r = tile_r + threadIdx.y;
-            const long long c = tile_c + threadIdx.x;
-            const bool inside = r < height && c < width;
-            Pixel<Real, Parts> sum = {};
-            if (inside) sum = dest[r * width + c];
-
-            for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
-                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, blockDim.y, found);
-                for (int k = 0; k < count; ++k) {
-                    const long long j = chunk + found.view[k];
-                    const long long row = threadIdx.y + found.down[k];
-                    const long long column = threadIdx.x + found.across[k];
-                    if (!inside || !within(row, n) || !within(column, n)) continue;
-                    const Pixel<Real, Parts> value = windows[j * window_stride + row * n + column];
-                    for (int part = 0; part < Parts; ++part) sum.part[part] += value.part[part];
-                }
-                __syncthreads();
-            }
-            if (inside) dest[r * width + c] = sum;
-        }
-    }
+    using Value = Pixel<Real, Parts>;
+    gather<Value>(
+        corners, views, n, height, width, [&](Value& sum, long long q) { sum = dest[q]; },
+        [&](Value& sum, long long j, long long p) {
+            const Value value = windows[j * window_stride + p];
+            for (int part = 0; part < Parts; ++part) sum.part[part] += value.part[part];
+        },
+        [&](const Value& sum, long long q) { dest[q] = sum; });
 }

@@ -6,6 +6,7 @@
 // Launch with threads (32, 8) and a grid over (columns, 4 x rows, views), of any size.
 
 #include "common.cuh"
+#include "exit_waves/reflected.cuh"
 
 // Calls work(j, q, o) with every pixel q of the windows of all views j, and what the object is there.
 template <typename Real, typename Work>
@@ -63,10 +64,7 @@ reflect(const Complex<Real>* __restrict__ obj, long long height, long long width
         const Complex<Real>* seen = illum + j * illum_stride + q;
         const Complex<Real>* before = kept + rows[j] * modes * pixels + q;
         Complex<Real>* wave = waves + j * modes * pixels + q;
-        for (int m = 0; m < modes; ++m) {
-            const Complex<Real> overlap = o * seen[m * pixels];
-            wave[m * pixels] = overlap + (overlap - before[m * pixels]);
-        }
+        for (int m = 0; m < modes; ++m) wave[m * pixels] = reflected(o * seen[m * pixels], before[m * pixels]);
     });
 }
 
@@ -87,6 +85,35 @@ advance(const Complex<Real>* __restrict__ obj, long long height, long long width
             Complex<Real> anew = o * seen[m * pixels];
             if (share != Real(0)) anew = scaled(anew, Real(1) - share) + scaled(into[m * pixels], share);
             into[m * pixels] = anew + scaled(wave[m * pixels], beta);
+        }
+    });
+}
+
+// waves (3, views, modes, n, n) = P O, P dO + dP O, dP dO: the factors of 1, t, t^2 in the exit waves of a step t.
+// obj, obj_step (height, width); corners (views, 2); illum, illum_step (views or 1, modes, n, n), their strides the
+// values from one view to the next, 0 where all share one. What a window takes from outside the object is NaN.
+// Launch with threads (32, 8) and a grid over (columns, rows, views), of any size.
+template <typename Real>
+__global__ void __launch_bounds__(256)
+along(const Complex<Real>* __restrict__ obj, const Complex<Real>* __restrict__ obj_step, long long height,
+      long long width, const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum,
+      long long illum_stride, const Complex<Real>* __restrict__ illum_step, long long step_stride, long long views,
+      long long modes, long long n, Complex<Real>* __restrict__ waves)
+{
+    const long long apart = views * modes * n * n;
+    over_pixels(views, n, [&](long long j, long long r, long long c) {
+        const long long top = corners[2 * j];
+        const long long left = corners[2 * j + 1];
+        const Complex<Real> o = pixel_of(obj, height, width, top + r, left + c);
+        const Complex<Real> d = pixel_of(obj_step, height, width, top + r, left + c);
+        for (long long m = 0; m < modes; ++m) {
+            const long long q = (m * n + r) * n + c;
+            const Complex<Real> p = illum[j * illum_stride + q];
+            const Complex<Real> e = illum_step[j * step_stride + q];
+            Complex<Real>* wave = waves + j * modes * n * n + q;
+            wave[0] = p * o;
+            wave[apart] = p * d + e * o;
+            wave[2 * apart] = e * d;
         }
     });
 }

@@ -53,5 +53,5 @@ class GpuExitWaves(GpuBase):
         fields = (*fields, np.int32(difference), self._floor, scale, scale)
         grid = pixel_grid(self._pixels, views)
         self._launch(
-            "detector/modulus", "fourier_modulus", grid, fields, count_type(frames.intensity), block=(THREADS,)
+            "detector/detector", "fourier_modulus", grid, fields, count_type(frames.intensity), block=(THREADS,)
         )

@@ -1,14 +1,14 @@
-// The transforms along the columns of detector waves, and what is done there, in one pass over the waves: forward, the
-// Fourier modulus constraint with its misfit, and back.
+// The transforms along the columns of detector waves, and what is done there, in one pass over the waves: forward, what
+// detector/factors.cuh says, and back.
 //
-// waves, intensity, rows, mask, background, floor, partial and the scales: as for fourier_modulus in detector/modulus.cu, with
-// pixels = N x N. `count_type` is the place of the intensities' number type in COUNTS of arrays/cuda.py.
+// waves, intensity, rows, mask, background, partial and values: as for `multiply` in detector/detector.cu, with pixels =
+// N x N. `count_type` is the place of the intensities' number type in COUNTS of arrays/cuda.py.
 // Launch with threads (columns of a block, N / 8), a multiple of 32 and no more than columns_of_block, and a grid over
 // (columns, views), of any size.
 
 #include "common.cuh"
 #include "fft/fourier.cuh"
-#include "likelihood/noise.cuh"
+#include "detector/factors.cuh"
 
 template <int N>
 __device__ constexpr int columns_of_block()
@@ -113,64 +113,20 @@ __device__ inline void there_and_back(Complex<Real>* wave, long long modes, cons
     }
 }
 
-template <typename Real, int N, int Modes>
-__global__ void __launch_bounds__(512, Modes == 1 ? 2 : 1)
-modulus_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensity, int count_type,
-                const long long* __restrict__ rows, const bool* __restrict__ mask, long long mask_stride,
-                const Real* __restrict__ background, double* __restrict__ partial, long long views, long long modes,
-                int difference, Real floor, Real power_scale, Real wave_scale)
+// Bring all waves to the detector, multiply them by what `step` says, and bring them back: see `multiply` in
+// detector/detector.cu.
+template <int Modes, int N, typename Real, typename Step>
+__device__ inline void multiply_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensity,
+                                        int count_type, const long long* __restrict__ rows,
+                                        const bool* __restrict__ mask, long long mask_stride,
+                                        const Real* __restrict__ background, double* __restrict__ partial,
+                                        double* __restrict__ values, long long views, long long modes,
+                                        const Step step)
 {
     __shared__ Complex<Real> shared[N * pitch_of<N>()];
     const Room<Real, N, pitch_of<N>()> room = {shared + threadIdx.x};
     const Turns<Real, N> turns(threadIdx.y);
-    const Real keep = difference ? Real(0) : Real(1);
-    double misfit = 0.0;
-
-#pragma unroll 1
-    for (long long j = blockIdx.y; j < views; j += gridDim.y) {
-#pragma unroll 1
-        for (int c = blockIdx.x * blockDim.x + threadIdx.x; c < N; c += gridDim.x * blockDim.x) {
-            const int q = threadIdx.y * N + c;
-            const long long row = rows[j];
-            there_and_back<Modes>(waves + j * modes * (N * N) + q, modes, room, turns, [&](Real* total) {
-                Real measured[8];
-                Real squares = 0;
-                read_counts(measured, intensity, count_type, row * (N * N) + q, N / 8 * N);
-#pragma unroll
-                for (int i = 0; i < 8; ++i) {
-                    const int at = q + i * (N / 8) * N;
-                    Real factor = keep;
-                    if (mask == nullptr || mask[row * mask_stride + at]) {
-                        const Real light = total[i] * power_scale + (background == nullptr ? Real(0) : background[at]);
-                        const Real amplitude = sqrt(light);
-                        const Real step = sqrt(measured[i]) - amplitude;
-                        squares += step * step;
-                        factor += step / (amplitude > floor ? amplitude : floor);
-                    }
-                    total[i] = factor * wave_scale;
-                }
-                misfit += squares;
-            });
-        }
-    }
-
-    misfit = block_sum(misfit);
-    // The block is alone with its part; an atomic addition does not wait for what is there.
-    if (thread_of_block() == 0) atomicAdd(&partial[static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x], misfit);
-}
-
-// The slope of a likelihood in place of the modulus: put_slope in likelihood/likelihood.cu. values (views, gridDim.x) = the block's
-// part of sum w L.
-template <typename Real, int N, int Modes>
-__global__ void __launch_bounds__(512, Modes == 1 ? 2 : 1)
-slope_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensity, int count_type,
-              const long long* __restrict__ rows, const bool* __restrict__ mask, long long mask_stride,
-              const Real* __restrict__ background, double* __restrict__ partial, double* __restrict__ values,
-              long long views, long long modes, int noise, Real floor, Real scale, Real too_dark)
-{
-    __shared__ Complex<Real> shared[N * pitch_of<N>()];
-    const Room<Real, N, pitch_of<N>()> room = {shared + threadIdx.x};
-    const Turns<Real, N> turns(threadIdx.y);
+    const Pixels<Real> seen = {mask, mask_stride, background};
     double misfit = 0.0;
 
 #pragma unroll 1
@@ -182,27 +138,26 @@ slope_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensity,
             const long long row = rows[j];
             there_and_back<Modes>(waves + j * modes * (N * N) + q, modes, room, turns, [&](Real* total) {
                 Real measured[8];
+                Real squares = 0;
                 read_counts(measured, intensity, count_type, row * (N * N) + q, N / 8 * N);
 #pragma unroll
                 for (int i = 0; i < 8; ++i) {
                     const int at = q + i * (N / 8) * N;
-                    Real factor = 0;
-                    if (mask == nullptr || mask[row * mask_stride + at]) {
-                        Real predicted = total[i] * scale + (background == nullptr ? Real(0) : background[at]);
-                        predicted = larger(predicted, floor);
-                        const Real step = sqrt(measured[i]) - sqrt(predicted);
-                        const Fit<Real> fit = fit_of(predicted, measured[i], step, noise, too_dark);
-                        misfit += static_cast<double>(step) * static_cast<double>(step);
-                        value += fit.value;
-                        factor = fit.slope * scale;
+                    Real factor = step.masked();
+                    if (seen.count(row, at)) {
+                        auto& sum = Step::sum(misfit, squares);
+                        factor = step.factor(total[i], seen.light(at), measured[i], sum, value);
                     }
-                    total[i] = factor;
+                    total[i] = step.unitary(factor);
                 }
+                misfit += squares;
             });
         }
-        value = block_sum(value);
-        if (thread_of_block() == 0) values[j * gridDim.x + blockIdx.x] = value;
-        __syncthreads();  // the next sum may use block_sum's memory from here on
+        if constexpr (Step::has_values) {
+            value = block_sum(value);
+            if (thread_of_block() == 0) values[j * gridDim.x + blockIdx.x] = value;
+            __syncthreads();  // the next sum may use block_sum's memory from here on
+        }
     }
 
     misfit = block_sum(misfit);
@@ -210,19 +165,47 @@ slope_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensity,
     if (thread_of_block() == 0) atomicAdd(&partial[static_cast<long long>(blockIdx.y) * gridDim.x + blockIdx.x], misfit);
 }
 
-// changes (views, 3, gridDim.x): as add_up_changes in likelihood/likelihood.cu, of waves (3, views, modes, n, n) transformed along
+// The Fourier modulus constraint.
+template <typename Real, int N, int Modes>
+__global__ void __launch_bounds__(512, Modes == 1 ? 2 : 1)
+modulus_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensity, int count_type,
+                const long long* __restrict__ rows, const bool* __restrict__ mask, long long mask_stride,
+                const Real* __restrict__ background, double* __restrict__ partial, long long views, long long modes,
+                int difference, Real floor, Real power_scale, Real wave_scale)
+{
+    const Modulus<Real> step = {difference ? Real(0) : Real(1), floor, power_scale, wave_scale};
+    multiply_columns<Modes, N>(waves, intensity, count_type, rows, mask, mask_stride, background, partial, nullptr,
+                               views, modes, step);
+}
+
+// The slope of a likelihood. values (views, gridDim.x) = the block's part of sum w L.
+template <typename Real, int N, int Modes>
+__global__ void __launch_bounds__(512, Modes == 1 ? 2 : 1)
+slope_columns(Complex<Real>* waves, const unsigned char* __restrict__ intensity, int count_type,
+              const long long* __restrict__ rows, const bool* __restrict__ mask, long long mask_stride,
+              const Real* __restrict__ background, double* __restrict__ partial, double* __restrict__ values,
+              long long views, long long modes, int noise, Real floor, Real scale)
+{
+    const Slope<Real> step = {noise, floor, scale};
+    multiply_columns<Modes, N>(waves, intensity, count_type, rows, mask, mask_stride, background, partial, values,
+                               views, modes, step);
+}
+
+// changes (views, 3, gridDim.x): as add_up_changes in detector/detector.cu, of waves (3, views, modes, n, n) transformed along
 // rows. Nothing is written back.
 template <typename Real, int N>
 __global__ void __launch_bounds__(512)
 changes_columns(const Complex<Real>* __restrict__ waves, const unsigned char* __restrict__ intensity, int count_type,
                 const long long* __restrict__ rows, const bool* __restrict__ mask, long long mask_stride,
                 const Real* __restrict__ background, const Real* __restrict__ trials, double* __restrict__ changes,
-                long long views, long long modes, int noise, Real floor, Real scale, Real too_dark, Real epsilon)
+                long long views, long long modes, int noise, Real floor, Real scale, Real epsilon)
 {
     __shared__ Complex<Real> shared[N * pitch_of<N>()];
     const Room<Real, N, pitch_of<N>()> room = {shared + threadIdx.x};
     const Turns<Real, N> turns(threadIdx.y);
     const long long apart = views * modes * (N * N);
+    const Changes<Real> step = {noise, floor, scale, epsilon};
+    const Pixels<Real> seen = {mask, mask_stride, background};
 
 #pragma unroll 1
     for (long long j = blockIdx.y; j < views; j += gridDim.y) {
@@ -249,14 +232,7 @@ changes_columns(const Complex<Real>* __restrict__ waves, const unsigned char* __
 #pragma unroll
             for (int i = 0; i < 8; ++i) {
                 const int at = q + i * (N / 8) * N;
-                if (mask != nullptr && !mask[row * mask_stride + at]) continue;
-                Real predicted = powers[i].of_0 * scale + (background == nullptr ? Real(0) : background[at]);
-                predicted = larger(predicted, floor);
-                const Real least = predicted * (epsilon - 1);  // rounding can make no intensity negative
-                for (int k = 0; k < 3; ++k) {
-                    const Real more = larger(scale * powers[i].beyond(trials[k]), least);
-                    sums[k] += change_of(predicted, measured[i], more, noise, floor, too_dark);
-                }
+                if (seen.count(row, at)) step.add(powers[i], trials, seen.light(at), measured[i], sums);
             }
         }
         for (int k = 0; k < 3; ++k) {

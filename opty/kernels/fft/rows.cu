@@ -6,43 +6,9 @@
 // size.
 
 #include "common.cuh"
-#include "fft/fourier.cuh"
+#include "fft/row.cuh"
+#include "exit_waves/reflected.cuh"
 #include "update/step.cuh"
-
-template <typename Real, int N>
-struct RowRoom {
-    Complex<Real> values[(N > 32 ? 2048 / N : N) * Room<Real, N, 1>::size];
-
-    __device__ inline Room<Real, N, 1> mine() { return {values + threadIdx.y * Room<Real, N, 1>::size}; }
-};
-
-// Eight values of a row: those of a thread.
-template <typename Real, int N>
-__device__ inline void load(Complex<Real>* v, const Complex<Real>* line)
-{
-#pragma unroll
-    for (int i = 0; i < 8; ++i) v[i] = line[threadIdx.x + i * (N / 8)];
-}
-
-template <typename Real, int N>
-__device__ inline void store(const Complex<Real>* v, Complex<Real>* line)
-{
-#pragma unroll
-    for (int i = 0; i < 8; ++i) line[threadIdx.x + i * (N / 8)] = v[i];
-}
-
-// Eight pixels of row r of the window at (top, left).
-template <typename Real, int N>
-__device__ inline void load_object(Complex<Real>* o, const Complex<Real>* obj, long long height, long long width,
-                                   long long top, long long left, int r)
-{
-    if (within(top + r, height) && left >= 0 && left + N <= width) {
-        load<Real, N>(o, obj + (top + r) * width + left);
-        return;
-    }
-#pragma unroll
-    for (int i = 0; i < 8; ++i) o[i] = pixel_of(obj, height, width, top + r, left + threadIdx.x + i * (N / 8));
-}
 
 // waves_jm = F illum_jm O_j along rows. Where Largest, partial has a value per block, the largest of sum_m |illum_jm|^2
 // in what the block looked at, and after these as many of |O_j|^2.
@@ -58,33 +24,29 @@ form_rows(const Complex<Real>* __restrict__ obj, long long height, long long wid
     Real most_light = 0;
     Real most_seen = 0;
 
+    over_rows<N>(views, [&](long long j, int r) {
+        Real light[8] = {};
+        const Complex<Real>* seen = illum + j * illum_stride + r * N;
+        Complex<Real>* line = waves + j * modes * (N * N) + r * N;
 #pragma unroll 1
-    for (long long j = blockIdx.y; j < views; j += gridDim.y) {
-#pragma unroll 1
-        for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
-            Real light[8] = {};
-            const Complex<Real>* seen = illum + j * illum_stride + r * N;
-            Complex<Real>* line = waves + j * modes * (N * N) + r * N;
-#pragma unroll 1
-            for (int m = 0; m < modes; ++m, seen += N * N, line += N * N) {
-                Complex<Real> v[8];
-                Complex<Real> o[8];
-                load<Real, N>(v, seen);
-                load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
+        for (int m = 0; m < modes; ++m, seen += N * N, line += N * N) {
+            Complex<Real> v[8];
+            Complex<Real> o[8];
+            load<Real, N>(v, seen);
+            load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
 #pragma unroll
-                for (int i = 0; i < 8; ++i) {
-                    if constexpr (Largest) {
-                        light[i] += power(v[i]);
-                        most_light = light[i] > most_light ? light[i] : most_light;
-                        most_seen = power(o[i]) > most_seen ? power(o[i]) : most_seen;
-                    }
-                    v[i] = o[i] * v[i];
+            for (int i = 0; i < 8; ++i) {
+                if constexpr (Largest) {
+                    light[i] += power(v[i]);
+                    most_light = light[i] > most_light ? light[i] : most_light;
+                    most_seen = power(o[i]) > most_seen ? power(o[i]) : most_seen;
                 }
-                transform<-1>(v, room, turns, threadIdx.x);
-                store<Real, N>(v, line);
+                v[i] = o[i] * v[i];
             }
+            transform<-1>(v, room, turns, threadIdx.x);
+            store<Real, N>(v, line);
         }
-    }
+    });
     if constexpr (Largest) {
         const Real light = block_max(most_light);
         const Real seen = block_max(most_seen);
@@ -108,31 +70,24 @@ reflect_rows(const Complex<Real>* __restrict__ obj, long long height, long long 
     const Room<Real, N, 1> room = shared.mine();
     const Turns<Real, N> turns(threadIdx.x);
 
+    over_rows<N>(views, [&](long long j, int r) {
+        const Complex<Real>* seen = illum + j * illum_stride + r * N;
+        const Complex<Real>* before = kept + rows[j] * modes * (N * N) + r * N;
+        Complex<Real>* line = waves + j * modes * (N * N) + r * N;
 #pragma unroll 1
-    for (long long j = blockIdx.y; j < views; j += gridDim.y) {
-#pragma unroll 1
-        for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
-            const Complex<Real>* seen = illum + j * illum_stride + r * N;
-            const Complex<Real>* before = kept + rows[j] * modes * (N * N) + r * N;
-            Complex<Real>* line = waves + j * modes * (N * N) + r * N;
-#pragma unroll 1
-            for (int m = 0; m < modes; ++m, seen += N * N, before += N * N, line += N * N) {
-                Complex<Real> v[8];
-                Complex<Real> psi[8];
-                Complex<Real> o[8];
-                load<Real, N>(psi, before);
-                load<Real, N>(v, seen);
-                load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
+        for (int m = 0; m < modes; ++m, seen += N * N, before += N * N, line += N * N) {
+            Complex<Real> v[8];
+            Complex<Real> psi[8];
+            Complex<Real> o[8];
+            load<Real, N>(psi, before);
+            load<Real, N>(v, seen);
+            load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
 #pragma unroll
-                for (int i = 0; i < 8; ++i) {
-                    const Complex<Real> overlap = o[i] * v[i];
-                    v[i] = overlap + (overlap - psi[i]);
-                }
-                transform<-1>(v, room, turns, threadIdx.x);
-                store<Real, N>(v, line);
-            }
+            for (int i = 0; i < 8; ++i) v[i] = reflected(o[i] * v[i], psi[i]);
+            transform<-1>(v, room, turns, threadIdx.x);
+            store<Real, N>(v, line);
         }
-    }
+    });
 }
 
 // waves (images, n, n) = F^-1 waves along rows, in place. The grid is over (rows, images).
@@ -144,17 +99,13 @@ back_rows(Complex<Real>* waves, long long images)
     const Room<Real, N, 1> room = shared.mine();
     const Turns<Real, N> turns(threadIdx.x);
 
-#pragma unroll 1
-    for (long long k = blockIdx.y; k < images; k += gridDim.y) {
-#pragma unroll 1
-        for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
-            Complex<Real> v[8];
-            Complex<Real>* line = waves + k * (N * N) + r * N;
-            load<Real, N>(v, line);
-            transform<1>(v, room, turns, threadIdx.x);
-            store<Real, N>(v, line);
-        }
-    }
+    over_rows<N>(images, [&](long long k, int r) {
+        Complex<Real> v[8];
+        Complex<Real>* line = waves + k * (N * N) + r * N;
+        load<Real, N>(v, line);
+        transform<1>(v, room, turns, threadIdx.x);
+        store<Real, N>(v, line);
+    });
 }
 
 // The same, and probe_sum_m += conj(O_j) waves_jm, probe_weight += |O_j|^2: a thread adds up its pixels over a slice of
@@ -211,33 +162,29 @@ advance_rows(const Complex<Real>* __restrict__ obj, long long height, long long 
     const Room<Real, N, 1> room = shared.mine();
     const Turns<Real, N> turns(threadIdx.x);
 
+    over_rows<N>(views, [&](long long j, int r) {
+        const Complex<Real>* seen = illum + j * illum_stride + r * N;
+        const Complex<Real>* line = waves + j * modes * (N * N) + r * N;
+        Complex<Real>* into = kept + rows[j] * modes * (N * N) + r * N;
 #pragma unroll 1
-    for (long long j = blockIdx.y; j < views; j += gridDim.y) {
-#pragma unroll 1
-        for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
-            const Complex<Real>* seen = illum + j * illum_stride + r * N;
-            const Complex<Real>* line = waves + j * modes * (N * N) + r * N;
-            Complex<Real>* into = kept + rows[j] * modes * (N * N) + r * N;
-#pragma unroll 1
-            for (int m = 0; m < modes; ++m, seen += N * N, line += N * N, into += N * N) {
-                Complex<Real> v[8];
-                Complex<Real> p[8];
-                Complex<Real> o[8];
-                load<Real, N>(v, line);
-                transform<1>(v, room, turns, threadIdx.x);
-                load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
-                load<Real, N>(p, seen);
+        for (int m = 0; m < modes; ++m, seen += N * N, line += N * N, into += N * N) {
+            Complex<Real> v[8];
+            Complex<Real> p[8];
+            Complex<Real> o[8];
+            load<Real, N>(v, line);
+            transform<1>(v, room, turns, threadIdx.x);
+            load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
+            load<Real, N>(p, seen);
 #pragma unroll
-                for (int i = 0; i < 8; ++i) v[i] = scaled(o[i] * p[i], Real(1) - share) + scaled(v[i], beta);
-                if (share != Real(0)) {
-                    load<Real, N>(p, into);
+            for (int i = 0; i < 8; ++i) v[i] = scaled(o[i] * p[i], Real(1) - share) + scaled(v[i], beta);
+            if (share != Real(0)) {
+                load<Real, N>(p, into);
 #pragma unroll
-                    for (int i = 0; i < 8; ++i) v[i] = v[i] + scaled(p[i], share);
-                }
-                store<Real, N>(v, into);
+                for (int i = 0; i < 8; ++i) v[i] = v[i] + scaled(p[i], share);
             }
+            store<Real, N>(v, into);
         }
-    }
+    });
 }
 
 // w_m = F^-1 waves_m along rows (modes, n, n) of one view, and the steps of update_both in update/update.cu along them. partial
@@ -260,8 +207,7 @@ update_rows(Complex<Real>* obj, long long height, long long width, const long lo
 #pragma unroll 1
     for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
         Complex<Real> o[8];
-        Complex<Real> back[8] = {};
-        Real light[8] = {};
+        BothSteps<Real> both[8] = {};
         load_object<Real, N>(o, obj, height, width, top, left, r);
 #pragma unroll 1
         for (int m = 0; m < modes; ++m) {
@@ -271,11 +217,7 @@ update_rows(Complex<Real>* obj, long long height, long long width, const long lo
             load<Real, N>(p, probe + m * (N * N) + r * N);
             transform<1>(v, room, turns, threadIdx.x);
 #pragma unroll
-            for (int i = 0; i < 8; ++i) {
-                back[i] = back[i] + conj(p[i]) * v[i];
-                light[i] += power(p[i]);
-                p[i] = p[i] + scaled(conj(o[i]) * v[i], of_probe.at(power(o[i])));
-            }
+            for (int i = 0; i < 8; ++i) p[i] = both[i].probe(o[i], p[i], v[i], of_probe.at(power(o[i])));
             if (probe_step != 0) store<Real, N>(p, probe + m * (N * N) + r * N);
         }
         if (obj_step == 0 || !within(top + r, height)) continue;
@@ -283,12 +225,12 @@ update_rows(Complex<Real>* obj, long long height, long long width, const long lo
         for (int i = 0; i < 8; ++i) {
             const long long column = left + threadIdx.x + i * (N / 8);
             if (!within(column, width)) continue;
-            obj[(top + r) * width + column] = o[i] + scaled(back[i], of_obj.at(light[i]));
+            obj[(top + r) * width + column] = both[i].object(o[i], of_obj);
         }
     }
 }
 
-// waves (3, views, modes, n, n) = F of P O, P dO + dP O, dP dO along rows: see likelihood/likelihood.cu.
+// waves (3, views, modes, n, n) = F of P O, P dO + dP O, dP dO along rows: see exit_waves/exit_waves.cu.
 template <typename Real, int N>
 __global__ void __launch_bounds__(256, 2)
 along_rows(const Complex<Real>* __restrict__ obj, const Complex<Real>* __restrict__ obj_step, long long height,
@@ -301,35 +243,31 @@ along_rows(const Complex<Real>* __restrict__ obj, const Complex<Real>* __restric
     const Turns<Real, N> turns(threadIdx.x);
     const long long apart = views * modes * (N * N);
 
+    over_rows<N>(views, [&](long long j, int r) {
+        Complex<Real> o[8];
+        Complex<Real> d[8];
+        load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
+        load_object<Real, N>(d, obj_step, height, width, corners[2 * j], corners[2 * j + 1], r);
 #pragma unroll 1
-    for (long long j = blockIdx.y; j < views; j += gridDim.y) {
-#pragma unroll 1
-        for (int r = blockIdx.x * blockDim.y + threadIdx.y; r < N; r += gridDim.x * blockDim.y) {
-            Complex<Real> o[8];
-            Complex<Real> d[8];
-            load_object<Real, N>(o, obj, height, width, corners[2 * j], corners[2 * j + 1], r);
-            load_object<Real, N>(d, obj_step, height, width, corners[2 * j], corners[2 * j + 1], r);
-#pragma unroll 1
-            for (int m = 0; m < modes; ++m) {
-                Complex<Real> p[8];
-                Complex<Real> e[8];
-                Complex<Real> v[8];
-                Complex<Real>* line = waves + (j * modes + m) * (N * N) + r * N;
-                load<Real, N>(p, illum + j * illum_stride + (m * N + r) * N);
-                load<Real, N>(e, illum_step + j * step_stride + (m * N + r) * N);
+        for (int m = 0; m < modes; ++m) {
+            Complex<Real> p[8];
+            Complex<Real> e[8];
+            Complex<Real> v[8];
+            Complex<Real>* line = waves + (j * modes + m) * (N * N) + r * N;
+            load<Real, N>(p, illum + j * illum_stride + (m * N + r) * N);
+            load<Real, N>(e, illum_step + j * step_stride + (m * N + r) * N);
 #pragma unroll
-                for (int i = 0; i < 8; ++i) v[i] = p[i] * o[i];
-                transform<-1>(v, room, turns, threadIdx.x);
-                store<Real, N>(v, line);
+            for (int i = 0; i < 8; ++i) v[i] = p[i] * o[i];
+            transform<-1>(v, room, turns, threadIdx.x);
+            store<Real, N>(v, line);
 #pragma unroll
-                for (int i = 0; i < 8; ++i) v[i] = p[i] * d[i] + e[i] * o[i];
-                transform<-1>(v, room, turns, threadIdx.x);
-                store<Real, N>(v, line + apart);
+            for (int i = 0; i < 8; ++i) v[i] = p[i] * d[i] + e[i] * o[i];
+            transform<-1>(v, room, turns, threadIdx.x);
+            store<Real, N>(v, line + apart);
 #pragma unroll
-                for (int i = 0; i < 8; ++i) v[i] = e[i] * d[i];
-                transform<-1>(v, room, turns, threadIdx.x);
-                store<Real, N>(v, line + 2 * apart);
-            }
+            for (int i = 0; i < 8; ++i) v[i] = e[i] * d[i];
+            transform<-1>(v, room, turns, threadIdx.x);
+            store<Real, N>(v, line + 2 * apart);
         }
-    }
+    });
 }

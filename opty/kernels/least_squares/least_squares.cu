@@ -122,40 +122,20 @@ add_light(const long long* __restrict__ corners, const Complex<Real>* __restrict
     }
 }
 
-// The same sum gathered: each pixel adds the views that cover it in ascending order, without atomics, so that the
-// result is the same bits every time. The grid is over (columns, rows) of the object.
+// The same sum gathered, in the order of the views. The grid is over (columns, rows) of the object.
 template <typename Real>
 __global__ void __launch_bounds__(256)
 add_light_in_order(const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum,
                    long long illum_stride, const double* __restrict__ lengths, long long views, long long modes,
                    long long n, Real* total, long long height, long long width)
 {
-    __shared__ Touching found;
-
-    for (long long tile_r = first_of(blockIdx.y, blockDim.y, 0); tile_r < height;
-         tile_r += stride_of(gridDim.y, blockDim.y)) {
-        for (long long tile_c = first_of(blockIdx.x, blockDim.x, 0); tile_c < width;
-             tile_c += stride_of(gridDim.x, blockDim.x)) {
-            const long long r = tile_r + threadIdx.y;
-            const long long c = tile_c + threadIdx.x;
-            const bool inside = r < height && c < width;
-            Real sum = 0;
-
-            for (long long chunk = 0; chunk < views; chunk += blockDim.x * blockDim.y) {
-                const int count = find_touching(corners, chunk, views, n, tile_r, tile_c, blockDim.y, found);
-                for (int k = 0; k < count; ++k) {
-                    const long long j = chunk + found.view[k];
-                    const long long row = threadIdx.y + found.down[k];
-                    const long long column = threadIdx.x + found.across[k];
-                    if (!inside || !within(row, n) || !within(column, n)) continue;
-                    const Real light = light_at(illum + j * illum_stride + row * n + column, modes, n * n);
-                    sum += static_cast<Real>(lengths[j]) * light;
-                }
-                __syncthreads();
-            }
-            if (inside) total[r * width + c] += sum;
-        }
-    }
+    gather<Real>(
+        corners, views, n, height, width, [](Real&, long long) {},
+        [&](Real& sum, long long j, long long p) {
+            const Real light = light_at(illum + j * illum_stride + p, modes, n * n);
+            sum += static_cast<Real>(lengths[j]) * light;
+        },
+        [&](Real sum, long long q) { total[q] += sum; });
 }
 
 // total (n, n) = sum_j lengths_j |O_j|^2, the views in ascending order. The grid is over (columns, rows).

@@ -9,11 +9,14 @@ import numpy as np
 from opty.arrays import cuda
 from opty.arrays.cuda import THREADS, blocks, count_type, sizes, strided, tile_grid
 from opty.kernels.gpu_base import GpuBase
-from opty.kernels.likelihood.noise import NOISES, TOO_DARK
+from opty.kernels.likelihood.noise import NOISES
+from opty.kernels.likelihood.noise_writers import in_cuda
 from opty.kernels.operands import MeasuredFrames
 
-_FILE = "likelihood/likelihood"
+_FILE = "detector/detector"
 _TRIALS = 3
+
+cuda.HEADERS["likelihood/models.cuh"] = in_cuda
 
 
 class GpuLikelihood(GpuBase):
@@ -52,7 +55,7 @@ class GpuLikelihood(GpuBase):
             return
         fields = (obj, obj_step, *sizes(*obj.shape), corners, *strided(illum), *strided(illum_step))
         grid = tile_grid(*self._shape[1:], views)
-        self._launch(_FILE, "along", grid, (*fields, *self._sizes(waves[0]), waves))
+        self._launch("exit_waves/exit_waves", "along", grid, (*fields, *self._sizes(waves[0]), waves))
         for each in waves:
             there, scale = self._there(each, fraction)
             if there is not each:
@@ -69,7 +72,7 @@ class GpuLikelihood(GpuBase):
 
     def _noise(self, noise: str, scale: float) -> tuple:
         """Return the model of the noise, and what brings |waves|^2 to photons."""
-        return np.int32(NOISES[noise]), self._floor, self._real.type(scale), self._real.type(TOO_DARK)
+        return np.int32(NOISES[noise]), self._floor, self._real.type(scale)
 
     def _detector_grid(self, views: int) -> tuple[int, int]:
         """Return a grid over (pixels, views), no wider than fills the device: each block makes a part of a sum."""

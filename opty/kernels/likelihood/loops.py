@@ -5,40 +5,21 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 
 from opty.kernels.compiled import compiled
-from opty.kernels.likelihood.noise import GAUSSIAN, POISSON, TOO_DARK
-
-
-def _log(q, x):
-    """log q, where x = q - 1 has all its digits."""
-    return math.log1p(x) if abs(x) < 0.5 else math.log(q)
-
-
-_ROOT_HALF = 0x3F3504F3  # the bits of sqrt(1/2): what lies above and below a power of two by less than sqrt(2) is its
-
-
-def _log_single(q, x):
-    """The same in single precision, to 2 ulp, and 20 times as fast: there is no vector log for LLVM to call.
-
-    q = 2^e m with m within sqrt(2) of 1, and log m = 2 artanh[(m - 1) / (m + 1)]. No q that is not finite comes out
-    finite in a sum with q itself.
-    """
-    bits = np.float32(q).view(np.int32)
-    e = (bits - np.int32(_ROOT_HALF)) >> np.int32(23)
-    m = np.int32(bits - (e << np.int32(23))).view(np.float32)
-    f = x if e == 0 else m - np.float32(1)
-    s = f / (np.float32(2) + f)
-    z = s * s
-    series = np.float32(2 / 5) + z * (np.float32(2 / 7) + z * np.float32(2 / 9))
-    return np.float32(e) * np.float32(math.log(2)) + s * (np.float32(2) + z * (np.float32(2 / 3) + z * series))
-
-
-@overload(_log, jit_options={"error_model": "numpy"}, inline="always")
-def _compiled_log(q, x):
-    return _log_single if q == types.float32 else _log
+from opty.kernels.likelihood.noise import GAUSSIAN, POISSON
+from opty.kernels.likelihood.noise_numbers import (
+    amplitude_change,
+    amplitude_slope,
+    amplitude_value,
+    gaussian_change,
+    gaussian_slope,
+    gaussian_value,
+    poisson_change,
+    poisson_slope,
+    poisson_value,
+    squared_step,
+)
 
 
 @compiled
@@ -59,41 +40,31 @@ def _light(waves, j, r, background, out):
         out[c] = max(out[c], floor)
 
 
+# A row's predicted intensities become the squared steps of the misfit, the measured ones the slope.
+
+
 @compiled
 def _poisson_row(predicted, measured, values):
-    one, most = predicted.dtype.type(1), predicted.dtype.type(TOO_DARK)
+    """L, slopes and squared steps of a row, for counted photons."""
     for c in range(len(predicted)):
         p, i = predicted[c], measured[c]
-        ratio, excess = i / p, p - i
-        step = math.sqrt(ratio) - one
-        scale = one / (i if i > 0 else one)
-        values[c] = excess - i * _log(p * scale, excess * scale)
-        measured[c] = one - min(ratio, most)
-        predicted[c] = step * p * step
+        values[c], measured[c], predicted[c] = poisson_value(p, i), poisson_slope(p, i), squared_step(p, i)
 
 
 @compiled
 def _gaussian_row(predicted, measured, values):
-    one, two = predicted.dtype.type(1), predicted.dtype.type(2)
+    """L, slopes and squared steps of a row, for intensities of variance I + 1."""
     for c in range(len(predicted)):
         p, i = predicted[c], measured[c]
-        excess, step = p - i, math.sqrt(i / p) - one
-        share = excess / (i + one)
-        values[c] = share * excess
-        measured[c] = two * share
-        predicted[c] = step * p * step
+        values[c], measured[c], predicted[c] = gaussian_value(p, i), gaussian_slope(p, i), squared_step(p, i)
 
 
 @compiled
 def _amplitude_row(predicted, measured, values):
-    one, four = predicted.dtype.type(1), predicted.dtype.type(4)
+    """L, slopes and squared steps of a row, for amplitudes."""
     for c in range(len(predicted)):
         p, i = predicted[c], measured[c]
-        step = math.sqrt(i / p) - one
-        error = step * p * step
-        values[c] = four * error
-        measured[c] = -four * step
-        predicted[c] = error
+        values[c], measured[c], predicted[c] = amplitude_value(p, i), amplitude_slope(p, i), squared_step(p, i)
 
 
 @compiled
@@ -176,34 +147,28 @@ def _expand(waves, j, r, terms):
             d[x] += w.real * w.real + w.imag * w.imag
 
 
-@compiled
-def _poisson_change(predicted, measured, more, out):
-    real = predicted.dtype.type
-    one, zero, share, steepest = real(1), real(0), real(1 / TOO_DARK), real(1 - TOO_DARK)
-    floor = real(math.sqrt(np.finfo(predicted.dtype).tiny))
-    for c in range(len(predicted)):
-        p, i, step = predicted[c], measured[c], more[c]
-        dark = max(i * share, floor)
-        gap = dark - p
-        gain = max(step, gap) - max(gap, zero)
-        grown = gain / max(p, dark)
-        out[c] = gain - i * _log(one + grown, grown) + steepest * (step - gain)
+# The changes of a row, for what a step adds to its predicted intensities.
 
 
 @compiled
-def _gaussian_change(predicted, measured, more, out):
-    one, two = predicted.dtype.type(1), predicted.dtype.type(2)
+def _poisson_changes(predicted, measured, more, out):
+    """L(Ihat + more) - L(Ihat) of a row, for counted photons."""
     for c in range(len(predicted)):
-        p, i, step = predicted[c], measured[c], more[c]
-        out[c] = step * (step + two * (p - i)) / (i + one)
+        out[c] = poisson_change(predicted[c], measured[c], more[c])
 
 
 @compiled
-def _amplitude_change(predicted, measured, more, out):
-    one, two, four = predicted.dtype.type(1), predicted.dtype.type(2), predicted.dtype.type(4)
+def _gaussian_changes(predicted, measured, more, out):
+    """L(Ihat + more) - L(Ihat) of a row, for intensities of variance I + 1."""
     for c in range(len(predicted)):
-        p, i, step = predicted[c], measured[c], more[c]
-        out[c] = four * step * (one - two * math.sqrt(i) / (math.sqrt(p) + math.sqrt(p + step)))
+        out[c] = gaussian_change(predicted[c], measured[c], more[c])
+
+
+@compiled
+def _amplitude_changes(predicted, measured, more, out):
+    """L(Ihat + more) - L(Ihat) of a row, for amplitudes."""
+    for c in range(len(predicted)):
+        out[c] = amplitude_change(predicted[c], measured[c], more[c])
 
 
 @compiled
@@ -230,11 +195,11 @@ def add_up_changes(waves, intensity, rows, mask, background, noise, trials, chan
                     step = t * (first[c] + t * (second[c] + t * (third[c] + t * fourth[c])))
                     more[c] = max(step, predicted[c] * least)
                 if noise == POISSON:
-                    _poisson_change(predicted, measured, more, change)
+                    _poisson_changes(predicted, measured, more, change)
                 elif noise == GAUSSIAN:
-                    _gaussian_change(predicted, measured, more, change)
+                    _gaussian_changes(predicted, measured, more, change)
                 else:
-                    _amplitude_change(predicted, measured, more, change)
+                    _amplitude_changes(predicted, measured, more, change)
                 if mask is not None:
                     counting = mask[min(rows[j], mask.shape[0] - 1), r]
                     for c in range(n):

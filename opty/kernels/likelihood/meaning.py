@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from opty.kernels.likelihood.noise import GAUSSIAN, POISSON, TOO_DARK
+from opty.kernels.likelihood.noise import OF_NUMBER
 
 
 def put_slope(waves, intensity, rows, mask, background, noise: int, misfits, values) -> None:
@@ -13,19 +13,11 @@ def put_slope(waves, intensity, rows, mask, background, noise: int, misfits, val
     waves, intensity, rows, mask, background: as for ``put_modulus`` of the detector. misfits (B,) float64 =
     sum w (sqrt I - sqrt Ihat)^2 and values (B,) float64 = sum w L of each view.
     """
+    model = OF_NUMBER[noise]
     for j, row in enumerate(rows.tolist()):
         predicted, measured = _light(waves[j], background), intensity[row].astype(waves.real.dtype)
-        root = np.sqrt(measured)
-        if noise == POISSON:
-            value = _poisson(predicted, measured)
-            slope = 1 - measured / np.maximum(predicted, measured / TOO_DARK)
-        elif noise == GAUSSIAN:
-            slope = 2 * (predicted - measured) / (measured + 1)
-            value = slope * (predicted - measured) / 2
-        else:
-            slope = 4 - 4 * root / np.sqrt(predicted)
-            value = 4 * (root - np.sqrt(predicted)) ** 2
-        step = root - np.sqrt(predicted)
+        slope, value = model.slope(predicted, measured), model.value(predicted, measured)
+        step = np.sqrt(measured) - np.sqrt(predicted)
         if mask is not None:
             counting = mask[min(row, len(mask) - 1)]
             slope, value, step = slope * counting, value * counting, step * counting
@@ -40,15 +32,6 @@ def _light(waves, background):
     if background is not None:
         light += background
     return np.maximum(light, np.finfo(light.dtype).tiny ** 0.5, out=light)
-
-
-def _poisson(predicted, measured):
-    """Return Ihat - I + I log(I / Ihat)."""
-    excess = predicted - measured
-    lit = np.where(measured > 0, measured, 1)
-    # log1p keeps the digits of a close fit; where hardly any light is predicted it would lose them all.
-    close, far = np.log1p(np.maximum(excess / lit, -0.5)), np.log(predicted / lit)
-    return excess - measured * np.where(2 * predicted < measured, far, close)
 
 
 def along(obj, corners, illum, obj_step, illum_step, waves) -> None:
@@ -83,7 +66,7 @@ def add_up_changes(waves, intensity, rows, mask, background, noise: int, trials,
         least = predicted * (np.finfo(predicted.dtype).eps - 1)  # rounding can make no intensity negative
         for k, t in enumerate(trials):
             more = t * (terms[0] + t * (terms[1] + t * (terms[2] + t * terms[3])))
-            change = _change(predicted, np.maximum(more, least), measured, noise)
+            change = OF_NUMBER[noise].change(predicted, measured, np.maximum(more, least))
             if mask is not None:
                 change *= mask[min(row, len(mask) - 1)]
             changes[j, k] = change.sum(dtype=np.float64)
@@ -92,16 +75,3 @@ def add_up_changes(waves, intensity, rows, mask, background, noise: int, trials,
 def _overlap(a, b):
     """Return Re sum_m conj(a_m) b_m, (n, n)."""
     return (a.real * b.real + a.imag * b.imag).sum(axis=0)
-
-
-def _change(predicted, more, measured, noise):
-    """Return L(Ihat + more) - L(Ihat) of each pixel; for Poisson a straight line where Ihat < I / 4."""
-    if noise == POISSON:
-        dark = np.maximum(measured / TOO_DARK, np.finfo(measured.dtype).tiny ** 0.5)
-        # What of the change lies on the curve; Ihat + more would round away the last steps of a close fit.
-        gap = dark - predicted
-        gain = np.maximum(more, gap) - np.maximum(gap, 0)
-        return gain - measured * np.log1p(gain / np.maximum(predicted, dark)) + (1 - TOO_DARK) * (more - gain)
-    if noise == GAUSSIAN:
-        return more * (more + 2 * (predicted - measured)) / (measured + 1)
-    return 4 * more * (1 - 2 * np.sqrt(measured) / (np.sqrt(predicted) + np.sqrt(predicted + more)))

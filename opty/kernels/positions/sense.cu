@@ -142,19 +142,14 @@ windows_asked_for(const Complex<Real>* __restrict__ waves, const long long* __re
                   const long long* __restrict__ index, const double* __restrict__ most, Complex<Real>* __restrict__ images)
 {
     const long long pixels = n * n;
-    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
+    over_pixels(views, n, [&](long long j, long long r, long long c) {
         const long long top = corners[2 * j];
         const long long left = corners[2 * j + 1];
         const Real scale = static_cast<Real>(1 / most[index[j]]);
-        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
-            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
-                 c += stride_of(gridDim.x, blockDim.x)) {
-                const long long q = r * n + c;
-                const Asked<Real> here = asked_at(waves + rows[j] * modes * pixels + q, illum + j * illum_stride + q, modes,
-                                                  pixels, obj, light, height, width, top + r, left + c);
-                images[2 * j * pixels + q] = here.object;
-                images[(2 * j + 1) * pixels + q] = here.object + scaled(here.asked, here.share * scale);
-            }
-        }
-    }
+        const long long q = r * n + c;
+        const Asked<Real> here = asked_at(waves + rows[j] * modes * pixels + q, illum + j * illum_stride + q, modes,
+                                          pixels, obj, light, height, width, top + r, left + c);
+        images[2 * j * pixels + q] = here.object;
+        images[(2 * j + 1) * pixels + q] = here.object + scaled(here.asked, here.share * scale);
+    });
 }

@@ -21,19 +21,14 @@ __global__ void __launch_bounds__(256)
 shift(const Complex<Real>* __restrict__ spectrum, const double* __restrict__ fraction, long long views,
       long long modes, long long n, Real scale, Complex<Real>* __restrict__ out)
 {
-    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
-        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
-            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
-                 c += stride_of(gridDim.x, blockDim.x)) {
-                const Complex<Real> back = phase_of(static_cast<Real>(turns_at(fraction, j, r, c, n)));
-                const Complex<Real> phase = scaled(conj(back), scale);
-                for (long long m = 0; m < modes; ++m) {
-                    const long long q = (m * n + r) * n + c;
-                    out[j * modes * n * n + q] = spectrum[q] * phase;
-                }
-            }
+    over_pixels(views, n, [&](long long j, long long r, long long c) {
+        const Complex<Real> back = phase_of(static_cast<Real>(turns_at(fraction, j, r, c, n)));
+        const Complex<Real> phase = scaled(conj(back), scale);
+        for (long long m = 0; m < modes; ++m) {
+            const long long q = (m * n + r) * n + c;
+            out[j * modes * n * n + q] = spectrum[q] * phase;
         }
-    }
+    });
 }
 
 // out_jm = conj(O_j) waves_jm, or with illum conj(O_j) (waves_jm - illum_jm O_j). The grid is over (columns, rows,
@@ -45,22 +40,17 @@ through_object(const Complex<Real>* __restrict__ waves, const long long* __restr
                const long long* __restrict__ corners, const Complex<Real>* __restrict__ illum, long long illum_stride,
                long long views, long long modes, long long n, Complex<Real>* __restrict__ out)
 {
-    for (long long j = blockIdx.z; j < views; j += gridDim.z) {
+    over_pixels(views, n, [&](long long j, long long r, long long c) {
         const long long top = corners[2 * j];
         const long long left = corners[2 * j + 1];
-        for (long long r = first_of(blockIdx.y, blockDim.y, threadIdx.y); r < n; r += stride_of(gridDim.y, blockDim.y)) {
-            for (long long c = first_of(blockIdx.x, blockDim.x, threadIdx.x); c < n;
-                 c += stride_of(gridDim.x, blockDim.x)) {
-                const Complex<Real> o = pixel_of(obj, height, width, top + r, left + c);
-                for (long long m = 0; m < modes; ++m) {
-                    const long long q = (m * n + r) * n + c;
-                    Complex<Real> wave = waves[rows[j] * modes * n * n + q];
-                    if (illum != nullptr) wave = wave - illum[j * illum_stride + q] * o;
-                    out[j * modes * n * n + q] = conj(o) * wave;
-                }
-            }
+        const Complex<Real> o = pixel_of(obj, height, width, top + r, left + c);
+        for (long long m = 0; m < modes; ++m) {
+            const long long q = (m * n + r) * n + c;
+            Complex<Real> wave = waves[rows[j] * modes * n * n + q];
+            if (illum != nullptr) wave = wave - illum[j * illum_stride + q] * o;
+            out[j * modes * n * n + q] = conj(o) * wave;
         }
-    }
+    });
 }
 
 // total_m = scale sum_j spectra_jm exp(2 pi i f_j . q), the views in ascending order; with `adds` that is added to what

@@ -127,18 +127,14 @@ update_both(Complex<Real>* obj, long long height, long long width, const long lo
             const long long column = corners[1] + c;
             const Complex<Real> o = pixel_of(obj, height, width, row, column);
             const Real on_probe = of_probe.at(power(o));
-            Complex<Real> back = {0, 0};
-            Real light = 0;
+            BothSteps<Real> both = {};
             for (long long m = 0; m < modes; ++m) {
                 const long long q = (m * n + r) * n + c;
-                const Complex<Real> p = probe[q];
-                const Complex<Real> w = waves[q];
-                back = back + conj(p) * w;
-                light += power(p);
-                if (probe_step != 0) probe[q] = p + scaled(conj(o) * w, on_probe);
+                const Complex<Real> p = both.probe(o, probe[q], waves[q], on_probe);
+                if (probe_step != 0) probe[q] = p;
             }
             if (obj_step != 0 && within(row, height) && within(column, width))
-                obj[row * width + column] = o + scaled(back, of_obj.at(light));
+                obj[row * width + column] = both.object(o, of_obj);
         }
     }
 }

@@ -7,6 +7,8 @@ adam.py          PosCorrectAdam
 gain.py          PosCorrectGain, PosCorrectSerial
 gradient.py      PosCorrectGradient
 anneal.py        PosCorrectAnneal
+check.py         CheckPositions: which views could not be placed
+others.py        what the other views say of each
 compare.py       ComparePositions: back to the places given where others fit no better
 hold_out.py      HoldOut: views held out of the fit, and looked for in what the others made
 evidence.py      what the counts of a view say of its place
@@ -19,6 +21,7 @@ registration.py  sub-pixel shift between two images
 
 from opty.operators.position.adam import PosCorrectAdam
 from opty.operators.position.anneal import PosCorrectAnneal
+from opty.operators.position.check import CheckPositions
 from opty.operators.position.compare import ComparePositions
 from opty.operators.position.correct import PosCorrect
 from opty.operators.position.gain import PosCorrectGain, PosCorrectSerial
@@ -28,6 +31,7 @@ from opty.operators.position.relocate import PosSearch
 from opty.operators.position.scan_model import PosLimit, PosModel
 
 __all__ = [
+    "CheckPositions",
     "ComparePositions",
     "HoldOut",
     "PosCorrect",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from opty.algebra.operator import Identity, Operator
-from opty.errors import MisfitWarning, warn_user
-from opty.operators.position.correct import GIVEN
+from opty.errors import MisfitWarning, RecipeError, warn_user
+from opty.operators.position.check import GIVEN, gone, rms
+from opty.operators.position.others import explained, not_found, others_say
 from opty.runtime.nested import Nested, run_inside
 from opty.state import handle
-from opty.state.misfit import compare
 
 _BETTER = 0.85  # of the misfit at the places given: what a wrong probe may gain by positions moved to suit it is less
 _WORSE = 1.03  # of it: more than the order of the views makes
@@ -19,15 +19,20 @@ class ComparePositions(Nested, slots=GIVEN):
     """Go back to the places given where refined positions explain the patterns no better.
 
     The recipe runs twice from the probe as it stands and a flat object: with the positions as they are, and with those
-    where their refinement began. Positions, object and probe of the second run are taken where the misfit of the first
-    is not lower by 15 percent; with a MisfitWarning where it is higher by 3. Errors below a pixel, which change the
-    misfit by less, are left to PosCorrect.
+    where their refinement began. Each view is then compared with the object that the others make (``CheckPositions``):
+    e is the misfit of all views, noise of counting taken off, u the median of what is left unexplained. Positions,
+    object and probe of the second run are taken unless e_refined < min(0.85, 1 - u_refined) e_given: a model that
+    explains little has to gain much. A MisfitWarning says so where e is higher by 3 percent, or where positions that
+    moved by more than a pixel (rms) leave more than 30 percent unexplained in a tenth of the views. Needs the model of
+    a thin object.
 
     Parameters: recipe, an engine that moves no positions, such as ``rPIE() ** 15``; its iterations count, both times.
 
     Reads obj, probe, positions, position_given (N, 2) px; writes obj (H, W), probe (M, n, n), positions. Does nothing
     where no refinement has begun.
-    History: "compare_iteration", "compare_refined", "compare_given": the two misfits, as ``opty.misfit``.
+    History: "compare_iteration"; "compare_refined", "compare_given": e / sum I of both; "compare_back": 1 where it went
+    back, else 0.
+    Raises RecipeError for a model that is no thin object.
     """
 
     recipe: Operator
@@ -38,22 +43,38 @@ class ComparePositions(Nested, slots=GIVEN):
     def apply(self, s):
         if not s.has(GIVEN.name):
             return
+        if not s.store.model.thin:
+            raise RecipeError(
+                f"{self!r}: the model {s.store.model!r} is no thin object; ComparePositions knows those only"
+            )
         given = s.position_given + (s.positions - s.position_given).mean(axis=0)
-        misfits = []
+        found = []
         for positions in (s.positions, given):
             q = run_inside(self.recipe, self._flat(s, positions), s.memo["run"])
             s.store.iteration = q.iteration
-            found = compare(q._live)
-            misfits.append(found.squares / found.measured)
-        s.record("compare_iteration", s.iteration)
-        for name, value in zip(("refined", "given"), misfits, strict=True):
+            found.append(others_say(q._live))
+        photons = s.measured.view_photons.sum()
+        refined, file = (float((f.here - f.noise).sum() / photons) for f in found)
+        usual = float(np.median(found[0].unexplained))
+        back = not refined < min(_BETTER, 1 - usual) * file
+        for name, value in zip(
+            ("iteration", "refined", "given", "back"), (s.iteration, refined, file, int(back)), strict=True
+        ):
             s.record(f"compare_{name}", value)
-        if misfits[0] < _BETTER * misfits[1]:
+        if not back:
             return
-        if misfits[0] > _WORSE * misfits[1]:
+        moved = rms(gone(s))
+        if refined > _WORSE * file:
             warn_user(
-                f"the refined positions explain the patterns worse (misfit {misfits[0]:.4g}) than those given "
-                f"({misfits[1]:.4g}): went back to those given",
+                f"the refined positions explain the patterns worse (misfit {refined:.4g} beside noise) than those "
+                f"given ({file:.4g}): went back to those given",
+                MisfitWarning,
+            )
+        elif not_found(found[0].unexplained, moved):
+            warn_user(
+                f"positions were not found: with those refined, {moved:.3g} px rms from those given, the object that "
+                f"the other views make explains {explained(found[0].unexplained)}: went back to those given, which may "
+                f"be wrong",
                 MisfitWarning,
             )
         s.obj, s.probe = (s.backend.asarray(q.numpy(name)) for name in ("obj", "probe"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from opty.algebra.leaf import Leaf
+from opty.errors import MisfitWarning, warn_user
+from opty.operators.position.check import GIVEN, LOST, UNEXPLAINED, ask_others, gone, rms, said
 from opty.operators.position.evidence import EVIDENCE_NUMBERS, measured_evidence
 from opty.operators.position.gain import learned
 from opty.operators.position.refinement import READS, PositionRefinement
@@ -12,7 +14,6 @@ from opty.operators.position.relocate import bring_home
 from opty.operators.position.signals import FIT_NUMBERS, fit_numbers
 from opty.operators.position.trust import held_step, knowledge, smooth_terms
 
-GIVEN = Leaf("position_given", "view 2", unit="px", scale=0)
 MEMORY = (
     GIVEN,
     Leaf("position_gain", "view", scale=0),
@@ -20,6 +21,9 @@ MEMORY = (
     Leaf("position_count", "1", scale=0),
     Leaf("position_estimate", "view 2", unit="px", scale=0),
     Leaf("position_uncertainty", "view", unit="px", scale=0),
+    UNEXPLAINED,
+    LOST,
+    Leaf("position_told", "1", scale=0),
     Leaf("position_evidence", f"view {EVIDENCE_NUMBERS + 1}", scale=0),
     Leaf("position_scatter", "1", scale=0),
     Leaf("position_smooth", "view term", scale=0),
@@ -28,6 +32,7 @@ _FIRST, _LEAST, _MOST = 1.0, 0.15, 1.5  # gain at the start, and its bounds
 _UP, _DOWN = 1.1, 0.9  # what a gain learns from one sweep
 _PARTS = 8  # sweeps in which all views are looked at closely once
 _AVERAGED = 5  # sweeps over which an estimate is averaged
+_PATIENCE = 59  # sweeps before views that could not be placed are worth a warning
 
 
 class PosCorrect(
@@ -40,12 +45,14 @@ class PosCorrect(
     dA r^2, are measured on an eighth of the views in turn, through the propagator. The scatter of M^-1 g from sweep to
     sweep is added to that noise: an object that is not finished tells little.
 
-    Nothing moves in the first eight sweeps, nor while the usual view lies within 1.5 variances of where it was given.
-    Otherwise views take the step that minimises sum r^2 / (2 s^2) + |r_j - x_j|^2 / (2 tau^2), s^2 the noise and tau
-    the width of the displacements found, from the data (empirical Bayes): where the counts tell little, views stay near
-    the places x_j where the refinement began. A smooth displacement of the scan as a whole is kept only as far as it
-    exceeds two standard deviations. Steps are multiplied by a gain that grows by a tenth while a view goes on in one
-    direction, and shrinks where it turns back.
+    Nothing moves in the first eight sweeps, nor while the object that the other views make leaves more than 60 percent
+    of what the usual view varies by unexplained (``CheckPositions``, in the eighth and every ``every``-th sweep; a thin
+    object only), nor while the usual view lies within 1.5 variances of where it was given. Otherwise views take the
+    step that minimises sum r^2 / (2 s^2) + |r_j - x_j|^2 / (2 tau^2), s^2 the noise and tau the width of the
+    displacements found, from the data (empirical Bayes): where the counts tell little, views stay near the places x_j
+    where the refinement began. A smooth displacement of the scan as a whole is kept only as far as it exceeds two
+    standard deviations. Steps are multiplied by a gain that grows by a tenth while a view goes on in one direction, and
+    shrinks where it turns back.
 
     No gradient leads home a view that lies farther away than the object's details are wide: in every
     ``search_every``-th sweep PosSearch looks for those whose misfit stands out.
@@ -58,12 +65,14 @@ class PosCorrect(
     hold : weight of the places where the refinement began: 1 by the noise, 0 for not at all, from the first sweep on.
 
     History, beside that of every refinement: "position_moved", rms distance from the places where the refinement began,
-    the common offset taken off, and "position_uncertainty", median of the standard errors [px].
+    the common offset taken off, and "position_uncertainty", median of the standard errors [px]; and that of
+    ``CheckPositions``. From the 60th sweep on a MisfitWarning names views that two looks in a row found lost.
 
     Reads delta (B, M, n, n), illum, patches, probe, obj, background; writes positions (N, 2) px; position_uncertainty
     (N,) px, the standard error of each position with object and probe held; and its memory position_given (N, 2) px,
-    position_gain (N,), position_shift, position_estimate (N, 2) px, position_misfit (N,), position_evidence (N, 8),
-    position_smooth (N, K), position_scatter, position_count (1,).
+    position_unexplained, position_lost (N,), as CheckPositions, position_told (1,), position_gain (N,), position_shift,
+    position_estimate (N, 2) px, position_misfit (N,), position_evidence (N, 8), position_smooth (N, K),
+    position_scatter, position_count (1,).
     Source: Gauss-Newton at the detector: Dwivedi et al., Ultramicroscopy 192, 29 (2018); slope: Odstrcil et al., Opt.
     Express 26, 3108 (2018), Eq. 26; variance of a slope from its residuals: White, Econometrica 48, 817 (1980);
     empirical Bayes: Efron, Morris, JASA 68, 117 (1973); gains that learn: Zhang et al., Opt. Express 21, 13592 (2013).
@@ -113,15 +122,28 @@ class PosCorrect(
         if count % rounds == 0:
             self._look(s, sensed, np.array_split(np.arange(views), parts)[count // rounds % parts])
         told = knowledge(s.xp, sensed, s.position_misfit, s.position_evidence)
-        gone = s.positions - s.position_given
-        gone -= gone.mean(axis=0)
-        variance = self._averaged(s, told, gone, count + 1 - parts)
+        away = gone(s)
+        variance = self._averaged(s, told, away, count + 1 - parts)
         s.position_uncertainty = s.xp.sqrt(variance)
-        if count + 1 < parts:
+        if self.hold and (count + 1 == parts or (count + 1) % self.search_every == 0):
+            self._ask(s, count)
+        if count + 1 < parts or (self.hold and not s.position_told[0]):
             s.memo["width"] = s.xp.zeros(views)
             return s.xp.zeros((views, 2))
-        step, s.memo["width"] = held_step(told, gone, s.position_smooth, s.position_estimate, variance, self.hold)
+        step, s.memo["width"] = held_step(told, away, s.position_smooth, s.position_estimate, variance, self.hold)
         return step
+
+    def _ask(self, s, count: int) -> None:
+        """See whether the others tell of each view, and which are lost; warn of what was so at the last look, too."""
+        if not s.store.model.thin:
+            s.position_told += 1
+            return
+        moved = rms(gone(s))
+        before = said(s, moved)
+        s.position_told[0] = ask_others(s, s.memo["number"]).tells
+        now = said(s, moved)
+        if now and before and count >= _PATIENCE:
+            warn_user(now, MisfitWarning)
 
     def _look(self, s, sensed, some: np.ndarray) -> None:
         """Measure what some neighbouring views tell."""
@@ -154,15 +176,14 @@ class PosCorrect(
 
     def settle(self, s):
         s.position_count += 1
-        if self.search_radius and int(s.position_count[0]) % self.search_every == 0:
+        told = not self.hold or bool(s.position_told[0])
+        if self.search_radius and told and int(s.position_count[0]) % self.search_every == 0:
             free = s.memo["width"] > 0 if self.hold else s.xp.ones(s.data.views, bool)
             bring_home(s, self.search_radius, s.backend.to_host(free))
 
     def _record(self, s, found, steps):
         super()._record(s, found, steps)
-        gone = s.positions - s.position_given
-        gone -= gone.mean(axis=0)
-        numbers = s.xp.stack([(gone**2).sum(axis=1).mean() ** 0.5, s.xp.median(s.position_uncertainty)])
+        numbers = s.xp.stack([(gone(s) ** 2).sum(axis=1).mean() ** 0.5, s.xp.median(s.position_uncertainty)])
         moved, uncertainty = s.backend.to_host(numbers).tolist()
         s.record("position_moved", moved)
         s.record("position_uncertainty", uncertainty)

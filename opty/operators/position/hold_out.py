@@ -6,6 +6,7 @@ import numpy as np
 
 from opty.algebra.operator import Identity, Operator
 from opty.data.parts import chosen
+from opty.operators.position.others import others_say
 from opty.operators.position.refinement import kept_inside
 from opty.operators.position.search import trial_misfits
 from opty.operators.position.signals import light, other_light
@@ -25,9 +26,9 @@ class HoldOut(Nested):
 
     Held out are views whose misfit stands out, by five standard deviations and by 30 percent over the usual one, and
     those that light most of their window alone: such a view explains itself anywhere, and its misfit does not stand
-    out. Where the others bring hardly any light the object becomes its mean. After the recipe each view that was held
-    out goes to the place within ``search_radius`` where it fits the object of the others best, or stays where
-    none is better.
+    out; and, of a thin object, views that ``CheckPositions`` finds lost. Where the others bring hardly any light the
+    object becomes its mean. After the recipe each view that was held out goes to the place within ``search_radius``
+    where it fits the object of the others best, or stays where none is better.
 
     Parameters
     ----------
@@ -84,8 +85,10 @@ def held_out(s) -> np.ndarray:
     over = (misfit - usual) / max(_SPREADS * spread, _ABOVE * usual, np.finfo(float).tiny)
     shared = to_host(shared_light(s))
     alone = _ALONE * np.median(shared) / np.maximum(shared, 1e-9)
-    ranked = np.argsort(-np.maximum(over, alone), kind="stable")
-    return np.sort(ranked[: int(_MOST * len(views))][(np.maximum(over, alone)[ranked] > 1)[: int(_MOST * len(views))]])
+    lost = others_say(s).lost if s.store.model.thin else np.zeros(len(views))
+    suspect = np.maximum(np.maximum(over, alone), 2.0 * lost)
+    ranked = np.argsort(-suspect, kind="stable")[: int(_MOST * len(views))]
+    return np.sort(ranked[suspect[ranked] > 1])
 
 
 def shared_light(s):

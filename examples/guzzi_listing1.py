@@ -1,4 +1,4 @@
-"""Listing 1 of the seed paper (Guzzi et al., PeerJ CS 8, e1036 (2022), supplement), the same experiment with opty."""
+"""Listing 1 of Guzzi et al., PeerJ CS 8, e1036 (2022), supplement, the same experiment with opty."""
 
 from math import floor
 

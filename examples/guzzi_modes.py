@@ -1,12 +1,12 @@
-"""Three Zernike modes on a spherical wave (the seed's Fig. S1), reconstructed with three modes and with seven (S3).
+"""Three Zernike modes on a spherical wave (Fig. S1 of Guzzi et al. 2022), with three modes and with seven (S3).
 
-The seed's supplement says that more modes than were simulated are mandatory. This script asks when that is so: once the
+Their supplement says that more modes than were simulated are mandatory. This script asks when that is so: once the
 three modes have the shapes of the first three that the reconstruction starts from (the spherical wave times 1, row,
 column), once they have not.
 
-    python examples/seed_modes.py               # 256 x 256; 3 minutes on one core; writes seed_s1.png and seed_s3.png
-    python examples/seed_modes.py --small       # 64 x 64; seconds
-    python examples/seed_modes.py --listing2    # from the start of the seed's Listing 2; 7 minutes
+    python examples/guzzi_modes.py               # 256 x 256; 3 minutes; writes guzzi_s1.png and guzzi_s3.png
+    python examples/guzzi_modes.py --small       # 64 x 64; seconds
+    python examples/guzzi_modes.py --listing2    # from the start of Listing 2 of Guzzi et al. 2022; 7 minutes
 """
 
 import sys
@@ -101,7 +101,7 @@ def reconstructed(data):
 
 
 def figure_s1(data):
-    """The seed's Fig. S1: one diffraction pattern, and the modes that made it."""
+    """Fig. S1 of Guzzi et al. 2022: one diffraction pattern, and the modes that made it."""
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(9, 2.6), layout="constrained")
@@ -116,7 +116,7 @@ def figure_s1(data):
 
 
 def figure_s3(data, found):
-    """The seed's Figs. S2 and S3: the object, and the modes of each reconstruction under the true ones."""
+    """Fig. S2 of Guzzi et al. 2022 and S3: the object, and the modes of each reconstruction under the true ones."""
     from matplotlib.figure import Figure
 
     truth = {"modes": orthogonal(data.truth["probe"].astype(complex)), "obj": data.truth["obj"]}
@@ -167,5 +167,5 @@ for shape, terms in SHAPES.items():
     better, worse = ("seven", "three") if same[1] > same[0] else ("three", "seven")
     print(f"{better} modes found the truth better than {worse}: {max(same):.4f} alike against {min(same):.4f}")
 
-opty.plot.save_figure(figure_s1(data), "seed_s1.png")
-opty.plot.save_figure(figure_s3(data, found), "seed_s3.png")
+opty.plot.save_figure(figure_s1(data), "guzzi_s1.png")
+opty.plot.save_figure(figure_s3(data, found), "guzzi_s3.png")

@@ -1,0 +1,237 @@
+"""Do frames, positions and detector fit together? Short reconstructions, scored on views that they have not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from opty.analysis.findings import Findings
+from opty.analysis.frame_statistics import Frames
+from opty.analysis.likeness import Likeness, likeness
+from opty.analysis.orientation import WAYS, Orientation
+from opty.analysis.probe_change import probe_change
+from opty.analysis.probe_search import find_probe
+from opty.analysis.trials import FEWEST, Score, Trials
+from opty.data import PtychoData
+from opty.data.frame_order import grid_places
+from opty.remedies import here, option
+
+PREDICTS = 0.6  # excess of a score below which an object and a probe predict views
+APART = 0.15  # of excess by which another guess must be worse, where one predicts views
+CLOSE, CLOSE_NOTHING = 0.9, 0.75  # times its misfit; and where none predicts views
+NOTHING = 0.8  # excess from which on nothing predicts views
+ORDERS = 2  # that are tried, the likeliest
+PARTS, PARTS_SEARCHED = (48, 100, 200), (48, 100)  # views, until they tell; where a search has to find the probe
+ALIKE = 0.93  # times the difference of any two frames: neighbours that overlap differ less
+CONTRAST = 1.0  # of the noise: by how much patterns must differ to tell anything
+AS_GIVEN = Orientation(False, 1, 1, np.nan)
+QUARTERS = ((False, 1, -1), (True, 1, 1), (True, 1, -1))  # the other ways, but for half a turn
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What short runs say: the eight ``orientations`` by their held-out misfit, the best first; which of them ``fits``.
+
+    ``order``: that of the frames ("as given", or what ``opty.load(frame_order=)`` has to be); ``excess``: of the best
+    guess, see ``Score``; ``twin``: half a turn more fits as well, where no starting probe tells.
+    """
+
+    orientations: tuple[Orientation, ...] = ()
+    fits: str = "undecided"
+    order: str = "as given"
+    excess: float = np.nan
+    twin: str | None = None
+    findings: Findings = field(default_factory=Findings)
+    probe: np.ndarray | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether one guess stands out."""
+        return self.fits != "undecided" or self.order != "as given"
+
+
+@dataclass(frozen=True)
+class Guess:
+    """An order of the frames, a way to take positions and a starting probe, and how well they predict views."""
+
+    order: str | None
+    way: Orientation
+    probe: np.ndarray
+    score: Score
+    round_view: int | None = None
+
+
+def decide(data: PtychoData, frames: Frames) -> Decision:
+    """Find the orientation, and the order of the frames, by which an object and a probe predict views best.
+
+    Without a starting probe, in the far field, ``find_probe`` searches for one for each guess; then half a turn of the
+    positions cannot be told, as it makes the object and the probe conjugate. Guesses are as given; orders that make
+    frames at neighbouring positions more alike; and, where none of these predicts views, other orientations.
+    """
+    trials = Trials(data, frames)
+    if trials.lit.sum() < FEWEST:
+        return Decision()
+    alike = likeness(data, frames)
+    found = Decision()
+    for views in PARTS if trials.probe is not None else PARTS_SEARCHED:
+        trials.views = min(views, trials.most)
+        best, given = _best_guess(trials, alike, ORDERS if views == PARTS[0] else 0)
+        found = _told(trials, best, given, _ways(trials, best), alike)
+        if found.decided or trials.views >= min(trials.most, trials.lit.sum()):
+            break
+    if found.order != "as given":
+        return found
+    way = found.orientations[0] if found.decided else AS_GIVEN
+    change = probe_change(trials, found.probe if found.excess < PREDICTS else None, way)
+    if change.warnings and not found.decided:
+        return replace(found, findings=change)
+    return replace(found, findings=found.findings + change)
+
+
+def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Guess, Guess]:
+    """Return the best guess, of which at most ``count`` are of other orders, and that which takes all as given."""
+    given = _guess(trials, None, AS_GIVEN)
+    found = [given]
+    orders = [] if alike is None else list(alike.better[:count])
+    for order, view in orders:
+        if given.score.excess < PREDICTS:  # its probe is right
+            here_given = _with(trials, None, AS_GIVEN, given.probe, view)
+            tried = _with(trials, order, AS_GIVEN, given.probe, view)
+            if much_better(tried.score, here_given.score):
+                found.append(tried)
+        elif not any(guess.score.excess < PREDICTS for guess in found):
+            found.append(_guess(trials, order, AS_GIVEN))
+    if not any(guess.score.excess < PREDICTS or much_better(guess.score, given.score) for guess in found):
+        for way in QUARTERS if trials.probe is None else WAYS[1:]:
+            found.append(_guess(trials, None, Orientation(*way, np.nan)))
+            if found[-1].score.excess < PREDICTS:
+                return min([found[-1], *_columns(trials, found[-1])], key=lambda guess: guess.score.excess), given
+    best = min(found, key=lambda guess: guess.score.excess)
+    return (best if much_better(best.score, given.score) or best.round_view is not None else given), given
+
+
+def _columns(trials: Trials, swapped: Guess) -> list[Guess]:
+    """Return guesses that explain exchanged axes by frames taken column by column, on a grid."""
+    if not swapped.way.swap or swapped.order is not None or grid_places(trials.data.positions) is None:
+        return []
+    return [_guess(trials, order, AS_GIVEN) for order in ("columns", "column-snake")]
+
+
+def _guess(trials: Trials, order: str | None, way: Orientation) -> Guess:
+    """Score an order and a way, from the starting probe of the data or the one that a search finds."""
+    part = trials.part(way, order)
+    if trials.probe is not None:
+        return Guess(order, way, trials.probe, trials.score(part, trials.probe))
+    search = find_probe(part, threads=1)
+    return Guess(order, way, search.probe, trials.scored(part, search.score))
+
+
+def _with(trials: Trials, order: str | None, way: Orientation, probe: np.ndarray, view: int | None) -> Guess:
+    part = trials.part(way, order, view)
+    return Guess(order, way, probe, trials.score(part, probe), view)
+
+
+def much_better(one: Score, other: Score) -> bool:
+    """Whether a guess stands out from another: by more than the scores of two wrong guesses differ."""
+    if one.excess >= NOTHING:
+        return one.misfit < CLOSE_NOTHING * other.misfit
+    return other.excess - one.excess > APART and one.misfit < CLOSE * other.misfit
+
+
+def _ways(trials: Trials, best: Guess) -> list[tuple[Orientation, Score]]:
+    """Return the eight ways with their scores, from the order and the probe of the best guess; the best one first.
+
+    A probe that was found for another way than the given belongs to the patterns, and not to the positions.
+    """
+    found = []
+    for swap, row, column in WAYS:
+        way = Orientation(swap, row, column, np.nan)
+        score = trials.score(trials.part(way, best.order), best.probe)
+        found.append((Orientation(swap, row, column, score.misfit), score))
+    return sorted(found, key=lambda pair: pair[1].misfit)
+
+
+def _told(
+    trials: Trials,
+    best: Guess,
+    given: Guess,
+    ways: list[tuple[Orientation, Score]],
+    alike: Likeness | None,
+) -> Decision:
+    """Say what the scores mean."""
+    found = tuple(way for way, _ in ways)
+    first, score = ways[0]
+    turned = _half_turn(first)
+    twin: Orientation | None = turned
+    rest = [(way, other) for way, other in ways[1:] if way.name != turned.name]
+    decided = much_better(score, rest[0][1])
+    if trials.probe is not None and much_better(score, next(s for way, s in ways if way.name == turned.name)):
+        twin = None
+    if not decided:
+        if best.order is not None and best.score.excess < PREDICTS:
+            return Decision(found, "undecided", best.order, score.excess, None, _of_order(best, given), best.probe)
+        return Decision(found, "undecided", "as given", score.excess, None, _nothing(trials, best, alike), best.probe)
+    fits = first
+    if twin is not None and twin.as_given:
+        fits, twin = twin, first
+    said = Findings()
+    if best.order is not None:
+        said += _of_order(best, given)
+    if not fits.as_given:
+        said += _of_way(fits, twin, found)
+    name = "as given" if fits.as_given else fits.name
+    return Decision(found, name, best.order or "as given", score.excess, twin.name if twin else None, said, best.probe)
+
+
+def _half_turn(way: Orientation) -> Orientation:
+    return Orientation(way.swap, -way.row, -way.column, way.misfit)
+
+
+def _of_way(fits: Orientation, twin: Orientation | None, found: tuple[Orientation, ...]) -> Findings:
+    given = next(way for way in found if way.as_given)
+    also = ""
+    if twin is not None:
+        also = (
+            f"; {twin.name} fits as well, with the object turned by half a turn and conjugate: at most a starting "
+            "probe tells the two apart"
+        )
+    return Findings(
+        (
+            f"the positions fit as {fits.name}, misfit of held-out views {found[0].misfit:.3g}, not as given, "
+            f"{given.misfit:.3g}: {fits.remedy}, by {_turning(fits)}{also}",
+        )
+    )
+
+
+def _turning(way: Orientation) -> str:
+    swap, flip = way.turn
+    parts = ([option("transpose", True)] if swap else []) + ([option("flip", flip)] if flip else [])
+    return " and ".join(parts)
+
+
+def _of_order(best: Guess, given: Guess) -> Findings:
+    return Findings(
+        (
+            f"the frames are in another order than the positions: in the order {best.order!r} held-out views have a "
+            f"misfit of {best.score.misfit:.3g}, as given of {given.score.misfit:.3g}: "
+            f"{here('load with', 'give')} {option('frame_order', best.order)}",
+        )
+    )
+
+
+def _nothing(trials: Trials, best: Guess, alike: Likeness | None) -> Findings:
+    """Say that no guess predicts views: for certain wrong where patterns differ and neighbours are not alike."""
+    why = "" if trials.probe is not None else "; a starting probe would help"
+    apart = alike is not None and (alike.given > ALIKE or alike.given + 2 * alike.error > 1)
+    if best.score.excess < NOTHING or alike is None or not apart or alike.contrast < CONTRAST:
+        return Findings(
+            warnings=(f"the orientation of the positions could not be told: all eight fit about alike{why}",)
+        )
+    return Findings(
+        (
+            "frames and positions do not belong together: frames at neighbouring positions are no more alike than any "
+            "others, and in no order and orientation tried do an object and a probe predict views; check the order of "
+            "the frames, the positions, and the geometry",
+        )
+    )

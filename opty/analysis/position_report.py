@@ -1,0 +1,123 @@
+"""What became of the positions: how far they went, what they have in common, which views could not be placed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opty.operators.position.others import doubts, others_say
+from opty.physics.scan_map import scan_map
+
+if TYPE_CHECKING:
+    from opty.state import BareState
+
+_STILL = 1e-6  # px: positions as they were, but for rounding
+
+
+@dataclass(frozen=True)
+class PositionReport:
+    """What ``position_report`` found.
+
+    ``moved`` : rms distance from the positions given, the common offset taken off [px]. ``scale`` (row, column),
+    ``rotation`` [rad], ``shear`` : of the affine map that fits the positions best; ``drift`` (row, column) [px over the
+    scan] of what it leaves; ``beside`` : rms of what both leave [px]. ``uncertainty`` : median of the standard errors,
+    object and probe held [px]; None where no refinement wrote them. ``unexplained`` : median share of what a view
+    varies by that the object of the other views does not explain; ``lost`` : numbers of the views that could not be
+    placed; None for both where they were not looked for. ``went_back`` : whether positions that were found were dropped
+    for those given, as these explain the views as well; ``told`` : False where ``PosCorrect`` left positions alone, as
+    the object that the other views make explains too little of any view. ``warning`` : what is wrong, "" for nothing.
+    """
+
+    moved: float
+    scale: tuple[float, float]
+    rotation: float
+    shear: float
+    drift: tuple[float, float]
+    beside: float
+    uncertainty: float | None
+    unexplained: float | None
+    lost: tuple[int, ...] | None
+    went_back: bool
+    told: bool
+    warning: str
+
+    def lines(self) -> tuple[str, ...]:
+        """Return it in words, one subject a line, without the warning."""
+        error = "" if self.uncertainty is None else f", standard error {self.uncertainty:.2g} px (median)"
+        rows, columns = self.scale
+        down, right = self.drift
+        common = (
+            f"in common: scale {rows:.4f} x {columns:.4f}, rotation {math.degrees(self.rotation):.3g} degrees, shear "
+            f"{self.shear:.2g}, drift ({down:.2g}, {right:.2g}) px; beside it {self.beside:.3g} px rms"
+        )
+        lines = [f"moved {self.moved:.3g} px rms{error}", common]
+        if not self.told:
+            lines.insert(0, "left alone: the views explain too little of each other for positions to be told")
+        if self.went_back:
+            lines.insert(0, "went back to the positions given: those found explain the views no better")
+        return tuple(lines)
+
+    def figures(self) -> dict[str, Any]:
+        """Return all fields as what JSON takes."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return "\n".join([*self.lines(), *([self.warning] if self.warning else [])])
+
+
+def position_report(p: BareState) -> PositionReport | None:
+    """Say what became of the positions of a state; None where none has moved and nothing is wrong with them.
+
+    Views are compared with the object that the others make, as ``opty.CheckPositions`` does, which costs about two
+    sweeps; not for a model that is no thin object, nor where the frames are not there.
+    """
+    leaves = {name: p.numpy(name) for name in ("positions", *(n for n in _LEAVES if n in p._live.leaves))}
+    refined = "position_told" in leaves or _moved(leaves["positions"], p.data.positions_px) > _STILL
+    if refined and p.model.thin and p.data.absent is None:
+        found = others_say(p._live)
+        leaves |= {"position_unexplained": found.unexplained, "position_lost": found.lost}
+    return report_of(leaves, p.data.positions_px, p.history)
+
+
+_LEAVES = ("position_uncertainty", "position_unexplained", "position_lost", "position_told")
+
+
+def report_of(leaves: Mapping[str, np.ndarray], given: np.ndarray, history: Mapping[str, Any]) -> PositionReport | None:
+    """Return the same of leaves as they stand, the positions given (N, 2) px, and the history."""
+    positions = leaves["positions"]
+    moved = _moved(positions, given)
+    back = history.get("compare_back", ())
+    went_back = len(back) > 0 and bool(back[-1])
+    error, unexplained, lost, could = (leaves.get(name) for name in _LEAVES)
+    if unexplained is None or lost is None or not unexplained.any():
+        unexplained = lost = None  # nobody has looked
+    told = unexplained is None or could is None or bool(could[0])
+    warning = "" if unexplained is None or lost is None else doubts(unexplained, lost, moved)
+    if moved < _STILL and told and not went_back and not warning:
+        return None
+    affine = scan_map(positions, given)
+    rest = positions - affine.positions
+    drift = scan_map(given + rest, given, "drift")
+    return PositionReport(
+        moved=moved,
+        scale=affine.scale,
+        rotation=affine.rotation,
+        shear=affine.shear,
+        drift=drift.drift,
+        beside=_moved(rest, drift.positions - given),
+        uncertainty=None if error is None or not np.any(error) else float(np.median(error)),
+        unexplained=None if unexplained is None else float(np.median(unexplained)),
+        lost=None if lost is None else tuple(np.flatnonzero(lost).tolist()),
+        went_back=went_back,
+        told=told,
+        warning=warning,
+    )
+
+
+def _moved(positions: np.ndarray, given: np.ndarray) -> float:
+    away = positions - given
+    return float(np.sqrt(((away - away.mean(axis=0)) ** 2).sum(axis=1).mean()))

@@ -1,0 +1,33 @@
+"""Is the starting probe that the mean pattern implies a good one? What can be said without running anything."""
+
+from __future__ import annotations
+
+from opty.analysis.coverage import diameter, probe_power, scan_numbers
+from opty.data import PtychoData
+from opty.remedies import here
+
+
+def doubtful_start(data: PtychoData) -> str | None:
+    """Say why the starting probe of ``PtychoState(data)`` cannot be right, and what to do; None where nothing tells.
+
+    In the far field without a starting probe it is the focus that the mean pattern implies, with a flat phase. Where
+    views at their usual distance would not overlap with that, the beam is out of focus, or the scan is worth nothing.
+    A probe in the data, a near field, whose mean pattern is the beam, and frames that are not here leave no doubt; a
+    simulation, which brings its truth, is for its author to start.
+    """
+    far = data.geometry is None or data.geometry.propagation == "far"
+    if data.probe is not None or data.truth is not None or not far or data.absent is not None or data.views < 2:
+        return None
+    across = diameter(probe_power(data))
+    found = scan_numbers(data.positions_px, None, across, "")
+    if found["overlap"] > 0:
+        return None
+    remedy = here(
+        "opty.PtychoState(data, opty.analysis.find_probe(data).probe), or opty.auto(data)",
+        "leave --probe mean out, or let opty auto choose",
+    )
+    return (
+        f"the start is a focus {across:.3g} px wide with a flat phase, and views are {found['step_px']:.3g} px apart: "
+        f"the true beam must be wider, out of focus, and from this start a run may fit the data with noise. Search for "
+        f"the probe: {remedy}"
+    )

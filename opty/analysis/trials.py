@@ -1,0 +1,106 @@
+"""How well a guess of orientation, order and probe predicts views that a short run on the others has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from opty.analysis.coverage import is_near
+from opty.analysis.frame_statistics import Frames
+from opty.analysis.held_out import held_out_misfit
+from opty.analysis.orientation import Orientation
+from opty.analysis.probe_search import coarse
+from opty.data import PtychoData
+from opty.data.frame_order import frame_order
+from opty.data.parts import chosen
+from opty.model.starting_probe import first_probe
+from opty.recipes import rPIE
+
+RECIPE = rPIE(alpha=0.1) ** 5
+PIXELS = 48 * 256**2  # detector pixels of a part, in the near field, where patterns stay whole
+FEWEST = 12
+
+
+@dataclass(frozen=True)
+class Score:
+    """``misfit`` of held-out views; ``excess``: that over what noise makes, in parts of that of the mean pattern.
+
+    0: the views are predicted up to their noise; 1: no better than by the mean of all patterns.
+    """
+
+    misfit: float
+    excess: float
+
+
+class Trials:
+    """Tries guesses on parts of a measurement, of ``views`` views, without its bad pixels and frames."""
+
+    def __init__(self, data: PtychoData, frames: Frames):
+        bad = frames.bad | frames.dead
+        if bad.any() and (data.mask is None or data.mask.ndim == 2):
+            data = data.replace(mask=~bad if data.mask is None else np.asarray(data.mask) & ~bad)
+        self.data, self.whole = data, frames.whole
+        self.lit = np.ones(data.views, bool)
+        self.lit[[*frames.dark, *frames.full, *frames.bright, *frames.frozen]] = False
+        self.most = max(FEWEST, PIXELS // data.n**2) if is_near(data) else data.views
+        self.views = min(FEWEST, self.most)
+        self.far = data.geometry is None or data.geometry.propagation == "far"
+        self.probe = first_probe(data, None, np.complex128) if data.probe is not None or not self.far else None
+
+    def part(self, way: Orientation, order: str | None = None, round_view: int | None = None) -> PtychoData:
+        """Return a part of the scan, positions taken in a way, frames in an order, round a position or the middle."""
+        data = self.data
+        which = np.arange(data.views) if order is None else frame_order(order, data.positions)
+        kept = np.flatnonzero((which >= 0) & self.lit)
+        places = data.positions[which[kept]]
+        middle = data.positions.mean(axis=0) if round_view is None else data.positions[round_view]
+        nearest = np.argsort(np.linalg.norm(places - middle, axis=1), kind="stable")[: self.views]
+        nearest = np.sort(nearest)
+        return chosen(data, kept[nearest]).replace(positions=way.apply(places[nearest]), probe=None)
+
+    def score(self, part: PtychoData, probe: np.ndarray) -> Score:
+        """Run on four fifths of a part and predict the others."""
+        if not is_near(part):
+            part = coarse(part)[0]
+            probe = cropped(probe, part.n)
+        return self.scored(part, held_out_misfit(part, probe, RECIPE, device="cpu", threads=1))
+
+    def scored(self, part: PtychoData, misfit: float) -> Score:
+        """Return a score from a misfit."""
+        counts = part.intensities[:].astype(np.float64)
+        if part.mask is not None:
+            counts = np.where(part.mask, counts, 0)
+        mean = counts.mean(axis=0)
+        root = np.sqrt(counts)
+        light = counts.sum()
+        flat = float(((root - root.mean(axis=0)) ** 2).sum() / light)
+        noise = float(_noise(mean).sum() / mean.sum()) if self.whole else 0.0
+        return Score(misfit, (misfit - noise) / max(flat - noise, 0.05 * flat))
+
+
+def cropped(probe: np.ndarray, n: int) -> np.ndarray:
+    """Return the probe (..., n, n) that patterns of n px show, of which these are the middle."""
+    if probe.shape[-1] == n:
+        return probe
+    axes = (-2, -1)
+    spectrum = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(probe, axes=axes)), axes=axes)
+    first = (probe.shape[-1] - n) // 2
+    inner = spectrum[..., first : first + n, first : first + n]
+    return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(inner, axes=axes)), axes=axes)
+
+
+def _noise(mean: np.ndarray) -> np.ndarray:
+    """Return E (sqrt k - sqrt m)^2 of counts k of mean m: about 2 m below one count, 1/4 far above."""
+    return np.interp(mean, _MEANS, _VARIANCES, right=0.25)
+
+
+def _variances(means: np.ndarray) -> np.ndarray:
+    k = np.arange(120)
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(k[1:]))])
+    weights = np.exp(k * np.log(means[:, None]) - means[:, None] - factorials)
+    return np.asarray((weights * (np.sqrt(k) - np.sqrt(means[:, None])) ** 2).sum(axis=1))
+
+
+_MEANS = np.concatenate([[1e-6], np.geomspace(1e-3, 50, 200)])
+_VARIANCES = _variances(_MEANS)

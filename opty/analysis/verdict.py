@@ -1,0 +1,79 @@
+"""Is a result right? What was found wrong with its measurement, and whether its probe predicts views not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opty.analysis.decision import AS_GIVEN, NOTHING, PARTS, much_better
+from opty.analysis.frame_statistics import look_at_frames
+from opty.analysis.held_out import held_out_misfit
+from opty.analysis.misfit import misfit
+from opty.analysis.orientation import WAYS, Orientation
+from opty.analysis.trials import FEWEST, Score, Trials
+from opty.recipes import rPIE
+
+if TYPE_CHECKING:
+    from opty.state import BareState
+
+RECIPE = rPIE(alpha=0.1).fix("probe") ** 10
+RIGHT = 0.3  # excess of the score of held-out views, up to which a result is right
+OWN = ("(row, column)", "(-row, -column)")  # the positions as they are, and what a run may take for them
+WORSE = 1.5  # times the misfit of held-out views: a result that fits its own views worse than that is doubtful
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``word``: "right", "doubtful" or "cannot tell"; ``reasons`` for it."""
+
+    word: str
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.word}: {'; '.join(self.reasons)}"
+
+
+def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> Verdict:
+    """Judge a result.
+
+    Doubtful is what has something wrong with its measurement (``attention``). With ``test``, runs on a part of the
+    scan, from a flat object and the probe and positions of the result, predict views that they have not seen. Right is
+    a result whose probe does so, with the positions as they are alone, and that fits its own views as well; doubtful
+    one whose probe predicts better with the positions turned, or no better than the mean pattern. Without ``test``
+    nothing can be told, and nothing is run.
+    """
+    if attention:
+        return Verdict("doubtful", tuple(attention))
+    if not test:
+        return Verdict("cannot tell", ("nothing was found wrong with the measurement, and the result was not tested",))
+    if p.data.absent is not None or not p.model.thin:
+        return Verdict("cannot tell", ("only results of a thin object, with their frames, are tested",))
+    data = p.data.replace(positions=p.numpy("positions") * (p.data.pixel or 1.0), truth=None, source=None)
+    trials = Trials(data, look_at_frames(data))
+    if trials.lit.sum() < FEWEST:
+        return Verdict("cannot tell", (f"the scan has {trials.lit.sum()} good views, too few to hold some out",))
+    probe = p.numpy("probe")
+
+    def scored(way: Orientation) -> Score:
+        part = trials.part(way)
+        return trials.scored(part, held_out_misfit(part, probe, RECIPE, device="cpu", threads=1))
+
+    for views in PARTS:
+        trials.views = min(views, trials.most)
+        score = scored(AS_GIVEN)
+        if score.excess < RIGHT or trials.views >= min(trials.most, trials.lit.sum()):
+            break
+    said = f"views held out are predicted with a misfit of {score.misfit:.3g}"
+    turned = {way: scored(way) for way in (Orientation(*way, score.misfit) for way in WAYS) if way.name not in OWN}
+    other = min(turned, key=lambda way: turned[way].misfit)
+    if much_better(turned[other], score):
+        return Verdict("doubtful", (f"{said}, with the positions as {other.name} of {turned[other].misfit:.3g}",))
+    fit = misfit(p)
+    if score.excess > NOTHING:
+        return Verdict("doubtful", (f"{said}, no better than by the mean pattern",))
+    if fit > WORSE * score.misfit:
+        return Verdict("doubtful", (f"{said}, and the result fits all views worse, {fit:.3g}",))
+    if score.excess < RIGHT and fit <= score.misfit and much_better(score, turned[other]):
+        return Verdict("right", (f"{said}, {score.excess:.0%} of the mean pattern's above the noise",))
+    return Verdict("cannot tell", (f"{said}, {score.excess:.0%} of the mean pattern's above the noise",))

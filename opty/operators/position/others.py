@@ -1,0 +1,174 @@
+"""What the other views say of each: how much of a pattern does the object that they make explain?"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import gammaln
+
+from opty.operators.fourier import intensity_of, put_modulus
+from opty.state.views import Batch, memory_batch
+
+_DIM = 0.02  # of the most light on a pixel: where the others shed less, their object is drawn to its mean
+_BLAND = 0.5  # of what the usual view varies by: a view that varies less tells little of its place
+_TOLD = 0.6  # left unexplained of what the usual view varies by beside noise, from which on positions cannot be told
+_SHARED = 0.5  # of the usual view's light falls where the others shed light, below which they cannot either
+_LOST = 0.2  # left unexplained, over the usual share, of a view that is not where the others see it
+_SPREADS = 6.0  # standard deviations of that share
+_EXCESS = 2.5  # times the usual misfit beside noise
+_SURE = 5.0  # standard deviations of the noise
+_DOUBTFUL = 0.3  # left unexplained of each of the worst tenth of the views where positions that moved are not found
+MOVED = 1.0  # px rms from the places given, above which that is said
+_NAMED = 12  # views that a text names
+
+
+class OthersSay(NamedTuple):
+    """Misfits sum (sqrt I - sqrt Ihat)^2 of K views against the object that the others make, (K,) float64 on the host.
+
+    ``here`` : with that object where the view is; ``plain`` : with its mean in the place of it; ``noise`` : what
+    counting alone makes of the first, 0 for data that are no whole numbers. ``shared`` (K,): the share of a view's
+    light that falls where the others shed light.
+    """
+
+    here: np.ndarray
+    plain: np.ndarray
+    noise: np.ndarray
+    shared: np.ndarray
+
+    @property
+    def unexplained(self) -> np.ndarray:
+        """The share (K,) of what each view varies by that the object of the others leaves unexplained, beside noise.
+
+        Near 0 for a view in its place, near 1 for one that the others know nothing of. A view that varies less than
+        half as much as the usual one is compared with that: it could lie anywhere.
+        """
+        varies = np.maximum(self.plain, max(_BLAND * float(np.median(self.plain)), np.finfo(float).tiny))
+        return np.maximum(self.here - self.noise, 0.0) / varies
+
+    @property
+    def lost(self) -> np.ndarray:
+        """Whether each view (K,) is not where the others see it, bool.
+
+        It leaves more unexplained than the usual one by 0.2, by six standard deviations, and by what the others do not
+        light; and its misfit beside noise is 2.5 times the usual one and five standard deviations of the noise.
+        """
+        share, excess = self.unexplained, self.here - self.noise
+        usual = float(np.median(share))
+        spread = 1.4826 * float(np.median(np.abs(share - usual)))
+        counting = np.sqrt(np.maximum(self.noise, 0) / 2)  # a square has the variance 1/8 where its mean is 1/4
+        stands_out = share > usual + max(_LOST, _SPREADS * spread) + 1 - self.shared
+        return stands_out & (excess > _EXCESS * np.median(excess)) & (excess > _SURE * counting)
+
+    @property
+    def tells(self) -> bool:
+        """Whether the views know enough of each other for their positions to be told."""
+        varies = self.plain - self.noise
+        varies = np.maximum(varies, max(_BLAND / 2 * float(np.median(varies)), np.finfo(float).tiny))
+        unexplained = float(np.median((self.here - self.noise) / varies))
+        return unexplained < _TOLD and float(np.median(self.shared)) > _SHARED
+
+
+def not_found(unexplained: np.ndarray, moved: float) -> bool:
+    """Say whether positions that moved by so many px rms are not found, by ``OthersSay.unexplained`` (N,)."""
+    return moved > MOVED and float(np.quantile(unexplained, 0.9)) > _DOUBTFUL
+
+
+def explained(unexplained: np.ndarray) -> str:
+    """Put into words how much the others explain."""
+    usual, worst = (max(1 - float(np.quantile(unexplained, q)), 0.0) for q in (0.5, 0.9))
+    return f"{usual:.0%} of what the usual view varies by, and {worst:.0%} or less in the worst tenth of the views"
+
+
+def doubts(unexplained: np.ndarray, lost: np.ndarray, moved: float) -> str:
+    """Say what is wrong with refined positions, moved by ``moved`` px rms from those given; "" for nothing.
+
+    ``unexplained`` (N,), ``lost`` (N,), not 0 for a view that could not be placed: as ``OthersSay`` has them.
+    """
+    if not_found(unexplained, moved):
+        return (
+            f"the positions, moved by {moved:.3g} px rms, are not found: the object that the other views make explains "
+            f"{explained(unexplained)}; go on, or begin with FindPositions()"
+        )
+    lost = np.flatnonzero(lost)
+    if not len(lost):
+        return ""
+    named = ", ".join(map(str, lost[:_NAMED])) + (", ..." if len(lost) > _NAMED else "")
+    return (
+        f"{len(lost)} of {len(unexplained)} views could not be placed (number {named}): "
+        f"the object that the other views make does not explain them"
+    )
+
+
+def others_say(s: Any, numbers: np.ndarray | None = None) -> OthersSay:
+    """Compare views ``numbers`` (K,), all by default, with the object that the other views make. Changes nothing.
+
+    Every exit wave psi_j takes the measured modulus. O = sum conj(P) psi / sum |P|^2 over all views but one is what
+    those say of the object: a view that has printed its own picture where it does not belong loses it there. The model
+    must be that of a thin object.
+    """
+    xp, backend, views = s.xp, s.backend, s.data.views
+    total, light = xp.zeros(s.object_shape, s.dtype), xp.zeros(s.object_shape, s.real_dtype)
+    size = memory_batch(s.store)
+    for first in range(0, views, size):
+        b = Batch.at(s.store, np.arange(first, min(first + size, views)))
+        pull, power = _says(s, b)
+        b.place(total, pull)
+        b.place(light, power)
+    numbers = np.arange(views) if numbers is None else numbers
+    out = xp.empty((4, len(numbers)), np.float64)
+    dim = _DIM * light.max()
+    mean = total.sum() / light.sum()
+    for first in range(0, len(numbers), size):
+        b = Batch.at(s.store, numbers[first : first + size])
+        pull, power = _says(s, b)
+        others, around = b.windows(total) - pull, xp.maximum(b.windows(light) - power, 0)
+        shared = (power * (around > dim)).sum(axis=(1, 2)) / power.sum(axis=(1, 2))
+        more = xp.maximum(dim - around, 0)
+        others += more * mean
+        others /= around + more
+        here, noise = _misfits(s, b, others)
+        plain, _ = _misfits(s, b, xp.full_like(others, mean))
+        out[:, first : first + size] = xp.stack([here, plain, noise, shared])
+    return OthersSay(*backend.to_host(out))
+
+
+def _says(s: Any, b: Batch) -> tuple[Any, Any]:
+    """Return conj(P) psi' (B, n, n) and |P|^2 (B, n, n) of views, psi' the exit waves with the measured modulus."""
+    there = b.at_detector(b.exit_waves(), True)
+    put_modulus(s, b, there, False)
+    pull, power = b.gather("obj", b.from_detector(there))
+    return pull, s.xp.ascontiguousarray(s.xp.broadcast_to(power, pull.shape))
+
+
+def _misfits(s: Any, b: Batch, windows: Any) -> tuple[Any, Any]:
+    """Return the misfits (B,) of views with other object windows (B, n, n), and what counting alone makes of them."""
+    xp, other = s.xp, b.with_estimates()
+    other.fields["patches"], other.fields["illum"] = windows, b.illum
+    predicted = intensity_of(s, other.at_detector(other.exit_waves(), True))
+    intensity = s.measured.intensity_of(b.selection)
+    gap = xp.sqrt(intensity.astype(s.real_dtype))
+    gap -= xp.sqrt(predicted)
+    gap *= gap
+    noise = counting_noise(xp, predicted)
+    noise *= bool((intensity == xp.rint(intensity)).all())
+    if (mask := s.measured.mask_of(b.selection)) is not None:
+        gap, noise = gap * mask, noise * mask
+    return gap.sum(axis=(1, 2), dtype=np.float64), noise.sum(axis=(1, 2), dtype=np.float64)
+
+
+def _mean_square(expected: np.ndarray) -> np.ndarray:
+    """Return E (sqrt k - sqrt m)^2 of counts k that are m on average, by their sum."""
+    k = np.arange(400)
+    weight = np.exp(k * np.log(expected[:, None]) - expected[:, None] - gammaln(k + 1))
+    return (weight * (np.sqrt(k) - np.sqrt(expected[:, None])) ** 2).sum(axis=1)
+
+
+_MEANS = np.logspace(-4, 2, 121)
+_SQUARES = _mean_square(_MEANS)
+
+
+def counting_noise(xp: Any, expected: Any) -> Any:
+    """Return E (sqrt k - sqrt m)^2 of Poisson counts k for each expected m: 2 m for a few, 1/4 for many."""
+    found = xp.interp(xp.log(xp.maximum(expected, _MEANS[0])), xp.asarray(np.log(_MEANS)), xp.asarray(_SQUARES))
+    return xp.where(expected < _MEANS[0], 2 * expected, found)

@@ -1,0 +1,287 @@
+"""auto(data): from a raw scan to a recipe, chosen by what predicts held-out pixels, and its result."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from opty.algebra.operator import Operator
+from opty.analysis.held_blocks import Withheld, on, withhold
+from opty.analysis.orientation import middle
+from opty.analysis.quick import quick_look
+from opty.data import PtychoData
+from opty.operators.coarse import Level, worth
+from opty.ptycho_state import PtychoState
+from opty.search.judgement import Verdict, difference, judged, noise_deviance
+from opty.search.plan import HOPELESS, KINDS, Change, Plan, engines
+from opty.search.repair import Repaired, repaired
+from opty.search.start import Begin, begin
+from opty.search.trial import Interrupted, Trial, finished, table, tried
+
+MINUTES = 5.0
+PART = 100 * 128**2  # detector pixels of the part of the scan on which recipes are compared
+FEWEST = 60  # views of that part
+COARSEST, KEPT = 64, 0.9  # pixels along an edge, and share of the light, of a lower resolution that is enough
+BARELY = 1.003  # times the best score: a change that brings more is not tried again, unless plan.py says so
+EFFORT = 15.0  # times the CPU time of the run on the whole scan, for all trials together
+MARGIN = 1.3  # over the time that a run is expected to take
+DEFOCUSED = 0.5  # rad at the usual spatial frequency: how far the start of the second run is from the first
+
+
+@dataclass(frozen=True)
+class Auto:
+    """What ``auto`` found; print it for the report.
+
+    ``state``: the result; ``expression``: what made it, to be run and changed; ``trials``: what was tried, on a part of
+    the scan; ``verdict``; ``said``: what was found, repaired and doubted; ``options`` of ``opty.load`` that repair a
+    file in the same way; ``data``: the measurement as it was reconstructed; ``seconds`` of CPU time;
+    ``interrupted``: Ctrl-C ended the search, and ``state`` is the best so far.
+    """
+
+    state: PtychoState = field(repr=False)
+    expression: str
+    verdict: Verdict
+    trials: tuple[Trial, ...] = field(repr=False)
+    said: tuple[str, ...]
+    options: dict[str, Any]
+    seconds: float
+    interrupted: bool
+
+    @property
+    def recipe(self) -> Operator:
+        """The recipe that was chosen."""
+        return self.state.recipe
+
+    @property
+    def data(self) -> PtychoData:
+        """The measurement after the repairs."""
+        return self.state.data
+
+    def __str__(self) -> str:
+        said = "\n".join(f"  {line}" for line in self.said)
+        head = f"verdict     {self.verdict}\nexpression  {self.expression}\nCPU time    {self.seconds:.1f} s"
+        return f"{head}\nfound\n{said}\ntried\n{table(self.trials)}"
+
+
+def auto(
+    data: PtychoData,
+    *,
+    minutes: float = MINUTES,
+    seed: int = 0,
+    device: str | None = None,
+    threads: int | None = None,
+    deterministic: bool = False,
+    force: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> Auto:
+    """Reconstruct a scan with a recipe that is chosen for it: nothing to tune.
+
+    Dead, hot and saturated pixels are masked, missing and frozen frames left out. A starting probe is searched for
+    where the data bring none, and the way round of the positions. Then recipes run on the middle of the scan, with
+    blocks of detector pixels held out: engines, numbers of modes, refined positions, background, intensities, priors,
+    longer runs, each kept only where it predicts the held-out pixels better for sure. The best runs on the whole scan.
+    The fitted misfit decides nothing.
+
+    Parameters
+    ----------
+    data : PtychoData. minutes : of the clock, for all of it. seed : of every random choice.
+    device, threads, deterministic : as for PtychoState. force : reconstruct even what is pointless as it is.
+    tell : called with a line of text for each thing that is done, with the time left.
+
+    Returns
+    -------
+    Auto : state, expression, verdict and the table of what was tried. Ctrl-C gives the best so far.
+
+    Raises
+    ------
+    ValueError : a scan of which a reconstruction is pointless, with the reason. KeyboardInterrupt : Ctrl-C before the
+        first trial ended.
+    """
+    if not (isinstance(minutes, (int, float)) and minutes > 0):
+        raise ValueError(f"minutes is {minutes!r}; give a number above 0")
+    machine = {"device": device, "threads": threads, "deterministic": deterministic}
+    return _Search(data, minutes, seed, machine, force, tell or (lambda line: None)).run()
+
+
+class _Search:
+    """One search: what is known so far, and how much time is left."""
+
+    def __init__(
+        self,
+        data: PtychoData,
+        minutes: float,
+        seed: int,
+        machine: dict[str, Any],
+        force: bool,
+        tell: Callable[[str], None],
+    ):
+        self.began, self.cpu = time.perf_counter(), time.process_time()
+        self.deadline = self.began + 60 * minutes
+        self.seed, self.machine, self.tell = seed, machine, tell
+        self.trials: list[Trial] = []
+        self.useless: set[tuple[str, object]] = set()  # changes that are not tried again
+        self.repaired: Repaired = repaired(data)
+        if self.repaired.problems and not force:
+            raise ValueError(f"a reconstruction would be pointless: {'; '.join(self.repaired.problems)}")
+        for line in self.repaired.done:
+            tell(line)
+
+    def say(self, what: str) -> None:
+        self.tell(f"{what} ({max(0.0, self.deadline - time.perf_counter()):.0f} s left)")
+
+    def run(self) -> Auto:
+        start: Begin = begin(self.repaired.data, self.seed, self.machine["threads"], self.say)
+        self.start, self.whole = start, start.data
+        doubts = quick_look(self.whole.replace(probe=start.probe) if start.text else self.whole).warnings
+        said = (*self.repaired.done, *start.said, *doubts)
+        for line in (*start.said, *doubts):
+            self.tell(line)
+        views = max(FEWEST, PART // self.whole.n**2)
+        self.some = middle(self.whole, views)
+        self.factor = _factor(self.some)
+        self.part = self._start(self._modes()).data
+        self.ratio = self.whole.views / self.part.views * self.factor**2
+        self.held: Withheld = withhold(self.part, self.seed)
+        plan, best, stopped = Plan(modes=self._modes()), None, False
+        try:
+            plan, best = self._chosen(plan)
+            state, whole = self._final(plan, best)
+        except (Interrupted, KeyboardInterrupt) as stop:
+            ran = [one for one in self.trials if one.state is not None]
+            if not ran:
+                raise KeyboardInterrupt from None
+            best = min(ran, key=lambda one: one.score)
+            state, whole, stopped = self._kept(best, getattr(stop, "state", None)), False, True
+        verdict = self._verdict(plan, best, whole, stopped)
+        self.tell(f"verdict: {verdict}")
+        ranked = tuple(sorted(self.trials, key=lambda one: one.score))
+        cpu = time.process_time() - self.cpu
+        return Auto(state, self._expression(best), verdict, ranked, said, self._options(), cpu, stopped)
+
+    # -- the search
+
+    def _chosen(self, plan: Plan) -> tuple[Plan, Trial]:
+        """Return the best plan and its trial: each kind of change by turns, until none gains or the time is over."""
+        best, idle = self._try(plan), 0
+        for kind in itertools.cycle(KINDS):
+            found = self._better(kind(plan), best, all_of_them=kind is engines)
+            plan, best = found or (plan, best)
+            idle = 0 if found else idle + 1
+            if idle == len(KINDS) or not self._time_for(best):
+                break
+        if not math.isfinite(best.score):
+            raise ValueError(f"no recipe ran: {self.trials[0].why}")
+        return plan, best
+
+    def _better(self, changes: Iterator[Change], best: Trial, all_of_them: bool) -> tuple[Plan, Trial] | None:
+        """Return the first of some plans, or the best of all, that is better for sure than the best so far."""
+        found = None
+        for change in changes:
+            if (change.name, change.value) in self.useless:
+                continue
+            if not self._time_for(best, change.plan):
+                break
+            trial = self._try(change.plan)
+            if trial.score > HOPELESS.get(change.name, BARELY) * best.score:
+                self.useless.add((change.name, change.value))
+            better = trial.whole and trial.beats(best, change.worth)
+            if better and (found is None or trial.score < found[1].score):
+                found = change.plan, trial
+                if not all_of_them:
+                    break
+        return found
+
+    def _try(self, plan: Plan) -> Trial:
+        trial = tried(plan.recipe, self._start(plan.modes), self.held, self.deadline)
+        self.trials.append(trial)
+        score = f"{trial.score:.4f}" if math.isfinite(trial.score) else trial.why
+        self.say(f"{score}  {plan.recipe!r}, {plan.modes} mode{'s' * (plan.modes > 1)}")
+        return trial
+
+    def _state(self, data: PtychoData, modes: int) -> PtychoState:
+        return PtychoState(data, self.start.probe, modes=modes, seed=self.seed, **self.machine)
+
+    def _start(self, modes: int) -> Any:
+        """Return the state from which trials start: of a part of the scan, coarser where that is enough."""
+        fine = self._state(self.some, modes)
+        return fine if self.factor == 1 else Level(fine._live, self.factor).down()
+
+    def _modes(self) -> int:
+        given = self.whole.probe if self.start.probe is None else self.start.probe
+        return 1 if given is None else len(given)
+
+    def _time_for(self, best: Trial, candidate: Plan | None = None) -> bool:
+        """Say whether there is time for one more trial, the whole scan after it, and the run for the verdict."""
+        longest = max(one.clock for one in self.trials)
+        trial = longest * (2 if candidate is not None and candidate.sweeps > Plan.sweeps else 1)
+        final = max(best.clock, trial) * self.ratio
+        if sum(one.clock for one in self.trials) + trial > EFFORT * longest * self.ratio:
+            return False
+        second = best.clock  # the run for the verdict
+        return time.perf_counter() + MARGIN * (trial + final + second) < self.deadline
+
+    # -- the result
+
+    def _final(self, plan: Plan, best: Trial) -> tuple[PtychoState, bool]:
+        self.say(f"the whole scan: {plan.recipe!r}, {plan.modes} mode{'s' * (plan.modes > 1)}")
+        fits = time.perf_counter() + MARGIN * best.clock * self.ratio < self.deadline
+        return finished(plan.recipe, self._state(self.whole, plan.modes), math.inf if fits else self.deadline)
+
+    def _kept(self, best: Trial, reached: PtychoState | None) -> PtychoState:
+        """Return what an interrupted search has: the run on the whole scan as far as it came, or the best trial."""
+        if reached is not None and reached.data is self.whole and reached.iteration:
+            return reached
+        assert best.state is not None
+        return on(best.state, self.part)
+
+    def _verdict(self, plan: Plan, best: Trial, whole: bool, stopped: bool) -> Verdict:
+        assert best.state is not None
+        noise = noise_deviance(best.state, self.held.blocks, self.seed)
+        if stopped or time.perf_counter() + best.clock > self.deadline:
+            return judged(best.score, noise, None, whole)
+        other = replace(plan, engine="LSQML" if plan.engine != "LSQML" else "ML", smooth=0.0)
+        first = self._start(plan.modes)
+        first = first.replace(probe=_defocused(first.numpy("probe"), DEFOCUSED))
+        try:
+            second, _ = finished(other.recipe, first, self.deadline)
+        except (Interrupted, ArithmeticError):
+            return judged(best.score, noise, None, whole)
+        return judged(best.score, noise, difference(best.state, second), whole)
+
+    def _options(self) -> dict[str, Any]:
+        options = dict(self.repaired.options)
+        if self.start.way is not None:
+            swap, flip = self.start.way.turn
+            options |= ({"transpose": True} if swap else {}) | ({"flip": flip} if flip else {})
+        return options
+
+    def _expression(self, best: Trial) -> str:
+        probe = f", {self.start.text}" if self.start.text else ""
+        modes = "" if best.modes == self._modes() else f", modes={best.modes}"
+        seed = f", seed={self.seed}" if self.seed else ""
+        return f"{best.recipe!r} * opty.PtychoState(data{probe}{modes}{seed})"
+
+
+def _factor(data: PtychoData) -> int:
+    """Return how many times coarser trials may be: while patterns have 64 pixels along an edge, and nine tenths of the
+    light are kept."""
+    factor = 1
+    while data.n // (2 * factor) >= COARSEST and worth(data, 2 * factor, KEPT):
+        factor *= 2
+    return factor
+
+
+def _defocused(probe: np.ndarray, phase: float) -> np.ndarray:
+    """Return a probe (M, n, n) with a quadratic phase in Fourier space, ``phase`` [rad] at the root mean square q."""
+    q = np.fft.fftfreq(probe.shape[-1])
+    q2 = q[:, None] ** 2 + q**2
+    spectrum = np.fft.fft2(np.fft.ifftshift(probe, axes=(-2, -1)))
+    light = (np.abs(spectrum) ** 2).sum(axis=0)
+    turned = spectrum * np.exp(1j * phase * q2 * light.sum() / max((light * q2).sum(), 1e-30))
+    return np.fft.fftshift(np.fft.ifft2(turned), axes=(-2, -1))

@@ -1,0 +1,68 @@
+"""Is the picture right? What the held-out pixels say, and what a second run from elsewhere says."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from opty.analysis.align import object_error
+from opty.analysis.held_blocks import on
+from opty.analysis.illumination import illuminated
+from opty.analysis.verdict import Verdict
+from opty.model.sample import transmission
+from opty.state.views import sweep_batches
+
+if TYPE_CHECKING:
+    from opty.data import PtychoData
+    from opty.state import BareState
+
+AT_NOISE = 1.5  # times the deviance of counts with the predicted expectation
+NEAR_NOISE = 4.0
+ALIKE, UNLIKE = 0.15, 0.4  # relative difference of two objects
+
+
+def noise_deviance(p: BareState, blocks: PtychoData, seed: int = 0) -> float:
+    """Return the deviance a held-out pixel that counts with the predicted expectation would have, by drawing some."""
+    q, rng = on(p, blocks), np.random.default_rng(seed)
+    store = q._live
+    total = pixels = 0.0
+    for b in sweep_batches(store):
+        there = b.at_detector(b.exit_waves(), True)
+        predicted = (store.xp.abs(there) ** 2).sum(axis=1)
+        if store.incoherent is not None:
+            predicted += store.incoherent
+        expected = store.backend.to_host(predicted).astype(np.float64)
+        mask = np.broadcast_to(store.backend.to_host(store.measured.mask_of(b.selection)), expected.shape)
+        expected = expected[mask]
+        counts = rng.poisson(expected)
+        total += 2 * float((expected - counts + (counts + 1) * np.log((counts + 1) / (expected + 1))).sum())
+        pixels += expected.size
+    return total / pixels
+
+
+def difference(p: BareState, q: BareState) -> float:
+    """Return how far two objects of one measurement are apart where views light them (no unit); see object_error."""
+    at, other = p.numpy("positions"), q.numpy("positions")
+    obj, second = (transmission(one.numpy("obj")) for one in (p, q))
+    lit = illuminated(np.clip(at, 0, np.array(obj.shape) - p.data.n), p.probe, obj.shape)
+    if lit.sum() < 16:
+        return math.inf
+    return object_error(second, obj, lit, np.rint((other - at).mean(axis=0)))
+
+
+def judged(score: float, noise: float, apart: float | None, whole: bool) -> Verdict:
+    """Judge a result by its ``score``, that of pure ``noise``, and how far a second run ended ``apart``."""
+    ratio = score / noise if noise > 0 else math.inf
+    reasons = [f"held-out pixels are predicted {ratio:.3g} times as far off as counting noise alone"]
+    if apart is not None:
+        reasons.append(f"a second run, with another engine from another start, differs by {apart:.0%}")
+    if not whole:
+        reasons.append("the run did not come to its end")
+    agree = apart is not None and apart < ALIKE
+    if whole and ((ratio < AT_NOISE and (apart is None or apart < UNLIKE)) or (ratio < NEAR_NOISE and agree)):
+        return Verdict("right", tuple(reasons))
+    if ratio < AT_NOISE or agree:
+        return Verdict("doubtful", tuple(reasons))
+    return Verdict("cannot tell", tuple(reasons))

@@ -1,0 +1,59 @@
+"""What ``auto`` mends in a measurement before it computes: pixels that measure no light, frames that are none."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from opty.analysis.frame_statistics import look_at_frames
+from opty.analysis.quick import quick_look
+from opty.data import PtychoData
+from opty.data.parts import chosen
+
+LOST = 0.5  # share of the frames that may be left out at most
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A measurement without what is broken in it.
+
+    ``options`` of ``opty.load`` that do the same; ``done``: each repair in words; ``problems``: what makes a
+    reconstruction pointless even so.
+    """
+
+    data: PtychoData
+    options: dict[str, Any] = field(default_factory=dict)
+    done: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def repaired(data: PtychoData) -> Repaired:
+    """Mask dead, hot and saturated pixels, and leave out frames that are missing, frozen or full; say each.
+
+    A frame that is only dim or bright stays: ``IntensityUpdate`` is among what is tried.
+    """
+    done: list[str] = []
+    options: dict[str, Any] = {}
+    frames = look_at_frames(data)
+    pixels = {"dead": frames.dead, "hot": frames.hot, "saturated": frames.saturated}
+    words = [name for name, which in pixels.items() if which.any()]
+    bad = np.logical_or.reduce([pixels[name] for name in words]) if words else None
+    if bad is not None and bad.mean() < LOST:
+        options["mask"] = words
+        done.append(", ".join(f"{int(pixels[name].sum())} {name}" for name in words) + " pixels masked")
+        counts = np.ones(1, bool) if data.mask is None else data.mask[:]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of views without light, which are left out below
+            data = data.replace(mask=~bad & counts, source=None)
+        frames = look_at_frames(data)  # a hot pixel hides that a frame is missing
+    lost = sorted({*frames.dark, *frames.frozen, *frames.full})
+    if lost and len(lost) < LOST * data.views:
+        options["leave_out"] = [int(view) for view in lost]
+        kinds = {"missing": frames.dark, "frozen": frames.frozen, "full to the end of the scale": frames.full}
+        why = ", ".join(f"{len(which)} {kind}" for kind, which in kinds.items() if which)
+        done.append(f"{len(lost)} frames left out ({why})")
+        data = chosen(data, np.setdiff1d(np.arange(data.views), lost))
+    return Repaired(data, options, tuple(done), quick_look(data).problems)

@@ -1,0 +1,149 @@
+"""Short runs on held-out views tell orientation and order of the frames, with a starting probe and without one."""
+
+import numpy as np
+import pytest
+
+import opty
+from opty.analysis.decision import decide
+from opty.analysis.frame_statistics import look_at_frames
+from opty.analysis.likeness import likeness
+from opty.analysis.orientation import Orientation
+from opty.data.frame_order import frame_order, grid_places
+from opty.simulate import experiment
+
+N, SIDE = 32, 7
+WRONG = {
+    "shift:1": np.r_[1 : SIDE**2, SIDE**2 - 1],
+    "shift:-1": np.roll(np.arange(SIDE**2), 1),
+    "shift:1@20": np.r_[:20, 21 : SIDE**2, SIDE**2 - 1],
+    "snake": frame_order("snake", np.indices((SIDE, SIDE)).reshape(2, -1).T),
+}
+
+
+def smooth(rng, size, width):
+    q = np.fft.fftfreq(size)
+    noise = np.fft.ifft2(np.fft.fft2(rng.normal(size=(size, size))) * np.exp(-(q[:, None] ** 2 + q**2) * width)).real
+    return (noise - noise.min()) / np.ptp(noise)
+
+
+@pytest.fixture(scope="module")
+def scan():
+    """A raster whose positions are off their places, a tilted and defocused probe; the data keep it as the truth."""
+    rng = np.random.default_rng(5)
+    v = (np.arange(N) - N // 2) / N
+    r2 = v[:, None] ** 2 + v**2
+    probe = np.exp(-18 * r2) * np.exp(8j * r2 + 1.5j * v)
+    places = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"), -1).reshape(-1, 2) * 3.0
+    places += rng.uniform(-0.7, 0.7, places.shape)
+    size = int(places.max()) + N + 4
+    obj = (1 - 0.4 * smooth(rng, size, 120)) * np.exp(1.4j * smooth(rng, size, 120))
+    return experiment(obj, probe, places, 3e5, seed=3)
+
+
+def decided(data):
+    return decide(data, look_at_frames(data))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_good_scan_is_left_alone(scan, known):
+    found = decided(scan.replace(probe=scan.truth["probe"] if known else None))
+    assert found.fits == found.order == "as given"
+    assert found.findings.ok
+    assert found.findings.warnings == ()
+    assert found.excess < 0.3
+    assert found.twin == (None if known else "(-row, -column)")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_detector_turned_by_a_quarter(scan, known):
+    way = Orientation(True, 1, -1, 0.0)
+    data = scan.replace(positions=way.apply(scan.positions), truth=None)
+    found = decided(data.replace(probe=scan.truth["probe"] if known else None))
+    right, half_a_turn = "(-column, row)", "(column, -row)"
+    assert found.fits == right if known else {found.fits, found.twin} == {right, half_a_turn}
+    assert "transpose=True" in found.findings.problems[0]
+
+
+@pytest.mark.parametrize("order", WRONG)
+def test_frames_in_another_order(scan, order):
+    data = scan.replace(intensities=scan.intensities[WRONG[order]], truth=None, probe=scan.truth["probe"])
+    found = decided(data)
+    assert found.order == order
+    assert f"frame_order={order!r}" in found.findings.problems[0]
+
+
+def test_without_a_probe_too(scan):
+    data = scan.replace(intensities=scan.intensities[WRONG["snake"]], truth=None, probe=None)
+    assert decided(data).order == "snake"
+
+
+def test_frames_that_belong_to_no_position(scan):
+    frames = np.random.default_rng(1).permutation(SIDE**2)
+    found = decided(scan.replace(intensities=scan.intensities[frames], truth=None, probe=scan.truth["probe"]))
+    assert (found.fits, found.order) == ("undecided", "as given")
+    assert "do not belong together" in found.findings.problems[0]
+
+
+def test_frames_that_are_all_alike_tell_nothing(scan):
+    flat = np.random.default_rng(2).poisson(np.broadcast_to(scan.intensities[:].mean(axis=0) / 50, (SIDE**2, N, N)))
+    found = decided(scan.replace(intensities=flat.astype(np.uint32), truth=None, probe=scan.truth["probe"]))
+    assert found.fits == "undecided"
+    assert found.findings.ok
+    assert "could not be told" in found.findings.warnings[0]
+
+
+def test_neighbours_are_alike_in_the_right_order_alone(scan):
+    right = likeness(scan, look_at_frames(scan))
+    mixed = scan.replace(intensities=scan.intensities[np.random.default_rng(0).permutation(SIDE**2)], truth=None)
+    wrong = likeness(mixed, look_at_frames(mixed))
+    assert right.given < 0.5 < 0.8 < wrong.given
+    assert right.better == ()
+    few = scan.replace(intensities=scan.intensities[:9], positions=scan.positions[:9], truth=None)
+    assert likeness(few, look_at_frames(few)) is None
+
+
+def test_orders_of_frames():
+    grid = np.indices((3, 4)).reshape(2, -1).T * 2.0 + 0.1
+    assert frame_order("rows", grid).tolist() == list(range(12))
+    assert frame_order("snake", grid).tolist() == [0, 1, 2, 3, 7, 6, 5, 4, 8, 9, 10, 11]
+    assert frame_order("columns", grid).tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]
+    assert frame_order("column-snake", grid).tolist() == [0, 4, 8, 9, 5, 1, 2, 6, 10, 11, 7, 3]
+    back = grid[frame_order("snake", grid)]
+    assert (back[frame_order("rows", back)] == grid).all()
+    assert frame_order("reversed", grid).tolist() == list(range(11, -1, -1))
+    assert frame_order("shift:1", grid).tolist() == [*range(1, 12), -1]
+    assert frame_order("shift:-2", grid).tolist() == [-1, -1, *range(10)]
+    assert frame_order("shift:1@10", grid).tolist() == [*range(10), 11, -1]
+    assert frame_order("shift:-1@10", grid).tolist() == [*range(10), -1, 10]
+    assert grid_places(np.random.default_rng(0).random((12, 2))) is None
+    for order, says in (("zigzag", "choose 'rows'"), ("shift:12", "0 to 11"), ("shift:1@12", "0 to 11"), (3, "choose")):
+        with pytest.raises(ValueError, match=says):
+            frame_order(order, grid)
+    with pytest.raises(ValueError, match="on no grid"):
+        frame_order("snake", np.random.default_rng(0).random((12, 2)))
+
+
+def test_the_remedy_repairs_the_scan(scan, tmp_path):
+    lost = scan.replace(intensities=scan.intensities[WRONG["shift:1@20"]], truth=None)
+    geometry = opty.Geometry(1e-10, 1.0, 5e-5)
+    pixel = geometry.sample_pixel(N)
+    opty.save(tmp_path / "scan.cxi", lost.replace(geometry=geometry, positions=scan.positions * pixel), format="cxi")
+    loaded = opty.load(tmp_path / "scan.cxi", frame_order="shift:1@20")
+    kept = [*range(20), *range(21, SIDE**2)]
+    np.testing.assert_array_equal(loaded.intensities[:], scan.intensities[kept])
+    np.testing.assert_allclose(loaded.positions_px - loaded.positions_px[0], (scan.positions - scan.positions[0])[kept])
+    some = opty.load(tmp_path / "scan.cxi", frame_order="shift:1@20", views="18:24")
+    np.testing.assert_array_equal(some.intensities[:], scan.intensities[[18, 19, 21, 22, 23, 24]])
+    with pytest.raises(ValueError, match="leaves none of the chosen frames a position"):
+        opty.load(tmp_path / "scan.cxi", frame_order="shift:1", views=[SIDE**2 - 1])
+
+
+def test_a_probe_that_changes_half_way(scan):
+    v = (np.arange(N) - N // 2) / N
+    r2 = v[:, None] ** 2 + v**2
+    other = np.exp(-40 * r2) * np.exp(-20j * r2)
+    later = experiment(scan.truth["obj"], other, scan.truth["positions"], 3e5, seed=8)
+    counts = scan.intensities[:].copy()
+    counts[SIDE**2 // 2 :] = later.intensities[SIDE**2 // 2 :]
+    found = decided(scan.replace(intensities=counts, truth=None, probe=scan.truth["probe"]))
+    assert any("the probe changes during the scan" in line for line in found.findings.warnings)

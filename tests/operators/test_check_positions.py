@@ -1,0 +1,125 @@
+"""Views against the object that the others make: CheckPositions, when PosCorrect begins, reports of positions."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import opty
+from opty import CheckPositions, PosCorrect, rPIE
+from opty.analysis import position_report
+from opty.operators.position.others import counting_noise, others_say
+from opty.simulate import experiment, objects, probes, scans
+
+
+def scan(photons=1e6, positions=None, views=6):
+    places = scans.raster((views, views), 6, jitter=1, seed=5)
+    obj = objects.two_images((110, 110))
+    data = experiment(obj, probes.two_images(48, 36), places, photons=photons, seed=6)
+    given = data if positions is None else data.replace(positions=positions(data.positions.copy()))
+    return opty.PtychoState(given, probe=data.truth["probe"], device="cpu", threads=1)
+
+
+def with_one_astray(positions):
+    positions[14] += (11, -9)
+    return positions
+
+
+def test_what_the_others_say_is_the_formula():
+    p = rPIE() ** 3 * scan()
+    p = p.replace(positions=np.rint(p.positions))
+    n, probe, obj = p.data.n, p.numpy("probe")[0].astype(complex), p.numpy("obj").astype(complex)
+    corners = p.positions.astype(int)
+    amplitudes = np.sqrt(np.fft.ifftshift(p.data.intensities, axes=(1, 2)))
+    windows = [(slice(r, r + n), slice(c, c + n)) for r, c in corners]
+    psi = []
+    for w, a in zip(windows, amplitudes, strict=True):
+        there = np.fft.fft2(np.fft.ifftshift(probe * obj[w]), norm="ortho")
+        psi.append(np.fft.fftshift(np.fft.ifft2(a * there / np.abs(there), norm="ortho")))
+    light = sum(_placed(obj.shape, w, np.abs(probe) ** 2) for w in windows)
+    total = sum(_placed(obj.shape, w, probe.conj() * one) for w, one in zip(windows, psi, strict=True))
+    mean, dim = total.sum() / light.sum(), 0.02 * light.max()
+    found = others_say(p._live, np.array([0, 14, 21]))
+    for k, j in enumerate((0, 14, 21)):
+        w = windows[j]
+        rest, around = total[w] - probe.conj() * psi[j], light[w] - np.abs(probe) ** 2
+        more = np.maximum(dim - around, 0)
+        others = (rest + more * mean) / (around + more)
+        for window, got in ((others, found.here[k]), (np.full_like(others, mean), found.plain[k])):
+            there = np.abs(np.fft.fft2(np.fft.ifftshift(probe * window), norm="ortho"))
+            assert got == pytest.approx(((amplitudes[j] - there) ** 2).sum(), rel=2e-3)
+
+
+def _placed(shape, window, image):
+    out = np.zeros(shape, complex)
+    out[window] = image
+    return out
+
+
+@pytest.mark.parametrize("mean", [1e-6, 0.003, 0.4, 3.0, 50.0])
+def test_the_noise_of_counting_is_that_of_poisson(mean):
+    counts = np.random.default_rng(1).poisson(mean, 400_000)
+    drawn = ((np.sqrt(counts) - np.sqrt(mean)) ** 2).mean()
+    assert counting_noise(np, np.array([mean]))[0] == pytest.approx(drawn, rel=0.05, abs=2e-6)
+
+
+def test_right_positions_are_not_called_lost():
+    for photons in (1e4, 1e7):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            q = CheckPositions() * (rPIE() ** 20 * scan(photons))
+        assert q.history["check_lost"].tolist() == [0]
+        assert not q.slots["position_lost"].any()
+        assert np.median(q.slots["position_unexplained"]) < 0.2
+        assert position_report(q) is None
+
+
+def test_a_view_astray_is_named(tmp_path):
+    p = rPIE(alpha=0.1) ** 25 * scan(positions=with_one_astray)
+    with pytest.warns(opty.MisfitWarning, match=r"1 of 36 views could not be placed \(number 14\)"):
+        q = CheckPositions() * p
+    assert np.flatnonzero(q.slots["position_lost"]).tolist() == [14]
+    moved = (PosCorrect(search_radius=0) * rPIE(alpha=0.1)) ** 20 * p
+    report = position_report(moved)
+    assert report.lost == (14,)
+    assert report.moved == pytest.approx(moved.history["position_moved"][-1], rel=1e-6)
+    moved.save(tmp_path / "q.h5")
+    said = str(opty.info(tmp_path / "q.h5"))
+    assert "could not be placed (number 14)" in said
+    assert f"moved {report.moved:.3g} px rms" in said
+
+
+def test_nothing_moves_where_the_views_explain_too_little_of_each_other():
+    """Views that hardly overlap: each prints its own object wherever it is."""
+    data = experiment(
+        objects.two_images((150, 150)),
+        probes.two_images(48, 30),
+        scans.raster((3, 3), 30, jitter=1),
+        photons=1e5,
+        seed=1,
+    )
+    p = opty.PtychoState(data, device="cpu", threads=1)
+    q = (PosCorrect() * rPIE()) ** 24 * p
+    assert q.slots["position_told"].tolist() == [0.0]
+    assert abs(q.positions - p.positions).max() < 1e-9
+    assert "left alone" in str(position_report(q))
+
+
+def test_the_report_has_what_the_whole_scan_shares():
+    p = scan()
+    places, turn = p.positions, 0.01
+    middle = places.mean(axis=0)
+    turned = (places - middle) @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) * 1.02 + middle
+    report = position_report(p.replace(positions=turned))
+    assert report.scale == pytest.approx((1.02, 1.02), abs=1e-6)
+    assert report.rotation == pytest.approx(turn, abs=1e-6)
+    assert report.beside < 1e-6
+    assert "rotation 0.573 degrees" in str(report)
+
+
+def test_a_gpu_says_the_same(standin_gpu):
+    p = rPIE(batch=6) ** 6 * scan(positions=with_one_astray)
+    here, there = others_say(p._live), others_say(p.to("gpu")._live)
+    assert np.allclose(here, there, rtol=1e-3)
+    q = (PosCorrect() * rPIE(batch=6)) ** 9 * p.to("gpu")
+    assert q.numpy("position_unexplained").max() > 0.2

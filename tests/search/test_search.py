@@ -1,0 +1,259 @@
+"""search and auto: recipes scored by pixels that they have not seen."""
+
+import functools
+
+import numpy as np
+import pytest
+
+import opty
+from opty import ML, PosCorrect, PtychoData, PtychoState, rPIE
+from opty.analysis.held_blocks import deviances, on, withhold
+from opty.physics.optics import aperture_probe
+from opty.search import start as start_module
+from opty.search.judgement import judged
+from opty.search.repair import repaired
+from opty.simulate import experiment, objects, scans
+
+N, VIEWS = 32, 49
+
+
+@functools.cache
+def scan(photons=1e5, seed=0):
+    """Return a far-field scan of a defocused beam, positions right, no probe."""
+    probe = aperture_probe(N, 1e-10, 1e-8, 2.6e-3, defocus=2.4e-5)
+    positions = np.rint(scans.fermat(VIEWS, 2.2))
+    obj = objects.two_images((64, 64), ("camera", "coins"))
+    return experiment(obj, probe, positions - positions.min(axis=0), photons, seed=seed)
+
+
+def start(**options):
+    data = scan()
+    return PtychoState(data, probe=data.truth["probe"] * 1.1, device="cpu", threads=1, **options)
+
+
+def test_blocks_are_in_neither_part_twice_and_differ_from_view_to_view():
+    data = scan().replace(mask=np.arange(N * N).reshape(N, N) % 7 > 0)
+    held = withhold(data, seed=3)
+    assert not (held.fitted.mask & held.blocks.mask).any()
+    assert np.array_equal(held.fitted.mask | held.blocks.mask, np.broadcast_to(data.mask, (VIEWS, N, N)))
+    assert 0.04 < held.blocks.mask.mean() / data.mask.mean() < 0.08
+    assert (held.blocks.mask[0] != held.blocks.mask[1]).any()
+    assert np.array_equal(held.fitted.mask, withhold(data, seed=3).fitted.mask)
+
+
+def test_deviance_is_that_of_its_formula_and_one_a_pixel_at_the_truth():
+    data = scan()
+    truth = PtychoState(data, probe=data.truth["probe"], obj=data.truth["obj"], device="cpu")
+    found, pixels = deviances(truth)
+    counts = data.intensities[0].astype(float)
+    corner = np.rint(truth.numpy("positions")[0]).astype(int)
+    window = data.truth["obj"][corner[0] : corner[0] + N, corner[1] : corner[1] + N]
+    wave = np.fft.fftshift(np.fft.fft2(data.truth["probe"][0] * window, norm="ortho"))
+    expected = np.abs(wave) ** 2
+    by_hand = 2 * (expected - counts + (counts + 1) * np.log((counts + 1) / (expected + 1))).sum()
+    assert found[0] == pytest.approx(by_hand, rel=1e-3)
+    assert (pixels == N * N).all()
+    lit = data.intensities[:].mean(axis=0) > 20
+    bright = PtychoState(data.replace(mask=lit), probe=data.truth["probe"], obj=data.truth["obj"], device="cpu")
+    found, pixels = deviances(bright)
+    assert found.sum() / pixels.sum() == pytest.approx(1, abs=0.1)
+
+
+def test_what_is_held_out_is_not_fitted():
+    """The score of a recipe does not depend on the counts that it is scored by."""
+    held = withhold(scan())
+    p = rPIE() ** 3 * on(start(), held.fitted)
+    counts = np.where(held.blocks.mask, 0, scan().intensities[:])
+    q = rPIE() ** 3 * on(start(), held.fitted.replace(intensities=counts))
+    assert np.array_equal(p.obj, q.obj)
+
+
+def test_search_ranks_recipes_as_the_truth_does_and_runs_the_best_on_everything():
+    seen = []
+    found = opty.search([rPIE() ** 1, "ML() ** 30", rPIE(alpha=0.1) ** 12], start(), tell=seen.append)
+    assert [one.recipe for one in seen] == [rPIE() ** 1, ML() ** 30, rPIE(alpha=0.1) ** 12]
+    assert [one.score for one in found.trials] == sorted(one.score for one in seen)
+    errors = {one.recipe: opty.analysis.errors(on(one.state, scan()))["object"] for one in seen}
+    assert found.recipe == min(errors, key=errors.get) == ML() ** 30
+    assert np.array_equal(found.state.obj, (ML() ** 30 * start()).obj)
+    assert found.whole
+    assert str(found).splitlines()[1].endswith("ML() ** 30")
+
+
+def test_fitting_noise_lowers_the_misfit_but_not_the_score():
+    data = scan(photons=1000.0, seed=1)
+    found = opty.search([ML() ** 25, ML() ** 8], PtychoState(data, probe=data.truth["probe"], device="cpu"))
+    short, long = found.trials
+    assert (short.recipe, long.recipe) == (ML() ** 8, ML() ** 25)
+    assert opty.misfit(long.state) < 0.99 * opty.misfit(short.state)
+
+
+def test_search_repeats_single_turns():
+    found = opty.search([rPIE(), ML()], start(), sweeps=4)
+    assert {one.recipe for one in found.trials} == {rPIE() ** 4, ML() ** 4}
+    assert found.state.iteration == 4
+
+
+def test_a_recipe_that_cannot_run_is_a_row_and_no_error():
+    found = opty.search([rPIE() ** 2, opty.Coarse(8, rPIE())], start())
+    assert found.recipe == rPIE() ** 2
+    assert found.trials[-1].why
+    assert found.trials[-1].state is None
+    with pytest.raises(ValueError, match="no recipe ran"):
+        opty.search([opty.Coarse(8, rPIE())], start())
+
+
+def test_search_refuses_what_it_cannot_score():
+    with pytest.raises(ValueError, match="search has no recipes"):
+        opty.search([], start())
+    with pytest.raises(ValueError, match="has seen all pixels"):
+        opty.search([rPIE()], rPIE() * start())
+
+
+def test_ctrl_c_gives_the_best_so_far():
+    def stop(trial):
+        raise KeyboardInterrupt
+
+    found = opty.search([rPIE() ** 2, ML() ** 2], start(), tell=stop)
+    assert [one.recipe for one in found.trials] == [rPIE() ** 2]
+    assert not found.whole
+    assert found.state.data is scan()
+    assert np.array_equal(found.state.obj, found.best.state.obj)
+
+
+def test_time_that_is_over_starts_no_further_recipe():
+    found = opty.search([rPIE() ** 3, ML() ** 3], start(), seconds=1e-9)
+    assert len(found.trials) == 1
+    assert not found.whole
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    return opty.auto(scan().replace(truth=None), minutes=0.5, device="cpu", threads=1)
+
+
+def test_auto_finds_the_object_without_a_probe(chosen):
+    p = chosen.state
+    truth = PtychoState(scan(), probe=p.probe, obj=p.obj)
+    obj, lit = (
+        p.numpy("obj"),
+        opty.analysis.illuminated(scan().truth["positions"], scan().truth["probe"], scan().truth["obj"].shape),
+    )
+    offset = np.rint((p.numpy("positions") - scan().truth["positions"]).mean(axis=0))
+    assert opty.analysis.object_error(obj, scan().truth["obj"], lit, offset) < 0.12
+    assert truth.data.views == VIEWS
+    assert chosen.verdict.word == "right"
+    assert min(one.score for one in chosen.trials) == chosen.trials[0].score
+
+
+def test_the_expression_makes_the_same_state(chosen):
+    names = {name: getattr(opty, name) for name in opty.__all__}
+    again = eval(chosen.expression, names | {"opty": opty, "data": scan().replace(truth=None)})
+    assert np.array_equal(again.obj, chosen.state.obj)
+
+
+def test_the_way_round_is_that_whose_searched_probe_predicts_best(monkeypatch):
+    """A search is decided, and better, for one way of the four that differ only."""
+    turned = scan().replace(positions=scan().positions[:, ::-1] * np.array([1, -1]), truth=None)
+    given = scan().positions - scan().positions.mean(axis=0)
+
+    def searched(data, seed, threads):
+        about = data.positions - data.positions.mean(axis=0)
+        right = np.allclose(about, given) or np.allclose(about, -given)
+        probe = np.ones((N, N), complex)
+        return opty.analysis.ProbeSearch(probe, 1.0, None, {1.0: 0.01 if right else 0.05}, right)
+
+    monkeypatch.setattr(start_module, "find_probe", searched)
+    said = []
+    found = start_module.begin(turned, 0, 1, said.append)
+    assert found.way is not None
+    about = found.data.positions - found.data.positions.mean(axis=0)
+    assert np.allclose(about, given) or np.allclose(about, -given)
+    assert len(said) == 4
+    assert found.way.name in found.said[1]
+    assert start_module.begin(scan(), 0, 1, said.append).way is None
+
+
+def test_a_probe_of_several_modes_keeps_them():
+    probe = np.concatenate([scan().truth["probe"], 0.1 * scan().truth["probe"][:, ::-1]])
+    found = opty.auto(scan().replace(truth=None, probe=probe), minutes=0.005, device="cpu", threads=1)
+    assert len(found.state.probe) >= 2
+    assert "find_probe" not in found.expression
+
+
+def test_ctrl_c_in_auto_gives_the_best_trial():
+    pressed = []
+
+    def press(line):
+        if "1 mode" in line and not pressed:
+            pressed.append(line)
+            raise KeyboardInterrupt
+
+    data = scan().replace(truth=None, probe=scan().truth["probe"])
+    found = opty.auto(data, minutes=1, device="cpu", threads=1, tell=press)
+    assert found.interrupted
+    assert len(found.trials) == 1
+    assert found.verdict.word != "right"
+    assert np.array_equal(found.state.obj, found.trials[0].state.obj)
+
+
+def test_noise_is_not_called_right():
+    rng = np.random.default_rng(5)
+    mean = scan().intensities[:].mean(axis=0)
+    probe = scan().truth["probe"]
+    data = PtychoData(rng.poisson(rng.exponential(mean, (VIEWS, N, N))), scan().positions, probe=probe)
+    assert opty.auto(data, minutes=0.02, device="cpu", threads=1).verdict.word != "right"
+
+
+def test_repairs_are_made_and_said():
+    counts = np.array(scan().intensities)
+    counts[5] = 0
+    counts[9] = counts[8]
+    counts[:, 3, 4] = 10**6
+    found = repaired(PtychoData(counts, scan().positions))
+    assert found.options == {"mask": ["hot", "saturated"], "leave_out": [5, 9]}
+    assert found.data.views == VIEWS - 2
+    assert not found.data.mask[3, 4]
+    assert len(found.done) == 2
+
+
+def test_what_is_pointless_is_refused():
+    data = scan().replace(positions=np.zeros((VIEWS, 2)), truth=None)
+    with pytest.raises(ValueError, match="would be pointless"):
+        opty.auto(data)
+
+
+@pytest.mark.parametrize(
+    ("score", "apart", "whole", "word"),
+    [
+        (1.2, 0.1, True, "right"),
+        (2.5, 0.1, True, "right"),
+        (2.5, 0.6, True, "cannot tell"),
+        (1.2, 0.6, True, "doubtful"),
+        (9.0, 0.6, True, "cannot tell"),
+        (9.0, 0.1, True, "doubtful"),
+        (1.2, None, False, "doubtful"),
+    ],
+)
+def test_verdicts(score, apart, whole, word):
+    assert judged(score, 1.0, apart, whole).word == word
+
+
+def test_a_plan_writes_its_recipe():
+    from opty.search.plan import Plan
+
+    plan = Plan(engine="DM, ML", positions="refined", background=True, sweeps=5)
+    free = opty.BackgroundUpdate()
+    moving = (free * PosCorrect() * opty.LSQML(batch=8)) ** 5
+    assert plan.recipe == (free * ML()) ** 5 * moving * opty.DM() ** 5
+
+
+def test_a_start_that_cannot_be_right_is_said_at_the_first_run_only():
+    data = scan().replace(truth=None, positions=3 * scan().positions)
+    with pytest.warns(opty.StartWarning, match=r"find_probe\(data\)"):
+        p = rPIE() * PtychoState(data, device="cpu")
+    rPIE() * p  # warnings are errors here
+    rPIE() * PtychoState(data, probe=scan().truth["probe"], device="cpu")
+    rPIE() * PtychoState(scan().replace(positions=data.positions), device="cpu")  # brings its truth
+    with pytest.warns(opty.StartWarning):
+        next(rPIE().iter(PtychoState(data, device="cpu")))

@@ -7,7 +7,7 @@ the state reached, exit code 130.
 commands.py   the group of all commands
 auto.py       auto, recipes
 demo.py       demo
-runs.py       reconstruct, resume, rerun
+runs.py       reconstruct, resume, rerun; starts.py: what a reconstruction starts from
 looks.py      info, check, plot
 files.py      convert, export
 simulate.py   simulate

@@ -134,7 +134,7 @@ def _with(trials: Trials, order: str | None, way: Orientation, probe: np.ndarray
 
 def much_better(one: Score, other: Score) -> bool:
     """Whether a guess stands out from another: by more than the scores of two wrong guesses differ."""
-    if one.excess >= NOTHING:
+    if one.excess >= NOTHING or one.noisy:
         return one.misfit < CLOSE_NOTHING * other.misfit
     return other.excess - one.excess > APART and one.misfit < CLOSE * other.misfit
 

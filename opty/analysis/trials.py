@@ -20,17 +20,20 @@ from opty.recipes import rPIE
 RECIPE = rPIE(alpha=0.1) ** 5
 PIXELS = 48 * 256**2  # detector pixels of a part, in the near field, where patterns stay whole
 FEWEST = 12
+NOISY = 1.3  # times the misfit that noise makes: patterns that the mean pattern predicts that well are hardly more
 
 
 @dataclass(frozen=True)
 class Score:
     """``misfit`` of held-out views; ``excess``: that over what noise makes, in parts of that of the mean pattern.
 
-    0: the views are predicted up to their noise; 1: no better than by the mean of all patterns.
+    0: the views are predicted up to their noise; 1: no better than by the mean of all patterns. ``noisy``: patterns
+    differ by hardly more than their noise, so that the excess says little.
     """
 
     misfit: float
     excess: float
+    noisy: bool = False
 
 
 class Trials:
@@ -76,7 +79,7 @@ class Trials:
         light = counts.sum()
         flat = float(((root - root.mean(axis=0)) ** 2).sum() / light)
         noise = float(_noise(mean).sum() / mean.sum()) if self.whole else 0.0
-        return Score(misfit, (misfit - noise) / max(flat - noise, 0.05 * flat))
+        return Score(misfit, (misfit - noise) / max(flat - noise, 0.05 * flat), flat < NOISY * noise)
 
 
 def cropped(probe: np.ndarray, n: int) -> np.ndarray:

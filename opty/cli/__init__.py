@@ -1,19 +1,19 @@
 """The command line: `opty demo`, `opty info`, `opty reconstruct` and the others.
 
-Whatever can be checked is checked before the data are read. A failure is one line on the standard error that says what
-to do, exit code 1 (2 for a misspelt option), and leaves no file behind. Ctrl-C, and the SIGTERM of a batch queue, save
-what was reached, exit code 130.
+All checks that need no data come before the data are read. A failure is one line on the standard error with the
+remedy, exit code 1 (2 for a misspelt option), and leaves no file behind. Ctrl-C, and the SIGTERM of a batch queue, save
+the state reached, exit code 130.
 
 commands.py   the group of all commands
 auto.py       auto, recipes
 demo.py       demo
-runs.py       reconstruct, resume, rerun
+runs.py       reconstruct, resume, rerun; starts.py: what a reconstruction starts from
 looks.py      info, check, plot
 files.py      convert, export
 simulate.py   simulate
 options.py    options that several commands share; option_types.py: how their texts are read
 run.py        one reconstruction: progress, interruption, divergence, full disks, report
-checks.py     what is refused before any work
+checks.py     checks before any work
 failures.py   errors as one line, exit codes
 """
 

@@ -26,7 +26,7 @@ def check_result(path: Path, source: Path, overwrite: bool, may_replace: bool = 
 
 
 def check_free(paths: Iterable[Path], overwrite: bool) -> None:
-    """Refuse files that are there already, unless the user said --overwrite."""
+    """Refuse files that are there already, unless --overwrite is given."""
     for path in paths:
         if path.exists() and not overwrite:
             raise FileExistsError(f"{path} is there already: choose another name, or replace it with --overwrite")

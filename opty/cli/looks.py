@@ -1,4 +1,4 @@
-"""Commands that look at files: info, check, plot."""
+"""Commands that inspect files: info, check, plot."""
 
 from __future__ import annotations
 

@@ -25,21 +25,16 @@ from opty.cli.options import (
     talk_options,
 )
 from opty.cli.run import Run
+from opty.cli.starts import DEFAULT_RECIPE, model_of, recipe_of, said_of, started
 from opty.files.atomic import check_target
-from opty.remedies import option
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.figure import Figure
 
     from opty.algebra.operator import Operator
-    from opty.data import PtychoData
-    from opty.model import Model
     from opty.ptycho_state import PtychoState
 
-DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
 PROBE_WORDS = ("search", "mean")  # of --probe, beside files
-FEWEST_TO_SEARCH = 12  # views: with fewer, the fifth held out is too small to decide
 
 picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
 
@@ -71,8 +66,8 @@ def reconstruct(
     The result holds object, probe, positions, error curve and recipe. Ctrl-C ends the run and keeps what it reached;
     opty resume goes on from there, and from what --save-every wrote when the process was killed.
 
-    What opty check knows without running anything is looked at first: what is pointless is refused, with exit code 1;
-    what is doubtful is said, and stands in the result. --check runs all of opty check first, and stops where it finds
+    The checks of opty check that need no run come first: a pointless reconstruction is refused, with exit code 1;
+    doubts are printed, and written into the result. --check runs all of opty check first, and stops where it finds
     that a reconstruction would be pointless; at the end it tests by views held out whether the result is right.
 
     --model "Slices(2, spacing=1.5e-6) * Probe(modes=3)" reconstructs several slices; opty completes a model with the
@@ -86,8 +81,8 @@ def reconstruct(
     from opty.plot import overview
     from opty.runtime.recipe_edit import after_iterations
 
-    recipe = _recipe(options.pop("text"), options.pop("recipe_file"))
-    options["model"] = _model(options.pop("model_text"), options["modes"])
+    recipe = recipe_of(options.pop("text"), options.pop("recipe_file"))
+    options["model"] = model_of(options.pop("model_text"), options["modes"])
     check_result(output, file, options.pop("overwrite"))
     if every := options.pop("save_every"):
         recipe = after_iterations(recipe, Save(str(output), every))
@@ -98,7 +93,7 @@ def reconstruct(
     check_data(file, data)
     load = taken_for_load(options) | given({"data": data})
     word = load.pop("probe") if load.get("probe") in PROBE_WORDS else None
-    start, attention = _start(file, load, probe=word, quiet=quiet or as_json, **options)
+    start, attention = started(file, load, probe=word, quiet=quiet or as_json, **options)
     start.data.need_frames()
     if not quiet:
         made = "" if start.model.thin else f"waves of {start.model!r}\n"
@@ -154,7 +149,7 @@ def resume(
     _check_before(unfinished.asked, picture)
     if not quiet:
         click.echo(f"{checkpoint}: iteration {p.iteration} of\n{unfinished.asked!r}", err=as_json)
-    attention = _written(checkpoint) or quick_look(p.data).every
+    attention = said_of(checkpoint) or quick_look(p.data).every
     run = Run(unfinished.asked, cast("PtychoState", p), quiet, unfinished, attention)
     _conclude(ctx, run, output, (picture, overview), quiet, as_json)
 
@@ -197,7 +192,7 @@ def rerun(
     recipe, begin, original = start_over(result, start=start, data=data, **given(machine))
     if not quiet:
         click.echo(f"{result}: {original.iteration} iterations of\n{original.recipe!r}", err=as_json)
-    run = Run(recipe, cast("PtychoState", begin), quiet, attention=_written(result))
+    run = Run(recipe, cast("PtychoState", begin), quiet, attention=said_of(result))
     if run.interrupted or run.diverged or run.failed:
         run.leave(ctx)
     again = Repetition(run.state, original)
@@ -212,29 +207,6 @@ def rerun(
         ctx.exit(1)
 
 
-def _recipe(text: str | None, file: Path | None) -> Operator:
-    """Return the recipe of a command, from one of its two options; nothing in it is evaluated."""
-    from opty import from_json, parse
-
-    if text is not None and file is not None:
-        raise click.UsageError("--recipe and --recipe-file exclude each other: give one of them")
-    if file is None:
-        return parse(DEFAULT_RECIPE if text is None else text)
-    found = file.read_text()
-    return from_json(found) if found.lstrip().startswith("{") else parse(found)
-
-
-def _model(text: str | None, modes: int | None) -> Model | None:
-    """Return the model of a command; nothing in its text is evaluated."""
-    from opty.model import parse
-
-    if text is None:
-        return None
-    if modes is not None:
-        raise click.UsageError(f"--modes {modes} beside --model: write Probe(modes={modes}) in the model")
-    return parse(text)
-
-
 def _check_before(recipe: Operator, picture: Path | None) -> None:
     """Refuse, before the data are read, steps in an order that cannot work, and files that cannot be written."""
     from opty.runtime.nodes import steps_of
@@ -245,92 +217,6 @@ def _check_before(recipe: Operator, picture: Path | None) -> None:
     if picture is not None:
         check_target(picture)
         check_picture(picture)
-
-
-def _start(
-    file: Path,
-    load: dict[str, Any],
-    *,
-    modes: int | None,
-    model: Model | None,
-    seed: int | None,
-    force: bool,
-    check: bool,
-    probe: str | None,
-    quiet: bool,
-    **machine: Any,
-) -> tuple[PtychoState, tuple[str, ...]]:
-    """Load a measurement into a fresh state, or a result as it is, and say what is doubtful of the measurement.
-
-    ``machine`` is how to compute. A measurement of which a reconstruction is pointless is refused, unless ``force``.
-    """
-    import opty
-    from opty.analysis import Findings, quick_look
-    from opty.analysis.health import tried_out
-    from opty.model.complete import complete
-
-    machine, start = given(machine), given({"modes": modes, "model": model, "seed": seed})
-    loaded = opty.load(file, **load)
-    if isinstance(loaded, opty.PtychoData):
-        found = quick_look(loaded)
-        tried = tried_out(loaded) if check and found.ok else Findings()
-        found += tried
-        if found.problems and not force:
-            why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)
-            raise ValueError(f"a reconstruction of {file} would be pointless: {why}")
-        far = loaded.geometry is None or loaded.geometry.propagation == "far"
-        if loaded.probe is not None and probe is not None:
-            raise ValueError(f"{file} has a starting probe: leave --probe {probe} out")
-        complete(model, loaded.geometry, loaded.n, modes)  # what does not fit is refused before the search
-        if loaded.probe is None and probe != "mean" and (far or probe == "search"):
-            start["probe"] = _found_probe(file, loaded, quiet, machine.get("threads"))
-            found = quick_look(loaded.replace(probe=start["probe"])) + tried  # some doubts were about its size
-        return opty.PtychoState(loaded, **start, **machine), found.every
-    for name, value in (start | given({"probe": probe})).items():
-        raise ValueError(
-            f"{file} is a result, which goes on with its own {name}: leave {option(name, value)} out, or reconstruct "
-            "the measurement that it was made from"
-        )
-    return (opty.load(file, **machine, **load) if machine else loaded), _written(file) or quick_look(loaded.data).every
-
-
-def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None) -> np.ndarray | None:
-    """Return the starting probe that a search finds, None where there are too few views; says what was found."""
-    from tqdm import tqdm
-
-    from opty.analysis import find_probe
-
-    if data.views < FEWEST_TO_SEARCH:
-        click.echo(
-            f"{file} has no starting probe, and too few views to search for one: the run starts from a focus", err=True
-        )
-        return None
-    with tqdm(desc="starting probe", unit="curvature", disable=quiet, leave=False) as bar:
-
-        def tell(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        found = find_probe(data, threads=threads, tell=tell)
-    if not quiet:
-        focus = found.defocus
-        where = f"curvature {found.curvature:.4g} px^2" if focus is None else f"defocus {focus:.4g} m"
-        doubt = "" if found.decided else "; others do nearly as well"
-        click.echo(
-            f"{file} has no starting probe; a search found one: {where} predicts held-out views best (misfit "
-            f"{found.score:.4g}{doubt})",
-            err=True,
-        )
-    return found.probe
-
-
-def _written(result: Path) -> tuple[str, ...]:
-    """Return what a result of opty says was found wrong with its measurement."""
-    from opty.files.container import Container
-    from opty.io.formats.native import attention, recognise
-
-    file = Container(result)
-    return attention(file) if recognise(file) else ()
 
 
 def _conclude(

@@ -1,13 +1,13 @@
-"""Files in and out: ``load`` any measurement or result, ``save`` a result, ``info`` says what a file holds.
+"""Files in and out: ``load`` any measurement or result, ``save`` a result, ``info`` describes a file.
 
 registry.py       load(): the list of formats, tried one after the other on a file's content
-reading.py        what a format is, and errors that name the file
-writing.py        save() in any format, and what the writers share
+reading.py        the Format of a file, and errors that name the file
+writing.py        save() in any format, shared by the writers
 export.py         export(): images and plain arrays of a result
 rerun.py          resume() a run that stopped, rerun() one and compare
 save_operator.py  Save: checkpoints along a run
-info.py           info(): what a file holds and lacks; report.py: the same as text
-source.py         where data came from, so that a result points to its measurement
+info.py           info(): the contents of a file, and what is missing; report.py: the same as text
+source.py         the source of data, so that a result points to its measurement
 formats/          one file per format
 prepare/          from a file's content to PtychoData: crop, mask, rebin, orientation, several scans
 """

@@ -1,4 +1,4 @@
-"""Scan: what the elements of a model may look at when they make the first values of their leaves."""
+"""Scan: the input from which the elements of a model make the first values of their leaves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opty.model.starting_probe import first_probe, given_probe
 
 @dataclass(frozen=True)
 class Scan:
-    """What ``Element.initial`` may look at: the measurement, the frame of the object, the types."""
+    """The input of ``Element.initial``: the measurement, the frame of the object, the types."""
 
     views: int  # of the scan
     n: int  # pixels along an edge of a window
@@ -33,7 +33,7 @@ class Scan:
         return np.dtype(self.dtype.type(0).real.dtype)
 
     def probe(self, modes: int | None) -> np.ndarray:
-        """Return the starting probe (M, n, n): that given, that of the data, or the focused one of the mean pattern."""
+        """Return the starting probe (M, n, n): given, of the data, or the focused probe of the mean pattern."""
         if self.given is not None:
             return given_probe(self.given, self.n, modes, self.dtype)
         if self.data is None:

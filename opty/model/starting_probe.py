@@ -1,4 +1,4 @@
-"""The starting probe: that of the data or of the user, or the focused probe of the mean pattern; modes are added."""
+"""The starting probe: given by the data or the user, or the focused probe of the mean pattern; modes are added."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """Pictures of a state, fit to publish: drawn with matplotlib's object API, which is imported at the first picture.
 
-figure.py     the sheet: one style for all figures, and writing one to a file whole or not at all
-images.py     the object: magnitude and phase, cropped to what was lit, with a scale bar
+figure.py     one style for all figures, and writing them to files, completely or not at all
+images.py     the object: magnitude and phase, cropped to the illuminated area, with a scale bar
 slices.py     several slices: each of them, their product, and cuts along the beam
 modes.py      the probe: modes with their share of the power, phase as hue
 variation.py  a probe that varies: mean, OPR modes, weights along the scan
-positions.py  where the views lie: nominal, refined, true
+positions.py  positions of the views: nominal, refined, true
 history.py    the error curve
-health.py     what a scan check found
+health.py     the results of a scan check
 show_operator.py  Show: pictures along a run
 overview.py   all of it on one page; and truth beside reconstruction for a simulated scan
 """

@@ -1,4 +1,4 @@
-"""The object: magnitude and phase, cropped to what was lit, with robust colour limits and a scale bar."""
+"""The object: magnitude and phase, cropped to the illuminated area, with robust colour limits and a scale bar."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def scale_bar(axes: Axes, pixel: float | None, fraction: float = 0.25) -> tuple[
 
 
 def _light_corner(axes: Axes) -> bool:
-    """Whether the picture is light in its last rows and first columns, where the scale bar stands."""
+    """Whether the picture is light in its last rows and first columns, where the scale bar is."""
     image = axes.images[0].get_array()
     assert image is not None  # the picture has been drawn
     corner = image[-max(1, image.shape[0] // 7) :, : max(1, image.shape[1] // 3)]

@@ -20,7 +20,7 @@ _PARTS = ("real", "imag", "T", "flat")  # attributes of an array that share its 
 
 
 def blame(error: Exception, op: Operator, iteration: int, of: str = "") -> None:
-    """Add to an exception of a step where it happened; raise what a write to a read-only leaf is instead.
+    """Add a note with the step to its exception; raise EffectError instead for a write to a read-only leaf.
 
     ``of`` : which part of the step, or which views.
     """

@@ -1,4 +1,4 @@
-"""A fused step: takes the place of several steps of a sweep, and sees all of the state and of the batch."""
+"""A fused step: replaces several steps of a sweep, with access to the whole state and batch."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class FusedContext:
-    """What a fused step sees of a run: the store, the engine of the run, a dict of the step's own.
+    """The access of a fused step to a run: the store, the engine of the run, a dict private to the step.
 
-    ``alone`` : no other step than fused ones sees the batch, whose waves may then lie where the next batch's will.
+    ``alone`` : only fused steps use the batch, so that its waves may be in the buffer of the next batch.
     ``whole`` : all positions of the sweep are whole pixels. ``number`` : of the step in the sweep.
     """
 
@@ -41,7 +41,7 @@ class FusedContext:
         return self.engine.persistent(f"{name} of step {self.number}", shape, dtype)
 
     def put_in_place(self, *names: str) -> None:
-        """Put leaves that each sweep makes again at the addresses of the last sweep, if that one may be replayed."""
+        """Move leaves that each sweep makes again to the addresses of the last sweep, if that may be replayed."""
         leaves = self.store.leaves
         for name in names if self.store.backend.CAPTURES else ():
             place = self.engine.persistent(name, leaves[name].shape, leaves[name].dtype)
@@ -51,11 +51,11 @@ class FusedContext:
 
 
 class FusedStep(ViewOperator, register=False):
-    """What ``parts``, steps of a sweep one after the other, do together, in fewer passes over the arrays.
+    """Consecutive steps of a sweep, ``parts``, in one step with fewer passes over the arrays.
 
-    ``apply(self, s, b)`` is given a FusedContext and the Batch itself. ``buffers`` : what it takes of the engine's
-    workspace, by which memory is estimated. ``varying`` : whether the step supports a probe that varies, on a CPU.
-    ``omits`` : what its parts make and the step leaves unmade: no later step of the sweep may read it.
+    ``apply(self, s, b)`` is given a FusedContext and the Batch. ``buffers`` : its arrays in the workspace of the
+    engine, from which memory is estimated. ``varying`` : whether the step supports a probe that varies, on a CPU.
+    ``omits`` : fields that the parts make and the step does not: no later step of the sweep may read them.
     """
 
     buffers: ClassVar[tuple[Buffer, ...]] = (Scratch("illum", moved=True), Scratch("back", moved=True))
@@ -68,7 +68,7 @@ class FusedStep(ViewOperator, register=False):
 
     @classmethod
     def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
-        """Say whether the step may stand for ``parts``, which come after the steps ``before`` of the sweep."""
+        """Return whether the step may replace ``parts``, which come after the steps ``before`` of the sweep."""
         return True
 
     @property
@@ -88,7 +88,7 @@ class FusedStep(ViewOperator, register=False):
 
     @property
     def advice(self) -> str:  # type: ignore[override]
-        """What a user should turn, by the parts."""
+        """The advice of the parts."""
         return ", or ".join(part.advice for part in self.parts if part.advice)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
@@ -104,22 +104,22 @@ class FusedStep(ViewOperator, register=False):
         return reads, writes
 
     def supports(self, leaves: Collection[str], backend: ModuleType, whole: bool) -> bool:
-        """Say whether the step can be used for a state that holds ``leaves``.
+        """Return whether the step can be used for a state that holds ``leaves``.
 
         ``whole`` : all positions of the sweep are whole pixels.
         """
         return True
 
     def is_capturable(self, s: FusedContext) -> bool:
-        """Say whether a sweep launches what the next one will, and nothing but kernels, so that it may be replayed.
+        """Return whether each sweep launches the same kernels and does nothing else, so that it may be replayed.
 
-        What ``apply`` works on then lies in leaves that ``touched_leaves`` names or in buffers of ``s.engine``, and
-        ``finish`` relies on nothing that ``apply`` has done on the host.
+        Then ``apply`` uses only leaves in ``touched_leaves`` and buffers of ``s.engine``, and ``finish`` needs no work
+        of ``apply`` on the host.
         """
         return True
 
     def seen_by_parts(self, s: FusedContext) -> list[tuple[ViewOperator, Access]]:
-        """Return the parts, each with the state as it may see it."""
+        """Return the parts, each with its access to the state."""
         return [(part, s.job.access(rights)) for part, rights in self._rights]
 
     @cached_property
@@ -132,7 +132,7 @@ class FusedStep(ViewOperator, register=False):
 
 
 def sees_batch(op: ViewOperator) -> bool:
-    """Say whether a step works on the waves or windows of a batch."""
+    """Return whether a step uses the waves or windows of a batch."""
     reads, writes = op.effects()
     return bool(FIELDS.keys() & (reads | writes))
 
@@ -140,9 +140,9 @@ def sees_batch(op: ViewOperator) -> bool:
 def suited(
     steps: Iterable[PlannedStep], model: Model, leaves: Collection[str], backend: ModuleType, whole: bool
 ) -> list[PlannedStep]:
-    """Return steps with fused ones that do not suit a state in their parts again.
+    """Return steps, with fused ones that a state does not support replaced by their parts.
 
-    The kernels of fused steps are those of a thin object; for the rest see ``FusedStep.suits``.
+    The kernels of fused steps are those of a thin object; for the rest see ``FusedStep.supports``.
     """
     varies = model.varies and backend.name == "cpu"
 
@@ -155,5 +155,5 @@ def suited(
 
 
 def written_out(steps: Iterable[PlannedStep]) -> list[PlannedStep]:
-    """Return steps with fused ones in their parts."""
+    """Return steps, with fused ones replaced by their parts."""
     return [replace(s, op=part) for s in steps for part in getattr(s.op, "parts", (s.op,))]

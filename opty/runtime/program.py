@@ -1,9 +1,9 @@
 """A program: everything a run needs that follows from the recipe and the layout of the state.
 
-Compiled once and cached. The layout says which arrays are there and what they are; the number of views and all other
-sizes are not in it, so that scans of any size share a program. What depends on sizes (batches, memory) is worked out
-once in a run; what depends on the steps that are due and on the positions, once for each
-combination (see sweep_programs.py).
+Compiled once and cached. The layout lists the arrays of the state and their declarations; the number of views and all
+other sizes are not in it, so that scans of any size share a program. Parts that depend on sizes (batches, memory) are
+computed once in a run; those that depend on the steps that are due and on the positions, once for each combination (see
+sweep_programs.py).
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class Program:
 
     Attributes
     ----------
-    plan, groups : the nodes that are walked. declared : what the arrays of the state are, and those that steps make.
-    written : names that steps write; changed : these and what is scaled along with them.
+    plan, groups : the nodes to execute. declared : declarations of arrays of the state and of steps.
+    written : names that steps write; changed : these and the leaves that are scaled with them.
     made : leaves that are not there at the start and that steps make. remade : names of waves of all views, of which
-    no safety copy is taken. compares : whether the frames of the measurement are needed. knobs : what a user should
-    turn when the misfit rises. monitored : the passes (by id) whose misfit should fall. scale : see scale.py.
+    no safety copy is taken. compares : whether the frames of the measurement are needed. advice : shown when
+    the misfit rises. monitored : the passes (by id) whose misfit should fall. scale : see scale.py.
 
     Raises EffectError and RecipeError for a recipe that cannot run on such a state.
     """

@@ -44,7 +44,7 @@ class SweepPrograms:
 
 
 class StepInSweep(NamedTuple):
-    """A step of a sweep: what it may see of state and batch (None: all of both), and what the sweep does around it.
+    """A step of a sweep: its rights in state and batch (None: all of both), and what the sweep does around it.
 
     ``measured_here`` : the sweep measures the misfit of the waves that it projects. ``moves`` : it moves positions
     from batch to batch; ``writes_positions`` : it writes them, at the end of the sweep at the latest.
@@ -59,13 +59,13 @@ class StepInSweep(NamedTuple):
 
 
 class SweepProgram:
-    """The steps of a sweep as they run: some that are due, on whole pixels or not, given the leaves that are there.
+    """The steps of a sweep that are due, on whole pixels or not, for the leaves of the state.
 
     Attributes
     ----------
-    steps : as they run. alone : only fused ones see the waves of a batch. opened, own_illum, wanted : what a batch
+    steps : as they run. alone : only fused ones use the waves of a batch. opened, own_illum, wanted : what a batch
     opens with, see ``state.views.Opened``. leaves : names of the leaves that a replayed sweep works on.
-    whole : all positions are whole pixels. scratch : its memory. kind : what sweeps that launch the same share.
+    whole : all positions are whole pixels. scratch : its memory. kind : equal for sweeps with the same launches.
     """
 
     def __init__(self, node: SweepNode, steps: tuple[PlannedStep, ...], whole: bool):
@@ -84,7 +84,7 @@ class SweepProgram:
 
 
 class ScratchMemory(NamedTuple):
-    """The memory that a sweep takes, in words that need sizes to become bytes: see batch_size.py.
+    """The memory of a sweep without sizes, from which batch_size.py computes bytes.
 
     ``arrays`` : of plain steps that see the batch, (of all states, of each view); ``buffers`` : that fused steps take;
     ``moved`` : probes are shifted by fractions of a pixel.

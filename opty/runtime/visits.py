@@ -1,8 +1,8 @@
-"""Visits: when the run last stood at a scheduled step, which the state remembers (``Store.visits``).
+"""Visits: the last iterations at scheduled steps, which the state records (``Store.visits``).
 
-An iteration number may be passed over: a turn of three iterations ends at 3, 6, 9. So a schedule does not look at the
-iteration alone, but at all iterations since the run last stood at the step. The state remembers these visits, so that a
-run that is split, resumed or repeated runs the step at the same iterations.
+Iteration numbers may be skipped: a turn of three iterations ends at 3, 6, 9. So a schedule considers all iterations
+since the last visit of the step, not the current one alone. The state records these visits, so that a run that is
+split, resumed or repeated runs the step at the same iterations.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import functools
 from opty.algebra.control import Control
 from opty.runtime.recipe_edit import only_outputs, without_outputs
 
-Span = tuple[int, int]  # the iteration of the last visit before, that of this one
+Span = tuple[int, int]  # the iterations of the previous visit and of this one
 Visits = dict[str, Span]  # by the name of the step
 
 

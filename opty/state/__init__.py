@@ -1,15 +1,15 @@
-"""The state: what is being estimated.
+"""The state: the estimates of a reconstruction and their record.
 
-bare_state.py    BareState: made, restored, replaced, moved, donated; ``opty.PtychoState`` adds what runs it
-attributes.py    what it shows: read-only arrays, history, recipe
+bare_state.py    BareState: made, restored, replaced, moved, donated; ``opty.PtychoState`` runs recipes
+attributes.py    its attributes: read-only arrays, history, recipe
 leaves.py        the declarations of what every state and every batch hold
-store.py         the mutable inside of a state
+store.py         the mutable contents of a state
 start.py         the object's frame and the first guesses of object and probe
 device_data.py   the data on the device, in the order of the waves
-streaming.py     data larger than the memory: batch by batch, read ahead along a sweep
-replace.py       what a user puts in by hand
-loans.py         arrays that a state hands out
-access.py        a state or batch as one operator may see it
+streaming.py     data larger than the memory: batch by batch, prefetched along a sweep
+replace.py       leaves replaced by the user
+loans.py         read-only arrays for the user
+access.py        the access of one operator to a state or batch
 views.py         some views in a sweep
 history.py       the recorded series
 """

@@ -15,7 +15,7 @@ tiff_npy.py      TIFF frames and positions beside them, of SciComPty and TwinMic
 array4d.py       NPY of four axes, frames of a scan on a grid
 mapping.py       HDF5 of any layout, through a TOML file; examples in mappings/
 measurement.py   PtychoData in opty's own HDF5 files
-native.py        results: PtychoState in HDF5, from which a run goes on exactly
-kept.py          all that a result holds, before its measurement is looked for
+native.py        results: PtychoState in HDF5, restored exactly
+kept.py          the contents of a result but its measurement
 result_data.py   the measurement of a result: in it, where it points to, given in its place, or absent
 """

@@ -1,0 +1,131 @@
+"""The start of a reconstruction on the command line: recipe, model, state and starting probe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from opty.cli.options import given
+from opty.remedies import option
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from opty.algebra.operator import Operator
+    from opty.data import PtychoData
+    from opty.model import Model
+    from opty.ptycho_state import PtychoState
+
+DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
+FEWEST_TO_SEARCH = 12  # views: with fewer, the fifth held out is too small to decide
+
+
+def recipe_of(text: str | None, file: Path | None) -> Operator:
+    """Return the recipe of a command, from one of its two options; nothing in it is evaluated."""
+    from opty import from_json, parse
+
+    if text is not None and file is not None:
+        raise click.UsageError("--recipe and --recipe-file exclude each other: give one of them")
+    if file is None:
+        return parse(DEFAULT_RECIPE if text is None else text)
+    found = file.read_text()
+    return from_json(found) if found.lstrip().startswith("{") else parse(found)
+
+
+def model_of(text: str | None, modes: int | None) -> Model | None:
+    """Return the model of a command; nothing in its text is evaluated."""
+    from opty.model import parse
+
+    if text is None:
+        return None
+    if modes is not None:
+        raise click.UsageError(f"--modes {modes} beside --model: write Probe(modes={modes}) in the model")
+    return parse(text)
+
+
+def started(
+    file: Path,
+    load: dict[str, Any],
+    *,
+    modes: int | None,
+    model: Model | None,
+    seed: int | None,
+    force: bool,
+    check: bool,
+    probe: str | None,
+    quiet: bool,
+    **machine: Any,
+) -> tuple[PtychoState, tuple[str, ...]]:
+    """Load a measurement into a new state, or a result as it is; return the state and doubts about the measurement.
+
+    ``machine`` is how to compute. A measurement of which a reconstruction is pointless is refused, unless ``force``.
+    """
+    import opty
+    from opty.analysis import Findings, quick_look
+    from opty.analysis.health import tried_out
+    from opty.model.complete import complete
+
+    machine, start = given(machine), given({"modes": modes, "model": model, "seed": seed})
+    loaded = opty.load(file, **load)
+    if isinstance(loaded, opty.PtychoData):
+        found = quick_look(loaded)
+        tried = tried_out(loaded) if check and found.ok else Findings()
+        found += tried
+        if found.problems and not force:
+            why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)
+            raise ValueError(f"a reconstruction of {file} would be pointless: {why}")
+        far = loaded.geometry is None or loaded.geometry.propagation == "far"
+        if loaded.probe is not None and probe is not None:
+            raise ValueError(f"{file} has a starting probe: leave --probe {probe} out")
+        complete(model, loaded.geometry, loaded.n, modes)  # refuses a model that does not fit, before the search
+        if loaded.probe is None and probe != "mean" and (far or probe == "search"):
+            start["probe"] = _found_probe(file, loaded, quiet, machine.get("threads"))
+            found = quick_look(loaded.replace(probe=start["probe"])) + tried  # some doubts were about its size
+        return opty.PtychoState(loaded, **start, **machine), found.every
+    for name, value in (start | given({"probe": probe})).items():
+        raise ValueError(
+            f"{file} is a result, which goes on with its own {name}: leave {option(name, value)} out, or reconstruct "
+            "the measurement that it was made from"
+        )
+    return (opty.load(file, **machine, **load) if machine else loaded), said_of(file) or quick_look(loaded.data).every
+
+
+def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None) -> np.ndarray | None:
+    """Return the starting probe that a search finds, None where there are too few views; print the result."""
+    from tqdm import tqdm
+
+    from opty.analysis import find_probe
+
+    if data.views < FEWEST_TO_SEARCH:
+        click.echo(
+            f"{file} has no starting probe, and too few views to search for one: the run starts from a focus", err=True
+        )
+        return None
+    with tqdm(desc="starting probe", unit="curvature", disable=quiet, leave=False) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        found = find_probe(data, threads=threads, tell=tell)
+    if not quiet:
+        focus = found.defocus
+        where = f"curvature {found.curvature:.4g} px^2" if focus is None else f"defocus {focus:.4g} m"
+        doubt = "" if found.decided else "; others do nearly as well"
+        click.echo(
+            f"{file} has no starting probe; a search found one: {where} predicts held-out views best (misfit "
+            f"{found.score:.4g}{doubt})",
+            err=True,
+        )
+    return found.probe
+
+
+def said_of(result: Path) -> tuple[str, ...]:
+    """Return the warnings in a result of opty about its measurement."""
+    from opty.files.container import Container
+    from opty.io.formats.native import attention, recognise
+
+    file = Container(result)
+    return attention(file) if recognise(file) else ()

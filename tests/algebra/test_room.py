@@ -54,7 +54,7 @@ from opty import FourierProject, Sweep
 from opty.operators import AccumObj, AccumProbe, MergeObj, MergeProbe
 rng = np.random.default_rng(0)
 data = opty.PtychoData(rng.poisson(3.0, (2048, 64, 64)).astype("uint8"), np.rint(200 * rng.random((2048, 2))))
-p = opty.PtychoState(data, modes=4, threads=1, device="cpu")
+p = opty.PtychoState(data, np.ones((64, 64), complex), modes=4, threads=1, device="cpu")
 recipe = MergeProbe() * MergeObj() * Sweep(AccumProbe() * AccumObj() * FourierProject(), batch="all", order="scan")
 opty.AP() * p
 pages = int(open("/proc/self/statm").read().split()[0])

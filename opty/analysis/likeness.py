@@ -51,7 +51,7 @@ def likeness(data: PtychoData, frames: Frames) -> Likeness | None:
         found[name] = trial.pairs(frame_order(name, data.positions))
     better = sorted(
         (name for name in found if _likely_less(found[name], given)),
-        key=lambda name: found[name].mean() + SIMPLER * ("@" in name),
+        key=lambda order: found[order].mean() + SIMPLER * ("@" in order),
     )
     error = float(given.std() / np.sqrt(len(given)))
     orders = tuple((name, trial.where(given - found[name])) for name in better)

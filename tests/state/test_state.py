@@ -73,7 +73,7 @@ def test_only_data_make_a_state(data):
 def test_no_gpu_is_told_with_the_remedy(data):
     for use in (lambda: PtychoState(data, device="gpu"), lambda: state(data).to("gpu")):
         with pytest.raises(
-            RuntimeError, match=r'no GPU to go to: .*pip install "opty-ptycho\[cuda12x\]"|finds no device'
+            RuntimeError, match=r'there is no GPU: .*pip install "opty-ptycho\[cuda12x\]"|finds no device'
         ):
             use()
     assert PtychoState(data).device == "cpu"

@@ -293,10 +293,8 @@ class TakeStep(
         best = s.backend.best_step(slope * s.kept_step, s.line_sums)
         t = (s.kept_step * best).astype(s.real_dtype)
         s.kept_step = s.xp.maximum(s.kept_step * s.xp.where(best > 0, best, TRIALS[0] / 4), _LEAST)
-        names = free(s, self.update)
-        for name, along in zip(every, direction, strict=True):
-            if name in names:
-                leaf = getattr(s, name)
-                leaf += t * along
+        for name in (names := free(s, self.update)):
+            leaf = getattr(s, name)
+            leaf += t * getattr(s, _DIRECTION[name].name)
         if "opr_modes" in names:
             variation.settle(s)

@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.positions [short | full | PART ...] [--jobs J] [--seeds S]``
 
-The work is ``opty.simulate.misplaced_scan``: 100 views of 128 x 128, positions wrong by 8 px on the mean, the seed
-paper's own test. eps_g is the mean distance from the true positions [px] once the mean offset is taken off, "affine"
+The work is ``opty.simulate.misplaced_scan``: 100 views of 128 x 128, positions wrong by 8 px on the mean, Guzzi et al.
+2022's own test. eps_g is the mean distance from the true positions [px] once the mean offset is taken off, "affine"
 the same once the best affine map is. But for part engines, all runs are with ``ePIE()``; seconds are CPU seconds of one
 thread.
 ``short`` (two minutes) is one seed of the main parts with fewer iterations; ``full`` takes 40 minutes on two cores.

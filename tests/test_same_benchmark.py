@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import opty
 from benchmarks.same import compare, recipes
 from benchmarks.same.command import Asked, fine, head, line
+from benchmarks.same.worker import parsed
+from opty.algebra.old_names import translated
 
 ROOT = Path(__file__).resolve().parents[1]
 GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
@@ -180,9 +181,9 @@ def test_recipes_write_all_parameters_out():
     assert len(recipes.RECIPES) == 14
     for text in recipes.RECIPES.values():
         for part in text.split(" * "):
-            op = opty.parse(part)
-            named = {pair.split("=")[0].strip() for pair in part.split("(", 1)[1].rstrip(")").split(",")}
-            assert named == {field.name for field in dataclasses.fields(op)}, part
+            op, (name, rest) = parsed(part), part.split("(", 1)
+            named = {pair.split("=")[0].strip(): "both" for pair in rest.rstrip(")").split(",")}
+            assert set(translated(name, named)[1]) == {field.name for field in dataclasses.fields(op)}, part
 
 
 # -- comparison

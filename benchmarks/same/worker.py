@@ -34,28 +34,28 @@ class Worker:
 
     def run(self, recipe: str, iterations: int, dtype: str, output: str) -> dict:
         """Run a recipe from the start; leaves and history go to a file, the misfit is the answer."""
-        p = _parsed(recipe) ** iterations * self._start(dtype)
+        p = parsed(recipe) ** iterations * self._start(dtype)
         history = {f"history {name}": np.asarray(series, np.float64) for name, series in p.history.items()}
         np.savez(output, **{name: p.numpy(name) for name in LEAVES}, **history)
         return {"misfit": opty.misfit(p)}
 
     def time(self, recipe: str, iterations: int) -> dict:
         """Return the seconds of an iteration, in a run of so many from the start."""
-        op, p = _parsed(recipe) ** iterations, self._start("complex64")
+        op, p = parsed(recipe) ** iterations, self._start("complex64")
         begun = time.perf_counter()
         op * p
         return {"seconds": (time.perf_counter() - begun) / iterations}
 
     def parse(self, recipe: str) -> dict:
         """Refuse a recipe that this revision does not know."""
-        _parsed(recipe)
+        parsed(recipe)
         return {}
 
     def _start(self, dtype: str) -> opty.PtychoState:
         return opty.PtychoState(self.data, **self.begin, seed=0, dtype=dtype, device="cpu", threads=self.threads)
 
 
-def _parsed(recipe: str) -> opty.Operator:
+def parsed(recipe: str) -> opty.Operator:
     """Return a recipe that may have names of older revisions: opty reads those in JSON, as result files have them."""
     try:
         return opty.parse(recipe)

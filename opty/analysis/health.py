@@ -16,6 +16,7 @@ from opty.analysis.orientation import Orientation
 from opty.analysis.quick import judged, probe_size, sampling
 from opty.analysis.scan_rotation import of_rotation
 from opty.data import PtychoData
+from opty.state.start import check_light
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +94,14 @@ def health(data: PtychoData) -> Health:
     takes seconds; the rest is one look at each frame. Nothing is run where that alone shows a reconstruction to be
     pointless. Nothing is changed.
 
-    Raises TypeError where ``data`` is no PtychoData.
+    Raises TypeError where ``data`` is no PtychoData, ValueError where a view holds more photons than complex64 computes
+    with.
     """
     from opty.analysis import health_text as verdict
 
     if not isinstance(data, PtychoData):
         raise TypeError(f"data is a {type(data).__name__}; give a PtychoData, as from opty.load(measurement)")
+    check_light(data, np.dtype("complex64"))
     frames = look_at_frames(data)
     across = probe_size(data, frames)
     quick = judged(data, frames, across)

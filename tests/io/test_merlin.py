@@ -116,9 +116,7 @@ def test_what_the_file_does_not_tell(scan, counts, tmp_path):
         load(path, **LENGTHS)
     with pytest.raises(FormatError, match="scan_shape needs scan_step, the distance between views"):
         load(path, **LENGTHS, scan_shape=(2, 3))
-    with pytest.raises(
-        FormatError, match="holds 6 frames in a row: give the grid that they were taken on, scan_shape="
-    ):
+    with pytest.raises(FormatError, match="holds 6 frames in a row: give the shape of the scan, scan_shape="):
         load(path, **LENGTHS, **STEP)
     with pytest.raises(FormatError, match=r"there are 6 patterns but 4 positions \(a scan on a grid\)"):
         load(path, **LENGTHS, **STEP, scan_shape=(2, 2))

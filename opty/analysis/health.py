@@ -101,7 +101,7 @@ def health(data: PtychoData) -> Health:
 
     if not isinstance(data, PtychoData):
         raise TypeError(f"data is a {type(data).__name__}; give a PtychoData, as from opty.load(measurement)")
-    check_light(data, np.dtype("complex64"))
+    check_light(data, "complex64")
     frames = look_at_frames(data)
     across = probe_size(data, frames)
     quick = judged(data, frames, across)

@@ -100,6 +100,7 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
 
 
 def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Run:
+    """Return the run of a recipe on a fork of ``p``, planned and checked, at its start or where ``stopped`` stands."""
     try:
         plan = planned(recipe)
         for op in plan.checked_first:
@@ -132,6 +133,7 @@ def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None) 
 
 
 def walk_groups(groups: tuple[Group, ...], job: Run) -> None:
+    """Run the groups of a plan from where the run stands; after each group the state is whole and recorded."""
     frame = job.frames[-1]
     for group in groups[frame.group :]:
         for node in group.nodes[frame.node :]:

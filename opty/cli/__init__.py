@@ -6,6 +6,8 @@ the state reached, exit code 130.
 
 commands.py   the group of all commands
 auto.py       auto, recipes
+batch.py      batch; batch_records.py: what is kept of each scan; batch_jobs.py: the processes; batch_summary.py: tables
+              and contact sheet
 demo.py       demo
 runs.py       reconstruct, resume, rerun; starts.py: what a reconstruction starts from
 looks.py      info, check, plot
@@ -17,10 +19,10 @@ checks.py     checks before any work
 failures.py   errors as one line, exit codes
 """
 
-from opty.cli import auto, demo, files, looks, runs, simulate
+from opty.cli import auto, batch, demo, files, looks, runs, simulate
 from opty.cli.commands import main
 
-for command in (auto.auto, auto.recipes, simulate.simulate):
+for command in (auto.auto, auto.recipes, batch.batch, simulate.simulate):
     main.add_command(command)
 
-__all__ = ["auto", "demo", "files", "looks", "main", "runs"]
+__all__ = ["auto", "batch", "demo", "files", "looks", "main", "runs"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 
 CARRIED = "the exception's .state"  # in messages; replaced by the file on the command line
+_ONE_SIGNAL = 1.0  # second
 FIT = {"misfit": "misfit", "R-factor": "r_factor"}
 
 
@@ -246,11 +248,24 @@ def _went_on(error: Exception, start: PtychoState) -> bool:
 
 @contextmanager
 def as_ctrl_c(number: int) -> Iterator[None]:
-    """Treat a signal as Ctrl-C: a batch queue sends SIGTERM before it ends a job."""
+    """Treat a signal as Ctrl-C: a batch queue sends SIGTERM before it ends a job.
+
+    Signals within a second are one: a queue sends SIGTERM to every process of a job, and those that started others pass
+    it on to them.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    old = signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    last = -math.inf
+
+    def handle(*_: object) -> None:
+        nonlocal last
+        now, before = time.monotonic(), last
+        last = now
+        if now - before > _ONE_SIGNAL:
+            signal.raise_signal(signal.SIGINT)
+
+    old = signal.signal(number, handle)
     try:
         yield
     finally:

@@ -86,7 +86,7 @@ def reconstruct(
     check_result(output, file, options.pop("overwrite"))
     if every := options.pop("save_every"):
         recipe = after_iterations(recipe, Save(str(output), every))
-    _check_before(recipe, picture)
+    check_before(recipe, picture)
     if options["device"] is not None:
         backend_for(options["device"])  # refuses a GPU that is not there
     data = options.pop("data")
@@ -146,7 +146,7 @@ def resume(
     check_result(output, checkpoint, overwrite, may_replace=True)
     p, unfinished = stopped(checkpoint, data=data, **given(machine))
     unfinished = dataclasses.replace(unfinished, asked=saving_to(unfinished.asked, str(checkpoint)))
-    _check_before(unfinished.asked, picture)
+    check_before(unfinished.asked, picture)
     if not quiet:
         click.echo(f"{checkpoint}: iteration {p.iteration} of\n{unfinished.asked!r}", err=as_json)
     attention = said_of(checkpoint) or quick_look(p.data).every
@@ -207,7 +207,7 @@ def rerun(
         ctx.exit(1)
 
 
-def _check_before(recipe: Operator, picture: Path | None) -> None:
+def check_before(recipe: Operator, picture: Path | None = None) -> None:
     """Refuse, before the data are read, steps in an order that cannot work, and files that cannot be written."""
     from opty.runtime.nodes import steps_of
     from opty.runtime.plan import plan

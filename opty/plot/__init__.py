@@ -9,6 +9,7 @@ positions.py  positions of the views: nominal, refined, true
 history.py    the error curve
 health.py     the results of a scan check
 show_operator.py  Show: pictures along a run
+contact.py    many objects, small, side by side
 overview.py   all of it on one page; and truth beside reconstruction for a simulated scan
 """
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-gpu lint soak clean
+.PHONY: demo test test-gpu test-lowest lint soak dist docs clean
 demo: $(VENV)/.ready
 	$(BIN)/opty demo
 
@@ -29,8 +29,24 @@ lint: $(VENV)/.ready-test
 soak: $(VENV)/.ready-test
 	OMP_NUM_THREADS=1 $(BIN)/python tests/io/fuzzing.py --files 20000
 
+# The tests with the oldest versions that pyproject.toml allows, in an environment of its own.
+test-lowest: $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
+	VIRTUAL_ENV=build/lowest $(BIN)/uv pip install --quiet --resolution lowest-direct -e '.[test]'
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg \
+		build/lowest/bin/python -m pytest -n auto --dist worksteal
+
+# The wheel and the sdist, each installed in a bare environment, and the demo run there.
+dist: $(BIN)/python
+	$(BIN)/python packaging/check_distributions.py
+
+# The documentation as a site, examples run: build/docs/docs/index.html. A warning is an error.
+docs: $(VENV)/.ready-docs
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist *.egg-info docs/reference docs/gallery
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "opty needs Python 3.11 or newer, this is %s: make PYTHON=python3.12" % sys.version.split()[0])'
@@ -42,4 +58,8 @@ $(VENV)/.ready: $(BIN)/python pyproject.toml
 
 $(VENV)/.ready-test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@ $(VENV)/.ready
+
+$(VENV)/.ready-docs: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@ $(VENV)/.ready

@@ -1,4 +1,8 @@
-"""Branches from one state: four engines on the same scan, none touching the others."""
+"""Engines compared
+================
+
+Branches from one state: four engines on the same scan, none touching the others.
+"""
 
 import opty
 from opty import AP, DM, ePIE, rPIE

@@ -1,4 +1,8 @@
-"""Simulate a scan with wrong positions, reconstruct it, compare with the truth."""
+"""A first reconstruction
+========================
+
+Simulate a scan with wrong positions, reconstruct it, compare with the truth.
+"""
 
 import opty
 from opty import PosCorrectAdam, rPIE

@@ -1,4 +1,7 @@
-"""The test of Guzzi et al. 2022 of position refinement: positions wrong by 8 px on the mean, an unknown probe.
+"""Positions refined
+=================
+
+The test of Guzzi et al. 2022 of position refinement: positions wrong by 8 px on the mean, an unknown probe::
 
     python examples/position_refinement.py            # far field; half a minute
     python examples/position_refinement.py --near     # near field

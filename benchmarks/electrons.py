@@ -2,8 +2,8 @@
 
     python -m benchmarks.electrons [SEED ...]
 
-Each seed draws a crystal (spacing, tilt, two kinds of atoms, a tenth of them missing) that is scanned at 300 kV, 24 x 24
-views of 128 x 128 pixels, 1e4 electrons a view with Poisson noise, the scan turned by 12 degrees against the detector:
+Each seed draws a crystal (spacing, tilt, two kinds of atoms, a tenth of them missing) scanned at 300 kV, 24 x 24 views
+of 128 x 128 pixels, 1e4 electrons a view with Poisson noise, the scan turned by 12 degrees against the detector:
 in focus, and 8 nm out of it. The .raw and the XML are written byte by byte, and ``opty reconstruct`` gets the XML, the
 semi-angle and the defocus. Kept are the pixel at the sample, the rotation, the misfit, and how the phase correlates
 with that of the crystal, in the middle of the scan.
@@ -87,7 +87,7 @@ def measured(seed: int, defocus: float, picture: Path | None = None) -> dict:
     """Write one scan, reconstruct it by the command, and compare."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path, data = write(folder, seed, defocus)
+        _, data = write(folder, seed, defocus)
         command = ["opty", "reconstruct", "scan.xml", "--scan-rotation", "auto", "--semi-angle", "21.4mrad"]
         command += ["--defocus", f"{defocus * 1e9:g}nm"] if defocus else []
         command += ["--recipe", "ePIE()**20", "-o", "atoms.h5", "--quiet"]

@@ -27,9 +27,7 @@ def test_a_lens_makes_the_starting_probe():
     pixel = g.sample_pixel(32)
     np.testing.assert_array_equal(lens_probe(g, 32), aperture_probe(32, g.wavelength, pixel, 21e-3))
     lens = {"defocus": 2e-9, "aberrations": {"C30": 1e-6}, "central_stop": 0.3}
-    np.testing.assert_array_equal(
-        lens_probe(g, 32, **lens), aperture_probe(32, g.wavelength, pixel, 21e-3, **lens)
-    )
+    np.testing.assert_array_equal(lens_probe(g, 32, **lens), aperture_probe(32, g.wavelength, pixel, 21e-3, **lens))
     data = PtychoData(np.random.default_rng(0).poisson(9, (3, 3, 32, 32)), geometry=g, scan_step=0.5e-10)
     probe = PtychoState(data, device="cpu").numpy("probe")
     np.testing.assert_allclose(probe[0], lens_probe(g, 32) * np.sqrt(data.photons().max()), rtol=1e-5, atol=1e-5)

@@ -59,8 +59,8 @@ def nanomax(d):
 
 
 def softimax(d):
-    h5(d / "000042.h5", entry__measurement__finey=ROW, entry__measurement__finex=COLUMN)
-    return h5(d / "scan_000042_andor.h5", entry__data__data=FRAMES), LENGTHS, PLACES
+    h5(d / "scan_000042_andor.h5", entry__data__data=FRAMES)
+    return h5(d / "000042.h5", entry__measurement__finey=ROW, entry__measurement__finex=COLUMN), LENGTHS, PLACES
 
 
 def hxn(d):
@@ -284,9 +284,10 @@ def test_missing_parts_are_refused(tmp_path):
 
 def test_positions_in_several_files_that_do_not_go_together(tmp_path):
     path, options, _ = p06(tmp_path)
-    h5(tmp_path / "scan_00042/pilctriggergenerator_04/scan_00042_00004.nxs", **{
-        f"entry__data__encoder_{k}": np.zeros((2, 2)) for k in (3, 4)
-    })
+    h5(
+        tmp_path / "scan_00042/pilctriggergenerator_04/scan_00042_00004.nxs",
+        **{f"entry__data__encoder_{k}": np.zeros((2, 2)) for k in (3, 4)},
+    )
     with pytest.raises(FormatError, match=r"encoder_4 of 4 files has the shapes \(3,\), \(3,\), \(2,\), \(2, 2\)"):
         load(path, mapping="p06", **options)
 

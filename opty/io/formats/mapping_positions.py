@@ -65,7 +65,9 @@ def _read(trees: list[Tree], what: str, path: str) -> Found:
     values = [numbers(one) for one in found]
     if len({one.shape[1:] for one in values}) > 1 or (len(values) > 1 and not values[0].ndim):
         shapes = ", ".join(str(one.shape) for one in values)
-        raise ValueError(f"{found[0].name} of {len(found)} files has the shapes {shapes}; expected one row for each view")
+        raise ValueError(
+            f"{found[0].name} of {len(found)} files has the shapes {shapes}; expected one row for each view"
+        )
     whole = values[0] if len(values) == 1 else np.concatenate(values)
     return whole, unit_of(trees[0], found[0]), found[0].name
 

@@ -13,7 +13,6 @@ from opty.io.prepare.units import quantity
 from opty.physics.optics import checked_aberrations, lens_probe
 from opty.remedies import named, option
 
-
 LENS = ("semi_angle", "defocus", "aberrations")
 
 

@@ -1,7 +1,9 @@
-"""An environment of its own for each of the other packages, made with pip on the first use.
+"""An environment of its own for each of the other packages, made on the first use.
 
-About 6 GB in all with PyTorch's CPU build (where pip finds one; the usual one for Linux brings CUDA and is several
-times larger). tike imports CuPy and cuFFT, which load without a GPU.
+pip makes most of them: about 6 GB in all with PyTorch's CPU build (where pip finds one; the usual one for Linux brings
+CUDA and is several times larger). tike imports CuPy and cuFFT, which load without a GPU. PyNX is a package of Debian:
+``debootstrap`` makes a small system for it, which takes root. PyPI has no PtyPy: name the Python of an environment that
+has it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PEERS = Path(__file__).with_name("peers")  # the scripts that run inside
@@ -25,9 +29,13 @@ INSTALLS: dict[str, tuple[tuple[str, ...], ...]] = {  # what pip installs, one c
     "ptychi": (_TORCH, ("ptychi==2.2.0", *_TORCH)),
     "ptyrad": (_TORCH, ("ptyrad==1.0.0", *_TORCH)),
     "ptychodus": (_PTYCHODUS, ("--no-deps", "ptychodus==1.7.0")),
+    "py4dstem": (("py4dstem==0.14.18",),),
     "tike": ((*_CUPY, "nvidia-cufft-cu12<12", "nvidia-nvjitlink-cu12"), ("--no-deps", "tike==0.26.0")),
 }
 
+DEBIAN = {"pynx": ("trixie", "python3-pynx")}  # suite and package, of systems that debootstrap makes
+ELSEWHERE = {"ptypy": "PtyPy"}  # distributions that are on no index
+_VERSION = "from importlib.metadata import version; print(version({!r}))"
 NEEDS = {"ptyrad": (3, 12)}  # the package says 3.10, but older ones than this cannot parse one of its lines
 
 
@@ -40,6 +48,12 @@ def environment(folder: Path, name: str) -> Path:
 
     ``folder`` : of all environments; one that is there already is used again.
     """
+    if name in DEBIAN:
+        return _debian(folder / name, *DEBIAN[name])
+    if name in ELSEWHERE:
+        if not (folder / name / "bin" / "python").exists():
+            raise PeerError(f"{ELSEWHERE[name]} is on no index: install it in an environment {folder / name}")
+        return folder / name / "bin" / "python"
     python, ready = folder / name / "bin" / "python", folder / name / "ready.json"
     if not python.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +76,35 @@ def _python(name: str) -> str:
     return found[0]
 
 
+def _debian(root: Path, suite: str, package: str) -> Path:
+    """Make a small Debian in ``root`` with a package in it; return its Python."""
+    python = root / "usr/bin/python3"
+    if not (root / "ready").exists():
+        if shutil.which("debootstrap") is None:
+            raise PeerError(f"{package} is a package of Debian, and there is no debootstrap to make a system for it")
+        last_line(["debootstrap", "--variant=minbase", f"--include={package}", suite, root])
+        (root / "ready").touch()
+    return python
+
+
+@contextmanager
+def workplace(python: Path, name: str) -> Iterator[Path]:
+    """Make a temporary folder that the package can see."""
+    inside = python.parents[2] / "tmp" if name in DEBIAN else None
+    with tempfile.TemporaryDirectory(dir=inside) as work:
+        yield Path(work)
+
+
+def command(python: Path, name: str, script: Path, *arguments: Path | str) -> list[str]:
+    """Return the command that runs a script in an environment; files that it is given are in its workplace."""
+    if name not in DEBIAN:
+        return [str(python), str(script), *map(str, arguments)]
+    root = python.parents[2]
+    inside = Path(shutil.copy(script, root / "tmp"))
+    seen = [f"/{one.relative_to(root)}" if isinstance(one, Path) else one for one in (inside, *arguments)]
+    return ["chroot", str(root), "/usr/bin/python3", *seen]
+
+
 def last_line(command: list, seconds: float = 3600) -> str:
     """Run a command and return its last line; PeerError with it where the command fails."""
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=seconds, check=False)
@@ -73,5 +116,10 @@ def last_line(command: list, seconds: float = 3600) -> str:
 
 def version(python: Path, name: str) -> str:
     """Return the version that is in an environment."""
+    if name in DEBIAN:
+        asked = ["chroot", python.parents[2], "dpkg-query", "-W", "-f", "${Version}", DEBIAN[name][1]]
+        return last_line(asked)
+    if name in ELSEWHERE:
+        return last_line([python, "-c", _VERSION.format(ELSEWHERE[name])])
     distribution = next(word for word in INSTALLS[name][-1] if not word.startswith("-")).split("==")[0]
-    return last_line([python, "-c", f"from importlib.metadata import version; print(version({distribution!r}))"])
+    return last_line([python, "-c", _VERSION.format(distribution)])

@@ -1,6 +1,6 @@
 """Do other packages read what opty writes, and does opty read what they write? Prints the matrix and keeps it.
 
-    python -m benchmarks.interop [--folder DIR] [--packages ptylab cdtools ptychi ptychodus tike] [--output FILE]
+    python -m benchmarks.interop [--folder DIR] [--packages ptypy pynx ptylab cdtools ptychi ...] [--output FILE]
 
 Each package gets an environment of its own below DIR (benchmarks/environments.py); what runs there is in
 benchmarks/peers. A package that cannot be installed, or a part that needs a GPU, is named with the reason.
@@ -11,7 +11,11 @@ The measurement is simulated: 36 views of 32 x 32 with photon noise, positions o
 - predicts: the package's own forward model makes the counts (within twice the photon noise) of the true object and
   probe at the positions as the package understands them: axes, signs and the place of the zero frequency agree;
 - fits: the package's own engine works on the file, its error falls;
-- and the same of what the package writes: read by opty, and predicted by opty where the truth is known.
+- and the same of what the package writes: read by opty, and predicted by opty where the truth is known;
+- result: the misfit of the package's own run, by its forward model, and that of its result as opty reads it.
+
+PtyPy and PyNX get a scan with visible light as well, in which the Fresnel curvature of the plane of the sample turns
+the phase by many radians. py4DSTEM gets an EMPAD scan: see benchmarks/peers/with_py4dstem.py.
 """
 
 from __future__ import annotations
@@ -21,7 +25,6 @@ import datetime
 import json
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,7 +41,9 @@ from opty.simulate.scans import raster
 
 N = 32
 GEOMETRY = opty.Geometry(wavelength=1.2e-10, distance=2.0, pixel_size=75e-6)
+VISIBLE = opty.Geometry(wavelength=632.8e-9, distance=7e-3, pixel_size=12e-6)  # the Fresnel curvature turns the phase
 AWAY = np.array([4e-6, -9e-6])  # of the scan's middle from the origin of the stage [m]
+ALIKE = 0.01  # relative difference of a misfit by two programs in single precision
 RESULTS = Path(__file__).with_name("results")
 
 
@@ -50,24 +55,41 @@ class Peer:
     ours: str
     theirs: str | None = None
     truth_known: bool = True  # whether what it writes is the scan of truth.npz
+    start: str | None = None  # what opty writes of the true object and probe, a result
+    result: str | None = None  # of a run of its own
+    visible: bool = False  # whether a scan with visible light is tried too
 
 
 PACKAGES = {
-    "ptylab": Peer("ptylab", "scan.hdf5", "theirs.hdf5", truth_known=False),
-    "cdtools": Peer("cxi", "scan.cxi", "theirs.cxi"),
+    "ptypy": Peer("ptyd", "scan.ptyd", "theirs.ptyd", start="result.ptyr", result="theirs.ptyr", visible=True),
+    "pynx": Peer("cxi-pynx", "scan.cxi", "theirs.cxi", result="theirs-result.cxi", visible=True),
+    "ptylab": Peer("ptylab", "scan.hdf5", "theirs.hdf5", truth_known=False, result="theirs-result.hdf5"),
+    "cdtools": Peer("cxi", "scan.cxi", "theirs.cxi", result="theirs-result.h5"),
     "ptychi": Peer("ptychi", "scan_dp.hdf5"),
     "ptychodus": Peer("ptychi", "scan_dp.hdf5", "theirs_dp.hdf5"),
     "tike": Peer("tike", "scan.npz", "theirs.npz"),
 }
 
 
-def simulated() -> opty.PtychoData:
+def simulated(geometry: opty.Geometry = GEOMETRY) -> opty.PtychoData:
     """36 views of 32 x 32 with photon noise, on whole pixels, the scan's middle away from the stage's origin."""
     row, column = np.indices((90, 96))
     obj = (0.8 + 0.2 * np.sin(row / 4)) * np.exp(0.5j * np.cos(column / 5 + row / 11))
     where = np.rint(raster((6, 6), step=6, jitter=2))
-    data = experiment(obj, gaussian(N, 9), where - where.min(axis=0) + 10, photons=1e5, geometry=GEOMETRY, seed=1)
+    data = experiment(obj, gaussian(N, 9), where - where.min(axis=0) + 10, photons=1e5, geometry=geometry, seed=1)
     return data.replace(positions=data.positions + AWAY, probe=data.truth["probe"].astype("complex64"))
+
+
+def true_state(data: opty.PtychoData) -> opty.PtychoState:
+    """The state of the true object and probe, in the frame that opty chooses for the positions of the data."""
+    p = opty.PtychoState(data.replace(truth=None), probe=data.truth["probe"], device="cpu")
+    shift = np.rint(p.numpy("positions")[0] - data.truth["positions"][0]).astype(int)
+    obj = np.ones(p.numpy("obj").shape, complex)
+    into, out = (tuple(slice(max(sign * k, 0), None) for k in shift) for sign in (1, -1))
+    view, part = obj[into], data.truth["obj"][out]
+    rows, columns = map(min, zip(view.shape, part.shape, strict=True))
+    view[:rows, :columns] = part[:rows, :columns]
+    return p.replace(obj=obj)
 
 
 def write_truth(data: opty.PtychoData, path: Path) -> None:
@@ -118,12 +140,14 @@ def theirs_of_ours(python: Path, name: str, data: opty.PtychoData, folder: Path)
     peer = PACKAGES[name]
     g, expected = data.geometry, {"counts": data.intensities, "positions": data.positions}
     expected["lengths"] = [g.wavelength, g.distance, g.pixel_size]
-    ours = data.replace(truth=None)
+    ours = data.replace(truth=None, probe=None if name == "pynx" else data.probe)
     if peer.format == "cxi":  # the one of these formats with a place for a mask
         ours = ours.replace(mask=np.arange(N * N).reshape(N, N) % 97 != 5)
         expected["mask"] = ours.mask
     opty.save(folder / peer.ours, ours, format=peer.format)
-    said = last_line([python, PEERS / f"with_{name}.py", "read", folder], 600)
+    if peer.start is not None:
+        opty.save(folder / peer.start, true_state(data), format=Path(peer.start).suffix[1:])
+    said = last_line(environments.command(python, name, PEERS / f"with_{name}.py", "read", folder), 600)
     with np.load(folder / "found.npz") as archive:
         found = dict(archive)
     if name == "tike":
@@ -136,7 +160,7 @@ def theirs_of_ours(python: Path, name: str, data: opty.PtychoData, folder: Path)
         out["fits"] = f"error x {fell:.2g}" if fell < 0.5 else f"error only x {fell:.2g}"
     elif said:
         out["predicts"] = out["fits"] = f"not run: {said}"
-    return out
+    return out | of_result(peer, data, folder, found)
 
 
 def ours_of_theirs(python: Path, name: str, data: opty.PtychoData, folder: Path) -> dict[str, str]:
@@ -144,7 +168,7 @@ def ours_of_theirs(python: Path, name: str, data: opty.PtychoData, folder: Path)
     peer = PACKAGES[name]
     if peer.theirs is None:
         return {"is read": "writes no measurements"}
-    last_line([python, PEERS / f"with_{name}.py", "write", folder], 600)
+    last_line(environments.command(python, name, PEERS / f"with_{name}.py", "write", folder), 600)
     found = opty.load(folder / peer.theirs)
     with np.load(folder / "told.npz") as archive:
         told = dict(archive)
@@ -165,23 +189,40 @@ def ours_of_theirs(python: Path, name: str, data: opty.PtychoData, folder: Path)
         p = opty.PtychoState(found, device="cpu")
         q = opty.rPIE() ** 10 * p
         out["is fitted"] = f"misfit x {opty.misfit(q) / opty.misfit(p):.2g}"
-    return out
+    return out | of_result(peer, data, folder, told)
 
 
-def row(folder: Path, name: str, data: opty.PtychoData) -> dict[str, str]:
+def of_result(peer: Peer, data: opty.PtychoData, folder: Path, told: dict[str, np.ndarray]) -> dict[str, str]:
+    """Compare the misfit of a package's own run, by its forward model, with that of its result in opty."""
+    if peer.result is None or "result_misfit" not in told:
+        return {}
+    measured = data.replace(truth=None, probe=None, mask=told.get("mask", data.mask))
+    there = float(told["result_misfit"])
+    here = opty.misfit(opty.load(folder / peer.result, data=measured, device="cpu"))
+    alike = abs(here - there) <= ALIKE * there
+    return {
+        "result": f"ok, {there:.4g} there, {here:.4g} here" if alike else f"misfit {there:.4g} there, {here:.4g} here"
+    }
+
+
+def row(folder: Path, name: str) -> dict[str, str]:
     """All that is asked of one package."""
     try:
         python = environments.environment(folder, name)
     except (RuntimeError, subprocess.SubprocessError, OSError) as error:
         return {"installed": f"no: {error}"}
     out = {"version": environments.version(python, name)}
-    for first, check in (("reads", theirs_of_ours), ("is read", ours_of_theirs)):
-        with tempfile.TemporaryDirectory() as work:
-            write_truth(data, Path(work) / "truth.npz")
-            try:
-                out |= check(python, name, data, Path(work))
-            except (RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
-                out[first] = f"fails: {error}"
+    lights = {"": GEOMETRY} | ({"visible light, ": VISIBLE} if PACKAGES[name].visible else {})
+    for light, geometry in lights.items():
+        data = simulated(geometry)
+        with environments.workplace(python, name) as work:
+            write_truth(data, work / "truth.npz")
+            for first, check in (("reads", theirs_of_ours), ("is read", ours_of_theirs)):
+                try:
+                    found = check(python, name, data, work)
+                except (RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
+                    found = {first: f"fails: {error}"}
+                out |= {light + asked: said for asked, said in found.items()}
     return out
 
 
@@ -191,16 +232,18 @@ def main() -> int:
     parser.add_argument("--packages", nargs="+", choices=list(PACKAGES), default=list(PACKAGES))
     parser.add_argument("--output", type=Path, default=RESULTS / f"{datetime.date.today()}-interop.json")
     given = parser.parse_args()
-    data, rows = simulated(), {}
+    rows = {}
     for name in given.packages:
-        rows[name] = row(given.folder, name, data)
+        rows[name] = row(given.folder, name)
         print(f"{name:10}" + "; ".join(f"{asked}: {said}" for asked, said in rows[name].items()), flush=True)
     about = {"date": str(datetime.date.today()), "python": sys.version.split()[0]}
-    about |= {"opty": version("opty-ptycho"), "h5py": h5py.__version__, "noise": noise(data)}
+    about |= {"opty": version("opty-ptycho"), "h5py": h5py.__version__, "noise": noise(simulated())}
     given.output.write_text(json.dumps(about | {"packages": rows}, indent=1) + "\n")
     return int(
         any(
-            said.startswith(("fails", "no:", "other", "positions", "lengths", "misfit 0", "another", "error only"))
+            said.startswith(
+                ("fails", "no:", "other", "positions", "lengths", "misfit 0", "misfit 1", "another", "error only")
+            )
             for found in rows.values()
             for said in found.values()
         )

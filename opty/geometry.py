@@ -15,6 +15,7 @@ ELEMENTARY_CHARGE = 1.602176634e-19  # C, exact in the SI
 ELECTRON_REST_ENERGY = 8.1871057880e-14  # J, m c^2; CODATA 2022
 PHOTON_MAX = 50e3 * ELEMENTARY_CHARGE  # J: ptychography with photons ends below, electrons and storage rings begin
 LEAST_VOLTAGE = 500.0  # V: a smaller number was meant in kV
+WIDEST_ANGLE = 0.5  # rad: no lens of ptychography is wider, so a larger number was meant in mrad
 
 
 def electron_wavelength(voltage: float) -> float:
@@ -46,11 +47,14 @@ class Geometry:
     propagation : "far" (Fraunhofer), "cone" (far field of a diverging beam, sample out of focus) or
         "near" (Fresnel regime; a diverging beam magnifies by the Fresnel scaling theorem).
     voltage : that accelerates the electrons [V], where the radiation is electrons; None for photons.
+    semi_angle : half the opening angle of the lens that focuses the beam on the sample [rad], 21.4e-3 for 21.4 mrad;
+        its numerical aperture. A state whose data bring no probe then starts with that of the aperture, in focus;
+        ``opty.physics.optics.lens_probe`` makes it with a defocus and aberrations. Far field only; None: not known.
 
     Raises
     ------
     TypeError : a length that is missing. ValueError : a length that is not positive and finite, a focus that does not
-        go with the propagation, a wavelength that electrons of the voltage do not have.
+        go with the propagation, a wavelength that electrons of the voltage do not have, an angle that no lens has.
 
     Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement Eq. 1; Paganin, Coherent X-ray Optics (2006), sec. 1.8
     for the Fresnel scaling theorem.
@@ -62,6 +66,7 @@ class Geometry:
     focus_to_sample: float | None = None
     propagation: Propagation = "far"
     voltage: float | None = None
+    semi_angle: float | None = None
 
     def __init__(
         self,
@@ -72,6 +77,7 @@ class Geometry:
         propagation: Propagation = "far",
         *,
         voltage: float | None = None,
+        semi_angle: float | None = None,
     ):
         if voltage is not None:
             of_electrons = electron_wavelength(voltage)
@@ -89,6 +95,7 @@ class Geometry:
         for name, value in {**given, "focus_to_sample": focus_to_sample, "propagation": propagation}.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "voltage", voltage)
+        object.__setattr__(self, "semi_angle", semi_angle)
         self._check()
 
     def _check(self) -> None:
@@ -104,6 +111,7 @@ class Geometry:
                 f"wavelength {self.wavelength!r}, distance {self.distance!r} and pixel_size {self.pixel_size!r} give a "
                 f"field of {field!r} m at the sample; give all three in metres"
             )
+        self._check_lens()
         fs = self.focus_to_sample
         if fs is None:
             if self.propagation == "cone":
@@ -114,6 +122,18 @@ class Geometry:
             raise ValueError(f"{focus} has no meaning for {far}; use 'cone' or 'near'")
         elif not (math.isfinite(fs) and fs > 0):
             raise ValueError(f"focus_to_sample is {fs!r}; give a positive length in metres")
+
+    def _check_lens(self) -> None:
+        angle = self.semi_angle
+        if angle is None:
+            return
+        if not (isinstance(angle, (int, float)) and 0 < angle < WIDEST_ANGLE):
+            raise ValueError(f"semi_angle is {angle!r}; give an angle in radians, {option('semi_angle', 21e-3)}")
+        if self.propagation != "far":
+            raise ValueError(
+                f"{option('semi_angle', angle)} is of a lens in the far field, and the geometry says "
+                f"{self.propagation!r}: leave it out"
+            )
 
     @classmethod
     def from_energy(cls, energy: float, **lengths: Any) -> Geometry:
@@ -135,13 +155,19 @@ class Geometry:
         return cls(wavelength=PLANCK_TIMES_C / energy, **lengths)
 
     @classmethod
-    def from_reciprocal(cls, pixel: float, wavelength: float | None = None, voltage: float | None = None) -> Geometry:
+    def from_reciprocal(
+        cls,
+        pixel: float,
+        wavelength: float | None = None,
+        voltage: float | None = None,
+        semi_angle: float | None = None,
+    ) -> Geometry:
         """Make the geometry of a diffraction camera whose ``pixel`` is known as an angle [rad] (1e-3 for 1 mrad).
 
         A detector at 1 m with pixels of as many metres: pixel at the sample = wavelength / (n angle). An angle per
         pixel of q [1/m] is wavelength q.
         """
-        return cls(wavelength, 1.0, pixel, voltage=voltage)
+        return cls(wavelength, 1.0, pixel, voltage=voltage, semi_angle=semi_angle)
 
     @property
     def energy(self) -> float:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.constants
 
-from opty import Geometry
+from opty import Geometry, PtychoData, PtychoState
+from opty.physics.optics import aperture_probe, lens_probe
 
 
 def test_seed_equation_one():
@@ -18,6 +19,25 @@ def test_energy_and_wavelength():
     g = Geometry.from_energy(energy, distance=1, pixel_size=1e-5)
     assert g.wavelength == pytest.approx(1.5498e-10, rel=1e-4)
     assert g.energy == pytest.approx(energy, rel=1e-12)
+
+
+def test_a_lens_makes_the_starting_probe():
+    """Geometry(semi_angle=): the state starts with the aperture in focus, at the power of the brightest view."""
+    g = Geometry.from_reciprocal(4e-3, voltage=300e3, semi_angle=21e-3)
+    pixel = g.sample_pixel(32)
+    np.testing.assert_array_equal(lens_probe(g, 32), aperture_probe(32, g.wavelength, pixel, 21e-3))
+    lens = {"defocus": 2e-9, "aberrations": {"C30": 1e-6}, "central_stop": 0.3}
+    np.testing.assert_array_equal(lens_probe(g, 32, **lens), aperture_probe(32, g.wavelength, pixel, 21e-3, **lens))
+    data = PtychoData(np.random.default_rng(0).poisson(9, (3, 3, 32, 32)), geometry=g, scan_step=0.5e-10)
+    probe = PtychoState(data, device="cpu").numpy("probe")
+    np.testing.assert_allclose(probe[0], lens_probe(g, 32) * np.sqrt(data.photons().max()), rtol=1e-5, atol=1e-5)
+    for angle, message in ((21.0, r"give an angle in radians"), (0, "in radians"), ("21mrad", "in radians")):
+        with pytest.raises(ValueError, match=f"semi_angle is .*{message}"):
+            Geometry(1e-10, 2.0, 5e-5, semi_angle=angle)
+    with pytest.raises(ValueError, match="of a lens in the far field, and the geometry says 'near'"):
+        Geometry(1e-10, 2.0, 5e-5, propagation="near", semi_angle=1e-3)
+    with pytest.raises(ValueError, match="has no aperture, of which a probe could be made: give semi_angle="):
+        lens_probe(Geometry(1e-10, 2.0, 5e-5), 32)
 
 
 def test_fresnel_scaling():

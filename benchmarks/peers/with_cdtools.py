@@ -35,16 +35,22 @@ def read():
         predicted = model_of_the_truth(found).forward(every, found.translations).numpy()
     model = FancyPtycho.from_dataset(found, n_modes=1, probe_support_radius=14)
     losses = list(model.Adam_optimize(30, found, lr=0.02, batch_size=6))
+    model.save_to_h5(folder / "theirs-result.h5", found)
+    with torch.no_grad():
+        made = model.forward(every, found.translations).numpy()
+    mask, counts = found.mask.numpy(), found.patterns.numpy()
+    wrong = (np.sqrt(counts) - np.sqrt(made)) ** 2
     # the basis of the detector's rows and columns is -y and -x; CDTools holds the translations of the beam
     np.savez(
         folder / "found.npz",
-        counts=found.patterns.numpy(),
+        counts=counts,
         positions=-translations[:, 1::-1],
         lengths=lengths,
         predicted=predicted,
-        mask=found.mask.numpy(),
+        mask=mask,
         before=losses[0],
         after=losses[-1],
+        result_misfit=wrong[:, mask].sum() / counts[:, mask].sum(),
     )
 
 

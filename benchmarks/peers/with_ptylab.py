@@ -28,6 +28,16 @@ def prediction(found, reconstruction, params):
     return np.array(out)
 
 
+def own_prediction(found, reconstruction, params):
+    """Counts of PtyLab's forward model for the object and the probe of its run."""
+    n, out = found.ptychogram.shape[-1], []
+    for row, column in reconstruction.positions:
+        reconstruction.esw = reconstruction.object[..., row : row + n, column : column + n] * reconstruction.probe
+        fields = object2detector(reconstruction.esw, params, reconstruction)
+        out.append((np.abs(fields[-1] if isinstance(fields, tuple) else fields) ** 2).sum(axis=(0, 1, 2, 3)))
+    return np.array(out)
+
+
 def read():
     np.random.seed(0)  # noqa: NPY002 - what PtyLab draws from
     path = folder / "scan.hdf5"
@@ -38,6 +48,8 @@ def read():
     counts, encoder = np.array(found.ptychogram), np.array(found.encoder)
     engine.numIterations = 15
     engine.reconstruct()
+    reconstruction.saveResults(str(folder / "theirs-result.hdf5"), type="all")
+    made = own_prediction(found, reconstruction, params)
     error = np.asarray(reconstruction.error).ravel()
     lengths = [float(found.wavelength), float(found.zo), float(found.dxd)]
     np.savez(
@@ -48,6 +60,7 @@ def read():
         predicted=predicted,
         before=error[0],
         after=error[-1],
+        result_misfit=((np.sqrt(counts) - np.sqrt(made)) ** 2).sum() / counts.sum(),
     )
 
 

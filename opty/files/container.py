@@ -24,7 +24,16 @@ from opty.files.hdf5 import SIGNATURE, open_hdf5
 from opty.files.tree import Tree
 from opty.words import near
 
-MARKS = ("creator", "holds", "opty_format", "opty_version", "opty_propagation", "opty_focus_to_sample", "opty_voltage")
+MARKS = (
+    "creator",
+    "holds",
+    "opty_format",
+    "opty_version",
+    "opty_propagation",
+    "opty_focus_to_sample",
+    "opty_voltage",
+    "opty_semi_angle",
+)
 SLOTS = 20011  # of HDF5's chunk cache, a prime
 ZIP = b"PK\x03\x04"
 WRAPPINGS = {b"BZh": ("bz2", bz2.BZ2Decompressor), b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(wbits=31))}

@@ -34,9 +34,10 @@ JOULE_PER_EV = 1.602176634e-19
 class Info:
     """The description of a file by ``info``; print it, or use the numbers. None where the file does not give one.
 
-    Lengths in metres unless the name says px; energy in eV, voltage (of electrons) in V; counts in photons. ``usable``
-    is the fraction of pixels that are not masked, ``coverage`` the mean number of views that light a spot of the
-    scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file and are read batch by batch.
+    Lengths in metres unless the name says px; energy in eV, voltage (of electrons) in V, semi_angle (of the lens) in
+    rad; counts in photons. ``usable`` is the fraction of pixels that are not masked, ``coverage`` the mean number of
+    views that light a spot of the scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file
+    and are read batch by batch.
     ``model`` : of a result, unless the object is thin. ``positions`` : of a result whose positions
     moved, what became of them when they were last checked. ``unfinished``: the recipe of a run that stopped
     early, of which ``recipe`` is the part that is done; ``opty.resume`` runs the rest. ``search``: how the
@@ -54,6 +55,7 @@ class Info:
     wavelength: float | None = None
     energy: float | None = None
     voltage: float | None = None
+    semi_angle: float | None = None
     distance: float | None = None
     focus_to_sample: float | None = None
     detector_pixel: float | None = None
@@ -186,6 +188,7 @@ def _geometry(geometry: Geometry | None, n: int) -> dict[str, Any]:
         "wavelength": geometry.wavelength,
         "energy": geometry.energy / JOULE_PER_EV,
         "voltage": geometry.voltage,
+        "semi_angle": geometry.semi_angle,
         "distance": geometry.distance,
         "focus_to_sample": geometry.focus_to_sample,
         "detector_pixel": geometry.pixel_size,

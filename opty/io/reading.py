@@ -178,7 +178,7 @@ def middle(tree: Tree) -> np.ndarray:
 
 def _noted_lengths(file: Container) -> dict[str, Any]:
     """Return the lengths that opty wrote at the root of a file for another program."""
-    names = ("propagation", "focus_to_sample", "voltage")
+    names = ("propagation", "focus_to_sample", "voltage", "semi_angle")
     return {name: file.attrs[f"opty_{name}"] for name in names if f"opty_{name}" in file.attrs}
 
 

@@ -33,7 +33,7 @@ from opty.io.formats import (
 )
 from opty.io.prepare.join_scans import joined
 from opty.io.reading import Format
-from opty.remedies import option
+from opty.remedies import named, option
 
 FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
     *native.FORMATS,
@@ -89,6 +89,8 @@ def load(path: str | Path | Sequence[str | Path], **options: Any) -> Any:
         raise TypeError(f"path is a {type(path).__name__}; give the path of a file, or a list of paths")
     file = Container(path)
     form = identify(file, options)
+    if "data" in options and "data" not in form.options:
+        raise FormatError(f"{path} is read as {form.name}, a measurement: {named('data')} goes with a result")
     form.check(options)
     loaded = form.read(file, **options)
     return source.remember(loaded) if isinstance(loaded, PtychoData) else loaded

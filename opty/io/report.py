@@ -62,7 +62,8 @@ def _beam(info: Info) -> str | None:
     if info.wavelength is None:
         return None
     what = f"energy {info.energy:.5g} eV" if info.voltage is None else f"electrons of {info.voltage / 1e3:.5g} kV"
-    return f"wavelength {metres(info.wavelength)}, {what}"
+    lens = "" if info.semi_angle is None else f", aperture {info.semi_angle * 1e3:.4g} mrad"
+    return f"wavelength {metres(info.wavelength)}, {what}{lens}"
 
 
 def _geometry(info: Info) -> str | None:

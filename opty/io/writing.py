@@ -43,8 +43,9 @@ def created(path: Path, data: PtychoData) -> Iterator[h5py.File]:
             note(f, opty_propagation=data.geometry.propagation)
             if data.geometry.focus_to_sample is not None:
                 f.attrs["opty_focus_to_sample"] = data.geometry.focus_to_sample
-        if data.geometry is not None and data.geometry.voltage is not None:
-            f.attrs["opty_voltage"] = data.geometry.voltage
+        for name in ("voltage", "semi_angle"):
+            if data.geometry is not None and (value := getattr(data.geometry, name)) is not None:
+                f.attrs[f"opty_{name}"] = value
         yield f
 
 

@@ -10,17 +10,20 @@ import numpy as np
 from opty.data import PtychoData
 from opty.data.fields import check_probe
 from opty.kernels import numpy_backend
+from opty.physics.optics import lens_probe
 from opty.physics.propagation import Propagator
 from opty.remedies import here, option
 
 
 def first_probe(data: PtychoData, modes: int | None, dtype: Any) -> np.ndarray:
-    """Return a starting probe (M, n, n): the one of the data, or the focused probe that the mean pattern implies.
+    """Return a starting probe (M, n, n): of the data, of the geometry's aperture, or the focus of the mean pattern.
 
-    The focused probe is the inverse transform of the mean amplitude with a flat phase. Power: photons of the brightest
-    view, as if the object let all light pass there.
+    The last is the inverse transform of the mean amplitude with a flat phase. Power: photons of the brightest view, as
+    if the object let all light pass there.
     """
     given = data.probe
+    if given is None and data.geometry is not None and data.geometry.semi_angle is not None:
+        given = lens_probe(data.geometry, data.n)[None]
     if given is None:
         propagator = Propagator(data.geometry, data.n, numpy_backend, np.complex128)
         probe = propagator.adjoint(propagator.to_kernel_order(data.mean_amplitude()).astype(complex)[None, None])[0]

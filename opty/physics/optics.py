@@ -17,13 +17,40 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.fft
 
+from opty.geometry import WIDEST_ANGLE, Geometry
+from opty.remedies import option
 from opty.words import meant
 
 ORDERS = tuple((n, m) for n in range(1, 6) for m in range(n + 1, -1, -1) if (n + m) % 2 == 1)
 LENGTHS = tuple(f"C{n}{m}" for n, m in ORDERS)
 ANGLES = tuple(f"phi{n}{m}" for n, m in ORDERS if m)
 ALIKE = {"Cs": "C30", "C5": "C50", "C1": "C10"}
-_WIDEST = 0.5  # rad: no lens of ptychography is wider, so a larger number is one of mrad
+
+
+def lens_probe(
+    geometry: Geometry,
+    n: int,
+    *,
+    defocus: float = 0.0,
+    aberrations: Mapping[str, float] | None = None,
+    central_stop: float = 0.0,
+) -> np.ndarray:
+    """Probe (n, n) complex64 of power 1 of the lens of a geometry, for patterns of n x n: see ``aperture_probe``.
+
+    Raises ValueError for a geometry without a ``semi_angle``, and where ``aperture_probe`` does.
+    """
+    if geometry.semi_angle is None:
+        raise ValueError(f"the geometry has no aperture, of which a probe could be made: give {option('semi_angle')}")
+    pixel = geometry.sample_pixel(n)
+    return aperture_probe(
+        n,
+        geometry.wavelength,
+        pixel,
+        geometry.semi_angle,
+        defocus=defocus,
+        aberrations=aberrations,
+        central_stop=central_stop,
+    )
 
 
 def aperture_probe(
@@ -57,7 +84,7 @@ def aperture_probe(
     ------
     ValueError : an angle that the pixels do not hold, a probe larger than the array, an unknown aberration.
     """
-    if not 0 < semi_angle < _WIDEST:
+    if not 0 < semi_angle < WIDEST_ANGLE:
         raise ValueError(f"semi_angle is {semi_angle!r}; give an angle in radians, 21e-3 for 21 mrad")
     if not 0 <= central_stop < 1:
         raise ValueError(f"central_stop is {central_stop!r}; give the opaque part of the radius, from 0 to below 1")

@@ -52,6 +52,10 @@ def seeds(folder: Path) -> dict[str, tuple[Path, dict, bool]]:
         out[f"{key}-plain"] = (path, {}, False)
     out["ptyr"] = (_folder(folder, "ptyr") / "scan.ptyr", {"data": str(out["cxi"][0])}, False)
     _result_of_ptypy(out["ptyr"][0], p)
+    for package, write in PEERS.items():
+        name = f"{package}-result"
+        out[name] = (_folder(folder, name) / "result.h5", {"data": str(out["cxi"][0])}, False)
+        write(out[name][0], p)
     out["ptyd-linked"] = (_folder(folder, "ptyd-linked") / "scan.ptyd", {"links": "scan.ptyd.part*"}, False)
     _with_a_part(out["ptyd-plain"][0], out["ptyd-linked"][0])
     out["mapping"] = (_folder(folder, "mapping") / "scan.h5", {"mapping": str(_mapping(folder))}, False)
@@ -111,6 +115,37 @@ def _result_of_ptypy(path: Path, p) -> None:
             for node in group.values():
                 node.attrs["type"] = "array"
         f["content/positions/S00G00"] = (p.positions + p.data.n // 2) * pixel
+
+
+def _result_of_ptylab(path: Path, p) -> None:
+    """Write object, probe and positions as PtyLab's saveResults does."""
+    with h5py.File(path, "w") as f:
+        f["object"], f["probe"] = p.obj[None, None, None, None], p.probe[None, None, :, None]
+        f["encoder_corrected"] = (p.positions - p.obj.shape[-1] // 2 + p.data.n // 2) * p.data.pixel
+        f["dxp"], f["wavelength"], f["zo"] = np.array([[p.data.pixel]]), 1e-10, 2.0
+
+
+def _result_of_pynx(path: Path, p) -> None:
+    """Write object, probe and positions as PyNX's save_obj_probe_cxi does."""
+    x_y = (p.positions[:, ::-1] * p.data.pixel).T
+    with h5py.File(path, "w") as f:
+        f["cxi_version"] = 140
+        for name, image in (("object", p.obj[None]), ("probe", p.probe)):
+            f[f"entry_1/{name}/data"] = np.flip(image, axis=-2)
+        f["entry_1/probe/x_pixel_size"] = f["entry_1/probe/y_pixel_size"] = p.data.pixel
+        f["entry_1/positions/data"] = np.concatenate([x_y, 0 * x_y])
+
+
+def _result_of_cdtools(path: Path, p) -> None:
+    """Write object, probe and positions as CDTools' FancyPtycho does."""
+    basis = np.array([[0, -1.0], [-1.0, 0], [0, 0]]) * p.data.pixel
+    with h5py.File(path, "w") as f:
+        f["obj"], f["probe"], f["obj_basis"] = p.obj, p.probe, basis
+        f["translations"], f["oversampling"], f["weights"] = p.positions @ basis.T, 1, np.ones(p.data.views)
+        f["state_dict/min_translation"] = np.zeros(2)
+
+
+PEERS = {"ptylab": _result_of_ptylab, "pynx": _result_of_pynx, "cdtools": _result_of_cdtools}
 
 
 def _with_a_part(whole: Path, master: Path) -> None:

@@ -33,7 +33,7 @@ def test_everything_is_in_the_options(saved):
     path, frames, geometry, probe, _ = saved(side=6)
     data = load(path, **ELECTRONS, scan_rotation="12deg")
     np.testing.assert_array_equal(data.intensities, frames.reshape(36, 32, 32))
-    assert data.geometry == Geometry(voltage=300e3, distance=1.0, pixel_size=geometry.pixel_size)
+    assert data.geometry == Geometry(voltage=300e3, distance=1.0, pixel_size=geometry.pixel_size, semi_angle=21.4e-3)
     assert data.pixel == pytest.approx(geometry.wavelength / (32 * 3.75e-3))
     c, s = np.cos(np.deg2rad(12)), np.sin(np.deg2rad(12))
     np.testing.assert_allclose(data.positions[7], STEP * np.array([c - s, s + c]), rtol=1e-9)
@@ -42,6 +42,22 @@ def test_everything_is_in_the_options(saved):
     assert load(path, **by_length).geometry.pixel_size == pytest.approx(3.75e-3)
     assert load(path, **ELECTRONS, rebin=2).pixel == pytest.approx(data.pixel)
     assert load(path, scan_step=2.0).geometry is None
+
+
+def test_files_keep_the_aperture(saved, tmp_path):
+    """A state saved, and a measurement written for another program, start with the lens that the options gave."""
+    path, *_ = saved(side=6)
+    data = load(path, **ELECTRONS).replace(probe=None)
+    opty.save(tmp_path / "a.h5", data)
+    opty.save(tmp_path / "a.cxi", data, format="cxi")
+    opty.save(tmp_path / "a.tif", data, format="tiff")
+    for name in ("a.h5", "a.cxi", "a.tif"):
+        found = load(tmp_path / name)
+        assert (found.geometry.semi_angle, found.geometry.voltage) == (21.4e-3, 300e3), name
+        again = load(tmp_path / name, defocus="1nm")
+        np.testing.assert_array_equal(again.probe, load(path, **ELECTRONS, defocus="1nm").probe)
+        assert load(tmp_path / name, semi_angle="10mrad").geometry.semi_angle == 10e-3
+    assert "aperture 21.4 mrad" in str(opty.info(tmp_path / "a.h5"))
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_unfit_contents_name_the_file(tmp_path, counts, changes, message):
 
 
 def test_options_that_a_format_does_not_have(npz, make_cxi):
-    with pytest.raises(TypeError, match=r"tike npz .* has no option data; it has views, leave_out, crop"):
+    with pytest.raises(FormatError, match=r"is read as tike npz .*, a measurement: data goes with a result"):
         load(npz, data="pos.npy")
     with pytest.raises(TypeError, match=r"CXI .* has no option z1; it has views, leave_out"):
         info(make_cxi(), z1=3.0)

@@ -59,8 +59,8 @@ def nanomax(d):
 
 
 def softimax(d):
-    h5(d / "000042.h5", entry__measurement__finey=ROW, entry__measurement__finex=COLUMN)
-    return h5(d / "scan_000042_andor.h5", entry__data__data=FRAMES), LENGTHS, PLACES
+    h5(d / "scan_000042_andor.h5", entry__data__data=FRAMES)
+    return h5(d / "000042.h5", entry__measurement__finey=ROW, entry__measurement__finex=COLUMN), LENGTHS, PLACES
 
 
 def hxn(d):
@@ -143,8 +143,18 @@ def id13(d):
 
 
 def p06(d):
-    h5(d / "scan_00042.nxs", scan__data__piezo_y=ROW, scan__data__piezo_x=COLUMN)
-    return eiger(d, "scan_00042"), {**LENGTHS, "links": "scan_00042_data_*"}, PLACES
+    """Three files of the trigger generator for two of the detector, and a master that is none of either."""
+    for name in ("eiger_4m_01", "pilctriggergenerator_04"):
+        (d / "scan_00042" / name).mkdir(parents=True)
+    eiger(d / "scan_00042/eiger_4m_01", "scan_00042")
+    triggers = d / "scan_00042/pilctriggergenerator_04"
+    for k, (first, last) in enumerate([(0, 3), (3, 6), (6, 8)]):
+        encoders = {"entry__data__encoder_1": np.zeros(last - first), "entry__data__encoder_2": ROW[first:last] * 9}
+        encoders |= {"entry__data__encoder_3": -COLUMN[first:last], "entry__data__encoder_4": -ROW[first:last]}
+        h5(triggers / f"scan_00042_{k + 1:05d}.nxs", **encoders)
+    h5(triggers / "scan_00042_master.nxs", entry__data__encoder_3=np.zeros(8), entry__data__encoder_4=np.zeros(8))
+    h5(d / "scan_00043.nxs", scan__data__energy=[9e3])
+    return h5(d / "scan_00042.nxs", scan__data__energy=[10e3]), {"distance": "2m", "pixel_size": "75um"}, PLACES
 
 
 def cosmic(d):
@@ -266,9 +276,19 @@ def test_a_result_finds_all_files_again(tmp_path):
 
 
 def test_missing_parts_are_refused(tmp_path):
-    path, options, _ = p06(tmp_path)
-    shutil.move(tmp_path / "scan_00042_data_000002.h5", tmp_path / "gone.h5")
+    path, options, _ = velociprobe(tmp_path)
+    shutil.move(tmp_path / "scan42_data_000002.h5", tmp_path / "gone.h5")
     with pytest.raises(FormatError, match=r"data_000002\.h5 is missing \(views 4 to 7\): choose views"):
+        load(path, mapping="velociprobe", **options)
+
+
+def test_positions_in_several_files_that_do_not_go_together(tmp_path):
+    path, options, _ = p06(tmp_path)
+    h5(
+        tmp_path / "scan_00042/pilctriggergenerator_04/scan_00042_00004.nxs",
+        **{f"entry__data__encoder_{k}": np.zeros((2, 2)) for k in (3, 4)},
+    )
+    with pytest.raises(FormatError, match=r"encoder_4 of 4 files has the shapes \(3,\), \(3,\), \(2,\), \(2, 2\)"):
         load(path, mapping="p06", **options)
 
 

@@ -62,7 +62,8 @@ class Files:
                 names = sorted((p.name for p in folder.iterdir() if fnmatchcase(p.name, last)), key=in_order)
                 fits = [folder / one for one in names]
             if not fits or not all(one.is_file() for one in fits):
-                raise FormatError(f"{self.file.path}: the mapping names {name}, which is not there")
+                remedy = "copy the mapping and write the name of yours into it"
+                raise FormatError(f"{self.file.path}: the mapping names {name}, which is not there: {remedy}")
             found += fits
         return found
 

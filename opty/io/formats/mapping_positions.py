@@ -45,25 +45,40 @@ def positions_of(files: Files, table: Mapping[str, Any], frames: Frames) -> Plac
     return Places(values, given, where)
 
 
-def _source(files: Files, table: Mapping[str, Any], entry: Mapping[str, Any]) -> Tree | Table | np.ndarray:
-    """Return the source of positions: HDF5, a table of text, or an NPY."""
+def _source(files: Files, table: Mapping[str, Any], entry: Mapping[str, Any]) -> list[Tree] | Table | np.ndarray:
+    """Return the source of positions: HDF5 files, one after the other, a table of text, or an NPY."""
     name = entry.get("file", table.get("file"))
     if name is None:
-        return files.tree
+        return [files.tree]
+    if len(paths := files.paths(name)) > 1:
+        return [files.opened(path) for path in paths]
     path = files.one(name)
     kind = Container(path).kind if path.suffix.lower() not in (".txt", ".csv", ".dat", ".spec") else "other"
     if kind == "hdf5":
-        return files.opened(path)
+        return [files.opened(path)]
     return Container(path).npy() if kind == "npy" else read_table(path, table.get("scan"))
+
+
+def _read(trees: list[Tree], what: str, path: str) -> Found:
+    """Read a dataset of each file, put one after the other."""
+    found = [tree.need(what, path) for tree in trees]
+    values = [numbers(one) for one in found]
+    if len({one.shape[1:] for one in values}) > 1 or (len(values) > 1 and not values[0].ndim):
+        shapes = ", ".join(str(one.shape) for one in values)
+        raise ValueError(
+            f"{found[0].name} of {len(found)} files has the shapes {shapes}; expected one row for each view"
+        )
+    whole = values[0] if len(values) == 1 else np.concatenate(values)
+    return whole, unit_of(trees[0], found[0]), found[0].name
 
 
 def _array(files: Files, table: Mapping[str, Any]) -> Found:
     """Read an array of all axes, (N, axes) or (axes, N)."""
     source = _source(files, table, {})
     unit = unit_name(table.get("unit"))
-    if isinstance(source, Tree):
-        found = source.need("positions", text(table, "path"))
-        values, where, unit = real(found.name, numbers(found)), found.name, unit or unit_of(source, found)
+    if isinstance(source, list):
+        values, own, where = _read(source, "positions", text(table, "path"))
+        values, unit = real(where, values), unit or own
     else:
         values = source.values if isinstance(source, Table) else source
         where = str(table["file"])
@@ -85,9 +100,9 @@ def _motor(files: Files, table: Mapping[str, Any], name: str) -> Found:
     entry = entry_of(name, table.get(name))
     source = _source(files, table, entry)
     unit = unit_name(entry.get("unit"))
-    if isinstance(source, Tree):
-        found = source.need(f"{name} positions", text(entry, "path"))
-        values, where, unit = numbers(found), found.name, unit or unit_of(source, found)
+    if isinstance(source, list):
+        values, own, where = _read(source, f"{name} positions", text(entry, "path"))
+        unit = unit or own
     elif isinstance(source, Table):
         if not isinstance(entry.get("column"), (str, int)):
             raise ValueError(
@@ -119,9 +134,9 @@ def _index(files: Files, table: Mapping[str, Any]) -> np.ndarray:
     """Read the number of the view that each row of positions belongs to."""
     entry = entry_of("index", table["index"])
     source = _source(files, table, entry)
-    if isinstance(source, Tree):
-        found = source.need("index", text(entry, "path"))
-        return real(found.name, numbers(found)).reshape(-1)
+    if isinstance(source, list):
+        values, _, where = _read(source, "index", text(entry, "path"))
+        return real(where, values).reshape(-1)
     if isinstance(source, Table) and isinstance(entry.get("column"), (str, int)):
         return source.column(entry["column"])
     raise ValueError(f"the mapping has index = {dict(entry)!r}; name a column of a table, or a path")

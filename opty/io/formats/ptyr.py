@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HEADER = "header"
 SCAN, OBJECT = "S00", "S00G00"  # what PtyPy calls the probe and the object of its first scan
+PARAM = "param"  # how PtyPy marks dictionaries whose keys are attributes
 
 
 def recognise(file: Container) -> bool:
@@ -136,9 +137,25 @@ def write(path: Path, p: BareState) -> None:
             _array(storage, "_center", centres[name])
             _array(storage, "_origin", -centres[name] * pixel)
             writing.put(storage, "_energy", geometry.photon_energy / KEV, type="scalar")
+            _write_buffer(storage, array.shape)
         _array(dict_group(content, "positions"), OBJECT, (p.numpy("positions") - p.origin) * pixel)
         dict_group(content, "pars")
         _write_runtime(content, p)
+        for group in (content, content["pars"], content["runtime"]):
+            group.attrs["type"] = PARAM
+
+
+def _write_buffer(storage: h5py.Group, shape: tuple[int, ...]) -> None:
+    """Write what else PtyPy's Storage has, without which its ``load_run`` does not make one."""
+    writing.put(storage, "ID", storage.name.rpartition("/")[2], type="string")
+    writing.put(storage, "shape", np.array(shape), type="arraytuple")
+    writing.put(storage, "layermap", np.arange(shape[0]), type="arraylist")
+    flags = {"numID": 0, "nlayers": shape[0], "padding": 0, "fill_value": 0.0, "_record": 0}
+    flags |= {"padonly": False, "model_initialized": True, "DataTooSmall": False, "_is_scattered": False}
+    for name, value in flags.items():
+        writing.put(storage, name, value, type="scalar")
+    for name in ("_pool", "_recs"):
+        dict_group(storage, name)
 
 
 def _write_runtime(content: h5py.Group, p: BareState) -> None:

@@ -28,7 +28,7 @@ from opty.io.reading import Format, blaming, measurement
 MOST = 1500  # files of a series that a result keeps a fingerprint of
 OWN = "opty"  # key of the geometry in the description of a TIFF that opty wrote
 IMAGES = {"mask": "mask", "dark": "background"}  # <stem>_mask.npy, True where a pixel counts; <stem>_background.npy
-KEPT = (*LENGTHS, "focus_to_sample", "propagation", "voltage")
+KEPT = (*LENGTHS, "focus_to_sample", "propagation", "voltage", "semi_angle")
 
 
 def recognise(file: Container) -> bool:

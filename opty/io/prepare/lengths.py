@@ -43,6 +43,8 @@ def said(options: Preparation) -> dict[str, Any]:
     if options.voltage is not None:
         out["voltage"] = quantity("voltage", "voltage", options.voltage)
         out["wavelength"] = electron_wavelength(out["voltage"])
+    if options.semi_angle is not None:
+        out["semi_angle"] = quantity("angle", "semi_angle", options.semi_angle)
     if options.propagation is not None:
         out["propagation"] = options.propagation
     return out
@@ -87,6 +89,11 @@ def known(raw: Raw, options: Preparation) -> dict[str, Any]:
 def check(raw: Raw, known: dict[str, Any], in_pixels: bool) -> None:
     """Refuse lengths that neither file nor options give, and those that make no geometry."""
     missing = [name for name in (LENGTHS[:1] if RECIPROCAL in known else LENGTHS) if name not in known]
+    if missing and set(known) == {"semi_angle"}:
+        raise ValueError(
+            f"{named('semi_angle')} makes the probe of a far field, and needs wavelength, distance and pixel size: "
+            f"give {option('voltage')} and {option('reciprocal_pixel')}"
+        )
     if missing and (known or not in_pixels):
         where = [raw.wanted.get(name, f"no {name.replace('_', ' ')}") for name in missing]
         raise ValueError(f"{'; '.join(where)}: give {', '.join(map(option, missing))} in metres")

@@ -10,42 +10,36 @@ import numpy as np
 from opty.geometry import Geometry
 from opty.io.prepare.preparation import Preparation
 from opty.io.prepare.units import quantity
-from opty.physics.optics import aperture_probe, checked_aberrations
+from opty.physics.optics import checked_aberrations, lens_probe
 from opty.remedies import named, option
+
+LENS = ("semi_angle", "defocus", "aberrations")
 
 
 def check_lens(options: Preparation) -> None:
     """Refuse options of the lens that make no sense, before any file is read."""
-    if options.semi_angle is None:
-        for name in ("defocus", "aberrations"):
-            if getattr(options, name) is not None:
-                raise ValueError(f"{named(name)} needs the aperture, {option('semi_angle', '21mrad')}")
+    if not (given := given_of(options)):
         return
     if options.probe is not None:
-        raise ValueError(
-            f"{named('probe')} and {named('semi_angle')} both make the starting probe: give one of the two"
-        )
-    quantity("angle", "semi_angle", options.semi_angle)
+        raise ValueError(f"{named('probe')} and {named(given[0])} both make the starting probe: give one of the two")
     _defocus(options)
     _aberrations(options)
 
 
-def lens_probe(options: Preparation, geometry: Geometry | None, n: int) -> np.ndarray:
-    """Return the starting probe (1, n, n) that the options describe, centred in its array."""
-    if geometry is None or geometry.propagation != "far":
-        raise ValueError(
-            f"{named('semi_angle')} makes the probe of a far field, and needs wavelength, distance and pixel size: "
-            f"give {option('voltage')} and {option('reciprocal_pixel')}"
-        )
-    probe = aperture_probe(
-        n,
-        geometry.wavelength,
-        geometry.sample_pixel(n),
-        quantity("angle", "semi_angle", options.semi_angle),
-        defocus=_defocus(options),
-        aberrations=_aberrations(options),
-    )
-    return probe[None]
+def given_of(options: Preparation) -> list[str]:
+    """Return the names of the options of the lens that are given."""
+    return [name for name in LENS if getattr(options, name) is not None]
+
+
+def probe_of(options: Preparation, geometry: Geometry | None, n: int) -> np.ndarray:
+    """Return the starting probe (1, n, n) that the options describe, centred in its array.
+
+    The aperture is that of the geometry. Raises ValueError for a geometry that has none.
+    """
+    name = given_of(options)[0]
+    if geometry is None or geometry.semi_angle is None:
+        raise ValueError(f"{named(name)} needs the aperture, {option('semi_angle', '21mrad')}")
+    return lens_probe(geometry, n, defocus=_defocus(options), aberrations=_aberrations(options))[None]
 
 
 def turned(fields: Mapping[str, Any], grid: tuple[int, int]) -> np.ndarray:

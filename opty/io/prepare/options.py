@@ -34,7 +34,7 @@ from opty.io.prepare.image_ops import (
     stay,
 )
 from opty.io.prepare.images import Given, given_image
-from opty.io.prepare.lens import check_lens, lens_probe, turned
+from opty.io.prepare.lens import check_lens, given_of, probe_of, turned
 from opty.io.prepare.places import Places
 from opty.io.prepare.preparation import Preparation
 from opty.io.prepare.raw import Raw
@@ -121,8 +121,8 @@ class Prepared:
         out["geometry"] = Geometry(**{**lengths, "pixel_size": lengths["pixel_size"] * o.rebin}) if lengths else None
         if self.given_probe is not None:
             out["probe"] = self.given_probe.fit(cut.n // o.rebin, out["geometry"])
-        elif o.semi_angle is not None:
-            out["probe"] = lens_probe(o, out["geometry"], cut.n // o.rebin)
+        elif given_of(o):
+            out["probe"] = probe_of(o, out["geometry"], cut.n // o.rebin)
         else:
             out["probe"] = None if raw.probe is None else resampled(raw.probe, cut, o.rebin, near)
         if raw.truth is not None and cut.whole and o.rebin == 1:

@@ -82,7 +82,9 @@ def _debian(root: Path, suite: str, package: str) -> Path:
     if not (root / "ready").exists():
         if shutil.which("debootstrap") is None:
             raise PeerError(f"{package} is a package of Debian, and there is no debootstrap to make a system for it")
-        last_line(["debootstrap", "--variant=minbase", f"--include={package}", suite, root])
+        last_line(["debootstrap", "--variant=minbase", suite, root])
+        for step in (["update"], ["install", "-y", "--no-install-recommends", package]):
+            last_line(_inside(root, "/usr/bin/env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", *step))
         (root / "ready").touch()
     return python
 
@@ -102,7 +104,20 @@ def command(python: Path, name: str, script: Path, *arguments: Path | str) -> li
     root = python.parents[2]
     inside = Path(shutil.copy(script, root / "tmp"))
     seen = [f"/{one.relative_to(root)}" if isinstance(one, Path) else one for one in (inside, *arguments)]
-    return ["chroot", str(root), "/usr/bin/python3", *seen]
+    return _inside(root, "/usr/bin/python3", *seen)
+
+
+def _inside(root: Path, *command: str) -> list[str]:
+    """Return a command in a small Debian, with a /proc of its own, into which libraries look."""
+    return [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        f'mount -t proc proc "{root}/proc" && exec chroot "{root}" "$@"',
+        "sh",
+        *command,
+    ]
 
 
 def last_line(command: list, seconds: float = 3600) -> str:

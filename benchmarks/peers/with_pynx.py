@@ -53,7 +53,7 @@ def read():
     scan = PtychoRunnerScanCXI(params, 0)
     scan.load_scan()
     scan.load_data()
-    energy = 12.39841984 / scan.params["nrj"] * 1e-10  # keV to the wavelength, as PyNX makes it
+    energy = 12.3984 / scan.params["nrj"] * 1e-10  # keV to the wavelength, with the digits that PyNX has
     lengths = [float(energy), float(scan.params["detectordistance"]), float(scan.params["pixelsize"])]
     counts = np.asarray(scan.raw_data)
     x, y = np.asarray(scan.x, float), np.asarray(scan.y, float)

@@ -108,6 +108,9 @@ def test_a_ptyr_has_ptypys_probe(run, tmp_path):
     save(tmp_path / "out.ptyr", start, format="ptyr")
     with h5py.File(tmp_path / "out.ptyr") as f:
         assert f["header/kind"][()].decode() == "minimal"
+        assert {f[name].attrs["type"] for name in ("content", "content/pars", "content/runtime")} == {"param"}
+        assert f["content/obj/S00G00/shape"][()].tolist() == list(f["content/obj/S00G00/data"].shape)
+        assert f["content/obj/S00G00/ID"][()].decode() == "S00G00"
         theirs, pixel = f["content/probe/S00/data"][0], f["content/probe/S00/_psize"][0]
         image = f["content/obj/S00G00/data"][0]
     g = data.geometry

@@ -112,8 +112,9 @@ def read_cdtools(
 ) -> BareState:
     """Make a PtychoState of a result of CDTools and the measurement ``data`` that it was made from.
 
-    Windows begin at the pseudo-inverse of ``obj_basis`` times ``translations``, less ``min_translation``. Raises
-    FormatError for a probe in Fourier space, an oversampled model and weights of the modes of each view.
+    Windows begin at the pseudo-inverse of ``obj_basis`` times ``translations``, less ``min_translation``. ``background``
+    is that of the state, and the squares of the ``weights`` of the views, where they differ, its intensity factors.
+    Raises FormatError for a probe in Fourier space, an oversampled model and weights of the modes of each view.
     """
     data = measurement_for(file, data, "CDTools")
     with file.tree() as tree, blaming(file):
@@ -126,7 +127,24 @@ def read_cdtools(
         moved = real("translations", numbers(tree.need("translations", "translations")))
         least = tree.find("state_dict/min_translation")
         corners = moved @ np.linalg.pinv(basis).T - (0 if least is None else numbers(least))
-    return made(file, data, probe, obj, corners, device, threads, deterministic, seed)
+        background = tree.find("background")
+        background = None if background is None else real("background", numbers(background))
+        mean, factors = _intensity_factors(tree, data.views)
+    state = made(file, data, probe * mean**0.5, obj, corners, device, threads, deterministic, seed)
+    with blaming(file):
+        return state.replace(background=background, intensity_factors=factors)
+
+
+def _intensity_factors(tree: Tree, views: int) -> tuple[float, np.ndarray | None]:
+    """Return the mean square of the views' weights, and the factors (N,) about it; None where all are alike."""
+    found = tree.find("weights")
+    if found is None:
+        return 1.0, None
+    squares = real("weights", numbers(found)) ** 2
+    mean = float(squares.mean()) if squares.size else 0.0
+    if squares.shape != (views,) or not 0 < mean < np.inf:
+        raise ValueError(f"weights has shape {squares.shape} and the mean square {mean}; expected one for each view")
+    return mean, None if np.allclose(squares, mean, rtol=1e-5) else squares / mean
 
 
 def _check_plain(tree: Tree) -> None:

@@ -15,6 +15,8 @@ health_text.py   what these mean: orientation, advice, the report
 frame_statistics.py  one look at every frame: bad pixels, bad frames
 decision.py      do frames, positions and detector fit together? by short runs scored on held-out views
 trials.py        how a guess is scored; orientation.py: the eight ways to take positions; likeness.py: orders of frames
+scan_stretch.py  do positions and patterns have one scale, and the same axes?
+near_field.py    is a scan that is taken as far field a near field?
 probe_change.py  does the probe change during the scan?
 verdict.py       is a result right?
 scan_rotation.py how a scan on a grid is turned against the detector, by centres of mass and their curl

@@ -9,9 +9,10 @@ import numpy as np
 from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames
 from opty.analysis.likeness import Likeness, likeness
-from opty.analysis.orientation import WAYS, Orientation
+from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
 from opty.analysis.probe_change import probe_change
 from opty.analysis.probe_search import find_probe
+from opty.analysis.scan_stretch import find_stretch, of_stretch
 from opty.analysis.trials import FEWEST, Score, Trials
 from opty.data import PtychoData
 from opty.data.frame_order import grid_places
@@ -23,9 +24,10 @@ CLOSE, CLOSE_NOTHING = 0.9, 0.75  # times its misfit; and where none predicts vi
 NOTHING = 0.8  # excess from which on nothing predicts views
 ORDERS = 2  # that are tried, the likeliest
 PARTS, PARTS_SEARCHED = (48, 100, 200), (48, 100)  # views, until they tell; where a search has to find the probe
+VIEWS = 100  # on which the scale of the positions is looked at
+SCALES = (0.5, 2.0, 0.7, 1.4)  # of the positions, where as given nothing predicts views
 ALIKE = 0.93  # times the difference of any two frames: neighbours that overlap differ less
 CONTRAST = 1.0  # of the noise: by how much patterns must differ to tell anything
-AS_GIVEN = Orientation(False, 1, 1, np.nan)
 QUARTERS = ((False, 1, -1), (True, 1, 1), (True, 1, -1))  # the other ways, but for half a turn
 
 
@@ -82,11 +84,34 @@ def decide(data: PtychoData, frames: Frames) -> Decision:
             break
     if found.order != "as given":
         return found
+    if found.fits in ("as given", "undecided"):
+        found = _stretched(trials, found, given)
     way = found.orientations[0] if found.decided else AS_GIVEN
     change = probe_change(trials, found.probe if found.excess < PREDICTS else None, way)
     if change.warnings and not found.decided:
         return replace(found, findings=change)
     return replace(found, findings=found.findings + change)
+
+
+def _stretched(trials: Trials, found: Decision, given: Guess) -> Decision:
+    """Look for another scale of the positions: near the given one where that predicts views, else far from it."""
+    if found.decided:
+        if found.excess < PREDICTS and found.probe is not None:
+            trials.views = max(trials.views, min(VIEWS, trials.most))
+            part = trials.part(found.orientations[0])
+            found = replace(found, findings=found.findings + of_stretch(find_stretch(part, found.probe)))
+        return found
+    if found.findings.problems or given.score.noisy:
+        return found
+    trials.views = min(PARTS[0], trials.most)
+    for scale in SCALES:
+        part = trials.part(AS_GIVEN)
+        scaled = part.replace(positions=part.positions * scale)
+        probe, score = _scored(trials, scaled)
+        if score.excess < PREDICTS and much_better(score, given.score):
+            stretch = find_stretch(part, probe, scale)
+            return replace(found, excess=score.excess, findings=of_stretch(stretch), probe=None)
+    return found
 
 
 def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Guess, Guess]:
@@ -120,11 +145,15 @@ def _columns(trials: Trials, swapped: Guess) -> list[Guess]:
 
 def _guess(trials: Trials, order: str | None, way: Orientation) -> Guess:
     """Score an order and a way, from the starting probe of the data or the one that a search finds."""
-    part = trials.part(way, order)
+    return Guess(order, way, *_scored(trials, trials.part(way, order)))
+
+
+def _scored(trials: Trials, part: PtychoData) -> tuple[np.ndarray, Score]:
+    """Return the starting probe of the data, or the one that a search finds, and how well it predicts views."""
     if trials.probe is not None:
-        return Guess(order, way, trials.probe, trials.score(part, trials.probe))
+        return trials.probe, trials.score(part, trials.probe)
     search = find_probe(part, threads=1)
-    return Guess(order, way, search.probe, trials.scored(part, search.score))
+    return search.probe, trials.scored(part, search.score)
 
 
 def _with(trials: Trials, order: str | None, way: Orientation, probe: np.ndarray, view: int | None) -> Guess:

@@ -200,7 +200,7 @@ def of_optics(centre: tuple[float, float], n: int, sampling: float, near: bool) 
     """Judge where the beam is on the detector, and how finely it is sampled (1 : as it must)."""
     said, off = [], [x - n // 2 for x in centre]
     if not near and max(map(abs, off)) > OFF_CENTRE * n:
-        there = round(centre[0], 1), round(centre[1], 1)
+        there = round(float(centre[0]), 1), round(float(centre[1]), 1)
         said.append(f"the beam is {off[0]:+.3g}, {off[1]:+.3g} px off the middle: {_loading('centre', there)}")
     if sampling < UNDERSAMPLED:
         remedy = "more pixels, or a smaller pixel" if near else "a longer distance, smaller pixels, or a smaller probe"

@@ -4,23 +4,50 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from opty.algebra.operator import Operator
-from opty.analysis.misfit import misfit
 from opty.data import PtychoData
 from opty.data.parts import chosen
 from opty.errors import DivergedError, MemoryWarning, MisfitWarning
 from opty.runtime.execute import run
 from opty.state import handle
+from opty.state.views import sweep_batches
+
+if TYPE_CHECKING:
+    from opty.state import BareState
 
 SHARE = 0.2  # of the views that are held out
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """What a run predicts of views that it has not seen.
+
+    ``squares`` (K,): sum of (sqrt I - sqrt Ihat)^2 over the unmasked pixels of
+    each; ``light``: sum of I over all. Where the run diverged, squares are infinite.
+    """
+
+    squares: np.ndarray
+    light: float
+
+    @property
+    def misfit(self) -> float:
+        """Sum of the squares over the light (no unit), as ``opty.misfit``."""
+        found = float(self.squares.sum()) / self.light if self.light > 0 else math.inf
+        return found if math.isfinite(found) else math.inf
+
+
 def held_out_misfit(data: PtychoData, probe: np.ndarray, recipe: Operator, seed: int = 0, **machine: Any) -> float:
-    """Return the misfit of views that were held out, after a recipe on the others.
+    """Return the misfit of views that were held out, after a recipe on the others; see ``held_out``."""
+    return held_out(data, probe, recipe, seed, **machine).misfit
+
+
+def held_out(data: PtychoData, probe: np.ndarray, recipe: Operator, seed: int = 0, **machine: Any) -> HeldOut:
+    """Return how views that were held out are predicted, after a recipe on the others.
 
     A fifth of the views, drawn by ``seed``, are left out; ``recipe`` runs on the others from ``probe`` and a flat
     object; the views left out are then predicted by its object and probe. What fits its own views by an object made for
@@ -33,8 +60,7 @@ def held_out_misfit(data: PtychoData, probe: np.ndarray, recipe: Operator, seed:
 
     Returns
     -------
-    float : misfit as ``opty.misfit`` (no unit); infinity where the run diverges. Raises ValueError for less than five
-    views.
+    HeldOut : squares of each view; infinite where the run diverges. Raises ValueError for less than five views.
 
     Source: the free R factor of Brunger, Nature 355, 472 (1992), with whole views left out.
     """
@@ -54,7 +80,25 @@ def held_out_misfit(data: PtychoData, probe: np.ndarray, recipe: Operator, seed:
         try:
             p = run(recipe, handle()(chosen(data, fitted), probe=probe, obj=flat, **machine))
         except DivergedError:
-            return math.inf
+            return HeldOut(np.full(count, np.inf), 1.0)
     q = handle()(chosen(data, left_out), probe=p.numpy("probe"), obj=p.numpy("obj"), **machine)
-    found = misfit(q)
-    return found if math.isfinite(found) else math.inf
+    return HeldOut(*_squares(q))
+
+
+def _squares(p: BareState) -> tuple[np.ndarray, float]:
+    """Return the sum of (sqrt I - sqrt Ihat)^2 of each view (N,), and that of I over all."""
+    store = p._live
+    xp, measured = store.xp, store.measured
+    found, light = np.zeros(p.data.views), 0.0
+    for b in sweep_batches(store):
+        predicted = (xp.abs(b.at_detector(b.exit_waves(), True)) ** 2).sum(axis=1)
+        if store.incoherent is not None:
+            predicted += store.incoherent
+        intensity = measured.intensity_of(b.selection)
+        mask = measured.mask_of(b.selection)
+        mask = xp.ones((1, 1), bool) if mask is None else mask
+        squares = (xp.sqrt(intensity, dtype=predicted.dtype) - xp.sqrt(predicted)) ** 2
+        some = store.backend.to_host(b.leaves["index"])
+        found[some] = store.backend.to_host((squares * mask).sum(axis=(1, 2), dtype=np.float64))
+        light += float((intensity * mask).sum(dtype=np.float64))
+    return found, light

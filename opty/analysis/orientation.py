@@ -56,6 +56,9 @@ class Orientation:
         return (positions[:, ::-1] if self.swap else positions) * np.array([self.row, self.column])
 
 
+AS_GIVEN = Orientation(False, 1, 1, np.nan)
+
+
 def middle(data: PtychoData, views: int) -> PtychoData:
     """Return the measurement of the views nearest to the middle of the scan, in their order; dark ones are left out."""
     distance = np.linalg.norm(data.positions - data.positions.mean(axis=0), axis=1)

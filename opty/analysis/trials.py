@@ -46,7 +46,7 @@ class Trials:
         self.data, self.whole = data, frames.whole
         self.lit = np.ones(data.views, bool)
         self.lit[[*frames.dark, *frames.full, *frames.bright, *frames.frozen]] = False
-        self.most = max(FEWEST, PIXELS // data.n**2) if is_near(data) else data.views
+        self.most = most_views(data)
         self.views = min(FEWEST, self.most)
         self.far = data.geometry is None or data.geometry.propagation == "far"
         self.probe = first_probe(data, None, np.complex128) if data.probe is not None or not self.far else None
@@ -64,9 +64,7 @@ class Trials:
 
     def score(self, part: PtychoData, probe: np.ndarray) -> Score:
         """Run on four fifths of a part and predict the others."""
-        if not is_near(part):
-            part = coarse(part)[0]
-            probe = cropped(probe, part.n)
+        part, probe = lighter(part, probe)
         return self.scored(part, held_out_misfit(part, probe, RECIPE, device="cpu", threads=1))
 
     def scored(self, part: PtychoData, misfit: float) -> Score:
@@ -80,6 +78,19 @@ class Trials:
         flat = float(((root - root.mean(axis=0)) ** 2).sum() / light)
         noise = float(_noise(mean).sum() / mean.sum()) if self.whole else 0.0
         return Score(misfit, (misfit - noise) / max(flat - noise, 0.05 * flat), flat < NOISY * noise)
+
+
+def most_views(data: PtychoData) -> int:
+    """Return how many views a part may have at most: fewer in the near field, where patterns stay whole."""
+    return max(FEWEST, PIXELS // data.n**2) if is_near(data) else data.views
+
+
+def lighter(part: PtychoData, probe: np.ndarray) -> tuple[PtychoData, np.ndarray]:
+    """Return a part with the middle of its patterns alone, and the probe that these show, where they hold the light."""
+    if is_near(part):
+        return part, probe
+    part = coarse(part)[0]
+    return part, cropped(probe, part.n)
 
 
 def cropped(probe: np.ndarray, n: int) -> np.ndarray:

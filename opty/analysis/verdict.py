@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opty.analysis.decision import AS_GIVEN, NOTHING, PARTS, much_better
+from opty.analysis.decision import NOTHING, PARTS, VIEWS, much_better
 from opty.analysis.frame_statistics import look_at_frames
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.misfit import misfit
-from opty.analysis.orientation import WAYS, Orientation
+from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
+from opty.analysis.scan_stretch import find_stretch, of_stretch
 from opty.analysis.trials import FEWEST, Score, Trials
 from opty.recipes import rPIE
 
@@ -40,8 +41,9 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
     Doubtful is what has something wrong with its measurement (``attention``). With ``test``, runs on a part of the
     scan, from a flat object and the probe and positions of the result, predict views that they have not seen. Right is
     a result whose probe does so, with the positions as they are alone, and that fits its own views as well; doubtful
-    one whose probe predicts better with the positions turned, or no better than the mean pattern. Without ``test``
-    nothing can be told, and nothing is run.
+    one whose probe predicts better with the positions exchanged, stretched or turned, or no better than the mean
+    pattern. Where a stretch changes nothing, the scale of the picture is not known, and it is not called right. Without
+    ``test`` nothing can be told, and nothing is run.
     """
     if attention:
         return Verdict("doubtful", tuple(attention))
@@ -74,6 +76,13 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
         return Verdict("doubtful", (f"{said}, no better than by the mean pattern",))
     if fit > WORSE * score.misfit:
         return Verdict("doubtful", (f"{said}, and the result fits all views worse, {fit:.3g}",))
-    if score.excess < RIGHT and fit <= score.misfit and much_better(score, turned[other]):
-        return Verdict("right", (f"{said}, {score.excess:.0%} of the mean pattern's above the noise",))
-    return Verdict("cannot tell", (f"{said}, {score.excess:.0%} of the mean pattern's above the noise",))
+    said = f"{said}, {score.excess:.0%} of the mean pattern's above the noise"
+    if not (score.excess < RIGHT and fit <= score.misfit and much_better(score, turned[other])):
+        return Verdict("cannot tell", (said,))
+    trials.views = max(trials.views, min(VIEWS, trials.most))
+    stretch = find_stretch(trials.part(AS_GIVEN), probe, adapt=False)
+    if stretch.better:
+        return Verdict("doubtful", (said, *of_stretch(stretch).warnings))
+    if stretch.off or not stretch.known:
+        return Verdict("cannot tell", (said, "the views do not tell the scale of the positions for sure"))
+    return Verdict("right", (said, "stretched or turned positions predict no better"))

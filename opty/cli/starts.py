@@ -64,7 +64,9 @@ def started(
     """
     import opty
     from opty.analysis import Findings, quick_look
+    from opty.analysis.frame_statistics import look_at_frames
     from opty.analysis.health import tried_out
+    from opty.analysis.near_field import taken_as_far
     from opty.model.complete import complete
 
     machine, start = given(machine), given({"modes": modes, "model": model, "seed": seed})
@@ -73,10 +75,13 @@ def started(
         found = quick_look(loaded)
         tried = tried_out(loaded) if check and found.ok else Findings()
         found += tried
+        far = loaded.geometry is None or loaded.geometry.propagation == "far"
+        if found.ok and not check and probe is None:
+            tried += Findings(warnings=taken_as_far(loaded, look_at_frames(loaded)).every)
+            found += tried
         if found.problems and not force:
             why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)
             raise ValueError(f"a reconstruction of {file} would be pointless: {why}")
-        far = loaded.geometry is None or loaded.geometry.propagation == "far"
         if loaded.probe is not None and probe is not None:
             raise ValueError(f"{file} has a starting probe: leave --probe {probe} out")
         complete(model, loaded.geometry, loaded.n, modes)  # refuses a model that does not fit, before the search

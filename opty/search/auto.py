@@ -18,7 +18,7 @@ from opty.analysis.quick import quick_look
 from opty.data import PtychoData
 from opty.operators.coarse import Level, worth
 from opty.ptycho_state import PtychoState
-from opty.search.judgement import Verdict, difference, judged, noise_deviance
+from opty.search.judgement import Verdict, difference, judged, noise_deviance, of_scale
 from opty.search.plan import HOPELESS, KINDS, Change, Plan, engines
 from opty.search.repair import Repaired, repaired
 from opty.search.start import Begin, begin
@@ -159,6 +159,8 @@ class _Search:
             best = min(ran, key=lambda one: one.score)
             state, whole, stopped = self._kept(best, getattr(stop, "state", None)), False, True
         verdict = self._verdict(plan, best, whole, stopped)
+        if time.perf_counter() + best.clock < self.deadline:
+            verdict = of_scale(state, verdict)
         self.tell(f"verdict: {verdict}")
         ranked = tuple(sorted(self.trials, key=lambda one: one.score))
         cpu = time.process_time() - self.cpu

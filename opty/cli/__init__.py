@@ -9,6 +9,7 @@ auto.py       auto, recipes
 demo.py       demo
 runs.py       reconstruct, resume, rerun; starts.py: what a reconstruction starts from
 looks.py      info, check, plot
+worth.py      resolution
 files.py      convert, export
 simulate.py   simulate
 options.py    options that several commands share; option_types.py: how their texts are read
@@ -17,10 +18,10 @@ checks.py     checks before any work
 failures.py   errors as one line, exit codes
 """
 
-from opty.cli import auto, demo, files, looks, runs, simulate
+from opty.cli import auto, demo, files, looks, runs, simulate, worth
 from opty.cli.commands import main
 
-for command in (auto.auto, auto.recipes, simulate.simulate):
+for command in (auto.auto, auto.recipes, simulate.simulate, worth.resolution):
     main.add_command(command)
 
 __all__ = ["auto", "demo", "files", "looks", "main", "runs"]

@@ -25,7 +25,7 @@ from opty.cli.options import (
     talk_options,
 )
 from opty.cli.run import Run
-from opty.cli.starts import DEFAULT_RECIPE, model_of, recipe_of, said_of, started
+from opty.cli.starts import DEFAULT_RECIPE, PROBE_WORDS, model_of, recipe_of, said_of, started
 from opty.files.atomic import check_target
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from opty.algebra.operator import Operator
     from opty.ptycho_state import PtychoState
 
-PROBE_WORDS = ("search", "mean")  # of --probe, beside files
 
 picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
 

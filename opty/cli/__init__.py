@@ -9,7 +9,7 @@ auto.py       auto, recipes
 demo.py       demo
 runs.py       reconstruct, resume, rerun; starts.py: what a reconstruction starts from
 looks.py      info, check, plot
-worth.py      resolution
+worth.py      resolution, report
 files.py      convert, export
 simulate.py   simulate
 options.py    options that several commands share; option_types.py: how their texts are read
@@ -21,7 +21,7 @@ failures.py   errors as one line, exit codes
 from opty.cli import auto, demo, files, looks, runs, simulate, worth
 from opty.cli.commands import main
 
-for command in (auto.auto, auto.recipes, simulate.simulate, worth.resolution):
+for command in (auto.auto, auto.recipes, simulate.simulate, worth.resolution, worth.report):
     main.add_command(command)
 
 __all__ = ["auto", "demo", "files", "looks", "main", "runs"]

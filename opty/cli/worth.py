@@ -1,4 +1,4 @@
-"""Commands that say what a result is worth: resolution."""
+"""Commands that say what a result is worth: resolution, report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from opty.cli.checks import check_data, check_picture
+from opty.cli.checks import check_data, check_free, check_picture, check_report
 from opty.cli.failures import Command
 from opty.cli.option_types import Whole
 from opty.cli.options import (
@@ -19,6 +19,8 @@ from opty.cli.options import (
     import_option,
     load_options,
     machine_options,
+    output_option,
+    overwrite_option,
     taken_for_load,
     talk_options,
 )
@@ -86,6 +88,42 @@ def resolution(
         click.echo(json.dumps(found.figures(), indent=1))
     elif not quiet:
         click.echo(f"{file}\n{found}")
+
+
+@click.command(cls=Command)
+@click.argument("result", type=FILE)
+@output_option("OUT.html", "Report to write.")
+@click.option("--resolution", "split", type=click.Choice(SPLITS), help="Tell the resolution too, from halves of this.")
+@data_option
+@import_option
+@overwrite_option
+@machine_options
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
+def report(
+    result: Path, output: Path, split: str | None, data: Path | None, overwrite: bool, quiet: bool, **machine: Any
+) -> None:
+    """Write a result as one HTML file to send.
+
+    Pictures that a click enlarges, numbers, verdict and warnings, what opty auto tried, the recipe as code, how to run
+    it again, versions, checksums. It opens anywhere, without a network. --resolution runs the recipe on two halves.
+
+    \b
+    Example: opty report scan.h5 -o scan.html
+    """
+    from opty.io.rerun import start_over
+    from opty.report import report as write
+
+    check_report(output)
+    check_target(output)
+    check_free([output], overwrite)
+    check_data(result, data)
+    found = None
+    if split is not None:
+        recipe, start, _ = start_over(result, data=data, **given(machine))
+        found = halved(cast("PtychoState", start), recipe, split, 0, quiet)
+    write(result, output, data=data, resolution=found)
+    if not quiet:
+        click.echo(f"report         {output}")
 
 
 def halved(start: PtychoState, recipe: Operator, split: str, seed: int, quiet: bool) -> Resolution:

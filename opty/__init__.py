@@ -6,7 +6,7 @@ in place inside, and returns a new state.
 Layers, from the roof to the ground; each imports only those below it (setup.cfg has the contract, a test keeps it):
 
     cli/             the command line; testing/: checks for authors of operators and elements
-    search/          recipes chosen by what they predict: search, auto
+    search/          recipes chosen by what they predict: search, auto; report/: a result as one HTML file
     ptycho_state.py  PtychoState: the state of a reconstruction; ``recipe * p``, save, plot
     simulate/        virtual experiments
     io/              load, save, info: files in and out
@@ -86,6 +86,7 @@ from opty.operators import (
 from opty.plot.show_operator import Show
 from opty.ptycho_state import PtychoState
 from opty.recipes import AP, DM, LSQML, ML, RAAR, FindPositions, Fix, ePIE, mPIE, rPIE
+from opty.report import report
 from opty.runtime.plan import unfused
 from opty.search import auto, search
 from opty.words import near
@@ -164,6 +165,7 @@ __all__ = [
     "parse",
     "plot",
     "rPIE",
+    "report",
     "rerun",
     "resume",
     "save",

@@ -210,6 +210,14 @@ def test_names_tell_scans_apart_and_stay(here, tmp_path):
     assert [scan.name for scan in scans_of(files, out, ["x"], False)] == ["scan", "2-scan", "other", "star"]
 
 
+def test_reports_of_all_that_is_done(here, inside):
+    run("a.cxi", "bad.cxi", "-o", "results", *RECIPE, "--no-contact", code=1)
+    assert not list(Path("results").glob("*.html"))
+    run("a.cxi", "bad.cxi", "-o", "results", *RECIPE, "--no-contact", "--reports", code=1)
+    assert [path.name for path in Path("results").glob("*.html")] == ["a.html"]
+    assert "rPIE" in Path("results/a.html").read_text()
+
+
 def test_contact_sheet_averages_blocks_and_shows_what_has_no_picture():
     image = np.exp(1j * np.arange(600 * 400).reshape(600, 400) / 1e5)
     small = tile("one", "note", image, np.ones(image.shape, bool), 1e-8)

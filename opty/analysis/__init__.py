@@ -8,6 +8,12 @@ errors.py        all errors of a state whose data bring their truth
 position_bound.py   how well the counts can tell positions
 position_report.py  what became of the positions: how far they went, and which views could not be placed
 frc.py           Fourier ring correlation, its thresholds and the resolution
+resolution.py    the resolution of a scan: two halves reconstructed on their own; halves.py: by views, or by counts
+fit.py           each view and each pixel, in three models of the noise; measured against predicted
+difference.py    two states compared
+probe_report.py  powers, coherence, size of the probe; its caustic and focus
+uncertainty.py   error bars by parametric bootstrap; gauges.py: what no data tell, taken out of deviations
+rectangle.py     the largest rectangle within a mask
 quick.py         what can be said of a scan without running anything
 findings.py      the rules for that: problems, warnings
 health.py        is a scan fit for a reconstruction? the same rules, the orientation, and all numbers
@@ -28,9 +34,11 @@ held_blocks.py   the score of a recipe: blocks of detector pixels that it has no
 """
 
 from opty.analysis.align import Alignment, align, object_error
+from opty.analysis.difference import Difference, difference
 from opty.analysis.errors import errors
 from opty.analysis.findings import Findings
 from opty.analysis.fine_error import fine_error
+from opty.analysis.fit import Fit, Likelihood, Pattern, fit, pattern
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.health import Health, health
 from opty.analysis.held_blocks import deviances, withhold
@@ -39,31 +47,44 @@ from opty.analysis.illumination import illuminated
 from opty.analysis.misfit import mean_square, r_factor
 from opty.analysis.position_bound import PositionBound, position_bound
 from opty.analysis.position_report import PositionReport, position_report
+from opty.analysis.probe_report import Caustic, ProbeReport, probe_report
 from opty.analysis.probe_search import ProbeSearch, find_probe
 from opty.analysis.quick import quick_look
+from opty.analysis.resolution import Resolution, resolution
 from opty.analysis.scan_rotation import ScanRotation, centres_of_mass, find_rotation
+from opty.analysis.uncertainty import Uncertainty, uncertainty
 from opty.analysis.verdict import Verdict, verdict
 from opty.physics.modes import orthogonal
 from opty.physics.scan_map import ScanMap, position_error, scan_map
 
 __all__ = [
     "Alignment",
+    "Caustic",
+    "Difference",
     "Findings",
+    "Fit",
     "Health",
+    "Likelihood",
+    "Pattern",
     "PositionBound",
     "PositionReport",
+    "ProbeReport",
     "ProbeSearch",
+    "Resolution",
     "RingCorrelation",
     "ScanMap",
     "ScanRotation",
+    "Uncertainty",
     "Verdict",
     "align",
     "centres_of_mass",
     "deviances",
+    "difference",
     "errors",
     "find_probe",
     "find_rotation",
     "fine_error",
+    "fit",
     "frc",
     "health",
     "held_out_misfit",
@@ -71,12 +92,16 @@ __all__ = [
     "mean_square",
     "object_error",
     "orthogonal",
+    "pattern",
     "position_bound",
     "position_error",
     "position_report",
+    "probe_report",
     "quick_look",
     "r_factor",
+    "resolution",
     "scan_map",
+    "uncertainty",
     "verdict",
     "withhold",
 ]

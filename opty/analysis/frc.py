@@ -24,22 +24,36 @@ class RingCorrelation:
     half_bit: np.ndarray
     one_bit: np.ndarray
 
-    def resolution(self, pixel: float | None = None) -> float:
-        """Half period 1 / (2 f) of the first frequency at which the correlation falls below the half-bit curve.
+    def crossing(self, bits: float = 0.5) -> float:
+        """Frequency [cycles / px] up to which the correlation lies above the half-bit (or, ``bits`` 1, one-bit) curve.
 
-        In metres where ``pixel`` [m] is given, else in pixels. 1 px (the largest frequency) where it never falls below,
-        infinity where it is below from the start.
+        The cut k that maximises sum_{i <= k} (C_i - T_i), T the curve, and between rings k and k + 1 the zero of the
+        straight line: a ring or a few that fall below, where rings are small or the background drifts, do not end what
+        agrees beyond them; a ring that rises above by chance does not lengthen it. The largest frequency where all
+        agrees, 0 where nothing does.
+
+        Raises ValueError for other ``bits``.
         """
-        above = self.correlation - self.half_bit
-        below = np.flatnonzero(above < 0)
-        if len(below) == 0:
-            frequency = self.frequency[-1]
-        elif (k := below[0]) == 0:
-            return float("inf")
-        else:
-            share = above[k - 1] / (above[k - 1] - above[k])
-            frequency = self.frequency[k - 1] + share * (self.frequency[k] - self.frequency[k - 1])
-        return float((1.0 if pixel is None else pixel) / (2 * frequency))
+        if bits not in (0.5, 1):
+            raise ValueError(f"bits is {bits!r}; give 0.5 for the half-bit curve, or 1 for the one-bit curve")
+        above = self.correlation - (self.half_bit if bits == 0.5 else self.one_bit)
+        total = np.cumsum(above)
+        if total.max() < 0:
+            return 0.0
+        k = len(total) - 1 - int(total[::-1].argmax())
+        if k == len(total) - 1:
+            return float(self.frequency[k])
+        share = above[k] / (above[k] - above[k + 1])
+        return float(self.frequency[k] + share * (self.frequency[k + 1] - self.frequency[k]))
+
+    def resolution(self, pixel: float | None = None, bits: float = 0.5) -> float:
+        """Half period 1 / (2 f) of the frequency f up to which the two images agree; see ``crossing``.
+
+        In metres where ``pixel`` [m] is given, else in pixels: 1 px where they agree at all frequencies, infinity where
+        they agree at none.
+        """
+        frequency = self.crossing(bits)
+        return float((1.0 if pixel is None else pixel) / (2 * frequency)) if frequency else float("inf")
 
 
 def frc(a: Any, b: Any) -> RingCorrelation:

@@ -9,7 +9,7 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.state import BareState, handle
-from opty.state.views import sweep_batches
+from opty.state.misfit import predictions
 
 SHARE = 0.06  # of the pixels that are held out
 _EDGE = 32  # blocks along the edge of a pattern
@@ -67,18 +67,11 @@ def deviances(p: BareState) -> tuple[np.ndarray, np.ndarray]:
     Source: Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995) for the shift.
     """
     store = p._live
-    xp, measured, views = store.xp, store.measured, p.data.views
+    xp, views = store.xp, p.data.views
     found, pixels = np.zeros(views), np.zeros(views)
-    for b in sweep_batches(store):
-        there = b.at_detector(b.exit_waves(), True)
-        predicted = (xp.abs(there) ** 2).sum(axis=1)
-        if store.incoherent is not None:
-            predicted += store.incoherent
-        intensity = measured.intensity_of(b.selection).astype(predicted.dtype)
+    for b, counts, predicted, mask in predictions(store):
+        intensity = counts.astype(predicted.dtype)
         terms = predicted - intensity + (intensity + 1) * xp.log((intensity + 1) / (predicted + 1))
-        mask = measured.mask_of(b.selection)
-        mask = xp.ones(terms.shape[1:], bool) if mask is None else mask
-        some = store.backend.to_host(b.leaves["index"])
-        found[some] = 2 * store.backend.to_host((terms * mask).sum(axis=(1, 2), dtype=np.float64))
-        pixels[some] = store.backend.to_host((xp.ones_like(terms) * mask).sum(axis=(1, 2)))
+        found[b.number] = 2 * store.backend.to_host((terms * mask).sum(axis=(1, 2), dtype=np.float64))
+        pixels[b.number] = store.backend.to_host((xp.ones_like(terms) * mask).sum(axis=(1, 2)))
     return found, pixels

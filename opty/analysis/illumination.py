@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from opty.kernels import numpy_backend
 from opty.physics.to_host import on_host
+
+if TYPE_CHECKING:
+    from opty.state import BareState
+
+DIMMEST = 0.05
 
 
 def illuminated(
@@ -47,3 +52,35 @@ def illuminated(
     views = np.zeros(shape, np.int32)
     numpy_backend.add_windows(views, corners, (amplitude > threshold * amplitude.max())[None])
     return views >= min_views
+
+
+def lit_area(p: BareState) -> np.ndarray:
+    """Mask (H, W) bool of the object pixels that are illuminated, from the probe and the positions of a state.
+
+    The probe is the wave at the first slice; the spread of light between slices is not counted.
+    """
+    return lit_by(p.numpy("positions"), p.numpy("probe"), p.numpy("obj").shape)
+
+
+def lit_by(positions: np.ndarray, probe: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Mask (H, W) bool of the pixels with at least 5 percent of the photons of well illuminated ones (90th percentile).
+
+    positions : (N, 2) window corners [px]; probe : (M, n, n); shape : (H, W) of the object, or (L, H, W).
+    Photons of all views together, averaged over a few pixels: the noise of the probe would make a ragged edge.
+    """
+    from scipy.ndimage import uniform_filter
+
+    photons = np.zeros(shape[-2:])
+    numpy_backend.add_windows(
+        photons, np.rint(positions).astype(int), (np.abs(probe.astype(np.complex128)) ** 2).sum(0)[None]
+    )
+    photons = uniform_filter(photons, max(3, probe.shape[-1] // 20), mode="constant")
+    return photons > DIMMEST * np.percentile(photons[photons > 0], 90)
+
+
+def crop_to(lit: np.ndarray) -> tuple[slice, slice]:
+    """Smallest window (rows, columns) that holds all True pixels of a mask (H, W); all of it where none is True."""
+    if not lit.any():
+        return slice(0, lit.shape[0]), slice(0, lit.shape[1])
+    r, c = np.flatnonzero(lit.any(1)), np.flatnonzero(lit.any(0))
+    return slice(int(r[0]), int(r[-1]) + 1), slice(int(c[0]), int(c[-1]) + 1)

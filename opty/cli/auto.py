@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from opty.cli.checks import check_picture, check_result
+from opty.cli.checks import check_picture, check_report, check_result
 from opty.cli.failures import INTERRUPTED, Command
 from opty.cli.option_types import Number, Whole
 from opty.cli.options import (
@@ -20,6 +20,7 @@ from opty.cli.options import (
     machine_options,
     output_option,
     overwrite_option,
+    report_option,
     taken_for_load,
     talk_options,
 )
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @output_option("OUT.h5", "Result file.")
 @click.option("--minutes", type=Number(0), default=5.0, metavar="X", help="Of the clock, for all of it.  [default: 5]")
 @click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
+@report_option
 @click.option("--seed", type=Whole(0), default=0, metavar="N", help="Seed of every random choice.  [default: 0]")
 @click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
 @overwrite_option
@@ -48,6 +50,7 @@ def auto(
     output: Path,
     minutes: float,
     picture: Path | None,
+    report: Path | None,
     seed: int,
     force: bool,
     overwrite: bool,
@@ -76,6 +79,9 @@ def auto(
     if picture is not None:
         check_target(picture)
         check_picture(picture)
+    if report is not None:
+        check_target(report)
+        check_report(report)
     load = taken_for_load(options)
     data = opty.load(file, **load)
     if not isinstance(data, opty.PtychoData):
@@ -92,6 +98,8 @@ def auto(
     checkpoint(output, found.state, None, found.said, search=f"{found}\ncommand     {again}")
     if picture is not None:
         save_figure(overview(found.state), picture)
+    if report is not None:
+        opty.report(output, report)
     if as_json:
         click.echo(json.dumps(_figures(found, again, output), indent=1))
     elif not quiet:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+import opty
 from opty.cli.auto import auto
 from opty.cli.batch_jobs import Jobs, threads_each
 from opty.cli.batch_records import scans_of, task_of
@@ -20,7 +21,7 @@ from opty.cli.starts import model_of, recipe_of
 from opty.files.atomic import check_target
 
 _RAW = "opty.batch"  # key of click's notes: the options as they were written
-_PER_SCAN = {"file", "output", "picture", "data", "overwrite", "quiet", "as_json", "traceback"}
+_PER_SCAN = {"file", "output", "picture", "report", "data", "overwrite", "quiet", "as_json", "traceback"}
 _RECIPE = {"text", "recipe_file"}
 _MACHINE = ("device", "threads", "deterministic")  # of the run and not of its result
 _NOT_ASKED = {*_MACHINE, "save_every"}
@@ -63,6 +64,7 @@ class Part(click.ParamType):
 @click.option("--jobs", type=Whole(1), default=1, metavar="N", help="Scans at a time.  [default: 1]")
 @click.option("--part", type=Part(), metavar="K/N", help="Every N-th scan from the K-th on: for job arrays.")
 @click.option("--contact/--no-contact", default=True, help="Draw all objects, small, as contact.png.  [default: draw]")
+@click.option("--reports", is_flag=True, help="Write NAME.html beside each result, as opty report does.")
 @overwrite_option
 @talk_options
 @click.pass_context
@@ -74,6 +76,7 @@ def batch(
     jobs: int,
     part: tuple[int, int] | None,
     contact: bool,
+    reports: bool,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -82,7 +85,8 @@ def batch(
     """Reconstruct many scans, each in a process of its own.
 
     Takes the options of opty reconstruct or, with --auto, of opty auto, for all scans alike. DIR gets for each scan
-    NAME.h5, NAME.log with its warnings, and NAME.json; and summary.csv, summary.json and contact.png of all of them.
+    NAME.h5, NAME.log with its warnings, and NAME.json, with --reports NAME.html too; and summary.csv, summary.json and
+    contact.png of all of them.
 
     Called again, it does what is left: what is done stays, what was interrupted or killed goes on from its last
     checkpoint (--save-every), what failed, or has changed since, is done again. A scan that fails stops no other one;
@@ -131,6 +135,10 @@ def batch(
     for scan in scans:
         if scan not in mine:
             scan.look_again()  # another task of a job array may have done it meanwhile
+    if reports and not work.stopping:
+        for scan in mine:
+            if scan.record.state == "done" and not scan.report.exists():
+                opty.report(scan.result, scan.report)
     written = write_tables(folder, scans)
     if contact:
         written += draw_sheets(folder, scans)

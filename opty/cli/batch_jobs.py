@@ -49,6 +49,7 @@ class Jobs:
         record = scan.record
         first = ["resume", str(scan.result), *self.on_resume]
         if task == "run":
+            scan.report.unlink(missing_ok=True)
             scan.result.unlink(missing_ok=True)  # of an earlier run, which --overwrite, or a changed scan, gives up
             first = [self.method, str(scan.file), "-o", str(scan.result), *self.options]
         record.command = shlex.join(["opty", *first])

@@ -68,6 +68,11 @@ class Scan:
         return self.folder / f"{self.name}.h5"
 
     @property
+    def report(self) -> Path:
+        """The report, where one is asked for."""
+        return self.folder / f"{self.name}.html"
+
+    @property
     def log(self) -> Path:
         """Warnings and errors of the last run."""
         return self.folder / f"{self.name}.log"

@@ -39,6 +39,13 @@ def check_data(file: Path, data: Path | None) -> None:
         raise ValueError(f"--data gives the measurement of a result; {file} is a measurement itself ({form.name})")
 
 
+def check_report(path: Path) -> None:
+    """Refuse a report whose suffix is not that of HTML, or that no matplotlib is there to draw."""
+    from opty.report.write import check_report as check
+
+    check(path)
+
+
 def check_picture(path: Path) -> None:
     """Refuse a picture whose suffix names no format, or that no matplotlib is there to draw."""
     from opty.plot.figure import figure_format, import_matplotlib

@@ -143,6 +143,12 @@ def output_option(metavar: str, text: str, required: bool = True) -> Callable:
     return click.option("-o", "--output", type=FILE, required=required, metavar=metavar, help=text)
 
 
+def report_option(command: Callable) -> Callable:
+    """Add a report of the result."""
+    text = "Write a report of the result as well, one HTML file."
+    return click.option("--report", type=FILE, metavar="HTML", help=text)(command)
+
+
 def overwrite_option(command: Callable) -> Callable:
     """Add whether a file that is there already may be replaced."""
     return click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")(command)

@@ -161,6 +161,17 @@ class Run:
             raise
         self.files["picture"] = path
 
+    def describe(self, path: Path) -> None:
+        """Write the report of the result."""
+        from opty.report import report
+
+        try:
+            report(self.files["result"], path)
+        except Exception as error:
+            error.add_note(f"(no report, but the result is in {self.files['result']})")
+            raise
+        self.files["report"] = path
+
     def figures(self) -> dict[str, Any]:
         """Return misfit, R-factor, iterations, the model unless it is a thin object, seconds, and the files."""
         import opty

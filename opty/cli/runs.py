@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from opty.cli.checks import check_data, check_picture, check_result
+from opty.cli.checks import check_data, check_picture, check_report, check_result
 from opty.cli.commands import main
 from opty.cli.option_types import Number, Whole
 from opty.cli.options import (
@@ -21,11 +21,12 @@ from opty.cli.options import (
     machine_options,
     output_option,
     overwrite_option,
+    report_option,
     taken_for_load,
     talk_options,
 )
 from opty.cli.run import Run
-from opty.cli.starts import DEFAULT_RECIPE, model_of, recipe_of, said_of, started
+from opty.cli.starts import DEFAULT_RECIPE, PROBE_WORDS, model_of, recipe_of, said_of, started
 from opty.files.atomic import check_target
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from opty.algebra.operator import Operator
     from opty.ptycho_state import PtychoState
 
-PROBE_WORDS = ("search", "mean")  # of --probe, beside files
 
 picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
 
@@ -50,6 +50,7 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @click.option("--check", is_flag=True, help="Run all of opty check first, and test the result.")
 @click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
 @picture_option
+@report_option
 @click.option("--seed", type=Whole(0), metavar="N", help="Seed of the order of views.  [default: 0]")
 @data_option
 @import_option
@@ -59,7 +60,14 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @talk_options
 @click.pass_context
 def reconstruct(
-    ctx: click.Context, file: Path, output: Path, picture: Path | None, quiet: bool, as_json: bool, **options: Any
+    ctx: click.Context,
+    file: Path,
+    output: Path,
+    picture: Path | None,
+    report: Path | None,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Reconstruct a measurement, or go on with a result.
 
@@ -86,7 +94,7 @@ def reconstruct(
     check_result(output, file, options.pop("overwrite"))
     if every := options.pop("save_every"):
         recipe = after_iterations(recipe, Save(str(output), every))
-    check_before(recipe, picture)
+    check_before(recipe, picture, report)
     if options["device"] is not None:
         backend_for(options["device"])  # refuses a GPU that is not there
     data = options.pop("data")
@@ -102,13 +110,14 @@ def reconstruct(
     for line in attention:
         click.echo(f"Warning: {line}", err=True)
     run = Run(recipe, start, quiet, attention=attention)
-    _conclude(ctx, run, output, (picture, overview), quiet, as_json, options["check"])
+    _conclude(ctx, run, output, (picture, overview), report, quiet, as_json, options["check"])
 
 
 @main.command()
 @click.argument("checkpoint", type=FILE)
 @output_option("OUT.h5", "Result file.  [default: the checkpoint itself]", required=False)
 @picture_option
+@report_option
 @data_option
 @import_option
 @overwrite_option
@@ -120,6 +129,7 @@ def resume(
     checkpoint: Path,
     output: Path | None,
     picture: Path | None,
+    report: Path | None,
     data: Path | None,
     overwrite: bool,
     quiet: bool,
@@ -146,12 +156,12 @@ def resume(
     check_result(output, checkpoint, overwrite, may_replace=True)
     p, unfinished = stopped(checkpoint, data=data, **given(machine))
     unfinished = dataclasses.replace(unfinished, asked=saving_to(unfinished.asked, str(checkpoint)))
-    check_before(unfinished.asked, picture)
+    check_before(unfinished.asked, picture, report)
     if not quiet:
         click.echo(f"{checkpoint}: iteration {p.iteration} of\n{unfinished.asked!r}", err=as_json)
     attention = said_of(checkpoint) or quick_look(p.data).every
     run = Run(unfinished.asked, cast("PtychoState", p), quiet, unfinished, attention)
-    _conclude(ctx, run, output, (picture, overview), quiet, as_json)
+    _conclude(ctx, run, output, (picture, overview), report, quiet, as_json)
 
 
 @main.command()
@@ -207,7 +217,7 @@ def rerun(
         ctx.exit(1)
 
 
-def check_before(recipe: Operator, picture: Path | None = None) -> None:
+def check_before(recipe: Operator, picture: Path | None = None, report: Path | None = None) -> None:
     """Refuse, before the data are read, steps in an order that cannot work, and files that cannot be written."""
     from opty.runtime.nodes import steps_of
     from opty.runtime.plan import plan
@@ -217,6 +227,9 @@ def check_before(recipe: Operator, picture: Path | None = None) -> None:
     if picture is not None:
         check_target(picture)
         check_picture(picture)
+    if report is not None:
+        check_target(report)
+        check_report(report)
 
 
 def _conclude(
@@ -224,6 +237,7 @@ def _conclude(
     run: Run,
     output: Path,
     picture: tuple[Path | None, Callable[[PtychoState], Figure]],
+    report: Path | None,
     quiet: bool,
     as_json: bool,
     test: bool = False,
@@ -234,6 +248,8 @@ def _conclude(
     run.save(output)
     if path is not None and not run.diverged:
         run.draw(path, figure)
+    if report is not None and not run.diverged:
+        run.describe(report)
     if as_json:
         click.echo(json.dumps(run.figures(), indent=1))
     elif not quiet:

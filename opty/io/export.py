@@ -52,7 +52,8 @@ def export(path: str | Path, p: BareState, crop: bool = False) -> tuple[Path, ..
     ValueError : another suffix, ``crop`` of a .ptyr, a .ptyr without a geometry or of several slices. OSError : no such
         folder, no permission, a full disk.
     """
-    from opty.plot.images import centred_phase, crop_to, lit_area
+    from opty.analysis.illumination import crop_to, lit_area
+    from opty.plot.images import centred_phase
 
     files = export_files(path)
     if files[0].suffix.lower() == ".ptyr":

@@ -7,13 +7,22 @@ modes.py      the probe: modes with their share of the power, phase as hue
 variation.py  a probe that varies: mean, OPR modes, weights along the scan
 positions.py  positions of the views: nominal, refined, true
 history.py    the error curve
+agreement.py  two halves of a scan: Fourier ring correlation, local resolution
+picture.py    the class of figures
+fits.py       measured against predicted counts, the fit of each view, two states compared
+error_bars.py standard deviations of object and positions
+beam.py       the caustic of the probe, and its focus
 health.py     the results of a scan check
 show_operator.py  Show: pictures along a run
 contact.py    many objects, small, side by side
 overview.py   all of it on one page; and truth beside reconstruction for a simulated scan
 """
 
+from opty.plot.agreement import frc, resolution
+from opty.plot.beam import caustic
+from opty.plot.error_bars import uncertainty
 from opty.plot.figure import figure_format, save_figure
+from opty.plot.fits import comparison, fit, pattern
 from opty.plot.health import health
 from opty.plot.history import history
 from opty.plot.images import obj, scale_bar
@@ -24,17 +33,24 @@ from opty.plot.slices import slices
 from opty.plot.variation import variation
 
 __all__ = [
+    "caustic",
+    "comparison",
     "demo_figure",
     "figure_format",
+    "fit",
+    "frc",
     "health",
     "history",
     "obj",
     "overview",
+    "pattern",
     "phase_as_hue",
     "positions",
     "probe",
+    "resolution",
     "save_figure",
     "scale_bar",
     "slices",
+    "uncertainty",
     "variation",
 ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +44,7 @@ STYLE = {
     "figure.titlesize": 11.0,
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
+    "figure.max_open_warning": 0,
 }
 
 
@@ -67,12 +70,59 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of width x height [inch] with automatic layout; no window, no pyplot."""
+    """Return an empty figure of width x height [inch] with automatic layout.
+
+    It is one of pyplot's, so that ``plt.show()`` shows it, where the user has imported pyplot; else it ends with its
+    last name. A notebook shows it once, whether matplotlib was set up there or not.
+    """
     import_matplotlib()
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height), dpi=100, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
+    from opty.plot.picture import Picture
+
+    kind: dict[str, Any] = {"figsize": (width, height), "dpi": 100}
+    kind["layout"] = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return Picture(**kind) if pyplot is None else pyplot.figure(FigureClass=Picture, **kind)
+
+
+def canvas(ax: Any, width: float, height: float) -> FigureBase:
+    """Return where several panels go: a new figure of width x height [inch], or the place of axes ``ax``.
+
+    The axes are removed, and the panels take their place in the grid of their figure.
+    """
+    if ax is None:
+        return new_figure(width, height)
+    checked_axes(ax)
+    place = ax.get_subplotspec()
+    if place is None:
+        raise ValueError("ax is not in a grid of its figure: take axes of plt.subplots(...) or fig.add_subplot(...)")
+    figure = ax.figure
+    ax.remove()
+    return figure.add_subfigure(place)
+
+
+def panel(ax: Any, width: float, height: float) -> Axes:
+    """Return axes to draw one panel on: ``ax``, or those of a new figure of width x height [inch]."""
+    return new_figure(width, height).subplots() if ax is None else checked_axes(ax)
+
+
+def checked_axes(ax: Any) -> Axes:
+    """Return ``ax``; raises TypeError where it is no axes of matplotlib."""
+    import_matplotlib()
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax is a {type(ax).__name__}; give axes of matplotlib, as of fig, ax = plt.subplots()")
+    return ax
+
+
+def root(drawn: Any) -> Figure:
+    """Return the whole figure of axes or of a part of a figure."""
+    figure = drawn.figure
+    while figure is not getattr(figure, "figure", figure):
+        figure = figure.figure
+    return figure
 
 
 def figure_format(path: str | Path) -> str:

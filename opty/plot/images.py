@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.analysis.illumination import crop_to, lit_area
 from opty.plot.figure import new_figure, styled
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ GREYS, CYCLIC = "gray", "twilight_shifted"
 WIDEST_GREY_PHASE = math.pi
 UNITS = ((1e-3, "mm"), (1e-6, "µm"), (1e-9, "nm"), (1e-10, "Å"), (1e-12, "pm"))
 UNLIT = "0.92"
-DIMMEST = 0.05
 
 
 @styled
@@ -44,38 +44,6 @@ def obj(p: BareState) -> Figure:
     draw_magnitude(left, image, lit, p.data.pixel)
     draw_phase(right, image, lit, p.data.pixel)
     return fig
-
-
-def lit_area(p: BareState) -> np.ndarray:
-    """Mask (H, W) bool of the object pixels that are illuminated, from the probe and the positions of a state.
-
-    The probe is the wave at the first slice; the spread of light between slices is not counted.
-    """
-    return lit_by(p.numpy("positions"), p.numpy("probe"), p.numpy("obj").shape)
-
-
-def lit_by(positions: np.ndarray, probe: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Mask (H, W) bool of the pixels with at least 5 percent of the photons of well illuminated ones (90th percentile).
-
-    positions : (N, 2) window corners [px]; probe : (M, n, n); shape : (H, W) of the object, or (L, H, W).
-    Photons of all views together, averaged over a few pixels: the noise of the probe would make a ragged edge.
-    """
-    from scipy.ndimage import uniform_filter
-
-    from opty.kernels.numpy_backend import add_windows
-
-    photons = np.zeros(shape[-2:])
-    add_windows(photons, np.rint(positions).astype(int), (np.abs(probe.astype(np.complex128)) ** 2).sum(0)[None])
-    photons = uniform_filter(photons, max(3, probe.shape[-1] // 20), mode="constant")
-    return photons > DIMMEST * np.percentile(photons[photons > 0], 90)
-
-
-def crop_to(lit: np.ndarray) -> tuple[slice, slice]:
-    """Smallest window (rows, columns) that holds all True pixels of a mask (H, W); all of it where none is True."""
-    if not lit.any():
-        return slice(0, lit.shape[0]), slice(0, lit.shape[1])
-    r, c = np.flatnonzero(lit.any(1)), np.flatnonzero(lit.any(0))
-    return slice(int(r[0]), int(r[-1]) + 1), slice(int(c[0]), int(c[-1]) + 1)
 
 
 def height_to_width(lit: np.ndarray) -> float:

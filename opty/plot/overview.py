@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.algebra.text import made_by
+from opty.analysis.illumination import lit_area, lit_by
 from opty.model.sample import transmission
 from opty.plot.figure import new_figure, styled
 from opty.plot.history import draw_history
-from opty.plot.images import centred_phase, draw_magnitude, draw_phase, height_to_width, lit_area, lit_by, robust_limits
+from opty.plot.images import centred_phase, draw_magnitude, draw_phase, height_to_width, robust_limits
 from opty.plot.modes import MOST_SHOWN, draw_modes
 from opty.plot.positions import draw_positions
 from opty.plot.slices import draw_slices, slices_size

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.analysis.illumination import crop_to, lit_area
 from opty.model.sample import transmission
 from opty.plot.figure import new_figure, styled
 from opty.plot.images import (
@@ -15,12 +16,10 @@ from opty.plot.images import (
     WIDEST_GREY_PHASE,
     centred_phase,
     colour_bar,
-    crop_to,
     draw_magnitude,
     draw_phase,
     height_to_width,
     label_turn,
-    lit_area,
     robust_limits,
 )
 

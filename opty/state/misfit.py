@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from opty.state.views import sweep_batches
+from opty.state.store import Store
+from opty.state.views import Batch, sweep_batches
 
 
 @dataclass(frozen=True)
@@ -25,18 +27,31 @@ class Comparison:
 def compare(s: Any) -> Comparison:
     """Return the sums for what an operator or a state sees of a store, as it stands; one forward pass."""
     store = s.store
-    xp, measured = store.xp, store.measured
+    xp = store.xp
     total = xp.zeros(6)
-    for b in sweep_batches(store):
-        there = b.at_detector(b.exit_waves(), True)
-        predicted = (xp.abs(there) ** 2).sum(axis=1)
-        if store.incoherent is not None:
-            predicted += store.incoherent
-        intensity = measured.intensity_of(b.selection)
+    for _, intensity, predicted, mask in predictions(store):
         amplitude = xp.sqrt(intensity, dtype=predicted.dtype)
         difference = amplitude - xp.sqrt(predicted)
-        mask = measured.mask_of(b.selection)
-        mask = xp.ones((1, 1), bool) if mask is None else mask
         parts = (difference**2, abs(difference), intensity, predicted, amplitude, xp.ones_like(predicted))
         total += xp.stack([(part * mask).sum(dtype=np.float64) for part in parts])
     return Comparison(*(float(v) for v in store.backend.to_host(total)))
+
+
+def predictions(store: Store) -> Iterator[tuple[Batch, Any, Any, Any]]:
+    """Yield, batch by batch, the batch, its counts and what is predicted (B, n, n), and the mask (1 or B, n, n) bool.
+
+    In the order of the transform, on the device; background included.
+    """
+    for b in sweep_batches(store):
+        yield b, *predicted(b)
+
+
+def predicted(b: Batch) -> tuple[Any, Any, Any]:
+    """Return the counts of a batch and what is predicted (B, n, n), and the mask (1 or B, n, n) bool."""
+    store, xp, measured = b.store, b.store.xp, b.store.measured
+    found = (xp.abs(b.at_detector(b.exit_waves(), True)) ** 2).sum(axis=1)
+    if store.incoherent is not None:
+        found += store.incoherent
+    mask = measured.mask_of(b.selection)
+    mask = xp.ones((1, *found.shape[1:]), bool) if mask is None else mask
+    return measured.intensity_of(b.selection), found, mask[None] if mask.ndim == 2 else mask

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from opty import plot
+from opty.analysis.illumination import crop_to, lit_area
 from opty.plot.figure import new_figure
-from opty.plot.images import centred_phase, crop_to, draw_magnitude, draw_phase, lit_area, robust_limits
+from opty.plot.images import centred_phase, draw_magnitude, draw_phase, robust_limits
 
 METRES = {"pm": 1e-12, "Å": 1e-10, "nm": 1e-9, "µm": 1e-6, "mm": 1e-3}
 

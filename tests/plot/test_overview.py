@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from opty import plot
-from opty.plot.images import crop_to, lit_area
+from opty.analysis.illumination import crop_to, lit_area
 
 
 def _titles(fig):

@@ -1,0 +1,105 @@
+"""Error bars by bootstrap: against the spread of reconstructions of redrawn data, gauges, positions, refusals."""
+
+import numpy as np
+import pytest
+
+import opty
+from opty.analysis import align, uncertainty
+from opty.analysis.gauges import without_gauges
+from opty.analysis.illumination import lit_area
+from opty.analysis.uncertainty import NOT_COVERED, redrawn
+
+pytestmark = pytest.mark.filterwarnings("ignore::opty.MisfitWarning")
+FULL = opty.ML() ** 40 * opty.rPIE(alpha=0.1) ** 10
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    """A scan like A of the benchmarks, 64 views of 20 x 20."""
+    from benchmarks import scans
+
+    return scans.pictured(scans.Scan("A", (8, 8), 20, 2))
+
+
+def drawn(arrays, seed, photons=1e5):
+    """Return the start of the scan with ``photons`` a view, all but the noise the same for every seed."""
+    scale = photons / arrays["diff"].sum(axis=(1, 2)).mean()
+    counts = np.random.default_rng(seed).poisson(arrays["diff"] * scale).astype(np.float32)
+    start = {"probe": arrays["probe0"] * np.sqrt(scale), "obj": arrays["obj0"]}
+    return opty.PtychoState(opty.PtychoData(counts, arrays["pos"]), **start, device="cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def converged(arrays):
+    return FULL * drawn(arrays, 0)
+
+
+def test_deviations_are_those_of_reconstructions_of_redrawn_data(arrays, converged):
+    """Median over the lit pixels of the bootstrap's deviations and of 12 reconstructions', and coverage of these."""
+    found = uncertainty(converged, opty.ML() ** 12, n=16)
+    lit, reference = lit_area(converged), converged.numpy("obj").astype(complex)
+    others = [FULL * drawn(arrays, seed) for seed in range(1, 13)]
+    aligned = [align(p.numpy("obj"), reference, lit, offset=(0, 0))[0] for p in others]
+    aligned = np.array([without_gauges(obj, reference, lit) for obj in aligned])
+    phase = np.angle(aligned * aligned.mean(axis=0).conj())
+    magnitude = np.abs(aligned) - np.abs(aligned).mean(axis=0)
+    for deviation, told in ((phase, found.phase), (magnitude, found.magnitude)):
+        true = deviation.std(axis=0, ddof=1)
+        assert np.median(told[lit] / true[lit]) == pytest.approx(1, abs=0.15)
+        z = np.abs(deviation[:, lit]) / told[lit]
+        assert (z < 1).mean() == pytest.approx(0.68, abs=0.06)
+        assert (z < 1.96).mean() == pytest.approx(0.94, abs=0.04)
+    assert found.positions is None
+    assert found.excess == pytest.approx(1, abs=0.3)
+    assert set(found.scale) == {"phase", "magnitude"}
+    assert NOT_COVERED in str(found)
+    assert "scaled to the spread of 2 whole repetitions" in str(found)
+
+
+def test_gauges_are_no_uncertainty(arrays):
+    rng = np.random.default_rng(0)
+    obj = arrays["obj"][:40, :40].astype(complex)
+    lit = np.zeros((40, 40), bool)
+    lit[5:-5, 5:-5] = True
+    row, column = np.indices(obj.shape)
+    turned = obj * 1.01 * np.exp(1j * (0.02 + 1e-3 * row - 2e-3 * column))
+    assert np.abs(without_gauges(turned, obj, lit) - obj)[lit].max() < 2e-3
+    noise = 1e-3 * rng.normal(size=obj.shape)
+    rest = without_gauges(obj + noise, obj, lit) - obj
+    assert np.linalg.norm(rest[lit]) == pytest.approx(np.linalg.norm(noise[lit]), rel=0.02)
+
+
+def test_refined_positions_have_deviations_too(converged):
+    recipe = opty.PosCorrectGradient() * opty.ePIE()
+    p = recipe**5 * converged
+    found = uncertainty(p, recipe**5, n=4, repeats=0)
+    assert found.positions.shape == (64, 2)
+    assert 1e-5 < np.median(found.positions) < 0.3
+    assert "not compared with whole repetitions" in str(found)
+
+
+def test_redrawn_counts_are_poisson_about_the_prediction(converged):
+    rng = np.random.default_rng(1)
+    mean, other = (redrawn(converged, rng).intensities for _ in range(2))
+    bright = mean > 50
+    z = (mean - other)[bright] / np.sqrt(mean[bright] + other[bright])
+    assert z.std() == pytest.approx(1, abs=0.05)
+    assert np.array_equal(mean, np.rint(mean))
+
+
+def test_counts_that_scatter_more_than_poisson_are_said(converged):
+    data = converged.data
+    scaled = converged.replace(probe=np.sqrt(10) * converged.probe)
+    ten = opty.PtychoState(data.replace(intensities=10 * data.intensities), probe=scaled.probe, obj=scaled.obj)
+    found = uncertainty(opty.ML() ** 5 * ten, opty.ML(), n=4, repeats=0)
+    assert found.excess > 3
+    assert "times as much as Poisson counts" in str(found)
+
+
+def test_refusals(arrays, converged):
+    with pytest.raises(ValueError, match="n is 3"):
+        uncertainty(converged, opty.ML(), n=3)
+    with pytest.raises(ValueError, match="repeats is 1: a spread takes two"):
+        uncertainty(converged, opty.ML(), n=4, repeats=1)
+    with pytest.raises(ValueError, match="made by no recipe"):
+        uncertainty(drawn(arrays, 0), opty.ML(), n=4, repeats=2)

@@ -7,6 +7,7 @@ illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
 position_bound.py   how well the counts can tell positions
 position_report.py  what became of the positions: how far they went, and which views could not be placed
+gain.py          how many pixels a scan spans
 frc.py           Fourier ring correlation, its thresholds and the resolution
 quick.py         what can be said of a scan without running anything
 findings.py      the rules for that: problems, warnings
@@ -17,6 +18,7 @@ decision.py      do frames, positions and detector fit together? by short runs s
 trials.py        how a guess is scored; orientation.py: the eight ways to take positions; likeness.py: orders of frames
 probe_change.py  does the probe change during the scan?
 verdict.py       is a result right?
+scan_overview.py a raw scan as a picture: transmission, dark field, differential phase, stitched patterns
 scan_rotation.py how a scan on a grid is turned against the detector, by centres of mass and their curl
 rotation_fit.py  the same by the frames that a known probe makes of a weak object
 coverage.py      size of the probe, step, overlap
@@ -30,6 +32,7 @@ from opty.analysis.errors import errors
 from opty.analysis.findings import Findings
 from opty.analysis.fine_error import fine_error
 from opty.analysis.frc import RingCorrelation, frc
+from opty.analysis.gain import resolution_gain
 from opty.analysis.health import Health, health
 from opty.analysis.held_blocks import deviances, withhold
 from opty.analysis.held_out import held_out_misfit
@@ -39,6 +42,7 @@ from opty.analysis.position_bound import PositionBound, position_bound
 from opty.analysis.position_report import PositionReport, position_report
 from opty.analysis.probe_search import ProbeSearch, find_probe
 from opty.analysis.quick import quick_look
+from opty.analysis.scan_overview import ScanOverview, scan_overview
 from opty.analysis.scan_rotation import ScanRotation, centres_of_mass, find_rotation
 from opty.analysis.verdict import Verdict, verdict
 from opty.physics.modes import orthogonal
@@ -53,6 +57,7 @@ __all__ = [
     "ProbeSearch",
     "RingCorrelation",
     "ScanMap",
+    "ScanOverview",
     "ScanRotation",
     "Verdict",
     "align",
@@ -74,7 +79,9 @@ __all__ = [
     "position_report",
     "quick_look",
     "r_factor",
+    "resolution_gain",
     "scan_map",
+    "scan_overview",
     "verdict",
     "withhold",
 ]

@@ -8,6 +8,7 @@ variation.py  a probe that varies: mean, OPR modes, weights along the scan
 positions.py  positions of the views: nominal, refined, true
 history.py    the error curve
 health.py     the results of a scan check
+scan.py       a raw scan: what its frames show before a reconstruction
 show_operator.py  Show: pictures along a run
 contact.py    many objects, small, side by side
 overview.py   all of it on one page; and truth beside reconstruction for a simulated scan
@@ -20,6 +21,7 @@ from opty.plot.images import obj, scale_bar
 from opty.plot.modes import phase_as_hue, probe
 from opty.plot.overview import demo_figure, overview
 from opty.plot.positions import positions
+from opty.plot.scan import scan
 from opty.plot.slices import slices
 from opty.plot.variation import variation
 
@@ -35,6 +37,7 @@ __all__ = [
     "probe",
     "save_figure",
     "scale_bar",
+    "scan",
     "slices",
     "variation",
 ]

@@ -3,9 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-gpu test-lowest lint soak dist docs clean
+.PHONY: demo paper test test-gpu test-lowest lint soak dist docs clean
 demo: $(VENV)/.ready
 	$(BIN)/opty demo
+
+# Every listing, figure and equation of Guzzi et al. 2022, at a reduced size: figures and table.md into docs/paper.
+paper: $(VENV)/.ready-test
+	MPLBACKEND=Agg $(BIN)/python examples/paper/run.py
 
 # The test run takes every core; BLAS threads under it would only fight over them. Devices are hidden, so that it is the
 # same on every machine: a state sits on a GPU where there is one, and many tests take theirs for NumPy arrays.

@@ -7,6 +7,7 @@ illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
 position_bound.py   how well the counts can tell positions
 position_report.py  what became of the positions: how far they went, and which views could not be placed
+gain.py          how many pixels a scan spans
 frc.py           Fourier ring correlation, its thresholds and the resolution
 resolution.py    the resolution of a scan: two halves reconstructed on their own; halves.py: by views, or by counts
 fit.py           each view and each pixel, in three models of the noise; measured against predicted
@@ -25,6 +26,7 @@ scan_stretch.py  do positions and patterns have one scale, and the same axes?
 near_field.py    is a scan that is taken as far field a near field?
 probe_change.py  does the probe change during the scan?
 verdict.py       is a result right?
+scan_overview.py a raw scan as a picture: transmission, dark field, differential phase, stitched patterns
 scan_rotation.py how a scan on a grid is turned against the detector, by centres of mass and their curl
 rotation_fit.py  the same by the frames that a known probe makes of a weak object
 coverage.py      size of the probe, step, overlap
@@ -40,6 +42,7 @@ from opty.analysis.findings import Findings
 from opty.analysis.fine_error import fine_error
 from opty.analysis.fit import Fit, Likelihood, Pattern, fit, pattern
 from opty.analysis.frc import RingCorrelation, frc
+from opty.analysis.gain import resolution_gain
 from opty.analysis.health import Health, health
 from opty.analysis.held_blocks import deviances, withhold
 from opty.analysis.held_out import held_out_misfit
@@ -51,6 +54,7 @@ from opty.analysis.probe_report import Caustic, ProbeReport, probe_report
 from opty.analysis.probe_search import ProbeSearch, find_probe
 from opty.analysis.quick import quick_look
 from opty.analysis.resolution import Resolution, resolution
+from opty.analysis.scan_overview import ScanOverview, scan_overview
 from opty.analysis.scan_rotation import ScanRotation, centres_of_mass, find_rotation
 from opty.analysis.uncertainty import Uncertainty, uncertainty
 from opty.analysis.verdict import Verdict, verdict
@@ -73,6 +77,7 @@ __all__ = [
     "Resolution",
     "RingCorrelation",
     "ScanMap",
+    "ScanOverview",
     "ScanRotation",
     "Uncertainty",
     "Verdict",
@@ -100,7 +105,9 @@ __all__ = [
     "quick_look",
     "r_factor",
     "resolution",
+    "resolution_gain",
     "scan_map",
+    "scan_overview",
     "uncertainty",
     "verdict",
     "withhold",

@@ -17,15 +17,17 @@ support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: prior knowledge of the object
 coarse.py        Coarse: a recipe at a lower resolution
 position/        PosCorrect and its rivals; affine map and drift of the whole scan
-constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, CentreProbe, Orthogonalise
+constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, Orthogonalise
+centring.py      freedoms of place: CentreProbe, RemoveRamp
 observers.py     Log, Misfit, Progress (Save: opty/io, Show: opty/plot)
 """
 
 from opty.algebra.operator import Operator
 from opty.operators.background import BackgroundUpdate
+from opty.operators.centring import CentreProbe, RemoveRamp
 from opty.operators.coarse import Coarse
 from opty.operators.conjugate import ConjugateDirection, LineSearch, TakeStep
-from opty.operators.constrain import CentreProbe, Orthogonalise, ProbePower, ScaleObjProbe
+from opty.operators.constrain import Orthogonalise, ProbePower, ScaleObjProbe
 from opty.operators.exitwave import ExitWave, LoadKeptWaves, Reflect, RelaxedStep
 from opty.operators.fourier import FourierProject
 from opty.operators.intensity import IntensityUpdate
@@ -96,6 +98,7 @@ __all__ = [
     "Refine",
     "Reflect",
     "RelaxedStep",
+    "RemoveRamp",
     "ScaleObjProbe",
     "Support",
     "TakeStep",

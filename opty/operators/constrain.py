@@ -1,4 +1,4 @@
-"""Freedoms of the problem, fixed: the scale between object and probe, their common place, the basis of the modes."""
+"""Freedoms of the problem, fixed: the scale between object and probe, the basis of the modes."""
 
 from __future__ import annotations
 
@@ -103,47 +103,6 @@ class ProbePower(
             s.kept_probe_velocity = s.kept_probe_velocity * gain
         if s.has("kept_obj_velocity"):
             s.kept_obj_velocity = s.kept_obj_velocity / each_slice(s.obj, gain)
-
-
-class CentreProbe(
-    Operator,
-    reads="obj probe positions kept_probe_velocity kept_waves",
-    writes="probe positions kept_probe_velocity kept_waves kept_obj_velocity",
-):
-    """Move the probe's centre of mass to the middle of its array, and the windows with it: no pattern changes.
-
-    By whole pixels, so that nothing is interpolated: P(r) <- P(r - d), r_j <- r_j - d, kept waves as the probe. What
-    crosses an edge of the array comes in on the other side: for a probe that is dark at the edges. d is cut to the room
-    that the object leaves round the windows.
-
-    Reads obj, probe, positions; writes probe (M, n, n), positions (N, 2) px, and the probe's velocity and kept exit
-    waves where there are any.
-    Source: algorithms of PyNX and PtyPy (probe centring); Guizar-Sicairos, Fienup, Opt. Express 16, 7264 (2008) for the
-    ambiguity.
-    """
-
-    scale_free = True
-    estimates = False
-    outdates = True
-
-    def apply(self, s: State) -> None:
-        xp, n = s.xp, s.data.n
-        power = (xp.abs(s.probe) ** 2).sum(axis=0, dtype=np.float64)
-        place = xp.arange(n) - n // 2
-        mass = xp.maximum(power.sum(), np.finfo(np.float64).tiny)
-        off = xp.stack([(power.sum(axis=1) * place).sum(), (power.sum(axis=0) * place).sum()]) / mass
-        first, last = s.positions.min(axis=0), s.positions.max(axis=0)
-        room = xp.asarray([size - n for size in s.object_shape]) - last
-        # Positions may lie half a pixel beyond the last window: the distance left is 0 then, not negative.
-        move = s.backend.to_host(xp.clip(-xp.rint(off), -xp.floor(xp.maximum(room, 0)), xp.floor(xp.maximum(first, 0))))
-        if not move.any():
-            return
-        d = tuple(int(v) for v in move)
-        s.probe = xp.roll(s.probe, d, axis=(-2, -1))
-        s.positions = s.positions - xp.asarray(move)
-        for name in ("kept_probe_velocity", "kept_waves", "opr_modes"):
-            if s.has(name):
-                setattr(s, name, xp.roll(getattr(s, name), d, axis=(-2, -1)))
 
 
 class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe_velocity kept_obj_velocity"):

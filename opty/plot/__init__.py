@@ -13,6 +13,7 @@ fits.py       measured against predicted counts, the fit of each view, two state
 error_bars.py standard deviations of object and positions
 beam.py       the caustic of the probe, and its focus
 health.py     the results of a scan check
+scan.py       a raw scan: what its frames show before a reconstruction
 show_operator.py  Show: pictures along a run
 contact.py    many objects, small, side by side
 overview.py   all of it on one page; and truth beside reconstruction for a simulated scan
@@ -29,6 +30,7 @@ from opty.plot.images import obj, scale_bar
 from opty.plot.modes import phase_as_hue, probe
 from opty.plot.overview import demo_figure, overview
 from opty.plot.positions import positions
+from opty.plot.scan import scan
 from opty.plot.slices import slices
 from opty.plot.variation import variation
 
@@ -50,6 +52,7 @@ __all__ = [
     "resolution",
     "save_figure",
     "scale_bar",
+    "scan",
     "slices",
     "uncertainty",
     "variation",

@@ -1,4 +1,4 @@
-"""Support, ProbePower, CentreProbe, ClampObj, TotalVariation, smoothing inertia: what each does and leaves alone."""
+"""Support, ProbePower, ClampObj, TotalVariation, smoothing inertia: what each does and leaves alone."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from small_scans import close, same, scan, state
 
 import opty
 from opty import AP, DM, Support, mPIE, rPIE
-from opty.operators import CentreProbe, ClampObj, MergeObj, MergeProbe, ProbePower, TotalVariation
+from opty.operators import ClampObj, MergeObj, MergeProbe, ProbePower, TotalVariation
 
 # -- support
 
@@ -102,50 +102,6 @@ def test_power_changes_no_pattern(photons, engine):
     on = [engine**3 * s for s in (p, q)]
     assert opty.misfit(on[1]) == pytest.approx(opty.misfit(on[0]), rel=1e-6)
     assert set(q.slots) == set(p.slots)
-
-
-def shifted_probe(p, d):
-    return p.replace(
-        probe=np.roll(p.probe, d, axis=(-2, -1)),
-        positions=p.positions - np.array(d),
-    )
-
-
-@pytest.mark.parametrize("d", [(2, -1), (-2, 3), (0, 1)])
-@pytest.mark.parametrize("engine", [rPIE(), mPIE(), DM()], ids=repr)
-def test_centring_moves_the_windows_with_the_probe(d, engine):
-    truth = scan(n=32, span=10).truth
-    x = np.arange(32) - 16
-    spot = np.exp(-(x[:, None] ** 2 + x**2) / 12 * (1 - 0.4j)) * 200
-    data = opty.simulate.experiment(truth["obj"], spot, truth["positions"])
-    p = opty.PtychoState(data, probe=spot, obj=truth["obj"] ** 0.9, dtype="complex128", device="cpu")
-    off = shifted_probe(p, d)
-    assert opty.misfit(off) == pytest.approx(opty.misfit(p), rel=1e-6)
-    back = CentreProbe() * off
-    assert np.allclose(back.probe, p.probe)
-    assert np.allclose(back.positions, p.positions)
-    run = engine**2 * off
-    before, after = run, CentreProbe() * run
-    # The tails of the light that cross an edge: less than this share of all photons.
-    assert opty.misfit(after) == pytest.approx(opty.misfit(before), abs=1e-7)
-    assert set(after.slots) == set(before.slots)
-    assert opty.misfit(engine**2 * after) == pytest.approx(opty.misfit(engine**2 * before), rel=1e-2)
-
-
-def test_a_probe_in_the_middle_stays(p):
-    centred = CentreProbe() * p
-    assert same(CentreProbe() * centred, centred)
-
-
-def test_centring_goes_no_farther_than_the_object():
-    data = scan(n=16, span=10)
-    low = np.floor(data.positions.min(axis=0)).astype(int)
-    tight = data.truth["obj"][low[0] :, low[1] :]
-    p = opty.PtychoState(data.replace(positions=data.positions - low), obj=tight, dtype="complex128", device="cpu")
-    x = np.arange(16) - 12
-    q = CentreProbe() * p.replace(probe=np.exp(-(x[:, None] ** 2 + x**2) / 4) + 0j)
-    assert (q.positions >= 0).all()
-    assert (q.positions + 16 <= np.array(q.obj.shape) + 0.5).all()
 
 
 # -- the object
@@ -256,7 +212,8 @@ def seen(p):
         Support(6, edge=2),
         Support(5, plane="fourier"),
         ProbePower(),
-        CentreProbe(),
+        opty.operators.CentreProbe(),
+        opty.operators.RemoveRamp(),
         ClampObj(0.2, 0.9),
         ClampObj(phase_lo=-1.0),
         TotalVariation(0.01),

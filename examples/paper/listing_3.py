@@ -1,0 +1,59 @@
+"""Listing 3 of Guzzi et al. 2022, line by line: a soft X-ray scan, its overview, and M-rPIE with positions refined.
+
+Theirs ran on the data of Fig. S4, which are not public. Here a small scan of cells is simulated with its distances and
+its energy: amplitudes in, the overview of the scan (their composeAgainImage), the detector mask of the mean pattern,
+three modes, positions by Adam, weights of the views by coverage (their canvas mask).
+"""
+
+import time
+
+import numpy as np
+from paper import OUT, main_number, save, sized
+
+import opty
+from opty import Log, PosCorrectAdam, Show, rPIE
+from opty.simulate import experiment, objects, probes, scans
+
+# params
+DIMSAMPLE = sized(64, 128, 1024)
+psize = 2 * 20e-6 * 512 / DIMSAMPLE
+fs, en, distance = 360e-6, 1020, 0.7515
+wvl = (6.62606957e-34 * 299792458.0) / (en * 1.602176565e-19)
+geometry = opty.Geometry(wvl, distance - fs, psize, focus_to_sample=fs, propagation="cone")
+pixel_size_object = geometry.sample_pixel(DIMSAMPLE)
+
+# data: amplitudes and positions in metres, as their files hold them
+wave = probes.spherical_wave(DIMSAMPLE, wvl, pixel_size_object, fs, DIMSAMPLE / 2.2 * pixel_size_object)
+step = scans.step_for_overlap(0.8, DIMSAMPLE / 2.2)
+size = DIMSAMPLE + int(sized(6, 7, 15) * step)
+cells = objects.with_contrast(objects.cells((size, size), diameter=DIMSAMPLE / 2), (0.6, 1), (-1.2, 0.2))
+grid = scans.raster((sized(5, 6, 14),) * 2, step, step / 5)
+scan = experiment(
+    cells, probes.modes(wave, (6, 2, 1)), grid, photons=1e7, geometry=geometry, position_error=1.5, seed=1
+)
+amplitudes, positions = np.sqrt(scan.intensities), scan.positions
+
+# load data and positions: data ** 0.5 there, amplitudes ** 2 here
+data = opty.PtychoData(amplitudes**2, positions, geometry, truth=scan.truth)
+
+# init full obj: canvas, c, s = composeAgainImage(data, pixpos, weightFun=white); mask = white > 0.5 max
+begun = time.process_time()
+found = opty.analysis.scan_overview(data)
+print(f"overview of {data.views} views: {time.process_time() - begun:.2f} s; beam of {found.beam.sum()} pixels")
+
+# probe init: three modes. Theirs are copies of the wave with a noise of 1e-3, which part slowly; opty's are the wave
+# times 1, row, column
+p = opty.ScaleObjProbe() * opty.PtychoState(data.replace(probe=wave), modes=3)
+
+# optimize: updateRpieMulti(upobj=.5, upill=.5, uppos=True, beta=.5) with posupalpha; their 10 px shake the scan here
+live = Show(every=10, path=str(OUT / "listing_3_{iteration}.png")) * Log(every=10)
+recipe = live * PosCorrectAdam(step=1.0, weights="coverage") * rPIE(alpha=0.04, obj_step=0.5, probe_step=0.5, beta=0.5)
+q = recipe ** sized(10, 30, 200) * p
+
+before, after = opty.analysis.errors(p), opty.analysis.errors(q)
+print(f"positions wrong by {before['position']:.3f} px, after {after['position']:.3f}; object by {after['object']:.3f}")
+np.savez(OUT / "out_obj.npz", obj=q.obj, ill=q.probe)
+save(opty.plot.scan(found), "listing_3_overview")
+save(opty.plot.overview(q), "listing_3")
+main_number("positions wrong by, of the start", after["position"] / before["position"], below=sized(1.5, 0.9, 0.9))
+main_number("object error", after["object"], below=sized(0.5, 0.15, 0.15))

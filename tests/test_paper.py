@@ -1,0 +1,79 @@
+"""Scripts of examples/paper at their smallest size: what they print and write, and what the runner makes of them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import opty
+
+pytest.importorskip("skimage")
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "examples" / "paper"
+
+
+def run(name, tmp_path, *options):
+    """Run a script at its smallest size, warnings as errors."""
+    command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), "--tiny", "--out", str(tmp_path), *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_listing_1(tmp_path):
+    said = run("listing_1", tmp_path)
+    data = opty.load(tmp_path / "diatom_synth_new.cxi")
+    # Eq. 1 of the supplement, delta_s = wavelength z_do / (W delta_d), with the numbers of Listing 1.
+    eq1 = 4.892e-10 * (0.8932 - 2.5e-3) / (1024 * 13.5e-6)
+    assert data.pixel == pytest.approx(eq1, rel=1e-14)
+    assert f"{eq1:.4g}" in said
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "diatom_synth_new.tif"), data.intensities)
+    positions = np.load(tmp_path / "diatom_synth_new.npy")
+    np.testing.assert_allclose(positions, data.positions, rtol=0, atol=1e-9)
+    powers = (np.abs(data.truth["probe"]) ** 2).sum(axis=(1, 2))
+    np.testing.assert_allclose(powers / powers.sum(), np.array([4, 2, 1]) / 7, rtol=1e-4)
+    # The overlap factor says what the grid of the stage is, before the jitter.
+    steps = np.diff(data.positions_px.reshape(*[round(data.views**0.5)] * 2, 2)[:, :, 1], axis=1)
+    assert steps.mean() == pytest.approx(64 - np.floor(0.85 * 64), abs=1.5)
+
+
+def test_seven_modes_against_three(tmp_path):
+    """Modes of shapes that the start lacks: seven find them, three do not, and the best three of seven are best."""
+    said = run("figures_s1_to_s3", tmp_path)
+    rows = [re.split(r"  +", row.strip()) for row in said.split("simulated:")[2].splitlines()]
+    alike = {tuple(row[:2]): float(row[4]) for row in rows if re.match(r"\d", row[0]) and len(row) > 5}
+    assert alike["3 modes", "12"] < 0.9
+    assert alike["7 modes", "12"] > 0.97
+    assert alike["7, then best 3", "12"] > alike["7 modes", "12"]
+    assert "seven modes found the truth better than three" in said
+    for name in ("figure_s1", "figure_s3"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 20_000
+        assert '"processor"' in (tmp_path / f"{name}.json").read_text()
+
+
+def runner(tmp_path, *names):
+    command = [sys.executable, str(FOLDER / "run.py"), *names, "--tiny", "--out", str(tmp_path)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_runner_prints_a_table_and_says_what_failed(tmp_path):
+    done = runner(tmp_path, "listing_1")
+    assert done.returncode == 0
+    assert re.fullmatch(r"\| `listing_1` \| sample pixel .* \| \d+ s \| yes \|", done.stdout.strip())
+    (tmp_path / "full").write_text("a file where a folder should be")
+    done = runner(tmp_path / "full" / "on", "listing_1")
+    assert done.returncode == 1
+    done = runner(tmp_path, "figure_s99")
+    assert done.returncode == 2
+    assert "no script called figure_s99; there are" in done.stderr
+
+
+def test_the_gallery_shows_every_script():
+    page = (ROOT / "docs" / "paper.md").read_text()
+    for file in FOLDER.glob("*.py"):
+        assert file.name in page

@@ -80,12 +80,12 @@ def draw_sheets(folder: Path, scans: Sequence[Scan]) -> list[Path]:
 
 
 def _tile(scan: Scan) -> Tile:
+    from opty.analysis.illumination import lit_by
     from opty.errors import FormatError
     from opty.files.container import Container
     from opty.io.formats.kept import read_kept
     from opty.model.sample import transmission
     from opty.plot.contact import Tile, tile
-    from opty.plot.images import lit_by
 
     record, found = scan.record, row(scan)
     told = [f"misfit {found['misfit']:.3g}" if found["misfit"] is not None else "", found["verdict"] or ""]

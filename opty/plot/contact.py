@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from opty.analysis.illumination import crop_to
 from opty.plot.figure import VERMILION, new_figure, styled
-from opty.plot.images import UNLIT, crop_to, draw_phase
+from opty.plot.images import UNLIT, draw_phase
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -112,8 +112,9 @@ def read_cdtools(
 ) -> BareState:
     """Make a PtychoState of a result of CDTools and the measurement ``data`` that it was made from.
 
-    Windows begin at the pseudo-inverse of ``obj_basis`` times ``translations``, less ``min_translation``. ``background``
-    is that of the state, and the squares of the ``weights`` of the views, where they differ, its intensity factors.
+    Windows begin at the pseudo-inverse of ``obj_basis`` times ``translations``, less ``min_translation``.
+    ``background`` is that of the state, and the squares of the ``weights`` of the views, where they differ, its
+    intensity factors.
     Raises FormatError for a probe in Fourier space, an oversampled model and weights of the modes of each view.
     """
     data = measurement_for(file, data, "CDTools")

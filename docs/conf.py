@@ -71,18 +71,20 @@ sphinx_gallery_conf = {
 }
 
 CONTENTS = {
-    "First steps": ["README", "docs/coming_from", "docs/auto", "docs/engines", "docs/positions", "docs/gallery/index"],
-    "Data": ["docs/formats", "docs/electrons", "docs/simulate", "docs/large_data", "docs/command_line"],
+    "First steps": [
+        "README",
+        *(f"docs/{page}" for page in ("coming_from", "auto", "engines", "positions", "worth", "symptoms")),
+        "docs/gallery/index",
+    ],
+    "Data": [
+        *(f"docs/{page}" for page in ("formats", "electrons", "simulate", "large_data", "clusters", "command_line"))
+    ],
     "Your own": ["docs/algebra", "docs/operators", "docs/models"],
     "Reference": [
-        "docs/conventions",
-        "docs/api",
+        *(f"docs/{page}" for page in ("conventions", "api")),
         *(f"docs/reference/{name}" for name in PACKAGES),
-        "docs/speed",
-        "docs/references",
-        "CHANGELOG",
-        "CONTRIBUTING",
-        "SECURITY",
+        *(f"docs/{page}" for page in ("accuracy", "speed", "paper", "references")),
+        *("CHANGELOG", "CONTRIBUTING", "SECURITY"),
     ],
 }
 

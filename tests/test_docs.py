@@ -88,6 +88,26 @@ def test_index_and_coming_from_pages(small_scan):
     assert opty.misfit(names["q"]) < 1.5 * opty.misfit(names["p"])
 
 
+def test_symptoms_page(small_scan, capsys):
+    names = {"data": opty.load("scan.cxi")}
+    blocks = BLOCK.findall((ROOT / "docs" / "symptoms.md").read_text())
+    assert [name for name, _ in blocks] == ["two starts"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/symptoms.md, {name}", "exec"), names)
+    ours, found = map(float, capsys.readouterr().out.split())
+    assert 0 < min(ours, found) < 1
+    assert names["a"].iteration == names["b"].iteration == 20
+
+
+def test_every_page_is_on_the_site_and_on_the_first_page():
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    site = (ROOT / "docs" / "conf.py").read_text()
+    contents = site[site.index("CONTENTS = {") :]
+    assert {page for page in pages if f'"{page}"' not in contents and f'"docs/{page}"' not in contents} == set()
+    first = (ROOT / "docs" / "index.md").read_text()
+    assert {page for page in pages if f"]({page}.md" not in first} == set()
+
+
 def test_every_public_name_is_in_the_reference():
     """docs/api.md is what ``python docs/api.py`` writes."""
     spec = importlib.util.spec_from_file_location("api_page", ROOT / "docs" / "api.py")

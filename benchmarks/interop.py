@@ -15,7 +15,7 @@ The measurement is simulated: 36 views of 32 x 32 with photon noise, positions o
 - result: the misfit of the package's own run, by its forward model, and that of its result as opty reads it.
 
 PtyPy and PyNX get a scan with visible light as well, in which the Fresnel curvature of the plane of the sample turns
-the phase by many radians. py4DSTEM gets an EMPAD scan: see benchmarks/peers/with_py4dstem.py.
+the phase by many radians.
 """
 
 from __future__ import annotations

@@ -91,6 +91,29 @@ def test_results(run, tmp_path, write):
         load(path)
 
 
+def test_results_bring_background_and_the_light_of_each_view(run, tmp_path):
+    """What else is in the intensities of a run of CDTools or PyNX: without it the state would fit other counts."""
+    data, obj, probe, corners = run
+    light = 1 + 0.3 * np.sin(np.arange(data.views))
+    dark = np.random.default_rng(1).uniform(0, 2, (N, N)).astype("f4")
+    brighter = data.replace(intensities=(data.intensities * light[:, None, None] + dark).astype("f4"))
+    cdtools(tmp_path / "a.h5", brighter, obj, probe, corners)
+    pynx(tmp_path / "a.cxi", brighter, obj, probe, corners)
+    with h5py.File(tmp_path / "a.h5", "a") as f:
+        f["weights"][...], f["background"][...] = np.sqrt(light), dark
+    with h5py.File(tmp_path / "a.cxi", "a") as f:
+        f["entry_2/background/data"], f["entry_2/floating_intensity/data"] = dark, light
+    agrees(load(tmp_path / "a.h5", data=brighter, device="cpu"))
+    found = load(tmp_path / "a.cxi", data=brighter, device="cpu")
+    agrees(found.replace(positions=np.rint(found.numpy("positions"))))
+    np.testing.assert_allclose(found.numpy("intensity_factors"), light / light.mean(), rtol=1e-6)
+    with h5py.File(tmp_path / "a.h5", "a") as f:
+        del f["weights"]
+        f["weights"] = np.ones(3)
+    with pytest.raises(FormatError, match=r"weights has shape \(3,\) and the mean 1; expected one for each view"):
+        load(tmp_path / "a.h5", data=brighter)
+
+
 def test_result_of_pynx(run, tmp_path):
     data, obj, probe, corners = run
     pynx(tmp_path / "result.cxi", data, obj, probe, corners)

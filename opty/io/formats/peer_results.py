@@ -77,7 +77,8 @@ def read_pynx(
 
     Object and probe are saved upside down; the first object counts, and it must be the only one. Positions x, y [m] are
     relative to the mean of the positions at the start of the run, which is the middle of the object. In the far field
-    the probe gets the Fresnel curvature that PyNX has in its propagator.
+    the probe gets the Fresnel curvature that PyNX has in its propagator. A ``background`` is that of the state, and
+    floating intensities its intensity factors.
     """
     data = measurement_for(file, data, "PyNX")
     with file.tree() as tree, blaming(file):
@@ -93,7 +94,12 @@ def read_pynx(
         middle = (found[:2] - found[2:]).mean(axis=1)
         y_x = (found[1::-1] - middle[::-1, None]).T / pixel
         corners = y_x + (np.array(obj.shape[-2:]) - probe.shape[-2:]) // 2
-    return made(file, data, curved(probe, data), obj[0], corners, device, threads, deterministic, seed)
+        background = _background(tree, f"{entry}/background/data")
+        mean, factors = _of_views(tree, f"{entry}/floating_intensity/data", data.views)
+    probe = curved(probe, data) * mean**0.5
+    state = made(file, data, probe, obj[0], corners, device, threads, deterministic, seed)
+    with blaming(file):
+        return state.replace(background=background, intensity_factors=factors)
 
 
 def is_cdtools(file: Container) -> bool:
@@ -128,24 +134,30 @@ def read_cdtools(
         moved = real("translations", numbers(tree.need("translations", "translations")))
         least = tree.find("state_dict/min_translation")
         corners = moved @ np.linalg.pinv(basis).T - (0 if least is None else numbers(least))
-        background = tree.find("background")
-        background = None if background is None else real("background", numbers(background))
-        mean, factors = _intensity_factors(tree, data.views)
+        background = _background(tree, "background")
+        mean, factors = _of_views(tree, "weights", data.views, power=2)
     state = made(file, data, probe * mean**0.5, obj, corners, device, threads, deterministic, seed)
     with blaming(file):
         return state.replace(background=background, intensity_factors=factors)
 
 
-def _intensity_factors(tree: Tree, views: int) -> tuple[float, np.ndarray | None]:
-    """Return the mean square of the views' weights, and the factors (N,) about it; None where all are alike."""
-    found = tree.find("weights")
+def _background(tree: Tree, path: str) -> np.ndarray | None:
+    """Return the incoherent background (n, n); None where there is none, or no light in it."""
+    found = tree.find(path)
+    image = None if found is None else real(found.name, numbers(found))
+    return image if image is not None and image.any() else None
+
+
+def _of_views(tree: Tree, path: str, views: int, power: int = 1) -> tuple[float, np.ndarray | None]:
+    """Return the mean of the views' intensities, and their factors (N,) about it; None where all are alike."""
+    found = tree.find(path)
     if found is None:
         return 1.0, None
-    squares = real("weights", numbers(found)) ** 2
-    mean = float(squares.mean()) if squares.size else 0.0
-    if squares.shape != (views,) or not 0 < mean < np.inf:
-        raise ValueError(f"weights has shape {squares.shape} and the mean square {mean}; expected one for each view")
-    return mean, None if np.allclose(squares, mean, rtol=1e-5) else squares / mean
+    light = real(found.name, numbers(found)) ** power
+    mean = float(light.mean()) if light.size else 0.0
+    if light.shape != (views,) or not 0 < mean < np.inf:
+        raise ValueError(f"{found.name} has shape {light.shape} and the mean {mean:.4g}; expected one for each view")
+    return mean, None if np.allclose(light, mean, rtol=1e-5, atol=0) else light / mean
 
 
 def _check_plain(tree: Tree) -> None:

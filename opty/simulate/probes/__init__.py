@@ -10,7 +10,7 @@ The far-field transform of the package has the sign of exp(-2 pi i f r), which g
 beam has a phase that grows with the distance from its axis.
 """
 
-from opty.physics.optics import aperture_probe
+from opty.physics.optics import aperture_probe, lens_probe
 from opty.simulate.probes.mixed import hermite_gauss, modes, zernike, zernike_polynomial
 from opty.simulate.probes.optics import defocus, zone_plate
 from opty.simulate.probes.varying import unsteady, variation
@@ -22,6 +22,7 @@ __all__ = [
     "defocus",
     "gaussian",
     "hermite_gauss",
+    "lens_probe",
     "modes",
     "spherical_wave",
     "two_images",

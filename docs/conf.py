@@ -72,7 +72,7 @@ sphinx_gallery_conf = {
 
 CONTENTS = {
     "First steps": ["README", "docs/coming_from", "docs/auto", "docs/engines", "docs/positions", "docs/gallery/index"],
-    "Data": ["docs/formats", "docs/electrons", "docs/simulate", "docs/large_data", "docs/command_line"],
+    "Data": ["docs/formats", "docs/electrons", "docs/simulate", "docs/paper", "docs/large_data", "docs/command_line"],
     "Your own": ["docs/algebra", "docs/operators", "docs/models"],
     "Reference": [
         "docs/conventions",

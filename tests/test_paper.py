@@ -64,10 +64,15 @@ def runner(tmp_path, *names):
 def test_the_runner_prints_a_table_and_says_what_failed(tmp_path):
     done = runner(tmp_path, "listing_1")
     assert done.returncode == 0
-    assert re.fullmatch(r"\| `listing_1` \| sample pixel .* \| \d+ s \| yes \|", done.stdout.strip())
-    (tmp_path / "full").write_text("a file where a folder should be")
-    done = runner(tmp_path / "full" / "on", "listing_1")
+    assert re.fullmatch(r"\| `listing_1` \| sample pixel .* \| \d+ s \| \d+ s \| yes \|", done.stdout.strip())
+    assert "| `listing_1` | sample pixel" in (tmp_path / "table.md").read_text()
+    blocked = tmp_path / "diatom_synth_new.npy"
+    blocked.unlink()
+    blocked.mkdir()  # where the script would write a file
+    done = runner(tmp_path, "listing_1")
     assert done.returncode == 1
+    assert done.stderr.strip() == "1 failed: listing_1"
+    assert "| NO |" in (tmp_path / "table.md").read_text()
     done = runner(tmp_path, "figure_s99")
     assert done.returncode == 2
     assert "no script called figure_s99; there are" in done.stderr

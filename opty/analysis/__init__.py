@@ -26,6 +26,7 @@ scan_stretch.py  do positions and patterns have one scale, and the same axes?
 near_field.py    is a scan that is taken as far field a near field?
 probe_change.py  does the probe change during the scan?
 verdict.py       is a result right?
+raster.py        is a scan a perfect raster, whose period may show in the object?
 scan_overview.py a raw scan as a picture: transmission, dark field, differential phase, stitched patterns
 scan_rotation.py how a scan on a grid is turned against the detector, by centres of mass and their curl
 rotation_fit.py  the same by the frames that a known probe makes of a weak object

@@ -15,6 +15,7 @@ from opty.analysis.frame_statistics import Frames, look_at_frames
 from opty.analysis.near_field import taken_as_far
 from opty.analysis.orientation import Orientation
 from opty.analysis.quick import judged, probe_size, sampling
+from opty.analysis.raster import of_raster
 from opty.analysis.scan_rotation import of_rotation
 from opty.data import PtychoData
 from opty.state.start import check_light
@@ -114,7 +115,7 @@ def health(data: PtychoData) -> Health:
     numbers |= {name: getattr(tried, name) for name in ("fits", "twin", "order", "orientations")}
     numbers["excess"] = None if math.isnan(tried.excess) else tried.excess
     h = Health(**numbers, problems=(), warnings=(), advice=(), data=data, frames=frames)
-    every = tried.findings + _field(data, frames, tried) + quick + of_rotation(data)
+    every = tried.findings + _field(data, frames, tried) + quick + of_rotation(data) + of_raster(data)
     return dataclasses.replace(h, problems=every.problems, warnings=every.warnings, advice=verdict.advice(h))
 
 

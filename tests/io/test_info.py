@@ -134,7 +134,7 @@ def test_result_tells_its_recipe_with_or_without_its_measurement(tmp_path, count
     assert (found.dtype, found.frames_bytes, found.in_file) == (None, None, None)
     assert "scan.npz: no such file" in found.missing[0]
     assert "data='NEWPATH'" in found.missing[0]
-    assert "misfit      0.25" in str(found)
+    assert "last sweep  misfit 0.25" in str(found)
 
 
 def test_json_holds_the_same_numbers(tmp_path, disc):

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 def info(file: Path, as_json: bool, data: Path | None, **options: Any) -> None:
     """Say what a file holds, and what it lacks.
 
-    Views, size, geometry, overlap, counts of a measurement; recipe, iterations, misfit of a result, and how far a run
-    is that is not finished. A result needs neither its measurement nor the classes of your own operators for this.
+    Views, size, geometry, overlap, counts of a measurement; recipe, iterations, misfit of the last sweep of a result,
+    and how far a run is that is not finished. A result needs neither its measurement nor the classes of your own
+    operators for this.
 
     \b
     Example: opty info scan.cxi

@@ -76,7 +76,7 @@ class Info:
     model: str | None = None
     recipe: str | None = None
     iteration: int | None = None
-    misfit: float | None = None
+    sweep_misfit: float | None = None
     positions: PositionReport | None = None
     unfinished: str | None = None
     verdict: str | None = None
@@ -138,7 +138,7 @@ def _run_of(kept: Kept) -> dict[str, Any]:
         "model": None if kept.record["model"] is None or kept.record["model"].thin else repr(kept.record["model"]),
         "recipe": kept.recipe,
         "iteration": kept.record["iteration"],
-        "misfit": float(misfit[-1]) if len(misfit) else None,
+        "sweep_misfit": float(misfit[-1]) if len(misfit) else None,
         "unfinished": whole,
     }
 

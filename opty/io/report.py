@@ -47,7 +47,8 @@ def _subjects(info: Info) -> Iterator[tuple[str, str | None]]:
     yield "iteration", None if info.iteration is None else str(info.iteration)
     yield "unfinished", _unfinished(info)
     yield "chosen by", None if info.search is None else f"opty auto; {' '.join(info.search.splitlines()[0].split())}"
-    yield "misfit", None if info.misfit is None else f"{info.misfit:.4g}"
+    met = "met along it, before the updates of each batch"
+    yield "last sweep", None if info.sweep_misfit is None else f"misfit {info.sweep_misfit:.4g}, {met}"
     yield "verdict", info.verdict
 
 

@@ -1,6 +1,7 @@
 """Pictures of a state, fit to publish: drawn with matplotlib's object API, which is imported at the first picture.
 
 figure.py     one style for all figures, and writing them to files, completely or not at all
+headline.py   file, recipe, R-factor and date above a picture
 images.py     the object: magnitude and phase, cropped to the illuminated area, with a scale bar
 slices.py     several slices: each of them, their product, and cuts along the beam
 modes.py      the probe: modes with their share of the power, phase as hue
@@ -12,6 +13,7 @@ picture.py    the class of figures
 fits.py       measured against predicted counts, the fit of each view, two states compared
 error_bars.py standard deviations of object and positions
 beam.py       the caustic of the probe, and its focus
+data.py       what was measured: mean, maximum, mask, photons where the views lie; frames, side by side
 health.py     the results of a scan check
 scan.py       a raw scan: what its frames show before a reconstruction
 show_operator.py  Show: pictures along a run
@@ -21,12 +23,13 @@ overview.py   all of it on one page; and truth beside reconstruction for a simul
 
 from opty.plot.agreement import frc, resolution
 from opty.plot.beam import caustic
+from opty.plot.data import data, frames
 from opty.plot.error_bars import uncertainty
 from opty.plot.figure import figure_format, save_figure
 from opty.plot.fits import comparison, fit, pattern
 from opty.plot.health import health
 from opty.plot.history import history
-from opty.plot.images import obj, scale_bar
+from opty.plot.images import magnitude, obj, phase, scale_bar
 from opty.plot.modes import phase_as_hue, probe
 from opty.plot.overview import demo_figure, overview
 from opty.plot.positions import positions
@@ -37,15 +40,19 @@ from opty.plot.variation import variation
 __all__ = [
     "caustic",
     "comparison",
+    "data",
     "demo_figure",
     "figure_format",
     "fit",
+    "frames",
     "frc",
     "health",
     "history",
+    "magnitude",
     "obj",
     "overview",
     "pattern",
+    "phase",
     "phase_as_hue",
     "positions",
     "probe",

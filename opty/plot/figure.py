@@ -44,7 +44,6 @@ STYLE = {
     "figure.titlesize": 11.0,
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
-    "figure.max_open_warning": 0,
 }
 
 
@@ -83,7 +82,10 @@ def new_figure(width: float, height: float) -> Figure:
     kind: dict[str, Any] = {"figsize": (width, height), "dpi": 100}
     kind["layout"] = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
     pyplot = sys.modules.get("matplotlib.pyplot")
-    return Picture(**kind) if pyplot is None else pyplot.figure(FigureClass=Picture, **kind)
+    if pyplot is None:
+        return Picture(**kind)
+    with pyplot.rc_context({"figure.max_open_warning": 0}):
+        return pyplot.figure(FigureClass=Picture, **kind)
 
 
 def canvas(ax: Any, width: float, height: float) -> FigureBase:

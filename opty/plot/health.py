@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.plot.figure import BLUE, GREEN, GREY, VERMILION, new_figure, styled
+from opty.plot.figure import BLUE, GREEN, GREY, VERMILION, canvas, root, styled
 from opty.plot.images import label_pixels
 
 if TYPE_CHECKING:
@@ -18,17 +20,19 @@ if TYPE_CHECKING:
 
 
 @styled
-def health(h: Health) -> Figure:
-    """Draw the results of a scan check; returns a Figure."""
-    fig = new_figure(11.0, 8.6)
-    verdict = "reconstruct" if h.ok else "a reconstruction is pointless as it is"
-    fig.suptitle(f"{h.views} views of {h.pattern} × {h.pattern}  ·  {verdict}", ha="left", x=0.01)
+def health(h: Health, ax: Axes | None = None) -> Figure:
+    """Draw the results of a scan check; ``ax`` : axes whose place the panels take; returns the figure."""
+    fig = canvas(ax, 11.0, 8.6)
+    verdict = "fit for a reconstruction" if h.ok else "a reconstruction is pointless as it is"
+    file = [Path(h.data.source["path"]).name] if h.data.source else []
+    parts = [*file, f"{h.views} views of {h.pattern} × {h.pattern}", verdict, datetime.date.today().isoformat()]
+    fig.suptitle("  ·  ".join(parts), ha="left", x=0.01)
     (pattern, positions), (photons, ways) = fig.subplots(2, 2)
     _draw_pattern(pattern, h)
     _draw_positions(positions, h)
     _draw_photons(photons, h)
     _draw_orientations(ways, h)
-    return fig
+    return root(fig)
 
 
 def _draw_pattern(axes: Axes, h: Health) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opty.plot.figure import BLUE, new_figure, styled
+from opty.plot.figure import BLUE, panel, root, styled
+from opty.plot.headline import put_headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
 
 @styled
-def history(p: BareState) -> Figure:
-    """Draw the misfit of a state against the iteration; returns a Figure."""
-    fig = new_figure(5.0, 3.4)
-    draw_history(fig.subplots(), p)
-    return fig
+def history(p: BareState, ax: Axes | None = None) -> Figure:
+    """Draw the misfit of each iteration, as its sweep met it, on ``ax`` or a new figure; returns the figure."""
+    axes = panel(ax, 5.6, 3.8)
+    if ax is None:
+        put_headline(root(axes), p, 5.6)
+    draw_history(axes, p)
+    return root(axes)
 
 
 def draw_history(axes: Axes, p: BareState, title: str = "misfit") -> None:

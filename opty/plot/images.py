@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opty.analysis.illumination import crop_to, lit_area
-from opty.plot.figure import new_figure, styled
+from opty.model.sample import transmission
+from opty.plot.figure import canvas, panel, root, styled
+from opty.plot.headline import put_headline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,23 +29,54 @@ UNLIT = "0.92"
 
 
 @styled
-def obj(p: BareState) -> Figure:
-    """Draw the object of a state: magnitude and phase [rad] over the lit area; returns a Figure.
+def obj(p: BareState, ax: Axes | None = None) -> Figure:
+    """Draw the object of a state: magnitude and phase [rad] over the lit area; returns the figure.
 
-    Of several slices, each of them and their product; ``opty.plot.slices`` adds cuts along the beam.
+    ``ax`` : axes whose place the panels take. Of several slices, each of them and their product;
+    ``opty.plot.slices`` adds cuts along the beam.
     """
     from opty.plot.slices import draw_slices, slices_size
 
     image, lit = p.numpy("obj"), lit_area(p)
     if image.ndim == 3:
-        fig = new_figure(*slices_size(image, lit))
+        width, height = slices_size(image, lit)
+        fig = canvas(ax, width, height)
+        put_headline(fig, p, width)
         draw_slices(fig, fig.add_gridspec(1, 1)[0], image, lit, p.data.pixel)
-        return fig
-    fig = new_figure(10.0, min(max(4.0 * height_to_width(lit), 1.6), 8.0) + 0.8)
+        return root(fig)
+    fig = canvas(ax, 10.0, min(max(4.0 * height_to_width(lit), 1.6), 8.0) + 1.1)
+    put_headline(fig, p, 10.0)
     left, right = fig.subplots(1, 2)
     draw_magnitude(left, image, lit, p.data.pixel)
     draw_phase(right, image, lit, p.data.pixel)
-    return fig
+    return root(fig)
+
+
+@styled
+def magnitude(p: BareState, ax: Axes | None = None) -> Figure:
+    """Draw the magnitude of the object over the lit area on one panel; of several slices, of their product.
+
+    ``ax`` : to draw on. Returns the figure.
+    """
+    return _one_panel(p, ax, draw_magnitude, "magnitude")
+
+
+@styled
+def phase(p: BareState, ax: Axes | None = None) -> Figure:
+    """Draw the phase of the object [rad] over the lit area on one panel; of several slices, of their product.
+
+    ``ax`` : to draw on. Returns the figure.
+    """
+    return _one_panel(p, ax, draw_phase, "phase (rad)")
+
+
+def _one_panel(p: BareState, ax: Axes | None, draw: Any, what: str) -> Figure:
+    lit, image = lit_area(p), p.numpy("obj")
+    axes = panel(ax, 5.6, min(max(4.4 * height_to_width(lit), 1.8), 8.0) + 1.1)
+    if ax is None:
+        put_headline(root(axes), p, 5.6)
+    draw(axes, transmission(image), lit, p.data.pixel, title=f"{'product' if image.ndim == 3 else 'object'} {what}")
+    return root(axes)
 
 
 def height_to_width(lit: np.ndarray) -> float:

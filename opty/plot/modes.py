@@ -8,39 +8,61 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.physics.modes import orthogonal
-from opty.plot.figure import new_figure, styled
+from opty.plot.figure import canvas, root, styled
+from opty.plot.headline import put_headline
 from opty.plot.images import scale_bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
     from matplotlib.gridspec import SubplotSpec
 
     from opty.state import BareState
 
 MOST_SHOWN = 12
+# The circle of hues in Oklab: the widest at this lightness that a screen can show; and the matrices of that space.
+_LIGHTNESS, _CHROMA, _HUE_OF_ZERO = 0.74, 0.124, 0.4
+_TO_LMS = np.array(
+    [[1, 0.3963377774, 0.2158037573], [1, -0.1055613458, -0.0638541728], [1, -0.0894841775, -1.2914855480]]
+)
+_TO_RGB = np.array(
+    [
+        [4.0767416621, -3.3077115913, 0.2309699292],
+        [-1.2684380046, 2.6097574011, -0.3413193965],
+        [-0.0041960863, -0.7034186147, 1.7076147010],
+    ]
+)
 
 
 @styled
-def probe(p: BareState) -> Figure:
-    """Draw the probe of a state, one panel a mode with its power in percent; returns a Figure."""
+def probe(p: BareState, ax: Axes | None = None) -> Figure:
+    """Draw the orthogonal modes of the probe, one panel each with its power in percent; returns the figure.
+
+    ``ax`` : axes whose place the panels take.
+    """
     shown = min(len(p.numpy("probe")), MOST_SHOWN)
     columns = min(shown, 4)
-    fig = new_figure(2.4 * columns + 0.5, 2.4 * math.ceil(shown / columns) + 0.4)
+    width = max(2.4 * columns + 0.5, 4.2)
+    fig = canvas(ax, width, 2.4 * math.ceil(shown / columns) + 0.9)
+    put_headline(fig, p, width)
     draw_modes(fig, fig.add_gridspec(1, 1)[0], p.numpy("probe"), p.data.pixel, columns)
-    return fig
+    return root(fig)
 
 
 def phase_as_hue(waves: np.ndarray) -> np.ndarray:
-    """Colour complex numbers (...): brightness = amplitude / largest, hue = phase (0 red) -> RGB (..., 3) in [0, 1].
+    """Colour complex numbers (...): brightness = amplitude / largest, hue = phase -> RGB (..., 3) in [0, 1].
 
-    Source: HSV to RGB with saturation 1, Foley & van Dam, Computer Graphics (1990), sec. 13.3.4, in closed form.
+    Equal steps of phase are equal steps of hue to the eye, all of one lightness: a circle in Oklab, which closes.
+    Phase 0 is red, pi / 2 olive, pi teal, -pi / 2 blue.
+
+    Source: Ottosson, A perceptual color space for image processing (2020), bottosson.github.io/posts/oklab.
     """
     amplitude = np.abs(waves)
     value = amplitude / max(float(amplitude.max()), np.finfo(amplitude.dtype).tiny)
-    sextant = np.angle(waves) * (3 / np.pi)
-    turns = (np.array([5.0, 3.0, 1.0]) + sextant[..., None]) % 6
-    return value[..., None] * (1 - np.clip(np.minimum(turns, 4 - turns), 0, 1))
+    hue = np.angle(waves) + _HUE_OF_ZERO
+    oklab = np.stack([np.full(hue.shape, _LIGHTNESS), _CHROMA * np.cos(hue), _CHROMA * np.sin(hue)], axis=-1)
+    linear = np.clip((oklab @ _TO_LMS.T) ** 3 @ _TO_RGB.T, 0, 1)
+    return value[..., None] * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def relative_powers(modes: np.ndarray) -> np.ndarray:
@@ -50,7 +72,7 @@ def relative_powers(modes: np.ndarray) -> np.ndarray:
 
 
 def draw_modes(
-    fig: Figure, spec: SubplotSpec, modes: np.ndarray, pixel: float | None, columns: int, title: str = ""
+    fig: FigureBase, spec: SubplotSpec, modes: np.ndarray, pixel: float | None, columns: int, title: str = ""
 ) -> None:
     """Draw modes (M, n, n) in their orthogonal basis, as panels inside a cell ``spec`` of a figure's grid."""
     modes = orthogonal(modes)

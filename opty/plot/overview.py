@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opty.algebra.text import made_by
 from opty.analysis.illumination import lit_area, lit_by
 from opty.model.sample import transmission
-from opty.plot.figure import new_figure, styled
+from opty.plot.figure import canvas, root, styled
+from opty.plot.headline import put_headline
 from opty.plot.history import draw_history
 from opty.plot.images import centred_phase, draw_magnitude, draw_phase, height_to_width, robust_limits
 from opty.plot.modes import MOST_SHOWN, draw_modes
@@ -20,17 +19,18 @@ from opty.plot.positions import draw_positions
 from opty.plot.slices import draw_slices, slices_size
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
     from matplotlib.gridspec import GridSpec
 
     from opty.state import BareState
 
 
 @styled
-def overview(p: BareState) -> Figure:
-    """Draw object magnitude and phase, probe modes, positions and error curve of a state; returns a Figure.
+def overview(p: BareState, ax: Axes | None = None) -> Figure:
+    """Draw object magnitude and phase, probe modes, positions and error curve of a state; returns the figure.
 
-    Of several slices each is drawn, and their product.
+    ``ax`` : axes whose place the panels take. Of several slices each is drawn, and their product.
     """
     image, lit, pixel = p.numpy("obj"), lit_area(p), p.data.pixel
     width, upper = 12.0, min(max(4.4 * height_to_width(lit), 1.6), 6.0) + 0.7
@@ -38,8 +38,8 @@ def overview(p: BareState) -> Figure:
         width, upper = slices_size(image, lit)
         width = max(width, 12.0)
     heights = upper, 3.8
-    fig = new_figure(width, sum(heights) + 0.3)
-    fig.suptitle(_headline(p), ha="left", x=0.01)
+    fig = canvas(ax, width, sum(heights) + 0.6)
+    put_headline(fig, p, width)
     grid = fig.add_gridspec(2, 1, height_ratios=heights)
     top, bottom = grid[0], grid[1]
     if image.ndim == 3:
@@ -55,42 +55,35 @@ def overview(p: BareState) -> Figure:
     draw_modes(fig, probe_cell, modes, pixel, math.ceil(math.sqrt(min(len(modes), MOST_SHOWN))))
     draw_positions(fig.add_subplot(middle), p)
     draw_history(fig.add_subplot(last), p)
-    return fig
+    return root(fig)
 
 
 @styled
-def demo_figure(p: BareState) -> Figure:
+def demo_figure(p: BareState, ax: Axes | None = None) -> Figure:
     """Draw the true and the recovered object and probe, positions and error curve of a simulated scan.
 
-    Of several slices the products are compared.
+    ``ax`` : axes whose place the panels take. Of several slices the products are compared.
     Raises ValueError where the data hold no truth.
     """
     truth = p.data.truth or {}
     if lacking := {"obj", "probe", "positions"} - set(truth):
         raise ValueError(f"the data hold no true {', '.join(sorted(lacking))}: draw overview(p) instead")
-    fig = new_figure(14.0, 7.4)
-    fig.suptitle(_headline(p), ha="left", x=0.01)
+    fig = canvas(ax, 14.0, 7.7)
+    put_headline(fig, p, 14.0)
     grid = fig.add_gridspec(2, 4)
     _compare_objects(fig, grid, p, truth)
     draw_modes(fig, grid[0, 2], truth["probe"], p.data.pixel, _columns(truth["probe"]), "true probe")
     draw_modes(fig, grid[0, 3], p.numpy("probe"), p.data.pixel, _columns(p.numpy("probe")), "recovered probe")
     draw_positions(fig.add_subplot(grid[1, 2]), p)
     draw_history(fig.add_subplot(grid[1, 3]), p)
-    return fig
+    return root(fig)
 
 
 def _columns(modes: np.ndarray) -> int:
     return math.ceil(math.sqrt(min(len(modes), MOST_SHOWN)))
 
 
-def _headline(p: BareState) -> str:
-    recipe = textwrap.shorten(" ".join(made_by(repr(p.recipe), p.iteration).split()), 90, placeholder=" …")
-    made = f"  ·  {p.iteration} iterations  ·  {recipe}" if p.iteration else "  ·  start, no iteration yet"
-    views = f"{p.data.views} view{'s' * (p.data.views > 1)}"
-    return f"{views} of {p.data.n} × {p.data.n}{made}"
-
-
-def _compare_objects(fig: Figure, grid: GridSpec, p: BareState, truth: Mapping[str, np.ndarray]) -> None:
+def _compare_objects(fig: FigureBase, grid: GridSpec, p: BareState, truth: Mapping[str, np.ndarray]) -> None:
     """Truth in the first column, reconstruction in the second, on the same colour scales."""
     from opty.analysis import align
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.plot.figure import BLUE, GREEN, GREY, VERMILION, new_figure, styled
+from opty.plot.figure import BLUE, GREEN, GREY, VERMILION, canvas, panel, root, styled
+from opty.plot.headline import put_headline
 from opty.plot.images import label_pixels
 
 if TYPE_CHECKING:
@@ -26,22 +27,26 @@ CURVES = {
 
 
 @styled
-def positions(p: BareState) -> Figure:
-    """Draw the centres of all views in the frame of the object [px], and curves of their refinement; returns a Figure.
+def positions(p: BareState, ax: Axes | None = None) -> Figure:
+    """Draw the centres of all views in the object's frame [px], and curves of their refinement; returns the figure.
 
     Nominal positions are dots, arrows lead to the refined ones, circles are at the true ones if the data hold them.
-    Curves from the history are drawn beside them if positions were refined.
+    Curves from the history are drawn beside them if positions were refined. ``ax`` : to draw on, or whose place the
+    panels take.
     """
     went = [name for name in CURVES if p.history.get(name) is not None]
     if not went:
-        fig = new_figure(6.0, 6.0)
-        draw_positions(fig.subplots(), p)
-        return fig
-    fig = new_figure(10.5, 6.0)
+        axes = panel(ax, 6.0, 6.3)
+        if ax is None:
+            put_headline(root(axes), p, 6.0)
+        draw_positions(axes, p)
+        return root(axes)
+    fig = canvas(ax, 10.5, 6.3)
+    put_headline(fig, p, 10.5)
     left, right = fig.subplots(1, 2, width_ratios=(1.25, 1))
     draw_positions(left, p)
     draw_refinement(right, p)
-    return fig
+    return root(fig)
 
 
 def draw_refinement(axes: Axes, p: BareState, title: str = "refinement of positions") -> None:

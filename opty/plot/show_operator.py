@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from opty.algebra.protocols import State
 from opty.console import in_notebook
@@ -10,9 +11,12 @@ from opty.operators.observers import Observer, filled
 from opty.plot.figure import save_figure
 from opty.plot.overview import overview
 
+if TYPE_CHECKING:
+    from opty.plot.picture import Picture
+
 
 class Show(Observer):
-    """Show the state: in a notebook as a picture that replaces the last one, elsewhere as a picture file.
+    """Show the state: in a notebook as a picture in the place of the last one, elsewhere as a picture file.
 
     Parameters
     ----------
@@ -29,16 +33,25 @@ class Show(Observer):
     def apply(self, s: State) -> None:
         if not self.due(s):
             return
-        figure = overview(s.memo["run"].state())
-        if self.path is None and in_notebook():
-            from IPython import display
-
-            display.clear_output(wait=True)
-            display.display(figure)
-            return
-        path = Path(filled(self.path or "opty_show.png", s.iteration))
         run = s.memo["run"]
-        if self not in run.announced:
-            run.announced.add(self)
-            print(f"Show: no notebook here; the picture is in {path}" if self.path is None else f"Show: {path}")
-        save_figure(figure, path)
+        figure = cast("Picture", overview(run.state()))
+        if self.path is None and in_notebook():
+            self._put_up(run, figure)
+        else:
+            path = Path(filled(self.path or "opty_show.png", s.iteration))
+            if self not in run.announced:
+                run.announced[self] = path
+                print(f"Show: no notebook here; the picture is in {path}" if self.path is None else f"Show: {path}")
+            save_figure(figure, path)
+        figure.close()
+
+    def _put_up(self, run: Any, figure: Picture) -> None:
+        """Put the picture in the place of the run's last one; what else the cell has printed stays."""
+        from IPython.display import DisplayHandle
+
+        shown = {"image/png": figure.png(), "text/plain": repr(figure)}
+        if self in run.announced:
+            run.announced[self].update(shown, raw=True)
+        else:
+            run.announced[self] = DisplayHandle()
+            run.announced[self].display(shown, raw=True)

@@ -8,7 +8,8 @@ import numpy as np
 
 from opty.analysis.illumination import crop_to, lit_area
 from opty.model.sample import transmission
-from opty.plot.figure import new_figure, styled
+from opty.plot.figure import canvas, root, styled
+from opty.plot.headline import put_headline
 from opty.plot.images import (
     CYCLIC,
     GREYS,
@@ -25,7 +26,7 @@ from opty.plot.images import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, FigureBase
 
     from opty.state import BareState
 
@@ -33,21 +34,22 @@ MOST_SHOWN = 5
 
 
 @styled
-def slices(p: BareState) -> Figure:
-    """Draw the slices of a thick object, their product, and cuts along z through the middle; returns a Figure.
+def slices(p: BareState, ax: Axes | None = None) -> Figure:
+    """Draw the slices of a thick object, their product, and cuts along z through the middle; returns the figure.
 
     The cuts show the phase [rad] of each slice, less its mean over the lit area, in a band that reaches halfway to the
     next slice: along the middle row, and along the middle column, of the lit area. z [m] runs with the beam, from the
     first slice. Phases that vary slowly across a slice may lie in any of the slices: data hardly determine in which.
 
-    Raises ValueError for a thin object.
+    ``ax`` : axes whose place the panels take. Raises ValueError for a thin object.
     """
     image = p.numpy("obj")
     if image.ndim == 2:
         raise ValueError("this object is thin, one slice: draw it with opty.plot.obj(p)")
     lit = lit_area(p)
     width, height = slices_size(image, lit)
-    fig = new_figure(width, height + 3.0)
+    fig = canvas(ax, width, height + 3.4)
+    put_headline(fig, p, width)
     grid = fig.add_gridspec(2, 1, height_ratios=(height, 2.6))
     top, bottom = grid[0], grid[1]
     draw_slices(fig, top, image, lit, p.data.pixel)
@@ -56,7 +58,7 @@ def slices(p: BareState) -> Figure:
     depths = p.numpy("spacing") if "spacing" in p._live.leaves else None
     draw_cut(left, image, lit, depths, 0)
     draw_cut(right, image, lit, depths, 1)
-    return fig
+    return root(fig)
 
 
 def slices_size(image: np.ndarray, lit: np.ndarray) -> tuple[float, float]:
@@ -66,7 +68,7 @@ def slices_size(image: np.ndarray, lit: np.ndarray) -> tuple[float, float]:
     return width, 2 * (min(max((width / columns - 0.9) * height_to_width(lit), 1.2), 4.0) + 0.7)
 
 
-def draw_slices(fig: Figure, spec: Any, image: np.ndarray, lit: np.ndarray, pixel: float | None) -> None:
+def draw_slices(fig: FigureBase, spec: Any, image: np.ndarray, lit: np.ndarray, pixel: float | None) -> None:
     """Draw magnitudes and phases of slices (L, H, W) in two rows, in the order of the beam, and of their product last.
 
     All slices have the same colours. Of more than five, five at equal steps are drawn.

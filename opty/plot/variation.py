@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opty.plot.figure import new_figure, styled
+from opty.plot.figure import canvas, root, styled
+from opty.plot.headline import put_headline
 from opty.plot.images import colour_bar, scale_bar
 from opty.plot.modes import draw_wave
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from opty.state import BareState
@@ -19,20 +21,22 @@ MOST_SHOWN = 5
 
 
 @styled
-def variation(p: BareState) -> Figure:
-    """Draw the mean of a probe that varies, its OPR modes, and their weights; returns a Figure.
+def variation(p: BareState, ax: Axes | None = None) -> Figure:
+    """Draw the mean of a probe that varies, its OPR modes, and their weights; returns the figure.
 
     Above, the first mode of the probe and the OPR modes, each with sum_j c_jk^2 / N, the light in it over that of the
     mean [percent]; of more than five, the first five. Below, the weights of the first three in the order of the views,
     and those of the first where the views lie [px].
 
-    Raises ValueError for a probe that is steady.
+    ``ax`` : axes whose place the panels take. Raises ValueError for a probe that is steady.
     """
     if "opr_modes" not in p._live.leaves:
         raise ValueError("this probe is steady: draw it with opty.plot.probe(p), or give the model Probe(variable=4)")
     modes, weights = p.numpy("opr_modes"), p.numpy("opr_weights").astype(np.float64)
     shown = min(len(modes), MOST_SHOWN)
-    fig = new_figure(max(2.1 * (shown + 1), 8.0), 5.6)
+    width = max(2.1 * (shown + 1), 8.0)
+    fig = canvas(ax, width, 6.1)
+    put_headline(fig, p, width)
     grid = fig.add_gridspec(2, 1, height_ratios=(2.2, 3.0))
     panels = grid[0].subgridspec(1, shown + 1, wspace=0.05).subplots(squeeze=False)[0]
     draw_wave(panels[0], p.numpy("probe")[0])
@@ -59,4 +63,4 @@ def variation(p: BareState) -> Figure:
     across.set_ylabel("row (px)")
     across.set_title("weight of mode 1")
     colour_bar(across, dots)
-    return fig
+    return root(fig)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Hashable
 from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class Run:
     frames: list[Cursor] = field(default_factory=list)
     batches: dict[SweepPrograms, int] = field(default_factory=dict)  # views in a batch, once it has fitted in memory
     ctrl_c: CtrlC = field(default_factory=CtrlC)
-    announced: set[Operator] = field(default_factory=set)  # observers that have printed where their output goes
+    announced: dict[Operator, Any] = field(default_factory=dict)  # by observer: where its output goes, once it has said
     tours: dict[Hashable, ViewBatches] = field(
         default_factory=dict
     )  # in the order of the scan, until a step writes positions

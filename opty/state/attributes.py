@@ -142,7 +142,7 @@ class StateAttributes:
         store = self._store
         shape, modes = store.leaves["obj"].shape, len(store.leaves["probe"])
         slices = f"{shape[0]} slices of " if len(shape) == 3 else ""
-        misfit = f", misfit {store.history['misfit'][-1]:.4g}" if store.history.get("misfit") else ""
+        misfit = f", misfit {store.history['misfit'][-1]:.4g} in its last sweep" if store.history.get("misfit") else ""
         absent = "" if store.data.absent is None else f"; frames not here: {store.data.absent}"
         where = f"{store.dtype} on {store.backend.name}{absent}"
         return (

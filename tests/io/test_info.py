@@ -124,17 +124,17 @@ def test_result_tells_its_recipe_with_or_without_its_measurement(tmp_path, count
     )
     save(tmp_path / "r.h5", p)
     whole = info(tmp_path / "r.h5")
-    assert (whole.recipe, whole.iteration, whole.misfit) == ("Identity()", 7, 0.25)
+    assert (whole.recipe, whole.iteration, whole.sweep_misfit) == ("Identity()", 7, 0.25)
     assert whole.brightest_pixel == counts.max()
     (tmp_path / "scan.npz").unlink()
     found = info(tmp_path / "r.h5")
-    assert (found.recipe, found.iteration, found.misfit) == ("Identity()", 7, 0.25)
+    assert (found.recipe, found.iteration, found.sweep_misfit) == ("Identity()", 7, 0.25)
     assert (found.photons_total, found.views, found.step_px) == (counts.sum(), 4, whole.step_px)
     assert found.brightest_pixel == counts.max()
     assert (found.dtype, found.frames_bytes, found.in_file) == (None, None, None)
     assert "scan.npz: no such file" in found.missing[0]
     assert "data='NEWPATH'" in found.missing[0]
-    assert "misfit      0.25" in str(found)
+    assert "last sweep  misfit 0.25" in str(found)
 
 
 def test_json_holds_the_same_numbers(tmp_path, disc):

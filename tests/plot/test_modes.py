@@ -1,5 +1,3 @@
-import colorsys
-
 import numpy as np
 import pytest
 
@@ -7,14 +5,19 @@ from opty import plot
 from opty.plot.modes import MOST_SHOWN, relative_powers
 
 
-def test_hue_is_hsv():
-    rng = np.random.default_rng(1)
-    waves = rng.standard_normal((7, 5)) + 1j * rng.standard_normal((7, 5))
-    expected = [
-        [colorsys.hsv_to_rgb(np.angle(w) / (2 * np.pi) % 1, 1, abs(w) / np.abs(waves).max()) for w in row]
-        for row in waves
-    ]
-    assert np.allclose(plot.phase_as_hue(waves), expected, atol=1e-12)
+def test_hues_are_even_to_the_eye():
+    """In Oklab, colours of one amplitude have one lightness, and equal steps of phase are equal steps."""
+    from opty.plot import modes
+
+    around = np.linspace(-np.pi, np.pi, 73)
+    colours = plot.phase_as_hue(np.exp(1j * around))
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    oklab = np.cbrt(linear @ np.linalg.inv(modes._TO_RGB).T) @ np.linalg.inv(modes._TO_LMS).T
+    assert np.ptp(oklab[:, 0]) < 0.003
+    steps = np.linalg.norm(np.diff(oklab, axis=0), axis=1)
+    assert steps.max() < 1.05 * steps.min()
+    half = plot.phase_as_hue(np.array([1.0, 0.5]))
+    assert np.allclose(half[1], half[0] / 2)
 
 
 def test_a_full_turn_of_phase_gives_the_same_colour():

@@ -23,6 +23,8 @@ frame_statistics.py  one look at every frame: bad pixels, bad frames
 decision.py      do frames, positions and detector fit together? by short runs scored on held-out views
 trials.py        how a guess is scored; orientation.py: the eight ways to take positions; likeness.py: orders of frames
 scan_stretch.py  do positions and patterns have one scale, and the same axes?
+number_law.py    do the frames hold counts, or roots, squares, logarithms of them?
+brightness.py    does the light vary from view to view by more than the object explains?
 near_field.py    is a scan that is taken as far field a near field?
 probe_change.py  does the probe change during the scan?
 verdict.py       is a result right?

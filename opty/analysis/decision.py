@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from opty.analysis.brightness import of_brightness
 from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames
 from opty.analysis.likeness import Likeness, likeness
@@ -87,6 +88,8 @@ def decide(data: PtychoData, frames: Frames) -> Decision:
     if found.fits in ("as given", "undecided"):
         found = _stretched(trials, found, given)
     way = found.orientations[0] if found.decided else AS_GIVEN
+    probe = given.probe if found.probe is None else found.probe
+    found = replace(found, findings=found.findings + of_brightness(trials, trials.part(way), probe))
     change = probe_change(trials, found.probe if found.excess < PREDICTS else None, way)
     if change.warnings and not found.decided:
         return replace(found, findings=change)

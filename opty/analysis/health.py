@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opty.analysis.coverage import is_near, odd_positions, scan_numbers, size_known
-from opty.analysis.decision import PREDICTS, Decision, decide
+from opty.analysis.decision import Decision, decide
 from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames, look_at_frames
 from opty.analysis.near_field import taken_as_far
@@ -108,27 +108,23 @@ def health(data: PtychoData) -> Health:
     across = probe_size(data, frames)
     quick = judged(data, frames, across)
     numbers = _numbers(data, frames, across)
-    tried = Decision() if quick.problems else decide(data, frames)
+    near = Findings() if quick.problems else taken_as_far(data, frames)
+    tried = Decision() if quick.problems or near.problems else decide(data, frames)
     if data.probe is None and tried.probe is not None and tried.fits != "undecided":
         found = data.replace(probe=tried.probe)  # some doubts were about its size
         quick = judged(found, frames, probe_size(found, frames))
     numbers |= {name: getattr(tried, name) for name in ("fits", "twin", "order", "orientations")}
     numbers["excess"] = None if math.isnan(tried.excess) else tried.excess
     h = Health(**numbers, problems=(), warnings=(), advice=(), data=data, frames=frames)
-    every = tried.findings + _field(data, frames, tried) + quick + of_rotation(data) + of_raster(data)
+    every = near + tried.findings + quick + of_rotation(data) + of_raster(data)
     return dataclasses.replace(h, problems=every.problems, warnings=every.warnings, advice=verdict.advice(h))
 
 
 def tried_out(data: PtychoData) -> Findings:
     """Return what ``health`` finds by short runs, beyond ``quick_look``."""
     frames = look_at_frames(data)
-    tried = decide(data, frames)
-    return tried.findings + _field(data, frames, tried)
-
-
-def _field(data: PtychoData, frames: Frames, tried: Decision) -> Findings:
-    """Say that the far field is a near field, where no object and probe in the far field predict views."""
-    return Findings() if tried.excess < PREDICTS else taken_as_far(data, frames)
+    near = taken_as_far(data, frames)
+    return near if near.problems else decide(data, frames).findings
 
 
 def _numbers(data: PtychoData, frames: Frames, across: float) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from opty.analysis.coverage import diameter, focused, scan_numbers
 from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames, filled
 from opty.analysis.orientation import AS_GIVEN
+from opty.analysis.probe_search import find_probe
 from opty.analysis.trials import Score, Trials
 from opty.data import PtychoData
 from opty.model.starting_probe import first_probe
@@ -28,7 +29,7 @@ AGREE = 0.5  # share of all pairs whose shifts must follow one map of the positi
 WITHIN, FACTOR = 1.0, 2.5  # px: how near a shift must be to the map; and that in medians
 ROUNDS = 20
 STEP, MOST_STEPS = 1.015, 6  # of the distance of the focus, from one that is tried to the next
-VIEWS_FITTED = 100
+VIEWS_FITTED, VIEWS_SEARCHED = 100, 48
 PREDICTS = 0.8  # excess of a score below which a near field predicts views
 SURE, PARALLEL = 3.0, 0.01  # standard errors, and what a magnification of a parallel beam may be off
 
@@ -129,8 +130,8 @@ def _map(apart: np.ndarray, shifts: np.ndarray, alike: np.ndarray) -> ImageShift
 def taken_as_far(data: PtychoData, frames: Frames) -> Findings:
     """Say that a scan taken as far field is a near field, and where its focus is, where its patterns are such images.
 
-    Only where the far field brings no probe, and views would not overlap with the focus that its mean pattern implies:
-    a beam far out of focus makes images in the far field as well, in a scan that a search of its probe explains.
+    Only where the far field brings no probe, views would not overlap with the focus that its mean pattern implies, and
+    no search finds a probe that predicts views: a beam far out of focus makes images in the far field as well.
     """
     g = data.geometry
     if g is None or g.propagation != "far" or data.probe is not None or data.views < NEIGHBOURS + 2:
@@ -144,7 +145,7 @@ def taken_as_far(data: PtychoData, frames: Frames) -> Findings:
     times = found.magnification * g.pixel_size  # (focus_to_sample + distance) / focus_to_sample
     diverging = times > 1 + SURE * found.error + PARALLEL
     focus, score = _fitted(data, frames, g.distance / (times - 1) if diverging else None)
-    if not score.excess < PREDICTS:
+    if not score.excess < PREDICTS or _as_far(data, frames) < PREDICTS:
         return Findings()
     remedy = option("propagation", "near")
     if focus is not None:
@@ -156,6 +157,14 @@ def taken_as_far(data: PtychoData, frames: Frames) -> Findings:
             f"{score.misfit:.3g}: {here('load with', 'give')} {remedy}",
         )
     )
+
+
+def _as_far(data: PtychoData, frames: Frames) -> float:
+    """Return the excess with which the best probe of a search predicts views in the far field."""
+    trials = Trials(data, frames)
+    trials.views = VIEWS_SEARCHED
+    part = trials.part(AS_GIVEN)
+    return trials.scored(part, find_probe(part, threads=1).score).excess
 
 
 def _fitted(data: PtychoData, frames: Frames, focus: float | None) -> tuple[float | None, Score]:

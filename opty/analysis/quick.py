@@ -8,6 +8,7 @@ from opty.analysis import findings
 from opty.analysis.coverage import diameter, focused, is_near, size_known
 from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames, filled, look_at_frames
+from opty.analysis.number_law import of_numbers
 from opty.data import PtychoData
 
 
@@ -35,6 +36,7 @@ def judged(data: PtychoData, frames: Frames, across: float) -> Findings:
     widest = max(across, _shadow(data, frames))
     return (
         findings.of_positions(data.positions_px, data.n, widest, size_known(data))
+        + of_numbers(data)
         + findings.of_light(frames.photons, frames.whole)
         + findings.of_frames(frames)
         + findings.of_optics(frames.centre, data.n, sampling(data, across), is_near(data))

@@ -77,8 +77,8 @@ def started(
         tried = tried_out(loaded) if check and found.ok else Findings()
         found += tried
         far = loaded.geometry is None or loaded.geometry.propagation == "far"
-        if found.ok and not check and probe is None:
-            tried += Findings(warnings=taken_as_far(loaded, look_at_frames(loaded)).every)
+        if found.ok and not check:
+            tried = taken_as_far(loaded, look_at_frames(loaded))
             found += tried
         if found.problems and not force:
             why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)

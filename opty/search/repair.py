@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from opty.analysis.frame_statistics import look_at_frames
+from opty.analysis.near_field import taken_as_far
 from opty.analysis.quick import quick_look
 from opty.data import PtychoData
 from opty.data.parts import chosen
@@ -56,4 +57,5 @@ def repaired(data: PtychoData) -> Repaired:
         why = ", ".join(f"{len(which)} {kind}" for kind, which in kinds.items() if which)
         done.append(f"{len(lost)} frames left out ({why})")
         data = chosen(data, np.setdiff1d(np.arange(data.views), lost))
-    return Repaired(data, options, tuple(done), quick_look(data).problems)
+    problems = quick_look(data).problems or taken_as_far(data, look_at_frames(data)).problems
+    return Repaired(data, options, tuple(done), problems)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opty.analysis.frame_statistics import look_at_frames
 from opty.analysis.health import health
-from opty.analysis.near_field import taken_as_far
 from opty.analysis.orientation import Orientation
 from opty.analysis.probe_search import DECIDED, ProbeSearch, find_probe
 from opty.data import PtychoData
@@ -68,8 +66,6 @@ def _searched(data: PtychoData, seed: int, threads: int | None, say: Callable[[s
             if found.score < (DECIDED * best.score if way is None else best.score):
                 best, way, at = found, other, turned
     said = [_described(best)]
-    if not best.decided:
-        said += taken_as_far(data, look_at_frames(data)).problems
     if way is not None:
         said.append(f"positions taken as {way.name}: {way.remedy}")
     text = f"opty.analysis.find_probe(data, seed={seed}).probe" if seed else "opty.analysis.find_probe(data).probe"

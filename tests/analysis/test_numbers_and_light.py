@@ -1,0 +1,67 @@
+"""Frames that hold no counts, and light that varies from view to view."""
+
+import numpy as np
+import pytest
+
+from opty.analysis import quick_look
+from opty.analysis.brightness import of_brightness, uneven
+from opty.analysis.frame_statistics import look_at_frames
+from opty.analysis.number_law import of_numbers
+from opty.analysis.orientation import AS_GIVEN
+from opty.analysis.trials import Trials
+from opty.simulate import demo_scan
+
+
+@pytest.fixture(scope="module")
+def scan():
+    data = demo_scan()
+    return data.replace(probe=data.truth["probe"], truth=None)
+
+
+LAWS = {
+    "roots": (lambda counts: np.sqrt(counts).astype(np.float32), "data.intensities[:] ** 2"),
+    "squares": (lambda counts: counts.astype(np.float64) ** 2, "np.sqrt"),
+    "log(1 + I)": (lambda counts: np.log1p(counts).astype(np.float32), "np.expm1"),
+    "log10(1 + I)": (lambda counts: np.log10(1.0 + counts).astype(np.float32), "10 **"),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_numbers_that_are_no_counts(scan, law):
+    made, remedy = LAWS[law]
+    (said,) = of_numbers(scan.replace(intensities=made(scan.intensities[:]))).problems
+    assert "and no counts" in said
+    assert remedy in said
+
+
+@pytest.mark.parametrize("factor", [1, 2, 1.7, 1e-4])
+def test_counts_in_any_unit_are_left_alone(scan, factor):
+    counts = scan.intensities[:]
+    data = scan if factor == 1 else scan.replace(intensities=(counts * factor).astype(np.float32))
+    assert of_numbers(data).every == ()
+
+
+def test_noise_free_intensities_are_left_alone(scan):
+    exact = np.random.default_rng(0).exponential(5, scan.intensities.shape).astype(np.float32)
+    assert of_numbers(scan.replace(intensities=exact)).every == ()
+
+
+def test_they_are_refused_without_a_run(scan):
+    found = quick_look(scan.replace(intensities=np.sqrt(scan.intensities[:]).astype(np.float32)))
+    assert any("roots of counts" in why for why in found.problems)
+
+
+@pytest.mark.parametrize("kind", ["one", "two"])
+def test_two_exposures(scan, kind):
+    rng = np.random.default_rng(1)
+    share = np.where(rng.random(scan.views) < 0.5, 0.4 if kind == "two" else 1.0, 1.0)
+    counts = rng.binomial(scan.intensities[:].astype(np.int64), share[:, None, None]).astype(np.uint32)
+    data = scan.replace(intensities=counts)
+    trials = Trials(data, look_at_frames(data))
+    trials.views = 48
+    part = trials.part(AS_GIVEN)
+    said = of_brightness(trials, part, trials.probe).warnings
+    assert len(said) == (kind == "two")
+    if kind == "two":
+        assert uneven(part)
+        assert "IntensityUpdate() * rPIE()" in said[0]

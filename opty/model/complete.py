@@ -39,7 +39,8 @@ def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = 
     if "obj" not in has:
         if any(element.source for element in elements):
             raise RecipeError(f"{model!r} has no object: write Object() where the beam meets the sample")
-        elements = (*elements, Object())
+        beam = next((k for k, element in enumerate(elements) if element.side == "beam"), len(elements))
+        elements = (*elements[:beam], Object(), *elements[beam:])
     if not any(element.source for element in elements):
         elements = (*elements, Probe(modes))
     if not elements[0].propagates:

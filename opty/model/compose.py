@@ -34,9 +34,18 @@ class Model(Value, register=False):
                 raise RecipeError(f"{element!r} makes the waves: it stands on the right of all other elements")
             if element.propagates and k:
                 raise RecipeError(f"{element!r} brings the waves to the detector: it stands on the left of all others")
+        self._check_sides()
         names = [leaf.name for leaf in self.leaves]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise RecipeError(f"{self!r}: two elements bring the leaf {twice[0]!r}; a state holds one array of a name")
+
+    def _check_sides(self) -> None:
+        """Refuse an element on the wrong side of the object."""
+        at = next((k for k, e in enumerate(self.elements) if e is self.sample), None)
+        for k, element in enumerate(self.elements):
+            if at is not None and element.side == ("exit" if k > at else "beam"):
+                side, acts = ("left", "wave behind the object") if k > at else ("right", "beam")
+                raise RecipeError(f"{element!r} acts on the {acts}: it stands on the {side} of {self.elements[at]!r}")
 
     def __mul__(self, other: Any) -> Model:
         return product(self, other)
@@ -62,6 +71,11 @@ class Model(Value, register=False):
         return tuple(leaf for element in self.elements for leaf in element.leaves)
 
     @cached_property
+    def sample(self) -> Element | None:
+        """The element that brings the object."""
+        return self.owner("obj")
+
+    @cached_property
     def thin(self) -> bool:
         """Whether exit waves are P O, object and probe alone: the single slice, for which there are fused kernels."""
         return len(self.elements) == 3 and all(element.thin for element in self.elements)
@@ -70,6 +84,11 @@ class Model(Value, register=False):
     def varies(self) -> bool:
         """Whether exit waves are P_j O, the probe of each view times one object: not thin, but for the probe."""
         return len(self.elements) == 3 and not self.thin and all(e.thin for e in self.elements[:2])
+
+    @cached_property
+    def moves_beam(self) -> bool:
+        """Whether the element behind a steady probe takes its spectrum, and returns chi by ``Spectra``."""
+        return len(self.path) > 1 and self.path[1].moves_beam and self.path[0].thin
 
     @property
     def thin_object(self) -> bool:

@@ -69,7 +69,8 @@ def _places(rng: np.random.Generator, fractions: bool) -> np.ndarray:
 
 
 def _cases(model: Model, geometry: Any, modes: int, rng: np.random.Generator) -> Iterator[HostViews]:
-    scan = Scan(VIEWS, N, SHAPE, np.dtype("complex128"), geometry, given=_complex(rng, (modes, N, N)))
+    probe, places = _complex(rng, (modes, N, N)), _places(rng, True)
+    scan = Scan(VIEWS, N, SHAPE, np.dtype("complex128"), geometry, given=probe, positions=places)
     leaves = first_leaves(model, scan)
     for name, first in leaves.items():
         size = np.abs(first).mean() or 1.0

@@ -133,8 +133,11 @@ def _wave_distance(s, b, reach: int):
         spectrum *= backend.fft2(image.astype(s.dtype), True)
         return backend.ifft2(spectrum, True)[: 2 * reach + 1, : 2 * reach + 1] * size
 
-    light = correlated(b.illum_power[0], xp.abs(around) ** 2).real
-    return light - 2 * xp.abs(correlated((b.illum.conj() * psi)[0].sum(axis=0), around))
+    incident = b.incident[0]
+    # States that were made behind the object saw the same light.
+    psi = psi[0].reshape(len(incident), -1, n, n).sum(axis=1)
+    light = correlated((xp.abs(incident) ** 2).sum(axis=0), xp.abs(around) ** 2).real
+    return light - 2 * xp.abs(correlated((incident.conj() * psi).sum(axis=0), around))
 
 
 def _overlap(corner, size: int, shape):

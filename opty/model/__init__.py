@@ -6,6 +6,8 @@ probe.py        the illumination; fly_scan.py: of a stage that moves during the 
 sample.py       a thin object, and several slices; propagation.py: to the detector
 complete.py     the elements that the user left out; scan.py, starting_probe.py: first values of the leaves
 moved_beam.py   the beam moved to where the views lie
+wavelengths.py  a beam of several wavelengths
+detection.py    what the detector does to intensities
 views.py        ModelViews: some views in a pass through a model: forward, derivative, adjoint
 unknown_element.py   UnknownElement: stands for an element of a file whose class is missing
 sums.py         sums over incoherent states
@@ -15,14 +17,18 @@ An exit wave is made in ``Object.forward``: the moved probe (``ModelViews.as_see
 """
 
 from opty.model.compose import Model, from_json, parse
+from opty.model.detection import Blur, Detection
 from opty.model.element import Element
 from opty.model.fly_scan import FlyScan
 from opty.model.probe import Probe
 from opty.model.propagation import ConeBeam, FarField, NearField
 from opty.model.sample import Object, Slices
+from opty.model.wavelengths import Wavelengths
 
 __all__ = [
+    "Blur",
     "ConeBeam",
+    "Detection",
     "Element",
     "FarField",
     "FlyScan",
@@ -31,6 +37,7 @@ __all__ = [
     "Object",
     "Probe",
     "Slices",
+    "Wavelengths",
     "from_json",
     "parse",
 ]

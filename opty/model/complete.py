@@ -43,8 +43,9 @@ def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = 
         elements = (*elements[:beam], Object(), *elements[beam:])
     if not any(element.source for element in elements):
         elements = (*elements, Probe(modes))
-    if not elements[0].propagates:
-        elements = (propagation_of(geometry), *elements)
+    first = next(k for k, element in enumerate(elements) if not element.detects)
+    if not elements[first].propagates:
+        elements = (*elements[:first], propagation_of(geometry), *elements[first:])
     whole = Model(elements)
     for element in whole.elements:
         element.check_before_run(geometry, n)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from opty.algebra.leaf import Leaf
@@ -32,8 +33,10 @@ class Model(Value, register=False):
                 raise RecipeError(f"a model is made of elements, such as Object(); got {element!r}")
             if element.source and k < len(self.elements) - 1:
                 raise RecipeError(f"{element!r} makes the waves: it stands on the right of all other elements")
-            if element.propagates and k:
+            if element.propagates and k != len(self.detection):
                 raise RecipeError(f"{element!r} brings the waves to the detector: it stands on the left of all others")
+            if element.detects and k >= len(self.detection):
+                raise RecipeError(f"{element!r} acts on intensities: it stands on the left of the propagation")
         self._check_sides()
         names = [leaf.name for leaf in self.leaves]
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -62,8 +65,13 @@ class Model(Value, register=False):
 
     @cached_property
     def path(self) -> tuple[Element, ...]:
-        """The elements as the wave meets them: the source first."""
-        return tuple(reversed(self.elements))
+        """The elements as the wave meets them: the source first; what acts on intensities is not among them."""
+        return tuple(reversed(self.elements[len(self.detection) :]))
+
+    @cached_property
+    def detection(self) -> tuple[Any, ...]:
+        """The elements that act on intensities, as these meet them."""
+        return tuple(reversed([*takewhile(lambda element: element.detects, self.elements)]))
 
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:

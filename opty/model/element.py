@@ -46,6 +46,7 @@ class Element(Value, register=False):
     leaves: ClassVar[tuple[Leaf, ...]] = ()
     source: ClassVar[bool] = False  # True: makes the waves, and stands on the right of all others
     propagates: ClassVar[bool] = False  # True: brings them to the detector, and stands on the left
+    detects: ClassVar[bool] = False  # True: acts on intensities, and stands on the left of the propagation
     side: ClassVar[str] = ""  # "beam": between object and source; "exit": between the propagation and the object
     moves_beam: ClassVar[bool] = False  # True: works on spectra; see ``Model.moves_beam``
     thin: ClassVar[bool] = False  # True: of a model whose exit waves are P O, for which there are fused kernels

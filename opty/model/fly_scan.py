@@ -79,7 +79,7 @@ class FlyScan(Element):
         v.memory["ramps"] = [phase_ramp(t * travel, v.n, v.xp, v.dtype) if t else None for t, _ in self.rule]
         arrives = v.fields.get("illum_spectrum") if wave is v.fields.get("illum") else None
         v.memory["moved"] = self._moved(v, wave, arrives)
-        v.moves = Moves(v.xp.tile(v.xp.asarray([t for t, _ in self.rule]), wave.shape[1]), travel)
+        v.moves = Moves(self._places(v, wave.shape[1]), travel)
         return v.memory["moved"]
 
     def tangent(self, v: ModelViews, dwave: Any, changes: dict[str, Any]) -> Any:
@@ -121,11 +121,15 @@ class FlyScan(Element):
                 out[:, :, k] = v.backend.ifft2(there, True, v.threads)
         return out.reshape(v.size, -1, v.n, v.n)
 
+    def _places(self, v: ModelViews, count: int) -> Any:
+        """Return t_k of each state that ``count`` states become, (count K,)."""
+        return v.xp.tile(v.xp.asarray([t for t, _ in self.rule]), count)
+
     def _slopes(self, v: ModelViews) -> tuple[Any, Any]:
         """Return by how much the waves change with the travel along rows and columns, (B, S K, n, n)."""
         if "slopes" not in v.memory:
             moved = v.memory["moved"]
-            each = v.moves.places.astype(v.real_dtype)[: moved.shape[1], None, None]
+            each = self._places(v, moved.shape[1] // self.points).astype(v.real_dtype)[:, None, None]
             row, col = slopes(v, moved, -1.0)
             v.memory["slopes"] = row * each, col * each
         return v.memory["slopes"]

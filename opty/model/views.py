@@ -257,6 +257,22 @@ class ModelViews(MovedBeam):
         """Return the adjoint of ``at_detector``."""
         return self.propagator.adjoint(there, self.fraction, overwrite, self.threads)
 
+    def intensity(self, there: Any) -> Any:
+        """Return what the detector sees (B, n, n) of waves (B, S, n, n) that reach it, without the background."""
+        return self.seen(state_power(self.xp, there))
+
+    def seen(self, intensity: Any) -> Any:
+        """Return what the detector makes of intensities (B, n, n), or of a change of them."""
+        for element in self.model.detection:
+            intensity = element.see(self, intensity)
+        return intensity
+
+    def pulled(self, values: Any) -> Any:
+        """Return the transpose of ``seen`` applied to values (B, n, n) of the pixels."""
+        for element in reversed(self.model.detection):
+            values = element.pull(self, values)
+        return values
+
     def number_leaf(self, name: str) -> Leaf | None:
         """Return the declaration of a leaf that the model brings and that is no image."""
         owner = self.model.owner(name)

@@ -165,6 +165,7 @@ class Experiment:
                 total += integrated(there, near, self._threads)
             else:
                 total += (np.abs(there) ** 2).sum(axis=1)
+        total = v.seen(total)
         total *= (self._brightness[views] / places.shape[1])[:, None, None]
         pattern = self.detector.blur(self._propagator.from_kernel_order(total))
         return pattern if self.background is None else pattern + self.background

@@ -166,6 +166,7 @@ def test_models_page(small_scan, page):
         "slices",
         "varying",
         "flying",
+        "coloured",
         "blurred",
         "refine",
         "element",

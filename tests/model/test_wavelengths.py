@@ -74,12 +74,12 @@ def test_in_the_near_field_it_is_the_propagation_at_that_wavelength():
 @pytest.mark.parametrize(
     ("recipe", "times"),
     [
-        (rPIE(alpha=0.1, batch=4) ** 10, 0.05),
-        (ePIE(batch=4) ** 10, 0.05),
-        (mPIE() ** 10, 0.05),
-        (LSQML(batch=8) ** 10, 0.1),
-        (ML("amplitude") ** 15, 0.1),
-        (opty.AP() ** 15, 0.3),
+        (rPIE(alpha=0.1, batch=4) ** 8, 0.05),
+        (ePIE(batch=4) ** 8, 0.05),
+        (mPIE() ** 8, 0.05),
+        (LSQML(batch=8) ** 8, 0.15),
+        (ML("amplitude") ** 12, 0.1),
+        (opty.AP() ** 12, 0.4),
     ],
     ids=repr,
 )

@@ -24,7 +24,7 @@ class Detection(Element, register=False):
     """
 
     detects: ClassVar[bool] = True
-    kept = 0.0
+    kept = 1.0  # real images of the views, whose number does not grow with the states
 
     def see(self, v: ModelViews, intensity: Any) -> Any:
         """Return D I, (B, n, n), of intensities (B or 1, n, n) at the detector."""

@@ -52,7 +52,7 @@ def test_adjoint_and_derivative(model, geometry):
     [
         (rPIE(alpha=0.1, batch=4) ** 8, 0.02),
         (ePIE(batch=4) ** 8, 0.05),
-        (mPIE() ** 8, 0.05),
+        (mPIE() ** 10, 0.05),
         (LSQML(batch=8) ** 8, 0.1),
         (ML("amplitude") ** 12, 0.1),
         (opty.AP() ** 12, 0.4),

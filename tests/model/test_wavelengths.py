@@ -76,7 +76,7 @@ def test_in_the_near_field_it_is_the_propagation_at_that_wavelength():
     [
         (rPIE(alpha=0.1, batch=4) ** 8, 0.05),
         (ePIE(batch=4) ** 8, 0.05),
-        (mPIE() ** 8, 0.05),
+        (mPIE() ** 10, 0.05),
         (LSQML(batch=8) ** 8, 0.15),
         (ML("amplitude") ** 12, 0.1),
         (opty.AP() ** 12, 0.4),

@@ -130,6 +130,22 @@ def test_reconstruct_takes_a_model_and_says_it(work):
     assert "identical" in run("rerun", "r.h5", *CPU).stdout
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        "FarField() * Object() * FlyScan(2, duty=0.9, line=5) * Probe(modes=2)",
+        "Blur(0.8) * FarField() * Object() * Probe(1)",
+        "FarField() * Wavelengths((0.98, 1, 1.02)) * Object() * Probe(1)",
+    ],
+)
+def test_every_model_is_reconstructed_and_read_back(work, model):
+    run("reconstruct", "scan.cxi", "-o", "m.h5", "--recipe", "rPIE()**2", "--model", model, *CPU, "--overwrite")
+    p = opty.load("m.h5", device="cpu")
+    assert p.model == opty.model.parse(model)
+    assert f"  model       {p.model!r}\n" in run("info", "m.h5").stdout
+    assert "identical" in run("rerun", "m.h5", *CPU).stdout
+
+
 def test_a_thin_object_is_not_mentioned(work):
     found = run("reconstruct", "scan.cxi", "-o", "t.h5", "--recipe", "rPIE()", *CPU, "--json", "--overwrite")
     assert json.loads(found.stdout)["model"] is None

@@ -181,7 +181,18 @@ def page(monkeypatch):
 def test_models_page(small_scan, page):
     names = page
     blocks = BLOCK.findall((ROOT / "docs" / "models.md").read_text())
-    assert [name for name, _ in blocks] == ["values", "slices", "varying", "refine", "element", "check", "tilted"]
+    assert [name for name, _ in blocks] == [
+        "values",
+        "slices",
+        "varying",
+        "flying",
+        "coloured",
+        "blurred",
+        "refine",
+        "element",
+        "check",
+        "tilted",
+    ]
     thick = None
     for name, code in blocks:
         exec(compile(code, f"docs/models.md, {name}", "exec"), names)

@@ -170,6 +170,21 @@ class Views(Protocol):
     def from_detector(self, there: Any, overwrite: bool = True) -> Any:
         """Return the adjoint of ``at_detector``, which is its inverse."""
 
+    def intensity(self, there: Any) -> Any:
+        """Return what the detector sees (B, n, n) of waves (B, S, n, n) that reach it, without the background."""
+
+    def seen(self, intensity: Any) -> Any:
+        """Return what the detector makes of intensities (B, n, n), or of a change of them; linear."""
+
+    def pulled(self, values: Any) -> Any:
+        """Return the transpose of ``seen`` applied to values (B, n, n) of the pixels."""
+
+    def put_modulus(self, there: Any, background: Any, difference: bool) -> Any:
+        """Put the measured modulus on detector waves (B, S, n, n), in place, or the difference that this makes.
+
+        ``background`` : ``s.incoherent``. Returns sum w (sqrt I - sqrt Ihat)^2 of the waves given, on the device.
+        """
+
     def add_misfit(self, squares: Any) -> None:
         """Add to the misfit of the batch, a scalar on the device; for a class with ``measures = True``."""
 

@@ -91,7 +91,7 @@ def _squares(p: BareState) -> tuple[np.ndarray, float]:
     xp, measured = store.xp, store.measured
     found, light = np.zeros(p.data.views), 0.0
     for b in sweep_batches(store):
-        predicted = (xp.abs(b.at_detector(b.exit_waves(), True)) ** 2).sum(axis=1)
+        predicted = b.intensity(b.at_detector(b.exit_waves(), True))
         if store.incoherent is not None:
             predicted += store.incoherent
         intensity = measured.intensity_of(b.selection)

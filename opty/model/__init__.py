@@ -2,8 +2,12 @@
 
 element.py      Element: a piece of physics with a forward map, its derivative and its adjoint
 compose.py      Model: elements joined by ``*``; text and JSON
-probe.py        the illumination; sample.py: a thin object, and several slices; propagation.py: to the detector
+probe.py        the illumination; fly_scan.py: of a stage that moves during the exposure
+sample.py       a thin object, and several slices; propagation.py: to the detector
 complete.py     the elements that the user left out; scan.py, starting_probe.py: first values of the leaves
+moved_beam.py   the beam moved to where the views lie
+wavelengths.py  a beam of several wavelengths
+detection.py    what the detector does to intensities
 views.py        ModelViews: some views in a pass through a model: forward, derivative, adjoint
 unknown_element.py   UnknownElement: stands for an element of a file whose class is missing
 sums.py         sums over incoherent states
@@ -13,9 +17,27 @@ An exit wave is made in ``Object.forward``: the moved probe (``ModelViews.as_see
 """
 
 from opty.model.compose import Model, from_json, parse
+from opty.model.detection import Blur, Detection
 from opty.model.element import Element
+from opty.model.fly_scan import FlyScan
 from opty.model.probe import Probe
 from opty.model.propagation import ConeBeam, FarField, NearField
 from opty.model.sample import Object, Slices
+from opty.model.wavelengths import Wavelengths
 
-__all__ = ["ConeBeam", "Element", "FarField", "Model", "NearField", "Object", "Probe", "Slices", "from_json", "parse"]
+__all__ = [
+    "Blur",
+    "ConeBeam",
+    "Detection",
+    "Element",
+    "FarField",
+    "FlyScan",
+    "Model",
+    "NearField",
+    "Object",
+    "Probe",
+    "Slices",
+    "Wavelengths",
+    "from_json",
+    "parse",
+]

@@ -39,11 +39,13 @@ def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = 
     if "obj" not in has:
         if any(element.source for element in elements):
             raise RecipeError(f"{model!r} has no object: write Object() where the beam meets the sample")
-        elements = (*elements, Object())
+        beam = next((k for k, element in enumerate(elements) if element.side == "beam"), len(elements))
+        elements = (*elements[:beam], Object(), *elements[beam:])
     if not any(element.source for element in elements):
         elements = (*elements, Probe(modes))
-    if not elements[0].propagates:
-        elements = (propagation_of(geometry), *elements)
+    first = next(k for k, element in enumerate(elements) if not element.detects)
+    if not elements[first].propagates:
+        elements = (*elements[:first], propagation_of(geometry), *elements[first:])
     whole = Model(elements)
     for element in whole.elements:
         element.check_before_run(geometry, n)

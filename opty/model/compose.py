@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from opty.algebra.leaf import Leaf
@@ -32,11 +33,22 @@ class Model(Value, register=False):
                 raise RecipeError(f"a model is made of elements, such as Object(); got {element!r}")
             if element.source and k < len(self.elements) - 1:
                 raise RecipeError(f"{element!r} makes the waves: it stands on the right of all other elements")
-            if element.propagates and k:
+            if element.propagates and k != len(self.detection):
                 raise RecipeError(f"{element!r} brings the waves to the detector: it stands on the left of all others")
+            if element.detects and k >= len(self.detection):
+                raise RecipeError(f"{element!r} acts on intensities: it stands on the left of the propagation")
+        self._check_sides()
         names = [leaf.name for leaf in self.leaves]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise RecipeError(f"{self!r}: two elements bring the leaf {twice[0]!r}; a state holds one array of a name")
+
+    def _check_sides(self) -> None:
+        """Refuse an element on the wrong side of the object."""
+        at = next((k for k, e in enumerate(self.elements) if e is self.sample), None)
+        for k, element in enumerate(self.elements):
+            if at is not None and element.side == ("exit" if k > at else "beam"):
+                side, acts = ("left", "wave behind the object") if k > at else ("right", "beam")
+                raise RecipeError(f"{element!r} acts on the {acts}: it stands on the {side} of {self.elements[at]!r}")
 
     def __mul__(self, other: Any) -> Model:
         return product(self, other)
@@ -53,13 +65,23 @@ class Model(Value, register=False):
 
     @cached_property
     def path(self) -> tuple[Element, ...]:
-        """The elements as the wave meets them: the source first."""
-        return tuple(reversed(self.elements))
+        """The elements as the wave meets them: the source first; what acts on intensities is not among them."""
+        return tuple(reversed(self.elements[len(self.detection) :]))
+
+    @cached_property
+    def detection(self) -> tuple[Any, ...]:
+        """The elements that act on intensities, as these meet them."""
+        return tuple(reversed([*takewhile(lambda element: element.detects, self.elements)]))
 
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
         """The leaves that the elements bring to the state, those of the object first."""
         return tuple(leaf for element in self.elements for leaf in element.leaves)
+
+    @cached_property
+    def sample(self) -> Element | None:
+        """The element that brings the object."""
+        return self.owner("obj")
 
     @cached_property
     def thin(self) -> bool:
@@ -70,6 +92,11 @@ class Model(Value, register=False):
     def varies(self) -> bool:
         """Whether exit waves are P_j O, the probe of each view times one object: not thin, but for the probe."""
         return len(self.elements) == 3 and not self.thin and all(e.thin for e in self.elements[:2])
+
+    @cached_property
+    def moves_beam(self) -> bool:
+        """Whether the element behind a steady probe takes its spectrum, and returns chi by ``Spectra``."""
+        return len(self.path) > 1 and self.path[1].moves_beam and self.path[0].thin
 
     @property
     def thin_object(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.kernels.cpu_engine import CpuEngine
 from opty.model.element import LEAVES, Element
+from opty.model.moved_beam import Spectra
 from opty.model.scan import Scan
 from opty.model.views import ModelViews
 
@@ -119,6 +120,7 @@ class Probe(Element):
 
     def backward(self, v: ModelViews, chi: Any, power: Any) -> tuple[Any, Any]:
         if v.wants("positions"):
+            chi = v.backend.ifft2(chi.of_views, True, v.threads) if isinstance(chi, Spectra) else chi
             along = [(slope.conj() * chi).real.sum(axis=(1, 2, 3)) for slope in self._slopes(v)]
             v.add("positions", v.xp.stack(along, axis=1))
         if not any(v.wants(leaf.name) for leaf in self.leaves):

@@ -8,6 +8,7 @@ from opty.errors import RecipeError
 from opty.model.element import Element
 from opty.model.probe import slopes
 from opty.model.views import ModelViews
+from opty.physics.propagation import phase_ramp
 
 
 class Propagation(Element, register=False):
@@ -57,7 +58,8 @@ class NearField(Propagation):
     Psi = F^-1 [T(q) exp(2 pi i f_j q) F psi].
 
     The detector stands still while the sample moves: the wave of view j is moved back by the fraction f_j of a pixel by
-    which its probe was moved, so that the positions enter here too.
+    which its probe was moved, so that the positions enter here too. Of a stage that moves during the view
+    (``FlyScan``) each state is moved back by its own part of the way.
     Source: Paganin, Coherent X-ray Optics (2006), sec. 1.8.
     """
 
@@ -65,23 +67,53 @@ class NearField(Propagation):
     moved_by = frozenset({"positions"})
 
     def forward(self, v: ModelViews, wave: Any) -> Any:
-        if "positions" in v.wanted:
+        if v.moves is not None:
+            wave = self._back(v, wave, -1.0)
+        if v.wanted & {"positions", "travel"}:
             v.memory["exit"] = wave
         return wave
 
     def tangent(self, v: ModelViews, dwave: Any, changes: dict[str, Any]) -> Any:
-        if "positions" not in changes:
-            return dwave
-        row, col = slopes(v, v.memory["exit"], 1.0)
-        move = v.xp.asarray(changes["positions"], v.real_dtype)[:, :, None, None, None]
-        moved = row * move[:, 0] + col * move[:, 1]
-        return moved if dwave is None else dwave + moved
+        if v.moves is not None and dwave is not None:
+            dwave = self._back(v, dwave, -1.0)
+        for name, share in self._shares(v).items():
+            if name in changes:
+                row, col = self._slopes(v)
+                move = v.xp.asarray(changes[name], v.real_dtype)[:, :, None, None, None]
+                moved = share * (row * move[:, 0] + col * move[:, 1])
+                dwave = moved if dwave is None else dwave + moved
+        return dwave
 
     def backward(self, v: ModelViews, chi: Any, power: Any) -> tuple[Any, Any]:
-        if v.wants("positions"):
-            along = [(slope.conj() * chi).real.sum(axis=(1, 2, 3)) for slope in slopes(v, v.memory["exit"], 1.0)]
-            v.add("positions", v.xp.stack(along, axis=1))
-        return chi, power
+        for name, share in self._shares(v).items():
+            if v.wants(name):
+                along = [(share * (slope.conj() * chi).real).sum(axis=(1, 2, 3)) for slope in self._slopes(v)]
+                v.add(name, v.xp.stack(along, axis=1))
+        return chi if v.moves is None else self._back(v, chi, 1.0), power
+
+    def _shares(self, v: ModelViews) -> dict[str, Any]:
+        """Return by how much each state moves with a leaf, 1 or (S, 1, 1)."""
+        if v.moves is None:
+            return {"positions": 1}
+        return {"positions": 1, "travel": v.moves.places.astype(v.real_dtype)[:, None, None]}
+
+    def _slopes(self, v: ModelViews) -> tuple[Any, Any]:
+        if "slopes" not in v.memory:
+            v.memory["slopes"] = slopes(v, v.memory["exit"], 1.0)
+        return v.memory["slopes"]
+
+    def _back(self, v: ModelViews, waves: Any, sign: float) -> Any:
+        """Return waves (B, S, n, n) moved by ``sign`` times what the stage moves during the view."""
+        ramps = v.memory.setdefault("ramps", {})
+        if sign not in ramps:
+            way = sign * v.moves.places[:, None] * v.moves.travel[:, None]
+            states = way.shape[:2]
+            row, col = phase_ramp(way.reshape(-1, 2), v.n, v.xp, v.dtype)
+            ramps[sign] = row.reshape(*states, v.n, 1), col.reshape(*states, 1, v.n)
+        spectrum = v.backend.fft2(waves, False, v.threads)
+        for ramp in ramps[sign]:
+            spectrum *= ramp
+        return v.backend.ifft2(spectrum, True, v.threads)
 
 
 def propagation_of(geometry: Any) -> Propagation:

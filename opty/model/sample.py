@@ -189,20 +189,22 @@ class Slices(Element):
         return v.sweep[key]
 
 
-def phase_per_metre(geometry: Any, n: int) -> np.ndarray:
+def phase_per_metre(geometry: Any, n: int, ratio: float = 1.0) -> np.ndarray:
     """Return 2 pi / lambda (sqrt(1 - lambda^2 q^2) - 1), (n, n) [rad/m] in FFT order.
 
+    lambda is ``ratio`` times the wavelength of the geometry.
     Raises ValueError where pixels at the sample are finer than half the wavelength.
     """
     pixel = geometry.sample_pixel(n)
-    q = geometry.wavelength * np.fft.fftfreq(n, pixel)
+    wavelength = ratio * geometry.wavelength
+    q = wavelength * np.fft.fftfreq(n, pixel)
     sine2 = q[:, None] ** 2 + q**2
     if sine2.max() >= 1:
         raise ValueError(
-            f"pixels of {pixel:.3g} m at the sample are finer than half the wavelength {geometry.wavelength:.3g} m: "
+            f"pixels of {pixel:.3g} m at the sample are finer than half the wavelength {wavelength:.3g} m: "
             "check the units of the geometry"
         )
-    return -2 * math.pi / geometry.wavelength * sine2 / (1 + np.sqrt(1 - sine2))  # without cancellation
+    return -2 * math.pi / wavelength * sine2 / (1 + np.sqrt(1 - sine2))  # without cancellation
 
 
 def transmission(obj: Any) -> Any:

@@ -25,6 +25,7 @@ class Scan:
     data: PtychoData | None = None  # None in a simulation, whose probe is given
     _: KW_ONLY
     given: Any = None  # a probe of the user's, or None
+    positions: Any = None  # (N, 2) px of the views in the order in which they were taken
     seed: int = 0  # of what starts at random
 
     @cached_property

@@ -24,8 +24,8 @@ class UnknownElement(Absent, Element, register=False):
 
     Parameters
     ----------
-    name : of its class. encoded : its JSON. place : in its model, "source", "propagation" or "". brings : its leaves,
-    as JSON. why : it could not be made. remedy : what to do. text : its code.
+    name : of its class. encoded : its JSON. place : in its model, "source", "propagation", "detector" or "". brings :
+    its leaves, as JSON. why : it could not be made. remedy : what to do. text : its code.
     """
 
     name: str
@@ -51,6 +51,11 @@ class UnknownElement(Absent, Element, register=False):
         """A whole model begins with a propagation."""
         return self.place == "propagation"
 
+    @property
+    def detects(self) -> bool:  # type: ignore[override]
+        """What stands in front of the propagation acts on intensities."""
+        return self.place == "detector"
+
     def forward(self, v: Any, wave: Any) -> Any:
         raise self.refusal()
 
@@ -69,7 +74,11 @@ def kept_model(text: str, code: str, estimates: Iterable[Leaf]) -> Model:
     elements = read_json(text)
     codes = codes_of({"Compose": {"steps": elements}} if len(elements) > 1 else elements[0], code)
     last = len(elements) - 1
-    places = ("source" if k == last else "" if k else "propagation" for k in range(len(elements)))
+    ahead = next((k for k, one in enumerate(elements) if _propagates(one)), 0)  # what stands in front of it detects
+    places = (
+        "source" if k == last else "detector" if k < ahead else "propagation" if k == ahead else ""
+        for k in range(len(elements))
+    )
     found = [decode(one, partial(_made, place, codes)) for one, place in zip(elements, places, strict=True)]
     here = {leaf.name for element in found for leaf in element.leaves}
     first = next((k for k, element in enumerate(found) if isinstance(element, UnknownElement)), None)
@@ -77,6 +86,14 @@ def kept_model(text: str, code: str, estimates: Iterable[Leaf]) -> Model:
         brings = {leaf.name: leaf.to_dict() for leaf in estimates if leaf.name not in here}
         found[first] = dataclasses.replace(found[first], brings=json.dumps(brings))
     return Model(tuple(found))
+
+
+def _propagates(encoded: Any) -> bool:
+    """Say whether an element of a JSON text is a propagation that is known here."""
+    try:
+        return look_up(next(iter(encoded))).propagates
+    except (RecipeError, TypeError, StopIteration):
+        return False  # what it is not will be said where it is decoded
 
 
 def _made(place: str, codes: dict[int, str], name: str, parameters: dict[str, Any]) -> Element:

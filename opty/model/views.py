@@ -12,8 +12,8 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.kernels.engine import Engine
 from opty.model.compose import Model
+from opty.model.moved_beam import MovedBeam
 from opty.model.sums import state_power
-from opty.physics.propagation import phase_ramp
 
 
 class Windows(NamedTuple):
@@ -24,7 +24,7 @@ class Windows(NamedTuple):
     of_views: Any
 
 
-class ModelViews:
+class ModelViews(MovedBeam):
     """B views for a model: their windows, and the waves through its elements.
 
     Attributes
@@ -34,7 +34,9 @@ class ModelViews:
     corners (B, 2) int : the whole-pixel windows nearest to the positions; fraction (B, 2) : the remainder, in
     [-1/2, 1/2], or None where all are whole. brightness (B, 1, 1) : the root of the views' intensity factors, or None.
     geometry, propagator : of the experiment. memory : dict of the element whose map is called. sweep : dict that lasts
-    as long as the sweep, for values common to all batches.
+    as long as the sweep, for values common to all batches. moves : ``Moves`` where a stage moves during the views
+    (``FlyScan``), else None; an element that makes more states repeats its places. incident (B or 1, S, n, n) : the
+    waves that fell on the object when exit waves were made.
     """
 
     model: Model
@@ -62,6 +64,8 @@ class ModelViews:
         self._sums: dict[str, tuple[Any, Any]] = {}
         self._summed: Any = None
         self._change: tuple[Any, Any] = (None, None)
+        self.moves: Any = None
+        self.incident: Any = None
 
     # -- what elements use
 
@@ -137,13 +141,9 @@ class ModelViews:
         if name not in self.fields:
             made = self.windows(self.leaf("obj")) if name == "patches" else self.model.path[0].illuminate(self)
             self.fields[name] = made
+            if name == "illum" and self.model.moves_beam:
+                self.fields["illum_spectrum"] = self._illum_spectrum()
         return self.fields[name]
-
-    @cached_property
-    def ramp(self) -> tuple[Any, Any]:
-        """Row and column factors of the Fourier shift by ``fraction``, with an axis for the modes."""
-        row, col = phase_ramp(self.fraction, self.n, self.xp, self.dtype)
-        return row[:, None], col[:, None]
 
     @cached_property
     def illum_power(self) -> Any:
@@ -159,50 +159,17 @@ class ModelViews:
         a *= a
         return a
 
-    def shift(self, spectrum: Any) -> Any:
-        """Return waves (B, M, n, n) moved by ``fraction``, from their spectrum (B or 1, M, n, n); may overwrite it."""
-        row, col = self.ramp
-        moved = spectrum * row
-        moved *= col
-        return self.backend.ifft2(moved, True, self.threads)
-
-    def as_seen(self, probe: Any) -> Any:
-        """Return a probe, or a change of it, as each view sees it, (B or 1, M, n, n): one for all (M, n, n), or one for
-        each (B, M, n, n).
-        """
-        each = probe if probe.ndim == 4 else probe[None]
-        seen = each if self.fraction is None else self.shift(self.backend.fft2(each, threads=self.threads))
-        return seen if self.brightness is None else seen * self.brightness[:, None]
-
-    def on_source(self, waves: Any) -> Any:
-        """Return the adjoint of ``as_seen``: waves (B, M, n, n) at the entrance summed to (M, n, n); may overwrite."""
-        if self.brightness is not None:
-            waves = waves * self.brightness[:, None]
-        if self.fraction is None:
-            return waves[0] if len(waves) == 1 else waves.sum(axis=0)
-        return self.backend.ifft2(self.unshifted(waves).sum(axis=0), True, self.threads)
-
-    def unshifted(self, waves: Any) -> Any:
-        """Return the spectra of waves (B, M, n, n), each moved back by ``fraction``; may overwrite them."""
-        row, col = self.ramp
-        spectrum = self.backend.fft2(waves, True, self.threads)
-        spectrum *= row.conj()
-        spectrum *= col.conj()
-        return spectrum
-
-    def on_probe(self, waves: Any) -> Any:
-        """Return sum_j conj(O_j) waves_j (M, n, n), the adjoint of ``as_seen`` times the patches; keeps the waves."""
-        return self.on_source(self.patches.conj()[:, None] * waves)
-
     # -- the three passes
 
     def exit_waves(self) -> Any:
         """Return the exit waves (B, S, n, n) of the current leaves."""
         wave: Any = None
-        self._memories = []
+        self._memories, self.moves = [], None
         for element in self.model.path:
             self._memories.append({})
             self.memory = self._memories[-1]
+            if element is self.model.sample:
+                self.incident = wave
             wave = element.forward(self, wave)
         self._forget()
         remembered = (kept for memory in self._memories for kept in memory.values())
@@ -289,6 +256,22 @@ class ModelViews:
     def from_detector(self, there: Any, overwrite: bool = True) -> Any:
         """Return the adjoint of ``at_detector``."""
         return self.propagator.adjoint(there, self.fraction, overwrite, self.threads)
+
+    def intensity(self, there: Any) -> Any:
+        """Return what the detector sees (B, n, n) of waves (B, S, n, n) that reach it, without the background."""
+        return self.seen(state_power(self.xp, there))
+
+    def seen(self, intensity: Any) -> Any:
+        """Return what the detector makes of intensities (B, n, n), or of a change of them."""
+        for element in self.model.detection:
+            intensity = element.see(self, intensity)
+        return intensity
+
+    def pulled(self, values: Any) -> Any:
+        """Return the transpose of ``seen`` applied to values (B, n, n) of the pixels."""
+        for element in reversed(self.model.detection):
+            values = element.pull(self, values)
+        return values
 
     def number_leaf(self, name: str) -> Leaf | None:
         """Return the declaration of a leaf that the model brings and that is no image."""

@@ -246,7 +246,7 @@ class LineSearch(
             there = b.with_estimates(**{name: leaves[name] + t * d for name, d in along.items()})
             step = there.at_detector(there.exit_waves(), True)
             step -= here
-            return 2 * overlap(here, step) + overlap(step, step)
+            return b.seen(2 * overlap(here, step) + overlap(step, step))
 
         return model.predicted(s, here), added
 

@@ -25,7 +25,7 @@ class FourierProject(ViewOperator, reads="waves", writes="waves delta predicted"
 
     def apply(self, s: State, b: Views) -> None:
         there = at_detector(s, b, overwrite=False)
-        b.predicted = intensity_of(s, there)
+        b.predicted = intensity_of(s, b, there)
         b.delta = projected(s, b, there, difference=True)
         b.waves = b.waves + b.delta
 
@@ -47,7 +47,7 @@ class _Lean(ViewOperator, register=False):
         """Return the waves at the detector, having noted their intensity where it is read."""
         there = at_detector(s, b, overwrite=b.waves.base is None)
         if self.predicted:
-            b.predicted = intensity_of(s, there)
+            b.predicted = intensity_of(s, b, there)
         return there
 
 
@@ -79,11 +79,9 @@ def at_detector(s: State, b: Views, overwrite: bool) -> Any:
     return b.at_detector(b.waves, overwrite)
 
 
-def intensity_of(s: State, there: Any) -> Any:
+def intensity_of(s: State, b: Views, there: Any) -> Any:
     """Return Ihat (B, n, n) of detector waves (B, M, n, n), with the background."""
-    power = s.xp.abs(there)
-    power *= power
-    power = power[:, 0] if power.shape[1] == 1 else power.sum(axis=1)
+    power = b.intensity(there)
     if s.incoherent is not None:
         power += s.incoherent
     return power
@@ -91,11 +89,7 @@ def intensity_of(s: State, there: Any) -> Any:
 
 def put_modulus(s: State, b: Views, there: Any, difference: bool) -> None:
     """Put the measured modulus on detector waves, in place, and leave their misfit on the batch."""
-    measured = s.measured
-    misfit = s.backend.fourier_modulus(
-        there, measured.intensity_of(b.selection), measured.mask_of(b.selection), s.incoherent, difference
-    )
-    b.add_misfit(misfit)
+    b.add_misfit(b.put_modulus(there, s.incoherent, difference))
 
 
 def projected(s: State, b: Views, there: Any, difference: bool) -> Any:

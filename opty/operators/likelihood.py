@@ -78,7 +78,7 @@ class LikelihoodGradient(
         step = model.weighted(s.xp.sqrt(model.measured) - s.xp.sqrt(predicted))
         b.add_misfit(s.xp.vdot(step, step))
         s.memo["sum"] += model.values(predicted).sum(dtype=np.float64)
-        there *= model.slope(predicted)[:, None]
+        there *= b.pulled(model.slope(predicted))[:, None]
         chi = b.from_detector(there)
         direction, weight = b.gather("obj", chi)
         b.place(s.obj_gradient, direction)
@@ -106,14 +106,14 @@ class NoiseModel:
     """What a batch's pixels say of predicted intensities (B, n, n) [photons], by one of the models of the noise."""
 
     def __init__(self, noise: Noise, s: State, b: Views):
-        self.xp, self.model = s.xp, MODELS[noise]
+        self.xp, self.model, self.views = s.xp, MODELS[noise], b
         self.floor = np.finfo(s.real_dtype).tiny ** 0.5
         self.mask = s.measured.mask_of(b.selection)
         self.measured = s.measured.intensity_of(b.selection).astype(s.real_dtype)
 
     def predicted(self, s: State, waves: Any) -> Any:
         """Return Ihat of detector waves (B, M, n, n), kept above zero far below one photon."""
-        power = intensity_of(s, waves)
+        power = intensity_of(s, self.views, waves)
         return self.xp.maximum(power, self.floor, out=power)
 
     def weighted(self, values: Any) -> Any:

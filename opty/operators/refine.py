@@ -107,7 +107,7 @@ class Refine(ViewOperator, reads="delta illum patches"):
         """Return M of each view, (B, K, K)."""
         xp, value = s.xp, getattr(s, self.leaf)
         there = b.at_detector(b.exit_waves(), True)
-        amplitude = xp.sqrt(xp.maximum(intensity_of(s, there), np.finfo(s.real_dtype).tiny ** 0.5))
+        amplitude = xp.sqrt(xp.maximum(intensity_of(s, b, there), np.finfo(s.real_dtype).tiny ** 0.5))
         mask = s.measured.mask_of(b.selection)
         shape = (b.size, *value.shape[1:]) if s.memo["view"] else value.shape
         count = s.memo["climb"].shape[1]
@@ -116,7 +116,7 @@ class Refine(ViewOperator, reads="delta illum patches"):
             unit = np.zeros((shape[0] if s.memo["view"] else 1, count))
             unit[:, k] = 1
             moved = b.at_detector(b.tangent({self.leaf: s.backend.asarray(unit.reshape(shape))}), True)
-            change = (there.conj() * moved).real.sum(axis=1) / amplitude
+            change = b.seen((there.conj() * moved).real.sum(axis=1)) / amplitude
             changes.append(change if mask is None else change * mask)
         flat = xp.stack(changes, axis=1).reshape(b.size, count, -1)
         return (flat @ flat.swapaxes(1, 2)).astype(np.float64)

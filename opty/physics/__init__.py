@@ -4,6 +4,7 @@ propagation.py   far field, cone beam, near field
 optics.py        probes from an aperture, defocus and aberrations
 modes.py         probe modes in their orthogonal basis
 scan_map.py      positions against positions: the affine map and the drift of a whole scan
+stage_travel.py  how far a stage that does not stop moves during each view
 pixels.py        pixels that are no measurement of light
 to_host.py       arrays of any backend, copied to the host
 """

@@ -31,6 +31,7 @@ def positions(p: BareState, ax: Axes | None = None) -> Figure:
     """Draw the centres of all views in the object's frame [px], and curves of their refinement; returns the figure.
 
     Nominal positions are dots, arrows lead to the refined ones, circles are at the true ones if the data hold them.
+    Lines are the ways of the stage during the views of a fly scan.
     Curves from the history are drawn beside them if positions were refined. ``ax`` : to draw on, or whose place the
     panels take.
     """
@@ -94,7 +95,10 @@ def draw_positions(axes: Axes, p: BareState, title: str = "positions") -> None:
         axes.scatter(end[:, 1], end[:, 0], s=2.2 * dot, fc="none", ec=VERMILION, lw=0.8, label="true")
     if refined:
         _arrows(axes, nominal, by * moved)
-    _frame(axes, np.concatenate([nominal, *(nominal + by * d for d in shifts)]))
+    shown = [nominal, *(nominal + by * d for d in shifts)]
+    if "travel" in p._live.leaves:
+        shown += _ways(axes, p.numpy("positions") + p.data.n / 2, p.numpy("travel"))
+    _frame(axes, np.concatenate(shown))
     _finish(axes, title if by == 1 else f"{title} (displacements × {by:g})")
 
 
@@ -113,6 +117,16 @@ def _arrows(axes: Axes, start: np.ndarray, shift: np.ndarray) -> None:
     }
     axes.quiver(*start.T[::-1], *shift.T[::-1], angles="xy", scale_units="xy", scale=1, color=BLUE, zorder=3, **head)
     axes.plot([], [], color=BLUE, ls="", marker=r"$\rightarrow$", ms=11, label="refined")
+
+
+def _ways(axes: Axes, middle: np.ndarray, travel: np.ndarray) -> list[np.ndarray]:
+    """Draw the way of the stage during each view, of a fly scan; return where ways begin and end."""
+    from matplotlib.collections import LineCollection
+
+    ends = [middle - travel / 2, middle + travel / 2]
+    lines = list(np.stack(ends, axis=1)[..., ::-1])
+    axes.add_collection(LineCollection(lines, colors=GREEN, lw=1.2, zorder=2, label="way during the view"))
+    return ends
 
 
 def _frame(axes: Axes, points: np.ndarray) -> None:

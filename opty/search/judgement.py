@@ -34,7 +34,7 @@ def noise_deviance(p: BareState, blocks: PtychoData, seed: int = 0) -> float:
     total = pixels = 0.0
     for b in sweep_batches(store):
         there = b.at_detector(b.exit_waves(), True)
-        predicted = (store.xp.abs(there) ** 2).sum(axis=1)
+        predicted = b.intensity(there)
         if store.incoherent is not None:
             predicted += store.incoherent
         expected = store.backend.to_host(predicted).astype(np.float64)

@@ -111,7 +111,7 @@ class Experiment:
         photons = _per_view(photons, dose, self.views)
         self.detector = _detector(_of_type("detector", detector, Detector), photons)
         true = reached(nominal, position_error, np.random.default_rng([seed, 0]))
-        self._leaves = self._other_leaves(obj, probe, leaves or {})
+        self._leaves = self._other_leaves(obj, probe, nominal, leaves or {})
         move = _placement(np.concatenate([nominal[:, None], self.exposure.places(true)], axis=1), obj.shape[-2:], n)
         nominal, true = nominal + move, true + move
         self._places = self.exposure.places(true)
@@ -165,6 +165,7 @@ class Experiment:
                 total += integrated(there, near, self._threads)
             else:
                 total += (np.abs(there) ** 2).sum(axis=1)
+        total = v.seen(total)
         total *= (self._brightness[views] / places.shape[1])[:, None, None]
         pattern = self.detector.blur(self._propagator.from_kernel_order(total))
         return pattern if self.background is None else pattern + self.background
@@ -183,10 +184,12 @@ class Experiment:
         v.fields["illum"] = scipy.fft.ifft2(moved, overwrite_x=True, workers=self._threads)
         return v
 
-    def _other_leaves(self, obj: np.ndarray, probe: np.ndarray, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def _other_leaves(
+        self, obj: np.ndarray, probe: np.ndarray, positions: np.ndarray, given: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
         """Return the model's leaves beside object and probe, and refuse arrays that do not fit the model."""
         dtype = np.result_type(obj, probe)
-        scan = Scan(self.views, self.n, obj.shape[-2:], dtype, self.geometry, given=probe)
+        scan = Scan(self.views, self.n, obj.shape[-2:], dtype, self.geometry, given=probe, positions=positions)
         first = first_leaves(self.model, scan)
         if unknown := sorted(given.keys() - (first.keys() - {"obj", "probe"})):
             others = ", ".join(sorted(first.keys() - {"obj", "probe"})) or "none"

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import scipy.spatial
 
+from opty.physics.stage_travel import stage_travel
+
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
@@ -153,13 +155,14 @@ def fly_lines(shape: tuple[int, int], step: float, pitch: float | None = None) -
 def travel(positions: np.ndarray, duty: float = 1.0, line: int | None = None) -> np.ndarray:
     """Say how far a stage that does not stop moves during each view, for ``Exposure(travel=)``.
 
-    Half the way from the view before to the view after, times ``duty``.
+    Half the way from the view before to the view after, times ``duty``; at the ends of lines the way to the neighbour.
 
     Parameters
     ----------
     positions : (N, 2) in the order of time.
     duty : share of the time between two views in which the detector counts, from 0 to 1.
-    line : views on a line, at whose ends the detector waits; None: one single line.
+    line : views on a line, at whose ends the detector waits; None: lines end where the stage turns by more than 60
+        degrees into a step that it turns out of again, or jumps by more than twice the median step.
 
     Returns
     -------
@@ -169,13 +172,7 @@ def travel(positions: np.ndarray, duty: float = 1.0, line: int | None = None) ->
     ------
     ValueError : fewer than two views on a line, lines that do not fill the scan, a duty outside [0, 1].
     """
-    positions = np.asarray(positions, dtype=np.float64)
-    line = len(positions) if line is None else line
-    if line < 2 or len(positions) % line:
-        raise ValueError(f"line is {line!r} for {len(positions)} positions; give a divisor of that, from 2 on")
-    if not 0 <= duty <= 1:
-        raise ValueError(f"duty is {duty!r}; give a share of the time from 0 to 1")
-    return duty * np.gradient(positions.reshape(-1, line, 2), axis=1).reshape(-1, 2)
+    return stage_travel(positions, duty, line)
 
 
 def from_file(path: str, pixel: float = 1.0) -> np.ndarray:

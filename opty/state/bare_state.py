@@ -73,7 +73,9 @@ class BareState(StateAttributes):
         origin, shape = start.frame(data.positions_px, data.n, obj, margin)
         whole = complete(model, data.geometry, data.n, modes)
         seed = start.given_seed(seed)
-        scan = Scan(data.views, data.n, shape, kind, data.geometry, data, given=probe, seed=seed)
+        scan = Scan(
+            data.views, data.n, shape, kind, data.geometry, data, given=probe, positions=data.positions_px, seed=seed
+        )
         first = first_leaves(whole, scan)
         whole = with_modes(whole, len(first["probe"]))
         if obj is not None:

@@ -49,7 +49,7 @@ def predictions(store: Store) -> Iterator[tuple[Batch, Any, Any, Any]]:
 def predicted(b: Batch) -> tuple[Any, Any, Any]:
     """Return the counts of a batch and what is predicted (B, n, n), and the mask (1 or B, n, n) bool."""
     store, xp, measured = b.store, b.store.xp, b.store.measured
-    found = (xp.abs(b.at_detector(b.exit_waves(), True)) ** 2).sum(axis=1)
+    found = b.intensity(b.at_detector(b.exit_waves(), True))
     if store.incoherent is not None:
         found += store.incoherent
     mask = measured.mask_of(b.selection)

@@ -12,6 +12,7 @@ import numpy as np
 
 from opty.kernels.cpu_engine import CpuEngine
 from opty.kernels.engine import Engine
+from opty.model.detection import put_modulus
 from opty.model.views import ModelViews
 from opty.state.store import Store
 
@@ -90,11 +91,20 @@ class Batch(ModelViews):
 
     def misfit_of_waves(self) -> Any:
         """Return sum w (sqrt I - sqrt Ihat)^2 of the current exit waves, a scalar on the device."""
-        store, measured = self.store, self.store.measured
         made = "waves" in self.leaves
         there = self.at_detector(self.leaves["waves"] if made else self.exit_waves(), not made)
-        intensity, mask = measured.intensity_of(self.selection), measured.mask_of(self.selection)
-        return store.backend.fourier_modulus(there, intensity, mask, store.incoherent, True)
+        return self.put_modulus(there, self.store.incoherent, True)
+
+    def put_modulus(self, there: Any, background: Any, difference: bool) -> Any:
+        """Put the measured modulus on detector waves (B, S, n, n), in place, or the difference that this makes.
+
+        ``background`` (n, n) or None. Returns sum w (sqrt I - sqrt Ihat)^2 of the waves given, a scalar on the device.
+        """
+        measured = self.store.measured
+        data = measured.intensity_of(self.selection), measured.mask_of(self.selection), background, difference
+        if self.model.detection:
+            return put_modulus(self, there, *data)
+        return self.backend.fourier_modulus(there, *data)
 
     def as_seen(self, probe: Any) -> Any:
         """Return a probe, or a change of it, (M, n, n) as each view sees it: (B or 1, M, n, n)."""

@@ -56,7 +56,23 @@ def check_element(
             off = _difference(views, name, rng)
             if not off <= 1e-6:
                 raise AssertionError(f"{model!r}: tangent is not the derivative of forward for {name!r}, by {off:.2e}")
+        for element in model.detection:
+            worst[repr(element)] = max(worst.get(repr(element), 0.0), error := _detected(views, element, rng))
+            if not error <= tolerance:
+                raise AssertionError(
+                    f"{element!r}: pull is not the transpose of see, or see not linear, by {error:.2e}"
+                )
     return worst
+
+
+def _detected(v: HostViews, element: Any, rng: np.random.Generator) -> float:
+    """Return by how much <see(a), x> differs from <a, pull(x)>, and see(a + b) from see(a) + see(b); a, b above 0."""
+    a, b, x = rng.uniform(size=(3, v.size, v.n, v.n))
+    seen, other = element.see(v, a), element.see(v, b)
+    if not ((seen >= 0).all() and (other >= 0).all()):
+        raise AssertionError(f"{element!r} makes negative intensities")
+    apart = abs(np.vdot(seen, x) - np.vdot(a, element.pull(v, x))) / np.vdot(seen, x)
+    return float(max(apart, abs(element.see(v, a + b) - seen - other).max() / seen.max()))
 
 
 _GEOMETRY = Geometry(wavelength=1e-9, distance=0.12, pixel_size=1e-3)
@@ -69,7 +85,8 @@ def _places(rng: np.random.Generator, fractions: bool) -> np.ndarray:
 
 
 def _cases(model: Model, geometry: Any, modes: int, rng: np.random.Generator) -> Iterator[HostViews]:
-    scan = Scan(VIEWS, N, SHAPE, np.dtype("complex128"), geometry, given=_complex(rng, (modes, N, N)))
+    probe, places = _complex(rng, (modes, N, N)), _places(rng, True)
+    scan = Scan(VIEWS, N, SHAPE, np.dtype("complex128"), geometry, given=probe, positions=places)
     leaves = first_leaves(model, scan)
     for name, first in leaves.items():
         size = np.abs(first).mean() or 1.0

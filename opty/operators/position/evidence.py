@@ -44,14 +44,14 @@ def _evidence(s, b, light):
     share, _ = other_light(s, b, light)
     share = share if b.patches.ndim == 3 else share[:, None]
     there = b.at_detector(b.exit_waves(), True)
-    amplitude = xp.sqrt(intensity_of(s, there))
+    amplitude = xp.sqrt(intensity_of(s, b, there))
     residual = xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype)) - amplitude
-    there /= xp.maximum(amplitude, tiny)[:, None]
     changes = []
     for slope in window_slopes(b.patches):
         slope *= share
         moved = b.at_detector(b.tangent({"obj": Windows(slope)}), True)
-        changes.append((there.real * moved.real + there.imag * moved.imag).sum(axis=1))
+        change = b.seen((there.real * moved.real + there.imag * moved.imag).sum(axis=1))
+        changes.append(change / xp.maximum(amplitude, tiny))
     if (mask := s.measured.mask_of(b.selection)) is not None:
         for a in (*changes, residual):
             a *= mask

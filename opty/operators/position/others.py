@@ -145,7 +145,7 @@ def _misfits(s: Any, b: Batch, windows: Any) -> tuple[Any, Any]:
     """Return the misfits (B,) of views with other object windows (B, n, n), and what counting alone makes of them."""
     xp, other = s.xp, b.with_estimates()
     other.fields["patches"], other.fields["illum"] = windows, b.illum
-    predicted = intensity_of(s, other.at_detector(other.exit_waves(), True))
+    predicted = intensity_of(s, other, other.at_detector(other.exit_waves(), True))
     intensity = s.measured.intensity_of(b.selection)
     gap = xp.sqrt(intensity.astype(s.real_dtype))
     gap -= xp.sqrt(predicted)

@@ -33,7 +33,7 @@ def trial_misfits(s, views, positions, whole: bool = False):
 def _misfits(s, b):
     there = b.at_detector(b.exit_waves(), True)
     gap = s.xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype))
-    gap -= s.xp.sqrt(intensity_of(s, there))
+    gap -= s.xp.sqrt(intensity_of(s, b, there))
     if (mask := s.measured.mask_of(b.selection)) is not None:
         gap *= mask
     gap *= gap
@@ -117,8 +117,7 @@ def _wave_distance(s, b, reach: int):
     """Return E(d) without its constant, (2 reach + 1, 2 reach + 1) real; nothing lies beyond the object."""
     xp, backend, n = s.xp, s.backend, s.data.n
     there = b.at_detector(b.exit_waves(), True)
-    measured, mask = s.measured.intensity_of(b.selection), s.measured.mask_of(b.selection)
-    backend.fourier_modulus(there, measured, mask, s.incoherent, False)
+    b.put_modulus(there, s.incoherent, False)
     psi = b.from_detector(there)
     size = n + 2 * reach
     around = xp.zeros((size, size), s.dtype)
@@ -133,8 +132,11 @@ def _wave_distance(s, b, reach: int):
         spectrum *= backend.fft2(image.astype(s.dtype), True)
         return backend.ifft2(spectrum, True)[: 2 * reach + 1, : 2 * reach + 1] * size
 
-    light = correlated(b.illum_power[0], xp.abs(around) ** 2).real
-    return light - 2 * xp.abs(correlated((b.illum.conj() * psi)[0].sum(axis=0), around))
+    incident = b.incident[0]
+    # States that were made behind the object saw the same light.
+    psi = psi[0].reshape(len(incident), -1, n, n).sum(axis=1)
+    light = correlated((xp.abs(incident) ** 2).sum(axis=0), xp.abs(around) ** 2).real
+    return light - 2 * xp.abs(correlated((incident.conj() * psi).sum(axis=0), around))
 
 
 def _overlap(corner, size: int, shape):

@@ -1,0 +1,23 @@
+"""A thin scene for the tests of models: one object, an aperture, and what is asked of the experiment."""
+
+from __future__ import annotations
+
+import numpy as np
+from thick_scene import SIZE, aperture, layer, places
+
+import opty
+from opty.simulate import experiment
+
+
+def simulated(positions=None, **asked):
+    """Return data and a starting probe of another defocus; ``asked`` : of ``experiment``."""
+    rng = np.random.default_rng(11)
+    positions = places(rng) if positions is None else positions
+    return experiment(layer(rng, 1.2), aperture(50.0), positions, **asked), aperture(56.0)
+
+
+def thin_state(scene, model=None, truth=True, **machine):
+    """Return the state at the start: a flat object in the truth's frame."""
+    data, probe = scene
+    p = opty.PtychoState(data, probe, obj=np.ones((SIZE, SIZE), np.complex64), model=model, **machine)
+    return p.replace(positions=data.truth["positions"]) if truth else p

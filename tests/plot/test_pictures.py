@@ -106,7 +106,7 @@ def test_picture_is_as_it_was(make_state, name):
 def test_every_picture_has_a_test():
     tools = {"figure_format", "save_figure", "scale_bar", "phase_as_hue"}
     of_states = set(plot.__all__) - tools
-    assert of_states - set(PICTURES) == {"health", "scan", "slices", "variation"}  # these are drawn in tests of their own
+    assert of_states - set(PICTURES) == {"health", "scan", "slices", "variation"}  # drawn in tests of their own
 
 
 def test_a_letter_stands_upright(make_state):

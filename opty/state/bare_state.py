@@ -10,6 +10,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity, Operator
 from opty.arrays import why_no_gpu
+from opty.arrays.ranks import ranks_of, threads_each
 from opty.data import PtychoData
 from opty.data.fields import check_positions
 from opty.errors import ConsumedError, warn_user
@@ -24,6 +25,7 @@ from opty.state.device_data import DeviceData
 from opty.state.history import Series
 from opty.state.leaves import ESTIMATED
 from opty.state.replace import host, replaced
+from opty.state.spread import gathered, share_mean_amplitude, spread
 from opty.state.store import Origin, Store, declarations
 from opty.words import clear_arguments
 
@@ -59,6 +61,7 @@ class BareState(StateAttributes):
         margin: int | None = None,
         deterministic: bool = False,
         model: Model | Element | str | None = None,
+        comm: Any = None,
     ):
         if not isinstance(data, PtychoData):
             kind = type(data).__name__
@@ -66,6 +69,7 @@ class BareState(StateAttributes):
         kind = start.complex_type(dtype)
         if modes is not None and (isinstance(modes, bool) or not isinstance(modes, (int, np.integer)) or modes < 1):
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
+        ranks = ranks_of(comm)
         backend = backend_for(start.on_device(device))
         obj = None if obj is None else host(obj)
         start.check_light(data, kind)
@@ -73,6 +77,8 @@ class BareState(StateAttributes):
         origin, shape = start.frame(data.positions_px, data.n, obj, margin)
         whole = complete(model, data.geometry, data.n, modes)
         seed = start.given_seed(seed)
+        if probe is None and data.probe is None:
+            share_mean_amplitude(data, ranks)
         scan = Scan(
             data.views, data.n, shape, kind, data.geometry, data, given=probe, positions=data.positions_px, seed=seed
         )
@@ -85,11 +91,15 @@ class BareState(StateAttributes):
         leaves["positions"] = backend.asarray(data.positions_px + origin)
         if measured.background is not None:
             leaves["background"] = measured.background
+        if threads is None and ranks.size > 1:
+            threads = threads_each(comm)
         machine = (seed, start.given_threads(threads))
         store = Store(leaves, measured, whole, origin, *machine, recipe=Identity(), deterministic=bool(deterministic))
         self._set(store)
         if by_hand:
             self._store.mark_origin()
+        if ranks.size > 1:
+            self._set(spread(self._store, ranks))
 
     def _set(self, store: Store, owned: bool = False) -> None:
         put = object.__setattr__
@@ -162,8 +172,34 @@ class BareState(StateAttributes):
             store.mark_origin()
         return cls._of(store)
 
+    @property
+    def ranks(self) -> int:
+        """The number of ranks over which the state is spread; 1 where this process has all of it."""
+        return self._live.ranks.size
+
+    def over(self, comm: Any) -> Self:
+        """Return this rank's part of a state that is the same on all ranks of a communicator of mpi4py.
+
+        For a state from a file; ``PtychoState(data, comm=comm)`` makes a new one so. See docs/clusters.md.
+        """
+        ranks = ranks_of(comm)
+        return self if ranks.size == 1 else self._of(spread(self._live, ranks))
+
+    def gather(self) -> Self | None:
+        """Return the whole of a state that is spread over ranks, on the first rank, and None on the others.
+
+        All ranks have to call it. A state that is not spread is returned itself.
+        """
+        store = self._live
+        if store.ranks.size == 1:
+            return self
+        whole = gathered(store)
+        return None if whole is None else self._of(whole)
+
     def __reduce__(self) -> tuple[Any, ...]:
         store = self._live
+        if store.ranks.size > 1:
+            raise TypeError("a state that is spread over ranks cannot be pickled: pickle p.gather()")
         data = self._without_frames() if self._frameless else store.data
         leaves = {name: self.numpy(name) for name in store.leaves}
         record = {
@@ -240,6 +276,7 @@ class BareState(StateAttributes):
             "intensity_factors": intensity_factors,
         }
         given |= dict(leaves or {})
+        self._need_all("p.replace")
         return self._of(replaced(self._live, given, dict(arrays or {}), seed))
 
     def to(self, device: str) -> Self:
@@ -248,6 +285,7 @@ class BareState(StateAttributes):
         Raises RuntimeError, with the reason, where there is no GPU.
         """
         store = self._live
+        self._need_all("p.to")
         backend = backend_for(device)
         if backend is store.backend:
             return self
@@ -257,6 +295,12 @@ class BareState(StateAttributes):
         if store.start is not None:
             moved.start = Origin.of(store.start.kept(store.backend), backend, store.model)
         return self._of(moved)
+
+    def _need_all(self, what: str) -> None:
+        if self._live.ranks.size > 1:
+            raise ValueError(
+                f"{what} on a state that is spread over ranks: do it before p.over(comm), or on p.gather()"
+            )
 
     def donate(self) -> Self:
         """Give the buffers to the next recipe, which works in them instead of in copies: ``p = recipe * p.donate()``.

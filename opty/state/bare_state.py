@@ -24,8 +24,9 @@ from opty.state.attributes import StateAttributes
 from opty.state.device_data import DeviceData
 from opty.state.history import Series
 from opty.state.leaves import ESTIMATED
+from opty.state.over_ranks import OverRanks
 from opty.state.replace import host, replaced
-from opty.state.spread import gathered, share_mean_amplitude, spread
+from opty.state.spread import share_mean_amplitude, spread
 from opty.state.store import Origin, Store, declarations
 from opty.words import clear_arguments
 
@@ -33,7 +34,7 @@ LEFT_BEHIND = "they stayed in the process where the run failed"
 OPEN_WITH = "save the state, p.save('x.h5'), and open it with the measurement: opty.load('x.h5', data=...)"
 
 
-class BareState(StateAttributes):
+class BareState(OverRanks, StateAttributes):
     """Object, probe and positions being estimated, read-only outside an operator; see ``opty.PtychoState``.
 
     What is done with a state by higher layers (running recipes, saving, pictures) is added by ``opty.PtychoState``.
@@ -172,30 +173,6 @@ class BareState(StateAttributes):
             store.mark_origin()
         return cls._of(store)
 
-    @property
-    def ranks(self) -> int:
-        """The number of ranks over which the state is spread; 1 where this process has all of it."""
-        return self._live.ranks.size
-
-    def over(self, comm: Any) -> Self:
-        """Return this rank's part of a state that is the same on all ranks of a communicator of mpi4py.
-
-        For a state from a file; ``PtychoState(data, comm=comm)`` makes a new one so. See docs/clusters.md.
-        """
-        ranks = ranks_of(comm)
-        return self if ranks.size == 1 else self._of(spread(self._live, ranks))
-
-    def gather(self) -> Self | None:
-        """Return the whole of a state that is spread over ranks, on the first rank, and None on the others.
-
-        All ranks have to call it. A state that is not spread is returned itself.
-        """
-        store = self._live
-        if store.ranks.size == 1:
-            return self
-        whole = gathered(store)
-        return None if whole is None else self._of(whole)
-
     def __reduce__(self) -> tuple[Any, ...]:
         store = self._live
         if store.ranks.size > 1:
@@ -295,12 +272,6 @@ class BareState(StateAttributes):
         if store.start is not None:
             moved.start = Origin.of(store.start.kept(store.backend), backend, store.model)
         return self._of(moved)
-
-    def _need_all(self, what: str) -> None:
-        if self._live.ranks.size > 1:
-            raise ValueError(
-                f"{what} on a state that is spread over ranks: do it before p.over(comm), or on p.gather()"
-            )
 
     def donate(self) -> Self:
         """Give the buffers to the next recipe, which works in them instead of in copies: ``p = recipe * p.donate()``.

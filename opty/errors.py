@@ -24,6 +24,10 @@ class ConsumedError(RuntimeError):
     """A state was used after its buffers had been donated to another one."""
 
 
+class RankError(RuntimeError):
+    """Another rank of a run over MPI has failed; the message names it and says why."""
+
+
 class FormatError(ValueError):
     """A file that opty cannot read: unknown, truncated, or lacking something that it must hold."""
 

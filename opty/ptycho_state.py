@@ -46,6 +46,8 @@ class PtychoState(BareState):
     threads : of the CPU, which share the work; default: one for each core. Results are the same bits for any number.
     deterministic : whether a GPU sums over views in the same order every time, so that a run repeats bit for bit, more
         slowly than with atomic additions. The CPU always does.
+    comm : a communicator of mpi4py, whose ranks share the views; all make the state with the same arguments
+        (docs/clusters.md). Default: this process has all views.
 
     Attributes: ``obj``, ``probe``, ``positions`` (N, 2) float64 px (window corners), ``background`` (n, n) or None,
     ``intensity_factors`` (N,) or None, ``data``, ``history``, ``iteration``, ``recipe``, ``seed``, ``slots`` (memory of
@@ -73,14 +75,19 @@ class PtychoState(BareState):
     def _doubt_the_start(self) -> None:
         """Warn, at the first run of a state that nothing was put into, where its starting probe cannot be right."""
         store = self._live
-        if store.iteration == 0 and store.start is None and (why := doubtful_start(store.data)) is not None:
+        if (
+            store.ranks.rank == 0
+            and store.iteration == 0
+            and store.start is None
+            and (why := doubtful_start(self.data)) is not None
+        ):
             warn_user(why, StartWarning)
 
     def _explain(self, recipe: Operator) -> Explanation:
         return explain(recipe, self)
 
     def _without_frames(self) -> PtychoData:
-        return self._live.data.without_frames(LEFT_BEHIND, OPEN_WITH, source=can_link(self._live.data))
+        return self.data.without_frames(LEFT_BEHIND, OPEN_WITH, source=can_link(self.data))
 
     def save(self, path: str | Path) -> None:
         """Write the state to a result file that ``opty.load`` reads back; see ``opty.save``."""

@@ -71,6 +71,9 @@ class Operator(Value, register=False):
     frees: ClassVar[frozenset[str]] = frozenset()  # slots gone after the step
     outdates: ClassVar[bool] = False  # True: drops memory that belongs to leaves it writes, unless it writes that too
     only_output: ClassVar[bool] = False  # True: writes only files or the screen
+    gathers_state: ClassVar[bool] = (
+        False  # True: of one with only_output that looks at all views, on all ranks together
+    )
     checkpoints: ClassVar[bool] = False  # True: writes the state, to resume from it
     on_record: ClassVar[bool] = True  # False: not recorded in p.recipe as the last step of a loop
     scale_free: ClassVar[bool] = False  # True: acts alike on P, O and on P g, O / g (and all that scales with them)
@@ -78,6 +81,7 @@ class Operator(Value, register=False):
     needs_closed: ClassVar[bool] = False  # True: only for models whose nearest waves are known (Model.closed)
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
     scratch_arrays: ClassVar[float | None] = None  # of a step on the whole state, as large as object and probe together
+    over_ranks: ClassVar[bool] = False  # True: knows that other ranks may have other views (docs/clusters.md)
     advice: ClassVar[str] = ""  # advice shown when the misfit rises
     _registry: ClassVar[dict[str, Any]] = REGISTRY
     _kind: ClassVar[str] = "operator"
@@ -101,6 +105,8 @@ class Operator(Value, register=False):
             cls.writes |= {leaf.name for leaf in cls.slots}
         if not cls.__module__.startswith("opty.") and "scale_free" not in cls.__dict__:
             cls.scale_free = False  # holds for opty's operators, not for subclasses of users
+        if not cls.__module__.startswith("opty.") and "over_ranks" not in cls.__dict__:
+            cls.over_ranks = False
         super().__init_subclass__(register=register, **kwargs)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
@@ -220,6 +226,9 @@ class ViewOperator(Operator, register=False):
     def apply(self, s: State, b: Views) -> None:
         """Work on one batch in place; subclasses override it."""
         raise RecipeError(f"{type(self).__name__} has no apply(self, s, b): define what it does to a batch")
+
+    def collect(self, s: State) -> None:
+        """Put what was summed elsewhere into leaves, after the last batch and before sums over ranks are made."""
 
     def finish(self, s: State) -> None:
         """Conclude after the last batch of a sweep."""

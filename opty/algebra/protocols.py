@@ -81,6 +81,12 @@ class State(Protocol):
         ``sizes`` : of axes whose size the declaration leaves open.
         """
 
+    def total(self, value: Any) -> Any:
+        """Return the sum over all views of an array, or a number on the device, that was summed over the views at hand.
+
+        Itself, unless several ranks share the views (docs/clusters.md).
+        """
+
     def drop(self, *names: str) -> None:
         """Free slots that are no longer needed."""
 

@@ -4,6 +4,7 @@
     transfer.py       blocks of host arrays sent to a GPU through pinned memory, on a stream that runs beside the work
     async_scalars.py  numbers copied back from a GPU while it goes on
     locked_gpu.py     arrays on a GPU that a step may read and not write
+    ranks.py          the processes that share the views of a scan (MPI), and sums over all of them
     cuda.py           compiles and launches the CUDA sources of opty/kernels
     graphs.py         captures launches as CUDA graphs (opty/runtime/graph_replay.py replays them)
 

@@ -15,6 +15,7 @@ worth.py      resolution, report
 files.py      convert, export
 simulate.py   simulate
 options.py    options that several commands share; option_types.py: how their texts are read
+ranks.py      reconstruct and resume under mpiexec or srun
 run.py        one reconstruction: progress, interruption, divergence, full disks, report
 checks.py     checks before any work
 failures.py   errors as one line, exit codes

@@ -148,7 +148,7 @@ def batch(
     counts = {name: states.count(name) for name in ("done", "failed", "interrupted", "waiting") if name in states}
     say(f"{'scans':<14} " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     for path in written:
-        say(f"{path.stem:<14} {path}")
+        say(f"{path.name:<14} {path}")
     if work.stopping:
         click.echo("Interrupted; the same command goes on with what is left", err=True)
         ctx.exit(INTERRUPTED)

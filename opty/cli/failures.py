@@ -15,7 +15,12 @@ INTERRUPTED = 130
 
 
 class Command(click.Command):
-    """A command whose failures are one line, unless --traceback is given."""
+    """A command whose failures are one line, unless --traceback is given.
+
+    ``over_ranks`` : whether it runs over several ranks (MPI) together.
+    """
+
+    over_ranks = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -26,6 +31,10 @@ class Command(click.Command):
         try:
             with on_command_line(_options(self)), warnings.catch_warnings():
                 warnings.showwarning = _warn
+                if not self.over_ranks:
+                    from opty.cli.ranks import refuse_ranks
+
+                    refuse_ranks(str(ctx.info_name))
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import click
 
 from opty.cli.failures import INTERRUPTED, one_line
+from opty.cli.ranks import end_all_at_exit, share
 from opty.errors import (
     DivergedError,
     InterruptedWarning,
@@ -51,7 +52,7 @@ class Run:
 
     ``unfinished`` : the place from which a checkpoint is resumed; afterwards, the place where this run ended early.
     ``attention`` : warnings about the measurement, which the report and the result file repeat.
-    ``verdict`` : of the result, once ``judge`` was called.
+    ``verdict`` : of the result, once ``judge`` was called. ``follows`` : this rank takes part in the run of the first.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Run:
         quiet: bool,
         unfinished: PendingRun | None = None,
         attention: Sequence[str] = (),
+        follows: bool = False,
     ):
         self.start, self.attention = start, tuple(attention)
         self.files: dict[str, Path] = {}
@@ -70,7 +72,9 @@ class Run:
         self.failed: Exception | None = None
         self.state: PtychoState
         self.verdict: Verdict | None = None
+        self._follows = follows
         began = time.perf_counter()
+        part = start if follows else share(recipe, start, quiet, unfinished)
         with warnings.catch_warnings(), ctrl_c_returns(), as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
             warnings.simplefilter("ignore", StartWarning)  # what was found wrong is said before, with options
@@ -78,17 +82,29 @@ class Run:
                 warnings.simplefilter("default", once)
             warnings.showwarning = self._notice
             try:
-                self.state = self._run(recipe, start, quiet, unfinished)
+                self.state = self._run(recipe, part, quiet, unfinished)
             except DivergedError as error:
                 self.state, self.diverged = error.state, error
             except (SaveError, SourceError) as error:
                 self.state, self.unfinished, self.failed = error.state, error.unfinished, error
             except Exception as error:
                 if not _went_on(error, start):
+                    if part.ranks > 1:
+                        end_all_at_exit()
                     raise
                 carried: Any = error  # see ``opty.errors.carry``
                 self.state, self.unfinished, self.failed = carried.state, carried.unfinished, error
         self.seconds = time.perf_counter() - began
+        if part.ranks > 1:
+            self._put_together()
+
+    def _put_together(self) -> None:
+        """Put the parts of all ranks together on the first one; after a failure, end all when this process ends."""
+        if self.failed is not None:
+            end_all_at_exit()
+        if self.interrupted:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher sends it to each rank, at its own time
+        self.state = self.state.gather() or self.state
 
     def _run(self, recipe: Operator, start: PtychoState, quiet: bool, unfinished: PendingRun | None) -> PtychoState:
         from opty.operators import Progress
@@ -110,9 +126,9 @@ class Run:
     ) -> None:
         from tqdm import tqdm
 
-        if isinstance(message, InterruptedWarning):
+        if isinstance(message, InterruptedWarning):  # on all ranks
             self.interrupted, self.unfinished = True, message.unfinished
-        else:
+        elif not self._follows:
             tqdm.write(f"Warning: {' '.join(str(message).split())}", file=sys.stderr)
 
     def judge(self, test: bool) -> None:

@@ -25,6 +25,7 @@ from opty.cli.options import (
     taken_for_load,
     talk_options,
 )
+from opty.cli.ranks import together, world
 from opty.cli.run import Run
 from opty.cli.starts import DEFAULT_RECIPE, PROBE_WORDS, model_of, recipe_of, said_of, started
 from opty.files.atomic import check_target
@@ -59,6 +60,7 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @load_options
 @talk_options
 @click.pass_context
+@together
 def reconstruct(
     ctx: click.Context,
     file: Path,
@@ -100,6 +102,8 @@ def reconstruct(
     data = options.pop("data")
     check_data(file, data)
     load = taken_for_load(options) | given({"data": data})
+    if world() is not None:
+        load.setdefault("stream", True)  # each rank reads its own views
     word = load.pop("probe") if load.get("probe") in PROBE_WORDS else None
     start, attention = started(file, load, probe=word, quiet=quiet or as_json, **options)
     start.data.need_frames()
@@ -124,6 +128,7 @@ def reconstruct(
 @machine_options
 @talk_options
 @click.pass_context
+@together
 def resume(
     ctx: click.Context,
     checkpoint: Path,
@@ -215,6 +220,10 @@ def rerun(
         click.echo(str(again))
     if max(again.differences.values(), default=0.0) > tolerance:
         ctx.exit(1)
+
+
+for _command in (reconstruct, resume):
+    _command.over_ranks = True  # type: ignore[attr-defined]
 
 
 def check_before(recipe: Operator, picture: Path | None = None, report: Path | None = None) -> None:

@@ -21,7 +21,7 @@ from opty.data.fields import (
     check_truth,
     readonly,
 )
-from opty.data.lazy_frames import AbsentFrames, LazyFrames, in_blocks
+from opty.data.lazy_frames import AbsentFrames, Chosen, LazyFrames, in_blocks
 from opty.data.scan_grid import laid_out
 from opty.geometry import Geometry
 from opty.memory import size
@@ -219,6 +219,25 @@ class PtychoData:
             object.__setattr__(self, "_mean_amplitude", mean)
         return mean
 
+    def know_mean_amplitude(self, mean: np.ndarray) -> None:
+        """Take note of what ``mean_amplitude`` is, where it was found by several processes together."""
+        object.__setattr__(self, "_mean_amplitude", readonly(mean))
+
+    @property
+    def has_mean_amplitude(self) -> bool:
+        """Whether ``mean_amplitude`` is known already, and costs no pass over the frames."""
+        return self._mean_amplitude is not None
+
+    def part(self, views: slice, stays: bool) -> PtychoData:
+        """Return some neighbouring views, of which there may be none; frames in a file are read unless ``stays``.
+
+        The counts were checked with all views.
+        """
+        frames, mask = (_some(a, views, stays) for a in (self.intensities, self.mask))
+        rest = {name: getattr(self, name) for name in FIELDS[2:]} | {"truth": None, "source": None}
+        counted = Counted(frames, self._photons[views], self._brightest)
+        return _rebuilt(counted, mask, rest | {"positions": self.positions[views]})
+
     def __repr__(self) -> str:
         where = "no geometry (pixels)" if self.pixel is None else f"{self.pixel:.4g} m pixels at the sample"
         extras = [name for name in ("mask", "background", "probe", "truth") if getattr(self, name) is not None]
@@ -229,6 +248,18 @@ class PtychoData:
             + (f", with {', '.join(extras)}" if extras else "")
             + ">"
         )
+
+
+def _some(images: Any, views: slice, stays: bool) -> Any:
+    """Return some views of frames (N, n, n), or of masks; a mask (n, n) is that of all."""
+    if images is None or images.ndim == 2:
+        return images
+    if not isinstance(images, LazyFrames):
+        return images[views]
+    index = np.arange(len(images))[views]
+    if not len(index):
+        return np.zeros((0, *images.shape[1:]), images.dtype)
+    return LazyFrames(Chosen(images, index)) if stays else images[views]
 
 
 def absent_measurement(

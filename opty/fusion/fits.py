@@ -59,12 +59,11 @@ class Gradient(_Fit, register=False):
         s.engine.add_on_probe(waves, rows, obj, b.corners, b.fraction, s.memo["spectrum"])
         s.engine.add_seen(obj, b.corners, leaves["probe_weight"])
 
-    def finish(self, s: FusedContext) -> None:
+    def collect(self, s: FusedContext) -> None:
         if not s.whole:
             s.store.leaves["probe_gradient"] += s.store.backend.ifft2(s.memo["spectrum"], True)
         # One sum over all views in order, so that it does not depend on the batches.
         s.memo["seen"].memo["sum"] += s.memo["values"].sum()
-        super().finish(s)
 
 
 class Search(_Fit, register=False):
@@ -93,9 +92,8 @@ class Search(_Fit, register=False):
         args = leaves["obj"], b.corners, *steps, s.store.measured.frames(b), step.noise, s.memo["trials"]
         s.engine.changes(*args, *changes, b.fraction)
 
-    def finish(self, s: FusedContext) -> None:
+    def collect(self, s: FusedContext) -> None:
         s.store.leaves["line_sums"] += s.memo["changes"].sum(axis=0)  # one sum, as in Gradient
-        super().finish(s)
 
 
 class BestSteps(_Fit, register=False):

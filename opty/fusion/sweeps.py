@@ -124,12 +124,12 @@ class Accumulate(FusedStep, register=False):
         elif AccumProbe in kinds:
             s.engine.add_to_probe(waves, rows, leaves["obj"], b.corners, *of_probe)
 
+    def collect(self, s: FusedContext) -> None:
+        if s.memo["spectrum"] is not None:
+            s.store.leaves["probe_sum"] += s.store.backend.ifft2(s.memo["spectrum"], True)
+
     def finish(self, s: FusedContext) -> None:
-        spectrum = s.memo["spectrum"]
-        if spectrum is not None:
-            s.store.leaves["probe_sum"] += s.store.backend.ifft2(spectrum, True)
         for part, seen in s.memo["seen"]:
-            seen.memo["moved"] = spectrum is not None
             part.finish(seen)
 
 

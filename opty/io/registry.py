@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from opty.arrays.ranks import ranks_of
 from opty.data import PtychoData
-from opty.errors import FormatError
+from opty.errors import FormatError, RankError
 from opty.files.container import Container
 from opty.io import source
 from opty.io.formats import (
@@ -56,7 +57,7 @@ FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
 )
 
 
-def load(path: str | Path | Sequence[str | Path], **options: Any) -> Any:
+def load(path: str | Path | Sequence[str | Path], *, comm: Any = None, **options: Any) -> Any:
     """Read a measurement (PtychoData) or a result (PtychoState) from a file of any format that opty knows.
 
     Parameters
@@ -70,6 +71,8 @@ def load(path: str | Path | Sequence[str | Path], **options: Any) -> Any:
         any other layout: ``mapping``, a TOML file that says where things are. TIFF + NPY and pty-chi: ``positions``,
         the path of the second file. Results: ``data`` (PtychoData or the path of a measurement, in place of what the
         file points to), ``device``, ``threads``, ``deterministic``, ``stream``.
+    comm : a communicator of mpi4py, over whose ranks ``PtychoState(data, comm=comm)`` will spread the views: the first
+        rank looks at the file and leaves the frames there, and every rank will read its own. Of measurements.
 
     Frames that would take more than a quarter of the free memory stay in their file and are read on demand:
     ``data.intensities`` is a LazyFrames then. ``stream=True`` or ``False`` decides otherwise.
@@ -83,6 +86,8 @@ def load(path: str | Path | Sequence[str | Path], **options: Any) -> Any:
     FormatError : empty, truncated, of no known format, or lacking something; the message says which and where.
     TypeError : an option that the format does not have. ValueError : an option with a value that does not fit.
     """
+    if ranks_of(comm).size > 1:
+        return _load_for_all(path, comm, options)
     if isinstance(path, (list, tuple)):
         return joined([load(one, **options) for one in path], path)
     if not isinstance(path, (str, os.PathLike)):
@@ -94,6 +99,25 @@ def load(path: str | Path | Sequence[str | Path], **options: Any) -> Any:
     form.check(options)
     loaded = form.read(file, **options)
     return source.remember(loaded) if isinstance(loaded, PtychoData) else loaded
+
+
+def _load_for_all(path: Any, comm: Any, options: dict[str, Any]) -> PtychoData:
+    """Load a measurement on the first rank, its frames left in the file, and tell the others of it."""
+    loaded = None
+    try:
+        if comm.rank == 0:
+            loaded = load(path, **{"stream": True} | options)
+            if not isinstance(loaded, PtychoData):
+                loaded = None
+                raise TypeError(f"{path} holds a result: load it on every rank without comm, then p.over(comm)")
+    finally:
+        others = comm.bcast(loaded, root=0)
+    if comm.rank == 0:
+        assert loaded is not None
+        return loaded  # what was sent and received again could no longer be linked to its file
+    if others is None:
+        raise RankError(f"rank 0 of {comm.size} could not load {path}")
+    return others
 
 
 def writer(format: str) -> Format:

@@ -32,6 +32,7 @@ class Save(Observer):
     """
 
     only_output = True
+    gathers_state = True
     checkpoints = True
 
     path: str

@@ -26,6 +26,8 @@ class BackgroundUpdate(ViewOperator, reads="predicted background", writes="backg
     Source: Snyder et al., J. Opt. Soc. Am. A 12, 272 (1995) for the shifted likelihood; the step is Fisher scoring.
     """
 
+    over_ranks = True
+
     step: float = 0.5
     shape: Literal["free", "flat"] = "free"
     advice = "a smaller step of BackgroundUpdate"
@@ -46,7 +48,7 @@ class BackgroundUpdate(ViewOperator, reads="predicted background", writes="backg
         s.memo["down"] += weight.sum(axis=0)
 
     def finish(self, s: State) -> None:
-        xp, down, curvature = s.xp, s.memo["down"], s.memo["curvature"]
+        xp, down, curvature = s.xp, s.total(s.memo["down"]), s.total(s.memo["curvature"])
         seen = curvature > 0
         if self.shape == "flat":
             down, curvature = down.sum(), curvature.sum()

@@ -26,6 +26,7 @@ class ScaleObjProbe(Operator, reads="obj probe positions background", writes="ob
     Source: Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020) for the operator; the convention of scale is opty's.
     """
 
+    over_ranks = True
     outdates = True
     projects = True
 
@@ -62,9 +63,9 @@ def each_slice(obj: Any, factor: Any) -> Any:
 def light_on(store: Any) -> Any:
     """Return sum_j S_j (H, W) real [photons]: the light that fell on each pixel of the object."""
     light = store.xp.zeros(store.object_shape, store.real_dtype)
-    for b in sweep_batches(store):
+    for b in sweep_batches(store, some=True):
         b.place(light, b.illum_power)
-    return light
+    return store.total(light)
 
 
 class ProbePower(
@@ -79,6 +80,8 @@ class ProbePower(
     waves as they are.
     Source: the power constraint of pty-chi and tike; PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020)).
     """
+
+    over_ranks = True
 
     photons: float | None = None
     outdates = True
@@ -118,6 +121,7 @@ class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe
     Source: Thibault, Menzel, Nature 494, 68 (2013); Odstrcil et al., Opt. Express 24, 8360 (2016).
     """
 
+    over_ranks = True
     scale_free = True
     estimates = False
     outdates = True

@@ -25,6 +25,7 @@ class ExitWave(ViewOperator, reads="illum patches", writes="waves"):
     A sweep puts this step in by itself where another one reads waves.
     """
 
+    over_ranks = True
     opens = frozenset({"waves"})
 
     scale_free = True
@@ -40,6 +41,7 @@ class Reflect(ViewOperator, reads="illum patches kept_waves", writes="waves", sl
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 9 with beta = 1.
     """
 
+    over_ranks = True
     scale_free = True
     needs_closed = True
 
@@ -72,6 +74,8 @@ class RelaxedStep(ViewOperator, reads="illum patches waves kept_waves", writes="
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009); Luke, Inverse Problems 21, 37 (2005), for RAAR.
     """
 
+    over_ranks = True
+
     beta: float = 1.0
     keep: float = 1.0
     scale_free = True
@@ -103,6 +107,7 @@ class LoadKeptWaves(ViewOperator, reads="kept_waves", writes="waves"):
     Reads kept_waves (N, M, n, n), which Difference wrote; writes waves (B, M, n, n).
     """
 
+    over_ranks = True
     scale_free = True
 
     def apply(self, s: State, b: Views) -> None:

@@ -20,6 +20,7 @@ class FourierProject(ViewOperator, reads="waves", writes="waves delta predicted"
     (2009).
     """
 
+    over_ranks = True
     measures = True
     opens = frozenset({"delta", "predicted"})
 
@@ -35,6 +36,8 @@ class _Lean(ViewOperator, register=False):
 
     Waves that are a view of something kept (``base``) are left alone.
     """
+
+    over_ranks = True
 
     predicted: bool = False
     projects = True  # one that writes no delta compares with the data all the same

@@ -27,6 +27,8 @@ class IntensityUpdate(ViewOperator, reads="predicted intensity_factors", writes=
     (2016) for intensities that vary from view to view; the step is Fisher scoring.
     """
 
+    over_ranks = True
+
     step: float = 1.0
     advice = "a smaller step of IntensityUpdate"
 
@@ -48,4 +50,5 @@ class IntensityUpdate(ViewOperator, reads="predicted intensity_factors", writes=
         s.intensity_factors[b.selection] *= xp.clip(1 + self.step * gain, 1 / _LIMIT, _LIMIT)
 
     def finish(self, s: State) -> None:
-        s.intensity_factors = s.intensity_factors / s.intensity_factors.mean()
+        total = s.total(s.xp.asarray([s.intensity_factors.sum(), len(s.intensity_factors)]))
+        s.intensity_factors = s.intensity_factors / (total[0] / total[1])

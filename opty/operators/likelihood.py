@@ -53,6 +53,8 @@ class LikelihoodGradient(
     Cryst. 53, 1404 (2020) for the normalisations.
     """
 
+    over_ranks = True
+
     noise: Noise = "poisson"
     scale_free = True
     gathers = frozenset({"obj", "probe"})
@@ -98,7 +100,7 @@ class LikelihoodGradient(
         s.opr_weights_light[rows] = variation.curvature(s, seen)
 
     def finish(self, s: State) -> None:
-        s.expect("llk", s.backend.number(s.memo["sum"], s.measured.pixels))
+        s.expect("llk", s.backend.number(s.total(s.memo["sum"]), s.measured.pixels))
         s.record("llk_iteration", s.iteration + 1)
 
 

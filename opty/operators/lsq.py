@@ -43,6 +43,7 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     step: float = 1.0
     ridge: float = 0.1
     update: Literal["both", "obj", "probe"] = "both"
+    over_ranks = True
     scale_free = True
     gathers = frozenset({"obj", "probe"})
     advice = "a smaller step, or larger batches, of LSQUpdate"

@@ -29,6 +29,7 @@ class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 7.
     """
 
+    over_ranks = True
     scale_free = True
     gathers = frozenset({"obj"})
 
@@ -63,10 +64,12 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_S
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Eq. 8.
     """
 
+    over_ranks = True
     scale_free = True
     gathers = frozenset({"probe"})
 
     def begin(self, s: State) -> None:
+        s.memo["moved"] = not s.memo["whole"]
         s.drop("probe_sum", "probe_weight", "opr_modes_sum", "opr_weights_sum")
         s.create("probe_sum")
         s.create("probe_weight")
@@ -77,7 +80,6 @@ class AccumProbe(ViewOperator, reads="waves patches illum probe", slots=(PROBE_S
 
     def apply(self, s: State, b: Views) -> None:
         waves = b.waves
-        s.memo["moved"] = b.fraction is not None
         if not s.model.thin:
             direction, weight = b.gather("probe", b.changed(waves))
             s.probe_sum = s.probe_sum + s.model.probe_step * direction
@@ -116,6 +118,8 @@ class MergeObj(Operator, reads="obj obj_sum obj_weight", writes="obj"):
     1404 (2020)).
     """
 
+    over_ranks = True
+
     inertia: float = 1e-3
     smooth: float = 0.0
     scale_free = True
@@ -152,6 +156,8 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
     Source: Thibault et al. 2009, Eq. 8; inertia and smoothing as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53,
     1404 (2020)).
     """
+
+    over_ranks = True
 
     inertia: float = 1e-3
     smooth: float = 0.0

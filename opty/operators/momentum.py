@@ -23,6 +23,7 @@ class Momentum(ViewOperator, register=False):
     velocity: ClassVar[str]
     momentum: float = 0.5
     interval: int | None = None
+    over_ranks = True
     scale_free = True
     estimates = False  # no momentum without updates
     advice = "a smaller momentum"

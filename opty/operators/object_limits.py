@@ -23,6 +23,8 @@ class ClampObj(Operator, reads="obj", writes="obj"):
     Source: Guizar-Sicairos, Fienup, Opt. Express 16, 7264 (2008) for limits of the transmission.
     """
 
+    over_ranks = True
+
     lo: float = 0.0
     hi: float = 1.0
     phase_lo: float | None = None
@@ -68,6 +70,8 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
     Source: Rudin, Osher, Fatemi, Physica D 60, 259 (1992); Beck, Teboulle, IEEE Trans. Image Process. 18, 2419 (2009)
     for the solver.
     """
+
+    over_ranks = True
 
     weight: float = 0.01
     iterations: int = 20

@@ -21,6 +21,7 @@ class Observer(Operator, register=False):
     iterations, ``Save(every=50)`` writes after the first one too.
     """
 
+    over_ranks = True
     records: ClassVar[bool] = False
 
     @functools.cached_property

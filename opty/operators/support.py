@@ -29,6 +29,8 @@ class Support(Operator, reads="probe", writes="probe"):
     Source: Thibault et al., Ultramicroscopy 109, 338 (2009), Sec. 4 for the use of a support of the probe.
     """
 
+    over_ranks = True
+
     region: float | str
     plane: Literal["real", "fourier"] = "real"
     edge: float = 0.0

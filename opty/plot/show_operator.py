@@ -26,6 +26,7 @@ class Show(Observer):
     """
 
     only_output = True
+    gathers_state = True
 
     every: int = 10
     path: str | None = None
@@ -34,7 +35,10 @@ class Show(Observer):
         if not self.due(s):
             return
         run = s.memo["run"]
-        figure = cast("Picture", overview(run.state()))
+        whole = run.state().gather()
+        if whole is None:
+            return
+        figure = cast("Picture", overview(whole))
         if self.path is None and in_notebook():
             self._put_up(run, figure)
         else:

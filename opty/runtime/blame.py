@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.operator import Operator
-from opty.errors import EffectError
+from opty.errors import EffectError, RankError
 from opty.state.access import Access
 
 _PARTS = ("real", "imag", "T", "flat")  # attributes of an array that share its memory
@@ -24,6 +24,8 @@ def blame(error: Exception, op: Operator, iteration: int, of: str = "") -> None:
 
     ``of`` : which part of the step, or which views.
     """
+    if isinstance(error, RankError):
+        return  # it says itself where it happened
     where = f"in {op!r}{of}, iteration {iteration}"
     if isinstance(error, ValueError) and "read-only" in str(error):
         reads, writes = op.effects()

@@ -154,12 +154,12 @@ class DivergenceMonitor:
         self._look_behind()
         self._look_at(self._under_way)
 
-    def check_estimates(self) -> None:
+    def check_estimates(self, agree: bool = True) -> None:
         """Raise DivergedError where object, probe or positions hold a value that is not finite, or a position has left
-        the frame; waits for the device.
+        the frame; waits for the device. ``agree`` : on all ranks, where it is so on one.
         """
         if not self.looked:
-            self._look()
+            self._look(agree)
         self.settle()
 
     def _keep(self, place: Place) -> None:
@@ -172,10 +172,12 @@ class DivergenceMonitor:
             self._newest, self._spare = self._spare, None
             self._newest.take(self._store, place)
 
-    def _look(self) -> None:
+    def _look(self, agree: bool = True) -> None:
         """Start the check that all values are finite, and all windows inside the object."""
         leaves = (self._store.leaves[name] if name in self._looked else None for name in _LOOKED_AT)
         broken = self._finite_check.broken(*leaves, self._store.largest_corner)
+        if agree and self._store.ranks.size > 1:
+            broken = tuple(self._store.ranks.most(np.array([float(one) for one in broken])))
         self._under_way.append(_Look(self._store.iteration, broken))
         self.looked = True
 

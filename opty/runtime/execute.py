@@ -20,7 +20,8 @@ from opty.runtime.memory_estimate import check_memory
 from opty.runtime.nodes import ConditionalNode, Group, LoopNode, Node, StepNode, SweepNode
 from opty.runtime.plan import planned
 from opty.runtime.program import compiled
-from opty.runtime.rescue import carry_donated, carry_last
+from opty.runtime.rank_sums import check_over_ranks
+from opty.runtime.rescue import carry_donated, carry_last, fail_together
 from opty.runtime.sweep_loop import run_sweep
 from opty.runtime.visits import agreed, due, remember, since
 from opty.state import BareState
@@ -39,11 +40,12 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
             walk_groups(job.program.groups, job)
         q = job.state(over=True)
     except (Exception, KeyboardInterrupt) as error:
+        fail_together(error, job)
         carry_last(error, job)
         raise
-    if job.ctrl_c.pressed and not returns():
+    if job.stopping() and not returns():
         raise interrupt(q, job.unfinished())
-    if job.ctrl_c.pressed:
+    if job.stopped:
         warn(q, job.unfinished())
     return q
 
@@ -54,18 +56,19 @@ def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
     walk = _outer_turns(job.program.groups, job)
     over = False
     try:
-        while not job.ctrl_c.pressed:
+        while not job.stopped:
             try:
                 with job.ctrl_c, _quiet(), OneThread(), suppress(Stop):
                     # After Stop the state is complete, in the middle of a turn of an outer loop.
                     over = next(walk, None) is None
-                if over and not job.ctrl_c.pressed:
+                if not job.stopping() and over:
                     return
                 q = job.state(job.program.changed)
             except (Exception, KeyboardInterrupt) as error:
+                fail_together(error, job)
                 carry_last(error, job)
                 raise
-            if job.ctrl_c.pressed and not returns():
+            if job.stopped and not returns():
                 raise interrupt(q, job.unfinished())
             if not over:
                 yield q
@@ -112,6 +115,8 @@ def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None) 
         copied = program.changed & source.leaves.keys()
         copied = copied & source.held_elsewhere() if p._owned else copied
         check_memory(source, program, copied)
+        if source.ranks.size > 1:
+            check_over_ranks(plan.groups, source)
         store = source.fork(copied)
         store.declared = program.declared  # the declarations of the steps of the recipe take precedence
         way = stopped.place if stopped else ()
@@ -140,7 +145,7 @@ def walk_groups(groups: tuple[Group, ...], job: Run) -> None:
             _walk_node(node, job)
             frame.node += 1
         _record(job)
-        if job.ctrl_c.pressed and job.loop() is None:
+        if job.loop() is None and job.stopping():
             raise Stop
 
 
@@ -150,7 +155,7 @@ def _walk_node(node: Node, job: Run) -> None:
         job.program.scale.bring_back(node, job)
     elif isinstance(node, LoopNode):
         for _ in _turns_of(node, job):
-            if job.ctrl_c.pressed:
+            if job.stopping():
                 raise Stop
     elif _enter(node, job):
         walk_groups(node.body, job)
@@ -213,9 +218,11 @@ def _apply(node: StepNode, job: Run) -> None:
     if not due(node.step.when, job.store.visits, job.store.iteration):
         return
     op, rights, frees = job.program.of_step(node)
+    if op.only_output and not op.gathers_state and job.store.ranks.rank:
+        return  # the screen, and files, are the first rank's
     job.watch.looked = False
     try:
-        op.apply(job.access(rights))
+        op.apply(job.access_of_step(rights))
     except Exception as error:
         blame(error, op, job.store.iteration)
         raise

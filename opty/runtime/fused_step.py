@@ -120,7 +120,10 @@ class FusedStep(ViewOperator, register=False):
 
     def seen_by_parts(self, s: FusedContext) -> list[tuple[ViewOperator, Access]]:
         """Return the parts, each with its access to the state."""
-        return [(part, s.job.access(rights)) for part, rights in self._rights]
+        seen = [(part, s.job.access(rights)) for part, rights in self._rights]
+        for _, of_part in seen:
+            of_part.memo["whole"] = s.whole
+        return seen
 
     @cached_property
     def _rights(self) -> list[tuple[ViewOperator, Rights]]:

@@ -21,7 +21,7 @@ from opty.runtime.plan import followed_by
 from opty.runtime.program import Program
 from opty.runtime.sweep_programs import SweepPrograms
 from opty.state import BareState, handle
-from opty.state.access import Access, Rights
+from opty.state.access import Access, Rights, WholeAccess
 from opty.state.store import Store
 from opty.state.views import ViewBatches
 
@@ -40,12 +40,14 @@ class Run:
     frames: list[Cursor] = field(default_factory=list)
     batches: dict[SweepPrograms, int] = field(default_factory=dict)  # views in a batch, once it has fitted in memory
     ctrl_c: CtrlC = field(default_factory=CtrlC)
+    stopped: bool = False  # by Ctrl-C, on all ranks
     announced: dict[Operator, Any] = field(default_factory=dict)  # by observer: where its output goes, once it has said
     tours: dict[Hashable, ViewBatches] = field(
         default_factory=dict
     )  # in the order of the scan, until a step writes positions
     _on_host: np.ndarray | None = None  # positions, until a step writes them
     _positions: np.ndarray | None = None  # the same, none outside of the frame
+    _everywhere: np.ndarray | None = None
     _whole: bool | None = None
     _neighbours: dict[int, list[np.ndarray]] = field(default_factory=dict)
     _in_order: dict[int, list[np.ndarray]] = field(default_factory=dict)
@@ -74,11 +76,19 @@ class Run:
             self._positions = positions
         return self._positions
 
+    def all_positions(self) -> np.ndarray:
+        """Return the positions (N, 2) px of the views of all ranks, on the host; all ranks have to call it."""
+        if self._everywhere is None:
+            ranks, views = self.store.ranks, self.store.measured.whole.views
+            starts = np.array([k * views // ranks.size for k in range(ranks.size + 1)])
+            self._everywhere = ranks.everywhere(self.positions(), np.diff(starts))
+        return self._everywhere
+
     def whole(self) -> bool:
         """Return whether all positions are whole pixels, so that no probe has to be shifted."""
         if self._whole is None:
             positions = self._as_they_are()
-            self._whole = bool((positions == np.rint(positions)).all())
+            self._whole = not self.store.ranks.any(not (positions == np.rint(positions)).all())
         return self._whole
 
     def _as_they_are(self) -> np.ndarray:
@@ -101,18 +111,24 @@ class Run:
     @functools.cached_property
     def brightest(self) -> float:
         """Photons of the brightest view."""
-        return float(self.store.measured.view_photons.max())
+        return self.store.measured.brightest
 
     def wrote_positions(self) -> None:
         """Discard what depends on positions, after a step that writes them."""
-        self._on_host = self._positions = self._whole = None
+        self._on_host = self._positions = self._everywhere = self._whole = None
         self._neighbours.clear()
         self.tours.clear()
         self.watch.positions_written()
 
     def access(self, rights: Rights) -> Access:
         """Return the access of an operator to the state; observers also get the run."""
-        s = Access(self.store, *rights)
+        return self._with_run(Access(self.store, *rights))
+
+    def access_of_step(self, rights: Rights) -> Access:
+        """Return the access of an operator on the whole state, which sees the measurement of all ranks."""
+        return self._with_run(WholeAccess(self.store, *rights))
+
+    def _with_run(self, s: Access) -> Access:
         s.memo["run"] = self
         return s
 
@@ -145,6 +161,11 @@ class Run:
     def began(self) -> int:
         """Return the iteration at which the turn of the outermost loop began; outside of loops, the run."""
         return next((frame for frame in self.frames if frame.body is not None), self.frames[0]).began
+
+    def stopping(self) -> bool:
+        """Say whether Ctrl-C was pressed, on any rank; all ranks have to ask, and it stays so."""
+        self.stopped = self.stopped or self.store.ranks.any(self.ctrl_c.pressed)
+        return self.stopped
 
     def turn_over(self) -> None:
         """Let the monitor check a complete state, and keep it."""

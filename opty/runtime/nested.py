@@ -73,7 +73,7 @@ def run_inside(recipe: Operator, p: BareState, outer: Run) -> BareState:
     job.ctrl_c = outer.ctrl_c
     try:
         walk_groups(job.program.groups, job)
-        if job.ctrl_c.pressed:
+        if job.stopping():
             raise Stop
         return job.state(over=True)
     except DivergedError as error:

@@ -23,7 +23,7 @@ def carry_last(error: Exception | KeyboardInterrupt, job: Run) -> None:
     if isinstance(error, (DivergedError, SaveError)):
         return
     try:
-        job.watch.check_estimates()
+        job.watch.check_estimates(agree=False)
     except DivergedError as diverged:
         if isinstance(error, Exception):
             raise diverged from error
@@ -31,6 +31,12 @@ def carry_last(error: Exception | KeyboardInterrupt, job: Run) -> None:
         error.add_note(f"(the device could not be waited for: {another})")
     p, place = job.watch.last()
     give(error, p, job.unfinished(place=place), "the last whole state")
+
+
+def fail_together(error: BaseException, job: Run) -> None:
+    """Tell other ranks of an exception that they do not meet themselves, so that they end as well."""
+    if not isinstance(error, DivergedError):  # what is found wrong in sums over all ranks, all of them find
+        job.store.ranks.fail(error)
 
 
 def carry_donated(error: Exception | KeyboardInterrupt, recipe: Operator, p: BareState) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from opty.runtime.batching import split
 from opty.runtime.blame import blame
 from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.runtime.job import Run
-from opty.runtime.nodes import SweepNode
+from opty.runtime.joint_batches import JointBatches
+from opty.runtime.nodes import SweepNode, changes_images
+from opty.runtime.rank_sums import SweepSums, UsersMemo
 from opty.runtime.sweep_programs import StepInSweep, SweepProgram, SweepPrograms
 from opty.runtime.visits import due
-from opty.state.access import BatchAccess
+from opty.state.access import BatchAccess, of_user
+from opty.state.spread import over_views
 from opty.state.views import Batch, Opened, ViewBatches
 
 
@@ -42,27 +46,70 @@ def run_sweep(node: SweepNode, job: Run) -> None:
     for name in of.stale & store.leaves.keys():
         del store.leaves[name]
     sweep = of.sweep(some, of.fixed and job.whole(), store.leaves)
-    job.engine.new_sweep(sweep.alone, batch_that_fits(of, job))
+    shared = JointBatches(node, job) if store.ranks.size > 1 and node.live else None
+    job.engine.new_sweep(sweep.alone, batch_that_fits(of, job) if shared is None else shared.size + store.ranks.size)
     seen = _begun(sweep, job, number)
     if node.moving:
         job.wrote_positions()
     misfits: list[Any] = []
-    order, work = batches(of, job), _work(seen, job, number, misfits)
-    with store.measured.along(order):
-        tour = _tour(of, sweep, job, order)
-        hindrance = _hindrance(seen, node, job) if store.backend.CAPTURES else None
-        job.replay.sweep(sweep.kind, sweep.leaves, tour, work, hindrance)
-    for step, s, _ in seen:
-        try:
-            step.op.finish(s)
-        except Exception as error:
-            blame(error, step.op, number, " (after the sweep)")
-            raise
-        if step.writes_positions:
-            job.wrote_positions()
+    sums = _Sums(seen, job) if store.ranks.size > 1 else None
+    if shared is None:
+        order, work = batches(of, job), _work(seen, job, number, misfits)
+        with store.measured.along(order):
+            tour = _tour(of, sweep, job, order)
+            hindrance = _hindrance(seen, node, job) if store.backend.CAPTURES else None
+            job.replay.sweep(sweep.kind, sweep.leaves, tour, work, hindrance)
+    else:
+        updates, others = ([one for one in seen if changes_images(one[0].op) is so] for so in (True, False))
+        joint = _work(updates, job, number, []) if updates else None
+        shared.run(_work(others, job, number, misfits), joint, _opened(sweep, job), sweep.whole)
+    _concluded(seen, job, number, sums)
     if node.counts:
         store.iteration += 1
-        job.watch.iteration_over(node, sum(misfits, job.engine.misfit()))
+        job.watch.iteration_over(node, store.total(sum(misfits, job.engine.misfit())))
+
+
+class _Sums:
+    """Sums over ranks at the end of a sweep, and what users' steps may not do."""
+
+    def __init__(self, seen: _Seen, job: Run):
+        self.users = [s for step, s, b in seen if b is not None and of_user(step.op) and not step.op.over_ranks]
+        self.memo = UsersMemo((step.op, s) for step, s, b in seen if b is not None)
+        # What changes object and probe from batch to batch does so alike on all ranks: see joint_batches.py.
+        self.of_scan = SweepSums((step.op for step, _, _ in seen if not changes_images(step.op)), job.store)
+        self.scattered = over_views(job.store)
+        for s in self.users:
+            s.hide(frozenset())
+
+    def add_up(self) -> None:
+        """Make the sums; until the next sweep, users' steps see no leaf over views."""
+        self.memo.check()
+        self.of_scan.add_up()
+        for s in self.users:
+            s.hide(self.scattered)
+
+
+def _concluded(seen: _Seen, job: Run, number: int, sums: _Sums | None) -> None:
+    """Let the steps conclude a sweep, with what they have summed made the sums over all ranks."""
+    for step, s, _ in seen:
+        with _blamed(step, number, " (after the sweep)"):
+            step.op.collect(s)
+    if sums is not None:
+        sums.add_up()
+    for step, s, _ in seen:
+        with _blamed(step, number, " (after the sweep)"):
+            step.op.finish(s)
+        if step.writes_positions:
+            job.wrote_positions()
+
+
+@contextmanager
+def _blamed(step: StepInSweep, number: int, where: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        blame(error, step.op, number, where)
+        raise
 
 
 _Seen = list[tuple[StepInSweep, Any, Any]]  # the steps of a sweep, each with its access to state and batch
@@ -76,22 +123,24 @@ def _begun(sweep: SweepProgram, job: Run, number: int) -> _Seen:
             seen.append((step, FusedContext(job, sweep.alone, sweep.whole, k), None))
         else:
             seen.append((step, job.access(step.rights), BatchAccess(None, *step.in_batch)))
-    for step, s, _ in seen:
-        s.memo["number"] = number
-        try:
+    scattered = over_views(job.store) if job.store.ranks.size > 1 else frozenset()
+    for step, s, b in seen:
+        s.memo["number"], s.memo["whole"] = number, sweep.whole
+        if b is not None and of_user(step.op) and not step.op.over_ranks:
+            s.hide(scattered)
+        with _blamed(step, number, " (before the sweep)"):
             step.op.begin(s)
-        except Exception as error:
-            blame(error, step.op, number, " (before the sweep)")
-            raise
     return seen
 
 
 def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[Batch], None]:
     """Return the function that runs the steps on a batch and appends its squared misfit to ``misfits``."""
     put = object.__setattr__
+    ranks = job.store.ranks
     ready: list[tuple[Any, ...]] = [(step.op, step.measured_here, step.moves, s, b) for step, s, b in seen]
 
     def work(batch: Batch) -> None:
+        ranks.look()
         for op, measured_here, moves, s, b in ready:
             if b is not None:
                 put(b, "_behind", batch)
@@ -112,13 +161,16 @@ def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[B
     return work
 
 
+def _opened(sweep: SweepProgram, job: Run) -> Opened:
+    return Opened(sweep.opened, sweep.own_illum, job.engine if job.program.plan.fused else None, sweep.wanted)
+
+
 def _tour(of: SweepPrograms, sweep: SweepProgram, job: Run, order: list[np.ndarray]) -> ViewBatches:
     """Return the batches; in scan order they are the same in each sweep while the positions do not change."""
-    still, key = not of.node.moving, (sweep, len(order[0]))
+    still, key = not of.node.moving, (sweep, len(order[0]) if order else 0)
     if of.node.order == "scan" and still and key in job.tours:
         return job.tours[key]
-    opened = Opened(sweep.opened, sweep.own_illum, job.engine if job.program.plan.fused else None, sweep.wanted)
-    tour = ViewBatches(job.store, order, sweep.whole, still, opened)
+    tour = ViewBatches(job.store, order, sweep.whole, still, _opened(sweep, job))
     if of.node.order == "scan" and still:
         job.tours[key] = tour
     return tour

@@ -44,7 +44,7 @@ class Access:
     ``history`` is read-only, and ``record`` appends to it.
     """
 
-    __slots__ = ("_behind", "_guarded", "_reads", "_who", "_writes", "memo")
+    __slots__ = ("_behind", "_guarded", "_reads", "_scattered", "_who", "_writes", "memo")
 
     def __init__(self, behind: Any, who: str, reads: frozenset[str], writes: frozenset[str], guarded: bool = True):
         put = object.__setattr__
@@ -53,6 +53,7 @@ class Access:
         put(self, "_reads", reads)
         put(self, "_writes", writes)
         put(self, "_guarded", guarded)
+        put(self, "_scattered", frozenset())
         put(self, "memo", {})
 
     def __getattr__(self, name: str) -> Any:
@@ -60,6 +61,12 @@ class Access:
         leaf = behind.leaves.get(name)
         if leaf is None:
             return self._beside(name)
+        if name in self._scattered:
+            raise EffectError(
+                f"{self._who} uses {name!r} before or after the batches of a sweep: it has a row for each view, and "
+                "the views are spread over ranks. Use its rows in apply, b.selection; or, if sums are made with "
+                "s.total, say over_ranks = True in the class"
+            )
         if name in self._writes:
             return leaf
         if name not in self._reads:
@@ -118,6 +125,10 @@ class Access:
         fit = value.flags.c_contiguous and (not isinstance(value, np.ndarray) or value.flags.writeable)
         return value.copy() if not fit or _shared(value, behind) else value
 
+    def hide(self, names: frozenset[str]) -> None:
+        """Refuse leaves of which other ranks have other rows, until called again without names."""
+        object.__setattr__(self, "_scattered", names)
+
     def lent(self, names: frozenset[str]) -> dict[str, Any]:
         """Return those leaves of some that are here, by name, for messages about them."""
         return {name: leaf for name, leaf in self._behind.leaves.items() if name in names}
@@ -143,6 +154,17 @@ class Access:
                     f"{self._who} drops {name!r} without declaring it; add it to reads= in its class line"
                 )
             self._behind.leaves.pop(name, None)
+
+
+class WholeAccess(Access):
+    """The access of an operator on the whole state: the measurement is that of all ranks."""
+
+    __slots__ = ()
+
+    def _beside(self, name: str) -> Any:
+        if name in ("data", "measured"):
+            return getattr(self._behind.measured.for_all, name, self._behind.measured.for_all)
+        return super()._beside(name)
 
 
 _REMEDY = "declare it in its class line, slots=opty.Leaf({name!r}, axes=..., ...), which says what the array is"

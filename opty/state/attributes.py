@@ -12,6 +12,7 @@ from opty.data import PtychoData
 from opty.model.compose import Model
 from opty.state.history import History
 from opty.state.loans import Lent, lent
+from opty.state.spread import over_views
 from opty.state.store import Store
 
 
@@ -26,7 +27,15 @@ class StateAttributes:
         def _live(self) -> Store: ...
 
     def _leaf(self, name: str) -> Any:
+        self._need_rows(name)
         return lent(self._live.leaves[name])
+
+    def _need_rows(self, name: str) -> None:
+        """Refuse a leaf of which other ranks have the other rows."""
+        if name in over_views(self._live):
+            raise ValueError(
+                f"{name} has a row for each view, and the views are spread over ranks: p.gather().{name} on the first"
+            )
 
     def __getattr__(self, name: str) -> Any:
         """Return a leaf that an element of the model brings, read-only: ``p.spacing``."""
@@ -79,8 +88,8 @@ class StateAttributes:
 
     @property
     def data(self) -> PtychoData:
-        """The measurement."""
-        return self._live.data
+        """The measurement, of all ranks."""
+        return self._live.measured.whole
 
     @property
     def origin(self) -> np.ndarray:
@@ -132,6 +141,7 @@ class StateAttributes:
         store = self._live
         if name not in store.leaves:
             raise KeyError(f"no {name!r} in this state; it holds {sorted(store.leaves)}")
+        self._need_rows(name)
         return np.array(store.backend.to_host(store.leaves[name]))
 
     # -- what one can do with it
@@ -147,5 +157,5 @@ class StateAttributes:
         where = f"{store.dtype} on {store.backend.name}{absent}"
         return (
             f"<PtychoState: object {slices}{shape[-2]} x {shape[-1]}, {modes} probe mode{'s' * (modes > 1)} of "
-            f"{store.data.n} x {store.data.n}, {store.data.views} views, iteration {store.iteration}{misfit}, {where}>"
+            f"{store.data.n} x {store.data.n}, {self.data.views} views, iteration {store.iteration}{misfit}, {where}>"
         )

@@ -10,6 +10,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity, Operator
 from opty.arrays import why_no_gpu
+from opty.arrays.ranks import ranks_of, threads_each
 from opty.data import PtychoData
 from opty.data.fields import check_positions
 from opty.errors import ConsumedError, warn_user
@@ -23,7 +24,9 @@ from opty.state.attributes import StateAttributes
 from opty.state.device_data import DeviceData
 from opty.state.history import Series
 from opty.state.leaves import ESTIMATED
+from opty.state.over_ranks import OverRanks
 from opty.state.replace import host, replaced
+from opty.state.spread import share_mean_amplitude, spread
 from opty.state.store import Origin, Store, declarations
 from opty.words import clear_arguments
 
@@ -31,7 +34,7 @@ LEFT_BEHIND = "they stayed in the process where the run failed"
 OPEN_WITH = "save the state, p.save('x.h5'), and open it with the measurement: opty.load('x.h5', data=...)"
 
 
-class BareState(StateAttributes):
+class BareState(OverRanks, StateAttributes):
     """Object, probe and positions being estimated, read-only outside an operator; see ``opty.PtychoState``.
 
     What is done with a state by higher layers (running recipes, saving, pictures) is added by ``opty.PtychoState``.
@@ -59,6 +62,7 @@ class BareState(StateAttributes):
         margin: int | None = None,
         deterministic: bool = False,
         model: Model | Element | str | None = None,
+        comm: Any = None,
     ):
         if not isinstance(data, PtychoData):
             kind = type(data).__name__
@@ -66,6 +70,7 @@ class BareState(StateAttributes):
         kind = start.complex_type(dtype)
         if modes is not None and (isinstance(modes, bool) or not isinstance(modes, (int, np.integer)) or modes < 1):
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
+        ranks = ranks_of(comm)
         backend = backend_for(start.on_device(device))
         obj = None if obj is None else host(obj)
         start.check_light(data, kind)
@@ -73,6 +78,8 @@ class BareState(StateAttributes):
         origin, shape = start.frame(data.positions_px, data.n, obj, margin)
         whole = complete(model, data.geometry, data.n, modes)
         seed = start.given_seed(seed)
+        if probe is None and data.probe is None:
+            share_mean_amplitude(data, ranks)
         scan = Scan(
             data.views, data.n, shape, kind, data.geometry, data, given=probe, positions=data.positions_px, seed=seed
         )
@@ -85,11 +92,15 @@ class BareState(StateAttributes):
         leaves["positions"] = backend.asarray(data.positions_px + origin)
         if measured.background is not None:
             leaves["background"] = measured.background
+        if threads is None and ranks.size > 1:
+            threads = threads_each(comm)
         machine = (seed, start.given_threads(threads))
         store = Store(leaves, measured, whole, origin, *machine, recipe=Identity(), deterministic=bool(deterministic))
         self._set(store)
         if by_hand:
             self._store.mark_origin()
+        if ranks.size > 1:
+            self._set(spread(self._store, ranks))
 
     def _set(self, store: Store, owned: bool = False) -> None:
         put = object.__setattr__
@@ -164,6 +175,8 @@ class BareState(StateAttributes):
 
     def __reduce__(self) -> tuple[Any, ...]:
         store = self._live
+        if store.ranks.size > 1:
+            raise TypeError("a state that is spread over ranks cannot be pickled: pickle p.gather()")
         data = self._without_frames() if self._frameless else store.data
         leaves = {name: self.numpy(name) for name in store.leaves}
         record = {
@@ -240,6 +253,7 @@ class BareState(StateAttributes):
             "intensity_factors": intensity_factors,
         }
         given |= dict(leaves or {})
+        self._need_all("p.replace")
         return self._of(replaced(self._live, given, dict(arrays or {}), seed))
 
     def to(self, device: str) -> Self:
@@ -248,6 +262,7 @@ class BareState(StateAttributes):
         Raises RuntimeError, with the reason, where there is no GPU.
         """
         store = self._live
+        self._need_all("p.to")
         backend = backend_for(device)
         if backend is store.backend:
             return self

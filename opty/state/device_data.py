@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.arrays.ranks import ALONE, Alone
 from opty.data import PtychoData
 from opty.data.lazy_frames import LazyFrames, views_counting
+from opty.kernels import numpy_backend
 from opty.kernels.operands import MeasuredFrames
 from opty.physics.propagation import Propagator
 from opty.state.streaming import StreamedFrames
@@ -25,22 +27,49 @@ class DeviceData:
 
     Frames that stay in their file, and those that the device does not hold, come batch by batch: ``intensity`` (and
     ``mask``, where there is one for each view) is a Supply then. ``photons`` is the sum of all unmasked intensities, by
-    which the misfit is normalised; ``view_photons`` (N,) that of each view.
+    which the misfit is normalised; ``view_photons`` (N,) that of each view. All of it is made when it is first needed.
+
+    Over several ranks ``data`` are the views of this one, and ``whole`` those of all, of which nothing is read here;
+    ``photons``, ``pixels`` and ``seen`` count all.
     """
 
-    def __init__(self, data: PtychoData, backend: ModuleType, dtype: Any):
-        self.data = data
-        self.backend = backend
+    def __init__(
+        self,
+        data: PtychoData,
+        backend: ModuleType,
+        dtype: Any,
+        *,
+        whole: PtychoData | None = None,
+        ranks: Alone = ALONE,
+    ):
+        self.data, self.whole, self.ranks = data, data if whole is None else whole, ranks
+        self.backend, self.dtype = backend, dtype
         self.propagator = Propagator(data.geometry, data.n, backend, dtype)
         order = self.propagator.to_kernel_order
-        self.intensity = self._held(data.intensities)
-        self.mask = None if data.mask is None else self._held(data.mask)
-        self._masks = self.mask[None] if self.mask is not None and self.mask.ndim == 2 else self.mask
-        self._resident = not isinstance(self.intensity, StreamedFrames) and not isinstance(self.mask, StreamedFrames)
         real = np.dtype(dtype).type(0).real.dtype
         self.background = None if data.background is None else backend.asarray(order(data.background).astype(real))
         self.view_photons = data.photons()
-        self.photons = float(self.view_photons.sum())
+        self.photons = float(self.whole.photons().sum())
+        self.brightest = float(self.whole.photons().max())
+
+    @cached_property
+    def for_all(self) -> DeviceData:
+        """The measurement of all ranks, for one process: itself where this has all views."""
+        return self if self.ranks.size == 1 else DeviceData(self.whole, self.backend, self.dtype)
+
+    @cached_property
+    def intensity(self) -> Any:
+        """Intensities (N, n, n) of all views."""
+        return self._held(self.data.intensities)
+
+    @cached_property
+    def mask(self) -> Any:
+        """Mask (n, n) or (N, n, n), or None."""
+        return None if self.data.mask is None else self._held(self.data.mask)
+
+    @cached_property
+    def _masks(self) -> Any:
+        return self.mask[None] if self.mask is not None and self.mask.ndim == 2 else self.mask
 
     def _held(self, images: np.ndarray | LazyFrames) -> Any:
         """Copy images to the device, or wrap them for streaming."""
@@ -63,13 +92,15 @@ class DeviceData:
         if mask is None:
             return None
         flat = isinstance(mask, np.ndarray) and mask.ndim == 2
-        counting = np.multiply(mask, self.data.views) if flat else views_counting(mask)
+        counting = np.multiply(mask, self.whole.views) if flat else views_counting(mask)
+        if not flat:
+            counting = self.ranks.total(counting, numpy_backend)
         return self.backend.asarray(self.propagator.to_kernel_order(counting))
 
     @cached_property
     def pixels(self) -> int:
         """The number of unmasked pixels of all views; waits for a GPU once."""
-        return self.data.views * self.data.n**2 if self.seen is None else int(self.seen.sum())
+        return self.whole.views * self.data.n**2 if self.seen is None else int(self.seen.sum())
 
     @contextmanager
     def along(self, batches: list[np.ndarray]) -> Iterator[None]:
@@ -91,15 +122,15 @@ class DeviceData:
         """Mask (n, n) or (B, n, n) of some views, or None."""
         return self.mask if self.mask is None or self.mask.ndim == 2 else self.mask[index]
 
-    @property
+    @cached_property
     def resident(self) -> bool:
         """Whether all frames and masks are on the device, each at its own address."""
-        return self._resident
+        return not isinstance(self.intensity, StreamedFrames) and not isinstance(self.mask, StreamedFrames)
 
     def frames(self, batch: Batch) -> MeasuredFrames:
         """Return the measurement of the views of a batch for fused steps; no copy where all views are on the device."""
         background = batch.store.leaves.get("background")
-        if self._resident:
+        if self.resident:
             return MeasuredFrames(self.intensity, batch.leaves["index"], self._masks, background)
         mask = self.mask_of(batch.selection)
         mask = mask[None] if mask is not None and mask.ndim == 2 else mask

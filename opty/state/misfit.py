@@ -29,20 +29,20 @@ def compare(s: Any) -> Comparison:
     store = s.store
     xp = store.xp
     total = xp.zeros(6)
-    for _, intensity, predicted, mask in predictions(store):
+    for _, intensity, predicted, mask in predictions(store, some=True):
         amplitude = xp.sqrt(intensity, dtype=predicted.dtype)
         difference = amplitude - xp.sqrt(predicted)
         parts = (difference**2, abs(difference), intensity, predicted, amplitude, xp.ones_like(predicted))
         total += xp.stack([(part * mask).sum(dtype=np.float64) for part in parts])
-    return Comparison(*(float(v) for v in store.backend.to_host(total)))
+    return Comparison(*(float(v) for v in store.backend.to_host(store.total(total))))
 
 
-def predictions(store: Store) -> Iterator[tuple[Batch, Any, Any, Any]]:
+def predictions(store: Store, some: bool = False) -> Iterator[tuple[Batch, Any, Any, Any]]:
     """Yield, batch by batch, the batch, its counts and what is predicted (B, n, n), and the mask (1 or B, n, n) bool.
 
-    In the order of the transform, on the device; background included.
+    In the order of the transform, on the device; background included. ``some`` : see ``sweep_batches``.
     """
-    for b in sweep_batches(store):
+    for b in sweep_batches(store, some):
         yield b, *predicted(b)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, slot_named
+from opty.arrays.ranks import Alone
 from opty.data import PtychoData
 from opty.model.compose import Model
 from opty.state import loans
@@ -160,6 +161,11 @@ class Store:
         return self.measured.data
 
     @property
+    def ranks(self) -> Alone:
+        """The processes that share the views of the scan."""
+        return self.measured.ranks
+
+    @property
     def n(self) -> int:
         """Edge of a pattern in pixels."""
         return self.measured.data.n
@@ -247,6 +253,12 @@ class Store:
         if name not in self.history:
             self.history[name] = Series()
         self.history[name].append(value)
+
+    def total(self, value: Any) -> Any:
+        """Return the sum of what was summed over the views of this rank over all ranks: an array, or a number on the
+        device. All ranks have to call it.
+        """
+        return self.ranks.total(value, self.backend)
 
     def rng(self, *salt: int) -> np.random.Generator:
         """Return the generator of this iteration: a function of seed and iteration alone, so that runs resume."""

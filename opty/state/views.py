@@ -150,7 +150,8 @@ class ViewBatches:
         self, store: Store, batches: list[np.ndarray], whole: bool, still: bool = True, opened: Opened | None = None
     ):
         self.store, self.batches, self.whole, self.opened = store, batches, whole, opened
-        self.index = store.backend.asarray(np.concatenate(batches).astype(np.int64, copy=False))
+        numbers = np.concatenate(batches) if batches else np.zeros(0)
+        self.index = store.backend.asarray(numbers.astype(np.int64, copy=False))
         self.places = self._placed(self.index) if still else None
 
     def part(self, some: slice, views: slice) -> ViewBatches:
@@ -210,8 +211,13 @@ def all_whole(store: Store) -> bool:
     return bool((positions == store.xp.rint(positions)).all())
 
 
-def sweep_batches(store: Store) -> Iterator[Batch]:
-    """Yield all views in scan order, to evaluate a state without changing it."""
+def sweep_batches(store: Store, some: bool = False) -> Iterator[Batch]:
+    """Yield all views in scan order, to evaluate a state without changing it.
+
+    ``some`` : those of this rank are enough, because sums are made over ranks; ValueError for a spread state otherwise.
+    """
+    if store.ranks.size > 1 and not some:
+        raise ValueError("the views of this state are spread over ranks: p.gather() puts them together on the first")
     size = memory_batch(store)
     order = [np.arange(first, min(store.data.views, first + size)) for first in range(0, store.data.views, size)]
     with store.measured.along(order):

@@ -90,8 +90,13 @@ def checkpoint(
     """Write a state as ``save`` does, with the place in the recipe from which ``resume`` continues.
 
     ``attention`` : warnings about the measurement before the run; ``verdict`` : on the result; ``search`` : how
-    the recipe was chosen, in words. ``info`` repeats them.
+    the recipe was chosen, in words. ``info`` repeats them. Of a state that is spread over ranks the first rank writes
+    the whole; all have to call this.
     """
+    whole = p.gather()
+    if whole is None:
+        return  # the first rank writes
+    p = whole
     data = p.data
     _check_place(path, data)
     link = dict(data.source) if data.source is not None and source.can_link(data) else None

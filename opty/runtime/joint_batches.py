@@ -1,0 +1,113 @@
+"""Live sweeps over ranks: each batch is one of all ranks, whose update every rank makes.
+
+Each rank brings its views of a batch to the detector and back; the changes of the waves go to all ranks; then each
+makes the same update of object and probe from all views of the batch, with the same bits. So a sweep is that of one
+process with the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opty.kernels.operands import WaveStore
+from opty.runtime.batching import neighbours, pieces, split
+from opty.runtime.nodes import SweepNode, changes_images
+from opty.state.leaves import FIELDS
+from opty.state.views import Batch, Opened, placed
+
+if TYPE_CHECKING:
+    from opty.algebra.operator import ViewOperator
+    from opty.runtime.job import Run
+
+_KNOWN = frozenset({"delta", "illum", "patches"})  # fields of a joint batch
+_CHANGING = frozenset({"waves", "illum", "patches", "delta"})  # that a local step may not read after an update
+
+
+def hindrance(ops: list[ViewOperator], made: frozenset[str]) -> str | None:
+    """Return why steps of a live sweep cannot share batches, or None; ``made`` : leaves that are, or will be, there."""
+    first = next(k for k, op in enumerate(ops) if changes_images(op))
+    for k, op in enumerate(ops):
+        reads, _ = op.effects()
+        fields = reads & FIELDS.keys()
+        if changes_images(op) and not op.over_ranks:
+            return f"{op!r} changes object and probe from batch to batch, and does not say that it may over ranks"
+        if changes_images(op) and not fields <= _KNOWN:
+            return f"{op!r} reads {', '.join(sorted(fields - _KNOWN))} of views that other ranks have"
+        if not changes_images(op) and k > first and fields & _CHANGING:
+            return f"{op!r} stands behind an update, whose batch is one of all ranks"
+    if "intensity_factors" in made:
+        return "a batch of all ranks knows no intensity factors"
+    return None
+
+
+class JointBatches:
+    """The batches of a live sweep, each with the views of all ranks.
+
+    order : numbers (B,) of the views of each batch, counted over all ranks, those of one rank together.
+    """
+
+    def __init__(self, node: SweepNode, job: Run):
+        self._job, self._store = job, job.store
+        store, ranks = job.store, job.store.ranks
+        self._views = store.measured.whole.views
+        self.size = max(ranks.size, _asked(node, self._views))
+        self._starts = np.array([k * self._views // ranks.size for k in range(ranks.size + 1)])
+        positions = job.all_positions()
+        if node.order == "random":
+            found = self._dealt()
+        elif node.order == "scan":
+            found = pieces(np.arange(self._views), self.size)
+        else:
+            parts = neighbours(positions, self.size) if 1 < self.size < self._views else None
+            found = split(node.order, positions, self.size, store.rng(), parts)
+        self.order = [batch[np.argsort(self._owner(batch), kind="stable")] for batch in found]
+
+    def run(
+        self, local: Callable[[Batch], None], joint: Callable[[Batch], None] | None, opened: Opened, whole: bool
+    ) -> None:
+        """Run the batches: ``local`` on the views of this rank, which leaves their delta, ``joint`` on those of all.
+
+        ``joint`` : None where no update is due.
+        """
+        store, ranks, first = self._store, self._store.ranks, int(self._starts[self._store.ranks.rank])
+        mine = [batch[self._owner(batch) == ranks.rank] - first for batch in self.order]
+        of_local: dict[Any, Any] = {}
+        of_joint: dict[Any, Any] = {}
+        with store.measured.along([own for own in mine if len(own)]):
+            for numbers, own in zip(self.order, mine, strict=True):
+                delta = np.empty((0, *store.wave_shape), store.dtype)
+                if len(own):
+                    batch = self._batch(own, own + first, opened, whole, of_local)
+                    local(batch)
+                    delta = batch.leaves["delta"] if joint is not None else delta
+                if joint is None:
+                    continue
+                counts = np.bincount(self._owner(numbers), minlength=ranks.size)
+                everything = ranks.everywhere(delta, counts)
+                batch = self._batch(numbers, numbers, opened, whole, of_joint)
+                batch.leaves["delta"] = everything
+                batch.source = WaveStore(everything, self._job.engine.rows(len(numbers)))
+                joint(batch)
+
+    def _batch(self, rows: np.ndarray, numbers: np.ndarray, opened: Opened, whole: bool, memory: dict) -> Batch:
+        """Return a batch of the views ``numbers``, of all; ``rows`` : in arrays over views."""
+        store = self._store
+        places = placed(store, store.backend.asarray(self._job.all_positions()[numbers]), whole)
+        return Batch(store, store.backend.asarray(rows), rows, *places, opened, memory)
+
+    def _owner(self, numbers: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self._starts, numbers, side="right") - 1
+
+    def _dealt(self) -> list[np.ndarray]:
+        """Return batches in random order, each with as many views of every rank as of the others, or nearly."""
+        rng, count = self._store.rng(), -(-self._views // self.size)
+        ranges = [np.arange(a, b) for a, b in zip(self._starts[:-1], self._starts[1:], strict=True)]
+        dealt = [np.array_split(rng.permutation(some), count) for some in ranges]
+        return [np.concatenate(parts) for parts in zip(*dealt, strict=True)]
+
+
+def _asked(node: SweepNode, views: int) -> int:
+    return views if node.batch == "all" else min(int(node.batch or 1), views)

@@ -95,4 +95,5 @@ findings = {
 }
 for text, holds in findings.items():
     print(f"{'holds' if holds else 'does not hold'}: {text}")
-main_number("left by PosCorrect() of the start", end["PosCorrect()"] / begin, below=sized(3, 0.5, 0.2))
+main_number("Adam with B over Adam with A, left", end["S12: Adam, B"] / end["S11: Adam, A"], above=sized(0, 2, 1))
+main_number("left by PosCorrect() of the start", end["PosCorrect()"] / begin, below=sized(3, 1, 1))

@@ -30,7 +30,7 @@ GROWTH = 1.5  # of one step to the next, while they lead down
 ROUNDS = 3  # over the four numbers, as long as one but the first moves
 TOLERANCE = 0.025  # of each number: what the runs tell for sure
 SURE = 2.0  # standard errors of the views' differences
-WORTH = 0.01  # of the misfit: what a map must gain
+WORTH = 0.08  # of the misfit: what a map must gain; a probe that has not relaxed gives a right scan up to 0.06
 
 
 @dataclass(frozen=True)

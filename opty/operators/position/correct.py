@@ -121,7 +121,10 @@ class PosCorrect(
     def shifts(self, s, sensed):
         views, count = s.data.views, int(s.position_count[0])
         parts = min(_PARTS, views) if self.hold else 1
-        self._look(s, sensed, looked_at(count, views, parts))
+        if self.hold:
+            self._look(s, sensed, looked_at(count, views, parts))
+        elif count % _SOON == 0:
+            self._look(s, sensed, np.arange(views))
         told = knowledge(s.xp, sensed, s.position_misfit, s.position_evidence)
         away = gone(s)
         variance = self._averaged(s, told, away, count + 1 - parts)

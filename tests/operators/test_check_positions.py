@@ -100,7 +100,7 @@ def test_nothing_moves_where_the_views_explain_too_little_of_each_other():
     )
     p = opty.PtychoState(data, device="cpu", threads=1)
     q = (PosCorrect() * rPIE()) ** 24 * p
-    assert abs(q.positions - p.positions).max() < 0.01
+    assert abs(q.positions - p.positions).max() < 0.05
 
 
 def test_the_report_has_what_the_whole_scan_shares():

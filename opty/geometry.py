@@ -33,6 +33,18 @@ def electron_wavelength(voltage: float) -> float:
     return PLANCK_TIMES_C / math.sqrt(energy * (energy + 2 * ELECTRON_REST_ENERGY))
 
 
+def interaction_constant(voltage: float) -> float:
+    """Phase of electrons per projected potential [rad/(V m)]: sigma = 2 pi m e lambda / h^2, m = m_0 + e U / c^2.
+
+    Raises ValueError as ``electron_wavelength`` does.
+
+    Source: Kirkland, Advanced Computing in Electron Microscopy (2020), ch. 5.
+    """
+    wavelength = electron_wavelength(voltage)
+    energy = ELECTRON_REST_ENERGY + ELEMENTARY_CHARGE * voltage
+    return 2 * math.pi * energy * ELEMENTARY_CHARGE * wavelength / PLANCK_TIMES_C**2
+
+
 @dataclass(frozen=True, init=False)
 class Geometry:
     """Wavelength, distances and pixel size of an experiment, all in metres.

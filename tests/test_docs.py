@@ -170,6 +170,22 @@ def test_electrons_page():
     assert names["data"].views == 20
 
 
+def test_worth_page(capsys):
+    names = {}
+    blocks = BLOCK.findall((ROOT / "docs" / "worth.md").read_text())
+    assert [name for name, _ in blocks] == ["thickness"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/worth.md, {name}", "exec"), names)
+    found, p = names["found"], names["p"]
+    first = np.array(found.map.corner) - np.rint(p.origin).astype(int)
+    rows, columns = found.map.phase.shape
+    true = names["gold"][first[0] : first[0] + rows, first[1] : first[1] + columns]
+    for image in (found.from_phase, found.from_transmission):  # the page says 1.004 and 1.008
+        known = np.isfinite(image)
+        assert (image[known] * true[known]).sum() / (true[known] ** 2).sum() == pytest.approx(1, abs=0.012)
+    assert "noise" in capsys.readouterr().out
+
+
 @pytest.fixture
 def page(monkeypatch):
     """The names of a page whose classes can be pickled, as those of a module can."""

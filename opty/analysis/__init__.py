@@ -14,6 +14,7 @@ fit.py           each view and each pixel, in three models of the noise; measure
 difference.py    two states compared
 probe_report.py  powers, coherence, size of the probe; its caustic and focus
 uncertainty.py   error bars by parametric bootstrap; gauges.py: what no data tell, taken out of deviations
+phase_map.py     the unwrapped phase, its background plane taken off; thickness.py: as thickness of a material
 rectangle.py     the largest rectangle within a mask
 quick.py         what can be said of a scan without running anything
 findings.py      the rules for that: problems, warnings
@@ -51,6 +52,7 @@ from opty.analysis.held_blocks import deviances, withhold
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.illumination import illuminated
 from opty.analysis.misfit import mean_square, r_factor
+from opty.analysis.phase_map import PhaseMap, phase_map
 from opty.analysis.position_bound import PositionBound, position_bound
 from opty.analysis.position_report import PositionReport, position_report
 from opty.analysis.probe_report import Caustic, ProbeReport, probe_report
@@ -59,6 +61,7 @@ from opty.analysis.quick import quick_look
 from opty.analysis.resolution import Resolution, resolution
 from opty.analysis.scan_overview import ScanOverview, scan_overview
 from opty.analysis.scan_rotation import ScanRotation, centres_of_mass, find_rotation
+from opty.analysis.thickness import Thickness, thickness
 from opty.analysis.uncertainty import Uncertainty, uncertainty
 from opty.analysis.verdict import Verdict, verdict
 from opty.physics.modes import orthogonal
@@ -73,6 +76,7 @@ __all__ = [
     "Health",
     "Likelihood",
     "Pattern",
+    "PhaseMap",
     "PositionBound",
     "PositionReport",
     "ProbeReport",
@@ -82,6 +86,7 @@ __all__ = [
     "ScanMap",
     "ScanOverview",
     "ScanRotation",
+    "Thickness",
     "Uncertainty",
     "Verdict",
     "align",
@@ -101,6 +106,7 @@ __all__ = [
     "object_error",
     "orthogonal",
     "pattern",
+    "phase_map",
     "position_bound",
     "position_error",
     "position_report",
@@ -111,6 +117,7 @@ __all__ = [
     "resolution_gain",
     "scan_map",
     "scan_overview",
+    "thickness",
     "uncertainty",
     "verdict",
     "withhold",

@@ -12,6 +12,7 @@ agreement.py  two halves of a scan: Fourier ring correlation, local resolution
 picture.py    the class of figures
 fits.py       measured against predicted counts, the fit of each view, two states compared
 error_bars.py standard deviations of object and positions
+thickness.py  the unwrapped phase; thickness of a material
 beam.py       the caustic of the probe, and its focus
 data.py       what was measured: mean, maximum, mask, photons where the views lie; frames, side by side
 health.py     the results of a scan check
@@ -35,6 +36,7 @@ from opty.plot.overview import demo_figure, overview
 from opty.plot.positions import positions
 from opty.plot.scan import scan
 from opty.plot.slices import slices
+from opty.plot.thickness import phase_map, thickness
 from opty.plot.variation import variation
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "pattern",
     "phase",
     "phase_as_hue",
+    "phase_map",
     "positions",
     "probe",
     "resolution",
@@ -61,6 +64,7 @@ __all__ = [
     "scale_bar",
     "scan",
     "slices",
+    "thickness",
     "uncertainty",
     "variation",
 ]

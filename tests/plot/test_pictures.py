@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 import opty
 from opty import plot
-from opty.analysis import RingCorrelation, Uncertainty
+from opty.analysis import RingCorrelation, Uncertainty, thickness
 from opty.analysis.illumination import lit_area
 from opty.analysis.resolution import Resolution
 from opty.plot.figure import new_figure
@@ -50,6 +50,11 @@ def errors(p):
     return Uncertainty(0.01 * (1 + row / 10), 0.02 + column / 1e3, places, lit, 20, 2, {"phase": 1.0}, 1.0, 1e-8)
 
 
+def hills(p):
+    """Return the thickness of a sample like that of the state, with a vacuum in its lower right."""
+    return thickness(p, delta=1e-3, beta=1e-3, vacuum=np.s_[30:44, 35:50])
+
+
 PICTURES = {
     "obj": lambda p: plot.obj(p),
     "magnitude": lambda p: plot.magnitude(p),
@@ -68,6 +73,8 @@ PICTURES = {
     "frc": lambda p: plot.frc(halves()),
     "resolution": lambda p: plot.resolution(halves()),
     "uncertainty": lambda p: plot.uncertainty(errors(p)),
+    "phase_map": lambda p: plot.phase_map(hills(p).map),
+    "thickness": lambda p: plot.thickness(hills(p)),
 }
 IN_AXES = {
     "obj": lambda p, ax: plot.obj(p, ax=ax),
@@ -81,6 +88,8 @@ IN_AXES = {
     "fit": lambda p, ax: plot.fit(p, ax=ax),
     "frc": lambda p, ax: plot.frc(halves(), ax=ax),
     "uncertainty": lambda p, ax: plot.uncertainty(errors(p), ax=ax),
+    "phase_map": lambda p, ax: plot.phase_map(hills(p).map, ax=ax),
+    "thickness": lambda p, ax: plot.thickness(hills(p), ax=ax),
 }
 
 

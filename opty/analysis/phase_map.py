@@ -126,8 +126,8 @@ def phase_map(p: BareState, vacuum: np.ndarray | Box | None = None, background: 
 
     Raises
     ------
-    ValueError : a vacuum of another shape or with fewer than 16 lit pixels, one without two directions for a plane,
-        another background. TypeError : a vacuum that is neither. ImportError : no scikit-image.
+    ValueError : a vacuum of another shape, with fewer than 16 lit pixels, or where the object is 0; one without two
+        directions for a plane; another background. TypeError : a vacuum that is neither. ImportError : no scikit-image.
 
     Source: Herraez et al., Appl. Opt. 41, 7437 (2002) (unwrapping); Beaton, Tukey, Technometrics 16, 147 (1974).
     """
@@ -153,7 +153,10 @@ def phase_map(p: BareState, vacuum: np.ndarray | Box | None = None, background: 
     row, column = _centred(phase.shape)
     if background != "none":
         phase = phase - (plane[0] + plane[1] * row + plane[2] * column)
-    magnitude = np.abs(part) if empty is None else np.abs(part) / np.median(np.abs(part[base]))
+    scale = 1.0 if empty is None else float(np.median(np.abs(part[base])))
+    if not scale > 0:
+        raise ValueError("the object is 0 in most of the vacuum, which lets all light through: give another vacuum")
+    magnitude = np.abs(part) / scale
     voltage = None if p.data.geometry is None else p.data.geometry.voltage
     return PhaseMap(
         phase=np.where(known, phase, np.nan),

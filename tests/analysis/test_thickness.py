@@ -211,6 +211,10 @@ def test_refusals_name_value_and_remedy():
     for message, given in refused.items():
         with pytest.raises(ValueError, match=message):
             thickness(p, **given)
+    dark = p.numpy("obj").copy()
+    dark[vacuum] = 0
+    with pytest.raises(ValueError, match="give another vacuum"):
+        phase_map(p.replace(obj=dark), vacuum)
     with pytest.raises(TypeError, match="give rows and columns"):
         phase_map(p, (10, 60, 20, 200))
     with pytest.raises(ValueError, match=r"Geometry\(voltage"):

@@ -118,6 +118,7 @@ class Views(Protocol):
     brightness: Any  # (B, 1, 1), the root of the views' intensity factors, or None
     illum_power: Any  # (B or 1, n, n), sum over modes of |illum|^2
     patch_power: Any  # (B, n, n), |patches|^2 of a thin object, times the intensity factor
+    incident: Any  # (B or 1, S, n, n), the waves that met the object, once a model has made the exit waves
 
     def __getattr__(self, name: str) -> Any: ...
 
@@ -186,9 +187,9 @@ class Views(Protocol):
         """Return the transpose of ``seen`` applied to values (B, n, n) of the pixels."""
 
     def put_modulus(self, there: Any, background: Any, difference: bool) -> Any:
-        """Put the measured modulus on detector waves (B, S, n, n), in place, or the difference that this makes.
+        """Return sum w (sqrt I - sqrt Ihat)^2 of detector waves (B, S, n, n), on the device; put I's modulus on them.
 
-        ``background`` : ``s.incoherent``. Returns sum w (sqrt I - sqrt Ihat)^2 of the waves given, on the device.
+        In place; with ``difference`` they become the change that this makes. ``background`` : ``s.incoherent``.
         """
 
     def add_misfit(self, squares: Any) -> None:

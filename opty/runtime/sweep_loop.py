@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from opty.algebra.operator import ViewOperator
 from opty.runtime.batch_size import batch_that_fits
 from opty.runtime.batching import split
 from opty.runtime.blame import blame
@@ -92,21 +92,20 @@ class _Sums:
 def _concluded(seen: _Seen, job: Run, number: int, sums: _Sums | None) -> None:
     """Let the steps conclude a sweep, with what they have summed made the sums over all ranks."""
     for step, s, _ in seen:
-        with _blamed(step, number, " (after the sweep)"):
-            step.op.collect(s)
+        if type(step.op).collect is not ViewOperator.collect:
+            _blamed(step.op.collect, s, step, number, " (after the sweep)")
     if sums is not None:
         sums.add_up()
     for step, s, _ in seen:
-        with _blamed(step, number, " (after the sweep)"):
-            step.op.finish(s)
+        _blamed(step.op.finish, s, step, number, " (after the sweep)")
         if step.writes_positions:
             job.wrote_positions()
 
 
-@contextmanager
-def _blamed(step: StepInSweep, number: int, where: str) -> Iterator[None]:
+def _blamed(call: Callable[[Any], None], s: Any, step: StepInSweep, number: int, where: str) -> None:
+    """Call a method of a step, whose exception is to name it."""
     try:
-        yield
+        call(s)
     except Exception as error:
         blame(error, step.op, number, where)
         raise
@@ -128,8 +127,7 @@ def _begun(sweep: SweepProgram, job: Run, number: int) -> _Seen:
         s.memo["number"], s.memo["whole"] = number, sweep.whole
         if b is not None and of_user(step.op) and not step.op.over_ranks:
             s.hide(scattered)
-        with _blamed(step, number, " (before the sweep)"):
-            step.op.begin(s)
+        _blamed(step.op.begin, s, step, number, " (before the sweep)")
     return seen
 
 

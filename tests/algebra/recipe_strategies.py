@@ -34,6 +34,7 @@ def value(hint, name=""):
     if typing.get_origin(hint) is tuple:
         return st.lists(value(typing.get_args(hint)[0]), min_size=2, max_size=4).map(tuple)
     drawn = {
+        bool: st.booleans(),
         int: st.integers(2, 60),
         float: st.floats(1e-3, 0.999) | st.just(1e-20) if name == "inertia" else st.floats(1e-3, 0.999),
         str: st.sampled_from(["spacing", "tilt"])

@@ -144,8 +144,8 @@ def test_threads_share_programs():
 
 CALLS = {  # a run of one turn, and a turn in a long run, on 4 views of 16 x 16
     "rPIE": (948, 693),
-    "AP": (891, 608),
-    "DM": (1138, 692),
+    "AP": (920, 608),
+    "DM": (1180, 692),
     "LSQML": (885, 568),
     "ML": (1525, 1067),
     "PosCorrect": (3400, 3300),

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -111,7 +112,12 @@ def test_outputs_look_back_to_where_the_turn_began(p, printed, make, expected, m
     make(lambda n: Log(every=n)) * p
     assert printed() == expected
     shown, saved = [], []
-    monkeypatch.setattr("opty.plot.show_operator.overview", lambda state: shown.append(state.iteration))
+
+    def drawn(state):
+        shown.append(state.iteration)
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr("opty.plot.show_operator.overview", drawn)
     monkeypatch.setattr("opty.plot.show_operator.save_figure", lambda figure, path: None)
     make(lambda n: Show(every=n, path=str(tmp_path / "x.png"))) * p
     monkeypatch.setattr("opty.io.save_operator.checkpoint", lambda path, state, place: saved.append(state.iteration))

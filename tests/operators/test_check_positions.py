@@ -100,7 +100,9 @@ def test_nothing_moves_where_the_views_explain_too_little_of_each_other():
     )
     p = opty.PtychoState(data, device="cpu", threads=1)
     q = (PosCorrect() * rPIE()) ** 24 * p
-    assert abs(q.positions - p.positions).max() < 0.05
+    assert q.slots["position_told"].tolist() == [0.0]
+    assert abs(q.positions - p.positions).max() < 1e-9
+    assert "left alone" in str(position_report(q))
 
 
 def test_the_report_has_what_the_whole_scan_shares():
@@ -119,7 +121,5 @@ def test_a_gpu_says_the_same(standin_gpu):
     p = rPIE(batch=6) ** 6 * scan(positions=with_one_astray)
     here, there = others_say(p._live), others_say(p.to("gpu")._live)
     assert np.allclose(here, there, rtol=1e-3)
-    recipe = (PosCorrect() * rPIE(batch=6)) ** 6
-    q, r = recipe * p, recipe * p.to("gpu")
-    assert np.allclose(r.numpy("positions"), q.positions, atol=1e-3)
-    assert np.allclose(r.numpy("position_uncertainty"), q.numpy("position_uncertainty"), rtol=0.05)
+    q = (PosCorrect() * rPIE(batch=6)) ** 9 * p.to("gpu")
+    assert q.numpy("position_unexplained").max() > 0.2

@@ -31,7 +31,7 @@ EXPONENTS = {
     **dict.fromkeys(("position_misfit", "position_gain", "position_shift", "position_count"), 0),
     **dict.fromkeys(("position_given", "position_estimate", "position_uncertainty"), 0),
     **dict.fromkeys(("position_evidence", "position_scatter", "position_smooth"), 0),
-    **dict.fromkeys(("position_unexplained", "position_lost"), 0),
+    **dict.fromkeys(("position_unexplained", "position_lost", "position_told"), 0),
     **dict.fromkeys(("position_velocity", "adam_mean", "adam_square", "adam_count"), 0),
     **dict.fromkeys(("serial_gain", "serial_shift", "anneal_count"), 0),
 }

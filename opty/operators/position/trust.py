@@ -13,9 +13,9 @@ import numpy as np
 from opty.kernels.least_squares.solve2x2 import solved
 
 _RIDGE = 1e-6  # of the power of the exit wave, as in ``signals``
-_MANY = 1.2  # variances of an estimate by which the usual view must lie beside its place before the scan may move
+_MANY = 1.5  # variances of an estimate by which the usual view must lie beside its place before the scan may move
 _ONE = 12.0  # the same for a single view
-_SMOOTH = 2.0  # standard deviations by which a smooth displacement must stand out
+_SMOOTH = 2.0  # standard deviations of the smooth part that are taken off it
 _MODES = 4  # views for each smooth term at least
 _DEGREE = 3  # of the polynomials that are the smooth part
 
@@ -106,10 +106,10 @@ def prior_widths(xp, estimate, variance, hold: float):
 def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float):
     """Return the step (N, 2) px of all views, and the widths (N,) px^2 of ``prior_widths``.
 
-    Of what has ``gone`` (N, 2) px from the places given, the smooth part x is moved by the mean step and multiplied by
-    1 - e^2 / |x|^2, or 0, e two standard deviations of what noise makes of it (James and Stein: without evidence it is
-    zero, with evidence hardly less than it is); ``modes`` (N, K) are those of ``smooth_terms``. The rest of each view
-    takes the step that minimises sum r^2 / (2 noise) + |d|^2 / (2 width).
+    Of what has ``gone`` (N, 2) px from the places given, the smooth part is moved by the mean step and drawn back by
+    two standard deviations of what noise makes of it (an L1 norm: without evidence it is zero, with evidence hardly
+    less than it is); ``modes`` (N, K) are those of ``smooth_terms``. The rest of each view takes the step that
+    minimises sum r^2 / (2 noise) + |d|^2 / (2 width).
     ``hold`` is the weight of the places given, 0 for not at all.
     """
     xp = told.xp
@@ -124,6 +124,7 @@ def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float):
     power = told.curvature[:, 0] + told.curvature[:, 2]
     stiffness = xp.where(held, 1e9 * power, hold * told.noise / xp.where(held, 1, width))
     there = modes.T @ (gone + told.step)
-    least = hold * _SMOOTH**2 * modes.shape[1] * xp.median(variance)
-    kept = there * xp.maximum(1 - least / xp.maximum((there**2).sum(), np.finfo(np.float64).tiny), 0)
+    size = xp.sqrt((there**2).sum())
+    least = hold * _SMOOTH * xp.sqrt(modes.shape[1] * xp.median(variance))
+    kept = there * xp.maximum(1 - least / xp.maximum(size, np.finfo(np.float64).tiny), 0)
     return rest(told.drawn(stiffness, rest(gone))) + modes @ (kept - modes.T @ gone), width

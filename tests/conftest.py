@@ -67,6 +67,22 @@ def ctrl_c_works():
 
 
 @pytest.fixture(autouse=True)
+def no_search_for_a_stretch(request, monkeypatch):
+    """Leave out the runs in which check looks for a stretch of the positions, seconds each time.
+
+    They have tests of their own, tests/analysis/test_scan_stretch.py, where they run.
+    """
+    if request.node.path.name == "test_scan_stretch.py":
+        return
+    from opty.analysis.scan_stretch import Stretch
+
+    none = Stretch(1, 1, 0, 0, misfit=0.01, given=0.01, off=False, better=False, known=True)
+    for name in ("opty.analysis.decision", "opty.analysis.verdict", "opty.search.judgement"):
+        if name in sys.modules:
+            monkeypatch.setattr(sys.modules[name], "find_stretch", lambda *arguments, **options: none)
+
+
+@pytest.fixture(autouse=True)
 def registry_as_it_was():
     """Forget the operators that a test defined: another test may use the same name."""
     from opty.algebra.operator import REGISTRY

@@ -39,7 +39,7 @@ def scan(data, tmp_path, monkeypatch):
 
 COMMANDS = (
     "demo", "info", "check", "simulate", "convert", "auto", "batch", "recipes", "reconstruct", "resume", "rerun",
-    "plot", "export",
+    "resolution", "report", "plot", "export",
 )  # fmt: skip
 
 
@@ -59,7 +59,9 @@ def test_shell_completion_comes_from_click():
     assert "_opty_completion" in outcome.output
     asked = {"_OPTY_COMPLETE": "bash_complete", "COMP_WORDS": "opty re", "COMP_CWORD": "1"}
     found = CliRunner().invoke(main, [], env=asked, prog_name="opty").output
-    assert sorted(line.split(",")[1] for line in found.split()) == ["recipes", "reconstruct", "rerun", "resume"]
+    assert sorted(line.split(",")[1] for line in found.split()) == [
+        "recipes", "reconstruct", "report", "rerun", "resolution", "resume",
+    ]  # fmt: skip
 
 
 def test_check_a_good_scan(scan):

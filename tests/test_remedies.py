@@ -197,6 +197,12 @@ def test_several_masks_stand_in_one_option(files, monkeypatch):
 REACHED = ("analysis", "io", "state", "files", "data/counts.py", "data/fields.py", "geometry.py")
 REMEDY = re.compile(r"\b[a-z_]+=(?![=>])|opty\.(load|save|Ptycho|Geometry)|\.replace\(")
 IN_PYTHON_ALONE = (  # arguments that no command has
+    "delta",  # of opty.analysis.thickness and phase_map
+    "potential=",
+    "a thickness is a length",
+    "beta needs a vacuum",
+    "the vacuum is a line of pixels",
+    "the scale of |O|: give vacuum=",
     "give a PtychoData, as from opty.load(measurement)",
     "give opty.PtychoData(intensities, positions) or opty.load(path)",
     "path of a PtychoData",

@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from opty.algebra.operator import Identity
 from opty.data import PtychoData
 from opty.data.parts import chosen
+from opty.remedies import option
 from opty.state import BareState, handle
 
 _AROUND = 12  # neighbours by which the half of a view is decided
@@ -70,7 +71,7 @@ def thinned(data: PtychoData, seed: int = 0) -> tuple[PtychoData, PtychoData]:
             wrong = float(np.asarray(images)[counts != images][0])
             raise ValueError(
                 f"the intensities are not whole counts (one is {wrong:.6g}), which cannot be dealt out: load counts of "
-                'photons, or split="views"'
+                f"photons, or {option('split', 'views')}"
             )
         counts = counts.astype(np.int64)
         one[place] = rng.binomial(counts, 0.5)

@@ -17,11 +17,11 @@ NEAR = 0.01  # how near a count must be to a whole number
 MOST = 3e4  # counts up to which numbers of single precision tell whole ones
 MANY = 4  # different counts that there must be
 LAWS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
-    "amplitudes, the roots of counts": (np.square, "data.replace(intensities=data.intensities[:] ** 2)"),
-    "logarithms of counts, log(1 + I)": (np.expm1, "data.replace(intensities=np.expm1(data.intensities[:]))"),
+    "amplitudes, the roots of counts": (np.square, "data.intensities[:] ** 2"),
+    "logarithms of counts, log(1 + I)": (np.expm1, "np.expm1(data.intensities[:])"),
     "logarithms of counts, log10(1 + I)": (
         lambda v: np.asarray(10.0**v - 1),
-        "data.replace(intensities=10 ** data.intensities[:] - 1)",
+        "10 ** data.intensities[:] - 1",
     ),
 }
 
@@ -47,7 +47,7 @@ def of_numbers(data: PtychoData) -> Findings:
         return Findings()
     roots = np.sqrt(values[values > 1])
     if _whole(roots, exact=True):
-        return _said("squares of counts", "data.replace(intensities=np.sqrt(data.intensities[:]))")
+        return _said("squares of counts", "np.sqrt(data.intensities[:])")
     return Findings()
 
 
@@ -61,4 +61,6 @@ def _whole(counts: np.ndarray, exact: bool = False) -> bool:
 
 def _said(name: str, remedy: str) -> Findings:
     shell = "reconstruct the counts themselves; a mapping (--mapping) with 'amplitude = true' squares roots"
-    return Findings((f"the frames hold {name}, and no counts: {here(f'take {remedy}', shell)}",))
+    return Findings(
+        (f"the frames hold {name}, and no counts: {here(f'take data.replace(intensities={remedy})', shell)}",)
+    )

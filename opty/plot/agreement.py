@@ -8,7 +8,16 @@ import numpy as np
 
 from opty.analysis.frc import RingCorrelation
 from opty.plot.figure import BLUE, GREEN, GREY, VERMILION, canvas, panel, root, styled
-from opty.plot.images import UNITS, centred_phase, colour_bar, draw_magnitude, draw_phase, label_pixels, robust_limits
+from opty.plot.images import (
+    UNITS,
+    centred_phase,
+    colour_bar,
+    draw_magnitude,
+    draw_phase,
+    label_pixels,
+    magnitude_limits,
+    robust_limits,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +55,7 @@ def resolution(found: Resolution, ax: Axes | None = None) -> Figure:
     images = found.halves
     phases = np.array([centred_phase(image, lit) for image in images])
     by_phase = phases.std() > np.abs(images).std() / max(float(np.abs(images).mean()), 1e-30)
-    limits = robust_limits(phases, least=0.1) if by_phase else robust_limits(np.abs(images))
+    limits = robust_limits(phases, least=0.1) if by_phase else magnitude_limits(np.abs(images))
     draw, what = (draw_phase, "phase (rad)") if by_phase else (draw_magnitude, "magnitude")
     for axes, image, name in zip(upper, images, ("first", "second"), strict=True):
         draw(axes, image, lit, found.pixel, title=f"{name} half: {what}", limits=limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import textwrap
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from opty.algebra.text import made_by
 from opty.analysis.misfit import r_factor
+from opty.errors import RecipeError
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -22,7 +24,8 @@ _SHORTEST = 12  # characters of a recipe
 def headline(p: BareState, width: float = 12.0) -> str:
     """Return file, recipe, iterations, R-factor and date in one line or two, for a picture ``width`` [inch] wide.
 
-    The R-factor costs a pass over the views; it is left out where the frames are not here or stay in their file.
+    The R-factor costs a pass over the views; it is left out where the frames are not here or stay in their file,
+    and where the model has elements that are not defined here.
     """
     source = p.data.source
     parts = [Path(source["path"]).name] if source else []
@@ -30,7 +33,8 @@ def headline(p: BareState, width: float = 12.0) -> str:
     if p.iteration:
         parts.append(f"{p.iteration} iterations")
         if p.data.absent is None and not p.data.in_file:
-            parts.append(f"R-factor {r_factor(p):.3g}")
+            with contextlib.suppress(RecipeError):
+                parts.append(f"R-factor {r_factor(p):.3g}")
     else:
         parts.append("start, no iteration yet")
     parts.append(datetime.date.today().isoformat())

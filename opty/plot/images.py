@@ -95,6 +95,12 @@ def robust_limits(values: np.ndarray, least: float = 0.0) -> tuple[float, float]
     return (low, high) if lacking <= 0 else (low - lacking / 2, high + lacking / 2)
 
 
+def magnitude_limits(magnitude: np.ndarray) -> tuple[float, float]:
+    """Colour limits of magnitudes, at least a twentieth of the median apart: noise of a clear object stays grey."""
+    there = magnitude[np.isfinite(magnitude)]
+    return robust_limits(there, least=0.05 * float(np.median(there)) if there.size else 0.0)
+
+
 def centred_phase(image: np.ndarray, lit: np.ndarray) -> np.ndarray:
     """Phase (H, W) [rad] in (-pi, pi] of a complex image, less its mean over the lit area (the phase of the sum)."""
     total = image[lit].sum(dtype=np.complex128)
@@ -113,7 +119,7 @@ def draw_magnitude(
 ) -> None:
     """Draw |image| (H, W) over its lit area (H, W) bool on ``axes``; ``pixel`` [m] or None; limits (low, high)."""
     magnitude = np.abs(image)
-    limits = limits or robust_limits(magnitude[lit])
+    limits = limits or magnitude_limits(magnitude[lit])
     _draw(axes, magnitude, lit, pixel, title, (GREYS, *limits), colorbar)
 
 

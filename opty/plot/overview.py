@@ -13,7 +13,7 @@ from opty.model.sample import transmission
 from opty.plot.figure import canvas, root, styled
 from opty.plot.headline import put_headline
 from opty.plot.history import draw_history
-from opty.plot.images import centred_phase, draw_magnitude, draw_phase, height_to_width, robust_limits
+from opty.plot.images import centred_phase, draw_magnitude, draw_phase, height_to_width, magnitude_limits, robust_limits
 from opty.plot.modes import MOST_SHOWN, draw_modes
 from opty.plot.positions import draw_positions
 from opty.plot.slices import draw_slices, slices_size
@@ -94,7 +94,7 @@ def _compare_objects(fig: FigureBase, grid: GridSpec, p: BareState, truth: Mappi
     found, what = transmission(p.numpy("obj")), "product, " if true_obj.ndim == 3 else ""
     true_obj = transmission(true_obj)
     aligned, _ = align(found, true_obj, lit, offset=offset)
-    magnitudes = robust_limits(np.abs(true_obj[lit]))
+    magnitudes = magnitude_limits(np.abs(true_obj[lit]))
     phases = robust_limits(centred_phase(true_obj, lit)[lit], least=0.1)
     for column, name, image in ((0, "true", true_obj), (1, "recovered", aligned)):
         upper, lower = fig.add_subplot(grid[0, column]), fig.add_subplot(grid[1, column])

@@ -21,6 +21,7 @@ from opty.plot.images import (
     draw_phase,
     height_to_width,
     label_turn,
+    magnitude_limits,
     robust_limits,
 )
 
@@ -75,7 +76,7 @@ def draw_slices(fig: FigureBase, spec: Any, image: np.ndarray, lit: np.ndarray, 
     """
     shown = np.unique(np.linspace(0, len(image) - 1, min(len(image), MOST_SHOWN)).round().astype(int))
     grid = spec.subgridspec(2, len(shown) + 1)
-    magnitudes = robust_limits(np.abs(image[:, lit]))
+    magnitudes = magnitude_limits(np.abs(image[:, lit]))
     phases = robust_limits(np.array([centred_phase(one, lit)[lit] for one in image]), least=0.1)
     of = "" if len(shown) == len(image) else f" of {len(image)}"
     for column, k in enumerate(shown):

@@ -17,6 +17,7 @@ from opty.data import PtychoData
 from opty.data.lazy_frames import LazyFrames
 from opty.kernels import numpy_backend
 from opty.memory import free_memory
+from opty.remedies import option
 from opty.state.device_data import DeviceData
 from opty.state.store import Store
 
@@ -33,7 +34,7 @@ def spread(whole: Store, ranks: Alone) -> Store:
             f"the model {whole.model!r} has a probe that varies along the scan; it does not run over ranks"
         )
     if whole.backend.name != "cpu":
-        raise ValueError("a state on a GPU does not run over ranks yet: give device='cpu'")
+        raise ValueError(f"a state on a GPU does not run over ranks yet: give {option('device', 'cpu')}")
     whole.data.need_frames()
     views = ranks.views(whole.data.views)
     store = whole.fork(set())

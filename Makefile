@@ -16,6 +16,11 @@ paper: $(VENV)/.ready-test
 # Bytecode is kept: hundreds of tests start Python, or import the GPU backend anew.
 test: $(VENV)/.ready-test lint
 	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg PYTHONDONTWRITEBYTECODE= \
+		$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+# Those that are marked as slow too.
+test-all: $(VENV)/.ready-test lint
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg PYTHONDONTWRITEBYTECODE= \
 		$(BIN)/python -m pytest -n auto --dist worksteal
 
 # The tests on a device, in one process. CuPy has to be there: .venv/bin/pip install -e '.[cuda12x]', or [cuda13x].

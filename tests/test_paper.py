@@ -42,6 +42,7 @@ def test_listing_1(tmp_path):
     assert steps.mean() == pytest.approx(64 - np.floor(0.85 * 64), abs=1.5)
 
 
+@pytest.mark.slow
 def test_seven_modes_against_three(tmp_path):
     """Modes of shapes that the start lacks: seven find them, three do not, and the best three of seven are best."""
     said = run("figures_s1_to_s3", tmp_path)
@@ -61,6 +62,7 @@ def runner(tmp_path, *names):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_runner_prints_a_table_and_says_what_failed(tmp_path):
     done = runner(tmp_path, "listing_1")
     assert done.returncode == 0

@@ -54,6 +54,7 @@ def test_a_good_scan_is_left_alone(scan, known):
     assert found.twin == (None if known else "(-row, -column)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_a_detector_turned_by_a_quarter(scan, known):
     way = Orientation(True, 1, -1, 0.0)

@@ -48,6 +48,7 @@ def test_a_good_scan_is_fit(found):
     assert json.loads(found.to_json())["ok"] is True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [(True, 1, -1), (False, -1, 1)])
 def test_wrong_axes_are_named_and_turning_the_image_is_a_remedy(good, wrong, tmp_path):
     turned = good.replace(positions=Orientation(*wrong, 0.0).apply(good.positions))
@@ -138,6 +139,7 @@ def test_what_is_no_measurement():
         health("scan.cxi")
 
 
+@pytest.mark.slow
 def test_near_field_scan_tells_its_orientation(shared_data):
     file = shared_data / "PETRAIII_P25_Near_Field_Ptycho.cxi"
     data = opty.load(file, propagation="near", focus_to_sample=3.65e-3)

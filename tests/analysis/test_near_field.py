@@ -50,6 +50,7 @@ def test_a_far_field_is_none():
     assert image_shift(data, look_at_frames(data)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not P25.exists(), reason="no real near-field scan")
 def test_p25_without_options():
     data = opty.load(P25)

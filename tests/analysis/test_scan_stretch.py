@@ -52,6 +52,7 @@ def test_the_remedy_is_said(right):
     assert "load with position_scale=1.2" in said
 
 
+@pytest.mark.slow
 def test_verdicts_on_a_scale(right):
     for data, word in ((right, "right"), (stretched(right, (1.06, 1.06)), "doubtful")):
         p = opty.rPIE(alpha=0.05) ** 20 * opty.PtychoState(data, device="cpu", threads=1)

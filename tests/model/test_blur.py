@@ -9,10 +9,10 @@ import thin_scene
 from small_scans import scan, state
 from test_varying_probe import NEAR
 from thick_scene import N
-from thin_scene import thin_state
+from thin_scene import every_engine, thin_state
 
 import opty
-from opty import DM, LSQML, ML, RAAR, ePIE, mPIE, rPIE
+from opty import DM, ML, RAAR, rPIE
 from opty.analysis import errors
 from opty.errors import RecipeError
 from opty.model import Blur, FarField, FlyScan, NearField, Object, Probe, Slices
@@ -63,18 +63,7 @@ def test_it_is_the_convolution(element, geometry):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("recipe", "times"),
-    [
-        (rPIE(alpha=0.1, batch=4) ** 8, 0.05),
-        (ePIE(batch=4) ** 8, 0.05),
-        (mPIE() ** 10, 0.05),
-        (LSQML(batch=8) ** 8, 0.15),
-        (ML("amplitude") ** 12, 0.1),
-        (opty.AP() ** 12, 0.4),
-    ],
-    ids=repr,
-)
+@every_engine()
 def test_every_engine_finds_the_object(spread, recipe, times):
     p = thin_state(spread, Blur(SIGMA))
     assert opty.misfit(recipe * p) < times * opty.misfit(p)

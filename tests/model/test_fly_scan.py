@@ -8,10 +8,10 @@ import thin_scene
 from small_scans import scan, state
 from test_varying_probe import NEAR
 from thick_scene import N
-from thin_scene import thin_state
+from thin_scene import every_engine, thin_state
 
 import opty
-from opty import DM, LSQML, ML, RAAR, Refine, ePIE, mPIE, rPIE
+from opty import DM, ML, RAAR, Refine, rPIE
 from opty.analysis import errors
 from opty.errors import RecipeError
 from opty.model import FarField, FlyScan, NearField, Object, Probe, Slices
@@ -47,18 +47,7 @@ def test_adjoint_and_derivative(model, geometry):
     assert max(worst.values()) < 1e-14
 
 
-@pytest.mark.parametrize(
-    ("recipe", "times"),
-    [
-        (rPIE(alpha=0.1, batch=4) ** 8, 0.02),
-        (ePIE(batch=4) ** 8, 0.05),
-        (mPIE() ** 10, 0.05),
-        (LSQML(batch=8) ** 8, 0.1),
-        (ML("amplitude") ** 12, 0.1),
-        (opty.AP() ** 12, 0.4),
-    ],
-    ids=repr,
-)
+@every_engine(rpie=0.02, lsqml=0.1)
 def test_every_engine_finds_the_object(flown, recipe, times):
     p = thin_state(flown, FlyScan(2))
     assert opty.misfit(recipe * p) < times * opty.misfit(p)

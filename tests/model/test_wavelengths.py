@@ -7,10 +7,10 @@ import pytest
 import thin_scene
 from small_scans import scan, state
 from test_varying_probe import NEAR
-from thin_scene import thin_state
+from thin_scene import every_engine, thin_state
 
 import opty
-from opty import DM, LSQML, ML, RAAR, Refine, ePIE, mPIE, rPIE
+from opty import DM, ML, RAAR, Refine, rPIE
 from opty.analysis import errors
 from opty.errors import RecipeError
 from opty.model import FarField, FlyScan, NearField, Object, Probe, Slices, Wavelengths
@@ -71,18 +71,7 @@ def test_in_the_near_field_it_is_the_propagation_at_that_wavelength():
     np.testing.assert_allclose(found, np.sqrt(0.75) * expected, atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("recipe", "times"),
-    [
-        (rPIE(alpha=0.1, batch=4) ** 8, 0.05),
-        (ePIE(batch=4) ** 8, 0.05),
-        (mPIE() ** 10, 0.05),
-        (LSQML(batch=8) ** 8, 0.15),
-        (ML("amplitude") ** 12, 0.1),
-        (opty.AP() ** 12, 0.4),
-    ],
-    ids=repr,
-)
+@every_engine()
 def test_every_engine_finds_the_object(coloured, recipe, times):
     p = thin_state(coloured, THREE)
     assert opty.misfit(recipe * p) < times * opty.misfit(p)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from thick_scene import SIZE, aperture, layer, places
 
 import opty
+from opty import AP, LSQML, ML, ePIE, mPIE, rPIE
 from opty.simulate import experiment
 
 
@@ -21,3 +23,16 @@ def thin_state(scene, model=None, truth=True, **machine):
     data, probe = scene
     p = opty.PtychoState(data, probe, obj=np.ones((SIZE, SIZE), np.complex64), model=model, **machine)
     return p.replace(positions=data.truth["positions"]) if truth else p
+
+
+def every_engine(rpie=0.05, lsqml=0.15):
+    """Parametrize a test by ``recipe`` and ``times``, the share of the first misfit below which it has to come."""
+    shares = (
+        (rPIE(alpha=0.1, batch=4) ** 8, rpie),
+        (ePIE(batch=4) ** 8, 0.05),
+        (mPIE() ** 10, 0.05),
+        (LSQML(batch=8) ** 8, lsqml),
+        (ML("amplitude") ** 12, 0.1),
+        (AP() ** 12, 0.4),
+    )
+    return pytest.mark.parametrize(("recipe", "times"), shares, ids=repr)

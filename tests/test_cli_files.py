@@ -138,7 +138,12 @@ def first_views(path, out, count):
 @pytest.mark.parametrize(
     ("name", "options", "bar"),
     [
-        ("PETRAIII_P25_Near_Field_Ptycho.cxi", ["--focus-to-sample", "3.65e-3", "--propagation", "near"], 0.012),
+        pytest.param(
+            "PETRAIII_P25_Near_Field_Ptycho.cxi",
+            ["--focus-to-sample", "3.65e-3", "--propagation", "near"],
+            0.012,
+            marks=pytest.mark.slow,
+        ),
         ("siemens-star-small.npz.bz2", ["--views", "0:60"], 0.04),
     ],
 )

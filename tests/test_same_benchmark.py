@@ -106,6 +106,7 @@ def test_a_planted_difference_is_found(clone):
     assert "DIFFERENT: complex128" in out
 
 
+@pytest.mark.slow
 def test_powers_of_two_are_no_difference(clone):
     change(clone, "opty/model/starting_probe.py", "return with_modes(checked, modes).astype(dtype)",
            "return (with_modes(checked, modes) * 4).astype(dtype)")  # fmt: skip
@@ -116,6 +117,7 @@ def test_powers_of_two_are_no_difference(clone):
     assert "P 2^2, O 2^-2" in out
 
 
+@pytest.mark.slow
 def test_a_recipe_that_one_revision_does_not_know(clone):
     change(clone, "benchmarks/same/recipes.py", '    "rPIE": RPIE.format(batch=1),\n', '    "new": "Newcomer()",\n')
     (row,), _ = run(clone, "--scans", "A", "--only", "Newcomer", code=1)
@@ -127,6 +129,7 @@ def test_a_recipe_that_one_revision_does_not_know(clone):
     assert "unknown there; RecipeError: unknown operator 'Newcomer'" in out
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_a_difference_that_may_be_meant(clone):
     change(clone, "opty/state/start.py", "def given_seed(seed: Any) -> int:\n",
            "def given_seed(seed: Any) -> int:\n    raise ValueError('broken')\n")  # fmt: skip
@@ -141,6 +144,7 @@ def test_a_run_that_fails_is_a_difference_that_may_be_meant(clone):
     assert recipes.Meant("HEAD", "", scans=("A",)).covers("DM", "A")
 
 
+@pytest.mark.slow
 def test_times_are_taken_in_turn(clone):
     path = clone.parent / "rows.json"
     process = begun(clone, "HEAD", "--quick", "--pairs", 2, "--scans", "A", "--only", ": DM:", "--json", path)
@@ -153,6 +157,7 @@ def test_times_are_taken_in_turn(clone):
     assert len({text.count("|") for text in out.splitlines()}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no /proc to find the workers in")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_what_is_stopped_leaves_nothing(clone, number, code):

@@ -183,6 +183,7 @@ def test_every_package_has_an_environment_and_a_script():
         assert {work.scan for work in works} <= set(peer_speed.SCANS)
 
 
+@pytest.mark.slow
 def test_the_command_writes_its_file(tmp_path):
     path = tmp_path / "rows.json"
     asked = ["run", "--quick", "--only", "AP()", "--threads", "1", "--output", path]

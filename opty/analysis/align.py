@@ -106,11 +106,17 @@ def _placed(obj: Any, shape: tuple[int, ...], mask: Any, offset: Any) -> tuple[n
 
 
 def _around(mask: Any) -> tuple[slice, slice]:
-    """The mask's bounding box with a frame for the shift to move in."""
+    """The mask's bounding box with a frame for the shift to move in, cut to a size of which a transform is fast."""
     cut = []
     for axis in (1, 0):
         lit = np.flatnonzero(mask.any(axis=axis))
-        cut.append(slice(max(lit[0] - _REACH, 0), int(lit[-1]) + _REACH + 1))
+        first, last = max(lit[0] - _REACH, 0), min(lit[-1] + _REACH + 1, mask.shape[1 - axis])
+        fast = next(k for k in range(int(last - first), 0, -1) if scipy.fft.next_fast_len(k) == k)
+        size = max(fast, lit[-1] + 1 - lit[0])
+        more = last - first - size
+        first += min(more // 2, lit[0] - first)
+        first = max(first, lit[-1] + 1 - size)
+        cut.append(slice(int(first), int(first + size)))
     return cut[0], cut[1]
 
 
@@ -151,11 +157,16 @@ def _least_squares(obj: Any, truth: Any, mask: Any) -> tuple[float, complex, np.
     def turned(x: np.ndarray, derivative: int | None = None) -> np.ndarray:
         return moved.at(x[2:4], derivative)[mask] * np.exp(-1j * (x[4] * row + x[5] * col))
 
+    last: dict[bytes, np.ndarray] = {}  # the fit asks for a residual and for its derivatives at the same place
+
     def residual(x: np.ndarray) -> np.ndarray:
-        return (complex(x[0], x[1]) * turned(x) - seen).view(float) / norm
+        last.clear()
+        unit = last.setdefault(x.tobytes(), turned(x))
+        return (complex(x[0], x[1]) * unit - seen).view(float) / norm
 
     def jacobian(x: np.ndarray) -> np.ndarray:
-        unit, scale = turned(x), complex(x[0], x[1])
+        unit, scale = last.get(x.tobytes()), complex(x[0], x[1])
+        unit = turned(x) if unit is None else unit
         slopes = [scale * turned(x, axis) for axis in (0, 1)]
         columns = [unit, 1j * unit, *slopes, -1j * scale * row * unit, -1j * scale * col * unit]
         return np.stack(columns).view(float).T / norm
@@ -164,7 +175,7 @@ def _least_squares(obj: Any, truth: Any, mask: Any) -> tuple[float, complex, np.
     unit = turned(start)
     scale = np.vdot(unit, seen) / np.vdot(unit, unit)
     start[:2] = scale.real, scale.imag
-    found = scipy.optimize.least_squares(residual, start, jacobian, method="lm", xtol=1e-9, max_nfev=60)
+    found = scipy.optimize.least_squares(residual, start, jacobian, method="lm", xtol=1e-9, ftol=1e-7, max_nfev=60)
     return (
         float(np.linalg.norm(found.fun)),
         complex(np.vdot(seen, turned(found.x)) / norm**2),

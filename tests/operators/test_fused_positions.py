@@ -37,8 +37,19 @@ def test_each_refinement_is_tried_here():
 
 
 @pytest.mark.parametrize("refinement", [*BY_FIT, *BY_SHIFT], ids=repr)
-@pytest.mark.parametrize("engine", ENGINES, ids=repr)
-@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize(
+    ("engine", "dtype"),
+    [
+        (ENGINES[0], "complex128"),
+        (ENGINES[1], "complex128"),
+        (ENGINES[2], "complex64"),
+        *(
+            pytest.param(*rest, marks=pytest.mark.slow)
+            for rest in zip(ENGINES, ("complex64", "complex64", "complex128"), strict=True)
+        ),
+    ],
+    ids=repr,
+)
 def test_the_numbers_of_the_cpu(gpu, refinement, engine, dtype):
     p, recipe = astray(dtype), refinement * engine
     q = p.to("gpu")

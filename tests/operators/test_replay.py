@@ -75,7 +75,14 @@ def one_by_one(recipe, p, monkeypatch):
 
 
 # Positions off the pixels in turn: what a batch holds more there is replayed alike in every recipe.
-@pytest.mark.parametrize(("recipe", "fractional"), [*zip(RECIPES, [False, True] * 5, strict=True)], ids=str)
+@pytest.mark.parametrize(
+    ("recipe", "fractional"),
+    [
+        pytest.param(recipe, bool(i % 2), marks=[pytest.mark.slow] if recipe in LSQ_BY_TWO[1:] else [])
+        for i, recipe in enumerate(RECIPES)
+    ],
+    ids=str,
+)
 def test_a_replay_gives_the_bits_of_plain_launches(graphs, monkeypatch, p, recipe, fractional):
     p = p.replace(positions=p.positions + np.random.default_rng(8).random((41, 2)) - 0.5) if fractional else p
     q = p.to("gpu")

@@ -130,9 +130,10 @@ class PosCorrect(
         if self.hold and (count + 1) % _ASK == _ASK // 2:
             self._ask(s, count)
         if count + 1 < parts:
-            s.memo["width"] = s.xp.zeros(views)
+            s.memo["usual"], s.memo["width"] = s.xp.zeros(()), s.xp.zeros(views)
             return s.xp.zeros((views, 2))
-        step, s.memo["width"] = held_step(told, away, s.position_smooth, s.position_estimate, variance, self.hold)
+        held = held_step(told, away, s.position_smooth, s.position_estimate, variance, self.hold)
+        step, s.memo["usual"], s.memo["width"] = held
         return step
 
     def _ask(self, s, count: int) -> None:
@@ -175,8 +176,20 @@ class PosCorrect(
     def settle(self, s):
         s.position_count += 1
         if self.search_radius and int(s.position_count[0]) % self.search_every == 0:
-            free = s.memo["width"] > 0 if self.hold else s.xp.ones(s.data.views, bool)
-            bring_home(s, self.search_radius, s.backend.to_host(free))
+            self._search(s)
+
+    def _search(self, s):
+        """Look for views that went astray; where the scan as a whole is held, for those alone that are lost.
+
+        An object that is wrong as a whole explains many views better elsewhere.
+        """
+        to_host = s.backend.to_host
+        if not self.hold:
+            bring_home(s, self.search_radius, np.ones(s.data.views, bool))
+        elif float(to_host(s.memo["usual"])) > 0:
+            bring_home(s, self.search_radius, to_host(s.memo["width"] > 0))
+        elif (lost := to_host(s.position_lost) > 0).any():
+            bring_home(s, self.search_radius, lost, False)
 
     def _record(self, s, found, steps):
         super()._record(s, found, steps)

@@ -107,7 +107,7 @@ def prior_widths(xp, estimate, variance, hold: float):
 
 
 def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float):
-    """Return the step (N, 2) px of all views, and how far from its place each may be, (N,) px^2, 0 for not at all.
+    """Return the step (N, 2) px of all views, and how far from their places the usual view and each, (N,), may be, px^2.
 
     The smooth part x of what has ``gone`` (N, 2) px from the places given is moved by the mean step. As long as it is
     no larger than displacements of the usual width, of each view by itself, have such a part, it is left there; what
@@ -120,7 +120,7 @@ def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float):
     """
     xp, tiny = told.xp, np.finfo(np.float64).tiny
     if not hold:
-        return told.step, xp.zeros(len(gone))
+        return told.step, xp.zeros(()), xp.zeros(len(gone))
 
     def rest(a):
         return a - modes @ (modes.T @ a)
@@ -133,4 +133,4 @@ def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float):
     size, count = xp.sqrt((there**2).sum()), modes.shape[1]
     least = hold * _SMOOTH * xp.sqrt(count * xp.median(variance))
     kept = there * (xp.minimum(size, xp.maximum(size - least, xp.sqrt(count * usual))) / xp.maximum(size, tiny))
-    return rest(told.drawn(stiffness, rest(gone))) + modes @ (kept - modes.T @ gone), width
+    return rest(told.drawn(stiffness, rest(gone))) + modes @ (kept - modes.T @ gone), usual, width

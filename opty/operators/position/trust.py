@@ -107,7 +107,7 @@ def prior_widths(xp, estimate, variance, hold: float):
 
 
 def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float):
-    """Return the step (N, 2) px of all views, and how far from their places the usual view and each, (N,), may be, px^2.
+    """Return the step (N, 2) px of all views, and how far from their places the usual view and each may be, px^2.
 
     The smooth part x of what has ``gone`` (N, 2) px from the places given is moved by the mean step. As long as it is
     no larger than displacements of the usual width, of each view by itself, have such a part, it is left there; what

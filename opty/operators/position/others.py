@@ -13,7 +13,7 @@ from opty.state.views import Batch, memory_batch
 
 _DIM = 0.02  # of the most light on a pixel: where the others shed less, their object is drawn to its mean
 _BLAND = 0.5  # of what the usual view varies by: a view that varies less tells little of its place
-_LOST = 0.2  # left unexplained, over the usual share, of a view that is not where the others see it
+_LOST = 0.3  # left unexplained, over the usual share, of a view that is not where the others see it
 _SPREADS = 6.0  # standard deviations of that share
 _EXCESS = 2.5  # times the usual misfit beside noise
 _SURE = 5.0  # standard deviations of the noise
@@ -50,7 +50,7 @@ class OthersSay(NamedTuple):
     def lost(self) -> np.ndarray:
         """Whether each view (K,) is not where the others see it, bool.
 
-        It leaves more unexplained than the usual one by 0.2, by six standard deviations, and by what the others do not
+        It leaves more unexplained than the usual one by 0.3, by six standard deviations, and by what the others do not
         light; and its misfit beside noise is 2.5 times the usual one and five standard deviations of the noise.
         """
         share, excess = self.unexplained, self.here - self.noise

@@ -30,8 +30,8 @@ EXPONENTS = {
     **{"kept_direction_obj": -1, "kept_direction_probe": 1, "kept_step": 0, "line_sums": 0},
     **dict.fromkeys(("position_misfit", "position_gain", "position_shift", "position_count"), 0),
     **dict.fromkeys(("position_given", "position_estimate", "position_uncertainty"), 0),
-    **dict.fromkeys(("position_evidence", "position_scatter", "position_smooth"), 0),
-    **dict.fromkeys(("position_unexplained", "position_lost", "position_told"), 0),
+    **dict.fromkeys(("position_evidence", "position_smooth"), 0),
+    **dict.fromkeys(("position_unexplained", "position_lost"), 0),
     **dict.fromkeys(("position_velocity", "adam_mean", "adam_square", "adam_count"), 0),
     **dict.fromkeys(("serial_gain", "serial_shift", "anneal_count"), 0),
 }

@@ -134,7 +134,7 @@ def taken_as_far(data: PtychoData, frames: Frames) -> Findings:
     no search finds a probe that predicts views: a beam far out of focus makes images in the far field as well.
     """
     g = data.geometry
-    if g is None or g.propagation != "far" or data.probe is not None or data.views < NEIGHBOURS + 2:
+    if g is None or g.propagation == "near" or data.probe is not None or data.views < NEIGHBOURS + 2:
         return Findings()
     across = diameter(focused(filled(data.mean_amplitude(), frames.bad)))
     if scan_numbers(data.positions_px, None, across, "")["overlap"] > 0:
@@ -153,7 +153,7 @@ def taken_as_far(data: PtychoData, frames: Frames) -> Findings:
     return Findings(
         (
             f"the patterns are images of the sample, which move with the positions, magnified {times:.3g} times: a "
-            f"near field, and the geometry says 'far'; as a near field held-out views have a misfit of "
+            f"near field, and the geometry says {g.propagation!r}; as a near field held-out views have a misfit of "
             f"{score.misfit:.3g}: {here('load with', 'give')} {remedy}",
         )
     )

@@ -86,20 +86,23 @@ def decide(data: PtychoData, frames: Frames) -> Decision:
             break
     if found.order != "as given":
         return found
-    if found.fits in ("as given", "undecided"):
-        found = _stretched(trials, found, given)
     way = found.orientations[0] if found.decided else AS_GIVEN
-    probe = given.probe if found.probe is None else found.probe
-    found = replace(found, findings=found.findings + _of_light(trials, frames, trials.part(way), probe))
+    light, pedestal = _of_light(trials, frames, way, given.probe if found.probe is None else found.probe)
+    if found.fits in ("as given", "undecided") and not pedestal.every:  # under which no scale can be told
+        found = _stretched(trials, found, given)
+    found = replace(found, findings=found.findings + light + pedestal)
     change = probe_change(trials, found.probe if found.excess < PREDICTS else None, way)
     if change.warnings and not found.decided:
         return replace(found, findings=change)
     return replace(found, findings=found.findings + change)
 
 
-def _of_light(trials: Trials, frames: Frames, part: PtychoData, probe: np.ndarray) -> Findings:
-    """Say what changes the counts beside object and probe: the light of each view, a constant on all pixels."""
-    return of_brightness(part, probe) + of_pedestal(trials, frames, part, probe)
+def _of_light(trials: Trials, frames: Frames, way: Orientation, probe: np.ndarray) -> tuple[Findings, Findings]:
+    """Say what changes the counts beside object and probe: the light of each view; and a constant on all pixels."""
+    before, trials.views = trials.views, max(trials.views, min(VIEWS, trials.most))
+    part = trials.part(way)
+    trials.views = before
+    return of_brightness(part, probe), of_pedestal(trials, frames, part, probe)
 
 
 def _stretched(trials: Trials, found: Decision, given: Guess) -> Decision:

@@ -14,6 +14,7 @@ from opty.analysis.coverage import diameter, focused, scan_numbers
 from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames, filled
 from opty.analysis.orientation import AS_GIVEN
+from opty.analysis.pedestal import floor
 from opty.analysis.probe_search import find_probe
 from opty.analysis.trials import Score, Trials
 from opty.data import PtychoData
@@ -147,6 +148,10 @@ def taken_as_far(data: PtychoData, frames: Frames) -> Findings:
     focus, score = _fitted(data, frames, g.distance / (times - 1) if diverging else None)
     if not score.excess < PREDICTS or _as_far(data, frames) < PREDICTS:
         return Findings()
+    if (level := floor(frames)) and _as_far(
+        data.replace(background=np.full((data.n, data.n), level)), frames
+    ) < PREDICTS:
+        return Findings()  # a constant on all pixels makes the focus look narrow
     remedy = option("propagation", "near")
     if focus is not None:
         remedy += f" and {option('focus_to_sample', float(f'{focus:.4g}'))}"

@@ -73,7 +73,7 @@ def find_probe(
     if is_near(data):
         raise ValueError("find_probe looks for a focused beam in the far field; the geometry says 'near'")
     part, factor = coarse(middle(data, VIEWS))
-    light = part.mean_amplitude() ** 2
+    light = _amplitude(part) ** 2
     q2 = _q2(part.n)
     spread = math.sqrt((light * q2).sum() / light.sum())  # cycles per pixel, root of the mean square
     scores: dict[float, float] = {}
@@ -127,7 +127,13 @@ def _q2(n: int) -> Any:
     return q[:, None] ** 2 + q**2
 
 
+def _amplitude(data: PtychoData) -> np.ndarray:
+    """Return the mean amplitude (n, n) of the patterns, that of the light beside the background of the data."""
+    amplitude = data.mean_amplitude()
+    return amplitude if data.background is None else np.sqrt(np.maximum(amplitude**2 - data.background, 0))
+
+
 def _probe(data: PtychoData, curvature: float) -> np.ndarray:
     """Return F^-1 [sqrt(mean pattern) exp(i pi c q^2)], (n, n), centred."""
-    spectrum = data.mean_amplitude() * np.exp(1j * np.pi * curvature * _q2(data.n))
+    spectrum = _amplitude(data) * np.exp(1j * np.pi * curvature * _q2(data.n))
     return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(spectrum)))

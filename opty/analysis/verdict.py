@@ -80,7 +80,7 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
     if not (score.excess < RIGHT and fit <= score.misfit and much_better(score, turned[other])):
         return Verdict("cannot tell", (said,))
     trials.views = max(trials.views, min(VIEWS, trials.most))
-    stretch = find_stretch(trials.part(AS_GIVEN), probe, adapt=False)
+    stretch = find_stretch(trials.part(AS_GIVEN), probe, bracket=True)
     if stretch.better:
         return Verdict("doubtful", (said, *of_stretch(stretch).warnings))
     if stretch.off or not stretch.known:

@@ -65,12 +65,12 @@ def load(path: str | Path | Sequence[str | Path], *, comm: Any = None, **options
     path : the file; its content decides what it is. npz, npy and TIFF may be compressed with bz2 or gzip. For a TIFF
         stack with positions in an NPY, either of them or their folder. A list of paths: scans of one sample with the
         same geometry, joined into one measurement.
-    options : all measurements take ``views``, ``leave_out``, ``crop``, ``centre``, ``transpose``, ``flip``, ``rebin``,
-        ``mask``, ``saturation``, ``dark``, ``flat``, ``clip``, ``links``, ``stream``, the lengths of the geometry and
-        those of positions, grid and lens: see ``opty.io.prepare.preparation.Preparation`` and docs/formats.md. HDF5 of
-        any other layout: ``mapping``, a TOML file that says where things are. TIFF + NPY and pty-chi: ``positions``,
-        the path of the second file. Results: ``data`` (PtychoData or the path of a measurement, in place of what the
-        file points to), ``device``, ``threads``, ``deterministic``, ``stream``.
+    options : all measurements take ``views``, ``leave_out``, ``crop``, ``centre``, ``zero_frequency``, ``transpose``,
+        ``flip``, ``rebin``, ``mask``, ``saturation``, ``dark``, ``flat``, ``clip``, ``links``, ``stream``, the lengths
+        of the geometry and those of positions, grid and lens: see ``opty.io.prepare.preparation.Preparation`` and
+        docs/formats.md. HDF5 of any other layout: ``mapping``, a TOML file that says where things are. TIFF + NPY and
+        pty-chi: ``positions``, the path of the second file. Results: ``data`` (PtychoData or the path of a measurement,
+        in place of what the file points to), ``device``, ``threads``, ``deterministic``, ``stream``.
     comm : a communicator of mpi4py, over whose ranks ``PtychoState(data, comm=comm)`` will spread the views: the first
         rank looks at the file and leaves the frames there, and every rank will read its own. Of measurements.
 

@@ -80,7 +80,7 @@ def of_scale(p: BareState, said: Verdict) -> Verdict:
     part = middle(data, min(VIEWS, most_views(data)))
     if part.views < FEWEST:
         return said
-    found = find_stretch(part, p.numpy("probe"), adapt=False)
+    found = find_stretch(part, p.numpy("probe"), bracket=True)
     if found.better:
         return Verdict("doubtful", (*said.reasons, *of_stretch(found).warnings))
     if found.off or not found.known:

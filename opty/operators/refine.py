@@ -26,9 +26,8 @@ _UP, _DOWN, _LEAST, _MOST = 1.5, 0.4, 0.3, 40.0  # changes of a gain in one swee
 class Refine(ViewOperator, reads="illum patches"):
     """Refine numbers of an element of the model, such as a spacing, or a length of the geometry.
 
-    theta <- theta + gain M^-1 g once a sweep: g_k = sum w dI_k (I - Ihat), M_kl = sum w dI_k dI_l, w = 1 / (Ihat + 1)
-    on pixels that count, dI_k = dIhat/dtheta_k. Both are sums over all views for a leaf over the scan, and of each view
-    for one over views.
+    theta <- theta + gain M^-1 g once a sweep: g_k = sum w dA_k (sqrt I - A), M_kl = sum w dA_k dA_l, A = sqrt Ihat and
+    dA_k = dA/dtheta_k. Both are sums over all views for a leaf over the scan, and of each view for one over views.
 
     Object and probe explain most of a residual before theta can, so that a full step is short: gains grow by half while
     the step keeps its direction, up to 40, and shrink to two fifths where it turns back, down to 0.3. A number of the
@@ -37,10 +36,10 @@ class Refine(ViewOperator, reads="illum patches"):
     Lengths of the geometry, "distance", "pixel_size", "focus_to_sample", are leaves that a state gets with the first
     step (``p.geometry`` holds what was found). Of a far field and a cone beam data tell the distance over the pixel
     size, for which "distance" stands; the focus of a cone beam is the curvature of the probe. Where the pixel at the
-    sample changes, positions keep their metres and their middle. Of dI only the part counts that no change of object
+    sample changes, positions keep their metres and their middle. Of the slope only the part counts that no change of object
     and probe makes too, found by conjugate gradients, an iteration a sweep. Nothing moves in the first eight sweeps,
     nor, where the pixel changes, before the misfit has come to fall by less than a tenth in six; nor by a step of less
-    than two standard errors. In the near field amplitudes are compared in place of intensities. A length changes by at
+    than two standard errors. Where the pixel changes, intensities are compared, over the variance of counts. A length changes by at
     most 2 percent in a sweep.
 
     Parameters
@@ -113,7 +112,6 @@ class Refine(ViewOperator, reads="illum patches"):
             if found:
                 raise RecipeError(f"{self!r}: every engine finds {self.leaf!r} along with the {found}: leave it out")
             raise RecipeError(f"{self!r}: the model {s.model!r} has no such numbers; it has {numbers or 'none'}")
-        s.memo["floor"] = self._floor(s)
         self._prepare(s, leaf.over)
 
     def _floor(self, s: Any) -> Any:
@@ -136,11 +134,11 @@ class Refine(ViewOperator, reads="illum patches"):
         if self.leaf in LENGTHS:
             lengths.apply(s, b, self.leaf)
             return
-        slopes, left, weight = self._slopes(s, b)
-        uneven = slopes * (weight * left)[:, None]
+        slopes, left = self._slopes(s, b)
+        uneven = slopes * left[:, None]
         found = {
             "climb": uneven.sum(axis=2),
-            "curvature": (slopes * weight[:, None]) @ slopes.swapaxes(1, 2),
+            "curvature": slopes @ slopes.swapaxes(1, 2),
             "scatter": uneven @ uneven.swapaxes(1, 2),
         }
         for name, of_views in found.items():
@@ -149,14 +147,12 @@ class Refine(ViewOperator, reads="illum patches"):
             else:
                 s.memo[name][0] += of_views.sum(axis=0, dtype=np.float64)
 
-    def _slopes(self, s: Any, b: Any) -> tuple[Any, Any, Any]:
-        """Return dIhat/dtheta_k (B, K, n n), I - Ihat and the weights of the pixels (B, n n)."""
+    def _slopes(self, s: Any, b: Any) -> tuple[Any, Any]:
+        """Return dA/dtheta_k (B, K, n n) and sqrt I - A (B, n n), A = sqrt Ihat; zero on masked pixels."""
         xp, value = s.xp, getattr(s, self.leaf)
         there = b.at_detector(b.exit_waves(follows=self.leaf), True)
-        intensity = intensity_of(s, b, there)
-        weight = 1 / (intensity + s.memo["floor"])
-        if (mask := s.measured.mask_of(b.selection)) is not None:
-            weight *= mask
+        amplitude = xp.sqrt(xp.maximum(intensity_of(s, b, there), np.finfo(s.real_dtype).tiny ** 0.5))
+        mask = s.measured.mask_of(b.selection)
         shape = (b.size, *value.shape[1:]) if s.memo["view"] else value.shape
         count = s.memo["climb"].shape[1]
         slopes = []
@@ -164,10 +160,11 @@ class Refine(ViewOperator, reads="illum patches"):
             unit = np.zeros((shape[0] if s.memo["view"] else 1, count))
             unit[:, k] = 1
             moved = b.at_detector(b.tangent({self.leaf: s.backend.asarray(unit.reshape(shape))}), True)
-            slopes.append(b.seen(2 * (there.conj() * moved).real.sum(axis=1)))
-        left = s.measured.intensity_of(b.selection) - intensity
+            change = b.seen((there.conj() * moved).real.sum(axis=1)) / amplitude
+            slopes.append(change if mask is None else change * mask)
+        left = xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype)) - amplitude
         flat = xp.stack(slopes, axis=1).reshape(b.size, count, -1)
-        return flat, left.reshape(b.size, -1), weight.reshape(b.size, -1)
+        return flat, left.reshape(b.size, -1)
 
     def finish(self, s: Any) -> None:
         if self.leaf in LENGTHS:

@@ -100,9 +100,10 @@ def test_positions_and_pixel_follow(lens):
     assert q.pixel < p.pixel == p.data.pixel
 
 
-@pytest.mark.parametrize(
-    "recipe", [LSQML(batch=8), pytest.param(ML("amplitude"), marks=pytest.mark.slow), opty.mPIE()], ids=repr
-)
+ENGINES = [LSQML(batch=8), pytest.param(ML("amplitude"), marks=pytest.mark.slow), opty.mPIE()]
+
+
+@pytest.mark.parametrize("recipe", ENGINES, ids=repr)
 def test_every_engine_moves_it_the_right_way(lens, recipe):
     q = (Refine("distance") * recipe) ** 24 * started(lens, 1.04)
     assert 0.98 < 1.04 * ratio(q) < 1.03
@@ -168,7 +169,7 @@ def test_the_model_needs_not_be_thin(far):
     assert len(q.history["distance"]) == 3
 
 
-@pytest.mark.parametrize("geometry", [GEOMETRY, NEAR], ids=["far", "near"])
+@pytest.mark.parametrize("geometry", [pytest.param(GEOMETRY, marks=pytest.mark.slow), NEAR], ids=["far", "near"])
 def test_a_gpu_gives_the_numbers_of_numpy(gpu, geometry):
     data, probe = thin_scene.simulated(geometry=geometry)
     p = opty.PtychoState(data, probe, margin=12, dtype="complex128")

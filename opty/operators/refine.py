@@ -36,11 +36,11 @@ class Refine(ViewOperator, reads="illum patches"):
     Lengths of the geometry, "distance", "pixel_size", "focus_to_sample", are leaves that a state gets with the first
     step (``p.geometry`` holds what was found). Of a far field and a cone beam data tell the distance over the pixel
     size, for which "distance" stands; the focus of a cone beam is the curvature of the probe. Where the pixel at the
-    sample changes, positions keep their metres and their middle. Of the slope only the part counts that no change of object
-    and probe makes too, found by conjugate gradients, an iteration a sweep. Nothing moves in the first eight sweeps,
-    nor, where the pixel changes, before the misfit has come to fall by less than a tenth in six; nor by a step of less
-    than two standard errors. Where the pixel changes, intensities are compared, over the variance of counts. A length changes by at
-    most 2 percent in a sweep.
+    sample changes, positions keep their metres and their middle, and intensities are compared over the variance of
+    counts. Of the slope only the part counts that no change of object and probe makes too, found by conjugate
+    gradients, an iteration a sweep. Nothing moves in the first eight sweeps, nor, where the pixel changes, before the
+    misfit has come to fall by less than a tenth in six; nor by a step of less than two standard errors. A length
+    changes by at most 2 percent in a sweep.
 
     Parameters
     ----------

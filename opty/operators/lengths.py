@@ -38,27 +38,48 @@ class Found(NamedTuple):
     error: float
 
 
-def slots_of(name: str) -> tuple[Leaf, ...]:
-    """Return the memory of a length: u and the direction of the search, by object and probe, and its numbers."""
-    return (
-        OBJ.like(f"{name}_obj"),
-        PROBE.like(f"{name}_probe"),
-        OBJ.like(f"{name}_obj_way"),
-        PROBE.like(f"{name}_probe_way"),
-        Leaf(f"{name}_search", str(_NUMBERS), scale=0),
-    )
+class Memory(NamedTuple):
+    """The memory of a length: u and the direction of the search, by object and probe, and the search's numbers."""
+
+    obj: Leaf
+    probe: Leaf
+    obj_way: Leaf
+    probe_way: Leaf
+    search: Leaf
+
+    def explained(self, s: Any, of: str) -> Any:
+        """Return u of "obj" or "probe"."""
+        return getattr(s, (self.obj if of == "obj" else self.probe).name)
+
+    def way(self, s: Any, of: str) -> Any:
+        """Return the direction of "obj" or "probe"."""
+        return getattr(s, (self.obj_way if of == "obj" else self.probe_way).name)
+
+
+def _memory(obj: str, probe: str, obj_way: str, probe_way: str, search: str) -> Memory:
+    ways = OBJ.like(obj_way), PROBE.like(probe_way)
+    return Memory(OBJ.like(obj), PROBE.like(probe), *ways, Leaf(search, str(_NUMBERS), scale=0))
+
+
+MEMORY = {
+    "distance": _memory("distance_obj", "distance_probe", "distance_obj_way", "distance_probe_way", "distance_search"),
+    "pixel_size": _memory(
+        "pixel_size_obj", "pixel_size_probe", "pixel_size_obj_way", "pixel_size_probe_way", "pixel_size_search"
+    ),
+    "focus_to_sample": _memory("focus_obj", "focus_probe", "focus_obj_way", "focus_probe_way", "focus_search"),
+}
 
 
 def begin(s: Any, name: str, floor: Any) -> None:
     """Make memory and sums ready; ``floor`` : photons that count as read-out noise of a pixel."""
-    for leaf in slots_of(name):
+    for leaf in MEMORY[name]:
         s.create(leaf.name)
     memo = s.memo
-    memo["search"] = s.backend.to_host(getattr(s, f"{name}_search")).tolist()
+    memo["search"] = s.backend.to_host(getattr(s, MEMORY[name].search.name)).tolist()
     memo["floor"], memo["sums"] = floor, s.xp.zeros(5, np.float64)
     for of, shape in (("obj", s.store.leaves["obj"].shape), ("probe", s.probe_shape)):
-        memo[f"told_{of}"], memo[f"along_{of}"] = s.xp.zeros(shape, s.dtype), s.xp.zeros(shape, s.dtype)
-        memo[f"light_{of}"] = s.xp.zeros(shape, s.real_dtype)
+        for sums, kind in (("told", s.dtype), ("along", s.dtype), ("light", s.real_dtype)):
+            memo.setdefault(sums, {})[of] = s.xp.zeros(shape, kind)
 
 
 def apply(s: Any, b: Any, name: str) -> None:
@@ -75,20 +96,21 @@ def apply(s: Any, b: Any, name: str) -> None:
     def gather(values: Any, into: str) -> None:
         chi = b.from_detector(there * (2 * b.pulled(values))[:, None])
         direction, light = b.gather("obj", chi)
-        b.place(memo[f"{into}_obj"], direction)
-        b.place(memo["light_obj"], light)
+        b.place(memo[into]["obj"], direction)
+        b.place(memo["light"]["obj"], light)
         direction, light = b.gather("probe", chi)
-        memo[f"{into}_probe"] += direction
-        memo["light_probe"] += light.sum(axis=0)
+        memo[into]["probe"] += direction
+        memo["light"]["probe"] += light.sum(axis=0)
 
-    of_obj = b.windows(getattr(s, f"{name}_obj"))
+    kept = MEMORY[name]
+    of_obj = b.windows(kept.explained(s, "obj"))
     of_obj = of_obj + _zoomed(s, b, grows) if grows else of_obj
-    told = slope({name: getattr(s, name), "obj": Windows(of_obj), "probe": getattr(s, f"{name}_probe")})
+    told = slope({name: getattr(s, name), "obj": Windows(of_obj), "probe": kept.explained(s, "probe")})
     gather(told * weight, "told")
     uneven = told * left
     sums = [uneven, weight * told * told, uneven * uneven]
     if memo["search"][0]:
-        along = slope({"obj": getattr(s, f"{name}_obj_way"), "probe": getattr(s, f"{name}_probe_way")})
+        along = slope({"obj": kept.way(s, "obj"), "probe": kept.way(s, "probe")})
         gather(along * weight, "along")
         sums += [weight * told * along, weight * along * along]
     for k, values in enumerate(sums):
@@ -137,7 +159,7 @@ def conclude(s: Any, name: str, gain: float) -> Found:
         taken, step = newton, held * newton * (1 - (_SURE * error / newton) ** 2)
         step = min(max(step, -_LONGEST), _LONGEST)
     search = np.array([sweeps + 1, held, taken, newton - step, unsteady, moves])
-    setattr(s, f"{name}_search", s.backend.asarray(search))
+    setattr(s, MEMORY[name].search.name, s.backend.asarray(search))
     return Found(step, error)
 
 
@@ -151,17 +173,17 @@ def _is_settled(s: Any, name: str) -> bool:
 
 def _search(s: Any, name: str, step: Any) -> None:
     """Take the step along the direction d of the search, and make the next one: d <- -M G + beta d."""
-    memo, of_both, ups = s.memo, ("obj", "probe"), {}
+    memo, kept, of_both, ups = s.memo, MEMORY[name], ("obj", "probe"), {}
     for of in of_both:
-        known = getattr(s, f"{name}_{of}")
-        known += step * getattr(s, f"{name}_{of}_way")
-        light = memo[f"light_{of}"]
-        ups[of] = (memo[f"told_{of}"] + step * memo[f"along_{of}"]) / (light + _DAMPING * light.max())
+        known = kept.explained(s, of)
+        known += step * kept.way(s, of)
+        light = memo["light"][of]
+        ups[of] = (memo["told"][of] + step * memo["along"][of]) / (light + _DAMPING * light.max())
     # G changes along d by J^T J d, which tells what makes the new direction conjugate to d.
-    curved = sum(_product(s, getattr(s, f"{name}_{of}_way"), memo[f"along_{of}"]) for of in of_both)
-    shared = sum(_product(s, ups[of], memo[f"along_{of}"]) for of in of_both)
+    curved = sum(_product(s, kept.way(s, of), memo["along"][of]) for of in of_both)
+    shared = sum(_product(s, ups[of], memo["along"][of]) for of in of_both)
     for of in of_both:
-        way = getattr(s, f"{name}_{of}_way")
+        way = kept.way(s, of)
         way *= s.real_dtype.type(shared / curved if curved > 0 else 0.0)
         way -= ups[of]
 

@@ -48,8 +48,8 @@ class Refine(ViewOperator, reads="illum patches"):
     gain : at the start.
 
     Reads illum, patches and the leaf; writes the leaf and its memory <leaf>_gain, <leaf>_step. For a length also writes
-    positions (N, 2) px, travel (N, 2) px, and its memory <leaf>_obj, <leaf>_probe, <leaf>_obj_way, <leaf>_probe_way in
-    the shapes of object and probe, <leaf>_search (6,).
+    positions (N, 2) px, travel (N, 2) px, and its memory distance_obj, distance_probe, distance_obj_way,
+    distance_probe_way in the shapes of object and probe, distance_search (6,); pixel_size_*, focus_* of the others.
     History, once a sweep: "<leaf>" = mean value, in the leaf's unit, "<leaf>_iteration", and of a leaf over the scan
     "<leaf>_error", its standard error: of a length with object and probe free, of others with both held.
     Raises RecipeError for a number that the model has not, or the data cannot tell; ValueError where positions, in
@@ -81,7 +81,7 @@ class Refine(ViewOperator, reads="illum patches"):
     def slots(self) -> tuple[Leaf, ...]:  # type: ignore[override]
         """Memory from sweep to sweep: gains and the last steps."""
         if self.leaf in LENGTHS:
-            return lengths.slots_of(self.leaf)
+            return lengths.MEMORY[self.leaf]
         first = Leaf(f"{self.leaf}_gain", "row_of_leaf", scale=0)
         return first, Leaf(f"{self.leaf}_step", "row_of_leaf number", scale=0)
 

@@ -205,6 +205,7 @@ def test_models_page(small_scan, page):
         "coloured",
         "blurred",
         "refine",
+        "distance",
         "element",
         "check",
         "tilted",

@@ -12,7 +12,7 @@ momentum.py      ObjMomentum, ProbeMomentum
 merge.py         AccumObj, AccumProbe, MergeObj, MergeProbe: from all views at once
 background.py    BackgroundUpdate: incoherent background
 intensity.py     IntensityUpdate: per-view intensity factors
-refine.py        Refine: numbers of a model's element, such as a spacing
+refine.py        Refine: numbers of a model's element, such as a spacing; lengths.py: those of the geometry
 support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: prior knowledge of the object
 coarse.py        Coarse: a recipe at a lower resolution

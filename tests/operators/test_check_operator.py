@@ -55,6 +55,10 @@ def test_refine_moves_the_numbers_of_a_model():
     assert check_operator(opty.Refine("spacing"), models=[Slices(2, spacing=5e-7)]) < 1e-9
 
 
+def test_refine_moves_lengths_of_the_geometry():
+    assert check_operator(opty.Refine("distance"), models=[None]) < 1e-9
+
+
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_outputs_of_opty(name, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)

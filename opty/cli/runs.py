@@ -21,6 +21,7 @@ from opty.cli.options import (
     machine_options,
     output_option,
     overwrite_option,
+    page_options,
     report_option,
     taken_for_load,
     talk_options,
@@ -50,6 +51,8 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
 @click.option("--check", is_flag=True, help="Run all of opty check first, and test the result.")
 @click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
+@click.option("--live", is_flag=True, help="Show the run as a page in the browser; its address is printed.")
+@page_options
 @picture_option
 @report_option
 @click.option("--seed", type=Whole(0), metavar="N", help="Seed of the order of views.  [default: 0]")
@@ -80,6 +83,9 @@ def reconstruct(
     doubts are printed, and written into the result. --check runs all of opty check first, and stops where it finds
     that a reconstruction would be pointless; at the end it tests by views held out whether the result is right.
 
+    --live shows object, probe, positions and error curve in the browser while it runs, with buttons to pause, end and
+    save; opty live does so too, and keeps the page up afterwards.
+
     --model "Slices(2, spacing=1.5e-6) * Probe(modes=3)" reconstructs several slices; opty completes a model with the
     propagation that the file says. --import brings elements of your own.
 
@@ -88,6 +94,7 @@ def reconstruct(
     """
     from opty.io.save_operator import Save
     from opty.kernels import backend_for
+    from opty.live.serve_operator import Serve
     from opty.plot import overview
     from opty.runtime.recipe_edit import after_iterations
 
@@ -96,6 +103,11 @@ def reconstruct(
     check_result(output, file, options.pop("overwrite"))
     if every := options.pop("save_every"):
         recipe = after_iterations(recipe, Save(str(output), every))
+    page = given({name: options.pop(name) for name in ("host", "port")})
+    if options.pop("live"):
+        recipe = after_iterations(recipe, Serve(str(output), **page))
+    elif page:
+        raise click.UsageError(f"--{next(iter(page))} is of the live page: add --live")
     check_before(recipe, picture, report)
     if options["device"] is not None:
         backend_for(options["device"])  # refuses a GPU that is not there

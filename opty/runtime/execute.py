@@ -42,8 +42,11 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
     except (Exception, KeyboardInterrupt) as error:
         fail_together(error, job)
         carry_last(error, job)
+        job.close(error)
         raise
-    if job.stopping() and not returns():
+    stopping = job.stopping()
+    job.close(q)
+    if stopping and not (job.ctrl_c.ended or returns()):
         raise interrupt(q, job.unfinished())
     if job.stopped:
         warn(q, job.unfinished())
@@ -55,6 +58,7 @@ def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
     job = prepared(recipe, p)
     walk = _outer_turns(job.program.groups, job)
     over = False
+    q: BareState | None = None
     try:
         while not job.stopped:
             try:
@@ -67,13 +71,17 @@ def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
             except (Exception, KeyboardInterrupt) as error:
                 fail_together(error, job)
                 carry_last(error, job)
+                job.close(error)
                 raise
-            if job.stopped and not returns():
+            if job.stopped and not (job.ctrl_c.ended or returns()):
                 raise interrupt(q, job.unfinished())
             if not over:
                 yield q
     finally:
         walk.close()
+        if q is not None:
+            job.close(q)
+    assert q is not None  # a run that was stopped has reached a state
     warn(q, job.unfinished())
 
 

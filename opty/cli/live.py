@@ -78,9 +78,9 @@ def _refuse_others(ctx: click.Context, file: Path) -> None:
 
 
 def _until_ctrl_c(wait: Callable[[], None], quiet: bool) -> None:
-    if not quiet:
-        click.echo("the page stays up; Ctrl-C ends it", err=True)
     with contextlib.suppress(KeyboardInterrupt):
+        if not quiet:
+            click.echo("the page stays up; Ctrl-C ends it", err=True)
         wait()
 
 

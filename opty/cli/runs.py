@@ -51,6 +51,8 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
 @click.option("--check", is_flag=True, help="Run all of opty check first, and test the result.")
 @click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
+@click.option("--follow", is_flag=True, help="The scan is still measured: take its views as they come.")
+@click.option("--timeout", type=Number(0), metavar="S", help="Seconds without a view that end the scan.  [default: 60]")
 @click.option("--live", is_flag=True, help="Show the run as a page in the browser; its address is printed.")
 @page_options
 @picture_option
@@ -83,6 +85,9 @@ def reconstruct(
     doubts are printed, and written into the result. --check runs all of opty check first, and stops where it finds
     that a reconstruction would be pointless; at the end it tests by views held out whether the result is right.
 
+    --follow takes a scan that is still measured: FILE is an HDF5 file that another program writes, or an address, such
+    as tcp://127.0.0.1:5555 (docs/live.md). The turns of the recipe count from when the scan is complete.
+
     --live shows object, probe, positions and error curve in the browser while it runs, with buttons to pause, end and
     save; opty live does so too, and keeps the page up afterwards.
 
@@ -99,6 +104,8 @@ def reconstruct(
     from opty.runtime.recipe_edit import after_iterations
 
     recipe = recipe_of(options.pop("text"), options.pop("recipe_file"))
+    follow = _followed(options)
+    recipe = _following(recipe) if follow else recipe
     options["model"] = model_of(options.pop("model_text"), options["modes"])
     check_result(output, file, options.pop("overwrite"))
     if every := options.pop("save_every"):
@@ -113,7 +120,7 @@ def reconstruct(
         backend_for(options["device"])  # refuses a GPU that is not there
     data = options.pop("data")
     check_data(file, data)
-    load = taken_for_load(options) | given({"data": data})
+    load = taken_for_load(options) | given({"data": data}) | follow
     if world() is not None:
         load.setdefault("stream", True)  # each rank reads its own views
     word = load.pop("probe") if load.get("probe") in PROBE_WORDS else None
@@ -236,6 +243,27 @@ def rerun(
 
 for _command in (reconstruct, resume):
     _command.over_ranks = True  # type: ignore[attr-defined]
+
+
+def _followed(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a scan that grows out of a command's, and return those for ``opty.load``."""
+    follow, timeout = options.pop("follow"), options.pop("timeout")
+    if not follow:
+        if timeout is not None:
+            raise click.UsageError("--timeout is of a scan that grows: add --follow")
+        return {}
+    return {"follow": True} | given({"timeout": timeout})
+
+
+def _following(recipe: Operator) -> Operator:
+    """Return a recipe in whose loops the views of a scan join; refuse one without a loop."""
+    from opty.operators import Follow
+    from opty.runtime.recipe_edit import in_outer_loops
+
+    followed = in_outer_loops(recipe, Follow())
+    if followed == recipe:
+        raise click.UsageError(f"--follow adds views between the turns of a loop, and {recipe!r} has none: add ** 30")
+    return followed
 
 
 def check_before(recipe: Operator, picture: Path | None = None, report: Path | None = None) -> None:

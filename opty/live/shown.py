@@ -31,15 +31,13 @@ class ShownRun:
         self._began = time.monotonic()
         self._last = -float("inf")  # when facts were put up
         self._paused = False
-        planned, exact = planned_iterations(run.program.groups)
-        self._end = run.frames[0].began + planned
+        self._planned, exact = planned_iterations(run.program.groups)
+        self._end = run.frames[0].began + self._planned
         data = run.store.measured.whole
         board.begin(
             recipe=repr(without_outputs(run.asked)),
             file=None if data.source is None else str(data.source["path"]),
-            planned=self._end,
             exact=exact,
-            views=data.views,
             first=run.frames[0].began,
         )
 
@@ -56,10 +54,17 @@ class ShownRun:
         if not self._paused:
             self._clock.mark(store.iteration)
         rate = self._clock.rate()
+        feed = store.data.feed
+        growing = feed is not None and not feed.over
+        if growing:
+            self._end = store.iteration + self._planned  # turns count once the scan is complete: see Follow
         return {
             "iteration": store.iteration,
+            "planned": self._end,
+            "views": store.measured.whole.views,
+            "growing": time.monotonic() - feed.arrived if growing and feed is not None else None,
             "rate": rate,
-            "left": None if rate is None else max(0, self._end - store.iteration) / rate,
+            "left": None if rate is None or growing else max(0, self._end - store.iteration) / rate,
             "elapsed": time.monotonic() - self._began,
             "curve": curve(store.history),
         }

@@ -209,9 +209,10 @@ def _turns_of(node: LoopNode, job: Run) -> Generator[bool]:
     try:
         while frame.turns < total and not (rule and rule.settled(frame.misfits)):
             walk_groups(node.body, job)
+            counts = not frame.uncounted
             frame.next_turn()
             if rule and job.store.iteration > frame.began:  # on a GPU this waits for the misfit
-                frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1])
+                frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1]) if counts else ()
             frame.began = job.store.iteration
             job.turn_over()
             yield True

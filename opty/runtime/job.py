@@ -123,6 +123,15 @@ class Run:
         self.tours.clear()
         self.watch.positions_written()
 
+    def scan_grew(self) -> None:
+        """Discard what depends on the number of views or on the frame of the object, after a step that changed them."""
+        for name in ("engine", "replay", "brightest"):
+            self.__dict__.pop(name, None)
+        self.batches.clear()
+        self._in_order.clear()
+        self.wrote_positions()
+        self.watch.scan_grew()
+
     def access(self, rights: Rights) -> Access:
         """Return the access of an operator to the state; observers also get the run."""
         return self._with_run(Access(self.store, *rights))

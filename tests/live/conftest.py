@@ -19,6 +19,7 @@ from opty.live import server as servers
 def token(monkeypatch):
     """The token of all pages; their servers end with the test."""
     monkeypatch.setenv(servers.TOKEN, TOKEN)
+    servers._servers.clear()  # of other tests
     yield TOKEN
     for one in servers._servers:
         one.close()

@@ -51,18 +51,19 @@ const lengthSaid = (metres) => { const [size, unit] = UNITS.find(([s]) => metres
 function numbers(found, over) {
   const { iteration: it, planned, exact, first = 0, rate, left, elapsed, curve, views, picture: p } = found;
   put("iteration", it === undefined ? "–" : String(it));
-  put("planned", planned && !over ? `of ${exact ? "" : "at most "}${planned}` : "");
-  el("bar").firstElementChild.style.width = planned > first ? `${(100 * (it - first)) / (planned - first)}%` : "0";
+  const grows = !over && found.growing !== null && found.growing !== undefined;
+  put("planned", planned && !over && !grows ? `of ${exact ? "" : "at most "}${planned}` : "");
+  el("bar").firstElementChild.style.width = planned > first && !grows ? `${(100 * (it - first)) / (planned - first)}%` : "0";
   el("bar").hidden = !planned;
   const misfits = curve ? curve[1] : [], last = misfits[misfits.length - 1];
   put("misfit", last ? last.toPrecision(4) : "–");
   put("change", misfits.length > 1 && misfits[0] > 0 ? `${misfits[0].toPrecision(3)} at first` : "");
   put("rate", rate ? (rate >= 1 ? `${rate.toPrecision(3)} / s` : `${said(1 / rate)} each`) : "–");
   put("each", rate ? `${Math.round(rate * views).toLocaleString("en")} views / s` : "");
-  put("left", over ? "–" : left === null || left === undefined ? "…" : `${exact ? "" : "≤ "}${said(left)}`);
+  put("left", over || grows ? "–" : left === null || left === undefined ? "…" : `${exact ? "" : "≤ "}${said(left)}`);
   put("elapsed", elapsed === undefined ? "" : `${said(elapsed)} so far`);
   put("views", views === undefined ? (p ? String(p.views) : "–") : String(views));
-  put("window", p ? `of ${p.window} × ${p.window} px` : "");
+  put("window", grows ? `growing; the last came ${said(found.growing)} ago` : p ? `of ${p.window} × ${p.window} px` : "");
   age();
 }
 

@@ -11,7 +11,7 @@ from opty.state.growth import grow
 class Follow(Operator, reads="obj positions", writes="obj positions"):
     """Let the views of a scan join that have been measured since the last visit; for ``opty.load(path, follow=True)``.
 
-    It stands in a loop, between sweeps: ``(Follow() * rPIE()) ** 30``. The frame of the object grows with the
+    It stands in a loop, between sweeps: ``(Follow() * rPIE(alpha=0.3)) ** 30``. The frame of the object grows with the
     positions, by ones; new views lie where the measurement says. While the scan grows a turn of the loop does not
     count: it sweeps over what is there until the writer says that the scan is complete, or until no view has come for
     the ``timeout`` of ``opty.load``, and then makes its number of turns with all of the views. Of a scan that is

@@ -77,7 +77,10 @@ CONTENTS = {
         "docs/gallery/index",
     ],
     "Data": [
-        *(f"docs/{page}" for page in ("formats", "electrons", "simulate", "large_data", "clusters", "command_line"))
+        *(
+            f"docs/{page}"
+            for page in ("formats", "electrons", "simulate", "large_data", "clusters", "live", "command_line")
+        )
     ],
     "Your own": ["docs/algebra", "docs/operators", "docs/models"],
     "Reference": [

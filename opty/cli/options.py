@@ -156,6 +156,13 @@ def report_option(command: Callable) -> Callable:
     return click.option("--report", type=FILE, metavar="HTML", help=text)(command)
 
 
+def page_options(command: Callable) -> Callable:
+    """Add where a live page is served."""
+    host = click.option("--host", metavar="ADDRESS", help="Of the live page.  [default: for this machine alone]")
+    port = click.option("--port", type=Whole(0), metavar="N", help="Of the live page.  [default: a free one from 8420]")
+    return host(port(command))
+
+
 def overwrite_option(command: Callable) -> Callable:
     """Add whether a file that is there already may be replaced."""
     return click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")(command)

@@ -47,6 +47,12 @@ def open_hdf5(source: str | io.BytesIO, path: Path, **settings: Any) -> tuple[h5
         raise
 
 
+def being_written(path: Path) -> bool:
+    """Say whether a file is marked as open for writing; HDF5 marks it from version 3 of its superblock on."""
+    start = _superblock(path)
+    return len(start) > FLAGS and start[8] == 3 and bool(start[FLAGS] & (SWMR | WRITING))
+
+
 def _superblock(path: Path) -> bytes:
     """The start of the superblock; empty where there is none. It begins at byte 0, 512, 1024, 2048 ..."""
     with path.open("rb") as stream:

@@ -71,6 +71,9 @@ def load(path: str | Path | Sequence[str | Path], *, comm: Any = None, **options
         docs/formats.md. HDF5 of any other layout: ``mapping``, a TOML file that says where things are. TIFF + NPY and
         pty-chi: ``positions``, the path of the second file. Results: ``data`` (PtychoData or the path of a measurement,
         in place of what the file points to), ``device``, ``threads``, ``deterministic``, ``stream``.
+    follow : True: the scan is still being measured. ``path`` is a file that another program writes (HDF5), or the
+        address of one that sends views ("tcp://127.0.0.1:5555"); returned are its first views, and ``Follow()`` in a
+        recipe adds the others; ``timeout`` (60) : seconds without a new view after which it is over. See docs/live.md.
     comm : a communicator of mpi4py, over whose ranks ``PtychoState(data, comm=comm)`` will spread the views: the first
         rank looks at the file and leaves the frames there, and every rank will read its own. Of measurements.
 
@@ -86,6 +89,16 @@ def load(path: str | Path | Sequence[str | Path], *, comm: Any = None, **options
     FormatError : empty, truncated, of no known format, or lacking something; the message says which and where.
     TypeError : an option that the format does not have. ValueError : an option with a value that does not fit.
     """
+    if options.pop("follow", False):
+        from opty.io.follow import follow
+
+        if comm is not None:
+            raise TypeError("a scan that grows is followed in one process: leave comm out")
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"path is a {type(path).__name__}; give the path of a file, or an address, to follow")
+        return follow(path, **options)
+    if "timeout" in options:
+        raise TypeError(f"{named('timeout')} goes with {option('follow', True)}: how long to wait for the next view")
     if ranks_of(comm).size > 1:
         return _load_for_all(path, comm, options)
     if isinstance(path, (list, tuple)):

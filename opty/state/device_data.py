@@ -45,6 +45,7 @@ class DeviceData:
     ):
         self.data, self.whole, self.ranks = data, data if whole is None else whole, ranks
         self.backend, self.dtype = backend, dtype
+        self._buffer: Any = None  # of the frames of a scan that grows
         self.propagator = Propagator(data.geometry, data.n, backend, dtype)
         self._other: tuple[Any, Propagator] | None = None
         order = self.propagator.to_kernel_order
@@ -61,6 +62,24 @@ class DeviceData:
         if self._other is None or self._other[0] != geometry:
             self._other = geometry, Propagator(geometry, self.data.n, self.backend, self.dtype)
         return self._other[1]
+
+    def extended(self, data: PtychoData) -> DeviceData:
+        """Return the measurement with more views, of which the first ones are these; only the others are converted.
+
+        On the device the frames lie in a buffer that is made twice as large when it is full.
+        """
+        new = DeviceData(data, self.backend, self.dtype)
+        old, views = self.data.views, data.views
+        if "intensity" not in self.__dict__ or not self.resident or not self.backend.holds(2 * data.intensities.nbytes):
+            return new
+        added = self.backend.asarray(self._for_kernels(data.intensities[old:]))
+        buffer = self._buffer
+        if buffer is None or len(buffer) < views:
+            buffer = self.backend.xp.empty((2 * views, *added.shape[1:]), added.dtype)
+            buffer[:old] = self.intensity
+        buffer[old:views] = added
+        new._buffer, new.intensity = buffer, buffer[:views]
+        return new
 
     @cached_property
     def for_all(self) -> DeviceData:

@@ -29,6 +29,7 @@ INSTALLS: dict[str, tuple[tuple[str, ...], ...]] = {  # what pip installs, one c
     "ptychi": (_TORCH, ("ptychi==2.2.0", *_TORCH)),
     "ptyrad": (_TORCH, ("ptyrad==1.0.0", *_TORCH)),
     "ptychodus": (_PTYCHODUS, ("--no-deps", "ptychodus==1.7.0")),
+    "py4dstem": (("py4DSTEM==0.14.18",),),
     "tike": ((*_CUPY, "nvidia-cufft-cu12<12", "nvidia-nvjitlink-cu12"), ("--no-deps", "tike==0.26.0")),
 }
 

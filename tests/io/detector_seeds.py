@@ -26,7 +26,7 @@ def detector_seeds(folder: Path, counts: np.ndarray, where: np.ndarray) -> dict[
         "merlin": (_merlin(_folder(folder, "merlin"), counts), MICROSCOPE, False),
         "merlin-raw": (_merlin_raw(_folder(folder, "merlin-raw"), counts), MICROSCOPE, False),
         "empad": (_empad(_folder(folder, "empad")), {"scan_step": 1e-10}, False),
-        "emd": (_emd(_folder(folder, "emd"), counts), {"voltage": 300e3}, False),
+        "emd-plain": (_emd(_folder(folder, "emd-plain"), counts), {"voltage": 300e3}, False),
         "fold-slice": (_fold_slice(_folder(folder, "fold-slice"), counts, where), {}, False),
         "mat": (_mat(_folder(folder, "mat"), counts, where), {}, False),
         "twinmic": (_twinmic(_folder(folder, "twinmic"), counts, where), LENGTHS, False),
@@ -116,6 +116,10 @@ def _emd(folder: Path, counts: np.ndarray) -> Path:
         for k, (unit, step) in enumerate((("nm", 0.1), ("nm", 0.1), ("mrad", 0.5), ("mrad", 0.5))):
             group[f"dim{k}"] = np.array([0.0, step])
             group[f"dim{k}"].attrs["units"] = unit
+        known = {"R_pixel_size": 0.1, "Q_pixel_size": 0.5, "QR_rotation": 0.2, "convergence_semiangle_mrad": 1.5}
+        known |= {"R_pixel_units": "nm", "Q_pixel_units": "mrad", "QR_flip": True, "qx0_mean": 4.0, "qy0_mean": 4.0}
+        for name, value in known.items():
+            f[f"datacube_root/metadatabundle/calibration/{name}"] = value
     return folder / "scan.h5"
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -58,11 +59,19 @@ def same(a, b) -> bool:
     return arrays and a.geometry == b.geometry
 
 
+@functools.cache
+def measured(path: str):
+    """The measurement that results are loaded with; it is not mutated, and read once."""
+    import opty
+
+    return opty.load(path)
+
+
 def loaded(path: Path, options: dict):
     """``opty.load`` with options that JSON can hold: ``data`` is the path of a measurement."""
     import opty
 
-    return opty.load(path, **options | ({"data": opty.load(options["data"])} if "data" in options else {}))
+    return opty.load(path, **options | ({"data": measured(options["data"])} if "data" in options else {}))
 
 
 def verdict(path: Path, options: dict, known) -> str:

@@ -195,5 +195,7 @@ def test_a_probe_of_another_size(run, tmp_path):
         for entry in [name for name in f if name.startswith("entry_") and "probe" in f[name]]:
             del f[f"{entry}/probe/data"]
             f[f"{entry}/probe/data"] = probe[None, 1:]
-    with pytest.raises(FormatError, match=r"the probe has shape \(1, 15, 16\) and the patterns of data= are 16 x 16"):
+    with pytest.raises(
+        FormatError, match=r"the probe has shape \(1, 15, 16\) and the patterns of the measurement are 16 x 16"
+    ):
         load(tmp_path / "result.cxi", data=data)

@@ -68,7 +68,9 @@ def curved(probe: np.ndarray, data: PtychoData, out: bool = False) -> np.ndarray
     probe that is not as large as the patterns.
     """
     if probe.shape[-2:] != (data.n, data.n):
-        raise ValueError(f"the probe has shape {probe.shape} and the patterns of data= are {data.n} x {data.n}")
+        raise ValueError(
+            f"the probe has shape {probe.shape} and the patterns of the measurement are {data.n} x {data.n}"
+        )
     if data.geometry is None or data.geometry.propagation == "near":
         return probe
     factor = fresnel_curvature(data.n, data.pixel or 1.0, data.geometry.wavelength, data.geometry.distance)

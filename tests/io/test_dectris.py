@@ -329,3 +329,16 @@ def test_the_third_file_of_an_arina_tells_shape_and_voltage(master, frames, tmp_
     (tmp_path / "scan.h5").unlink()
     with pytest.raises(FormatError, match=r"photon_energy is 300 keV, which is .*: for electrons give voltage='300kV'"):
         load(path, scan_shape=(1, 11), scan_step="0.04nm")
+
+
+def test_parts_of_a_single_frame_stay_in_their_files(tmp_path, frames, identical):
+    """As of a detector that begins a new file with every trigger, and as a last part is."""
+    with h5py.File(tmp_path / "s_master.h5", "w") as f:
+        for k, frame in enumerate(frames, 1):
+            _part(tmp_path / f"s_data_{k:06d}.h5", frame[None], k)
+            f[f"entry/data/data_{k:06d}"] = h5py.ExternalLink(f"s_data_{k:06d}.h5", "entry/data/data")
+    np.save(tmp_path / "pos.npy", WHERE)
+    lengths = {"distance": 1, "pixel_size": 1e-4, "wavelength": 1e-10}
+    data = load(tmp_path / "s_master.h5", positions=tmp_path / "pos.npy", stream=True, **lengths)
+    assert data.in_file
+    identical(data.intensities[[7, 2]], frames[[7, 2]])

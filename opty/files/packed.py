@@ -1,8 +1,9 @@
 """Datasets packed with filters that trust the lengths in their data: these are checked before HDF5 unpacks anything.
 
 The filters Bitshuffle, LZ4 and Blosc of a chunk find lengths in it that they follow wherever they lead: a damaged one
-ends the process, or reads what is not theirs. A chunk of Bitshuffle with LZ4 or Zstandard, and of LZ4, is the size of
-the unpacked chunk (8 bytes, big-endian), the size of a block (4), and the blocks, each behind its packed size (4).
+ends the process, or reads what is not theirs; bzip2 waits for ever for the end of a chunk that is cut. A chunk of
+Bitshuffle with LZ4 or Zstandard, and of LZ4, is the size of the unpacked chunk (8 bytes, big-endian), the size of a
+block (4), and the blocks, each behind its packed size (4).
 
 Source: bitshuffle (github.com/kiyo-masui/bitshuffle), src/bshuf_h5filter.c and bitshuffle.c; HDF5 filter 32004, LZ4;
 c-blosc, README_CHUNK_FORMAT.rst.
@@ -10,6 +11,7 @@ c-blosc, README_CHUNK_FORMAT.rst.
 
 from __future__ import annotations
 
+import bz2
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -19,7 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-BLOSC, LZ4, BITSHUFFLE = 32001, 32004, 32008
+BZIP2, BLOSC, LZ4, BITSHUFFLE = 307, 32001, 32004, 32008
 TOGETHER = 8  # elements that bitshuffle transposes at a time; what is left over follows as it is
 HEAD = 12  # bytes in front of the blocks
 
@@ -58,8 +60,11 @@ class Packed(h5py.Dataset):
         check, whole = self._check, prod(self.chunks) * self.dtype.itemsize
         starts = [range(a - a % n, b, n) for (a, b), n in zip(box, self.chunks, strict=True)]
         for place in product(*starts):
-            if self.id.get_chunk_info_by_coord(place).byte_offset is None:  # never written
+            info = self.id.get_chunk_info_by_coord(place)
+            if info.byte_offset is None:  # never written
                 continue
+            if info.size > self.file.id.get_filesize():
+                raise OSError(f"the packed data of {self.name} at {place} are said to be {info.size} bytes long")
             skipped, raw = self.id.read_direct_chunk(place)
             raw = raw[: len(raw) - check.tail]
             if not (len(raw) == whole if skipped & check.bit else check.sound(raw, whole, self.dtype.itemsize)):
@@ -140,12 +145,12 @@ def _check_of(found: h5py.Dataset) -> Check | None:
     summed = bool(steps) and steps[-1][0] == h5py.h5z.FILTER_FLETCHER32
     if summed:  # HDF5 compares the sum, which comes last, before it hands the chunk on
         steps.pop()
-    trusting = [k for k, step in enumerate(steps) if step[0] in (BLOSC, LZ4, BITSHUFFLE) and not _alone(*step)]
+    trusting = [k for k, step in enumerate(steps) if step[0] in (BZIP2, BLOSC, LZ4, BITSHUFFLE) and not _alone(*step)]
     if not trusting:
         return None
     if trusting != [len(steps) - 1]:
         raise ValueError(f"{found.name} is packed with several filters, one over the other: repack it with one of them")
-    sound = {BLOSC: _sound_blosc, LZ4: _sound_lz4, BITSHUFFLE: _sound_blocks}[steps[-1][0]]
+    sound = {BZIP2: _sound_bzip2, BLOSC: _sound_blosc, LZ4: _sound_lz4, BITSHUFFLE: _sound_blocks}[steps[-1][0]]
     return Check(sound, 1 << trusting[0], 4 if summed else 0)
 
 
@@ -184,6 +189,15 @@ def _end(raw: bytes, blocks: int) -> int | None:
             return None
         at += 4 + int.from_bytes(raw[at : at + 4], "big")
     return at if at <= len(raw) else None
+
+
+def _sound_bzip2(raw: bytes, whole: int, size: int) -> bool:
+    """Whether a chunk of bzip2 comes to an end: its filter waits for ever for what is cut off."""
+    unpacker = bz2.BZ2Decompressor()
+    try:
+        return len(unpacker.decompress(raw, whole + 1)) == whole and unpacker.eof
+    except (OSError, EOFError, ValueError):
+        return False
 
 
 def _sound_blosc(raw: bytes, whole: int, size: int) -> bool:

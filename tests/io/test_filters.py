@@ -134,9 +134,17 @@ def test_a_chunk_of_blosc_says_its_own_sizes(pack, at):
         load(path, mask="ignore")
 
 
+def test_a_chunk_of_bzip2_that_is_cut(pack, counts):
+    """Found by the soak: its filter waits for ever."""
+    plugin = pytest.importorskip("hdf5plugin")
+    path = spoilt(pack(**plugin.BZip2()), 60, b"\0" * 20)
+    with pytest.raises(FormatError, match=r"the packed data of .* at \(2, 0, 0\) are damaged"):
+        load(path)
+
+
 @pytest.mark.parametrize("edge", [1, 5, 64, 65])
 @pytest.mark.parametrize("dtype", ["uint8", "uint32", "float64"])
-@pytest.mark.parametrize("name", ["lz4", "zstd", "none", "LZ4", "Blosc"])
+@pytest.mark.parametrize("name", ["lz4", "zstd", "none", "LZ4", "Blosc", "BZip2"])
 def test_chunks_of_every_size_are_sound(tmp_path, name, dtype, edge):
     """Blocks, a last one that is shorter, and elements left over."""
     plugin = pytest.importorskip("hdf5plugin")

@@ -152,4 +152,13 @@ def identify(file: Container, options: Mapping[str, Any]) -> Format:
         raise IsADirectoryError(f"{file.path} is a folder without a TIFF stack and its NPY; name a file in it")
     known = ", ".join(form.name for form in FORMATS)
     hint = f"; or give {option('mapping')}, a TOML file that says where things are" if file.kind == "hdf5" else ""
-    raise FormatError(f"{file.path} is {file.looks()}; opty reads: {known}{hint}")
+    raise FormatError(f"{file.path} is {file.looks()}{_lacking(file)}; opty reads: {known}{hint}")
+
+
+def _lacking(file: Container) -> str:
+    """Return what an npz with frames or positions lacks to be one of those that opty reads."""
+    if file.kind != "npz":
+        return ""
+    there = [(names, file.names & set(names)) for names in npz.NAMES if file.names & set(names)]
+    lacks = [f"{', '.join(sorted(set(names) - found))} beside {', '.join(sorted(found))}" for names, found in there]
+    return f", and lacks {' or '.join(lacks)}" if lacks else ""

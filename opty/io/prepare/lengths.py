@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from opty.geometry import Geometry, electron_wavelength
+from opty.geometry import LARGEST_PIXEL, Geometry, electron_wavelength
 from opty.io.prepare.quantities import checked_wave
 from opty.io.prepare.units import angle_of_pixel, beam, quantity
 from opty.remedies import named, option
@@ -17,7 +17,6 @@ RECIPROCAL = "reciprocal_pixel"
 LENGTHS = ("wavelength", "distance", "pixel_size")
 BEAM = ("wavelength", "energy", "voltage")
 LENS = ("aperture", "focal_length")
-LARGEST_PIXEL = 0.1  # m: of a detector; a larger number was meant in another unit
 
 
 def said(options: Preparation) -> dict[str, Any]:

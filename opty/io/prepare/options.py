@@ -148,7 +148,7 @@ class Prepared:
         places.check(raw, o, self._places)
         _, rows, columns = raw.frames.shape
         if callable(raw.centre):
-            raw.centre = raw.centre(self._lengths) if o.centre is None else None
+            raw.centre = raw.centre(self._of_the_detector(raw)) if o.centre is None else None
         if raw.centre is not None and o.centre is None:
             checked_centre(raw.centre, (rows, columns), "the file")
         if rows != columns and o.crop is None and o.centre is None and raw.centre is None:
@@ -167,6 +167,15 @@ class Prepared:
         """Put the place of the zero frequency that the options give into what the file says."""
         if self.options.zero_frequency is not None:
             raw.corner = self.options.zero_frequency == "corner"
+
+    def _of_the_detector(self, raw: Raw) -> Mapping[str, Any]:
+        """The lengths with the pixel of the detector itself, where an angle takes its place."""
+        if self.options.reciprocal_pixel is None:
+            return self._lengths
+        known = {name: value for name, value in self._lengths.items() if name != "pixel_size"}
+        own = raw.lengths.get("pixel_size")
+        own = own(known) if callable(own) else own
+        return known if own is None else known | {"pixel_size": own}
 
     def _mask(
         self, raw: Raw, cut: Cut, choice: slice | np.ndarray, flat: np.ndarray | None, kept: KeptFile | None

@@ -93,7 +93,7 @@ def batch(
     the exit code is 1 then. Ctrl-C ends every run at the end of its turn and keeps what it reached, exit code 130.
 
     \b
-    Example: opty batch scans/*.cxi -o results --recipe "rPIE(alpha=0.05)**30" --jobs 2
+    Example: opty batch scans/*.cxi -o results --recipe "rPIE()**30" --jobs 2
     """
     method = "auto" if chosen else "reconstruct"
     asked = _checked(method, ctx.meta[_RAW], options)

@@ -39,7 +39,7 @@ def live(ctx: click.Context, file: Path, output: Path | None, **options: Any) ->
     without which nothing is shown; OPTY_LIVE_TOKEN in the environment sets the token.
 
     \b
-    Example: opty live scan.cxi --recipe "rPIE(alpha=0.05)**200" -o scan.h5
+    Example: opty live scan.cxi --recipe "rPIE()**200" -o scan.h5
     """
     from opty.live.result import keep_showing, show_result
     from opty.live.server import stopped_by_viewer

@@ -95,7 +95,7 @@ def reconstruct(
     propagation that the file says. --import brings elements of your own.
 
     \b
-    Example: opty reconstruct scan.cxi --modes 3 --recipe "rPIE(alpha=0.05)**30" -o scan.h5 --plot scan.png
+    Example: opty reconstruct scan.cxi --modes 3 --recipe "rPIE()**30" -o scan.h5 --plot scan.png
     """
     from opty.io.save_operator import Save
     from opty.kernels import backend_for

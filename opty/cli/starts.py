@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opty.model import Model
     from opty.ptycho_state import PtychoState
 
-DEFAULT_RECIPE = "rPIE(alpha=0.05)**30"
+DEFAULT_RECIPE = "rPIE()**30"
 PROBE_WORDS = ("search", "mean")  # of --probe, beside files
 FEWEST_TO_SEARCH = 12  # views: with fewer, the fifth held out is too small to decide
 

@@ -44,14 +44,15 @@ class rPIE(Recipe):
 
     Parameters
     ----------
-    alpha, beta : regularisation of object and probe from 0 (least squares) to 1 (ePIE).
+    alpha, beta : regularisation of object and probe from 0 (least squares) to 1 (ePIE): small alpha is quick where data
+        are exact, fits noise where photons are few, and hides wrong positions.
     batch : views updated together (a number or "all").
     obj_step, probe_step : length of the steps, 1 the full ones; the object's as a part of the model's own step.
 
     Source: Maiden, Johnson, Li, Optica 4, 736 (2017); Guzzi et al., PeerJ CS 8, e1036 (2022).
     """
 
-    alpha: float = 0.05
+    alpha: float = 0.2
     beta: float = 1.0
     batch: int | Literal["all"] = 1
     obj_step: float = 1.0

@@ -30,7 +30,11 @@ SCAN_A = (  # recipe, iterations at which it is looked at, and what others reach
     ("ML()", {50: "PtyPy 0.026", 200: "PtyPy 0.0039"}),
 )
 CHAINS_A = (("ML() ** 50 * DM() ** 100", "PyNX 0.0193"), ("mPIE(momentum=0.9, batch=6) ** 150 * mPIE() ** 50", None))
-SCAN_B = (("AP()", {50: "PyNX 0.0762", 200: "PyNX 0.0415"}), ("DM()", {100: "PyNX 0.0471"}), ("rPIE(alpha=0.05)", {50: None}))
+SCAN_B = (
+    ("AP()", {50: "PyNX 0.0762", 200: "PyNX 0.0415"}),
+    ("DM()", {100: "PyNX 0.0471"}),
+    ("rPIE(alpha=0.05)", {50: None}),
+)
 CHAINS_B = (
     ("ML() ** 50 * DM() ** 100", "PyNX 0.023"),
     ("mPIE(momentum=0.7, batch=1) ** 150 * mPIE(momentum=0.8, batch=1) ** 50", None),

@@ -119,6 +119,7 @@ class Views(Protocol):
     illum_power: Any  # (B or 1, n, n), sum over modes of |illum|^2
     patch_power: Any  # (B, n, n), |patches|^2 of a thin object, times the intensity factor
     incident: Any  # (B or 1, S, n, n), the waves that met the object, once a model has made the exit waves
+    geometry: Any  # Geometry with the lengths as they are refined, or None
 
     def __getattr__(self, name: str) -> Any: ...
 

@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-FLAGS, SUM = 11, 44  # bytes of a superblock of version 3: consistency flags, and where its checksum begins
+FLAGS, END, SUM = 11, 28, 44  # bytes of a superblock of version 3: flags, end of the file (8 bytes), checksum
 WRITING, SWMR = 0x01, 0x04
 MASK = 0xFFFFFFFF
 
@@ -71,12 +71,16 @@ def check_metadata(path: Path, block: Superblock) -> None:
 
 
 class _AtRest(io.FileIO):
-    """The bytes of a file, with a superblock that says that nobody writes it."""
+    """The bytes of a file, with a superblock that says that nobody writes it, and that it ends where it does.
+
+    A writer in SWMR mode puts the end of the file there when it closes the file, and not before.
+    """
 
     def __init__(self, path: Path, block: Superblock):
         super().__init__(path, "rb")
         quiet = bytearray(block.start[: SUM + 4])
         quiet[FLAGS] = 0
+        quiet[END : END + 8] = (path.stat().st_size - block.at).to_bytes(8, "little")
         quiet[SUM:] = checksum(bytes(quiet[:SUM])).to_bytes(4, "little")
         self._quiet, self._at = bytes(quiet), block.at
 

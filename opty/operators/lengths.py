@@ -123,14 +123,14 @@ def _weighted(s: Any, b: Any, intensity: Any, grows: bool) -> tuple[Any, Any]:
     In the near field, whose pixels are alike bright, that of the amplitudes, which the engines fit. Far from the sample
     most pixels are dark, where roots of counts are wrong on the mean: there I - Ihat over the variance of counts.
     """
-    xp, measured = s.xp, s.measured.intensity_of(b.selection)
+    xp, counts = s.xp, s.measured.intensity_of(b.selection)
     if grows:
         weight = 1 / (intensity + s.memo["floor"])
-        left = weight * (measured - intensity)
+        left = weight * (counts - intensity)
     else:
         amplitude = xp.sqrt(xp.maximum(intensity, np.finfo(s.real_dtype).tiny ** 0.5))
         weight = 0.25 / amplitude**2
-        left = (xp.sqrt(measured.astype(s.real_dtype)) - amplitude) / (2 * amplitude)
+        left = (xp.sqrt(counts.astype(s.real_dtype)) - amplitude) / (2 * amplitude)
     mask = s.measured.mask_of(b.selection)
     return (weight, left) if mask is None else (weight * mask, left * mask)
 

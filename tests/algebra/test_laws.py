@@ -95,7 +95,7 @@ def test_every_operator_has_a_public_name():
 
 def test_only_what_differs_from_the_defaults_is_written():
     assert repr(rPIE()) == "rPIE()"
-    assert repr(rPIE(alpha=0.05, batch="all")) == "rPIE(batch='all')"
+    assert repr(rPIE(alpha=0.2, batch="all")) == "rPIE(batch='all')"
     text = "(Every(5, Orthogonalise()) * ePIE()) ** 100"
     assert repr((Every(5, Orthogonalise()) * ePIE()) ** 100) == text
     assert repr(ePIE() ** Until(max_turns=3) * rPIE() ** 2) == "ePIE() ** Until(tol=0.0001, max_turns=3) * rPIE() ** 2"

@@ -12,6 +12,7 @@ from opty import ViewOperator, rPIE
 from opty.algebra.leaf import PARTS
 from opty.algebra.operator import REGISTRY
 from opty.algebra.protocols import Measured, State, Views
+from opty.model.element import LEAVES
 from opty.state.leaves import ESTIMATED, FIELDS
 
 FILES = sorted(Path(opty.__file__).parent.glob("operators/**/*.py"))
@@ -39,7 +40,7 @@ def used(name):
 
 def declared():
     slots = {leaf.name for cls in REGISTRY.values() if isinstance(cls.slots, tuple) for leaf in cls.slots}
-    return slots | ESTIMATED.keys() | FIELDS.keys() | set().union(*PARTS.values())
+    return slots | ESTIMATED.keys() | FIELDS.keys() | LEAVES.keys() | set().union(*PARTS.values())
 
 
 @pytest.mark.parametrize(("name", "protocol"), [("s", State), ("b", Views)])

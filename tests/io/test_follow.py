@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import h5py
@@ -44,7 +45,10 @@ def started(data, probe):
 
 @pytest.fixture
 def writer(data, tmp_path):
-    """Function that starts a process that writes the scan into a file view by view; ``end``: how it ends."""
+    """Function that starts a process that writes the scan into a file view by view; ``end``: how it ends.
+
+    It returns when there are some views; the others come once there is a file named "go".
+    """
     np.save(tmp_path / "frames.npy", data.intensities)
     np.save(tmp_path / "positions.npy", data.positions)
     (tmp_path / "scan.toml").write_text(MAPPING)
@@ -63,9 +67,16 @@ def writer(data, tmp_path):
                 places.resize(k + 1, 0); places[k] = positions[k]; places.flush()
                 data.resize(k + 1, 0); data[k] = frames[k]; data.flush()
                 time.sleep({wait})
+                if k == 45:
+                    open("begun", "w").close()
+                while k == 45 and not os.path.exists("go"):
+                    time.sleep(0.01)
             {end}
         """
         running.append(subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], cwd=tmp_path))
+        while not (tmp_path / "begun").exists():
+            assert running[-1].poll() is None
+            time.sleep(0.01)
         return tmp_path / "scan.h5", tmp_path / "scan.toml"
 
     yield start
@@ -83,6 +94,7 @@ def same_place(p, data):
 def test_a_file_that_grows(writer, data, true_probe):
     path, mapping = writer()
     first = opty.load(path, mapping=mapping, follow=True, timeout=10)
+    (path.parent / "go").touch()
     assert 1 <= first.views < VIEWS
     start = started(first, true_probe)
     p = (opty.Follow() * opty.rPIE()) ** 15 * start
@@ -100,8 +112,9 @@ def test_a_file_that_grows(writer, data, true_probe):
 
 def test_a_writer_that_dies_leaves_a_result(writer, true_probe, tmp_path):
     path, mapping = writer(end="os._exit(1)", views=60)
-    first = opty.load(path, mapping=mapping, follow=True, timeout=0.7)
-    with pytest.warns(UserWarning, match=r"no view has come from .* for 0\.7 s.*The scan ends here, with 60 views"):
+    first = opty.load(path, mapping=mapping, follow=True, timeout=2)
+    (path.parent / "go").touch()
+    with pytest.warns(UserWarning, match=r"no view has come from .* for 2 s.*The scan ends here, with 60 views"):
         p = (opty.Follow() * opty.rPIE()) ** 3 * started(first, true_probe)
     assert p.data.views == 60
     p.save(tmp_path / "r.h5")

@@ -62,12 +62,17 @@ def check(p, texts, numbers):
         assert (found.dtype, found.shape) == (array.dtype, array.shape), name
         assert found.tobytes() == array.tobytes(), name
     assert {f"history {name}" for name in p.history} <= set(numbers)
-    assert repr(p.recipe) == texts["recipe"]
+    assert repr(p.recipe) == written_today(texts["recipe"])
     assert p.recipe == kept_recipe(
         texts["recipe_json"], texts["recipe"]
     )  # parameters that are newer have their defaults
     assert (p.iteration, p.seed, p.data.views) == (texts["iteration"], texts["seed"], texts["views"])
     assert p.data.geometry == (None if texts["geometry"] is None else opty.Geometry(**texts["geometry"]))
+
+
+def written_today(recipe):
+    """Return a recipe's text as it is written since the default of alpha is another one."""
+    return recipe.replace("rPIE()", "rPIE(alpha=0.05)")
 
 
 def run(*arguments):
@@ -107,7 +112,7 @@ def test_every_result_is_looked_at_from_the_command_line(golden):
     run("export", f"{kind}.h5", "-o", "r.tif")
     run("export", f"{kind}.h5", "-o", "r.npz")
     with np.load("r.npz") as found:
-        assert str(found["recipe"]) == texts["recipe"]
+        assert str(found["recipe"]) == written_today(texts["recipe"])
     if texts["geometry"] is not None:
         run("export", f"{kind}.h5", "-o", "r.ptyr")
 

@@ -131,7 +131,7 @@ def test_the_distance_of_a_near_field(factor, bound):
 
 
 def test_a_run_in_parts_is_the_run(lens, tmp_path):
-    recipe = Refine("distance") * rPIE(batch=8)
+    recipe = Refine("distance") * rPIE(alpha=0.05, batch=8)
     whole, half = recipe**17 * started(lens, 1.05), recipe**15 * started(lens, 1.05)
     assert half.geometry.distance != half.data.geometry.distance
     half.save(tmp_path / "half.h5")

@@ -80,7 +80,7 @@ def test_repairs_that_count_from_what_was_loaded_are_no_options():
 def test_recipes_lists_all_that_may_stand_in_one():
     done = CliRunner().invoke(main, ["recipes"])
     assert done.exit_code == 0
-    for name in ("rPIE(alpha=0.05", "PosCorrect(", "Coarse(", "bad positions", "thick sample"):
+    for name in ("rPIE(alpha=0.2", "PosCorrect(", "Coarse(", "bad positions", "thick sample"):
         assert name in done.output
     groups = listed()
     assert all(line for members in groups.values() for line in members.values())

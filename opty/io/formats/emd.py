@@ -126,8 +126,8 @@ def _calibration(tree: Tree, cube: str) -> dict[str, Any]:
         return number if math.isfinite(number) else None
 
     out: dict[str, Any] = {}
-    for space in "RQ":
-        size, unit = value(f"{space}_pixel_size"), tree.text(f"{root}/{space}_pixel_units")
+    for space, size_name, unit_name in (("R", "R_pixel_size", "R_pixel_units"), ("Q", "Q_pixel_size", "Q_pixel_units")):
+        size, unit = value(size_name), tree.text(f"{root}/{unit_name}")
         if size and unit:
             out[space] = (size, unit)
     if angle := value("QR_rotation"):

@@ -109,7 +109,8 @@ class Prepared:
         self._told(raw)
         o, shape, choice, cut = self.options, raw.frames.shape[1:], planned.choice, planned.cut
         lengths, near = planned.lengths, planned.lengths.get("propagation") == "near"
-        dark, flat = (_image(*pair, shape, raw.corner) for pair in ((self.dark, raw.dark), (self.flat, raw.flat)))
+        corners = o.zero_frequency == "corner", raw.corner
+        dark, flat = (_image(*pair, shape, *corners) for pair in ((self.dark, raw.dark), (self.flat, raw.flat)))
         mask = self._mask(raw, cut, choice, flat, kept)
         flat = None if flat is None else cut(flat)
         treatment = Treatment(cut, raw.corner, mask, flat, o.rebin, o.clip is not None)
@@ -195,7 +196,8 @@ class Prepared:
         if raw.cutoff is not None and not self.mask.ignore:
             found.append(pixels.below(raw, cut, choice, raw.cutoff))
         fit = {"views": raw.frames.shape[0], "choice": choice}
-        found += [cut(centred(image.fit(shape, **fit) != 0, raw.corner)) for image in self.mask.images]
+        corner = self.options.zero_frequency == "corner"
+        found += [cut(centred(image.fit(shape, **fit) != 0, corner)) for image in self.mask.images]
         if flat is not None:
             found.append(cut(np.isfinite(flat) & (flat > 0)))
         if self.mask.statistics:
@@ -225,12 +227,15 @@ class Prepared:
         return [in_file(kept, "frames", choice, treatment), *found]
 
 
-def _image(given: Given | None, own: Any, shape: tuple[int, ...], corner: bool) -> np.ndarray | None:
-    """Return the image of an option, checked against the detector, or else that of the file; zero frequency centred."""
+def _image(given: Given | None, own: Any, shape: tuple[int, ...], told: bool, corner: bool) -> np.ndarray | None:
+    """Return the image of an option, checked against the detector, or else that of the file; zero frequency centred.
+
+    An image of an option has it in the corner where the options say so (``told``), one of the file where the frames do.
+    """
     if given is None:
         own = own() if callable(own) else own
         return None if own is None else centred(own, corner)
-    return centred(given.fit(shape).astype(np.float64), corner)
+    return centred(given.fit(shape).astype(np.float64), told)
 
 
 def _without_empty(out: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ lint: $(VENV)/.ready-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# Mutated files against every reader, 20,000 for each format: some three and a half hours of a core that does nothing
+# Mutated files against every reader, 20,000 for each format: some four hours of a core that does nothing
 # else. Bad ones are kept in the temporary folder.
 soak: $(VENV)/.ready-test
 	OMP_NUM_THREADS=1 $(BIN)/python tests/io/fuzzing.py --files 20000

@@ -21,6 +21,7 @@ positions.py  the study of position refinement; position_pictures.py draws it
 auto.py       opty.auto beside the best of sixty recipes (recipe_list.py), on scans drawn by seed (drawn_scans.py)
 kill.py       a checkpointing run killed again and again: is anything lost?
 interop.py    other packages: who reads whose files; what runs in their environments is in peers/
+detectors.py  files of detectors: what other readers find in them; detector_files.py writes them
 streaming.py  data larger than memory: what is resident, and what reading costs
 
 environments.py  an environment for each of the other packages

@@ -29,6 +29,10 @@ INSTALLS: dict[str, tuple[tuple[str, ...], ...]] = {  # what pip installs, one c
     "ptychi": (_TORCH, ("ptychi==2.2.0", *_TORCH)),
     "ptyrad": (_TORCH, ("ptyrad==1.0.0", *_TORCH)),
     "ptychodus": (_PTYCHODUS, ("--no-deps", "ptychodus==1.7.0")),
+    "py4dstem": (("py4DSTEM==0.14.18",),),
+    "rosettasciio": (("rosettasciio==0.15.0", "h5py", "hdf5plugin", "tifffile"),),
+    "libertem": (("libertem==0.16.0",),),
+    "silx": (("silx==3.1.3", "fabio==2026.6.0", "h5py", "hdf5plugin"),),
     "tike": ((*_CUPY, "nvidia-cufft-cu12<12", "nvidia-nvjitlink-cu12"), ("--no-deps", "tike==0.26.0")),
 }
 

@@ -97,6 +97,7 @@ def wrong(data: opty.PtychoData, seed: int) -> Iterator[tuple[str, Callable[[], 
     yield "pixel size x 2", lambda: data.replace(geometry=opty.Geometry(WAVELENGTH, DISTANCE, 2 * PIXEL))
     yield "centre 5 px", rolled((5, -3))
     yield "zero frequency in the corner", rolled((data.n // 2, data.n // 2))
+    yield "pedestal", lambda: data.replace(intensities=counts + _pedestal(counts, seed))
     yield "amplitudes", lambda: data.replace(intensities=np.sqrt(counts).astype(np.float32))
     yield "amplitudes, whole", lambda: data.replace(intensities=np.rint(8 * np.sqrt(counts)).astype(np.uint32))
     yield "squared", lambda: data.replace(intensities=counts.astype(np.float32) ** 2)
@@ -111,6 +112,15 @@ def wrong(data: opty.PtychoData, seed: int) -> Iterator[tuple[str, Callable[[], 
             geometry=opty.Geometry(WAVELENGTH, DISTANCE, PIXEL, propagation="cone", focus_to_sample=0.003)
         ),
     )
+
+
+def _pedestal(counts: np.ndarray, seed: int) -> np.ndarray:
+    """Return a constant on all pixels, of 3 to 40 percent of all that is counted; drawn where it is below a count."""
+    rng = np.random.default_rng([19, seed])
+    share = rng.uniform(0.03, 0.4)
+    level = share / (1 - share) * counts.mean()
+    drawn = np.full(counts.shape, round(level)) if level > 1 else rng.poisson(level, counts.shape)
+    return drawn.astype(counts.dtype)
 
 
 def rows(seed: int, only: tuple[str, ...] = ()) -> Iterator[dict]:
@@ -150,8 +160,8 @@ def judged(made: Callable[[], opty.PtychoData], truth: dict) -> dict:
         "verdict": None,
     }
     try:
-        far = data.geometry.propagation == "far"
-        start = find_probe(data, threads=1).probe if data.probe is None and far else None
+        near = data.geometry.propagation == "near"
+        start = find_probe(data, threads=1).probe if data.probe is None and not near else None
         p = RECIPE * opty.PtychoState(data, start, threads=1)
     except (ValueError, opty.DivergedError) as error:
         return out | {"run": str(error)}

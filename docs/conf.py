@@ -79,7 +79,10 @@ CONTENTS = {
     ],
     "Notebooks": [f"docs/notebooks/{name}" for name in PAGES],
     "Data": [
-        *(f"docs/{page}" for page in ("formats", "electrons", "simulate", "large_data", "clusters", "command_line"))
+        *(
+            f"docs/{page}"
+            for page in ("formats", "electrons", "simulate", "large_data", "clusters", "live", "command_line")
+        )
     ],
     "Your own": ["docs/algebra", "docs/operators", "docs/models"],
     "Reference": [

@@ -8,6 +8,7 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
     cli/             the command line; testing/: checks for authors of operators and elements
     search/          recipes chosen by what they predict: search, auto; report/: a result as one HTML file
     ptycho_state.py  PtychoState: the state of a reconstruction; ``recipe * p``, save, plot
+    live/            a page in the browser that shows a run
     simulate/        virtual experiments
     io/              load, save, info: files in and out
     plot/            pictures
@@ -56,11 +57,13 @@ from opty.errors import (
 from opty.geometry import Geometry
 from opty.io import info, load, rerun, resume, save
 from opty.io.save_operator import Save
+from opty.live.serve_operator import Serve
 from opty.operators import (
     BackgroundUpdate,
     CheckPositions,
     Coarse,
     ComparePositions,
+    Follow,
     FourierProject,
     HoldOut,
     IntensityUpdate,
@@ -111,6 +114,7 @@ __all__ = [
     "Every",
     "FindPositions",
     "Fix",
+    "Follow",
     "FormatError",
     "FourierProject",
     "Geometry",
@@ -145,6 +149,7 @@ __all__ = [
     "Save",
     "SaveError",
     "ScaleObjProbe",
+    "Serve",
     "Show",
     "SourceError",
     "StartWarning",

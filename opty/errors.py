@@ -29,7 +29,16 @@ class RankError(RuntimeError):
 
 
 class FormatError(ValueError):
-    """A file that opty cannot read: unknown, truncated, or lacking something that it must hold."""
+    """A file that opty cannot read: unknown, truncated, or lacking something that it must hold.
+
+    What the message quotes of the file cannot break its line or command the terminal: such characters are escaped.
+    """
+
+    def __init__(self, message: object):
+        text = str(message)
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+        super().__init__(text)
 
 
 class _Carrying(BaseException):

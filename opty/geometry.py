@@ -15,6 +15,8 @@ ELEMENTARY_CHARGE = 1.602176634e-19  # C, exact in the SI
 ELECTRON_REST_ENERGY = 8.1871057880e-14  # J, m c^2; CODATA 2022
 PHOTON_MAX = 50e3 * ELEMENTARY_CHARGE  # J: ptychography with photons ends below, electrons and storage rings begin
 LEAST_VOLTAGE = 500.0  # V: a smaller number was meant in kV
+LONGEST = 2e-3  # m: no ptychography uses longer waves
+LARGEST_PIXEL = 0.1  # m: of a detector; a larger number was meant in another unit
 WIDEST_ANGLE = 0.5  # rad: no lens of ptychography is wider, so a larger number was meant in mrad
 
 
@@ -115,6 +117,11 @@ class Geometry:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} is {value!r}; give a positive length in metres")
+        for name, most in {"wavelength": LONGEST, "pixel_size": LARGEST_PIXEL}.items():
+            if getattr(self, name) > most:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, and no {name} of ptychography is: give it in metres"
+                )
         if self.propagation not in get_args(Propagation):
             raise ValueError(f"propagation is {self.propagation!r}; choose one of {', '.join(get_args(Propagation))}")
         field = self.wavelength * self.distance / self.pixel_size

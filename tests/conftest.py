@@ -66,23 +66,6 @@ def ctrl_c_works():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def no_search_for_a_stretch(request):
-    """Leave out the runs in which check looks for a stretch of the positions, many seconds each time.
-
-    They have tests of their own, tests/analysis/test_scan_stretch.py, where they run.
-    """
-    from opty.analysis import decision, scan_stretch  # noqa: F401
-    from opty.search import judgement  # noqa: F401
-
-    none = scan_stretch.Stretch(1, 1, 0, 0, misfit=0.01, given=0.01, off=False, better=False, known=True)
-    with pytest.MonkeyPatch.context() as patched:
-        if request.path.name != "test_scan_stretch.py":
-            for name in ("opty.analysis.decision", "opty.analysis.verdict", "opty.search.judgement"):
-                patched.setattr(sys.modules[name], "find_stretch", lambda *arguments, **options: none)
-        yield
-
-
 @pytest.fixture(autouse=True)
 def registry_as_it_was():
     """Forget the operators that a test defined: another test may use the same name."""

@@ -38,8 +38,8 @@ def scan(data, tmp_path, monkeypatch):
 
 
 COMMANDS = (
-    "demo", "info", "check", "simulate", "convert", "auto", "batch", "recipes", "reconstruct", "resume", "rerun",
-    "resolution", "report", "plot", "export",
+    "demo", "info", "check", "simulate", "convert", "auto", "live", "batch", "recipes", "reconstruct", "resume",
+    "rerun", "resolution", "report", "plot", "export",
 )  # fmt: skip
 
 

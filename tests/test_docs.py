@@ -86,6 +86,17 @@ def test_index_and_coming_from_pages(small_scan):
     assert opty.misfit(names["q"]) < 1.5 * opty.misfit(names["p"])
 
 
+def test_live_page(small_scan, capsys):
+    from opty.live.server import _servers
+
+    ((name, code),) = BLOCK.findall((ROOT / "docs" / "live.md").read_text())
+    names = {}
+    exec(compile(code, f"docs/live.md, {name}", "exec"), names)
+    assert names["p"].iteration == 20
+    assert "http://127.0.0.1:" in capsys.readouterr().err
+    _servers.pop().close()
+
+
 def test_symptoms_page(small_scan, capsys):
     names = {"data": opty.load("scan.cxi")}
     blocks = BLOCK.findall((ROOT / "docs" / "symptoms.md").read_text())
@@ -203,6 +214,7 @@ def test_models_page(small_scan, page):
         "coloured",
         "blurred",
         "refine",
+        "distance",
         "element",
         "check",
         "tilted",

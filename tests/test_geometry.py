@@ -82,3 +82,11 @@ def test_a_geometry_is_a_value():
     assert Geometry(1e-10, 2.0, 5e-5) == Geometry(1e-10, 2.0, 5e-5) != Geometry(1e-10, 2.1, 5e-5)
     with pytest.raises(AttributeError):
         Geometry(1e-10, 2.0, 5e-5).distance = 3
+
+
+@pytest.mark.parametrize("wrong", [{"wavelength": 0.15}, {"pixel_size": 55.0}])
+def test_lengths_that_are_not_in_metres(wrong):
+    """0.15 nm and 55 um, as files and people have them."""
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} is .*, and no {name} of ptychography is: give it in metres"):
+        Geometry(**({"wavelength": 1e-10, "distance": 2.0, "pixel_size": 55e-6} | wrong))

@@ -7,6 +7,7 @@ illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
 position_bound.py   how well the counts can tell positions
 position_report.py  what became of the positions: how far they went, and which views could not be placed
+geometry_report.py  what became of the lengths of the geometry
 gain.py          how many pixels a scan spans
 frc.py           Fourier ring correlation, its thresholds and the resolution
 resolution.py    the resolution of a scan: two halves reconstructed on their own; halves.py: by views, or by counts

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from opty.analysis.findings import Findings
-from opty.analysis.held_blocks import deviances, on, withhold
-from opty.analysis.trials import Trials, lighter
+from opty.analysis.two_runs import two_runs
 from opty.data import PtychoData
-from opty.errors import DivergedError, MisfitWarning
 from opty.operators import IntensityUpdate
 from opty.recipes import rPIE
 from opty.remedies import here
-from opty.runtime.execute import run
-from opty.state import handle
 
 SWEEPS = 10
 NEIGHBOURS = 6
 UNEVEN, NOISES = 0.02, 3.0  # scatter of the views' light against their neighbours' from which on runs are worth it
 WORTH = 0.15  # of the deviance of held-out pixels: what intensities that are estimated must gain
-SURE = 3.0  # standard errors of the views' differences
 VARIES = 0.08  # spread of the estimated intensities below which they are no matter
 
 
-def of_brightness(trials: Trials, part: PtychoData, probe: np.ndarray) -> Findings:
+def of_brightness(part: PtychoData, probe: np.ndarray) -> Findings:
     """Say that the light varies from view to view, where blocks of pixels held out are predicted better for it.
 
     Two runs from one probe, with and without the intensity of each view estimated, on a part of a scan without six
@@ -35,31 +29,18 @@ def of_brightness(trials: Trials, part: PtychoData, probe: np.ndarray) -> Findin
     """
     if not uneven(part):
         return Findings()
-    part, probe = lighter(part, probe)
-    held = withhold(part)
-    power = math.sqrt(float(part.photons().max()) / (np.abs(probe) ** 2).sum())
-    start = handle()(part.replace(probe=None), probe=probe * power, device="cpu", threads=1)
-    scores, spread = [], 0.0
-    for recipe in (rPIE(alpha=0.1) ** SWEEPS, (IntensityUpdate() * rPIE(alpha=0.1)) ** SWEEPS):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", MisfitWarning)
-            try:
-                p = run(recipe, on(start, held.fitted))
-            except DivergedError:
-                return Findings()
-        scores.append(deviances(on(p, held.blocks))[0])
-        if "intensity_factors" in p._live.leaves:
-            factors = np.log(p.numpy("intensity_factors"))
-            spread = float(factors.std())
-    gain = scores[0] - scores[1]
-    sure = gain.sum() > SURE * math.sqrt(len(gain)) * gain.std(ddof=1)
-    if not sure or gain.sum() < WORTH * scores[0].sum() or spread < VARIES:
+    engine = rPIE(alpha=0.1)
+    found = two_runs(part, probe, (engine**SWEEPS, (IntensityUpdate() * engine) ** SWEEPS))
+    if found is None or not found.sure or found.ratio > 1 - WORTH:
+        return Findings()
+    spread = float(np.log(found.state.numpy("intensity_factors")).std())
+    if spread < VARIES:
         return Findings()
     recipe_said = here("IntensityUpdate() * rPIE(), say", '--recipe "(IntensityUpdate() * rPIE())**30", say')
     return Findings(
         warnings=(
             f"the light varies by {spread:.0%} from view to view, more than the object explains: with the intensity of "
-            f"each view estimated, pixels held out have a deviance of {scores[1].sum() / scores[0].sum():.2g} times "
+            f"each view estimated, pixels held out have a deviance of {found.ratio:.2g} times "
             f"that without: {recipe_said}",
         )
     )

@@ -11,6 +11,7 @@ from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames
 from opty.analysis.likeness import Likeness, likeness
 from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
+from opty.analysis.pedestal import of_pedestal
 from opty.analysis.probe_change import probe_change
 from opty.analysis.probe_search import find_probe
 from opty.analysis.scan_stretch import find_stretch, of_stretch
@@ -85,21 +86,29 @@ def decide(data: PtychoData, frames: Frames) -> Decision:
             break
     if found.order != "as given":
         return found
-    if found.fits in ("as given", "undecided"):
-        found = _stretched(trials, found, given)
     way = found.orientations[0] if found.decided else AS_GIVEN
-    probe = given.probe if found.probe is None else found.probe
-    found = replace(found, findings=found.findings + of_brightness(trials, trials.part(way), probe))
+    light, pedestal = _of_light(trials, frames, way, given.probe if found.probe is None else found.probe)
+    if found.fits in ("as given", "undecided") and not pedestal.every:  # under which no scale can be told
+        found = _stretched(trials, found, given)
+    found = replace(found, findings=found.findings + light + pedestal)
     change = probe_change(trials, found.probe if found.excess < PREDICTS else None, way)
     if change.warnings and not found.decided:
         return replace(found, findings=change)
     return replace(found, findings=found.findings + change)
 
 
+def _of_light(trials: Trials, frames: Frames, way: Orientation, probe: np.ndarray) -> tuple[Findings, Findings]:
+    """Say what changes the counts beside object and probe: the light of each view; and a constant on all pixels."""
+    before, trials.views = trials.views, max(trials.views, min(VIEWS, trials.most))
+    part = trials.part(way)
+    trials.views = before
+    return of_brightness(part, probe), of_pedestal(trials, frames, part, probe)
+
+
 def _stretched(trials: Trials, found: Decision, given: Guess) -> Decision:
     """Look for another scale of the positions: near the given one where that predicts views, else far from it."""
-    if found.decided:
-        if found.excess < PREDICTS and found.probe is not None:
+    if found.decided and found.excess < PREDICTS:
+        if found.probe is not None:
             trials.views = max(trials.views, min(VIEWS, trials.most))
             part = trials.part(found.orientations[0])
             found = replace(found, findings=found.findings + of_stretch(find_stretch(part, found.probe)))
@@ -114,6 +123,10 @@ def _stretched(trials: Trials, found: Decision, given: Guess) -> Decision:
         if score.excess < PREDICTS and much_better(score, given.score):
             stretch = find_stretch(part, probe, scale)
             return replace(found, excess=score.excess, findings=of_stretch(stretch), probe=None)
+    if found.decided and found.excess > NOTHING:
+        said = "held-out views are predicted hardly better than by the mean pattern, at no scale of the positions that"
+        said += " was tried: check the unit of the positions, and distance and pixel size"
+        return replace(found, findings=found.findings + Findings(warnings=(said,)))
     return found
 
 

@@ -196,8 +196,11 @@ def _to_leave_out(what: str, views: Sequence[int]) -> Findings:
     return Findings(warnings=(f"{len(views)} {what}: {_some(views)}: {remedy}",))
 
 
-def of_optics(centre: tuple[float, float], n: int, sampling: float, near: bool) -> Findings:
-    """Judge where the beam is on the detector, and how finely it is sampled (1 : as it must)."""
+def of_optics(centre: tuple[float, float], corner: bool, n: int, sampling: float, near: bool) -> Findings:
+    """Judge where the beam is on the detector, in a ``corner``, say, and how finely it is sampled (1 : as it must)."""
+    if corner and not near:
+        remedy = _loading("zero_frequency", "corner")
+        return Findings((f"the light is in the corners of the frames, and so is the zero frequency: {remedy}",))
     said, off = [], [x - n // 2 for x in centre]
     if not near and max(map(abs, off)) > OFF_CENTRE * n:
         there = round(float(centre[0]), 1), round(float(centre[1]), 1)

@@ -25,6 +25,7 @@ FEWEST_VIEWS = 10  # in fewer different frames a speckle may stand out as a hot 
 WELL_LIT = 200.0  # counts around a dead pixel: between rings and speckles a live one may see nothing as well
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
 FEWEST_LIT = 16  # pixels: two frames with fewer may agree by chance
+CORNER = 0.6  # times the spread of the light: that with the corners of patterns in their middle
 MARKER = 10.0  # times the largest other count: no light, but a number that marks a pixel
 
 
@@ -61,6 +62,11 @@ class Frames:
         """Centre of mass (row, column) [px] of the light."""
         return ndimage.center_of_mass(self.light)
 
+    @property
+    def corner(self) -> bool:
+        """Whether the light is gathered round the corners of the patterns, as an FFT leaves them."""
+        return _spread(np.fft.fftshift(self.light)) < CORNER * _spread(self.light)
+
 
 def look_at_frames(data: PtychoData) -> Frames:
     """Go once over all frames; masked pixels do not count."""
@@ -95,6 +101,14 @@ def look_at_frames(data: PtychoData) -> Frames:
         dim=dim,
         bright=tuple(view for view in bright if view not in full),
     )
+
+
+def _spread(image: np.ndarray) -> float:
+    """Return the root mean square distance of the light of an image from its centre of mass [px]."""
+    places = np.indices(image.shape)
+    middle = [(place * image).sum() / image.sum() for place in places]
+    square = sum((place - m) ** 2 for place, m in zip(places, middle, strict=True))
+    return float(np.sqrt((square * image).sum() / image.sum()))
 
 
 def filled(image: np.ndarray, bad: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ def resolution_gain(p: BareState, resolution: float | None = None) -> float:
     Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement, Eq. 2; Jacobsen, Deng, Nashed, J. Synchrotron Rad. 24,
     1078 (2017).
     """
-    pixel = p.data.pixel or 1.0
+    pixel = p.pixel or 1.0
     finest = pixel if resolution is None else resolution
     if not finest > 0:
         raise ValueError(f"resolution is {resolution!r}; give a length above 0, or None for the pixel at the sample")

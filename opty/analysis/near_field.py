@@ -14,6 +14,7 @@ from opty.analysis.coverage import diameter, focused, scan_numbers
 from opty.analysis.findings import Findings
 from opty.analysis.frame_statistics import Frames, filled
 from opty.analysis.orientation import AS_GIVEN
+from opty.analysis.pedestal import floor
 from opty.analysis.probe_search import find_probe
 from opty.analysis.trials import Score, Trials
 from opty.data import PtychoData
@@ -134,7 +135,7 @@ def taken_as_far(data: PtychoData, frames: Frames) -> Findings:
     no search finds a probe that predicts views: a beam far out of focus makes images in the far field as well.
     """
     g = data.geometry
-    if g is None or g.propagation != "far" or data.probe is not None or data.views < NEIGHBOURS + 2:
+    if g is None or g.propagation == "near" or data.probe is not None or data.views < NEIGHBOURS + 2:
         return Findings()
     across = diameter(focused(filled(data.mean_amplitude(), frames.bad)))
     if scan_numbers(data.positions_px, None, across, "")["overlap"] > 0:
@@ -147,13 +148,17 @@ def taken_as_far(data: PtychoData, frames: Frames) -> Findings:
     focus, score = _fitted(data, frames, g.distance / (times - 1) if diverging else None)
     if not score.excess < PREDICTS or _as_far(data, frames) < PREDICTS:
         return Findings()
+    if (level := floor(frames)) and _as_far(
+        data.replace(background=np.full((data.n, data.n), level)), frames
+    ) < PREDICTS:
+        return Findings()  # a constant on all pixels makes the focus look narrow
     remedy = option("propagation", "near")
     if focus is not None:
         remedy += f" and {option('focus_to_sample', float(f'{focus:.4g}'))}"
     return Findings(
         (
             f"the patterns are images of the sample, which move with the positions, magnified {times:.3g} times: a "
-            f"near field, and the geometry says 'far'; as a near field held-out views have a misfit of "
+            f"near field, and the geometry says {g.propagation!r}; as a near field held-out views have a misfit of "
             f"{score.misfit:.3g}: {here('load with', 'give')} {remedy}",
         )
     )

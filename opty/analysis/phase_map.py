@@ -157,12 +157,12 @@ def phase_map(p: BareState, vacuum: np.ndarray | Box | None = None, background: 
     if not scale > 0:
         raise ValueError("the object is 0 in most of the vacuum, which lets all light through: give another vacuum")
     magnitude = np.abs(part) / scale
-    voltage = None if p.data.geometry is None else p.data.geometry.voltage
+    voltage = None if p.geometry is None else p.geometry.voltage
     return PhaseMap(
         phase=np.where(known, phase, np.nan),
         magnitude=np.where(known, magnitude, np.nan),
         corner=(window[0].start, window[1].start),
-        pixel=p.data.pixel,
+        pixel=p.pixel,
         vacuum=None if empty is None else base,
         background=background,
         constant=float(plane[0]),

@@ -28,8 +28,7 @@ class PositionReport:
     object and probe held [px]; None where no refinement wrote them. ``unexplained`` : median share of what a view
     varies by that the object of the other views does not explain; ``lost`` : numbers of the views that could not be
     placed; None for both where they were not looked for. ``went_back`` : whether positions that were found were dropped
-    for those given, as these explain the views as well; ``told`` : False where ``PosCorrect`` left positions alone, as
-    the object that the other views make explains too little of any view. ``warning`` : what is wrong, "" for nothing.
+    for those given, as these explain the views as well. ``warning`` : what is wrong, "" for nothing.
     """
 
     moved: float
@@ -42,7 +41,6 @@ class PositionReport:
     unexplained: float | None
     lost: tuple[int, ...] | None
     went_back: bool
-    told: bool
     warning: str
 
     def lines(self) -> tuple[str, ...]:
@@ -55,8 +53,6 @@ class PositionReport:
             f"{self.shear:.2g}, drift ({down:.2g}, {right:.2g}) px; beside it {self.beside:.3g} px rms"
         )
         lines = [f"moved {self.moved:.3g} px rms{error}", common]
-        if not self.told:
-            lines.insert(0, "left alone: the views explain too little of each other for positions to be told")
         if self.went_back:
             lines.insert(0, "went back to the positions given: those found explain the views no better")
         return tuple(lines)
@@ -76,14 +72,14 @@ def position_report(p: BareState) -> PositionReport | None:
     sweeps; not for a model that is no thin object, nor where the frames are not there.
     """
     leaves = {name: p.numpy(name) for name in ("positions", *(n for n in _LEAVES if n in p._live.leaves))}
-    refined = "position_told" in leaves or _moved(leaves["positions"], p.data.positions_px) > _STILL
+    refined = "position_uncertainty" in leaves or _moved(leaves["positions"], p.data.positions_px) > _STILL
     if refined and p.model.thin_object and p.data.absent is None:
         found = others_say(p._live)
         leaves |= {"position_unexplained": found.unexplained, "position_lost": found.lost}
     return report_of(leaves, p.data.positions_px, p.history)
 
 
-_LEAVES = ("position_uncertainty", "position_unexplained", "position_lost", "position_told")
+_LEAVES = ("position_uncertainty", "position_unexplained", "position_lost")
 
 
 def report_of(leaves: Mapping[str, np.ndarray], given: np.ndarray, history: Mapping[str, Any]) -> PositionReport | None:
@@ -92,12 +88,11 @@ def report_of(leaves: Mapping[str, np.ndarray], given: np.ndarray, history: Mapp
     moved = _moved(positions, given)
     back = history.get("compare_back", ())
     went_back = len(back) > 0 and bool(back[-1])
-    error, unexplained, lost, could = (leaves.get(name) for name in _LEAVES)
+    error, unexplained, lost = (leaves.get(name) for name in _LEAVES)
     if unexplained is None or lost is None or not unexplained.any():
         unexplained = lost = None  # nobody has looked
-    told = unexplained is None or could is None or bool(could[0])
     warning = "" if unexplained is None or lost is None else doubts(unexplained, lost, moved)
-    if moved < _STILL and told and not went_back and not warning:
+    if moved < _STILL and not went_back and not warning:
         return None
     affine = scan_map(positions, given)
     rest = positions - affine.positions
@@ -113,7 +108,6 @@ def report_of(leaves: Mapping[str, np.ndarray], given: np.ndarray, history: Mapp
         unexplained=None if unexplained is None else float(np.median(unexplained)),
         lost=None if lost is None else tuple(np.flatnonzero(lost).tolist()),
         went_back=went_back,
-        told=told,
         warning=warning,
     )
 

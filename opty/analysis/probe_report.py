@@ -109,7 +109,7 @@ def probe_report(p: BareState, reach: float | None = None) -> ProbeReport:
     modes = orthogonal(p.numpy("probe")).astype(np.complex128)
     intensity = (np.abs(modes) ** 2).sum(axis=0)
     power = (np.abs(modes) ** 2).sum(axis=(1, 2))
-    shares, geometry, pixel = power / power.sum(), p.data.geometry, p.data.pixel
+    shares, geometry, pixel = power / power.sum(), p.geometry, p.pixel
     unit = 1.0 if pixel is None else pixel
     beam = None
     if geometry is not None and geometry.propagation != "near" and pixel is not None:

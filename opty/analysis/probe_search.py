@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from opty.analysis.coverage import is_near
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.orientation import middle
 from opty.data import PtychoData
@@ -47,7 +48,7 @@ class ProbeSearch:
 def find_probe(
     data: PtychoData, seed: int = 0, threads: int | None = None, tell: Callable[[int, int], None] | None = None
 ) -> ProbeSearch:
-    """Find a starting probe in the far field: F^-1 [sqrt(mean pattern) exp(i pi c q^2)] with the best c.
+    """Find a starting probe in the far field, or of a cone beam: F^-1 [sqrt(mean pattern) exp(i pi c q^2)], c the best.
 
     The mean pattern is about the aperture of the lens, whose phase no pattern shows; most probes are defocused, and c
     is the defocus. From each of some thirty c, and from a few round the best, a short run on four fifths of the middle
@@ -65,15 +66,14 @@ def find_probe(
 
     Raises
     ------
-    ValueError : a near field or a cone beam, whose beam is not a focused spot; less than five views, or no light.
+    ValueError : a near field, where patterns show the beam as it is; less than five views, or no light.
 
     Source: held-out views: Brunger, Nature 355, 472 (1992); the start from the mean pattern is common use.
     """
-    kind = "far" if data.geometry is None else data.geometry.propagation
-    if kind != "far":
-        raise ValueError(f"find_probe looks for a focused beam in the far field; the geometry says {kind!r}")
+    if is_near(data):
+        raise ValueError("find_probe looks for a focused beam in the far field; the geometry says 'near'")
     part, factor = coarse(middle(data, VIEWS))
-    light = part.mean_amplitude() ** 2
+    light = _amplitude(part) ** 2
     q2 = _q2(part.n)
     spread = math.sqrt((light * q2).sum() / light.sum())  # cycles per pixel, root of the mean square
     scores: dict[float, float] = {}
@@ -105,18 +105,21 @@ def find_probe(
     return ProbeSearch(probe, curvature, defocus, {c / factor**2: s for c, s in scores.items()}, decided)
 
 
-def coarse(data: PtychoData) -> tuple[PtychoData, float]:
-    """Return the measurement with the middle of its patterns alone, in pixels, and how much smaller they are."""
+def coarse(data: PtychoData, edge: int = COARSE, light: float = LIGHT) -> tuple[PtychoData, float]:
+    """Return the measurement with the middle of its patterns alone, in pixels, and how much smaller they are.
+
+    The middle has ``edge`` pixels, where it holds the share ``light`` of the photons; else patterns stay whole.
+    """
     positions = data.positions_px
-    mask, intensities, factor = data.mask, data.intensities[:], 1.0
-    if data.n > COARSE:
-        first = (data.n - COARSE) // 2
-        inner = (Ellipsis, slice(first, first + COARSE), slice(first, first + COARSE))
+    mask, dark, intensities, factor = data.mask, data.background, data.intensities[:], 1.0
+    if data.n > edge:
+        first = data.n // 2 - edge // 2
+        inner = (Ellipsis, slice(first, first + edge), slice(first, first + edge))
         counted = intensities if mask is None else np.where(mask, intensities, 0)
-        if counted[inner].sum(dtype=np.float64) >= LIGHT * counted.sum(dtype=np.float64):
-            factor = COARSE / data.n
-            intensities, mask = intensities[inner], None if mask is None else mask[inner]
-    return PtychoData(np.ascontiguousarray(intensities), positions * factor, mask=mask), factor
+        if counted[inner].sum(dtype=np.float64) >= light * counted.sum(dtype=np.float64):
+            factor = edge / data.n
+            intensities, mask, dark = intensities[inner], *(None if a is None else a[inner] for a in (mask, dark))
+    return PtychoData(np.ascontiguousarray(intensities), positions * factor, mask=mask, background=dark), factor
 
 
 def _q2(n: int) -> Any:
@@ -124,7 +127,13 @@ def _q2(n: int) -> Any:
     return q[:, None] ** 2 + q**2
 
 
+def _amplitude(data: PtychoData) -> np.ndarray:
+    """Return the mean amplitude (n, n) of the patterns, that of the light beside the background of the data."""
+    amplitude = data.mean_amplitude()
+    return amplitude if data.background is None else np.sqrt(np.maximum(amplitude**2 - data.background, 0))
+
+
 def _probe(data: PtychoData, curvature: float) -> np.ndarray:
     """Return F^-1 [sqrt(mean pattern) exp(i pi c q^2)], (n, n), centred."""
-    spectrum = data.mean_amplitude() * np.exp(1j * np.pi * curvature * _q2(data.n))
+    spectrum = _amplitude(data) * np.exp(1j * np.pi * curvature * _q2(data.n))
     return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(spectrum)))

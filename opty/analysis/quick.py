@@ -39,7 +39,7 @@ def judged(data: PtychoData, frames: Frames, across: float) -> Findings:
         + of_numbers(data)
         + findings.of_light(frames.photons, frames.whole)
         + findings.of_frames(frames)
-        + findings.of_optics(frames.centre, data.n, sampling(data, across), is_near(data))
+        + findings.of_optics(frames.centre, frames.corner, data.n, sampling(data, across), is_near(data))
     )
 
 

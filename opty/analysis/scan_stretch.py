@@ -1,4 +1,4 @@
-"""Do positions and patterns have one scale? Positions stretched and turned a little must not predict views better."""
+"""Do positions and patterns have one scale? A run in which the positions are stretched and turned as a whole tells."""
 
 from __future__ import annotations
 
@@ -7,30 +7,34 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
+from opty.algebra.operator import Operator
+from opty.analysis.affine_step import affine_step
+from opty.analysis.coverage import is_near
 from opty.analysis.findings import Findings
-from opty.analysis.held_out import HeldOut, held_out
-from opty.analysis.trials import lighter
+from opty.analysis.held_blocks import deviances
+from opty.analysis.trials import cropped, lighter
 from opty.data import PtychoData
-from opty.errors import MisfitWarning
-from opty.recipes import rPIE
+from opty.data.parts import chosen, coarser
+from opty.errors import DivergedError, MemoryWarning, MisfitWarning
+from opty.physics.scan_map import scan_map
+from opty.recipes import ML, rPIE
 from opty.remedies import here, option
 from opty.runtime.execute import run
-from opty.state import handle
+from opty.state import BareState, handle
 
-ADAPTED = rPIE(alpha=0.1) ** 20  # the probe, to the positions as they are
-RECIPE = rPIE(alpha=0.1) ** 10
-STEPS = {  # of each number of the map: the first step and the widest that are tried
-    "scale": (0.06, math.log(2.2)),
-    "aspect": (0.08, 0.4),
-    "rotation": (0.05, 0.35),
-    "shear": (0.08, 0.4),
-}
-GROWTH = 1.5  # of one step to the next, while they lead down
-ROUNDS = 3  # over the four numbers, as long as one but the first moves
-TOLERANCE = 0.025  # of each number: what the runs tell for sure
-SURE = 2.0  # standard errors of the views' differences
-WORTH = 0.08  # of the misfit: what a map must gain; a probe that has not relaxed gives a right scan up to 0.06
+EDGE, LIGHT = 64, 0.9  # px of the patterns' middle that are looked at, where it holds that share of the light
+EDGE_NEAR = 128  # px to which patterns of the near field are binned
+SHARE, INSIDE = 0.25, 0.6  # of the views that are held out, and of those in the middle, all round which are others
+ROUNDS: tuple[Operator, ...] = (rPIE(alpha=0.1) ** 6, *11 * (rPIE(alpha=0.1) ** 2,), *8 * (ML() ** 3,))
+LAST = ML() ** 10
+GAIN, MOMENTUM = 1.5, 0.7  # of the steps: what an object that follows slowly leaves of each is made up for
+LONGEST = 0.05  # step of a number of the map
+TOLERANCE, SHEARED = 0.025, 0.04  # of scale, aspect and rotation, and of the shear: what the runs tell for sure
+SURE, KNOWN = 2.5, 2.0  # standard errors of the views' differences
+WORTH = 0.01  # of the deviance: what a map must gain
+ASIDE = 0.06  # by which the scale is changed, to see whether the views tell it
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,20 @@ class Stretch:
     """The map of the positions by which an object and a probe predict views best.
 
     A = R S D as in ``opty.physics.scan_map``: D multiplies rows and columns by the ``scale``, rows by the root of the
-    ``aspect``, columns by its inverse; S has the ``shear``, R turns by ``rotation`` [rad]. ``misfit`` of held-out views
-    with it, ``given`` with the positions as they are; ``off``: it differs from these by more than runs can tell;
-    ``better``: and predicts better for sure; ``known``: the misfit surely rises where the scale is changed.
+    ``aspect``, columns by its inverse; S has the ``shear``, R turns by ``rotation`` [rad]. ``gain``: the share of the
+    deviance of held-out views that it saves, 0 where it is none. ``off``: it differs from the positions as they are by
+    more than runs can tell, and predicts no worse for sure; ``better``: it predicts better for sure. ``known``:
+    held-out views are predicted worse for sure where the scale is changed either way, None where nobody asked.
     """
 
     scale: float
     aspect: float
     rotation: float
     shear: float
-    misfit: float
-    given: float
+    gain: float
     off: bool
     better: bool
-    known: bool
+    known: bool | None = None
 
     @property
     def factors(self) -> tuple[float, float]:
@@ -60,36 +64,40 @@ class Stretch:
         return self.scale * root, self.scale / root
 
 
-def find_stretch(part: PtychoData, probe: np.ndarray, begin: float = 1.0, adapt: bool = True) -> Stretch:
-    """Find the affine map of the positions of a part of a scan from which a short run predicts held-out views best.
+def find_stretch(part: PtychoData, probe: np.ndarray, begin: float = 1.0, bracket: bool = False) -> Stretch:
+    """Find the affine map of the positions of a part of a scan by which an object and a probe predict views best.
 
-    One number after the other: a common factor, a ratio of the two axes, a rotation, a shear. Along each the misfit is
-    bracketed and its least found by a parabola. The probe is refined in each run, as one that was found with positions
-    of a wrong scale has adapted to them.
+    One run on three quarters of the views. After every few sweeps the other views tell by how much all positions are to
+    be stretched and turned (``affine_step``), and positions and object go there together. Then, where that led
+    anywhere, a run alike with the positions as they are: the map is better where it predicts the held-out views better
+    for sure.
 
-    Parameters: part of the measurement, ``probe`` (M, n, n) that predicts its views at the scale ``begin``, and whether
-    to ``adapt`` it first.
+    Parameters: part of the measurement; ``probe`` (M, n, n) that predicts its views at the scale ``begin``; whether to
+    ``bracket`` the scale, by two runs with positions stretched by six percent either way.
+    Returns: Stretch. Where a run diverges, nothing is better and nothing known.
     """
-    part, probe = lighter(part, probe)
-    at = np.zeros(len(STEPS))
-    at[0] = math.log(begin)
-    if adapt:
-        probe = _adapted(part.replace(positions=mapped(part.positions, at)), probe)
-    look = _Look(part, probe)
-    known = False
-    for turn in range(ROUNDS):
-        before = at
-        for k, (first, most) in enumerate(STEPS.values()):
-            at, bracketed = _least(look, at, k, first / 2**turn, most)
-            known = known or (k == 0 and bracketed)
-        if np.abs(at - before)[1:].max() < TOLERANCE:
-            break
-    best, given = look(at), look(np.zeros(len(STEPS)))
-    gained = surely_less(best, given) and best.misfit < (1 - WORTH) * given.misfit
-    off = float(np.abs(at).max()) > TOLERANCE
-    scale, aspect, rotation, shear = (float(x) for x in at)
-    numbers = math.exp(scale), math.exp(aspect), rotation, shear
-    return Stretch(*numbers, best.misfit, given.misfit, off, off and gained, known)
+    look = _Look(*_small(part, probe))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MisfitWarning)
+        warnings.simplefilter("ignore", MemoryWarning)
+        try:
+            matrix, with_it = look.moving(begin)
+        except DivergedError:
+            return Stretch(1.0, 1.0, 0.0, 0.0, 0.0, False, False, False)
+        numbers = _numbers(matrix)
+        scale, aspect, rotation, shear = numbers
+        off = max(abs(math.log(scale)), abs(math.log(aspect)), abs(rotation)) > TOLERANCE or abs(shear) > SHEARED
+        gain, better, known, given = 0.0, False, None, None
+        if off:
+            given = look.still(np.eye(2))
+            gain = 1 - float(with_it.sum() / given.sum())
+            better = surely_less(with_it, given, SURE, WORTH)
+            off = better or not surely_less(given, with_it, KNOWN)
+        if bracket:
+            base = with_it if better else look.still(np.eye(2)) if given is None else given
+            middle = matrix if better else np.eye(2)
+            known = all(surely_less(base, look.still(middle * math.exp(by)), KNOWN) for by in (-ASIDE, ASIDE))
+    return Stretch(*numbers, gain, off, better, known)
 
 
 def of_stretch(found: Stretch) -> Findings:
@@ -104,86 +112,107 @@ def of_stretch(found: Stretch) -> Findings:
         remedies.append(option("position_scale", value) + ", or the distance or pixel size that makes up for it" * same)
     if abs(found.rotation) > TOLERANCE:
         remedies.append(option("scan_rotation", f"{math.degrees(found.rotation):.3g}deg"))
-    if abs(found.shear) > TOLERANCE:
+    if abs(found.shear) > SHEARED:
         remedies.append(f"{here('PosCorrect()', 'a recipe with PosCorrect()')} for a shear of {found.shear:.3g}")
     return Findings(
         warnings=(
             f"positions and patterns do not have one scale: stretched or turned, the positions predict held-out views "
-            f"with a misfit of {found.misfit:.3g}, as given of {found.given:.3g}: "
-            f"{here('load with', 'give')} {' and '.join(remedies)}",
+            f"with {1 - found.gain:.2g} times the deviance: {here('load with', 'give')} {' and '.join(remedies)}",
         )
     )
 
 
-def surely_less(one: HeldOut, other: HeldOut) -> bool:
-    """Whether one run predicts the same views better than another, by two standard errors of their differences."""
-    gain = other.squares - one.squares
-    if not np.isfinite(one.squares).all():
-        return False
-    if not np.isfinite(gain).all():
-        return True
-    return bool(gain.sum() > SURE * math.sqrt(len(gain)) * gain.std(ddof=1))
+def surely_less(one: np.ndarray, other: np.ndarray, sure: float, worth: float = 0.0) -> bool:
+    """Whether deviances (K,) of views are less than others, by some standard errors of their logarithms' differences.
+
+    Logarithms, as views at the rim of a scan would outweigh all others; infinite are those of a run that diverged.
+    ``worth``: what it has to be less by at least.
+    """
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return bool(np.isfinite(one).all())
+    gain = np.log(np.maximum(other, 1e-30)) - np.log(np.maximum(one, 1e-30))
+    return bool(gain.mean() > max(worth, sure * gain.std(ddof=1) / math.sqrt(len(gain))))
 
 
 class _Look:
-    """Held-out views of a part, with its positions mapped; each map is tried once."""
+    """Runs on a part of a scan without some of its views, and how well they predict these."""
 
     def __init__(self, part: PtychoData, probe: np.ndarray):
-        self.part, self.probe = part, probe
-        self.known: dict[tuple[float, ...], HeldOut] = {}
+        self.part = part
+        self.probe = probe * math.sqrt(float(part.photons().max()) / (np.abs(probe) ** 2).sum())
+        places = np.abs(part.positions - part.positions.mean(axis=0))
+        inside = np.argsort((places / np.maximum(places.max(axis=0), 1e-300)).max(axis=1), kind="stable")
+        inside = inside[: max(2, round(INSIDE * part.views))]
+        drawn = np.random.default_rng(0).choice(inside, max(2, round(SHARE * part.views)), replace=False)
+        self.out, self.fitted = np.sort(drawn), np.setdiff1d(np.arange(part.views), drawn)
 
-    def __call__(self, at: np.ndarray) -> HeldOut:
-        key = tuple(np.round(at, 6).tolist())
-        if key not in self.known:
-            moved = mapped(self.part.positions, at)
-            self.known[key] = held_out(self.part.replace(positions=moved), self.probe, RECIPE, device="cpu", threads=1)
-        return self.known[key]
+    def moving(self, begin: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the map (2, 2) of the positions to which a run goes, and the deviances of the held-out views."""
+        matrix, velocity = begin * np.eye(2), np.zeros((2, 2))
+        p, out, centre = self._at(matrix, self.probe)
+        for recipe in ROUNDS:
+            p = run(recipe, p)
+            step = affine_step(_seen(p, out))
+            velocity = MOMENTUM * velocity + GAIN * step
+            velocity *= min(1.0, LONGEST / max(float(np.abs(velocity).max()), 1e-12))
+            matrix = (np.eye(2) + velocity) @ matrix
+            p, out, centre = self._at(matrix, p.numpy("probe"), (p.numpy("obj"), centre, velocity))
+        return matrix, deviances(_seen(run(LAST, p), out))[0]
+
+    def still(self, matrix: np.ndarray) -> np.ndarray:
+        """Return the deviances of the held-out views after the same run with one map; infinite where it diverges."""
+        p, out, _ = self._at(matrix, self.probe)
+        try:
+            for recipe in (*ROUNDS, LAST):
+                p = run(recipe, p)
+        except DivergedError:
+            return np.full(len(self.out), np.inf)
+        return deviances(_seen(p, out))[0]
+
+    def _at(
+        self, matrix: np.ndarray, probe: np.ndarray, before: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+    ) -> tuple[BareState, PtychoData, np.ndarray]:
+        """Return a state with mapped positions, the data of the views held out, in its frame, and the centre in it.
+
+        ``before``: the object in the last frame, the centre there, and the step of the map from there.
+        """
+        n, positions = self.part.n, self.part.positions_px
+        places = (positions - positions.mean(axis=0)) @ matrix.T
+        margin = max(8, n // 4)
+        places = places - places.min(axis=0) + margin
+        shape = tuple(math.ceil(span) + n + 2 * margin for span in np.ptp(places, axis=0))
+        centre = places.mean(axis=0) + (n - 1) / 2
+        if before is None:
+            obj = np.ones(shape, np.complex64)
+        else:
+            old, there, step = before
+            back = np.linalg.inv(np.eye(2) + step)
+            offset = there - back @ centre
+            obj = ndimage.affine_transform(old, back, offset, shape, order=1, mode="nearest").astype(np.complex64)
+        data = self.part.replace(positions=places * (self.part.pixel or 1.0))
+        p = handle()(chosen(data, self.fitted), probe=probe, obj=obj, device="cpu", threads=1)
+        return p, chosen(data, self.out), centre
 
 
-def mapped(positions: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return positions (N, 2) mapped about their mean; ``at``: logarithms of scale and aspect, rotation, shear."""
-    scale, aspect, rotation, shear = at
-    cos, sin = math.cos(rotation), math.sin(rotation)
-    factors = np.diag([math.exp(scale + aspect / 2), math.exp(scale - aspect / 2)])
-    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1.0, shear], [0.0, 1.0]]) @ factors
-    middle = positions.mean(axis=0)
-    return middle + (positions - middle) @ matrix.T
+def _seen(p: BareState, data: PtychoData) -> BareState:
+    """Return a state of other views in the frame of ``p``, with its object and probe."""
+    return handle()(data, probe=p.numpy("probe"), obj=p.numpy("obj"), device="cpu", threads=1)
 
 
-def _least(look: _Look, at: np.ndarray, k: int, step: float, most: float) -> tuple[np.ndarray, bool]:
-    """Return the map of the least misfit along one number, and whether the misfit surely rises to both sides of it."""
-
-    def along(x: float) -> np.ndarray:
-        moved = at.copy()
-        moved[k] = x
-        return moved
-
-    def cost(x: float) -> float:
-        return look(along(x)).misfit
-
-    first = float(at[k])
-    points = [first - step, first, first + step]
-    while (best := min(points, key=cost)) in (points[0], points[-1]):
-        step *= GROWTH
-        further = best + (step if best > first else -step)
-        if abs(further) > most:
-            return along(best), False
-        points = sorted([*points, further])
-    i = points.index(best)
-    x = np.array(points[i - 1 : i + 2])
-    y = np.array([cost(point) for point in x])
-    least = look(along(best))
-    bracketed = all(surely_less(least, look(along(point))) for point in (x[0], x[2]))
-    low, high = (y[1] - y[0]) / (x[1] - x[0]), (y[2] - y[1]) / (x[2] - x[1])
-    if not (math.isfinite(low) and math.isfinite(high) and high > low):
-        return along(best), bracketed
-    vertex = float((x[0] + x[1]) / 2 - low * (x[2] - x[0]) / 2 / (high - low))
-    return (along(vertex) if cost(vertex) < cost(best) else along(best)), bracketed
+def _small(part: PtychoData, probe: np.ndarray) -> tuple[PtychoData, np.ndarray]:
+    """Return a part at the lowest resolution that tells its scale, and the probe at that."""
+    part = part.replace(probe=None, truth=None)
+    if not is_near(part):
+        return lighter(part, probe, EDGE, LIGHT)
+    factor = 1
+    while part.n % (2 * factor) == 0 and part.n // (2 * factor) >= EDGE_NEAR:
+        factor *= 2
+    return coarser(part, factor), cropped(probe, part.n // factor)
 
 
-def _adapted(part: PtychoData, probe: np.ndarray) -> np.ndarray:
-    power = math.sqrt(float(part.photons().max()) / (np.abs(probe) ** 2).sum())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MisfitWarning)
-        p = run(ADAPTED, handle()(part.replace(probe=None), probe=probe * power, device="cpu", threads=1))
-    return np.asarray(p.numpy("probe"))
+def _numbers(matrix: np.ndarray) -> tuple[float, float, float, float]:
+    """Return scale, aspect, rotation and shear of a map (2, 2)."""
+    corners = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    found = scan_map(corners @ matrix.T, corners, "affine")
+    row, column = found.scale
+    return math.sqrt(row * column), row / column, found.rotation, found.shear

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opty.analysis.coverage import diameter, probe_power, scan_numbers
+from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers
 from opty.data import PtychoData
 from opty.remedies import here
 
@@ -15,8 +15,7 @@ def doubtful_start(data: PtychoData) -> str | None:
     A probe in the data, a near field, whose mean pattern is the beam, and frames that are not here leave no doubt; a
     simulation, which brings its truth, is for its author to start.
     """
-    far = data.geometry is None or data.geometry.propagation == "far"
-    if data.probe is not None or data.truth is not None or not far or data.absent is not None or data.views < 2:
+    if data.probe is not None or data.truth is not None or is_near(data) or data.absent is not None or data.views < 2:
         return None
     across = diameter(probe_power(data))
     found = scan_numbers(data.positions_px, None, across, "")

@@ -82,8 +82,8 @@ def thickness(
     Source: Paganin, Coherent X-ray Optics (2006), sec. 2.2; Kirkland, Advanced Computing in Electron Microscopy (2020),
     ch. 5.
     """
-    geometry = p.data.geometry
-    if geometry is None or p.data.pixel is None:
+    geometry = p.geometry
+    if geometry is None or p.pixel is None:
         raise ValueError(
             "a thickness is a length, and this measurement has no wavelength: give it a geometry, "
             "data.replace(geometry=opty.Geometry(...), positions=metres), or wavelength, distance and pixel_size of "
@@ -106,7 +106,7 @@ def thickness(
             light = np.where(found.magnitude > 0, 2 * np.log(found.magnitude), np.nan)
         of_light = -light * geometry.wavelength / (4 * math.pi * beta)
         noise[1] = float(GAUSSIAN * np.median(np.abs(of_light[found.vacuum])))
-    return Thickness(of_phase, of_light, (noise[0], noise[1]), _ratio(of_phase, of_light), found, p.data.pixel)
+    return Thickness(of_phase, of_light, (noise[0], noise[1]), _ratio(of_phase, of_light), found, p.pixel)
 
 
 def _per_radian(wavelength: float, delta: float | None, potential: float | None, interaction: float | None) -> float:

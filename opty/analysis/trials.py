@@ -10,7 +10,7 @@ from opty.analysis.coverage import is_near
 from opty.analysis.frame_statistics import Frames
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.orientation import Orientation
-from opty.analysis.probe_search import coarse
+from opty.analysis.probe_search import COARSE, LIGHT, coarse
 from opty.data import PtychoData
 from opty.data.frame_order import frame_order
 from opty.data.parts import chosen
@@ -48,7 +48,7 @@ class Trials:
         self.lit[[*frames.dark, *frames.full, *frames.bright, *frames.frozen]] = False
         self.most = most_views(data)
         self.views = min(FEWEST, self.most)
-        self.far = data.geometry is None or data.geometry.propagation == "far"
+        self.far = not is_near(data)
         self.probe = first_probe(data, None, np.complex128) if data.probe is not None or not self.far else None
 
     def part(self, way: Orientation, order: str | None = None, round_view: int | None = None) -> PtychoData:
@@ -85,11 +85,13 @@ def most_views(data: PtychoData) -> int:
     return max(FEWEST, PIXELS // data.n**2) if is_near(data) else data.views
 
 
-def lighter(part: PtychoData, probe: np.ndarray) -> tuple[PtychoData, np.ndarray]:
+def lighter(
+    part: PtychoData, probe: np.ndarray, edge: int = COARSE, light: float = LIGHT
+) -> tuple[PtychoData, np.ndarray]:
     """Return a part with the middle of its patterns alone, and the probe that these show, where they hold the light."""
     if is_near(part):
         return part, probe
-    part = coarse(part)[0]
+    part = coarse(part, edge, light)[0]
     return part, cropped(probe, part.n)
 
 

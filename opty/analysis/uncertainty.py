@@ -141,7 +141,7 @@ def uncertainty(
     scale = sums.scale_to(whole) if repeats else {}
     found = {name: None if a is None else a * scale.get(name, 1.0) for name, a in found.items()}
     scatter = 2 * np.median(fit(p).euclidean.views)
-    return Uncertainty(**found, lit=lit, n=n, repeats=repeats, scale=scale, excess=float(scatter), pixel=p.data.pixel)
+    return Uncertainty(**found, lit=lit, n=n, repeats=repeats, scale=scale, excess=float(scatter), pixel=p.pixel)
 
 
 def _begun(p: BareState, data: PtychoData) -> BareState:

@@ -51,7 +51,8 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
         return Verdict("cannot tell", ("nothing was found wrong with the measurement, and the result was not tested",))
     if p.data.absent is not None or not p.model.thin:
         return Verdict("cannot tell", ("only a thin object with a steady probe, and its frames, can be tested",))
-    data = p.data.replace(positions=p.numpy("positions") * (p.data.pixel or 1.0), truth=None, source=None)
+    metres = p.numpy("positions") * (p.pixel or 1.0)
+    data = p.data.replace(geometry=p.geometry, positions=metres, truth=None, source=None)
     trials = Trials(data, look_at_frames(data))
     if trials.lit.sum() < FEWEST:
         return Verdict("cannot tell", (f"the scan has {trials.lit.sum()} good views, too few to hold some out",))
@@ -80,7 +81,7 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
     if not (score.excess < RIGHT and fit <= score.misfit and much_better(score, turned[other])):
         return Verdict("cannot tell", (said,))
     trials.views = max(trials.views, min(VIEWS, trials.most))
-    stretch = find_stretch(trials.part(AS_GIVEN), probe, adapt=False)
+    stretch = find_stretch(trials.part(AS_GIVEN), probe, bracket=True)
     if stretch.better:
         return Verdict("doubtful", (said, *of_stretch(stretch).warnings))
     if stretch.off or not stretch.known:

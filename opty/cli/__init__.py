@@ -11,6 +11,7 @@ batch.py      batch; batch_records.py: what is kept of each scan; batch_jobs.py:
 demo.py       demo
 runs.py       reconstruct, resume, rerun; starts.py: what a reconstruction starts from
 looks.py      info, check, plot
+live.py       live
 worth.py      resolution, report
 files.py      convert, export
 simulate.py   simulate
@@ -21,10 +22,10 @@ checks.py     checks before any work
 failures.py   errors as one line, exit codes
 """
 
-from opty.cli import auto, batch, demo, files, looks, runs, simulate, worth
+from opty.cli import auto, batch, demo, files, live, looks, runs, simulate, worth
 from opty.cli.commands import main
 
-for command in (auto.auto, auto.recipes, batch.batch, simulate.simulate, worth.resolution, worth.report):
+for command in (auto.auto, auto.recipes, batch.batch, live.live, simulate.simulate, worth.resolution, worth.report):
     main.add_command(command)
 
 __all__ = ["auto", "batch", "demo", "files", "looks", "main", "runs"]

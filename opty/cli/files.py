@@ -28,6 +28,7 @@ BY_SUFFIX = {
     ".hdf5": "opty",
     ".cxi": "cxi",
     ".nxs": "nexus",
+    ".emd": "emd",
     ".ptyd": "ptyd",
     ".npz": "tike",
     ".tif": "tiff",

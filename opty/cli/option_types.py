@@ -48,6 +48,19 @@ class Number(click.ParamType):
         return found
 
 
+class Image(click.ParamType):
+    """An image of the detector: a file, or one number for all pixels."""
+
+    name = "image"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a number or a path."""
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            return Path(value)
+
+
 class Centre(click.ParamType):
     """A place on the detector: "ROW,COLUMN" in pixels, or "auto"."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from opty.cli.option_types import WORDS, Centre, Masks, Number, Pair, Quantity, Views, Whole
+from opty.cli.option_types import WORDS, Centre, Image, Masks, Number, Pair, Quantity, Views, Whole
 
 FILE = click.Path(path_type=Path)
 
@@ -29,6 +29,10 @@ _BEAM = (
 _LENS = (
     click.option("--reciprocal-pixel", metavar="Q", help="Detector pixel: 0.8mrad or '0.02 1/A'."),
     click.option("--semi-angle", type=Quantity("angle"), metavar="A", help="Of the aperture, for a start: 21mrad."),
+    click.option(
+        "--aperture", type=Quantity("length"), metavar="M", help="Its diameter, in place of the angle: 0.3mm."
+    ),
+    click.option("--focal-length", type=Quantity("length"), metavar="M", help="Of the lens, beside --aperture: 50mm."),
     click.option("--defocus", type=Quantity("length"), metavar="M", help="Underfocus of the start: 20nm."),
     click.option(
         "--aberration",
@@ -66,6 +70,9 @@ _FRAMES = (
     ),
     click.option("--crop", type=Whole(1), metavar="N", help="Edge of the square to cut out, in pixels."),
     click.option("--centre", type=Centre(), metavar="ROW,COL", help='Beam centre on the detector, or "auto".'),
+    click.option(
+        "--zero-frequency", type=click.Choice(["centre", "corner"]), help="Where the frames of the file have it."
+    ),
     click.option("--rebin", type=Whole(1), metavar="N", help="Add up N x N pixels to one."),
     click.option("--transpose/--no-transpose", default=None, help="Exchange rows and columns of the detector."),
     click.option("--flip", type=_TURNS, help="Turn the detector image round."),
@@ -78,7 +85,7 @@ _FRAMES = (
         help=f"Non-zero where a pixel counts; or {', '.join(WORDS)}, such as hot,dead. May be given several times.",
     ),
     click.option("--saturation", type=Number(), metavar="COUNTS", help="From which a pixel is saturated."),
-    click.option("--dark", type=FILE, metavar="FILE", help="Image of the background in counts."),
+    click.option("--dark", type=Image(), metavar="FILE", help="Image of the background in counts; or a number."),
     click.option("--flat", type=FILE, metavar="FILE", help="Image of the pixels' sensitivity."),
     click.option("--mapping", type=FILE, metavar="TOML", help="Where to find what in an HDF5 file of your own."),
     click.option(
@@ -147,6 +154,13 @@ def report_option(command: Callable) -> Callable:
     """Add a report of the result."""
     text = "Write a report of the result as well, one HTML file."
     return click.option("--report", type=FILE, metavar="HTML", help=text)(command)
+
+
+def page_options(command: Callable) -> Callable:
+    """Add where a live page is served."""
+    host = click.option("--host", metavar="ADDRESS", help="Of the live page.  [default: for this machine alone]")
+    port = click.option("--port", type=Whole(0), metavar="N", help="Of the live page.  [default: a free one from 8420]")
+    return host(port(command))
 
 
 def overwrite_option(command: Callable) -> Callable:

@@ -21,6 +21,7 @@ from opty.cli.options import (
     machine_options,
     output_option,
     overwrite_option,
+    page_options,
     report_option,
     taken_for_load,
     talk_options,
@@ -50,6 +51,10 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
 @click.option("--check", is_flag=True, help="Run all of opty check first, and test the result.")
 @click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
+@click.option("--follow", is_flag=True, help="The scan is still measured: take its views as they come.")
+@click.option("--timeout", type=Number(0), metavar="S", help="Seconds without a view that end the scan.  [default: 60]")
+@click.option("--live", is_flag=True, help="Show the run as a page in the browser; its address is printed.")
+@page_options
 @picture_option
 @report_option
 @click.option("--seed", type=Whole(0), metavar="N", help="Seed of the order of views.  [default: 0]")
@@ -80,6 +85,12 @@ def reconstruct(
     doubts are printed, and written into the result. --check runs all of opty check first, and stops where it finds
     that a reconstruction would be pointless; at the end it tests by views held out whether the result is right.
 
+    --follow takes a scan that is still measured: FILE is an HDF5 file that another program writes, or an address, such
+    as tcp://127.0.0.1:5555 (docs/live.md). The turns of the recipe count from when the scan is complete.
+
+    --live shows object, probe, positions and error curve in the browser while it runs, with buttons to pause, end and
+    save; opty live does so too, and keeps the page up afterwards.
+
     --model "Slices(2, spacing=1.5e-6) * Probe(modes=3)" reconstructs several slices; opty completes a model with the
     propagation that the file says. --import brings elements of your own.
 
@@ -88,20 +99,28 @@ def reconstruct(
     """
     from opty.io.save_operator import Save
     from opty.kernels import backend_for
+    from opty.live.serve_operator import Serve
     from opty.plot import overview
     from opty.runtime.recipe_edit import after_iterations
 
     recipe = recipe_of(options.pop("text"), options.pop("recipe_file"))
+    follow = _followed(options)
+    recipe = _following(recipe) if follow else recipe
     options["model"] = model_of(options.pop("model_text"), options["modes"])
     check_result(output, file, options.pop("overwrite"))
     if every := options.pop("save_every"):
         recipe = after_iterations(recipe, Save(str(output), every))
+    page = given({name: options.pop(name) for name in ("host", "port")})
+    if options.pop("live"):
+        recipe = after_iterations(recipe, Serve(str(output), **page))
+    elif page:
+        raise click.UsageError(f"--{next(iter(page))} is of the live page: add --live")
     check_before(recipe, picture, report)
     if options["device"] is not None:
         backend_for(options["device"])  # refuses a GPU that is not there
     data = options.pop("data")
     check_data(file, data)
-    load = taken_for_load(options) | given({"data": data})
+    load = taken_for_load(options) | given({"data": data}) | follow
     if world() is not None:
         load.setdefault("stream", True)  # each rank reads its own views
     word = load.pop("probe") if load.get("probe") in PROBE_WORDS else None
@@ -224,6 +243,27 @@ def rerun(
 
 for _command in (reconstruct, resume):
     _command.over_ranks = True  # type: ignore[attr-defined]
+
+
+def _followed(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a scan that grows out of a command's, and return those for ``opty.load``."""
+    follow, timeout = options.pop("follow"), options.pop("timeout")
+    if not follow:
+        if timeout is not None:
+            raise click.UsageError("--timeout is of a scan that grows: add --follow")
+        return {}
+    return {"follow": True} | given({"timeout": timeout})
+
+
+def _following(recipe: Operator) -> Operator:
+    """Return a recipe in whose loops the views of a scan join; refuse one without a loop."""
+    from opty.operators import Follow
+    from opty.runtime.recipe_edit import in_outer_loops
+
+    followed = in_outer_loops(recipe, Follow())
+    if followed == recipe:
+        raise click.UsageError(f"--follow adds views between the turns of a loop, and {recipe!r} has none: add ** 30")
+    return followed
 
 
 def check_before(recipe: Operator, picture: Path | None = None, report: Path | None = None) -> None:

@@ -65,6 +65,7 @@ def started(
     """
     import opty
     from opty.analysis import Findings, quick_look
+    from opty.analysis.coverage import is_near
     from opty.analysis.frame_statistics import look_at_frames
     from opty.analysis.health import tried_out
     from opty.analysis.near_field import taken_as_far
@@ -76,7 +77,7 @@ def started(
         found = quick_look(loaded)
         tried = tried_out(loaded) if check and found.ok else Findings()
         found += tried
-        far = loaded.geometry is None or loaded.geometry.propagation == "far"
+        far = not is_near(loaded)
         if found.ok and not check:
             tried = taken_as_far(loaded, look_at_frames(loaded))
             found += tried

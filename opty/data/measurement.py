@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from opty.data.scan_grid import laid_out
 from opty.geometry import Geometry
 from opty.memory import size
 from opty.words import clear_arguments, meant
+
+if TYPE_CHECKING:
+    from opty.data.feed import Feed
 
 FIELDS = ("intensities", "mask", "positions", "geometry", "background", "probe", "truth", "source")
 
@@ -58,7 +61,7 @@ class PtychoData:
         positions that are not finite, a mask with nothing left. The message names the value and the remedy.
     """
 
-    __slots__ = (*FIELDS, "_brightest", "_mean_amplitude", "_photons")
+    __slots__ = (*FIELDS, "_brightest", "_feed", "_mean_amplitude", "_photons")
 
     intensities: np.ndarray | LazyFrames
     positions: np.ndarray
@@ -70,6 +73,7 @@ class PtychoData:
     source: Mapping[str, Any] | None
     _photons: np.ndarray
     _brightest: float
+    _feed: Feed | None
     _mean_amplitude: np.ndarray | None
 
     @clear_arguments("PtychoData", of_instance=True)
@@ -111,6 +115,7 @@ class PtychoData:
         set_field(self, "_photons", readonly(counted.photons))
         set_field(self, "_brightest", counted.brightest)
         set_field(self, "_mean_amplitude", None)
+        set_field(self, "_feed", None)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"PtychoData is immutable; make another one with data.replace({name}=...)")
@@ -227,6 +232,23 @@ class PtychoData:
     def has_mean_amplitude(self) -> bool:
         """Whether ``mean_amplitude`` is known already, and costs no pass over the frames."""
         return self._mean_amplitude is not None
+
+    @property
+    def feed(self) -> Feed | None:
+        """Where more views of the scan come from, while it is still measured (``opty.load(path, follow=True)``)."""
+        return self._feed
+
+    def fed(self, feed: Feed) -> PtychoData:
+        """Return the measurement, which notes where more views come from."""
+        object.__setattr__(self, "_feed", feed)
+        return self
+
+    def counted_before(
+        self, intensities: np.ndarray, positions: np.ndarray, photons: np.ndarray, brightest: float
+    ) -> PtychoData:
+        """Return the measurement with other views, whose counts were checked: ``photons`` (N,) and ``brightest``."""
+        rest = {name: getattr(self, name) for name in FIELDS[2:]} | {"truth": None}
+        return _rebuilt(Counted(intensities, photons, brightest), self.mask, rest | {"positions": positions})
 
     def part(self, views: slice, stays: bool) -> PtychoData:
         """Return some neighbouring views, of which there may be none; frames in a file are read unless ``stays``.

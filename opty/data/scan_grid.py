@@ -110,3 +110,21 @@ def grid_shape(positions: np.ndarray, tolerance: float = 1e-3) -> tuple[int, int
     expected = positions[0] + i[:, None] * down + j[:, None] * steps[0]
     far = np.abs(positions - expected).max() > tolerance * max(size, np.linalg.norm(down))
     return None if far else (rows, columns)
+
+
+def grid_of_step(positions: np.ndarray, tolerance: float = 1e-3) -> tuple[tuple[int, int], float, float] | None:
+    """Return shape, step and rotation [rad] with which ``scan_grid`` makes positions (N, 2), up to where they begin.
+
+    None where they are on no grid, or on one whose rows and columns are not at a right angle and of one step, to
+    ``tolerance`` of it.
+    """
+    if (shape := grid_shape(positions, tolerance)) is None:
+        return None
+    rows, columns = shape
+    places = positions.reshape(rows, columns, 2)
+    down = (places[-1, 0] - places[0, 0]) / (rows - 1)
+    right = (places[0, -1] - places[0, 0]) / (columns - 1)
+    step = float(np.linalg.norm(down))
+    if np.abs(right - [-down[1], down[0]]).max() > tolerance * step:
+        return None
+    return shape, step, math.atan2(down[1], down[0])

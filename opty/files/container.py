@@ -20,7 +20,8 @@ import numpy as np
 from opty.errors import FormatError
 from opty.files import npy, tiff
 from opty.files.filters import DEFLATED
-from opty.files.hdf5 import SIGNATURE, open_hdf5
+from opty.files.hdf5 import open_hdf5
+from opty.files.superblock import SIGNATURE
 from opty.files.tree import Tree
 from opty.words import near
 

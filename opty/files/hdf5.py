@@ -13,10 +13,8 @@ from typing import Any
 import h5py
 
 from opty.errors import FormatError
+from opty.files.superblock import SWMR, WRITING, check_metadata, superblock
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-FLAGS = 11  # byte of a superblock of version 3
-WRITING, SWMR = 0x01, 0x04
 UNDEFINED = b"\xff" * 8  # an address of nothing
 
 
@@ -25,7 +23,8 @@ def open_hdf5(source: str | io.BytesIO, path: Path, **settings: Any) -> tuple[h5
 
     Raises FormatError for a file that is open for writing in any other way, OSError for one that is damaged.
     """
-    start = _superblock(path) if isinstance(source, str) else b""
+    block = superblock(path) if isinstance(source, str) else None
+    start = b"" if block is None else block.start
     if len(start) >= 48 and start[8] in (0, 1) and start[13] == 8:
         at = 32 if start[8] == 0 else 36
         if start[at : at + 8] != UNDEFINED:  # HDF5 would take any other address for a size, and allocate it
@@ -36,10 +35,10 @@ def open_hdf5(source: str | io.BytesIO, path: Path, **settings: Any) -> tuple[h5
         error.add_note(f"another program is writing {path}; try again when it has finished")
         raise
     except OSError:
-        flags = start[FLAGS] if len(start) > FLAGS and start[8] == 3 else 0
-        if flags & SWMR:
+        if block is not None and block.flags & SWMR:
+            check_metadata(path, block)
             return h5py.File(source, "r", swmr=True, **settings), True
-        if flags & WRITING:
+        if block is not None and block.flags & WRITING:
             raise FormatError(
                 f"another program writes {path} at the moment, or broke off while it did: try again when it has "
                 f"finished; if none runs, h5clear -s {shlex.quote(path.name)} makes the file readable"
@@ -47,14 +46,7 @@ def open_hdf5(source: str | io.BytesIO, path: Path, **settings: Any) -> tuple[h5
         raise
 
 
-def _superblock(path: Path) -> bytes:
-    """The start of the superblock; empty where there is none. It begins at byte 0, 512, 1024, 2048 ..."""
-    with path.open("rb") as stream:
-        end, at = stream.seek(0, io.SEEK_END), 0
-        while at < end:
-            stream.seek(at)
-            start = stream.read(64)
-            if start.startswith(SIGNATURE):
-                return start
-            at = max(512, 2 * at)
-    return b""
+def being_written(path: Path) -> bool:
+    """Say whether a file is marked as open for writing; HDF5 marks it from version 3 of its superblock on."""
+    block = superblock(path)
+    return block is not None and bool(block.flags & (SWMR | WRITING))

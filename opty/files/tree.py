@@ -20,6 +20,7 @@ import numpy as np
 from opty.files.attributes import attribute, check_texts
 from opty.files.filters import expansion, need_filters
 from opty.files.hdf5 import open_hdf5
+from opty.files.packed import check_whole, guarded
 from opty.remedies import option
 from opty.words import near
 
@@ -74,7 +75,7 @@ class Tree:
         for path in paths:
             if isinstance(found := self.node(path), h5py.Dataset):
                 self._check(found)
-                return found
+                return guarded(found, self._parts(found) if found.is_virtual else ())
         return None
 
     def need(self, what: str, *paths: str) -> h5py.Dataset:
@@ -121,6 +122,7 @@ class Tree:
                     raise ValueError(f"{group.name.rstrip('/')}/{name} is a link to another file")
                 elif isinstance(node := group[name], h5py.Dataset):
                     self._check(node)
+                    check_whole(node)
                     self._check_attributes(node)
                 elif (address := h5py.h5o.get_info(node.id).addr) not in seen and isinstance(node, h5py.Group):
                     seen.add(address)
@@ -218,6 +220,13 @@ class Tree:
     def _sources(self, found: h5py.Dataset) -> list[int]:
         """Return the largest unpacked size [bytes] of each source of a virtual dataset."""
         sizes = {}
+        for _, part in self._parts(found):
+            need_filters(part)
+            sizes[part.file.filename, part.name] = part.id.get_storage_size() * expansion(part)
+        return list(sizes.values())
+
+    def _parts(self, found: h5py.Dataset) -> Iterator[tuple[Any, h5py.Dataset]]:
+        """The sources of a virtual dataset, each as HDF5 describes it, and the dataset that it is."""
         for source in found.virtual_sources():
             other = found.file
             if source.file_name != ".":
@@ -228,9 +237,7 @@ class Tree:
                     f"{found.name} is put together from {source.dset_name} in {source.file_name}, which "
                     f"{'is virtual itself' if isinstance(part, h5py.Dataset) else 'is not there'}"
                 )
-            need_filters(part)
-            sizes[part.file.filename, part.name] = part.id.get_storage_size() * expansion(part)
-        return list(sizes.values())
+            yield source, part
 
     def _instead(self, path: str) -> str:
         """Return what the last existing group of a missing path holds, for the error message."""

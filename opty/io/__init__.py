@@ -7,6 +7,7 @@ export.py         export(): images and plain arrays of a result
 rerun.py          resume() a run that stopped, rerun() one and compare
 save_operator.py  Save: checkpoints along a run
 info.py           info(): the contents of a file, and what is missing; report.py: the same as text
+follow.py         a scan that is still measured; messages.py: views that come over ZeroMQ
 source.py         the source of data, so that a result points to its measurement
 formats/          one file per format
 prepare/          from a file's content to PtychoData: crop, mask, rebin, orientation, several scans

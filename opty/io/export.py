@@ -81,8 +81,8 @@ def _write_tiff(path: Path, image: np.ndarray, p: BareState, unit: str) -> None:
     stack = "" if image.ndim == 2 else f"; {len(image)} slices in the order of the beam, {p.model!r}"
     text = f"{unit}{stack}; opty, {p.iteration} iterations, recipe: {made_by(repr(p.recipe), p.iteration)}"
     pixel: dict[str, Any] = {}
-    if p.data.pixel is not None:
-        pixel = {"resolution": (PER_CENTIMETRE / p.data.pixel,) * 2, "resolutionunit": "CENTIMETER"}
+    if p.pixel is not None:
+        pixel = {"resolution": (PER_CENTIMETRE / p.pixel,) * 2, "resolutionunit": "CENTIMETER"}
     with atomic(path) as part:
         tifffile.imwrite(part, image, description=text, metadata=None, photometric="minisblack", **pixel)
 
@@ -93,7 +93,7 @@ def _arrays(p: BareState, window: tuple[slice, slice]) -> dict[str, Any]:
     arrays |= {"obj": arrays["obj"][..., *window], "corner": np.array(corner)}
     arrays |= {f"history_{name}": series for name, series in p.history.items()}
     arrays |= {"recipe": repr(p.recipe), "model": repr(p.model), "seed": p.seed, "iteration": p.iteration}
-    if p.data.geometry is not None:
-        arrays |= {"pixel": p.data.pixel, "positions_m": arrays["positions"] * p.data.pixel}
-        arrays["wavelength"] = p.data.geometry.wavelength
+    if p.geometry is not None:
+        arrays |= {"pixel": p.pixel, "positions_m": arrays["positions"] * p.pixel}
+        arrays["wavelength"] = p.geometry.wavelength
     return arrays

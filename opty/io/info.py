@@ -15,6 +15,7 @@ from opty.algebra.unknown import unknown_in
 from opty.analysis import findings
 from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers, size_known
 from opty.analysis.frame_statistics import missing
+from opty.analysis.geometry_report import geometry_lines
 from opty.analysis.position_report import PositionReport, report_of
 from opty.data import PtychoData
 from opty.data.lazy_frames import AbsentFrames, LazyFrames, views_counting
@@ -39,9 +40,9 @@ class Info:
     views that light a spot of the scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file
     and are read batch by batch.
     ``model`` : of a result, unless the object is thin. ``positions`` : of a result whose positions
-    moved, what became of them when they were last checked. ``unfinished``: the recipe of a run that stopped
-    early, of which ``recipe`` is the part that is done; ``opty.resume`` runs the rest. ``search``: how the
-    recipe was chosen, where ``opty.auto`` chose it.
+    moved, what became of them when they were last checked. ``refined``: the lengths of the geometry that a run
+    found. ``unfinished``: the recipe of a run that stopped early, of which ``recipe`` is the part that is done;
+    ``opty.resume`` runs the rest. ``search``: how the recipe was chosen, where ``opty.auto`` chose it.
     """
 
     path: str
@@ -78,6 +79,7 @@ class Info:
     iteration: int | None = None
     sweep_misfit: float | None = None
     positions: PositionReport | None = None
+    refined: tuple[str, ...] = ()
     unfinished: str | None = None
     verdict: str | None = None
     search: str | None = None
@@ -121,6 +123,7 @@ def info(path: str | Path, **options: Any) -> Info:
             **_run_of(kept),
             verdict=native.verdict(file),
             search=native.search(file),
+            refined=geometry_lines(kept.leaves, kept.record["history"], data.geometry, data.n),
             positions=report_of(kept.leaves, data.positions_px, kept.record["history"]),
         )
     read = form.read(file, **options)

@@ -94,6 +94,14 @@ def measurement(open_raw: Callable[..., AbstractContextManager[Raw]]) -> Callabl
         except SourceError as error:
             raise FormatError(str(error)) from error
 
+    def ready(file: Container, **options: Any) -> tuple[int, bool]:
+        """Return how many views are complete, and whether there may be more of them later."""
+        special = {name: options[name] for name in own if name in options}
+        file.links = options.get("links")
+        with open_raw(file, **special) as raw, blaming(file):
+            return growing.complete_views(raw), bool(file.growing) or growing.may_grow(raw)
+
+    read.ready = ready  # type: ignore[attr-defined]
     read.__doc__ = open_raw.__doc__
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter("file", inspect.Parameter.POSITIONAL_OR_KEYWORD)]

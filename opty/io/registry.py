@@ -65,12 +65,15 @@ def load(path: str | Path | Sequence[str | Path], *, comm: Any = None, **options
     path : the file; its content decides what it is. npz, npy and TIFF may be compressed with bz2 or gzip. For a TIFF
         stack with positions in an NPY, either of them or their folder. A list of paths: scans of one sample with the
         same geometry, joined into one measurement.
-    options : all measurements take ``views``, ``leave_out``, ``crop``, ``centre``, ``transpose``, ``flip``, ``rebin``,
-        ``mask``, ``saturation``, ``dark``, ``flat``, ``clip``, ``links``, ``stream``, the lengths of the geometry and
-        those of positions, grid and lens: see ``opty.io.prepare.preparation.Preparation`` and docs/formats.md. HDF5 of
-        any other layout: ``mapping``, a TOML file that says where things are. TIFF + NPY and pty-chi: ``positions``,
-        the path of the second file. Results: ``data`` (PtychoData or the path of a measurement, in place of what the
-        file points to), ``device``, ``threads``, ``deterministic``, ``stream``.
+    options : all measurements take ``views``, ``leave_out``, ``crop``, ``centre``, ``zero_frequency``, ``transpose``,
+        ``flip``, ``rebin``, ``mask``, ``saturation``, ``dark``, ``flat``, ``clip``, ``links``, ``stream``, the lengths
+        of the geometry and those of positions, grid and lens: see ``opty.io.prepare.preparation.Preparation`` and
+        docs/formats.md. HDF5 of any other layout: ``mapping``, a TOML file that says where things are. TIFF + NPY and
+        pty-chi: ``positions``, the path of the second file. Results: ``data`` (PtychoData or the path of a measurement,
+        in place of what the file points to), ``device``, ``threads``, ``deterministic``, ``stream``.
+    follow : True: the scan is still being measured. ``path`` is a file that another program writes (HDF5), or the
+        address of one that sends views ("tcp://127.0.0.1:5555"); returned are its first views, and ``Follow()`` in a
+        recipe adds the others; ``timeout`` (60) : seconds without a new view after which it is over. See docs/live.md.
     comm : a communicator of mpi4py, over whose ranks ``PtychoState(data, comm=comm)`` will spread the views: the first
         rank looks at the file and leaves the frames there, and every rank will read its own. Of measurements.
 
@@ -86,6 +89,16 @@ def load(path: str | Path | Sequence[str | Path], *, comm: Any = None, **options
     FormatError : empty, truncated, of no known format, or lacking something; the message says which and where.
     TypeError : an option that the format does not have. ValueError : an option with a value that does not fit.
     """
+    if options.pop("follow", False):
+        from opty.io.follow import follow
+
+        if comm is not None:
+            raise TypeError("a scan that grows is followed in one process: leave comm out")
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"path is a {type(path).__name__}; give the path of a file, or an address, to follow")
+        return follow(path, **options)
+    if "timeout" in options:
+        raise TypeError(f"{named('timeout')} goes with {option('follow', True)}: how long to wait for the next view")
     if ranks_of(comm).size > 1:
         return _load_for_all(path, comm, options)
     if isinstance(path, (list, tuple)):
@@ -139,4 +152,13 @@ def identify(file: Container, options: Mapping[str, Any]) -> Format:
         raise IsADirectoryError(f"{file.path} is a folder without a TIFF stack and its NPY; name a file in it")
     known = ", ".join(form.name for form in FORMATS)
     hint = f"; or give {option('mapping')}, a TOML file that says where things are" if file.kind == "hdf5" else ""
-    raise FormatError(f"{file.path} is {file.looks()}; opty reads: {known}{hint}")
+    raise FormatError(f"{file.path} is {file.looks()}{_lacking(file)}; opty reads: {known}{hint}")
+
+
+def _lacking(file: Container) -> str:
+    """Return what an npz with frames or positions lacks to be one of those that opty reads."""
+    if file.kind != "npz":
+        return ""
+    there = [(names, file.names & set(names)) for names in npz.NAMES if file.names & set(names)]
+    lacks = [f"{', '.join(sorted(set(names) - found))} beside {', '.join(sorted(found))}" for names, found in there]
+    return f", and lacks {' or '.join(lacks)}" if lacks else ""

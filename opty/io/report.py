@@ -37,6 +37,7 @@ def _subjects(info: Info) -> Iterator[tuple[str, str | None]]:
     yield "memory", _memory(info)
     yield "beam", _beam(info)
     yield "geometry", _geometry(info)
+    yield "refined", "; ".join(info.refined) or None
     yield "photons", _photons(info)
     yield "mask", None if info.usable is None else f"{info.usable:.2%} of the pixels count"
     yield "scan", _scan(info)

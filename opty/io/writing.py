@@ -177,7 +177,8 @@ def save(path: str | Path, p: BareState | PtychoData, format: str = "opty") -> N
     format : "opty" holds everything. The others hold the measurement alone (that of a state too), as other programs
         read it: "cxi" (CDTools), "cxi-pynx" (PyNX), "nexus" (NXcxi_ptycho), "ptyd" (PtyPy), "ptylab", "tike" (npz of
         tike and pty-chi), "tike-hdf5", "ptychi" (HDF5 of pty-chi, with a second file beside it), "tiff" (SciComPty: a
-        stack, with the positions in an NPY file beside it). "ptyr" holds object, probe and positions (PtyPy).
+        stack, with the positions in an NPY file beside it), "emd" (py4DSTEM: electrons, a scan on a square grid).
+        "ptyr" holds object, probe and positions (PtyPy).
 
     Raises
     ------

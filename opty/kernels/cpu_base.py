@@ -38,6 +38,10 @@ class CpuBase(Workspace):
         self._within = 1  # threads within a transform, where a piece is the whole batch
         self._misfits: list[np.ndarray] = []
 
+    def use(self, propagator: Propagator) -> None:
+        """Take another propagator of the same kind from now on: a run refines the geometry."""
+        self._propagator = propagator
+
     def new_sweep(self, alone: bool, largest: int = 1) -> None:
         super().new_sweep(alone, largest)
         self._misfits.clear()

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from opty.kernels.operands import MeasuredFrames, WaveStore
+from opty.physics.propagation import Propagator
 
 
 class Engine(Protocol):
@@ -22,6 +23,8 @@ class Engine(Protocol):
     # -- buffers: see Workspace
 
     def new_sweep(self, alone: bool, largest: int = 1) -> None: ...
+
+    def use(self, propagator: Propagator) -> None: ...
 
     def misfit(self) -> Any:
         """Return sum w (sqrt I - sqrt Ihat)^2 of all that went to the detector in this sweep, a real scalar."""

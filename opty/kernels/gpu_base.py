@@ -57,6 +57,10 @@ class GpuBase(Workspace):
         self._misfits = xp.zeros(cuda.MAX_BLOCKS, np.float64)
         self._largest = xp.zeros(2 * max(PARTIALS, *pipeline.SIDES), np.float64)
 
+    def use(self, propagator: Propagator) -> None:
+        """Take another propagator of the same kind from now on: a run refines the geometry."""
+        self._propagator = propagator
+
     def new_sweep(self, alone: bool, largest: int = 1) -> None:
         super().new_sweep(alone, largest)
         self._half_way = None

@@ -10,6 +10,7 @@ wavelengths.py  a beam of several wavelengths
 detection.py    what the detector does to intensities
 views.py        ModelViews: some views in a pass through a model: forward, derivative, adjoint
 unknown_element.py   UnknownElement: stands for an element of a file whose class is missing
+geometry_numbers.py  lengths of the geometry that are found along
 sums.py         sums over incoherent states
 host_views.py   HostViews: the same without a state, for simulation and tests
 

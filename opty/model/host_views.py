@@ -44,6 +44,7 @@ class HostViews(ModelViews):
         corners = np.rint(positions)
         self.corners, fraction = corners.astype(np.int64), positions - corners
         self.fraction = fraction if fraction.any() else None
+        self.middle = positions.mean(axis=0)
         self.brightness = None if brightness is None else brightness[:, None, None]
         self.propagator = propagator or Propagator(geometry, self.n, numpy_backend, self.dtype)
         self.memory, self.sweep = {}, {}

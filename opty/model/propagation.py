@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from opty.errors import RecipeError
 from opty.model.element import Element
+from opty.model.geometry_numbers import LENGTHS, added, relative_slopes
 from opty.model.probe import slopes
+from opty.model.sample import phase_per_metre, phase_per_pixel
 from opty.model.views import ModelViews
 from opty.physics.propagation import phase_ramp
 
@@ -64,12 +68,12 @@ class NearField(Propagation):
     """
 
     kind = "near"
-    moved_by = frozenset({"positions"})
+    moved_by = LENGTHS | {"positions"}
 
     def forward(self, v: ModelViews, wave: Any) -> Any:
         if v.moves is not None:
             wave = self._back(v, wave, -1.0)
-        if v.wanted & {"positions", "travel"}:
+        if v.followed & (LENGTHS | {"positions", "travel"}):
             v.memory["exit"] = wave
         return wave
 
@@ -81,7 +85,9 @@ class NearField(Propagation):
                 row, col = self._slopes(v)
                 move = v.xp.asarray(changes[name], v.real_dtype)[:, :, None, None, None]
                 moved = share * (row * move[:, 0] + col * move[:, 1])
-                dwave = moved if dwave is None else dwave + moved
+                dwave = added(dwave, moved)
+        for name in changes.keys() & LENGTHS:
+            dwave = added(dwave, self._stretched(v, name) * v.xp.asarray(changes[name], v.real_dtype)[0])
         return dwave
 
     def backward(self, v: ModelViews, chi: Any, power: Any) -> tuple[Any, Any]:
@@ -89,6 +95,9 @@ class NearField(Propagation):
             if v.wants(name):
                 along = [(share * (slope.conj() * chi).real).sum(axis=(1, 2, 3)) for slope in self._slopes(v)]
                 v.add(name, v.xp.stack(along, axis=1))
+        for name in LENGTHS:
+            if v.wants(name):
+                v.add(name, (self._stretched(v, name).conj() * chi).real.sum(dtype=np.float64).reshape(1))
         return chi if v.moves is None else self._back(v, chi, 1.0), power
 
     def _shares(self, v: ModelViews) -> dict[str, Any]:
@@ -101,6 +110,19 @@ class NearField(Propagation):
         if "slopes" not in v.memory:
             v.memory["slopes"] = slopes(v, v.memory["exit"], 1.0)
         return v.memory["slopes"]
+
+    def _stretched(self, v: ModelViews, name: str) -> Any:
+        """Return the derivative by a length, brought back from the detector: F^-1 [i d(k z)/dtheta F psi]."""
+        known = v.memory.setdefault("stretched", {})
+        if name not in known:
+            if (key := (self, name, v.n)) not in v.sweep:
+                of_pixel, of_distance = relative_slopes(v.geometry, name)
+                turns = of_distance * phase_per_metre(v.geometry, v.n) + of_pixel * phase_per_pixel(v.geometry, v.n)
+                v.sweep[key] = v.backend.asarray(1j * v.geometry.effective_distance * turns, dtype=v.dtype)
+            spectrum = v.backend.fft2(v.memory["exit"], False, v.threads)
+            spectrum *= v.sweep[key]
+            known[name] = v.backend.ifft2(spectrum, True, v.threads)
+        return known[name]
 
     def _back(self, v: ModelViews, waves: Any, sign: float) -> Any:
         """Return waves (B, S, n, n) moved by ``sign`` times what the stage moves during the view."""

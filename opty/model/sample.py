@@ -9,6 +9,7 @@ import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.model.element import Element
+from opty.model.geometry_numbers import LENGTHS, added, relative_slopes
 from opty.model.scan import Scan
 from opty.model.sums import state_power, state_sum, times
 from opty.model.views import ModelViews
@@ -77,6 +78,7 @@ class Slices(Element):
         Leaf("spacing", "gap", unit="m", scale=0, role="estimate"),
     )
     obj_step = probe_step = 0.5
+    moved_by = LENGTHS  # by the pixel, in which frequencies are measured
 
     def check(self) -> None:
         if self.n < 2:
@@ -129,10 +131,13 @@ class Slices(Element):
             if step is not None:
                 dwave = None if dwave is None else self._across(v, dwave, step)
                 if "spacing" in changes:
-                    dwave = _sum(dwave, self._stretched(v, k) * v.xp.asarray(changes["spacing"][k - 1], v.real_dtype))
+                    dwave = added(dwave, self._stretched(v, k) * v.xp.asarray(changes["spacing"][k - 1], v.real_dtype))
+                for name in changes.keys() & LENGTHS:
+                    grown = v.xp.asarray(changes[name], v.real_dtype)[0] * self._of_pixel(v, name, k)
+                    dwave = added(dwave, self._stretched(v, k, by_pixel=True) * grown)
             dwave = None if dwave is None else dwave * o
             if "obj" in changes:
-                dwave = _sum(dwave, incident[k] * moved[:, k, None])
+                dwave = added(dwave, incident[k] * moved[:, k, None])
         return dwave
 
     def backward(self, v: ModelViews, chi: Any, power: Any) -> tuple[Any, Any]:
@@ -148,6 +153,10 @@ class Slices(Element):
             if k:
                 if v.wants("spacing"):
                     along.append((self._stretched(v, k).conj() * chi).real.sum(dtype=np.float64))
+                for name in LENGTHS:
+                    if v.wants(name):
+                        product = (self._stretched(v, k, by_pixel=True).conj() * chi).real.sum(dtype=np.float64)
+                        v.add(name, (product * self._of_pixel(v, name, k)).reshape(1))
                 chi = self._across(v, chi, steps[k - 1].conj())
                 power = power.mean(axis=(1, 2), keepdims=True)  # the light of a pixel spreads over the window
         if v.wants("obj"):
@@ -166,13 +175,19 @@ class Slices(Element):
         spectrum *= transfer
         return v.backend.ifft2(spectrum, True, v.threads)
 
-    def _stretched(self, v: ModelViews, k: int) -> Any:
-        """Return the derivative of the wave that falls on slice k by the distance in front of it."""
-        stretched: dict[int, Any] = v.memory.setdefault("stretched", {})
-        if k not in stretched:
-            turns = self._turns(v)
-            stretched[k] = self._across(v, v.memory["incident"][k], (1j * turns).astype(v.dtype))
-        return stretched[k]
+    def _stretched(self, v: ModelViews, k: int, by_pixel: bool = False) -> Any:
+        """Return the derivative of the wave that falls on slice k by the distance in front of it; ``by_pixel``: by the
+        logarithm of the pixel, for a distance of one metre.
+        """
+        stretched: dict[tuple[int, bool], Any] = v.memory.setdefault("stretched", {})
+        if (k, by_pixel) not in stretched:
+            turns = v.backend.asarray(phase_per_pixel(v.geometry, v.n)) if by_pixel else self._turns(v)
+            stretched[k, by_pixel] = self._across(v, v.memory["incident"][k], (1j * turns).astype(v.dtype))
+        return stretched[k, by_pixel]
+
+    def _of_pixel(self, v: ModelViews, name: str, k: int) -> Any:
+        """Return the distance in front of slice k, times the change of the pixel's logarithm with a length."""
+        return (v.leaf("spacing")[k - 1] * relative_slopes(v.geometry, name)[0]).astype(v.real_dtype)
 
     def _transfers(self, v: ModelViews) -> tuple[Any, ...]:
         """Return exp(i k z_l) (n, n) of each gap; the distances stand still within a sweep."""
@@ -207,6 +222,14 @@ def phase_per_metre(geometry: Any, n: int, ratio: float = 1.0) -> np.ndarray:
     return -2 * math.pi / wavelength * sine2 / (1 + np.sqrt(1 - sine2))  # without cancellation
 
 
+def phase_per_pixel(geometry: Any, n: int, ratio: float = 1.0) -> np.ndarray:
+    """Return the derivative of ``phase_per_metre`` by the logarithm of the pixel at the sample, (n, n) [rad/m]."""
+    wavelength = ratio * geometry.wavelength
+    q = wavelength * np.fft.fftfreq(n, geometry.sample_pixel(n))
+    sine2 = q[:, None] ** 2 + q**2
+    return 2 * math.pi / wavelength * sine2 / np.sqrt(1 - sine2)
+
+
 def transmission(obj: Any) -> Any:
     """Return what an object (H, W) lets through; of slices (L, H, W) their product, as if they touched."""
     return obj if obj.ndim == 2 else obj.prod(axis=0)
@@ -214,7 +237,3 @@ def transmission(obj: Any) -> Any:
 
 def _power(v: ModelViews, incident: Any) -> Any:
     return v.illum_power if incident is v.fields.get("illum") else state_power(v.xp, incident)
-
-
-def _sum(a: Any, b: Any) -> Any:
-    return b if a is None else a + b

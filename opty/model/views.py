@@ -12,6 +12,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.kernels.engine import Engine
 from opty.model.compose import Model
+from opty.model.geometry_numbers import LENGTHS, relative_slopes
 from opty.model.moved_beam import MovedBeam
 from opty.model.sums import state_power
 
@@ -36,7 +37,8 @@ class ModelViews(MovedBeam):
     geometry, propagator : of the experiment. memory : dict of the element whose map is called. sweep : dict that lasts
     as long as the sweep, for values common to all batches. moves : ``Moves`` where a stage moves during the views
     (``FlyScan``), else None; an element that makes more states repeats its places. incident (B or 1, S, n, n) : the
-    waves that fell on the object when exit waves were made.
+    waves that fell on the object when exit waves were made. middle (2,) : the place [px] that stays where a length of
+    the geometry changes the pixel, in which positions are measured.
     """
 
     model: Model
@@ -51,6 +53,7 @@ class ModelViews(MovedBeam):
     brightness: Any
     geometry: Any
     propagator: Any
+    middle: Any
     memory: dict[str, Any]
     sweep: dict[Any, Any]
     size: int
@@ -60,6 +63,7 @@ class ModelViews(MovedBeam):
     def __init__(self, wanted: frozenset[str] = frozenset()):
         self.fields: dict[str, Any] = {}
         self.wanted = wanted  # leaves of which a step needs the sums
+        self.followed = wanted  # and those along which derivatives are taken of the last exit waves
         self._memories: list[dict[str, Any]] | None = None
         self._sums: dict[str, tuple[Any, Any]] = {}
         self._summed: Any = None
@@ -161,9 +165,10 @@ class ModelViews(MovedBeam):
 
     # -- the three passes
 
-    def exit_waves(self) -> Any:
-        """Return the exit waves (B, S, n, n) of the current leaves."""
+    def exit_waves(self, follows: str = "") -> Any:
+        """Return the exit waves (B, S, n, n) of the current leaves; ``follows``: the leaf of the next ``tangent``."""
         wave: Any = None
+        self.followed = self.wanted | {follows}
         self._memories, self.moves = [], None
         for element in self.model.path:
             self._memories.append({})
@@ -175,13 +180,15 @@ class ModelViews(MovedBeam):
         remembered = (kept for memory in self._memories for kept in memory.values())
         return wave.copy() if any(kept is wave for kept in remembered) else wave  # the caller may overwrite them
 
-    def tangent(self, changes: dict[str, Any]) -> Any:
+    def tangent(self, changes: dict[str, Any], object_follows: bool = False) -> Any:
         """Return the change (B, S, n, n) of the exit waves for small changes of leaves, by name.
 
         Each has the shape of its leaf; of a leaf over views, positions too, it is the views' rows (B, ...). The
-        change of a leaf on the frame may be ``Windows``, which differ from view to view.
+        change of a leaf on the frame may be ``Windows``, which differ from view to view. Lengths of the geometry may be
+        among them; ``object_follows`` : where they change the pixel at the sample, the object keeps
+        its place in metres beside the positions, and what that changes in the windows is part of ``changes``.
         """
-        dwave = None
+        dwave, changes = None, self._with_pixel(changes, object_follows)
         for element, memory in zip(self.model.path, self._passed(), strict=True):
             self.memory = memory
             dwave = element.tangent(self, dwave, changes)
@@ -214,17 +221,44 @@ class ModelViews(MovedBeam):
         self._sums, self._needed = {}, needed
         brings = [frozenset(leaf.name for leaf in e.leaves) | e.moved_by for e in self.model.path]
         given = chi
+        stretched = [name for name in LENGTHS & needed if self._stretches(name)]
+        self._needed = needed = needed | ({"positions", "travel"} if stretched else set())
         for k in range(len(brings) - 1, -1, -1):
             self._last = not any(brings[j] & needed for j in range(k))
             self.memory = memories[k]
             chi, power = self.model.path[k].backward(self, chi, power)
             if self._last:
                 break
+        for name in stretched:
+            along = sum((a * self._sums[of][0]).sum() for of, a in self._measured_in_pixels() if of in self._sums)
+            self.add(name, (-relative_slopes(self.geometry, name)[0] * along).reshape(1))
         self._summed = given
+
+    # -- lengths of the geometry, which change the pixel at the sample
+
+    def _stretches(self, name: str) -> bool:
+        """Whether a number of the geometry changes the pixel at the sample."""
+        return name in LENGTHS and relative_slopes(self.geometry, name)[0] != 0
+
+    def _measured_in_pixels(self) -> list[tuple[str, Any]]:
+        """Return the leaves over views whose numbers shrink as the pixel grows, and by what (B, 2) of its logarithm."""
+        places = self.corners if self.fraction is None else self.corners + self.fraction
+        found = [("positions", places - self.middle)]
+        return [*found, ("travel", self.rows("travel"))] if "travel" in self.estimates else found
+
+    def _with_pixel(self, changes: dict[str, Any], object_follows: bool) -> dict[str, Any]:
+        """Return changes with those of positions, and of what the stage moves, that lengths make by the pixel."""
+        for name in changes.keys() & LENGTHS:
+            if self._stretches(name):
+                grown = relative_slopes(self.geometry, name)[0] * self.xp.asarray(changes[name]).reshape(())
+                for of, places in self._measured_in_pixels()[int(object_follows) :]:
+                    more = -grown * places
+                    changes = {**changes, of: more + changes[of] if of in changes else more}
+        return changes
 
     def _passed(self) -> list[dict[str, Any]]:
         """Return the intermediate results of the forward pass, one dict for each element."""
-        if self._memories is None and self.model.thin_object and "positions" not in self.wanted:
+        if self._memories is None and self.model.thin_object and not self.wanted & (LENGTHS | {"positions"}):
             self._memories = [{}, {"incident": self.illum}, {}]  # all that they need, without computing waves
         if self._memories is None:
             self.exit_waves()

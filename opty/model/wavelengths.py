@@ -11,8 +11,9 @@ from opty.algebra.leaf import Leaf
 from opty.errors import RecipeError
 from opty.geometry import Geometry
 from opty.model.element import Element
+from opty.model.geometry_numbers import LENGTHS, added, relative_slopes
 from opty.model.moved_beam import Moves
-from opty.model.sample import phase_per_metre
+from opty.model.sample import phase_per_metre, phase_per_pixel
 from opty.model.scan import Scan
 from opty.model.views import ModelViews
 
@@ -42,6 +43,7 @@ class Wavelengths(Element):
     weights: tuple[float, ...] | None = None
     leaves = (Leaf("spectrum", "wavelength", scale=0, role="estimate"),)
     side = "exit"
+    moved_by = LENGTHS  # in the near field
 
     def check(self) -> None:
         if len(self.ratios) < 2 or not min(self.ratios) > 0 or len(set(self.ratios)) < len(self.ratios):
@@ -78,7 +80,10 @@ class Wavelengths(Element):
             change = v.xp.asarray(changes["spectrum"], np.float64)
             grown = ((change - shares * change.sum()) / (2 * total * shares)).astype(v.real_dtype)
             more = self._each(v, v.memory["out"]) * grown[:, None, None]
-            out = more.reshape(v.memory["out"].shape) if out is None else out + more.reshape(out.shape)
+            out = added(out, more.reshape(v.memory["out"].shape))
+        if v.propagator.kind == "near":
+            for name in changes.keys() & LENGTHS:
+                out = added(out, self._stretched(v, name) * v.xp.asarray(changes[name], v.real_dtype)[0])
         return out
 
     def backward(self, v: ModelViews, chi: Any, power: Any) -> tuple[Any, Any]:
@@ -88,6 +93,10 @@ class Wavelengths(Element):
             product = (self._each(v, v.memory["out"]).conj() * each).real
             along = product.sum(axis=(0, 1, 3, 4), dtype=np.float64) / (2 * shares)
             v.add("spectrum", (along - (shares * along).sum()) / total)
+        if v.propagator.kind == "near":
+            for name in LENGTHS:
+                if v.wants(name):
+                    v.add(name, (self._stretched(v, name).conj() * chi).real.sum(dtype=np.float64).reshape(1))
         if v.last:
             return None, None
         out = v.xp.zeros(each.shape[:2] + each.shape[3:], v.dtype)
@@ -107,6 +116,17 @@ class Wavelengths(Element):
         for w, forth in enumerate(self._maps(v)):
             out[:, :, w] = roots[w] * forth(wave)
         return out.reshape(len(wave), -1, v.n, v.n)
+
+    def _stretched(self, v: ModelViews, name: str) -> Any:
+        """Return the derivative of the waves by a length, (B, S W, n, n), in the near field."""
+        known = v.memory.setdefault("stretched", {})
+        if name not in known:
+            if (key := (self, name, v.n)) not in v.sweep:
+                turns = np.array([_transfer_slope(ratio, v.geometry, v.n, name) for ratio in self.ratios])
+                v.sweep[key] = v.backend.asarray(1j * turns, dtype=v.dtype)
+            made = _across(v, v.sweep[key], self._each(v, v.memory["out"]))
+            known[name] = made.reshape(v.memory["out"].shape)
+        return known[name]
 
     def _maps(self, v: ModelViews, adjoint: bool = False) -> list[Any]:
         """Return G_w, or its adjoint, of each wavelength."""
@@ -151,3 +171,11 @@ def _transfer(ratio: float, geometry: Any, n: int) -> np.ndarray | None:
         return None
     more = phase_per_metre(geometry, n, ratio) - phase_per_metre(geometry, n)
     return np.exp(1j * geometry.effective_distance * more)
+
+
+def _transfer_slope(ratio: float, geometry: Any, n: int, name: str) -> np.ndarray:
+    """Return the derivative of the phase of ``_transfer`` by a length, (n, n)."""
+    of_pixel, of_distance = relative_slopes(geometry, name)
+    of_waves = phase_per_metre(geometry, n, ratio) - phase_per_metre(geometry, n)
+    of_grid = phase_per_pixel(geometry, n, ratio) - phase_per_pixel(geometry, n)
+    return geometry.effective_distance * (of_distance * of_waves + of_pixel * of_grid)

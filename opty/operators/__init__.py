@@ -2,6 +2,7 @@
 
 exitwave.py      ExitWave; Reflect, RelaxedStep, LoadKeptWaves on kept waves (difference map, RAAR)
 fourier.py       FourierProject: the measured modulus
+follow.py        Follow: views that have been measured meanwhile join the state
 object.py        ObjUpdate, live (PIE)
 probe.py         ProbeUpdate, live (PIE)
 variation.py     a probe that varies: what the steps of the probe make of its OPR modes and weights
@@ -12,7 +13,7 @@ momentum.py      ObjMomentum, ProbeMomentum
 merge.py         AccumObj, AccumProbe, MergeObj, MergeProbe: from all views at once
 background.py    BackgroundUpdate: incoherent background
 intensity.py     IntensityUpdate: per-view intensity factors
-refine.py        Refine: numbers of a model's element, such as a spacing
+refine.py        Refine: numbers of a model's element, such as a spacing; lengths.py: those of the geometry
 support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: prior knowledge of the object
 coarse.py        Coarse: a recipe at a lower resolution
@@ -29,6 +30,7 @@ from opty.operators.coarse import Coarse
 from opty.operators.conjugate import ConjugateDirection, LineSearch, TakeStep
 from opty.operators.constrain import Orthogonalise, ProbePower, ScaleObjProbe
 from opty.operators.exitwave import ExitWave, LoadKeptWaves, Reflect, RelaxedStep
+from opty.operators.follow import Follow
 from opty.operators.fourier import FourierProject
 from opty.operators.intensity import IntensityUpdate
 from opty.operators.likelihood import LikelihoodGradient
@@ -67,6 +69,7 @@ __all__ = [
     "ComparePositions",
     "ConjugateDirection",
     "ExitWave",
+    "Follow",
     "FourierProject",
     "HoldOut",
     "IntensityUpdate",

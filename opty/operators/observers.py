@@ -105,7 +105,10 @@ class Progress(Observer):
         last = loop.total is None or loop.turns + 1 == loop.total
         if (drawn or last) and (misfit := s.store.history.get("misfit")):
             bar.set_postfix_str(f"misfit {misfit[-1]:.4g}", refresh=False)
-        bar.update()
+        if loop.uncounted:
+            bar.refresh()  # the scan grows: see Follow
+        else:
+            bar.update()
 
 
 def filled(path: str, iteration: int) -> str:

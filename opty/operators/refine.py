@@ -1,7 +1,8 @@
-"""Refine: the numbers of a model's element (a spacing, a tilt of each view), by Gauss and Newton at the detector."""
+"""Refine: numbers of a model's element (a spacing, a tilt of each view), and lengths of the geometry."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,35 +10,53 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
+from opty.model.geometry_numbers import LENGTHS, check_told, first_value
+from opty.operators import lengths
 from opty.operators.fourier import intensity_of
+from opty.remedies import option
+from opty.words import joined
 
+_FLOOR = 1.0  # photons that count as read-out noise of a pixel; less where patterns are darker
 _RIDGE = 1e-3  # of the mean curvature: keeps undetermined parts unchanged
 _LARGEST = 0.1  # of a number of the whole scan: the longest step in one sweep
+MEASURED_IN_PIXELS = frozenset({"positions", "travel"})
 _UP, _DOWN, _LEAST, _MOST = 1.5, 0.4, 0.3, 40.0  # changes of a gain in one sweep, and its bounds
 
 
-class Refine(ViewOperator, reads="delta illum patches"):
-    """Refine numbers of an element of the model, such as a spacing, by Gauss-Newton steps.
+class Refine(ViewOperator, reads="illum patches"):
+    """Refine numbers of an element of the model, such as a spacing, or a length of the geometry.
 
-    theta <- theta + gain M^-1 g: numbers that an element of the model brings, once a sweep.
-
-    g = Re <dpsi/dtheta, dpsi> is the adjoint of the derivative of the model applied to the residual, and M_kl =
-    sum w dA_k dA_l with dA_k = Re sum_s conj(Psi_s) dPsi_s/dtheta_k / sqrt Ihat the curvature of the amplitudes at the
-    detector. Both are sums over all views for a leaf over the scan, and of each view for one over views.
+    theta <- theta + gain M^-1 g once a sweep: g_k = sum w dA_k (sqrt I - A), M_kl = sum w dA_k dA_l, A = sqrt Ihat and
+    dA_k = dA/dtheta_k. Both are sums over all views for a leaf over the scan, and of each view for one over views.
 
     Object and probe explain most of a residual before theta can, so that a full step is short: gains grow by half while
     the step keeps its direction, up to 40, and shrink to two fifths where it turns back, down to 0.3. A number of the
     whole scan changes by at most a tenth in a sweep.
 
+    Lengths of the geometry, "distance", "pixel_size", "focus_to_sample", are leaves that a state gets with the first
+    step (``p.geometry`` holds what was found). Of a far field and a cone beam data tell the distance over the pixel
+    size, for which "distance" stands; the focus of a cone beam is the curvature of the probe. Where the pixel at the
+    sample changes, positions keep their metres and their middle, and intensities are compared over the variance of
+    counts. Of the slope only the part counts that no change of object and probe makes too, found by conjugate
+    gradients, an iteration a sweep. Nothing moves in the first eight sweeps, nor, where the pixel changes, before the
+    misfit has come to fall by less than a tenth in six; nor by a step of less than two standard errors. A length
+    changes by at most 2 percent in a sweep.
+
     Parameters
     ----------
-    leaf : name of a leaf of the model without pixels, such as "spacing".
+    leaf : a length of the geometry, or the name of a leaf of the model without pixels, such as "spacing".
     gain : at the start.
 
-    Reads delta (B, S, n, n), illum, patches and the leaf; writes the leaf and its memory <leaf>_gain, <leaf>_step.
-    History, once a sweep: "<leaf>" = mean value, in the leaf's unit, and "<leaf>_iteration".
-    Source: Gauss-Newton for amplitudes: Dwivedi et al., Ultramicroscopy 192, 29 (2018); gains that learn: Zhang et al.,
-    Opt. Express 21, 13592 (2013).
+    Reads illum, patches and the leaf; writes the leaf and its memory <leaf>_gain, <leaf>_step. For a length also writes
+    positions (N, 2) px, travel (N, 2) px, and its memory distance_obj, distance_probe, distance_obj_way,
+    distance_probe_way in the shapes of object and probe, distance_search (6,); pixel_size_*, focus_* of the others.
+    History, once a sweep: "<leaf>" = mean value, in the leaf's unit, "<leaf>_iteration", and of a leaf over the scan
+    "<leaf>_error", its standard error: of a length with object and probe free, of others with both held.
+    Raises RecipeError for a number that the model has not, or the data cannot tell; ValueError where positions, in
+    pixels of the length found, leave the frame of the object.
+    Source: Gauss-Newton at the detector: Dwivedi et al., Ultramicroscopy 192, 29 (2018); gains that learn: Zhang et
+    al., Opt. Express 21, 13592 (2013); what other unknowns explain taken out: Golub, Pereyra, SIAM J. Numer. Anal. 10,
+    413 (1973); variance of a slope from its residuals: White, Econometrica 48, 817 (1980).
     """
 
     leaf: str
@@ -51,8 +70,9 @@ class Refine(ViewOperator, reads="delta illum patches"):
     def check(self) -> None:
         if not self.leaf.isidentifier() or self.leaf in ("positions", "obj", "probe"):
             raise ValueError(
-                f"Refine({self.leaf!r}): give a leaf of the model without pixels, such as 'spacing'; PosCorrect() "
-                "refines positions, every engine object and probe"
+                f"Refine({self.leaf!r}): give a length of the geometry, {joined(map(repr, sorted(LENGTHS)))}, or a "
+                "leaf of the model without pixels, such as 'spacing'; PosCorrect() refines positions, every engine "
+                "object and probe"
             )
         if not self.gain > 0:
             raise ValueError(f"Refine(gain={self.gain}): give a gain above 0")
@@ -60,24 +80,31 @@ class Refine(ViewOperator, reads="delta illum patches"):
     @property
     def slots(self) -> tuple[Leaf, ...]:  # type: ignore[override]
         """Memory from sweep to sweep: gains and the last steps."""
+        if self.leaf in LENGTHS:
+            return lengths.MEMORY[self.leaf]
         first = Leaf(f"{self.leaf}_gain", "row_of_leaf", scale=0)
         return first, Leaf(f"{self.leaf}_step", "row_of_leaf number", scale=0)
 
     @property
     def deferred_writes(self) -> frozenset[str]:  # type: ignore[override]
-        """The leaf changes only when a sweep is over."""
-        return frozenset({self.leaf})
+        """The leaf, and what is measured in pixels that it changes, change only when a sweep is over."""
+        return self._written
 
     @property
-    def gathers(self) -> frozenset[str]:  # type: ignore[override]
-        """The leaf's sum comes with those of the other steps."""
-        return frozenset({self.leaf})
+    def _written(self) -> frozenset[str]:
+        return frozenset({self.leaf}) | (MEASURED_IN_PIXELS if self.leaf in LENGTHS else frozenset())
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         memory = {leaf.name for leaf in self.slots}
-        return self.reads | {self.leaf} | memory, frozenset({self.leaf}) | memory
+        return self.reads | self._written | memory, self._written | memory
 
     def begin(self, s: Any) -> None:
+        if self.leaf in LENGTHS and s.model.owner(self.leaf) is None:
+            check_told(self.leaf, s.data.geometry)
+            if s.create(self.leaf):
+                setattr(s, self.leaf, first_value(self.leaf, s.data.geometry))
+            lengths.begin(s, self.leaf, self._floor(s))
+            return
         leaf = next((one for one in s.model.leaves if one.name == self.leaf), None)
         if leaf is None or leaf.grid != "none" or leaf.part_of:
             numbers = [one.name for one in s.model.leaves if one.grid == "none" and not one.part_of]
@@ -85,48 +112,72 @@ class Refine(ViewOperator, reads="delta illum patches"):
             if found:
                 raise RecipeError(f"{self!r}: every engine finds {self.leaf!r} along with the {found}: leave it out")
             raise RecipeError(f"{self!r}: the model {s.model!r} has no such numbers; it has {numbers or 'none'}")
+        self._prepare(s, leaf.over)
+
+    def _floor(self, s: Any) -> Any:
+        return s.real_dtype.type(min(_FLOOR, s.measured.photons / max(s.measured.pixels, 1)))
+
+    def _prepare(self, s: Any, over: str) -> None:
+        """Make memory and sums ready, for a leaf over views or over the scan."""
         value = getattr(s, self.leaf)
-        rows = len(value) if leaf.over == "view" else 1
+        rows = len(value) if over == "view" else 1
         count = value.size // rows
         if s.create(f"{self.leaf}_gain", row_of_leaf=rows):
             setattr(s, f"{self.leaf}_gain", s.xp.full(rows, self.gain))
         s.create(f"{self.leaf}_step", row_of_leaf=rows, number=count)
-        s.memo["view"] = leaf.over == "view"
+        s.memo["view"] = over == "view"
         s.memo["climb"] = s.xp.zeros((rows, count), np.float64)
         s.memo["curvature"] = s.xp.zeros((rows, count, count), np.float64)
+        s.memo["scatter"] = s.xp.zeros((rows, count, count), np.float64)
 
     def apply(self, s: Any, b: Any) -> None:
-        rows = b.selection if s.memo["view"] else slice(None)
-        direction, _ = b.gather(self.leaf, b.delta)
-        climb, curvature = s.memo["climb"], s.memo["curvature"]
-        climb[rows] += direction.reshape(-1, climb.shape[1])
-        products = self._products(s, b)
-        curvature[rows] += products if s.memo["view"] else products.sum(axis=0)
+        if self.leaf in LENGTHS:
+            lengths.apply(s, b, self.leaf)
+            return
+        slopes, left = self._slopes(s, b)
+        uneven = slopes * left[:, None]
+        found = {
+            "climb": uneven.sum(axis=2),
+            "curvature": slopes @ slopes.swapaxes(1, 2),
+            "scatter": uneven @ uneven.swapaxes(1, 2),
+        }
+        for name, of_views in found.items():
+            if s.memo["view"]:
+                s.memo[name][b.selection] += of_views
+            else:
+                s.memo[name][0] += of_views.sum(axis=0, dtype=np.float64)
 
-    def _products(self, s: Any, b: Any) -> Any:
-        """Return M of each view, (B, K, K)."""
+    def _slopes(self, s: Any, b: Any) -> tuple[Any, Any]:
+        """Return dA/dtheta_k (B, K, n n) and sqrt I - A (B, n n), A = sqrt Ihat; zero on masked pixels."""
         xp, value = s.xp, getattr(s, self.leaf)
-        there = b.at_detector(b.exit_waves(), True)
+        there = b.at_detector(b.exit_waves(follows=self.leaf), True)
         amplitude = xp.sqrt(xp.maximum(intensity_of(s, b, there), np.finfo(s.real_dtype).tiny ** 0.5))
         mask = s.measured.mask_of(b.selection)
         shape = (b.size, *value.shape[1:]) if s.memo["view"] else value.shape
         count = s.memo["climb"].shape[1]
-        changes = []
+        slopes = []
         for k in range(count):
             unit = np.zeros((shape[0] if s.memo["view"] else 1, count))
             unit[:, k] = 1
             moved = b.at_detector(b.tangent({self.leaf: s.backend.asarray(unit.reshape(shape))}), True)
             change = b.seen((there.conj() * moved).real.sum(axis=1)) / amplitude
-            changes.append(change if mask is None else change * mask)
-        flat = xp.stack(changes, axis=1).reshape(b.size, count, -1)
-        return (flat @ flat.swapaxes(1, 2)).astype(np.float64)
+            slopes.append(change if mask is None else change * mask)
+        left = xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype)) - amplitude
+        flat = xp.stack(slopes, axis=1).reshape(b.size, count, -1)
+        return flat, left.reshape(b.size, -1)
 
     def finish(self, s: Any) -> None:
+        if self.leaf in LENGTHS:
+            found, value = lengths.conclude(s, self.leaf, self.gain), getattr(s, self.leaf)
+            self._move(s, value * (1 + found.step))
+            self._record(s, found.error * float(s.backend.to_host(value)[0]))
+            return
         xp, value = s.xp, getattr(s, self.leaf)
         climb, curvature = s.memo["climb"], s.memo["curvature"]
         count = climb.shape[1]
         ridge = _RIDGE * xp.trace(curvature, axis1=1, axis2=2)[:, None, None] / count + np.finfo(float).tiny
-        step = xp.linalg.solve(curvature + ridge * xp.eye(count), climb[..., None])[..., 0]
+        held = xp.linalg.inv(curvature + ridge * xp.eye(count))
+        step = (held @ climb[..., None])[..., 0]
         gains, last = getattr(s, f"{self.leaf}_gain"), getattr(s, f"{self.leaf}_step")
         along = (step * last).sum(axis=1)
         gains = xp.clip(gains * xp.where(along > 0, _UP, xp.where(along < 0, _DOWN, 1.0)), _LEAST, _MOST)
@@ -136,6 +187,38 @@ class Refine(ViewOperator, reads="delta illum patches"):
         if not s.memo["view"]:
             most = xp.where(value != 0, _LARGEST * xp.abs(value), np.inf)
             step = xp.clip(step, -most, most)
-        setattr(s, self.leaf, value + step.astype(value.dtype))
-        s.record(self.leaf, float(s.backend.to_host(getattr(s, self.leaf).mean())))
+        self._move(s, value + step.astype(value.dtype))
+        covariance = held @ s.memo["scatter"] @ held
+        error = s.xp.trace(covariance[0]) / len(covariance[0])
+        self._record(s, None if s.memo["view"] else float(s.backend.to_host(error)) ** 0.5)
+
+    def _move(self, s: Any, value: Any) -> None:
+        """Take over the new value; where it changes the pixel at the sample, measure what lies there anew."""
+        before = None if self.leaf not in LENGTHS else s.store.geometry.sample_pixel(s.n)
+        setattr(s, self.leaf, value)
+        if before is None or (pixel := s.store.geometry.sample_pixel(s.n)) == before:
+            return
+        middle = s.backend.asarray(s.store.middle)
+        positions = middle + (s.positions - middle) * (before / pixel)
+        check_inside(s, positions, self.leaf)
+        s.positions = positions
+        if s.has("travel"):
+            s.travel = s.travel * (before / pixel)
+
+    def _record(self, s: Any, error: float | None) -> None:
+        value = s.backend.to_host(getattr(s, self.leaf))
+        s.record(self.leaf, float(value.mean()))
         s.record(f"{self.leaf}_iteration", s.memo["number"])
+        if error is not None:
+            s.record(f"{self.leaf}_error", error)
+
+
+def check_inside(s: Any, positions: Any, leaf: str) -> None:
+    """Raise ValueError where positions (N, 2) px in other pixels leave the frame of the object."""
+    host = s.backend.to_host(positions)
+    low, high = -host.min(axis=0), host.max(axis=0) - np.array(s.store.largest_corner)
+    if (gone := max(low.max(), high.max())) > 0:
+        raise ValueError(
+            f"Refine({leaf!r}): in pixels of the {leaf.replace('_', ' ')} found, the scan leaves the frame of the "
+            f"object by {gone:.1f} px: give it more room, {option('margin', s.n // 4 + 2 * math.ceil(gone))}"
+        )

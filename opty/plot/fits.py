@@ -108,7 +108,7 @@ def comparison(p: BareState, q: BareState, ax: Axes | None = None) -> Figure:
         x=0.01,
     )
     upper, lower = fig.subplots(2, 3)
-    images, lit, pixel = found.objects, found.lit, q.data.pixel
+    images, lit, pixel = found.objects, found.lit, q.pixel
     magnitudes = robust_limits(np.abs(images[:, lit]))
     phases = robust_limits(np.array([centred_phase(image, lit)[lit] for image in images]), least=0.1)
     for column, (name, image) in enumerate(zip(("first", "second"), images, strict=True)):

@@ -42,13 +42,13 @@ def obj(p: BareState, ax: Axes | None = None) -> Figure:
         width, height = slices_size(image, lit)
         fig = canvas(ax, width, height)
         put_headline(fig, p, width)
-        draw_slices(fig, fig.add_gridspec(1, 1)[0], image, lit, p.data.pixel)
+        draw_slices(fig, fig.add_gridspec(1, 1)[0], image, lit, p.pixel)
         return root(fig)
     fig = canvas(ax, 10.0, min(max(4.0 * height_to_width(lit), 1.6), 8.0) + 1.1)
     put_headline(fig, p, 10.0)
     left, right = fig.subplots(1, 2)
-    draw_magnitude(left, image, lit, p.data.pixel)
-    draw_phase(right, image, lit, p.data.pixel)
+    draw_magnitude(left, image, lit, p.pixel)
+    draw_phase(right, image, lit, p.pixel)
     return root(fig)
 
 
@@ -75,7 +75,7 @@ def _one_panel(p: BareState, ax: Axes | None, draw: Any, what: str) -> Figure:
     axes = panel(ax, 5.6, min(max(4.4 * height_to_width(lit), 1.8), 8.0) + 1.1)
     if ax is None:
         put_headline(root(axes), p, 5.6)
-    draw(axes, transmission(image), lit, p.data.pixel, title=f"{'product' if image.ndim == 3 else 'object'} {what}")
+    draw(axes, transmission(image), lit, p.pixel, title=f"{'product' if image.ndim == 3 else 'object'} {what}")
     return root(axes)
 
 

@@ -45,7 +45,7 @@ def probe(p: BareState, ax: Axes | None = None) -> Figure:
     width = max(2.4 * columns + 0.5, 4.2)
     fig = canvas(ax, width, 2.4 * math.ceil(shown / columns) + 0.9)
     put_headline(fig, p, width)
-    draw_modes(fig, fig.add_gridspec(1, 1)[0], p.numpy("probe"), p.data.pixel, columns)
+    draw_modes(fig, fig.add_gridspec(1, 1)[0], p.numpy("probe"), p.pixel, columns)
     return root(fig)
 
 

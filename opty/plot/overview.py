@@ -32,7 +32,7 @@ def overview(p: BareState, ax: Axes | None = None) -> Figure:
 
     ``ax`` : axes whose place the panels take. Of several slices each is drawn, and their product.
     """
-    image, lit, pixel = p.numpy("obj"), lit_area(p), p.data.pixel
+    image, lit, pixel = p.numpy("obj"), lit_area(p), p.pixel
     width, upper = 12.0, min(max(4.4 * height_to_width(lit), 1.6), 6.0) + 0.7
     if image.ndim == 3:
         width, upper = slices_size(image, lit)
@@ -72,8 +72,8 @@ def demo_figure(p: BareState, ax: Axes | None = None) -> Figure:
     put_headline(fig, p, 14.0)
     grid = fig.add_gridspec(2, 4)
     _compare_objects(fig, grid, p, truth)
-    draw_modes(fig, grid[0, 2], truth["probe"], p.data.pixel, _columns(truth["probe"]), "true probe")
-    draw_modes(fig, grid[0, 3], p.numpy("probe"), p.data.pixel, _columns(p.numpy("probe")), "recovered probe")
+    draw_modes(fig, grid[0, 2], truth["probe"], p.pixel, _columns(truth["probe"]), "true probe")
+    draw_modes(fig, grid[0, 3], p.numpy("probe"), p.pixel, _columns(p.numpy("probe")), "recovered probe")
     draw_positions(fig.add_subplot(grid[1, 2]), p)
     draw_history(fig.add_subplot(grid[1, 3]), p)
     return root(fig)
@@ -99,7 +99,5 @@ def _compare_objects(fig: FigureBase, grid: GridSpec, p: BareState, truth: Mappi
     for column, name, image in ((0, "true", true_obj), (1, "recovered", aligned)):
         upper, lower = fig.add_subplot(grid[0, column]), fig.add_subplot(grid[1, column])
         bar = column == 1
-        draw_magnitude(
-            upper, image, lit, p.data.pixel, title=f"{name} {what}magnitude", limits=magnitudes, colorbar=bar
-        )
-        draw_phase(lower, image, lit, p.data.pixel, title=f"{name} {what}phase (rad)", limits=phases, colorbar=bar)
+        draw_magnitude(upper, image, lit, p.pixel, title=f"{name} {what}magnitude", limits=magnitudes, colorbar=bar)
+        draw_phase(lower, image, lit, p.pixel, title=f"{name} {what}phase (rad)", limits=phases, colorbar=bar)

@@ -53,7 +53,7 @@ def slices(p: BareState, ax: Axes | None = None) -> Figure:
     put_headline(fig, p, width)
     grid = fig.add_gridspec(2, 1, height_ratios=(height, 2.6))
     top, bottom = grid[0], grid[1]
-    draw_slices(fig, top, image, lit, p.data.pixel)
+    draw_slices(fig, top, image, lit, p.pixel)
     lower = bottom.subgridspec(1, 2)
     left, right = fig.add_subplot(lower[0]), fig.add_subplot(lower[1])
     depths = p.numpy("spacing") if "spacing" in p._live.leaves else None

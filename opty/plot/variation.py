@@ -41,7 +41,7 @@ def variation(p: BareState, ax: Axes | None = None) -> Figure:
     panels = grid[0].subgridspec(1, shown + 1, wspace=0.05).subplots(squeeze=False)[0]
     draw_wave(panels[0], p.numpy("probe")[0])
     panels[0].set_title("mean probe")
-    scale_bar(panels[0], p.data.pixel)
+    scale_bar(panels[0], p.pixel)
     for k in range(shown):
         draw_wave(panels[k + 1], modes[k])
         panels[k + 1].set_title(f"mode {k + 1}: {100 * (weights[:, k] ** 2).mean():.2g} %")

@@ -16,6 +16,7 @@ import numpy as np
 from opty.algebra.operator import Identity
 from opty.algebra.text import made_by
 from opty.analysis import position_report, probe_report
+from opty.analysis.geometry_report import geometry_lines
 from opty.files.container import Container
 from opty.io.formats import native
 from opty.io.formats.kept import read_kept
@@ -65,10 +66,12 @@ def summary(p: BareState) -> dict[str, str]:
         told["last sweep"] = f"misfit {p.history['misfit'][-1]:.4g}, met along iteration {p.iteration}"
     shape = p.numpy("obj").shape
     size_px = " x ".join(map(str, shape))
-    told["object"] = size_px + (" px" if data.pixel is None else f" px of {metres(data.pixel)}")
-    if (geometry := data.geometry) is not None:
+    told["object"] = size_px + (" px" if p.pixel is None else f" px of {metres(p.pixel)}")
+    if (geometry := p.geometry) is not None:
         told["beam"] = f"wavelength {metres(geometry.wavelength)}, {geometry.propagation} field"
         told["detector"] = f"{metres(geometry.distance)} away, pixels of {metres(geometry.pixel_size)}"
+    if refined := geometry_lines(p._live.leaves, p.history, data.geometry, data.n):
+        told["refined"] = "; ".join(refined)
     told["photons"] = f"{float(np.mean(data.photons())):.4g} a view (mean)"
     told |= {f"probe: {name}": line for name, line in probe_report(p).lines().items() if name != "photons"}
     if (places := position_report(p)) is not None:

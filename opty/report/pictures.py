@@ -51,7 +51,7 @@ def _all(
     if p.data.absent is None:
         yield "Fit of each view and each detector pixel", lambda: plot.fit(p)
         yield "The view that fits worst: measured, predicted, difference", lambda: plot.pattern(p, _worst(p))
-    geometry = p.data.geometry
+    geometry = p.geometry
     if geometry is not None and geometry.propagation != "near":
         yield "The beam along z, and its focus", lambda: plot.caustic(p)
     if resolution is not None:

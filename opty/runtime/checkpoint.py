@@ -45,6 +45,7 @@ class Cursor:
     misfits: tuple[float, ...] = ()
     estimated: frozenset[str] = frozenset()  # which of object and probe, in this turn, since the scale was brought back
     closers: dict[Any, Callable[[], None]] = field(default_factory=dict)  # of observers, when the loop ends
+    uncounted: bool = False  # whether this turn is one more: the scan grew in it
 
     def done(self) -> Operator:
         """Return what was done on this level, as a recipe."""
@@ -61,7 +62,8 @@ class Cursor:
 
     def next_turn(self) -> None:
         """Mark a turn of a loop as done."""
-        self.turns, self.group, self.node = self.turns + 1, 0, 0
+        self.turns, self.group, self.node = self.turns + (not self.uncounted), 0, 0
+        self.uncounted = False
         self.estimated = frozenset()
 
     def level(self) -> CursorMark:

@@ -86,6 +86,7 @@ class _Kept:
             store.backend.copy_into(a, store.leaves[name])
         mine.leaves, self._own = {name: own.get(name, store.leaves[name]) for name in kept}, frozenset(own)
         mine.iteration, mine.history, mine.visits = store.iteration, store.copied_history(), dict(store.visits)
+        mine.measured, mine.origin, mine.start = store.measured, store.origin, store.start  # a scan may have grown
         self.place = place
 
 
@@ -148,6 +149,10 @@ class DivergenceMonitor:
     def positions_written(self) -> None:
         """Check positions that a step has just written: a later step might move one back that has left the frame."""
         self._finite_check.look_at(self._store.leaves["positions"], self._store.largest_corner)
+
+    def scan_grew(self) -> None:
+        """Begin anew with the misfits, which are of other views now; after ``settle``."""
+        self._monitor.forget()
 
     def settle(self) -> None:
         """Check all iterations that have not been checked; waits for the device."""

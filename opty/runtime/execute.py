@@ -42,8 +42,11 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
     except (Exception, KeyboardInterrupt) as error:
         fail_together(error, job)
         carry_last(error, job)
+        job.close(error)
         raise
-    if job.stopping() and not returns():
+    stopping = job.stopping()
+    job.close(q)
+    if stopping and not (job.ctrl_c.ended or returns()):
         raise interrupt(q, job.unfinished())
     if job.stopped:
         warn(q, job.unfinished())
@@ -55,6 +58,7 @@ def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
     job = prepared(recipe, p)
     walk = _outer_turns(job.program.groups, job)
     over = False
+    q: BareState | None = None
     try:
         while not job.stopped:
             try:
@@ -67,13 +71,17 @@ def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
             except (Exception, KeyboardInterrupt) as error:
                 fail_together(error, job)
                 carry_last(error, job)
+                job.close(error)
                 raise
-            if job.stopped and not returns():
+            if job.stopped and not (job.ctrl_c.ended or returns()):
                 raise interrupt(q, job.unfinished())
             if not over:
                 yield q
     finally:
         walk.close()
+        if q is not None:
+            job.close(q)
+    assert q is not None  # a run that was stopped has reached a state
     warn(q, job.unfinished())
 
 
@@ -201,9 +209,10 @@ def _turns_of(node: LoopNode, job: Run) -> Generator[bool]:
     try:
         while frame.turns < total and not (rule and rule.settled(frame.misfits)):
             walk_groups(node.body, job)
+            counts = not frame.uncounted
             frame.next_turn()
             if rule and job.store.iteration > frame.began:  # on a GPU this waits for the misfit
-                frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1])
+                frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1]) if counts else ()
             frame.began = job.store.iteration
             job.turn_over()
             yield True

@@ -34,10 +34,17 @@ class Stop(Exception):
 
 
 class CtrlC:
-    """Ctrl-C in a run. ``pressed`` : once, so that the run ends after the current turn."""
+    """Ctrl-C in a run. ``pressed`` : once, so that the run ends after the current turn.
+
+    ``ended`` : an observer ended the run, on somebody's order; its state is returned, in a script too.
+    """
 
     def __init__(self) -> None:
-        self.pressed = self._again = self._copying = False
+        self.pressed = self.ended = self._again = self._copying = False
+
+    def end(self) -> None:
+        """End the run after the current turn."""
+        self.pressed = self.ended = True
 
     def handle(self, number: int, frame: Any) -> None:
         """Record the first Ctrl-C; raise KeyboardInterrupt at the second one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
@@ -42,6 +42,9 @@ class Run:
     ctrl_c: CtrlC = field(default_factory=CtrlC)
     stopped: bool = False  # by Ctrl-C, on all ranks
     announced: dict[Operator, Any] = field(default_factory=dict)  # by observer: where its output goes, once it has said
+    closers: dict[Operator, Callable[[BareState | BaseException], None]] = field(
+        default_factory=dict
+    )  # of observers that want to know how the run ended: the state returned, or the exception
     tours: dict[Hashable, ViewBatches] = field(
         default_factory=dict
     )  # in the order of the scan, until a step writes positions
@@ -120,6 +123,15 @@ class Run:
         self.tours.clear()
         self.watch.positions_written()
 
+    def scan_grew(self) -> None:
+        """Discard what depends on the number of views or on the frame of the object, after a step that changed them."""
+        for name in ("engine", "replay", "brightest"):
+            self.__dict__.pop(name, None)
+        self.batches.clear()
+        self._in_order.clear()
+        self.wrote_positions()
+        self.watch.scan_grew()
+
     def access(self, rights: Rights) -> Access:
         """Return the access of an operator to the state; observers also get the run."""
         return self._with_run(Access(self.store, *rights))
@@ -170,6 +182,11 @@ class Run:
     def turn_over(self) -> None:
         """Let the monitor check a complete state, and keep it."""
         self.ctrl_c.after(lambda: self.watch.turn_over(self.place))
+
+    def close(self, how: BareState | BaseException) -> None:
+        """Tell observers, once, how the run ended."""
+        while self.closers:
+            self.closers.popitem()[1](how)
 
     def state(self, copied: frozenset[str] = frozenset(), over: bool = False) -> BareState:
         """Return the current state; it shares the leaves that are not ``copied``. Waits for the device.

@@ -49,6 +49,7 @@ def run_sweep(node: SweepNode, job: Run) -> None:
     shared = JointBatches(node, job) if store.ranks.size > 1 and node.live else None
     job.engine.new_sweep(sweep.alone, batch_that_fits(of, job) if shared is None else shared.size + store.ranks.size)
     seen = _begun(sweep, job, number)
+    job.engine.use(store.optics()[1])  # what a step may have refined, or begins to refine
     if node.moving:
         job.wrote_positions()
     misfits: list[Any] = []

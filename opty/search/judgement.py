@@ -76,11 +76,12 @@ def of_scale(p: BareState, said: Verdict) -> Verdict:
     """Take "right" back where positions stretched or turned predict views better, or no stretch changes anything."""
     if said.word != "right" or not p.model.thin:
         return said
-    data = p.data.replace(positions=p.numpy("positions") * (p.data.pixel or 1.0), truth=None, source=None)
+    metres = p.numpy("positions") * (p.pixel or 1.0)
+    data = p.data.replace(geometry=p.geometry, positions=metres, truth=None, source=None)
     part = middle(data, min(VIEWS, most_views(data)))
     if part.views < FEWEST:
         return said
-    found = find_stretch(part, p.numpy("probe"), adapt=False)
+    found = find_stretch(part, p.numpy("probe"), bracket=True)
     if found.better:
         return Verdict("doubtful", (*said.reasons, *of_stretch(found).warnings))
     if found.off or not found.known:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from opty.analysis.coverage import is_near
 from opty.analysis.frame_statistics import look_at_frames
 from opty.analysis.near_field import taken_as_far
 from opty.analysis.quick import quick_look
@@ -32,13 +33,19 @@ class Repaired:
 
 
 def repaired(data: PtychoData) -> Repaired:
-    """Mask dead, hot and saturated pixels, and leave out frames that are missing, frozen or full; say each.
+    """Bring the zero frequency out of the corner, mask dead, hot and saturated pixels, and leave out frames that are
+    missing, frozen or full; say each.
 
     A frame that is only dim or bright stays: ``IntensityUpdate`` is among what is tried.
     """
     done: list[str] = []
     options: dict[str, Any] = {}
     frames = look_at_frames(data)
+    if frames.corner and not is_near(data):
+        options["zero_frequency"] = "corner"
+        done.append("zero frequency brought from the corner to the middle")
+        data = _centred(data)
+        frames = look_at_frames(data)
     pixels = {"dead": frames.dead, "hot": frames.hot, "saturated": frames.saturated}
     words = [name for name, which in pixels.items() if which.any()]
     bad = np.logical_or.reduce([pixels[name] for name in words]) if words else None
@@ -59,3 +66,12 @@ def repaired(data: PtychoData) -> Repaired:
         data = chosen(data, np.setdiff1d(np.arange(data.views), lost))
     problems = quick_look(data).problems or taken_as_far(data, look_at_frames(data)).problems
     return Repaired(data, options, tuple(done), problems)
+
+
+def _centred(data: PtychoData) -> PtychoData:
+    """Return a measurement with the middle of its frames where their corners were; frames in a file are read."""
+    images = {"intensities": data.intensities[:], "mask": data.mask, "background": data.background}
+    if data.mask is not None:
+        images["mask"] = data.mask[:]
+    moved = {name: None if a is None else np.fft.fftshift(a, axes=(-2, -1)) for name, a in images.items()}
+    return data.replace(**moved, source=None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from opty.analysis.coverage import is_near
 from opty.analysis.health import health
 from opty.analysis.orientation import Orientation
 from opty.analysis.probe_search import DECIDED, ProbeSearch, find_probe
@@ -37,11 +38,11 @@ class Begin:
 def begin(data: PtychoData, seed: int, threads: int | None, say: Callable[[str], None]) -> Begin:
     """Find the starting probe where the data have none, and the orientation.
 
-    With a probe in the data, in the near field and in a cone beam ``opty.analysis.health`` tells it. In the far field
-    without one a probe is searched for the positions as they are given, and, where none predicts held-out
+    With a probe in the data, and in the near field, ``opty.analysis.health`` tells it. In the far field without one a
+    probe is searched for the positions as they are given, and, where none predicts held-out
     views clearly, for the three other ways round that differ.
     """
-    if data.probe is None and (data.geometry is None or data.geometry.propagation == "far"):
+    if data.probe is None and not is_near(data):
         if data.views < FEWEST_TO_SEARCH:
             said = f"{data.views} views are too few to search for a starting probe: it is that of the mean pattern"
             return Begin(data, None, "", None, False, (said,))

@@ -7,6 +7,7 @@ store.py         the mutable contents of a state
 start.py         the object's frame and the first guesses of object and probe
 device_data.py   the data on the device, in the order of the waves
 streaming.py     data larger than the memory: batch by batch, prefetched along a sweep
+growth.py        a scan that has got more views
 replace.py       leaves replaced by the user
 over_ranks.py    p.over(comm), p.gather(): a state over several ranks (MPI); spread.py: how
 loans.py         read-only arrays for the user

@@ -9,6 +9,7 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.data import PtychoData
+from opty.geometry import Geometry
 from opty.model.compose import Model
 from opty.state.history import History
 from opty.state.loans import Lent, lent
@@ -90,6 +91,16 @@ class StateAttributes:
     def data(self) -> PtychoData:
         """The measurement, of all ranks."""
         return self._live.measured.whole
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """The geometry of the measurement with the lengths that ``Refine`` found; None where it has none."""
+        return self._live.geometry
+
+    @property
+    def pixel(self) -> float | None:
+        """Edge of a pixel of object and probe [m], by ``geometry``; None without one."""
+        return None if self.geometry is None else self.geometry.sample_pixel(self.data.n)
 
     @property
     def origin(self) -> np.ndarray:

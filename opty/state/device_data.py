@@ -13,6 +13,7 @@ import numpy as np
 from opty.arrays.ranks import ALONE, Alone
 from opty.data import PtychoData
 from opty.data.lazy_frames import LazyFrames, views_counting
+from opty.geometry import Geometry
 from opty.kernels import numpy_backend
 from opty.kernels.operands import MeasuredFrames
 from opty.physics.propagation import Propagator
@@ -44,13 +45,41 @@ class DeviceData:
     ):
         self.data, self.whole, self.ranks = data, data if whole is None else whole, ranks
         self.backend, self.dtype = backend, dtype
+        self._buffer: Any = None  # of the frames of a scan that grows
         self.propagator = Propagator(data.geometry, data.n, backend, dtype)
+        self._other: tuple[Any, Propagator] | None = None
         order = self.propagator.to_kernel_order
         real = np.dtype(dtype).type(0).real.dtype
         self.background = None if data.background is None else backend.asarray(order(data.background).astype(real))
         self.view_photons = data.photons()
         self.photons = float(self.whole.photons().sum())
         self.brightest = float(self.whole.photons().max())
+
+    def propagator_of(self, geometry: Geometry | None) -> Propagator:
+        """Return the propagator of a geometry with other lengths; the last one is kept."""
+        if self.propagator.kind != "near":
+            return self.propagator  # at its detector no modulus shows them
+        if self._other is None or self._other[0] != geometry:
+            self._other = geometry, Propagator(geometry, self.data.n, self.backend, self.dtype)
+        return self._other[1]
+
+    def extended(self, data: PtychoData) -> DeviceData:
+        """Return the measurement with more views, of which the first ones are these; only the others are converted.
+
+        On the device the frames lie in a buffer that is made twice as large when it is full.
+        """
+        new = DeviceData(data, self.backend, self.dtype)
+        old, views = self.data.views, data.views
+        if "intensity" not in self.__dict__ or not self.resident or not self.backend.holds(2 * data.intensities.nbytes):
+            return new
+        added = self.backend.asarray(self._for_kernels(data.intensities[old:]))
+        buffer = self._buffer
+        if buffer is None or len(buffer) < views:
+            buffer = self.backend.xp.empty((2 * views, *added.shape[1:]), added.dtype)
+            buffer[:old] = self.intensity
+        buffer[old:views] = added
+        new._buffer, new.intensity = buffer, buffer[:views]
+        return new
 
     @cached_property
     def for_all(self) -> DeviceData:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, slot_named
 from opty.model.element import LEAVES
+from opty.model.geometry_numbers import GEOMETRY_LEAVES
 from opty.model.probe import PROBE
 from opty.model.sample import OBJ
 
@@ -36,7 +37,7 @@ def _by_name(*leaves: Leaf) -> Mapping[str, Leaf]:
     return MappingProxyType({leaf.name: leaf for leaf in leaves})
 
 
-ESTIMATED = _by_name(OBJ, PROBE, POSITIONS, BACKGROUND, INTENSITY_FACTORS)
+ESTIMATED = _by_name(OBJ, PROBE, POSITIONS, BACKGROUND, INTENSITY_FACTORS, *GEOMETRY_LEAVES)
 FIELDS = _by_name(*_FIELDS)
 
 

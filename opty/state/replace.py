@@ -10,7 +10,9 @@ from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Identity
 from opty.data.fields import check_background, check_positions
 from opty.model.complete import fitting, with_modes
+from opty.model.geometry_numbers import LENGTHS
 from opty.model.starting_probe import given_probe
+from opty.remedies import here
 from opty.state import start
 from opty.state.leaves import ESTIMATED
 from opty.state.store import Store
@@ -24,6 +26,9 @@ def replaced(old: Store, leaves: dict[str, Any], arrays: dict[str, Any], seed: i
     if strange := sorted(leaves.keys() - {leaf.name for leaf in old.model.leaves} - ESTIMATED.keys()):
         brings = ", ".join(leaf.name for leaf in old.model.leaves)
         raise ValueError(f"{strange[0]!r} is no leaf of the model {old.model!r}, which has {brings}")
+    if found := sorted(name for name in LENGTHS & leaves.keys() if leaves[name] is not None):
+        remedy = here("make a state of data.replace(geometry=...)", "give it with the measurement")
+        raise ValueError(f"{found[0]} belongs to the geometry of the measurement: {remedy}")
     given = {name: _checked(name, host(a), old) for name, a in leaves.items() if a is not None}
     extra = {name: _named(name, host(a), old) for name, a in arrays.items()}
     for name, a in (given | extra).items():

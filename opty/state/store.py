@@ -16,7 +16,10 @@ from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, slot_named
 from opty.arrays.ranks import Alone
 from opty.data import PtychoData
+from opty.geometry import Geometry
 from opty.model.compose import Model
+from opty.model.geometry_numbers import LENGTHS, with_lengths
+from opty.physics.propagation import Propagator
 from opty.state import loans
 from opty.state.device_data import DeviceData
 from opty.state.history import Series, number
@@ -216,6 +219,24 @@ class Store:
         """(S, n, n) of the exit waves of a view: S incoherent states, which are the probe's modes in a thin object."""
         modes, n, _ = self.probe_shape
         return self.model.states(modes), n, n
+
+    @property
+    def middle(self) -> np.ndarray:
+        """The place (2,) [px] in the frame that stays where the pixel at the sample changes: the middle of the scan."""
+        return self.measured.whole.positions_px.mean(axis=0) + self.origin
+
+    def optics(self) -> tuple[Geometry | None, Propagator]:
+        """Return geometry and propagator: those of the data, with what a run has refined; waits for a GPU then."""
+        numbers = {name: self.backend.to_host(self.leaves[name]) for name in LENGTHS & self.leaves.keys()}
+        if not numbers:
+            return self.data.geometry, self.measured.propagator
+        geometry = with_lengths(self.data.geometry, numbers)
+        return geometry, self.measured.propagator_of(geometry)
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """The geometry of the measurement, with the lengths that a run has refined; None where it has none."""
+        return self.optics()[0]
 
     @property
     def incoherent(self) -> Any:

@@ -55,9 +55,11 @@ class Batch(ModelViews):
         super().__init__(frozenset() if opened is None else opened.wanted)
         self.store, self.engine = store, None if opened is None else opened.engine
         self.model, self.backend, self.n, self.dtype = store.model, store.backend, store.n, store.dtype
-        self.threads, self.estimates, self.geometry = store.threads, store.leaves, store.data.geometry
-        self.propagator, self.deterministic = store.measured.propagator, store.deterministic
+        self.threads, self.estimates = store.threads, store.leaves
         self.sweep = {} if sweep is None else sweep
+        if "optics" not in self.sweep:
+            self.sweep["optics"] = store.optics()
+        (self.geometry, self.propagator), self.deterministic = self.sweep["optics"], store.deterministic
         self.number = number  # of each view, on the host
         self.size = len(number)
         self.corners, self.fraction = corners, fraction
@@ -79,6 +81,11 @@ class Batch(ModelViews):
         index = store.backend.asarray(number)
         positions = store.leaves["positions"][index] if positions is None else positions
         return cls(store, index, number, *placed(store, positions, whole))
+
+    @cached_property
+    def middle(self) -> Any:
+        """See ``ModelViews``."""
+        return self.backend.asarray(self.store.middle)
 
     @cached_property
     def selection(self) -> Any:

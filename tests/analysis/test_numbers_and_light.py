@@ -8,6 +8,7 @@ from opty.analysis.brightness import of_brightness, uneven
 from opty.analysis.frame_statistics import look_at_frames
 from opty.analysis.number_law import of_numbers
 from opty.analysis.orientation import AS_GIVEN
+from opty.analysis.pedestal import floor, of_pedestal
 from opty.analysis.trials import Trials
 from opty.simulate import demo_scan
 
@@ -51,6 +52,22 @@ def test_they_are_refused_without_a_run(scan):
     assert any("roots of counts" in why for why in found.problems)
 
 
+@pytest.mark.parametrize("counts", [0, 3, 40])
+def test_a_pedestal(scan, counts):
+    data = scan.replace(intensities=scan.intensities[:] + np.uint32(counts))
+    frames = look_at_frames(data)
+    trials = Trials(data, frames)
+    trials.views = 48
+    part = trials.part(AS_GIVEN)
+    said = of_pedestal(trials, frames, part, trials.probe).warnings
+    assert floor(frames) == pytest.approx(counts, abs=0.6)
+    assert len(said) == (counts > 0)
+    if counts:
+        assert float(said[0].split("load with dark=")[1]) == pytest.approx(counts, abs=0.6)
+        told = trials.data.replace(background=np.full((data.n, data.n), counts))
+        assert of_pedestal(Trials(told, frames), frames, part, trials.probe).every == ()
+
+
 @pytest.mark.parametrize("kind", ["one", "two"])
 def test_two_exposures(scan, kind):
     rng = np.random.default_rng(1)
@@ -60,7 +77,7 @@ def test_two_exposures(scan, kind):
     trials = Trials(data, look_at_frames(data))
     trials.views = 48
     part = trials.part(AS_GIVEN)
-    said = of_brightness(trials, part, trials.probe).warnings
+    said = of_brightness(part, trials.probe).warnings
     assert len(said) == (kind == "two")
     if kind == "two":
         assert uneven(part)

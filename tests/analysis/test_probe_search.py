@@ -68,6 +68,19 @@ def test_held_out_views_tell_a_wrong_probe_that_fits():
     assert held_out_misfit(data, 1e-3 * right, recipe) == pytest.approx(held_out_misfit(data, right, recipe), rel=1e-5)
 
 
+@pytest.mark.slow
+def test_a_cone_beam_is_searched_as_the_far_field_is():
+    data = simulated(60.0)
+    lengths = {"wavelength": 1e-10, "distance": 1.0, "pixel_size": 50e-6}
+    cone = opty.Geometry(**lengths, focus_to_sample=2e-3, propagation="cone")
+    far, other = (find_probe(_in_pixels(data, g), threads=1) for g in (opty.Geometry(**lengths), cone))
+    assert np.array_equal(far.probe, other.probe)
+
+
+def _in_pixels(data, geometry):
+    return data.replace(positions=data.positions_px * geometry.sample_pixel(data.n), geometry=geometry, truth=None)
+
+
 def test_what_cannot_be_searched_is_said():
     near = opty.Geometry(1e-10, 1e-3, 1e-8, propagation="near")
     data = simulated(60.0)

@@ -16,6 +16,7 @@ from opty.analysis.decision import Decision
 from opty.analysis.findings import of_positions
 from opty.analysis.frame_statistics import look_at_frames
 from opty.analysis.quick import probe_size
+from opty.search.repair import repaired
 from opty.simulate import experiment, misplaced_scan, objects, probes
 from opty.simulate.demo import demo_scan
 from opty.simulate.scans import raster
@@ -324,6 +325,15 @@ def test_a_beam_off_the_middle(good):
 
 
 # -- the rest
+
+
+def test_zero_frequency_in_the_corner(good):
+    rolled = good.replace(intensities=np.fft.ifftshift(good.intensities, axes=(1, 2)))
+    (said,) = quick_look(rolled).problems
+    assert said.endswith("load with zero_frequency='corner'")
+    mended = repaired(rolled)
+    assert mended.options == {"zero_frequency": "corner"}
+    assert np.array_equal(mended.data.intensities, good.intensities)
 
 
 def test_check_has_the_same_rules(good, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import h5py
@@ -21,12 +22,14 @@ def detector_seeds(folder: Path, counts: np.ndarray, where: np.ndarray) -> dict[
     return {
         "dectris": (_dectris(_folder(folder, "dectris"), counts, {"compression": "gzip"}), placed, False),
         "dectris-bslz4": (_dectris(_folder(folder, "dectris-bslz4"), counts, _bitshuffle()), placed, False),
+        "growing": (_growing(_folder(folder, "growing"), counts), placed | {"views": "0:3"}, False),
+        "packed": _packed(_folder(folder, "packed"), counts),
         "tiff-pages": (_pages(_folder(folder, "tiff-pages"), counts), placed | LENGTHS, False),
         "tiff-series": (_series(_folder(folder, "tiff-series"), counts), placed | LENGTHS, False),
         "merlin": (_merlin(_folder(folder, "merlin"), counts), MICROSCOPE, False),
         "merlin-raw": (_merlin_raw(_folder(folder, "merlin-raw"), counts), MICROSCOPE, False),
         "empad": (_empad(_folder(folder, "empad")), {"scan_step": 1e-10}, False),
-        "emd": (_emd(_folder(folder, "emd"), counts), {"voltage": 300e3}, False),
+        "emd-plain": (_emd(_folder(folder, "emd-plain"), counts), {"voltage": 300e3}, False),
         "fold-slice": (_fold_slice(_folder(folder, "fold-slice"), counts, where), {}, False),
         "mat": (_mat(_folder(folder, "mat"), counts, where), {}, False),
         "twinmic": (_twinmic(_folder(folder, "twinmic"), counts, where), LENGTHS, False),
@@ -61,6 +64,36 @@ def _dectris(folder: Path, counts: np.ndarray, packing: dict) -> Path:
         f[f"{detector}detectorSpecific/pixel_mask"] = np.zeros((8, 8), "uint32")
         f[f"{detector}detectorSpecific/countrate_correction_count_cutoff"] = 1000
     return folder / "scan_master.h5"
+
+
+def _growing(folder: Path, counts: np.ndarray) -> Path:
+    """A master with its frames in it, as another process sees it while it is written (SWMR)."""
+    with h5py.File(folder / "own.h5", "w", libver="latest") as f:
+        frames = f.create_dataset(
+            "entry/data/data_000001", (9, 8, 8), counts.dtype, maxshape=(None, 8, 8), chunks=(1, 8, 8)
+        )
+        frames[: len(counts)] = counts
+        f["entry/instrument/beam/incident_wavelength"] = 1.0
+        f["entry/instrument/detector/detector_distance"] = 2.0
+        f["entry/instrument/detector/x_pixel_size"] = f["entry/instrument/detector/y_pixel_size"] = 55e-6
+        f.swmr_mode = True
+        shutil.copy(folder / "own.h5", folder / "scan_master.h5")
+    (folder / "own.h5").unlink()
+    return folder / "scan_master.h5"
+
+
+def _packed(folder: Path, counts: np.ndarray) -> tuple[Path, dict, bool]:
+    """Frames packed with a filter of hdf5plugin each, read through a mapping."""
+    import hdf5plugin
+
+    filters = [hdf5plugin.LZ4(), hdf5plugin.Zstd(), hdf5plugin.Blosc(), hdf5plugin.Blosc2(), hdf5plugin.BZip2()]
+    filters += [hdf5plugin.Bitshuffle(cname="zstd")]
+    with h5py.File(folder / "scan.h5", "w") as f:
+        for k, filter_ in enumerate(filters):
+            f.create_dataset(f"d/{k}", data=counts[k % 3 :][:1], chunks=(1, 8, 8), **filter_)
+        f["p"] = np.arange(2.0 * len(filters)).reshape(-1, 2)
+    (folder.parent / "packed.toml").write_text('[frames]\npath = "/d/*"\n[positions]\npath = "/p"\npixels = true\n')
+    return folder / "scan.h5", {"mapping": str(folder.parent / "packed.toml")}, False
 
 
 def _pages(folder: Path, counts: np.ndarray) -> Path:
@@ -116,6 +149,10 @@ def _emd(folder: Path, counts: np.ndarray) -> Path:
         for k, (unit, step) in enumerate((("nm", 0.1), ("nm", 0.1), ("mrad", 0.5), ("mrad", 0.5))):
             group[f"dim{k}"] = np.array([0.0, step])
             group[f"dim{k}"].attrs["units"] = unit
+        known = {"R_pixel_size": 0.1, "Q_pixel_size": 0.5, "QR_rotation": 0.2, "convergence_semiangle_mrad": 1.5}
+        known |= {"R_pixel_units": "nm", "Q_pixel_units": "mrad", "QR_flip": True, "qx0_mean": 4.0, "qy0_mean": 4.0}
+        for name, value in known.items():
+            f[f"datacube_root/metadatabundle/calibration/{name}"] = value
     return folder / "scan.h5"
 
 

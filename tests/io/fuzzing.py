@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -58,11 +59,19 @@ def same(a, b) -> bool:
     return arrays and a.geometry == b.geometry
 
 
+@functools.cache
+def measured(path: str):
+    """The measurement that results are loaded with; it is not mutated, and read once."""
+    import opty
+
+    return opty.load(path)
+
+
 def loaded(path: Path, options: dict):
     """``opty.load`` with options that JSON can hold: ``data`` is the path of a measurement."""
     import opty
 
-    return opty.load(path, **options | ({"data": opty.load(options["data"])} if "data" in options else {}))
+    return opty.load(path, **options | ({"data": measured(options["data"])} if "data" in options else {}))
 
 
 def verdict(path: Path, options: dict, known) -> str:
@@ -93,7 +102,8 @@ def verdict(path: Path, options: dict, known) -> str:
 
 def work() -> None:
     """The worker: for each task, a line of JSON, it mutates and loads files, and prints number, verdict and memory."""
-    held = {}
+    held, out = {}, os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Blosc prints there what it thinks of damaged chunks
     limit = 2 * GROWTH + int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for line in sys.stdin:
         task = json.loads(line)
@@ -113,7 +123,7 @@ def work() -> None:
             if said.startswith("BAD") and task["keep"]:
                 keep_files(mutants, task["keep"], task["seed"], number)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            print(json.dumps([number, said, peak]), flush=True)
+            print(json.dumps([number, said, peak]), file=out, flush=True)
 
 
 def keep_files(mutants: Path, keep: str, seed: int, number: int) -> None:

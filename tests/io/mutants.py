@@ -22,6 +22,7 @@ LENGTHS = {"wavelength": 1e-10, "distance": 2.0, "pixel_size": 55e-6}
 def seeds(folder: Path) -> dict[str, tuple[Path, dict, bool]]:
     """Write a small measurement in every format; name -> (path, options, guarded by checksums)."""
     import opty
+    from opty.data.scan_grid import scan_grid
     from opty.io import registry
 
     rng = np.random.default_rng(0)
@@ -33,11 +34,16 @@ def seeds(folder: Path) -> dict[str, tuple[Path, dict, bool]]:
     names |= dict.fromkeys(("ptylab", "tike-hdf5"), "scan.hdf5") | {"cxi-pynx": "scan.cxi"}
     out = {}
     for key in (form.key for form in registry.FORMATS if form.write is not None and not form.of_state):
+        if key == "emd":  # of electrons on a grid, below
+            continue
         path = _folder(folder, key) / names.get(key, f"scan.{key}")
         changes = {"mask": np.eye(8) == 0} if key in ("cxi", "nexus", "ptyd") else {}
         changes |= {"probe": None} if key in ("cxi-pynx", "tiff") else {}
         opty.save(path, data.replace(**changes), format=key)
         out[key] = (path, {}, key != "tiff")
+    out["emd"] = (_folder(folder, "emd") / "scan.h5", {}, True)
+    lens = opty.Geometry.from_reciprocal(4e-3, voltage=300e3, semi_angle=10e-3)
+    opty.save(out["emd"][0], opty.PtychoData(np.tile(counts, (2, 1, 1)), scan_grid((2, 3), 1e-10), lens), format="emd")
     out["data"] = (_folder(folder, "data") / "scan.h5", {}, True)
     opty.save(out["data"][0], data)
     out["result"] = (_folder(folder, "result") / "result.h5", {}, True)
@@ -296,7 +302,8 @@ def mutate(path: Path, rng: np.random.Generator) -> bool:
     files = sorted(path.parent.iterdir())
     target = files[int(rng.integers(len(files)))]
     whole = target.read_bytes()
-    if rng.uniform() < 0.3 and whole.startswith(b"\x89HDF"):
+    written_to = whole[8:9] == b"\x03" and whole[11:12] != b"\0"  # by a process that is gone: HDF5 opens it no more
+    if rng.uniform() < 0.3 and whole.startswith(b"\x89HDF") and not written_to:
         hdf5_mutated(target, rng)
         return False
     if rng.uniform() < 0.3 and whole.startswith(b"PK"):

@@ -57,6 +57,8 @@ def test_files_keep_the_aperture(saved, tmp_path):
         again = load(tmp_path / name, defocus="1nm")
         np.testing.assert_array_equal(again.probe, load(path, **ELECTRONS, defocus="1nm").probe)
         assert load(tmp_path / name, semi_angle="10mrad").geometry.semi_angle == 10e-3
+        lens = load(tmp_path / name, aperture="40um", focal_length="2mm").geometry
+        assert lens.semi_angle == pytest.approx(np.arctan(0.01))
     assert "aperture 21.4 mrad" in str(opty.info(tmp_path / "a.h5"))
 
 

@@ -76,6 +76,16 @@ def test_a_name_that_is_no_text(tmp_path):
         load(tmp_path / "a.h5")
 
 
+def test_names_that_would_break_the_line_or_command_the_terminal(tmp_path):
+    """Found by the soak: a line feed in a name at the root."""
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f["a\nb"] = f["\x1b[2Jc"] = 1
+    with pytest.raises(FormatError, match=r"HDF5 file with \\x1b\[2Jc, a\\nb at its root") as caught:
+        load(tmp_path / "a.h5")
+    assert str(caught.value).isprintable()
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.7, 0.95, 0.999])
 @pytest.mark.parametrize("kind", ["npz", "npz.bz2", "npz.gz", "cxi", "data.h5"])
 def test_truncated_anywhere(tmp_path, npz, make_cxi, full_data, kind, part):

@@ -307,3 +307,38 @@ def test_a_scan_of_an_arina_on_a_grid(master, frames, tmp_path, identical):
     (tmp_path / "scan.h5").unlink()
     with pytest.raises(FormatError, match="scan_shape needs scan_step, the distance between views"):
         load(path, scan_shape=(1, 11), voltage="200kV")
+
+
+def test_the_third_file_of_an_arina_tells_shape_and_voltage(master, frames, tmp_path, identical):
+    """As a real one has them: arrays of one number; the energy in the master is that of the electrons."""
+    path = master(entry__instrument__detector__detectorSpecific__photon_energy=300e3)
+    with h5py.File(path, "a") as f:
+        del f["entry/instrument/beam/incident_wavelength"]
+    with h5py.File(tmp_path / "scan.h5", "w") as f:
+        told = {"Pixel Size": np.array([0.04]), "NumPixelsX": np.int64(11), "NumPixelsY": np.int64(1)}
+        f.create_group("STEM Metadata").attrs.update(told | {"High Tension": np.array([300e3])})
+    for given in (path, tmp_path / "scan.h5"):
+        data = load(given, distance="0.115m")
+        identical(data.intensities, frames)
+        np.testing.assert_allclose(data.positions[3], [0.0, 1.2e-10])
+        assert (data.geometry.voltage, data.geometry.distance) == (300e3, 0.115)
+        assert data.source["path"] == str(path)
+        assert str(tmp_path / "scan.h5") in data.source["beside"]
+    assert load(path, scan_shape=(11, 1), voltage="200kV").geometry.voltage == 200e3
+    identical(load(tmp_path / "scan.h5", stream=True, views=[7, 2]).intensities[:], frames[[7, 2]])
+    (tmp_path / "scan.h5").unlink()
+    with pytest.raises(FormatError, match=r"photon_energy is 300 keV, which is .*: for electrons give voltage='300kV'"):
+        load(path, scan_shape=(1, 11), scan_step="0.04nm")
+
+
+def test_parts_of_a_single_frame_stay_in_their_files(tmp_path, frames, identical):
+    """As of a detector that begins a new file with every trigger, and as a last part is."""
+    with h5py.File(tmp_path / "s_master.h5", "w") as f:
+        for k, frame in enumerate(frames, 1):
+            _part(tmp_path / f"s_data_{k:06d}.h5", frame[None], k)
+            f[f"entry/data/data_{k:06d}"] = h5py.ExternalLink(f"s_data_{k:06d}.h5", "entry/data/data")
+    np.save(tmp_path / "pos.npy", WHERE)
+    lengths = {"distance": 1, "pixel_size": 1e-4, "wavelength": 1e-10}
+    data = load(tmp_path / "s_master.h5", positions=tmp_path / "pos.npy", stream=True, **lengths)
+    assert data.in_file
+    identical(data.intensities[[7, 2]], frames[[7, 2]])

@@ -53,6 +53,21 @@ def test_frames_scan_and_geometry(scan, frames, stream, identical):
     identical(load(path, views=[5, 2]).intensities, frames[[5, 2], :128])
 
 
+def test_the_voltage_of_older_versions(scan):
+    """Version 0.51 has source.get_voltage where 1.2.2 has high_voltage."""
+    old = "<source.get_voltage>80000.0</source.get_voltage>"
+    path = scan(change=("<high_voltage>300000.0</high_voltage>", old))
+    assert load(path).geometry.voltage == 80e3
+    field = MEASURED.partition("<high")[0].partition("</scan_rotation>")[2]
+    older = "<optics.get_full_scan_field_of_view>[3e-09, 3e-09]</optics.get_full_scan_field_of_view>"
+    assert load(scan(change=(field, older))).positions[1].tolist() == pytest.approx([0, 1e-9])
+    for wrong in ("[3e-09, 2e-09]", "[3.e.-1, 3.e.-1]", "3e-09"):
+        with pytest.raises(FormatError, match="the file has no positions"):
+            load(scan(change=(field, older.replace("[3e-09, 3e-09]", wrong))))
+    both = scan(change=("<high_voltage>", f"{old}<high_voltage>"))
+    assert load(both).geometry.voltage == 300e3
+
+
 def test_options_come_first(scan):
     path = scan()
     assert load(path, voltage="80kV").pixel == pytest.approx(electron_wavelength(80e3) / (128 * 0.0005))

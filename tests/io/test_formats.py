@@ -45,7 +45,11 @@ def metres(data, geometry):
 
 
 def test_every_writer_is_tested():
-    assert {form.key for form in registry.FORMATS if form.write is not None} == {*KEYS, "ptyr"}  # see test_ptyd.py
+    assert {form.key for form in registry.FORMATS if form.write is not None} == {
+        *KEYS,
+        "ptyr",
+        "emd",
+    }  # see test_ptyd.py, test_emd.py
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int32", "float32", "float64", "uint8"])

@@ -3,12 +3,14 @@
 import shutil
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
 import pytest
 
 from opty.errors import FormatError
+from opty.files.superblock import checksum
 from opty.io import load, save
 
 DATA = "entry_1/instrument_1/detector_1/data"
@@ -112,3 +114,23 @@ def test_a_superblock_that_would_take_the_memory(make_cxi):
     path.write_bytes(whole)
     with pytest.raises(FormatError, match="is truncated or damaged HDF5: its superblock has an address for what HDF5"):
         load(path)
+
+
+@pytest.mark.parametrize("at", [11, 20, 44, 100])
+def test_damaged_metadata_are_not_read_again_and_again(writer, at):
+    """Found by the soak: HDF5 tries for minutes, for the process that writes might be in the middle of it."""
+    path = writer()
+    whole = bytearray(path.read_bytes())
+    assert checksum(bytes(whole[:44])).to_bytes(4, "little") == whole[44:48]
+    whole[at] ^= 2
+    path.write_bytes(whole)
+    began = time.monotonic()
+    with pytest.raises(FormatError, match="truncated or damaged HDF5"):
+        load(path, views="0:4")
+    assert time.monotonic() - began < 5
+
+
+def test_the_checksum_of_hdf5():
+    """The values that Bob Jenkins gives."""
+    assert checksum(b"") == 0xDEADBEEF
+    assert checksum(b"Four score and seven years ago") == 0x17770551

@@ -6,6 +6,7 @@ import gzip
 import numpy as np
 import pytest
 
+from opty.errors import FormatError
 from opty.io import load
 
 
@@ -77,3 +78,17 @@ def test_benchmark_layout_without_truth(tmp_path, counts, pos):
     data = load(tmp_path / "b.npz")
     assert data.truth is None
     assert data.probe is None
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("data",), "lacks scan beside data"),
+        (("data", "positions"), "lacks scan beside data"),
+        (("pos",), "diff beside pos"),
+    ],
+)
+def test_what_an_npz_lacks_is_named(tmp_path, names, said):
+    np.savez(tmp_path / "a.npz", **dict.fromkeys(names, np.ones((3, 8, 8))))
+    with pytest.raises(FormatError, match=said):
+        load(tmp_path / "a.npz")

@@ -282,3 +282,21 @@ def test_a_mask_that_is_ignored_is_not_read(make_cxi):
     with pytest.raises(FormatError, match="mask has shape"):
         load(path)
     assert load(path, mask="ignore").mask is None
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_positions_in_place_of_those_of_every_format(data, tmp_path, format, rng, identical):
+    places = rng.uniform(-1e-6, 1e-6, (len(data.intensities), 2))
+    np.save(tmp_path / "other.npy", places)
+    save(tmp_path / FORMATS[format], data, format=format)
+    found = load(tmp_path / FORMATS[format], positions=tmp_path / "other.npy")
+    np.testing.assert_allclose(found.positions, places, rtol=0, atol=1e-18)
+    identical(found.intensities, data.intensities)
+
+
+def test_a_reciprocal_pixel_leaves_the_beam_centre_where_it_is(data, tmp_path):
+    """NeXus has it in metres: the pixel of the detector, not the angle, makes pixels of it."""
+    save(tmp_path / "a.nxs", data, format="nexus")
+    found = load(tmp_path / "a.nxs", reciprocal_pixel="0.03mrad")
+    assert found.n == data.n
+    assert found.geometry.pixel_size == pytest.approx(0.03e-3)

@@ -185,3 +185,17 @@ def test_a_cxi_as_pynx_reads_it(run, tmp_path):
         assert "name" in f["entry_1/instrument_1"]
         assert f["entry_1/data_1/data"].chunks == (1, N, N)
     np.testing.assert_allclose(load(tmp_path / "a.cxi").positions, data.positions, rtol=1e-12)
+
+
+def test_a_probe_of_another_size(run, tmp_path):
+    """Found by the soak: a plain ValueError, from the curvature."""
+    data, obj, probe, corners = run
+    pynx(tmp_path / "result.cxi", data, obj, probe, corners)
+    with h5py.File(tmp_path / "result.cxi", "a") as f:
+        for entry in [name for name in f if name.startswith("entry_") and "probe" in f[name]]:
+            del f[f"{entry}/probe/data"]
+            f[f"{entry}/probe/data"] = probe[None, 1:]
+    with pytest.raises(
+        FormatError, match=r"the probe has shape \(1, 15, 16\) and the patterns of the measurement are 16 x 16"
+    ):
+        load(tmp_path / "result.cxi", data=data)

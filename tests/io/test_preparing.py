@@ -40,6 +40,30 @@ def test_centre(scan, counts, n, centre, identical):
     identical(found, crop(counts.astype("int32"), 6 - n // 2, 9 - n // 2, n))
 
 
+def test_zero_frequency_in_the_corner(make_cxi, counts, rng, identical, tmp_path):
+    good = rng.random((N, N)) > 0.1
+    dark = rng.random((N, N)).astype("float32")
+    rolled = {"data": counts, "good": good, "dark": dark}
+    rolled = {name: np.fft.ifftshift(a, axes=(-2, -1)) for name, a in rolled.items()}
+    path = make_cxi(instrument_1__detector_1__data=rolled["data"], instrument_1__detector_1__mask=None)
+    for name in ("good", "dark"):
+        np.save(tmp_path / f"{name}.npy", rolled[name])
+    options = {"mask": tmp_path / "good.npy", "dark": tmp_path / "dark.npy", "crop": 8, "zero_frequency": "corner"}
+    data = load(path, **options)
+    identical(data.intensities, crop(counts.astype(rolled["data"].dtype), 4, 4, 8))
+    identical(data.mask, crop(good, 4, 4, 8))
+    identical(data.background, crop(dark, 4, 4, 8))
+    identical(load(path, stream=True, **options).intensities[:], data.intensities)
+    with pytest.raises(ValueError, match="zero_frequency is 'middle'; give 'centre' or 'corner'"):
+        load(path, zero_frequency="middle")
+
+
+def test_a_dark_level_for_all_pixels(scan):
+    assert (load(scan, dark=2.5, crop=8).background == np.full((8, 8), 2.5)).all()
+    with pytest.raises(TypeError, match=r"dark has shape \(\)"):
+        load(scan, dark=-1.0)
+
+
 def test_centre_alone_keeps_all_that_fits(scan, counts, identical):
     identical(load(scan, centre=(7, 10)).intensities, crop(counts.astype("int32"), 1, 4, 12))
 

@@ -73,6 +73,14 @@ def test_an_energy_without_a_unit_that_can_be_several_things(number):
         unitless_energy(number, "it")
 
 
+def test_an_energy_without_a_unit_that_no_photons_have():
+    """3 GeV of a ring in eV: as keV it would be nonsense."""
+    with pytest.raises(
+        ValueError, match=r"is 3e\+09 .*give energy='6\.2keV' of the photons, or voltage='300kV' of elect"
+    ):
+        unitless_energy(3e9, "it")
+
+
 # -- files
 
 DETECTOR, SOURCE = "entry_1/instrument_1/detector_1/", "entry_1/instrument_1/source_1/"

@@ -104,8 +104,9 @@ def test_positions_behind_two_slices_come_home(thick, recipe):
     wrong = truth + np.random.default_rng(1).uniform(-1.5, 1.5, truth.shape)
     p = (opty.PosCorrect() * recipe) ** 30 * thick_state(thick, positions=np.clip(wrong, 0, 31))
 
-    def error(positions):
-        left = positions - truth
-        return np.hypot(*(left - left.mean(axis=0)).T).mean()
+    def error(positions, affine):
+        return opty.analysis.position_error(positions, truth, affine)
 
-    assert error(p.numpy("positions")) < 0.2 * error(wrong)
+    # An affine map of all positions is nearly as good with another probe: it goes slowly.
+    assert error(p.numpy("positions"), affine=True) < 0.04 * error(wrong, affine=True)
+    assert error(p.numpy("positions"), affine=False) < 0.3 * error(wrong, affine=False)

@@ -57,10 +57,15 @@ class View:
         def amplitude(window):
             return np.sqrt(sum(abs(fft(w)) ** 2 for w in self.illum * window) + self.dark)
 
-        a, b = ((amplitude(self.window + by * d) - amplitude(self.window - by * d)) / (2 * by) for d in along)
-        r = np.sqrt(self.intensity) - amplitude(self.window)
-        weights = [w * self.mask for w in (a * a, a * b, b * b)]
-        return [w.sum() for w in weights] + [(w * r * r).sum() for w in weights] + [(self.mask * r * r).sum()]
+        changes = [(amplitude(self.window + by * d) - amplitude(self.window - by * d)) / (2 * by) for d in along]
+        changes = np.array(changes) * self.mask
+        r = self.mask * (np.sqrt(self.intensity) - amplitude(self.window))
+        square = np.einsum("aij,bij", changes, changes)
+        left = r - np.tensordot(np.linalg.solve(square, np.einsum("aij,ij", changes, r)), changes, 1)
+        edges = [np.flatnonzero(np.arange(len(r)) * 8 // len(r) == k) for k in range(8)]
+        sums = [[(c * left)[np.ix_(u, v)].sum() for u in edges for v in edges] for c in changes]
+        noise = np.array(sums) @ np.transpose(sums)
+        return [m[i, j] for m in (square, noise) for i, j in ((0, 0), (0, 1), (1, 1))] + [(r * r).sum()]
 
 
 def photons(p):

@@ -33,7 +33,7 @@ POSITIONS = [opty.parse(text) for text in (
 NESTED = [opty.parse(text) for text in (
     "Coarse(2, ePIE())", "HoldOut(ePIE())", "ComparePositions(PosCorrect() * ePIE())", "FindPositions(sweeps=1)",
 )]  # fmt: skip
-OUTPUTS = ["Log", "Progress", "Save", "Show"]
+OUTPUTS = ["Log", "Progress", "Save", "Serve", "Show"]
 
 
 @pytest.mark.parametrize("op", RECIPES, ids=repr)
@@ -55,10 +55,14 @@ def test_refine_moves_the_numbers_of_a_model():
     assert check_operator(opty.Refine("spacing"), models=[Slices(2, spacing=5e-7)]) < 1e-9
 
 
+def test_refine_moves_lengths_of_the_geometry():
+    assert check_operator(opty.Refine("distance"), models=[None]) < 1e-9
+
+
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_outputs_of_opty(name, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    made = {"Save": opty.Save("x.h5", every=1), "Show": opty.Show(every=3, path="x.png")}
+    made = {"Save": opty.Save("x.h5", every=1), "Show": opty.Show(every=3, path="x.png"), "Serve": opty.Serve(port=0)}
     assert check_operator(made[name] if name in made else OWN[name](), models=[None]) < 1e-9
 
 
@@ -71,6 +75,7 @@ def test_each_operator_is_checked():
     checked = set(itertools.chain.from_iterable(map(inside, [*RECIPES, *POSITIONS, *NESTED]))) | {
         "Refine",
         "FindPositions",
+        "Follow",  # tests/io/test_follow.py
         *OUTPUTS,
     }
     built_in = {"Compose", "Repeat", "Sweep", "Every", "After", "Before", "Identity"}

@@ -89,8 +89,8 @@ def test_a_view_astray_is_named(tmp_path):
     assert f"moved {report.moved:.3g} px rms" in said
 
 
-def test_nothing_moves_where_the_views_explain_too_little_of_each_other():
-    """Views that hardly overlap: each prints its own object wherever it is."""
+def test_views_that_hardly_overlap_are_left_where_they_are():
+    """Each prints its own object wherever it is; by no more than a few standard errors."""
     data = experiment(
         objects.two_images((150, 150)),
         probes.two_images(48, 30),
@@ -100,9 +100,7 @@ def test_nothing_moves_where_the_views_explain_too_little_of_each_other():
     )
     p = opty.PtychoState(data, device="cpu", threads=1)
     q = (PosCorrect() * rPIE()) ** 24 * p
-    assert q.slots["position_told"].tolist() == [0.0]
-    assert abs(q.positions - p.positions).max() < 1e-9
-    assert "left alone" in str(position_report(q))
+    assert abs(q.positions - p.positions).max() < 0.2
 
 
 def test_the_report_has_what_the_whole_scan_shares():
@@ -121,5 +119,7 @@ def test_a_gpu_says_the_same(standin_gpu):
     p = rPIE(batch=6) ** 6 * scan(positions=with_one_astray)
     here, there = others_say(p._live), others_say(p.to("gpu")._live)
     assert np.allclose(here, there, rtol=1e-3)
-    q = (PosCorrect() * rPIE(batch=6)) ** 9 * p.to("gpu")
-    assert q.numpy("position_unexplained").max() > 0.2
+    recipe = (PosCorrect() * rPIE(batch=6)) ** 6
+    q, r = recipe * p, recipe * p.to("gpu")
+    assert np.allclose(r.numpy("positions"), q.positions, atol=1e-3)
+    assert np.allclose(r.numpy("position_uncertainty"), q.numpy("position_uncertainty"), rtol=0.05)

@@ -72,6 +72,20 @@ def test_right_positions_stay_where_the_counts_say_no_more(photons, engine):
     assert np.sqrt((moved**2).sum(axis=1).mean()) < max(0.35 * np.median(q.slots["position_uncertainty"]), 0.02)
 
 
+def test_what_a_wrong_probe_leaves_over_counts_as_noise():
+    """Right positions, opty's own start for a beam with aberrations: what is found of displacements is noise, too."""
+    f = np.fft.fftfreq(48)
+    r, t = np.hypot(f[:, None], f) / 0.16, np.arctan2(f[:, None], f)
+    phase = 9 * r**2 + 1.2 * r**2 * np.cos(2 * t) + 0.9 * (3 * r**3 - 2 * r) * np.cos(t + 0.4)
+    beam = np.fft.fftshift(np.fft.ifft2((r > 0.35) * (r < 1) * np.exp(1j * phase)))
+    data = experiment(objects.two_images((110, 110)), beam, scans.fermat(49, 5.0), photons=1e6, seed=2)
+    p = opty.PtychoState(data, device="cpu", threads=1)
+    q = (PosCorrect() * rPIE()) ** 20 * p
+    found = np.median((q.slots["position_estimate"] ** 2).sum(axis=1)) / np.log(2)
+    assert found < 2.5 * np.median(q.slots["position_uncertainty"] ** 2)  # 9 times with single pixels
+    assert abs(q.positions - p.positions).max() < 0.01
+
+
 def test_the_standard_error_is_what_positions_scatter_by():
     """Object and probe known, half a pixel wrong, 1e4 photons: what is left is what the error bars say."""
     left, bars = [], []
@@ -94,13 +108,13 @@ def test_the_history_says_how_far_positions_went_and_how_well_they_are_known():
     gone = gone - gone.mean(axis=0)
     assert q.history["position_moved"][-1] == pytest.approx(np.sqrt((gone**2).sum(axis=1).mean()), abs=1e-9)
     assert q.history["position_uncertainty"][-1] == pytest.approx(np.median(q.numpy("position_uncertainty")))
-    assert (q.history["position_moved"][:7] < 1e-9).all()
+    assert (q.history["position_moved"][:3] < 1e-9).all()
 
 
 def test_nothing_moves_before_all_views_have_been_looked_at():
     _, p = misplaced(stage.Gaussian(2.0))
     recipe = PosCorrect() * ePIE()
-    assert (recipe**7 * p).positions.tolist() == p.positions.tolist()
+    assert (recipe**3 * p).positions.tolist() == p.positions.tolist()
     assert abs((recipe**16 * p).positions - p.positions).max() > 0.05
     assert abs((PosCorrect(hold=0.0) * ePIE() * p).positions - p.positions).max() > 0.05
 
@@ -113,7 +127,7 @@ def test_the_evidence_is_that_of_finite_differences(four):
 
     got = probed(looked_at, four)
     for j in range(3):
-        assert got[j] == pytest.approx(View(four, j).evidence(), rel=5e-3 if four.dtype == "complex64" else 1e-6)
+        assert got[j] == pytest.approx(View(four, j).evidence(), rel=5e-3 if four.dtype == "complex64" else 1e-5)
 
 
 @pytest.mark.parametrize("near", [False, True])

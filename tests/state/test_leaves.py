@@ -22,6 +22,7 @@ EXPONENTS = {
     **{"probe": 1, "obj": -1, "illum": 1, "patches": -1},
     **dict.fromkeys(("waves", "delta", "predicted", "index", "kept_waves"), 0),
     **dict.fromkeys(("positions", "background", "intensity_factors"), 0),
+    **dict.fromkeys(("distance", "pixel_size", "focus_to_sample"), 0),
     # sums over views: conj(P) psi and |P|^2 on the object, conj(O) psi and |O|^2 on the probe
     **{"obj_sum": 1, "obj_weight": 2, "probe_sum": -1, "probe_weight": -2},
     **{"kept_obj_velocity": -1, "kept_probe_velocity": 1},
@@ -30,8 +31,8 @@ EXPONENTS = {
     **{"kept_direction_obj": -1, "kept_direction_probe": 1, "kept_step": 0, "line_sums": 0},
     **dict.fromkeys(("position_misfit", "position_gain", "position_shift", "position_count"), 0),
     **dict.fromkeys(("position_given", "position_estimate", "position_uncertainty"), 0),
-    **dict.fromkeys(("position_evidence", "position_scatter", "position_smooth"), 0),
-    **dict.fromkeys(("position_unexplained", "position_lost", "position_told"), 0),
+    **dict.fromkeys(("position_evidence", "position_smooth"), 0),
+    **dict.fromkeys(("position_unexplained", "position_lost"), 0),
     **dict.fromkeys(("position_velocity", "adam_mean", "adam_square", "adam_count"), 0),
     **dict.fromkeys(("serial_gain", "serial_shift", "anneal_count"), 0),
 }

@@ -122,7 +122,8 @@ def basis_vectors(tree: Tree) -> np.ndarray:
 
 def pixel_size(tree: Tree, basis: np.ndarray) -> float | None:
     """Edge of a detector pixel [m], or None where the file has none; ValueError for pixels that are not square."""
-    found = [length(tree, d) for name in ("x", "y") if (d := tree.find(f"{DETECTOR}{name}_pixel_size")) is not None]
+    names = ("x_pixel_size", "y_pixel_size")
+    found = [length(tree, d) for name in names if (d := tree.find(DETECTOR + name)) is not None]
     if not found and basis is USUAL_BASIS:
         return None
     sizes = found or np.linalg.norm(basis, axis=0).tolist()

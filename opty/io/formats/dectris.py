@@ -1,6 +1,7 @@
 """HDF5 of DECTRIS' detectors (Eiger, Arina) and of NXmx: a master with frames in numbered parts, or in one dataset.
 
-Source: DECTRIS EIGER documentation, HDF5 file writer; NeXus application definition NXmx, class NXdetector (pixel_mask).
+Source: DECTRIS EIGER documentation, HDF5 file writer; NeXus application definition NXmx, class NXdetector (pixel_mask);
+a file of an Arina for the names in STEM Metadata.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,24 @@ WAVELENGTH = (f"{BEAM}/incident_wavelength", f"{ENTRY}/sample/beam/incident_wave
 ENERGY = (f"{BEAM}/incident_energy", f"{SPECIFIC}/photon_energy")
 MASK = (f"{SPECIFIC}/pixel_mask", f"{DETECTOR}/pixel_mask")
 CUTOFF, SATURATION = f"{SPECIFIC}/countrate_correction_count_cutoff", f"{DETECTOR}/saturation_value"
+MICROSCOPE = "STEM Metadata"  # group of the third file of an Arina, <stem>.h5
 FAULTS = 0xFFFF  # bits of a pixel mask that reject a pixel: gap, dead, under and over responding, noisy, user's
 
 
+@dataclass(frozen=True)
+class Microscope:
+    """What the third file of an Arina tells: the scan's shape, its step [m], the voltage [V]; None where not set."""
+
+    path: Path
+    shape: tuple[int, int] | None
+    step: tuple[float, float] | None
+    voltage: float | None
+
+
 def recognise(file: Container) -> bool:
-    """Whether this is HDF5 with numbered frames at entry/data, or one that says that it is NXmx."""
+    """Whether this is HDF5 with numbered frames at entry/data, or says that it is NXmx, or lies beside a master."""
     if file.kind != "hdf5" or ENTRY not in file.names:
-        return False
+        return MICROSCOPE in file.names and _master(file.path).is_file()
     with file.tree() as tree, blaming(file):
         return bool(part_names(tree, DATA)) or tree.text(f"{ENTRY}/definition") == "NXmx"
 
@@ -52,14 +65,20 @@ def opened(file: Container) -> Iterator[Raw]:
     A pixel counts where none of the lower 16 bits of its pixel_mask is set, and where its count stays below the
     count-rate cut-off (not above saturation_value) and the largest number of its type in all views.
 
+    An Arina writes shape and step of the scan and the voltage into a third file, <stem>.h5, which may be given too.
+
     Raises FormatError that names a part that is missing, unless there is a position for each frame or views are chosen.
     """
+    if ENTRY not in file.names:
+        file.path = _master(file.path)
     stem = re.sub(r"_?master$", "", file.path.stem)
+    microscope = _microscope(file.path, stem)
     with file.tree() as tree:
         tree.own = re.compile(re.escape(stem) + r"_?data_\d+\.(h5|hdf5|nxs)")
         with blaming(file):
-            raw = _raw(tree, _step(file.path, stem))
+            raw = _raw(tree, microscope)
         yield raw
+    file.beside += [] if microscope is None else [microscope.path]
 
 
 def good(flags: np.ndarray) -> np.ndarray:
@@ -67,12 +86,17 @@ def good(flags: np.ndarray) -> np.ndarray:
     return (flags.astype(np.int64) & FAULTS) == 0
 
 
-def _raw(tree: Tree, step: tuple[float, float] | None) -> Raw:
+def _raw(tree: Tree, microscope: Microscope | None) -> Raw:
     frames, lacks = _frames(tree)
+    beam: dict[str, Any] = {}
+    if microscope is not None:
+        frames.scan = microscope.shape or frames.scan
+        beam = {} if microscope.voltage is None else {"voltage": microscope.voltage}
     return Raw(
         frames,
         None,
-        lengths={
+        lengths=beam
+        | {
             "wavelength": lambda known: _wavelength(tree),
             "distance": lambda known: _length(tree, *DISTANCE),
             "pixel_size": lambda known: _pixel_size(tree),
@@ -88,7 +112,7 @@ def _raw(tree: Tree, step: tuple[float, float] | None) -> Raw:
         centre=lambda known: _centre(tree),
         cutoff=_cutoff(tree, frames.dtype),
         lacks=lacks,
-        step=step,
+        step=None if microscope is None else microscope.step,
     )
 
 
@@ -98,16 +122,33 @@ def _frames(tree: Tree) -> tuple[Frames, Callable[[int], str | None]]:
     return Frames(tree.need("frames", f"{DATA}/data", f"{DETECTOR}/data")), lambda views: None
 
 
-def _step(path: Path, stem: str) -> tuple[float, float] | None:
-    """The step of the scan that an Arina wrote into a third file, <stem>.h5: "Pixel Size" [nm] of "STEM Metadata"."""
+def _master(path: Path) -> Path:
+    """Return where the master is beside a third file of an Arina."""
+    return path.with_name(f"{path.stem}_master{path.suffix}")
+
+
+def _microscope(path: Path, stem: str) -> Microscope | None:
+    """Read the third file of an Arina, <stem>.h5, if there is one: "Pixel Size" is in nm, "High Tension" in V."""
     place = path.with_name(f"{stem}.h5")
     if not place.is_file() or place == path:
         return None
     with Container(place).tree() as tree:
-        group = tree.node("STEM Metadata")
-        sizes = np.zeros(0) if group is None else np.asarray(tree.attribute(group, "Pixel Size", 0.0)).reshape(-1)
-    size = float(sizes[0]) if sizes.size and sizes.dtype.kind in "iuf" else 0.0
-    return (size * 1e-9, size * 1e-9) if math.isfinite(size) and size > 0 else None
+        group = tree.node(MICROSCOPE)
+        if group is None:
+            return None
+
+        def value(name: str) -> float | None:
+            found = np.asarray(tree.attribute(group, name, 0.0)).reshape(-1)
+            number = float(found[0]) if found.size and found.dtype.kind in "iuf" else 0.0
+            return number if math.isfinite(number) and number > 0 else None
+
+        step, rows, columns = (value(name) for name in ("Pixel Size", "NumPixelsY", "NumPixelsX"))
+        return Microscope(
+            place,
+            (int(rows), int(columns)) if rows and columns else None,
+            (step * 1e-9, step * 1e-9) if step else None,
+            value("High Tension"),
+        )
 
 
 def _value(tree: Tree, *paths: str) -> tuple[float, h5py.Dataset] | None:

@@ -1,10 +1,11 @@
 """EMPAD .raw files (Cornell, Thermo Fisher): float32 frames of 128 x 128 with two more rows, described by an XML.
 
-Source: Tate et al., Microsc. Microanal. 22, 237 (2016); the XML as version 1.2.2 of the software writes it.
+Source: Tate et al., Microsc. Microanal. 22, 237 (2016); the XML as versions 0.51 and 1.2.2 of the software write it.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -25,7 +26,13 @@ EDGE, ROWS = 128, 130  # pixels; the last two rows of a frame are no image
 FRAME = ROWS * EDGE * 4  # bytes
 LARGEST = 4 << 20  # bytes of an XML
 NAME = re.compile(r".*_x(\d{1,5})_y(\d{1,5})")
+NUMBER = r"(\d{1,20}(?:\.\d{0,20})?(?:e[+-]?\d{1,3})?)"
+PAIR = re.compile(rf"\[{NUMBER}, ?{NUMBER}\]")
 ANGLE = "iom_measurements/calibrated_diffraction_angle"  # rad a pixel
+VOLTAGES = (
+    "iom_measurements/high_voltage",
+    "iom_measurements/source.get_voltage",
+)  # of newer versions, and of older ones
 
 
 def recognise(file: Container) -> bool:
@@ -155,21 +162,29 @@ def _step(root: ET.Element, shape: tuple[int, int]) -> tuple[float, float] | Non
     sizes = [_number(node, "scan_size") for node in _scans(root, "acquire")]
     if any(size not in (None, 1.0) for size in sizes):
         return None
+    if (across := _field(root)) is None:
+        return None
+    return across / max(shape), across / max(shape)
+
+
+def _field(root: ET.Element) -> float | None:
+    """Edge of the square field that can be scanned [m]: x and y over a factor, in older versions [x, y]."""
     field = root.find("iom_measurements/full_scan_field_of_view")
-    if field is None:
-        return None
-    across, factor = _number(field, "x"), _number(field, "scale_factor")
-    if across is None or factor is None or across != _number(field, "y"):
-        return None
-    step = across / factor / max(shape)
-    return step, step
+    if field is not None:
+        across, factor = _number(field, "x"), _number(field, "scale_factor")
+        return across / factor if across and factor and across == _number(field, "y") else None
+    text = root.findtext("iom_measurements/optics.get_full_scan_field_of_view", "")
+    match = PAIR.fullmatch(text.strip())
+    edge = float(match[1]) if match and match[1] == match[2] else 0.0
+    return edge if 0 < edge < math.inf else None
 
 
 def _lengths(root: ET.Element | None) -> dict[str, Any]:
     if root is None:
         return {}
-    voltage, angle = _number(root, "iom_measurements/high_voltage"), _number(root, ANGLE)
-    out: dict[str, Any] = {} if voltage is None else {"voltage": voltage}
+    voltages = [found for path in VOLTAGES if (found := _number(root, path)) is not None]
+    out: dict[str, Any] = {"voltage": voltages[0]} if voltages else {}
+    angle = _number(root, ANGLE)
     return out if angle is None else out | {RECIPROCAL: f"{angle} rad"}
 
 

@@ -42,7 +42,7 @@ def recognise(file: Container) -> bool:
         data = tree.find("dp")
         if data is not None and tree.attribute(data, CLASS) is not None:
             return True
-    return set(POSITIONS) <= _names(ptychi.place_of_partner(file))
+    return set(POSITIONS) <= ptychi.names_of(ptychi.place_of_partner(file))
 
 
 @contextmanager
@@ -70,26 +70,18 @@ def opened(file: Container, *, positions: Any = None) -> Iterator[Raw]:
 
 def _other(file: Container, positions: Any) -> tuple[Container | None, GivenPositions | None]:
     """The other file of a pair, None where one file holds all; or the positions that take its place."""
-    if isinstance(positions, (str, os.PathLike)) and {"dp", *POSITIONS} & _names(Path(positions)):
+    if isinstance(positions, (str, os.PathLike)) and {"dp", *POSITIONS} & ptychi.names_of(Path(positions)):
         return Container(Path(positions)), None
     given = None if positions is None else given_positions(positions)
     place = ptychi.place_of_partner(file)
     if "dp" in file.names:
-        if place is None or set(POSITIONS) <= file.names or not set(POSITIONS) <= _names(place):
+        if place is None or set(POSITIONS) <= file.names or not set(POSITIONS) <= ptychi.names_of(place):
             return None, given
         return Container(place), given
-    if place is None or "dp" not in _names(place):
+    if place is None or "dp" not in ptychi.names_of(place):
         name = "its patterns" if place is None else place.name
         raise FormatError(f"{file.path} holds positions, and {name} is not beside it: load the file of the patterns")
     return Container(place), given
-
-
-def _names(place: Path | None) -> frozenset[str]:
-    """Return the names at the root of an HDF5 file; none where there is no such file."""
-    try:
-        return frozenset() if place is None or not place.is_file() else Container(place).names
-    except (OSError, ValueError):
-        return frozenset()
 
 
 def _raw(patterns: Tree, parameters: Tree) -> Raw:

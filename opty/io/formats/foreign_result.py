@@ -64,8 +64,13 @@ def made(
 def curved(probe: np.ndarray, data: PtychoData, out: bool = False) -> np.ndarray:
     """Return a probe (M, n, n) of a package that has the Fresnel curvature in its propagator as opty has it.
 
-    ``out`` : the inverse. In the near field, and for a scan in pixels, there is no such factor.
+    ``out`` : the inverse. In the near field, and for a scan in pixels, there is no such factor. Raises ValueError for a
+    probe that is not as large as the patterns.
     """
+    if probe.shape[-2:] != (data.n, data.n):
+        raise ValueError(
+            f"the probe has shape {probe.shape} and the patterns of the measurement are {data.n} x {data.n}"
+        )
     if data.geometry is None or data.geometry.propagation == "near":
         return probe
     factor = fresnel_curvature(data.n, data.pixel or 1.0, data.geometry.wavelength, data.geometry.distance)

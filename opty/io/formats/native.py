@@ -211,8 +211,8 @@ def _write(f: h5py.File, p: BareState) -> None:
     own.attrs.update({"iteration": p.iteration, "seed": p.seed})
     writing.note(own, dtype=str(p.dtype), device=p.device, software=json.dumps(software(p.device)))
     _write_leaves(own, {name: p.numpy(name) for name in p._live.leaves}, p._live.layout)
-    if p.data.pixel is not None:
-        writing.put(own, "positions_m", p.numpy("positions") * p.data.pixel, packed=False)
+    if p.pixel is not None:
+        writing.put(own, "positions_m", p.numpy("positions") * p.pixel, packed=False)
     writing.put(own, "origin", np.asarray(p.origin, np.float64))
     writing.put(own, "model", repr(p.model))
     writing.put(own, "model_json", p.model.to_json())

@@ -17,10 +17,12 @@ from opty.io.prepare.frames import Frames
 from opty.io.prepare.options import Raw
 from opty.io.reading import Format, blaming, check_shapes, measurement, real
 
+NAMES = (("data", "scan"), ("diff", "pos"))  # of tike and pty-chi, and of opty's plain one
+
 
 def is_tike(file: Container) -> bool:
     """Whether this is an npz with the keys ``data`` and ``scan``."""
-    return file.kind == "npz" and {"data", "scan"} <= file.names
+    return file.kind == "npz" and set(NAMES[0]) <= file.names
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def tike_arrays(data: PtychoData) -> dict[str, np.ndarray]:
 
 def is_plain(file: Container) -> bool:
     """Whether this is an npz with the keys ``diff`` and ``pos``."""
-    return file.kind == "npz" and {"diff", "pos"} <= file.names
+    return file.kind == "npz" and set(NAMES[1]) <= file.names
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def read_pynx(
         corners = y_x + (np.array(obj.shape[-2:]) - probe.shape[-2:]) // 2
         background = _background(tree, f"{entry}/background/data")
         mean, factors = _of_views(tree, f"{entry}/floating_intensity/data", data.views)
-    probe = curved(probe, data) * mean**0.5
+        probe = curved(probe, data) * mean**0.5
     state = made(file, data, probe, obj[0], corners, device, threads, deterministic, seed)
     with blaming(file):
         return state.replace(background=background, intensity_factors=factors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from opty.files.container import Container
 from opty.files.tree import Tree, numbers
 from opty.io import writing
 from opty.io.formats.npz import tike_arrays, tike_raw
+from opty.io.prepare.given_positions import given_positions
 from opty.io.prepare.options import Raw
 from opty.io.prepare.units import ELECTRON_VOLT, wavelength_as_of_photons
 from opty.io.reading import Format, blaming, counted, measurement, middle, real
@@ -59,24 +61,35 @@ def is_pair(file: Container) -> bool:
 
 
 @contextmanager
-def open_pair(file: Container, *, positions: str | Path | None = None) -> Iterator[Raw]:
+def open_pair(file: Container, *, positions: Any = None) -> Iterator[Raw]:
     """Read a pair of pty-chi (and Ptychodus): ``dp`` (N, n, n), zero frequency in the centre, and its parameters.
 
     The parameters, ``probe_position_y_m``, ``probe_position_x_m`` [m] (centres of the views) and ``probe``, lie in the
-    file beside, scan_para.hdf5 for scan_dp.hdf5, or at ``positions``. The pixel at the sample is an attribute of
+    file beside, scan_para.hdf5 for scan_dp.hdf5, or at ``positions``, which may also give the positions alone (see
+    ``given_positions``), [m], or [px] without energy and distance. The pixel at the sample is an attribute of
     ``object`` or of ``probe``. Where energy [eV] and distance [m] are attributes of the root, as Ptychodus writes them,
     the detector's pixel follows from it; else positions become pixels by it.
     """
+    given = None
+    if positions is not None and not _is_half(positions):
+        positions, given = None, given_positions(positions)
     other = _partner(file, positions)
     with file.tree() as one, other.tree() as two:
         with blaming(file):
             patterns, parameters = (one, two) if "dp" in file.names else (two, one)
             raw = _raw(patterns, parameters)
+            if given is not None:
+                raw.positions, raw.unit = given.places, given.unit or raw.unit
         yield raw
-    file.beside.append(other.path)
+    file.beside += [path for path in (other.path, given and given.path) if path]
 
 
-def _partner(file: Container, positions: str | Path | None) -> Container:
+def _is_half(positions: Any) -> bool:
+    """Whether this is the path of one of the two files, and not positions alone."""
+    return isinstance(positions, (str, os.PathLike)) and bool({"dp", *POSITIONS} & names_of(Path(positions)))
+
+
+def _partner(file: Container, positions: Any) -> Container:
     """Find the other file of a pair."""
     if {"dp", *POSITIONS} <= file.names:
         return Container(file.path)
@@ -90,6 +103,14 @@ def _partner(file: Container, positions: str | Path | None) -> Container:
             f"{option('positions')}"
         )
     return Container(place)
+
+
+def names_of(place: Path | None) -> frozenset[str]:
+    """Return the names at the root of an HDF5 file; none where there is no such file."""
+    try:
+        return frozenset() if place is None or not place.is_file() else Container(place).names
+    except (OSError, ValueError):
+        return frozenset()
 
 
 def place_of_partner(file: Container) -> Path | None:

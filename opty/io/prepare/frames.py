@@ -44,6 +44,11 @@ class Frames:
         return max(self.chunk, fit // self.chunk * self.chunk)
 
     @property
+    def in_memory(self) -> bool:
+        """Whether the images are in memory already."""
+        return isinstance(getattr(self, "source", None), np.ndarray)
+
+    @property
     def piecewise(self) -> bool:
         """Whether some views can be read without unpacking nearly all."""
         return not isinstance(self.source, np.ndarray) and (self.chunk < self.shape[0] or not _packed(self.source))
@@ -106,7 +111,10 @@ class Joined(Frames):
 
     @property
     def piecewise(self) -> bool:
-        return all(isinstance(part, LazyFrames) or part.piecewise for part in self.parts)
+        """Whether some views can be read without unpacking nearly all: a part at most is unpacked as a whole."""
+        if len(self.parts) > 1:
+            return all(isinstance(part, LazyFrames) or not part.in_memory for part in self.parts)
+        return isinstance(self.parts[0], LazyFrames) or self.parts[0].piecewise
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
         index = np.arange(self.shape[0])[choice]

@@ -24,8 +24,7 @@ def check(file: Container, raw: Raw, options: Preparation) -> None:
     if not file.growing:
         return
     raw.whole = "another program still writes it: its frames can only be read into memory"
-    complete = _written(raw.frames)
-    complete = min(complete, len(raw.positions)) if isinstance(raw.positions, np.ndarray) else complete
+    complete = complete_views(raw)
     names = ", ".join(sorted(str(path) for path in file.growing))
     names += " (if none does, it ended before it closed the file: h5clear -s repairs it)"
     ready = f"its first {complete} views are complete" if complete else "no view in it is complete"
@@ -37,6 +36,19 @@ def check(file: Container, raw: Raw, options: Preparation) -> None:
         raise FormatError(f"another program still writes {names} and has no view {taken.max()} yet; {ready}{remedy}")
 
 
+def complete_views(raw: Raw) -> int:
+    """Return the number of views, from the first on, of which frame and position are in the file."""
+    complete = _written(raw.frames)
+    return min(complete, len(raw.positions)) if isinstance(raw.positions, np.ndarray) else complete
+
+
+def may_grow(raw: Raw) -> bool:
+    """Say whether the frames in a file can become more, or are not all there."""
+    data: Any = getattr(raw.frames, "source", None)
+    limit = getattr(data, "maxshape", None)
+    return (limit is not None and limit[0] != data.shape[0]) or complete_views(raw) < raw.frames.shape[0]
+
+
 def _written(frames: Frames) -> int:
     """Return the number of frames, from the first on, that are in the file: HDF5 reads missing ones as zeros."""
     data: Any = getattr(frames, "source", None)
@@ -44,8 +56,11 @@ def _written(frames: Frames) -> int:
         return frames.shape[0]
     tiles = prod(-(-edge // chunk) for edge, chunk in zip(data.shape[-2:], data.chunks[-2:], strict=True))
     found = np.zeros(data.shape[:-2], int)
-    for k in range(data.id.get_num_chunks()):
-        start = data.id.get_chunk_info(k).chunk_offset[:-2]
+
+    def note(chunk: Any) -> None:
+        start = chunk.chunk_offset[:-2]
         found[tuple(slice(a, a + step) for a, step in zip(start, data.chunks[:-2], strict=True))] += 1
+
+    data.id.chunk_iter(note)  # asking for one after the other would take a time that grows with their square
     missing = np.flatnonzero(found.reshape(-1) < tiles)
     return int(missing[0]) if len(missing) else frames.shape[0]

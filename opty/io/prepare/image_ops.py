@@ -41,7 +41,7 @@ class Treatment:
 
     def __call__(self, images: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
         """Treat some views; ``where`` they are among the chosen ones."""
-        images = self.cut(np.fft.fftshift(images, axes=(-2, -1)) if self.corner else images)
+        images = self.cut(centred(images, self.corner))
         images = clipped(images) if self.clip else images
         if self.mask is not None and self.rebin > 1:  # codes of dead pixels would not fit the type when added up
             images = np.where(self.mask if self.mask.ndim == 2 else self.mask[where], images, images.dtype.type(0))
@@ -53,16 +53,28 @@ class Treatment:
 
 @dataclass(frozen=True)
 class MaskTreatment:
-    """The operations on masks, one for each view: cut, joined with other masks (cut already), rebinned."""
+    """The operations on masks, one for each view: zero frequency to the centre, cut, joined with others, rebinned.
+
+    The other masks are cut already.
+    """
 
     cut: Cut
     others: tuple[Any, ...] = ()
     rebin: int = 1
+    corner: bool = False
 
     def __call__(self, good: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
         """Treat the masks of some views; ``where`` they are among the chosen ones."""
-        parts = [self.cut(good), *(mask if mask.ndim == 2 else mask[where] for mask in self.others)]
+        parts = [
+            self.cut(centred(good, self.corner)),
+            *(mask if mask.ndim == 2 else mask[where] for mask in self.others),
+        ]
         return rebinned(np.logical_and.reduce(np.broadcast_arrays(*parts)), self.rebin)
+
+
+def centred(images: np.ndarray, corner: bool) -> np.ndarray:
+    """Return images (..., rows, columns) with the zero frequency in the middle, where it may be in the corner."""
+    return np.fft.fftshift(images, axes=(-2, -1)) if corner else images
 
 
 def clipped(images: np.ndarray) -> np.ndarray:
@@ -82,7 +94,7 @@ class ValidTreatment:
 
     def __call__(self, images: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
         """Make the masks of some views; ``where`` they are among the chosen ones."""
-        images = np.fft.fftshift(images, axes=(-2, -1)) if self.corner else images
+        images = centred(images, self.corner)
         good = np.isfinite(images) & ((images >= 0) | self.clip)
         return MaskTreatment(self.cut, self.others, self.rebin)(good, where)
 
@@ -143,7 +155,7 @@ def in_memory(raw: Raw, choice: slice | np.ndarray, treatment: Treatment) -> np.
     """Read all chosen frames, treated."""
     if treatment.none:
         whole = raw.frames.read(choice)
-        return np.fft.fftshift(whole, axes=(-2, -1)) if raw.corner else whole
+        return centred(whole, raw.corner)
     out = None
     for place, images in blocks(raw.frames, choice):
         images = treatment(images, place)

@@ -25,6 +25,8 @@ class Given:
         """Return the image (rows, columns), or with ``views`` one for each chosen view; ValueError for others."""
         shape = tuple(shape)
         found = self.array
+        if found.ndim == 0:
+            return np.full(shape, found)
         if found.shape == shape:
             return found
         if found.ndim == 3 and found.shape[1:] == shape:
@@ -39,9 +41,10 @@ class Given:
         return self.name if self.path is None else f"{self.name} ({self.path})"
 
 
-def given_image(name: str, value: Any) -> Given:
+def given_image(name: str, value: Any, number: bool = False) -> Given:
     """Take an option's array, or read the file that it names: NPY, NPZ with one array, TIFF, or "file.h5:/path".
 
+    ``number``: one number for all pixels will do as well.
     Raises FileNotFoundError, FormatError; TypeError for an array that holds no numbers.
     """
     path = None
@@ -50,6 +53,8 @@ def given_image(name: str, value: Any) -> Given:
         array = _read(path, inside)
     else:
         array = np.asarray(value)
+    if number and path is None and array.ndim == 0 and array.dtype.kind in "iuf" and array >= 0:
+        return Given(name, array, None)
     if array.dtype.kind not in "iufb" or array.ndim not in (2, 3):
         raise TypeError(
             f"{name} has shape {array.shape} and dtype {array.dtype}; give numbers (rows, columns) or a path"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from opty.geometry import Geometry, electron_wavelength
+from opty.geometry import LARGEST_PIXEL, Geometry, electron_wavelength
 from opty.io.prepare.quantities import checked_wave
 from opty.io.prepare.units import angle_of_pixel, beam, quantity
 from opty.remedies import named, option
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 RECIPROCAL = "reciprocal_pixel"
 LENGTHS = ("wavelength", "distance", "pixel_size")
 BEAM = ("wavelength", "energy", "voltage")
-LARGEST_PIXEL = 0.1  # m: of a detector; a larger number was meant in another unit
+LENS = ("aperture", "focal_length")
 
 
 def said(options: Preparation) -> dict[str, Any]:
@@ -43,11 +44,32 @@ def said(options: Preparation) -> dict[str, Any]:
     if options.voltage is not None:
         out["voltage"] = quantity("voltage", "voltage", options.voltage)
         out["wavelength"] = electron_wavelength(out["voltage"])
-    if options.semi_angle is not None:
-        out["semi_angle"] = quantity("angle", "semi_angle", options.semi_angle)
+    if (angle := _semi_angle(options)) is not None:
+        out["semi_angle"] = angle
     if options.propagation is not None:
         out["propagation"] = options.propagation
     return out
+
+
+def _semi_angle(options: Preparation) -> float | None:
+    """Return half the opening angle of the lens [rad], given as such or by its aperture and focal length, or None.
+
+    Raises ValueError for one of these two without the other, and for both ways at once.
+    """
+    lens = [name for name in LENS if getattr(options, name) is not None]
+    if options.semi_angle is not None:
+        if lens:
+            raise ValueError(f"{named('semi_angle')} is in place of {named('aperture')} and {named('focal_length')}")
+        return quantity("angle", "semi_angle", options.semi_angle)
+    if not lens:
+        return None
+    if len(lens) < len(LENS):
+        missing = next(name for name in LENS if name not in lens)
+        raise ValueError(f"{named(lens[0])} makes the starting probe only with {named(missing)}: give both")
+    aperture, focal_length = (quantity("length", name, getattr(options, name)) for name in LENS)
+    if not (aperture > 0 and focal_length > 0):
+        raise ValueError(f"{named('aperture')} is {aperture:g} m, {named('focal_length')} {focal_length:g} m; both > 0")
+    return math.atan(aperture / 2 / focal_length)
 
 
 def known(raw: Raw, options: Preparation) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from opty.io.prepare.image_ops import (
     MaskTreatment,
     Treatment,
     ValidTreatment,
+    centred,
     in_file,
     in_memory,
     joined_masks,
@@ -64,6 +65,8 @@ class Prepared:
             raise ValueError(f"rebin is {options.rebin!r}; give a whole number of pixels from 1 on")
         if options.clip is not None and (isinstance(options.clip, bool) or options.clip != 0):
             raise ValueError(f"clip is {options.clip!r}; give 0, which negative counts become, or leave it out")
+        if options.zero_frequency not in (None, "centre", "corner"):
+            raise ValueError(f"zero_frequency is {options.zero_frequency!r}; give 'centre' or 'corner'")
         places.check_options(options)
         lengths.said(options)
         check_lens(options)
@@ -72,7 +75,7 @@ class Prepared:
         self._lengths: dict[str, Any] = {}
         self._places = Places(np.zeros((0, 2)), "m", "positions")
         self.mask = pixels.mask_items(options.mask)
-        self.dark = None if options.dark is None else given_image("dark", options.dark)
+        self.dark = None if options.dark is None else given_image("dark", options.dark, number=True)
         self.flat = None if options.flat is None else given_image("flat", options.flat)
 
     @property
@@ -87,7 +90,8 @@ class Prepared:
     @property
     def arrays(self) -> bool:
         """Whether an option is an array, which no other run can find again in a file."""
-        return any(image is not None and image.path is None for image in self._given)
+        given = [image for image in self._given if image is not None and image.path is None]
+        return any(not (isinstance(image, Given) and image.array.ndim == 0) for image in given)
 
     def planned(self, raw: Raw) -> Planned:
         """Return the plan for a measurement that has passed ``check``, before its frames are read."""
@@ -102,9 +106,10 @@ class Prepared:
 
     def fields(self, raw: Raw, planned: Planned, kept: KeptFile | None) -> dict[str, Any]:
         """Read a measurement: the fields of PtychoData; with ``kept`` the frames stay in that file."""
+        self._told(raw)
         o, shape, choice, cut = self.options, raw.frames.shape[1:], planned.choice, planned.cut
         lengths, near = planned.lengths, planned.lengths.get("propagation") == "near"
-        dark, flat = _image(self.dark, raw.dark, shape), _image(self.flat, raw.flat, shape)
+        dark, flat = (_image(*pair, shape, raw.corner) for pair in ((self.dark, raw.dark), (self.flat, raw.flat)))
         mask = self._mask(raw, cut, choice, flat, kept)
         flat = None if flat is None else cut(flat)
         treatment = Treatment(cut, raw.corner, mask, flat, o.rebin, o.clip is not None)
@@ -136,13 +141,14 @@ class Prepared:
     def check(self, raw: Raw) -> None:
         """Read what no option gives, and refuse an impossible measurement: errors here are errors of the file."""
         o = self.options
+        self._told(raw)
         self._lengths = lengths.known(raw, o)
         self._places = places.found(raw, o, self.given_places, self._lengths)
         lengths.check(raw, self._lengths, self._places.factors is None)
         places.check(raw, o, self._places)
         _, rows, columns = raw.frames.shape
         if callable(raw.centre):
-            raw.centre = raw.centre(self._lengths) if o.centre is None else None
+            raw.centre = raw.centre(self._of_the_detector(raw)) if o.centre is None else None
         if raw.centre is not None and o.centre is None:
             checked_centre(raw.centre, (rows, columns), "the file")
         if rows != columns and o.crop is None and o.centre is None and raw.centre is None:
@@ -157,6 +163,20 @@ class Prepared:
             if callable(own):
                 setattr(raw, name, own() if getattr(o, name) is None else None)
 
+    def _told(self, raw: Raw) -> None:
+        """Put the place of the zero frequency that the options give into what the file says."""
+        if self.options.zero_frequency is not None:
+            raw.corner = self.options.zero_frequency == "corner"
+
+    def _of_the_detector(self, raw: Raw) -> Mapping[str, Any]:
+        """The lengths with the pixel of the detector itself, where an angle takes its place."""
+        if self.options.reciprocal_pixel is None:
+            return self._lengths
+        known = {name: value for name, value in self._lengths.items() if name != "pixel_size"}
+        own = raw.lengths.get("pixel_size")
+        own = own(known) if callable(own) else own
+        return known if own is None else known | {"pixel_size": own}
+
     def _mask(
         self, raw: Raw, cut: Cut, choice: slice | np.ndarray, flat: np.ndarray | None, kept: KeptFile | None
     ) -> np.ndarray | LazyFrames | None:
@@ -166,14 +186,16 @@ class Prepared:
         own = None if self.mask.ignore else raw.own_mask
         if own is not None:
             if not isinstance(own, Frames):
-                found.append(cut(raw.good(own)))
+                found.append(cut(centred(raw.good(own), raw.corner)))
             elif kept is not None:
-                found.append(in_file(kept, "own_mask", choice, MaskTreatment(cut)))
+                found.append(in_file(kept, "own_mask", choice, MaskTreatment(cut, corner=raw.corner)))
             else:
-                found.append(np.concatenate([cut(raw.good(part)) for _, part in blocks(own, choice)]))
+                parts = (centred(raw.good(part), raw.corner) for _, part in blocks(own, choice))
+                found.append(np.concatenate([cut(part) for part in parts]))
         if raw.cutoff is not None and not self.mask.ignore:
             found.append(pixels.below(raw, cut, choice, raw.cutoff))
-        found += [cut(image.fit(shape, views=raw.frames.shape[0], choice=choice) != 0) for image in self.mask.images]
+        fit = {"views": raw.frames.shape[0], "choice": choice}
+        found += [cut(centred(image.fit(shape, **fit) != 0, raw.corner)) for image in self.mask.images]
         if flat is not None:
             found.append(cut(np.isfinite(flat) & (flat > 0)))
         if self.mask.statistics:
@@ -203,11 +225,12 @@ class Prepared:
         return [in_file(kept, "frames", choice, treatment), *found]
 
 
-def _image(given: Given | None, own: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return the image of an option, checked against the detector, or else the image of the file."""
+def _image(given: Given | None, own: Any, shape: tuple[int, ...], corner: bool) -> np.ndarray | None:
+    """Return the image of an option, checked against the detector, or else that of the file; zero frequency centred."""
     if given is None:
-        return own() if callable(own) else own
-    return given.fit(shape).astype(np.float64)
+        own = own() if callable(own) else own
+        return None if own is None else centred(own, corner)
+    return centred(given.fit(shape).astype(np.float64), corner)
 
 
 def _without_empty(out: dict[str, Any]) -> dict[str, Any]:

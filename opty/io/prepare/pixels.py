@@ -13,7 +13,7 @@ from scipy import ndimage
 from opty.data.lazy_frames import LazyFrames, views_counting
 from opty.io.prepare.cutting import centre_option
 from opty.io.prepare.frames import blocks
-from opty.io.prepare.image_ops import clipped
+from opty.io.prepare.image_ops import centred, clipped
 from opty.io.prepare.images import Given, given_image
 from opty.physics.pixels import dead, gaps, hot, saturated
 from opty.remedies import here, named, option
@@ -61,7 +61,7 @@ def statistics(
     invalid: np.ndarray | None = None
     ties = views = 0
     for place, images in blocks(raw.frames, choice):
-        images = cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images)
+        images = cut(centred(images, raw.corner))
         images = images if options.clip is None else clipped(images)
         seen = True if known is None else (known if known.ndim == 2 else known[place])
         bad = ~(np.isfinite(images) & (images >= 0)) & seen
@@ -103,7 +103,7 @@ def below(raw: Raw, cut: Cut, choice: Any, cutoff: float) -> np.ndarray:
     """Find the pixels (n, n) that stay below a count in all chosen views: the others are saturated, or hold a code."""
     full = np.zeros((cut.n, cut.n), bool)
     for _, images in blocks(raw.frames, choice):
-        full |= (cut(np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images) >= cutoff).any(axis=0)
+        full |= (cut(centred(images, raw.corner)) >= cutoff).any(axis=0)
     return ~full
 
 
@@ -111,7 +111,7 @@ def centre_of_mass(raw: Raw, choice: Any) -> tuple[float, float]:
     """Centre of mass (row, column) [px] of the mean pattern, over finite and positive counts."""
     total = np.zeros(raw.frames.shape[1:])
     for _, images in blocks(raw.frames, choice):
-        images = np.fft.fftshift(images, axes=(-2, -1)) if raw.corner else images
+        images = centred(images, raw.corner)
         total += np.where(np.isfinite(images) & (images > 0), images, 0).sum(axis=0, dtype=np.float64)
     if not total.any():
         raise ValueError(f"{option('centre', 'auto')} finds no light: give {centre_option()}")

@@ -55,11 +55,17 @@ def turn_of(options: Preparation) -> float:
 
 @dataclass(frozen=True)
 class Places:
-    """Positions (N, 2) as found, their unit, and where they were found."""
+    """Positions (N, 2) as found, their unit, and where they were found.
+
+    The file says that they are turned by ``turn`` [rad], unless an option says by how much, and then moved by
+    ``origin`` [m].
+    """
 
     numbers: np.ndarray
     unit: Any
     where: str
+    turn: float = 0.0
+    origin: np.ndarray | None = None
 
     @property
     def factors(self) -> np.ndarray | None:
@@ -94,7 +100,8 @@ def found(raw: Raw, options: Preparation, given: GivenPositions | None, known: M
         )
     if numbers.ndim != 2 or numbers.shape[1] != 2:
         raise ValueError(f"there are {raw.frames.shape[0]} patterns, but positions have shape {numbers.shape}")
-    return Places(numbers, unit if options.position_unit is None else options.position_unit, where)
+    unit = unit if options.position_unit is None else options.position_unit
+    return Places(numbers, unit, where) if grid is None else Places(numbers, unit, where, raw.rotation, raw.origin)
 
 
 def _steps(step: Any, known: Mapping[str, Any]) -> tuple[list[float], str]:
@@ -197,7 +204,8 @@ def metres(places: Places, options: Preparation, planned: Planned, edge: int) ->
         out = out * (factors[::-1] if options.position_swap else factors)
     if options.position_scale is not None:
         out = out * scale_of(options)
-    return rotated(out, turn_of(options)) if options.scan_rotation is not None else out
+    out = rotated(out, places.turn if options.scan_rotation is None else turn_of(options))
+    return out if places.origin is None or factors is None else out + places.origin
 
 
 def _unit(unit: Any, where: str) -> np.ndarray | None:
@@ -209,10 +217,6 @@ def _unit(unit: Any, where: str) -> np.ndarray | None:
     if all(str(name).lower() in PIXELS for name in names):
         return None
     return np.array([metres_of(name, where) if isinstance(name, str) else float(name) for name in names])
-
-
-def _at(raw: Raw) -> str:
-    return "" if raw.positions_at == "positions" else f" ({raw.positions_at})"
 
 
 def _is(value: Any, word: str) -> bool:

@@ -16,6 +16,8 @@ class Preparation:
         leave out, in the same form, or "empty": those without a single photon, and those that are NaN throughout.
     crop : edge [px] of the square that is cut out around ``centre``. ``centre`` : (row, column) [px] of the beam on the
         detector as the file has it; "auto": the centre of mass. Default: from the file, or the middle n // 2.
+    zero_frequency : "corner" where the frames have it there, at [0, 0], as an FFT leaves them; it is brought to the
+        middle, n // 2, in masks, dark and flat as well. "centre": in the middle already. Default: from the file.
     transpose, flip : True, and "rows", "columns" or "both": turn the detector image, transposed first. Default: from
         the file; the zero frequency stays in the middle.
     rebin : factor; rebin x rebin pixels are added up to one, which is masked if any of them is.
@@ -23,7 +25,8 @@ class Preparation:
         the frames, "invalid" (NaN, infinite, negative in any view; of noise, in the views where it is), "dead", "hot",
         "saturated"; "ignore": not the file's; or a list of these. ``saturation`` : counts from which a pixel is
         saturated.
-    dark : incoherent background [counts], an array or the path of one; fitted with the model, not subtracted.
+    dark : incoherent background [counts], an array, the path of one, or a number for all pixels; fitted with the
+        model, not subtracted.
     flat : sensitivity of each pixel, an array or a path; counts are divided by it, pixels where it is 0 are masked.
     clip : 0: negative counts, the noise of data from which a dark image was subtracted, become 0.
     wavelength, distance, pixel_size, focus_to_sample, propagation : of the Geometry [m], where the file has none or a
@@ -43,8 +46,9 @@ class Preparation:
         metres, pixels without a geometry, or a text with a unit; in place of the file's positions. ``scan_shape`` :
         (rows, columns) of the grid where the frames of the file have one axis of views.
     reciprocal_pixel : of the detector, in place of ``distance`` and ``pixel_size``: "0.8mrad", "0.02 1/A".
-    semi_angle : of the aperture [rad] or "21.4mrad": the starting probe is made from it, ``defocus`` [m] (positive
-        underfocus) and ``aberrations`` such as {"C30": 1e-3}; see ``opty.physics.optics.aperture_probe``.
+    semi_angle : of the aperture [rad] or "21.4mrad"; or the ``aperture``, its diameter, and the ``focal_length`` of the
+        lens [m]. The starting probe is made from it, ``defocus`` [m] (positive underfocus) and ``aberrations`` such as
+        {"C30": 1e-3}; see ``opty.physics.optics.aperture_probe``.
     probe : the starting probe, in place of the file's: an array (M, n, n) or (n, n), centred; NPY; a result of opty;
         "file.h5:/path".
     links : names or patterns of other files that links in an HDF5 file may lead to.
@@ -56,6 +60,7 @@ class Preparation:
     leave_out: Any = None
     crop: int | None = None
     centre: Any = None
+    zero_frequency: str | None = None
     transpose: bool | None = None
     flip: str | None = None
     rebin: int = 1
@@ -82,6 +87,8 @@ class Preparation:
     scan_shape: Any = None
     reciprocal_pixel: str | None = None
     semi_angle: float | str | None = None
+    aperture: float | str | None = None
+    focal_length: float | str | None = None
     defocus: float | str | None = None
     aberrations: Any = None
     probe: Any = None

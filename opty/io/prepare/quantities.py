@@ -6,10 +6,9 @@ import h5py
 
 from opty.errors import warn_user
 from opty.files.tree import Tree, number
+from opty.geometry import LONGEST
 from opty.io.prepare.units import joules, metres, unit_name, unitless_energy, wavelength
 from opty.remedies import option
-
-LONGEST = 2e-3  # m: no ptychography uses longer waves
 
 
 def unit_of(tree: Tree, found: h5py.Dataset) -> str | None:

@@ -23,7 +23,7 @@ class Raw:
     number that is a code and no count. ``centre``: of the beam (row, column) [px]. ``corner``: the zero frequency is at
     [0, 0]. ``lacks``: a function of the number of positions that returns which views are missing, and what to do.
     Without positions (None) the scan is on a grid, ``frames.scan``, of the ``step`` between its rows and between its
-    columns [m], or of an option.
+    columns [m], or of an option, turned by the ``rotation`` [rad] and beginning at the ``origin`` (row, column) [m].
 
     Mask, dark, flat and positions can be functions, which read them where no option gives them; a length or the centre
     can be a function of the lengths that are known by then.
@@ -50,6 +50,8 @@ class Raw:
     cutoff: float | None = None
     lacks: Callable[[int], str | None] = lambda views: None
     step: tuple[float, float] | None = None
+    rotation: float = 0.0
+    origin: np.ndarray | None = None
 
     @property
     def own_mask(self) -> Frames | np.ndarray | None:

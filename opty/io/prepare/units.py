@@ -171,4 +171,8 @@ def unitless_energy(value: float, where: str) -> tuple[float, str]:
         return value, "J"
     if 1e3 < value <= PHOTON_MAX / ELECTRON_VOLT:
         return value * ELECTRON_VOLT, "eV"
-    raise ValueError(f"{where} is {value:g} and has no unit: give {option('energy', f'{value:g}keV')} if it is in keV")
+    if 0 < value * 1e3 * ELECTRON_VOLT <= PHOTON_MAX:
+        remedy = f"{option('energy', f'{value:g}keV')} if it is in keV"
+    else:  # of electrons, of a storage ring
+        remedy = f"{option('energy', '6.2keV')} of the photons, or {option('voltage', '300kV')} of electrons"
+    raise ValueError(f"{where} is {value:g} and has no unit: give {remedy}")

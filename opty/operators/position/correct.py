@@ -23,14 +23,14 @@ MEMORY = (
     Leaf("position_uncertainty", "view", unit="px", scale=0),
     UNEXPLAINED,
     LOST,
-    Leaf("position_told", "1", scale=0),
     Leaf("position_evidence", f"view {EVIDENCE_NUMBERS + 1}", scale=0),
-    Leaf("position_scatter", "1", scale=0),
     Leaf("position_smooth", "view term", scale=0),
 )
 _FIRST, _LEAST, _MOST = 1.0, 0.15, 1.5  # gain at the start, and its bounds
 _UP, _DOWN = 1.1, 0.9  # what a gain learns from one sweep
-_PARTS = 8  # sweeps in which all views are looked at closely once
+_PARTS = 4  # sweeps in which all views are looked at closely once, before any moves
+_SOON, _THEN = 8, 32  # the same, the second time and from then on
+_ASK = 40  # sweeps between two comparisons of the views with each other, the first one at half of it
 _AVERAGED = 5  # sweeps over which an estimate is averaged
 _PATIENCE = 59  # sweeps before views that could not be placed are worth a warning
 
@@ -41,18 +41,17 @@ class PosCorrect(
     """Refine positions, without anything to tune, and leave them where the counts say that they are right.
 
     In each sweep the residual of a view is fitted by the change that a step d of its position makes: slope g = sum r dA
-    at the detector (r = sqrt(I) - A, A the predicted amplitudes), curvature M = sum dA dA. M and the noise of g, sum dA
-    dA r^2, are measured on an eighth of the views in turn, through the propagator. The scatter of M^-1 g from sweep to
-    sweep is added to that noise: an object that is not finished tells little.
+    at the detector (r = sqrt(I) - A, A the predicted amplitudes), curvature M = sum dA dA. M and the noise of g are
+    measured on some of the views in each sweep, through the propagator. The noise is that of sums over blocks of
+    pixels, so that what a wrong probe or an unfinished object leaves over counts as noise.
 
-    Nothing moves in the first eight sweeps, nor while the object that the other views make leaves more than 60 percent
-    of what the usual view varies by unexplained (``CheckPositions``, in the eighth and every ``every``-th sweep; a thin
-    object only), nor while the usual view lies within 1.5 variances of where it was given. Otherwise views take the
-    step that minimises sum r^2 / (2 s^2) + |r_j - x_j|^2 / (2 tau^2), s^2 the noise and tau the width of the
-    displacements found, from the data (empirical Bayes): where the counts tell little, views stay near the places x_j
-    where the refinement began. A smooth displacement of the scan as a whole is kept only as far as it exceeds two
-    standard deviations. Steps are multiplied by a gain that grows by a tenth while a view goes on in one direction, and
-    shrinks where it turns back.
+    Nothing moves in the first three sweeps, in which all views are looked at, nor while the usual view lies within 1.2
+    (1 + 3 / sqrt N) variances of where it was given. Otherwise views take the step that minimises sum r^2 / (2 s^2) +
+    |r_j - x_j|^2 / (2 tau^2), s^2 the noise and tau the width of the displacements found, from the data (empirical
+    Bayes): where the counts tell little, views stay near the places x_j where the refinement began. The smooth part of
+    all displacements, to which object and probe adapt, may grow as large as that of independent displacements of width
+    tau; beyond that it is drawn back by three standard deviations in each sweep. Steps are multiplied by a gain that
+    grows by a tenth while a view goes on in one direction, and shrinks where it turns back.
 
     No gradient leads home a view that lies farther away than the object's details are wide: in every
     ``search_every``-th sweep PosSearch looks for those whose misfit stands out.
@@ -66,16 +65,18 @@ class PosCorrect(
 
     History, beside that of every refinement: "position_moved", rms distance from the places where the refinement began,
     the common offset taken off, and "position_uncertainty", median of the standard errors [px]; and that of
-    ``CheckPositions``. From the 60th sweep on a MisfitWarning names views that two looks in a row found lost.
+    ``CheckPositions``, which looks in the 20th sweep and every 40 sweeps. From the 60th on a MisfitWarning names views
+    that two looks in a row found lost.
 
     Reads delta (B, M, n, n), illum, patches, probe, obj, background; writes positions (N, 2) px; position_uncertainty
     (N,) px, the standard error of each position with object and probe held; and its memory position_given (N, 2) px,
-    position_unexplained, position_lost (N,), as CheckPositions, position_told (1,), position_gain (N,), position_shift,
+    position_unexplained, position_lost (N,), as CheckPositions, position_gain (N,), position_shift,
     position_estimate (N, 2) px, position_misfit (N,), position_evidence (N, 8), position_smooth (N, K),
-    position_scatter, position_count (1,).
+    position_count (1,).
     Source: Gauss-Newton at the detector: Dwivedi et al., Ultramicroscopy 192, 29 (2018); slope: Odstrcil et al., Opt.
-    Express 26, 3108 (2018), Eq. 26; variance of a slope from its residuals: White, Econometrica 48, 817 (1980);
-    empirical Bayes: Efron, Morris, JASA 68, 117 (1973); gains that learn: Zhang et al., Opt. Express 21, 13592 (2013).
+    Express 26, 3108 (2018), Eq. 26; variance of a slope from blocks of residuals: Conley, J. Econometrics 92, 1 (1999);
+    empirical Bayes: Efron, Morris, JASA 68, 117 (1973); gains that learn: Zhang et al., Opt.
+    Express 21, 13592 (2013).
     The search is opty's.
     """
 
@@ -118,41 +119,44 @@ class PosCorrect(
     def shifts(self, s, sensed):
         views, count = s.data.views, int(s.position_count[0])
         parts = min(_PARTS, views) if self.hold else 1
-        rounds = 1 if self.hold else _PARTS
-        if count % rounds == 0:
-            self._look(s, sensed, np.array_split(np.arange(views), parts)[count // rounds % parts])
+        if self.hold:
+            self._look(s, sensed, looked_at(count, views, parts))
+        elif count % _SOON == 0:
+            self._look(s, sensed, np.arange(views))
         told = knowledge(s.xp, sensed, s.position_misfit, s.position_evidence)
         away = gone(s)
         variance = self._averaged(s, told, away, count + 1 - parts)
         s.position_uncertainty = s.xp.sqrt(variance)
-        if self.hold and (count + 1 == parts or (count + 1) % self.search_every == 0):
+        if self.hold and (count + 1) % _ASK == _ASK // 2:
             self._ask(s, count)
-        if count + 1 < parts or (self.hold and not s.position_told[0]):
-            s.memo["width"] = s.xp.zeros(views)
+        if count + 1 < parts:
+            s.memo["usual"], s.memo["width"] = s.xp.zeros(()), s.xp.zeros(views)
             return s.xp.zeros((views, 2))
-        step, s.memo["width"] = held_step(told, away, s.position_smooth, s.position_estimate, variance, self.hold)
+        held = held_step(told, away, s.position_smooth, s.position_estimate, variance, self.hold)
+        step, s.memo["usual"], s.memo["width"] = held
         return step
 
     def _ask(self, s, count: int) -> None:
-        """See whether the others tell of each view, and which are lost; warn of what was so at the last look, too."""
+        """See which views are lost; warn of what was so at the last look, too."""
         if not s.store.model.thin_object:
-            s.position_told += 1
             return
         moved = rms(gone(s))
         before = said(s, moved)
-        s.position_told[0] = ask_others(s, s.memo["number"]).tells
+        ask_others(s, s.memo["number"])
         now = said(s, moved)
         if now and before and count >= _PATIENCE:
             warn_user(now, MisfitWarning)
 
     def _look(self, s, sensed, some: np.ndarray) -> None:
         """Measure what some neighbouring views tell."""
+        if not len(some):
+            return
         views = slice(some[0], some[-1] + 1)
         s.position_evidence[views, :-1] = measured_evidence(s, some, s.memo["light"])
         s.position_evidence[views, -1] = sensed[views, 0] + sensed[views, 4]
 
     def _averaged(self, s, told, gone, seen: int):
-        """Average where the views seem to be, and return the variance (N,) px^2 of that, scatter included.
+        """Average where the views seem to be, and return the variance (N,) px^2 of that.
 
         ``seen`` : sweeps since all views have been looked at.
         """
@@ -160,13 +164,8 @@ class PosCorrect(
         length = xp.sqrt((new**2).sum(axis=1, keepdims=True))
         new = gone + new * (self.max_step / xp.maximum(length, self.max_step))
         keep = 1 / min(max(seen, 0) + 1, _AVERAGED)
-        if seen > 0:
-            apart = ((new - s.position_estimate) ** 2).sum(axis=1)
-            ratio = xp.median(apart / xp.maximum(told.error**2, np.finfo(np.float64).tiny)) / np.log(2)
-            part = 1 / min(seen, _AVERAGED)
-            s.position_scatter = (1 - part) * s.position_scatter + part * ratio
         s.position_estimate = (1 - keep) * s.position_estimate + keep * new
-        return told.error**2 * (1 + s.position_scatter)
+        return told.error**2
 
     def move(self, s, shifts):
         gains = s.position_gain * learned(s.xp, shifts, s.position_shift, _UP, _DOWN)
@@ -176,10 +175,21 @@ class PosCorrect(
 
     def settle(self, s):
         s.position_count += 1
-        told = not self.hold or bool(s.position_told[0])
-        if self.search_radius and told and int(s.position_count[0]) % self.search_every == 0:
-            free = s.memo["width"] > 0 if self.hold else s.xp.ones(s.data.views, bool)
-            bring_home(s, self.search_radius, s.backend.to_host(free))
+        if self.search_radius and int(s.position_count[0]) % self.search_every == 0:
+            self._search(s)
+
+    def _search(self, s):
+        """Look for views that went astray; where the scan as a whole is held, for those alone that are lost.
+
+        An object that is wrong as a whole explains many views better elsewhere.
+        """
+        to_host = s.backend.to_host
+        if not self.hold:
+            bring_home(s, self.search_radius, np.ones(s.data.views, bool))
+        elif float(to_host(s.memo["usual"])) > 0:
+            bring_home(s, self.search_radius, to_host(s.memo["width"] > 0))
+        elif (lost := to_host(s.position_lost) > 0).any():
+            bring_home(s, self.search_radius, lost, False)
 
     def _record(self, s, found, steps):
         super()._record(s, found, steps)
@@ -187,3 +197,12 @@ class PosCorrect(
         moved, uncertainty = s.backend.to_host(numbers).tolist()
         s.record("position_moved", moved)
         s.record("position_uncertainty", uncertainty)
+
+
+def looked_at(count: int, views: int, parts: int) -> np.ndarray:
+    """Return the numbers of the views to be looked at in sweep ``count``: all in ``parts`` sweeps, then ever slower."""
+    for size in (parts, _SOON):
+        if count < size:
+            return np.array_split(np.arange(views), size)[count]
+        count -= size
+    return np.array_split(np.arange(views), _THEN)[count % _THEN]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from opty.kernels.least_squares.solve2x2 import solved
 from opty.model.views import Windows
 from opty.operators.fourier import intensity_of
 from opty.operators.position.signals import norms, other_light
 from opty.state.views import Batch, memory_batch
 
 EVIDENCE_NUMBERS = 7
+_BLOCKS = 8  # along an edge of a pattern
+_ARRAYS = 4  # of the size of the waves that are worked on at once
 
 
 def window_slopes(window):
@@ -26,13 +29,18 @@ def measured_evidence(s, number: np.ndarray, light):
     """Return the evidence (B, 7) float64 of views ``number`` (B,), object and probe as they stand.
 
     With A the predicted amplitude at the detector, dA_a its change for a step of one pixel of the part of the object
-    that other views light as well, and r = sqrt(I) - A: M_aa, M_ab, M_bb of M = sum dA dA; N_aa, N_ab, N_bb of N = sum
-    dA dA r^2, which is the variance of the slope sum dA r; and the misfit sum r^2. Masked pixels do not count.
+    that other views light as well, and r = sqrt(I) - A: M_aa, M_ab, M_bb of M = sum dA dA; N_aa, N_ab, N_bb of N, the
+    variance of the slope g = sum dA r; and the misfit sum r^2. Masked pixels do not count.
+
+    N = sum_k g_k g_k over 8 x 8 blocks k of the pattern, g_k the sum of dA (r - dA . M^-1 g) in a block: what an
+    unfinished object or a wrong probe leaves over is alike in neighbouring pixels, as far as the lit part of the
+    window is narrow, and pixels that agree for that reason are no more than one.
 
     ``light`` (H, W) is that of all views on the object.
+    Source: variance of a sum from blocks: Conley, J. Econometrics 92, 1 (1999).
     """
     out = s.xp.empty((len(number), EVIDENCE_NUMBERS), np.float64)
-    size = memory_batch(s.store)
+    size = max(1, memory_batch(s.store) // _ARRAYS)
     for first in range(0, len(number), size):
         some = slice(first, first + size)
         out[some] = _evidence(s, Batch.at(s.store, number[some]), light)
@@ -40,24 +48,40 @@ def measured_evidence(s, number: np.ndarray, light):
 
 
 def _evidence(s, b, light):
-    xp, tiny = s.xp, np.finfo(s.real_dtype).tiny
+    xp, n, tiny = s.xp, b.n, np.finfo(s.real_dtype).tiny
     share, _ = other_light(s, b, light)
     share = share if b.patches.ndim == 3 else share[:, None]
     there = b.at_detector(b.exit_waves(), True)
     amplitude = xp.sqrt(intensity_of(s, b, there))
-    residual = xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype)) - amplitude
-    changes = []
-    for slope in window_slopes(b.patches):
+    residual = xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype))
+    residual -= amplitude
+    mask = s.measured.mask_of(b.selection)
+    changes = xp.empty((b.size, 2, n, n), s.real_dtype)
+    for k, slope in enumerate(window_slopes(b.patches)):
         slope *= share
         moved = b.at_detector(b.tangent({"obj": Windows(slope)}), True)
-        change = b.seen((there.real * moved.real + there.imag * moved.imag).sum(axis=1))
-        changes.append(change / xp.maximum(amplitude, tiny))
-    if (mask := s.measured.mask_of(b.selection)) is not None:
-        for a in (*changes, residual):
-            a *= mask
-    rows, columns = (a.reshape(b.size, -1) for a in changes)
-    squares = (residual * residual).reshape(b.size, -1)
-    pairs = (rows * rows, rows * columns, columns * columns)
-    sums = [pair.sum(axis=1, dtype=np.float64) for pair in pairs]
-    sums += [(pair * squares).sum(axis=1, dtype=np.float64) for pair in pairs]
-    return xp.stack([*sums, norms(residual)], axis=1)
+        moved *= there.conj()
+        changes[:, k] = b.seen(moved.real.sum(axis=1))
+    changes /= xp.maximum(amplitude, tiny)[:, None]
+    if mask is not None:
+        changes *= mask[:, None] if mask.ndim == 3 else mask
+        residual *= mask
+    flat, left = changes.reshape(b.size, 2, -1), residual.reshape(b.size, -1, 1)
+    square = (flat @ flat.swapaxes(1, 2)).astype(np.float64)
+    misfit = norms(residual)
+    slope = (flat @ left)[..., 0].astype(np.float64)
+    step = solved(xp, (square[:, 0, 0], square[:, 1, 1], square[:, 0, 1]), slope.T).astype(s.real_dtype)
+    left = residual - (step[:, None] @ flat).reshape(residual.shape)
+    changes *= left[:, None]
+    blocks = _summed(xp, changes).reshape(b.size, 2, -1).astype(np.float64)
+    noise = blocks @ blocks.swapaxes(1, 2)
+    columns = [m[:, i, j] for m in (square, noise) for i, j in ((0, 0), (0, 1), (1, 1))]
+    return xp.stack([*columns, misfit], axis=1)
+
+
+def _summed(xp, images):
+    """Return the sums (..., b, b) over blocks of images (..., n, n), b = min(n, 8)."""
+    n = images.shape[-1]
+    block = xp.arange(n) * min(n, _BLOCKS) // n
+    into = (block[:, None] == xp.arange(min(n, _BLOCKS))).astype(images.dtype)
+    return into.T @ (images @ into)

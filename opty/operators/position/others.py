@@ -8,19 +8,19 @@ import numpy as np
 from scipy.special import gammaln
 
 from opty.operators.fourier import intensity_of, put_modulus
+from opty.operators.position.signals import norms
 from opty.state.views import Batch, memory_batch
 
 _DIM = 0.02  # of the most light on a pixel: where the others shed less, their object is drawn to its mean
 _BLAND = 0.5  # of what the usual view varies by: a view that varies less tells little of its place
-_TOLD = 0.6  # left unexplained of what the usual view varies by beside noise, from which on positions cannot be told
-_SHARED = 0.5  # of the usual view's light falls where the others shed light, below which they cannot either
-_LOST = 0.2  # left unexplained, over the usual share, of a view that is not where the others see it
+_LOST = 0.3  # left unexplained, over the usual share, of a view that is not where the others see it
 _SPREADS = 6.0  # standard deviations of that share
 _EXCESS = 2.5  # times the usual misfit beside noise
 _SURE = 5.0  # standard deviations of the noise
 _DOUBTFUL = 0.3  # left unexplained of each of the worst tenth of the views where positions that moved are not found
 MOVED = 1.0  # px rms from the places given, above which that is said
 _NAMED = 12  # views that a text names
+_ARRAYS = 4  # of the size of the waves that are worked on at once
 
 
 class OthersSay(NamedTuple):
@@ -50,7 +50,7 @@ class OthersSay(NamedTuple):
     def lost(self) -> np.ndarray:
         """Whether each view (K,) is not where the others see it, bool.
 
-        It leaves more unexplained than the usual one by 0.2, by six standard deviations, and by what the others do not
+        It leaves more unexplained than the usual one by 0.3, by six standard deviations, and by what the others do not
         light; and its misfit beside noise is 2.5 times the usual one and five standard deviations of the noise.
         """
         share, excess = self.unexplained, self.here - self.noise
@@ -59,14 +59,6 @@ class OthersSay(NamedTuple):
         counting = np.sqrt(np.maximum(self.noise, 0) / 2)  # a square has the variance 1/8 where its mean is 1/4
         stands_out = share > usual + max(_LOST, _SPREADS * spread) + 1 - self.shared
         return stands_out & (excess > _EXCESS * np.median(excess)) & (excess > _SURE * counting)
-
-    @property
-    def tells(self) -> bool:
-        """Whether the views know enough of each other for their positions to be told."""
-        varies = self.plain - self.noise
-        varies = np.maximum(varies, max(_BLAND / 2 * float(np.median(varies)), np.finfo(float).tiny))
-        unexplained = float(np.median((self.here - self.noise) / varies))
-        return unexplained < _TOLD and float(np.median(self.shared)) > _SHARED
 
 
 def not_found(unexplained: np.ndarray, moved: float) -> bool:
@@ -109,7 +101,7 @@ def others_say(s: Any, numbers: np.ndarray | None = None) -> OthersSay:
     """
     xp, backend, views = s.xp, s.backend, s.data.views
     total, light = xp.zeros(s.object_shape, s.dtype), xp.zeros(s.object_shape, s.real_dtype)
-    size = memory_batch(s.store)
+    size = max(1, memory_batch(s.store) // _ARRAYS)
     for first in range(0, views, size):
         b = Batch.at(s.store, np.arange(first, min(first + size, views)))
         pull, power = _says(s, b)
@@ -127,8 +119,9 @@ def others_say(s: Any, numbers: np.ndarray | None = None) -> OthersSay:
         more = xp.maximum(dim - around, 0)
         others += more * mean
         others /= around + more
-        here, noise = _misfits(s, b, others)
-        plain, _ = _misfits(s, b, xp.full_like(others, mean))
+        here, noise = _misfits(s, b, others, True)
+        others[...] = mean
+        plain, _ = _misfits(s, b, others, False)
         out[:, first : first + size] = xp.stack([here, plain, noise, shared])
     return OthersSay(*backend.to_host(out))
 
@@ -141,20 +134,22 @@ def _says(s: Any, b: Batch) -> tuple[Any, Any]:
     return pull, s.xp.ascontiguousarray(s.xp.broadcast_to(power, pull.shape))
 
 
-def _misfits(s: Any, b: Batch, windows: Any) -> tuple[Any, Any]:
-    """Return the misfits (B,) of views with other object windows (B, n, n), and what counting alone makes of them."""
+def _misfits(s: Any, b: Batch, windows: Any, counted: bool) -> tuple[Any, Any]:
+    """Return the misfits (B,) of views with other object windows (B, n, n), and what counting makes of them or zero."""
     xp, other = s.xp, b.with_estimates()
     other.fields["patches"], other.fields["illum"] = windows, b.illum
     predicted = intensity_of(s, other, other.at_detector(other.exit_waves(), True))
     intensity = s.measured.intensity_of(b.selection)
     gap = xp.sqrt(intensity.astype(s.real_dtype))
     gap -= xp.sqrt(predicted)
-    gap *= gap
+    mask = s.measured.mask_of(b.selection)
+    misfit = norms(gap if mask is None else gap * mask)
+    if not counted or not bool((intensity == xp.rint(intensity)).all()):
+        return misfit, xp.zeros(b.size)
     noise = counting_noise(xp, predicted)
-    noise *= bool((intensity == xp.rint(intensity)).all())
-    if (mask := s.measured.mask_of(b.selection)) is not None:
-        gap, noise = gap * mask, noise * mask
-    return gap.sum(axis=(1, 2), dtype=np.float64), noise.sum(axis=(1, 2), dtype=np.float64)
+    if mask is not None:
+        noise = noise * mask
+    return misfit, noise.sum(axis=(1, 2), dtype=np.float64)
 
 
 def _mean_square(expected: np.ndarray) -> np.ndarray:

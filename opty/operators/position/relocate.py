@@ -39,10 +39,11 @@ class PosSearch(Operator, reads="obj probe positions background position_misfit"
         bring_home(s, self.search_radius)
 
 
-def bring_home(s, reach: int, free: np.ndarray | None = None) -> None:
+def bring_home(s, reach: int, free: np.ndarray | None = None, others: bool = True) -> None:
     """Move the views that fit worst to where they fit best within ``reach`` px, where that is clearly better.
 
-    ``free`` (N,) bool: views that may move though their misfit does not stand out; None for all.
+    ``free`` (N,) bool: views that may move though their misfit does not stand out; None for all. ``others``: whether
+    those that are not free may move where it does.
     """
     photons = s.measured.view_photons
     root = np.sqrt(np.maximum(photons, 1e-3 * photons.mean()))
@@ -54,5 +55,6 @@ def bring_home(s, reach: int, free: np.ndarray | None = None) -> None:
     spread = 1.4826 * np.median(np.abs(misfit - usual))  # the standard deviation, by what most views do
     astray = misfit[views] > usual + _ASTRAY * spread
     if free is not None:
-        views, astray = (a[astray | free[views]] for a in (views, astray))
+        wanted = free[views] | (astray if others else False)
+        views, astray = views[wanted], astray[wanted]
     s.positions[s.backend.asarray(views)] = found_places(s, views, usual * root[views], astray, reach)

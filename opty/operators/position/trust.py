@@ -13,9 +13,10 @@ import numpy as np
 from opty.kernels.least_squares.solve2x2 import solved
 
 _RIDGE = 1e-6  # of the power of the exit wave, as in ``signals``
-_MANY = 1.5  # variances of an estimate by which the usual view must lie beside its place before the scan may move
+_MANY = 1.2  # variances of an estimate by which the usual view must lie beside its place before the scan may move,
+_FEW = 3.0  # times 1 + this over the root of the number of views: a median of few is not exact
 _ONE = 12.0  # the same for a single view
-_SMOOTH = 2.0  # standard deviations of the smooth part that are taken off it
+_SMOOTH = 3.0  # standard deviations of the smooth part that are taken off it
 _MODES = 4  # views for each smooth term at least
 _DEGREE = 3  # of the polynomials that are the smooth part
 
@@ -58,7 +59,7 @@ def knowledge(xp, sensed, misfit, evidence) -> Knowledge:
     tiny = np.finfo(np.float64).tiny
     squares, known = sensed[:, 0] + sensed[:, 4], evidence[:, 7] > 0
     grown = xp.where(known, squares / xp.where(known, evidence[:, 7], 1), 0)
-    louder = xp.where(known, xp.maximum(misfit / xp.maximum(evidence[:, 6], tiny), 1), 1)
+    louder = xp.where(known, misfit / xp.maximum(evidence[:, 6], tiny), 1)
     curvature = evidence[:, :3] * grown[:, None]
     ridge = _RIDGE * sensed[:, 6] + tiny
     curvature[:, 0] += ridge
@@ -92,39 +93,44 @@ def smooth_terms(places: np.ndarray) -> np.ndarray:
 
 
 def prior_widths(xp, estimate, variance, hold: float):
-    """Return how far from their places views may be, as variances (N,) px^2 an axis; 0 where nothing speaks for it.
+    """Return how far from their places views may be, as mean squares px^2: of the usual view, and (N,) of each.
 
     ``estimate`` (N, 2) px, where each view seems to be beside its place; ``variance`` (N,) px^2, the variance of that.
-    The widths are those of a normal distribution of displacements that explains the usual view (empirical Bayes), and
-    of more where a single view stands out.
+    The widths are those of a normal distribution of displacements that explains the usual view (empirical Bayes), 0
+    where nothing speaks for it, and of more where a single view stands out from the noise and from the others.
     """
     squares = (estimate**2).sum(axis=1)
-    usual = xp.median(squares - hold * _MANY * variance) / np.log(2)  # the median of an exponential distribution
-    return xp.maximum(xp.maximum(usual, squares - hold * _ONE * variance), 0) / 2
+    seen = xp.median(squares) / np.log(2)  # the median of an exponential distribution
+    many = hold * _MANY * (1 + _FEW / np.sqrt(len(estimate)))
+    usual = xp.maximum(xp.median(squares - many * variance) / np.log(2), 0)
+    return usual, xp.maximum(usual, squares - hold * _ONE * xp.maximum(variance, seen))
 
 
 def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float):
-    """Return the step (N, 2) px of all views, and the widths (N,) px^2 of ``prior_widths``.
+    """Return the step (N, 2) px of all views, and how far from their places the usual view and each may be, px^2.
 
-    Of what has ``gone`` (N, 2) px from the places given, the smooth part is moved by the mean step and drawn back by
-    two standard deviations of what noise makes of it (an L1 norm: without evidence it is zero, with evidence hardly
-    less than it is); ``modes`` (N, K) are those of ``smooth_terms``. The rest of each view takes the step that
-    minimises sum r^2 / (2 noise) + |d|^2 / (2 width).
+    The smooth part x of what has ``gone`` (N, 2) px from the places given is moved by the mean step. As long as it is
+    no larger than displacements of the usual width, of each view by itself, have such a part, it is left there; what
+    is more is drawn back by the length of two standard deviations of what noise makes of it (an L1 norm: without
+    evidence it goes, with evidence it stays). An object that follows the views agrees with any smooth displacement:
+    data hold it loosely, and what a wrong probe leaves over would carry it along for ever. ``modes`` (N, K) are those
+    of ``smooth_terms``. The rest of each view takes the step that minimises sum r^2 / (2 noise) + |d|^2 / (2 width),
+    the widths an axis being half of ``prior_widths``.
     ``hold`` is the weight of the places given, 0 for not at all.
     """
-    xp = told.xp
+    xp, tiny = told.xp, np.finfo(np.float64).tiny
     if not hold:
-        return told.step, xp.zeros(len(gone))
+        return told.step, xp.zeros(()), xp.zeros(len(gone))
 
     def rest(a):
         return a - modes @ (modes.T @ a)
 
-    width = prior_widths(xp, rest(estimate), variance, hold)
+    usual, width = prior_widths(xp, rest(estimate), variance, hold)
     held = width <= 0
     power = told.curvature[:, 0] + told.curvature[:, 2]
-    stiffness = xp.where(held, 1e9 * power, hold * told.noise / xp.where(held, 1, width))
+    stiffness = xp.where(held, 1e9 * power, hold * told.noise / xp.where(held, 1, width / 2))
     there = modes.T @ (gone + told.step)
-    size = xp.sqrt((there**2).sum())
-    least = hold * _SMOOTH * xp.sqrt(modes.shape[1] * xp.median(variance))
-    kept = there * xp.maximum(1 - least / xp.maximum(size, np.finfo(np.float64).tiny), 0)
-    return rest(told.drawn(stiffness, rest(gone))) + modes @ (kept - modes.T @ gone), width
+    size, count = xp.sqrt((there**2).sum()), modes.shape[1]
+    least = hold * _SMOOTH * xp.sqrt(count * xp.median(variance))
+    kept = there * (xp.minimum(size, xp.maximum(size - least, xp.sqrt(count * usual))) / xp.maximum(size, tiny))
+    return rest(told.drawn(stiffness, rest(gone))) + modes @ (kept - modes.T @ gone), usual, width

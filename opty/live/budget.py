@@ -1,0 +1,39 @@
+"""How often pictures are taken: what viewers cost stays a small part of the run's time."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+SHARE = 0.006  # of the time that passes, for pictures and viewers together
+SHORTEST = 0.5  # seconds between two pictures
+
+
+class Budget:
+    """Seconds of computing that pictures and viewers have cost, and when the next picture is due.
+
+    A picture whose making and sending took c seconds is followed by the next one after c / ``SHARE`` seconds, and
+    never before ``SHORTEST``.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.answers = 0.0  # seconds of all answers to viewers
+        self._spent = 0.0
+        self._last = -float("inf")
+
+    def spend(self, seconds: float) -> None:
+        """Count seconds of computing, of any thread."""
+        with self._lock:
+            self._spent += seconds
+            self.answers += seconds
+
+    def due(self) -> bool:
+        """Say whether the next picture may be taken."""
+        with self._lock:
+            return time.monotonic() - self._last >= max(SHORTEST, self._spent / SHARE)
+
+    def taken(self, seconds: float) -> None:
+        """Count a picture that took some seconds; what viewers cost from here on belongs to it."""
+        with self._lock:
+            self._last, self._spent = time.monotonic(), seconds

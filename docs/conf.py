@@ -32,7 +32,14 @@ copyright = "2026, the opty developers"
 version = release = version_of("opty-ptycho")
 
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/*.md", "docs/reference/*.rst", "docs/gallery/*.rst", "docs/notebooks/*.md"]
+include_patterns = [
+    "*.md",
+    "docs/*.md",
+    "docs/paper/table.md",
+    "docs/reference/*.rst",
+    "docs/gallery/*.rst",
+    "docs/notebooks/*.md",
+]
 exclude_patterns = ["build", ".venv", "docs/gallery/sg_execution_times.rst"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_gallery.gen_gallery"]
 suppress_warnings = ["config.cache"]
@@ -88,7 +95,7 @@ CONTENTS = {
     "Reference": [
         *(f"docs/{page}" for page in ("conventions", "glossary", "api")),
         *(f"docs/reference/{name}" for name in PACKAGES),
-        *(f"docs/{page}" for page in ("accuracy", "speed", "paper", "references")),
+        *(f"docs/{page}" for page in ("accuracy", "speed", "paper", "paper/table", "references")),
         *("CHANGELOG", "CONTRIBUTING", "SECURITY"),
     ],
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 PAGES = ("first_reconstruction", "compare_engines", "positions", "electrons", "own_operator", "own_physics")
 
 
@@ -56,6 +57,8 @@ def store(name: str) -> None:
     notebook.metadata = {"kernelspec": dict(notebook.metadata.kernelspec), "language_info": {"name": "python"}}
     for cell in notebook.cells:
         cell.metadata = {}
+        if "outputs" in cell:  # a widget, such as a progress bar, cannot be stored
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = smaller(output.data["image/png"])

@@ -27,7 +27,8 @@ LESS = {
 def said(cells):
     """What the cells print and return, in one text."""
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    return "\n".join(str(output.get("text") or output["data"].get("text/plain")) for output in outputs)
+    texts = [output.get("text") or output["data"] for output in outputs]
+    return "\n".join(text if isinstance(text, str) else text["text/plain"] for text in texts if "image/png" not in text)
 
 
 def pictures(cells):

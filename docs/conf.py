@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import shutil
 import sys
 from importlib.metadata import version as version_of
@@ -139,6 +140,12 @@ def add_contents(app: Any, page: str, source: list[str]) -> None:
         source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{listed}\n```\n"
 
 
+def link_notebooks(app: Any, page: str, source: list[str]) -> None:
+    """Let links to notebooks lead to their pages, where they would download a file."""
+    if page.startswith("docs/"):
+        source[0] = re.sub(r"\]\(\.\./examples/(\w+)\.ipynb\)", r"](notebooks/\1.md)", source[0])
+
+
 def convert_docstring(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """Make reStructuredText of a docstring, in place."""
     lines[:] = to_rst(lines)
@@ -148,4 +155,5 @@ def setup(app: Any) -> None:
     app.connect("builder-inited", write_reference, priority=100)
     app.connect("builder-inited", write_notebooks, priority=100)
     app.connect("source-read", add_contents)
+    app.connect("source-read", link_notebooks)
     app.connect("autodoc-process-docstring", convert_docstring)

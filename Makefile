@@ -55,7 +55,7 @@ docs: $(VENV)/.ready-docs
 	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m sphinx -q -W --keep-going -c docs . build/docs
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info docs/reference docs/gallery
+	rm -rf $(VENV) build dist *.egg-info docs/reference docs/gallery docs/notebooks
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "opty needs Python 3.11 or newer, this is %s: make PYTHON=python3.12" % sys.version.split()[0])'

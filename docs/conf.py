@@ -1,14 +1,15 @@
 """The documentation as a site: ``make docs`` writes it to build/docs.
 
 The source folder is the root of the repository: links between README, docs and code lead to the same places as they do
-there. Two folders are made on the way, and git ignores them: docs/reference (a page for each package, from docstrings)
-and docs/gallery (the examples, run).
+there. Three folders are made on the way, and git ignores them: docs/reference (a page for each package, from
+docstrings), docs/gallery (the examples, run) and docs/notebooks (the notebooks, as they are stored).
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import shutil
 import sys
 from importlib.metadata import version as version_of
@@ -20,6 +21,7 @@ sys.path.insert(0, str(HERE))
 
 from api import PACKAGES, names  # noqa: E402
 from docstrings import to_rst  # noqa: E402
+from notebooks import PAGES, write_page  # noqa: E402
 from sphinx_gallery.scrapers import figure_rst  # noqa: E402
 
 from opty import Operator  # noqa: E402
@@ -31,7 +33,14 @@ copyright = "2026, the opty developers"
 version = release = version_of("opty-ptycho")
 
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/*.md", "docs/reference/*.rst", "docs/gallery/*.rst"]
+include_patterns = [
+    "*.md",
+    "docs/*.md",
+    "docs/paper/table.md",
+    "docs/reference/*.rst",
+    "docs/gallery/*.rst",
+    "docs/notebooks/*.md",
+]
 exclude_patterns = ["build", ".venv", "docs/gallery/sg_execution_times.rst"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_gallery.gen_gallery"]
 suppress_warnings = ["config.cache"]
@@ -73,9 +82,10 @@ sphinx_gallery_conf = {
 CONTENTS = {
     "First steps": [
         "README",
-        *(f"docs/{page}" for page in ("coming_from", "auto", "engines", "positions", "worth", "symptoms")),
+        *(f"docs/{page}" for page in ("tutorial", "coming_from", "auto", "engines", "positions", "worth", "symptoms")),
         "docs/gallery/index",
     ],
+    "Notebooks": [f"docs/notebooks/{name}" for name in PAGES],
     "Data": [
         *(
             f"docs/{page}"
@@ -84,9 +94,9 @@ CONTENTS = {
     ],
     "Your own": ["docs/algebra", "docs/operators", "docs/models"],
     "Reference": [
-        *(f"docs/{page}" for page in ("conventions", "api")),
+        *(f"docs/{page}" for page in ("conventions", "glossary", "api")),
         *(f"docs/reference/{name}" for name in PACKAGES),
-        *(f"docs/{page}" for page in ("accuracy", "speed", "paper", "references")),
+        *(f"docs/{page}" for page in ("accuracy", "speed", "paper", "paper/table", "references")),
         *("CHANGELOG", "CONTRIBUTING", "SECURITY"),
     ],
 }
@@ -115,6 +125,12 @@ def write_reference(app: Any) -> None:
             page.write_text("\n".join(text))
 
 
+def write_notebooks(app: Any) -> None:
+    """Write a page for each notebook, with what it showed when it was stored."""
+    for name in PAGES:
+        write_page(name, HERE / "notebooks")
+
+
 def add_contents(app: Any, page: str, source: list[str]) -> None:
     """Give the first page the table of contents of the site, which the repository has no use for."""
     if page != root_doc:
@@ -124,6 +140,12 @@ def add_contents(app: Any, page: str, source: list[str]) -> None:
         source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{listed}\n```\n"
 
 
+def link_notebooks(app: Any, page: str, source: list[str]) -> None:
+    """Let links to notebooks lead to their pages, where they would download a file."""
+    if page.startswith("docs/"):
+        source[0] = re.sub(r"\]\(\.\./examples/(\w+)\.ipynb\)", r"](notebooks/\1.md)", source[0])
+
+
 def convert_docstring(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """Make reStructuredText of a docstring, in place."""
     lines[:] = to_rst(lines)
@@ -131,5 +153,7 @@ def convert_docstring(app: Any, what: str, name: str, value: Any, options: Any, 
 
 def setup(app: Any) -> None:
     app.connect("builder-inited", write_reference, priority=100)
+    app.connect("builder-inited", write_notebooks, priority=100)
     app.connect("source-read", add_contents)
+    app.connect("source-read", link_notebooks)
     app.connect("autodoc-process-docstring", convert_docstring)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from opty.plot.picture import Picture
+
 
 class PtychoState(BareState):
     """Object, probe and positions being estimated from a measurement, with everything needed to go on exactly.
@@ -105,11 +107,10 @@ class PtychoState(BareState):
             import matplotlib  # noqa: F401
         except ImportError:
             return None
-        import io
-
-        out = io.BytesIO()
-        self.plot().savefig(out, format="png", dpi=90)
-        return out.getvalue()
+        picture = cast("Picture", self.plot())
+        png = picture.png()
+        picture.close()  # else a notebook shows it again at the end of the cell
+        return png
 
 
 HANDLES.append(PtychoState)

@@ -9,8 +9,6 @@ import types
 import warnings
 from pathlib import Path
 
-import nbclient
-import nbformat
 import numpy as np
 import pytest
 
@@ -315,18 +313,6 @@ def test_siemens_star_example(shared_data, tmp_path):
     done = subprocess.run([sys.executable, "star.py", file], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "siemens_star.png").stat().st_size > 10_000
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the notebook machinery
-def test_notebook_runs(tmp_path):
-    notebook = nbformat.read(ROOT / "examples" / "own_operator.ipynb", as_version=4)
-    client = nbclient.NotebookClient(
-        notebook, kernel_name="python3", timeout=120, resources={"metadata": {"path": tmp_path}}
-    )
-    client.execute()
-    outputs = [str(cell.get("outputs")) for cell in notebook.cells]
-    assert any("(True, (ClipAmplitude(hi=0.95) * rPIE(alpha=0.3)) ** 30)" in text for text in outputs)
-    assert any("image/png" in text for text in outputs)
 
 
 def test_install_lines_are_valid():

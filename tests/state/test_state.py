@@ -308,6 +308,12 @@ def test_the_png_of_a_state_is_a_picture(p):
     pytest.importorskip("matplotlib")
     assert (ePIE() * p)._repr_png_().startswith(b"\x89PNG")
 
+    from matplotlib import pyplot
+
+    before = pyplot.get_fignums()
+    assert p._repr_png_()
+    assert pyplot.get_fignums() == before  # else a notebook shows the picture twice
+
 
 def test_states_and_masks_without_warnings():
     with warnings.catch_warnings():

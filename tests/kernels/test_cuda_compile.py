@@ -80,9 +80,7 @@ def test_every_instance_compiles_without_a_warning(nvrtc, file, arch):
     assert len(set(names)) == len(INSTANCES[file])
 
 
-@pytest.mark.parametrize(
-    "file", [pytest.param(f, marks=[pytest.mark.slow] if f == "fft/columns" else []) for f in SOURCES]
-)
+@pytest.mark.parametrize("file", list(SOURCES))
 def test_machine_code_can_be_made_of_each_template_argument(nvrtc, file):
     code, log, _ = compiled(nvrtc, SOURCES[file], covering(INSTANCES[file]), "-arch=sm_90")
     assert code == 0, log

@@ -62,7 +62,7 @@ CASES = pytest.mark.parametrize(("masked", "background"), [(0, False), (2, True)
 
 @CASES
 @pytest.mark.parametrize("noise", [POISSON, GAUSSIAN, AMPLITUDE])
-@pytest.mark.parametrize("kind", ["uint16", "float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["uint16", "float32", "float64"])
 @pytest.mark.parametrize("modes", [1, 3])
 def test_slope(rng, dtype, masked, background, noise, kind, modes):
     there = waves(rng, dtype, VIEWS, modes, N, N)

@@ -77,10 +77,7 @@ def one_by_one(recipe, p, monkeypatch):
 # Positions off the pixels in turn: what a batch holds more there is replayed alike in every recipe.
 @pytest.mark.parametrize(
     ("recipe", "fractional"),
-    [
-        pytest.param(recipe, bool(i % 2), marks=[pytest.mark.slow] if recipe in LSQ_BY_TWO[1:] else [])
-        for i, recipe in enumerate(RECIPES)
-    ],
+    [*zip(RECIPES, [False, True] * 5, strict=True)],
     ids=str,
 )
 def test_a_replay_gives_the_bits_of_plain_launches(graphs, monkeypatch, p, recipe, fractional):

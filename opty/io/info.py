@@ -139,7 +139,7 @@ def _run_of(kept: Kept) -> dict[str, Any]:
     whole = None if kept.unfinished is None else repr(kept.unfinished.asked)
     return {
         "model": None if kept.record["model"] is None or kept.record["model"].thin else repr(kept.record["model"]),
-        "recipe": kept.recipe,
+        "recipe": repr(kept.record["recipe"]),
         "iteration": kept.record["iteration"],
         "sweep_misfit": float(misfit[-1]) if len(misfit) else None,
         "unfinished": whole,

@@ -10,7 +10,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
-from opty.model.geometry_numbers import LENGTHS, check_told, first_value
+from opty.model.geometry_numbers import LENGTHS, check_told, first_value, told_by
 from opty.operators import lengths
 from opty.operators.fourier import intensity_of
 from opty.remedies import option
@@ -108,10 +108,14 @@ class Refine(ViewOperator, reads="illum patches"):
         leaf = next((one for one in s.model.leaves if one.name == self.leaf), None)
         if leaf is None or leaf.grid != "none" or leaf.part_of:
             numbers = [one.name for one in s.model.leaves if one.grid == "none" and not one.part_of]
+            numbers += told_by(s.data.geometry)
             found = leaf is not None and leaf.part_of
             if found:
                 raise RecipeError(f"{self!r}: every engine finds {self.leaf!r} along with the {found}: leave it out")
-            raise RecipeError(f"{self!r}: the model {s.model!r} has no such numbers; it has {numbers or 'none'}")
+            those = joined(map(repr, numbers)) if numbers else "nothing"
+            raise RecipeError(
+                f"{self!r}: the model {s.model!r} has no such numbers; what can be refined here is {those}"
+            )
         self._prepare(s, leaf.over)
 
     def _floor(self, s: Any) -> Any:

@@ -103,7 +103,7 @@ def test_every_result_opens_alone(golden):
 def test_every_result_is_looked_at_from_the_command_line(golden):
     kind, texts, _ = golden
     text = run("info", f"{kind}.h5")
-    assert f"recipe      {texts['recipe']}" in text
+    assert f"recipe      {written_today(texts['recipe'])}" in text
     assert f"iteration   {texts['iteration']}" in text
     assert ("unfinished" in text) == (kind == "interrupted")
     assert ("no operator 'GoldenDim' here" in text) == (kind in OWN)

@@ -130,6 +130,15 @@ def test_the_distance_of_a_near_field(factor, bound):
     np.testing.assert_array_equal(q.numpy("positions"), p.numpy("positions"))
 
 
+def test_a_name_that_is_none_is_refused_with_those_that_are(lens):
+    with pytest.raises(opty.RecipeError, match=r"'distanc'.* what can be refined here is 'distance'"):
+        Refine("distanc") * rPIE() * started(lens, 1.0)
+    bare = started(lens, 1.0)
+    bare = opty.PtychoState(bare.data.replace(geometry=None, positions=bare.positions), bare.probe)
+    with pytest.raises(opty.RecipeError, match="what can be refined here is nothing"):
+        Refine("distanc") * rPIE() * bare
+
+
 def test_a_run_in_parts_is_the_run(lens, tmp_path):
     recipe = Refine("distance") * rPIE(alpha=0.05, batch=8)
     whole, half = recipe**17 * started(lens, 1.05), recipe**15 * started(lens, 1.05)

@@ -67,7 +67,7 @@ def test_it_is_in_texts_files_and_plans(scene, tmp_path):
 
 
 def test_what_refine_cannot_do_is_said(scene):
-    with pytest.raises(opty.RecipeError, match="has no such numbers; it has"):
+    with pytest.raises(opty.RecipeError, match="has no such numbers; what can be refined here is"):
         Refine("spacing") * rPIE() * begun(scene, True)
     with pytest.raises(ValueError, match="PosCorrect"):
         Refine("positions")

@@ -36,7 +36,6 @@ class Kept:
     frames: measurement.FramesKept
     leaves: dict[str, np.ndarray]
     record: dict[str, Any]
-    recipe: str
     unfinished: PendingRun | None
     device: str
     software: dict[str, str]
@@ -85,7 +84,6 @@ def read_kept(file: Container) -> Kept:
             frames=frames,
             leaves=leaves,
             record=record,
-            recipe=code,
             unfinished=unfinished,
             device=device,
             software=software,

@@ -54,7 +54,8 @@ class PosCorrect(
     grows by a tenth while a view goes on in one direction, and shrinks where it turns back.
 
     No gradient leads home a view that lies farther away than the object's details are wide: in every
-    ``search_every``-th sweep PosSearch looks for those whose misfit stands out.
+    ``search_every``-th sweep PosSearch looks for those whose misfit stands out, or, while the scan as a whole is left
+    where it is, for those that ``CheckPositions`` found lost (of a thin object).
 
     Parameters
     ----------

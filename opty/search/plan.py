@@ -18,7 +18,7 @@ PRIORS = (0.1, 0.3, 1.0)
 # Positions that move as a whole scale the object, and make up for a defocus that is a little wrong: on a scan with
 # right positions that gained a tenth of the score, and cost a third of the accuracy.
 POSITIONS_WORTH = 0.15
-FAR_SWEEPS, FAR = 16, 0.4  # of FindPositions; and the share of the score above the noise from which on it is tried
+FAR_SWEEPS, FAR = 16, 0.6  # of FindPositions; and the share of the score above the noise from which on it is tried
 
 
 @dataclass(frozen=True)
@@ -90,22 +90,31 @@ def race(plan: Plan) -> Iterator[Change]:
 def engines(plan: Plan) -> Iterator[Change]:
     """Yield the plan with every other engine; only one that moves views, where positions are refined."""
     names = [name for name in ENGINES if name != plan.engine and not (plan.positions and name == "ML")]
-    yield from (_changed(plan, "engine", name, 0.002) for name in names)
+    yield from (_changed(plan, "engine", name, 0.01) for name in names)
 
 
 def more_modes(plan: Plan) -> Iterator[Change]:
-    """Yield the plan with one mode more, and, where there is one only, with two more."""
+    """Yield the plan with one mode more, and with two more, where there is one only."""
     more = (1, 2) if plan.modes == 1 else (1,)
-    yield from (_changed(plan, "modes", plan.modes + m, 0.01) for m in more if plan.modes + m <= MOST_MODES)
+    yield from (_changed(plan, "modes", plan.modes + m, 0.02) for m in more if plan.modes + m <= MOST_MODES)
+
+
+def second_mode(plan: Plan) -> Iterator[Change]:
+    """Yield the plan with a second mode: more of them would make up for positions that are wrong."""
+    if plan.modes == 1:
+        yield _changed(plan, "modes", 2, 0.01)
+
+
+def refined(plan: Plan) -> Iterator[Change]:
+    """Yield the plan with positions refined; only where that explains a good deal more."""
+    if not plan.positions and plan.engine != "ML":
+        yield _changed(plan, "positions", "refined", POSITIONS_WORTH)
 
 
 def positions(plan: Plan) -> Iterator[Change]:
     """Yield the plan with positions refined, and found from far; these only where they explain a good deal more."""
-    if plan.engine == "ML":
-        return
-    if not plan.positions:
-        yield _changed(plan, "positions", "refined", POSITIONS_WORTH)
-    if plan.positions != "found":
+    yield from refined(plan)
+    if plan.positions != "found" and plan.engine != "ML":
         yield _changed(plan, "positions", "found", POSITIONS_WORTH, FAR)
 
 
@@ -136,7 +145,7 @@ def lengths(plan: Plan) -> Iterator[Change]:
         yield _changed(plan, "sweeps", plan.sweeps // 2, 0.005)
 
 
-FIRST = (race, more_modes, positions)  # what decides whether the model is right; then the scale of the positions
-KINDS = (more_modes, positions, background, intensities, engines, priors, lengths)
+FIRST = (race, refined, second_mode, refined)  # before the scale of the positions is looked at
+KINDS = (positions, more_modes, background, intensities, engines, priors, lengths)
 BEST_OF = (engines,)  # all of which are tried; of the others, the first that gains
 CLIMB = (more_modes, priors, lengths)  # that are gone through until none gains

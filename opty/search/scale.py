@@ -12,7 +12,7 @@ from opty.analysis.coverage import is_near
 from opty.analysis.orientation import middle
 from opty.analysis.probe_search import find_probe
 from opty.analysis.refined_stretch import of_given
-from opty.analysis.scan_stretch import TOLERANCE, Stretch, find_stretch, scale_known
+from opty.analysis.scan_stretch import Stretch, find_stretch, scale_known
 from opty.analysis.trials import FEWEST, most_views
 from opty.search.start import Begin
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 VIEWS = 80  # that are looked at
 DIGITS = 4  # of a factor, as it is said
+ASPECT = 0.05  # by which rows and columns have to differ for a factor each: a wrong distance changes both alike
 
 
 def look_at_scale(p: BareState, given: np.ndarray) -> Stretch | None:
@@ -47,7 +48,7 @@ def mendable(data: PtychoData, found: Stretch | None) -> bool:
 
 def rescaled(start: Begin, found: Stretch, seed: int, threads: int | None) -> Begin:
     """Return a start with the positions multiplied, and its probe searched for anew where it was searched for."""
-    same = abs(math.log(found.aspect)) <= TOLERANCE
+    same = abs(math.log(found.aspect)) <= ASPECT
     factors = (found.scale, found.scale) if same else found.factors
     factors = (round(factors[0], DIGITS), round(factors[1], DIGITS))
     data = start.data.replace(positions=start.data.positions * np.array(factors), truth=None)

@@ -19,10 +19,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 import opty
 from benchmarks.wrong_scans import RECIPE, draw, picture_error, wrong
-from opty.analysis import find_probe
+from opty.analysis import find_probe, illuminated, object_error
 from opty.analysis.health import health
 from opty.io.prepare.preparation import Preparation
 
@@ -115,11 +116,17 @@ def remedies(texts: tuple[str, ...]) -> tuple[dict, opty.Operator, list[str]]:
     for text in texts:
         for name, value in re.findall(r"(\w+)=('[^']*'|\[[^\]]*\]|\([^)]*\)|[\w.+-]+)", text):
             if name in OPTIONS:
-                options[name] = ast.literal_eval(value)
+                given = ast.literal_eval(value)
+                several = name in options and name in ("mask", "leave_out")
+                options[name] = [*_many(options[name]), *_many(given)] if several else given
         if "IntensityUpdate() * rPIE()" in text:
             recipe = (opty.IntensityUpdate() * opty.rPIE(alpha=0.05)) ** 30
         calls += re.findall(r"data\.replace\(intensities=(.*)\)$", text)
     return options, recipe, calls
+
+
+def _many(value: object) -> list:
+    return list(value) if isinstance(value, list) else [value]
 
 
 def error(data: opty.PtychoData, truth: dict, recipe: opty.Operator = RECIPE) -> float:
@@ -129,7 +136,23 @@ def error(data: opty.PtychoData, truth: dict, recipe: opty.Operator = RECIPE) ->
         p = recipe * opty.PtychoState(data, start, threads=1)
     except (ValueError, opty.DivergedError):
         return NO_RUN
-    return min(round(picture_error(p, truth), 4), NO_RUN)
+    found = picture_error(p, truth) if p.data.n == truth["probe"].shape[-1] else _coarser_error(p, truth)
+    return min(round(found, 4), NO_RUN)
+
+
+def _coarser_error(p: opty.PtychoState, truth: dict) -> float:
+    """Return the error where the frames were cut, so that pixels are larger: the object is brought to those of the
+    truth, and its twin not looked at.
+    """
+    times = p.data.n / truth["probe"].shape[-1]
+    size = np.array(p.obj.shape[-2:]) / times
+    grid = np.meshgrid(*(np.arange(int(edge)) * times for edge in size), indexing="ij")
+    obj = p.numpy("obj")
+    fine = sum(part * ndimage.map_coordinates(of, grid, order=3) for part, of in ((1, obj.real), (1j, obj.imag)))
+    middle = (p.numpy("positions") + p.data.n // 2).mean(axis=0) / times
+    there = (truth["positions"] + truth["probe"].shape[-1] // 2).mean(axis=0)
+    lit = illuminated(truth["positions"], truth["probe"], truth["obj"].shape)
+    return object_error(fine, truth["obj"], lit, np.rint(middle - there).astype(int))
 
 
 def rows(seed: int, only: tuple[str, ...]) -> Iterator[dict]:

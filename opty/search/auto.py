@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.operator import Operator
+from opty.analysis.coverage import is_near
 from opty.analysis.held_blocks import Withheld, on, withhold
 from opty.analysis.orientation import middle
 from opty.analysis.quick import quick_look
@@ -233,7 +234,7 @@ class _Search:
 
     def _scaled(self, plan: Plan, best: Trial) -> tuple[Plan, Trial]:
         """Look for another scale of the positions, and take it where the plan predicts better with it."""
-        if best.state is None or not self._time_for(best):
+        if best.state is None or is_near(self.whole) or not self._time_for(best):
             return plan, best
         self.say("scale of the positions")
         self.stretch = look_at_scale(best.state, self.part.positions_px)

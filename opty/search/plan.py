@@ -146,6 +146,6 @@ def lengths(plan: Plan) -> Iterator[Change]:
 
 
 FIRST = (race, refined, second_mode, refined)  # before the scale of the positions is looked at
-KINDS = (positions, more_modes, background, intensities, engines, priors, lengths)
+KINDS = (background, intensities, positions, more_modes, engines, priors, lengths)
 BEST_OF = (engines,)  # all of which are tried; of the others, the first that gains
 CLIMB = (more_modes, priors, lengths)  # that are gone through until none gains

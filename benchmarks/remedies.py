@@ -129,15 +129,29 @@ def _many(value: object) -> list:
     return list(value) if isinstance(value, list) else [value]
 
 
-def error(data: opty.PtychoData, truth: dict, recipe: opty.Operator = RECIPE) -> float:
-    """Return the error of a user's picture."""
+def error(data: opty.PtychoData, truth: dict, recipe: opty.Operator = RECIPE, turned: dict | None = None) -> float:
+    """Return the error of a user's picture, turned back where the detector image was ``turned``."""
     try:
         start = find_probe(data, threads=1).probe if data.probe is None else None
         p = recipe * opty.PtychoState(data, start, threads=1)
     except (ValueError, opty.DivergedError):
         return NO_RUN
+    p = _turned_back(p, **(turned or {}))
     found = picture_error(p, truth) if p.data.n == truth["probe"].shape[-1] else _coarser_error(p, truth)
     return min(round(found, 4), NO_RUN)
+
+
+def _turned_back(p: opty.PtychoState, transpose: bool = False, flip: str | None = None) -> opty.PtychoState:
+    """Return a state whose object and positions are those of the detector image as it was."""
+    obj, at = p.numpy("obj"), p.numpy("positions")
+    for axis, name in enumerate(("rows", "columns")):
+        if flip in (name, "both"):
+            obj = np.flip(obj, axis)
+            at[:, axis] = obj.shape[axis] - p.data.n - at[:, axis]
+    if transpose:
+        obj, at = obj.T, at[:, ::-1]
+    data = p.data.replace(positions=at * (p.pixel or 1.0), truth=None)
+    return opty.PtychoState(data, p.numpy("probe"), obj=np.ascontiguousarray(obj), device="cpu")
 
 
 def _coarser_error(p: opty.PtychoState, truth: dict) -> float:
@@ -182,7 +196,8 @@ def rows(seed: int, only: tuple[str, ...]) -> Iterator[dict]:
                 file = Path(folder) / "scan.cxi"
                 opty.save(file, mended, format="cxi")
                 mended = opty.load(file, **options)
-        row["with"] = error(mended, truth, recipe) if row["remedy"] else None
+        turned = {name: options[name] for name in ("transpose", "flip") if name in options}
+        row["with"] = error(mended, truth, recipe, turned) if row["remedy"] else None
         yield row
 
 

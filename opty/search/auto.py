@@ -23,9 +23,9 @@ from opty.ptycho_state import PtychoState
 from opty.search.judgement import Verdict, difference, judged, noise_deviance, of_scale
 from opty.search.plan import BEST_OF, CLIMB, FIRST, HOPELESS, KINDS, Change, Plan
 from opty.search.repair import Repaired, repaired
-from opty.search.scale import look_at_scale, mendable, rescaled, scale_is_known
+from opty.search.scale import GAIN, look_at_scale, mendable, rescaled, scale_is_known
 from opty.search.start import Begin, begin
-from opty.search.trial import WORTH, Interrupted, Trial, finished, table, tried
+from opty.search.trial import Interrupted, Trial, finished, table, tried
 
 MINUTES = 5.0
 PART = 100 * 128**2  # detector pixels of the part of the scan on which recipes are compared
@@ -159,7 +159,9 @@ class _Search:
             state, whole, stopped = self._kept(best, getattr(stop, "state", None)), False, True
         verdict = self._verdict(plan, best, whole, stopped)
         if verdict.word == "right" and time.perf_counter() + best.clock < self.deadline:
-            found = look_at_scale(state, self.whole.positions_px) if self.stretch is None else self.stretch
+            found = self.stretch  # with a model that was not chosen yet, what differs may not be the scale
+            if found is None or found.off:
+                found = look_at_scale(state, self.whole.positions_px)
             verdict = of_scale(verdict, found, scale_is_known(state))
         self.tell(f"verdict: {verdict}")
         ranked = tuple(sorted(self.trials, key=lambda one: one.score))
@@ -245,7 +247,7 @@ class _Search:
         self.say(self.start.said[-1])
         plans = dict.fromkeys((replace(plan, positions=""), plan))
         found, trial = min(((one, self._try(one)) for one in plans), key=lambda pair: pair[1].score)
-        if trial.score > (1 - WORTH) * best.score:
+        if trial.score > (1 - GAIN) * best.score:
             self._take(before)
             return plan, best
         self.stretch = None  # of positions that are no more

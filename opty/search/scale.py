@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 VIEWS = 80  # that are looked at
 DIGITS = 4  # of a factor, as it is said
-ASPECT = 0.05  # by which rows and columns have to differ for a factor each: a wrong distance changes both alike
+ASPECT = 0.05  # by which rows and columns may differ: a wrong distance changes both alike
+GAIN = 0.1  # of the score that other positions have to bring
 
 
 def look_at_scale(p: BareState, given: np.ndarray) -> Stretch | None:
@@ -40,22 +41,22 @@ def scale_is_known(p: BareState) -> bool:
 
 
 def mendable(data: PtychoData, found: Stretch | None) -> bool:
-    """Say whether a map is better for sure, and a factor of the positions mends it: not in the near field, where it
-    stands for the distances of the focus and of the detector as well.
+    """Say whether a map is better for sure, and one factor of the positions mends it.
+
+    Rows and columns of different factors are no distance and no pixel size that is wrong: with fewer modes than the
+    beam has, positions squeezed along its blur predicted views better, and made the picture worse. In the near field a
+    factor stands for the distances of the focus and of the detector as well.
     """
-    return found is not None and found.better and not is_near(data)
+    return found is not None and found.better and abs(math.log(found.aspect)) <= ASPECT and not is_near(data)
 
 
 def rescaled(start: Begin, found: Stretch, seed: int, threads: int | None) -> Begin:
     """Return a start with the positions multiplied, and its probe searched for anew where it was searched for."""
-    same = abs(math.log(found.aspect)) <= ASPECT
-    factors = (found.scale, found.scale) if same else found.factors
-    factors = (round(factors[0], DIGITS), round(factors[1], DIGITS))
-    data = start.data.replace(positions=start.data.positions * np.array(factors), truth=None)
+    factor = round(found.scale, DIGITS)
+    data = start.data.replace(positions=factor * start.data.positions, truth=None)
     probe = find_probe(data, seed, threads).probe[None] if start.text else start.probe
-    loaded = factors[::-1] if start.way is not None and start.way.swap else factors
-    said = f"positions multiplied by {factors[0] if same else factors}: the distance or the pixel size is off by that"
-    return replace(start, data=data, probe=probe, scale=factors[0] if same else loaded, said=(*start.said, said))
+    said = f"positions multiplied by {factor}: the distance or the pixel size is off by that"
+    return replace(start, data=data, probe=probe, scale=factor, said=(*start.said, said))
 
 
 def _part(p: BareState) -> PtychoData | None:

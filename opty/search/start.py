@@ -34,7 +34,7 @@ class Begin:
     way: Orientation | None
     decided: bool
     said: tuple[str, ...]
-    scale: float | tuple[float, float] | None = None
+    scale: float | None = None
 
 
 def begin(data: PtychoData, seed: int, threads: int | None, say: Callable[[str], None]) -> Begin:

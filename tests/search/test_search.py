@@ -255,7 +255,7 @@ def test_a_plan_writes_its_recipe():
 def test_a_scale_is_mended_and_said():
     """A distance five percent too long: positions in pixels are too small."""
     data = scan().replace(truth=None, positions=scan().positions / 1.05, probe=scan().truth["probe"])
-    found = opty.auto(data, minutes=0.3, device="cpu", threads=1)
+    found = opty.auto(data, minutes=5, device="cpu", threads=1)
     assert found.options["position_scale"] == pytest.approx(1.05, rel=0.01)
     assert any("positions multiplied by" in line for line in found.said)
     assert np.allclose(found.data.positions, data.positions * found.options["position_scale"])

@@ -24,6 +24,7 @@ class Detection(Element, register=False):
     """
 
     detects: ClassVar[bool] = True
+    censors: ClassVar[bool] = False  # True: with what a prediction is compared depends on the prediction
     kept = 1.0  # real images of the views, whose number does not grow with the states
 
     def see(self, v: ModelViews, intensity: Any) -> Any:
@@ -33,6 +34,10 @@ class Detection(Element, register=False):
     def pull(self, v: ModelViews, values: Any) -> Any:
         """Return the transpose of D applied to values (B or 1, n, n) of the pixels."""
         raise NotImplementedError
+
+    def compared(self, v: ModelViews, measured: Any, predicted: Any) -> Any:
+        """Return what predicted intensities (B, n, n) are compared with: the measured ones (B, n, n), as they are."""
+        return measured
 
 
 class Blur(Detection):
@@ -103,6 +108,40 @@ class Blur(Detection):
         return out if near else v.xp.roll(out, (-half, -half), (-2, -1))
 
 
+class Saturation(Detection):
+    """A detector that reads no more than a level: where it reads that, at least so much light was there.
+
+    A pixel with I >= level counts as max(I, Ihat): it is explained by any Ihat >= I and pulls a darker one up, where a
+    mask would say nothing of it.
+
+    Parameters
+    ----------
+    level : the reading from which a pixel is saturated, in the unit of the data [photons].
+
+    Leave these pixels unmasked. Projections, misfits, likelihoods and positions all compare with max(I, Ihat); the
+    Poisson likelihood of a saturated pixel is taken to be its largest value from Ihat = I on.
+    Raises ValueError for a level that is not positive.
+    Source: a censored measurement: Tobin, Econometrica 26, 24 (1958).
+    """
+
+    level: float
+    censors = True
+    kept = 0.0
+
+    def check(self) -> None:
+        if not self.level > 0:
+            raise ValueError(f"{self!r}: give the reading of a saturated pixel, above 0")
+
+    def see(self, v: ModelViews, intensity: Any) -> Any:
+        return intensity
+
+    def pull(self, v: ModelViews, values: Any) -> Any:
+        return values
+
+    def compared(self, v: ModelViews, measured: Any, predicted: Any) -> Any:
+        return v.xp.where(measured >= self.level, v.xp.maximum(measured, predicted), measured)
+
+
 @functools.lru_cache(maxsize=16)
 def _gaussian(sigma: float, n: int, kind: str) -> np.ndarray:
     """Return the matrix (n, n) of a Gaussian point spread, in the order of the waves."""
@@ -125,7 +164,7 @@ def put_modulus(v: ModelViews, there: Any, intensity: Any, mask: Any, background
     xp, tiny = v.xp, np.finfo(v.real_dtype).tiny ** 0.5
     seen = v.seen(state_power(xp, there))
     seen = xp.maximum(seen if background is None else seen + background, tiny)
-    measured = intensity.astype(v.real_dtype)
+    measured = v.compared(intensity.astype(v.real_dtype), seen)
     ratio, gap = measured / seen, xp.sqrt(measured) - xp.sqrt(seen)
     if mask is not None:
         ratio, gap = xp.where(mask, ratio, 1), gap * mask

@@ -34,6 +34,7 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
     over_ranks = True
     scale_free = True
     gathers = frozenset({"obj"})
+    scratch_slices = (0.0, 1.5, 2.5)  # direction and weight, as windows and on the frame
     advice = "a larger alpha, or a smaller step, of the object update"
 
     def check(self) -> None:

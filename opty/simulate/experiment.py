@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 import os
@@ -16,6 +17,8 @@ from opty.data.fields import check_probe
 from opty.geometry import Geometry
 from opty.kernels import numpy_backend
 from opty.model.complete import complete, first_leaves, fitting
+from opty.model.compose import Model
+from opty.model.detection import Saturation
 from opty.model.host_views import HostViews
 from opty.model.scan import Scan
 from opty.physics.propagation import Propagator, phase_ramp
@@ -109,7 +112,7 @@ class Experiment:
         nominal = _checked(positions)
         self.views = len(nominal)
         photons = _per_view(photons, dose, self.views)
-        self.detector = _detector(_of_type("detector", detector, Detector), photons)
+        self.detector = _limited(_detector(_of_type("detector", detector, Detector), photons), self.model)
         true = reached(nominal, position_error, np.random.default_rng([seed, 0]))
         self._leaves = self._other_leaves(obj, probe, nominal, leaves or {})
         move = _placement(np.concatenate([nominal[:, None], self.exposure.places(true)], axis=1), obj.shape[-2:], n)
@@ -263,6 +266,16 @@ def _detector(detector: Detector | None, photons: float | None) -> Detector:
             f"exact: {here(_EXACTLY, _EXACTLY_IN_FILE)} without read_noise"
         )
     return detector
+
+
+def _limited(detector: Detector, model: Model) -> Detector:
+    """Return a detector that reads no more than the model says."""
+    levels = [element.level for element in model.detection if isinstance(element, Saturation)]
+    if not levels or detector.full_scale <= min(levels):
+        return detector
+    if np.dtype(detector.dtype).kind != "f" and min(levels) % 1:
+        raise ValueError(f"{model!r}: counts are whole numbers; give a whole number of photons as the level")
+    return dataclasses.replace(detector, saturation=min(levels))
 
 
 def _placement(places: np.ndarray, shape: tuple[int, ...], n: int) -> np.ndarray:

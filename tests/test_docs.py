@@ -215,6 +215,7 @@ def test_models_page(small_scan, page):
         "flying",
         "coloured",
         "blurred",
+        "binned",
         "saturated",
         "refine",
         "distance",

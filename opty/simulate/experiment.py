@@ -18,7 +18,7 @@ from opty.geometry import Geometry
 from opty.kernels import numpy_backend
 from opty.model.complete import complete, first_leaves, fitting
 from opty.model.compose import Model
-from opty.model.detection import Saturation
+from opty.model.detection import Bin, Saturation, shared
 from opty.model.host_views import HostViews
 from opty.model.scan import Scan
 from opty.physics.propagation import Propagator, phase_ramp
@@ -153,7 +153,11 @@ class Experiment:
         noise = np.random.default_rng(self._noise)
         with tqdm(total=self.views, unit="view", disable=not progress, dynamic_ncols=True) as bar:
             for views in self._chunks():
-                yield views, self.detector.read(self._expected(views), noise, self._bad)
+                patterns = self.detector.read(self._expected(views), noise, self._bad)
+                for element in self.model.detection:
+                    if isinstance(element, Bin):  # shares of a pixel were counted one by one: Poisson's law adds up
+                        patterns = shared(patterns, element.k)
+                yield views, patterns
                 bar.update(views.stop - views.start)
 
     def _expected(self, views: slice) -> np.ndarray:
@@ -270,6 +274,8 @@ def _detector(detector: Detector | None, photons: float | None) -> Detector:
 
 def _limited(detector: Detector, model: Model) -> Detector:
     """Return a detector that reads no more than the model says."""
+    if any(isinstance(element, Bin) for element in model.detection):
+        detector = dataclasses.replace(detector, dtype="float32")  # shares of counts
     levels = [element.level for element in model.detection if isinstance(element, Saturation)]
     if not levels or detector.full_scale <= min(levels):
         return detector

@@ -216,6 +216,8 @@ def test_models_page(small_scan, page):
         "flying",
         "coloured",
         "blurred",
+        "binned",
+        "saturated",
         "refine",
         "distance",
         "element",

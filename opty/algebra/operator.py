@@ -218,6 +218,7 @@ class ViewOperator(Operator, register=False):
     gathers: ClassVar[frozenset[str]] = frozenset()  # leaves whose sums ``b.gather`` gives it, all in one pass
     measures: ClassVar[bool] = False  # True: calls b.add_misfit; else opty measures what the step projects
     scratch_waves: ClassVar[tuple[float, float]] = (6.0, 3.0)
+    memo_rows: ClassVar[frozenset[str]] = frozenset()  # arrays in s.memo with a row for each view, for ``finish``
     copied: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
 
     def begin(self, s: State) -> None:

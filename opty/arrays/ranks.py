@@ -32,7 +32,15 @@ class Alone:
 
     def views(self, count: int) -> slice:
         """Return the views of this rank, of ``count`` in all: the ranks have them one after the other."""
-        return slice(0, count)
+        return slice(*self.starts(count)[self.rank : self.rank + 2].tolist())
+
+    def starts(self, count: int) -> np.ndarray:
+        """Return the numbers (size + 1,) of the first view of each rank, of ``count`` in all, and ``count``."""
+        return np.arange(self.size + 1) * count // self.size
+
+    def owner(self, numbers: np.ndarray, count: int) -> np.ndarray:
+        """Return the ranks (K,) that have views (K,), of ``count`` in all."""
+        return np.searchsorted(self.starts(count), numbers, side="right") - 1
 
     def add(self, a: Any, backend: ModuleType) -> None:
         """Add up an array over the ranks, in place."""
@@ -84,10 +92,6 @@ class Ranks(Alone):
         self.calls = self.bytes = 0
         self._failed = False
         _end_with(self)
-
-    def views(self, count: int) -> slice:
-        at = [k * count // self.size for k in (self.rank, self.rank + 1)]
-        return slice(*at)
 
     def add(self, a: Any, backend: ModuleType) -> None:
         host = np.ascontiguousarray(backend.to_host(a))

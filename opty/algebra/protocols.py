@@ -18,7 +18,8 @@ class Measured(Protocol):
     """What was measured, on the device, in the order of the transform: zero frequency at [0, 0] in the far field.
 
     view_photons (N,) float64 [photons], on the host, and photons, their sum, are over unmasked pixels; pixels: how many
-    of all views are not masked; view_count: how many views there are, of all ranks; seen (n, n): in how many views each pixel counts, None where all count in all.
+    of all views are not masked; view_count: the number of views, of all ranks; seen (n, n): in how many views each
+    pixel counts, None where all count in all.
     """
 
     view_photons: np.ndarray

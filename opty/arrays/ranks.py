@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import sys
 import time
 from types import ModuleType
@@ -60,6 +61,10 @@ class Alone:
     def gathered(self, rows: np.ndarray) -> np.ndarray | None:
         """Return the rows of all ranks, one after the other, on the first rank; None on the others."""
         return rows
+
+    def told(self, value: Any) -> Any:
+        """Return what the first rank gives, on all ranks; it is pickled."""
+        return value
 
     def look(self) -> None:
         """Raise RankError where another rank has said that it failed."""
@@ -138,6 +143,12 @@ class Ranks(Alone):
         to = [whole.reshape(-1).view(np.uint8), each, starts, self._mpi.BYTE]
         self._wait(self._sums.Iallgatherv(_bytes(rows), to))
         return whole
+
+    def told(self, value: Any) -> Any:
+        text = np.frombuffer(pickle.dumps(value) if self.rank == 0 else b"", np.uint8)
+        counts = np.zeros(self.size, np.int64)
+        counts[0] = self.most(np.array([len(text)]))[0]
+        return pickle.loads(self.everywhere(text, counts).tobytes())
 
     def abort(self) -> None:
         """End the processes of all ranks, exit code 1."""

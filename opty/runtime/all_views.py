@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from opty.algebra.leaf import Leaf, with_parts
 from opty.algebra.operator import Operator, ViewOperator
@@ -55,7 +55,7 @@ def conclude(op: ViewOperator, s: Access) -> None:
     if type(op).finish is ViewOperator.finish:
         return
     if s.store.ranks.size == 1 or op.over_ranks or not (op.memo_rows or rows_used(op, s.store)):
-        op.finish(s)  # type: ignore[arg-type]
+        op.finish(s)
         return
     with with_all_views(op, s):
-        op.finish(s)  # type: ignore[arg-type]
+        op.finish(s)

@@ -235,7 +235,7 @@ def _apply(node: StepNode, job: Run) -> None:
         s = job.access_of_step(rights)
         if job.store.ranks.size > 1 and looks_at_all(op, job.store):
             with with_all_views(op, s):
-                op.apply(s)  # type: ignore[arg-type]
+                op.apply(s)
         else:
             op.apply(s)
     except Exception as error:

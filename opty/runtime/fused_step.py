@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class FusedContext:
-    """The access of a fused step to a run: the state that it works on, the engine of the run, a dict private to the step.
+    """The access of a fused step to a run: the state that it works on, the engine of the run, its private dict.
 
     ``alone`` : only fused steps use the batch, so that its waves may be in the buffer of the next batch.
     ``whole`` : all positions of the sweep are whole pixels. ``number`` : of the step in the sweep.

@@ -109,6 +109,8 @@ class JointBatches:
                 everything = ranks.everywhere(delta, counts)
                 batch = self._batch(self.state, numbers, numbers, opened, whole, of_joint)
                 batch.leaves["delta"] = everything
+                if store.model.varies:
+                    batch.opened("illum")  # as it is before the update
                 batch.source = WaveStore(everything, self._job.engine.rows(len(numbers)))
                 joint(batch)
 

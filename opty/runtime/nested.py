@@ -66,7 +66,7 @@ class Nested(Operator, register=False):
 
 
 def run_inside(recipe: Operator, p: BareState, outer: Run) -> BareState:
-    """Return ``recipe * p`` for a step of the run ``outer``, over its ranks; then all of them have the rows of all views.
+    """Return ``recipe * p`` for a step of the run ``outer``: over its ranks, and then with the rows of all views.
 
     Raises Stop where Ctrl-C was pressed: the state of ``outer`` is whole. A DivergedError carries that state.
     """

@@ -63,9 +63,9 @@ class Access:
             return self._beside(name)
         if name in self._scattered:
             raise EffectError(
-                f"{self._who} uses {name!r} before the batches of a sweep: it has a row for each view, and "
-                "the views are spread over ranks. Use its rows in apply, b.selection, or in finish; or, if sums are made "
-                "with s.total, say over_ranks = True in the class"
+                f"{self._who} uses {name!r} before the batches of a sweep: it has a row for each view, and the views "
+                "are spread over ranks. Use its rows in apply, b.selection, or in finish; or, if sums are made with "
+                "s.total, say over_ranks = True in the class"
             )
         if name in self._writes:
             return leaf

@@ -54,8 +54,8 @@ def _as_spread(whole: Store, leaf: Leaf) -> Leaf:
         return leaf
     if shape[-2:] in ((n, n), whole.object_shape):
         raise ValueError(
-            f"the array {leaf.name!r} has shape {shape}, and there are {shape[0]} views: it cannot be told whether it has "
-            "a row for each view, of which each rank would hold its own; give it another shape"
+            f"the array {leaf.name!r} has shape {shape}, and there are {shape[0]} views: it cannot be told whether it "
+            "has a row for each view, of which each rank would hold its own; give it another shape"
         )
     return replace(leaf, axes=("view", *leaf.axes[1:]))
 
@@ -97,7 +97,10 @@ def over_views(store: Store) -> frozenset[str]:
 
 
 def _per_view(leaves: Mapping[str, Any], declared: Mapping[str, Leaf], change: Callable[[Any], Any]) -> dict[str, Any]:
-    return {name: change(a) if declared[name].over == "view" else a for name, a in leaves.items()}
+    changed = {
+        name: change(leaves[name]) for name in sorted(leaves) if declared[name].over == "view"
+    }  # alike on all ranks
+    return {name: changed.get(name, a) for name, a in leaves.items()}
 
 
 def _stays(data: PtychoData, ranks: Alone) -> bool:

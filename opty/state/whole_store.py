@@ -7,7 +7,7 @@ ranks that have them: work on single views goes to the rank of each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class WholeStore(Store):
     local: Store
 
     @classmethod
-    def of(cls, local: Store, names: Iterable[str]) -> WholeStore:
+    def of(cls, local: Store, names: Iterable[str]) -> Self:
         """Gather the rows of the leaves ``names`` that are there. All ranks have to call it, with the same names."""
         found = cls._beside(local)
         found.leaves = dict(local.leaves)
@@ -38,7 +38,7 @@ class WholeStore(Store):
         return found
 
     @classmethod
-    def _beside(cls, local: Store) -> WholeStore:
+    def _beside(cls, local: Store) -> Self:
         found = object.__new__(cls)
         found.__dict__ = {**local.__dict__, "local": local, "measured": local.measured.for_all}
         return found
@@ -51,7 +51,7 @@ class WholeStore(Store):
     def put_back(self, names: Iterable[str]) -> None:
         """Give the part of this rank what has become of the leaves ``names``, and the record."""
         local = self.local
-        for name in set(names) & (self.leaves.keys() | local.leaves.keys()):
+        for name in sorted(set(names) & (self.leaves.keys() | local.leaves.keys())):
             if name not in self.leaves:
                 del local.leaves[name]
             elif has_rows(self.declared.get(name)):

@@ -138,7 +138,7 @@ def _wave_distance(s, b, reach: int):
     size = n + 2 * reach
     around = xp.zeros((size, size), s.dtype)
     inside, taken = _overlap(backend.to_host(b.corners)[0] - reach, size, s.object_shape)
-    around[taken] = transmission(s.leaves["obj"])[inside]
+    around[taken] = transmission(s.store.leaves["obj"])[inside]
 
     def correlated(window, image):
         """sum_r conj(window(r)) image(r + d)."""

@@ -19,6 +19,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -74,13 +75,12 @@ class Watch:
         return min(found)
 
 
-def run(engine: str, part: int | None, iterations: int) -> dict[str, float]:
-    """Run in this process, on a half of the views, or (part None) as one of the ranks of MPI."""
+def run(engine: str, part: int | None, iterations: int, folder: Path) -> dict[str, float]:
+    """Run in this process, on a half of the views, or (part None) as one of the ranks of MPI; scan B is in a folder."""
     import opty
-    from benchmarks import cases, scans
+    from benchmarks import scans
 
-    arrays = scans.pictured(cases.B)
-    p = scans.start(arrays, device="cpu", threads=1)
+    p = scans.start(scans.load(folder), device="cpu", threads=1)
     comm, watch = None, None
     if part is None:
         from mpi4py import MPI
@@ -131,11 +131,15 @@ def mpiexec(ranks: int) -> list[str]:
     return [found, "-n", str(ranks)]
 
 
-def cost(turns: int, iterations: int, engines: list[str]) -> list[dict[str, Any]]:
-    """Measure each engine by turns; return a row of each."""
+def cost(turns: int, iterations: int, engines: list[str], folder: Path) -> list[dict[str, Any]]:
+    """Measure each engine by turns; return a row of each. Scan B is put into a folder, where it is not yet."""
+    from benchmarks import cases, scans
+
     rows = []
+    if not (folder / "diff.npy").exists():
+        scans.write(folder, cases.B)
     for engine in engines:
-        one = [sys.executable, "-m", "benchmarks.ranks", "--one", engine, str(iterations)]
+        one = [sys.executable, "-m", "benchmarks.ranks", "--one", engine, str(iterations), str(folder)]
         apart: list[list[dict[str, float]]] = []
         over: list[list[dict[str, float]]] = []
         for turn in range(turns):
@@ -188,17 +192,20 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
+    parser.add_argument("--scan", type=Path, help="a folder that keeps the arrays of scan B")
     parser.add_argument("--folder", type=Path, default=RESULTS)
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--pie", nargs=2, type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        engine, iterations, part = given.one
-        print(json.dumps(run(engine, None if part == "mpi" else int(part), int(iterations))), flush=True)
+        engine, iterations, folder, part = given.one
+        print(json.dumps(run(engine, None if part == "mpi" else int(part), int(iterations), Path(folder))), flush=True)
     elif given.pie:
         print(json.dumps(pie(*given.pie)), flush=True)
     elif given.what == "cost":
-        print(keep(given.folder, "ranks", cost(given.turns, given.iterations, given.engines), ("engine", "scan")))
+        with tempfile.TemporaryDirectory() as made:
+            rows = cost(given.turns, given.iterations, given.engines, given.scan or Path(made))
+        print(keep(given.folder, "ranks", rows, ("engine", "scan")))
     else:
         rows = []
         for ranks in (1, 4):

@@ -17,6 +17,7 @@ from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.runtime.job import Run
 from opty.runtime.joint_batches import JointBatches
 from opty.runtime.nodes import SweepNode, changes_images
+from opty.runtime.own_batches import OwnBatches, sweeps_alone
 from opty.runtime.rank_sums import SweepSums, UsersMemo
 from opty.runtime.sweep_programs import StepInSweep, SweepProgram, SweepPrograms
 from opty.runtime.visits import due
@@ -49,15 +50,22 @@ def run_sweep(node: SweepNode, job: Run) -> None:
     for name in of.stale & store.leaves.keys():
         del store.leaves[name]
     sweep = of.sweep(some, of.fixed and job.whole(), store.leaves)
-    shared = JointBatches(node, job) if store.ranks.size > 1 and node.live else None
-    job.engine.new_sweep(sweep.alone, batch_that_fits(of, job) if shared is None else shared.size + store.ranks.size)
+    live = store.ranks.size > 1 and node.live
+    own = OwnBatches(node, job) if live and sweeps_alone(node, store) else None
+    shared = JointBatches(node, job) if live and own is None else None
+    size = (
+        own.size if own is not None else batch_that_fits(of, job) if shared is None else shared.size + store.ranks.size
+    )
+    job.engine.new_sweep(sweep.alone, size)
     seen = _begun(sweep, job, number, None if shared is None else shared.state)
     job.engine.use(store.optics()[1])  # what a step may have refined, or begins to refine
     if node.moving:
         job.wrote_positions()
     misfits: list[Any] = []
     sums = _Sums(seen, job) if store.ranks.size > 1 else None
-    if shared is None:
+    if own is not None:
+        own.run(_work(seen, job, number, misfits), _opened(sweep, job), sweep.whole)
+    elif shared is None:
         order, work = batches(of, job), _work(seen, job, number, misfits)
         with store.measured.along(order):
             tour = _tour(of, sweep, job, order)

@@ -49,7 +49,8 @@ def job(tmp_path_factory):
             assert time.monotonic() < until, "the worker that runs the job did not end"
             time.sleep(0.2)
     else:
-        done, seconds = launched(3, Path(__file__).with_name("ranks_job.py"), TESTS, folder=folder, timeout=180)
+        done, _ = launched(3, Path(__file__).with_name("ranks_job.py"), TESTS, folder=folder, timeout=180)
+        seconds = time.time() - float((folder / "failed_at").read_text()) if (folder / "failed_at").exists() else None
         written = [done.stdout, done.stderr, done.returncode, seconds]
         (folder / "found.part").write_text(json.dumps(written))
         (folder / "found.part").replace(kept)
@@ -113,7 +114,7 @@ def test_an_exception_that_nobody_catches_ends_all_and_is_printed_once(job):
     _, done, _, seconds = job
     assert done.returncode != 0
     assert done.stderr.count("ZeroDivisionError: the last rank fails") == 1
-    assert seconds < 100
+    assert seconds < 30  # from the exception to the end of the launcher
 
 
 def test_each_rank_reads_its_own_views_and_files_are_whole(job):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _BLOCK, _BLOCKS = 8, 8  # views in a block at most, and blocks in a sweep at least: larger ones measured slower
 _LENGTH = 2.0  # of the mean of the changes that several ranks make, at most
+_DARK = 1e-9  # light of a pixel that no view of a block lights, of the brightest
 _SALT = 17  # what tells the order of one rank from that of another
 
 
@@ -65,18 +66,22 @@ class OwnBatches:
                 self._put_together(before, block)
 
     def _put_together(self, before: dict[str, Any], block: list[np.ndarray]) -> None:
-        store, xp = self._store, self._store.xp
-        light = self._light(before["probe"], block)
-        obj, total = before["obj"], xp.stack([light, light * light])
-        change = store.total((store.leaves["obj"] - obj) * light)
-        total = store.total(total)
-        tiny = xp.finfo(light.dtype).tiny
-        length = xp.minimum(_LENGTH, total[0] ** 2 / xp.maximum(total[1], tiny))
-        obj += change * (length / xp.maximum(total[0], tiny))
-        probe = before["probe"]
-        probe += store.total(store.leaves["probe"] - probe) * (min(_LENGTH, self._working) / self._working)
+        store, xp, ranks = self._store, self._store.xp, self._store.ranks
+        lights = xp.empty((2, *store.object_shape), store.real_dtype)
+        xp.maximum(self._light(before["probe"], block), _DARK, out=lights[0])
+        xp.multiply(lights[0], lights[0], out=lights[1])
+        for name, share in (("obj", lights[0]), ("probe", min(_LENGTH, self._working) / self._working)):
+            change = store.leaves[name]
+            change -= before[name]
+            change *= share
+            ranks.add(change, store.backend)
+        ranks.add(lights, store.backend)
+        total, squares = lights
+        xp.divide(total, squares, out=squares)
+        xp.minimum(squares, _LENGTH / total, out=squares)  # f over the sum of the lights
+        store.leaves["obj"] *= squares
         for name, a in before.items():
-            store.leaves[name][...] = a
+            store.leaves[name] += a
 
     def _light(self, probe: Any, block: list[np.ndarray]) -> Any:
         """Return the light of a block's views on the object, its brightest pixel about one, (H, W) real."""

@@ -150,7 +150,11 @@ def _zoomed(s: Any, b: Any, by: float) -> Any:
 
 def conclude(s: Any, name: str, gain: float) -> Found:
     """Take a step of the search, and return what the length does; ``gain`` : of its steps at the start."""
-    climb, told, scatter, along, bend = s.backend.to_host(s.memo["sums"]).tolist()
+    memo = s.memo
+    memo["sums"] = s.total(memo["sums"])
+    for sums in ("told", "along", "light"):
+        memo[sums] = {of: s.total(a) for of, a in memo[sums].items()}
+    climb, told, scatter, along, bend = s.backend.to_host(memo["sums"]).tolist()
     _search(s, name, s.real_dtype.type(-along / bend if bend > 0 else 0.0))
     sweeps, held, taken, before, unsteady, moves = s.memo["search"]
     newton, error = (climb / told, scatter**0.5 / told) if told > 0 else (0.0, np.inf)

@@ -158,8 +158,6 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
     1404 (2020)).
     """
 
-    over_ranks = True
-
     inertia: float = 1e-3
     smooth: float = 0.0
     scale_free = True

@@ -32,6 +32,7 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
     alpha: float = 1.0
     step: float = 1.0
     over_ranks = True
+    changes_add_up = True
     scale_free = True
     gathers = frozenset({"obj"})
     scratch_slices = (0.0, 1.5, 2.5)  # direction and weight, as windows and on the frame

@@ -10,6 +10,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
+from opty.model.element import LEAVES
 from opty.model.geometry_numbers import LENGTHS, check_told, first_value, told_by
 from opty.operators import lengths
 from opty.operators.fourier import intensity_of
@@ -66,6 +67,7 @@ class Refine(ViewOperator, reads="illum patches"):
 
     leaf: str
     gain: float = 1.0
+    over_ranks = True
     joins_before_update = True
     scale_free = True
     estimates = False
@@ -87,8 +89,10 @@ class Refine(ViewOperator, reads="illum patches"):
         """Memory from sweep to sweep: gains and the last steps."""
         if self.leaf in lengths.MEMORY:
             return lengths.MEMORY[self.leaf]
-        first = Leaf(f"{self.leaf}_gain", "row_of_leaf", scale=0)
-        return first, Leaf(f"{self.leaf}_step", "row_of_leaf number", scale=0)
+        known = LEAVES.get(self.leaf)
+        rows = "view" if known is not None and known.over == "view" else "1"
+        first = Leaf(f"{self.leaf}_gain", rows, scale=0)
+        return first, Leaf(f"{self.leaf}_step", f"{rows} number", scale=0)
 
     @property
     def scratch_waves(self) -> tuple[float, float]:  # type: ignore[override]
@@ -139,9 +143,9 @@ class Refine(ViewOperator, reads="illum patches"):
         value = getattr(s, self.leaf)
         rows = len(value) if over == "view" else 1
         count = value.size // rows
-        if s.create(f"{self.leaf}_gain", row_of_leaf=rows):
+        if s.create(f"{self.leaf}_gain"):
             setattr(s, f"{self.leaf}_gain", s.xp.full(rows, self.gain))
-        s.create(f"{self.leaf}_step", row_of_leaf=rows, number=count)
+        s.create(f"{self.leaf}_step", number=count)
         s.memo["view"] = over == "view"
         s.memo["climb"] = s.xp.zeros((rows, count), np.float64)
         s.memo["curvature"] = s.xp.zeros((rows, count, count), np.float64)
@@ -191,7 +195,9 @@ class Refine(ViewOperator, reads="illum patches"):
             self._record(s, found.error * float(s.backend.to_host(value).mean()))
             return
         xp, value = s.xp, getattr(s, self.leaf)
-        climb, curvature = s.memo["climb"], s.memo["curvature"]
+        climb, curvature, scatter = (s.memo[name] for name in ("climb", "curvature", "scatter"))
+        if not s.memo["view"]:
+            climb, curvature, scatter = (s.total(a) for a in (climb, curvature, scatter))
         count = climb.shape[1]
         ridge = _RIDGE * xp.trace(curvature, axis1=1, axis2=2)[:, None, None] / count + np.finfo(float).tiny
         held = xp.linalg.inv(curvature + ridge * xp.eye(count))
@@ -206,9 +212,9 @@ class Refine(ViewOperator, reads="illum patches"):
             most = xp.where(value != 0, _LARGEST * xp.abs(value), np.inf)
             step = xp.clip(step, -most, most)
         self._move(s, value + step.astype(value.dtype))
-        covariance = held @ s.memo["scatter"] @ held
-        error = s.xp.trace(covariance[0]) / len(covariance[0])
-        self._record(s, None if s.memo["view"] else float(s.backend.to_host(error)) ** 0.5)
+        covariance = held @ scatter @ held
+        error = None if s.memo["view"] else s.xp.trace(covariance[0]) / count
+        self._record(s, None if error is None else float(s.backend.to_host(error)) ** 0.5)
 
     def _move(self, s: Any, value: Any) -> None:
         """Take over the new value; where it changes the pixel at the sample, measure what lies there anew."""
@@ -224,8 +230,9 @@ class Refine(ViewOperator, reads="illum patches"):
             s.travel = s.travel * (before / pixel)
 
     def _record(self, s: Any, error: float | None) -> None:
-        value = s.backend.to_host(getattr(s, self.leaf))
-        s.record(self.leaf, float(value.mean()))
+        value = getattr(s, self.leaf)
+        mean = s.total(value.sum(axis=0)) / s.measured.view_count if s.memo.get("view") else value
+        s.record(self.leaf, float(s.backend.to_host(mean).mean()))
         s.record(f"{self.leaf}_iteration", s.memo["number"])
         if error is not None:
             s.record(f"{self.leaf}_error", error)

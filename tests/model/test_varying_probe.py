@@ -172,6 +172,14 @@ class _Loose(SimpleNamespace):
     def has(self, name):
         return hasattr(self, name)
 
+    @property
+    def measured(self):
+        return SimpleNamespace(view_count=len(self.opr_weights))
+
+    @staticmethod
+    def total(value):
+        return value
+
 
 def test_conjugate_gradients_are_turned_with_the_modes():
     """In the new coordinates a direction changes the probe of each view as it did, and a gradient is the gradient."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from opty.algebra.leaf import with_parts
@@ -74,8 +76,8 @@ class HoldOut(Nested):
         centre = positions.mean(axis=0)
         s.positions = backend.asarray(positions)
         reach = s.data.n // 2 if self.search_radius is None else self.search_radius
-        for view in out.tolist():
-            positions[view] = _place(s, view, positions[view], reach)
+        places = s.backend.asarray(positions[out])
+        positions[out] = backend.to_host(s.store.of_each(functools.partial(_places, reach), out, places))
         s.positions = kept_inside(s, backend.asarray(positions - positions.mean(axis=0) + centre))
 
 
@@ -123,6 +125,12 @@ def _without(s, rest: np.ndarray):
     machine = {"device": backend.name, "threads": store.threads, "deterministic": store.deterministic}
     made = {"origin": store.origin, "recipe": Identity(), "model": store.model}
     return handle().restore(chosen(store.data, rest), host, **made, **record, **machine)
+
+
+def _places(reach: int, s, views: np.ndarray, here):
+    """Return the places (K, 2) px where views fit best."""
+    found = [_place(s, view, place, reach) for view, place in zip(views.tolist(), s.backend.to_host(here), strict=True)]
+    return s.backend.asarray(np.reshape(found, (-1, 2)).astype(np.float64))
 
 
 def _place(s, view: int, here: np.ndarray, reach: int) -> np.ndarray:

@@ -24,7 +24,7 @@ def light(s):
     power *= power
     corners, _ = placed(s.store, s.positions, True)
     s.backend.add_windows(total, corners, power.sum(axis=0)[None], s.deterministic)
-    return total
+    return s.total(total)
 
 
 def other_light(s, b, light):

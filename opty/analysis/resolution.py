@@ -23,7 +23,8 @@ from opty.state import BareState, handle
 from opty.units import metres
 
 LEAST_EDGE = 32  # px of the area that is compared
-TILE = 64  # px, least edge of the tiles of the local resolution
+TILE = 64  # px, least edge of the tiles of the local resolution, where the area has room for two
+_SMALLEST_TILE = 24  # px
 MOST_TILES = 24  # along an edge
 
 
@@ -168,7 +169,9 @@ def resolution(
 def _local(halves: np.ndarray, area: tuple[slice, slice], pixel: float | None) -> tuple[int, np.ndarray, np.ndarray]:
     """Return the edge of the tiles, their middles (r, c, 2), and the resolution of each (r, c)."""
     shape = halves.shape[1:]
-    tile = min(max(TILE, 2 * max(shape) // MOST_TILES), *shape)
+    tile = max(TILE, 2 * max(shape) // MOST_TILES)
+    if min(map(len, (_steps(size, tile) for size in shape))) < 2:  # the area is one tile small
+        tile = max(min(shape) // 2, _SMALLEST_TILE)
     corners = [_steps(size, tile) for size in shape]
     local = np.full([len(steps) for steps in corners], np.nan)
     for i, row in enumerate(corners[0]):
@@ -182,5 +185,5 @@ def _local(halves: np.ndarray, area: tuple[slice, slice], pixel: float | None) -
 
 
 def _steps(size: int, tile: int) -> np.ndarray:
-    """Return the first pixels of tiles that overlap by half, or a little more, from end to end."""
-    return np.rint(np.linspace(0, size - tile, 1 + round(2 * (size - tile) / tile))).astype(int)
+    """Return the first pixels of tiles that overlap by half, or a little more, from end to end; one for a small edge."""
+    return np.rint(np.linspace(0, size - tile, 1 + max(round(2 * (size - tile) / tile), 0))).astype(int)

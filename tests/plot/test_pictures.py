@@ -43,7 +43,7 @@ def halves():
     curve = RingCorrelation(frequency, 1 / (1 + (4 * frequency) ** 4), np.full(32, 0.3), np.full(32, 0.45))
     places = np.stack(np.meshgrid([20.0, 40, 60], [10.0, 30, 50, 70], indexing="ij"), axis=-1)
     local = np.arange(12.0).reshape(3, 4) * 1e-9 + 20e-9
-    rest = {"tile": 32, "misfits": (0.1, 0.1), "views": (24, 24), "split": "views", "pixel": 1e-8}
+    rest = {"tile": 32, "settled": 0.99, "misfits": (0.1, 0.1), "views": (24, 24), "split": "views", "pixel": 1e-8}
     area = (slice(5, 69), slice(5, 69))
     return Resolution(30e-9, 40e-9, curve, obj, area, local, places=places, recipe=opty.rPIE(), **rest)
 

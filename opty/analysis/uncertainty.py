@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from opty.state import BareState
 
 FEWEST = 4  # refits
-# Share of the photons that each refit misses. Of sqrt(n), n a Poisson count of 0.01 to 30 photons, it gives 0.90 to
-# 1.11 of the standard deviation, 1.00 on the mean; counts drawn from n itself give 0.64 to 1.03. A smaller share gives
-# nearly the same, and enlarges more what makes two runs differ beside the counts.
-_DELETED = 0.2
+# Share of the photons that each refit misses. Of sqrt(n), n a Poisson count of 0.01 to 30 photons, it gives 0.95 to
+# 1.09 of the standard deviation; a share of 0.5 gives 0.71 to 1.17, and counts drawn from n itself 0.64 to 1.03.
+_DELETED = 0.1
 Draw = Literal["counts", "prediction"]
-DRAWS = {"counts": "counts without a fifth of their photons", "prediction": "counts drawn from the prediction"}
+DRAWS = {"counts": "counts without a tenth of their photons", "prediction": "counts drawn from the prediction"}
 _STILL = 1e-9  # px: positions that no refit moves
 _NOISY = 1.5  # times the variance of Poisson counts
 NOT_COVERED = (
@@ -109,7 +108,7 @@ def uncertainty(
     phase, magnitude and positions. All of it covers the noise of the counts, with whatever probe and positions the
     recipes refine; not bias, nor a wrong model.
 
-    A draw of "counts" deletes each photon with the probability e = 0.2, n* ~ Binomial(n, 1 - e) / (1 - e), and the
+    A draw of "counts" deletes each photon with the probability e = 0.1, n* ~ Binomial(n, 1 - e) / (1 - e), and the
     deviations are multiplied by sqrt((1 - e) / e): a jackknife, which supposes no model. One of the "prediction" is
     n* ~ Poisson(Ihat), a parametric bootstrap. The prediction of a state has the noise of its fit: where there is less
     than a photon a pixel its deviations are up to a third too small.
@@ -118,7 +117,7 @@ def uncertainty(
     ----------
     p : state that has converged. recipe : of a refit, of the engine that made the state, some tens of iterations. n :
         refits, from 4 on; a standard deviation of 20 is known to 16 percent. repeats : whole repetitions, 2 to n; 0
-        for none; default: 4, or none where the state holds no recipe. draw : "counts", which have to be whole numbers,
+        for none; default: 2, or none where the state holds no recipe. draw : "counts", which have to be whole numbers,
         or "prediction". seed : of the draws. tell : called with (fits done, all).
 
     Returns
@@ -165,7 +164,7 @@ def _checked(p: BareState, n: int, repeats: int | None, draw: str) -> int:
     if draw not in DRAWS:
         raise ValueError(f'draw is {draw!r}; give "counts", or "prediction"')
     made = p.recipe != Identity()
-    repeats = (min(4, n) if made else 0) if repeats is None else repeats
+    repeats = (2 if made else 0) if repeats is None else repeats
     if not (repeats == 0 or (made and 2 <= repeats <= n)):
         why = f"a spread takes 2 to n = {n}" if made else "the state was made by no recipe that could be repeated"
         raise ValueError(f"repeats is {repeats!r}: {why}; give 0, or 2 or more of a state that a recipe made")

@@ -215,6 +215,8 @@ def test_models_page(small_scan, page):
         "flying",
         "coloured",
         "blurred",
+        "binned",
+        "saturated",
         "refine",
         "distance",
         "element",

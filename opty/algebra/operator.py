@@ -208,7 +208,8 @@ class ViewOperator(Operator, register=False):
     it declares, and that the state does not use, is a field that steps of the sweep hand to each other: a step that
     writes it sets ``b.extra``, and steps to its left read it.
     ``scratch_waves`` : how many arrays of (B, M, n, n), and of (B, n, n), are alive at once in a sweep
-    with the step: measured.
+    with the step: measured. ``scratch_slices`` : the same of each of several slices, beside its window and the waves
+    that fall on it: (B, S, n, n), (B, n, n), and arrays as large as a slice.
     """
 
     joins_before_update: ClassVar[bool] = False  # True: left of a sweep, it joins it before object and probe change
@@ -218,6 +219,7 @@ class ViewOperator(Operator, register=False):
     gathers: ClassVar[frozenset[str]] = frozenset()  # leaves whose sums ``b.gather`` gives it, all in one pass
     measures: ClassVar[bool] = False  # True: calls b.add_misfit; else opty measures what the step projects
     scratch_waves: ClassVar[tuple[float, float]] = (6.0, 3.0)
+    scratch_slices: ClassVar[tuple[float, float, float]] = (0.0, 0.0, 0.0)
     copied: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
 
     def begin(self, s: State) -> None:

@@ -184,6 +184,9 @@ class Views(Protocol):
     def seen(self, intensity: Any) -> Any:
         """Return what the detector makes of intensities (B, n, n), or of a change of them; linear."""
 
+    def measured(self, predicted: Any) -> Any:
+        """Return the measured intensities (B, n, n) with which predicted ones, background included, are compared."""
+
     def pulled(self, values: Any) -> Any:
         """Return the transpose of ``seen`` applied to values (B, n, n) of the pixels."""
 

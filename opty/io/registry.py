@@ -66,11 +66,12 @@ def load(path: str | Path | Sequence[str | Path], *, comm: Any = None, **options
         stack with positions in an NPY, either of them or their folder. A list of paths: scans of one sample with the
         same geometry, joined into one measurement.
     options : all measurements take ``views``, ``leave_out``, ``crop``, ``centre``, ``zero_frequency``, ``transpose``,
-        ``flip``, ``rebin``, ``mask``, ``saturation``, ``dark``, ``flat``, ``clip``, ``links``, ``stream``, the lengths
-        of the geometry and those of positions, grid and lens: see ``opty.io.prepare.preparation.Preparation`` and
-        docs/formats.md. HDF5 of any other layout: ``mapping``, a TOML file that says where things are. TIFF + NPY and
-        pty-chi: ``positions``, the path of the second file. Results: ``data`` (PtychoData or the path of a measurement,
-        in place of what the file points to), ``device``, ``threads``, ``deterministic``, ``stream``.
+        ``flip``, ``rebin``, ``subdivide``, ``mask``, ``saturation``, ``dark``, ``flat``, ``clip``, ``links``,
+        ``stream``, the lengths of the geometry and those of positions, grid and lens: see
+        ``opty.io.prepare.preparation.Preparation`` and docs/formats.md. HDF5 of any other layout:
+        ``mapping``, a TOML file that says where things are. TIFF + NPY and pty-chi: ``positions``, the path of the
+        second file. Results: ``data`` (PtychoData or the path of a measurement, in place of what the file points to),
+        ``device``, ``threads``, ``deterministic``, ``stream``.
     follow : True: the scan is still being measured. ``path`` is a file that another program writes (HDF5), or the
         address of one that sends views ("tcp://127.0.0.1:5555"); returned are its first views, and ``Follow()`` in a
         recipe adds the others; ``timeout`` (60) : seconds without a new view after which it is over. See docs/live.md.

@@ -211,6 +211,7 @@ class LineSearch(
     noise: Noise = "poisson"
     scale_free = True
     scratch_waves = (7.0, 5.5)
+    scratch_slices = (1.0, 1.0, 0.0)  # of the trial beside the leaves as they are
 
     def begin(self, s: State) -> None:
         s.memo["trials"] = (s.kept_step * s.xp.asarray(TRIALS)).astype(s.real_dtype)

@@ -32,6 +32,7 @@ class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
     over_ranks = True
     scale_free = True
     gathers = frozenset({"obj"})
+    scratch_slices = (0.0, 2.0, 0.0)
 
     def begin(self, s: State) -> None:
         s.drop("obj_sum", "obj_weight")

@@ -52,8 +52,8 @@ def _evidence(s, b, light):
     share, _ = other_light(s, b, light)
     share = share if b.patches.ndim == 3 else share[:, None]
     there = b.at_detector(b.exit_waves(), True)
-    amplitude = xp.sqrt(intensity_of(s, b, there))
-    residual = xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype))
+    predicted = intensity_of(s, b, there)
+    amplitude, residual = xp.sqrt(predicted), xp.sqrt(b.measured(predicted))
     residual -= amplitude
     mask = s.measured.mask_of(b.selection)
     changes = xp.empty((b.size, 2, n, n), s.real_dtype)

@@ -139,8 +139,8 @@ def _misfits(s: Any, b: Batch, windows: Any, counted: bool) -> tuple[Any, Any]:
     xp, other = s.xp, b.with_estimates()
     other.fields["patches"], other.fields["illum"] = windows, b.illum
     predicted = intensity_of(s, other, other.at_detector(other.exit_waves(), True))
-    intensity = s.measured.intensity_of(b.selection)
-    gap = xp.sqrt(intensity.astype(s.real_dtype))
+    intensity = b.measured(predicted)
+    gap = xp.sqrt(intensity)
     gap -= xp.sqrt(predicted)
     mask = s.measured.mask_of(b.selection)
     misfit = norms(gap if mask is None else gap * mask)

@@ -42,6 +42,7 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
     gathers = frozenset({"obj"})
     numbers: ClassVar[int] = 2  # that ``sense`` gathers on a view
     scratch_waves = (6.0, 4.5)  # slopes and products of a fit, or spectra of a registration, beside what an update has
+    scratch_slices = (0.0, 9.0, 0.0)
 
     def check(self):
         name = type(self).__name__

@@ -32,8 +32,9 @@ def trial_misfits(s, views, positions, whole: bool = False):
 
 def _misfits(s, b):
     there = b.at_detector(b.exit_waves(), True)
-    gap = s.xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype))
-    gap -= s.xp.sqrt(intensity_of(s, b, there))
+    predicted = intensity_of(s, b, there)
+    gap = s.xp.sqrt(b.measured(predicted))
+    gap -= s.xp.sqrt(predicted)
     if (mask := s.measured.mask_of(b.selection)) is not None:
         gap *= mask
     gap *= gap

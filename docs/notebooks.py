@@ -16,7 +16,7 @@ import nbformat
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-PAGES = ("first_reconstruction", "compare_engines", "positions", "electrons", "own_operator", "own_physics")
+PAGES = ("first_reconstruction", "compare_engines", "positions", "electrons", "own_operator", "own_physics", "live")
 
 
 def read(name: str) -> nbformat.NotebookNode:

@@ -175,7 +175,13 @@ def test_reconstruct_writes_result_and_picture(scan, tmp_path):
     assert repr(p.recipe) == "rPIE() ** 3"
     assert p.history["misfit"][-1] < p.history["misfit"][0]
     lines = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines())
-    assert float(lines["misfit"]) == pytest.approx(opty.misfit(p), rel=1e-3)
+    assert lines["misfit"].split(maxsplit=1)[1] == "of the result"
+    assert float(lines["misfit"].split()[0]) == pytest.approx(opty.misfit(p), rel=1e-3)
+    assert (
+        lines["last"]
+        == f"sweep     misfit {p.history['misfit'][-1]:.4g}, summed during the sweep, before the update of each batch"
+    )
+    assert f"misfit {p.history['misfit'][-1]:.4g}" in outcome.stderr.splitlines()[-1]  # the same in the progress bar
     assert float(lines["R-factor"]) == pytest.approx(opty.analysis.r_factor(p), rel=1e-3)
     assert lines["iterations"] == "3"
     assert (lines["result"], lines["picture"]) == (str(output), str(picture))
@@ -228,10 +234,17 @@ def test_divergence_keeps_the_last_finite_state(scan, tmp_path):
     assert f"the last finite state (iteration 2) is in {output}" in outcome.stderr
 
 
-def test_plot_draws_a_result_and_refuses_a_measurement(scan, result, tmp_path):
-    run("plot", result, "-o", tmp_path / "x.svg", code=0)
-    assert b"object magnitude" in (tmp_path / "x.svg").read_bytes()
-    assert "opty reconstruct" in refused("plot", scan, "-o", tmp_path / "y.png")
+def test_plot_draws_a_result_a_measurement_and_frames_of_either(scan, result, tmp_path):
+    picture = tmp_path / "x.svg"
+    for options, shown in (
+        ([result], "object magnitude"),
+        ([scan, "--views", "::2"], "maximum of the frames"),
+        ([scan, "--frames", "3:5"], "view 4"),
+        ([result, "--frames", "0,-1"], "view 0"),
+    ):
+        run("plot", *options, "-o", picture, code=0)
+        assert shown in picture.read_text()
+    assert "--frames has 999, but" in refused("plot", scan, "-o", picture, "--frames", "999")
     assert "one of .png" in refused("plot", result, "-o", tmp_path / "y.doc")
 
 

@@ -21,6 +21,7 @@ LESS = {
     "electrons": (("** 20", "** 2"), ("20, 0.5e-10", "10, 0.5e-10")),
     "own_operator": (("** 30", "** 3"), ("raster((9, 9)", "raster((5, 5)")),
     "own_physics": (("** 20", "** 8"),),
+    "live": (("** 20", "** 10"), ("** 40", "** 4"), ("0.02", "0.002"), ("raster((11, 11)", "raster((7, 7)")),
 }
 
 
@@ -64,6 +65,8 @@ def test_all_run_at_a_reduced_size(tmp_path):
     assert float(refined) < 0.3 * float(ignored)
     assert float(re.search(r"correlation ([\d.]+)", texts["own_physics"])[1]) > 0.98
     assert (tmp_path / "first.h5").exists()
+    assert re.search(r"http://127\.0\.0\.1:\d+/\?token=", texts["live"])
+    assert "49 views; misfit" in texts["live"]
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from opty.analysis.illumination import lit_area
 from opty.analysis.misfit import misfit, r_factor
 from opty.analysis.rectangle import largest_rectangle
 from opty.model.sample import transmission
+from opty.physics.modes import orthogonal
 
 if TYPE_CHECKING:
     from opty.state import BareState
@@ -25,8 +26,8 @@ class Difference:
     ``obj`` : relative difference of the objects where both are lit, constant, ramp and shift taken off. ``objects``
     (2, H, W) complex : both, in the frame of the second, the first aligned with it; ``lit`` (H, W) bool. ``curve`` :
     their Fourier ring correlation; None where less than 16 x 16 px are lit. ``probe`` : relative difference of the
-    first probe modes, the opposite ramp, a shift by whole pixels and a constant taken off. ``positions`` : rms distance
-    [px], without the common offset. ``misfits``, ``r_factors`` : of the two.
+    strongest orthogonal modes, the opposite ramp, a shift by whole pixels and a constant taken off. ``positions`` : rms
+    distance [px], without the common offset. ``misfits``, ``r_factors`` : of the two.
     """
 
     obj: float
@@ -66,12 +67,13 @@ def difference(p: BareState, q: BareState) -> Difference:
     large = min(part.stop - part.start for part in area) >= 16
     away = (p.numpy("positions") - p.origin) - (q.numpy("positions") - q.origin)
     away = away - away.mean(axis=0)
+    probes = [orthogonal(s.numpy("probe"))[0] for s in (p, q)]
     return Difference(
         obj=found.error,
         objects=np.stack([aligned, second]),
         lit=lit,
         curve=frc(aligned[area], second[area]) if large else None,
-        probe=_apart(p.numpy("probe")[0] * _ramp(p.data.n, found.ramp).conj(), q.numpy("probe")[0]),
+        probe=_apart(probes[0] * _ramp(p.data.n, found.ramp).conj(), probes[1]),
         positions=float(np.sqrt((away**2).sum(axis=1).mean())),
         misfits=(misfit(p), misfit(q)),
         r_factors=(r_factor(p), r_factor(q)),

@@ -1,4 +1,4 @@
-"""Two halves of a measurement that share no photon: every other view, or half of the counts of every view."""
+"""Parts of a measurement: every other view, half of the counts of every view, or nearly all of them."""
 
 from __future__ import annotations
 
@@ -66,19 +66,35 @@ def thinned(data: PtychoData, seed: int = 0) -> tuple[PtychoData, PtychoData]:
     shape = data.intensities.shape
     one, two = np.empty(shape, np.uint32), np.empty(shape, np.uint32)
     for place, images in data.blocks():
-        counts = np.rint(images)
-        if not np.array_equal(counts, images):
-            wrong = float(np.asarray(images)[counts != images][0])
-            raise ValueError(
-                f"the intensities are not whole counts (one is {wrong:.6g}), which cannot be dealt out: load counts of "
-                f"photons, or {option('split', 'views')}"
-            )
-        counts = counts.astype(np.int64)
+        counts = _whole(images, option("split", "views"))
         one[place] = rng.binomial(counts, 0.5)
         two[place] = counts - one[place]
     background = None if data.background is None else data.background / 2
     fields: dict[str, Any] = {"background": background, "truth": None, "source": None}
     return data.replace(intensities=one, **fields), data.replace(intensities=two, **fields)
+
+
+def without_some(data: PtychoData, share: float, rng: np.random.Generator) -> PtychoData:
+    """Delete each photon with the probability ``share``, and scale the rest: n -> Binomial(n, 1 - share) / (1 - share).
+
+    The frames are held in memory. Raises ValueError where intensities are not whole counts.
+    """
+    kept = np.empty(data.intensities.shape, np.float32)
+    for place, images in data.blocks():
+        kept[place] = rng.binomial(_whole(images, option("draw", "prediction")), 1 - share) / (1 - share)
+    return data.replace(intensities=kept, truth=None, source=None)
+
+
+def _whole(images: np.ndarray, otherwise: str) -> np.ndarray:
+    """Return whole counts as integers; ValueError, naming another option, where they are not whole."""
+    counts = np.rint(images)
+    if not np.array_equal(counts, images):
+        wrong = float(np.asarray(images)[counts != images][0])
+        raise ValueError(
+            f"the intensities are not whole counts (one is {wrong:.6g}), which cannot be dealt out: load counts of "
+            f"photons, or {otherwise}"
+        )
+    return counts.astype(np.int64)
 
 
 def _on(start: BareState, data: PtychoData, views: np.ndarray, dose: float) -> BareState:

@@ -9,11 +9,14 @@ from opty.state.misfit import compare
 if TYPE_CHECKING:
     from opty.state import BareState
 
+# What sets the misfit of the history, and of the progress bar, apart from that of a state.
+DURING = "summed during the sweep, before the update of each batch"
+
 
 def misfit(p: BareState) -> float:
     """Return sum (sqrt I - sqrt Ihat)^2 / sum I over unmasked pixels of all views (no unit).
 
-    ``p.history["misfit"]`` holds the same sum as it was met along an iteration, each view before its own update.
+    ``p.history["misfit"]`` holds the same sum taken during an iteration, each view before its own update.
     """
     sums = compare(p._live)
     return sums.squares / sums.measured

@@ -23,7 +23,9 @@ from opty.state import BareState, handle
 from opty.units import metres
 
 LEAST_EDGE = 32  # px of the area that is compared
-TILE = 64  # px, least edge of the tiles of the local resolution
+TILE = 64  # px, least edge of the tiles of the local resolution, where the area has room for two
+_SMALLEST_TILE = 24  # px
+_SETTLED = 0.8  # correlation of a half with itself, run once more, below which it has not converged
 MOST_TILES = 24  # along an edge
 
 
@@ -35,7 +37,9 @@ class Resolution:
     where they agree nowhere. ``curve`` : their Fourier ring correlation. ``halves`` (2, h, w) complex: both objects
     over the area that is compared, the first one aligned with the second. ``area`` : its rows and columns in the frame
     of the start. ``local`` (r, c) : half-bit resolution of overlapping tiles, NaN where a tile tells none; ``tile`` :
-    their edge [px]; ``places`` (r, c, 2) : their middles [px] in that frame. ``misfits`` : of the two halves.
+    their edge [px]; ``places`` (r, c, 2) : their middles [px] in that frame. ``settled`` : correlation of the first
+    half with itself, when the recipe has run on it once more, over the last fifth of the frequencies below the half-bit
+    crossing; NaN where that was not tried, or nothing agrees. ``misfits`` : of the two halves.
     ``views`` : of each. ``split`` : "views" or "counts". ``pixel`` [m] or None.
     """
 
@@ -47,6 +51,7 @@ class Resolution:
     local: np.ndarray
     tile: int
     places: np.ndarray
+    settled: float
     misfits: tuple[float, float]
     views: tuple[int, int]
     split: str
@@ -68,10 +73,12 @@ class Resolution:
             "counts": f"half of the counts of each of {self.views[0]} views",
         }[self.split]
         told = self.local[np.isfinite(self.local)]
+        said = {} if math.isnan(self.settled) else {"settled": f"{self.settled:.3f} {self._converged()}"}
         share = np.percentile(told, (10, 50, 90)) if len(told) else ()
         return {
             "resolution": f"{self.length(self.half_bit)} (half period at the half-bit curve), "
             f"{self.length(self.one_bit)} (at the one-bit curve)",
+            **said,
             "halves": what,
             "area": f"{size} that both halves light well",
             "local": f"{', '.join(self.length(v) for v in share)} in the best 10, 50, 90 percent of the tiles"
@@ -80,6 +87,14 @@ class Resolution:
             "misfit": f"{self.misfits[0]:.4g} and {self.misfits[1]:.4g}",
         }
 
+    def _converged(self) -> str:
+        if self.settled >= _SETTLED:
+            return "is the correlation at this detail of a half with itself after another run of the recipe"
+        return (
+            "is the correlation at this detail of a half with itself after another run of the recipe: it has not "
+            "converged, and what both halves still lack does not show; take more iterations"
+        )
+
     def figures(self) -> dict[str, Any]:
         """Return the numbers as what JSON takes; None for a resolution that there is not."""
         told = [value if math.isfinite(value) else None for value in (self.half_bit, self.one_bit)]
@@ -87,6 +102,7 @@ class Resolution:
             "half_bit": told[0],
             "one_bit": told[1],
             "unit": "px" if self.pixel is None else "m",
+            "settled": None if math.isnan(self.settled) else self.settled,
             "split": self.split,
             "views": list(self.views),
             "misfits": list(self.misfits),
@@ -101,15 +117,21 @@ class Resolution:
 
 
 def resolution(
-    data: PtychoData | BareState, recipe: Operator, split: str = "views", seed: int = 0, **machine: Any
+    data: PtychoData | BareState,
+    recipe: Operator,
+    split: str = "views",
+    seed: int = 0,
+    again: bool = True,
+    **machine: Any,
 ) -> Resolution:
     """Reconstruct two halves of a scan, and tell up to which detail they agree.
 
     The halves are aligned (constant, phase ramp, sub-pixel shift), cut to the largest rectangle that both light, and
     compared by ``frc``; the resolution is the half period at which their correlation falls below the half-bit curve,
-    which is that of the whole scan with both halves together. The halves may agree on what is wrong in the same way in
-    both: a wrong geometry or model, positions that are off in common, what a run from one start has not resolved yet.
-    This measures noise, not truth; take a recipe that has converged.
+    which is that of the whole scan with both halves together. This measures noise, not truth. What is wrong in both
+    halves alike does not show: a wrong geometry or model, a common error of the positions, detail that a run from the
+    same start has not reached. Of the last one there is a test: the recipe runs on the first half once more, and where
+    that changes the detail at the crossing, the result has not converged.
 
     Parameters
     ----------
@@ -119,7 +141,8 @@ def resolution(
     recipe : that makes each half.
     split : "views", every other view, so spread that each half covers the scan; or "counts", half of the photons of
         each view, dealt out at random, where half of the views would not overlap. Counts must be whole numbers.
-    seed : of the dealing out. machine : device, threads of a measurement's start.
+    seed : of the dealing out. again : run the recipe on the first half once more, which takes half as long again.
+    machine : device, threads of a measurement's start.
 
     Returns
     -------
@@ -148,6 +171,10 @@ def resolution(
     halves = np.stack([aligned[area], second[area]])
     curve, pixel = frc(*halves), start.data.pixel
     tile, places, local = _local(halves, area, pixel)
+    settled = math.nan
+    if again and curve.crossing():
+        later, _ = align(transmission(run(recipe, one).numpy("obj")), second, lit, offset=(0, 0))
+        settled = _mean_near(frc(aligned[area], later[area]), curve.crossing())
     return Resolution(
         half_bit=curve.resolution(pixel),
         one_bit=curve.resolution(pixel, bits=1),
@@ -157,6 +184,7 @@ def resolution(
         local=local,
         tile=tile,
         places=places,
+        settled=settled,
         misfits=(misfit(one), misfit(two)),
         views=(one.data.views, two.data.views),
         split=split,
@@ -165,10 +193,18 @@ def resolution(
     )
 
 
+def _mean_near(curve: RingCorrelation, frequency: float) -> float:
+    """Return the mean of a correlation over the last fifth of the rings up to a frequency."""
+    near = (curve.frequency > 0.8 * frequency) & (curve.frequency <= frequency)
+    return float(curve.correlation[near].mean()) if near.any() else math.nan
+
+
 def _local(halves: np.ndarray, area: tuple[slice, slice], pixel: float | None) -> tuple[int, np.ndarray, np.ndarray]:
     """Return the edge of the tiles, their middles (r, c, 2), and the resolution of each (r, c)."""
     shape = halves.shape[1:]
-    tile = min(max(TILE, 2 * max(shape) // MOST_TILES), *shape)
+    tile = max(TILE, 2 * max(shape) // MOST_TILES)
+    if min(map(len, (_steps(size, tile) for size in shape))) < 2:  # the area is one tile small
+        tile = max(min(shape) // 2, _SMALLEST_TILE)
     corners = [_steps(size, tile) for size in shape]
     local = np.full([len(steps) for steps in corners], np.nan)
     for i, row in enumerate(corners[0]):
@@ -182,5 +218,5 @@ def _local(halves: np.ndarray, area: tuple[slice, slice], pixel: float | None) -
 
 
 def _steps(size: int, tile: int) -> np.ndarray:
-    """Return the first pixels of tiles that overlap by half, or a little more, from end to end."""
-    return np.rint(np.linspace(0, size - tile, 1 + round(2 * (size - tile) / tile))).astype(int)
+    """Return the first pixels of tiles that overlap by half, or a little more, end to end; one for a small edge."""
+    return np.rint(np.linspace(0, size - tile, 1 + max(round(2 * (size - tile) / tile), 0))).astype(int)

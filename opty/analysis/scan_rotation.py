@@ -133,7 +133,9 @@ def _spectrum(field: np.ndarray, steps: list[float]) -> tuple[np.ndarray, np.nda
         *(np.fft.fftfreq(n, step) for n, step in zip(field.shape[:2], steps, strict=True)), indexing="ij"
     )
     window = np.outer(np.hanning(field.shape[0] + 2)[1:-1], np.hanning(field.shape[1] + 2)[1:-1])
-    spectra = np.fft.fft2((field - np.average(field, axis=(0, 1), weights=window)) * window[..., None], axes=(0, 1))
+    weights = window[..., None]
+    mean = (field * weights).sum(axis=(0, 1)) / window.sum()
+    spectra = np.fft.fft2((field - mean) * weights, axes=(0, 1))
     size = np.hypot(*axes)
     power = (np.abs(spectra) ** 2).sum(axis=-1)
     power[size == 0] = 0.0

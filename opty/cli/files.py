@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,9 @@ from opty.cli.options import (
 from opty.files.atomic import check_target
 from opty.io.registry import writer
 from opty.io.writing import check_suffix
+
+if TYPE_CHECKING:
+    from opty.analysis.phase_map import Background
 
 BY_SUFFIX = {
     ".h5": "opty",
@@ -95,16 +98,30 @@ def _format(path: Path) -> str:
 @click.argument("result", type=FILE)
 @output_option("OUT.tif|OUT.npz|OUT.ptyr", "File to write; the suffix chooses the format.")
 @click.option("--crop", is_flag=True, help="Only the part of the object that was lit.")
+@click.option(
+    "--unwrap",
+    type=click.Choice(["plane", "constant", "none"]),
+    help="The phase unwrapped too, less what the data do not tell: a fitted plane, a constant, or nothing.",
+)
 @data_option
 @import_option
 @overwrite_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
-def export(result: Path, output: Path, crop: bool, data: Path | None, overwrite: bool, quiet: bool) -> None:
+def export(
+    result: Path,
+    output: Path,
+    crop: bool,
+    unwrap: Background | None,
+    data: Path | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
     """Write a result as images (TIFF), as plain arrays (npz), or for PtyPy (.ptyr).
 
-    out.tif gives out_magnitude.tif and out_phase.tif of the object, with the size of a pixel in their tags; out.npz
-    holds object, probe, positions, error curve and recipe; out.ptyr object, probe and positions. A result of opty needs
-    no measurement for this, one of PtyPy (.ptyr) does: --data.
+    out.tif gives out_magnitude.tif and out_phase.tif of the object, with the size of a pixel in their tags, and with
+    --unwrap out_unwrapped.tif; out.npz holds object, probe, positions, error curve and recipe; out.ptyr object, probe
+    and positions. Modes of the probe are orthogonal. A result of opty needs no measurement for this, one of PtyPy
+    (.ptyr) does: --data.
 
     \b
     Example: opty export scan.h5 -o scan.tif
@@ -112,9 +129,9 @@ def export(result: Path, output: Path, crop: bool, data: Path | None, overwrite:
     from opty.io.export import export as write
     from opty.io.export import export_files
 
-    for file in export_files(output):
+    for file in export_files(output, unwrap):
         check_target(file)
         check_free([file], overwrite)
-    for file in write(output, load_result(result, data), crop):
+    for file in write(output, load_result(result, data), crop, unwrap):
         if not quiet:
             click.echo(f"written        {file}")

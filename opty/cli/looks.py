@@ -9,6 +9,7 @@ import click
 
 from opty.cli.checks import check_data, check_picture
 from opty.cli.commands import main
+from opty.cli.option_types import Views
 from opty.cli.options import (
     FILE,
     data_option,
@@ -86,24 +87,36 @@ def check(ctx: click.Context, file: Path, picture: Path | None, quiet: bool, as_
 
 
 @main.command()
-@click.argument("result", type=FILE)
+@click.argument("file", type=FILE)
 @output_option("PNG", "Picture to write.")
+@click.option("--frames", type=Views(), metavar="VIEWS", help="Draw these frames, such as 0,5,17 or 40:56.")
+@load_options
 @data_option
 @import_option
-def plot(result: Path, output: Path, data: Path | None) -> None:
-    """Draw a result on one page.
+def plot(file: Path, output: Path, frames: str | list[int] | None, data: Path | None, **options: Any) -> None:
+    """Draw a result, or a measurement, on one page.
 
-    Object, probe, positions and error curve; the suffix decides the format (png, pdf, svg, jpg, tif). A result of opty
-    needs no measurement for this, one of PtyPy (.ptyr) does: --data.
+    Of a result object, probe, positions and error curve; of a measurement mean and maximum of the frames, mask, photons
+    of each view where it lies. --frames draws up to 64 frames of either. The suffix decides the format (png, pdf, svg,
+    jpg, tif). A result of opty needs no measurement for its page, one of PtyPy (.ptyr) does: --data.
 
     \b
     Example: opty plot scan.h5 -o scan.pdf
     """
-    from opty.plot import overview, save_figure
+    import opty
+    from opty import plot as drawing
+    from opty.io.prepare.views import numbers
 
     check_target(output)
     check_picture(output)
-    save_figure(overview(load_result(result, data)), output)
+    check_data(file, data)
+    loaded = opty.load(file, **taken_for_load(options), **given({"data": data}))
+    measured = loaded if isinstance(loaded, opty.PtychoData) else loaded.data
+    if frames is not None:
+        figure = drawing.frames(measured, numbers("frames", frames, measured.views).tolist())
+    else:
+        figure = drawing.data(measured) if measured is loaded else drawing.overview(loaded)
+    drawing.save_figure(figure, output)
     click.echo(f"picture        {output}")
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
+from opty.analysis.misfit import DURING
 from opty.cli.failures import INTERRUPTED, one_line
 from opty.cli.ranks import end_all_at_exit, share
 from opty.errors import (
@@ -189,14 +190,16 @@ class Run:
         self.files["report"] = path
 
     def figures(self) -> dict[str, Any]:
-        """Return misfit, R-factor, iterations, the model unless it is a thin object, seconds, and the files."""
+        """Return misfits, R-factor, iterations, the model unless it is a thin object, seconds, and the files."""
         import opty
 
         lost = isinstance(self.failed, SourceError)  # nothing to compare with any more
         places = None if lost else self.places
+        met = self.state.history.get("misfit")
         return {
             "misfit": None if lost else opty.misfit(self.state),
             "r_factor": None if lost else opty.analysis.r_factor(self.state),
+            "sweep_misfit": None if met is None else float(met[-1]),
             "iterations": self.state.iteration - self.start.iteration,
             "iteration": self.state.iteration,
             "model": None if self.state.model.thin else repr(self.state.model),
@@ -223,6 +226,9 @@ class Run:
         total = f" ({self.state.iteration} in all)" if self.start.iteration else ""
         each = f" ({self.seconds / done:.2g} s each)" if done else ""
         fit = {name: "unknown" if found[key] is None else f"{found[key]:.4g}" for name, key in FIT.items()}
+        fit["misfit"] += " of the result"
+        if found["sweep_misfit"] is not None:
+            fit["last sweep"] = f"misfit {found['sweep_misfit']:.4g}, {DURING}"
         lines = {
             **({"model": found["model"]} if found["model"] else {}),
             **fit,

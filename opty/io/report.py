@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from opty.algebra.text import made_by
+from opty.analysis.misfit import DURING
 from opty.memory import size
 from opty.units import metres
 
@@ -48,8 +49,7 @@ def _subjects(info: Info) -> Iterator[tuple[str, str | None]]:
     yield "iteration", None if info.iteration is None else str(info.iteration)
     yield "unfinished", _unfinished(info)
     yield "chosen by", None if info.search is None else f"opty auto; {' '.join(info.search.splitlines()[0].split())}"
-    met = "met along it, before the updates of each batch"
-    yield "last sweep", None if info.sweep_misfit is None else f"misfit {info.sweep_misfit:.4g}, {met}"
+    yield "last sweep", None if info.sweep_misfit is None else f"misfit {info.sweep_misfit:.4g}, {DURING}"
     yield "verdict", info.verdict
 
 

@@ -15,6 +15,7 @@ error_bars.py standard deviations of object and positions
 thickness.py  the unwrapped phase; thickness of a material
 beam.py       the caustic of the probe, and its focus
 data.py       what was measured: mean, maximum, mask, photons where the views lie; frames, side by side
+browser.py    one frame at a time, with a slider
 health.py     the results of a scan check
 scan.py       a raw scan: what its frames show before a reconstruction
 show_operator.py  Show: pictures along a run
@@ -24,6 +25,7 @@ overview.py   all of it on one page; and truth beside reconstruction for a simul
 
 from opty.plot.agreement import frc, resolution
 from opty.plot.beam import caustic
+from opty.plot.browser import browse
 from opty.plot.data import data, frames
 from opty.plot.error_bars import uncertainty
 from opty.plot.figure import figure_format, save_figure
@@ -40,6 +42,7 @@ from opty.plot.thickness import phase_map, thickness
 from opty.plot.variation import variation
 
 __all__ = [
+    "browse",
     "caustic",
     "comparison",
     "data",

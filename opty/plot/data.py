@@ -30,14 +30,14 @@ def data(measured: PtychoData | BareState, ax: Axes | None = None) -> Figure:
     One pass over the frames. ``ax`` : axes whose place the panels take. Raises SourceError where the frames are not
     here.
     """
-    scan = _measurement(measured)
+    scan = measurement(measured)
     mean, most = np.zeros((scan.n, scan.n)), np.zeros((scan.n, scan.n))
     for _, images in scan.blocks():
         mean += images.sum(axis=0, dtype=np.float64) / scan.views
         most = np.maximum(most, images.max(axis=0))
     fig = canvas(ax, 10.5, 9.2)
     if fig.figure is fig:
-        fig.suptitle(_head(scan), ha="left", x=0.01)
+        fig.suptitle(head(scan), ha="left", x=0.01)
     (first, second), (third, fourth) = fig.subplots(2, 2)
     _log_image(first, mean, "mean of the frames (photons)")
     _log_image(second, most, "maximum of the frames (photons)")
@@ -61,7 +61,7 @@ def frames(measured: PtychoData | BareState, views: Sequence[int] | None = None,
     Parameters: views, their numbers, at most 64; default: 16 spread over the scan. ax, whose place the panels take.
     Raises ValueError for no views or too many, IndexError for one that there is not.
     """
-    scan = _measurement(measured)
+    scan = measurement(measured)
     if views is None:
         views = np.unique(np.linspace(0, scan.views - 1, min(16, scan.views)).round().astype(int)).tolist()
     if not 0 < len(views) <= MOST_FRAMES:
@@ -72,13 +72,13 @@ def frames(measured: PtychoData | BareState, views: Sequence[int] | None = None,
     rows = math.ceil(len(views) / columns)
     fig = canvas(ax, 2.3 * columns + 0.7, 2.5 * rows + 0.5)
     if fig.figure is fig:
-        fig.suptitle(_head(scan), ha="left", x=0.01)
+        fig.suptitle(head(scan), ha="left", x=0.01)
     panels = fig.subplots(rows, columns, squeeze=False).ravel()
-    images = [_masked(scan, view % scan.views) for view in views]
-    brightest = max(max(float(np.nanmax(image, initial=0.0)) for image in images), 1.0)
-    for axes, view, image in zip(panels, views, images, strict=False):
-        picture = _log(axes, image, brightest)
-        axes.set_title(f"view {view % scan.views}", fontsize=8)
+    numbers = [view % scan.views for view in views]
+    brightest = nonempty_maximum(scan, numbers)
+    for axes, view in zip(panels, numbers, strict=False):
+        picture = _log(axes, _masked(scan, view), brightest)
+        axes.set_title(f"view {view}", fontsize=8)
         axes.set_xticks([])
         axes.set_yticks([])
     for axes in panels[len(views) :]:
@@ -87,15 +87,33 @@ def frames(measured: PtychoData | BareState, views: Sequence[int] | None = None,
     return root(fig)
 
 
-def _measurement(measured: PtychoData | BareState) -> PtychoData:
+def measurement(measured: PtychoData | BareState) -> PtychoData:
+    """Return the measurement, of a state too; raises SourceError where its frames are not here."""
     scan = measured if isinstance(measured, PtychoData) else measured.data
     scan.need_frames()
     return scan
 
 
-def _head(scan: PtychoData) -> str:
+def head(scan: PtychoData) -> str:
+    """Return the file and the size of a scan, to write above a picture."""
     file = [Path(scan.source["path"]).name] if scan.source else []
     return "  ·  ".join([*file, f"{scan.views} views of {scan.n} × {scan.n}"])
+
+
+def nonempty_maximum(scan: PtychoData, views: Sequence[int] | np.ndarray) -> float:
+    """Return the most photons of an unmasked pixel in some views, and 1 where there is none."""
+    return max(1.0, *(float(np.nanmax(_masked(scan, view), initial=0.0)) for view in views))
+
+
+def draw_frame(axes: Axes, scan: PtychoData, view: int, brightest: float) -> None:
+    """Draw one frame [photons, log] up to ``brightest``, with its number; with a colour bar where there is none yet."""
+    image = _masked(scan, view)
+    if axes.images:
+        axes.images[0].set_data(_from_darkest(image, brightest))
+    else:
+        _log_bar(axes, _log(axes, image, brightest))
+        label_pixels(axes)
+    axes.set_title(f"view {view}: {np.nansum(image):.4g} photons")
 
 
 def _masked(scan: PtychoData, view: int) -> np.ndarray:
@@ -109,20 +127,29 @@ def _log(axes: Axes, image: np.ndarray, brightest: float) -> Any:
     """Draw counts on a logarithmic scale from 1, or a millionth of the brightest, on; darker ones as the darkest."""
     from matplotlib.colors import LogNorm
 
-    least = min(max(1.0, brightest / _RANGE), brightest / 10)
-    shown = np.ma.masked_invalid(np.maximum(image, least))
-    picture = axes.imshow(shown, cmap="viridis", norm=LogNorm(least, brightest), interpolation="nearest")
+    shown = _from_darkest(image, brightest)
+    picture = axes.imshow(shown, cmap="viridis", norm=LogNorm(_darkest(brightest), brightest), interpolation="nearest")
     axes.set_facecolor("0.75")
     return picture
 
 
-def _log_image(axes: Axes, image: np.ndarray, title: str) -> None:
+def _darkest(brightest: float) -> float:
+    return min(max(1.0, brightest / _RANGE), brightest / 10)
+
+
+def _from_darkest(image: np.ndarray, brightest: float) -> Any:
+    return np.ma.masked_invalid(np.maximum(image, _darkest(brightest)))
+
+
+def _log_bar(axes: Axes, picture: Any) -> None:
     from matplotlib.ticker import LogLocator
 
-    bar = axes.figure.colorbar(
-        _log(axes, image, max(float(image.max()), 1e-30)), cax=axes.inset_axes((1.03, 0.0, 0.045, 1.0))
-    )
+    bar = axes.figure.colorbar(picture, cax=axes.inset_axes((1.03, 0.0, 0.045, 1.0)))
     bar.locator = LogLocator()
+
+
+def _log_image(axes: Axes, image: np.ndarray, title: str) -> None:
+    _log_bar(axes, _log(axes, image, max(float(image.max()), 1e-30)))
     axes.set_title(title)
     label_pixels(axes)
 

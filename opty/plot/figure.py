@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
+
+    from opty.plot.picture import Picture
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,7 +70,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return drawn
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Picture:
     """Return an empty figure of width x height [inch] with automatic layout.
 
     It is one of pyplot's, so that ``plt.show()`` shows it, where the user has imported pyplot; else it ends with its
@@ -85,7 +87,7 @@ def new_figure(width: float, height: float) -> Figure:
     if pyplot is None:
         return Picture(**kind)
     with pyplot.rc_context({"figure.max_open_warning": 0}):
-        return pyplot.figure(FigureClass=Picture, **kind)
+        return cast(Picture, pyplot.figure(FigureClass=Picture, **kind))
 
 
 def canvas(ax: Any, width: float, height: float) -> FigureBase:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opty.plot.figure import VERMILION, new_figure, styled
+from opty.plot.figure import VERMILION, canvas, root, styled
 from opty.plot.images import colour_bar, robust_limits, scale_bar
 
 if TYPE_CHECKING:
@@ -24,14 +24,17 @@ NAMES = {
 
 
 @styled
-def scan(found: ScanOverview) -> Figure:
-    """Draw a raw scan (``opty.analysis.scan_overview``); returns a Figure.
+def scan(found: ScanOverview, ax: Axes | None = None) -> Figure:
+    """Draw a raw scan (``opty.analysis.scan_overview``); returns the figure.
 
     The maps of transmission, dark field and differential phase; the mean amplitude with the edge of the beam; all
     patterns stitched, and how much light and how many views lie on each pixel.
+
+    ``ax`` : axes whose place the panels take.
     """
-    fig = new_figure(13.0, 6.4)
-    fig.set_layout_engine(None)  # a layout by measuring text would take as long as all the rest
+    fig = canvas(ax, 13.0, 6.4)
+    if ax is None:
+        root(fig).set_layout_engine(None)  # a layout by measuring text would take as long as all the rest
     fig.subplots_adjust(0.01, 0.02, 0.95, 0.95, wspace=0.25, hspace=0.1)
     panels = fig.subplots(2, 4).ravel()
     for axes, (name, image) in zip(panels, found.maps().items(), strict=False):
@@ -48,7 +51,7 @@ def scan(found: ScanOverview) -> Figure:
         (panels[7], found.count, "views on each pixel"),
     ):
         _draw(axes, np.where(lit, image, np.nan), title, "gray", robust_limits(image[lit]), 1.0)
-    return fig
+    return root(fig)
 
 
 def _draw(

@@ -17,6 +17,7 @@ from opty.algebra.operator import Identity
 from opty.algebra.text import made_by
 from opty.analysis import position_report, probe_report
 from opty.analysis.geometry_report import geometry_lines
+from opty.analysis.misfit import DURING
 from opty.files.container import Container
 from opty.io.formats import native
 from opty.io.formats.kept import read_kept
@@ -63,7 +64,7 @@ def summary(p: BareState) -> dict[str, str]:
     else:
         told["frames"] = f"not here: {data.absent}"
     if p.history.get("misfit") is not None:
-        told["last sweep"] = f"misfit {p.history['misfit'][-1]:.4g}, met along iteration {p.iteration}"
+        told["last sweep"] = f"misfit {p.history['misfit'][-1]:.4g}, {DURING}"
     shape = p.numpy("obj").shape
     size_px = " x ".join(map(str, shape))
     told["object"] = size_px + (" px" if p.pixel is None else f" px of {metres(p.pixel)}")

@@ -47,7 +47,7 @@ def _all(
     if "opr_modes" in p._live.leaves:
         yield "How the probe varies along the scan", lambda: plot.variation(p)
     yield "Positions of the views", lambda: plot.positions(p)
-    yield "Misfit met along the iterations", lambda: plot.history(p)
+    yield "Misfit of each sweep", lambda: plot.history(p)
     if p.data.absent is None:
         yield "Fit of each view and each detector pixel", lambda: plot.fit(p)
         yield "The view that fits worst: measured, predicted, difference", lambda: plot.pattern(p, _worst(p))

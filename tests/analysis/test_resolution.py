@@ -135,19 +135,22 @@ def test_thinned_counts_are_independent_and_add_up():
         resolution(data, opty.rPIE(), split="half", device="cpu")
 
 
-def test_tiles_tell_where_the_noise_is():
+@pytest.mark.parametrize(("size", "edge", "many"), [(SIZE, 64, 7), (64, 32, 3), (40, 24, 2)])
+def test_tiles_tell_where_the_noise_is(size, edge, many):
+    """In an area that is one tile small too."""
     from opty.analysis.resolution import _local
 
     rng = np.random.default_rng(0)
     q = np.hypot(*np.meshgrid(np.fft.fftfreq(SIZE), np.fft.fftfreq(SIZE)))
-    common = np.fft.ifft2(np.fft.fft2(rng.normal(size=(SIZE, SIZE))) / (1 + (q / 0.05) ** 2)).real
-    noise = np.where(np.arange(SIZE) < SIZE // 2, 0.01, 0.3)
-    halves = np.array([common + noise * rng.normal(size=(SIZE, SIZE)) for _ in range(2)])
-    tile, places, local = _local(halves, (slice(10, 10 + SIZE), slice(0, SIZE)), 1e-9)
-    assert tile == 64
-    assert places[0, 0].tolist() == [41.5, 31.5]
-    left, right = places[0, :, 1] < SIZE / 2 - 32, places[0, :, 1] > SIZE / 2 + 32
-    assert np.nanmedian(local[:, right]) > 1.5 * np.nanmedian(local[:, left])
+    common = np.fft.ifft2(np.fft.fft2(rng.normal(size=(SIZE, SIZE))) / (1 + (q / 0.05) ** 2)).real[:size, :size]
+    noise = np.where(np.arange(size) < size // 2, 0.01, 0.3)
+    halves = np.array([common + noise * rng.normal(size=(size, size)) for _ in range(2)])
+    tile, places, local = _local(halves, (slice(10, 10 + size), slice(0, size)), 1e-9)
+    assert tile == edge
+    assert local.shape == (many, many)
+    assert places[0, 0].tolist() == [10 + (edge - 1) / 2, (edge - 1) / 2]
+    assert places[-1, -1].tolist() == [10 + size - (edge + 1) / 2, size - (edge + 1) / 2]
+    assert np.nanmedian(local[:, -1]) > 1.5 * np.nanmedian(local[:, 0])
 
 
 def test_largest_rectangle():

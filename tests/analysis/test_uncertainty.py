@@ -1,4 +1,4 @@
-"""Error bars by bootstrap: against the spread of reconstructions of redrawn data, gauges, positions, refusals."""
+"""Error bars by resampling: against the spread of reconstructions of redrawn data, gauges, positions, refusals."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,9 @@ import pytest
 import opty
 from opty.analysis import align, uncertainty
 from opty.analysis.gauges import without_gauges
+from opty.analysis.halves import without_some
 from opty.analysis.illumination import lit_area
-from opty.analysis.uncertainty import NOT_COVERED, redrawn
+from opty.analysis.uncertainty import _DELETED, NOT_COVERED, redrawn
 
 pytestmark = pytest.mark.filterwarnings("ignore::opty.MisfitWarning")
 FULL = opty.ML() ** 40 * opty.rPIE(alpha=0.1) ** 10
@@ -87,6 +88,23 @@ def test_redrawn_counts_are_poisson_about_the_prediction(converged):
     assert np.array_equal(mean, np.rint(mean))
 
 
+@pytest.mark.parametrize("photons", [0.1, 1, 3, 30])
+def test_what_misses_a_tenth_of_the_photons_tells_the_spread_of_an_amplitude(photons):
+    rng = np.random.default_rng(2)
+    counts = rng.poisson(photons, (40, 32, 32))
+    data = opty.PtychoData(counts, np.zeros((40, 2)))
+    drawn = np.array([np.sqrt(without_some(data, _DELETED, rng).intensities) for _ in range(12)])
+    told = np.sqrt(drawn.var(axis=0, ddof=1).mean() * (1 - _DELETED) / _DELETED)
+    assert told == pytest.approx(np.sqrt(counts).std(), rel=0.1)
+    assert np.square(drawn).mean() == pytest.approx(counts.mean(), rel=0.02)
+
+
+def test_counts_drawn_from_the_prediction_are_a_choice(converged):
+    found = uncertainty(converged, opty.ML() ** 3, n=4, repeats=0, draw="prediction")
+    assert "4 to counts drawn from the prediction" in str(found)
+    assert "4 to counts without a tenth" in str(uncertainty(converged, opty.ML(), n=4, repeats=0))
+
+
 def test_counts_that_scatter_more_than_poisson_are_said(converged):
     data = converged.data
     scaled = converged.replace(probe=np.sqrt(10) * converged.probe)
@@ -99,7 +117,14 @@ def test_counts_that_scatter_more_than_poisson_are_said(converged):
 def test_refusals(arrays, converged):
     with pytest.raises(ValueError, match="n is 3"):
         uncertainty(converged, opty.ML(), n=3)
-    with pytest.raises(ValueError, match="repeats is 1: a spread takes two"):
+    with pytest.raises(ValueError, match="repeats is 1: a spread takes 2 to n = 4"):
         uncertainty(converged, opty.ML(), n=4, repeats=1)
+    with pytest.raises(ValueError, match="repeats is 5: a spread takes 2 to n = 4"):
+        uncertainty(converged, opty.ML(), n=4, repeats=5)
+    with pytest.raises(ValueError, match="draw is 'photons'"):
+        uncertainty(converged, opty.ML(), n=4, draw="photons")
+    halved = opty.PtychoState(converged.data.replace(intensities=converged.data.intensities / 2), device="cpu")
+    with pytest.raises(ValueError, match=r"not whole counts .* or draw='prediction'"):
+        uncertainty(halved, opty.ML(), n=4)
     with pytest.raises(ValueError, match="made by no recipe"):
         uncertainty(drawn(arrays, 0), opty.ML(), n=4, repeats=2)

@@ -6,6 +6,7 @@ import tifffile
 
 import opty
 from opty.io.export import export
+from opty.physics.modes import orthogonal
 
 
 @pytest.fixture
@@ -42,8 +43,9 @@ def test_without_a_geometry_there_is_no_resolution(tmp_path, p, counts):
 def test_npz_needs_no_opty_and_no_pickle(tmp_path, p, identical):
     (file,) = export(tmp_path / "out.npz", p)
     with np.load(file, allow_pickle=False) as found:
-        for name in ("obj", "probe", "positions"):
+        for name in ("obj", "positions"):
             identical(found[name], p.numpy(name))
+        identical(found["probe"], orthogonal(p.numpy("probe")))
         identical(found["positions_m"], p.numpy("positions") * p.data.pixel)
         identical(found["history_misfit"], p.history["misfit"])
         assert str(found["recipe"]) == "rPIE() ** 2"
@@ -57,6 +59,44 @@ def test_cropped_to_what_was_lit(tmp_path, p):
         (row, col), (h, w) = two["corner"], two["obj"].shape
         assert h < one["obj"].shape[0]
         np.testing.assert_array_equal(two["obj"], one["obj"][row : row + h, col : col + w])
+
+
+def test_modes_are_orthogonal(tmp_path, full_data):
+    p = opty.rPIE() ** 3 * opty.PtychoState(full_data, modes=3, device="cpu")
+    mixed = np.tensordot(np.array([[0.6, 0.8, 0], [-0.8, 0.6, 0], [0, 0, 1]]), p.numpy("probe"), 1)
+    p = p.replace(probe=mixed.astype(np.complex64))
+    for name in ("out.npz", "out.ptyr"):
+        export(tmp_path / name, p)
+    with np.load(tmp_path / "out.npz") as found:
+        probes = [found["probe"], opty.load(tmp_path / "out.ptyr", data=full_data, device="cpu").numpy("probe")]
+    for probe in probes:
+        flat = probe.reshape(3, -1)
+        gram = np.abs(flat.conj() @ flat.T)
+        assert np.abs(gram - np.diag(np.diag(gram))).max() < 1e-4 * gram[0, 0]
+        assert (np.diff(np.diag(gram)) < 0).all()
+        np.testing.assert_allclose((np.abs(probe) ** 2).sum(0), (np.abs(mixed) ** 2).sum(0), rtol=1e-3, atol=1e-2)
+
+
+def test_unwrapped_phase_beside_the_wrapped_one(tmp_path, full_data):
+    p = opty.PtychoState(full_data, device="cpu")
+    row, column = np.indices(p.obj.shape)
+    true = 0.02 * ((row - 30.0) ** 2 + (column - 30.0) ** 2)  # many turns
+    p = p.replace(obj=np.exp(1j * true).astype(np.complex64))
+    files = export(tmp_path / "out.tif", p, unwrap="constant")
+    assert [file.name for file in files] == ["out_magnitude.tif", "out_phase.tif", "out_unwrapped.tif"]
+    _, wrapped, phase = (tifffile.imread(file) for file in files)
+    known = np.isfinite(phase)
+    assert phase.shape == wrapped.shape
+    assert np.ptp(phase[known]) > 2 * np.pi > np.ptp(wrapped[known])
+    off = (phase - true)[known]
+    assert np.ptp(off) < 1e-3
+    (file,) = export(tmp_path / "out.npz", p, crop=True, unwrap="constant")
+    with np.load(file) as found:
+        corner, shape = found["corner"], found["obj"].shape
+        window = tuple(slice(c, c + s) for c, s in zip(corner, shape, strict=True))
+        np.testing.assert_allclose(found["unwrapped"], phase[window], atol=1e-5)
+    with pytest.raises(ValueError, match="leave unwrap out"):
+        export(tmp_path / "out.ptyr", p, unwrap="plane")
 
 
 def test_other_suffixes_are_refused_and_failures_leave_nothing(tmp_path, p, monkeypatch):

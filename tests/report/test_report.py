@@ -75,7 +75,7 @@ def test_report_of_a_reconstruction(work, monkeypatch):
     p = opty.load("out.h5")
     for said in (
         f"{opty.misfit(p):.4g} of the state as it is",
-        f"{p.history['misfit'][-1]:.4g}, met along iteration 6",
+        f"{p.history['misfit'][-1]:.4g}, summed during the sweep",
     ):
         assert said in text
     assert f"{opty.analysis.r_factor(p):.4g}" in text

@@ -16,6 +16,7 @@ from opty.io import writing
 from opty.io.formats.foreign_result import curved, made, measurement_for
 from opty.io.formats.ptyd import KEV, dict_group, mark_root, refuse_pickle
 from opty.io.reading import Format, blaming, real
+from opty.physics.modes import orthogonal
 from opty.remedies import here
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _pair(tree: Tree, path: str) -> np.ndarray:
 
 
 def write(path: Path, p: BareState) -> None:
-    """Write object, probe and positions of a state as PtyPy does at the end of a run, for its own readers.
+    """Write object, probe (orthogonal modes) and positions of a state as PtyPy does at the end of a run.
 
     Positions are centres of the views [m], as those of the data; the object lies under them. ``iter_info`` holds the
     iteration, the recipe and the misfit. In the far field the Fresnel curvature that PtyPy has in its propagator is
@@ -128,7 +129,7 @@ def write(path: Path, p: BareState) -> None:
         header = dict_group(f, HEADER)
         for name, text in {"kind": "minimal", "description": "Ptypy .h5 compatible storage format"}.items():
             header.create_dataset(name, data=text, dtype=h5py.string_dtype()).attrs["type"] = "string"
-        storages = {f"probe/{SCAN}": curved(p.numpy("probe"), data, out=True), f"obj/{OBJECT}": obj[None]}
+        storages = {f"probe/{SCAN}": curved(orthogonal(p.numpy("probe")), data, out=True), f"obj/{OBJECT}": obj[None]}
         centres = {f"probe/{SCAN}": np.array([data.n // 2] * 2, float), f"obj/{OBJECT}": p.origin + data.n // 2}
         for name, array in storages.items():
             storage = dict_group(content, name)

@@ -19,9 +19,9 @@ def chosen(views: Any, total: int, leave_out: Any = None) -> slice | np.ndarray:
     """
     if views is None and leave_out is None:
         return slice(0, total)
-    index = np.arange(total) if views is None else _meant("views", views, total)
+    index = np.arange(total) if views is None else numbers("views", views, total)
     if leave_out is not None:
-        index = index[~np.isin(index, _meant("leave_out", leave_out, total))]
+        index = index[~np.isin(index, numbers("leave_out", leave_out, total))]
     if len(index) == 0:
         given = [option(name, a) for name, a in (("views", views), ("leave_out", leave_out)) if a is not None]
         raise ValueError(f"{' and '.join(given)} leaves none of the {total} views")
@@ -39,7 +39,8 @@ def as_json(views: Any) -> str | list[int] | None:
     return views if views is None or isinstance(views, str) else [int(j) for j in views]
 
 
-def _meant(name: str, views: Any, total: int) -> np.ndarray:
+def numbers(name: str, views: Any, total: int) -> np.ndarray:
+    """Return the numbers of views that a slice, its text or a list means; ``name`` of the option, for messages."""
     if isinstance(views, str):
         views = _slice(name, views)
     return np.arange(total)[views] if isinstance(views, slice) else _indices(name, views, total)

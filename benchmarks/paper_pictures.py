@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
+
+import opty
+from benchmarks.record import machine
+
+
+def save_with_machine(fig, path: Path, **about) -> None:
+    """Write a picture, and beside it NAME.json with the machine that made it and what else is told about it."""
+    opty.plot.save_figure(fig, str(path))
+    path.with_suffix(".json").write_text(json.dumps({**about, "machine": machine()}, indent=1) + "\n")
 
 
 def ramp_panels(axes, raw, straight, margin: int) -> None:

@@ -16,6 +16,8 @@ those for OpenCL run on pocl, a CPU too, and the LLK is summed by the operator f
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import subprocess
 import sys
 import time
@@ -26,7 +28,7 @@ import numpy as np
 import opty
 from benchmarks import environments
 from benchmarks.environments import PEERS, last_line
-from benchmarks.paper_pictures import ramp_panels
+from benchmarks.paper_pictures import ramp_panels, save_with_machine
 from benchmarks.paper_positions import SIGMAS, scene
 from benchmarks.record import keep
 from opty.analysis import align, fit, illuminated
@@ -34,6 +36,7 @@ from opty.operators import RemoveRamp
 from opty.plot.figure import BLUE, VERMILION, new_figure
 from opty.simulate import experiment, objects, probes, scans, write
 
+PYNX = "{1} of Debian {0}".format(*environments.DEBIAN["pynx"])
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PICTURES = Path(__file__).with_name("results"), ROOT / "docs/paper"
 AP = opty.AP(obj_inertia=0.01, probe_inertia=0.001)  # as PyNX has them
@@ -153,7 +156,7 @@ def picture_of_listing_2(shown: dict, truth: dict) -> None:
         ax.imshow(np.angle(obj / np.exp(1j * np.angle(np.nansum(obj)))), cmap="gray", vmin=-1.2, vmax=1.2)
         ax.set_title(case, fontsize=8)
         ax.set_axis_off()
-    opty.plot.save_figure(fig, str(PICTURES / "listing_2_pynx.png"))
+    save_with_machine(fig, PICTURES / "listing_2_pynx.png", pynx=PYNX)
 
 
 # -- Fig. S6
@@ -212,58 +215,47 @@ def ramp(python: Path, n: int = 64, turns: int = 40) -> list[dict]:
         for ax in axes:
             ax.set_xticks([])
             ax.set_yticks([])
-    opty.plot.save_figure(fig, str(PICTURES / "figure_s6_pynx.png"))
+    save_with_machine(fig, PICTURES / "figure_s6_pynx.png", pynx=PYNX)
     return rows
 
 
 # -- Figs. S13, S14
 
 
-def positions(python: Path, seeds: list[int], engines: list[str], cycles: int = 200) -> list[dict]:
+def positions(python: Path, seeds: list[int], engines: list[str], sigmas: list[float], cycles: int = 200) -> list[dict]:
     """PyNX's update_pos in the near field of the paper: positions and LLK at each ten cycles."""
-    rows, curves = [], {}
-    for engine in engines:
-        for sigma in SIGMAS:
-            for seed in seeds:
-                data = scene(128, 6, sigma, seed, near=True)
-                g = data.geometry
-                with environments.workplace(python, "pynx") as work:
-                    np.savez(
-                        work / "given.npz",
-                        counts=data.intensities,
-                        positions=data.positions,
-                        lengths=[g.wavelength, g.distance, g.pixel_size],
-                        probe=data.probe,
-                        pixel=data.pixel,
-                        near=True,
-                        update_pos=5,
-                    )
-                    seconds = pynx(python, "positions", work, engine, str(cycles))
-                    found = dict(np.load(work / "found.npz"))
-                truth = data.truth["positions"]
-                errors = [of_places(where / data.pixel, truth) for where in found["places"]]
-                row = dict(part="positions", case=f"{engine}, {sigma} px", seed=seed, start=errors[0], left=errors[-1])
-                row |= dict(
-                    least=min(errors), llk=[list(map(float, v)) for v in found["llk"][[0, -1]]], seconds=seconds
-                )
-                print(row, flush=True)
-                rows.append(row)
-                curves.setdefault((engine, sigma), (found["llk"][:, 0], errors))
-    fig = new_figure(3.4 * len(engines), 5.4)
-    for row, sigma in zip(fig.subplots(2, len(engines), squeeze=False), SIGMAS, strict=True):
-        for ax, engine in zip(row, engines, strict=True):
-            llk, errors = curves[engine, sigma]
-            at = np.arange(len(llk)) * 10
-            ax.semilogy(at, llk, color=BLUE, label="LLK, Poisson")
-            ax.set_title(f"PyNX, {engine}, update_pos=5, {sigma:g} px", fontsize=9)
-            right = ax.twinx()
-            right.plot(at, errors, color=VERMILION, label="true error [px]")
-            right.set_ylim(0, None)
-            ax.set_xlabel("cycle")
-    ax.legend(fontsize=7, loc="lower left")
-    right.legend(fontsize=7)
-    opty.plot.save_figure(fig, str(PICTURES / "figures_s13_s14_pynx.png"))
+    rows = []
+    for engine, sigma, seed in itertools.product(engines, sigmas, seeds):
+        data = scene(128, 6, sigma, seed, near=True)
+        g, truth = data.geometry, data.truth["positions"]
+        lengths = [g.wavelength, g.distance, g.pixel_size]
+        given = dict(counts=data.intensities, positions=data.positions, lengths=lengths, probe=data.probe)
+        with environments.workplace(python, "pynx") as work:
+            np.savez(work / "given.npz", **given, pixel=data.pixel, near=True, update_pos=5)
+            seconds = pynx(python, "positions", work, engine, str(cycles))
+            found = dict(np.load(work / "found.npz"))
+        errors = [of_places(where / data.pixel, truth) for where in found["places"]]
+        row = dict(part="positions", case=f"{engine}, {sigma:g} px", seed=seed, start=errors[0], left=errors[-1])
+        rows.append(row | dict(least=min(errors), errors=errors, llk=found["llk"][:, 0].tolist(), seconds=seconds))
     return rows
+
+
+def picture_of_positions(rows: list[dict]) -> None:
+    """Draw LLK and true error of seed 0, for each engine and error that the record holds."""
+    some = [row for row in rows if row["part"] == "positions" and row["seed"] == 0]
+    if not some:
+        return
+    fig = new_figure(3.2 * len(some), 3.0)
+    for ax, row in zip(fig.subplots(1, len(some), squeeze=False)[0], some, strict=True):
+        at = np.arange(len(row["llk"])) * 10
+        left = ax.semilogy(at, row["llk"], color=BLUE, label="LLK a pixel, Poisson")
+        ax.set_title(f"PyNX, {row['case']}", fontsize=9)
+        ax.set_xlabel("cycle")
+        other = ax.twinx()
+        right = other.plot(at, row["errors"], color=VERMILION, label="true error [px]")
+        other.set_ylim(0, None)
+    ax.legend(handles=[*left, *right], fontsize=7)
+    save_with_machine(fig, PICTURES / "figures_s13_s14_pynx.png", pynx=PYNX)
 
 
 def of_places(places: np.ndarray, truth: np.ndarray) -> float:
@@ -279,6 +271,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=environments.FOLDER, help="of the environments")
     parser.add_argument("--cycles", type=int, nargs=3, default=(200, 400, 400), help="of AP, DM and ML in Listing 2")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of part positions")
+    parser.add_argument("--sigmas", type=float, nargs="+", default=SIGMAS, help="errors of part positions [px]")
     parser.add_argument("--engines", nargs="+", default=["AP", "DM", "ML"], help="of part positions")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder of the record")
     given = parser.parse_args()
@@ -291,7 +284,7 @@ def main() -> int:
     work = {
         "listing_2": lambda: listing_2(python, tuple(given.cycles)),
         "ramp": lambda: ramp(python),
-        "positions": lambda: positions(python, given.seeds, given.engines),
+        "positions": lambda: positions(python, given.seeds, given.engines, given.sigmas),
     }
     if unknown := set(given.parts) - set(work):
         parser.error(f"no part called {', '.join(sorted(unknown))}; there are {', '.join(work)}")
@@ -300,7 +293,9 @@ def main() -> int:
         for row in rows:
             print(row, flush=True)
         about = dict(pynx=environments.version(python, "pynx"))
-        keep(given.output, "paper-pynx", [row | about for row in rows], KEY)
+        kept = keep(given.output, "paper-pynx", [row | about for row in rows], KEY)
+        if part == "positions":
+            picture_of_positions(json.loads(kept.read_text())["rows"])
     return 0
 
 

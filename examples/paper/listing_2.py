@@ -67,8 +67,8 @@ show = Show(every=every, path=str(OUT / "listing_2_{iteration}.png"))
 q = optimize("AP", show * AP(), turns, p)
 found = {"AP": q}
 for name, engine in (("DM", DM()), ("ML", ML()), ("LSQML", LSQML())):
-    found[name] = optimize(name, engine, sized(5, 20, 400), q)
-    found[f"{name}, positions"] = optimize(f"{name}, positions", PosCorrect() * engine, sized(5, 20, 400), q)
+    found[name] = optimize(name, engine, sized(5, 25, 400), q)
+    found[f"{name}, positions"] = optimize(f"{name}, positions", PosCorrect() * engine, sized(5, 25, 400), q)
 for name, state in found.items():
     error, moved = opty.analysis.errors(state)["object"], np.linalg.norm(state.positions - q.positions, axis=1).max()
     print(

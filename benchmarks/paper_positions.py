@@ -1,12 +1,13 @@
 """Figures S9 to S14 of Guzzi et al. 2022 at their size, with five seeds: what each position refinement leaves.
 
-    python -m benchmarks.paper_positions [near far engines] [--seeds 0 1 2 3 4] [--minutes 5]
+    python -m benchmarks.paper_positions [near far engines] [--seeds 0 1 2 3 4] [--half] [--minutes 5]
     python -m benchmarks.paper_positions --table
 
 Near: the regime of their public script, an angular spectrum over 0.82 of N dx^2 / lambda (1 nm, pixels of 0.97656 um,
 0.1 m, 128 px), a start of ones and a hard disc of half the window, a Gaussian of 2.5 or 5 px on each axis, 201 sweeps.
 Far: the same scene and the same start in the far field, 300 sweeps. Engines: DM and ML in place of ePIE, near, 2.5 px.
-36 views; the supplement does not say how many theirs has.
+36 views; the supplement does not say how many theirs has. ``--half`` : 64 px at the same share of N dx^2 / lambda,
+errors of half as many pixels, 60 sweeps: the size of examples/paper/figures_s9_to_s14.py.
 
 An error is the median distance of the views from their true places [px], the median offset taken off. Runs that the
 record holds already are not made again, and none begins once the minutes are over: call it until it says that all is
@@ -35,6 +36,7 @@ from opty.simulate import Detector, experiment, objects, probes, scans, stage
 PIXEL, WAVELENGTH, SHARE = 0.97656e-6, 1e-9, 0.82  # the last of N dx^2 / lambda
 SIGMAS = (2.5, 5.0)
 SWEEPS = {"near": 201, "far": 300, "engines": 201}
+SWEEPS_AT_HALF = 60
 METHODS = {
     "S9: gain 1, A": "PosCorrectGain()",
     "S10: gain 1, B": "PosCorrectGain(signal='detector')",
@@ -81,14 +83,14 @@ def finished(recipe: opty.Operator, p: opty.PtychoState) -> opty.PtychoState:
         return error.state
 
 
-def runs(parts: list[str], seeds: list[int]) -> list[dict]:
-    """Return what is to be run, seed by seed, so that a part ends with all methods for the seeds it has."""
+def runs(parts: list[str], seeds: list[int], n: int) -> list[dict]:
+    """Return what is to be run with patterns of n x n, all methods for one seed after the other."""
     out = []
     for part in parts:
-        for sigma in SIGMAS[: 1 if part == "engines" else None]:
+        for sigma in [n / 128 * sigma for sigma in SIGMAS][: 1 if part == "engines" else None]:
             for seed in seeds:
                 names = ENGINES if part == "engines" else (*METHODS, "FindPositions()")
-                out += [dict(part=part, sigma=sigma, seed=seed, method=name) for name in names]
+                out += [dict(part=part, n=n, sigma=sigma, seed=seed, method=name) for name in names]
     return out
 
 
@@ -97,13 +99,13 @@ def recipe_of(run: dict) -> tuple[str, int]:
     if run["method"] == "FindPositions()":
         return FIND, 1
     position, engine = ENGINES.get(run["method"], (METHODS.get(run["method"]), "ePIE(probe_step=1.0)"))
-    return f"({position} * {engine})", SWEEPS[run["part"]]
+    return f"({position} * {engine})", SWEEPS[run["part"]] if run["n"] == 128 else SWEEPS_AT_HALF
 
 
 def measured(run: dict) -> dict:
     """Do one run; return its row."""
     warnings.simplefilter("ignore", opty.MisfitWarning)
-    data = scene(128, 6, run["sigma"], run["seed"], run["part"] != "far")
+    data = scene(run["n"], 6, run["sigma"], run["seed"], run["part"] != "far")
     start = opty.PtychoState(data, threads=1, device="cpu")
     text, sweeps = recipe_of(run)
     begun = time.process_time()
@@ -141,11 +143,11 @@ FINDINGS = {  # of the paper; what is asked of the numbers left by each method, 
 
 def table(rows: list[dict]) -> None:
     """Print medians and ranges over the seeds, and for how many seeds each finding holds."""
-    for part, sigma in dict.fromkeys((r["part"], r["sigma"]) for r in rows):
-        some = [r for r in rows if (r["part"], r["sigma"]) == (part, sigma)]
+    for part, n, sigma in dict.fromkeys((r["part"], r["n"], r["sigma"]) for r in rows):
+        some = [r for r in rows if (r["part"], r["n"], r["sigma"]) == (part, n, sigma)]
         seeds = sorted({r["seed"] for r in some})
         begin = np.median([next(r["start"] for r in some if r["seed"] == seed) for seed in seeds])
-        print(f"\n{part}, {sigma} px, {SWEEPS[part]} sweeps, start {begin:.2f} px, seeds {seeds}")
+        print(f"\n{part}, {n} px, {sigma} px, {some[0]['sweeps']} sweeps, start {begin:.2f} px, seeds {seeds}")
         print(
             "| method | left, median [px] | least | most | beside an affine map | object error |\n" + "|---" * 6 + "|"
         )
@@ -170,6 +172,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("parts", nargs="*", default=list(SWEEPS), help="near, far, engines; all without one")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--half", action="store_true", help="64 px, half the errors, 60 sweeps")
     parser.add_argument("--minutes", type=float, default=np.inf, help="after which no run begins")
     parser.add_argument("--table", action="store_true", help="print what the record holds, and run nothing")
     parser.add_argument("-o", "--output", type=Path, default=RECORD, help="the record")
@@ -180,9 +183,13 @@ def main() -> int:
     if given.table:
         table(rows)
         return 0
-    key = ("part", "sigma", "seed", "method")
+    key = ("part", "n", "sigma", "seed", "method")
     done = {tuple(r[k] for k in key) for r in rows}
-    left = [run for run in runs(given.parts, given.seeds) if tuple(run[k] for k in key) not in done]
+    left = [
+        run
+        for run in runs(given.parts, given.seeds, 64 if given.half else 128)
+        if tuple(run[k] for k in key) not in done
+    ]
     begun = time.monotonic()
     while left and time.monotonic() - begun < 60 * given.minutes:
         row = measured(left.pop(0))

@@ -289,7 +289,7 @@ def main() -> int:
     if unknown := set(given.parts) - set(work):
         parser.error(f"no part called {', '.join(sorted(unknown))}; there are {', '.join(work)}")
     for part in given.parts:
-        rows = work[part]()
+        rows = [dict(cycles=list(given.cycles)) | row if part == "listing_2" else row for row in work[part]()]
         for row in rows:
             print(row, flush=True)
         about = dict(pynx=environments.version(python, "pynx"))

@@ -150,10 +150,12 @@ def of_opty(data: opty.PtychoData, theirs: opty.PtychoState, cycles: tuple[int, 
 
 def picture_of_listing_2(shown: dict, truth: dict) -> None:
     """Draw phases of the objects side by side, in the frame of the truth."""
-    some = {"truth": truth["obj"]} | {case: obj for case, obj in shown.items() if ", AP" in case}
-    fig = new_figure(3.0 * len(some), 3.4)
-    for ax, (case, obj) in zip(np.atleast_1d(fig.subplots(1, len(some))), some.items(), strict=True):
-        ax.imshow(np.angle(obj / np.exp(1j * np.angle(np.nansum(obj)))), cmap="gray", vmin=-1.2, vmax=1.2)
+    lit = ~np.isnan(next(iter(shown.values())))
+    cut = tuple(slice(where[0], where[-1] + 1) for where in (np.flatnonzero(lit.any(axis=axis)) for axis in (1, 0)))
+    some = {"truth": np.where(lit, truth["obj"], np.nan)} | {case: obj for case, obj in shown.items() if ", AP" in case}
+    fig = new_figure(2.6 * len(some), 3.0)
+    for ax, (case, obj) in zip(fig.subplots(1, len(some)), some.items(), strict=True):
+        ax.imshow(np.angle(obj[cut] / np.exp(1j * np.angle(np.nansum(obj)))), cmap="gray", vmin=-0.3, vmax=0.2)
         ax.set_title(case, fontsize=8)
         ax.set_axis_off()
     save_with_machine(fig, PICTURES / "listing_2_pynx.png", pynx=PYNX)

@@ -111,13 +111,13 @@ def command(python: Path, name: str, script: Path, *arguments: Path | str) -> li
 
 
 def _inside(root: Path, *command: str) -> list[str]:
-    """Return a command in a small Debian, with a /proc of its own, into which libraries look."""
+    """Return a command in a small Debian, with a /proc and a /sys of its own, into which libraries look."""
     return [
         "unshare",
         "--mount",
         "sh",
         "-c",
-        f'mount -t proc proc "{root}/proc" && exec chroot "{root}" "$@"',
+        f'mount -t proc proc "{root}/proc" && mount -t sysfs sys "{root}/sys" && exec chroot "{root}" "$@"',
         "sh",
         *command,
     ]

@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "examples" / "paper"
 
 
+sys.path.insert(0, str(ROOT))  # benchmarks
+
+
 def run(name, tmp_path, *options):
     """Run a script at its smallest size, warnings as errors."""
     command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), "--tiny", "--out", str(tmp_path), *options]
@@ -84,3 +87,26 @@ def test_the_gallery_shows_every_script():
     page = (ROOT / "docs" / "paper.md").read_text()
     for file in FOLDER.glob("*.py"):
         assert file.name in page
+
+
+def test_the_sweep_of_seeds_keeps_what_each_method_leaves(tmp_path, capsys):
+    """Each recipe is read; a row has the errors at start and end, and a finding is judged by numbers of one seed."""
+    from benchmarks import paper_positions as sweep
+
+    asked = sweep.runs(["near", "far", "engines"], [0, 1], 128)
+    assert len(asked) == 2 * (2 * 2 * 8 + 4)
+    for run in asked:
+        recipe, sweeps = sweep.recipe_of(run)
+        assert isinstance(opty.parse(recipe) ** sweeps, opty.Operator)
+    data = sweep.scene(32, 6, 1.0, seed=0, near=True)
+    g = data.geometry
+    assert g.wavelength * g.distance / (32 * g.pixel_size**2) == pytest.approx(0.82)
+    row = sweep.measured(dict(part="near", n=32, sigma=1.0, seed=0, method="S9: gain 1, A"))
+    assert row["start"] == pytest.approx(sweep.median_error(opty.PtychoState(data)), rel=1e-3)
+    assert 0 < row["left"] < 2 * row["start"]
+    left = dict.fromkeys(sweep.METHODS, 0.1) | {"S9: gain 1, A": 0.8, "S12: Adam, B": 2.0}
+    sweep.table([row | dict(method=name, left=v, start=1.0) for name, v in left.items()])
+    said = capsys.readouterr().out
+    assert "median: gain 1 with A leaves most of the error (S9): 1 of 1 seeds" in said
+    assert "median: gain 1 with B leaves most of the error (S10): 0 of 1 seeds" in said
+    assert "median: serial and gradient leave more than Adam (S13, S14): 0 of 1 seeds" in said

@@ -8,6 +8,7 @@ import numpy as np
 from paper import bare, main_number, save, sized
 
 import opty
+from benchmarks.paper_pictures import ramp_panels
 from opty.operators import RemoveRamp
 from opty.plot.figure import new_figure
 from opty.simulate import experiment, objects, probes, scans
@@ -45,18 +46,7 @@ print(
 )
 print(f"misfit before {opty.misfit(raw):.6g}, after {opty.misfit(straight):.6g}")
 
-cut = tuple(slice(N // 3, size - N // 3) for size in raw.obj.shape)
 fig = new_figure(10.5, 3.6)
-axes = fig.subplots(1, 3)
-for ax, state, title in zip(axes, (straight, raw), ("(a) corrected", "(b) raw phase"), strict=False):
-    ax.imshow(np.angle(state.obj[cut] / np.exp(1j * np.angle(straight.obj[cut].sum()))), cmap="gray")
-    ax.set_title(title)
-layers = []
-for state in (raw, straight):  # red, green
-    image = state.obj[cut] * np.outer(*(np.hanning(size) for size in state.obj[cut].shape))
-    height = np.log(np.abs(np.fft.fftshift(np.fft.fft2(image, (256, 256)))))
-    layers.append(np.clip((height - height.max() + 6) / 6, 0, 1))
-axes[2].imshow(np.stack([*layers, 0 * layers[0]], axis=-1))
-axes[2].set_title("(c) spectra: raw in red, corrected in green")
+ramp_panels(fig.subplots(1, 3), raw, straight, N // 3)
 save(bare(fig), "figure_s6")
 main_number("ramp found less that put in [detector pixels]", abs(ramp - WRONG).max(), below=sized(1, 0.05, 0.05))

@@ -7,14 +7,12 @@ python examples/paper/NAME.py --out DIR   # where figures and files go; the curr
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import opty
-from benchmarks.record import machine
+from benchmarks.paper_pictures import save_with_machine
 
 _parser = argparse.ArgumentParser(description="Guzzi et al. 2022: see the head of the script.")
 _parser.add_argument("--full", action="store_true", help="the size of the paper")
@@ -33,8 +31,7 @@ def sized(tiny, reduced, full):
 
 def save(fig, name):
     """Write a figure, with the machine that made it and the size of the work in a text file beside it."""
-    opty.plot.save_figure(fig, str(OUT / f"{name}.png"))
-    (OUT / f"{name}.json").write_text(json.dumps({"size": SIZE, "machine": machine()}, indent=1) + "\n")
+    save_with_machine(fig, OUT / f"{name}.png", size=SIZE)
 
 
 def bare(fig):

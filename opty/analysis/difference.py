@@ -13,6 +13,7 @@ from opty.analysis.illumination import lit_area
 from opty.analysis.misfit import misfit, r_factor
 from opty.analysis.rectangle import largest_rectangle
 from opty.model.sample import transmission
+from opty.physics.centre_of_light import centre_of_light
 from opty.physics.modes import orthogonal
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def difference(p: BareState, q: BareState) -> Difference:
     if (p.data.views, p.data.n) != (q.data.views, q.data.n):
         one, two = (f"{s.data.views} views of {s.data.n} x {s.data.n}" for s in (p, q))
         raise ValueError(f"the states have {one}, and {two}: compare states of one measurement")
-    offset = np.rint(p.origin - q.origin).astype(int)
+    offset = np.rint(_beam(p) - _beam(q)).astype(int)
     first, second = (transmission(s.numpy("obj")) for s in (p, q))
     lit = lit_area(q)
     aligned, found = align(first, second, lit, offset=offset)
@@ -78,6 +79,11 @@ def difference(p: BareState, q: BareState) -> Difference:
         misfits=(misfit(p), misfit(q)),
         r_factors=(r_factor(p), r_factor(q)),
     )
+
+
+def _beam(p: BareState) -> np.ndarray:
+    """Return where the beam meets the object at the position (0, 0) of the data, (2,) [px] from the same place."""
+    return p.origin + centre_of_light((np.abs(p.numpy("probe")) ** 2).sum(axis=0, dtype=np.float64))
 
 
 def _ramp(n: int, ramp: tuple[float, float]) -> np.ndarray:

@@ -177,7 +177,8 @@ def _begun(p: BareState, data: PtychoData) -> BareState:
     kept = p._began()
     if kept is None:
         return handle()(data, model=p.model, seed=p.seed, dtype=p.dtype, **machine)
-    return handle().restore(data, **kept, origin=p.origin, seed=p.seed, recipe=Identity(), model=p.model, **machine)
+    machine["origin"] = p._live.frame_origin
+    return handle().restore(data, **kept, seed=p.seed, recipe=Identity(), model=p.model, **machine)
 
 
 def redrawn(p: BareState, rng: np.random.Generator) -> PtychoData:

@@ -135,10 +135,11 @@ def start_over(
         start = native.restored(
             *_kept(start), data=original.data, device=device, threads=threads, deterministic=deterministic
         )
-    if start.obj.shape != original.obj.shape or not np.array_equal(start.origin, original.origin):
+    frames = original._live.frame_origin, start._live.frame_origin
+    if start.obj.shape != original.obj.shape or not np.array_equal(frames[0], frames[1]):
         raise ValueError(
-            f"{file.path} has an object of {original.obj.shape} at {original.origin.tolist()}, its start one of "
-            f"{start.obj.shape} at {start.origin.tolist()}: give the state that it began with as {option('start')}"
+            f"{file.path} has an object of {original.obj.shape} at {frames[0].tolist()}, its start one of "
+            f"{start.obj.shape} at {frames[1].tolist()}: give the state that it began with as {option('start')}"
         )
     return recipe, start, original
 

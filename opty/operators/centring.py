@@ -9,17 +9,19 @@ import numpy as np
 from opty.algebra.operator import Operator
 from opty.algebra.protocols import State
 from opty.operators.constrain import light_on
+from opty.physics.centre_of_light import centre_of_light
 from opty.physics.propagation import phase_ramp
 from opty.physics.spectrum_peak import spectrum_peak
+from opty.state.leaves import WINDOWS_MOVED
 
 _STILL = 1e-3  # px: as near to a whole pixel nothing is interpolated
-_ROUNDS = 200  # in which the centre of mass settles; a few do where the probe is dark at the edges
 
 
 class CentreProbe(
     Operator,
     reads="obj probe positions kept_probe_velocity kept_obj_velocity kept_waves",
     writes="obj probe positions kept_probe_velocity kept_obj_velocity kept_waves",
+    slots=WINDOWS_MOVED,
 ):
     """Move the probe's centre of mass to the middle of its array, and the windows with it: no pattern changes.
 
@@ -29,7 +31,8 @@ class CentreProbe(
     The centre is that of the largest range that lies evenly around it, so that an even noise does not draw it to the
     middle of the array.
 
-    Reads and writes obj, probe (M, n, n), positions (N, 2) px, velocities and kept exit waves where there are any.
+    Reads and writes obj, probe (M, n, n), positions (N, 2) px, velocities and kept exit waves where there are any, and
+    its memory windows_moved (2,) px, by which ``p.origin`` follows.
     Raises ValueError in the near field, where the pattern would move with the window: the place of the probe is
     measured there.
     Source: Guzzi et al., PeerJ CS 8, e1036 (2022), supplement, Fig. S7; Guizar-Sicairos, Fienup, Opt. Express 16, 7264
@@ -47,7 +50,7 @@ class CentreProbe(
                 "move every pattern; leave it out"
             )
         power = s.backend.to_host((s.xp.abs(s.probe) ** 2).sum(axis=0, dtype=np.float64))
-        d = -np.array([_centre(power.sum(axis=1 - axis)) for axis in (0, 1)])
+        d = -centre_of_light(power)
         d = np.where(np.abs(d - np.rint(d)) < _STILL, np.rint(d), d)
         if not d.any():
             return
@@ -57,6 +60,8 @@ class CentreProbe(
             if s.has(name):
                 setattr(s, name, _moved(s, getattr(s, name), d))
         s.positions = before + s.xp.asarray(follow - d)
+        s.create(WINDOWS_MOVED.name)
+        s.windows_moved += s.xp.asarray(follow - d)
         self._move_object(s, follow)
         if s.has("kept_waves"):
             self._move_waves(s, before + s.xp.asarray(follow))
@@ -139,23 +144,6 @@ class RemoveRamp(
             waves = s.kept_waves
             for j, factor in enumerate(s.xp.exp(2j * np.pi * turns).astype(s.dtype)):
                 waves[j] *= factor
-
-
-def _centre(line: np.ndarray) -> float:
-    """Return how far the centre of mass of powers (n,) lies off the middle, over a range that is even around it."""
-    place = np.arange(len(line)) - len(line) // 2
-    if not line.sum() > 0:
-        return 0.0
-    c = float((line * place).sum() / line.sum())
-    for _ in range(_ROUNDS):
-        half = min(c - place[0], place[-1] - c) + 0.5
-        seen = line * np.clip(half + 0.5 - np.abs(place - c), 0, 1)
-        if not seen.sum() > 0:
-            break
-        c, last = float((seen * place).sum() / seen.sum()), c
-        if abs(c - last) < 1e-6:
-            break
-    return c
 
 
 def _moved(s: State, waves: Any, d: np.ndarray) -> Any:

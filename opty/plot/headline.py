@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from opty.algebra.text import made_by
 from opty.analysis.misfit import r_factor
 from opty.errors import RecipeError
+from opty.runtime.recipe_edit import without_outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import FigureBase
@@ -24,6 +25,7 @@ _SHORTEST = 12  # characters of a recipe
 def headline(p: BareState, width: float = 12.0) -> str:
     """Return file, recipe, iterations, R-factor and date in one line or two, for a picture ``width`` [inch] wide.
 
+    Steps of the recipe that write files or print are left out: they made nothing of what is seen.
     The R-factor costs a pass over the views; it is left out where the frames are not here or stay in their file,
     and where the model has elements that are not defined here.
     """
@@ -40,7 +42,7 @@ def headline(p: BareState, width: float = 12.0) -> str:
     parts.append(datetime.date.today().isoformat())
     lines = textwrap.wrap("  ·  ".join(parts), int(_CHARACTERS * width), break_long_words=False)
     if p.iteration:
-        recipe = " ".join(made_by(repr(p.recipe), p.iteration).split())
+        recipe = " ".join(made_by(repr(without_outputs(p.recipe)), p.iteration).split())
         lines.append(textwrap.shorten(recipe, max(int(_CHARACTERS * width), _SHORTEST), placeholder=" …"))
     return "\n".join(lines)
 

@@ -86,7 +86,8 @@ class _Kept:
             store.backend.copy_into(a, store.leaves[name])
         mine.leaves, self._own = {name: own.get(name, store.leaves[name]) for name in kept}, frozenset(own)
         mine.iteration, mine.history, mine.visits = store.iteration, store.copied_history(), dict(store.visits)
-        mine.measured, mine.origin, mine.start = store.measured, store.origin, store.start  # a scan may have grown
+        mine.measured, mine.start = store.measured, store.start  # a scan may have grown
+        mine.frame_origin = store.frame_origin
         self.place = place
 
 

@@ -26,7 +26,9 @@ _IMAGES = ("mask", "background")  # of the detector, that a TIFF stack has besid
 Put = Callable[[slice, np.ndarray], None]
 
 
-def write(source: Experiment | PtychoData, *paths: Any, progress: bool = False) -> list[Path]:
+def write(
+    source: Experiment | PtychoData, *paths: Any, progress: bool = False, position_swap: bool = False
+) -> list[Path]:
     """Write an experiment, or what was measured, into one or more files; each is whole, or not there at all.
 
     The views of an ``Experiment`` are taken on the way: no more than a few of them are in memory at a time, however
@@ -42,6 +44,8 @@ def write(source: Experiment | PtychoData, *paths: Any, progress: bool = False) 
     source : ``Experiment`` or PtychoData.
     paths : of the files.
     progress : show a bar.
+    position_swap : the positions beside a TIFF stack are (column, row), for programs that take the first column as x,
+        such as PyNX in Listing 2 of Guzzi et al. 2022. ``opty.load`` puts them right: the TIFF says so.
 
     Returns
     -------
@@ -61,11 +65,13 @@ def write(source: Experiment | PtychoData, *paths: Any, progress: bool = False) 
     if stacks and source.probe is not None:
         raise ValueError(f"{stacks[0]}: a TIFF stack has no place for a starting probe; write .cxi")
     with ExitStack() as stack:
-        puts = [stack.enter_context(_cxi(p, source) if _is_hdf5(p) else _tiff(p, source)) for p in targets]
+        puts = [
+            stack.enter_context(_cxi(p, source) if _is_hdf5(p) else _tiff(p, source, position_swap)) for p in targets
+        ]
         for views, patterns in _patterns(source, progress):
             for put in puts:
                 put(views, patterns)
-    return targets + [beside for path in stacks for beside in _beside(path, source)]
+    return targets + [beside for path in stacks for beside in _beside(path, source, position_swap)]
 
 
 def check_paths(paths: Any) -> list[Path]:
@@ -122,14 +128,15 @@ def _cxi(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
 
 
 @contextmanager
-def _tiff(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
+def _tiff(path: Path, source: Experiment | PtychoData, swap: bool) -> Iterator[Put]:
     """Open a TIFF stack, write the files beside it, and yield the function that appends views."""
     assert source.geometry is not None  # of a stack; write() refuses it without one
     shape, dtype = (source.views, source.n, source.n), _dtype(source)
     geometry = {name: value for name, value in dataclasses.asdict(source.geometry).items() if value is not None}
-    metadata = {"axes": "QYX", tiff_npy.OWN: geometry | {"positions": "m"}}
+    noted = {"positions": "m"} | ({"columns": tiff_npy.SWAPPED} if swap else {})
+    metadata = {"axes": "QYX", tiff_npy.OWN: geometry | noted}
     with ExitStack() as beside, atomic(path) as part:
-        for name, array in _beside(path, source).items():
+        for name, array in _beside(path, source, swap).items():
             np.save(beside.enter_context(atomic(name)), array, allow_pickle=False)
         tifffile.imwrite(part, shape=shape, dtype=dtype, photometric="minisblack", metadata=metadata)
         with tifffile.TiffFile(part) as tif:
@@ -143,9 +150,9 @@ def _tiff(path: Path, source: Experiment | PtychoData) -> Iterator[Put]:
             yield put
 
 
-def _beside(path: Path, source: Experiment | PtychoData) -> dict[Path, np.ndarray]:
+def _beside(path: Path, source: Experiment | PtychoData, swap: bool) -> dict[Path, np.ndarray]:
     """The files that go with a TIFF stack."""
-    arrays = [source.positions, *(getattr(source, name) for name in _IMAGES)]
+    arrays = [source.positions[:, :: -1 if swap else 1], *(getattr(source, name) for name in _IMAGES)]
     return {name: array for name, array in zip(companions(path), arrays, strict=True) if array is not None}
 
 

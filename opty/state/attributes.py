@@ -104,7 +104,7 @@ class StateAttributes:
 
     @property
     def origin(self) -> np.ndarray:
-        """Offset (2,) [px] that was added to the data's positions to make window corners."""
+        """Offset (2,) [px] from the data's positions to window corners; ``CentreProbe`` moves it with the windows."""
         return self._live.origin.copy()
 
     @property

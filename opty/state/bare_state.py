@@ -183,7 +183,7 @@ class BareState(OverRanks, StateAttributes):
         leaves = {name: self.numpy(name) for name in store.leaves}
         record = {
             "declared": store.layout,
-            "origin": store.origin,
+            "origin": store.frame_origin,
             "seed": store.seed,
             "iteration": store.iteration,
             "history": store.history,

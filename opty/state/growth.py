@@ -43,7 +43,7 @@ def grow(store: Store, data: PtychoData) -> None:
         leaves = {name: a for name, a in store.start.leaves.items() if name not in kept}
         leaves |= _grown(store, leaves, store.start.declared, rows, pads)
         store.start = dataclasses.replace(store.start, leaves=leaves)
-    store.origin = store.origin + np.array([pads[0][0], pads[1][0]])
+    store.frame_origin = store.frame_origin + np.array([pads[0][0], pads[1][0]])
     store.measured = store.measured.extended(data)
 
 

@@ -21,6 +21,7 @@ BACKGROUND = Leaf(
     "background", "row col", unit="photons", dtype="real", grid="detector", scale=0, role="estimate", optional=True
 )
 INTENSITY_FACTORS = Leaf("intensity_factors", "view", scale=0, role="estimate", optional=True)
+WINDOWS_MOVED = Leaf("windows_moved", "2", unit="px", scale=0)  # all windows together, since the state was laid out
 
 _WAVES = Leaf("waves", "batch state row col", unit="sqrt(photons)", dtype="complex", grid="window", scale=0)
 _FIELDS = (

@@ -38,6 +38,7 @@ def replaced(old: Store, leaves: dict[str, Any], arrays: dict[str, Any], seed: i
         store.model = with_modes(store.model, len(given["probe"]))
     store.declared = {**store.declared, **{name: Leaf.found(name, a, "array") for name, a in extra.items()}}
     if any(not store.declared[name].optional for name in given):
+        store.frame_origin = store.origin  # windows_moved is memory, and goes
         store.leaves = {name: a for name, a in store.leaves.items() if store.declared[name].role != "slot"}
     if given or extra:
         store.recipe = Identity()  # no recipe made the replaced arrays

@@ -23,7 +23,7 @@ from opty.physics.propagation import Propagator
 from opty.state import loans
 from opty.state.device_data import DeviceData
 from opty.state.history import Series, number
-from opty.state.leaves import ESTIMATED
+from opty.state.leaves import ESTIMATED, WINDOWS_MOVED
 
 _alive: weakref.WeakSet[Store] = weakref.WeakSet()  # states share leaves: to find buffers that may be reused
 _counting = threading.Lock()
@@ -86,7 +86,7 @@ class Store:
     leaves: dict[str, Any]
     measured: DeviceData
     model: Model  # complete: how the leaves make the waves
-    origin: np.ndarray
+    frame_origin: np.ndarray  # (2,) px from positions in the data to corners of windows, as the frame was laid out
     seed: int
     threads: int
     _: KW_ONLY
@@ -219,6 +219,14 @@ class Store:
         """(S, n, n) of the exit waves of a view: S incoherent states, which are the probe's modes in a thin object."""
         modes, n, _ = self.probe_shape
         return self.model.states(modes), n, n
+
+    @property
+    def origin(self) -> np.ndarray:
+        """Offset (2,) [px] from positions in the data to corners of windows, with what has moved all of them since."""
+        if WINDOWS_MOVED.name not in self.leaves:
+            return self.frame_origin
+        moved: np.ndarray = self.frame_origin + self.backend.to_host(self.leaves[WINDOWS_MOVED.name])
+        return moved
 
     @property
     def middle(self) -> np.ndarray:

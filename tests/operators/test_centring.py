@@ -8,6 +8,7 @@ import opty
 from opty import DM, mPIE, rPIE
 from opty.operators import CentreProbe, RemoveRamp
 from opty.simulate import Detector, experiment, objects, probes, scans
+from opty.state.growth import grow
 
 N = 96
 EXACT = Detector(counting=False, dtype="float32")
@@ -215,7 +216,7 @@ def test_centring_moves_the_windows_with_the_probe(d, engine):
     before, after = run, CentreProbe() * run
     # The tails of the light that cross an edge: less than this share of all photons.
     assert opty.misfit(after) == pytest.approx(opty.misfit(before), abs=1e-7)
-    assert set(after.slots) == set(before.slots)
+    assert set(after.slots) == {*before.slots, "windows_moved"}
     assert opty.misfit(engine**2 * after) == pytest.approx(opty.misfit(engine**2 * before), rel=3e-2)
 
 
@@ -243,3 +244,56 @@ def test_the_near_field_shows_where_the_probe_is():
     p = opty.PtychoState(data, device="cpu")
     with pytest.raises(ValueError, match="in the near field the detector shows where the probe is"):
         CentreProbe() * p
+
+
+# -- where the windows are
+
+
+def moved_along(p):
+    """How far the windows lie from where the data and ``origin`` say, (N, 2) px."""
+    return p.positions - p.data.positions_px - p.origin
+
+
+@pytest.fixture
+def centred(fractions):
+    """A state whose windows and object CentreProbe has moved, and what it was before, probe off the middle."""
+    d = np.array([30.6, -7.3])  # farther than the frame reaches, so that the object moves too
+    whole = np.rint(d)
+    probe = shifted(np.roll(fractions.probe, whole.astype(int), axis=(-2, -1)), d - whole)
+    off = opty.PtychoState(fractions.data.replace(probe=probe), dtype="complex128", device="cpu", margin=8)
+    return off, CentreProbe() * off
+
+
+def test_the_origin_follows_the_windows(centred, tmp_path):
+    off, q = centred
+    assert abs(q.positions - off.positions).max() > 5
+    for some in (off, q, rPIE() * q, q.replace(obj=q.obj), CentreProbe() * q.replace(probe=np.roll(q.probe, 3, -1))):
+        assert moved_along(some) == pytest.approx(0 * some.positions, abs=1e-9)
+    opty.save(tmp_path / "half.h5", rPIE() * q)
+    assert opty.load(tmp_path / "half.h5").origin == pytest.approx(q.origin)
+
+
+def test_a_run_that_centres_is_repeated(fractions, tmp_path):
+    start = opty.PtychoState(fractions.data.replace(probe=fractions.probe[0]), device="cpu")
+    q = (CentreProbe() * rPIE()) ** 2 * start
+    assert abs(q.slots["windows_moved"]).max() > 0
+    opty.save(tmp_path / "half.h5", q)
+    assert opty.rerun(tmp_path / "half.h5").identical
+
+
+def test_two_states_are_compared_where_the_object_is(centred):
+    run = rPIE() ** 2 * centred[0]
+    found = opty.analysis.difference(CentreProbe() * run, run)
+    assert found.obj < 1e-3
+    assert found.positions == pytest.approx(0, abs=1e-6)
+
+
+def test_views_that_join_later_lie_with_the_others(fractions):
+    """Windows of new views are placed by the origin: after the probe was moved they have to move with it."""
+    data, some = fractions.data, slice(0, 30)
+    few = data.replace(intensities=data.intensities[some], positions=data.positions[some], truth=None)
+    p = opty.PtychoState(few, probe=np.roll(fractions.probe, (5, -4), axis=(-2, -1)), device="cpu")
+    store = (CentreProbe() * p)._live
+    grow(store, data.replace(truth=None))
+    places = store.leaves["positions"]
+    assert places - places[0] == pytest.approx(data.positions_px - data.positions_px[0], abs=1e-9)

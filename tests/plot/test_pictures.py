@@ -221,6 +221,9 @@ def test_headline_names_file_recipe_fit_and_date(make_state):
     assert "rPIE(alpha=0.3)" in said
     assert " 13 iterations" in said
     assert f"{np.datetime64('today')}" in said
+    shown = headline((opty.Show(every=9, path="/home/me/{iteration}.png") * opty.rPIE()) ** 2 * p)
+    assert "/home" not in shown
+    assert "rPIE() ** 2" in shown
 
 
 def test_pictures_in_a_fresh_kernel_and_show_leaves_the_lines_of_a_cell(tmp_path, monkeypatch):

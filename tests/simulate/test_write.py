@@ -113,6 +113,17 @@ def test_what_was_measured_is_written_alike(tmp_path):
     np.testing.assert_array_equal(a.intensities, b.intensities)
 
 
+def test_positions_for_programs_whose_first_column_is_x(tmp_path):
+    """The NPY is (column, row) then; opty reads its own pair rightly, and the NPY alone as any other file."""
+    e = planned(photons=1e4)
+    write(e, tmp_path / "scan.tif", position_swap=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "scan.npy"), e.positions[:, ::-1])
+    np.testing.assert_array_equal(opty.load(tmp_path / "scan.tif").positions, e.positions)
+    (tmp_path / "others.npy").write_bytes((tmp_path / "scan.npy").read_bytes())
+    other = opty.load(tmp_path / "scan.tif", positions=tmp_path / "others.npy")
+    np.testing.assert_array_equal(other.positions, e.positions[:, ::-1])
+
+
 def test_pixels_without_metres_go_into_hdf5_only(tmp_path):
     e = planned(None, photons=1e4)
     write(e, tmp_path / "scan.h5")

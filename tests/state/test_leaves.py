@@ -34,7 +34,7 @@ EXPONENTS = {
     **dict.fromkeys(("position_evidence", "position_smooth"), 0),
     **dict.fromkeys(("position_unexplained", "position_lost"), 0),
     **dict.fromkeys(("position_velocity", "adam_mean", "adam_square", "adam_count"), 0),
-    **dict.fromkeys(("serial_gain", "serial_shift", "anneal_count"), 0),
+    **dict.fromkeys(("serial_gain", "serial_shift", "anneal_count", "windows_moved"), 0),
 }
 PER_VIEW = ("kept_waves", "position_misfit", "position_gain", "position_shift", "position_velocity", "adam_mean")
 PER_VIEW += ("position_given", "position_estimate", "position_uncertainty", "position_evidence", "position_smooth")

@@ -7,7 +7,7 @@ Beside the measurement (measurement.py) the file holds
         leaves/obj (H, W) or (L, H, W), probe (M, n, n), positions (N, 2) px, and other estimates:
                                      background (n, n) in the order of the transform, ...
         positions_m (N, 2)           the same positions in metres, from the frame's corner  (with a geometry)
-        origin (2,)                  px from the data's positions to window corners
+        origin (2,)                  px from the data's positions to window corners, as the frame was laid out
         slots/<name>, arrays/<name>  the memory of operators, and arrays given by name for them to read;
                                      attribute of each array: declaration (opty.Leaf, as JSON)
         history/<name>               series of the history
@@ -213,7 +213,7 @@ def _write(f: h5py.File, p: BareState) -> None:
     _write_leaves(own, {name: p.numpy(name) for name in p._live.leaves}, p._live.layout)
     if p.pixel is not None:
         writing.put(own, "positions_m", p.numpy("positions") * p.pixel, packed=False)
-    writing.put(own, "origin", np.asarray(p.origin, np.float64))
+    writing.put(own, "origin", np.asarray(p._live.frame_origin, np.float64))
     writing.put(own, "model", repr(p.model))
     writing.put(own, "model_json", p.model.to_json())
     writing.put(own, "recipe", repr(p.recipe))

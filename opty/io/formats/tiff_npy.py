@@ -27,6 +27,7 @@ from opty.io.reading import Format, blaming, measurement
 
 MOST = 1500  # files of a series that a result keeps a fingerprint of
 OWN = "opty"  # key of the geometry in the description of a TIFF that opty wrote
+SWAPPED = "column, row"  # what such a TIFF says of positions beside it that are not (row, column)
 IMAGES = {"mask": "mask", "dark": "background"}  # <stem>_mask.npy, True where a pixel counts; <stem>_background.npy
 KEPT = (*LENGTHS, "focus_to_sample", "propagation", "voltage", "semi_angle")
 
@@ -62,9 +63,10 @@ def opened(file: Container, *, positions: Any = None) -> Iterator[Raw]:
             names = {key: f"{stack_path.stem}_{word}.npy" for key, word in IMAGES.items()}
             names = {key: name for key, name in names.items() if stack_path.with_name(name).is_file()}
             images = {key: _image(stack_path.with_name(name), frames.shape[1:]) for key, name in names.items()}
+            swap = noted.get("columns") == SWAPPED and given.path == stack_path.with_suffix(".npy")
             raw = Raw(
                 frames,
-                given.places,
+                given.places[:, ::-1] if swap else given.places,
                 unit=given.unit or ("px" if noted.get("positions") == "pixel" else "m"),
                 lengths={name: noted[name] for name in KEPT if isinstance(noted.get(name), (int, float, str))},
                 good=lambda flags: flags != 0,

@@ -64,13 +64,13 @@ def best_place(s: Any, view: int, here: np.ndarray, reach: int) -> np.ndarray:
     """Return the place (2,) px within ``reach`` where a view fits best, and ``here`` where no other is better."""
     largest = np.array(s.object_shape) - s.data.n
     step = max(1, (2 * reach) // _STEPS)
-    best, least = here, _misfit(s, view, here[None])[0]
+    best, least = here, _misfit(s, view, here[None], False)[0]
     centres, half = np.rint(here)[None], reach
     while True:
         axis = np.arange(-half, half + 1, step)
         around = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
         places = np.unique(np.clip((centres[:, None] + around).reshape(-1, 2), 0, largest), axis=0)
-        misfits = _misfit(s, view, places)
+        misfits = _misfit(s, view, places, True)
         order = np.argsort(misfits)
         if misfits[order[0]] < least:
             best, least = places[order[0]], misfits[order[0]]
@@ -79,5 +79,5 @@ def best_place(s: Any, view: int, here: np.ndarray, reach: int) -> np.ndarray:
         centres, half, step = places[order[:4]], step - 1, max(1, step // 2)
 
 
-def _misfit(s: Any, view: int, places: np.ndarray) -> np.ndarray:
-    return s.backend.to_host(trial_misfits(s, np.full(len(places), view), s.backend.asarray(places)))
+def _misfit(s: Any, view: int, places: np.ndarray, whole: bool) -> np.ndarray:
+    return s.backend.to_host(trial_misfits(s, np.full(len(places), view), s.backend.asarray(places), whole))

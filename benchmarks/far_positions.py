@@ -1,8 +1,8 @@
 """Positions from far away, on scans drawn by seed: ``python -m benchmarks.far_positions FIRST LAST [--jobs 2]``.
 
-Each scan has 100 views of 128 x 128 under a beam of two pictures and starts from a flat object and a soft disc. The stage
-errs in one of five ways, by turns: errors of single views, a random walk, a long one, a turn with a stretch and a
-backlash, none. Run is ``FindPositions()``, then ``(PosCorrect() * rPIE()) ** 50``. Prints, and writes to
+Each scan has 100 views of 128 x 128 under a beam of two pictures and starts from a flat object and a soft disc. The
+stage errs in one of five ways, by turns: errors of single views, a random walk, a long one, a turn with a stretch and
+a backlash, none. Run is ``FindPositions()``, then ``(PosCorrect() * rPIE()) ** 50``. Prints, and writes to
 benchmarks/results/ under the date: mean distances from the truth in px, the mean offset taken off; views farther off
 than 1 px, their median offset taken off; what was said; and the CPU time over that of 50 sweeps of ``rPIE()`` at the
 positions that were found.

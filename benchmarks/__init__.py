@@ -19,6 +19,9 @@ python -m benchmarks.NAME, how good:
 engines.py    engine x scan x (iterations, object error, misfit, seconds), on scans A and B and the real data
 positions.py  the study of position refinement; position_pictures.py draws it
 auto.py       opty.auto beside the best of sixty recipes (recipe_list.py), on scans drawn by seed (drawn_scans.py)
+first_line.py  the first line of the README, and auto, beside the best of twenty recipes from the best start
+wrong_scans.py  what check and verdicts say of scans drawn by seed, right ones and with one thing wrong
+remedies.py    the remedies that check names: does each improve the result?
 kill.py       a checkpointing run killed again and again: is anything lost?
 interop.py    other packages: who reads whose files; what runs in their environments is in peers/
 detectors.py  files of detectors: what other readers find in them; detector_files.py writes them

@@ -1,12 +1,14 @@
 """How near ``opty.auto`` comes to the best of sixty recipes, on scans drawn by seed.
 
 python -m benchmarks.auto list SEED ...     the sixty on each scan, from the searched probe and the right way round
-python -m benchmarks.auto judge SEED ...    auto on each scan, as a user gets it; beside the best of the list
+python -m benchmarks.auto judge SEED ...    auto on each scan, as a user gets it
+python -m benchmarks.auto table             what is recorded of both
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 import warnings
@@ -20,6 +22,8 @@ from benchmarks.recipe_list import recipes
 
 RESULTS = Path(__file__).parent / "results"
 MINUTES = 5.0
+ABANDONED = 1.6  # times the best error so far, from which on a recipe does not go on half-way
+WRONG = 1.5, 0.15  # an error so many times the best one, and so far above it, is that of a wrong picture
 
 
 def straight(drawn: Drawn) -> opty.PtychoData:
@@ -32,20 +36,38 @@ def straight(drawn: Drawn) -> opty.PtychoData:
 
 
 def list_rows(seed: int) -> list[dict]:
-    """Return a row for each of the sixty on a drawn scan: recipe, modes, object error, CPU seconds."""
+    """Return a row for each of the sixty on a drawn scan: recipe, modes, object error, CPU seconds.
+
+    A recipe of one engine whose error half-way is more than ``ABANDONED`` times the best so far does not go on; its row
+    has the error half-way. Those of three modes run first, so that this is early low.
+    """
     drawn = draw(seed)
     data, rows = straight(drawn), []
     probe = opty.analysis.find_probe(data, threads=1).probe
-    for recipe, modes in recipes():
+    best = np.inf
+    for recipe, modes in sorted(recipes(), key=lambda pair: (pair[1] != 3, pair[1])):
         began = time.process_time()
-        try:
-            p = recipe * opty.PtychoState(data, probe=probe, modes=modes, threads=1)
-            row = {"error": None, "seconds": time.process_time() - began}
-            row["error"] = object_error(p, drawn.data.truth)
-        except opty.DivergedError:
-            row = {"error": None, "seconds": time.process_time() - began}
-        rows.append({"seed": seed, "modes": modes, "recipe": repr(recipe), **row})
+        p = opty.PtychoState(data, probe=probe, modes=modes, threads=1)
+        error, abandoned = _run(recipe, p, drawn, best)
+        best = min(best, np.inf if error is None else error)
+        seconds = round(time.process_time() - began, 2)
+        rows.append(
+            {"modes": modes, "recipe": repr(recipe), "error": error, "abandoned": abandoned, "seconds": seconds}
+        )
     return rows
+
+
+def _run(recipe: opty.Operator, p: opty.PtychoState, drawn: Drawn, best: float) -> tuple[float | None, bool]:
+    """Return the error after a recipe, None where it diverges, and whether it was abandoned half-way."""
+    parts = re.findall(r"\*\* (\d+)", repr(recipe))
+    half = int(parts[0]) // 2 if len(parts) == 1 and "Find" not in repr(recipe) else None
+    try:
+        for q in recipe.iter(p):
+            if q.iteration == half and (error := object_error(q, drawn.data.truth)) > ABANDONED * best:
+                return error, True
+    except opty.DivergedError:
+        return None, False
+    return object_error(q, drawn.data.truth), False
 
 
 def best_of(rows: list[dict]) -> dict:
@@ -54,27 +76,68 @@ def best_of(rows: list[dict]) -> dict:
 
 
 def judged(seed: int) -> dict:
-    """Return what auto made of a drawn scan."""
+    """Return what auto made of a drawn scan, and the CPU time of one run of its recipe."""
     drawn = draw(seed)
     began = time.process_time()
     found = opty.auto(drawn.data.replace(truth=None), minutes=MINUTES, threads=1)
     seconds = time.process_time() - began
-    turned = drawn.wrong.get("turned")
+    start = opty.analysis.find_probe(found.data, threads=1).probe
+    began = time.process_time()
+    again = found.recipe * opty.PtychoState(found.data, start, modes=len(found.state.probe), threads=1)
+    winner = time.process_time() - began
     return {
         "seed": seed,
         "wrong": {name: repr(value) for name, value in drawn.wrong.items()},
-        "turned": turned is not None,
         "options": found.options,
         "expression": found.expression,
         "error": object_error(found.state, drawn.data.truth),
+        "oriented": oriented(found.data.positions, drawn.data.truth["positions"]),
         "verdict": found.verdict.word,
-        "seconds": seconds,
+        "reasons": found.verdict.reasons,
+        "trials": len(found.trials),
+        "seconds": round(seconds, 1),
+        "winner_seconds": round(winner, 2),
+        "again": bool(np.array_equal(again.obj, found.state.obj)),
     }
+
+
+def oriented(positions: np.ndarray, truth: np.ndarray) -> bool:
+    """Say whether positions (N, 2) have the orientation of the true ones, or are turned by half a turn: its twin."""
+    at, true = positions - positions.mean(axis=0), truth - truth.mean(axis=0)
+    matrix = np.linalg.lstsq(at, true, rcond=None)[0]
+    matrix /= np.sqrt(abs(np.linalg.det(matrix)))
+    return bool(np.abs(matrix - np.sign(matrix[0, 0]) * np.eye(2)).max() < 0.2)
+
+
+def is_wrong(error: float, best: float) -> bool:
+    """Say whether a picture is wrong: 1.5 times the error of the best, and 0.15 above it."""
+    return error > WRONG[0] * best and error > best + WRONG[1]
+
+
+def table() -> None:
+    """Print the scans that are recorded, a line each, and what came of all."""
+    print("| seed | what is wrong | best of sixty | its error | auto | over it | CPU s, over one run | way | verdict |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for file in sorted((RESULTS / "auto").glob("judge-*.json")):
+        row = json.loads(file.read_text())
+        rows = file.with_name(file.name.replace("judge", "list"))
+        best = best_of(json.loads(rows.read_text())) if rows.exists() else None
+        wrong = ", ".join(f"{name} {value}" for name, value in row["wrong"].items())
+        cells = ["", ""] if best is None else [f"`{best['recipe']}`, {best['modes']}", f"{best['error']:.3f}"]
+        cells += [f"{row['error']:.3f}", "" if best is None else f"{row['error'] / best['error']:.2f}"]
+        times = f", {row['seconds'] / row['winner_seconds']:.0f}" if "winner_seconds" in row else ""
+        cells += [f"{row['seconds']:.0f}{times}", "right" if row.get("oriented", True) else "WRONG"]
+        cells += [
+            row["verdict"] + ("" if best is None or not is_wrong(row["error"], best["error"]) else ", a wrong one")
+        ]
+        print(f"| {row['seed']} | {wrong} | {' | '.join(cells)} |")
 
 
 def main(command: str, *seeds: str) -> None:
     """Run a command on some seeds, and keep what came out."""
     warnings.simplefilter("ignore")
+    if command == "table":
+        return table()
     for seed in map(int, seeds):
         file = RESULTS / "auto" / f"{command}-{seed}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -88,6 +151,7 @@ def main(command: str, *seeds: str) -> None:
             file.write_text(json.dumps(row, indent=1) + "\n")
             print(row)
         sys.stdout.flush()
+    return None
 
 
 if __name__ == "__main__":

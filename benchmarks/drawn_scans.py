@@ -24,7 +24,7 @@ class Drawn:
     wrong: dict[str, object]
 
 
-def draw(seed: int, n: int = 64, views: int = 110) -> Drawn:
+def draw(seed: int, n: int = 48, views: int = 80) -> Drawn:
     """Draw a far-field scan: object, aberrated probe, photons and modes, and with a chance of 40 percent each of a
     turned detector, a distance wrong by 5 percent, a centre off by n / 25, gaps, and positions off by 0.5 to 2 px.
     """

@@ -135,6 +135,7 @@ def test_reconstruct_takes_a_model_and_says_it(work):
     [
         "FarField() * Object() * FlyScan(2, duty=0.9, line=5) * Probe(modes=2)",
         "Blur(0.8) * FarField() * Object() * Probe(1)",
+        "Saturation(900.0) * FarField() * Object() * Probe(1)",
         "FarField() * Wavelengths((0.98, 1, 1.02)) * Object() * Probe(1)",
     ],
 )

@@ -39,7 +39,8 @@ def small_scan(tmp_path, monkeypatch):
 
 
 SHORTER = (
-    ("** 200 * Scale", "** 20 * Scale"),
+    ("ML() ** 30 * (Show", "ML() ** 5 * (Show"),
+    ("** 100 * Scale", "** 15 * Scale"),
     ("batch=16)) ** 20 * DM() ** 50", "batch=16)) ** 20 * DM() ** 5"),
     ("max_turns=500", "max_turns=60"),
     ("(After(20, PosCorrectAdam(step=0.3))", "(After(2, PosCorrectAdam(step=0.3))"),
@@ -215,6 +216,8 @@ def test_models_page(small_scan, page):
         "flying",
         "coloured",
         "blurred",
+        "binned",
+        "saturated",
         "refine",
         "distance",
         "element",

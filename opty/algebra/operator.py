@@ -82,6 +82,7 @@ class Operator(Value, register=False):
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
     scratch_arrays: ClassVar[float | None] = None  # of a step on the whole state, as large as object and probe together
     over_ranks: ClassVar[bool] = False  # True: knows that other ranks may have other views (docs/clusters.md)
+    changes_add_up: ClassVar[bool] = False  # True: ranks may change object and probe apart (runtime/own_batches.py)
     advice: ClassVar[str] = ""  # advice shown when the misfit rises
     _registry: ClassVar[dict[str, Any]] = REGISTRY
     _kind: ClassVar[str] = "operator"
@@ -107,6 +108,8 @@ class Operator(Value, register=False):
             cls.scale_free = False  # holds for opty's operators, not for subclasses of users
         if not cls.__module__.startswith("opty.") and "over_ranks" not in cls.__dict__:
             cls.over_ranks = False
+        if not cls.__module__.startswith("opty.") and "changes_add_up" not in cls.__dict__:
+            cls.changes_add_up = False
         super().__init_subclass__(register=register, **kwargs)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
@@ -208,7 +211,8 @@ class ViewOperator(Operator, register=False):
     it declares, and that the state does not use, is a field that steps of the sweep hand to each other: a step that
     writes it sets ``b.extra``, and steps to its left read it.
     ``scratch_waves`` : how many arrays of (B, M, n, n), and of (B, n, n), are alive at once in a sweep
-    with the step: measured.
+    with the step: measured. ``scratch_slices`` : the same of each of several slices, beside its window and the waves
+    that fall on it: (B, S, n, n), (B, n, n), and arrays as large as a slice.
     """
 
     joins_before_update: ClassVar[bool] = False  # True: left of a sweep, it joins it before object and probe change
@@ -218,6 +222,8 @@ class ViewOperator(Operator, register=False):
     gathers: ClassVar[frozenset[str]] = frozenset()  # leaves whose sums ``b.gather`` gives it, all in one pass
     measures: ClassVar[bool] = False  # True: calls b.add_misfit; else opty measures what the step projects
     scratch_waves: ClassVar[tuple[float, float]] = (6.0, 3.0)
+    memo_rows: ClassVar[frozenset[str]] = frozenset()  # arrays in s.memo with a row for each view, for ``finish``
+    scratch_slices: ClassVar[tuple[float, float, float]] = (0.0, 0.0, 0.0)
     copied: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
 
     def begin(self, s: State) -> None:

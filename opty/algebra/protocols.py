@@ -18,12 +18,14 @@ class Measured(Protocol):
     """What was measured, on the device, in the order of the transform: zero frequency at [0, 0] in the far field.
 
     view_photons (N,) float64 [photons], on the host, and photons, their sum, are over unmasked pixels; pixels: how many
-    of all views are not masked; seen (n, n): in how many views each pixel counts, None where all count in all.
+    of all views are not masked; view_count: the number of views, of all ranks; seen (n, n): in how many views each
+    pixel counts, None where all count in all.
     """
 
     view_photons: np.ndarray
     photons: float
     pixels: int
+    view_count: int
     seen: Any
 
     def intensity_of(self, index: Any) -> Any:
@@ -183,6 +185,9 @@ class Views(Protocol):
 
     def seen(self, intensity: Any) -> Any:
         """Return what the detector makes of intensities (B, n, n), or of a change of them; linear."""
+
+    def measured(self, predicted: Any) -> Any:
+        """Return the measured intensities (B, n, n) with which predicted ones, background included, are compared."""
 
     def pulled(self, values: Any) -> Any:
         """Return the transpose of ``seen`` applied to values (B, n, n) of the pixels."""

@@ -59,7 +59,7 @@ def _changes(store: Any, b: Any, places: list[Any]) -> tuple[Any, Any]:
     weight = 1 / xp.sqrt(expected + 1)
     if (mask := store.measured.mask_of(b.selection)) is not None:
         weight = weight * mask
-    residual = (store.measured.intensity_of(b.selection) - expected) * weight
+    residual = (b.measured(expected) - expected) * weight
     found = []
     for along in window_slopes(b.patches):
         for place in (*places, None):

@@ -14,6 +14,7 @@ from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
 from opty.analysis.pedestal import of_pedestal
 from opty.analysis.probe_change import probe_change
 from opty.analysis.probe_search import find_probe
+from opty.analysis.refined_stretch import find_refined_stretch
 from opty.analysis.scan_stretch import find_stretch, of_stretch
 from opty.analysis.trials import FEWEST, Score, Trials
 from opty.data import PtychoData
@@ -111,7 +112,10 @@ def _stretched(trials: Trials, found: Decision, given: Guess) -> Decision:
         if found.probe is not None:
             trials.views = max(trials.views, min(VIEWS, trials.most))
             part = trials.part(found.orientations[0])
-            found = replace(found, findings=found.findings + of_stretch(find_stretch(part, found.probe)))
+            stretch = find_stretch(part, found.probe)
+            if not stretch.better:
+                stretch = find_refined_stretch(part, found.probe) or stretch
+            found = replace(found, findings=found.findings + of_stretch(stretch))
         return found
     if found.findings.problems or given.score.noisy:
         return found

@@ -178,7 +178,7 @@ def of_frames(f: Frames) -> Findings:
     return (
         Findings(tuple(wrong), tuple(said))
         + _to_leave_out("frames are full to the end of the scale", f.full)
-        + _to_leave_out("frames are the same as an earlier one (frozen)", f.frozen)
+        + _to_leave_out("frames are the same as an earlier one (frozen)", [v for v in f.frozen if v not in f.full])
         + of_missing(f.dark)
         + _to_leave_out("frames have more than five times the light of those around them", f.bright)
     )
@@ -204,7 +204,10 @@ def of_optics(centre: tuple[float, float], corner: bool, n: int, sampling: float
     said, off = [], [x - n // 2 for x in centre]
     if not near and max(map(abs, off)) > OFF_CENTRE * n:
         there = round(float(centre[0]), 1), round(float(centre[1]), 1)
-        said.append(f"the beam is {off[0]:+.3g}, {off[1]:+.3g} px off the middle: {_loading('centre', there)}")
+        said.append(
+            f"the beam is {off[0]:+.3g}, {off[1]:+.3g} px off the middle: a probe that is reconstructed takes that up; "
+            f"{option('centre', there)} cuts the frames round it, at the cost of their outermost pixels"
+        )
     if sampling < UNDERSAMPLED:
         remedy = "more pixels, or a smaller pixel" if near else "a longer distance, smaller pixels, or a smaller probe"
         said.append(f"the detector samples {sampling:.2g} times as finely as it must: {remedy} would help")

@@ -94,10 +94,10 @@ def _squares(p: BareState) -> tuple[np.ndarray, float]:
         predicted = b.intensity(b.at_detector(b.exit_waves(), True))
         if store.incoherent is not None:
             predicted += store.incoherent
-        intensity = measured.intensity_of(b.selection)
+        intensity = b.measured(predicted)
         mask = measured.mask_of(b.selection)
         mask = xp.ones((1, 1), bool) if mask is None else mask
-        squares = (xp.sqrt(intensity, dtype=predicted.dtype) - xp.sqrt(predicted)) ** 2
+        squares = (xp.sqrt(intensity) - xp.sqrt(predicted)) ** 2
         some = store.backend.to_host(b.leaves["index"])
         found[some] = store.backend.to_host((squares * mask).sum(axis=(1, 2), dtype=np.float64))
         light += float((intensity * mask).sum(dtype=np.float64))

@@ -13,10 +13,11 @@ from opty.analysis.coverage import is_near
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.orientation import middle
 from opty.data import PtychoData
-from opty.recipes import rPIE
+from opty.recipes import ePIE
 
 VIEWS = 100  # of the middle of the scan: enough to overlap all round
 SWEEPS = 5
+GENTLE = ePIE()  # with few photons, quicker engines fit their noise, and predict no view
 COARSE = 128  # pixels of the patterns' middle that are looked at, where it holds most of the light
 LIGHT = 0.75  # of the photons that the middle has to hold
 RATIO = 1.25  # of one curvature to the next: a start that is off by more finds the object no more
@@ -77,7 +78,7 @@ def find_probe(
     q2 = _q2(part.n)
     spread = math.sqrt((light * q2).sum() / light.sum())  # cycles per pixel, root of the mean square
     scores: dict[float, float] = {}
-    recipe = rPIE(alpha=0.1) ** SWEEPS
+    recipe = GENTLE**SWEEPS
 
     def tried(curvature: float) -> float:
         if curvature not in scores:

@@ -29,6 +29,7 @@ EDGE_NEAR = 128  # px to which patterns of the near field are binned
 SHARE, INSIDE = 0.25, 0.6  # of the views that are held out, and of those in the middle, all round which are others
 ROUNDS: tuple[Operator, ...] = (rPIE(alpha=0.1) ** 6, *11 * (rPIE(alpha=0.1) ** 2,), *8 * (ML() ** 3,))
 LAST = ML() ** 10
+BRIEF = rPIE(alpha=0.1) ** 10
 GAIN, MOMENTUM = 1.5, 0.7  # of the steps: what an object that follows slowly leaves of each is made up for
 LONGEST = 0.05  # step of a number of the map
 TOLERANCE, SHEARED = 0.025, 0.04  # of scale, aspect and rotation, and of the shear: what the runs tell for sure
@@ -76,7 +77,7 @@ def find_stretch(part: PtychoData, probe: np.ndarray, begin: float = 1.0, bracke
     ``bracket`` the scale, by two runs with positions stretched by six percent either way.
     Returns: Stretch. Where a run diverges, nothing is better and nothing known.
     """
-    look = _Look(*_small(part, probe))
+    look = _Look(*small(part, probe))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MisfitWarning)
         warnings.simplefilter("ignore", MemoryWarning)
@@ -98,6 +99,23 @@ def find_stretch(part: PtychoData, probe: np.ndarray, begin: float = 1.0, bracke
             middle = matrix if better else np.eye(2)
             known = all(surely_less(base, look.still(middle * math.exp(by)), KNOWN) for by in (-ASIDE, ASIDE))
     return Stretch(*numbers, gain, off, better, known)
+
+
+def scale_known(part: PtychoData, probe: np.ndarray) -> bool:
+    """Say whether held-out views are predicted worse for sure where the scale of the positions is changed either way.
+
+    Three short runs; where they do not tell, three as long as those of ``find_stretch``.
+    """
+    look = _Look(*small(part, probe))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MisfitWarning)
+        warnings.simplefilter("ignore", MemoryWarning)
+        for rounds in ((BRIEF,), (*ROUNDS, LAST)):
+            base = look.still(np.eye(2), rounds)
+            scaled = (look.still(np.eye(2) * math.exp(by), rounds) for by in (-ASIDE, ASIDE))
+            if all(surely_less(base, one, KNOWN) for one in scaled):
+                return True
+    return False
 
 
 def of_stretch(found: Stretch) -> Findings:
@@ -159,11 +177,11 @@ class _Look:
             p, out, centre = self._at(matrix, p.numpy("probe"), (p.numpy("obj"), centre, velocity))
         return matrix, deviances(_seen(run(LAST, p), out))[0]
 
-    def still(self, matrix: np.ndarray) -> np.ndarray:
-        """Return the deviances of the held-out views after the same run with one map; infinite where it diverges."""
+    def still(self, matrix: np.ndarray, rounds: tuple[Operator, ...] = (*ROUNDS, LAST)) -> np.ndarray:
+        """Return the deviances of the held-out views after a run with one map; infinite where it diverges."""
         p, out, _ = self._at(matrix, self.probe)
         try:
-            for recipe in (*ROUNDS, LAST):
+            for recipe in rounds:
                 p = run(recipe, p)
         except DivergedError:
             return np.full(len(self.out), np.inf)
@@ -199,7 +217,7 @@ def _seen(p: BareState, data: PtychoData) -> BareState:
     return handle()(data, probe=p.numpy("probe"), obj=p.numpy("obj"), device="cpu", threads=1)
 
 
-def _small(part: PtychoData, probe: np.ndarray) -> tuple[PtychoData, np.ndarray]:
+def small(part: PtychoData, probe: np.ndarray) -> tuple[PtychoData, np.ndarray]:
     """Return a part at the lowest resolution that tells its scale, and the probe at that."""
     part = part.replace(probe=None, truth=None)
     if not is_near(part):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import sys
 import time
 from types import ModuleType
@@ -32,7 +33,15 @@ class Alone:
 
     def views(self, count: int) -> slice:
         """Return the views of this rank, of ``count`` in all: the ranks have them one after the other."""
-        return slice(0, count)
+        return slice(*self.starts(count)[self.rank : self.rank + 2].tolist())
+
+    def starts(self, count: int) -> np.ndarray:
+        """Return the numbers (size + 1,) of the first view of each rank, of ``count`` in all, and ``count``."""
+        return np.arange(self.size + 1) * count // self.size
+
+    def owner(self, numbers: np.ndarray, count: int) -> np.ndarray:
+        """Return the ranks (K,) that have views (K,), of ``count`` in all."""
+        return np.searchsorted(self.starts(count), numbers, side="right") - 1
 
     def add(self, a: Any, backend: ModuleType) -> None:
         """Add up an array over the ranks, in place."""
@@ -52,6 +61,10 @@ class Alone:
     def gathered(self, rows: np.ndarray) -> np.ndarray | None:
         """Return the rows of all ranks, one after the other, on the first rank; None on the others."""
         return rows
+
+    def told(self, value: Any) -> Any:
+        """Return what the first rank gives, on all ranks; it is pickled."""
+        return value
 
     def look(self) -> None:
         """Raise RankError where another rank has said that it failed."""
@@ -84,10 +97,6 @@ class Ranks(Alone):
         self.calls = self.bytes = 0
         self._failed = False
         _end_with(self)
-
-    def views(self, count: int) -> slice:
-        at = [k * count // self.size for k in (self.rank, self.rank + 1)]
-        return slice(*at)
 
     def add(self, a: Any, backend: ModuleType) -> None:
         host = np.ascontiguousarray(backend.to_host(a))
@@ -134,6 +143,12 @@ class Ranks(Alone):
         to = [whole.reshape(-1).view(np.uint8), each, starts, self._mpi.BYTE]
         self._wait(self._sums.Iallgatherv(_bytes(rows), to))
         return whole
+
+    def told(self, value: Any) -> Any:
+        text = np.frombuffer(pickle.dumps(value) if self.rank == 0 else b"", np.uint8)
+        counts = np.zeros(self.size, np.int64)
+        counts[0] = self.most(np.array([len(text)]))[0]
+        return pickle.loads(self.everywhere(text, counts).tobytes())
 
     def abort(self) -> None:
         """End the processes of all ranks, exit code 1."""

@@ -130,11 +130,15 @@ def recipes() -> None:
 
 def command(file: Path, output: Path, found: Auto, load: dict[str, Any]) -> str:
     """Return the command that makes the same result without a search, with the repairs as options of the load."""
+    import numpy as np
+
     words = ["opty", "reconstruct", str(file), "-o", str(output), "--recipe", repr(found.recipe)]
     words += ["--modes", str(len(found.state.probe))]
     merged, by_hand = load | found.options, {}
     if "mask" in load and "mask" in found.options:
         merged["mask"] = [*_many(load["mask"]), *_many(found.options["mask"])]
+    if "position_scale" in load and "position_scale" in found.options:
+        merged["position_scale"] = np.multiply(load["position_scale"], found.options["position_scale"]).tolist()
     for name in ("leave_out", "transpose", "flip"):
         # These count from the measurement as it was loaded, with the options that were given.
         if name in found.options and any(given in load for given in ("views", "leave_out", "transpose", "flip")):

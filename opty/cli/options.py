@@ -74,6 +74,7 @@ _FRAMES = (
         "--zero-frequency", type=click.Choice(["centre", "corner"]), help="Where the frames of the file have it."
     ),
     click.option("--rebin", type=Whole(1), metavar="N", help="Add up N x N pixels to one."),
+    click.option("--subdivide", type=Whole(1), metavar="N", help="Divide a pixel into N x N, for a model with Bin(N)."),
     click.option("--transpose/--no-transpose", default=None, help="Exchange rows and columns of the detector."),
     click.option("--flip", type=_TURNS, help="Turn the detector image round."),
     click.option("--clip", type=Number(), metavar="0", help="0: negative counts become 0."),

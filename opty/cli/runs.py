@@ -121,7 +121,7 @@ def reconstruct(
     data = options.pop("data")
     check_data(file, data)
     load = taken_for_load(options) | given({"data": data}) | follow
-    if world() is not None:
+    if world() is not None and not follow:
         load.setdefault("stream", True)  # each rank reads its own views
     word = load.pop("probe") if load.get("probe") in PROBE_WORDS else None
     start, attention = started(file, load, probe=word, quiet=quiet or as_json, **options)

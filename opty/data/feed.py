@@ -30,6 +30,18 @@ class Arrivals(Protocol):
         """Let go of the source."""
 
 
+class NoArrivals:
+    """No source: the views are given to ``Feed.take``."""
+
+    name, over = "the first rank", False
+
+    def poll(self) -> None:
+        """Return nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 class Feed:
     """The views of a scan so far, and more as they arrive.
 
@@ -75,6 +87,10 @@ class Feed:
             )
             self._end(f"{late} ({option('timeout')} sets how long to wait)", wrong=True)
         return grown is not None
+
+    def take(self, new: PtychoData) -> None:
+        """Put views behind those that are there."""
+        self.data = self._with(self.data, new)
 
     def _end(self, why: str, wrong: bool = False) -> None:
         self.over, self.why = True, why

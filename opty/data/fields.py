@@ -35,6 +35,30 @@ def _real_array(name: str, a: Any) -> np.ndarray:
     return a
 
 
+def divided(images: np.ndarray, factor: int) -> np.ndarray:
+    """Return images (..., n, n) whose pixels are divided into factor x factor, which share the counts.
+
+    A mask is repeated. Raises ValueError for a factor that is no whole number from 1 on.
+    """
+    if isinstance(factor, bool) or not isinstance(factor, (int, np.integer)) or factor < 1:
+        raise ValueError(f"pixels are divided by {factor!r}; give a whole number from 1 on")
+    if factor == 1:
+        return images
+    fine = np.repeat(np.repeat(images, factor, axis=-2), factor, axis=-1)
+    return fine if images.dtype == bool else fine / np.result_type(images.dtype, np.float32).type(factor**2)
+
+
+def wider_probe(probe: np.ndarray, factor: int, near: bool) -> np.ndarray:
+    """Return a probe (M, n, n) for divided pixels: in a wider window, or, in the near field, with finer pixels."""
+    n = probe.shape[-1]
+    if near:
+        return np.repeat(np.repeat(probe, factor, axis=-2), factor, axis=-1) / factor
+    first = factor * n // 2 - n // 2
+    out = np.zeros((*probe.shape[:-2], factor * n, factor * n), probe.dtype)
+    out[..., first : first + n, first : first + n] = probe
+    return out
+
+
 def check_patterns(a: Any) -> np.ndarray | LazyFrames:
     """Return real intensities (N, n, n), n at least 4; ValueError or TypeError for anything else."""
     a = a if isinstance(a, LazyFrames) else _real_array("intensities", a)

@@ -6,6 +6,7 @@ Data that would make a wrong picture are refused here, before the first iteratio
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,12 +20,15 @@ from opty.data.fields import (
     check_positions,
     check_probe,
     check_truth,
+    divided,
     readonly,
+    wider_probe,
 )
 from opty.data.lazy_frames import AbsentFrames, Chosen, LazyFrames, in_blocks
 from opty.data.scan_grid import laid_out
 from opty.geometry import Geometry
 from opty.memory import size
+from opty.remedies import option
 from opty.words import clear_arguments, meant
 
 if TYPE_CHECKING:
@@ -249,6 +253,26 @@ class PtychoData:
         """Return the measurement with other views, whose counts were checked: ``photons`` (N,) and ``brightest``."""
         rest = {name: getattr(self, name) for name in FIELDS[2:]} | {"truth": None}
         return _rebuilt(Counted(intensities, photons, brightest), self.mask, rest | {"positions": positions})
+
+    def subdivided(self, factor: int) -> PtychoData:
+        """Return the measurement with each pixel divided into factor x factor, which share its counts: for ``Bin``.
+
+        In the far field the window at the sample is that much wider, and a probe lies in its middle; in the near field
+        the pixels at the sample are that much finer, and those of a probe are repeated.
+        Raises ValueError for frames that stay in a file: opty.load(..., subdivide=factor) divides them as they are
+        read.
+        """
+        if isinstance(self.intensities, LazyFrames) or isinstance(self.mask, LazyFrames):
+            raise ValueError(f"these frames stay in their file: divide their pixels with {option('subdivide', factor)}")
+        near = self.geometry is not None and self.geometry.propagation == "near"
+        changes: dict[str, Any] = {"truth": None, "source": None, "intensities": divided(self.intensities, factor)}
+        for name in ("mask", "background"):
+            changes[name] = None if getattr(self, name) is None else divided(getattr(self, name), factor)
+        if self.geometry is not None:
+            changes["geometry"] = replace(self.geometry, pixel_size=self.geometry.pixel_size / factor)
+        if self.probe is not None:
+            changes["probe"] = wider_probe(self.probe, factor, near)
+        return self.replace(**changes)
 
     def part(self, views: slice, stays: bool) -> PtychoData:
         """Return some neighbouring views, of which there may be none; frames in a file are read unless ``stays``.

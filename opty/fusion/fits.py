@@ -12,6 +12,7 @@ from opty.kernels.buffers import Accumulators, Pieces, Scratch
 from opty.operators.conjugate import LineSearch
 from opty.operators.likelihood import LikelihoodGradient
 from opty.operators.lsq import LSQUpdate
+from opty.runtime.all_views import conclude
 from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.state.views import Batch
 
@@ -27,7 +28,7 @@ class _Fit(FusedStep, register=False):
         self.parts[-1].begin(s.memo["seen"])
 
     def finish(self, s: FusedContext) -> None:
-        self.parts[-1].finish(s.memo["seen"])
+        conclude(self.parts[-1], s.memo["seen"])
 
 
 class Gradient(_Fit, register=False):

@@ -15,6 +15,7 @@ from opty.operators.fourier import DeltaProject, WaveProject
 from opty.operators.merge import AccumObj, AccumProbe
 from opty.operators.object import ObjUpdate
 from opty.operators.probe import ProbeUpdate
+from opty.runtime.all_views import conclude
 from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.state.leaves import FIELDS
 from opty.state.views import Batch
@@ -130,7 +131,7 @@ class Accumulate(FusedStep, register=False):
 
     def finish(self, s: FusedContext) -> None:
         for part, seen in s.memo["seen"]:
-            part.finish(seen)
+            conclude(part, seen)
 
 
 class Update(FusedStep, register=False):
@@ -160,7 +161,7 @@ class Update(FusedStep, register=False):
 
     def finish(self, s: FusedContext) -> None:
         if s.memo["varies"]:
-            self.parts[-1].finish(s.memo["seen"])
+            conclude(self.parts[-1], s.memo["seen"])
 
     def apply(self, s: FusedContext, b: Batch) -> None:
         if "opr_modes" in s.store.leaves:

@@ -66,11 +66,12 @@ def load(path: str | Path | Sequence[str | Path], *, comm: Any = None, **options
         stack with positions in an NPY, either of them or their folder. A list of paths: scans of one sample with the
         same geometry, joined into one measurement.
     options : all measurements take ``views``, ``leave_out``, ``crop``, ``centre``, ``zero_frequency``, ``transpose``,
-        ``flip``, ``rebin``, ``mask``, ``saturation``, ``dark``, ``flat``, ``clip``, ``links``, ``stream``, the lengths
-        of the geometry and those of positions, grid and lens: see ``opty.io.prepare.preparation.Preparation`` and
-        docs/formats.md. HDF5 of any other layout: ``mapping``, a TOML file that says where things are. TIFF + NPY and
-        pty-chi: ``positions``, the path of the second file. Results: ``data`` (PtychoData or the path of a measurement,
-        in place of what the file points to), ``device``, ``threads``, ``deterministic``, ``stream``.
+        ``flip``, ``rebin``, ``subdivide``, ``mask``, ``saturation``, ``dark``, ``flat``, ``clip``, ``links``,
+        ``stream``, the lengths of the geometry and those of positions, grid and lens: see
+        ``opty.io.prepare.preparation.Preparation`` and docs/formats.md. HDF5 of any other layout:
+        ``mapping``, a TOML file that says where things are. TIFF + NPY and pty-chi: ``positions``, the path of the
+        second file. Results: ``data`` (PtychoData or the path of a measurement, in place of what the file points to),
+        ``device``, ``threads``, ``deterministic``, ``stream``.
     follow : True: the scan is still being measured. ``path`` is a file that another program writes (HDF5), or the
         address of one that sends views ("tcp://127.0.0.1:5555"); returned are its first views, and ``Follow()`` in a
         recipe adds the others; ``timeout`` (60) : seconds without a new view after which it is over. See docs/live.md.
@@ -89,18 +90,16 @@ def load(path: str | Path | Sequence[str | Path], *, comm: Any = None, **options
     FormatError : empty, truncated, of no known format, or lacking something; the message says which and where.
     TypeError : an option that the format does not have. ValueError : an option with a value that does not fit.
     """
+    if ranks_of(comm).size > 1:
+        return _load_for_all(path, comm, options)
     if options.pop("follow", False):
         from opty.io.follow import follow
 
-        if comm is not None:
-            raise TypeError("a scan that grows is followed in one process: leave comm out")
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"path is a {type(path).__name__}; give the path of a file, or an address, to follow")
         return follow(path, **options)
     if "timeout" in options:
         raise TypeError(f"{named('timeout')} goes with {option('follow', True)}: how long to wait for the next view")
-    if ranks_of(comm).size > 1:
-        return _load_for_all(path, comm, options)
     if isinstance(path, (list, tuple)):
         return joined([load(one, **options) for one in path], path)
     if not isinstance(path, (str, os.PathLike)):
@@ -119,7 +118,7 @@ def _load_for_all(path: Any, comm: Any, options: dict[str, Any]) -> PtychoData:
     loaded = None
     try:
         if comm.rank == 0:
-            loaded = load(path, **{"stream": True} | options)
+            loaded = load(path, **({} if options.get("follow") else {"stream": True}) | options)
             if not isinstance(loaded, PtychoData):
                 loaded = None
                 raise TypeError(f"{path} holds a result: load it on every rank without comm, then p.over(comm)")

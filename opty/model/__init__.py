@@ -18,7 +18,7 @@ An exit wave is made in ``Object.forward``: the moved probe (``ModelViews.as_see
 """
 
 from opty.model.compose import Model, from_json, parse
-from opty.model.detection import Blur, Detection
+from opty.model.detection import Bin, Blur, Detection, Saturation
 from opty.model.element import Element
 from opty.model.fly_scan import FlyScan
 from opty.model.probe import Probe
@@ -27,6 +27,7 @@ from opty.model.sample import Object, Slices
 from opty.model.wavelengths import Wavelengths
 
 __all__ = [
+    "Bin",
     "Blur",
     "ConeBeam",
     "Detection",
@@ -37,6 +38,7 @@ __all__ = [
     "NearField",
     "Object",
     "Probe",
+    "Saturation",
     "Slices",
     "Wavelengths",
     "from_json",

@@ -74,6 +74,11 @@ class Model(Value, register=False):
         return tuple(reversed([*takewhile(lambda element: element.detects, self.elements)]))
 
     @cached_property
+    def censors(self) -> bool:
+        """Whether with what a prediction is compared depends on it (``Saturation``)."""
+        return any(element.censors for element in self.detection)
+
+    @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
         """The leaves that the elements bring to the state, those of the object first."""
         return tuple(leaf for element in self.elements for leaf in element.leaves)

@@ -9,6 +9,7 @@ import numpy as np
 
 from opty.model.element import Element
 from opty.model.sums import state_power
+from opty.remedies import option
 
 if TYPE_CHECKING:
     from opty.model.views import ModelViews
@@ -24,6 +25,7 @@ class Detection(Element, register=False):
     """
 
     detects: ClassVar[bool] = True
+    censors: ClassVar[bool] = False  # True: with what a prediction is compared depends on the prediction
     kept = 1.0  # real images of the views, whose number does not grow with the states
 
     def see(self, v: ModelViews, intensity: Any) -> Any:
@@ -33,6 +35,13 @@ class Detection(Element, register=False):
     def pull(self, v: ModelViews, values: Any) -> Any:
         """Return the transpose of D applied to values (B or 1, n, n) of the pixels."""
         raise NotImplementedError
+
+    def compared(self, v: ModelViews, measured: Any, predicted: Any) -> Any:
+        """Return what predicted intensities (B, n, n) are compared with: the measured ones (B, n, n), as they are."""
+        return measured
+
+    def check_pattern(self, pattern: np.ndarray) -> None:
+        """Refuse a measured pattern (n, n), zero frequency in the middle, that the detector cannot have made."""
 
 
 class Blur(Detection):
@@ -103,6 +112,99 @@ class Blur(Detection):
         return out if near else v.xp.roll(out, (-half, -half), (-2, -1))
 
 
+class Bin(Detection):
+    """A detector whose pixels are coarser than the samples of the wave: each pixel adds up k x k of them.
+
+    The pixels of the measurement have to be divided, ``data.subdivided(k)`` or ``opty.load(..., subdivide=k)``: k x k
+    of them share the counts of one, so that Ihat = D |Psi|^2 with D the mean over them. In the far field the window at
+    the sample is k times as wide, with pixels as they were; in the near field its pixels are k times finer.
+
+    Parameters
+    ----------
+    k : samples of the wave along the edge of a pixel, from 2 on.
+
+    Raises ValueError for patterns of which k is no divisor, and for those whose pixels were not divided.
+    Source: Batey et al., Phys. Rev. A 89, 043812 (2014) (reciprocal-space upsampling).
+    """
+
+    k: int
+
+    def check(self) -> None:
+        if self.k < 2:
+            raise ValueError(f"{self!r}: give how many samples of the wave lie along the edge of a pixel, from 2 on")
+
+    def check_before_run(self, geometry: Any, n: int) -> None:
+        if n % self.k:
+            raise ValueError(
+                f"{self!r}: patterns of {n} x {n} pixels are no {self.k} x {self.k} samples each; {self._way}"
+            )
+
+    def check_pattern(self, pattern: np.ndarray) -> None:
+        if not np.allclose(pattern, shared(pattern, self.k), rtol=1e-5, atol=0, equal_nan=True):
+            raise ValueError(
+                f"{self!r}: the {self.k} x {self.k} samples of a pixel share its counts, and these do not; {self._way}"
+            )
+
+    @property
+    def _way(self) -> str:
+        return f"divide the pixels of the measurement, {option('subdivide', self.k)}"
+
+    def see(self, v: ModelViews, intensity: Any) -> Any:
+        return self._mean(v, intensity)
+
+    def pull(self, v: ModelViews, values: Any) -> Any:
+        return self._mean(v, values)
+
+    def _mean(self, v: ModelViews, image: Any) -> Any:
+        """Return each sample's share of its pixel; in the order of the transform pixels may begin within a block."""
+        off = 0 if v.propagator.kind == "near" else v.n // 2 % self.k
+        if not off:
+            return shared(image, self.k)
+        return v.xp.roll(shared(v.xp.roll(image, (off, off), (-2, -1)), self.k), (-off, -off), (-2, -1))
+
+
+def shared(images: Any, k: int) -> Any:
+    """Return images (..., n, n) in which k x k pixels share what they have: their mean."""
+    *rest, n, _ = images.shape
+    tiles = images.reshape(*rest, n // k, k, n // k, k)
+    mean = tiles.mean(axis=(-3, -1), keepdims=True, dtype=np.result_type(images.dtype, np.float32))
+    return mean.repeat(k, axis=-3).repeat(k, axis=-1).reshape(images.shape)
+
+
+class Saturation(Detection):
+    """A detector that reads no more than a level: where it reads that, at least so much light was there.
+
+    A pixel with I >= level counts as max(I, Ihat): it is explained by any Ihat >= I and pulls a darker one up, where a
+    mask would say nothing of it.
+
+    Parameters
+    ----------
+    level : the reading from which a pixel is saturated, in the unit of the data [photons].
+
+    Leave these pixels unmasked. Projections, misfits, likelihoods and positions all compare with max(I, Ihat); the
+    Poisson likelihood of a saturated pixel is taken to be its largest value from Ihat = I on.
+    Raises ValueError for a level that is not positive.
+    Source: a censored measurement: Tobin, Econometrica 26, 24 (1958).
+    """
+
+    level: float
+    censors = True
+    kept = 0.0
+
+    def check(self) -> None:
+        if not self.level > 0:
+            raise ValueError(f"{self!r}: give the reading of a saturated pixel, above 0")
+
+    def see(self, v: ModelViews, intensity: Any) -> Any:
+        return intensity
+
+    def pull(self, v: ModelViews, values: Any) -> Any:
+        return values
+
+    def compared(self, v: ModelViews, measured: Any, predicted: Any) -> Any:
+        return v.xp.where(measured >= self.level, v.xp.maximum(measured, predicted), measured)
+
+
 @functools.lru_cache(maxsize=16)
 def _gaussian(sigma: float, n: int, kind: str) -> np.ndarray:
     """Return the matrix (n, n) of a Gaussian point spread, in the order of the waves."""
@@ -125,7 +227,7 @@ def put_modulus(v: ModelViews, there: Any, intensity: Any, mask: Any, background
     xp, tiny = v.xp, np.finfo(v.real_dtype).tiny ** 0.5
     seen = v.seen(state_power(xp, there))
     seen = xp.maximum(seen if background is None else seen + background, tiny)
-    measured = intensity.astype(v.real_dtype)
+    measured = v.compared(intensity.astype(v.real_dtype), seen)
     ratio, gap = measured / seen, xp.sqrt(measured) - xp.sqrt(seen)
     if mask is not None:
         ratio, gap = xp.where(mask, ratio, 1), gap * mask

@@ -65,7 +65,7 @@ class Slices(Element):
     spacing : distances z_l between them [m], one number for all or one for each gap.
 
     Leaves: obj (n, H, W) complex, each slice starting at one; spacing (n - 1,) [m], which Refine("spacing") moves.
-    Slices and probe explain one residual, and each wants about half a step: full steps of the object diverge.
+    Slices and probe explain one residual: each slice takes 1 / n of a step, the probe half a one. Full steps diverge.
     Raises ValueError for a measurement without a geometry: q needs the pixel at the sample.
     Source: Maiden, Humphry, Rodenburg, J. Opt. Soc. Am. A 29, 1606 (2012) (3PIE), Eqs. 1 to 6; the update of each slice
     is the adjoint of the derivative with the largest weight of the slice.
@@ -77,7 +77,7 @@ class Slices(Element):
         OBJ,
         Leaf("spacing", "gap", unit="m", scale=0, role="estimate"),
     )
-    obj_step = probe_step = 0.5
+    probe_step = 0.5
     moved_by = LENGTHS  # by the pixel, in which frequencies are measured
 
     def check(self) -> None:
@@ -94,6 +94,11 @@ class Slices(Element):
 
     def _gaps(self) -> tuple[float, ...]:
         return self.spacing if isinstance(self.spacing, tuple) else (self.spacing,) * (self.n - 1)
+
+    @property
+    def obj_step(self) -> float:  # type: ignore[override]
+        """All slices explain one residual: together they take one full step."""
+        return 1 / self.n
 
     @property
     def kept(self) -> float:  # type: ignore[override]
@@ -142,10 +147,15 @@ class Slices(Element):
 
     def backward(self, v: ModelViews, chi: Any, power: Any) -> tuple[Any, Any]:
         incident, windows, steps = v.memory["incident"], self._windows(v), self._transfers(v)
-        directions, weights, along = [], [], []
+        found: Any = None  # directions and weights of all slices
+        if v.wants("obj"):
+            stack = (v.size, self.n, v.n, v.n)
+            found = v.xp.empty(stack, v.dtype), v.xp.empty(stack, v.real_dtype)
+        along = []
         for k in range(self.n - 1, -1, -1):
-            directions.append(state_sum(incident[k], chi))
-            weights.append(times(power, _power(v, incident[k])))
+            if found is not None:
+                found[0][:, k] = state_sum(incident[k], chi)
+                found[1][:, k] = times(power, _power(v, incident[k]))
             if not k and v.last:
                 break
             chi = windows[k].conj() * chi
@@ -159,10 +169,8 @@ class Slices(Element):
                         v.add(name, (product * self._of_pixel(v, name, k)).reshape(1))
                 chi = self._across(v, chi, steps[k - 1].conj())
                 power = power.mean(axis=(1, 2), keepdims=True)  # the light of a pixel spreads over the window
-        if v.wants("obj"):
-            size = max(map(len, weights))
-            weights = [v.xp.broadcast_to(w, (size, v.n, v.n)) for w in weights]
-            v.add("obj", v.xp.stack(directions[::-1], axis=1), v.xp.stack(weights[::-1], axis=1))
+        if found is not None:
+            v.add("obj", *found)
         if v.wants("spacing"):
             v.add("spacing", v.xp.stack(along[::-1]))
         return chi, power

@@ -120,7 +120,10 @@ class ModelViews(MovedBeam):
             return image.of_views
         if image.ndim == 2:
             return self.backend.take_windows(image, self.corners, self.n)
-        return self.xp.stack([self.windows(one) for one in image], axis=1)
+        out = self.xp.empty((self.size, len(image), self.n, self.n), image.dtype)
+        for k, one in enumerate(image):
+            out[:, k] = self.windows(one)
+        return out
 
     def place(self, image: Any, windows: Any) -> None:
         """Add windows (B or 1, n, n) to an image (H, W) where the views lie; (B or 1, L, n, n) to (L, H, W)."""
@@ -300,6 +303,12 @@ class ModelViews(MovedBeam):
         for element in self.model.detection:
             intensity = element.see(self, intensity)
         return intensity
+
+    def compared(self, measured: Any, predicted: Any) -> Any:
+        """Return what predicted intensities (B, n, n), with the background, are compared with."""
+        for element in self.model.detection:
+            measured = element.compared(self, measured, predicted)
+        return measured
 
     def pulled(self, values: Any) -> Any:
         """Return the transpose of ``seen`` applied to values (B, n, n) of the pixels."""

@@ -44,7 +44,7 @@ class BackgroundUpdate(ViewOperator, reads="predicted background", writes="backg
     def apply(self, s: State, b: Views) -> None:
         weight = shifted_weight(s, b)
         s.memo["curvature"] += weight.sum(axis=0)
-        weight *= s.measured.intensity_of(b.selection) - b.predicted
+        weight *= b.measured(b.predicted) - b.predicted
         s.memo["down"] += weight.sum(axis=0)
 
     def finish(self, s: State) -> None:

@@ -86,8 +86,6 @@ class ConjugateDirection(
     (Enders, Thibault, Proc. R. Soc. A 472, 20160640 (2016)).
     """
 
-    over_ranks = True
-
     smooth: float = 0.0
     update: Literal["both", "obj", "probe"] = "both"
     damping: float = 0.03
@@ -211,6 +209,7 @@ class LineSearch(
     noise: Noise = "poisson"
     scale_free = True
     scratch_waves = (7.0, 5.5)
+    scratch_slices = (1.0, 1.0, 0.0)  # of the trial beside the leaves as they are
 
     def begin(self, s: State) -> None:
         s.memo["trials"] = (s.kept_step * s.xp.asarray(TRIALS)).astype(s.real_dtype)
@@ -278,8 +277,6 @@ class TakeStep(
     Reads kept_gradient_*, kept_direction_*, line_sums (freed after use); writes obj (H, W), probe (M, n, n), kept_step.
     Source: Thibault, Guizar-Sicairos, New J. Phys. 14, 063004 (2012), Sec. 4.2 for the search; the curve is opty's.
     """
-
-    over_ranks = True
 
     update: Literal["both", "obj", "probe"] = "both"
     scale_free = True

@@ -45,7 +45,7 @@ class IntensityUpdate(ViewOperator, reads="predicted intensity_factors", writes=
         coherent = b.predicted if s.incoherent is None else b.predicted - s.incoherent
         weight *= coherent
         curvature = (weight * coherent).sum(axis=(1, 2), dtype=np.float64)
-        weight *= s.measured.intensity_of(b.selection) - b.predicted
+        weight *= b.measured(b.predicted) - b.predicted
         gain = weight.sum(axis=(1, 2), dtype=np.float64) / xp.where(curvature > 0, curvature, 1)
         s.intensity_factors[b.selection] *= xp.clip(1 + self.step * gain, 1 / _LIMIT, _LIMIT)
 

@@ -1,4 +1,4 @@
-"""A length of the geometry: the step that is left for it once object and probe have explained what they can.
+"""A length of the geometry, or between slices: the step left for it once object and probe have explained what they can.
 
 The slope dIhat/dtheta of the predicted patterns is nearly what a change of object and probe makes too: a wrong length
 hides in another probe and an object of another scale. What counts is the part t = dIhat/dtheta + J u that they cannot
@@ -15,19 +15,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from opty.algebra.leaf import Leaf
-from opty.model.geometry_numbers import relative_slopes
+from opty.model.geometry_numbers import LENGTHS, relative_slopes
 from opty.model.views import Windows
+from opty.operators.conjugate import brightest
 from opty.operators.fourier import intensity_of
 from opty.state.leaves import OBJ, PROBE
 
 _DAMPING = 0.03  # of the largest light, which is added to that of a pixel
 _WAIT = 8  # sweeps in which nothing moves: u has to be found first
-_SETTLED, _BACK = 0.1, 6  # the misfit fell by less than this share in as many sweeps
+_SETTLED, _SETTLED_BETWEEN, _BACK = 0.1, 0.25, 6  # the misfit fell by less than this share in as many sweeps
 _SURE = 2.0  # standard errors
 _UP, _DOWN, _LEAST, _MOST = 1.5, 0.5, 0.25, 3.0  # changes of the gain in one sweep, and its bounds
 _KEPT = 0.7  # of the unsteadiness, from sweep to sweep
 _DOUBT, _DOUBT_NEAR = 1.0, 0.25  # of the squared difference between the step that was expected and that found
-_LONGEST = 0.02  # of a length, in one sweep
+_LONGEST, _LONGEST_BETWEEN = 0.02, 0.04  # of a length, and of the space between slices, in one sweep
 _NUMBERS = 6  # of the search: sweeps, gain, the last step found, that expected next, unsteadiness, whether it moves
 
 
@@ -67,6 +68,7 @@ MEMORY = {
         "pixel_size_obj", "pixel_size_probe", "pixel_size_obj_way", "pixel_size_probe_way", "pixel_size_search"
     ),
     "focus_to_sample": _memory("focus_obj", "focus_probe", "focus_obj_way", "focus_probe_way", "focus_search"),
+    "spacing": _memory("spacing_obj", "spacing_probe", "spacing_obj_way", "spacing_probe_way", "spacing_search"),
 }
 
 
@@ -86,8 +88,8 @@ def apply(s: Any, b: Any, name: str) -> None:
     """Add up what a batch tells of a length, and of what object and probe explain of it."""
     memo, there = s.memo, b.at_detector(b.exit_waves(follows=name), True)
     intensity = intensity_of(s, b, there)
-    grows = relative_slopes(b.geometry, name)[0] * float(s.backend.to_host(getattr(s, name))[0])
-    weight, left = _weighted(s, b, intensity, bool(grows))
+    grows = _grows(b.geometry, name) * float(s.backend.to_host(getattr(s, name))[0])
+    weight, left = _weighted(s, b, intensity)
 
     def slope(changes: dict[str, Any]) -> Any:
         moved = b.at_detector(b.tangent(changes, object_follows=True), True)
@@ -117,22 +119,27 @@ def apply(s: Any, b: Any, name: str) -> None:
         memo["sums"][k] += values.sum(dtype=np.float64)
 
 
-def _weighted(s: Any, b: Any, intensity: Any, grows: bool) -> tuple[Any, Any]:
+def _weighted(s: Any, b: Any, intensity: Any) -> tuple[Any, Any]:
     """Return the weights of the pixels (B, n, n) and the residual by which slopes are multiplied.
 
     In the near field, whose pixels are alike bright, that of the amplitudes, which the engines fit. Far from the sample
     most pixels are dark, where roots of counts are wrong on the mean: there I - Ihat over the variance of counts.
     """
-    xp, counts = s.xp, s.measured.intensity_of(b.selection)
-    if grows:
+    xp, counts = s.xp, b.measured(intensity)
+    if b.geometry.propagation != "near":
         weight = 1 / (intensity + s.memo["floor"])
         left = weight * (counts - intensity)
     else:
         amplitude = xp.sqrt(xp.maximum(intensity, np.finfo(s.real_dtype).tiny ** 0.5))
         weight = 0.25 / amplitude**2
-        left = (xp.sqrt(counts.astype(s.real_dtype)) - amplitude) / (2 * amplitude)
+        left = (xp.sqrt(counts) - amplitude) / (2 * amplitude)
     mask = s.measured.mask_of(b.selection)
     return (weight, left) if mask is None else (weight * mask, left * mask)
+
+
+def _grows(geometry: Any, name: str) -> float:
+    """Return the derivative of the logarithm of the pixel at the sample by a length [1/m]."""
+    return relative_slopes(geometry, name)[0] if name in LENGTHS else 0.0
 
 
 def _zoomed(s: Any, b: Any, by: float) -> Any:
@@ -143,21 +150,26 @@ def _zoomed(s: Any, b: Any, by: float) -> Any:
 
 def conclude(s: Any, name: str, gain: float) -> Found:
     """Take a step of the search, and return what the length does; ``gain`` : of its steps at the start."""
-    climb, told, scatter, along, bend = s.backend.to_host(s.memo["sums"]).tolist()
+    memo = s.memo
+    memo["sums"] = s.total(memo["sums"])
+    for sums in ("told", "along", "light"):
+        memo[sums] = {of: s.total(a) for of, a in memo[sums].items()}
+    climb, told, scatter, along, bend = s.backend.to_host(memo["sums"]).tolist()
     _search(s, name, s.real_dtype.type(-along / bend if bend > 0 else 0.0))
     sweeps, held, taken, before, unsteady, moves = s.memo["search"]
     newton, error = (climb / told, scatter**0.5 / told) if told > 0 else (0.0, np.inf)
     # What was taken should be missing from what is found next; what differs is not known any better than that.
     surprise = (newton - before) ** 2 if sweeps else 0.0
-    grows = relative_slopes(s.store.geometry, name)[0] != 0
-    unsteady = _KEPT * unsteady + (1 - _KEPT) * (_DOUBT if grows else _DOUBT_NEAR) * surprise
+    far = s.store.geometry.propagation != "near"
+    unsteady = _KEPT * unsteady + (1 - _KEPT) * (_DOUBT if far else _DOUBT_NEAR) * surprise
     error = (error**2 + unsteady) ** 0.5
     held, step = held or gain, 0.0
     moves = float(moves or (sweeps >= _WAIT and _is_settled(s, name)))
     if moves and abs(newton) > _SURE * error:
         held = min(max(held * (_UP if newton * taken > 0 else _DOWN if newton * taken < 0 else 1), _LEAST), _MOST)
         taken, step = newton, held * newton * (1 - (_SURE * error / newton) ** 2)
-        step = min(max(step, -_LONGEST), _LONGEST)
+        most = _LONGEST if name in LENGTHS else _LONGEST_BETWEEN
+        step = min(max(step, -most), most)
     search = np.array([sweeps + 1, held, taken, newton - step, unsteady, moves])
     setattr(s, MEMORY[name].search.name, s.backend.asarray(search))
     return Found(step, error)
@@ -165,10 +177,11 @@ def conclude(s: Any, name: str, gain: float) -> Found:
 
 def _is_settled(s: Any, name: str) -> bool:
     """Say whether the engine has done its quick part. A near field waits for u alone: nothing there is quick."""
-    if relative_slopes(s.store.geometry, name)[0] == 0:
+    if not _grows(s.store.geometry, name) and name in LENGTHS:
         return True
     misfit = list(s.history["misfit"][-_BACK:]) if "misfit" in s.history else []
-    return len(misfit) == _BACK and misfit[-1] > (1 - _SETTLED) * misfit[0]
+    least = 1 - (_SETTLED if name in LENGTHS else _SETTLED_BETWEEN)
+    return len(misfit) == _BACK and misfit[-1] > least * misfit[0]
 
 
 def _search(s: Any, name: str, step: Any) -> None:
@@ -178,7 +191,7 @@ def _search(s: Any, name: str, step: Any) -> None:
         known = kept.explained(s, of)
         known += step * kept.way(s, of)
         light = memo["light"][of]
-        ups[of] = (memo["told"][of] + step * memo["along"][of]) / (light + _DAMPING * light.max())
+        ups[of] = (memo["told"][of] + step * memo["along"][of]) / (light + _DAMPING * brightest(light))
     # G changes along d by J^T J d, which tells what makes the new direction conjugate to d.
     curved = sum(_product(s, kept.way(s, of), memo["along"][of]) for of in of_both)
     shared = sum(_product(s, ups[of], memo["along"][of]) for of in of_both)

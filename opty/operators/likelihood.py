@@ -59,6 +59,7 @@ class LikelihoodGradient(
     scale_free = True
     gathers = frozenset({"obj", "probe"})
     scratch_waves = (7.0, 5.5)
+    scratch_slices = (0.0, 1.5, 0.0)
     projects = True  # tells the plan that the sweep compares with the data
     counts = True
     measures = True
@@ -111,12 +112,13 @@ class NoiseModel:
         self.xp, self.model, self.views = s.xp, MODELS[noise], b
         self.floor = np.finfo(s.real_dtype).tiny ** 0.5
         self.mask = s.measured.mask_of(b.selection)
-        self.measured = s.measured.intensity_of(b.selection).astype(s.real_dtype)
 
     def predicted(self, s: State, waves: Any) -> Any:
         """Return Ihat of detector waves (B, M, n, n), kept above zero far below one photon."""
         power = intensity_of(s, self.views, waves)
-        return self.xp.maximum(power, self.floor, out=power)
+        predicted = self.xp.maximum(power, self.floor, out=power)
+        self.measured = self.views.measured(predicted)
+        return predicted
 
     def weighted(self, values: Any) -> Any:
         """Return values, zero on masked pixels; may work in place."""
@@ -134,4 +136,10 @@ class NoiseModel:
 
     def change(self, predicted: Any, more: Any) -> Any:
         """L(Ihat + more) - L(Ihat) of each pixel."""
-        return self.weighted(self.model.change(predicted, self.measured, more))
+        change = self.model.change(predicted, self.measured, more)
+        if self.views.model.censors:
+            there = predicted + more
+            other = self.views.measured(there)
+            apart = self.model.value(there, other) - self.model.value(predicted, self.measured)
+            change = self.xp.where(other == self.measured, change, apart)
+        return self.weighted(change)

@@ -47,7 +47,8 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     scale_free = True
     gathers = frozenset({"obj", "probe"})
     advice = "a smaller step, or larger batches, of LSQUpdate"
-    scratch_waves = (9.0, 4.0)
+    scratch_waves = (8.0, 4.0)
+    scratch_slices = (0.0, 4.0, 2.0)
 
     def check(self) -> None:
         check_regularisation("LSQUpdate", "alpha", self.alpha, self.step)

@@ -32,6 +32,7 @@ class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
     over_ranks = True
     scale_free = True
     gathers = frozenset({"obj"})
+    scratch_slices = (0.0, 2.0, 0.0)
 
     def begin(self, s: State) -> None:
         s.drop("obj_sum", "obj_weight")
@@ -156,8 +157,6 @@ class MergeProbe(Operator, reads="probe probe_sum probe_weight", writes="probe")
     Source: Thibault et al. 2009, Eq. 8; inertia and smoothing as in PyNX (Favre-Nicolin et al., J. Appl. Cryst. 53,
     1404 (2020)).
     """
-
-    over_ranks = True
 
     inertia: float = 1e-3
     smooth: float = 0.0

@@ -19,8 +19,8 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
     Parameters
     ----------
     alpha : regularisation from 0 (least squares, unsafe where the probe is dark) to 1 (ePIE).
-    step : length of the step as a part of the model's own, which is 1, the full one, for a thin object, and 0.5 for
-        several slices.
+    step : length of the step as a part of the model's own, which is 1, the full one, for a thin object, and 1 / n for n
+        slices.
 
     In another model direction and weight are the adjoint of its derivative and the diagonal of its square; of several
     slices each has its own max(S).
@@ -32,8 +32,10 @@ class ObjUpdate(ViewOperator, reads="delta illum obj", writes="obj"):
     alpha: float = 1.0
     step: float = 1.0
     over_ranks = True
+    changes_add_up = True
     scale_free = True
     gathers = frozenset({"obj"})
+    scratch_slices = (0.0, 1.5, 2.5)  # direction and weight, as windows and on the frame
     advice = "a larger alpha, or a smaller step, of the object update"
 
     def check(self) -> None:

@@ -28,6 +28,7 @@ class ProbeUpdate(ViewOperator, reads="delta patches probe", writes="probe"):
     beta: float = 1.0
     step: float = 1.0
     over_ranks = True
+    changes_add_up = True
     scale_free = True
     gathers = frozenset({"probe"})
     advice = "a smaller step of the probe update"

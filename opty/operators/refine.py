@@ -10,6 +10,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
+from opty.model.element import LEAVES
 from opty.model.geometry_numbers import LENGTHS, check_told, first_value, told_by
 from opty.operators import lengths
 from opty.operators.fourier import intensity_of
@@ -24,7 +25,7 @@ _UP, _DOWN, _LEAST, _MOST = 1.5, 0.4, 0.3, 40.0  # changes of a gain in one swee
 
 
 class Refine(ViewOperator, reads="illum patches"):
-    """Refine numbers of an element of the model, such as a spacing, or a length of the geometry.
+    """Refine numbers of an element of the model, such as tilts, the space between slices, or a length of the geometry.
 
     theta <- theta + gain M^-1 g once a sweep: g_k = sum w dA_k (sqrt I - A), M_kl = sum w dA_k dA_l, A = sqrt Ihat and
     dA_k = dA/dtheta_k. Both are sums over all views for a leaf over the scan, and of each view for one over views.
@@ -33,25 +34,30 @@ class Refine(ViewOperator, reads="illum patches"):
     the step keeps its direction, up to 40, and shrink to two fifths where it turns back, down to 0.3. A number of the
     whole scan changes by at most a tenth in a sweep.
 
+    "spacing" of several slices is one number, the factor by which all gaps change. It is found as lengths of the
+    geometry are, below, and changes by at most 4 percent in a sweep.
+
     Lengths of the geometry, "distance", "pixel_size", "focus_to_sample", are leaves that a state gets with the first
     step (``p.geometry`` holds what was found). Of a far field and a cone beam data tell the distance over the pixel
     size, for which "distance" stands; the focus of a cone beam is the curvature of the probe. Where the pixel at the
-    sample changes, positions keep their metres and their middle, and intensities are compared over the variance of
-    counts. Of the slope only the part counts that no change of object and probe makes too, found by conjugate
-    gradients, an iteration a sweep. Nothing moves in the first eight sweeps, nor, where the pixel changes, before the
-    misfit has come to fall by less than a tenth in six; nor by a step of less than two standard errors. A length
-    changes by at most 2 percent in a sweep.
+    sample changes, positions keep their metres and their middle. Far from the sample intensities are compared over the
+    variance of counts. Of the slope only the part counts that no change of object and probe makes too, found by
+    conjugate gradients, an iteration a sweep. Nothing moves in the first eight sweeps, nor, but for a near field's
+    distance, before the misfit has come to fall by less than a tenth in six; nor by a step of less than two standard
+    errors. A length changes by at most 2 percent in a sweep.
 
     Parameters
     ----------
     leaf : a length of the geometry, or the name of a leaf of the model without pixels, such as "spacing".
     gain : at the start.
 
-    Reads illum, patches and the leaf; writes the leaf and its memory <leaf>_gain, <leaf>_step. For a length also writes
-    positions (N, 2) px, travel (N, 2) px, and its memory distance_obj, distance_probe, distance_obj_way,
-    distance_probe_way in the shapes of object and probe, distance_search (6,); pixel_size_*, focus_* of the others.
+    Reads illum, patches and the leaf; writes the leaf and its memory <leaf>_gain, <leaf>_step. For a length the memory
+    is distance_obj, distance_probe, distance_obj_way, distance_probe_way in the shapes of object and probe,
+    distance_search (6,); pixel_size_*, focus_*, spacing_* of the others; and it writes positions (N, 2) px,
+    travel (N, 2) px, but for "spacing".
     History, once a sweep: "<leaf>" = mean value, in the leaf's unit, "<leaf>_iteration", and of a leaf over the scan
-    "<leaf>_error", its standard error: of a length with object and probe free, of others with both held.
+    "<leaf>_error", its standard error: of a length and of "spacing" with object and probe free, of others with both
+    held.
     Raises RecipeError for a number that the model has not, or the data cannot tell; ValueError where positions, in
     pixels of the length found, leave the frame of the object.
     Source: Gauss-Newton at the detector: Dwivedi et al., Ultramicroscopy 192, 29 (2018); gains that learn: Zhang et
@@ -61,10 +67,11 @@ class Refine(ViewOperator, reads="illum patches"):
 
     leaf: str
     gain: float = 1.0
+    over_ranks = True
     joins_before_update = True
     scale_free = True
     estimates = False
-    scratch_waves = (8.0, 4.0)
+    scratch_slices = (1.0, 3.5, 2.5)
     advice = "a smaller gain of Refine, or starting it later with After(20, Refine(...))"
 
     def check(self) -> None:
@@ -80,10 +87,17 @@ class Refine(ViewOperator, reads="illum patches"):
     @property
     def slots(self) -> tuple[Leaf, ...]:  # type: ignore[override]
         """Memory from sweep to sweep: gains and the last steps."""
-        if self.leaf in LENGTHS:
+        if self.leaf in lengths.MEMORY:
             return lengths.MEMORY[self.leaf]
-        first = Leaf(f"{self.leaf}_gain", "row_of_leaf", scale=0)
-        return first, Leaf(f"{self.leaf}_step", "row_of_leaf number", scale=0)
+        known = LEAVES.get(self.leaf)
+        rows = "view" if known is not None and known.over == "view" else "1"
+        first = Leaf(f"{self.leaf}_gain", rows, scale=0)
+        return first, Leaf(f"{self.leaf}_step", f"{rows} number", scale=0)
+
+    @property
+    def scratch_waves(self) -> tuple[float, float]:  # type: ignore[override]
+        """Slopes and waves of the leaf, and of what object and probe explain of a length: measured."""
+        return (8.5, 8.5) if self.leaf in lengths.MEMORY else (8.0, 4.0)
 
     @property
     def deferred_writes(self) -> frozenset[str]:  # type: ignore[override]
@@ -116,6 +130,9 @@ class Refine(ViewOperator, reads="illum patches"):
             raise RecipeError(
                 f"{self!r}: the model {s.model!r} has no such numbers; what can be refined here is {those}"
             )
+        if self.leaf in lengths.MEMORY:
+            lengths.begin(s, self.leaf, self._floor(s))
+            return
         self._prepare(s, leaf.over)
 
     def _floor(self, s: Any) -> Any:
@@ -126,16 +143,16 @@ class Refine(ViewOperator, reads="illum patches"):
         value = getattr(s, self.leaf)
         rows = len(value) if over == "view" else 1
         count = value.size // rows
-        if s.create(f"{self.leaf}_gain", row_of_leaf=rows):
+        if s.create(f"{self.leaf}_gain"):
             setattr(s, f"{self.leaf}_gain", s.xp.full(rows, self.gain))
-        s.create(f"{self.leaf}_step", row_of_leaf=rows, number=count)
+        s.create(f"{self.leaf}_step", number=count)
         s.memo["view"] = over == "view"
         s.memo["climb"] = s.xp.zeros((rows, count), np.float64)
         s.memo["curvature"] = s.xp.zeros((rows, count, count), np.float64)
         s.memo["scatter"] = s.xp.zeros((rows, count, count), np.float64)
 
     def apply(self, s: Any, b: Any) -> None:
-        if self.leaf in LENGTHS:
+        if self.leaf in lengths.MEMORY:
             lengths.apply(s, b, self.leaf)
             return
         slopes, left = self._slopes(s, b)
@@ -155,7 +172,8 @@ class Refine(ViewOperator, reads="illum patches"):
         """Return dA/dtheta_k (B, K, n n) and sqrt I - A (B, n n), A = sqrt Ihat; zero on masked pixels."""
         xp, value = s.xp, getattr(s, self.leaf)
         there = b.at_detector(b.exit_waves(follows=self.leaf), True)
-        amplitude = xp.sqrt(xp.maximum(intensity_of(s, b, there), np.finfo(s.real_dtype).tiny ** 0.5))
+        predicted = xp.maximum(intensity_of(s, b, there), np.finfo(s.real_dtype).tiny ** 0.5)
+        amplitude = xp.sqrt(predicted)
         mask = s.measured.mask_of(b.selection)
         shape = (b.size, *value.shape[1:]) if s.memo["view"] else value.shape
         count = s.memo["climb"].shape[1]
@@ -166,18 +184,20 @@ class Refine(ViewOperator, reads="illum patches"):
             moved = b.at_detector(b.tangent({self.leaf: s.backend.asarray(unit.reshape(shape))}), True)
             change = b.seen((there.conj() * moved).real.sum(axis=1)) / amplitude
             slopes.append(change if mask is None else change * mask)
-        left = xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype)) - amplitude
+        left = xp.sqrt(b.measured(predicted)) - amplitude
         flat = xp.stack(slopes, axis=1).reshape(b.size, count, -1)
         return flat, left.reshape(b.size, -1)
 
     def finish(self, s: Any) -> None:
-        if self.leaf in LENGTHS:
+        if self.leaf in lengths.MEMORY:
             found, value = lengths.conclude(s, self.leaf, self.gain), getattr(s, self.leaf)
             self._move(s, value * (1 + found.step))
-            self._record(s, found.error * float(s.backend.to_host(value)[0]))
+            self._record(s, found.error * float(s.backend.to_host(value).mean()))
             return
         xp, value = s.xp, getattr(s, self.leaf)
-        climb, curvature = s.memo["climb"], s.memo["curvature"]
+        climb, curvature, scatter = (s.memo[name] for name in ("climb", "curvature", "scatter"))
+        if not s.memo["view"]:
+            climb, curvature, scatter = (s.total(a) for a in (climb, curvature, scatter))
         count = climb.shape[1]
         ridge = _RIDGE * xp.trace(curvature, axis1=1, axis2=2)[:, None, None] / count + np.finfo(float).tiny
         held = xp.linalg.inv(curvature + ridge * xp.eye(count))
@@ -192,9 +212,9 @@ class Refine(ViewOperator, reads="illum patches"):
             most = xp.where(value != 0, _LARGEST * xp.abs(value), np.inf)
             step = xp.clip(step, -most, most)
         self._move(s, value + step.astype(value.dtype))
-        covariance = held @ s.memo["scatter"] @ held
-        error = s.xp.trace(covariance[0]) / len(covariance[0])
-        self._record(s, None if s.memo["view"] else float(s.backend.to_host(error)) ** 0.5)
+        covariance = held @ scatter @ held
+        error = None if s.memo["view"] else s.xp.trace(covariance[0]) / count
+        self._record(s, None if error is None else float(s.backend.to_host(error)) ** 0.5)
 
     def _move(self, s: Any, value: Any) -> None:
         """Take over the new value; where it changes the pixel at the sample, measure what lies there anew."""
@@ -210,8 +230,9 @@ class Refine(ViewOperator, reads="illum patches"):
             s.travel = s.travel * (before / pixel)
 
     def _record(self, s: Any, error: float | None) -> None:
-        value = s.backend.to_host(getattr(s, self.leaf))
-        s.record(self.leaf, float(value.mean()))
+        value = getattr(s, self.leaf)
+        mean = s.total(value.sum(axis=0)) / s.measured.view_count if s.memo.get("view") else value
+        s.record(self.leaf, float(s.backend.to_host(mean).mean()))
         s.record(f"{self.leaf}_iteration", s.memo["number"])
         if error is not None:
             s.record(f"{self.leaf}_error", error)

@@ -34,7 +34,7 @@ def prepare(s: State) -> None:
 
 def mean_square(s: State) -> Any:
     """Return the mean square of the weights of each mode (K,), no less than what is faint."""
-    return s.xp.maximum((s.opr_weights**2).mean(axis=0), FAINT)
+    return s.xp.maximum(s.total((s.opr_weights**2).sum(axis=0)) / s.measured.view_count, FAINT)
 
 
 def parts(s: State, step: float) -> tuple[float, float] | None:
@@ -104,25 +104,25 @@ def settle(s: State) -> None:
     Source: Odstrcil et al., Opt. Express 24, 8360 (2016), for the singular value decomposition in each sweep.
     """
     xp, modes, weights = s.xp, s.opr_modes, s.opr_weights
-    mean = weights.mean(axis=0, dtype=np.float64)
+    mean = s.total(weights.sum(axis=0, dtype=np.float64)) / s.measured.view_count
     off = (weights - mean).astype(np.float64)
     probe = s.probe
     probe[0] += combined(mean[None].astype(weights.dtype), modes)[0]
-    turn, back = _basis(xp, modes, off, probe[0])
+    turn, back = _basis(xp, modes, s.total(off.T @ off), probe[0])
     _carry_memory(s, mean.astype(weights.dtype), turn.astype(weights.dtype), back.astype(weights.dtype))
     s.opr_modes = combined(turn.astype(weights.dtype), modes)
     s.opr_weights = off @ back
 
 
-def _basis(xp: Any, modes: Any, off: Any, first: Any) -> tuple[Any, Any]:
-    """Return T and its inverse (K, K) float64: the modes become T U, the weights c T^-1."""
+def _basis(xp: Any, modes: Any, square: Any, first: Any) -> tuple[Any, Any]:
+    """Return T and its inverse (K, K) float64: the modes become T U, the weights c T^-1; ``square`` (K, K) = c^T c."""
     flat = modes.reshape(len(modes), -1).view(modes.real.dtype)
     gram = xp.nan_to_num((flat @ flat.T).astype(np.float64))  # what is not finite stays so in the modes
     sizes = xp.sqrt(xp.maximum(gram.diagonal(), np.finfo(np.float64).tiny))
     powers, axes = xp.linalg.eigh(gram / sizes[:, None] / sizes)  # of the shapes, whatever their sizes
     roots = xp.sqrt(xp.maximum(powers, float(np.finfo(flat.dtype).eps)))  # of modes alike, the difference is rounding
     scaled = sizes[:, None] * axes * roots
-    _, order = xp.linalg.eigh(xp.nan_to_num(scaled.T @ (off.T @ off) @ scaled))
+    _, order = xp.linalg.eigh(xp.nan_to_num(scaled.T @ square @ scaled))
     order = order[:, ::-1]
     size = xp.sqrt(xp.maximum((xp.abs(first) ** 2).sum(dtype=np.float64), np.finfo(np.float64).tiny))
     turn = size * order.T @ (axes / roots / sizes[:, None]).T

@@ -19,7 +19,8 @@ class LSQML(Recipe):
     batch : views updated together (a number or "all").
     order : how views make batches: "uniform" (spread over the scan), "compact" (neighbours), "random" or "scan".
     alpha, beta : regularisation of the directions of object and probe, from 0 (least squares) to 1.
-    momentum : share of the velocity that is kept from step to step, from 0 (no momentum) up to, not with, 1.
+    momentum : share of the velocity of object, probe and what varies of it that is kept from step to step, from 0 (no
+        momentum) up to, not with, 1.
 
     Source: Odstrcil, Menzel, Guizar-Sicairos, Opt. Express 26, 3108 (2018).
     """

@@ -17,6 +17,8 @@ from opty.state.views import memory_batch
 if TYPE_CHECKING:
     from opty.runtime.job import Run
 
+_FREED = 3.0  # of the arrays of a step with a thin object, those that are gone on the way back through several slices
+
 
 def batch_size(node: SweepNode, store: Store) -> int:
     """Return the number of views in a batch."""
@@ -85,7 +87,19 @@ def work(of: SweepPrograms, store: Store, batch: int, whole: bool) -> int:
     view = batch * n * n * store.dtype.itemsize
     arrays = max([(of_states + kept) * states + of_views for of_states, of_views in plain], default=0)
     fused = int(kept * states * view) + _buffer_bytes([(of, whole)], store, batch)
-    return max(int(arrays * view), fused)
+    return max(int(arrays * view), _slice_bytes(of, store, view, whole), fused)
+
+
+def _slice_bytes(of: SweepPrograms, store: Store, view: int, whole: bool) -> int:
+    """Return the bytes of several slices on the way back through them, when the sums of all are there."""
+    obj, (states, _, _) = store.leaves["obj"], store.wave_shape
+    if obj.ndim == 2:
+        return 0
+    scratch, found = of.sweep(None, whole, store.leaves).scratch, [0.0]
+    for (waves, views), (of_states, of_views, of_frame) in zip(scratch.arrays, scratch.slices, strict=True):
+        each = (states + 1 + of_states * states + of_views) * view + of_frame * obj[0].nbytes
+        found.append(len(obj) * each + ((waves - _FREED) * states + views - _FREED) * view)
+    return int(max(found))
 
 
 def buffer_bytes(passes: list[SweepPrograms], store: Store, whole: bool) -> int:

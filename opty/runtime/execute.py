@@ -10,6 +10,7 @@ import numpy as np
 from opty.algebra.control import Until
 from opty.algebra.operator import Operator
 from opty.blas import OneThread
+from opty.runtime.all_views import looks_at_all, with_all_views
 from opty.runtime.blame import blame
 from opty.runtime.checkpoint import Cursor, PendingRun
 from opty.runtime.divergence import DivergenceMonitor
@@ -231,7 +232,12 @@ def _apply(node: StepNode, job: Run) -> None:
         return  # the screen, and files, are the first rank's
     job.watch.looked = False
     try:
-        op.apply(job.access_of_step(rights))
+        s = job.access_of_step(rights)
+        if job.store.ranks.size > 1 and looks_at_all(op, job.store):
+            with with_all_views(op, s):
+                op.apply(s)
+        else:
+            op.apply(s)
     except Exception as error:
         blame(error, op, job.store.iteration)
         raise

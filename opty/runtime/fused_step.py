@@ -16,6 +16,7 @@ from opty.kernels.buffers import Buffer, Scratch
 from opty.model.compose import Model
 from opty.state.access import Access, Rights, rights_of
 from opty.state.leaves import FIELDS
+from opty.state.store import Store
 
 if TYPE_CHECKING:
     from opty.runtime.job import Run
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class FusedContext:
-    """The access of a fused step to a run: the store, the engine of the run, a dict private to the step.
+    """The access of a fused step to a run: the state that it works on, the engine of the run, its private dict.
 
     ``alone`` : only fused steps use the batch, so that its waves may be in the buffer of the next batch.
     ``whole`` : all positions of the sweep are whole pixels. ``number`` : of the step in the sweep.
@@ -31,8 +32,8 @@ class FusedContext:
 
     __slots__ = ("alone", "engine", "job", "memo", "number", "store", "whole")
 
-    def __init__(self, job: Run, alone: bool, whole: bool, number: int):
-        self.job, self.store, self.engine = job, job.store, job.engine
+    def __init__(self, job: Run, store: Store, alone: bool, whole: bool, number: int):
+        self.job, self.store, self.engine = job, store, job.engine
         self.alone, self.whole, self.number = alone, whole, number
         self.memo: dict[str, Any] = {}
 
@@ -120,7 +121,7 @@ class FusedStep(ViewOperator, register=False):
 
     def seen_by_parts(self, s: FusedContext) -> list[tuple[ViewOperator, Access]]:
         """Return the parts, each with its access to the state."""
-        seen = [(part, s.job.access(rights)) for part, rights in self._rights]
+        seen = [(part, s.job.access(rights, s.store)) for part, rights in self._rights]
         for _, of_part in seen:
             of_part.memo["whole"] = s.whole
         return seen

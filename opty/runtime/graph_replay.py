@@ -141,3 +141,4 @@ def _pieces(sizes: list[int]) -> Iterator[tuple[tuple[int, int], slice, slice]]:
 def _one_by_one(batches: Iterable[Batch], work: Callable[[Batch], None]) -> None:
     for batch in batches:
         work(batch)
+        batch.release()  # or its waves would be there beside those of the next

@@ -83,8 +83,7 @@ class Run:
         """Return the positions (N, 2) px of the views of all ranks, on the host; all ranks have to call it."""
         if self._everywhere is None:
             ranks, views = self.store.ranks, self.store.measured.whole.views
-            starts = np.array([k * views // ranks.size for k in range(ranks.size + 1)])
-            self._everywhere = ranks.everywhere(self.positions(), np.diff(starts))
+            self._everywhere = ranks.everywhere(self.positions(), np.diff(ranks.starts(views)))
         return self._everywhere
 
     def whole(self) -> bool:
@@ -132,9 +131,9 @@ class Run:
         self.wrote_positions()
         self.watch.scan_grew()
 
-    def access(self, rights: Rights) -> Access:
-        """Return the access of an operator to the state; observers also get the run."""
-        return self._with_run(Access(self.store, *rights))
+    def access(self, rights: Rights, store: Store | None = None) -> Access:
+        """Return the access of an operator to the state, or to another ``store``; observers also get the run."""
+        return self._with_run(Access(self.store if store is None else store, *rights))
 
     def access_of_step(self, rights: Rights) -> Access:
         """Return the access of an operator on the whole state, which sees the measurement of all ranks."""

@@ -8,38 +8,40 @@ process with the same batches.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.algebra.leaf import with_parts
 from opty.kernels.operands import WaveStore
+from opty.runtime.all_views import rows_used
 from opty.runtime.batching import neighbours, pieces, split
 from opty.runtime.nodes import SweepNode, changes_images
 from opty.state.leaves import FIELDS
+from opty.state.store import Store
 from opty.state.views import Batch, Opened, placed
+from opty.state.whole_store import JointStore, has_rows
 
 if TYPE_CHECKING:
     from opty.algebra.operator import ViewOperator
     from opty.runtime.job import Run
 
 _KNOWN = frozenset({"delta", "illum", "patches"})  # fields of a joint batch
-_CHANGING = frozenset({"waves", "illum", "patches", "delta"})  # that a local step may not read after an update
 
 
-def hindrance(ops: list[ViewOperator], made: frozenset[str]) -> str | None:
-    """Return why steps of a live sweep cannot share batches, or None; ``made`` : leaves that are, or will be, there."""
+def hindrance(ops: list[ViewOperator]) -> str | None:
+    """Return why steps of a live sweep cannot share batches, or None."""
     first = next(k for k, op in enumerate(ops) if changes_images(op))
     for k, op in enumerate(ops):
         reads, _ = op.effects()
         fields = reads & FIELDS.keys()
-        if changes_images(op) and not op.over_ranks:
-            return f"{op!r} changes object and probe from batch to batch, and does not say that it may over ranks"
         if changes_images(op) and not fields <= _KNOWN:
             return f"{op!r} reads {', '.join(sorted(fields - _KNOWN))} of views that other ranks have"
-        if not changes_images(op) and k > first and fields & _CHANGING:
-            return f"{op!r} stands behind an update, whose batch is one of all ranks"
-    if "intensity_factors" in made:
-        return "a batch of all ranks knows no intensity factors"
+        if "positions" in op.effects()[1] - op.deferred_writes:
+            return f"{op!r} moves positions from batch to batch, and other ranks have other views of the batch"
+        if not changes_images(op) and k > first and reads & {"obj", "probe"}:
+            return f"{op!r} reads object or probe behind an update, whose batch is one of all ranks"
     return None
 
 
@@ -50,11 +52,11 @@ class JointBatches:
     """
 
     def __init__(self, node: SweepNode, job: Run):
-        self._job, self._store = job, job.store
+        self._job, self._store, self._node = job, job.store, node
         store, ranks = job.store, job.store.ranks
         self._views = store.measured.whole.views
         self.size = max(ranks.size, _asked(node, self._views))
-        self._starts = np.array([k * self._views // ranks.size for k in range(ranks.size + 1)])
+        self._starts = ranks.starts(self._views)
         positions = job.all_positions()
         if node.order == "random":
             found = self._dealt()
@@ -65,8 +67,25 @@ class JointBatches:
             found = split(node.order, positions, self.size, store.rng(), parts)
         self.order = [batch[np.argsort(self._owner(batch), kind="stable")] for batch in found]
 
+    @cached_property
+    def state(self) -> JointStore:
+        """The state in which updates work, with the rows of all views that they and the model use."""
+        return JointStore.along(self._store, *self._rows)
+
+    @cached_property
+    def _rows(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The leaves over views that updates and the model use, and those that updates change."""
+        store, updates = self._store, [step.op for step in self._node.steps if changes_images(step.op)]
+        used = {leaf.name for leaf in store.model.leaves if has_rows(leaf)} - {"positions"}
+        used |= {"intensity_factors"}.union(*(rows_used(op, store) for op in updates))
+        return frozenset(used), frozenset().union(*(with_parts(op.effects()[1]) for op in updates))
+
     def run(
-        self, local: Callable[[Batch], None], joint: Callable[[Batch], None] | None, opened: Opened, whole: bool
+        self,
+        local: Callable[[Batch], None],
+        joint: Callable[[Batch], None] | None,
+        opened: Opened,
+        whole: bool,
     ) -> None:
         """Run the batches: ``local`` on the views of this rank, which leaves their delta, ``joint`` on those of all.
 
@@ -74,32 +93,36 @@ class JointBatches:
         """
         store, ranks, first = self._store, self._store.ranks, int(self._starts[self._store.ranks.rank])
         mine = [batch[self._owner(batch) == ranks.rank] - first for batch in self.order]
+        self.state.gather(*self._rows)  # what steps have made before the first batch
         of_local: dict[Any, Any] = {}
         of_joint: dict[Any, Any] = {}
         with store.measured.along([own for own in mine if len(own)]):
             for numbers, own in zip(self.order, mine, strict=True):
                 delta = np.empty((0, *store.wave_shape), store.dtype)
                 if len(own):
-                    batch = self._batch(own, own + first, opened, whole, of_local)
+                    batch = self._batch(store, own, own + first, opened, whole, of_local)
                     local(batch)
                     delta = batch.leaves["delta"] if joint is not None else delta
                 if joint is None:
                     continue
                 counts = np.bincount(self._owner(numbers), minlength=ranks.size)
                 everything = ranks.everywhere(delta, counts)
-                batch = self._batch(numbers, numbers, opened, whole, of_joint)
+                batch = self._batch(self.state, numbers, numbers, opened, whole, of_joint)
                 batch.leaves["delta"] = everything
+                if store.model.varies:
+                    batch.opened("illum")  # as it is before the update
                 batch.source = WaveStore(everything, self._job.engine.rows(len(numbers)))
                 joint(batch)
 
-    def _batch(self, rows: np.ndarray, numbers: np.ndarray, opened: Opened, whole: bool, memory: dict) -> Batch:
-        """Return a batch of the views ``numbers``, of all; ``rows`` : in arrays over views."""
-        store = self._store
+    def _batch(
+        self, store: Store, rows: np.ndarray, numbers: np.ndarray, opened: Opened, whole: bool, memory: dict
+    ) -> Batch:
+        """Return a batch of the views ``numbers``, of all; ``rows`` : in the arrays over views of ``store``."""
         places = placed(store, store.backend.asarray(self._job.all_positions()[numbers]), whole)
         return Batch(store, store.backend.asarray(rows), rows, *places, opened, memory)
 
     def _owner(self, numbers: np.ndarray) -> np.ndarray:
-        return np.searchsorted(self._starts, numbers, side="right") - 1
+        return self._store.ranks.owner(numbers, self._views)
 
     def _dealt(self) -> list[np.ndarray]:
         """Return batches in random order, each with as many views of every rank as of the others, or nearly."""

@@ -58,7 +58,7 @@ def footprint(store: Store, program: Program) -> MemoryEstimate:
     copied = sum(leaves[name] for name in leaves if name in program.written and name not in program.remade)
     made = [leaf for leaf in program.made if not leaf.remade]
     freed = frozenset().union(*(s.op.frees for s in steps_of(program.groups)))
-    held = max((sum(leaves[name] for s in of.node.steps for name in s.op.copied) for of in passes), default=0)
+    held = max((sum(leaves.get(name, 0) for s in of.node.steps for name in s.op.copied) for of in passes), default=0)
     lasting = sum(store.nbytes(leaf) for leaf in made if leaf.name not in freed)
     return MemoryEstimate(
         data=sum(a.nbytes + _beside(store, a) for a in images if not isinstance(a, StreamedFrames)),

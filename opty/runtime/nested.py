@@ -12,6 +12,9 @@ from opty.runtime.nodes import steps_of
 from opty.runtime.plan import plan
 from opty.runtime.rescue import give
 from opty.runtime.scale import gives_scale
+from opty.state import handle
+from opty.state.spread import spread
+from opty.state.whole_store import WholeStore, has_rows
 
 if TYPE_CHECKING:
     from opty.runtime.job import Run
@@ -63,23 +66,29 @@ class Nested(Operator, register=False):
 
 
 def run_inside(recipe: Operator, p: BareState, outer: Run) -> BareState:
-    """Return ``recipe * p`` for a step of the run ``outer``.
+    """Return ``recipe * p`` for a step of the run ``outer``: over its ranks, and then with the rows of all views.
 
     Raises Stop where Ctrl-C was pressed: the state of ``outer`` is whole. A DivergedError carries that state.
     """
     from opty.runtime.execute import prepared, walk_groups
 
+    ranks = outer.store.ranks
+    if ranks.size > 1:
+        p = handle()._of(spread(p._live, ranks), owned=True)
     job = prepared(recipe, p)
     job.ctrl_c = outer.ctrl_c
     try:
         walk_groups(job.program.groups, job)
         if job.stopping():
             raise Stop
-        return job.state(over=True)
+        q = job.state(over=True)
     except DivergedError as error:
         state, place = outer.watch.last()
         give(error, state, outer.unfinished(place=place), "the last finite state before that step")
         raise
+    if ranks.size == 1:
+        return q
+    return handle()._of(WholeStore.of(q._live, (name for name, leaf in q._live.layout.items() if has_rows(leaf))))
 
 
 def take_record(s: Any, q: BareState) -> None:

@@ -14,12 +14,12 @@ import numpy as np
 from opty.algebra.leaf import with_parts
 from opty.algebra.operator import Operator, ViewOperator
 from opty.errors import RecipeError
-from opty.runtime.effects import written
+from opty.runtime.all_views import leaf_of
 from opty.runtime.joint_batches import hindrance
 from opty.runtime.nodes import Group, SweepNode, steps_of, walk
 from opty.state.access import of_user
-from opty.state.leaves import declared
 from opty.state.store import Store
+from opty.state.whole_store import has_rows
 
 
 class SweepSums:
@@ -71,7 +71,7 @@ class UsersMemo:
             if type(op).finish is ViewOperator.finish:  # type: ignore[attr-defined]
                 continue
             for name, value in s.memo.items():
-                if name == "run":
+                if name == "run" or name in op.memo_rows:  # type: ignore[attr-defined]
                     continue
                 if name not in before or not _same(value, before[name]):
                     raise RecipeError(
@@ -87,11 +87,10 @@ def _same(a: Any, b: Any) -> bool:
 
 def check_over_ranks(groups: tuple[Group, ...], store: Store) -> None:
     """Refuse steps that do not run over ranks, by name, with what to do."""
-    made = written(groups) | store.leaves.keys()
     for node in walk(groups):
         if isinstance(node, SweepNode) and node.live:
             parts = [op for s in node.steps for op in getattr(s.op, "parts", (s.op,))]
-            if why := hindrance(parts, made):
+            if why := hindrance(parts):
                 raise RecipeError(f"{why}: run it on one rank: p.gather() puts the state together on the first one")
     for whole in (s.op for s in steps_of(groups)):
         for op in getattr(whole, "parts", (whole,)):
@@ -103,17 +102,11 @@ def check_over_ranks(groups: tuple[Group, ...], store: Store) -> None:
 
 
 def _hindrance(op: Operator, store: Store) -> str | None:
-    if op.over_ranks:
+    if op.over_ranks or isinstance(op, ViewOperator):  # a view step is looked at while it runs
         return None
-    if not of_user(op):
-        return "its sums over views are not made over ranks yet"
-    if isinstance(op, ViewOperator):  # a view step is looked at while it runs
-        return None
-    if op.projects:
-        return "it compares with the data of the views at hand (over_ranks = True in its class says that it may)"
     reads, writes = map(with_parts, op.effects())
     for name in sorted(reads | writes):
-        leaf = store.declared.get(name) or declared(name, op)
-        if leaf is not None and leaf.over == "view":
-            return f"{name} has a row for each view, and other ranks have the others"
+        leaf = leaf_of(name, op, store)
+        if leaf is not None and leaf.over == "view" and not has_rows(leaf):
+            return f"{name} has an image for each view, and other ranks have the others"
     return None

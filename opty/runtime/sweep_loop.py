@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from opty.algebra.operator import ViewOperator
+from opty.runtime.all_views import conclude
 from opty.runtime.batch_size import batch_that_fits
 from opty.runtime.batching import split
 from opty.runtime.blame import blame
@@ -15,12 +17,14 @@ from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.runtime.job import Run
 from opty.runtime.joint_batches import JointBatches
 from opty.runtime.nodes import SweepNode, changes_images
+from opty.runtime.own_batches import OwnBatches, sweeps_alone
 from opty.runtime.rank_sums import SweepSums, UsersMemo
 from opty.runtime.sweep_programs import StepInSweep, SweepProgram, SweepPrograms
 from opty.runtime.visits import due
 from opty.state.access import BatchAccess, of_user
 from opty.state.spread import over_views
 from opty.state.views import Batch, Opened, ViewBatches
+from opty.state.whole_store import JointStore
 
 
 def batches(of: SweepPrograms, job: Run) -> list[np.ndarray]:
@@ -46,15 +50,22 @@ def run_sweep(node: SweepNode, job: Run) -> None:
     for name in of.stale & store.leaves.keys():
         del store.leaves[name]
     sweep = of.sweep(some, of.fixed and job.whole(), store.leaves)
-    shared = JointBatches(node, job) if store.ranks.size > 1 and node.live else None
-    job.engine.new_sweep(sweep.alone, batch_that_fits(of, job) if shared is None else shared.size + store.ranks.size)
-    seen = _begun(sweep, job, number)
+    live = store.ranks.size > 1 and node.live
+    own = OwnBatches(node, job) if live and sweeps_alone(node, store) else None
+    shared = JointBatches(node, job) if live and own is None else None
+    size = (
+        own.size if own is not None else batch_that_fits(of, job) if shared is None else shared.size + store.ranks.size
+    )
+    job.engine.new_sweep(sweep.alone, size)
+    seen = _begun(sweep, job, number, None if shared is None else shared.state)
     job.engine.use(store.optics()[1])  # what a step may have refined, or begins to refine
     if node.moving:
         job.wrote_positions()
     misfits: list[Any] = []
     sums = _Sums(seen, job) if store.ranks.size > 1 else None
-    if shared is None:
+    if own is not None:
+        own.run(_work(seen, job, number, misfits), _opened(sweep, job), sweep.whole)
+    elif shared is None:
         order, work = batches(of, job), _work(seen, job, number, misfits)
         with store.measured.along(order):
             tour = _tour(of, sweep, job, order)
@@ -62,9 +73,11 @@ def run_sweep(node: SweepNode, job: Run) -> None:
             job.replay.sweep(sweep.kind, sweep.leaves, tour, work, hindrance)
     else:
         updates, others = ([one for one in seen if changes_images(one[0].op) is so] for so in (True, False))
-        joint = _work(updates, job, number, []) if updates else None
-        shared.run(_work(others, job, number, misfits), joint, _opened(sweep, job), sweep.whole)
+        update = _work(updates, job, number, []) if updates else None
+        shared.run(_work(others, job, number, misfits), update, _opened(sweep, job), sweep.whole)
     _concluded(seen, job, number, sums)
+    if shared is not None:
+        shared.state.end()
     if node.counts:
         store.iteration += 1
         job.watch.iteration_over(node, store.total(sum(misfits, job.engine.misfit())))
@@ -74,20 +87,17 @@ class _Sums:
     """Sums over ranks at the end of a sweep, and what users' steps may not do."""
 
     def __init__(self, seen: _Seen, job: Run):
-        self.users = [s for step, s, b in seen if b is not None and of_user(step.op) and not step.op.over_ranks]
-        self.memo = UsersMemo((step.op, s) for step, s, b in seen if b is not None)
         # What changes object and probe from batch to batch does so alike on all ranks: see joint_batches.py.
+        of_views = [(step.op, s) for step, s, b in seen if b is not None and not changes_images(step.op)]
+        self.memo = UsersMemo(of_views)
         self.of_scan = SweepSums((step.op for step, _, _ in seen if not changes_images(step.op)), job.store)
-        self.scattered = over_views(job.store)
-        for s in self.users:
+        for _, s in of_views:
             s.hide(frozenset())
 
     def add_up(self) -> None:
-        """Make the sums; until the next sweep, users' steps see no leaf over views."""
+        """Make the sums."""
         self.memo.check()
         self.of_scan.add_up()
-        for s in self.users:
-            s.hide(self.scattered)
 
 
 def _concluded(seen: _Seen, job: Run, number: int, sums: _Sums | None) -> None:
@@ -98,7 +108,8 @@ def _concluded(seen: _Seen, job: Run, number: int, sums: _Sums | None) -> None:
     if sums is not None:
         sums.add_up()
     for step, s, _ in seen:
-        _blamed(step.op.finish, s, step, number, " (after the sweep)")
+        finish = step.op.finish if isinstance(s, FusedContext) else functools.partial(conclude, step.op)
+        _blamed(finish, s, step, number, " (after the sweep)")
         if step.writes_positions:
             job.wrote_positions()
 
@@ -115,18 +126,22 @@ def _blamed(call: Callable[[Any], None], s: Any, step: StepInSweep, number: int,
 _Seen = list[tuple[StepInSweep, Any, Any]]  # the steps of a sweep, each with its access to state and batch
 
 
-def _begun(sweep: SweepProgram, job: Run, number: int) -> _Seen:
-    """Begin the steps of a sweep; a fused one has access to the whole state and (None) the whole batch."""
+def _begun(sweep: SweepProgram, job: Run, number: int, joint: JointStore | None) -> _Seen:
+    """Begin the steps of a sweep; a fused one has access to the whole state and (None) the whole batch.
+
+    ``joint`` : the state for steps that change object and probe from batch to batch, over ranks.
+    """
     seen: _Seen = []
     for k, step in enumerate(sweep.steps):
+        store = job.store if joint is None or not changes_images(step.op) else joint
         if step.rights is None or step.in_batch is None:
-            seen.append((step, FusedContext(job, sweep.alone, sweep.whole, k), None))
+            seen.append((step, FusedContext(job, store, sweep.alone, sweep.whole, k), None))
         else:
-            seen.append((step, job.access(step.rights), BatchAccess(None, *step.in_batch)))
+            seen.append((step, job.access(step.rights, store), BatchAccess(None, *step.in_batch)))
     scattered = over_views(job.store) if job.store.ranks.size > 1 else frozenset()
     for step, s, b in seen:
         s.memo["number"], s.memo["whole"] = number, sweep.whole
-        if b is not None and of_user(step.op) and not step.op.over_ranks:
+        if b is not None and of_user(step.op) and not step.op.over_ranks and not changes_images(step.op):
             s.hide(scattered)
         _blamed(step.op.begin, s, step, number, " (before the sweep)")
     return seen

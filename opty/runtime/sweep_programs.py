@@ -86,11 +86,13 @@ class SweepProgram:
 class ScratchMemory(NamedTuple):
     """The memory of a sweep without sizes, from which batch_size.py computes bytes.
 
-    ``arrays`` : of plain steps that see the batch, (of all states, of each view); ``buffers`` : that fused steps take;
+    ``arrays`` : of plain steps that see the batch, (of all states, of each view); ``slices`` : of each of several
+    slices, (of all states, of each view, as large as the slice); ``buffers`` : that fused steps take;
     ``moved`` : probes are shifted by fractions of a pixel.
     """
 
     arrays: tuple[tuple[float, float], ...]
+    slices: tuple[tuple[float, float, float], ...]
     buffers: frozenset[Buffer]
     moved: bool
 
@@ -98,8 +100,9 @@ class ScratchMemory(NamedTuple):
     def of(cls, ops: Sequence[ViewOperator], whole: bool) -> ScratchMemory:
         """Return what some steps take."""
         fused = [op for op in ops if isinstance(op, FusedStep)]
-        arrays = tuple(op.scratch_waves for op in ops if not isinstance(op, FusedStep) and sees_batch(op))
-        return cls(arrays, frozenset().union(*(op.buffers for op in fused)), bool(fused) and not whole)
+        plain = [op for op in ops if not isinstance(op, FusedStep) and sees_batch(op)]
+        arrays, slices = (tuple(getattr(op, f"scratch_{of}") for op in plain) for of in ("waves", "slices"))
+        return cls(arrays, slices, frozenset().union(*(op.buffers for op in fused)), bool(fused) and not whole)
 
 
 @functools.lru_cache(maxsize=1024)

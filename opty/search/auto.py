@@ -12,23 +12,26 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.operator import Operator
+from opty.analysis.coverage import is_near
 from opty.analysis.held_blocks import Withheld, on, withhold
 from opty.analysis.orientation import middle
 from opty.analysis.quick import quick_look
+from opty.analysis.scan_stretch import Stretch
 from opty.data import PtychoData
 from opty.operators.coarse import Level, worth
 from opty.ptycho_state import PtychoState
 from opty.search.judgement import Verdict, difference, judged, noise_deviance, of_scale
-from opty.search.plan import HOPELESS, KINDS, Change, Plan, engines
+from opty.search.plan import BEST_OF, CLIMB, FIRST, HOPELESS, KINDS, Change, Plan
 from opty.search.repair import Repaired, repaired
+from opty.search.scale import GAIN, look_at_scale, mendable, rescaled, scale_is_known
 from opty.search.start import Begin, begin
 from opty.search.trial import Interrupted, Trial, finished, table, tried
 
 MINUTES = 5.0
 PART = 100 * 128**2  # detector pixels of the part of the scan on which recipes are compared
-FEWEST = 60  # views of that part
+FEWEST, MOST = 60, 100  # views of that part
 COARSEST, KEPT = 64, 0.9  # pixels along an edge, and share of the light, of a lower resolution that is enough
-BARELY = 1.003  # times the best score: a change that brings more is not tried again, unless plan.py says so
+BARELY = 0.5  # of what a change has to gain: one that gains less is not tried again, unless plan.py says so
 EFFORT = 15.0  # times the CPU time of the run on the whole scan, for all trials together
 MARGIN = 1.3  # over the time that a run is expected to take
 DEFOCUSED = 0.5  # rad at the usual spatial frequency: how far the start of the second run is from the first
@@ -125,6 +128,9 @@ class _Search:
         self.deadline = self.began + 60 * minutes
         self.seed, self.machine, self.tell = seed, machine, tell
         self.trials: list[Trial] = []
+        self.known: dict[Plan, Trial] = {}  # of the positions as they are
+        self.stretch: Stretch | None = None  # of the positions as they are
+        self.measured: tuple[Trial, float] | None = None  # a trial, and the noise of its counts
         self.useless: set[tuple[str, object]] = set()  # changes that are not tried again
         self.repaired: Repaired = repaired(data)
         if self.repaired.problems and not force:
@@ -137,17 +143,10 @@ class _Search:
 
     def run(self) -> Auto:
         start: Begin = begin(self.repaired.data, self.seed, self.machine["threads"], self.say)
-        self.start, self.whole = start, start.data
-        doubts = quick_look(self.whole.replace(probe=start.probe) if start.text else self.whole).warnings
-        said = (*self.repaired.done, *start.said, *doubts)
+        doubts = quick_look(start.data.replace(probe=start.probe) if start.text else start.data).warnings
         for line in (*start.said, *doubts):
             self.tell(line)
-        views = max(FEWEST, PART // self.whole.n**2)
-        self.some = middle(self.whole, views)
-        self.factor = _factor(self.some)
-        self.part = self._start(self._modes()).data
-        self.ratio = self.whole.views / self.part.views * self.factor**2
-        self.held: Withheld = withhold(self.part, self.seed)
+        self._take(start)
         plan, best, stopped = Plan(modes=self._modes()), None, False
         try:
             plan, best = self._chosen(plan)
@@ -159,38 +158,66 @@ class _Search:
             best = min(ran, key=lambda one: one.score)
             state, whole, stopped = self._kept(best, getattr(stop, "state", None)), False, True
         verdict = self._verdict(plan, best, whole, stopped)
-        if time.perf_counter() + best.clock < self.deadline:
-            verdict = of_scale(state, verdict)
+        if verdict.word == "right" and time.perf_counter() + best.clock < self.deadline:
+            found = self.stretch  # with a model that was not chosen yet, what differs may not be the scale
+            if found is None or found.off:
+                found = look_at_scale(state, self.whole.positions_px)
+            verdict = of_scale(verdict, found, scale_is_known(state))
         self.tell(f"verdict: {verdict}")
         ranked = tuple(sorted(self.trials, key=lambda one: one.score))
         cpu = time.process_time() - self.cpu
+        said = (*self.repaired.done, *self.start.said, *doubts)
         return Auto(state, self._expression(best), verdict, ranked, said, self._options(), cpu, stopped)
+
+    def _take(self, start: Begin) -> None:
+        """Take a start, and with it the part of the scan on which recipes are tried, and its pixels that are held
+        out.
+        """
+        self.start, self.whole = start, start.data
+        self.some = middle(self.whole, min(MOST, max(FEWEST, PART // self.whole.n**2)))
+        self.factor = _factor(self.some)
+        self.part = self._start(self._modes()).data
+        self.ratio = self.whole.views / self.part.views * self.factor**2
+        self.held: Withheld = withhold(self.part, self.seed)
+        self.known = {}
 
     # -- the search
 
     def _chosen(self, plan: Plan) -> tuple[Plan, Trial]:
         """Return the best plan and its trial: each kind of change by turns, until none gains or the time is over."""
-        best, idle = self._try(plan), 0
+        best = self._try(plan)
+        for kind in FIRST:
+            plan, best = self._climbed(kind, plan, best)
+        plan, best = self._scaled(plan, best)
+        idle = 0
         for kind in itertools.cycle(KINDS):
-            found = self._better(kind(plan), best, all_of_them=kind is engines)
-            plan, best = found or (plan, best)
-            idle = 0 if found else idle + 1
+            before = plan
+            plan, best = self._climbed(kind, plan, best)
+            idle = idle + 1 if plan is before else 0
             if idle == len(KINDS) or not self._time_for(best):
                 break
         if not math.isfinite(best.score):
             raise ValueError(f"no recipe ran: {self.trials[0].why}")
         return plan, best
 
+    def _climbed(self, kind: Callable[[Plan], Iterator[Change]], plan: Plan, best: Trial) -> tuple[Plan, Trial]:
+        """Return the best plan after one kind of change, or, of those of which there is always more, several."""
+        while (found := self._better(kind(plan), best, kind in BEST_OF)) is not None:
+            plan, best = found
+            if kind not in CLIMB:
+                break
+        return plan, best
+
     def _better(self, changes: Iterator[Change], best: Trial, all_of_them: bool) -> tuple[Plan, Trial] | None:
         """Return the first of some plans, or the best of all, that is better for sure than the best so far."""
         found = None
         for change in changes:
-            if (change.name, change.value) in self.useless:
+            if (change.name, change.value) in self.useless or self._room(best) < change.room:
                 continue
             if not self._time_for(best, change.plan):
                 break
             trial = self._try(change.plan)
-            if trial.score > HOPELESS.get(change.name, BARELY) * best.score:
+            if trial.score > HOPELESS.get(change.name, 1 - change.worth * BARELY) * best.score:
                 self.useless.add((change.name, change.value))
             better = trial.whole and trial.beats(best, change.worth)
             if better and (found is None or trial.score < found[1].score):
@@ -199,8 +226,37 @@ class _Search:
                     break
         return found
 
+    def _room(self, best: Trial) -> float:
+        """Return the share of the score that the best of models could gain: what lies above the noise of counts."""
+        if best.state is None:
+            return 1.0
+        if self.measured is None or self.measured[0] is not best:
+            self.measured = best, noise_deviance(best.state, self.held.blocks, self.seed)
+        return 1 - self.measured[1] / best.score
+
+    def _scaled(self, plan: Plan, best: Trial) -> tuple[Plan, Trial]:
+        """Look for another scale of the positions, and take it where the plan predicts better with it."""
+        if best.state is None or is_near(self.whole) or not self._time_for(best):
+            return plan, best
+        self.say("scale of the positions")
+        self.stretch = look_at_scale(best.state, self.part.positions_px)
+        if self.stretch is None or not mendable(self.whole, self.stretch):
+            return plan, best
+        before = self.start
+        self._take(rescaled(before, self.stretch, self.seed, self.machine["threads"]))
+        self.say(self.start.said[-1])
+        plans = dict.fromkeys((replace(plan, positions=""), plan))
+        found, trial = min(((one, self._try(one)) for one in plans), key=lambda pair: pair[1].score)
+        if trial.score > (1 - GAIN) * best.score:
+            self._take(before)
+            return plan, best
+        self.stretch = None  # of positions that are no more
+        return found, trial
+
     def _try(self, plan: Plan) -> Trial:
-        trial = tried(plan.recipe, self._start(plan.modes), self.held, self.deadline)
+        if plan in self.known:
+            return self.known[plan]
+        self.known[plan] = trial = tried(plan.recipe, self._start(plan.modes), self.held, self.deadline)
         self.trials.append(trial)
         score = f"{trial.score:.4f}" if math.isfinite(trial.score) else trial.why
         self.say(f"{score}  {plan.recipe!r}, {plan.modes} mode{'s' * (plan.modes > 1)}")
@@ -261,6 +317,8 @@ class _Search:
         if self.start.way is not None:
             swap, flip = self.start.way.turn
             options |= ({"transpose": True} if swap else {}) | ({"flip": flip} if flip else {})
+        if self.start.scale is not None:
+            options["position_scale"] = self.start.scale
         return options
 
     def _expression(self, best: Trial) -> str:

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.analysis.align import object_error
-from opty.analysis.decision import VIEWS
 from opty.analysis.held_blocks import on
 from opty.analysis.illumination import illuminated
-from opty.analysis.orientation import middle
-from opty.analysis.scan_stretch import find_stretch, of_stretch
-from opty.analysis.trials import FEWEST, most_views
+from opty.analysis.scan_stretch import Stretch, of_stretch
 from opty.analysis.verdict import Verdict
 from opty.model.sample import transmission
 from opty.state.views import sweep_batches
@@ -72,18 +69,15 @@ def judged(score: float, noise: float, apart: float | None, whole: bool) -> Verd
     return Verdict("cannot tell", tuple(reasons))
 
 
-def of_scale(p: BareState, said: Verdict) -> Verdict:
-    """Take "right" back where positions stretched or turned predict views better, or no stretch changes anything."""
-    if said.word != "right" or not p.model.thin:
+def of_scale(said: Verdict, found: Stretch | None, known: bool) -> Verdict:
+    """Take "right" back where positions stretched or turned predict views better, or no stretch changes anything.
+
+    ``found`` : the map that was looked for, None where it could not be; ``known`` : other scales predict views worse.
+    """
+    if said.word != "right" or found is None:
         return said
-    metres = p.numpy("positions") * (p.pixel or 1.0)
-    data = p.data.replace(geometry=p.geometry, positions=metres, truth=None, source=None)
-    part = middle(data, min(VIEWS, most_views(data)))
-    if part.views < FEWEST:
-        return said
-    found = find_stretch(part, p.numpy("probe"), bracket=True)
     if found.better:
         return Verdict("doubtful", (*said.reasons, *of_stretch(found).warnings))
-    if found.off or not found.known:
+    if found.off or not known:
         return Verdict("cannot tell", (*said.reasons, "the views do not tell the scale of the positions for sure"))
     return Verdict("right", (*said.reasons, "stretched or turned positions predict no better"))

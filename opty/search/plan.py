@@ -9,14 +9,16 @@ from opty.algebra.operator import Identity, Operator
 from opty.operators import BackgroundUpdate, IntensityUpdate, PosCorrect
 from opty.recipes import DM, LSQML, ML, FindPositions, mPIE, rPIE
 
-ENGINES = ("ML", "DM, ML", "LSQML", "LSQML, ML", "rPIE", "mPIE")
-HOPELESS = {"engine": 1.3}  # times the best score: a change that brings more is not tried again
+ENGINES = ("LSQML", "LSQML, ML", "DM, LSQML, ML", "ML", "rPIE", "mPIE")
+RACE = ("DM, LSQML, ML",)  # tried against the first at the start: one of the two finds its way from most starts
+HOPELESS = {"engine": 1.1}  # times the best score: a change that ends above is not tried again
+RACE_WORTH = 0.3
 MOST_MODES, MOST_SWEEPS, FEWEST_SWEEPS = 8, 120, 8
 PRIORS = (0.1, 0.3, 1.0)
 # Positions that move as a whole scale the object, and make up for a defocus that is a little wrong: on a scan with
 # right positions that gained a tenth of the score, and cost a third of the accuracy.
 POSITIONS_WORTH = 0.15
-FAR_SWEEPS = 16  # of FindPositions
+FAR_SWEEPS, FAR = 16, 0.6  # of FindPositions; and the share of the score above the noise from which on it is tried
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Plan:
     weight of the prior of ML.
     """
 
-    engine: str = "ML"
+    engine: str = "LSQML"
     modes: int = 1
     sweeps: int = 30
     positions: str = ""
@@ -42,7 +44,6 @@ class Plan:
         free: Operator = Identity()
         free = IntensityUpdate() * free if self.intensities else free
         free = BackgroundUpdate() * free if self.background else free
-        last = ML(smooth=self.smooth)
         sequential = {"rPIE": rPIE(alpha=0.3), "mPIE": mPIE()}.get(self.engine, LSQML(batch=8))
         recipe: Operator = Identity()
         if self.positions == "found":
@@ -51,43 +52,70 @@ class Plan:
             recipe = DM() ** self.sweeps * recipe
         if self.positions:
             recipe = (free * PosCorrect() * sequential) ** self.sweeps * recipe
-        elif self.engine in ("LSQML", "LSQML, ML", "rPIE", "mPIE"):
+        elif self.engine != "ML":
             recipe = (free * sequential) ** self.sweeps * recipe
-        if self.engine.endswith("ML") and self.engine != "LSQML":
-            recipe = (free * last) ** self.sweeps * recipe
+        if self.counted:
+            recipe = (free * ML(smooth=self.smooth)) ** self.sweeps * recipe
         return recipe
+
+    @property
+    def counted(self) -> bool:
+        """Whether the likelihood of counts comes last."""
+        return self.engine.split(", ")[-1] == "ML"
 
 
 @dataclass(frozen=True)
 class Change:
-    """A plan in which one thing is different: ``name`` of it, ``value``, and the gain in score that it has to bring."""
+    """A plan in which one thing is different: ``name`` of it, ``value``, and what it is ``worth``: the gain in score
+    that it has to bring. It is tried where the score is above the noise by more than a share ``room`` of it.
+    """
 
     plan: Plan
     name: str
     value: object
     worth: float
+    room: float
 
 
-def _changed(plan: Plan, name: str, value: object, worth: float) -> Change:
-    return Change(replace(plan, **{name: value}), name, value, worth)  # type: ignore[arg-type]
+def _changed(plan: Plan, name: str, value: object, worth: float, room: float | None = None) -> Change:
+    changed = replace(plan, **{name: value})  # type: ignore[arg-type]
+    return Change(changed, name, value, worth, worth if room is None else room)
+
+
+def race(plan: Plan) -> Iterator[Change]:
+    """Yield the plan with another engine to begin with."""
+    yield from (_changed(plan, "engine", name, RACE_WORTH) for name in RACE)
 
 
 def engines(plan: Plan) -> Iterator[Change]:
-    """Yield the plan with every other engine."""
-    yield from (_changed(plan, "engine", name, 0.002) for name in ENGINES if name != plan.engine)
+    """Yield the plan with every other engine; only one that moves views, where positions are refined."""
+    names = [name for name in ENGINES if name != plan.engine and not (plan.positions and name == "ML")]
+    yield from (_changed(plan, "engine", name, 0.01) for name in names)
 
 
 def more_modes(plan: Plan) -> Iterator[Change]:
-    """Yield the plan with more modes: one more, and two more."""
-    yield from (_changed(plan, "modes", m, 0.01) for m in (plan.modes + 1, plan.modes + 2) if m <= MOST_MODES)
+    """Yield the plan with one mode more, and with two more, where there is one only."""
+    more = (1, 2) if plan.modes == 1 else (1,)
+    yield from (_changed(plan, "modes", plan.modes + m, 0.02) for m in more if plan.modes + m <= MOST_MODES)
+
+
+def second_mode(plan: Plan) -> Iterator[Change]:
+    """Yield the plan with a second mode: more of them would make up for positions that are wrong."""
+    if plan.modes == 1:
+        yield _changed(plan, "modes", 2, 0.01)
+
+
+def refined(plan: Plan) -> Iterator[Change]:
+    """Yield the plan with positions refined; only where that explains a good deal more."""
+    if not plan.positions and plan.engine != "ML":
+        yield _changed(plan, "positions", "refined", POSITIONS_WORTH)
 
 
 def positions(plan: Plan) -> Iterator[Change]:
     """Yield the plan with positions refined, and found from far; these only where they explain a good deal more."""
-    if not plan.positions:
-        yield _changed(plan, "positions", "refined", POSITIONS_WORTH)
-    if plan.positions != "found":
-        yield _changed(plan, "positions", "found", POSITIONS_WORTH)
+    yield from refined(plan)
+    if plan.positions != "found" and plan.engine != "ML":
+        yield _changed(plan, "positions", "found", POSITIONS_WORTH, FAR)
 
 
 def background(plan: Plan) -> Iterator[Change]:
@@ -105,8 +133,8 @@ def intensities(plan: Plan) -> Iterator[Change]:
 def priors(plan: Plan) -> Iterator[Change]:
     """Yield the plan with the next stronger prior, where its engine has one."""
     stronger = [weight for weight in PRIORS if weight > plan.smooth]
-    if "ML" in plan.engine.split(", ") and stronger:
-        yield _changed(plan, "smooth", stronger[0], 0.005)
+    if plan.counted and stronger:
+        yield _changed(plan, "smooth", stronger[0], 0.002)
 
 
 def lengths(plan: Plan) -> Iterator[Change]:
@@ -117,4 +145,7 @@ def lengths(plan: Plan) -> Iterator[Change]:
         yield _changed(plan, "sweeps", plan.sweeps // 2, 0.005)
 
 
-KINDS = (engines, more_modes, positions, background, intensities, priors, lengths)
+FIRST = (race, refined, second_mode, refined)  # before the scale of the positions is looked at
+KINDS = (background, intensities, positions, more_modes, engines, priors, lengths)
+BEST_OF = (engines,)  # all of which are tried; of the others, the first that gains
+CLIMB = (more_modes, priors, lengths)  # that are gone through until none gains

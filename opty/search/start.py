@@ -23,7 +23,8 @@ class Begin:
     """A measurement with its positions the right way round, and the starting probe.
 
     ``probe``: (M, n, n), or None for the one of the data; ``text``: the probe as an expression, empty for None;
-    ``way``: how the positions are taken, None for as they are given; ``decided``: whether the search of the probe, or
+    ``way``: how the positions are taken, None for as they are given; ``scale``: what they were multiplied by, as
+    ``opty.load(position_scale=)`` takes it, None for nothing; ``decided``: whether the search of the probe, or
     the look at the orientation, tells; ``said``: what was found.
     """
 
@@ -33,6 +34,7 @@ class Begin:
     way: Orientation | None
     decided: bool
     said: tuple[str, ...]
+    scale: float | None = None
 
 
 def begin(data: PtychoData, seed: int, threads: int | None, say: Callable[[str], None]) -> Begin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 import os
@@ -16,6 +17,8 @@ from opty.data.fields import check_probe
 from opty.geometry import Geometry
 from opty.kernels import numpy_backend
 from opty.model.complete import complete, first_leaves, fitting
+from opty.model.compose import Model
+from opty.model.detection import Bin, Saturation, shared
 from opty.model.host_views import HostViews
 from opty.model.scan import Scan
 from opty.physics.propagation import Propagator, phase_ramp
@@ -109,7 +112,7 @@ class Experiment:
         nominal = _checked(positions)
         self.views = len(nominal)
         photons = _per_view(photons, dose, self.views)
-        self.detector = _detector(_of_type("detector", detector, Detector), photons)
+        self.detector = _limited(_detector(_of_type("detector", detector, Detector), photons), self.model)
         true = reached(nominal, position_error, np.random.default_rng([seed, 0]))
         self._leaves = self._other_leaves(obj, probe, nominal, leaves or {})
         move = _placement(np.concatenate([nominal[:, None], self.exposure.places(true)], axis=1), obj.shape[-2:], n)
@@ -150,7 +153,11 @@ class Experiment:
         noise = np.random.default_rng(self._noise)
         with tqdm(total=self.views, unit="view", disable=not progress, dynamic_ncols=True) as bar:
             for views in self._chunks():
-                yield views, self.detector.read(self._expected(views), noise, self._bad)
+                patterns = self.detector.read(self._expected(views), noise, self._bad)
+                for element in self.model.detection:
+                    if isinstance(element, Bin):  # shares of a pixel were counted one by one: Poisson's law adds up
+                        patterns = shared(patterns, element.k)
+                yield views, patterns
                 bar.update(views.stop - views.start)
 
     def _expected(self, views: slice) -> np.ndarray:
@@ -263,6 +270,18 @@ def _detector(detector: Detector | None, photons: float | None) -> Detector:
             f"exact: {here(_EXACTLY, _EXACTLY_IN_FILE)} without read_noise"
         )
     return detector
+
+
+def _limited(detector: Detector, model: Model) -> Detector:
+    """Return a detector that reads no more than the model says."""
+    if any(isinstance(element, Bin) for element in model.detection):
+        detector = dataclasses.replace(detector, dtype="float32")  # shares of counts
+    levels = [element.level for element in model.detection if isinstance(element, Saturation)]
+    if not levels or detector.full_scale <= min(levels):
+        return detector
+    if np.dtype(detector.dtype).kind != "f" and min(levels) % 1:
+        raise ValueError(f"{model!r}: counts are whole numbers; give a whole number of photons as the level")
+    return dataclasses.replace(detector, saturation=min(levels))
 
 
 def _placement(places: np.ndarray, shape: tuple[int, ...], n: int) -> np.ndarray:

@@ -63,8 +63,8 @@ class Access:
             return self._beside(name)
         if name in self._scattered:
             raise EffectError(
-                f"{self._who} uses {name!r} before or after the batches of a sweep: it has a row for each view, and "
-                "the views are spread over ranks. Use its rows in apply, b.selection; or, if sums are made with "
+                f"{self._who} uses {name!r} before the batches of a sweep: it has a row for each view, and the views "
+                "are spread over ranks. Use its rows in apply, b.selection, or in finish; or, if sums are made with "
                 "s.total, say over_ranks = True in the class"
             )
         if name in self._writes:
@@ -128,6 +128,10 @@ class Access:
     def hide(self, names: frozenset[str]) -> None:
         """Refuse leaves of which other ranks have other rows, until called again without names."""
         object.__setattr__(self, "_scattered", names)
+
+    def stand_before(self, behind: Any) -> None:
+        """Give access to another state."""
+        object.__setattr__(self, "_behind", behind)
 
     def lent(self, names: frozenset[str]) -> dict[str, Any]:
         """Return those leaves of some that are here, by name, for messages about them."""

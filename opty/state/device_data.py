@@ -126,6 +126,11 @@ class DeviceData:
             counting = self.ranks.total(counting, numpy_backend)
         return self.backend.asarray(self.propagator.to_kernel_order(counting))
 
+    @property
+    def view_count(self) -> int:
+        """The number of views of all ranks."""
+        return self.whole.views
+
     @cached_property
     def pixels(self) -> int:
         """The number of unmasked pixels of all views; waits for a GPU once."""

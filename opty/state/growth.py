@@ -12,7 +12,9 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.data import PtychoData
 from opty.errors import RecipeError
+from opty.state.spread import spread
 from opty.state.store import Store
+from opty.state.whole_store import WholeStore, has_rows, whole_rows
 
 _PLACED = frozenset({"positions", "position_given"})  # leaves that hold the places of views [px]
 Pads = tuple[tuple[int, int], tuple[int, int]]  # pixels before and behind, of rows and of columns
@@ -45,10 +47,22 @@ def grow(store: Store, data: PtychoData) -> None:
     store.measured = store.measured.extended(data)
 
 
+def grow_over_ranks(store: Store, data: PtychoData) -> None:
+    """Do what ``grow`` does with the part of a rank: each rank has another block of views then. All have to call it."""
+    ranks = store.ranks
+    whole = WholeStore.of(store, (name for name, leaf in store.layout.items() if has_rows(leaf))).fork(set())
+    if store.start is not None:
+        rows = {name: a for name, a in store.start.leaves.items() if has_rows(store.start.declared[name])}
+        leaves = store.start.leaves | {name: whole_rows(store, rows[name]) for name in sorted(rows)}
+        whole.start = dataclasses.replace(store.start, leaves=leaves)
+    grow(whole, data)
+    part = spread(whole, ranks)
+    for name in ("leaves", "declared", "measured", "origin", "start"):
+        setattr(store, name, getattr(part, name))
+
+
 def check_can_grow(store: Store) -> None:
     """Refuse a state that cannot take more views."""
-    if store.ranks.size > 1:
-        raise RecipeError("a scan that grows runs in one process: start it without mpiexec or srun")
     for name in store.leaves:
         leaf = store.declared[name]
         own = name in _PLACED or name in ("obj", "intensity_factors") or leaf.role == "slot"

@@ -30,7 +30,7 @@ def compare(s: Any) -> Comparison:
     xp = store.xp
     total = xp.zeros(6)
     for _, intensity, predicted, mask in predictions(store, some=True):
-        amplitude = xp.sqrt(intensity, dtype=predicted.dtype)
+        amplitude = xp.sqrt(intensity)
         difference = amplitude - xp.sqrt(predicted)
         parts = (difference**2, abs(difference), intensity, predicted, amplitude, xp.ones_like(predicted))
         total += xp.stack([(part * mask).sum(dtype=np.float64) for part in parts])
@@ -54,4 +54,4 @@ def predicted(b: Batch) -> tuple[Any, Any, Any]:
         found += store.incoherent
     mask = measured.mask_of(b.selection)
     mask = xp.ones((1, *found.shape[1:]), bool) if mask is None else mask
-    return measured.intensity_of(b.selection), found, mask[None] if mask.ndim == 2 else mask
+    return b.measured(found), found, mask[None] if mask.ndim == 2 else mask

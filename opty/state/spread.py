@@ -29,22 +29,35 @@ def spread(whole: Store, ranks: Alone) -> Store:
     """
     if whole.ranks.size > 1:
         raise ValueError("this state is spread over ranks already: p.gather() puts it together on the first one")
-    if whole.model.varies:
-        raise ValueError(
-            f"the model {whole.model!r} has a probe that varies along the scan; it does not run over ranks"
-        )
     if whole.backend.name != "cpu":
         raise ValueError(f"a state on a GPU does not run over ranks yet: give {option('device', 'cpu')}")
     whole.data.need_frames()
     views = ranks.views(whole.data.views)
     store = whole.fork(set())
+    store.declared = {name: _as_spread(whole, leaf) for name, leaf in whole.declared.items()}
     data = whole.data.part(views, _stays(whole.data, ranks))
     store.measured = DeviceData(data, whole.backend, whole.dtype, whole=whole.data, ranks=ranks)
-    store.leaves = _per_view(whole.leaves, whole.declared, lambda a: a[views].copy())
+    store.leaves = _per_view(whole.leaves, store.declared, lambda a: a[views].copy())
     if whole.start is not None:
-        of_start = _per_view(whole.start.leaves, whole.start.declared, lambda a: a[views].copy())
-        store.start = replace(whole.start, leaves=of_start)
+        declared = {name: _as_spread(whole, leaf) for name, leaf in whole.start.declared.items()}
+        of_start = _per_view(whole.start.leaves, declared, lambda a: a[views].copy())
+        store.start = replace(whole.start, leaves=of_start, declared=declared)
     return store
+
+
+def _as_spread(whole: Store, leaf: Leaf) -> Leaf:
+    """Return the declaration of an array; of a user's, which has none, one over views where its length says so."""
+    if leaf.role != "array" or leaf.name not in whole.leaves or leaf.over == "view":
+        return leaf
+    shape, n = whole.leaves[leaf.name].shape, whole.n
+    if shape[:1] != (whole.data.views,):
+        return leaf
+    if shape[-2:] in ((n, n), whole.object_shape):
+        raise ValueError(
+            f"the array {leaf.name!r} has shape {shape}, and there are {shape[0]} views: it cannot be told whether it "
+            "has a row for each view, of which each rank would hold its own; give it another shape"
+        )
+    return replace(leaf, axes=("view", *leaf.axes[1:]))
 
 
 def gathered(store: Store) -> Store | None:
@@ -84,7 +97,10 @@ def over_views(store: Store) -> frozenset[str]:
 
 
 def _per_view(leaves: Mapping[str, Any], declared: Mapping[str, Leaf], change: Callable[[Any], Any]) -> dict[str, Any]:
-    return {name: change(a) if declared[name].over == "view" else a for name, a in leaves.items()}
+    changed = {
+        name: change(leaves[name]) for name in sorted(leaves) if declared[name].over == "view"
+    }  # alike on all ranks
+    return {name: changed.get(name, a) for name, a in leaves.items()}
 
 
 def _stays(data: PtychoData, ranks: Alone) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from types import ModuleType
 from typing import Any, SupportsFloat
@@ -280,6 +280,18 @@ class Store:
         device. All ranks have to call it.
         """
         return self.ranks.total(value, self.backend)
+
+    def of_each(self, work: Callable[..., Any], numbers: np.ndarray, *rows: Any) -> Any:
+        """Return ``work(store, numbers, *rows)``, (K, ...) float64, of views ``numbers`` (K,) and ``rows`` (K, ...).
+
+        Over several ranks the work on each view is done by the rank that has it, with a store of its own views, and
+        numbers counted in that.
+        """
+        return work(self, numbers, *rows)
+
+    def summed(self, work: Callable[[Store], tuple[Any, ...]]) -> tuple[Any, ...]:
+        """Return the sums over all views that ``work`` makes of the views of a store."""
+        return work(self)
 
     def rng(self, *salt: int) -> np.random.Generator:
         """Return the generator of this iteration: a function of seed and iteration alone, so that runs resume."""

@@ -92,6 +92,14 @@ class Batch(ModelViews):
         """The views as an index into arrays of all views, on the device."""
         return _as_slice(self.number, self.leaves["index"])
 
+    def release(self) -> None:
+        """Free what the batch made for its steps, once all have run."""
+        self.fields.clear()
+        for name in ("illum_power", "patch_power", "ramp"):
+            self.__dict__.pop(name, None)
+        self.memory, self.incident, self._memories = {}, None, None
+        self._forget()
+
     def add_misfit(self, squares: Any) -> None:
         """Add to the misfit of the batch, sum w (sqrt I - sqrt Ihat)^2, a scalar on the device."""
         self.misfit = squares if self.misfit is None else self.misfit + squares
@@ -101,6 +109,11 @@ class Batch(ModelViews):
         made = "waves" in self.leaves
         there = self.at_detector(self.leaves["waves"] if made else self.exit_waves(), not made)
         return self.put_modulus(there, self.store.incoherent, True)
+
+    def measured(self, predicted: Any) -> Any:
+        """Return the measured intensities (B, n, n) with which predicted ones, background included, are compared."""
+        found = self.store.measured.intensity_of(self.selection).astype(self.real_dtype)
+        return self.compared(found, predicted) if self.model.detection else found
 
     def put_modulus(self, there: Any, background: Any, difference: bool) -> Any:
         """Put the measured modulus on detector waves (B, S, n, n), in place, or the difference that this makes.

@@ -321,7 +321,7 @@ def test_a_sample_that_absorbs_is_no_fault_of_the_frames(names, step):
 
 def test_a_beam_off_the_middle(good):
     off = good.replace(intensities=np.roll(good.intensities, (9, -6), axis=(1, 2)))
-    only(quick_look(off), warning=["px off the middle: load with centre="])
+    only(quick_look(off), warning=["px off the middle: a probe that is reconstructed takes that up; centre="])
 
 
 # -- the rest

@@ -12,11 +12,11 @@ from thick_scene import GEOMETRY, aperture
 from varying_scene import agreement, varying_state
 
 import opty
-from opty import DM, LSQML, ML, RAAR, Coarse, Identity, Refine, ScaleObjProbe, ePIE, mPIE, rPIE
+from opty import DM, LSQML, ML, RAAR, Coarse, Identity, Refine, ScaleObjProbe, Sweep, ViewOperator, ePIE, mPIE, rPIE
 from opty.analysis import errors, fine_error
 from opty.errors import RecipeError
 from opty.model import FarField, NearField, Object, Probe, Slices
-from opty.operators import variation
+from opty.operators import ProbeMomentum, variation
 from opty.simulate import probes
 from opty.testing import check_element
 
@@ -171,6 +171,14 @@ class _Loose(SimpleNamespace):
 
     def has(self, name):
         return hasattr(self, name)
+
+    @property
+    def measured(self):
+        return SimpleNamespace(view_count=len(self.opr_weights))
+
+    @staticmethod
+    def total(value):
+        return value
 
 
 def test_conjugate_gradients_are_turned_with_the_modes():
@@ -463,3 +471,40 @@ def begun():
 )
 def test_the_laws_of_operators_hold(begun, op):
     opty.testing.check_operator(op, start=begun)
+
+
+class Growing(ViewOperator, reads="delta probe", writes="probe"):
+    """OPR modes and weights grow; at the end of a sweep they are mixed, which changes no view's probe."""
+
+    mixed: bool = False
+
+    def apply(self, s, b):
+        s.opr_modes *= 1.001
+        s.opr_weights[b.selection] *= 1.002
+
+    def finish(self, s):
+        if self.mixed:
+            turn = np.array([[0.6, 0.8, 0.0], [-0.8, 0.7, 0.0], [0.2, 0.1, -1.1]])
+            s.opr_modes = np.tensordot(turn, s.opr_modes, 1)
+            s.opr_weights = s.opr_weights @ np.linalg.inv(turn)
+
+
+def test_momentum_of_what_varies_is_turned_with_it(varying):
+    p = varying_state(varying, dtype="complex128")
+    for interval in (None, 20):
+        plain, mixed = (Sweep(ProbeMomentum(0.6, interval) * Growing(m), batch=16) ** 19 * p for m in (False, True))
+        one, other, start = (np.tensordot(q.opr_weights, q.opr_modes, 1) for q in (plain, mixed, p))
+        np.testing.assert_allclose(other, one, rtol=0, atol=1e-10 * abs(one).max())
+        grown = 1.001 ** (19 * 6) * 1.002**19  # six batches a sweep, without momentum
+        assert abs(one).max() > 1.02 * grown * abs(start).max()
+        assert abs(plain.opr_modes - mixed.opr_modes).max() > 0.1 * abs(plain.opr_modes).max()
+
+
+@pytest.mark.parametrize("recipe", [LSQML(batch=8), mPIE(interval=30)], ids=repr)
+def test_what_varies_is_carried_on(varying, recipe):
+    p = varying_state(varying)
+    whole, half = recipe**18 * p, recipe**2 * (recipe**16 * p)
+    for name in ("opr_modes", "opr_weights", "kept_opr_modes_velocity", "kept_opr_weights_velocity"):
+        np.testing.assert_array_equal(whole.numpy(name), half.numpy(name))
+    assert abs(whole.numpy("kept_opr_weights_velocity")).max() > 0
+    assert "kept_opr_modes_velocity" not in (rPIE() * whole).slots

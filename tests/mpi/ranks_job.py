@@ -7,11 +7,14 @@ import json
 import os
 import signal
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
 
 import opty
+from opty.data import feed as feeds
 from opty.data.lazy_frames import LazyFrames
 
 sys.path.insert(0, sys.argv[1])
@@ -20,6 +23,7 @@ from small_scans import scan
 COMM = MPI.COMM_WORLD
 MACHINE = {"device": "cpu", "threads": 1, "seed": 3}
 DOUBLE = MACHINE | {"dtype": "complex128"}
+VARYING = "Object() * Probe(modes=2, variable=2)"
 CASES = {
     "AP": ("AP() ** 4", {}),
     "AP on whole pixels": ("AP() ** 4", {"fractional": False, "mask": 3}),
@@ -49,7 +53,42 @@ CASES = {
     ),
     "LSQML, two views": ("LSQML(batch=5) ** 2", {"views": 2}),
     "two views": ("DM() ** 3 * ML() ** 2", {"views": 2}),
-    "one view": ("AP() ** 3", {"views": 1}),
+    "one view": ("(PosCorrect() * AP()) ** 3 * LSQML(batch=2)", {"views": 1}),
+    "intensities, LSQML": ("(IntensityUpdate() * LSQML(batch=4)) ** 3", {"background": True}),
+    "positions": ("CheckPositions() * (PosCorrect(search_every=3) * AP()) ** 21", {"wrong": 1.0, "views": 18}),
+    "positions, LSQML": (
+        "ComparePositions(AP() ** 2) * (PosCorrect(search_every=2, hold=0.0) * LSQML(batch=6)) ** 4",
+        {"wrong": 1.0, "views": 18},
+    ),
+    "positions, Adam": (
+        "(PosLimit(2.0) * PosModel(strength=0.2) * PosSearch(4) * PosCorrectAdam(weights='coverage') * AP()) ** 3",
+        {"wrong": 1.0},
+    ),
+    "positions, weights of views": ("(PosCorrectAnneal(2.0, trials=2, weights='trust') * DM()) ** 3", {"wrong": 1.0}),
+    "views held out": ("HoldOut(AP() ** 2) * AP() ** 2", {"wrong": 1.0, "views": 24, "span": 30}),
+    "coarse": ("Coarse(2, (PosCorrect() * LSQML(batch=4)) ** 2) * AP()", {"wrong": 1.0, "n": 32}),
+    "a probe that varies, AP": ("Orthogonalise() * ScaleObjProbe() * AP() ** 7", {"model": f"{VARYING}"}),
+    "a probe that varies, ML": ("ML() ** 7", {"model": VARYING}),
+    "a probe that varies, PIE": (
+        "Sweep(ProbeUpdate(step=0.5) * ObjUpdate(alpha=0.3) * FourierProject(), batch=4, order='scan') ** 7",
+        {"model": VARYING, "fractional": False},
+    ),
+    "a probe that varies, LSQML": ("LSQML(batch=4) ** 7", {"model": VARYING}),
+    "slices and their distance": (
+        "(Refine('spacing') * AP()) ** 2 * (Refine('spacing') * PosCorrect() * LSQML(batch=4)) ** 2",
+        {"model": "Slices(2, spacing=1e-6)"},
+    ),
+    "distance": ("(Refine('distance') * LSQML(batch=4)) ** 12", {"geometry": True}),
+    "stage that moves": ("(Refine('travel') * AP()) ** 2 * LSQML(batch=4) ** 2", {"model": "FlyScan(2)"}),
+    "blur, wavelengths": (
+        "LSQML(batch=4) ** 2 * ML() ** 2",
+        {"model": "Blur(0.5) * FarField() * Wavelengths((1, 1.02)) * Object()"},
+    ),
+    "a user's steps": ("(MeanOfRows() * AP()) ** 2 * MiddleOfScan() * LSQML(batch=5)", {}),
+    "a user's live step": (
+        "Sweep(LiveOfUser() * LSQUpdate() * FourierProject(), batch=4, order='compact') ** 2",
+        {},
+    ),
 }
 OWN = (opty.Leaf("trust_of_view", "view", scale=0), opty.Leaf("light_of_scan", "row col", grid="window", scale=0))
 
@@ -83,30 +122,65 @@ class MemoOverViews(opty.ViewOperator, reads="waves", slots=opty.Leaf("memo_tota
 
 
 class MeanOfRows(opty.ViewOperator, reads="waves", slots=opty.Leaf("rows_of_views", "view", scale=0)):
-    """Take the mean over the rows of this rank alone; must be refused."""
+    """Take the mean over all views at the end of a sweep; knows of no ranks."""
 
     def begin(self, s):
         s.create("rows_of_views")
 
     def apply(self, s, b):
-        s.rows_of_views[b.selection] = 1
+        s.rows_of_views[b.selection] = abs(b.waves).sum(axis=(1, 2, 3))
 
     def finish(self, s):
         s.record("rows", s.rows_of_views.mean())
 
 
+class RowsTooEarly(MeanOfRows):
+    """Look at rows of views before the sweep; must be refused."""
+
+    def begin(self, s):
+        super().begin(s)
+        s.memo["before"] = s.rows_of_views.sum()
+
+
 class MiddleOfScan(opty.Operator, reads="positions", writes="positions"):
-    """Take the mean of the positions of this rank alone; must be refused."""
+    """Draw all positions towards their mean; knows of no ranks."""
 
     def apply(self, s):
-        s.positions -= s.positions.mean(axis=0)
+        s.positions -= 0.01 * (s.positions - s.positions.mean(axis=0))
 
 
-class LiveOfUser(opty.ViewOperator, reads="delta obj", writes="obj"):
-    """Change the object from batch to batch without a word on ranks; must be refused."""
+class ImagesOfViews(opty.Operator, reads="kept_waves", writes="obj"):
+    """Look at an image of each view outside of a sweep; must be refused."""
+
+    def apply(self, s):
+        s.obj *= abs(s.kept_waves).mean()
+
+
+LIVE = opty.Leaf("change_of_view", "view", scale=0)
+
+
+class LiveOfUser(opty.ViewOperator, reads="delta obj", writes="obj", slots=LIVE):
+    """Change the object from batch to batch, with memory of each view and of the sweep; knows of no ranks."""
+
+    def begin(self, s):
+        s.create("change_of_view")
+        s.memo["sum"] = 0.0
 
     def apply(self, s, b):
-        s.obj += 0
+        change = abs(b.delta).sum(axis=(1, 2, 3))
+        s.obj *= 1 + 1e-9 * change.sum()
+        s.change_of_view[b.selection] += change
+        s.memo["sum"] += float(change.sum())
+
+    def finish(self, s):
+        s.record("live", s.memo["sum"] + s.change_of_view.sum())
+
+
+class MovesInSweep(opty.ViewOperator, reads="delta positions", writes="positions"):
+    """Move positions from batch to batch; must be refused beside PIE."""
+
+    def apply(self, s, b):
+        s.positions[b.selection] += 0.01
 
 
 class OnRank(opty.Operator, writes="obj"):
@@ -134,15 +208,21 @@ def far(a, b):
 def equal(text, options):
     """Return how far the ranks end from one process, by what is compared."""
     model = {"model": options.pop("model")} if "model" in options else {}
+    metres, wrong = options.pop("geometry", bool(model)), options.pop("wrong", 0)
     data, recipe = scan(**options), opty.parse(text)
-    if model:
-        data = data.replace(geometry=opty.Geometry(1e-10, 1.0, 1e-5), positions=data.positions * 1e-10 / (16 * 1e-5))
-    q = recipe * opty.PtychoState(data, comm=COMM, **DOUBLE, **model)
+    if wrong:
+        away = wrong * np.random.default_rng(5).normal(size=data.positions.shape)
+        data = data.replace(positions=np.maximum(data.positions + away, 0))
+    if metres:
+        pixel = 1e-10 / (data.n * 1e-5)
+        data = data.replace(geometry=opty.Geometry(1e-10, 1.0, 1e-5), positions=data.positions * pixel)
+    p = opty.PtychoState(data, **DOUBLE, **model).replace(arrays={"trust": np.linspace(0.5, 1, data.views)})
+    q = recipe * p.over(COMM)
     bits = COMM.gather((q.obj.tobytes(), q.probe.tobytes(), q.iteration), root=0)
     whole = q.gather()
     if COMM.rank:
         return None
-    p = recipe * opty.PtychoState(data, **DOUBLE, **model)
+    p = recipe * p
     found = {name: far(whole.numpy(name), p.numpy(name)) for name in p._live.leaves}
     found |= {f"history of {name}": far(whole.history[name], p.history[name]) for name in p.history}
     found["ranks that differ"] = len(set(bits)) - 1
@@ -166,17 +246,57 @@ def started(comm=COMM):
 
 out = {"equal": {name: equal(text, dict(options)) for name, (text, options) in CASES.items()}}
 refused = [
-    "LiveOfUser() * rPIE()",
-    "IntensityUpdate() * LSQML()",
-    "PosCorrect() * AP()",
     "MemoOverViews() * AP()",
-    "MeanOfRows() * AP()",
-    "MiddleOfScan()",
+    "RowsTooEarly() * AP()",
+    "ImagesOfViews() * DM()",
+    "Sweep(MovesInSweep() * ObjUpdate() * FourierProject(), batch=4)",
 ]
 out["refused"] = {text: said(text, opty.PtychoState(scan(), comm=COMM.Dup(), **MACHINE)) for text in refused}
 out["interrupt"] = COMM.gather(said("(OnRank('interrupt') * AP()) ** 5", started()))
 out["spoil"] = COMM.gather(said("(OnRank('spoil') * AP()) ** 5", started()))
 out["fail"] = COMM.gather(said("(OnRank('fail') * AP()) ** 5", started()))
+
+# A scan that grows: the first rank sees the views come.
+feeds.EVERY = 0.0
+
+
+class Arriving:
+    """Views that come in four parts."""
+
+    name = "a test"
+
+    def __init__(self, data):
+        self.parts = [data.part(slice(*some), stays=False) for some in ((0, 8), (8, 15), (15, 16), (16, 24))]
+
+    @property
+    def over(self):
+        return not self.parts
+
+    def poll(self):
+        return self.parts.pop(0) if self.parts else None
+
+    def close(self):
+        pass
+
+
+def followed(comm):
+    arriving = Arriving(scan(views=24, fractional=False, span=30))
+    data = feeds.Feed(arriving.poll(), arriving, 5.0).data if comm is None or comm.rank == 0 else None
+    if comm is not None:
+        sent = comm.bcast(data)
+        data = data if comm.rank == 0 else sent
+    p = opty.PtychoState(data, **DOUBLE)
+    recipe = opty.parse("(Follow() * PosCorrectAdam() * LSQML(batch=4)) ** 3 * (Follow() * DM()) ** 2")
+    return recipe * (p if comm is None else p.over(comm))
+
+
+q = followed(COMM)
+views = COMM.gather(len(q._live.leaves["positions"]))
+whole = q.gather()
+if COMM.rank == 0:
+    p = followed(None)
+    out["follow"] = {name: far(whole.numpy(name), p.numpy(name)) for name in ("obj", "probe", "positions")}
+    out["followed"] = [whole.iteration, p.iteration, views, [int(v) for v in whole.history["views"]], whole.data.views]
 
 # PIE deals each batch evenly to the ranks: nearly the same as one process with batches of as many views.
 true = scan(views=30, fractional=False)
@@ -222,5 +342,6 @@ if COMM.rank == 0:
     print(json.dumps(out), flush=True)
 COMM.Barrier()
 if COMM.rank == COMM.size - 1:
+    Path("failed_at").write_text(str(time.time()))
     raise ZeroDivisionError("the last rank fails")
 opty.misfit(q)

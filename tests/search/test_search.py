@@ -1,6 +1,7 @@
 """search and auto: recipes scored by pixels that they have not seen."""
 
 import functools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,9 @@ import pytest
 import opty
 from opty import ML, PosCorrect, PtychoData, PtychoState, rPIE
 from opty.analysis.held_blocks import deviances, on, withhold
+from opty.analysis.refined_stretch import of_given
+from opty.analysis.scan_stretch import Stretch
+from opty.cli.auto import command
 from opty.physics.optics import aperture_probe
 from opty.search import start as start_module
 from opty.search.judgement import judged
@@ -242,10 +246,34 @@ def test_verdicts(score, apart, whole, word):
 def test_a_plan_writes_its_recipe():
     from opty.search.plan import Plan
 
-    plan = Plan(engine="DM, ML", positions="refined", background=True, sweeps=5)
+    plan = Plan(engine="DM, LSQML, ML", positions="refined", background=True, sweeps=5)
     free = opty.BackgroundUpdate()
     moving = (free * PosCorrect() * opty.LSQML(batch=8)) ** 5
     assert plan.recipe == (free * ML()) ** 5 * moving * opty.DM() ** 5
+
+
+def test_a_scale_is_mended_and_said():
+    """A distance five percent too long: positions in pixels are too small."""
+    data = scan().replace(truth=None, positions=scan().positions / 1.05, probe=scan().truth["probe"])
+    found = opty.auto(data, minutes=5, device="cpu", threads=1)
+    assert found.options["position_scale"] == pytest.approx(1.05, rel=0.01)
+    assert any("positions multiplied by" in line for line in found.said)
+    assert np.allclose(found.data.positions, data.positions * found.options["position_scale"])
+    assert f"--position-scale {found.options['position_scale']}" in command(Path("a.cxi"), Path("b.h5"), found, {})
+
+
+def test_a_stretch_of_refined_positions_is_one_of_the_given():
+    given = np.random.default_rng(0).uniform(0, 50, (40, 2))
+    found = Stretch(1.03, 1.0, 0.0, 0.0, 0.05, True, True)
+    together = of_given(found, given * 1.02, given)
+    assert together.scale == pytest.approx(1.03 * 1.02)
+    assert together.better
+    assert not of_given(found, given / 1.03, given).better
+
+
+def test_what_the_noise_leaves_no_room_for_is_not_tried_and_nothing_twice(chosen):
+    assert not any("FindPositions" in repr(one.recipe) for one in chosen.trials)
+    assert len({(repr(one.recipe), one.modes) for one in chosen.trials}) == len(chosen.trials)
 
 
 def test_a_start_that_cannot_be_right_is_said_at_the_first_run_only():

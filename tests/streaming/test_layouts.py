@@ -51,6 +51,7 @@ OPTIONS = {
     "centre": {"centre": "auto", "crop": 10},
     "turned": {"transpose": True, "flip": "rows"},
     "rebin": {"rebin": 2},
+    "divide": {"subdivide": 2},
     "views": {"views": [7, 3, 3, 20, 1]},
     "stride": {"views": "2:20:3"},
     "statistics": {"mask": ["dead", "hot", "saturated", "invalid"]},

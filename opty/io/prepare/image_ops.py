@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.data.fields import divided
 from opty.data.lazy_frames import LazyFrames
 from opty.files.open_file import KeptFile
 from opty.io.prepare.cutting import Cut, rebinned
@@ -33,11 +34,12 @@ class Treatment:
     flat: np.ndarray | None
     rebin: int
     clip: bool = False
+    subdivide: int = 1
 
     @property
     def none(self) -> bool:
         """Whether nothing changes but the place of the zero frequency."""
-        return self.cut.whole and self.flat is None and self.rebin == 1 and not self.clip
+        return self.cut.whole and self.flat is None and self.rebin == self.subdivide == 1 and not self.clip
 
     def __call__(self, images: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
         """Treat some views; ``where`` they are among the chosen ones."""
@@ -48,7 +50,7 @@ class Treatment:
         if self.flat is not None:
             blank = np.zeros(images.shape, np.float32)
             images = np.divide(images, self.flat, where=self.flat > 0, out=blank, casting="unsafe")
-        return rebinned(images, self.rebin)
+        return divided(rebinned(images, self.rebin), self.subdivide)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class MaskTreatment:
     others: tuple[Any, ...] = ()
     rebin: int = 1
     corner: bool = False
+    subdivide: int = 1
 
     def __call__(self, good: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
         """Treat the masks of some views; ``where`` they are among the chosen ones."""
@@ -69,7 +72,7 @@ class MaskTreatment:
             self.cut(centred(good, self.corner)),
             *(mask if mask.ndim == 2 else mask[where] for mask in self.others),
         ]
-        return rebinned(np.logical_and.reduce(np.broadcast_arrays(*parts)), self.rebin)
+        return divided(rebinned(np.logical_and.reduce(np.broadcast_arrays(*parts)), self.rebin), self.subdivide)
 
 
 def centred(images: np.ndarray, corner: bool) -> np.ndarray:
@@ -91,12 +94,13 @@ class ValidTreatment:
     clip: bool
     others: tuple[Any, ...] = ()
     rebin: int = 1
+    subdivide: int = 1
 
     def __call__(self, images: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
         """Make the masks of some views; ``where`` they are among the chosen ones."""
         images = centred(images, self.corner)
         good = np.isfinite(images) & ((images >= 0) | self.clip)
-        return MaskTreatment(self.cut, self.others, self.rebin)(good, where)
+        return MaskTreatment(self.cut, self.others, self.rebin, subdivide=self.subdivide)(good, where)
 
 
 class InFile:
@@ -112,7 +116,7 @@ class InFile:
         )
         first = self.read(np.arange(1))
         self.shape, self.dtype = (len(self.index), *first.shape[1:]), first.dtype
-        counts = isinstance(treatment, Treatment) and treatment.flat is None
+        counts = isinstance(treatment, Treatment) and treatment.flat is None and treatment.subdivide == 1
         self.native = frames.dtype if counts else first.dtype  # sums of integers have the widest type
 
     def read(self, choice: slice | np.ndarray) -> np.ndarray:
@@ -140,7 +144,7 @@ def stay(raw: Raw, options: Preparation, cut: Cut, choice: slice | np.ndarray, u
         return True
     views, free = len(np.arange(raw.frames.shape[0])[choice]), free_memory()
     per_pixel = raw.frames.dtype.itemsize + (not unmasked and isinstance(raw.own_mask, Frames))
-    wanted = views * (cut.n // options.rebin) ** 2 * per_pixel
+    wanted = views * (cut.n // options.rebin * options.subdivide) ** 2 * per_pixel
     if free is not None and wanted > free and why is not None:
         raise MemoryError(f"the frames take {size(wanted)} and {size(free)} are free, but {why}")
     return why is None and free is not None and wanted > SHARE * free
@@ -161,7 +165,8 @@ def in_memory(raw: Raw, choice: slice | np.ndarray, treatment: Treatment) -> np.
         images = treatment(images, place)
         if out is None:
             views = len(np.arange(raw.frames.shape[0])[choice])
-            dtype = raw.frames.dtype if treatment.flat is None else images.dtype
+            counts = treatment.flat is None and treatment.subdivide == 1
+            dtype = raw.frames.dtype if counts else images.dtype
             out = np.empty((views, *images.shape[1:]), dtype)
         if images.dtype.kind in "iu" and images.max() > np.iinfo(out.dtype).max:
             out = out.astype(np.result_type(out.dtype, np.min_scalar_type(int(images.max()))))
@@ -177,11 +182,11 @@ def joined_masks(found: list[Any]) -> Any:
     return None if not found else np.logical_and.reduce(np.broadcast_arrays(*found))
 
 
-def rebinned_mask(mask: Any, factor: int) -> Any:
-    """Return a mask, in memory or in the file, for pixels that are added up."""
+def other_pixels(mask: Any, rebin: int, subdivide: int) -> Any:
+    """Return a mask, in memory or in the file, for pixels that are added up, and divided."""
     if not isinstance(mask, LazyFrames):
-        return rebinned(mask, factor)
-    return _changed(mask, rebin=factor)
+        return divided(rebinned(mask, rebin), subdivide)
+    return _changed(mask, rebin=rebin, subdivide=subdivide)
 
 
 def _changed(mask: LazyFrames, **changes: Any) -> LazyFrames:

@@ -1,8 +1,8 @@
 """The options that every measurement can be loaded with, applied in the same way to every format.
 
 Operations on an image: views -> zero frequency to the centre -> negative counts to 0 -> crop around the beam centre,
-transpose, flip -> flat -> mask -> rebin. Geometry, background and starting probe follow. What an option gives is not
-read from the file, so that an option also helps where the value in the file is invalid.
+transpose, flip -> flat -> mask -> rebin -> subdivide. Geometry, background and starting probe follow. What an option
+gives is not read from the file, so that an option also helps where the value in the file is invalid.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from opty.data.fields import divided, wider_probe
 from opty.data.lazy_frames import LazyFrames, in_blocks, some_views
 from opty.errors import warn_user
 from opty.files.open_file import KeptFile
@@ -31,7 +32,7 @@ from opty.io.prepare.image_ops import (
     in_file,
     in_memory,
     joined_masks,
-    rebinned_mask,
+    other_pixels,
     stay,
 )
 from opty.io.prepare.images import Given, given_image
@@ -61,8 +62,10 @@ class Prepared:
         self.options = options
         if options.stream not in (None, True, False):
             raise ValueError(f"stream is {options.stream!r}; give True, False or None")
-        if isinstance(options.rebin, bool) or not isinstance(options.rebin, (int, np.integer)) or options.rebin < 1:
-            raise ValueError(f"rebin is {options.rebin!r}; give a whole number of pixels from 1 on")
+        for name in ("rebin", "subdivide"):
+            factor = getattr(options, name)
+            if isinstance(factor, bool) or not isinstance(factor, (int, np.integer)) or factor < 1:
+                raise ValueError(f"{name} is {factor!r}; give a whole number of pixels from 1 on")
         if options.clip is not None and (isinstance(options.clip, bool) or options.clip != 0):
             raise ValueError(f"clip is {options.clip!r}; give 0, which negative counts become, or leave it out")
         if options.zero_frequency not in (None, "centre", "corner"):
@@ -113,7 +116,7 @@ class Prepared:
         dark, flat = (_image(*pair, shape, *corners) for pair in ((self.dark, raw.dark), (self.flat, raw.flat)))
         mask = self._mask(raw, cut, choice, flat, kept)
         flat = None if flat is None else cut(flat)
-        treatment = Treatment(cut, raw.corner, mask, flat, o.rebin, o.clip is not None)
+        treatment = Treatment(cut, raw.corner, mask, flat, o.rebin, o.clip is not None, o.subdivide)
         intensities = in_memory(raw, choice, treatment) if kept is None else in_file(kept, "frames", choice, treatment)
         out: dict[str, Any] = {"intensities": intensities}
         if dark is not None:
@@ -121,17 +124,20 @@ class Prepared:
             hidden = np.zeros(dark.shape, bool)
             if isinstance(mask, np.ndarray) and mask.ndim == 2:
                 hidden = ~mask & ~(dark >= 0)
-            out["background"] = rebinned(np.where(hidden, dark.dtype.type(0), dark), o.rebin)
-        out["mask"] = None if mask is None else rebinned_mask(mask, o.rebin)
+            out["background"] = divided(rebinned(np.where(hidden, dark.dtype.type(0), dark), o.rebin), o.subdivide)
+        out["mask"] = None if mask is None else other_pixels(mask, o.rebin, o.subdivide)
         out["positions"] = places.metres(self._places, o, planned, shape[-1])
-        out["geometry"] = Geometry(**{**lengths, "pixel_size": lengths["pixel_size"] * o.rebin}) if lengths else None
+        scale = o.rebin / o.subdivide
+        out["geometry"] = Geometry(**{**lengths, "pixel_size": lengths["pixel_size"] * scale}) if lengths else None
+        edge = cut.n // o.rebin * o.subdivide
         if self.given_probe is not None:
-            out["probe"] = self.given_probe.fit(cut.n // o.rebin, out["geometry"])
+            out["probe"] = self.given_probe.fit(edge, out["geometry"])
         elif given_of(o):
-            out["probe"] = probe_of(o, out["geometry"], cut.n // o.rebin)
+            out["probe"] = probe_of(o, out["geometry"], edge)
         else:
-            out["probe"] = None if raw.probe is None else resampled(raw.probe, cut, o.rebin, near)
-        if raw.truth is not None and cut.whole and o.rebin == 1:
+            own = None if raw.probe is None else resampled(raw.probe, cut, o.rebin, near)
+            out["probe"] = own if own is None or o.subdivide == 1 else wider_probe(own, o.subdivide, near)
+        if raw.truth is not None and cut.whole and o.rebin == o.subdivide == 1:
             taken = {"positions": raw.truth["positions"][choice]} if "positions" in raw.truth else {}
             out["truth"] = {**raw.truth, **taken}
         out = _without_empty(out) if self._without_empty else out

@@ -21,6 +21,8 @@ class Preparation:
     transpose, flip : True, and "rows", "columns" or "both": turn the detector image, transposed first. Default: from
         the file; the zero frequency stays in the middle.
     rebin : factor; rebin x rebin pixels are added up to one, which is masked if any of them is.
+    subdivide : factor; each pixel is divided into subdivide x subdivide, which share its counts, for a model with
+        ``Bin``.
     mask : where a pixel counts, besides the file's own mask: an array (True counts), the path of one, or, found from
         the frames, "invalid" (NaN, infinite, negative in any view; of noise, in the views where it is), "dead", "hot",
         "saturated"; "ignore": not the file's; or a list of these. ``saturation`` : counts from which a pixel is
@@ -64,6 +66,7 @@ class Preparation:
     transpose: bool | None = None
     flip: str | None = None
     rebin: int = 1
+    subdivide: int = 1
     mask: Any = None
     saturation: float | None = None
     dark: Any = None

@@ -57,10 +57,11 @@ class PosCorrectAnneal(
         s.create("anneal_count")
         left = max(0.0, 1 - float(s.anneal_count[0]) / self.over)
         rng = s.rng(_SALT)
-        shape = (s.data.views, self.trials)
+        views = s.store.measured.whole.views  # the numbers of each do not depend on who has it
+        shape = (views, self.trials)
         radius, angle = left * self.radius * np.sqrt(rng.random(shape)), 2 * math.pi * rng.random(shape)
         shifts = radius[..., None] * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
-        s.memo["shifts"] = s.backend.asarray(shifts) if left else None
+        s.memo["shifts"] = s.backend.asarray(shifts[s.store.ranks.views(views)]) if left else None
 
     def sense(self, s, b, asked, share):
         xp, shifts = s.xp, s.memo["shifts"]

@@ -106,10 +106,6 @@ class PosCorrect(
             s.position_gain += _FIRST
         if s.create("position_given"):
             s.position_given += s.positions
-        if not s.has("position_smooth"):
-            smooth = smooth_terms(s.backend.to_host(s.position_given))
-            s.create("position_smooth", term=smooth.shape[1])
-            s.position_smooth = smooth
         for leaf in MEMORY:
             if leaf.name != "position_smooth":
                 s.create(leaf.name)
@@ -124,6 +120,10 @@ class PosCorrect(
             self._look(s, sensed, looked_at(count, views, parts))
         elif count % _SOON == 0:
             self._look(s, sensed, np.arange(views))
+        if not s.has("position_smooth"):
+            smooth = smooth_terms(s.backend.to_host(s.position_given))
+            s.create("position_smooth", term=smooth.shape[1])
+            s.position_smooth = smooth
         told = knowledge(s.xp, sensed, s.position_misfit, s.position_evidence)
         away = gone(s)
         variance = self._averaged(s, told, away, count + 1 - parts)

@@ -39,11 +39,15 @@ def measured_evidence(s, number: np.ndarray, light):
     ``light`` (H, W) is that of all views on the object.
     Source: variance of a sum from blocks: Conley, J. Econometrics 92, 1 (1999).
     """
+    return s.store.of_each(lambda store, some: _evidence_of(store, some, light), number)
+
+
+def _evidence_of(s, number: np.ndarray, light):
     out = s.xp.empty((len(number), EVIDENCE_NUMBERS), np.float64)
-    size = max(1, memory_batch(s.store) // _ARRAYS)
+    size = max(1, memory_batch(s) // _ARRAYS)
     for first in range(0, len(number), size):
         some = slice(first, first + size)
-        out[some] = _evidence(s, Batch.at(s.store, number[some]), light)
+        out[some] = _evidence(s, Batch.at(s, number[some]), light)
     return out
 
 
@@ -52,8 +56,8 @@ def _evidence(s, b, light):
     share, _ = other_light(s, b, light)
     share = share if b.patches.ndim == 3 else share[:, None]
     there = b.at_detector(b.exit_waves(), True)
-    amplitude = xp.sqrt(intensity_of(s, b, there))
-    residual = xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype))
+    predicted = intensity_of(s, b, there)
+    amplitude, residual = xp.sqrt(predicted), xp.sqrt(b.measured(predicted))
     residual -= amplitude
     mask = s.measured.mask_of(b.selection)
     changes = xp.empty((b.size, 2, n, n), s.real_dtype)

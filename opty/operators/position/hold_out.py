@@ -9,7 +9,7 @@ from opty.operators.position.others import others_say
 from opty.operators.position.refinement import kept_inside
 from opty.operators.position.search import trial_misfits
 from opty.operators.position.signals import light, other_light
-from opty.operators.position.some_views import best_place, root_photons, state_of, take_estimates
+from opty.operators.position.some_views import best_places, root_photons, state_of, take_estimates
 from opty.runtime.nested import Nested, run_inside, take_record
 from opty.state.views import Batch, memory_batch
 
@@ -62,8 +62,7 @@ class HoldOut(Nested):
         positions = s.backend.to_host(s.positions).copy()
         centre = positions.mean(axis=0)
         reach = s.data.n // 2 if self.search_radius is None else self.search_radius
-        for view in out.tolist():
-            positions[view] = best_place(s, view, positions[view], reach)
+        positions[out] = best_places(s, out, positions[out], np.full(len(out), reach))
         s.positions = kept_inside(s, s.backend.asarray(positions - positions.mean(axis=0) + centre))
 
 

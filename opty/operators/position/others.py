@@ -99,20 +99,30 @@ def others_say(s: Any, numbers: np.ndarray | None = None) -> OthersSay:
     those say of the object: a view that has printed its own picture where it does not belong loses it there. The model
     must be that of a thin object.
     """
-    xp, backend, views = s.xp, s.backend, s.data.views
-    total, light = xp.zeros(s.object_shape, s.dtype), xp.zeros(s.object_shape, s.real_dtype)
-    size = max(1, memory_batch(s.store) // _ARRAYS)
-    for first in range(0, views, size):
-        b = Batch.at(s.store, np.arange(first, min(first + size, views)))
+    total, light = s.store.summed(_all_say)
+    numbers = np.arange(s.data.views) if numbers is None else numbers
+    found = s.store.of_each(lambda store, some: _compared(store, some, total, light), numbers)
+    return OthersSay(*s.backend.to_host(found).T)
+
+
+def _all_say(s: Any) -> tuple[Any, Any]:
+    """Return sum conj(P) psi' (H, W) and sum |P|^2 (H, W) over the views of a store."""
+    total, light = s.xp.zeros(s.object_shape, s.dtype), s.xp.zeros(s.object_shape, s.real_dtype)
+    for some in _in_parts(s, np.arange(s.data.views)):
+        b = Batch.at(s, some)
         pull, power = _says(s, b)
         b.place(total, pull)
         b.place(light, power)
-    numbers = np.arange(views) if numbers is None else numbers
-    out = xp.empty((4, len(numbers)), np.float64)
+    return total, light
+
+
+def _compared(s: Any, numbers: np.ndarray, total: Any, light: Any) -> Any:
+    """Return what ``OthersSay`` holds of some views, (K, 4) float64; ``total``, ``light`` : what all of them say."""
+    xp, out, first = s.xp, s.xp.empty((len(numbers), 4), np.float64), 0
     dim = _DIM * light.max()
     mean = total.sum() / light.sum()
-    for first in range(0, len(numbers), size):
-        b = Batch.at(s.store, numbers[first : first + size])
+    for some in _in_parts(s, numbers):
+        b = Batch.at(s, some)
         pull, power = _says(s, b)
         others, around = b.windows(total) - pull, xp.maximum(b.windows(light) - power, 0)
         shared = (power * (around > dim)).sum(axis=(1, 2)) / power.sum(axis=(1, 2))
@@ -122,8 +132,14 @@ def others_say(s: Any, numbers: np.ndarray | None = None) -> OthersSay:
         here, noise = _misfits(s, b, others, True)
         others[...] = mean
         plain, _ = _misfits(s, b, others, False)
-        out[:, first : first + size] = xp.stack([here, plain, noise, shared])
-    return OthersSay(*backend.to_host(out))
+        out[first : first + len(some)] = xp.stack([here, plain, noise, shared], axis=1)
+        first += len(some)
+    return out
+
+
+def _in_parts(s: Any, numbers: np.ndarray) -> list[np.ndarray]:
+    size = max(1, memory_batch(s) // _ARRAYS)
+    return [numbers[first : first + size] for first in range(0, len(numbers), size)]
 
 
 def _says(s: Any, b: Batch) -> tuple[Any, Any]:
@@ -139,8 +155,8 @@ def _misfits(s: Any, b: Batch, windows: Any, counted: bool) -> tuple[Any, Any]:
     xp, other = s.xp, b.with_estimates()
     other.fields["patches"], other.fields["illum"] = windows, b.illum
     predicted = intensity_of(s, other, other.at_detector(other.exit_waves(), True))
-    intensity = s.measured.intensity_of(b.selection)
-    gap = xp.sqrt(intensity.astype(s.real_dtype))
+    intensity = b.measured(predicted)
+    gap = xp.sqrt(intensity)
     gap -= xp.sqrt(predicted)
     mask = s.measured.mask_of(b.selection)
     misfit = norms(gap if mask is None else gap * mask)

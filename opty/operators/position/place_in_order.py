@@ -13,7 +13,7 @@ from opty.operators.position.check import GIVEN
 from opty.operators.position.others import OthersSay, others_say
 from opty.operators.position.refinement import kept_inside
 from opty.operators.position.search import trial_misfits
-from opty.operators.position.some_views import DIM, best_place, light_of, root_photons, state_of, take_estimates
+from opty.operators.position.some_views import DIM, best_places, light_of, root_photons, state_of, take_estimates
 from opty.runtime.nested import Nested, run_inside, take_record
 
 _VIEWS = 16  # fewer are not worth it
@@ -128,11 +128,10 @@ class PlaceInOrder(Nested, slots=GIVEN):
         seen = _seen(s, light_of(s, inside), left)
         order = np.lexsort((-seen, gap, seen < _OVERLAP))[: int(np.ceil(_NEXT * len(given)))]
         order = order[seen[order] >= _OVERLAP] if seen[order[0]] >= _OVERLAP else order[:1]
-        for k in order.tolist():
-            reach = min(int(np.ceil(_REACH * sigma * np.sqrt(gap[k]))), s.data.n // 2)
-            positions[left[k]] = best_place(s, int(left[k]), positions[left[k]], reach)
+        next_ones, reach = left[order], np.ceil(_REACH * sigma * np.sqrt(gap[order]))
+        positions[next_ones] = best_places(s, next_ones, positions[next_ones], np.minimum(reach, s.data.n // 2))
         s.positions = s.backend.asarray(positions)
-        return left[order]
+        return next_ones
 
 
 def beginnings(away: np.ndarray) -> list[slice]:

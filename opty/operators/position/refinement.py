@@ -40,8 +40,10 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
     scale_free = True
     deferred_writes = frozenset({"positions"})
     gathers = frozenset({"obj"})
+    memo_rows = frozenset({"sensed", "change", "power", "weights"})
     numbers: ClassVar[int] = 2  # that ``sense`` gathers on a view
     scratch_waves = (6.0, 4.5)  # slopes and products of a fit, or spectra of a registration, beside what an update has
+    scratch_slices = (0.0, 9.0, 0.0)
 
     def check(self):
         name = type(self).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -22,18 +23,23 @@ def trial_misfits(s, views, positions, whole: bool = False):
     sum w (sqrt I - sqrt Ihat)^2 of each; the windows must lie inside the object. ``whole`` says that all positions are
     whole pixels.
     """
+    return s.store.of_each(functools.partial(_misfits_of, whole), views, positions)
+
+
+def _misfits_of(whole: bool, s, views, positions):
     out = s.xp.empty(len(views), np.float64)
-    size = memory_batch(s.store)
+    size = memory_batch(s)
     for first in range(0, len(views), size):
         some = slice(first, first + size)
-        out[some] = _misfits(s, Batch.at(s.store, views[some], positions[some], whole))
+        out[some] = _misfits(s, Batch.at(s, views[some], positions[some], whole))
     return out
 
 
 def _misfits(s, b):
     there = b.at_detector(b.exit_waves(), True)
-    gap = s.xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype))
-    gap -= s.xp.sqrt(intensity_of(s, b, there))
+    predicted = intensity_of(s, b, there)
+    gap = s.xp.sqrt(b.measured(predicted))
+    gap -= s.xp.sqrt(predicted)
     if (mask := s.measured.mask_of(b.selection)) is not None:
         gap *= mask
     gap *= gap
@@ -51,21 +57,32 @@ def found_places(s, views, usual, astray, reach: int):
     ``usual`` (K,) are the misfits that the views should have: a place is taken where the excess over them falls by a
     fifth. A view whose place is no number stays there, for the watch to see.
     """
-    places, combed = s.positions[s.backend.asarray(views)], 0
-    known = np.isfinite(s.backend.to_host(places)).all(axis=1)
+    places, to_host, store = s.positions[s.backend.asarray(views)], s.backend.to_host, s.store
+    looked = np.flatnonzero(np.isfinite(to_host(places)).all(axis=1))
+    usual = s.backend.asarray(usual)
+    for proposed, most in ((_proposed, None), (_combed, _COMBED)):
+        looked = looked[:most]
+        some = s.backend.asarray(looked)
+        work = functools.partial(_found, proposed, reach)
+        found = store.of_each(work, views[looked], places[some], usual[some])
+        better = to_host(found[:, 2] > 0)
+        some = s.backend.asarray(looked[better])
+        places[some] = found[s.backend.asarray(np.flatnonzero(better)), :2]
+        looked = looked[~better & astray[looked]]
+    return places
+
+
+def _found(proposed, reach: int, s, views: np.ndarray, places, usual):
+    """Return the best of the places proposed for each view and whether it is clearly better, (K, 3) float64."""
+    out = np.zeros((len(views), 3))
+    usual = s.backend.to_host(usual)
     for k, view in enumerate(views.tolist()):
-        if not known[k]:
-            continue
-        b = Batch.at(s.store, np.array([view]))
         here = float(trial_misfits(s, views[k : k + 1], places[k : k + 1])[0])
         here -= _BETTER * abs(here - usual[k])
-        place, misfit = _best(s, view, _proposed(s, b, reach))
-        if misfit >= here and astray[k] and combed < _COMBED:
-            combed += 1
-            place, misfit = _best(s, view, _combed(s, b, reach))
+        place, misfit = _best(s, view, proposed(s, Batch.at(s, np.array([view])), reach))
         if misfit < here:
-            places[k] = s.backend.asarray(place)
-    return places
+            out[k] = *place, 1
+    return s.backend.asarray(out)
 
 
 def _best(s, view: int, places: np.ndarray) -> tuple[np.ndarray | None, float]:
@@ -122,7 +139,7 @@ def _wave_distance(s, b, reach: int):
     size = n + 2 * reach
     around = xp.zeros((size, size), s.dtype)
     inside, taken = _overlap(backend.to_host(b.corners)[0] - reach, size, s.object_shape)
-    around[taken] = transmission(s.obj)[inside]
+    around[taken] = transmission(s.store.leaves["obj"])[inside]
 
     def correlated(window, image):
         """sum_r conj(window(r)) image(r + d)."""

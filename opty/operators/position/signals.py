@@ -24,7 +24,7 @@ def light(s):
     power *= power
     corners, _ = placed(s.store, s.positions, True)
     s.backend.add_windows(total, corners, power.sum(axis=0)[None], s.deterministic)
-    return total
+    return s.total(total)
 
 
 def other_light(s, b, light):
@@ -62,7 +62,7 @@ def pattern_shift(s, b, registration):
     In the near field it is the shift of the object, seen through the beam; in the far field a shift of the sample moves
     no pattern, and what is found comes from where the object's slopes are.
     """
-    measured = s.xp.sqrt(s.measured.intensity_of(b.selection).astype(s.real_dtype))
+    measured = s.xp.sqrt(b.measured(b.predicted))
     predicted = s.xp.sqrt(b.predicted)
     if (mask := s.measured.mask_of(b.selection)) is not None:
         measured, predicted = s.xp.where(mask, measured, 0), s.xp.where(mask, predicted, 0)

@@ -60,8 +60,19 @@ def take_estimates(s: Any, after: BareState, views: np.ndarray, written: frozens
     s.positions = backend.asarray(positions)
 
 
-def best_place(s: Any, view: int, here: np.ndarray, reach: int) -> np.ndarray:
-    """Return the place (2,) px within ``reach`` where a view fits best, and ``here`` where no other is better."""
+def best_places(s: Any, views: np.ndarray, here: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Return the places (K, 2) px, within ``reach`` (K,) px, where views fit best; ``here`` where no other is better."""
+    asked = s.backend.asarray(np.column_stack([here, reach]).astype(np.float64))
+    return s.backend.to_host(s.store.of_each(_places, views, asked))
+
+
+def _places(s: Any, views: np.ndarray, asked: Any) -> Any:
+    rows = zip(views.tolist(), s.backend.to_host(asked), strict=True)
+    found = [_place(s, view, row[:2], int(row[2])) for view, row in rows]
+    return s.backend.asarray(np.reshape(found, (-1, 2)).astype(np.float64))
+
+
+def _place(s: Any, view: int, here: np.ndarray, reach: int) -> np.ndarray:
     largest = np.array(s.object_shape) - s.data.n
     step = max(1, (2 * reach) // _STEPS)
     best, least = here, _misfit(s, view, here[None], False)[0]

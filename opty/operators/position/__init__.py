@@ -10,7 +10,9 @@ anneal.py        PosCorrectAnneal
 check.py         CheckPositions: which views could not be placed
 others.py        what the other views say of each
 compare.py       ComparePositions: back to the places given where others fit no better
+some_views.py    a state of some of the views, and where one more fits it
 hold_out.py      HoldOut: views held out of the fit, and looked for in what the others made
+place_in_order.py PlaceInOrder: view after view, where errors add up
 evidence.py      what the counts of a view say of its place
 trust.py         that, weighed against the places given
 scan_model.py    PosModel: affine map and drift of the whole scan; PosLimit: how far from the nominal positions
@@ -27,6 +29,7 @@ from opty.operators.position.correct import PosCorrect
 from opty.operators.position.gain import PosCorrectGain, PosCorrectSerial
 from opty.operators.position.gradient import PosCorrectGradient
 from opty.operators.position.hold_out import HoldOut
+from opty.operators.position.place_in_order import PlaceInOrder
 from opty.operators.position.relocate import PosSearch
 from opty.operators.position.scan_model import PosLimit, PosModel
 
@@ -34,6 +37,7 @@ __all__ = [
     "CheckPositions",
     "ComparePositions",
     "HoldOut",
+    "PlaceInOrder",
     "PosCorrect",
     "PosCorrectAdam",
     "PosCorrectAnneal",

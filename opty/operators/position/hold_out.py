@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
-from opty.algebra.leaf import with_parts
-from opty.algebra.operator import Identity, Operator
-from opty.data.parts import chosen
+from opty.algebra.operator import Operator
 from opty.operators.position.others import others_say
 from opty.operators.position.refinement import kept_inside
 from opty.operators.position.search import trial_misfits
 from opty.operators.position.signals import light, other_light
+from opty.operators.position.some_views import best_places, root_photons, state_of, take_estimates
 from opty.runtime.nested import Nested, run_inside, take_record
-from opty.state import handle
 from opty.state.views import Batch, memory_batch
 
 _SPREADS, _ABOVE = 5.0, 0.3  # how far above the usual misfit: standard deviations, and share of the usual one
 _ALONE = 0.7  # share of its light that others shed too, over the usual one, below which a view is alone
 _MOST = 0.3  # of the views may be held out at once
-_DIM = 0.02  # of the most light: where less falls, the object is not known
-_STEPS = 32  # places tried along each axis at first
 
 
 class HoldOut(Nested):
@@ -62,31 +56,20 @@ class HoldOut(Nested):
         rest = np.setdiff1d(np.arange(s.data.views), out)
         if not len(out) or len(rest) < 8:
             return
-        after = run_inside(self.recipe, _without(s, rest), s.memo["run"])
+        after = run_inside(self.recipe, state_of(s, rest), s.memo["run"])
         take_record(s, after)
-        backend, writes = s.backend, self.effects()[1]
-        for name in with_parts(writes & {"obj", "probe"}) & s.store.leaves.keys():
-            found = backend.asarray(after.numpy(name))
-            if s.store.declared[name].over == "view":
-                getattr(s, name)[backend.asarray(rest)] = found
-            else:
-                setattr(s, name, found)
-        positions = backend.to_host(s.positions).copy()
-        positions[rest] = after.numpy("positions")
+        take_estimates(s, after, rest, self.effects()[1])
+        positions = s.backend.to_host(s.positions).copy()
         centre = positions.mean(axis=0)
-        s.positions = backend.asarray(positions)
         reach = s.data.n // 2 if self.search_radius is None else self.search_radius
-        places = s.backend.asarray(positions[out])
-        positions[out] = backend.to_host(s.store.of_each(functools.partial(_places, reach), out, places))
-        s.positions = kept_inside(s, backend.asarray(positions - positions.mean(axis=0) + centre))
+        positions[out] = best_places(s, out, positions[out], np.full(len(out), reach))
+        s.positions = kept_inside(s, s.backend.asarray(positions - positions.mean(axis=0) + centre))
 
 
 def held_out(s) -> np.ndarray:
     """Return the numbers of the views to be held out, the worst first if they are too many."""
     to_host, views = s.backend.to_host, np.arange(s.data.views)
-    photons = s.measured.view_photons
-    root = np.sqrt(np.maximum(photons, 1e-3 * photons.mean()))
-    misfit = to_host(trial_misfits(s, views, s.positions)) / root
+    misfit = to_host(trial_misfits(s, views, s.positions)) / root_photons(s)
     usual = np.median(misfit)
     spread = 1.4826 * np.median(np.abs(misfit - usual))
     over = (misfit - usual) / max(_SPREADS * spread, _ABOVE * usual, np.finfo(float).tiny)
@@ -108,49 +91,3 @@ def shared_light(s):
         power = b.illum_power
         out[first : first + size] = (share * power).sum(axis=(1, 2)) / (power + 0 * share).sum(axis=(1, 2))
     return out
-
-
-def _without(s, rest: np.ndarray):
-    """Return a state of some views, whose object is its mean where they bring hardly any light."""
-    store, backend = s.store, s.backend
-    estimates = {name: leaf for name, leaf in store.layout.items() if leaf.role == "estimate"}
-    host = {name: np.array(backend.to_host(store.leaves[name])) for name in estimates}
-    host |= {name: host[name][rest] for name, leaf in estimates.items() if leaf.over == "view"}
-    power, total = (np.abs(host["probe"]) ** 2).sum(axis=0), np.zeros(store.object_shape)
-    for r, c in np.rint(host["positions"]).astype(int):
-        total[r : r + store.n, c : c + store.n] += power
-    dim, obj = total < _DIM * total.max(), host["obj"]
-    obj[..., dim] = obj[..., ~dim].mean(axis=-1, keepdims=True)
-    record = {"seed": store.seed, "iteration": store.iteration, "history": store.history, "visits": store.visits}
-    machine = {"device": backend.name, "threads": store.threads, "deterministic": store.deterministic}
-    made = {"origin": store.origin, "recipe": Identity(), "model": store.model}
-    return handle().restore(chosen(store.data, rest), host, **made, **record, **machine)
-
-
-def _places(reach: int, s, views: np.ndarray, here):
-    """Return the places (K, 2) px where views fit best."""
-    found = [_place(s, view, place, reach) for view, place in zip(views.tolist(), s.backend.to_host(here), strict=True)]
-    return s.backend.asarray(np.reshape(found, (-1, 2)).astype(np.float64))
-
-
-def _place(s, view: int, here: np.ndarray, reach: int) -> np.ndarray:
-    """Return the place (2,) px within ``reach`` where a view fits best, and ``here`` where no other is better."""
-    largest = np.array(s.object_shape) - s.data.n
-    step = max(1, (2 * reach) // _STEPS)
-    best, least = here, _misfit(s, view, here[None])[0]
-    centres, half = np.rint(here)[None], reach
-    while True:
-        axis = np.arange(-half, half + 1, step)
-        around = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
-        places = np.unique(np.clip((centres[:, None] + around).reshape(-1, 2), 0, largest), axis=0)
-        misfits = _misfit(s, view, places)
-        order = np.argsort(misfits)
-        if misfits[order[0]] < least:
-            best, least = places[order[0]], misfits[order[0]]
-        if step == 1:
-            return best
-        centres, half, step = places[order[:4]], step - 1, max(1, step // 2)
-
-
-def _misfit(s, view: int, places: np.ndarray) -> np.ndarray:
-    return s.backend.to_host(trial_misfits(s, np.full(len(places), view), s.backend.asarray(places)))

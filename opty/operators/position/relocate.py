@@ -6,6 +6,7 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.operators.position.search import found_places
+from opty.operators.position.some_views import root_photons
 
 _LOOKED_FOR = 0.1  # of the views are looked for at once: those with the largest misfits
 _ASTRAY = 3.0  # standard deviations of the misfit above its median at which a view is looked for everywhere
@@ -45,8 +46,7 @@ def bring_home(s, reach: int, free: np.ndarray | None = None, others: bool = Tru
     ``free`` (N,) bool: views that may move though their misfit does not stand out; None for all. ``others``: whether
     those that are not free may move where it does.
     """
-    photons = s.measured.view_photons
-    root = np.sqrt(np.maximum(photons, 1e-3 * photons.mean()))
+    root = root_photons(s)
     misfit = s.backend.to_host(s.position_misfit) / root
     views = np.argsort(misfit)[::-1][: max(1, int(_LOOKED_FOR * len(misfit)))]
     usual = np.median(misfit)

@@ -61,7 +61,7 @@ def take_estimates(s: Any, after: BareState, views: np.ndarray, written: frozens
 
 
 def best_places(s: Any, views: np.ndarray, here: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """Return the places (K, 2) px, within ``reach`` (K,) px, where views fit best; ``here`` where no other is better."""
+    """Return the places (K, 2) px within ``reach`` (K,) px where views fit best, ``here`` where no other is better."""
     asked = s.backend.asarray(np.column_stack([here, reach]).astype(np.float64))
     return s.backend.to_host(s.store.of_each(_places, views, asked))
 

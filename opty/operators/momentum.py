@@ -17,6 +17,7 @@ PROBE_VELOCITY = PROBE.like("kept_probe_velocity", belongs_to="obj probe")
 _PART = {"belongs_to": "obj probe", "part_of": "kept_probe_velocity"}
 OPR_MODES_VELOCITY = OPR_MODES.like("kept_opr_modes_velocity", **_PART).as_part()
 OPR_WEIGHTS_VELOCITY = OPR_WEIGHTS.like("kept_opr_weights_velocity", **_PART).as_part()
+_VARYING = {"opr_modes": OPR_MODES_VELOCITY.name, "opr_weights": OPR_WEIGHTS_VELOCITY.name}
 
 _WAIT = 15  # iterations in which what varies of a probe keeps no velocity: it still finds its directions
 
@@ -56,8 +57,7 @@ class Momentum(ViewOperator, register=False):
 
     def _moved(self, s: State) -> dict[str, str]:
         """Return the velocity of each leaf that is carried on: of a probe that varies, of what varies too."""
-        parts = {name: f"kept_{name}_velocity" for name in ("opr_modes", "opr_weights")}
-        return {self.moved: self.velocity} | (parts if self._carries_modes(s) else {})
+        return {self.moved: self.velocity} | (_VARYING if self._carries_modes(s) else {})
 
     def _carries_modes(self, s: State) -> bool:
         return self.moved == "probe" and variation.varies(s)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opty.algebra.text import made_by
+from opty.algebra.unknown import unknown_in
 from opty.analysis.misfit import r_factor
 from opty.errors import RecipeError
 from opty.runtime.recipe_edit import without_outputs
@@ -42,7 +43,9 @@ def headline(p: BareState, width: float = 12.0) -> str:
     parts.append(datetime.date.today().isoformat())
     lines = textwrap.wrap("  ·  ".join(parts), int(_CHARACTERS * width), break_long_words=False)
     if p.iteration:
-        recipe = " ".join(made_by(repr(without_outputs(p.recipe)), p.iteration).split())
+        known = not any(unknown_in(p.recipe))  # or what its steps do cannot be told
+        steps = without_outputs(p.recipe) if known else p.recipe
+        recipe = " ".join(made_by(repr(steps), p.iteration).split())
         lines.append(textwrap.shorten(recipe, max(int(_CHARACTERS * width), _SHORTEST), placeholder=" …"))
     return "\n".join(lines)
 

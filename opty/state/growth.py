@@ -57,7 +57,7 @@ def grow_over_ranks(store: Store, data: PtychoData) -> None:
         whole.start = dataclasses.replace(store.start, leaves=leaves)
     grow(whole, data)
     part = spread(whole, ranks)
-    for name in ("leaves", "declared", "measured", "origin", "start"):
+    for name in ("leaves", "declared", "measured", "frame_origin", "start"):
         setattr(store, name, getattr(part, name))
 
 

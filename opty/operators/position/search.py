@@ -59,7 +59,7 @@ def found_places(s, views, usual, astray, reach: int):
     """
     places, to_host, store = s.positions[s.backend.asarray(views)], s.backend.to_host, s.store
     looked = np.flatnonzero(np.isfinite(to_host(places)).all(axis=1))
-    usual = s.backend.asarray(usual)
+    usual, astray = s.backend.asarray(usual), np.asarray(astray)
     for proposed, most in ((_proposed, None), (_combed, _COMBED)):
         looked = looked[:most]
         some = s.backend.asarray(looked)

@@ -91,7 +91,7 @@ def report_of(leaves: Mapping[str, np.ndarray], given: np.ndarray, history: Mapp
     error, unexplained, lost = (leaves.get(name) for name in _LEAVES)
     if unexplained is None or lost is None or not unexplained.any():
         unexplained = lost = None  # nobody has looked
-    warning = "" if unexplained is None or lost is None else doubts(unexplained, lost, moved)
+    warning = "" if unexplained is None or lost is None else doubts(unexplained, lost, moved, over=True)
     if moved < _STILL and not went_back and not warning:
         return None
     affine = scan_map(positions, given)

@@ -21,7 +21,8 @@ class CheckPositions(Operator, reads="obj probe positions background", writes=""
     modulus. position_unexplained_j = (E(O_j) - noise) / E(mean of O), E the misfit sum (sqrt I - sqrt Ihat)^2 of view j
     and noise what counting alone makes of it: near 0 for a view in its place, near 1 for one that has printed its own
     object where no other view sees it. A MisfitWarning names views where that stands out; or says that the scan was not
-    found, where positions moved by more than a pixel (rms) and it exceeds 0.3 in a tenth of the views.
+    found, where positions moved by more than a pixel (rms) and it exceeds 0.3 in a tenth of the views, or that a part of
+    it may not be, from 0.12 on.
 
     Positions are not changed. It costs about two sweeps. Does nothing with a model that is no thin object.
 
@@ -40,7 +41,7 @@ class CheckPositions(Operator, reads="obj probe positions background", writes=""
         s.create(UNEXPLAINED.name)
         s.create(LOST.name)
         ask_others(s, s.iteration)
-        doubt = said(s, rms(gone(s)) if s.has(GIVEN.name) else 0.0)
+        doubt = said(s, rms(gone(s)) if s.has(GIVEN.name) else 0.0, over=True)
         if doubt:
             warn_user(doubt, MisfitWarning)
 
@@ -56,9 +57,9 @@ def ask_others(s, iteration: int) -> OthersSay:
     return found
 
 
-def said(s, moved: float) -> str:
+def said(s, moved: float, over: bool) -> str:
     """Return what ``doubts`` says of the leaves as they stand."""
-    return doubts(s.backend.to_host(s.position_unexplained), s.backend.to_host(s.position_lost), moved)
+    return doubts(s.backend.to_host(s.position_unexplained), s.backend.to_host(s.position_lost), moved, over)
 
 
 def gone(s):

@@ -18,6 +18,7 @@ _SPREADS = 6.0  # standard deviations of that share
 _EXCESS = 2.5  # times the usual misfit beside noise
 _SURE = 5.0  # standard deviations of the noise
 _DOUBTFUL = 0.3  # left unexplained of each of the worst tenth of the views where positions that moved are not found
+_UNSURE = 0.12  # the same in the end: 0.02 to 0.08 where positions were found, 0.13 and more where some were not
 MOVED = 1.0  # px rms from the places given, above which that is said
 _NAMED = 12  # views that a text names
 _ARRAYS = 4  # of the size of the waves that are worked on at once
@@ -72,23 +73,29 @@ def explained(unexplained: np.ndarray) -> str:
     return f"{usual:.0%} of what the usual view varies by, and {worst:.0%} or less in the worst tenth of the views"
 
 
-def doubts(unexplained: np.ndarray, lost: np.ndarray, moved: float) -> str:
+def doubts(unexplained: np.ndarray, lost: np.ndarray, moved: float, over: bool) -> str:
     """Say what is wrong with refined positions, moved by ``moved`` px rms from those given; "" for nothing.
 
-    ``unexplained`` (N,), ``lost`` (N,), not 0 for a view that could not be placed: as ``OthersSay`` has them.
+    ``unexplained`` (N,), ``lost`` (N,), not 0 for a view that could not be placed: as ``OthersSay`` has them. ``over``:
+    the refinement is over, and should have placed every part of the scan.
     """
     if not_found(unexplained, moved):
         return (
             f"the positions, moved by {moved:.3g} px rms, are not found: the object that the other views make explains "
             f"{explained(unexplained)}; go on, or begin with FindPositions()"
         )
+    unsure = over and moved > MOVED and float(np.quantile(unexplained, 0.9)) > _UNSURE
+    part = (
+        f"a part of the scan may lie in the wrong place, though the positions moved by {moved:.3g} px rms: the object "
+        f"that the other views make explains {explained(unexplained)}"
+    )
     lost = np.flatnonzero(lost)
     if not len(lost):
-        return ""
+        return part if unsure else ""
     named = ", ".join(map(str, lost[:_NAMED])) + (", ..." if len(lost) > _NAMED else "")
     return (
         f"{len(lost)} of {len(unexplained)} views could not be placed (number {named}): "
-        f"the object that the other views make does not explain them"
+        f"the object that the other views make does not explain them" + (f"; {part}" if unsure else "")
     )
 
 

@@ -20,9 +20,9 @@ class CheckPositions(Operator, reads="obj probe positions background", writes=""
     O_j = sum_k conj(P_k) psi_k / sum_k |P_k|^2 over the views k other than j, psi_k the exit waves with the measured
     modulus. position_unexplained_j = (E(O_j) - noise) / E(mean of O), E the misfit sum (sqrt I - sqrt Ihat)^2 of view j
     and noise what counting alone makes of it: near 0 for a view in its place, near 1 for one that has printed its own
-    object where no other view sees it. A MisfitWarning names views where that stands out; or says that the scan was not
-    found, where positions moved by more than a pixel (rms) and it exceeds 0.3 in a tenth of the views, or that a part of
-    it may not be, from 0.12 on.
+    object where no other view sees it. A MisfitWarning names views where that stands out. Of positions that moved by
+    more than a pixel (rms) it says that they are not found where it exceeds 0.3 in a tenth of the views, and that a part
+    of the scan may lie in the wrong place where it exceeds 0.12.
 
     Positions are not changed. It costs about two sweeps. Does nothing with a model that is no thin object.
 

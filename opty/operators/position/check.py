@@ -21,7 +21,7 @@ class CheckPositions(Operator, reads="obj probe positions background", writes=""
     modulus. position_unexplained_j = (E(O_j) - noise) / E(mean of O), E the misfit sum (sqrt I - sqrt Ihat)^2 of view j
     and noise what counting alone makes of it: near 0 for a view in its place, near 1 for one that has printed its own
     object where no other view sees it. A MisfitWarning names views where that stands out. Of positions that moved by
-    more than a pixel (rms) it says that they are not found where it exceeds 0.3 in a tenth of the views, and that a part
+    more than a pixel (rms) it says that they are not found where it exceeds 0.3 in a tenth of the views, and that part
     of the scan may lie in the wrong place where it exceeds 0.12.
 
     Positions are not changed. It costs about two sweeps. Does nothing with a model that is no thin object.

@@ -252,6 +252,7 @@ def test_a_plan_writes_its_recipe():
     assert plan.recipe == (free * ML()) ** 5 * moving * opty.DM() ** 5
 
 
+@pytest.mark.slow
 def test_a_scale_is_mended_and_said():
     """A distance five percent too long: positions in pixels are too small."""
     data = scan().replace(truth=None, positions=scan().positions / 1.05, probe=scan().truth["probe"])

@@ -8,7 +8,7 @@ import pytest
 import opty
 from opty import CheckPositions, PosCorrect, rPIE
 from opty.analysis import position_report
-from opty.operators.position.others import counting_noise, others_say
+from opty.operators.position.others import counting_noise, doubts, others_say
 from opty.simulate import experiment, objects, probes, scans
 
 
@@ -123,3 +123,21 @@ def test_a_gpu_says_the_same(standin_gpu):
     q, r = recipe * p, recipe * p.to("gpu")
     assert np.allclose(r.numpy("positions"), q.positions, atol=1e-3)
     assert np.allclose(r.numpy("position_uncertainty"), q.numpy("position_uncertainty"), rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("worst", "moved", "over", "said"),
+    [
+        (0.2, 3.0, True, "a part of the scan may lie in the wrong place"),
+        (0.2, 3.0, False, ""),  # a refinement that goes on may still find it
+        (0.2, 0.5, True, ""),
+        (0.08, 3.0, True, ""),
+        (0.4, 3.0, False, "are not found"),
+    ],
+)
+def test_what_is_said_follows_what_the_worst_tenth_leaves_unexplained(worst, moved, over, said):
+    unexplained = np.r_[np.full(85, 0.02), np.full(15, worst)]
+    text = doubts(unexplained, np.zeros(100), moved, over)
+    assert said in text if said else text == ""
+    lost = np.eye(100)[3]
+    assert ("number 3" in doubts(unexplained, lost, moved, over)) == (worst <= 0.3)

@@ -86,8 +86,8 @@ def doubts(unexplained: np.ndarray, lost: np.ndarray, moved: float, over: bool) 
         )
     unsure = over and moved > MOVED and float(np.quantile(unexplained, 0.9)) > _UNSURE
     part = (
-        f"a part of the scan may lie in the wrong place, though the positions moved by {moved:.3g} px rms: the object "
-        f"that the other views make explains {explained(unexplained)}"
+        f"a part of the scan may lie in the wrong place (positions moved by {moved:.3g} px rms): the object that the "
+        f"other views make explains {explained(unexplained)}; look for a seam in the object before you trust it"
     )
     lost = np.flatnonzero(lost)
     if not len(lost):

@@ -60,6 +60,7 @@ from opty.io.save_operator import Save
 from opty.live.serve_operator import Serve
 from opty.operators import (
     BackgroundUpdate,
+    BestOf,
     CheckPositions,
     Coarse,
     ComparePositions,
@@ -106,6 +107,7 @@ __all__ = [
     "After",
     "BackgroundUpdate",
     "Before",
+    "BestOf",
     "CheckPositions",
     "Coarse",
     "ComparePositions",

@@ -41,6 +41,7 @@ from opty.operators.object import ObjUpdate
 from opty.operators.object_limits import ClampObj, TotalVariation
 from opty.operators.observers import Log, Misfit, Progress
 from opty.operators.position import (
+    BestOf,
     CheckPositions,
     ComparePositions,
     HoldOut,
@@ -63,6 +64,7 @@ __all__ = [
     "AccumObj",
     "AccumProbe",
     "BackgroundUpdate",
+    "BestOf",
     "CentreProbe",
     "CheckPositions",
     "ClampObj",

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from opty.algebra.operator import Operator, Recipe
 from opty.operators.coarse import Coarse
-from opty.operators.position import CheckPositions, ComparePositions, HoldOut, PlaceInOrder, PosCorrect
+from opty.operators.position import BestOf, CheckPositions, ComparePositions, HoldOut, PlaceInOrder, PosCorrect
 from opty.recipes.lsqml import LSQML
 from opty.recipes.pie import rPIE
 
-_KEEP = 0.65  # of the photons: levels with 0.57 of them ruined what they got, with 0.72 they were good
+_KEEP = 0.5  # of the photons; below, a level ruins what it gets
 
 
 class FindPositions(Recipe):
     """Find positions that are wrong by up to a seventh of a view: a ladder of resolutions, 1/8, 1/4, 1/2 and 1.
 
     Object and probe are found along with them, from the state as it stands. A level is left out where the middle of the
-    patterns keeps less than 65 percent of the photons, cuts off the cone of the beam, or has less than 16 pixels along
-    an edge. Where the views do not explain each other the scan is put together again, view after view
-    (``PlaceInOrder``), which finds stages whose errors add up. Views that may have printed their own object where they
+    patterns keeps less than half of the photons, cuts off the cone of the beam, or has less than 16 pixels along
+    an edge. At 1/8 and 1/4 a run is tried again, in another order of the views, until the views explain each other
+    (``BestOf``); where none does the scan is put together again, view after view (``PlaceInOrder``), which finds stages
+    whose errors add up. Views that may have printed their own object where they
     are are held out and looked for; at 1/2 the positions are compared with those given, and dropped where they explain
     the patterns no better. At the full resolution ``PosCorrect()``, which holds what the counts do not speak against,
     ends it. Go on with any engine, beside ``PosCorrect()``: ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
@@ -40,8 +41,8 @@ class FindPositions(Recipe):
         coarse = PosCorrect(search_every=10, hold=0.0) * LSQML(batch=8)
         fine = PosCorrect(search_every=10, hold=0.0) * rPIE(alpha=0.1)
         in_order = PlaceInOrder(coarse**4)
-        eighth = coarse**30 * in_order * coarse**30
-        quarter = coarse**30 * HoldOut(coarse**10) * coarse**60 * in_order
+        eighth = coarse**30 * in_order * BestOf(coarse**60)
+        quarter = in_order * BestOf(coarse**60 * HoldOut(coarse**10) * coarse**30, tries=2)
         half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * HoldOut(coarse**8) * coarse**20
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, eighth, keep=_KEEP)
         return CheckPositions() * (PosCorrect() * rPIE(alpha=0.1)) ** self.sweeps * ladder

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from opty.algebra.operator import Operator
-from opty.errors import DivergedError, RecipeError
+from opty.errors import DivergedError, MisfitWarning, RecipeError
 from opty.runtime.effects import written
 from opty.runtime.interrupt import Stop
 from opty.runtime.nodes import steps_of
@@ -89,6 +90,13 @@ def run_inside(recipe: Operator, p: BareState, outer: Run) -> BareState:
     if ranks.size == 1:
         return q
     return handle()._of(WholeStore.of(q._live, (name for name, leaf in q._live.layout.items() if has_rows(leaf))))
+
+
+def run_trial(recipe: Operator, p: BareState, outer: Run) -> BareState:
+    """Return what ``run_inside`` does, for a run that may come to nothing: its misfits warn nobody."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MisfitWarning)
+        return run_inside(recipe, p, outer)
 
 
 def take_record(s: Any, q: BareState) -> None:

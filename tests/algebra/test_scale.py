@@ -76,7 +76,8 @@ def test_every_step_that_claims_it_is_tried_below():
     claimed = {cls for cls in OWN.values() if cls.scale_free is True or not isinstance(cls.scale_free, bool)}
     tried = set().union(*map(steps, (*ENGINES, *BY_HAND)))
     # Of a model; of another recipe; of a scan that grows.
-    elsewhere = {opty.Refine, opty.Coarse, opty.HoldOut, opty.PlaceInOrder, opty.ComparePositions, opty.Follow}
+    elsewhere = {opty.Refine, opty.Coarse, opty.HoldOut, opty.PlaceInOrder, opty.BestOf, opty.ComparePositions}
+    elsewhere |= {opty.Follow}
     assert claimed - elsewhere - {opty.operators.TotalVariation} <= tried
 
 

@@ -31,8 +31,8 @@ POSITIONS = [opty.parse(text) for text in (
     "PosCorrectSerial(weights='coverage')", "PosModel() * PosLimit(9.0) * PosSearch() * PosCorrect() * rPIE(batch=3)",
 )]  # fmt: skip
 NESTED = [opty.parse(text) for text in (
-    "Coarse(2, ePIE())", "HoldOut(ePIE())", "PlaceInOrder(ePIE())", "ComparePositions(PosCorrect() * ePIE())",
-    "FindPositions(sweeps=1)",
+    "Coarse(2, ePIE())", "HoldOut(ePIE())", "PlaceInOrder(ePIE())", "BestOf(ePIE())",
+    "ComparePositions(PosCorrect() * ePIE())", "FindPositions(sweeps=1)",
 )]  # fmt: skip
 OUTPUTS = ["Log", "Progress", "Save", "Serve", "Show"]
 

@@ -34,6 +34,17 @@ def test_a_view_that_explains_itself_is_held_out_and_comes_home(view, by):
     assert q.iteration == 18
 
 
+def test_a_view_far_off_is_looked_for_where_it_was_given_too():
+    home, _ = astray(14, 0)
+    q = (PosCorrect(search_radius=0) * ePIE()) * home
+    far = q._of(q._live.fork({"positions"}))
+    far._live.leaves["positions"][14] += (13, -12)
+    far = ePIE() ** 10 * far
+    found = HoldOut(ePIE() ** 8, search_radius=4) * far
+    off = found.positions - q.positions
+    assert abs(off - np.median(off, axis=0)).max() < 1.5
+
+
 def test_a_view_at_the_corner_shares_less_light_than_one_inside():
     data, p = misplaced(0.0)
     shared = probed(lambda s: shared_light(s), p.replace(probe=data.truth["probe"]))

@@ -13,6 +13,7 @@ compare.py       ComparePositions: back to the places given where others fit no 
 some_views.py    a state of some of the views, and where one more fits it
 hold_out.py      HoldOut: views held out of the fit, and looked for in what the others made
 place_in_order.py PlaceInOrder: view after view, where errors add up
+best_of.py       BestOf: a recipe tried several times, the best kept
 evidence.py      what the counts of a view say of its place
 trust.py         that, weighed against the places given
 scan_model.py    PosModel: affine map and drift of the whole scan; PosLimit: how far from the nominal positions
@@ -23,6 +24,7 @@ registration.py  sub-pixel shift between two images
 
 from opty.operators.position.adam import PosCorrectAdam
 from opty.operators.position.anneal import PosCorrectAnneal
+from opty.operators.position.best_of import BestOf
 from opty.operators.position.check import CheckPositions
 from opty.operators.position.compare import ComparePositions
 from opty.operators.position.correct import PosCorrect
@@ -34,6 +36,7 @@ from opty.operators.position.relocate import PosSearch
 from opty.operators.position.scan_model import PosLimit, PosModel
 
 __all__ = [
+    "BestOf",
     "CheckPositions",
     "ComparePositions",
     "HoldOut",

@@ -9,7 +9,7 @@ from opty.algebra.operator import Identity, Operator
 from opty.errors import MisfitWarning, RecipeError, warn_user
 from opty.operators.position.check import GIVEN, gone, rms
 from opty.operators.position.others import explained, not_found, others_say
-from opty.runtime.nested import Nested, run_inside
+from opty.runtime.nested import Nested, run_trial
 from opty.state import handle
 
 _BETTER = 0.85  # of the misfit at the places given: what a wrong probe may gain by positions moved to suit it is less
@@ -51,7 +51,7 @@ class ComparePositions(Nested, slots=GIVEN):
         given = s.position_given + (s.positions - s.position_given).mean(axis=0)
         found = []
         for positions in (s.positions, given):
-            q = run_inside(self.recipe, self._flat(s, positions), s.memo["run"])
+            q = run_trial(self.recipe, self._flat(s, positions), s.memo["run"])
             s.store.iteration = q.iteration
             found.append(others_say(q._live))
         photons = s.measured.view_photons.sum()

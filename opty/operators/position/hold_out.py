@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from opty.algebra.operator import Operator
+from opty.operators.position.check import GIVEN
 from opty.operators.position.others import others_say
 from opty.operators.position.refinement import kept_inside
 from opty.operators.position.search import trial_misfits
@@ -18,22 +19,24 @@ _ALONE = 0.7  # share of its light that others shed too, over the usual one, bel
 _MOST = 0.3  # of the views may be held out at once
 
 
-class HoldOut(Nested):
+class HoldOut(Nested, slots=GIVEN):
     """Hold views out that may have printed their own object where they are; run a recipe on the others; look for them.
 
     Held out are views whose misfit stands out, by five standard deviations and by 30 percent over the usual one, and
     those that light most of their window alone: such a view explains itself anywhere, and its misfit does not stand
     out; and, of a thin object, views that ``CheckPositions`` finds lost. Where the others bring hardly any light the
-    object becomes its mean. After the recipe each view that was held out goes to the place within ``search_radius``
-    where it fits the object of the others best, or stays where none is better.
+    object becomes its mean. After the recipe each view that was held out goes to the place where it fits the
+    object of the others best, within ``search_radius`` of where it is, or of where it was given, moved by what the
+    stage erred at the views before and after it; it stays where none is better.
 
     Parameters
     ----------
     recipe : runs on the other views; its iterations count.
     search_radius : how far views are looked for [px]; None for half of a window.
 
-    Reads obj, probe, positions, background; writes what the recipe writes of obj (H, W) and probe (M, n, n), and
-    positions (N, 2) px. Does nothing where no view is to be held out, or fewer than eight would be left.
+    Reads obj, probe, positions, background, position_given (N, 2) px; writes what the recipe writes of obj (H, W) and
+    probe (M, n, n), and positions (N, 2) px. Does nothing where no view is to be held out, or fewer than eight
+    would be left.
     Source: opty's own; the search as in PtyPy (Enders, Thibault, Proc. R. Soc. A 472, 20160640 (2016)).
     """
 
@@ -48,7 +51,7 @@ class HoldOut(Nested):
             )
 
     def effects(self):
-        writes = self.recipe_writes & {"obj", "probe"} | {"positions"}
+        writes = self.recipe_writes & {"obj", "probe"} | {"positions", GIVEN.name}
         return self.reading | {"background"}, writes
 
     def apply(self, s):
@@ -61,9 +64,24 @@ class HoldOut(Nested):
         take_estimates(s, after, rest, self.effects()[1])
         positions = s.backend.to_host(s.positions).copy()
         centre = positions.mean(axis=0)
-        reach = s.data.n // 2 if self.search_radius is None else self.search_radius
-        positions[out] = best_places(s, out, positions[out], np.full(len(out), reach))
+        reach = np.full(len(out), s.data.n // 2 if self.search_radius is None else self.search_radius)
+        found = best_places(s, out, positions[out], reach)
+        if s.has(GIVEN.name):
+            asked = expected_places(positions, s.backend.to_host(s.position_given), out, rest)
+            there = best_places(s, out, np.clip(asked, 0, np.array(s.object_shape) - s.data.n), reach)
+            here, other = (s.backend.to_host(trial_misfits(s, out, s.backend.asarray(k))) for k in (found, there))
+            found = np.where((other < here)[:, None], there, found)
+        positions[out] = found
         s.positions = kept_inside(s, s.backend.asarray(positions - positions.mean(axis=0) + centre))
+
+
+def expected_places(positions: np.ndarray, given: np.ndarray, out: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Return where views ``out`` (K,) are if the stage erred as at the views ``rest`` before and after them, (K, 2) px.
+
+    ``positions``, ``given`` (N, 2) px: where views are now, and where they were given.
+    """
+    erred = positions[rest] - given[rest]
+    return given[out] + np.stack([np.interp(out, rest, axis) for axis in erred.T], axis=1)
 
 
 def held_out(s) -> np.ndarray:

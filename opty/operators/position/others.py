@@ -19,6 +19,7 @@ _EXCESS = 2.5  # times the usual misfit beside noise
 _SURE = 5.0  # standard deviations of the noise
 _DOUBTFUL = 0.3  # left unexplained of each of the worst tenth of the views where positions that moved are not found
 _UNSURE = 0.12  # the same in the end: 0.02 to 0.08 where positions were found, 0.13 and more where some were not
+FOUND = 0.25  # left unexplained in the worst tenth of the views where a scan is found, at a low resolution too
 MOVED = 1.0  # px rms from the places given, above which that is said
 _NAMED = 12  # views that a text names
 _ARRAYS = 4  # of the size of the waves that are worked on at once
@@ -62,9 +63,14 @@ class OthersSay(NamedTuple):
         return stands_out & (excess > _EXCESS * np.median(excess)) & (excess > _SURE * counting)
 
 
+def worst_tenth(unexplained: np.ndarray) -> float:
+    """Return what is left unexplained in the worst tenth of the views, at least, from its shares (N,)."""
+    return float(np.quantile(unexplained, 0.9))
+
+
 def not_found(unexplained: np.ndarray, moved: float) -> bool:
     """Say whether positions that moved by so many px rms are not found, by ``OthersSay.unexplained`` (N,)."""
-    return moved > MOVED and float(np.quantile(unexplained, 0.9)) > _DOUBTFUL
+    return moved > MOVED and worst_tenth(unexplained) > _DOUBTFUL
 
 
 def explained(unexplained: np.ndarray) -> str:
@@ -84,7 +90,7 @@ def doubts(unexplained: np.ndarray, lost: np.ndarray, moved: float, over: bool) 
             f"the positions, moved by {moved:.3g} px rms, are not found: the object that the other views make explains "
             f"{explained(unexplained)}; go on, or begin with FindPositions()"
         )
-    unsure = over and moved > MOVED and float(np.quantile(unexplained, 0.9)) > _UNSURE
+    unsure = over and moved > MOVED and worst_tenth(unexplained) > _UNSURE
     part = (
         f"a part of the scan may lie in the wrong place (positions moved by {moved:.3g} px rms): the object that the "
         f"other views make explains {explained(unexplained)}; look for a seam in the object before you trust it"

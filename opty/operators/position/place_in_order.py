@@ -10,11 +10,11 @@ from opty.algebra.leaf import with_parts
 from opty.algebra.operator import Operator
 from opty.errors import RecipeError
 from opty.operators.position.check import GIVEN
-from opty.operators.position.others import OthersSay, others_say
+from opty.operators.position.others import FOUND, others_say, worst_tenth
 from opty.operators.position.refinement import kept_inside
 from opty.operators.position.search import trial_misfits
 from opty.operators.position.some_views import DIM, best_places, light_of, root_photons, state_of, take_estimates
-from opty.runtime.nested import Nested, run_inside, take_record
+from opty.runtime.nested import Nested, run_trial, take_record
 
 _VIEWS = 16  # fewer are not worth it
 _FIRST, _SHARE = 8, 0.125  # views to begin with: so many, and this share of all, at least
@@ -24,9 +24,8 @@ _OVERLAP = 0.6  # of the light of a view has to fall where the object is known
 _REACH = 3.5  # standard deviations of a step of the stage
 _SMALLEST, _UNKNOWN = 0.5, 1 / 32  # such a standard deviation: at least [px]; of the window, where nothing has moved
 _POOR, _AGAIN = 2.0, 3  # times the usual misfit: a view that fits so badly is placed again, up to three times
-_FOUND = 0.25  # left unexplained in the worst tenth of the views where a scan is found, at a low resolution too
 _ASTRAY, _EARLY = 0.45, 0.25  # left unexplained of the usual view: a beginning is given up, before a quarter is placed
-_BETTER = 0.9  # of what is left unexplained in the worst tenth, or the scan stays as it was
+_BETTER = 0.75  # of what is left unexplained in the worst tenth, or the scan stays as it was
 _BEGINNINGS = 3  # that are followed to the end
 
 
@@ -42,7 +41,7 @@ class PlaceInOrder(Nested, slots=GIVEN):
     three are followed to the end.
 
     Nothing is done where the views explain each other already: where, as ``CheckPositions`` measures it, less than 0.25
-    is left unexplained in the worst tenth. Nothing changes where that tenth is not explained better by 10 percent
+    is left unexplained in the worst tenth. Nothing changes where that tenth is not explained better by a quarter
     afterwards.
 
     Parameters: recipe, a refinement and an engine, such as ``(PosCorrect(hold=0.0) * LSQML(batch=8)) ** 4``; its
@@ -65,8 +64,8 @@ class PlaceInOrder(Nested, slots=GIVEN):
     def apply(self, s):
         if not s.store.model.thin_object:
             raise RecipeError(f"{self!r}: the model {s.store.model!r} is no thin object; PlaceInOrder knows those only")
-        before = _worst(others_say(s))
-        if s.data.views < _VIEWS or before < _FOUND:
+        before = worst_tenth(others_say(s).unexplained)
+        if s.data.views < _VIEWS or before < FOUND:
             return
         if s.create(GIVEN.name):
             s.position_given += s.positions
@@ -79,10 +78,10 @@ class PlaceInOrder(Nested, slots=GIVEN):
                 setattr(s, name, value.copy())
             if not self._put_together(s, given, away, first):
                 continue
-            after, runs = _worst(others_say(s)), runs + 1
+            after, runs = worst_tenth(others_say(s).unexplained), runs + 1
             if after < least:
                 best, least = _estimates(s), after
-            if after < _FOUND or runs == _BEGINNINGS:
+            if after < FOUND or runs == _BEGINNINGS:
                 break
         for name, value in best.items():
             setattr(s, name, value)
@@ -101,7 +100,7 @@ class PlaceInOrder(Nested, slots=GIVEN):
         recipe = self.recipe**_LONGER
         while True:
             inside = np.flatnonzero(placed)
-            after = run_inside(recipe, state_of(s, inside), s.memo["run"])
+            after = run_trial(recipe, state_of(s, inside), s.memo["run"])
             take_record(s, after)
             take_estimates(s, after, inside, self.recipe_writes)
             if len(inside) <= _EARLY * len(given) and np.median(others_say(after._live).unexplained) > _ASTRAY:
@@ -174,8 +173,3 @@ def _seen(s: Any, light: np.ndarray, views: np.ndarray) -> np.ndarray:
     known, n = light > DIM * light.max(), s.data.n
     corners = np.rint(s.backend.to_host(s.positions)[views]).astype(int)
     return np.array([power[known[r : r + n, c : c + n]].sum() for r, c in corners]) / power.sum()
-
-
-def _worst(said: OthersSay) -> float:
-    """Return what is left unexplained in the worst tenth of the views, at least."""
-    return float(np.quantile(said.unexplained, 0.9))

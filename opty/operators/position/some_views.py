@@ -9,6 +9,7 @@ import numpy as np
 from opty.algebra.leaf import with_parts
 from opty.algebra.operator import Identity
 from opty.data.parts import chosen
+from opty.operators.position.check import GIVEN
 from opty.operators.position.search import trial_misfits
 from opty.state import BareState, handle
 
@@ -37,6 +38,8 @@ def state_of(s: Any, views: np.ndarray) -> BareState:
     estimates = {name: leaf for name, leaf in store.layout.items() if leaf.role == "estimate"}
     host = {name: np.array(backend.to_host(store.leaves[name])) for name in estimates}
     host |= {name: host[name][views] for name, leaf in estimates.items() if leaf.over == "view"}
+    if s.has(GIVEN.name):
+        host[GIVEN.name] = np.array(backend.to_host(s.position_given))[views]
     total, obj = light_of(s, views), host["obj"]
     dim = total < DIM * total.max()
     obj[..., dim] = obj[..., ~dim].mean(axis=-1, keepdims=True)

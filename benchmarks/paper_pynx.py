@@ -8,7 +8,7 @@ those for OpenCL run on pocl, a CPU too, and the LLK is summed by the operator f
 
 - listing_2: the TIFF and NPY of Listing 1 go into Listing 2 word by word, once as they are and once with the columns of
   the NPY swapped, and into opty. Object errors against the truth; the LLK of one state by both.
-- ramp: patterns 20 pixels off the middle of the detector, which leave a phase ramp in the results of AP, DM and ML;
+- ramp: patterns 5 pixels of 64 off the middle of the detector, which leave a phase ramp in the results of AP, DM and ML;
   opty reads each, and ``RemoveRamp`` is compared with what was put in.
 - positions: update_pos=5 on the scene of benchmarks/paper_positions.py, 200 cycles of AP, DM and ML.
 """
@@ -177,9 +177,9 @@ def of_object(p: opty.PtychoState, truth: dict) -> tuple[np.ndarray, float]:
     return -np.array(found.ramp) * p.data.n / (2 * np.pi), round(found.error, 4)
 
 
-def ramp(python: Path, n: int = 64, turns: int = 40) -> list[dict]:
+def ramp(python: Path, n: int = 64, turns: int = 200) -> list[dict]:
     """Results of PyNX on patterns that lie off the middle, and the ramp that opty takes off them."""
-    off = np.array([6, 8]) * n // 64  # 20 detector pixels of 128
+    off = np.array([3, 4]) * n // 64  # from twice as much neither PyNX nor opty finds the object
     wavelength, distance, pixel = 1.2e-9, 20e-9 * 128 / n * n * 75e-6 / 1.2e-9, 75e-6
     geometry = opty.Geometry(wavelength, distance, pixel)
     side = n // 2

@@ -161,7 +161,7 @@ FINDINGS = (
 
 
 def table(rows: list[dict]) -> None:
-    """Print medians and ranges over the seeds; then for how many seeds each finding holds, and the median of its ratio."""
+    """Print medians and ranges over the seeds; then for how many each finding holds, and the median of its ratio."""
     for part, n, sigma in dict.fromkeys((r["part"], r["n"], r["sigma"]) for r in rows):
         some = [r for r in rows if (r["part"], r["n"], r["sigma"]) == (part, n, sigma)]
         seeds = sorted({r["seed"] for r in some})

@@ -43,7 +43,7 @@ def simulate():
     sim.sample = u.Param(model=-u.rgb2complex(logo[::-1, :, :-1]), process=process, fill=1.0 + 0.0j)
     sim.detector = u.Param(dtype=np.uint32, full_well=2**32 - 1, psf=None)
     sim.update(plot=False, dfile=str(folder / "laser.ptyd"), save="append", auto_center=False, label=None)
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 (PtyPy's noise is of this generator)
     scan = Told(sim)
     scan.initialize()
     while not isinstance(scan.auto(100), str):

@@ -49,7 +49,8 @@ METHODS = {
     "PosCorrect()": "PosCorrect()",
 }
 FIND = "FindPositions(sweeps=8)"
-ENGINES = {f"{name}, {engine}": (METHODS[name], engine) for engine in ("DM()", "ML()") for name in list(METHODS)[2:6:3]}
+CORRECTING = ("S11: Adam, A", "S13: serial", "S13: gradient", "PosCorrect()")
+ENGINES = {f"{name}, {engine}": (METHODS[name], engine) for engine in ("DM()", "ML()") for name in CORRECTING}
 RECORD = Path(__file__).with_name("results") / "2026-11-29-paper-positions.json"
 
 

@@ -94,7 +94,7 @@ def test_the_sweep_of_seeds_keeps_what_each_method_leaves(tmp_path, capsys):
     from benchmarks import paper_positions as sweep
 
     asked = sweep.runs(["near", "far", "engines"], [0, 1], 128)
-    assert len(asked) == 2 * (2 * 2 * 8 + 4)
+    assert len(asked) == 2 * (2 * 2 * 8 + 8)
     for run in asked:
         recipe, sweeps = sweep.recipe_of(run)
         assert isinstance(opty.parse(recipe) ** sweeps, opty.Operator)

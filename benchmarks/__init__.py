@@ -18,6 +18,8 @@ python -m benchmarks.NAME, how good:
 
 engines.py    engine x scan x (iterations, object error, misfit, seconds), on scans A and B and the real data
 positions.py  the study of position refinement; position_pictures.py draws it
+paper_positions.py  Figs. S9 to S14 of Guzzi et al. 2022 in the near field and far, with several seeds
+paper_pynx.py, paper_ptypy.py  Guzzi et al. 2022 beside the real PyNX and PtyPy
 auto.py       opty.auto beside the best of sixty recipes (recipe_list.py), on scans drawn by seed (drawn_scans.py)
 first_line.py  the first line of the README, and auto, beside the best of twenty recipes from the best start
 wrong_scans.py  what check and verdicts say of scans drawn by seed, right ones and with one thing wrong

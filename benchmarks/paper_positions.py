@@ -21,6 +21,8 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -47,7 +49,8 @@ METHODS = {
     "PosCorrect()": "PosCorrect()",
 }
 FIND = "FindPositions(sweeps=8)"
-ENGINES = {f"{name}, {engine}": (METHODS[name], engine) for engine in ("DM()", "ML()") for name in list(METHODS)[2:6:3]}
+CORRECTING = ("S11: Adam, A", "S13: serial", "S13: gradient", "PosCorrect()")
+ENGINES = {f"{name}, {engine}": (METHODS[name], engine) for engine in ("DM()", "ML()") for name in CORRECTING}
 RECORD = Path(__file__).with_name("results") / "2026-11-29-paper-positions.json"
 
 
@@ -130,19 +133,36 @@ def _short(value):
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-FINDINGS = {  # of the paper; what is asked of the numbers left by each method, and of the start
-    "gain 1 with A leaves most of the error (S9)": lambda v: v["S9: gain 1, A"] > 0.5 * v["start"],
-    "gain 1 with B leaves most of the error (S10)": lambda v: v["S10: gain 1, B"] > 0.5 * v["start"],
-    "Adam with A corrects to less than half (S11)": lambda v: v["S11: Adam, A"] < 0.5 * v["start"],
-    "Adam with B leaves more than Adam with A (S12)": lambda v: v["S12: Adam, B"] > v["S11: Adam, A"],
-    "serial and gradient leave more than Adam (S13, S14)": lambda v: (
-        min(v["S13: serial"], v["S13: gradient"]) > v["S11: Adam, A"]
+@dataclass(frozen=True)
+class Finding:
+    """One of the paper's: a ratio of what methods leave, and the limit beyond which it holds."""
+
+    words: str
+    ratio: Callable[[dict[str, float]], float]  # of the errors left by each method, and that of the start
+    limit: float
+    below: bool = False
+
+    def holds(self, left: dict[str, float]) -> bool:
+        """Whether it does, in one run of all methods."""
+        ratio = self.ratio(left)
+        return ratio < self.limit if self.below else ratio > self.limit
+
+
+FINDINGS = (
+    Finding("gain 1 with A leaves most of the error (S9)", lambda v: v["S9: gain 1, A"] / v["start"], 0.5),
+    Finding("gain 1 with B leaves most of the error (S10)", lambda v: v["S10: gain 1, B"] / v["start"], 0.5),
+    Finding("Adam with A corrects to less than half (S11)", lambda v: v["S11: Adam, A"] / v["start"], 0.5, below=True),
+    Finding("Adam with B leaves more than Adam with A (S12)", lambda v: v["S12: Adam, B"] / v["S11: Adam, A"], 1),
+    Finding(
+        "serial and gradient leave more than Adam (S13, S14)",
+        lambda v: min(v["S13: serial"], v["S13: gradient"]) / v["S11: Adam, A"],
+        1,
     ),
-}
+)
 
 
 def table(rows: list[dict]) -> None:
-    """Print medians and ranges over the seeds, and for how many seeds each finding holds."""
+    """Print medians and ranges over the seeds; then for how many each finding holds, and the median of its ratio."""
     for part, n, sigma in dict.fromkeys((r["part"], r["n"], r["sigma"]) for r in rows):
         some = [r for r in rows if (r["part"], r["n"], r["sigma"]) == (part, n, sigma)]
         seeds = sorted({r["seed"] for r in some})
@@ -158,16 +178,32 @@ def table(rows: list[dict]) -> None:
                 f"| {name} | {np.median(left):.2f} | {left.min():.2f} | {left.max():.2f} | {np.median(affine):.2f} | "
                 f"{np.median(obj):.2f} |"
             )
-        if part == "engines":
-            continue
+    print("\n| finding | errors | " + " | ".join("{}, {} px".format(*case) for case in _cases(rows)) + " |")
+    print("|---" * (2 + len(_cases(rows))) + "|")
+    for finding in FINDINGS:
         for begin, end, words in (("start", "left", "median"), ("start_affine", "left_affine", "beside an affine map")):
-            whole = []
-            for seed in seeds:
-                of_seed = [r for r in some if r["seed"] == seed]
-                left = {r["method"]: r[end] for r in of_seed} | {"start": of_seed[0][begin]}
-                whole += [left] if set(METHODS) <= set(left) else []
-            for text, holds in FINDINGS.items():
-                print(f"{words}: {text}: {sum(map(holds, whole))} of {len(whole)} seeds")
+            told = [_told(finding, [r for r in rows if _case(r) == case], begin, end) for case in _cases(rows)]
+            print(f"| {finding.words} | {words} | " + " | ".join(told) + " |")
+
+
+def _case(row: dict) -> tuple[str, float]:
+    return f"{row['part']}, {row['n']} px", row["sigma"]
+
+
+def _cases(rows: list[dict]) -> list[tuple[str, float]]:
+    return list(dict.fromkeys(_case(r) for r in rows if r["part"] != "engines"))
+
+
+def _told(finding: Finding, rows: list[dict], begin: str, end: str) -> str:
+    """For how many seeds a finding holds, and the median of its ratio."""
+    whole = []
+    for seed in sorted({r["seed"] for r in rows}):
+        of_seed = [r for r in rows if r["seed"] == seed]
+        left = {r["method"]: r[end] for r in of_seed} | {"start": of_seed[0][begin]}
+        whole += [left] if set(METHODS) <= set(left) else []
+    if not whole:
+        return "not run"
+    return f"{sum(map(finding.holds, whole))} of {len(whole)} ({np.median([finding.ratio(v) for v in whole]):.3g})"
 
 
 def main() -> int:

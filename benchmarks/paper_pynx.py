@@ -8,7 +8,7 @@ those for OpenCL run on pocl, a CPU too, and the LLK is summed by the operator f
 
 - listing_2: the TIFF and NPY of Listing 1 go into Listing 2 word by word, once as they are and once with the columns of
   the NPY swapped, and into opty. Object errors against the truth; the LLK of one state by both.
-- ramp: patterns 20 pixels off the middle of the detector, which leave a phase ramp in the results of AP, DM and ML;
+- ramp: patterns 5 pixels of 64 off the middle of the detector leave a phase ramp in the results of AP, DM and ML;
   opty reads each, and ``RemoveRamp`` is compared with what was put in.
 - positions: update_pos=5 on the scene of benchmarks/paper_positions.py, 200 cycles of AP, DM and ML.
 """
@@ -177,9 +177,9 @@ def of_object(p: opty.PtychoState, truth: dict) -> tuple[np.ndarray, float]:
     return -np.array(found.ramp) * p.data.n / (2 * np.pi), round(found.error, 4)
 
 
-def ramp(python: Path, n: int = 64, turns: int = 40) -> list[dict]:
+def ramp(python: Path, n: int = 64, turns: int = 200) -> list[dict]:
     """Results of PyNX on patterns that lie off the middle, and the ramp that opty takes off them."""
-    off = np.array([6, 8]) * n // 64  # 20 detector pixels of 128
+    off = np.array([3, 4]) * n // 64  # from twice as much neither PyNX nor opty finds the object
     wavelength, distance, pixel = 1.2e-9, 20e-9 * 128 / n * n * 75e-6 / 1.2e-9, 75e-6
     geometry = opty.Geometry(wavelength, distance, pixel)
     side = n // 2
@@ -236,8 +236,13 @@ def positions(python: Path, seeds: list[int], engines: list[str], sigmas: list[f
             np.savez(work / "given.npz", **given, pixel=data.pixel, near=True, update_pos=5)
             seconds = pynx(python, "positions", work, engine, str(cycles))
             found = dict(np.load(work / "found.npz"))
-        errors = [of_places(where / data.pixel, truth) for where in found["places"]]
+        places = found["places"] / data.pixel
+        errors = [of_places(where, truth) for where in places]
         row = dict(part="positions", case=f"{engine}, {sigma:g} px", seed=seed, start=errors[0], left=errors[-1])
+        row |= {
+            f"{name}_affine": opty.analysis.position_error(where, truth, affine=True)
+            for name, where in (("start", places[0]), ("left", places[-1]))
+        }
         rows.append(row | dict(least=min(errors), errors=errors, llk=found["llk"][:, 0].tolist(), seconds=seconds))
     return rows
 
@@ -247,8 +252,12 @@ def picture_of_positions(rows: list[dict]) -> None:
     some = [row for row in rows if row["part"] == "positions" and row["seed"] == 0]
     if not some:
         return
-    fig = new_figure(3.2 * len(some), 3.0)
-    for ax, row in zip(fig.subplots(1, len(some), squeeze=False)[0], some, strict=True):
+    engines, errors = ({row["case"].split(", ")[k]: None for row in some} for k in (0, 1))
+    fig = new_figure(3.6 * len(engines), 2.6 * len(errors))
+    grid = fig.subplots(len(errors), len(engines), squeeze=False)
+    for row in some:
+        engine, error = row["case"].split(", ")
+        ax = grid[list(errors).index(error), list(engines).index(engine)]
         at = np.arange(len(row["llk"])) * 10
         left = ax.semilogy(at, row["llk"], color=BLUE, label="LLK a pixel, Poisson")
         ax.set_title(f"PyNX, {row['case']}", fontsize=9)
@@ -256,7 +265,7 @@ def picture_of_positions(rows: list[dict]) -> None:
         other = ax.twinx()
         right = other.plot(at, row["errors"], color=VERMILION, label="true error [px]")
         other.set_ylim(0, None)
-    ax.legend(handles=[*left, *right], fontsize=7)
+    grid[0, 0].legend(handles=[*left, *right], fontsize=7)
     save_with_machine(fig, PICTURES / "figures_s13_s14_pynx.png", pynx=PYNX)
 
 

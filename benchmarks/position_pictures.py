@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.paper_pictures import save_with_machine
 from opty.analysis.misfit import mean_square
-from opty.plot import save_figure
 from opty.plot.figure import BLUE, VERMILION, new_figure
 
 GREEN = "#009e73"
@@ -45,7 +45,7 @@ def draw_star(states: dict, path: Path) -> None:
         axes.set_title(f"{recipe}\nmean (√I − √Î)² {mean_square(p):.4f}", fontsize=8)
         axes.set_xticks([])
         axes.set_yticks([])
-    save_figure(fig, path)
+    save_with_machine(fig, path)
 
 
 def sheet(runs: dict[str, dict], path: Path) -> None:
@@ -66,7 +66,7 @@ def sheet(runs: dict[str, dict], path: Path) -> None:
             axes.set_title(name, fontsize=8)
             axes.set_xticks([])
             axes.set_yticks([])
-    save_figure(fig, path)
+    save_with_machine(fig, path)
 
 
 def draw_curves(axes, curves: dict) -> None:
@@ -100,4 +100,4 @@ def breakdown(rows: list[dict], path: Path) -> None:
     axes.set_ylabel("$\\epsilon_g$ after 150 iterations [px]")
     axes.grid(True, color="0.9", lw=0.6)
     axes.legend(fontsize=8, frameon=False)
-    save_figure(fig, path)
+    save_with_machine(fig, path)

@@ -25,12 +25,18 @@ def keep(folder: Path, name: str, rows: list[dict], key: Sequence[str]) -> Path:
 
 
 def keep_in(path: Path, rows: list[dict], key: Sequence[str]) -> None:
-    """Write rows into a file, in place of those of the same work; others that it holds stay."""
+    """Write rows into a file, in place of those of the same work; others that it holds stay.
+
+    The file names the machine of this run; a row that another one made names its own.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    old = json.loads(path.read_text())["rows"] if path.exists() else []
-    kept = {tuple(r[k] for k in key): r for r in old + rows}
+    here = machine()
+    before = json.loads(path.read_text()) if path.exists() else dict(machine=here, rows=[])
+    elsewhere = {} if before["machine"] == here else {"machine": before["machine"]}
+    kept = {tuple(r[k] for k in key): elsewhere | r for r in before["rows"]}
+    kept |= {tuple(r[k] for k in key): r for r in rows}
     with opty.io.atomic(path) as file:
-        found = dict(date=datetime.date.today().isoformat(), machine=machine(), rows=list(kept.values()))
+        found = dict(date=datetime.date.today().isoformat(), machine=here, rows=list(kept.values()))
         Path(file).write_text(json.dumps(found, indent=1) + "\n")
 
 

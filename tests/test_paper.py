@@ -94,7 +94,7 @@ def test_the_sweep_of_seeds_keeps_what_each_method_leaves(tmp_path, capsys):
     from benchmarks import paper_positions as sweep
 
     asked = sweep.runs(["near", "far", "engines"], [0, 1], 128)
-    assert len(asked) == 2 * (2 * 2 * 8 + 4)
+    assert len(asked) == 2 * (2 * 2 * 8 + 8)
     for run in asked:
         recipe, sweeps = sweep.recipe_of(run)
         assert isinstance(opty.parse(recipe) ** sweeps, opty.Operator)
@@ -107,6 +107,7 @@ def test_the_sweep_of_seeds_keeps_what_each_method_leaves(tmp_path, capsys):
     left = dict.fromkeys(sweep.METHODS, 0.1) | {"S9: gain 1, A": 0.8, "S12: Adam, B": 2.0}
     sweep.table([row | dict(method=name, left=v, start=1.0) for name, v in left.items()])
     said = capsys.readouterr().out
-    assert "median: gain 1 with A leaves most of the error (S9): 1 of 1 seeds" in said
-    assert "median: gain 1 with B leaves most of the error (S10): 0 of 1 seeds" in said
-    assert "median: serial and gradient leave more than Adam (S13, S14): 0 of 1 seeds" in said
+    assert "| gain 1 with A leaves most of the error (S9) | median | 1 of 1 (0.8) |" in said
+    assert "| gain 1 with B leaves most of the error (S10) | median | 0 of 1 (0.1) |" in said
+    assert "| Adam with B leaves more than Adam with A (S12) | median | 1 of 1 (20) |" in said
+    assert "| serial and gradient leave more than Adam (S13, S14) | median | 0 of 1 (1) |" in said

@@ -128,6 +128,11 @@ def test_a_row_takes_the_place_of_the_same_work(tmp_path):
     found = json.loads(path.read_text())
     assert [row["seconds"] for row in found["rows"]] == [2.0]
     assert {"processor", "cores", "numpy", "scipy", "opty"} <= set(found["machine"])
+    path.write_text(json.dumps(found | {"machine": {"processor": "another"}}))
+    keep_in(path, [a_row(1.0, scan="y")], speed.KEY)
+    moved = json.loads(path.read_text())
+    assert moved["machine"] == found["machine"]
+    assert [row.get("machine") for row in moved["rows"]] == [{"processor": "another"}, None]
 
 
 def test_the_page_has_the_newest_results():

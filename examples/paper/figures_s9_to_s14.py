@@ -58,8 +58,9 @@ save(fig, "figures_s9_to_s14")
 for sigma in ERRORS:
     for measure, words in enumerate(("median", "beside an affine map")):
         values = {name: left[name, sigma][measure] for name in ("start", *METHODS)}
-        for text, holds in FINDINGS.items():
-            print(f"{sigma:.3g} px, {words}: {'holds' if holds(values) else 'does not hold'}: {text}")
+        for finding in FINDINGS:
+            said = "holds" if finding.holds(values) else "does not hold"
+            print(f"{sigma:.3g} px, {words}: {said} ({finding.ratio(values):.3g}): {finding.words}")
 begin, adam, other, ours = (left[name, ERRORS[0]] for name in ("start", "S11: Adam, A", "S12: Adam, B", "PosCorrect()"))
 main_number("Adam with B over Adam with A, left", other[0] / adam[0], above=sized(0, 2, 1))
 main_number("left by Adam with A beside an affine map, of the start", adam[1] / begin[1], below=sized(3, 0.1, 0.5))

@@ -90,6 +90,7 @@ def test_weights_are_the_mask(make, views, rng, identical):
     weights = np.where(rng.uniform(size=(7, 16, 16)) > 0.2, 0.7, 0).astype("float32")
     weights[:, 0, 0] = -1.0
     identical(load(make(weights=weights)).mask, weights > 0)
+    identical(load(make(weights=weights > 0)).mask, weights > 0)  # as PtyPy's simulation writes them
 
 
 def test_empty_weights_and_those_of_all_frames(make, identical):

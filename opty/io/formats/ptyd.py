@@ -89,7 +89,7 @@ def _raw(tree: Tree, file: Container) -> Raw:
         },
         mask=(lambda: _common(tree, frames[0]))
         if weights[0] is None
-        else Joined([Frames(weight) for weight in weights]),
+        else Joined([Frames(weight, "biuf") for weight in weights]),
         good=lambda weight: weight > 0,
         probe=None if (probe := tree.find(f"info/{PROBE}")) is None else complexes(probe),
         centre=lambda known: _centre(tree),

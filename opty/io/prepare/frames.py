@@ -13,12 +13,15 @@ from opty.data.lazy_frames import BLOCK, LazyFrames
 
 
 class Frames:
-    """Images (N, rows, columns) of an array or an HDF5 dataset whose first axes count the views."""
+    """Images (N, rows, columns) of an array or an HDF5 dataset whose first axes count the views.
 
-    def __init__(self, source: Any):
+    ``kinds`` : of dtypes that are read, counts without it; "biuf" for masks and weights.
+    """
+
+    def __init__(self, source: Any, kinds: str = "iuf"):
         if source.ndim < 3 or 0 in source.shape:
             raise ValueError(f"{_name(source)} has shape {tuple(source.shape)}; expected (views, rows, columns)")
-        if source.dtype.kind not in "iuf":
+        if source.dtype.kind not in kinds:
             raise ValueError(f"{_name(source)} has dtype {source.dtype}; expected counts (integers or floats)")
         self.source = source
         self.scan = tuple(source.shape[:-2])

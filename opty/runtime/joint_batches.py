@@ -16,7 +16,7 @@ import numpy as np
 from opty.algebra.leaf import with_parts
 from opty.kernels.operands import WaveStore
 from opty.runtime.all_views import rows_used
-from opty.runtime.batching import neighbours, pieces, split
+from opty.runtime.batching import drawn_batches, neighbours, pieces, split
 from opty.runtime.nodes import SweepNode, changes_images
 from opty.state.leaves import FIELDS
 from opty.state.store import Store
@@ -64,7 +64,7 @@ class JointBatches:
             found = pieces(np.arange(self._views), self.size)
         else:
             parts = neighbours(positions, self.size) if 1 < self.size < self._views else None
-            found = split(node.order, positions, self.size, store.rng(), parts)
+            found = split(node.order, positions, self.size, drawn_batches(node.same_batches, store), parts)
         self.order = [batch[np.argsort(self._owner(batch), kind="stable")] for batch in found]
 
     @cached_property
@@ -126,7 +126,7 @@ class JointBatches:
 
     def _dealt(self) -> list[np.ndarray]:
         """Return batches in random order, each with as many views of every rank as of the others, or nearly."""
-        rng, count = self._store.rng(), -(-self._views // self.size)
+        rng, count = drawn_batches(self._node.same_batches, self._store), -(-self._views // self.size)
         ranges = [np.arange(a, b) for a, b in zip(self._starts[:-1], self._starts[1:], strict=True)]
         dealt = [np.array_split(rng.permutation(some), count) for some in ranges]
         return [np.concatenate(parts) for parts in zip(*dealt, strict=True)]

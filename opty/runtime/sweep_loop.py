@@ -11,7 +11,7 @@ import numpy as np
 from opty.algebra.operator import ViewOperator
 from opty.runtime.all_views import conclude
 from opty.runtime.batch_size import batch_that_fits
-from opty.runtime.batching import split
+from opty.runtime.batching import drawn_batches, split
 from opty.runtime.blame import blame
 from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.runtime.job import Run
@@ -36,7 +36,7 @@ def batches(of: SweepPrograms, job: Run) -> list[np.ndarray]:
     looks = order in ("uniform", "compact")
     positions = job.positions() if looks else store.leaves["positions"]  # only their number is used
     parts = job.neighbours(size) if order == "uniform" and 1 < size < store.data.views else None
-    return split(order, positions, size, store.rng(), parts)
+    return split(order, positions, size, drawn_batches(of.node.same_batches, store), parts)
 
 
 def run_sweep(node: SweepNode, job: Run) -> None:

@@ -46,7 +46,7 @@ class Anderson(ViewOperator, reads="obj probe positions"):
     Source: Anderson, J. ACM 12, 547 (1965); Walker, Ni, SIAM J. Numer. Anal. 49, 1715 (2011), Eq. 1.2 and Sec. 2.
     """
 
-    memory: int = 8
+    memory: int = 5
     update: Literal["both", "obj", "probe"] = "both"
     over_ranks = True
     scale_free = True

@@ -84,11 +84,6 @@ class SweepNode:
         return frozenset(found)
 
     @functools.cached_property
-    def same_batches(self) -> bool:
-        """True where batches and their order are drawn from the seed alone, and not from the iteration."""
-        return any(s.op.same_batches for s in self.steps)
-
-    @functools.cached_property
     def keeps_waves(self) -> bool:
         """True where the iterate is a wave for each view; its misfit may rise."""
         return any(leaf.remade and leaf.improves for leaf in _written_by(self.steps))

@@ -9,11 +9,13 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator, ViewOperator
 from opty.algebra.protocols import State, Views
+from opty.errors import RecipeError
 from opty.model.probe import PROBE
 from opty.model.sample import OBJ
 from opty.operators.conjugate import inner
 from opty.operators.lsq import moved, updating
 from opty.operators.position.signals import light
+from opty.words import joined
 
 _RIDGE = 1e-7  # of the mean of <F_k, F_k>: what rounding leaves of them in single precision
 _LARGEST = 30.0  # sum of |a_k|: larger ones come from changes that hardly differ
@@ -25,9 +27,9 @@ class Anderson(ViewOperator, reads="obj probe positions"):
     """Mix object and probe of the last sweeps into those from which the next one starts: O <- sum_k a_k G_k.
 
     G_k is what the k-th last sweep made of object and probe, F_k what it changed them by. The a_k, of sum one and the
-    same for both, minimise |sum_k a_k F_k|^2: the mixture of starts that a sweep would change least. The norm is that of
-    the waves: changes of the object by the light on each pixel, sum |P|^2, those of the probe by the mean of |O|^2 there
-    times the number of views. Where a sweep is nearly linear this is GMRES with the sweep as preconditioner: it needs no
+    same for both, minimise |sum_k a_k F_k|^2: the mixture of starts that a sweep would change least. The norm is that
+    of the waves: changes of the object count by the light on each pixel, those of the probe by sum_j |O_j|^2, taken as
+    the same for all pixels. Where a sweep is nearly linear this is GMRES with the sweep as preconditioner: it needs no
     derivative of the model, and no transform.
 
     A sweep has to be the same map each time: with this step its views make the same batches in the same order, drawn
@@ -95,21 +97,34 @@ class Anderson(ViewOperator, reads="obj probe positions"):
         kept, last, memory = (int(number) for number in s.backend.to_host(s.kept_sweeps))
         forget = memory != self.memory or _has_risen(s)
         count, newest = 1 if forget else min(kept + 1, memory), (last + 1) % self.memory
+        self._keep(s, names, newest)
+        if count > 1:
+            count = self._mix(s, names, [(newest - k) % self.memory for k in range(count)])
+        s.kept_sweeps = s.backend.asarray(np.array([count, newest, self.memory], float))
+
+    def _keep(self, s: State, names: list[str], place: int) -> None:
+        changed = False
         for name in names:
-            made, change = (getattr(s, _kept(what, name, newest)) for what in ("made", "change"))
+            made, change = (getattr(s, _kept(what, name, place)) for what in ("made", "change"))
             made[...] = getattr(s, name)
             change[...] = made - s.memo[name]
-        places = [(newest - k) % self.memory for k in range(count)]
-        shares = _shares(_products(s, names, places)) if count > 1 else np.ones(1)
-        if shares is None:
-            count = 1
-        elif count > 1:
-            for name in names:
-                mixed = getattr(s, name)
-                mixed[...] = 0
-                for k, share in zip(places, shares, strict=True):
-                    mixed += s.real_dtype.type(share) * getattr(s, _kept("made", name, k))
-        s.kept_sweeps = s.backend.asarray(np.array([count, newest, self.memory], float))
+            changed = changed or bool(change.any())
+        if not changed:
+            raise RecipeError(
+                f"{self!r} mixes what the sweep that it is part of makes of {joined(names)}, and that changes nothing: "
+                "write it left of an engine that moves them in its sweep, such as Anderson() * rPIE(batch=4)"
+            )
+
+    def _mix(self, s: State, names: list[str], places: list[int]) -> int:
+        """Mix what lies in some places, the newest first; return how many of these sweeps are to be kept."""
+        if (shares := _shares(_products(s, names, places))) is None:
+            return 1
+        for name in names:
+            mixed = getattr(s, name)
+            mixed[...] = 0
+            for k, share in zip(places, shares, strict=True):
+                mixed += s.real_dtype.type(share) * getattr(s, _kept("made", name, k))
+        return len(places)
 
 
 def _kept(what: str, name: str, k: int) -> str:

@@ -33,8 +33,9 @@ class Anderson(ViewOperator, reads="obj probe positions"):
     derivative of the model, and no transform.
 
     A sweep has to be the same map each time: with this step its views make the same batches in the same order, drawn
-    from the seed. Where a misfit is larger than that of the sweep before, or sum_k |a_k| is 30 or more, all sweeps but
-    the last one are forgotten: the run goes on from what that made, and the mixing begins anew.
+    from the seed; an engine with momentum is no such map: take rPIE, or LSQML(momentum=0). Where a misfit is larger
+    than that of the sweep before, or sum_k |a_k| is 30 or more, all sweeps but the last one are forgotten: the run goes
+    on from what that made, and the mixing begins anew.
 
     Parameters
     ----------

@@ -27,6 +27,7 @@ remedies.py    the remedies that check names: does each improve the result?
 kill.py       a checkpointing run killed again and again: is anything lost?
 interop.py    other packages: who reads whose files; what runs in their environments is in peers/
 detectors.py  files of detectors: what other readers find in them; detector_files.py writes them
+thick.py      two slices: error against CPU time, by engine
 streaming.py  data larger than memory: what is resident, and what reading costs
 
 environments.py  an environment for each of the other packages

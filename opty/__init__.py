@@ -59,6 +59,7 @@ from opty.io import info, load, rerun, resume, save
 from opty.io.save_operator import Save
 from opty.live.serve_operator import Serve
 from opty.operators import (
+    Anderson,
     BackgroundUpdate,
     BestOf,
     CheckPositions,
@@ -105,6 +106,7 @@ __all__ = [
     "ML",
     "RAAR",
     "After",
+    "Anderson",
     "BackgroundUpdate",
     "Before",
     "BestOf",

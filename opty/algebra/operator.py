@@ -225,6 +225,7 @@ class ViewOperator(Operator, register=False):
     memo_rows: ClassVar[frozenset[str]] = frozenset()  # arrays in s.memo with a row for each view, for ``finish``
     scratch_slices: ClassVar[tuple[float, float, float]] = (0.0, 0.0, 0.0)
     copied: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
+    same_batches: ClassVar[bool] = False  # True: the views make the same batches, in the same order, in every sweep
 
     def begin(self, s: State) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict private to the step until the sweep ends."""

@@ -10,6 +10,7 @@ from opty.algebra.operator import ViewOperator
 from opty.fusion.fits import _Fit
 from opty.fusion.sweeps import _from_fused
 from opty.kernels.buffers import Scratch
+from opty.operators.anderson import Anderson
 from opty.operators.lsq import LSQUpdate
 from opty.operators.momentum import ObjMomentum, ProbeMomentum
 from opty.operators.object import ObjUpdate
@@ -27,7 +28,7 @@ from opty.runtime.nodes import PlannedStep
 from opty.state.views import Batch
 
 REFINEMENTS = (PosCorrect, PosCorrectGradient, PosCorrectAdam, PosCorrectGain, PosCorrectSerial)
-_UPDATES = (ObjUpdate, ProbeUpdate, LSQUpdate, ObjMomentum, ProbeMomentum)
+_UPDATES = (ObjUpdate, ProbeUpdate, LSQUpdate, ObjMomentum, ProbeMomentum, Anderson)
 
 
 def sense_first(steps: tuple[PlannedStep, ...]) -> tuple[PlannedStep, ...]:

@@ -10,6 +10,7 @@ likelihood.py    LikelihoodGradient; the noise models
 conjugate.py     ConjugateDirection, LineSearch, TakeStep: conjugate gradients
 lsq.py           LSQUpdate, live: object and probe with the best steps for each view
 momentum.py      ObjMomentum, ProbeMomentum
+anderson.py      Anderson: object and probe mixed from those of the last sweeps
 merge.py         AccumObj, AccumProbe, MergeObj, MergeProbe: from all views at once
 background.py    BackgroundUpdate: incoherent background
 intensity.py     IntensityUpdate: per-view intensity factors
@@ -24,6 +25,7 @@ observers.py     Log, Misfit, Progress (Save: opty/io, Show: opty/plot)
 """
 
 from opty.algebra.operator import Operator
+from opty.operators.anderson import Anderson
 from opty.operators.background import BackgroundUpdate
 from opty.operators.centring import CentreProbe, RemoveRamp
 from opty.operators.coarse import Coarse
@@ -63,6 +65,7 @@ from opty.operators.support import Support
 __all__ = [
     "AccumObj",
     "AccumProbe",
+    "Anderson",
     "BackgroundUpdate",
     "BestOf",
     "CentreProbe",

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.cluster.vq import vq
 
 from opty.algebra.sweep import Order
+from opty.state.store import Store
 
 _LLOYD = 10  # rounds of k-means; the batches need no more than roughly round outlines
 
@@ -30,6 +31,11 @@ def split(
     else:
         batches = _compact(positions, size, count, rng)
     return [batches[k] for k in rng.permutation(len(batches))]
+
+
+def drawn_batches(same: bool, store: Store) -> np.random.Generator:
+    """Return the generator that draws the batches of a sweep; ``same`` : those of every sweep."""
+    return np.random.default_rng(store.seed) if same else store.rng()
 
 
 def pieces(views: np.ndarray, size: int) -> list[np.ndarray]:

@@ -93,7 +93,8 @@ def _pass_head(node: SweepNode, store: Store | None, program: Program | None) ->
     counts = "one iteration" if node.counts else "not counted as an iteration"
     names = [name for name in node.fused if name not in unsuited]
     fused = f"; fused: {', '.join(names)}" if names else ""
-    return f"{node.origin} over all views, {batch} at a time, {_ORDERS[node.order]} ({counts}{fused})"
+    same = ", the same in each sweep" * any(s.op.same_batches and not s.when for s in node.steps)
+    return f"{node.origin} over all views, {batch} at a time, {_ORDERS[node.order]}{same} ({counts}{fused})"
 
 
 def _unsuited(of: SweepPrograms, store: Store) -> set[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from opty.algebra.leaf import with_parts
 from opty.kernels.operands import WaveStore
 from opty.runtime.all_views import rows_used
-from opty.runtime.batching import neighbours, pieces, split
+from opty.runtime.batching import drawn_batches, neighbours, pieces, split
 from opty.runtime.nodes import SweepNode, changes_images
 from opty.state.leaves import FIELDS
 from opty.state.store import Store
@@ -49,9 +49,10 @@ class JointBatches:
     """The batches of a live sweep, each with the views of all ranks.
 
     order : numbers (B,) of the views of each batch, counted over all ranks, those of one rank together.
+    ``same`` : the batches do not depend on the iteration.
     """
 
-    def __init__(self, node: SweepNode, job: Run):
+    def __init__(self, node: SweepNode, job: Run, same: bool):
         self._job, self._store, self._node = job, job.store, node
         store, ranks = job.store, job.store.ranks
         self._views = store.measured.whole.views
@@ -59,12 +60,12 @@ class JointBatches:
         self._starts = ranks.starts(self._views)
         positions = job.all_positions()
         if node.order == "random":
-            found = self._dealt()
+            found = self._dealt(same)
         elif node.order == "scan":
             found = pieces(np.arange(self._views), self.size)
         else:
             parts = neighbours(positions, self.size) if 1 < self.size < self._views else None
-            found = split(node.order, positions, self.size, store.rng(), parts)
+            found = split(node.order, positions, self.size, drawn_batches(same, store), parts)
         self.order = [batch[np.argsort(self._owner(batch), kind="stable")] for batch in found]
 
     @cached_property
@@ -124,9 +125,9 @@ class JointBatches:
     def _owner(self, numbers: np.ndarray) -> np.ndarray:
         return self._store.ranks.owner(numbers, self._views)
 
-    def _dealt(self) -> list[np.ndarray]:
+    def _dealt(self, same: bool) -> list[np.ndarray]:
         """Return batches in random order, each with as many views of every rank as of the others, or nearly."""
-        rng, count = self._store.rng(), -(-self._views // self.size)
+        rng, count = drawn_batches(same, self._store), -(-self._views // self.size)
         ranges = [np.arange(a, b) for a, b in zip(self._starts[:-1], self._starts[1:], strict=True)]
         dealt = [np.array_split(rng.permutation(some), count) for some in ranges]
         return [np.concatenate(parts) for parts in zip(*dealt, strict=True)]

@@ -11,7 +11,7 @@ import numpy as np
 from opty.algebra.operator import ViewOperator
 from opty.runtime.all_views import conclude
 from opty.runtime.batch_size import batch_that_fits
-from opty.runtime.batching import split
+from opty.runtime.batching import drawn_batches, split
 from opty.runtime.blame import blame
 from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.runtime.job import Run
@@ -27,8 +27,11 @@ from opty.state.views import Batch, Opened, ViewBatches
 from opty.state.whole_store import JointStore
 
 
-def batches(of: SweepPrograms, job: Run) -> list[np.ndarray]:
-    """Return the view numbers (B,) of the batches; they follow from positions, seed and iteration alone."""
+def batches(of: SweepPrograms, job: Run, same: bool) -> list[np.ndarray]:
+    """Return the view numbers (B,) of the batches; they follow from positions, seed and iteration alone.
+
+    ``same`` : not from the iteration.
+    """
     store, order = job.store, of.node.order
     size = batch_that_fits(of, job)
     if order == "scan":  # no random numbers: making the generator takes time
@@ -36,7 +39,7 @@ def batches(of: SweepPrograms, job: Run) -> list[np.ndarray]:
     looks = order in ("uniform", "compact")
     positions = job.positions() if looks else store.leaves["positions"]  # only their number is used
     parts = job.neighbours(size) if order == "uniform" and 1 < size < store.data.views else None
-    return split(order, positions, size, store.rng(), parts)
+    return split(order, positions, size, drawn_batches(same, store), parts)
 
 
 def run_sweep(node: SweepNode, job: Run) -> None:
@@ -52,7 +55,7 @@ def run_sweep(node: SweepNode, job: Run) -> None:
     sweep = of.sweep(some, of.fixed and job.whole(), store.leaves)
     live = store.ranks.size > 1 and node.live
     own = OwnBatches(node, job) if live and sweeps_alone(node, store) else None
-    shared = JointBatches(node, job) if live and own is None else None
+    shared = JointBatches(node, job, sweep.same_batches) if live and own is None else None
     size = (
         own.size if own is not None else batch_that_fits(of, job) if shared is None else shared.size + store.ranks.size
     )
@@ -66,7 +69,7 @@ def run_sweep(node: SweepNode, job: Run) -> None:
     if own is not None:
         own.run(_work(seen, job, number, misfits), _opened(sweep, job), sweep.whole)
     elif shared is None:
-        order, work = batches(of, job), _work(seen, job, number, misfits)
+        order, work = batches(of, job, sweep.same_batches), _work(seen, job, number, misfits)
         with store.measured.along(order):
             tour = _tour(of, sweep, job, order)
             hindrance = _hindrance(seen, node, job) if store.backend.CAPTURES else None

@@ -66,6 +66,7 @@ class SweepProgram:
     steps : as they run. alone : only fused ones use the waves of a batch. opened, own_illum, wanted : what a batch
     opens with, see ``state.views.Opened``. leaves : names of the leaves that a replayed sweep works on.
     whole : all positions are whole pixels. scratch : its memory. kind : equal for sweeps with the same launches.
+    same_batches : a step needs the batches, and their order, that the other sweeps with it have.
     """
 
     def __init__(self, node: SweepNode, steps: tuple[PlannedStep, ...], whole: bool):
@@ -80,6 +81,7 @@ class SweepProgram:
         touched_leaves = (op.touched_leaves() for op in ops if isinstance(op, FusedStep))
         self.leaves = frozenset({"obj", "probe", "background"}).union(*touched_leaves)
         self.whole, self.kind = whole, (node, steps, whole)
+        self.same_batches = any(op.same_batches for op in ops)
         self.scratch = ScratchMemory.of(ops, whole)
 
 

@@ -46,6 +46,7 @@ CASES = {
         "order='scan') ** 3",
         {"mask": 3},
     ),
+    "Anderson": ("(Anderson(3) * LSQML(batch=4, momentum=0.0)) ** 5", {}),
     "PIE, scheduled": (
         "Sweep(After(2, ProbeUpdate(step=0.5)) * ObjUpdate(alpha=0.3) * FourierProject(), batch=4, "
         "order='compact') ** 4",

@@ -98,7 +98,7 @@ def test_a_replay_gives_the_bits_of_plain_launches(graphs, monkeypatch, p, recip
         assert 4 < len(graphs) < sum(launches)
 
 
-@pytest.mark.parametrize("recipe", [rPIE(), LSQ_BY_TWO[0], DM_BY_TWO, ML_BY_TWO], ids=repr)
+@pytest.mark.parametrize("recipe", [rPIE(), opty.Anderson(2) * rPIE(), LSQ_BY_TWO[0], DM_BY_TWO, ML_BY_TWO], ids=repr)
 def test_so_does_one_with_transforms_of_our_own(graphs, monkeypatch, request, recipe):
     q = begun(32, 8, request).to("gpu")
     plain = one_by_one(recipe**4, q, monkeypatch)

@@ -1,7 +1,7 @@
 """Does the resolution of half scans tell the truth? ``python -m benchmarks.half_scans FIRST LAST``.
 
-Each scan is drawn by its seed: 81 views of 32 x 32, an object of drawn phases or of two pictures, 10^4 to 10^6 photons a
-view, an engine, 12 to 200 iterations, from the true probe. ``opty.analysis.resolution`` with halves of the counts.
+Each scan is drawn by its seed: 81 views of 32 x 32, an object of drawn phases or of two pictures, 10^4 to 10^6 photons
+a view, an engine, 12 to 200 iterations from the true probe. ``opty.analysis.resolution`` with halves of the counts.
 Prints, and writes to benchmarks/results/ under the date: the frequency at which the halves stop agreeing; that at which
 the product of both halves' correlations with the truth falls below the same curve, which is what the first one should
 be; their ratio; and ``settled``, the correlation of a half with itself after another run. Last a table of the scans

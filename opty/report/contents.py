@@ -102,7 +102,7 @@ def recipe_code(p: BareState) -> str:
         f"p = opty.PtychoState(data, {', '.join(f'{name}={value!r}' for name, value in start.items())})",
     ]
     if given:
-        lines.append("# not all of its start follows from the data: the result holds the rest, and opty rerun starts from it")
+        lines.append("# part of its start does not follow from the data; the result holds it, and opty rerun uses it")
     return "\n".join([*lines, f"p = {text} * p"])
 
 

@@ -4,7 +4,7 @@ Each scan is drawn by its seed: 81 views of 32 x 32, an object of drawn phases o
 a view, an engine, 12 to 200 iterations from the true probe. ``opty.analysis.resolution`` with halves of the counts.
 Prints, and writes to benchmarks/results/ under the date: the frequency at which the halves stop agreeing; that at which
 the product of both halves' correlations with the truth falls below the same curve, which is what the first one should
-be; their ratio; and ``settled``, the share of the finer detail that another run leaves as it is. Last a table of the
+be; their ratio; and ``settled``, the share of the finest detail that another run leaves as it is. Last a table of the
 scans that ``settled`` warns of, and of those whose halves promise more than 10 percent too much.
 """
 

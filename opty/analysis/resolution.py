@@ -26,7 +26,7 @@ from opty.units import metres
 LEAST_EDGE = 32  # px of the area that is compared
 TILE = 64  # px, least edge of the tiles of the local resolution, where the area has room for two
 _SMALLEST_TILE = 24  # px
-_SETTLED = 0.8  # share of the finer detail that another run leaves as it is, below which the run has not converged
+_SETTLED = 0.8  # share of the finest detail that another run leaves as it is, below which the run has not converged
 MOST_TILES = 24  # along an edge
 
 
@@ -38,8 +38,8 @@ class Resolution:
     where they agree nowhere. ``curve`` : their Fourier ring correlation. ``halves`` (2, h, w) complex: both objects
     over the area that is compared, the first one aligned with the second. ``area`` : its rows and columns in the frame
     of the start. ``local`` (r, c) : half-bit resolution of overlapping tiles, NaN where a tile tells none; ``tile`` :
-    their edge [px]; ``places`` (r, c, 2) : their middles [px] in that frame. ``settled`` : share of the finer
-    detail that stays when the recipe runs on both halves once more (settled.py), over the upper half of
+    their edge [px]; ``places`` (r, c, 2) : their middles [px] in that frame. ``settled`` : share of the finest
+    detail that stays when the recipe runs on both halves once more (settled.py), over the last fifth of
     the frequencies up to the half-bit crossing; NaN where that was not tried, or nothing agrees. ``misfits`` : of the
     two halves. ``views`` : of each. ``split`` : "views" or "counts". ``pixel`` [m] or None.
     """
@@ -89,7 +89,7 @@ class Resolution:
         }
 
     def _converged(self) -> str:
-        what = "of the finer detail stays as it is when the recipe runs on both halves once more"
+        what = "of the finest detail stays as it is when the recipe runs on both halves once more"
         if self.settled >= _SETTLED:
             return what
         return f"{what}: it has not converged, and what both still lack does not show; take more iterations"
@@ -130,7 +130,7 @@ def resolution(
     which is that of the whole scan with both halves together. This measures noise, not truth. What is wrong in both
     halves alike does not show: a wrong geometry or model, a common error of the positions, detail that a run from the
     same start has not reached. Of the last one there is a test: the recipe runs on both halves once more, and where
-    that changes their finer detail alike, the result has not converged.
+    that changes their finest detail alike, the result has not converged.
 
     Parameters
     ----------

@@ -9,9 +9,9 @@ from opty.analysis.frc import spectrum, window
 
 
 def settled(halves: np.ndarray, later: np.ndarray, frequency: float) -> float:
-    """Return the share of the finer detail of two halves that another run leaves as it is, 0 to 1.
+    """Return the share of the finest detail of two halves that another run leaves as it is, 0 to 1.
 
-    1 - sqrt(max(C, 0)), C = Re sum D_1 conj(D_2) / Re sum L_1 conj(L_2) over the upper half of the spatial frequencies
+    1 - sqrt(max(C, 0)), C = Re sum D_1 conj(D_2) / Re sum L_1 conj(L_2) over the last fifth of the spatial frequencies
     up to ``frequency``, L the transforms of the halves after the other run, D what it changed. Noise that the run fits
     differs between the halves, and drops out of both sums; a detail that comes up slowly is the same in both.
 
@@ -21,8 +21,8 @@ def settled(halves: np.ndarray, later: np.ndarray, frequency: float) -> float:
     now, then = (np.stack([spectrum(half, soft) for half in pair]) for pair in (halves, later))
     row, column = (scipy.fft.fftfreq(size) for size in soft.shape)
     distance = np.hypot(row[:, None], column)
-    fine = (distance > 0.5 * frequency) & (distance <= frequency)
-    changed, there = (float((pair[0] * pair[1].conj())[fine].real.sum()) for pair in (then - now, then))
+    finest = (distance > 0.8 * frequency) & (distance <= frequency)
+    changed, there = (float((pair[0] * pair[1].conj())[finest].real.sum()) for pair in (then - now, then))
     if not there > 0:
         return 0.0
     return float(np.clip(1 - np.sqrt(max(changed / there, 0.0)), 0, 1))

@@ -106,7 +106,7 @@ def test_half_scans_from_data_and_what_it_says():
     said = str(found)
     assert "nm (half period at the half-bit curve)" in said
     assert "every other view: 41 and 40" in said
-    assert "of the finer detail stays as it is when the recipe runs on both halves once more" in said
+    assert "of the finest detail stays as it is when the recipe runs on both halves once more" in said
     assert json.loads(json.dumps(found.figures()))["half_bit"] == found.half_bit
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from opty.analysis.misfit import misfit
 from opty.analysis.rectangle import largest_rectangle
 from opty.analysis.settled import settled
 from opty.data import PtychoData
+from opty.errors import MisfitWarning
 from opty.model.sample import transmission
 from opty.remedies import here
 from opty.runtime.execute import run
@@ -172,7 +174,7 @@ def resolution(
     tile, places, local = _local(halves, area, pixel)
     stays = math.nan
     if again and curve.crossing():
-        later = (transmission(run(recipe, half).numpy("obj")) for half in (one, two))
+        later = (transmission(_run_again(recipe, half).numpy("obj")) for half in (one, two))
         then = np.stack([align(obj, second, lit, offset=(0, 0))[0][area] for obj in later])
         stays = settled(halves, then, curve.crossing())
     return Resolution(
@@ -191,6 +193,13 @@ def resolution(
         pixel=pixel,
         recipe=recipe,
     )
+
+
+def _run_again(recipe: Operator, half: BareState) -> BareState:
+    """Return a half that the recipe ran on once more; a misfit that rises meanwhile is nobody's result."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MisfitWarning)
+        return run(recipe, half)
 
 
 def _local(halves: np.ndarray, area: tuple[slice, slice], pixel: float | None) -> tuple[int, np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opty.state import BareState
 
 FEWEST = 4  # refits
-# Share of the photons that each refit misses. Of sqrt(n), n a Poisson count of 0.01 to 30 photons, it gives 0.85 to
+# Share of the photons that each refit misses. Of sqrt(n), n a Poisson count of 0.01 to 30 photons, it gives 0.84 to
 # 1.12 of the standard deviation. A share of 0.1 gives 0.95 to 1.09, but whole reconstructions with few photons answer
 # to small changes by more than in proportion: 1.13 of the spread in a simulation, where 0.3 gives 1.00, and 0.5 0.92.
 _DELETED = 0.3

@@ -182,7 +182,7 @@ def test_command(tmp_path, monkeypatch):
     data = simulated()
     opty.save("scan.cxi", data.replace(probe=data.truth["probe"]))
     command = lambda *words: click.testing.CliRunner().invoke(main, ["resolution", *words, "--device", "cpu"])  # noqa: E731
-    told = command("scan.cxi", "--recipe", "rPIE()**8", "--json", "--plot", "r.png")
+    told = command("scan.cxi", "--recipe", "rPIE()**8", "--json", "-q", "--plot", "r.png")
     assert told.exit_code == 0, told.output
     figures = json.loads(told.stdout)
     assert figures["views"] == [41, 40]
@@ -190,7 +190,7 @@ def test_command(tmp_path, monkeypatch):
     assert (tmp_path / "r.png").stat().st_size > 10_000
     p = opty.rPIE() ** 8 * opty.PtychoState(opty.load("scan.cxi"), device="cpu")
     p.save("scan.h5")
-    again = command("scan.h5", "--json")
+    again = command("scan.h5", "--json", "-q")
     assert again.exit_code == 0, again.output
     assert json.loads(again.stdout)["half_bit"] == pytest.approx(figures["half_bit"])
     text = command("scan.h5", "-q", "--split", "counts")

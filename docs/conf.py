@@ -82,14 +82,17 @@ sphinx_gallery_conf = {
 CONTENTS = {
     "First steps": [
         "README",
-        *(f"docs/{page}" for page in ("tutorial", "coming_from", "auto", "engines", "positions", "worth", "symptoms")),
+        *(
+            f"docs/{page}"
+            for page in ("tutorial", "coming_from", "probes", "auto", "engines", "positions", "worth", "symptoms")
+        ),
         "docs/gallery/index",
     ],
     "Notebooks": [f"docs/notebooks/{name}" for name in PAGES],
     "Data": [
         *(
             f"docs/{page}"
-            for page in ("formats", "electrons", "simulate", "large_data", "clusters", "live", "command_line")
+            for page in ("formats", "electrons", "simulate", "large_data", "gpu", "clusters", "live", "command_line")
         )
     ],
     "Your own": ["docs/algebra", "docs/operators", "docs/models"],

@@ -111,6 +111,16 @@ def test_symptoms_page(small_scan, capsys):
     assert names["a"].iteration == names["b"].iteration == 20
 
 
+def test_probes_page(small_scan, capsys):
+    names = {"data": opty.load("scan.cxi").replace(probe=None)}
+    blocks = BLOCK.findall((ROOT / "docs" / "probes.md").read_text())
+    assert [name for name, _ in blocks] == ["found", "made"]
+    for name, code in blocks:
+        exec(compile(code, f"docs/probes.md, {name}", "exec"), names)
+    assert names["found"].probe.shape[-2:] == (32, 32)
+    assert float(capsys.readouterr().out.split()[-1]) < 0.1
+
+
 def test_every_page_is_on_the_site_and_on_the_first_page():
     pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
     site = (ROOT / "docs" / "conf.py").read_text()

@@ -11,6 +11,7 @@ geometry_report.py  what became of the lengths of the geometry
 gain.py          how many pixels a scan spans
 frc.py           Fourier ring correlation, its thresholds and the resolution
 resolution.py    the resolution of a scan: two halves reconstructed on their own; halves.py: by views, or by counts
+settled.py       have the halves converged? by what another run changes in both alike
 fit.py           each view and each pixel, in three models of the noise; measured against predicted
 difference.py    two states compared
 probe_report.py  powers, coherence, size of the probe; its caustic and focus

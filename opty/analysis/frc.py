@@ -85,24 +85,29 @@ def frc(a: Any, b: Any) -> RingCorrelation:
             f"the images have shapes {a.shape} and {b.shape}; give two (H, W) alike, at least 16 x 16"
             + "; of several slices one after the other, or their products, obj.prod(0)" * (max(a.ndim, b.ndim) == 3)
         )
-    from scipy.signal.windows import tukey  # takes a second to import
-
-    window = np.outer(*(tukey(size, 0.5) for size in a.shape))
+    soft = window(a.shape)
     ring, rings = _rings(a.shape)
 
     def total(values: Any) -> np.ndarray:
         return np.bincount(ring.ravel(), values.ravel(), rings + 1)[1 : rings + 1]
 
-    first, second = (_spectrum(image, window) for image in (a, b))
+    first, second = (spectrum(image, soft) for image in (a, b))
     power = total(np.abs(first) ** 2) * total(np.abs(second) ** 2)
     common = total((first * second.conj()).real)
     # A ring that is empty in one image has nothing in common with the other.
     correlation = np.divide(common, np.sqrt(power), out=np.zeros(rings), where=power > 0)
-    count = total(np.ones(a.shape)) ** 2 / total(_alike(ring, window))
+    count = total(np.ones(a.shape)) ** 2 / total(_alike(ring, soft))
     if np.isrealobj(a) and np.isrealobj(b):
         count /= 2
     frequency = np.arange(1, rings + 1) / min(a.shape)
     return RingCorrelation(frequency, correlation, _threshold(0.5, count), _threshold(1.0, count))
+
+
+def window(shape: tuple[int, ...]) -> np.ndarray:
+    """Return the soft (Tukey) window (H, W) under which images are compared."""
+    from scipy.signal.windows import tukey  # takes a second to import
+
+    return np.outer(*(tukey(size, 0.5) for size in shape))
 
 
 def _rings(shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
@@ -113,22 +118,23 @@ def _rings(shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
     return np.minimum(ring, rings + 1), rings
 
 
-def _alike(ring: np.ndarray, window: np.ndarray) -> np.ndarray:
+def _alike(ring: np.ndarray, soft: np.ndarray) -> np.ndarray:
     """For each Fourier pixel (H, W) the number of pixels of its ring, itself included, that the window makes like it.
 
     It is the sum of |rho|^2, rho the correlation that white noise gets under the window: the transform of window^2.
     """
-    likeness = np.abs(scipy.fft.fft2(window**2) / (window**2).sum()) ** 2
+    likeness = np.abs(scipy.fft.fft2(soft**2) / (soft**2).sum()) ** 2
     steps = range(-2, 3)  # beyond, the likeness is below 1e-3
     return sum(likeness[r, c] * (ring == np.roll(ring, (r, c), (0, 1))) for r in steps for c in steps)
 
 
-def _spectrum(image: np.ndarray, window: np.ndarray) -> np.ndarray:
-    image = image - (image * window).sum() / window.sum()
-    spectrum = scipy.fft.fft2(image * window)
-    if not np.isfinite(spectrum).all() or not spectrum.any():
+def spectrum(image: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """Return the transform of an image (H, W), less its mean, under a window (H, W); ValueError without contrast."""
+    image = image - (image * soft).sum() / soft.sum()
+    transform = scipy.fft.fft2(image * soft)
+    if not np.isfinite(transform).all() or not transform.any():
         raise ValueError("an image is constant or not finite: there is nothing to correlate")
-    return spectrum
+    return transform
 
 
 def _threshold(bits: float, count: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,9 @@ from opty.analysis.halves import in_halves
 from opty.analysis.illumination import lit_area
 from opty.analysis.misfit import misfit
 from opty.analysis.rectangle import largest_rectangle
+from opty.analysis.settled import settled
 from opty.data import PtychoData
+from opty.errors import MisfitWarning
 from opty.model.sample import transmission
 from opty.remedies import here
 from opty.runtime.execute import run
@@ -25,7 +28,7 @@ from opty.units import metres
 LEAST_EDGE = 32  # px of the area that is compared
 TILE = 64  # px, least edge of the tiles of the local resolution, where the area has room for two
 _SMALLEST_TILE = 24  # px
-_SETTLED = 0.8  # correlation of a half with itself, run once more, below which it has not converged
+_SETTLED = 0.8  # share of the finest detail that another run leaves as it is, below which the run has not converged
 MOST_TILES = 24  # along an edge
 
 
@@ -37,10 +40,10 @@ class Resolution:
     where they agree nowhere. ``curve`` : their Fourier ring correlation. ``halves`` (2, h, w) complex: both objects
     over the area that is compared, the first one aligned with the second. ``area`` : its rows and columns in the frame
     of the start. ``local`` (r, c) : half-bit resolution of overlapping tiles, NaN where a tile tells none; ``tile`` :
-    their edge [px]; ``places`` (r, c, 2) : their middles [px] in that frame. ``settled`` : correlation of the first
-    half with itself, when the recipe has run on it once more, over the last fifth of the frequencies below the half-bit
-    crossing; NaN where that was not tried, or nothing agrees. ``misfits`` : of the two halves.
-    ``views`` : of each. ``split`` : "views" or "counts". ``pixel`` [m] or None.
+    their edge [px]; ``places`` (r, c, 2) : their middles [px] in that frame. ``settled`` : share of the finest
+    detail that stays when the recipe runs on both halves once more (settled.py), over the last fifth of
+    the frequencies up to the half-bit crossing; NaN where that was not tried, or nothing agrees. ``misfits`` : of the
+    two halves. ``views`` : of each. ``split`` : "views" or "counts". ``pixel`` [m] or None.
     """
 
     half_bit: float
@@ -88,12 +91,10 @@ class Resolution:
         }
 
     def _converged(self) -> str:
+        what = "of the finest detail stays as it is when the recipe runs on both halves once more"
         if self.settled >= _SETTLED:
-            return "is the correlation at this detail of a half with itself after another run of the recipe"
-        return (
-            "is the correlation at this detail of a half with itself after another run of the recipe: it has not "
-            "converged, and what both halves still lack does not show; take more iterations"
-        )
+            return what
+        return f"{what}: it has not converged, and what both still lack does not show; take more iterations"
 
     def figures(self) -> dict[str, Any]:
         """Return the numbers as what JSON takes; None for a resolution that there is not."""
@@ -130,8 +131,8 @@ def resolution(
     compared by ``frc``; the resolution is the half period at which their correlation falls below the half-bit curve,
     which is that of the whole scan with both halves together. This measures noise, not truth. What is wrong in both
     halves alike does not show: a wrong geometry or model, a common error of the positions, detail that a run from the
-    same start has not reached. Of the last one there is a test: the recipe runs on the first half once more, and where
-    that changes the detail at the crossing, the result has not converged.
+    same start has not reached. Of the last one there is a test: the recipe runs on both halves once more, and where
+    that changes their finest detail alike, the result has not converged.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ def resolution(
     recipe : that makes each half.
     split : "views", every other view, so spread that each half covers the scan; or "counts", half of the photons of
         each view, dealt out at random, where half of the views would not overlap. Counts must be whole numbers.
-    seed : of the dealing out. again : run the recipe on the first half once more, which takes half as long again.
+    seed : of the dealing out. again : run the recipe on both halves once more, which takes as long again.
     machine : device, threads of a measurement's start.
 
     Returns
@@ -171,10 +172,11 @@ def resolution(
     halves = np.stack([aligned[area], second[area]])
     curve, pixel = frc(*halves), start.data.pixel
     tile, places, local = _local(halves, area, pixel)
-    settled = math.nan
+    stays = math.nan
     if again and curve.crossing():
-        later, _ = align(transmission(run(recipe, one).numpy("obj")), second, lit, offset=(0, 0))
-        settled = _mean_near(frc(aligned[area], later[area]), curve.crossing())
+        later = (transmission(_run_again(recipe, half).numpy("obj")) for half in (one, two))
+        then = np.stack([align(obj, second, lit, offset=(0, 0))[0][area] for obj in later])
+        stays = settled(halves, then, curve.crossing())
     return Resolution(
         half_bit=curve.resolution(pixel),
         one_bit=curve.resolution(pixel, bits=1),
@@ -184,7 +186,7 @@ def resolution(
         local=local,
         tile=tile,
         places=places,
-        settled=settled,
+        settled=stays,
         misfits=(misfit(one), misfit(two)),
         views=(one.data.views, two.data.views),
         split=split,
@@ -193,10 +195,11 @@ def resolution(
     )
 
 
-def _mean_near(curve: RingCorrelation, frequency: float) -> float:
-    """Return the mean of a correlation over the last fifth of the rings up to a frequency."""
-    near = (curve.frequency > 0.8 * frequency) & (curve.frequency <= frequency)
-    return float(curve.correlation[near].mean()) if near.any() else math.nan
+def _run_again(recipe: Operator, half: BareState) -> BareState:
+    """Return a half that the recipe ran on once more; a misfit that rises meanwhile is nobody's result."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MisfitWarning)
+        return run(recipe, half)
 
 
 def _local(halves: np.ndarray, area: tuple[slice, slice], pixel: float | None) -> tuple[int, np.ndarray, np.ndarray]:

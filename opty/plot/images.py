@@ -91,7 +91,8 @@ def robust_limits(values: np.ndarray, least: float = 0.0) -> tuple[float, float]
     if not values.size:
         return 0.0, 1.0
     low, high = (float(v) for v in np.percentile(values, (0.5, 99.5)))
-    lacking = max(least, 1e-3 * max(abs(low), abs(high)), 1e-30) - (high - low)
+    size = max(abs(low), abs(high))
+    lacking = max(least, 1e-3 * size if size > 0 else 1.0) - (high - low)
     return (low, high) if lacking <= 0 else (low - lacking / 2, high + lacking / 2)
 
 

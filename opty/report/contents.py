@@ -28,7 +28,7 @@ from opty.units import metres
 if TYPE_CHECKING:
     from opty.state import BareState
 
-MOST_HASHED = 4 << 30  # bytes of a measurement, up to which all of it is read for a checksum
+MOST_HASHED = 4 << 30  # bytes of the files of a measurement, up to which all of them are read for checksums
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def recipe_code(p: BareState) -> str:
         f"p = opty.PtychoState(data, {', '.join(f'{name}={value!r}' for name, value in start.items())})",
     ]
     if given:
-        lines.append("# it began with arrays given in Python; the result holds them, and opty rerun starts from them")
+        lines.append("# part of its start does not follow from the data; the result holds it, and opty rerun uses it")
     return "\n".join([*lines, f"p = {text} * p"])
 
 
@@ -133,14 +133,18 @@ def checksums(p: BareState, told: Told) -> dict[str, str]:
     source = p.data.source
     if source is None:
         return out
-    path = Path(source["path"])
-    known = f"{size(source['size'])}, SHA-256 of its first megabyte {source['first']}" if "first" in source else ""
-    if not path.is_file():
-        out[f"measurement {path.name}"] = f"not here; when it was read: {known}"
-    elif path.stat().st_size > MOST_HASHED:
-        out[f"measurement {path.name}"] = f"{known} (all of it is not read: larger than {size(MOST_HASHED)})"
-    else:
-        out[f"measurement {path.name}"] = f"SHA-256 {_sha256(path)}, {size(path.stat().st_size)}"
+    left = MOST_HASHED
+    for number, (place, record) in enumerate({source["path"]: source, **source.get("beside", {})}.items()):
+        path = Path(place)
+        known = f"{size(record['size'])}, SHA-256 of its first megabyte {record['first']}" if "first" in record else ""
+        if not path.is_file():
+            line = f"not here; when it was read: {known}"
+        elif (length := path.stat().st_size) > left:
+            line = f"{known} (all of it is not read: the files are larger than {size(MOST_HASHED)})"
+        else:
+            left -= length
+            line = f"SHA-256 {_sha256(path)}, {size(length)}"
+        out[f"{'read with it' if number else 'measurement'} {path.name}"] = line
     return out
 
 

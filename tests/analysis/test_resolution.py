@@ -12,6 +12,7 @@ from opty.analysis import RingCorrelation, align, frc, resolution
 from opty.analysis.frc import _rings
 from opty.analysis.halves import alternating, in_halves, thinned
 from opty.analysis.rectangle import largest_rectangle
+from opty.analysis.settled import settled
 from opty.cli import main
 from opty.simulate import experiment, objects, probes, scans
 
@@ -61,6 +62,16 @@ def test_crossing_is_that_of_the_true_error_spectrum(seed, noise):
         assert found.crossing(bits) == pytest.approx(true.crossing(bits), rel=0.1)
 
 
+@pytest.mark.parametrize("lacking", [0, 0.1, 0.5])
+def test_settled_tells_what_both_halves_lack_and_leaves_noise_out(lacking):
+    rng = np.random.default_rng(7)
+    draw = lambda: rng.normal(size=(SIZE, SIZE)) + 1j * rng.normal(size=(SIZE, SIZE))  # noqa: E731
+    detail = draw()
+    halves, later = (np.stack([share * detail + 0.3 * draw() for _ in range(2)]) for share in (1 - lacking, 1))
+    assert settled(halves, later, 0.4) == pytest.approx(1 - lacking, abs=0.04)
+    assert settled(halves, np.stack([later[0], -later[0]]), 0.4) == 0
+
+
 def simulated(photons=3e5, n=32, raster=(9, 9), **options):
     probe = probes.aperture(n, 16, edge=2)
     positions = scans.raster(raster, step=4, jitter=1, seed=1)
@@ -95,6 +106,7 @@ def test_half_scans_from_data_and_what_it_says():
     said = str(found)
     assert "nm (half period at the half-bit curve)" in said
     assert "every other view: 41 and 40" in said
+    assert "of the finest detail stays as it is when the recipe runs on both halves once more" in said
     assert json.loads(json.dumps(found.figures()))["half_bit"] == found.half_bit
 
 
@@ -170,7 +182,7 @@ def test_command(tmp_path, monkeypatch):
     data = simulated()
     opty.save("scan.cxi", data.replace(probe=data.truth["probe"]))
     command = lambda *words: click.testing.CliRunner().invoke(main, ["resolution", *words, "--device", "cpu"])  # noqa: E731
-    told = command("scan.cxi", "--recipe", "rPIE()**8", "--json", "--plot", "r.png")
+    told = command("scan.cxi", "--recipe", "rPIE()**8", "--json", "-q", "--plot", "r.png")
     assert told.exit_code == 0, told.output
     figures = json.loads(told.stdout)
     assert figures["views"] == [41, 40]
@@ -178,7 +190,7 @@ def test_command(tmp_path, monkeypatch):
     assert (tmp_path / "r.png").stat().st_size > 10_000
     p = opty.rPIE() ** 8 * opty.PtychoState(opty.load("scan.cxi"), device="cpu")
     p.save("scan.h5")
-    again = command("scan.h5", "--json")
+    again = command("scan.h5", "--json", "-q")
     assert again.exit_code == 0, again.output
     assert json.loads(again.stdout)["half_bit"] == pytest.approx(figures["half_bit"])
     text = command("scan.h5", "-q", "--split", "counts")

@@ -89,20 +89,20 @@ def test_redrawn_counts_are_poisson_about_the_prediction(converged):
 
 
 @pytest.mark.parametrize("photons", [0.1, 1, 3, 30])
-def test_what_misses_a_tenth_of_the_photons_tells_the_spread_of_an_amplitude(photons):
+def test_what_misses_some_of_the_photons_tells_the_spread_of_an_amplitude(photons):
     rng = np.random.default_rng(2)
     counts = rng.poisson(photons, (40, 32, 32))
     data = opty.PtychoData(counts, np.zeros((40, 2)))
     drawn = np.array([np.sqrt(without_some(data, _DELETED, rng).intensities) for _ in range(12)])
     told = np.sqrt(drawn.var(axis=0, ddof=1).mean() * (1 - _DELETED) / _DELETED)
-    assert told == pytest.approx(np.sqrt(counts).std(), rel=0.1)
+    assert told == pytest.approx(np.sqrt(counts).std(), rel=0.17)
     assert np.square(drawn).mean() == pytest.approx(counts.mean(), rel=0.02)
 
 
 def test_counts_drawn_from_the_prediction_are_a_choice(converged):
     found = uncertainty(converged, opty.ML() ** 3, n=4, repeats=0, draw="prediction")
     assert "4 to counts drawn from the prediction" in str(found)
-    assert "4 to counts without a tenth" in str(uncertainty(converged, opty.ML(), n=4, repeats=0))
+    assert "4 to counts without three tenths" in str(uncertainty(converged, opty.ML(), n=4, repeats=0))
 
 
 def test_counts_that_scatter_more_than_poisson_are_said(converged):

@@ -85,6 +85,7 @@ def test_limits_of_constant_and_of_empty_values():
     low, high = robust_limits(np.full(9, 2.0))
     assert low < 2 < high
     assert robust_limits(np.full(4, np.nan)) == (0, 1)
+    assert robust_limits(np.zeros(4)) == (-0.5, 0.5)
 
 
 def test_object_is_cropped_to_what_was_lit_and_stays_in_place(make_state):

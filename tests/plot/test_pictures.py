@@ -139,6 +139,7 @@ def drawn(figure):
     for text in figure.findobj(matplotlib.text.Text):
         text.set_visible(False)
     figure.set_layout_engine("none")
+    figure.set_size_inches((np.floor(figure.get_size_inches() * DOTS + 1e-6) + 0.25) / DOTS)
     figure.set_dpi(DOTS)
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].mean(axis=-1) / 255

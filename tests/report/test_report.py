@@ -109,6 +109,18 @@ def test_words_that_look_like_html_are_words(work, no_pictures):
     assert Reader(text).open == []
 
 
+def test_every_file_that_was_read_has_a_checksum(work, no_pictures):
+    """A mask in a file of its own, as the parts beside a detector's master."""
+    np.save("mask.npy", np.ones((N, N), np.uint8))
+    p = opty.rPIE() * opty.PtychoState(opty.load("scan.cxi", mask="mask.npy"), device="cpu")
+    p.save("out.h5")
+    opty.report("out.h5", "out.html")
+    text = (work / "out.html").read_text()
+    for name, line in (("out.h5", "result"), ("scan.cxi", "measurement"), ("mask.npy", "read with it")):
+        assert f"{line} {name}" in text
+        assert hashlib.sha256((work / name).read_bytes()).hexdigest() in text
+
+
 def test_a_result_far_from_its_measurement(work, no_pictures):
     run("reconstruct", "scan.cxi", "--recipe", "rPIE()**2", "-o", "out.h5", "--device", "cpu", "--report", "1.html")
     assert "rPIE() ** 2 * p" in (work / "1.html").read_text()

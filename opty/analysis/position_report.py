@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.operators.position.jumps import largest_jump
 from opty.operators.position.others import doubts, others_say
 from opty.physics.scan_map import scan_map
 
 if TYPE_CHECKING:
+    from opty.data import PtychoData
     from opty.state import BareState
 
 _STILL = 1e-6  # px: positions as they were, but for rounding
@@ -76,22 +78,24 @@ def position_report(p: BareState) -> PositionReport | None:
     if refined and p.model.thin_object and p.data.absent is None:
         found = others_say(p._live)
         leaves |= {"position_unexplained": found.unexplained, "position_lost": found.lost}
-    return report_of(leaves, p.data.positions_px, p.history)
+    return report_of(leaves, p.data, p.history)
 
 
 _LEAVES = ("position_uncertainty", "position_unexplained", "position_lost")
 
 
-def report_of(leaves: Mapping[str, np.ndarray], given: np.ndarray, history: Mapping[str, Any]) -> PositionReport | None:
-    """Return the same of leaves as they stand, the positions given (N, 2) px, and the history."""
-    positions = leaves["positions"]
+def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mapping[str, Any]) -> PositionReport | None:
+    """Return the same of leaves as they stand, the data with the positions given, and the history."""
+    positions, given = leaves["positions"], data.positions_px
     moved = _moved(positions, given)
     back = history.get("compare_back", ())
     went_back = len(back) > 0 and bool(back[-1])
     error, unexplained, lost = (leaves.get(name) for name in _LEAVES)
     if unexplained is None or lost is None or not unexplained.any():
         unexplained = lost = None  # nobody has looked
-    warning = "" if unexplained is None or lost is None else doubts(unexplained, lost, moved, over=True)
+    warning = ""
+    if unexplained is not None and lost is not None:
+        warning = doubts(unexplained, lost, moved, True, largest_jump(positions, given, data.n))
     if moved < _STILL and not went_back and not warning:
         return None
     affine = scan_map(positions, given)

@@ -124,7 +124,7 @@ def info(path: str | Path, **options: Any) -> Info:
             verdict=native.verdict(file),
             search=native.search(file),
             refined=geometry_lines(kept.leaves, kept.record["history"], data.geometry, data.n),
-            positions=report_of(kept.leaves, data.positions_px, kept.record["history"]),
+            positions=report_of(kept.leaves, data, kept.record["history"]),
         )
     read = form.read(file, **options)
     described = _described(read) if isinstance(read, PtychoData) else _described(read.data, read.numpy("probe"))

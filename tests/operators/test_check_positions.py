@@ -8,6 +8,7 @@ import pytest
 import opty
 from opty import CheckPositions, PosCorrect, rPIE
 from opty.analysis import position_report
+from opty.operators.position.jumps import largest_jump
 from opty.operators.position.others import counting_noise, doubts, others_say
 from opty.simulate import experiment, objects, probes, scans
 
@@ -141,3 +142,34 @@ def test_what_is_said_follows_what_the_worst_tenth_leaves_unexplained(worst, mov
     assert said in text if said else text == ""
     lost = np.eye(100)[3]
     assert ("number 3" in doubts(unexplained, lost, moved, over)) == (worst <= 0.3)
+
+
+def grid_of_hundred():
+    """Places of 10 x 10 views, 20 px apart, line by line."""
+    return np.stack(np.meshgrid(np.arange(10), np.arange(10), indexing="ij"), axis=-1).reshape(-1, 2) * 20.0
+
+
+def test_a_scan_that_falls_into_parts_is_said_though_each_explains_itself():
+    given = grid_of_hundred()
+    walk = np.cumsum(np.random.default_rng(4).normal(0, 4, (100, 2)), axis=0)
+    assert largest_jump(given + walk, given, 128) is None
+    walk[77:] += (30, -25)
+    jump = largest_jump(given + walk, given, 128)
+    assert jump.view == 76
+    assert 4 < jump.usual < 7
+    assert jump.size == pytest.approx(39, abs=12)
+    text = doubts(np.full(100, 0.02), np.zeros(100), 20.0, True, jump)
+    assert "a part of the scan may lie in the wrong place" in text
+    assert "from view 76 to view 77" in text
+
+
+@pytest.mark.parametrize("error", ["independent", "turn", "backlash", "none"])
+def test_a_stage_that_errs_without_jumps_is_not_said_to_jump(error):
+    given = grid_of_hundred()
+    wrong = {
+        "independent": np.random.default_rng(5).normal(0, 9, (100, 2)),
+        "turn": given @ np.array([[0.05, -0.2], [0.2, 0.1]]),  # from line to line the stage goes back by 180 px
+        "backlash": np.where(given[:, :1] // 20 % 2, 6.0, 0.0) * (0, 1),
+        "none": np.zeros((100, 2)),
+    }[error]
+    assert largest_jump(given + wrong, given, 128) is None

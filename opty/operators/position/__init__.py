@@ -9,6 +9,7 @@ gradient.py      PosCorrectGradient
 anneal.py        PosCorrectAnneal
 check.py         CheckPositions: which views could not be placed
 others.py        what the other views say of each
+jumps.py         where a scan falls into two parts
 compare.py       ComparePositions: back to the places given where others fit no better
 some_views.py    a state of some of the views, and where one more fits it
 hold_out.py      HoldOut: views held out of the fit, and looked for in what the others made

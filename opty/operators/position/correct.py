@@ -142,9 +142,9 @@ class PosCorrect(
         if not s.store.model.thin_object:
             return
         moved = rms(gone(s))
-        before = said(s, moved, over=False)
+        before = said(s, moved)
         ask_others(s, s.memo["number"])
-        now = said(s, moved, over=False)
+        now = said(s, moved)
         if now and before and count >= _PATIENCE:
             warn_user(now, MisfitWarning)
 

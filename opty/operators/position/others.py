@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from opty.operators.fourier import intensity_of, put_modulus
+from opty.operators.position.jumps import Jump
 from opty.operators.position.signals import norms
 from opty.state.views import Batch, memory_batch
 
@@ -79,21 +80,25 @@ def explained(unexplained: np.ndarray) -> str:
     return f"{usual:.0%} of what the usual view varies by, and {worst:.0%} or less in the worst tenth of the views"
 
 
-def doubts(unexplained: np.ndarray, lost: np.ndarray, moved: float, over: bool) -> str:
+def doubts(
+    unexplained: np.ndarray, lost: np.ndarray, moved: float, over: bool = False, jump: Jump | None = None
+) -> str:
     """Say what is wrong with refined positions, moved by ``moved`` px rms from those given; "" for nothing.
 
     ``unexplained`` (N,), ``lost`` (N,), not 0 for a view that could not be placed: as ``OthersSay`` has them. ``over``:
-    the refinement is over, and should have placed every part of the scan.
+    the refinement is over, and should have placed every part of the scan; then ``jump``: of the displacements.
     """
     if not_found(unexplained, moved):
         return (
             f"the positions, moved by {moved:.3g} px rms, are not found: the object that the other views make explains "
             f"{explained(unexplained)}; go on, or begin with FindPositions()"
         )
-    unsure = over and moved > MOVED and worst_tenth(unexplained) > _UNSURE
+    unsure = over and moved > MOVED and (jump is not None or worst_tenth(unexplained) > _UNSURE)
     part = (
-        f"a part of the scan may lie in the wrong place (positions moved by {moved:.3g} px rms): the object that the "
-        f"other views make explains {explained(unexplained)}; look for a seam in the object before you trust it"
+        f"a part of the scan may lie in the wrong place (positions moved by {moved:.3g} px rms): "
+        + (f"{jump}, and " if jump else "")
+        + f"the object that the other views make explains {explained(unexplained)}; look for a seam in the object "
+        "before you trust it"
     )
     lost = np.flatnonzero(lost)
     if not len(lost):

@@ -8,13 +8,11 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.errors import RecipeError
-from opty.operators.position.check import GIVEN
-from opty.operators.position.others import FOUND, others_say, worst_tenth
+from opty.operators.position.check import GIVEN, unfound
+from opty.operators.position.others import FOUND
 from opty.operators.position.refinement import kept_inside
 from opty.operators.position.some_views import state_of, take_estimates
 from opty.runtime.nested import Nested, run_trial, take_record
-
-_WORSE = 1.25  # times what was left unexplained before: more is not taken, though the scan was not found before either
 
 
 class BestOf(Nested, slots=GIVEN):
@@ -22,9 +20,9 @@ class BestOf(Nested, slots=GIVEN):
 
     From positions that are far off the order in which views are taken decides whether a refinement finds them or two
     copies of the object appear. Each try goes on with the iteration numbers, so that it has another order. What is left
-    unexplained in the worst tenth of the views, u as ``CheckPositions`` measures it, ranks the tries: the first with
-    u < 0.25 is taken, else the one with the least u. Nothing changes where every try raises u beyond 0.25 and by
-    a quarter.
+    unexplained in the worst tenth of the views, as ``CheckPositions`` measures it, and one more where their
+    displacement jumps, u, ranks the tries: the first with u < 0.25 is taken, else the one with the least u. Nothing
+    changes where u was below 0.25 before, and is not after any try.
 
     Parameters
     ----------
@@ -56,14 +54,14 @@ class BestOf(Nested, slots=GIVEN):
             raise RecipeError(f"{self!r}: the model {s.store.model!r} is no thin object; BestOf knows those only")
         if s.create(GIVEN.name):
             s.position_given += s.positions
-        before = worst_tenth(others_say(s).unexplained)
+        before = unfound(s.store)
         views = np.arange(s.data.views)
-        start, best, least, tried = state_of(s, views), None, max(_WORSE * before, FOUND), 0
+        start, best, least, tried = state_of(s, views), None, np.inf if before >= FOUND else FOUND, 0
         while tried < self.tries and (best is None or least >= FOUND):
             start._live.iteration, start._live.visits = s.store.iteration, s.store.visits
             q, tried = run_trial(self.recipe, start, s.memo["run"]), tried + 1
             take_record(s, q)
-            after = worst_tenth(others_say(q._live).unexplained)
+            after = unfound(q._live)
             if after < least:
                 best, least = q, after
         if best is not None:

@@ -8,7 +8,7 @@ from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
 from opty.errors import MisfitWarning, warn_user
 from opty.operators.position.jumps import largest_jump
-from opty.operators.position.others import OthersSay, doubts, others_say
+from opty.operators.position.others import OthersSay, doubts, others_say, worst_tenth
 
 GIVEN = Leaf("position_given", "view 2", unit="px", scale=0)
 UNEXPLAINED = Leaf("position_unexplained", "view", scale=0)
@@ -64,6 +64,18 @@ def said(s, moved: float, over: bool = False) -> str:
     to_host = s.backend.to_host
     jump = largest_jump(to_host(s.positions), to_host(s.position_given), s.data.n) if over else None
     return doubts(to_host(s.position_unexplained), to_host(s.position_lost), moved, over, jump)
+
+
+def unfound(store) -> float:
+    """Return what is left unexplained in the worst tenth of the views, and one more where the scan falls into parts.
+
+    From ``FOUND`` on the positions of a scan are not found.
+    """
+    worst = worst_tenth(others_say(store).unexplained)
+    if GIVEN.name not in store.leaves:
+        return worst
+    here, given = (store.backend.to_host(store.leaves[name]) for name in ("positions", GIVEN.name))
+    return worst + (largest_jump(here, given, store.data.n) is not None)
 
 
 def gone(s):

@@ -9,8 +9,8 @@ import numpy as np
 from opty.algebra.leaf import with_parts
 from opty.algebra.operator import Operator
 from opty.errors import RecipeError
-from opty.operators.position.check import GIVEN
-from opty.operators.position.others import FOUND, others_say, worst_tenth
+from opty.operators.position.check import GIVEN, unfound
+from opty.operators.position.others import FOUND, others_say
 from opty.operators.position.refinement import kept_inside
 from opty.operators.position.search import trial_misfits
 from opty.operators.position.some_views import DIM, best_places, light_of, root_photons, state_of, take_estimates
@@ -41,8 +41,8 @@ class PlaceInOrder(Nested, slots=GIVEN):
     three are followed to the end.
 
     Nothing is done where the views explain each other already: where, as ``CheckPositions`` measures it, less than 0.25
-    is left unexplained in the worst tenth. Nothing changes where that tenth is not explained better by a quarter
-    afterwards.
+    is left unexplained in the worst tenth, and their displacement does not jump. Nothing changes where that is not
+    better by a quarter afterwards, a jump counted as one more.
 
     Parameters: recipe, a refinement and an engine, such as ``(PosCorrect(hold=0.0) * LSQML(batch=8)) ** 4``; its
     iterations count.
@@ -64,7 +64,7 @@ class PlaceInOrder(Nested, slots=GIVEN):
     def apply(self, s):
         if not s.store.model.thin_object:
             raise RecipeError(f"{self!r}: the model {s.store.model!r} is no thin object; PlaceInOrder knows those only")
-        before = worst_tenth(others_say(s).unexplained)
+        before = unfound(s.store)
         if s.data.views < _VIEWS or before < FOUND:
             return
         if s.create(GIVEN.name):
@@ -78,7 +78,7 @@ class PlaceInOrder(Nested, slots=GIVEN):
                 setattr(s, name, value.copy())
             if not self._put_together(s, given, away, first):
                 continue
-            after, runs = worst_tenth(others_say(s).unexplained), runs + 1
+            after, runs = unfound(s.store), runs + 1
             if after < least:
                 best, least = _estimates(s), after
             if after < FOUND or runs == _BEGINNINGS:

@@ -311,11 +311,10 @@ def test_examples_run(script, swap, tmp_path):
     assert "object" in done.stdout
 
 
-def test_siemens_star_example(shared_data, tmp_path):
+def test_siemens_star_example(star_file, tmp_path):
     code = with_less((ROOT / "examples" / "siemens_star.py").read_text(), ("** 30", "** 1"))
     (tmp_path / "star.py").write_text(code)
-    file = shared_data / "siemens-star-small.npz.bz2"
-    done = subprocess.run([sys.executable, "star.py", file], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "star.py", star_file], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "siemens_star.png").stat().st_size > 10_000
 

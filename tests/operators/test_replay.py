@@ -85,20 +85,20 @@ def one_by_one(recipe, p, monkeypatch):
 )
 def test_a_replay_gives_the_bits_of_plain_launches(graphs, monkeypatch, p, recipe, fractional):
     p = p.replace(positions=p.positions + np.random.default_rng(8).random((11, 2)) - 0.5) if fractional else p
-    q = p.to("gpu")
-    plain = one_by_one(recipe**4, q, monkeypatch)
+    q, turns = p.to("gpu"), 8 if isinstance(recipe, LSQML) else 4
+    plain = one_by_one(recipe**turns, q, monkeypatch)
     assert not graphs
-    replayed = recipe**4 * q
+    replayed = recipe**turns * q
     assert same(replayed, plain)
     if recipe is not ML_BY_TWO:  # whose search amplifies rounding
-        assert close(replayed, recipe**4 * p, 1e-4)
+        assert close(replayed, recipe**turns * p, 1e-4)
     launches = [graph.launches for graph in graphs]
     if not isinstance(recipe, LSQML):  # whose batches of 2 views and of 1 come in another order each time
         sweeps = 2 if recipe in (DM_BY_TWO, ML_BY_TWO) else 1
         assert sum(launches) in (3 * 3 * sweeps, 3 * 3 * sweeps - 3)  # DM's first sweep is another one
         assert len(graphs) == 3 * sweeps
     else:
-        assert 4 < len(graphs) < sum(launches)
+        assert 3 < len(graphs) < sum(launches)  # in one order there would be three
 
 
 @pytest.mark.parametrize("recipe", [rPIE(), LSQ_BY_TWO[0], DM_BY_TWO, ML_BY_TWO], ids=repr)

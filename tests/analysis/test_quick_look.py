@@ -62,7 +62,7 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "B")) for name in GOOD])
 def test_a_good_scan_is_left_alone(name):
     assert quick_look(GOOD[name]()) == Findings()
 

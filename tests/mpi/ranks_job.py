@@ -21,6 +21,7 @@ sys.path.insert(0, sys.argv[1])
 from small_scans import scan
 
 COMM = MPI.COMM_WORLD
+opty.arrays.ranks._SPIN = 0.0  # three ranks on two cores: who waits sleeps
 MACHINE = {"device": "cpu", "threads": 1, "seed": 3}
 DOUBLE = MACHINE | {"dtype": "complex128"}
 VARYING = "Object() * Probe(modes=2, variable=2)"

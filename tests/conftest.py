@@ -1,22 +1,36 @@
-"""Fixtures shared by all tests; ``gpu`` and ``standin_gpu`` are those of kernels/standin_plugin.py."""
+"""Fixtures shared by all tests; ``gpu`` and ``standin_gpu`` are those of kernels/standin_plugin.py.
 
+What ``@pytest.mark.covering`` does is in covering.py.
+"""
+
+import bz2
 import gc
+import io
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 import opty
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 sys.path.append(str(Path(__file__).resolve().parent / "kernels"))
+sys.path.append(str(Path(__file__).resolve().parent))
+import covering
 from standin_plugin import gpu, standin_gpu
 
 __all__ = ["gpu", "standin_gpu"]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
+def pytest_collection_modifyitems(items):
+    """Take the cases of the default run."""
+    covering.mark_the_rest(items)
 
 
 def pytest_collection_finish():
@@ -32,6 +46,23 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no {folder}: the real data are not part of the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def star(shared_data) -> opty.PtychoData:
+    """The Siemens star, 516 views of 128 x 128: to unpack it takes seconds."""
+    return opty.load(shared_data / "siemens-star-small.npz.bz2")
+
+
+@pytest.fixture(scope="session")
+def star_file(shared_data, tmp_path_factory) -> Path:
+    """A file with the first 70 views of the Siemens star, for commands, each of which unpacks it."""
+    name = "siemens-star-small.npz.bz2"
+    out = tmp_path_factory.mktemp("star") / name
+    whole = bz2.decompress((shared_data / name).read_bytes())
+    with np.load(io.BytesIO(whole)) as arrays, bz2.open(out, "wb") as less:
+        np.savez(less, data=arrays["data"][:, :70], scan=arrays["scan"][:, :70], probe=arrays["probe"])
+    return out
 
 
 class BenchmarkScan(NamedTuple):

@@ -41,7 +41,7 @@ POSITIONS = {  # SHA-256 of the float64
 }
 
 
-@pytest.mark.parametrize("scan", [cases.A, cases.B], ids=lambda scan: scan.name)
+@pytest.mark.parametrize("scan", [cases.A, pytest.param(cases.B, marks=pytest.mark.slow)], ids=lambda scan: scan.name)
 def test_the_scans_keep_their_numbers(scan):
     arrays = scans.pictured(scan)
     assert set(arrays) == {"pos", "obj0", *SUMS[scan.name]}

@@ -1,7 +1,5 @@
 """check, convert, export from the command line; and the real scans through all of it."""
 
-import bz2
-import io
 import json
 import re
 from pathlib import Path
@@ -12,7 +10,10 @@ import tifffile
 from click.testing import CliRunner
 
 import opty
+from opty.analysis import health
+from opty.analysis.trials import cropped
 from opty.cli import main
+from opty.data.parts import coarser
 from opty.simulate.demo import demo_scan
 
 
@@ -64,7 +65,26 @@ def test_shell_completion_comes_from_click():
     ]  # fmt: skip
 
 
-def test_check_a_good_scan(scan):
+@pytest.fixture
+def small(data):
+    """The same scan at half the resolution, 64 x 64, with its probe."""
+    return coarser(data, 2).replace(probe=cropped(data.probe, 64))
+
+
+@pytest.fixture
+def looked_at_once(monkeypatch):
+    """Let a second check of the same measurement say what the first one found."""
+    found = {}
+
+    def again(data):
+        key = data.intensities[:].tobytes(), data.positions.tobytes()
+        return found[key] if key in found else found.setdefault(key, health(data))
+
+    monkeypatch.setattr("opty.analysis.health", again)
+
+
+def test_check_a_good_scan(scan, small, looked_at_once):
+    opty.save("scan.h5", small)
     text = run("check", "scan.h5", "--plot", "check.png").output
     assert "positions fit as given" in text
     assert (scan / "check.png").stat().st_size > 10_000
@@ -73,13 +93,13 @@ def test_check_a_good_scan(scan):
     assert told["orientations"][0]["misfit"] < 0.02
 
 
-def test_check_says_why_a_reconstruction_is_pointless(scan, data):
-    opty.save("wrong.h5", data.replace(positions=data.positions[:, ::-1]))
+def test_check_says_why_a_reconstruction_is_pointless(scan, small, looked_at_once):
+    opty.save("wrong.h5", small.replace(positions=small.positions[:, ::-1]))
     failed = run("check", "wrong.h5", "--plot", "wrong.png", code=1)
     assert "would be pointless: the positions fit as (column, row)" in failed.stderr
     assert (scan / "wrong.png").exists()
     assert json.loads(run("check", "wrong.h5", "--json", code=1).stdout)["ok"] is False
-    opty.save("scale.h5", data.replace(positions=data.positions * 1e6))
+    opty.save("scale.h5", small.replace(positions=small.positions * 1e6))
     assert "far more than 60 views" in run("check", "scale.h5", "--quiet", code=1).stderr
 
 
@@ -128,13 +148,6 @@ def test_export(scan):
     assert "does not end with one of" in run("export", "r.h5", "-o", "out.jpg", code=1).stderr
 
 
-def first_views(path, out, count):
-    """Copy the first views of an .npz.bz2: to unpack the whole one takes seconds, in each command."""
-    with np.load(io.BytesIO(bz2.decompress(path.read_bytes()))) as arrays, bz2.open(out, "wb") as less:
-        np.savez(less, data=arrays["data"][:, :count], scan=arrays["scan"][:, :count], probe=arrays["probe"])
-    return out
-
-
 @pytest.mark.parametrize(
     ("name", "options", "bar"),
     [
@@ -147,12 +160,10 @@ def first_views(path, out, count):
         ("siemens-star-small.npz.bz2", ["--views", "0:60"], 0.04),
     ],
 )
-def test_real_scans_from_the_command_line_alone(shared_data, tmp_path, monkeypatch, name, options, bar):
+def test_real_scans_from_the_command_line_alone(shared_data, star_file, tmp_path, monkeypatch, name, options, bar):
     """Check, reconstruct with checkpoints, stop, resume, export: the end is that of the run that was not stopped."""
     monkeypatch.chdir(tmp_path)
-    file, cpu = shared_data / name, ["--device", "cpu", "--threads", 1]
-    if file.suffix == ".bz2":
-        file = first_views(file, tmp_path / name, 70)
+    file, cpu = star_file if name == star_file.name else shared_data / name, ["--device", "cpu", "--threads", 1]
     assert json.loads(run("check", file, *options, "--json").stdout)["fits"] == "as given"
     recipe = "(Save('a_{iteration}.h5', every=2) * rPIE(alpha=0.3)) ** 4"
     told = json.loads(run("reconstruct", file, *options, *cpu, "-o", "all.h5", "--recipe", recipe, "--json").stdout)

@@ -187,7 +187,7 @@ def test_with_photon_noise_it_beats_projections(photons):
     error = {}
     for engine in (ML(smooth=0.3), AP(), DM()):
         error[engine] = np.mean(
-            [opty.analysis.errors(engine**30 * noisy(photons, seed))["object"] for seed in range(5)]
+            [opty.analysis.errors(engine**30 * noisy(photons, seed))["object"] for seed in range(3)]
         )
     best = error.pop(ML(smooth=0.3))
     assert all(best < 0.85 * other for other in error.values())

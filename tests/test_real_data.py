@@ -33,9 +33,8 @@ def spoke_contrast(p):
     return np.percentile(along, 90) - np.percentile(along, 10)
 
 
-def test_four_lines_of_python(shared_data):
-    data = opty.load(shared_data / "siemens-star-small.npz.bz2")
-    p = opty.PtychoState(data, modes=3)
+def test_two_iterations_of_three_modes(star):
+    p = opty.PtychoState(star, modes=3)
     p = rPIE(alpha=0.05) ** 2 * p
     assert p.iteration == 2
     assert p.history["misfit"][-1] < 0.02

@@ -70,8 +70,12 @@ def deviances(p: BareState) -> tuple[np.ndarray, np.ndarray]:
     xp, views = store.xp, p.data.views
     found, pixels = np.zeros(views), np.zeros(views)
     for b, counts, predicted, mask in predictions(store):
-        intensity = counts.astype(predicted.dtype)
-        terms = predicted - intensity + (intensity + 1) * xp.log((intensity + 1) / (predicted + 1))
-        found[b.number] = 2 * store.backend.to_host((terms * mask).sum(axis=(1, 2), dtype=np.float64))
+        terms = deviance(xp, counts.astype(predicted.dtype), predicted)
+        found[b.number] = store.backend.to_host((terms * mask).sum(axis=(1, 2), dtype=np.float64))
         pixels[b.number] = store.backend.to_host((xp.ones_like(terms) * mask).sum(axis=(1, 2)))
     return found, pixels
+
+
+def deviance(xp: Any, counts: Any, predicted: Any) -> Any:
+    """Return what each pixel adds to the deviance of ``deviances``; ``xp`` is the arrays' module, NumPy or CuPy."""
+    return 2 * (predicted - counts + (counts + 1) * xp.log((counts + 1) / (predicted + 1)))

@@ -13,7 +13,7 @@ from opty.algebra.operator import Operator
 from opty.analysis.affine_step import affine_step
 from opty.analysis.coverage import is_near
 from opty.analysis.findings import Findings
-from opty.analysis.held_blocks import deviances
+from opty.analysis.held_blocks import deviance, deviances
 from opty.analysis.trials import cropped, lighter
 from opty.data import PtychoData
 from opty.data.parts import chosen, coarser
@@ -71,7 +71,7 @@ def find_stretch(part: PtychoData, probe: np.ndarray, begin: float = 1.0, bracke
     One run on three quarters of the views. After every few sweeps the other views tell by how much all positions are to
     be stretched and turned (``affine_step``), and positions and object go there together. Then, where that led
     anywhere, a run alike with the positions as they are: the map is better where it predicts the held-out views better
-    for sure.
+    for sure. Runs that predict them no better than the mean pattern does tell nothing.
 
     Parameters: part of the measurement; ``probe`` (M, n, n) that predicts its views at the scale ``begin``; whether to
     ``bracket`` the scale, by two runs with positions stretched by six percent either way.
@@ -88,16 +88,17 @@ def find_stretch(part: PtychoData, probe: np.ndarray, begin: float = 1.0, bracke
         numbers = _numbers(matrix)
         scale, aspect, rotation, shear = numbers
         off = max(abs(math.log(scale)), abs(math.log(aspect)), abs(rotation)) > TOLERANCE or abs(shear) > SHEARED
-        gain, better, known, given = 0.0, False, None, None
+        gain, better, known, given, mean = 0.0, False, None, None, look.by_mean()
         if off:
             given = look.still(np.eye(2))
             gain = 1 - float(with_it.sum() / given.sum())
-            better = surely_less(with_it, given, SURE, WORTH)
+            better = surely_less(with_it, given, SURE, WORTH) and surely_less(with_it, mean, KNOWN)
             off = better or not surely_less(given, with_it, KNOWN)
         if bracket:
             base = with_it if better else look.still(np.eye(2)) if given is None else given
             middle = matrix if better else np.eye(2)
-            known = all(surely_less(base, look.still(middle * math.exp(by)), KNOWN) for by in (-ASIDE, ASIDE))
+            scaled = (look.still(middle * math.exp(by)) for by in (-ASIDE, ASIDE))
+            known = all(surely_less(base, other, KNOWN) for other in (mean, *scaled))
     return Stretch(*numbers, gain, off, better, known)
 
 
@@ -113,7 +114,7 @@ def scale_known(part: PtychoData, probe: np.ndarray) -> bool:
         for rounds in ((BRIEF,), (*ROUNDS, LAST)):
             base = look.still(np.eye(2), rounds)
             scaled = (look.still(np.eye(2) * math.exp(by), rounds) for by in (-ASIDE, ASIDE))
-            if all(surely_less(base, one, KNOWN) for one in scaled):
+            if all(surely_less(base, one, KNOWN) for one in (look.by_mean(), *scaled)):
                 return True
     return False
 
@@ -186,6 +187,14 @@ class _Look:
         except DivergedError:
             return np.full(len(self.out), np.inf)
         return deviances(_seen(p, out))[0]
+
+    def by_mean(self) -> np.ndarray:
+        """Return the deviances of the held-out views from the mean pattern of the others."""
+        counts = self.part.intensities[:].astype(np.float64)
+        mask = np.broadcast_to(True if self.part.mask is None else self.part.mask[:], counts.shape)
+        known = mask[self.fitted]
+        mean = (counts[self.fitted] * known).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        return np.asarray((deviance(np, counts[self.out], mean) * mask[self.out]).sum(axis=(1, 2)))
 
     def _at(
         self, matrix: np.ndarray, probe: np.ndarray, before: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None

@@ -263,6 +263,7 @@ def test_the_split_law_holds(runaway, monkeypatch, recipe):
     assert same(q, recipe**5 * scaled(runaway, 0).donate())
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("where", range(3))
 @pytest.mark.parametrize(("runaway", "recipe"), EVERYWHERE, ids=repr, indirect=["runaway"])
 def test_a_run_that_stopped_goes_on_to_the_same_bits(runaway, tmp_path, recipe, where):

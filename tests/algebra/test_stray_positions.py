@@ -84,6 +84,7 @@ def words(away):
     return r"view 5, \(" if np.isfinite(away) else r"^positions is no longer finite (in|after) iteration \d: the recon"
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("away", AWAY)
 @pytest.mark.parametrize("engine", [rPIE(), AP(), DM(), ML(), LSQML(batch=5), OF_BATCHES], ids=repr)
 def test_a_position_that_has_left_the_frame_ends_the_run(p, engine, away):
@@ -100,6 +101,7 @@ def test_the_message_says_which_view_is_where(p):
     diverged((Jumps() * rPIE()) ** 6, p, told + r"from \(0, 0\) to \(21, 23\) px, in iteration 2: the reconstruction")
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("away", AWAY)
 @pytest.mark.parametrize("order", ["random", "scan", "uniform", "compact"])
 def test_so_does_one_that_leaves_it_within_a_sweep(p, away, order):
@@ -108,6 +110,7 @@ def test_so_does_one_that_leaves_it_within_a_sweep(p, away, order):
     assert np.isfinite(last.numpy("obj")).all()
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("away", AWAY)
 @pytest.mark.parametrize(
     "recipe",

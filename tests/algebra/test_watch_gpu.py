@@ -56,6 +56,7 @@ def waits(p):
 # -- waiting
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("recipe", [AP(), DM(), rPIE(), rPIE(batch=4), LSQML(batch=4), ML(), BY_BATCH], ids=repr)
 @pytest.mark.parametrize("whole", [False, True])
 def test_no_sweep_waits_for_the_device(p, waits, recipe, whole):
@@ -126,6 +127,7 @@ def test_what_is_known_of_positions_is_asked_anew(p, order):
 # -- divergence
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("leaf", ["obj", "probe", "positions"])
 @pytest.mark.parametrize("engine", [rPIE(batch=4), AP(), DM(), PosCorrectAdam() * rPIE()], ids=repr)
 def test_the_last_finite_state_is_handed_over(p, engine, leaf):

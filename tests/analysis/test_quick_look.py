@@ -21,7 +21,7 @@ from opty.simulate import experiment, misplaced_scan, objects, probes
 from opty.simulate.demo import demo_scan
 from opty.simulate.scans import raster
 
-STAR, P25 = "siemens-star-small.npz.bz2", "PETRAIII_P25_Near_Field_Ptycho.cxi"
+P25 = "PETRAIII_P25_Near_Field_Ptycho.cxi"
 
 
 def simulated(photons=1e5, grid=(7, 7), step=7, **options):
@@ -62,14 +62,15 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "B")) for name in GOOD])
 def test_a_good_scan_is_left_alone(name):
     assert quick_look(GOOD[name]()) == Findings()
 
 
-@pytest.mark.parametrize(("name", "options"), [(STAR, {}), (P25, dict(propagation="near", focus_to_sample=3.65e-3))])
-def test_the_real_scans_are_left_alone(shared_data, name, options):
-    assert quick_look(opty.load(shared_data / name, **options)) == Findings()
+@pytest.mark.parametrize("name", ["star", P25])
+def test_the_real_scans_are_left_alone(star, shared_data, name):
+    options = dict(propagation="near", focus_to_sample=3.65e-3)
+    assert quick_look(star if name == "star" else opty.load(shared_data / name, **options)) == Findings()
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def test_from_the_file_to_the_atoms(saved, defocus, n):
 
 
 def test_check_says_that_the_scan_is_turned(saved):
-    path, *_ = saved(side=16)
+    path, *_ = saved(side=12)
     said = health(load(path, **ELECTRONS)).warnings
     assert any("turned by 1" in line and "scan_rotation='1" in line for line in said)
     assert not any("turned by" in line for line in health(load(path, **ELECTRONS, scan_rotation="12deg")).warnings)

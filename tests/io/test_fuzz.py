@@ -13,13 +13,13 @@ import fuzzing
 
 
 def test_mutated_files_are_refused_or_read_right(tmp_path):
-    tallies = fuzzing.search(tmp_path, files=25, seed=2026)
+    tallies = fuzzing.search(tmp_path, files=16, seed=2026)
     assert len(tallies) >= 19
     bad = {key: said for key, tally in tallies.items() for said in tally if said.startswith("BAD")}
     assert not bad
     for key, tally in tallies.items():
-        assert tally["refused"] >= 5, (key, tally)
-    assert sum(tally["same"] for tally in tallies.values()) >= 20
+        assert tally["refused"] >= 3, (key, tally)
+    assert sum(tally["same"] for tally in tallies.values()) >= 13
 
 
 def test_the_judge_sees_what_is_wrong(tmp_path, monkeypatch):

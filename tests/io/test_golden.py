@@ -100,6 +100,7 @@ def test_every_result_opens_alone(golden):
     assert "iteration" in repr(p)
 
 
+@pytest.mark.covering
 def test_every_result_is_looked_at_from_the_command_line(golden):
     kind, texts, _ = golden
     text = run("info", f"{kind}.h5")

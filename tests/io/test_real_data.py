@@ -35,11 +35,6 @@ def misfit_after(data, positions, probe, sweeps, propagation):
 
 
 @pytest.fixture(scope="module")
-def star(shared_data):
-    return load(shared_data / "siemens-star-small.npz.bz2")
-
-
-@pytest.fixture(scope="module")
 def near(shared_data):
     return load(shared_data / "PETRAIII_P25_Near_Field_Ptycho.cxi", focus_to_sample=3.65e-3, propagation="near")
 

@@ -60,6 +60,7 @@ def agree(pairs, dtype):
 CASES = pytest.mark.parametrize(("masked", "background"), [(0, False), (2, True), (3, False)])
 
 
+@pytest.mark.covering(2)
 @CASES
 @pytest.mark.parametrize("noise", [POISSON, GAUSSIAN, AMPLITUDE])
 @pytest.mark.parametrize("kind", ["uint16", "float32", "float64"])
@@ -91,6 +92,7 @@ def test_what_is_not_finite_stays_so(rng, dtype, noise, bad):
     assert not np.isfinite(there[3, 1, 5, 7])
 
 
+@pytest.mark.covering(2)
 @CASES
 @pytest.mark.parametrize("noise", [POISSON, GAUSSIAN, AMPLITUDE])
 @pytest.mark.parametrize("modes", [1, 3])

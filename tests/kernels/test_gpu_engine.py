@@ -57,6 +57,7 @@ def test_project(gpu, rng, dtype, modes, mask_axes, background, difference):
     assert float(case.engine.misfit()) == pytest.approx(misfits.sum(), rel=1e-5)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("counts", COUNTS)
 @pytest.mark.parametrize("dtype", COMPLEX)
 def test_project_reads_the_counts_in_their_own_type(gpu, rng, counts, dtype):

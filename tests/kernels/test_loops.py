@@ -97,6 +97,7 @@ def test_the_loops_mean_what_numpy_does(name, dtype, modes):
     agree(CALLS[name], dtype, modes=modes)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("modes", [1, 2])
 @pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("mask", [0, 2, 3])

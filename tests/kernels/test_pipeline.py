@@ -85,6 +85,7 @@ def test_project_at_every_size(gpu, rng, n):
     assert float(case.engine.misfit()) == pytest.approx(misfit, rel=1e-5)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("modes", [2, 3, 4, 5, 9])
 @pytest.mark.parametrize("mask_axes", [0, 2, 3])
 @pytest.mark.parametrize("background", [False, True])
@@ -142,6 +143,7 @@ def added_up(case) -> None:
     )
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("n", [32, 64, 512])
 @pytest.mark.parametrize("modes", [1, 3])
 @pytest.mark.parametrize("deterministic", [False, True])

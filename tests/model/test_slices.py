@@ -128,6 +128,7 @@ def test_positions_behind_two_slices_come_home(thick, recipe):
     assert error(p.numpy("positions"), affine=False) < 0.3 * error(wrong, affine=False)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(("count", "modes"), [(2, 1), (2, 2), (3, 1), (12, 1)])
 def test_explain_tells_the_memory_of_slices(count, modes):
     rng = np.random.default_rng(0)

@@ -65,6 +65,7 @@ def search(noise):
     return Sweep(LineSearch(noise), order="scan")
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("dtype", STEP)
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("options", SCANS, ids=repr)
@@ -77,6 +78,7 @@ def test_gradient_and_search(seed, noise, options, dtype):
     assert close(search(noise) * q, one_by_one(search(noise), q), STEP[dtype])
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("dtype", STEP)
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,6 +100,7 @@ def test_turns_of_maximum_likelihood(seed, noise, options):
         assert close(recipe * p, one_by_one(recipe, p), 1e-9)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("dtype", STEP)
 @pytest.mark.parametrize("update", ["both", "obj", "probe"])
 @pytest.mark.parametrize("batch", [1, 3, "all"])

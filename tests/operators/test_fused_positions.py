@@ -36,6 +36,7 @@ def test_each_refinement_is_tried_here():
     assert {type(op) for op in (*BY_FIT, *BY_SHIFT)} == set(REFINEMENTS)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("refinement", [*BY_FIT, *BY_SHIFT], ids=repr)
 @pytest.mark.parametrize(
     ("engine", "dtype"),

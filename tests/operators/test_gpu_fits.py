@@ -61,6 +61,7 @@ def calls(gpu, monkeypatch):
     return found
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("options", SCANS, ids=repr)
 def test_maximum_likelihood(calls, seed, noise, options):
@@ -71,6 +72,7 @@ def test_maximum_likelihood(calls, seed, noise, options):
     assert calls == {"follow_slope", "changes"}
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fractional", [False, True])
@@ -80,6 +82,7 @@ def test_maximum_likelihood_through_every_propagator(gpu, seed, noise, kind, fra
         assert close(recipe * p.to("gpu"), recipe * p, 1e-6)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("options", SCANS[::3], ids=repr)
 @pytest.mark.parametrize("noise", NOISES)
 def test_gradient_and_search_in_single_precision(gpu, seed, noise, options):
@@ -90,6 +93,7 @@ def test_gradient_and_search_in_single_precision(gpu, seed, noise, options):
     assert close(search * q.to("gpu"), search * q, STEP["complex64"])
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("options", SCANS, ids=repr)
 @pytest.mark.parametrize("dtype", STEP)
 def test_least_squares(calls, seed, options, dtype):
@@ -99,6 +103,7 @@ def test_least_squares(calls, seed, options, dtype):
     assert drift(p, recipe * p) > 1e-3
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fractional", [False, True])
 @pytest.mark.parametrize("update", ["both", "obj", "probe"])
@@ -121,6 +126,7 @@ def test_any_number_of_views_at_a_time(gpu, seed, fractional, monkeypatch):
     assert close(ML() ** 2 * p, whole, 1e-9)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("fractional", [False, True])
 @pytest.mark.parametrize("recipe", [ML() ** 3, ML("gaussian") ** 2, opty.LSQML(batch=4) ** 3], ids=repr)
 def test_deterministic_twice_the_same_bits(gpu, seed, recipe, fractional):

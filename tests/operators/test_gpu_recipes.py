@@ -61,8 +61,13 @@ def propagated(data, kind):
 
 
 def varied():
-    """Return every recipe on every scan, with 1 and 3 modes in turn: each recipe and each scan come with both."""
-    return [(recipe, (1, 3)[(i + j) % 2], name) for i, name in enumerate(SCANS) for j, recipe in enumerate(RECIPES)]
+    """Return every recipe on every scan, with 1 and 3 modes in turn: each recipe and each scan come with both.
+
+    So they do in the third of the cases that is not slow.
+    """
+    cases = [(i, j, recipe, name) for i, name in enumerate(SCANS) for j, recipe in enumerate(RECIPES)]
+    marks = {False: (), True: pytest.mark.slow}
+    return [pytest.param(r, (1, 3)[(i + j) % 2], name, marks=marks[(i + j) % 3 != 0]) for i, j, r, name in cases]
 
 
 @pytest.mark.parametrize(("recipe", "modes", "name"), varied(), ids=str)
@@ -71,7 +76,7 @@ def test_six_iterations_give_the_numbers_of_numpy(gpu, recipe, modes, name):
     assert close(recipe**6 * p.to("gpu"), recipe**6 * p, 1e-5 if "background" in name else 1e-10)
 
 
-@pytest.mark.parametrize(("recipe", "name"), [*zip(RECIPES, list(SCANS)[::-2], strict=False)], ids=str)
+@pytest.mark.parametrize(("recipe", "name"), [*zip(RECIPES, list(SCANS)[3::2], strict=True)], ids=str)
 def test_twenty_iterations_give_the_numbers_of_numpy(gpu, recipe, name):
     p = start(name, 2, dtype="complex64" if "background" in name else "complex128")
     expected = recipe**20 * p
@@ -113,11 +118,11 @@ def test_a_deterministic_run_adds_nothing_up_with_atomics(gpu, recipe, monkeypat
     assert q.deterministic
     if hasattr(gpu.xp.RawKernel, "_run"):  # the stand-in's: CuPy's own is not to be looked into
         _no_atomics(gpu, monkeypatch)
-    once = recipe**3 * q
-    assert same(once, recipe**3 * q)
+    once = recipe**2 * q
+    assert same(once, recipe**2 * q)
     assert once.deterministic
     with opty.unfused():
-        assert same(recipe**3 * q, recipe**3 * q)
+        assert same(recipe**2 * q, recipe**2 * q)
 
 
 def test_without_that_it_does(standin_gpu, monkeypatch):

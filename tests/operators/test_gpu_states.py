@@ -25,14 +25,10 @@ from opty import (
     rPIE,
 )
 
+ALONE = [ePIE(), rPIE(), rPIE(batch=16), AP(), DM(), RAAR()]  # test_gpu_recipes.py has these too
 RECIPES = [
-    ePIE(),
-    rPIE(),
+    *(pytest.param(engine, marks=pytest.mark.slow) for engine in ALONE),
     rPIE(batch=5),
-    rPIE(batch=16),
-    AP(),
-    DM(),
-    RAAR(),
     LSQML(batch=4),
     PosCorrectAdam() * rPIE(),
     PosCorrectAdam() * rPIE(batch=4),

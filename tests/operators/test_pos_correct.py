@@ -46,6 +46,7 @@ def test_wrong_positions_are_found_though_the_probe_is_unknown(near, limit):
     assert opty.misfit(q) < 0.3 * opty.misfit(ePIE() ** 120 * p)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("engine", [rPIE(alpha=0.1, batch=4), LSQML(batch=9), ePIE()], ids=repr)
 @pytest.mark.parametrize("modes", [1, 2])
 def test_wrong_positions_are_found_with_a_known_probe(engine, modes):
@@ -61,6 +62,7 @@ def test_right_positions_stay_right():
     assert np.sqrt(((moved - moved.mean(axis=0)) ** 2).sum(axis=1).mean()) < 0.1
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("photons", [3e3, 1e5, 1e7])
 @pytest.mark.parametrize("engine", [rPIE(), LSQML(batch=9)], ids=repr)
 def test_right_positions_stay_where_the_counts_say_no_more(photons, engine):

@@ -32,10 +32,12 @@ def seen(axes, rows, columns, blur=0.0):
     ``blur`` : over how much of the width they are smeared, where the letter is made of dots.
     """
     figure = root(axes)
-    for beside in (*axes.texts, *axes.patches, axes.get_legend()):  # a scale bar, the size of the probe
-        if beside is not None:
-            beside.set_visible(False)
-    figure.canvas.draw()
+    for one in figure.axes:
+        for beside in (*one.texts, *one.patches, one.get_legend()):  # a scale bar, the size of the probe
+            if beside is not None and beside.get_visible():
+                beside.set_visible(False)
+    if figure.stale:
+        figure.canvas.draw()
     pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].mean(axis=-1)
     (left, top), (right, bottom) = axes.transData.transform([(columns[0], rows[0]), (columns[1], rows[1])])
     assert left < right

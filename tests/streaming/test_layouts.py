@@ -25,6 +25,7 @@ def test_every_layout_is_read_as_it_is_in_memory(tmp_path, layout, zero):
     assert same(p, q)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("mask", [0, 2, 3])
 @pytest.mark.parametrize("layout", ["contiguous", "five frames a chunk", "float32"])
 @pytest.mark.parametrize("recipe", ENGINES, ids=repr)

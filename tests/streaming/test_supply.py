@@ -249,6 +249,7 @@ TOLD = [
 ]
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(("recipe", "whole", "stream"), TOLD, ids=str)
 def test_explain_tells_the_memory_that_a_run_takes(large_scans, recipe, whole, stream, monkeypatch):
     import tracemalloc

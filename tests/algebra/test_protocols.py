@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import opty
-from opty import ViewOperator, rPIE
+from opty import Anderson, ViewOperator, rPIE
 from opty.algebra.leaf import PARTS
 from opty.algebra.operator import REGISTRY
 from opty.algebra.protocols import Measured, State, Views
@@ -40,6 +40,7 @@ def used(name):
 
 def declared():
     slots = {leaf.name for cls in REGISTRY.values() if isinstance(cls.slots, tuple) for leaf in cls.slots}
+    slots |= {leaf.name for leaf in Anderson().slots}  # as many as it is asked for
     return slots | ESTIMATED.keys() | FIELDS.keys() | LEAVES.keys() | set().union(*PARTS.values())
 
 

@@ -39,12 +39,13 @@ soak: $(VENV)/.ready-test
 	OMP_NUM_THREADS=1 $(BIN)/python tests/io/fuzzing.py --files 20000
 
 # The tests with the oldest versions that pyproject.toml allows, in an environment of its own. What these take from the
-# newest versions of their own dependencies may be deprecated there.
+# newest versions of their own dependencies may be deprecated there. One of them changes the locale to one of ASCII only,
+# which UTF-8 mode leaves without effect.
 test-lowest: $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
 	VIRTUAL_ENV=build/lowest $(BIN)/uv pip install --quiet --resolution lowest-direct -e '.[test]'
-	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg \
+	CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MPLBACKEND=Agg PYTHONUTF8=1 \
 		build/lowest/bin/python -m pytest -n auto --dist worksteal -m "not slow" -W ignore::DeprecationWarning
 
 # The wheel and the sdist, each installed in a bare environment, and the demo run there.

@@ -93,7 +93,7 @@ def run_inside(recipe: Operator, p: BareState, outer: Run) -> BareState:
 
 
 def run_trial(recipe: Operator, p: BareState, outer: Run) -> BareState:
-    """Return what ``run_inside`` does, for a run that may come to nothing: its misfits warn nobody."""
+    """Return what ``run_inside`` does, where misfits say little, as of a try or of some views: they warn nobody."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MisfitWarning)
         return run_inside(recipe, p, outer)

@@ -63,6 +63,9 @@ def test_saving_again_after_loading_gives_the_same(tmp_path, full_data, make_sta
     assert_same_state(load(tmp_path / "a.h5", device="cpu"), p)
 
 
+@pytest.mark.skipif(
+    h5py.version.version_tuple[:2] < (3, 15), reason="this h5py writes the time at which the root group was made"
+)
 def test_one_state_always_gives_the_same_bytes(tmp_path, full_data, make_state):
     p = make_state(full_data)
     for name in ("a.h5", "b.h5"):

@@ -183,7 +183,7 @@ def test_changes_where_next_to_nothing_is_left(gpu, rng, dtype, noise):
     case = fit_case(gpu, rng, "complex128", 1)
     waves = np.empty((VIEWS, 1, N, N), complex)
     meaning.exit_waves(*case.of("obj corners illum")[0], waves)
-    intensity = abs(np.fft.fft2(waves, norm="ortho")[:, 0]) ** 2
+    intensity = np.ascontiguousarray(abs(np.fft.fft2(waves, norm="ortho")[:, 0]) ** 2)
     small = {name: case.host[name] * 1e-6 for name in ("obj_step", "illum_step")}
     case.add(**small, intensity=intensity, rows=np.arange(VIEWS), mask=None, background=None)
     exact = changes_by_numpy(case, case.of("intensity rows mask background")[0], noise)

@@ -11,7 +11,7 @@ from opty.operators.position.refinement import kept_inside
 from opty.operators.position.search import trial_misfits
 from opty.operators.position.signals import light, other_light
 from opty.operators.position.some_views import best_places, root_photons, state_of, take_estimates
-from opty.runtime.nested import Nested, run_inside, take_record
+from opty.runtime.nested import Nested, run_trial, take_record
 from opty.state.views import Batch, memory_batch
 
 _SPREADS, _ABOVE = 5.0, 0.3  # how far above the usual misfit: standard deviations, and share of the usual one
@@ -59,7 +59,7 @@ class HoldOut(Nested, slots=GIVEN):
         rest = np.setdiff1d(np.arange(s.data.views), out)
         if not len(out) or len(rest) < 8:
             return
-        after = run_inside(self.recipe, state_of(s, rest), s.memo["run"])
+        after = run_trial(self.recipe, state_of(s, rest), s.memo["run"])
         take_record(s, after)
         take_estimates(s, after, rest, self.effects()[1])
         positions = s.backend.to_host(s.positions).copy()

@@ -68,6 +68,10 @@ CASES = {
     ),
     "positions, weights of views": ("(PosCorrectAnneal(2.0, trials=2, weights='trust') * DM()) ** 3", {"wrong": 1.0}),
     "views held out": ("HoldOut(AP() ** 2) * AP() ** 2", {"wrong": 1.0, "views": 24, "span": 30}),
+    "tries": (
+        "BestOf((PosCorrect(search_every=3, hold=0.0) * AP()) ** 3, tries=2) * AP() ** 2",
+        {"wrong": 1.0, "views": 18},
+    ),
     "coarse": ("Coarse(2, (PosCorrect() * LSQML(batch=4)) ** 2) * AP()", {"wrong": 1.0, "n": 32}),
     "a probe that varies, AP": ("Orthogonalise() * ScaleObjProbe() * AP() ** 7", {"model": f"{VARYING}"}),
     "a probe that varies, ML": ("ML() ** 7", {"model": VARYING}),

@@ -75,8 +75,11 @@ class Watch:
         return min(found)
 
 
-def run(engine: str, part: int | None, iterations: int, folder: Path) -> dict[str, float]:
-    """Run in this process, on a half of the views, or (part None) as one of the ranks of MPI; scan B is in a folder."""
+def run(engine: str, part: int | None, iterations: int, folder: Path) -> list[dict[str, float]]:
+    """Run in this process, on a half of the views, or (part None) as one of the ranks of MPI; scan B is in a folder.
+
+    Returns what was measured, of all ranks on the first one: the launcher may glue together what several of them print.
+    """
     import opty
     from benchmarks import scans
 
@@ -110,7 +113,8 @@ def run(engine: str, part: int | None, iterations: int, folder: Path) -> dict[st
         comm.Barrier()
         found["messages"] = watch.replayed(sent[len(sent) // 2 :]) / (len(sent) - len(sent) // 2)
         found["messages"] *= len(sent) / iterations
-    return found
+        return comm.gather(found) or []
+    return [found]
 
 
 def together(commands: list[list[str]]) -> list[dict[str, float]]:
@@ -199,7 +203,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.one:
         engine, iterations, folder, part = given.one
-        print(json.dumps(run(engine, None if part == "mpi" else int(part), int(iterations), Path(folder))), flush=True)
+        for found in run(engine, None if part == "mpi" else int(part), int(iterations), Path(folder)):
+            print(json.dumps(found), flush=True)
     elif given.pie:
         print(json.dumps(pie(*given.pie)), flush=True)
     elif given.what == "cost":

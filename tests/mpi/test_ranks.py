@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,27 +10,13 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from launching import MPIEXEC, TESTS, launched
 
 import opty
 from opty.cli import main
 
 pytest.importorskip("mpi4py", reason="mpi4py is not installed")
-TESTS = Path(__file__).resolve().parents[1]
-MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
 pytestmark = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec: pip install mpich")
-
-
-def launched(ranks, *command, folder, timeout=120):
-    """Run a command on some ranks; return the finished process and the seconds it took."""
-    began = time.perf_counter()
-    done = subprocess.run(
-        [MPIEXEC, "-n", str(ranks), sys.executable, *map(str, command)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    return done, time.perf_counter() - began
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +66,15 @@ def test_what_does_not_run_over_ranks_is_refused_by_name(job):
     assert "kept_waves has an image for each view" in refused["ImagesOfViews() * DM()"][1]
     assert "positions has a row for each view" in job[0]["positions"]
     assert "p.gather()" in job[0]["analysis"]
+
+
+def test_messages_give_a_view_its_number_in_the_scan(job):
+    """Twelve views on three ranks: the ninth is the first of the last rank."""
+    stray, notes = job[0]["stray"], job[0]["notes"]
+    assert {kind for kind, *_ in stray} == {"DivergedError"}
+    assert all("the position of view 8, (900, 5) px, left the frame" in message for _, message, _ in stray)
+    assert [len(said) > 0 for said in notes] == [False, False, True]
+    assert "views [8]" in notes[2][0]
 
 
 def test_a_scan_that_grows_is_followed_over_ranks(job):
@@ -185,7 +178,6 @@ def test_a_command_whose_rank_fails_saves_and_goes_on_with_another_number(scan):
 
 
 def test_a_communicator_is_needed(tmp_path):
-    sys.path.insert(0, str(TESTS))
     from small_scans import scan as small
 
     with pytest.raises(TypeError, match=r"comm is a str; give a communicator of mpi4py, such as MPI\.COMM_WORLD"):

@@ -1,7 +1,7 @@
 """What a page costs the run that it shows: ``python -m benchmarks.live_page [--seconds 20] [--turns 3]``.
 
 ``rPIE()`` on scans A and B, with a page at which nobody looks, and with one at which a viewer in another process looks,
-who fetches all that a browser does as soon as there is news. In one run the page is there and away by turns of a second,
+who fetches all that a browser does as soon as there is news. In one run the page is there and away by turns,
 so that both see the same machine; while it is away the time for the next picture stands still. The cost is what an
 iteration takes with the page more than without, in CPU time of the process that runs, the threads of its server
 included, and in time of the clock; and, steadier still, the share of the CPU time that was spent in the step ``Serve``

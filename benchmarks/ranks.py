@@ -5,7 +5,7 @@ the views each, started together. CPU seconds an iteration of both processes, by
 other rank is taken off, and what the same messages take when both ranks send them at once, with nothing to wait
 for, is added. Calls and bytes are those of one rank in an iteration.
 
-pie : ``rPIE()`` on scan A, 100 iterations, on one process and over four ranks; the object error of each.
+pie : ``rPIE()`` on scan A, 100 iterations, on one process and over two and four ranks; the object error of each.
 
 Prints tables and keeps the rows in benchmarks/results/ under the date.
 """
@@ -213,7 +213,7 @@ def main() -> None:
         print(keep(given.folder, "ranks", rows, ("engine", "scan")))
     else:
         rows = []
-        for ranks in (1, 4):
+        for ranks in (1, 2, 4):
             one = [sys.executable, "-m", "benchmarks.ranks", "--pie", str(ranks), "100"]
             rows += [row for row in together([[*mpiexec(ranks), *one]]) if row]
             print(rows[-1], flush=True)

@@ -20,9 +20,11 @@ from opty.state.views import Batch, Opened, ViewBatches, placed
 if TYPE_CHECKING:
     from opty.runtime.job import Run
 
-_TOGETHER = 8  # views of all ranks in a block, at least one of each rank
-_BLOCKS = 8  # in a sweep at least
+_ALONE = 128  # over R^3: views of each of R ranks in a block; more measured less near to the truth
+_PIXELS = 2.0  # pixels that are put together, for each pixel of the waves of a block, at most
+_BLOCKS = 6  # in a sweep at least
 _LENGTH = 2.0  # of the mean of the changes that several ranks make, at most
+_PROBE = 0.5  # of each rank's change of the probe, at most: more swings to and fro on two ranks
 _DARK = 1e-9  # light of a pixel that no view of a block lights, of the brightest
 _SALT = 17  # what tells this order from other random numbers
 
@@ -42,7 +44,7 @@ class OwnBatches:
     After each block O <- O + sum_r w_r dO_r, w_r = f L_r / sum_s L_s, and P <- P + f sum_r dP_r / R: dO_r, dP_r what R
     ranks have changed, L_r the light of each rank's views of the block on the pixel, which every rank knows from the
     positions. f is 2, or fewer where fewer ranks share the light, (sum L_r)^2 / sum L_r^2: where one rank alone has lit
-    the object its whole change is taken.
+    the object its whole change is taken. Of the probe f is 2, or R / 2 of fewer ranks than four.
 
     The order is random, and the same on all ranks, counted from the first view of each: of a raster the views of a
     block lie as far from each other as the parts of the ranks. Only the rectangle of the object where windows of
@@ -57,28 +59,29 @@ class OwnBatches:
         counts = np.diff(starts)
         most = int(counts.max())
         order = np.random.default_rng([store.seed, store.iteration, _SALT]).permutation(most)
-        each = max(1, min(_TOGETHER // ranks.size, most // _BLOCKS), self.size)
-        self._blocks = np.array_split(order, -(-most // each))
         self._counts, self._starts = counts, starts
         corners = placed(store, store.backend.asarray(job.all_positions()), True)[0]
         self._corners = store.backend.to_host(corners)
         parts = [self._corners[a:b] for a, b in pairwise(starts.tolist()) if b > a]
-        self._shared = _shared([_box(part, store.n) for part in parts])
-        self._share = min(_LENGTH, len(parts)) / len(parts)  # of each rank's change in that of the probe
+        self._memory = _Memory(store, _shared([_box(part, store.n) for part in parts]), len(parts))
+        least = self._memory.message.size / (_PIXELS * store.leaves["probe"].size)
+        each = max(1, min(max(int(least), _ALONE // ranks.size**3), most // _BLOCKS), self.size)
+        self._blocks = np.array_split(order, -(-most // each))
 
     def run(self, work: Callable[[Batch], None], opened: Opened, whole: bool) -> None:
         """Run the batches, and put the changes together after each block."""
         store = self._store
-        start = store.leaves["obj"].copy()
+        rest = _around(self._memory.shared, store.object_shape)
+        start = [_part(store.leaves["obj"], box).copy() for box in rest]
         own = [block[block < self._counts[store.ranks.rank]] for block in self._blocks]
         batches = [pieces(block, self.size) for block in own]
         with store.measured.along([batch for some in batches for batch in some]):
             for block, some in zip(self._blocks, batches, strict=True):
-                merge = _Merge(store, self._shared, self._corners_of(block), self._share)
+                merge = _Merge(store, self._memory, self._corners_of(block))
                 for batch in ViewBatches(store, some, whole, True, opened) if some else ():
                     work(batch)
                 merge.put_together()
-        self._tell_the_rest(start)
+        self._tell_the_rest(rest, start)
 
     def _corners_of(self, block: np.ndarray) -> list[np.ndarray]:
         """Return the corners (K, 2) of the views of a block, for each rank."""
@@ -87,78 +90,106 @@ class OwnBatches:
             for first, count in zip(self._starts[:-1], self._counts, strict=True)
         ]
 
-    def _tell_the_rest(self, start: Any) -> None:
-        """Give all ranks the object where the windows of one lie alone."""
+    def _tell_the_rest(self, rest: list[Box], start: list[Any]) -> None:
+        """Give all ranks the object where the windows of one lie alone; ``start`` : as it was there."""
         store, obj = self._store, self._store.leaves["obj"]
-        change = obj - start
-        _part(change, self._shared)[...] = 0
-        known = _part(obj, self._shared).copy()
-        store.ranks.add(change, store.backend)
-        obj[...] = start
-        obj += change
-        _part(obj, self._shared)[...] = known
+        message = store.xp.concatenate([(_part(obj, box) - a).reshape(-1) for box, a in zip(rest, start, strict=True)])
+        store.ranks.add(message, store.backend)
+        first = 0
+        for box, before in zip(rest, start, strict=True):
+            before += message[first : first + before.size].reshape(before.shape)
+            _part(obj, box)[...] = before
+            first += before.size
+
+
+class _Memory:
+    """Arrays that all blocks of a sweep use: to allocate them for each takes as long as to work in them.
+
+    ``shared`` : the rectangle where windows of several ranks lie. ``share`` : of each rank's change in that of the
+    probe. ``message`` : the changes of the object there and of the probe.
+    """
+
+    def __init__(self, store: Store, shared: Box, ranks: int):
+        xp, obj, probe = store.xp, store.leaves["obj"], store.leaves["probe"]
+        self.shared, self.share = shared, min(_PROBE, _LENGTH / ranks)
+        there = _part(obj, shared)
+        self.message = xp.zeros(there.size + probe.size, store.dtype)
+        self.obj, self.probe = self.message[: there.size].reshape(there.shape), self.message[there.size :]
+        self.before, self.probe_before = xp.empty(there.size, store.dtype), xp.empty_like(probe)
+        self.lights = xp.empty((4, _size(shared)), store.real_dtype)
 
 
 class _Merge:
-    """What all ranks do after a block; made before it.
+    """What all ranks do after a block; made before it. ``corners`` : of the windows of the block (K, 2), of each rank.
 
-    ``shared`` : where windows of several ranks lie. ``corners`` : of the windows of the block (K, 2), for each rank.
-    ``share`` : of each rank's change of the probe.
+    Raises RankError where another rank has failed.
     """
 
-    def __init__(self, store: Store, shared: Box, corners: list[np.ndarray], share: float):
-        self._store, self._shared, self._share = store, shared, share
+    def __init__(self, store: Store, memory: _Memory, corners: list[np.ndarray]):
+        self._store, self._memory = store, memory
         mine = corners[store.ranks.rank]
-        self._box = _within(_box(mine, store.n), shared) if len(mine) else (0, 0, 0, 0)
-        self._probe = store.leaves["probe"].copy()
-        self._before = _part(store.leaves["obj"], self._box).copy()
+        self._box = _within(_box(mine, store.n), memory.shared) if len(mine) else (0, 0, 0, 0)
+        here = _part(store.leaves["obj"], self._box)
+        self._before = memory.before[: here.size].reshape(here.shape)
+        self._before[...] = here
+        memory.probe_before[...] = store.leaves["probe"]
         self._weight = self._weights(corners)
 
     def put_together(self) -> None:
         """Make object and probe the same on all ranks, where they share them."""
-        store, xp = self._store, self._store.xp
-        obj, probe = store.leaves["obj"], store.leaves["probe"]
-        shared = _part(obj, self._shared)
-        message = xp.zeros(shared.size + probe.size, store.dtype)  # one for both
-        change = message[: shared.size].reshape(shared.shape)
-        (top, _, left, _), here = self._shared, _part(obj, self._box)
+        store, xp, memory = self._store, self._store.xp, self._memory
+        obj, probe = store.leaves["obj"], store.leaves["probe"].reshape(-1)
+        here, (top, _, left, _) = _part(obj, self._box), memory.shared
         rows, columns = here.shape[-2:]
         at = self._box[0] - top, self._box[2] - left
-        xp.multiply(here - self._before, self._weight, out=change[..., at[0] : at[0] + rows, at[1] : at[1] + columns])
-        xp.subtract(probe.reshape(-1), self._probe.reshape(-1), out=message[shared.size :])
-        store.ranks.add(message, store.backend)
+        mine = memory.obj[..., at[0] : at[0] + rows, at[1] : at[1] + columns]
+        if mine.size < memory.obj.size:
+            memory.obj[...] = 0
+        xp.subtract(here, self._before, out=mine)
+        mine *= self._weight
+        before = memory.probe_before.reshape(-1)
+        xp.subtract(probe, before, out=memory.probe)
+        store.ranks.add(memory.message, store.backend)
         here[...] = self._before
-        shared += change
-        probe[...] = self._probe
-        probe += self._share * message[shared.size :].reshape(probe.shape)
+        there = _part(obj, memory.shared)
+        there += memory.obj
+        memory.probe *= memory.share
+        xp.add(before, memory.probe, out=probe)
 
     def _weights(self, corners: list[np.ndarray]) -> Any:
         """Return w_r of this rank in its box."""
         xp, rank = self._store.xp, self._store.ranks.rank
-        power = (self._probe.real**2 + self._probe.imag**2).sum(axis=0)
+        probe = self._memory.probe_before
+        power = (probe.real**2 + probe.imag**2).sum(axis=0)
         power /= power.max()
-        mine = self._light(corners[rank], power)
-        total, squares = mine.copy(), mine * mine
-        for of_rank in (some for k, some in enumerate(corners) if k != rank and self._reaches(some)):
-            light = self._light(of_rank, power)
-            total += light
-            squares += light * light
+        (top, bottom, left, right), n = self._box, self._store.n
+        shape = bottom - top, right - left
+        mine, total, squares, light = self._memory.lights[:, : shape[0] * shape[1]].reshape(4, *shape)
+        self._add_light(mine, corners[rank], power)
+        total[...] = mine
+        xp.multiply(mine, mine, out=squares)
+        for k, of_rank in enumerate(corners):
+            near = [at for at in of_rank.tolist() if _size(_within((at[0], at[0] + n, at[1], at[1] + n), self._box))]
+            if k != rank and near:
+                self._add_light(light, np.array(near), power)
+                total += light
+                light *= light
+                squares += light
         xp.maximum(total, _DARK, out=total)
         xp.maximum(squares, _DARK**2, out=squares)
-        return mine * xp.minimum(total / squares, _LENGTH / total)
+        xp.divide(total, squares, out=squares)
+        xp.divide(_LENGTH, total, out=total)
+        xp.minimum(squares, total, out=squares)
+        squares *= mine
+        return squares
 
-    def _reaches(self, corners: np.ndarray) -> bool:
-        return any(_size(_within(_box(corner[None], self._store.n), self._box)) for corner in corners)
-
-    def _light(self, corners: np.ndarray, power: Any) -> Any:
-        """Return the light of windows in the box, its brightest pixel about one, (h, w) real."""
-        top, bottom, left, right = self._box
-        light = self._store.xp.zeros((bottom - top, right - left), self._store.real_dtype)
+    def _add_light(self, light: Any, corners: np.ndarray, power: Any) -> None:
+        """Put the light of windows in the box, its brightest pixel about one, into ``light`` (h, w) real."""
+        top, _, left, _ = self._box
+        light[...] = 0
         for row, column in corners.tolist():
             a, b, c, d = _within((row, row + self._store.n, column, column + self._store.n), self._box)
-            if _size((a, b, c, d)):
-                light[a - top : b - top, c - left : d - left] += power[a - row : b - row, c - column : d - column]
-        return light
+            light[a - top : b - top, c - left : d - left] += power[a - row : b - row, c - column : d - column]
 
 
 def _box(corners: np.ndarray, n: int) -> Box:
@@ -183,6 +214,12 @@ def _shared(boxes: list[Box]) -> Box:
     found = np.array([pair for pair in pairs if _size(pair)] or [(0, 0, 0, 0)])
     (top, _, left, _), (_, bottom, _, right) = found.min(axis=0).tolist(), found.max(axis=0).tolist()
     return top, bottom, left, right
+
+
+def _around(box: Box, shape: tuple[int, int]) -> list[Box]:
+    """Return the rectangles of an image (H, W) that lie around one."""
+    (top, bottom, left, right), (height, width) = box, shape
+    return [(0, top, 0, width), (bottom, height, 0, width), (top, bottom, 0, left), (top, bottom, right, width)]
 
 
 def _part(image: Any, box: Box) -> Any:

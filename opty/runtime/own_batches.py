@@ -25,6 +25,7 @@ _PIXELS = 2.0  # pixels that are put together, for each pixel of the waves of a 
 _BLOCKS = 6  # in a sweep at least
 _LENGTH = 2.0  # of the mean of the changes that several ranks make, at most
 _PROBE = 0.5  # of each rank's change of the probe, at most: more swings to and fro on two ranks
+_FINE = 128  # pixels of a window in which light is looked at: it has no finer features
 _DARK = 1e-9  # light of a pixel that no view of a block lights, of the brightest
 _SALT = 17  # what tells this order from other random numbers
 
@@ -116,7 +117,6 @@ class _Memory:
         self.message = xp.zeros(there.size + probe.size, store.dtype)
         self.obj, self.probe = self.message[: there.size].reshape(there.shape), self.message[there.size :]
         self.before, self.probe_before = xp.empty(there.size, store.dtype), xp.empty_like(probe)
-        self.lights = xp.empty((4, _size(shared)), store.real_dtype)
 
 
 class _Merge:
@@ -157,21 +157,24 @@ class _Merge:
         xp.add(before, memory.probe, out=probe)
 
     def _weights(self, corners: list[np.ndarray]) -> Any:
-        """Return w_r of this rank in its box."""
-        xp, rank = self._store.xp, self._store.ranks.rank
-        probe = self._memory.probe_before
+        """Return w_r of this rank in its box, found on a grid of every ``step``-th pixel."""
+        xp, rank, (top, bottom, left, right) = self._store.xp, self._store.ranks.rank, self._box
+        if not _size(self._box):
+            return 0
+        step = max(1, self._store.n // _FINE)
+        probe = self._memory.probe_before[:, ::step, ::step]
         power = (probe.real**2 + probe.imag**2).sum(axis=0)
         power /= power.max()
-        (top, bottom, left, right), n = self._box, self._store.n
-        shape = bottom - top, right - left
-        mine, total, squares, light = self._memory.lights[:, : shape[0] * shape[1]].reshape(4, *shape)
-        self._add_light(mine, corners[rank], power)
+        grid = top // step, -(-bottom // step), left // step, -(-right // step)
+        shape = grid[1] - grid[0], grid[3] - grid[2]
+        mine, total, squares, light = xp.zeros((4, *shape), self._store.real_dtype)
+        _add_light(mine, grid, corners[rank] // step, power)
         total[...] = mine
         xp.multiply(mine, mine, out=squares)
         for k, of_rank in enumerate(corners):
-            near = [at for at in of_rank.tolist() if _size(_within((at[0], at[0] + n, at[1], at[1] + n), self._box))]
-            if k != rank and near:
-                self._add_light(light, np.array(near), power)
+            if k != rank and len(of_rank):
+                light[...] = 0
+                _add_light(light, grid, of_rank // step, power)
                 total += light
                 light *= light
                 squares += light
@@ -181,15 +184,19 @@ class _Merge:
         xp.divide(_LENGTH, total, out=total)
         xp.minimum(squares, total, out=squares)
         squares *= mine
-        return squares
+        whole = squares.repeat(step, axis=0).repeat(step, axis=1) if step > 1 else squares
+        first = top - grid[0] * step, left - grid[2] * step
+        return whole[first[0] : first[0] + bottom - top, first[1] : first[1] + right - left]
 
-    def _add_light(self, light: Any, corners: np.ndarray, power: Any) -> None:
-        """Put the light of windows in the box, its brightest pixel about one, into ``light`` (h, w) real."""
-        top, _, left, _ = self._box
-        light[...] = 0
-        for row, column in corners.tolist():
-            a, b, c, d = _within((row, row + self._store.n, column, column + self._store.n), self._box)
-            light[a - top : b - top, c - left : d - left] += power[a - row : b - row, c - column : d - column]
+
+def _add_light(light: Any, box: Box, corners: np.ndarray, power: Any) -> None:
+    """Add the light of windows at corners (K, 2), ``power`` each, to that of a box, (h, w) real."""
+    n = len(power)
+    for row, column in corners.tolist():
+        a, b, c, d = common = _within((row, row + n, column, column + n), box)
+        if _size(common):
+            there = light[a - box[0] : b - box[0], c - box[2] : d - box[2]]
+            there += power[a - row : b - row, c - column : d - column]
 
 
 def _box(corners: np.ndarray, n: int) -> Box:

@@ -180,23 +180,20 @@ def rates() -> dict[str, float]:
     ranks, a, one = Ranks(MPI.COMM_WORLD), np.zeros(2**19, np.complex64), np.zeros(1)
     other, weight = np.zeros_like(a), np.ones(a.shape, np.float32)
 
-    def seconds(work: Callable[[], Any], times: int) -> float:
+    def seconds(work: Callable[[], Any]) -> float:
+        """Return the least CPU seconds of some tries: in others a rank waits for one that has no core."""
         MPI.COMM_WORLD.Barrier()
         found = []
-        for _ in range(REPLAYS):
+        for _ in range(60):
             began = time.process_time()
-            for _ in range(times):
+            for _ in range(3):
                 work()
-            found.append((time.process_time() - began) / times)
+            found.append((time.process_time() - began) / 3)
         return min(found)
 
-    sums = seconds(lambda: ranks.add_on_host(a), 20)
-    passes = seconds(lambda: np.multiply(a, weight, out=other), 100)
-    return {
-        "memory": a.nbytes / passes,
-        "sums": a.nbytes / sums,
-        "latency": seconds(lambda: ranks.add_on_host(one), 200),
-    }
+    passes = seconds(lambda: np.multiply(a, weight, out=other))
+    sums, latency = seconds(lambda: ranks.add_on_host(a)), seconds(lambda: ranks.add_on_host(one))
+    return {"memory": a.nbytes / passes, "sums": a.nbytes / sums, "latency": latency}
 
 
 def model(iterations: int, turns: int, engines: list[str], folder: Path) -> list[dict[str, Any]]:

@@ -106,13 +106,13 @@ class OwnBatches:
 class _Memory:
     """Arrays that all blocks of a sweep use: to allocate them for each takes as long as to work in them.
 
-    ``shared`` : the rectangle where windows of several ranks lie. ``share`` : of each rank's change in that of the
-    probe. ``message`` : the changes of the object there and of the probe.
+    ``shared`` : the rectangle where windows of several ranks lie. ``ranks`` : how many have views. ``share`` : of each
+    rank's change in that of the probe. ``message`` : the changes of the object there and of the probe.
     """
 
     def __init__(self, store: Store, shared: Box, ranks: int):
         xp, obj, probe = store.xp, store.leaves["obj"], store.leaves["probe"]
-        self.shared, self.share = shared, min(_PROBE, _LENGTH / ranks)
+        self.shared, self.share = shared, min(_PROBE, _LENGTH / ranks) if ranks > 1 else 1.0
         there = _part(obj, shared)
         self.message = xp.zeros(there.size + probe.size, store.dtype)
         self.obj, self.probe = self.message[: there.size].reshape(there.shape), self.message[there.size :]

@@ -15,6 +15,7 @@ import numpy as np
 import opty
 from opty.data import feed as feeds
 from opty.data.lazy_frames import LazyFrames
+from opty.live import server as servers
 
 sys.path.insert(0, sys.argv[1])
 from rank_cases import CASES, COMM, DOUBLE, MACHINE, MeanOfRows, equal, far, sleep_until_all_are_here
@@ -162,6 +163,13 @@ if COMM.rank == 0:
     out["follow"] = {name: far(whole.numpy(name), p.numpy(name)) for name in ("obj", "probe", "positions")}
     out["followed"] = [whole.iteration, p.iteration, views, [int(v) for v in whole.history["views"]], whole.data.views]
 sleep_until_all_are_here()
+
+# The first rank serves a page, to which all give their part.
+q = opty.parse("(Serve(port=0) * AP()) ** 4") * started(COMM.Dup())
+pages = COMM.gather(len(servers._servers))
+if COMM.rank == 0:
+    seen = servers._servers[0].board.snapshot
+    out["served"] = [pages, seen.iteration, far(seen.obj, q.obj), list(seen.positions.shape)]
 
 # PIE deals each batch evenly to the ranks: nearly the same as one process with batches of as many views.
 true = scan(views=30, fractional=False)

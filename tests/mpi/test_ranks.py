@@ -84,6 +84,13 @@ def test_a_scan_that_grows_is_followed_over_ranks(job):
     assert (views, series, count) == ([8, 8, 8], [15, 16, 24], 24)
 
 
+def test_the_first_rank_serves_a_page_of_the_whole(job):
+    pages, iteration, differs, positions = job[0]["served"]
+    assert pages == [1, 0, 0]
+    assert (iteration, positions) == (4, [12, 2])
+    assert differs == 0
+
+
 def test_pie_on_three_ranks_comes_as_near_to_the_truth_as_batches_of_three(job):
     """In other batches than those of one process."""
     three, one = job[0]["pie"]

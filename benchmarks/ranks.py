@@ -1,11 +1,15 @@
-"""What several ranks cost and send: ``python -m benchmarks.ranks [cost|pie] [--turns 3] [--iterations 10]``.
+"""What several ranks cost and send: ``python -m benchmarks.ranks [cost|pie|model] [--turns 3] [--iterations 10]``.
 
 cost : AP, LSQML and rPIE on scan B, over two ranks (MPI), and as two copies that know nothing of each other, on half of
 the views each, started together. CPU seconds an iteration of both processes, by turns; what was spent in waits for the
 other rank is taken off, and what the same messages take when both ranks send them at once, with nothing to wait
 for, is added. Calls and bytes are those of one rank in an iteration.
 
-pie : ``rPIE()`` on scan A, 100 iterations, on one process and over four ranks; the object error of each.
+pie : ``rPIE()`` on scan A, 100 iterations, on one process and over two and four ranks; the object error of each.
+
+model : what the formulas of docs/clusters.md make of the time of a view on scan A, in one process, and of the rates of
+memory and messages here, against what scan B takes in one process and on each of two ranks: CPU seconds an iteration,
+without waits.
 
 Prints tables and keeps the rows in benchmarks/results/ under the date.
 """
@@ -75,20 +79,23 @@ class Watch:
         return min(found)
 
 
-def run(engine: str, part: int | None, iterations: int, folder: Path) -> dict[str, float]:
-    """Run in this process, on a half of the views, or (part None) as one of the ranks of MPI; scan B is in a folder."""
+def run(engine: str, part: str, iterations: int, folder: Path) -> list[dict[str, float]]:
+    """Run in this process, on the whole of a scan in a folder or a half, "0" or "1", or ("mpi") as one of the ranks.
+
+    Returns what was measured, of all ranks on the first one: the launcher may glue together what several of them print.
+    """
     import opty
     from benchmarks import scans
 
     p = scans.start(scans.load(folder), device="cpu", threads=1)
     comm, watch = None, None
-    if part is None:
+    if part == "mpi":
         from mpi4py import MPI
 
         comm, watch = MPI.COMM_WORLD, Watch()
         p = p.over(comm)
-    else:
-        p = opty.PtychoState(half_of(p.data, part), probe=p.probe, obj=p.obj, device="cpu", threads=1)
+    elif part != "whole":
+        p = opty.PtychoState(half_of(p.data, int(part)), probe=p.probe, obj=p.obj, device="cpu", threads=1)
     recipe = opty.parse(ENGINES[engine])
     p = recipe**2 * p  # compiles
     ranks = p._live.ranks
@@ -110,7 +117,8 @@ def run(engine: str, part: int | None, iterations: int, folder: Path) -> dict[st
         comm.Barrier()
         found["messages"] = watch.replayed(sent[len(sent) // 2 :]) / (len(sent) - len(sent) // 2)
         found["messages"] *= len(sent) / iterations
-    return found
+        return comm.gather(found) or []
+    return [found]
 
 
 def together(commands: list[list[str]]) -> list[dict[str, float]]:
@@ -160,6 +168,69 @@ def cost(turns: int, iterations: int, engines: list[str], folder: Path) -> list[
     return rows
 
 
+PASSES = {"AP": 3, "LSQML": 3, "rPIE": 5}  # over what is sent, in the memory of a rank, more than one process makes
+
+
+def rates() -> dict[str, float]:
+    """Return bytes a second in a pass over an array and in a sum over ranks, and seconds of a sum of one number."""
+    from mpi4py import MPI
+
+    from opty.arrays.ranks import Ranks
+
+    ranks, a, one = Ranks(MPI.COMM_WORLD), np.zeros(2**19, np.complex64), np.zeros(1)
+    other, weight = np.zeros_like(a), np.ones(a.shape, np.float32)
+
+    def seconds(work: Callable[[], Any]) -> float:
+        """Return the least CPU seconds of some tries: in others a rank waits for one that has no core."""
+        MPI.COMM_WORLD.Barrier()
+        found = []
+        for _ in range(60):
+            began = time.process_time()
+            for _ in range(3):
+                work()
+            found.append((time.process_time() - began) / 3)
+        return min(found)
+
+    passes = seconds(lambda: np.multiply(a, weight, out=other))
+    sums, latency = seconds(lambda: ranks.add_on_host(a)), seconds(lambda: ranks.add_on_host(one))
+    return {"memory": a.nbytes / passes, "sums": a.nbytes / sums, "latency": latency}
+
+
+def model(iterations: int, turns: int, engines: list[str], folder: Path) -> list[dict[str, Any]]:
+    """Predict the time of scan B from that of A, and measure it; return a row of each engine."""
+    from benchmarks import cases, scans
+
+    places = {scan.name: folder / scan.name for scan in (cases.A, cases.B)}
+    for scan in (cases.A, cases.B):
+        if not (places[scan.name] / "diff.npy").exists():
+            scans.write(places[scan.name], scan)
+    found = together([[*mpiexec(2), sys.executable, "-m", "benchmarks.ranks", "--rates"]])[0]
+    print(found, flush=True)
+    rows = []
+    for engine in engines:
+        one = [sys.executable, "-m", "benchmarks.ranks", "--one", engine]
+
+        def least(scan: str, part: str, times: int, launcher: list[str], one: list[str] = one) -> dict[str, float]:
+            """Return the least of the turns: other programs can only add to it."""
+            command = [*launcher, *one, str(times), str(places[scan]), part]
+            told = [together([command]) for _ in range(turns)]
+            cpu = min(statistics.mean(p["cpu"] - p.get("waits", 0) + p.get("messages", 0) for p in t) for t in told)
+            return told[0][0] | {"cpu": cpu}
+
+        a, b = least("A", "whole", 5 * iterations, []), least("B", "whole", iterations, [])
+        two = least("B", "mpi", iterations, mpiexec(2))
+        work = [s.views * s.modes * s.n**2 * np.log2(s.n) for s in (cases.A, cases.B)]
+        whole = float(a["cpu"] * work[1] / work[0])
+        sent = two["bytes"] / found["sums"] + two["calls"] * found["latency"]
+        halved = whole / 2 + PASSES[engine] * two["bytes"] / found["memory"] + sent
+        row = {"engine": engine, "scan": "B", "iterations": iterations, "turns": turns, "A": a["cpu"], **found}
+        row |= {"one": b["cpu"], "one_model": whole, "two": two["cpu"], "two_model": halved}
+        row |= {"bytes": two["bytes"], "calls": two["calls"]}
+        print(json.dumps(row), flush=True)
+        rows.append(row)
+    return rows
+
+
 def pie(ranks: int, iterations: int) -> dict[str, Any]:
     """Return the object error of rPIE() on scan A, in this process, as one of the ranks."""
     import opty
@@ -188,27 +259,38 @@ def main() -> None:
     from benchmarks.record import keep
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", choices=("cost", "pie"), default="cost")
+    parser.add_argument("what", nargs="?", choices=("cost", "pie", "model"), default="cost")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
-    parser.add_argument("--scan", type=Path, help="a folder that keeps the arrays of scan B")
+    parser.add_argument("--scan", type=Path, help="a folder that keeps the arrays of the scans")
     parser.add_argument("--folder", type=Path, default=RESULTS)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--pie", nargs=2, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--rates", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.one:
+    if given.rates:
+        from mpi4py import MPI
+
+        if (found := MPI.COMM_WORLD.gather(rates())) is not None:
+            print(json.dumps({name: statistics.mean(one[name] for one in found) for name in found[0]}), flush=True)
+    elif given.one:
         engine, iterations, folder, part = given.one
-        print(json.dumps(run(engine, None if part == "mpi" else int(part), int(iterations), Path(folder))), flush=True)
+        for found in run(engine, part, int(iterations), Path(folder)):
+            print(json.dumps(found), flush=True)
     elif given.pie:
         print(json.dumps(pie(*given.pie)), flush=True)
     elif given.what == "cost":
         with tempfile.TemporaryDirectory() as made:
-            rows = cost(given.turns, given.iterations, given.engines, given.scan or Path(made))
+            rows = cost(given.turns, given.iterations, given.engines, (given.scan or Path(made)) / "B")
         print(keep(given.folder, "ranks", rows, ("engine", "scan")))
+    elif given.what == "model":
+        with tempfile.TemporaryDirectory() as made:
+            rows = model(given.iterations, given.turns, given.engines, given.scan or Path(made))
+        print(keep(given.folder, "ranks-model", rows, ("engine", "scan")))
     else:
         rows = []
-        for ranks in (1, 4):
+        for ranks in (1, 2, 4):
             one = [sys.executable, "-m", "benchmarks.ranks", "--pie", str(ranks), "100"]
             rows += [row for row in together([[*mpiexec(ranks), *one]]) if row]
             print(rows[-1], flush=True)

@@ -83,6 +83,7 @@ class Operator(Value, register=False):
     scratch_arrays: ClassVar[float | None] = None  # of a step on the whole state, as large as object and probe together
     over_ranks: ClassVar[bool] = False  # True: knows that other ranks may have other views (docs/clusters.md)
     changes_add_up: ClassVar[bool] = False  # True: ranks may change object and probe apart (runtime/own_batches.py)
+    sums_batches: ClassVar[bool] = False  # True: takes its sums over a batch by s.total, from the views of each rank
     advice: ClassVar[str] = ""  # advice shown when the misfit rises
     _registry: ClassVar[dict[str, Any]] = REGISTRY
     _kind: ClassVar[str] = "operator"
@@ -110,6 +111,8 @@ class Operator(Value, register=False):
             cls.over_ranks = False
         if not cls.__module__.startswith("opty.") and "changes_add_up" not in cls.__dict__:
             cls.changes_add_up = False
+        if not cls.__module__.startswith("opty.") and "sums_batches" not in cls.__dict__:
+            cls.sums_batches = False
         super().__init_subclass__(register=register, **kwargs)
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:

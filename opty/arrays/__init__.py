@@ -5,6 +5,7 @@
     async_scalars.py  numbers copied back from a GPU while it goes on
     locked_gpu.py     arrays on a GPU that a step may read and not write
     ranks.py          the processes that share the views of a scan (MPI), and sums over all of them
+    gpu_sums.py       these sums of arrays on GPUs: by NCCL, or through the host
     cuda.py           compiles and launches the CUDA sources of opty/kernels
     graphs.py         captures launches as CUDA graphs (opty/runtime/graph_replay.py replays them)
 

@@ -1,5 +1,6 @@
 """Ranks: the processes that share the views of a scan (MPI), and sums over the views of all of them.
 
+Arrays of the host are summed in place by MPI; those on GPUs by what gpu_sums.py has chosen.
 A wait for other ranks is a loop that also looks for messages: where one rank fails, the others learn of it and end too.
 With blocking calls they would wait for ever.
 """
@@ -11,6 +12,7 @@ import os
 import pickle
 import sys
 import time
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -69,9 +71,12 @@ class Alone:
     def look(self) -> None:
         """Raise RankError where another rank has said that it failed."""
 
-    def everywhere(self, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Return the rows of all ranks on every rank, of which there are ``counts`` (size,)."""
+    def everywhere(self, rows: Any, counts: np.ndarray) -> Any:
+        """Return the rows of all ranks on every rank, of which there are ``counts`` (size,); on their device."""
         return rows
+
+    def take_gpu(self) -> None:
+        """Make the GPU of this rank the current one, before anything is there; all ranks have to call it."""
 
     def fail(self, error: BaseException) -> None:
         """Tell the other ranks that this one has failed."""
@@ -96,18 +101,27 @@ class Ranks(Alone):
         self.rank, self.size = comm.rank, comm.size
         self.calls = self.bytes = 0
         self._failed = False
+        self._gpu: Any = None  # how arrays on GPUs are summed
         _end_with(self)
 
+    def take_gpu(self) -> None:
+        from opty.arrays import gpu_sums
+
+        self._gpu = gpu_sums.take_gpu(self._sums)
+
     def add(self, a: Any, backend: ModuleType) -> None:
-        host = np.ascontiguousarray(backend.to_host(a))
-        self._reduce(host.reshape(-1).view(host.real.dtype), self._mpi.SUM)
-        if host is not a:
-            a[...] = backend.asarray(host)
+        work = backend.xp.ascontiguousarray(a)
+        if isinstance(work, np.ndarray):
+            self.add_on_host(work)
+        else:
+            self._gpu.add(self, work)
+        if work is not a:
+            a[...] = work
 
     def total(self, value: Any, backend: ModuleType) -> Any:
-        host = np.array(backend.to_host(backend.xp.asarray(value)), copy=True, ndmin=1)
-        self._reduce(host.reshape(-1).view(host.real.dtype), self._mpi.SUM)
-        return backend.asarray(host.reshape(np.shape(value)))
+        total = backend.xp.array(value, copy=True, order="C")
+        self.add(total.reshape(-1), backend)
+        return total
 
     def most(self, values: np.ndarray) -> np.ndarray:
         found = np.array(values, np.float64)
@@ -134,15 +148,41 @@ class Ranks(Alone):
                 self._wait(self._sums.Irecv(_bytes(whole[some]), source=k, tag=k))
         return whole if self.rank == 0 else None
 
-    def everywhere(self, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        rows = np.ascontiguousarray(rows)
+    def everywhere(self, rows: Any, counts: np.ndarray) -> Any:
+        if not isinstance(rows, np.ndarray):
+            return self._gpu.everywhere(self, rows, counts)
         whole = np.empty((int(counts.sum()), *rows.shape[1:]), rows.dtype)
-        each = [int(count) * math.prod(rows.shape[1:]) * rows.itemsize for count in counts]
-        starts = np.cumsum([0, *each])[:-1].tolist()
-        self.calls, self.bytes = self.calls + 1, self.bytes + rows.nbytes
-        to = [whole.reshape(-1).view(np.uint8), each, starts, self._mpi.BYTE]
-        self._wait(self._sums.Iallgatherv(_bytes(rows), to))
+        first = int(counts[: self.rank].sum())
+        whole[first : first + len(rows)] = rows
+        self.complete_on_host(whole, counts)
         return whole
+
+    def add_on_host(self, host: np.ndarray) -> None:
+        """Add up a C-contiguous array of the host over the ranks, in place."""
+        self._reduce(host.reshape(-1).view(host.real.dtype), self._mpi.SUM)
+
+    def complete_on_host(self, whole: np.ndarray, counts: np.ndarray) -> None:
+        """Put the rows of the other ranks into an array of the host that holds those of this one in their place."""
+        row = math.prod(whole.shape[1:]) * whole.itemsize
+        each = [int(count) * row for count in counts]
+        starts = np.cumsum([0, *each])[:-1].tolist()
+        self.count(each[self.rank])
+        to = [whole.reshape(-1).view(np.uint8), each, starts, self._mpi.BYTE]
+        self._wait(self._sums.Iallgatherv(self._mpi.IN_PLACE, to))
+
+    def count(self, sent: int) -> None:
+        """Count a message of so many bytes."""
+        self.calls, self.bytes = self.calls + 1, self.bytes + sent
+
+    def wait_for(self, over: Callable[[], bool]) -> None:
+        """Wait until something is over; meanwhile look whether another rank has failed."""
+        began = time.perf_counter()
+        while not over():
+            self.look()
+            if self._failed and time.perf_counter() - began > _PATIENCE:
+                raise RankError("the other ranks do not answer any more")
+            if time.perf_counter() - began > _SPIN:
+                time.sleep(_NAP)
 
     def told(self, value: Any) -> Any:
         text = np.frombuffer(pickle.dumps(value) if self.rank == 0 else b"", np.uint8)
@@ -172,19 +212,15 @@ class Ranks(Alone):
     def _give_up(self) -> None:
         """Leave the sums that others wait for; what follows is a matter of saving what is there."""
         self._failed, self._sums = True, self._afterwards
+        if self._gpu is not None:
+            self._gpu = self._gpu.given_up()
 
     def _reduce(self, host: np.ndarray, op: Any) -> None:
-        self.calls, self.bytes = self.calls + 1, self.bytes + host.nbytes
+        self.count(host.nbytes)
         self._wait(self._sums.Iallreduce(self._mpi.IN_PLACE, host, op=op))
 
     def _wait(self, request: Any) -> None:
-        began = time.perf_counter()
-        while not request.Test():
-            self.look()
-            if self._failed and time.perf_counter() - began > _PATIENCE:
-                raise RankError("the other ranks do not answer any more")
-            if time.perf_counter() - began > _SPIN:
-                time.sleep(_NAP)
+        self.wait_for(request.Test)
 
 
 def threads_each(comm: Any) -> int:

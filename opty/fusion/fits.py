@@ -118,19 +118,27 @@ class BestSteps(_Fit, register=False):
         assert isinstance(op, LSQUpdate)
         on_obj, on_probe = op.update != "probe", op.update != "obj"
         of_obj, light, of_probe, seen = self._directions(op, s, b, on_obj, on_probe)
-        assert b.source is not None  # see ``matches``
-        waves, rows = b.source
-        moved = on_probe and b.fraction is not None
-        illum_step = s.engine.shifted(of_probe, b.fraction, "illum_step") if moved else of_probe[None]
-        products = s.engine.products(waves, rows, obj, b.corners, b.illum, of_obj[0], illum_step)
-        lengths = s.engine.lengths(products, op.ridge, op.step)
+        lengths = self._lengths(op, s, b, of_obj, of_probe)
         averages = []
         if on_obj:
-            averages.append((obj[None], of_obj, s.engine.light(b.corners, b.illum, lengths[0], light), light))
+            along = s.engine.light(b.corners, b.illum, lengths[0], light) if b.size else s.store.xp.zeros_like(light)
+            averages.append((obj[None], of_obj, along, light))
         if on_probe:
-            averages.append((probe, of_probe, s.engine.transmission(obj, b.corners, lengths[1], seen), seen))
+            along = s.engine.transmission(obj, b.corners, lengths[1], seen) if b.size else s.store.xp.zeros_like(seen)
+            averages.append((probe, of_probe, along, seen))
         for average in averages:  # only now that both are summed: illum may be the probe itself
+            s.store.ranks.add(average[2], s.store.backend)
             s.engine.add_average(*average)
+
+    def _lengths(self, op: LSQUpdate, s: FusedContext, b: Batch, of_obj: Any, of_probe: Any) -> Any:
+        """Return the lengths (2, B) of the steps that fit each view best."""
+        if not b.size:
+            return None
+        assert b.source is not None  # see ``matches``
+        moved = op.update != "obj" and b.fraction is not None
+        illum_step = s.engine.shifted(of_probe, b.fraction, "illum_step") if moved else of_probe[None]
+        products = s.engine.products(*b.source, s.store.leaves["obj"], b.corners, b.illum, of_obj[0], illum_step)
+        return s.engine.lengths(products, op.ridge, op.step)
 
     def _directions(
         self, op: LSQUpdate, s: FusedContext, b: Batch, on_obj: bool, on_probe: bool
@@ -139,22 +147,31 @@ class BestSteps(_Fit, register=False):
 
         The direction of what must not change stays zero.
         """
-        assert b.source is not None
-        (waves, rows), obj, probe = b.source, s.store.leaves["obj"], s.store.leaves["probe"]
+        obj, probe = s.store.leaves["obj"], s.store.leaves["probe"]
         of_obj, light = s.engine.accumulators("obj", (1, *obj.shape))
         of_probe, seen = s.engine.accumulators("probe", probe.shape)
+        if b.size:  # over ranks the views of the batch may all be those of others
+            of_probe = self._add_up(s, b, on_obj, on_probe, (of_obj, light, of_probe, seen))
+        for on, direction, weight, share in ((on_obj, of_obj, light, op.alpha), (on_probe, of_probe, seen, op.beta)):
+            if on:
+                s.store.ranks.add(direction, s.store.backend)
+                s.store.ranks.add(weight, s.store.backend)
+                s.engine.divide(direction, weight, share)
+        return of_obj, light, of_probe, seen
+
+    def _add_up(self, s: FusedContext, b: Batch, on_obj: bool, on_probe: bool, sums: tuple[Any, Any, Any, Any]) -> Any:
+        """Add the views of a batch to the sums; return that of the probe, which may be another array."""
+        assert b.source is not None
+        (waves, rows), obj = b.source, s.store.leaves["obj"]
+        of_obj, light, of_probe, seen = sums
         if on_obj and on_probe and b.fraction is None:
             s.engine.add_to_both(waves, rows, b.corners, b.illum, obj, of_obj[0], light, of_probe, seen)
-        else:
-            if on_obj:
-                s.engine.add_to_object(waves, rows, b.corners, b.illum, of_obj[0], light)
-            if on_probe and b.fraction is None:
-                s.engine.add_to_probe(waves, rows, obj, b.corners, of_probe, seen)
-            elif on_probe:
-                of_probe = s.engine.on_probe(waves, rows, obj, b.corners, b.fraction)
-                s.engine.add_seen(obj, b.corners, seen)
+            return of_probe
         if on_obj:
-            s.engine.divide(of_obj, light, op.alpha)
-        if on_probe:
-            s.engine.divide(of_probe, seen, op.beta)
-        return of_obj, light, of_probe, seen
+            s.engine.add_to_object(waves, rows, b.corners, b.illum, of_obj[0], light)
+        if on_probe and b.fraction is None:
+            s.engine.add_to_probe(waves, rows, obj, b.corners, of_probe, seen)
+        elif on_probe:
+            of_probe = s.engine.on_probe(waves, rows, obj, b.corners, b.fraction)
+            s.engine.add_seen(obj, b.corners, seen)
+        return of_probe

@@ -66,7 +66,7 @@ class Board:
         with self._changed:
             save, self._save = self._save, False
             watched = self.snapshot is None or time.monotonic() - self._looked < _LOOKS
-        return Asked(watched and self.budget.due(), save, self._paused, self._stop)
+        return Asked(watched and self.budget.due(self._paused), save, self._paused, self._stop)
 
     def rest(self, seconds: float) -> None:
         """Wait until something is put up or ordered, not longer than some seconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-SHARE = 0.006  # of the time that passes, for pictures and viewers together
+SHARE = 0.005  # of the time that passes, for pictures and viewers together
 SHORTEST = 0.5  # seconds between two pictures
 
 
@@ -13,14 +13,14 @@ class Budget:
     """Seconds of computing that pictures and viewers have cost, and when the next picture is due.
 
     A picture whose making and sending took c seconds is followed by the next one after c / ``SHARE`` seconds, and
-    never before ``SHORTEST``.
+    never before ``SHORTEST``: seconds in which the process computes, where other programs take its cores.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.answers = 0.0  # seconds of all answers to viewers
         self._spent = 0.0
-        self._last = -float("inf")
+        self._last = self._cpu = -float("inf")
 
     def spend(self, seconds: float) -> None:
         """Count seconds of computing, of any thread."""
@@ -28,12 +28,15 @@ class Budget:
             self._spent += seconds
             self.answers += seconds
 
-    def due(self) -> bool:
-        """Say whether the next picture may be taken."""
+    def due(self, at_rest: bool = False) -> bool:
+        """Say whether the next picture may be taken; ``at_rest`` : the run waits, and is not held up."""
         with self._lock:
-            return time.monotonic() - self._last >= max(SHORTEST, self._spent / SHARE)
+            passed = time.monotonic() - self._last
+            if not at_rest:
+                passed = min(passed, time.process_time() - self._cpu)
+            return passed >= max(SHORTEST, self._spent / SHARE)
 
     def taken(self, seconds: float) -> None:
         """Count a picture that took some seconds; what viewers cost from here on belongs to it."""
         with self._lock:
-            self._last, self._spent = time.monotonic(), seconds
+            self._last, self._cpu, self._spent = time.monotonic(), time.process_time(), seconds

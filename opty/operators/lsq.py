@@ -44,6 +44,7 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
     ridge: float = 0.1
     update: Literal["both", "obj", "probe"] = "both"
     over_ranks = True
+    sums_batches = True
     scale_free = True
     gathers = frozenset({"obj", "probe"})
     advice = "a smaller step, or larger batches, of LSQUpdate"
@@ -67,26 +68,41 @@ class LSQUpdate(ViewOperator, reads="delta illum patches obj probe", writes="obj
             variation.prepare(s)
 
     def apply(self, s: State, b: Views) -> None:
-        windows, light_each = b.gather("obj", b.delta)
-        direction, seen_each = b.gather("probe", b.delta)
-        seen = seen_each.sum(axis=0)
-        light = _on_object(s, b, light_each, s.real_dtype)
-        obj_step = scaled(s.xp, _on_object(s, b, windows, s.dtype), light, self.alpha, 1)
-        probe_step = scaled(s.xp, direction, seen, self.beta, 1)
+        windows, light_each, direction, seen_each = self._sums(s, b)
+        seen = s.total(seen_each.sum(axis=0))
+        light = s.total(_on_object(s, b, light_each, s.real_dtype))
+        obj_step = scaled(s.xp, s.total(_on_object(s, b, windows, s.dtype)), light, self.alpha, 1)
+        probe_step = scaled(s.xp, s.total(direction), seen, self.beta, 1)
         if self.update != "both":
             (probe_step if self.update == "obj" else obj_step)[...] = 0
-        through_obj, through_probe = b.tangent({"obj": obj_step}), b.tangent({"probe": probe_step})
-        lengths = (self.step * joint_steps(s.xp, b.delta, through_obj, through_probe, self.ridge)).astype(s.real_dtype)
+        lengths = self._lengths(s, b, obj_step, probe_step)
         if self.update != "probe":
-            of_view = lengths[:, 0].reshape(-1, *(1,) * (light_each.ndim - 1))
-            along = _on_object(s, b, light_each * of_view, s.real_dtype)
+            of_view = lengths[:, 0].reshape(-1, *(1,) * (light.ndim))
+            along = s.total(_on_object(s, b, light_each * of_view, s.real_dtype))
             obj = s.obj
             obj += obj_step * _average(s.xp, along, light)
         if self.update != "obj":
+            along = s.total((seen_each * lengths[:, 1, None, None]).sum(axis=0))
             probe = s.probe
-            probe += probe_step * _average(s.xp, (seen_each * lengths[:, 1, None, None]).sum(axis=0), seen)
+            probe += probe_step * _average(s.xp, along, seen)
         if self._varies(s):
             variation.vary(s, b, b.delta, seen_each, self.step * variation.HALF)
+
+    def _sums(self, s: State, b: Views) -> tuple[Any, Any, Any, Any]:
+        """Return directions and weights of the object, of each view, and of the probe, its weights of each view."""
+        if b.size:
+            return (*b.gather("obj", b.delta), *b.gather("probe", b.delta))
+        n = b.n  # over ranks: the views of the batch are those of others
+        shape = (0, n, n) if s.store.leaves["obj"].ndim == 2 else (0, len(s.store.leaves["obj"]), n, n)
+        light, seen = s.xp.zeros(shape, s.real_dtype), s.xp.zeros((0, n, n), s.real_dtype)
+        return light.astype(s.dtype), light, s.xp.zeros(s.probe_shape, s.dtype), seen
+
+    def _lengths(self, s: State, b: Views, obj_step: Any, probe_step: Any) -> Any:
+        """Return the lengths (B, 2) of the steps that fit each view best."""
+        if not b.size:
+            return s.xp.zeros((0, 2), s.real_dtype)
+        through_obj, through_probe = b.tangent({"obj": obj_step}), b.tangent({"probe": probe_step})
+        return (self.step * joint_steps(s.xp, b.delta, through_obj, through_probe, self.ridge)).astype(s.real_dtype)
 
     def finish(self, s: State) -> None:
         if self._varies(s):
@@ -124,7 +140,8 @@ def joint_steps(xp: Any, residual: Any, through_obj: Any, through_probe: Any, ri
 def _on_object(s: State, b: Views, windows: Any, dtype: Any) -> Any:
     """Return windows (B or 1, n, n) added up at their places in the object (H, W); of slices with their axis."""
     canvas = s.xp.zeros(s.store.leaves["obj"].shape, dtype)
-    b.place(canvas, windows)
+    if b.size:
+        b.place(canvas, windows)
     return canvas
 
 

@@ -38,6 +38,11 @@ class Momentum(ViewOperator, register=False):
     estimates = False  # no momentum without updates
     advice = "a smaller momentum"
 
+    @property
+    def sums_batches(self) -> bool:  # type: ignore[override]
+        """Whether a batch makes no difference: an interval counts views."""
+        return self.interval is None
+
     def check(self) -> None:
         if not 0 <= self.momentum < 1:
             raise ValueError(

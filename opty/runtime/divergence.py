@@ -91,6 +91,18 @@ class _Kept:
         self.place = place
 
 
+def _agreed(broken: tuple[SupportsFloat, ...], store: Store) -> tuple[float, ...]:
+    """Return the faults that a FiniteCheck reports, of all ranks: the first view in the scan of those that strayed."""
+    *faults, view, row, column = map(float, broken)
+    ranks, last = store.ranks, store.measured.whole.views + 1
+    behind = last - (view + store.first_view) if view else 0.0  # the larger, the earlier in the scan
+    *faults, first = ranks.most(np.array([*faults, behind])).tolist()
+    if not first:
+        return (*faults, 0.0, 0.0, 0.0)
+    where = ranks.most(np.array([row, column] if behind == first else [-np.inf, -np.inf]))
+    return (*faults, last - first, *where.tolist())
+
+
 def _like(a: Any, old: Any) -> Any:
     """Return an array to copy another one into: the old one if its shape and type fit."""
     return a.copy() if old is None or old.shape != a.shape or old.dtype != a.dtype else old
@@ -183,7 +195,7 @@ class DivergenceMonitor:
         leaves = (self._store.leaves[name] if name in self._looked else None for name in _LOOKED_AT)
         broken = self._finite_check.broken(*leaves, self._store.largest_corner)
         if agree and self._store.ranks.size > 1:
-            broken = tuple(self._store.ranks.most(np.array([float(one) for one in broken])))
+            broken = _agreed(broken, self._store)
         self._under_way.append(_Look(self._store.iteration, broken))
         self.looked = True
 

@@ -1,8 +1,8 @@
-"""Live sweeps over ranks: each batch is one of all ranks, whose update every rank makes.
+"""Live sweeps over ranks: each batch is one of all ranks, and the sweep that of one process with the same batches.
 
-Each rank brings its views of a batch to the detector and back; the changes of the waves go to all ranks; then each
-makes the same update of object and probe from all views of the batch, with the same bits. So a sweep is that of one
-process with the same batches.
+Each rank brings its views of a batch to the detector and back. Updates that take their sums over the batch by s.total
+work on these views, and the sums go to all ranks. For other updates the changes of the waves go to all ranks, and each
+makes the same update of object and probe from all views of the batch, with the same bits.
 """
 
 from __future__ import annotations
@@ -45,14 +45,21 @@ def hindrance(ops: list[ViewOperator]) -> str | None:
     return None
 
 
+def sums_batches(node: SweepNode, store: Store) -> bool:
+    """Say whether all updates of a live sweep take their sums over the views of a batch by s.total."""
+    parts = [part for s in node.steps for part in getattr(s.op, "parts", (s.op,)) if changes_images(part)]
+    return not store.model.varies and all(part.sums_batches for part in parts)
+
+
 class JointBatches:
     """The batches of a live sweep, each with the views of all ranks.
 
     order : numbers (B,) of the views of each batch, counted over all ranks, those of one rank together.
-    ``same`` : the batches do not depend on the iteration.
+    ``same`` : the batches do not depend on the iteration. ``summed`` : see ``sums_batches``.
     """
 
     def __init__(self, node: SweepNode, job: Run, same: bool):
+        self.summed = sums_batches(node, job.store)
         self._job, self._store, self._node = job, job.store, node
         store, ranks = job.store, job.store.ranks
         self._views = store.measured.whole.views
@@ -92,6 +99,9 @@ class JointBatches:
 
         ``joint`` : None where no update is due.
         """
+        if self.summed:
+            self._run_summed(local, joint, opened, whole)
+            return
         store, ranks, first = self._store, self._store.ranks, int(self._starts[self._store.ranks.rank])
         mine = [batch[self._owner(batch) == ranks.rank] - first for batch in self.order]
         self.state.gather(*self._rows)  # what steps have made before the first batch
@@ -99,7 +109,7 @@ class JointBatches:
         of_joint: dict[Any, Any] = {}
         with store.measured.along([own for own in mine if len(own)]):
             for numbers, own in zip(self.order, mine, strict=True):
-                delta = np.empty((0, *store.wave_shape), store.dtype)
+                delta = store.xp.empty((0, *store.wave_shape), store.dtype)
                 if len(own):
                     batch = self._batch(store, own, own + first, opened, whole, of_local)
                     local(batch)
@@ -114,6 +124,23 @@ class JointBatches:
                     batch.opened("illum")  # as it is before the update
                 batch.source = WaveStore(everything, self._job.engine.rows(len(numbers)))
                 joint(batch)
+
+    def _run_summed(
+        self, local: Callable[[Batch], None], update: Callable[[Batch], None] | None, opened: Opened, whole: bool
+    ) -> None:
+        """Run the batches, all steps on the views of this rank; updates take part in the sums of each batch."""
+        store, first = self._store, int(self._starts[self._store.ranks.rank])
+        mine = [batch[self._owner(batch) == store.ranks.rank] for batch in self.order]
+        memory: dict[Any, Any] = {}
+        with store.measured.along([own - first for own in mine if len(own)]):
+            for own in mine:
+                seen = opened if len(own) else opened._replace(names=(), own_illum=False)
+                batch = self._batch(store, own - first, own, seen, whole, memory)
+                if len(own):
+                    local(batch)
+                if update is not None:
+                    update(batch)
+                batch.release()
 
     def _batch(
         self, store: Store, rows: np.ndarray, numbers: np.ndarray, opened: Opened, whole: bool, memory: dict

@@ -1,7 +1,7 @@
 """Live sweeps of small batches over ranks: each rank sweeps its own views, and the changes are put together often.
 
-A rank changes its own object and probe as one process would; after every few views all ranks go on from the same again.
-So messages grow with the number of blocks and not with the views.
+A rank changes its own object and probe as one process would; after every few views all ranks go on from the same again,
+where the views of several of them lie. So messages grow with the number of blocks and not with the views.
 """
 
 from __future__ import annotations
@@ -20,10 +20,16 @@ from opty.state.views import Batch, Opened, ViewBatches, placed
 if TYPE_CHECKING:
     from opty.runtime.job import Run
 
-_BLOCK, _BLOCKS = 8, 8  # views in a block at most, and blocks in a sweep at least: larger ones measured slower
+_ALONE = 128  # over R^3: views of each of R ranks in a block; more measured less near to the truth
+_PIXELS = 2.0  # pixels that are put together, for each pixel of the waves of a block, at most
+_BLOCKS = 6  # in a sweep at least
 _LENGTH = 2.0  # of the mean of the changes that several ranks make, at most
+_PROBE = 0.5  # of each rank's change of the probe, at most: more swings to and fro on two ranks
+_FINE = 128  # pixels of a window in which light is looked at: it has no finer features
 _DARK = 1e-9  # light of a pixel that no view of a block lights, of the brightest
-_SALT = 17  # what tells the order of one rank from that of another
+_SALT = 17  # what tells this order from other random numbers
+
+Box = tuple[int, int, int, int]  # rows from and to, columns from and to
 
 
 def sweeps_alone(node: SweepNode, store: Store) -> bool:
@@ -36,60 +42,193 @@ def sweeps_alone(node: SweepNode, store: Store) -> bool:
 class OwnBatches:
     """The batches of a rank along a live sweep, in blocks: of all ranks as many.
 
-    After each block O <- O + f sum_r L_r dO_r / sum_r L_r and P <- P + f sum_r dP_r / R: dO_r, dP_r what R ranks have
-    changed, L_r the light of each rank's views of the block on the pixel. f is 2, or fewer where fewer ranks share the
-    light, (sum L_r)^2 / sum L_r^2: where one rank alone has lit the object its whole change is taken.
+    After each block O <- O + sum_r w_r dO_r, w_r = f L_r / sum_s L_s, and P <- P + f sum_r dP_r / R: dO_r, dP_r what R
+    ranks have changed, L_r the light of each rank's views of the block on the pixel, which every rank knows from the
+    positions. f is 2, or fewer where fewer ranks share the light, (sum L_r)^2 / sum L_r^2: where one rank alone has lit
+    the object its whole change is taken. Of the probe f is 2, or R / 2 of fewer ranks than four.
+
+    The order is random, and the same on all ranks, counted from the first view of each: of a raster the views of a
+    block lie as far from each other as the parts of the ranks. Only the rectangle of the object where windows of
+    several ranks lie is put together after each block; the rest is of one rank, and told after the sweep.
     """
 
     def __init__(self, node: SweepNode, job: Run):
-        self._job, self._store = job, job.store
-        ranks, views = job.store.ranks, job.store.measured.whole.views
+        self._store, store = job.store, job.store
+        ranks, views = store.ranks, store.measured.whole.views
         self.size = 1 if node.batch in (None, "all") else int(node.batch)
-        rng = np.random.default_rng([job.store.seed, job.store.iteration, _SALT, ranks.rank])
-        order = pieces(rng.permutation(job.store.data.views), self.size)
-        most = int(np.diff(ranks.starts(views)).max())
-        count = -(-most // max(1, min(_BLOCK, most // _BLOCKS), self.size))
-        cuts = np.arange(count + 1) * len(order) // count
-        self._blocks = [order[a:b] for a, b in pairwise(cuts.tolist())]
-        self._order = order
-        self._working = min(ranks.size, views)
+        starts = ranks.starts(views)
+        counts = np.diff(starts)
+        most = int(counts.max())
+        order = np.random.default_rng([store.seed, store.iteration, _SALT]).permutation(most)
+        self._counts, self._starts = counts, starts
+        corners = placed(store, store.backend.asarray(job.all_positions()), True)[0]
+        self._corners = store.backend.to_host(corners)
+        parts = [self._corners[a:b] for a, b in pairwise(starts.tolist()) if b > a]
+        self._memory = _Memory(store, _shared([_box(part, store.n) for part in parts]), len(parts))
+        least = self._memory.message.size / (_PIXELS * store.leaves["probe"].size)
+        each = max(1, min(max(int(least), _ALONE // ranks.size**3), most // _BLOCKS), self.size)
+        self._blocks = np.array_split(order, -(-most // each))
 
     def run(self, work: Callable[[Batch], None], opened: Opened, whole: bool) -> None:
         """Run the batches, and put the changes together after each block."""
         store = self._store
-        images = [name for name, leaf in store.layout.items() if leaf.image]
-        with store.measured.along(self._order):
-            for block in self._blocks:
-                before = {name: store.leaves[name].copy() for name in images}
-                for batch in ViewBatches(store, block, whole, True, opened) if block else ():
+        rest = _around(self._memory.shared, store.object_shape)
+        start = [_part(store.leaves["obj"], box).copy() for box in rest]
+        own = [block[block < self._counts[store.ranks.rank]] for block in self._blocks]
+        batches = [pieces(block, self.size) for block in own]
+        with store.measured.along([batch for some in batches for batch in some]):
+            for block, some in zip(self._blocks, batches, strict=True):
+                merge = _Merge(store, self._memory, self._corners_of(block))
+                for batch in ViewBatches(store, some, whole, True, opened) if some else ():
                     work(batch)
-                self._put_together(before, block)
+                merge.put_together()
+        self._tell_the_rest(rest, start)
 
-    def _put_together(self, before: dict[str, Any], block: list[np.ndarray]) -> None:
-        store, xp, ranks = self._store, self._store.xp, self._store.ranks
-        lights = xp.empty((2, *store.object_shape), store.real_dtype)
-        xp.maximum(self._light(before["probe"], block), _DARK, out=lights[0])
-        xp.multiply(lights[0], lights[0], out=lights[1])
-        for name, share in (("obj", lights[0]), ("probe", min(_LENGTH, self._working) / self._working)):
-            change = store.leaves[name]
-            change -= before[name]
-            change *= share
-            ranks.add(change, store.backend)
-        ranks.add(lights, store.backend)
-        total, squares = lights
-        xp.divide(total, squares, out=squares)
-        xp.minimum(squares, _LENGTH / total, out=squares)  # f over the sum of the lights
-        store.leaves["obj"] *= squares
-        for name, a in before.items():
-            store.leaves[name] += a
+    def _corners_of(self, block: np.ndarray) -> list[np.ndarray]:
+        """Return the corners (K, 2) of the views of a block, for each rank."""
+        return [
+            self._corners[first + block[block < count]]
+            for first, count in zip(self._starts[:-1], self._counts, strict=True)
+        ]
 
-    def _light(self, probe: Any, block: list[np.ndarray]) -> Any:
-        """Return the light of a block's views on the object, its brightest pixel about one, (H, W) real."""
-        store = self._store
-        light = store.xp.zeros(store.object_shape, store.real_dtype)
+    def _tell_the_rest(self, rest: list[Box], start: list[Any]) -> None:
+        """Give all ranks the object where the windows of one lie alone; ``start`` : as it was there."""
+        store, obj = self._store, self._store.leaves["obj"]
+        message = store.xp.concatenate([(_part(obj, box) - a).reshape(-1) for box, a in zip(rest, start, strict=True)])
+        store.ranks.add(message, store.backend)
+        first = 0
+        for box, before in zip(rest, start, strict=True):
+            before += message[first : first + before.size].reshape(before.shape)
+            _part(obj, box)[...] = before
+            first += before.size
+
+
+class _Memory:
+    """Arrays that all blocks of a sweep use: to allocate them for each takes as long as to work in them.
+
+    ``shared`` : the rectangle where windows of several ranks lie. ``ranks`` : how many have views. ``share`` : of each
+    rank's change in that of the probe. ``message`` : the changes of the object there and of the probe.
+    """
+
+    def __init__(self, store: Store, shared: Box, ranks: int):
+        xp, obj, probe = store.xp, store.leaves["obj"], store.leaves["probe"]
+        self.shared, self.share = shared, min(_PROBE, _LENGTH / ranks) if ranks > 1 else 1.0
+        there = _part(obj, shared)
+        self.message = xp.zeros(there.size + probe.size, store.dtype)
+        self.obj, self.probe = self.message[: there.size].reshape(there.shape), self.message[there.size :]
+        self.before, self.probe_before = xp.empty(there.size, store.dtype), xp.empty_like(probe)
+
+
+class _Merge:
+    """What all ranks do after a block; made before it. ``corners`` : of the windows of the block (K, 2), of each rank.
+
+    Raises RankError where another rank has failed.
+    """
+
+    def __init__(self, store: Store, memory: _Memory, corners: list[np.ndarray]):
+        self._store, self._memory = store, memory
+        mine = corners[store.ranks.rank]
+        self._box = _within(_box(mine, store.n), memory.shared) if len(mine) else (0, 0, 0, 0)
+        here = _part(store.leaves["obj"], self._box)
+        self._before = memory.before[: here.size].reshape(here.shape)
+        self._before[...] = here
+        memory.probe_before[...] = store.leaves["probe"]
+        self._weight = self._weights(corners)
+
+    def put_together(self) -> None:
+        """Make object and probe the same on all ranks, where they share them."""
+        store, xp, memory = self._store, self._store.xp, self._memory
+        obj, probe = store.leaves["obj"], store.leaves["probe"].reshape(-1)
+        here, (top, _, left, _) = _part(obj, self._box), memory.shared
+        rows, columns = here.shape[-2:]
+        at = self._box[0] - top, self._box[2] - left
+        mine = memory.obj[..., at[0] : at[0] + rows, at[1] : at[1] + columns]
+        if mine.size < memory.obj.size:
+            memory.obj[...] = 0
+        xp.subtract(here, self._before, out=mine)
+        mine *= self._weight
+        before = memory.probe_before.reshape(-1)
+        xp.subtract(probe, before, out=memory.probe)
+        store.ranks.add(memory.message, store.backend)
+        here[...] = self._before
+        there = _part(obj, memory.shared)
+        there += memory.obj
+        memory.probe *= memory.share
+        xp.add(before, memory.probe, out=probe)
+
+    def _weights(self, corners: list[np.ndarray]) -> Any:
+        """Return w_r of this rank in its box, found on a grid of every ``step``-th pixel."""
+        xp, rank, (top, bottom, left, right) = self._store.xp, self._store.ranks.rank, self._box
+        if not _size(self._box):
+            return 0
+        step = max(1, self._store.n // _FINE)
+        probe = self._memory.probe_before[:, ::step, ::step]
         power = (probe.real**2 + probe.imag**2).sum(axis=0)
-        if block:
-            numbers = store.backend.asarray(np.concatenate(block))
-            corners, _ = placed(store, store.leaves["positions"][numbers], True)
-            store.backend.add_windows(light, corners, (power / power.max())[None], store.deterministic)
-        return light
+        power /= power.max()
+        grid = top // step, -(-bottom // step), left // step, -(-right // step)
+        shape = grid[1] - grid[0], grid[3] - grid[2]
+        mine, total, squares, light = xp.zeros((4, *shape), self._store.real_dtype)
+        _add_light(mine, grid, corners[rank] // step, power)
+        total[...] = mine
+        xp.multiply(mine, mine, out=squares)
+        for k, of_rank in enumerate(corners):
+            if k != rank and len(of_rank):
+                light[...] = 0
+                _add_light(light, grid, of_rank // step, power)
+                total += light
+                light *= light
+                squares += light
+        xp.maximum(total, _DARK, out=total)
+        xp.maximum(squares, _DARK**2, out=squares)
+        xp.divide(total, squares, out=squares)
+        xp.divide(_LENGTH, total, out=total)
+        xp.minimum(squares, total, out=squares)
+        squares *= mine
+        whole = squares.repeat(step, axis=0).repeat(step, axis=1) if step > 1 else squares
+        first = top - grid[0] * step, left - grid[2] * step
+        return whole[first[0] : first[0] + bottom - top, first[1] : first[1] + right - left]
+
+
+def _add_light(light: Any, box: Box, corners: np.ndarray, power: Any) -> None:
+    """Add the light of windows at corners (K, 2), ``power`` each, to that of a box, (h, w) real."""
+    n = len(power)
+    for row, column in corners.tolist():
+        a, b, c, d = common = _within((row, row + n, column, column + n), box)
+        if _size(common):
+            there = light[a - box[0] : b - box[0], c - box[2] : d - box[2]]
+            there += power[a - row : b - row, c - column : d - column]
+
+
+def _box(corners: np.ndarray, n: int) -> Box:
+    """Return the rectangle of windows at corners (K, 2)."""
+    (top, left), (bottom, right) = corners.min(axis=0).tolist(), (corners.max(axis=0) + n).tolist()
+    return top, bottom, left, right
+
+
+def _within(a: Box, b: Box) -> Box:
+    """Return what two rectangles have in common; it may be empty."""
+    top, left = max(a[0], b[0]), max(a[2], b[2])
+    return top, max(top, min(a[1], b[1])), left, max(left, min(a[3], b[3]))
+
+
+def _size(box: Box) -> int:
+    return (box[1] - box[0]) * (box[3] - box[2])
+
+
+def _shared(boxes: list[Box]) -> Box:
+    """Return the rectangle around all that two rectangles have in common."""
+    pairs = (_within(a, b) for k, a in enumerate(boxes) for b in boxes[:k])
+    found = np.array([pair for pair in pairs if _size(pair)] or [(0, 0, 0, 0)])
+    (top, _, left, _), (_, bottom, _, right) = found.min(axis=0).tolist(), found.max(axis=0).tolist()
+    return top, bottom, left, right
+
+
+def _around(box: Box, shape: tuple[int, int]) -> list[Box]:
+    """Return the rectangles of an image (H, W) that lie around one."""
+    (top, bottom, left, right), (height, width) = box, shape
+    return [(0, top, 0, width), (bottom, height, 0, width), (top, bottom, 0, left), (top, bottom, right, width)]
+
+
+def _part(image: Any, box: Box) -> Any:
+    """Return a rectangle of an image (..., H, W), a view of it."""
+    return image[..., box[0] : box[1], box[2] : box[3]]

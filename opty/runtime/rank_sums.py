@@ -30,7 +30,9 @@ class SweepSums:
         written = with_parts(frozenset().union(*(op.effects()[1] for op in ops)))
         names = (name for name, leaf in store.declared.items() if name in written and leaf.over == "scan")
         self._names = sorted(names)
-        self._before = {name: store.leaves[name].copy() for name in self._names if name in store.leaves}
+        self._there = store.leaves.keys() & self._names
+        # Most are zero then: what is found after the sweep is what the rank has added.
+        self._before = {name: store.leaves[name].copy() for name in self._there if bool(store.leaves[name].any())}
 
     def add_up(self) -> None:
         """Put the sums of all ranks into the leaves. All ranks have to call it."""
@@ -41,9 +43,9 @@ class SweepSums:
 
     def _changed(self, name: str) -> bool:
         now, before = self._store.leaves.get(name), self._before.get(name)
-        if now is None or before is None:
+        if now is None or name not in self._there:
             return now is not None
-        return not np.array_equal(self._store.backend.to_host(now), self._store.backend.to_host(before))
+        return bool((now if before is None else now != before).any())
 
     def _sum(self, name: str) -> None:
         leaves, before = self._store.leaves, self._before.get(name)

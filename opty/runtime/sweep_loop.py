@@ -56,11 +56,12 @@ def run_sweep(node: SweepNode, job: Run) -> None:
     live = store.ranks.size > 1 and node.live
     own = OwnBatches(node, job) if live and sweeps_alone(node, store) else None
     shared = JointBatches(node, job, sweep.same_batches) if live and own is None else None
+    joint = None if shared is None or shared.summed else shared.state
     size = (
         own.size if own is not None else batch_that_fits(of, job) if shared is None else shared.size + store.ranks.size
     )
-    job.engine.new_sweep(sweep.alone, size)
-    seen = _begun(sweep, job, number, None if shared is None else shared.state)
+    job.engine.new_sweep(sweep.alone and joint is None, size)  # other ranks are sent what a batch has made
+    seen = _begun(sweep, job, number, joint)
     job.engine.use(store.optics()[1])  # what a step may have refined, or begins to refine
     if node.moving:
         job.wrote_positions()
@@ -79,8 +80,8 @@ def run_sweep(node: SweepNode, job: Run) -> None:
         update = _work(updates, job, number, []) if updates else None
         shared.run(_work(others, job, number, misfits), update, _opened(sweep, job), sweep.whole)
     _concluded(seen, job, number, sums)
-    if shared is not None:
-        shared.state.end()
+    if joint is not None:
+        joint.end()
     if node.counts:
         store.iteration += 1
         job.watch.iteration_over(node, store.total(sum(misfits, job.engine.misfit())))
@@ -165,7 +166,8 @@ def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[B
             try:
                 op.apply(s, batch if b is None else b)
             except Exception as error:
-                shown = ", ".join(map(str, batch.number[:5].tolist())) + (", ..." if batch.size > 5 else "")
+                numbers = batch.number[:5] + batch.store.first_view
+                shown = ", ".join(map(str, numbers.tolist())) + (", ..." if batch.size > 5 else "")
                 blame(error, op, number, f", views [{shown}]")
                 raise
             if unmeasured is not None and batch.misfit is None:

@@ -24,6 +24,7 @@ from opty.state.attributes import StateAttributes
 from opty.state.device_data import DeviceData
 from opty.state.history import Series
 from opty.state.leaves import ESTIMATED
+from opty.state.move import moved
 from opty.state.over_ranks import OverRanks
 from opty.state.replace import host, replaced
 from opty.state.spread import share_mean_amplitude, spread
@@ -72,6 +73,8 @@ class BareState(OverRanks, StateAttributes):
             raise ValueError(f"modes is {modes!r}; give a number of probe modes from 1 on")
         ranks = ranks_of(comm)
         backend = backend_for(start.on_device(device))
+        if backend.name == "gpu":
+            ranks.take_gpu()
         obj = None if obj is None else host(obj)
         start.check_light(data, kind)
         by_hand = any(given is not None for given in (obj, probe, margin))
@@ -268,12 +271,7 @@ class BareState(OverRanks, StateAttributes):
         backend = backend_for(device)
         if backend is store.backend:
             return self
-        moved = store.fork(set())
-        moved.leaves = {name: backend.asarray(store.backend.to_host(a)) for name, a in store.leaves.items()}
-        moved.measured = DeviceData(store.data, backend, store.dtype)
-        if store.start is not None:
-            moved.start = Origin.of(store.start.kept(store.backend), backend, store.model)
-        return self._of(moved)
+        return self._of(moved(store, backend))
 
     def donate(self) -> Self:
         """Give the buffers to the next recipe, which works in them instead of in copies: ``p = recipe * p.donate()``.

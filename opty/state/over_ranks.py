@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from opty.arrays.ranks import ranks_of
+from opty.state.move import moved
 from opty.state.spread import gathered, spread
 from opty.state.store import Store
 
@@ -30,10 +31,15 @@ class OverRanks:
     def over(self, comm: Any) -> Self:
         """Return this rank's part of a state that is the same on all ranks of a communicator of mpi4py.
 
-        For a state from a file; ``PtychoState(data, comm=comm)`` makes a new one so. See docs/clusters.md.
+        For a state from a file; ``PtychoState(data, comm=comm)`` makes a new one so. A state on a GPU goes to that of
+        the rank. See docs/clusters.md.
         """
-        ranks = ranks_of(comm)
-        return self if ranks.size == 1 else self._of(spread(self._live, ranks))
+        ranks, store = ranks_of(comm), self._live
+        if ranks.size == 1:
+            return self
+        if store.backend.name == "gpu" and store.ranks.size == 1:
+            store = moved(store, store.backend, ranks.take_gpu)
+        return self._of(spread(store, ranks))
 
     def gather(self) -> Self | None:
         """Return the whole of a state that is spread over ranks, on the first rank, and None on the others.

@@ -17,7 +17,6 @@ from opty.data import PtychoData
 from opty.data.lazy_frames import LazyFrames
 from opty.kernels import numpy_backend
 from opty.memory import free_memory
-from opty.remedies import option
 from opty.state.device_data import DeviceData
 from opty.state.store import Store
 
@@ -25,12 +24,10 @@ from opty.state.store import Store
 def spread(whole: Store, ranks: Alone) -> Store:
     """Return this rank's part of a state that is the same on all ranks; reads the frames of its views alone.
 
-    Raises ValueError for a state that is spread already, a probe that varies along the scan, and a GPU.
+    Raises ValueError for a state that is spread already.
     """
     if whole.ranks.size > 1:
         raise ValueError("this state is spread over ranks already: p.gather() puts it together on the first one")
-    if whole.backend.name != "cpu":
-        raise ValueError(f"a state on a GPU does not run over ranks yet: give {option('device', 'cpu')}")
     whole.data.need_frames()
     views = ranks.views(whole.data.views)
     store = whole.fork(set())

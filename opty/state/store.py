@@ -169,6 +169,11 @@ class Store:
         return self.measured.ranks
 
     @property
+    def first_view(self) -> int:
+        """The number in the scan of the first of the views that this rank has."""
+        return int(self.ranks.views(self.measured.whole.views).start)
+
+    @property
     def n(self) -> int:
         """Edge of a pattern in pixels."""
         return self.measured.data.n

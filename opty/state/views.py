@@ -246,6 +246,8 @@ def sweep_batches(store: Store, some: bool = False) -> Iterator[Batch]:
 
 def _as_slice(index: np.ndarray, device_index: Any) -> Any:
     """A run of neighbouring views as a slice, which copies nothing; other views by their numbers on the device."""
+    if not len(index):
+        return slice(0, 0)
     first, last = int(index[0]), int(index[-1])
     if last - first == len(index) - 1 and (len(index) == 1 or bool((np.diff(index) == 1).all())):
         return slice(first, last + 1)

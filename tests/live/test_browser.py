@@ -52,6 +52,14 @@ class Looker:
         """Return what a part of the page shows, (h, w, 3) uint8."""
         return np.asarray(Image.open(io.BytesIO(self.page.locator(selector).first.screenshot())).convert("RGB"))
 
+    def until_changed(self, selector, before):
+        """Wait until a part of the page looks otherwise: pictures come as seldom as they cost little."""
+        for _ in range(PATIENCE // 500):
+            self.page.wait_for_timeout(500)
+            if (self.pixels(selector) != before).any():
+                return
+        raise AssertionError(f"{selector} looks as it did")
+
     def shown(self):
         """Wait for the first picture."""
         self.until(
@@ -85,8 +93,7 @@ def test_pictures_appear_and_change(shown, look):
     first, number = one.pixels("#phase canvas"), int(one.text("iteration"))
     assert grey(first)[:, : first.shape[1] - 70].std() > 5
     one.until("([n]) => +document.getElementById('iteration').textContent > n + 20", number)
-    one.page.wait_for_timeout(1500)
-    assert (one.pixels("#phase canvas") != first).any()
+    one.until_changed("#phase canvas", first)
     for canvas in ("#scan canvas", "#curve canvas", ".modes canvas"):
         assert grey(one.pixels(canvas)).std() > 1
     assert one.said == []

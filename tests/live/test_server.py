@@ -112,15 +112,25 @@ def test_values_that_are_not_finite_are_sent_as_zero():
 
 
 def test_pictures_come_as_seldom_as_their_cost_demands(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr("opty.live.budget.time.monotonic", lambda: now[0])
+    """By the clock, and by the seconds that the process computes where other programs take the cores."""
+    clock, cpu = [100.0], [50.0]
+    monkeypatch.setattr("opty.live.budget.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("opty.live.budget.time.process_time", lambda: cpu[0])
     budget = Budget()
     assert budget.due()
     budget.taken(0.02)
     budget.spend(0.03)
-    now[0] += 0.05 / SHARE - 0.01
+    clock[0] += 0.05 / SHARE - 0.01
+    cpu[0] += 2 * 0.05 / SHARE
     assert not budget.due()
-    now[0] += 0.02
+    clock[0] += 0.02
+    assert budget.due()
+    budget.taken(0.05)
+    clock[0] += 2 * 0.05 / SHARE
+    cpu[0] += 0.05 / SHARE - 0.01
+    assert not budget.due()
+    assert budget.due(at_rest=True)
+    cpu[0] += 0.02
     assert budget.due()
 
 

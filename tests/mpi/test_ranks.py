@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,27 +10,13 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from launching import MPIEXEC, TESTS, launched
 
 import opty
 from opty.cli import main
 
 pytest.importorskip("mpi4py", reason="mpi4py is not installed")
-TESTS = Path(__file__).resolve().parents[1]
-MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
 pytestmark = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec: pip install mpich")
-
-
-def launched(ranks, *command, folder, timeout=120):
-    """Run a command on some ranks; return the finished process and the seconds it took."""
-    began = time.perf_counter()
-    done = subprocess.run(
-        [MPIEXEC, "-n", str(ranks), sys.executable, *map(str, command)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    return done, time.perf_counter() - began
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +68,27 @@ def test_what_does_not_run_over_ranks_is_refused_by_name(job):
     assert "p.gather()" in job[0]["analysis"]
 
 
+def test_messages_give_a_view_its_number_in_the_scan(job):
+    """Twelve views on three ranks: the ninth is the first of the last rank."""
+    stray, notes = job[0]["stray"], job[0]["notes"]
+    assert {kind for kind, *_ in stray} == {"DivergedError"}
+    assert all("the position of view 8, (900, 5) px, left the frame" in message for _, message, _ in stray)
+    assert [any("views [8]" in note for note in of_rank) for of_rank in notes] == [False, False, True]
+
+
 def test_a_scan_that_grows_is_followed_over_ranks(job):
     found, *_ = job
     assert max(found["follow"].values()) < 1e-10
     over, one, views, series, count = found["followed"]
     assert over == one
     assert (views, series, count) == ([8, 8, 8], [15, 16, 24], 24)
+
+
+def test_the_first_rank_serves_a_page_of_the_whole(job):
+    pages, iteration, differs, positions = job[0]["served"]
+    assert pages == [1, 0, 0]
+    assert (iteration, positions) == (4, [12, 2])
+    assert differs == 0
 
 
 def test_pie_on_three_ranks_comes_as_near_to_the_truth_as_batches_of_three(job):
@@ -185,7 +184,6 @@ def test_a_command_whose_rank_fails_saves_and_goes_on_with_another_number(scan):
 
 
 def test_a_communicator_is_needed(tmp_path):
-    sys.path.insert(0, str(TESTS))
     from small_scans import scan as small
 
     with pytest.raises(TypeError, match=r"comm is a str; give a communicator of mpi4py, such as MPI\.COMM_WORLD"):

@@ -25,6 +25,16 @@ def allocated(host: np.ndarray) -> np.ndarray:
     return host
 
 
+def memory_at(address: int, count: int) -> np.ndarray:
+    """Return so many bytes of memory at an address; all of them have to lie in one allocation."""
+    for start, host in list(_live.items()):
+        if start <= address and address + count <= start + host.nbytes:
+            flat = host.ravel(order="K").view(np.uint8)
+            assert np.shares_memory(flat, host)
+            return flat[address - start : address - start + count]
+    raise RuntimeError(f"CUDA_ERROR_ILLEGAL_ADDRESS: there are no {count} bytes at {address:#x}")
+
+
 def begin() -> None:
     """Write down from here on what would run."""
     global _recording

@@ -146,8 +146,9 @@ def _compiled(code: str, name: str):
     library = folder / f"{key}.so"
     if not library.exists():
         mine = folder / f"{key}.{os.getpid()}"
-        mine.with_suffix(".cpp").write_text(text)
-        run = subprocess.run([*_GXX, "-o", mine, mine.with_suffix(".cpp")], capture_output=True, text=True, check=False)
+        source = folder / f"{mine.name}.cpp"  # another process may write and compile the same at the same time
+        source.write_text(text)
+        run = subprocess.run([*_GXX, "-o", mine, source], capture_output=True, text=True, check=False)
         if run.returncode:
             raise RuntimeError(f"NVRTC_ERROR_COMPILATION: {name}\n{run.stderr}")
         os.replace(mine, library)

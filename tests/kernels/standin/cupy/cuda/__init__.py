@@ -1,4 +1,4 @@
-"""One pretended device with the memory of the host.
+"""One pretended device with the memory of the host; nccl.py: sums over several, each in a process of its own.
 
 Work on the null stream is done at once. Copies on other streams are done as late as CUDA allows: when something waits
 for them, so that a wait that was forgotten shows. Captured work is done when its graph is launched.
@@ -10,16 +10,23 @@ import weakref
 
 from .. import _capture, _waits
 from .._capture import Graph as Graph
+from . import nccl as nccl
 from . import runtime
 
 
 class Device:
-    """The device with the number 0."""
+    """A device; a process uses one of them."""
 
     def __init__(self, device: int | None = None):
-        if device not in (None, 0):
+        device = runtime.current if device is None else device
+        if not 0 <= device < runtime.COUNT:
             raise runtime.CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
-        self.id = 0
+        self.id = device
+
+    @property
+    def pci_bus_id(self) -> str:
+        """Where the device is in its machine."""
+        return f"0000:{self.id:02X}:00.0"
 
     @property
     def mem_info(self) -> tuple[int, int]:
@@ -40,6 +47,7 @@ class Device:
 
     def use(self) -> None:
         """Make this the current device."""
+        runtime.current = self.id
 
     def __enter__(self) -> Device:
         return self
@@ -48,22 +56,22 @@ class Device:
         """Nothing was changed."""
 
     def __eq__(self, other) -> bool:
-        return isinstance(other, Device)
+        return isinstance(other, Device) and other.id == self.id
 
     def __hash__(self) -> int:
-        return 0
+        return self.id
 
     def __repr__(self) -> str:
-        return "<CUDA Device 0>"
+        return f"<CUDA Device {self.id}>"
 
 
 class Stream:
     """A queue of work."""
 
     null: Stream
-    ptr = 0
 
     def __init__(self, null: bool = False, non_blocking: bool = False):
+        self.ptr = 0 if null else id(self)
         self.non_blocking, self._null, self._queue, self._done = non_blocking, null, [], 0
         _STREAMS.add(self)
 
@@ -132,6 +140,16 @@ class Event:
         """Take the end of the queue as it is now."""
         stream = get_current_stream() if stream is None else stream
         self._at, self._launched = (stream, len(stream._queue)), _waits.LAUNCHES
+
+    @property
+    def done(self) -> bool:
+        """Say whether what came before is over; what has only to be waited for is done by being asked for."""
+        if self._at is None:
+            return True
+        stream, place = self._at
+        if all(work.ready() for work in stream._queue[stream._done : place] if hasattr(work, "ready")):
+            self._reach()
+        return stream._done >= place
 
     def synchronize(self) -> None:
         """Wait for what came before; an event that was never recorded waits for nothing."""

@@ -2,19 +2,22 @@
 
 import os
 
+COUNT = 1  # of devices that a test pretends
+current = 0
+
 
 class CUDARuntimeError(RuntimeError):
     """A call of the runtime failed."""
 
 
 def getDeviceCount() -> int:
-    """One device."""
-    return 1
+    """One device, or as many as a test pretends."""
+    return COUNT
 
 
 def getDevice() -> int:
     """The number of the current device."""
-    return 0
+    return current
 
 
 def runtimeGetVersion() -> int:

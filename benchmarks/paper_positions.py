@@ -32,7 +32,7 @@ import json
 import numpy as np
 
 import opty
-from benchmarks.record import keep_in
+from benchmarks.record import commit, keep_in
 from opty.simulate import Detector, experiment, objects, probes, scans, stage
 
 PIXEL, WAVELENGTH, SHARE = 0.97656e-6, 1e-9, 0.82  # the last of N dx^2 / lambda
@@ -124,7 +124,7 @@ def measured(run: dict) -> dict:
     error = p.history["position_error"]
     row["curve"] = list(error[:: max(len(error) // 10, 1)])
     row = {k: _short(v) for k, v in row.items()}
-    return row | dict(seconds=round(seconds, 1))
+    return row | dict(seconds=round(seconds, 1), commit=commit())
 
 
 def _short(value):

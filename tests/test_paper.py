@@ -69,15 +69,17 @@ def runner(tmp_path, *names):
 def test_the_runner_prints_a_table_and_says_what_failed(tmp_path):
     done = runner(tmp_path, "listing_1")
     assert done.returncode == 0
-    assert re.fullmatch(r"\| `listing_1` \| sample pixel .* \| \d+ s \| \d+ s \| yes \|", done.stdout.strip())
-    assert "| `listing_1` | sample pixel" in (tmp_path / "table.md").read_text()
+    assert re.fullmatch(r"listing_1: sample pixel .*; \d+ s of CPU, \d+ s", done.stdout.strip())
+    written = (tmp_path / "table.md").read_text()
+    assert "| `listing_1` | sample pixel against Eq. 1, relative | 0 (below 1e-12) |" in written
+    assert re.search(r"\| `listing_1` \| run \| passed; \d+ s of CPU, \d+ s, load", written)
     blocked = tmp_path / "diatom_synth_new.npy"
     blocked.unlink()
     blocked.mkdir()  # where the script would write a file
     done = runner(tmp_path, "listing_1")
     assert done.returncode == 1
     assert done.stderr.strip() == "1 failed: listing_1"
-    assert "| NO |" in (tmp_path / "table.md").read_text()
+    assert "| `listing_1` | run | FAILED;" in (tmp_path / "table.md").read_text()
     done = runner(tmp_path, "figure_s99")
     assert done.returncode == 2
     assert "no script called figure_s99; there are" in done.stderr

@@ -64,12 +64,15 @@ def machine() -> dict:
 
 
 def commit() -> str:
-    """Return the last commit that changed the sources of opty; with "+" where they differ from it."""
+    """Return the last commit that changed the sources of opty, with "+" where they differ from it."""
     given = dict(cwd=Path(opty.__file__).parent, check=True, text=True, capture_output=True)
-    last, changed = (
-        subprocess.run(["git", *words, "--", "."], **given).stdout.strip()
-        for words in (("log", "-1", "--format=%h"), ("status", "--porcelain"))
-    )
+    try:
+        last, changed = (
+            subprocess.run(["git", *words, "--", "."], **given).stdout.strip()
+            for words in (("log", "-1", "--format=%h"), ("status", "--porcelain"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "no clone"
     return last + ("+" if changed else "")
 
 

@@ -46,6 +46,15 @@ def _cells(row: dict) -> dict[str, str]:
     return found | {"run": last}
 
 
+def overviews(rows: list[dict]) -> list[str]:
+    """Return the times of the pictures of raw scans."""
+    lines = head("scan", "views", "seconds", "of CPU")
+    return lines + [
+        line(row["scan"], f"{row['views']} of {row['n']}²", *(row[k] for k in ("seconds", "cpu_seconds")))
+        for row in rows
+    ]
+
+
 # -- Positions
 
 
@@ -159,6 +168,7 @@ def _at(make: Callable[[list[dict], int], list[str]], n: int) -> Callable[[list[
 
 TABLES: dict[str, tuple[str, Callable[[list[dict]], list[str]]]] = {
     "paper-scripts": ("paper-scripts", scripts),
+    "overviews": ("paper-overviews", overviews),
     "update-pos": ("paper-pynx", update_pos),
 }
 for _name, _make in (("positions", positions), ("findings", findings), ("engines", engines)):

@@ -180,7 +180,7 @@ def main() -> int:
         for run in runs(given.parts, given.seeds, 64 if given.half else 128)
         if tuple(run[k] for k in key) not in done
     ]
-    begun = time.monotonic()
+    begun, _ = time.monotonic(), commit()  # of the sources that are loaded now: others may come meanwhile
     while left and time.monotonic() - begun < 60 * given.minutes:
         row = measured(left.pop(0))
         print(*(f"{k} {row[k]}" for k in (*key, "start", "left", "left_affine", "seconds")), flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import os
 import platform
@@ -63,8 +64,9 @@ def machine() -> dict:
     return found
 
 
+@functools.cache
 def commit() -> str:
-    """Return the last commit that changed the sources of opty, with "+" where they differ from it."""
+    """Return the last commit that changed the sources of opty, with "+" where they differ from it; at the first call."""
     given = dict(cwd=Path(opty.__file__).parent, check=True, text=True, capture_output=True)
     try:
         last, changed = (

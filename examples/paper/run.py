@@ -35,7 +35,7 @@ def names():
 
 def done(name, size, folder):
     """Run a script; return its row of the record."""
-    begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    sources, begun, before = commit(), time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, str(FOLDER / f"{name}.py"), "--out", str(folder)]
     with (folder / f"{name}.txt").open("w") as output:
         code = subprocess.run(
@@ -50,7 +50,7 @@ def done(name, size, folder):
         print(*said[-12:], sep="\n")
     row = dict(script=name, size=size, passed=passed, numbers=numbers, cpu_seconds=round(cpu, 1))
     row |= dict(seconds=round(time.monotonic() - begun, 1), load=load(), date=datetime.date.today().isoformat())
-    return row | dict(commit=commit())
+    return row | dict(commit=sources)
 
 
 def main():

@@ -124,7 +124,7 @@ def measured(run: dict) -> dict:
     error = p.history["position_error"]
     row["curve"] = list(error[:: max(len(error) // 10, 1)])
     row = {k: _short(v) for k, v in row.items()}
-    return row | dict(seconds=round(seconds, 1), commit=commit())
+    return row | dict(seconds=round(seconds, 1))
 
 
 def _short(value):
@@ -180,9 +180,9 @@ def main() -> int:
         for run in runs(given.parts, given.seeds, 64 if given.half else 128)
         if tuple(run[k] for k in key) not in done
     ]
-    begun, _ = time.monotonic(), commit()  # of the sources that are loaded now: others may come meanwhile
+    begun, sources = time.monotonic(), commit()  # those that are loaded: others may come meanwhile
     while left and time.monotonic() - begun < 60 * given.minutes:
-        row = measured(left.pop(0))
+        row = measured(left.pop(0)) | dict(commit=sources)
         print(*(f"{k} {row[k]}" for k in (*key, "start", "left", "left_affine", "seconds")), flush=True)
         keep_in(given.output, [row], key)
     print(f"{len(left)} runs are left: call again" if left else "all runs are done")

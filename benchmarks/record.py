@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import functools
 import json
 import os
 import platform
@@ -64,9 +63,8 @@ def machine() -> dict:
     return found
 
 
-@functools.cache
 def commit() -> str:
-    """Return the last commit that changed the sources of opty, with "+" where they differ from it; at the first call."""
+    """Return the last commit that changed the sources of opty, with "+" where they differ from it."""
     given = dict(cwd=Path(opty.__file__).parent, check=True, text=True, capture_output=True)
     try:
         last, changed = (

@@ -44,6 +44,10 @@ def _source(path: Path, found: dict) -> str:
     parts = [f"{about['processor']}, {about['cores']} cores"]
     parts += [about["gpu"]] if "gpu" in about else []
     parts += [f"{name} {about[name]}" for name in VERSIONS if name in about]
+    others = sorted({row["machine"]["processor"] for row in found["rows"] if "machine" in row})
+    parts += [f"some rows of {', '.join(others)}"] if others else []
+    commits = sorted({row["commit"] for row in found["rows"] if "commit" in row})
+    parts += [f"opty of {', '.join(commits)}"] if commits else []
     loads = [row["load"] for row in found["rows"] if row.get("load") is not None]
     parts += [f"load {min(loads):.1f} to {max(loads):.1f}"] if loads else []
     return f"*{'; '.join(parts)}; {found['date']}, `{path.name}`.*"

@@ -27,11 +27,12 @@ pixel_size_object = geometry.sample_pixel(DIMSAMPLE)
 WIDE = REBIN * DIMSAMPLE  # of the detector and, at the same pixel, of the windows of the simulation [px]
 wave = probes.spherical_wave(WIDE, wvl, pixel_size_object, fs, DIMSAMPLE / 2.2 * pixel_size_object)
 step = scans.step_for_overlap(0.8, DIMSAMPLE / 2.2)
-size = WIDE + int(sized(6, 7, 15) * step)
+SIDE = sized(5, 6, 8)  # 64 views reach over about as many pixels as theirs: G_p of 180
+size = WIDE + int((SIDE + 1) * step)
 cells = objects.with_contrast(objects.cells((size, size), diameter=DIMSAMPLE / 2), (0.6, 1), (-1.2, 0.2))
 rows, cols = np.indices(cells.shape)
 cells[abs(rows - cols - DIMSAMPLE / 6) < DIMSAMPLE / 24] *= 0.6 * np.exp(-0.8j)  # the fibre
-grid = scans.raster((sized(5, 6, 14),) * 2, step, step / 5)
+grid = scans.raster((SIDE, SIDE), step, step / 5)
 scan = experiment(
     cells,
     probes.modes(wave, (6, 2, 1)),

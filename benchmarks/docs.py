@@ -1,4 +1,4 @@
-"""The tables of docs/speed.md and docs/paper.md, rewritten from the newest result files."""
+"""The tables of docs/speed.md, docs/paper.md and docs/positions.md, rewritten from the newest result files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks import paper_docs
 from benchmarks.markdown import head, line
 
-PAGES = [Path(__file__).resolve().parents[1] / "docs" / f"{name}.md" for name in ("speed", "paper")]
+PAGES = [Path(__file__).resolve().parents[1] / "docs" / f"{name}.md" for name in ("speed", "paper", "positions")]
 TABLE = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -170,7 +170,8 @@ TABLES: dict[str, tuple[str, Callable[[list[dict]], list[str]]]] = {
     "paper-scripts": ("paper-scripts", scripts),
     "overviews": ("paper-overviews", overviews),
     "update-pos": ("paper-pynx", update_pos),
+    "engines-half": ("paper-positions", lambda rows: engines(rows, 64)),
 }
-for _name, _make in (("positions", positions), ("findings", findings), ("engines", engines)):
-    for _size, _n in (("half", 64), ("full", 128)):
-        TABLES[f"{_name}-{_size}"] = ("paper-positions", _at(_make, _n))
+for _size, _n in (("half", 64), ("full", 128)):
+    TABLES[f"positions-{_size}"] = ("paper-positions", _at(positions, _n))
+    TABLES[f"findings-{_size}"] = ("paper-positions", _at(findings, _n))

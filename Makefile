@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 demo: $(VENV)/.ready
 	$(BIN)/opty demo
 
-# Every listing, figure and equation of Guzzi et al. 2022, at a reduced size: figures and table.md into docs/paper.
+# Every listing, figure and equation of Guzzi et al. 2022, at a reduced size: figures into docs/paper, numbers and times into benchmarks/results.
 paper: $(VENV)/.ready-test
 	MPLBACKEND=Agg $(BIN)/python examples/paper/run.py
 

@@ -1,4 +1,4 @@
-"""The tables of docs/speed.md, rewritten from the newest result files."""
+"""The tables of docs/speed.md, docs/paper.md and docs/positions.md, rewritten from the newest result files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "speed.md"
+from benchmarks import paper_docs
+from benchmarks.markdown import head, line
+
+PAGES = [Path(__file__).resolve().parents[1] / "docs" / f"{name}.md" for name in ("speed", "paper", "positions")]
 TABLE = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def rewrite(results: Path, page: Path = PAGE) -> None:
-    """Put the tables of the newest results between the markers of the page; a table without results says so."""
-    page.write_text(filled(page.read_text(), results))
+def rewrite(results: Path) -> None:
+    """Put the tables of the newest results between the markers of the pages; a table without results says so."""
+    for page in PAGES:
+        page.write_text(filled(page.read_text(), results))
 
 
 def filled(text: str, results: Path) -> str:
@@ -40,6 +44,10 @@ def _source(path: Path, found: dict) -> str:
     parts = [f"{about['processor']}, {about['cores']} cores"]
     parts += [about["gpu"]] if "gpu" in about else []
     parts += [f"{name} {about[name]}" for name in VERSIONS if name in about]
+    others = sorted({row["machine"]["processor"] for row in found["rows"] if "machine" in row})
+    parts += [f"some rows of {', '.join(others)}"] if others else []
+    commits = sorted({row["commit"] for row in found["rows"] if "commit" in row})
+    parts += [f"opty of {', '.join(commits)}"] if commits else []
     loads = [row["load"] for row in found["rows"] if row.get("load") is not None]
     parts += [f"load {min(loads):.1f} to {max(loads):.1f}"] if loads else []
     return f"*{'; '.join(parts)}; {found['date']}, `{path.name}`.*"
@@ -50,23 +58,23 @@ def engines(rows: list[dict]) -> list[str]:
     rows = [row for row in rows if row["part"] == "engines"]
     counts = sorted({row["threads"] for row in rows})
     heads = [f"{count} thread{'s' * (count > 1)}: ms a sweep | × FFTs" for count in counts]
-    lines = _head("scan", "recipe", "batch", "FFTs a view and mode", *heads, "MiB", "told")
+    lines = head("scan", "recipe", "batch", "FFTs a view and mode", *heads, "MiB", "told")
     for _, group in groupby(rows, key=lambda row: (row["scan"], row["recipe"], row["positions"])):
         found = {row["threads"]: row for row in group}
         row = next(iter(found.values()))
         times = [f"{_ms(found[k]['seconds'])} | {found[k]['ratio']:.2f}" if k in found else " | " for k in counts]
-        lines.append(_line(*_case(row), f"{row['per_view_and_mode']:.3g}", *times, *_memory(row)))
+        lines.append(line(*_case(row), f"{row['per_view_and_mode']:.3g}", *times, *_memory(row)))
     return lines
 
 
 def on_gpu(rows: list[dict]) -> list[str]:
     """Return the table of engines on a GPU, with the views that a second sees."""
     heads = ("scan", "recipe", "batch", "FFTs a view and mode", "ms a sweep", "views a second", "× FFTs", "MiB", "told")
-    lines = _head(*heads)
+    lines = head(*heads)
     for row in rows:
         if row["part"] == "engines":
             speed = (_ms(row["seconds"]), f"{row['views_per_second']:,.0f}", f"{row['ratio']:.2f}")
-            lines.append(_line(*_case(row), f"{row['per_view_and_mode']:.3g}", *speed, *_memory(row)))
+            lines.append(line(*_case(row), f"{row['per_view_and_mode']:.3g}", *speed, *_memory(row)))
     return lines
 
 
@@ -84,7 +92,7 @@ def _memory(row: dict) -> tuple[str, str]:
 
 def scaling(rows: list[dict]) -> list[str]:
     """Return the table of how time grows: against a time proportional to the work, and its power of the work."""
-    lines = _head("growing", "from, to", "work ×", "time ×", "power of the work", "largest deviation from linear")
+    lines = head("growing", "from, to", "work ×", "time ×", "power of the work", "largest deviation from linear")
     for part, group in groupby(rows, key=lambda row: row["part"]):
         if part not in WORK:
             continue
@@ -97,30 +105,30 @@ def scaling(rows: list[dict]) -> list[str]:
         ends = f"{found[0]['scan']}, {found[-1]['scan']}"
         worst = off[np.argmax(np.abs(off))]
         grown = (f"{values[-1] / values[0]:.3g}" for values in (work, seconds))
-        lines.append(_line(part, ends, *grown, f"{power:.2f}", f"{100 * worst:+.0f} %"))
+        lines.append(line(part, ends, *grown, f"{power:.2f}", f"{100 * worst:+.0f} %"))
     return lines
 
 
 def overhead(rows: list[dict]) -> list[str]:
     """Return the table of what is left without the transforms on patterns of 16 x 16: nearly all of it Python."""
-    lines = _head("recipe", "batches a sweep", "µs a batch", "ms a sweep")
+    lines = head("recipe", "batches a sweep", "µs a batch", "ms a sweep")
     for row in rows:
         if row["part"] == "overhead":
             left = row["seconds"] - row["bare_seconds"]
-            lines.append(_line(f"`{row['recipe']}`", row["batches"], f"{1e6 * left / row['batches']:.0f}", _ms(left)))
+            lines.append(line(f"`{row['recipe']}`", row["batches"], f"{1e6 * left / row['batches']:.0f}", _ms(left)))
     return lines
 
 
 def peers(rows: list[dict]) -> list[str]:
     """Return the table of other packages: each, and opty beside it, with the number of threads that suits it best."""
-    lines = _head("package", "engine", "scan", "its s", "threads", "opty", "opty's s", "threads", "its / opty's")
+    lines = head("package", "engine", "scan", "its s", "threads", "opty", "opty's s", "threads", "its / opty's")
     for _, group in groupby(rows, key=lambda row: (row["package"], row["engine"], row["batch"], row["scan"])):
         found = list(group)
         its, ours = (min(found, key=lambda row: row[name]) for name in ("seconds", "opty_seconds"))
         engine = f"{its['engine']}, batches of {its['batch']}" if its["batch"] > 1 else its["engine"]
         cells = (f"{its['package']} {its['version']}", engine, its["scan"], f"{its['seconds']:.3g}", its["threads"])
         beside = (f"`{its['recipe']}`", f"{ours['opty_seconds']:.3g}", ours["threads"])
-        lines.append(_line(*cells, *beside, f"{its['seconds'] / ours['opty_seconds']:.2f}"))
+        lines.append(line(*cells, *beside, f"{its['seconds'] / ours['opty_seconds']:.2f}"))
     return lines
 
 
@@ -136,22 +144,13 @@ def _mib(count: int) -> str:
     return f"{count / 2**20:.0f}"
 
 
-def _line(*cells) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def _head(*names: str) -> list[str]:
-    head = _line(*names)
-    return [head, "|---" * (head.count("|") - 1) + "|"]
-
-
 WORK: dict[str, Callable[[dict], float]] = {
     "views": lambda row: row["views"],
     "modes": lambda row: row["modes"],
     "pixels": lambda row: row["n"] ** 2 * np.log2(row["n"]),
 }
 VERSIONS = ("numpy", "scipy", "numba", "cupy-cuda12x", "cupy-cuda13x")
-TABLES = {
+TABLES: dict[str, tuple[str, Callable[[list[dict]], list[str]]]] = {
     "engines": ("speed", engines),
     "scaling": ("speed", scaling),
     "overhead": ("speed", overhead),
@@ -159,4 +158,4 @@ TABLES = {
     "overhead-gpu": ("speed-gpu", overhead),
     "peers": ("peers", peers),
     "peers-gpu": ("peers-gpu", peers),
-}
+} | paper_docs.TABLES

@@ -1,7 +1,7 @@
 """Figures S9 to S14 of Guzzi et al. 2022 at their size, with five seeds: what each position refinement leaves.
 
     python -m benchmarks.paper_positions [near far engines] [--seeds 0 1 2 3 4] [--half] [--minutes 5]
-    python -m benchmarks.paper_positions --table
+    python -m benchmarks docs                            # its tables into docs/paper.md
 
 Near: the regime of their public script, an angular spectrum over 0.82 of N dx^2 / lambda (1 nm, pixels of 0.97656 um,
 0.1 m, 128 px), a start of ones and a hard disc of half the window, a Gaussian of 2.5 or 5 px on each axis, 201 sweeps.
@@ -32,7 +32,7 @@ import json
 import numpy as np
 
 import opty
-from benchmarks.record import keep_in
+from benchmarks.record import commit, keep_in
 from opty.simulate import Detector, experiment, objects, probes, scans, stage
 
 PIXEL, WAVELENGTH, SHARE = 0.97656e-6, 1e-9, 0.82  # the last of N dx^2 / lambda
@@ -161,51 +161,6 @@ FINDINGS = (
 )
 
 
-def table(rows: list[dict]) -> None:
-    """Print medians and ranges over the seeds; then for how many each finding holds, and the median of its ratio."""
-    for part, n, sigma in dict.fromkeys((r["part"], r["n"], r["sigma"]) for r in rows):
-        some = [r for r in rows if (r["part"], r["n"], r["sigma"]) == (part, n, sigma)]
-        seeds = sorted({r["seed"] for r in some})
-        begin = np.median([next(r["start"] for r in some if r["seed"] == seed) for seed in seeds])
-        print(f"\n{part}, {n} px, {sigma} px, {some[0]['sweeps']} sweeps, start {begin:.2f} px, seeds {seeds}")
-        print(
-            "| method | left, median [px] | least | most | beside an affine map | object error |\n" + "|---" * 6 + "|"
-        )
-        for name in dict.fromkeys(r["method"] for r in some):
-            same = [r for r in some if r["method"] == name]
-            left, affine, obj = (np.array([r[k] for r in same]) for k in ("left", "left_affine", "object_error"))
-            print(
-                f"| {name} | {np.median(left):.2f} | {left.min():.2f} | {left.max():.2f} | {np.median(affine):.2f} | "
-                f"{np.median(obj):.2f} |"
-            )
-    print("\n| finding | errors | " + " | ".join("{}, {} px".format(*case) for case in _cases(rows)) + " |")
-    print("|---" * (2 + len(_cases(rows))) + "|")
-    for finding in FINDINGS:
-        for begin, end, words in (("start", "left", "median"), ("start_affine", "left_affine", "beside an affine map")):
-            told = [_told(finding, [r for r in rows if _case(r) == case], begin, end) for case in _cases(rows)]
-            print(f"| {finding.words} | {words} | " + " | ".join(told) + " |")
-
-
-def _case(row: dict) -> tuple[str, float]:
-    return f"{row['part']}, {row['n']} px", row["sigma"]
-
-
-def _cases(rows: list[dict]) -> list[tuple[str, float]]:
-    return list(dict.fromkeys(_case(r) for r in rows if r["part"] != "engines"))
-
-
-def _told(finding: Finding, rows: list[dict], begin: str, end: str) -> str:
-    """For how many seeds a finding holds, and the median of its ratio."""
-    whole = []
-    for seed in sorted({r["seed"] for r in rows}):
-        of_seed = [r for r in rows if r["seed"] == seed]
-        left = {r["method"]: r[end] for r in of_seed} | {"start": of_seed[0][begin]}
-        whole += [left] if set(METHODS) <= set(left) else []
-    if not whole:
-        return "not run"
-    return f"{sum(map(finding.holds, whole))} of {len(whole)} ({np.median([finding.ratio(v) for v in whole]):.3g})"
-
-
 def main() -> int:
     """Run, print, write; exit code 3 where runs are left to do."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -213,15 +168,11 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--half", action="store_true", help="64 px, half the errors, 60 sweeps")
     parser.add_argument("--minutes", type=float, default=np.inf, help="after which no run begins")
-    parser.add_argument("--table", action="store_true", help="print what the record holds, and run nothing")
     parser.add_argument("-o", "--output", type=Path, default=RECORD, help="the record")
     given = parser.parse_args()
     if unknown := set(given.parts) - set(SWEEPS):
         parser.error(f"no part called {', '.join(sorted(unknown))}; there are {', '.join(SWEEPS)}")
     rows = json.loads(given.output.read_text())["rows"] if given.output.exists() else []
-    if given.table:
-        table(rows)
-        return 0
     key = ("part", "n", "sigma", "seed", "method")
     done = {tuple(r[k] for k in key) for r in rows}
     left = [
@@ -229,9 +180,9 @@ def main() -> int:
         for run in runs(given.parts, given.seeds, 64 if given.half else 128)
         if tuple(run[k] for k in key) not in done
     ]
-    begun = time.monotonic()
+    begun, sources = time.monotonic(), commit()  # those that are loaded: others may come meanwhile
     while left and time.monotonic() - begun < 60 * given.minutes:
-        row = measured(left.pop(0))
+        row = measured(left.pop(0)) | dict(commit=sources)
         print(*(f"{k} {row[k]}" for k in (*key, "start", "left", "left_affine", "seconds")), flush=True)
         keep_in(given.output, [row], key)
     print(f"{len(left)} runs are left: call again" if left else "all runs are done")

@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -60,6 +61,19 @@ def machine() -> dict:
 
         found["gpu"] = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     return found
+
+
+def commit() -> str:
+    """Return the last commit that changed the sources of opty, with "+" where they differ from it."""
+    given = dict(cwd=Path(opty.__file__).parent, check=True, text=True, capture_output=True)
+    try:
+        last, changed = (
+            subprocess.run(["git", *words, "--", "."], **given).stdout.strip()
+            for words in (("log", "-1", "--format=%h"), ("status", "--porcelain"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "no clone"
+    return last + ("+" if changed else "")
 
 
 def load() -> float | None:

@@ -36,7 +36,6 @@ root_doc = "docs/index"
 include_patterns = [
     "*.md",
     "docs/*.md",
-    "docs/paper/table.md",
     "docs/reference/*.rst",
     "docs/gallery/*.rst",
     "docs/notebooks/*.md",

@@ -240,11 +240,13 @@ def test_plot_draws_a_result_a_measurement_and_frames_of_either(scan, result, tm
         ([result], "object magnitude"),
         ([scan, "--views", "::2"], "maximum of the frames"),
         ([scan, "--frames", "3:5"], "view 4"),
+        ([scan, "--maps"], "dark field"),
         ([result, "--frames", "0,-1"], "view 0"),
     ):
         run("plot", *options, "-o", picture, code=0)
         assert shown in picture.read_text()
     assert "--frames has 999, but" in refused("plot", scan, "-o", picture, "--frames", "999")
+    assert "two pages" in run("plot", scan, "-o", picture, "--maps", "--frames", "3", code=2).stderr
     assert "one of .png" in refused("plot", result, "-o", tmp_path / "y.doc")
 
 

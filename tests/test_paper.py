@@ -1,5 +1,6 @@
 """Scripts of examples/paper at their smallest size: what they print and write, and what the runner makes of them."""
 
+import json
 import re
 import subprocess
 import sys
@@ -17,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "examples" / "paper"
 
 
-sys.path.insert(0, str(ROOT))  # benchmarks
+sys.path.insert(0, str(ROOT))
+from benchmarks import paper_docs  # noqa: E402
 
 
 def run(name, tmp_path, *options):
@@ -69,15 +71,18 @@ def runner(tmp_path, *names):
 def test_the_runner_prints_a_table_and_says_what_failed(tmp_path):
     done = runner(tmp_path, "listing_1")
     assert done.returncode == 0
-    assert re.fullmatch(r"\| `listing_1` \| sample pixel .* \| \d+ s \| \d+ s \| yes \|", done.stdout.strip())
-    assert "| `listing_1` | sample pixel" in (tmp_path / "table.md").read_text()
+    assert re.fullmatch(r"listing_1: sample pixel .*; \d+ s of CPU, \d+ s", done.stdout.strip())
+    written = "\n".join(paper_docs.scripts(json.loads((tmp_path / "record.json").read_text())["rows"]))
+    assert "| `listing_1` | sample pixel against Eq. 1, relative | 0 (below 1e-12) |" in written
+    assert re.search(r"\| `listing_1` \| run \| passed; \d+ s of CPU, \d+ s, load", written)
     blocked = tmp_path / "diatom_synth_new.npy"
     blocked.unlink()
     blocked.mkdir()  # where the script would write a file
     done = runner(tmp_path, "listing_1")
     assert done.returncode == 1
     assert done.stderr.strip() == "1 failed: listing_1"
-    assert "| NO |" in (tmp_path / "table.md").read_text()
+    rows = json.loads((tmp_path / "record.json").read_text())["rows"]
+    assert "| `listing_1` | run | FAILED;" in "\n".join(paper_docs.scripts(rows))
     done = runner(tmp_path, "figure_s99")
     assert done.returncode == 2
     assert "no script called figure_s99; there are" in done.stderr
@@ -89,7 +94,7 @@ def test_the_gallery_shows_every_script():
         assert file.name in page
 
 
-def test_the_sweep_of_seeds_keeps_what_each_method_leaves(tmp_path, capsys):
+def test_the_sweep_of_seeds_keeps_what_each_method_leaves():
     """Each recipe is read; a row has the errors at start and end, and a finding is judged by numbers of one seed."""
     from benchmarks import paper_positions as sweep
 
@@ -105,9 +110,10 @@ def test_the_sweep_of_seeds_keeps_what_each_method_leaves(tmp_path, capsys):
     assert row["start"] == pytest.approx(sweep.median_error(opty.PtychoState(data)), rel=1e-3)
     assert 0 < row["left"] < 2 * row["start"]
     left = dict.fromkeys(sweep.METHODS, 0.1) | {"S9: gain 1, A": 0.8, "S12: Adam, B": 2.0}
-    sweep.table([row | dict(method=name, left=v, start=1.0) for name, v in left.items()])
-    said = capsys.readouterr().out
-    assert "| gain 1 with A leaves most of the error (S9) | median | 1 of 1 (0.8) |" in said
-    assert "| gain 1 with B leaves most of the error (S10) | median | 0 of 1 (0.1) |" in said
-    assert "| Adam with B leaves more than Adam with A (S12) | median | 1 of 1 (20) |" in said
-    assert "| serial and gradient leave more than Adam (S13, S14) | median | 0 of 1 (1) |" in said
+    rows = [row | dict(method=name, left=v, start=1.0, left_affine=v, start_affine=1.0) for name, v in left.items()]
+    said = "\n".join(paper_docs.findings(rows, 32))
+    assert "| gain 1 with A leaves most of the error (S9) | 1 of 1 (0.8); 1 of 1 (0.8) |" in said
+    assert "| gain 1 with B leaves most of the error (S10) | 0 of 1 (0.1); 0 of 1 (0.1) |" in said
+    assert "| Adam with B leaves more than Adam with A (S12) | 1 of 1 (20); 1 of 1 (20) |" in said
+    assert "| serial and gradient leave more than Adam (S13, S14) | 0 of 1 (1); 0 of 1 (1) |" in said
+    assert "| Adam, step 0.3, signal B (S12) | 2 (2 to 2; 2) |" in "\n".join(paper_docs.positions(rows, 32))

@@ -2,13 +2,16 @@
 
     python examples/paper/run.py                    # all, reduced
     python examples/paper/run.py figure_s6 --full   # one, at the size of the paper
+    python -m benchmarks docs                       # numbers and times from the record into docs/paper.md
 
-Writes table.md beside the figures. Exits with 1 where a script fails.
+Figures of ``--full`` go into a folder full beside the others. Numbers and times go into the record of
+benchmarks/results, or into record.json beside the figures where these do not go into docs/paper; what other scripts, or
+another size, have left there stays. Exits with 1 where a script fails.
 """
 
 import argparse
 import datetime
-import os
+import re
 import resource
 import subprocess
 import sys
@@ -18,7 +21,11 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))
 
+from benchmarks.record import commit, keep_in, load  # noqa: E402
+
 SHARED = ("paper.py", "run.py")
+RECORD = FOLDER.parents[1] / "benchmarks/results/2026-11-29-paper-scripts.json"
+NUMBER = re.compile(r"main number: (?P<what>.*): (?P<value>\S+) \((?P<limits>.*)\)")
 
 
 def names():
@@ -26,60 +33,47 @@ def names():
     return sorted(file.stem for file in FOLDER.glob("*.py") if file.name not in SHARED)
 
 
-def done(name, options, folder):
-    """Run a script; return its row of the table, and whether it passed."""
-    begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, str(FOLDER / f"{name}.py"), *options]
+def done(name, size, folder):
+    """Run a script; return its row of the record."""
+    sources, begun, before = commit(), time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, str(FOLDER / f"{name}.py"), "--out", str(folder)]
     with (folder / f"{name}.txt").open("w") as output:
-        code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
+        code = subprocess.run(
+            [*command, *([] if size == "reduced" else [f"--{size}"])], stdout=output, stderr=subprocess.STDOUT
+        ).returncode
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     said = (folder / f"{name}.txt").read_text().splitlines()
-    numbers = [line.removeprefix("main number: ") for line in said if line.startswith("main number: ")]
+    numbers = [found.groupdict() for found in map(NUMBER.fullmatch, said) if found]
     passed = code == 0 and bool(numbers)
     if not passed:
         print(*said[-12:], sep="\n")
-    number = "; ".join(numbers) or "none was printed"
-    return (
-        f"| `{name}` | {number} | {cpu:.0f} s | {time.monotonic() - begun:.0f} s | {'yes' if passed else 'NO'} |",
-        passed,
-    )
-
-
-def write_table(folder, rows, size):
-    """Write table.md; rows of scripts that did not run this time stay."""
-    from benchmarks.record import machine
-
-    path = folder / "table.md"
-    old = path.read_text().splitlines() if path.exists() else []
-    kept = {line.split("`")[1]: line for line in [*old, *rows] if line.startswith("| `")}
-    computer = ", ".join(f"{key} {value}" for key, value in machine().items())
-    head = f"Last changed {datetime.date.today().isoformat()}, {size} size. {computer}; load {os.getloadavg()[0]:.1f}."
-    table = ["| script | main number | CPU time | time | passed |", "|---|---|---|---|---|"]
-    table += [kept[name] for name in sorted(kept) if name in names()]
-    path.write_text("\n".join(["# make paper", "", head, "", *table]) + "\n")
+    row = dict(script=name, size=size, passed=passed, numbers=numbers, cpu_seconds=round(cpu, 1))
+    row |= dict(seconds=round(time.monotonic() - begun, 1), load=load(), date=datetime.date.today().isoformat())
+    return row | dict(commit=sources)
 
 
 def main():
-    """Run, print, write table.md."""
+    """Run, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("scripts", nargs="*", help=f"some of {', '.join(names())}; all without one")
     parser.add_argument("--full", action="store_true", help="the size of the paper: hours")
     parser.add_argument("--tiny", action="store_true", help="seconds")
-    parser.add_argument("--out", type=Path, default=Path("docs/paper"), help="folder for figures and table.md")
+    parser.add_argument("--out", type=Path, help="folder for figures and a record; docs/paper without it")
     given = parser.parse_args()
     if unknown := set(given.scripts) - set(names()):
         parser.error(f"no script called {', '.join(sorted(unknown))}; there are {', '.join(names())}")
-    given.out.mkdir(parents=True, exist_ok=True)
     size = "full" if given.full else "tiny" if given.tiny else "reduced"
-    options = ["--out", str(given.out), *([] if size == "reduced" else [f"--{size}"])]
-    rows, failed = [], []
+    out, record = (given.out, given.out / "record.json") if given.out else (FOLDER.parents[1] / "docs/paper", RECORD)
+    folder, failed = out / "full" if given.full else out, []
+    folder.mkdir(parents=True, exist_ok=True)
     for name in given.scripts or names():
-        row, passed = done(name, options, given.out)
-        print(row, flush=True)
-        rows.append(row)
-        failed += [] if passed else [name]
-    write_table(given.out, rows, size)
+        row = done(name, size, folder)
+        numbers = "; ".join("{what}: {value} ({limits})".format(**number) for number in row["numbers"])
+        times = f"{row['cpu_seconds']:.0f} s of CPU, {row['seconds']:.0f} s"
+        print(f"{name}: {numbers or 'no number'}; {times}", flush=True)
+        keep_in(record, [row], ("script", "size"))
+        failed += [] if row["passed"] else [name]
     if failed:
         sys.exit(f"{len(failed)} failed: {', '.join(failed)}")
 

@@ -90,23 +90,30 @@ def check(ctx: click.Context, file: Path, picture: Path | None, quiet: bool, as_
 @click.argument("file", type=FILE)
 @output_option("PNG", "Picture to write.")
 @click.option("--frames", type=Views(), metavar="VIEWS", help="Draw these frames, such as 0,5,17 or 40:56.")
+@click.option("--maps", is_flag=True, help="Draw what the frames show of the sample, unreconstructed.")
 @load_options
 @data_option
 @import_option
-def plot(file: Path, output: Path, frames: str | list[int] | None, data: Path | None, **options: Any) -> None:
+def plot(
+    file: Path, output: Path, frames: str | list[int] | None, maps: bool, data: Path | None, **options: Any
+) -> None:
     """Draw a result, or a measurement, on one page.
 
     Of a result object, probe, positions and error curve; of a measurement mean and maximum of the frames, mask, photons
-    of each view where it lies. --frames draws up to 64 frames of either. The suffix decides the format (png, pdf, svg,
-    jpg, tif). A result of opty needs no measurement for its page, one of PtyPy (.ptyr) does: --data.
+    of each view where it lies. --frames draws up to 64 frames of either; --maps transmission, dark field, differential
+    phase, and all patterns stitched where they lie. The suffix decides the format (png, pdf, svg, jpg, tif). A result
+    of opty needs no measurement for its page, one of PtyPy (.ptyr) does: --data.
 
     \b
     Example: opty plot scan.h5 -o scan.pdf
     """
     import opty
     from opty import plot as drawing
+    from opty.analysis import scan_overview
     from opty.io.prepare.views import numbers
 
+    if maps and frames is not None:
+        raise click.UsageError("--maps and --frames are two pages: leave one out")
     check_target(output)
     check_picture(output)
     check_data(file, data)
@@ -114,6 +121,8 @@ def plot(file: Path, output: Path, frames: str | list[int] | None, data: Path | 
     measured = loaded if isinstance(loaded, opty.PtychoData) else loaded.data
     if frames is not None:
         figure = drawing.frames(measured, numbers("frames", frames, measured.views).tolist())
+    elif maps:
+        figure = drawing.scan(scan_overview(measured))
     else:
         figure = drawing.data(measured) if measured is loaded else drawing.overview(loaded)
     drawing.save_figure(figure, output)

@@ -2,7 +2,7 @@
 
 Scan A of the benchmarks, 256 views of 128 x 128, or a small one of its kind, 144 views of 32 x 32. The same scan is
 measured 50 times, each time with other Poisson counts, and reconstructed. ``opty.analysis.uncertainty`` of the first
-result by 20 short refits. Prints, and writes to benchmarks/results/ under the date: the shares of the deviations of all
+result by 20 refits. Prints, and writes to benchmarks/results/ under the date: the shares of the deviations of all
 50 from their mean, times sqrt(50 / 49), over the lit pixels, that lie within one bar and within 1.96; the median ratio
 of the bars to the true spread; spread and bias of the object, relative to it.
 """
@@ -24,7 +24,7 @@ from opty.analysis.gauges import without_gauges
 from opty.analysis.illumination import lit_area
 
 SCENES = {"small": scans.Scan("A", (12, 12), 32, 3), "A": cases.A}
-REFIT, REFITS, DIM = opty.ML() ** 20, 20, 1e5
+REFIT, REFITS, DIM = opty.ML() ** 60, 20, 1e5
 
 
 def whole(photons: float) -> opty.Recipe:

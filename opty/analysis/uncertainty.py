@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.special import digamma
 
 from opty.algebra.operator import Identity, Operator
 from opty.analysis.align import align
@@ -15,6 +17,7 @@ from opty.analysis.gauges import without_gauges
 from opty.analysis.halves import without_some
 from opty.analysis.held_blocks import on
 from opty.analysis.illumination import lit_area
+from opty.analysis.smooth_part import SmoothPart
 from opty.data import PtychoData
 from opty.model.sample import transmission
 from opty.runtime.execute import run
@@ -26,12 +29,16 @@ if TYPE_CHECKING:
     from opty.state import BareState
 
 FEWEST = 4  # refits
-# Share of the photons that each refit misses. Of sqrt(n), n a Poisson count of 0.01 to 30 photons, it gives 0.84 to
-# 1.12 of the standard deviation. A share of 0.1 gives 0.95 to 1.09, but whole reconstructions with few photons answer
-# to small changes by more than in proportion: 1.13 of the spread in a simulation, where 0.3 gives 1.00, and 0.5 0.92.
-_DELETED = 0.3
+REPEATS = 6
+# Share of the photons that each refit misses. Of sqrt(n), n a Poisson count of 0.01 to 30 photons, a share of 0.1 gives
+# 0.95 to 1.09 of the standard deviation, 0.3 gives 0.84 to 1.12. But reconstructions answer to small changes by more
+# than in proportion, which the factor sqrt((1 - e) / e) magnifies. Refits ``ML() ** 60`` of simulations spread by 1.05
+# to 1.09 of the true deviation with 0.1, 0.98 to 1.08 with 0.2, 0.92 to 1.01 with 0.3.
+_DELETED = 0.25
+_OBJECT = ("phase", "magnitude")
+_NEIGHBOURS = 1.0  # px: width of the Gaussian that averages the logarithms of variances
 Draw = Literal["counts", "prediction"]
-DRAWS = {"counts": "counts without three tenths of their photons", "prediction": "counts drawn from the prediction"}
+DRAWS = {"counts": "counts without a quarter of their photons", "prediction": "counts drawn from the prediction"}
 _STILL = 1e-9  # px: positions that no refit moves
 _NOISY = 1.5  # times the variance of Poisson counts
 NOT_COVERED = (
@@ -47,8 +54,8 @@ class Uncertainty:
     ``phase`` [rad], ``magnitude`` (H, W) : standard deviations of the object (of several slices, of their product).
     ``positions`` (N, 2) [px] : of the refined ones, without what they have in common; None where the refits hold them.
     ``lit`` (H, W) bool : pixels that the scan lights well; beyond them the numbers mean nothing. ``n`` : refits.
-    ``repeats`` : whole repetitions; ``scale`` : the factors, for "phase", "magnitude" and "positions", by which these
-    spread more than the refits, and with which the deviations have been multiplied; empty without repetitions.
+    ``repeats`` : whole repetitions; ``scale`` : the factors by which these spread more than the refits, in the smooth
+    part of "phase" and "magnitude" and in "positions"; the deviations contain them. Empty without repetitions.
     ``draw`` : "counts" or "prediction". ``excess`` : scatter of the counts over that of Poisson counts, median over the
     views.
     """
@@ -83,9 +90,9 @@ class Uncertainty:
 
     def _scaled(self) -> str:
         if not self.scale:
-            return ", not compared with whole repetitions of the run: the deviations may be too small"
+            return ", not compared with whole repetitions of the run: what varies slowly over the object may vary more"
         factors = ", ".join(f"{name} x {factor:.3g}" for name, factor in self.scale.items())
-        return f", scaled to the spread of {self.repeats} whole repetitions of the run ({factors})"
+        return f", their smooth part scaled to {self.repeats} whole repetitions of the run ({factors})"
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<14} {line}" for name, line in self.lines().items())
@@ -102,24 +109,26 @@ def uncertainty(
 ) -> Uncertainty:
     """Return standard deviations of phase, magnitude and positions by resampling the counts.
 
-    ``recipe`` goes on from the state on n draws of the counts; the deviation of its results from their mean is taken
-    pixel by pixel, after the constant, the phase ramp and the common shift are taken out. Short refits follow new
-    counts only in part: they tell where the object is more uncertain than elsewhere, but less well by how much. Whole
-    repetitions of the run that made the state, from its start, on the first of these draws, give one factor each for
-    phase, magnitude and positions. All of it covers the noise of the counts, with whatever probe and positions the
-    recipes refine; not bias, nor a wrong model.
+    ``recipe`` continues from the state on n draws of the counts. The constant, the phase ramp and the common shift are
+    taken out of each result, and its deviation is divided into a smooth part, polynomials up to the fourth order over
+    the lit area, and the rest. The rest gives a variance for each pixel, whose logarithm is averaged over a Gaussian of
+    1 px. The smooth part of the phase is badly determined by the data, and a short refit hardly changes it: whole
+    repetitions of the run that made the state, from its start, on the first of these draws, tell by which factor it
+    varies more. The positions are multiplied by such a factor too. All of it covers the noise of the counts, with
+    whatever probe and positions the recipes refine; not bias, nor a wrong model.
 
-    A draw of "counts" deletes each photon with the probability e = 0.3, n* ~ Binomial(n, 1 - e) / (1 - e), and the
+    A draw of "counts" deletes each photon with the probability e = 0.25, n* ~ Binomial(n, 1 - e) / (1 - e), and the
     deviations are multiplied by sqrt((1 - e) / e): a jackknife, which supposes no model. One of the "prediction" is
     n* ~ Poisson(Ihat), a parametric bootstrap. The prediction of a state has the noise of its fit: where there is less
     than a photon a pixel its deviations are up to a third too small.
 
     Parameters
     ----------
-    p : state that has converged. recipe : of a refit, of the engine that made the state, some tens of iterations. n :
-        refits, from 4 on; a standard deviation of 20 is known to 16 percent. repeats : whole repetitions, 2 to n; 0
-        for none; default: 2, or none where the state holds no recipe. draw : "counts", which have to be whole numbers,
-        or "prediction". seed : of the draws. tell : called with (fits done, all).
+    p : state that has converged. recipe : of a refit, with the engine that made the state, ``ML() ** 60`` say. An
+        engine that does not settle, such as ``rPIE``, magnifies small changes: its deviations come out too large. n :
+        refits, from 4 on. repeats : whole repetitions, 2 to n; 0 for none; default: 6, or n where that is less, or
+        none where the state holds no recipe. draw : "counts", which have to be whole numbers, or "prediction". seed :
+        of the draws. tell : called with (fits done, all).
 
     Returns
     -------
@@ -137,23 +146,19 @@ def uncertainty(
     p.data.need_frames()
     rng = np.random.default_rng(seed)
     reference, lit = transmission(p.numpy("obj")).astype(np.complex128), lit_area(p)
-    # Refits and whole repetitions are compared on the same draws, whose own scatter so drops out of the factors.
-    sums, first, whole = (_Sums(reference, lit, p.numpy("positions")) for _ in range(3))
+    refits, whole = (_Spread(reference, lit, p.numpy("positions")) for _ in range(2))
     done = 0
     for k in range(n):
         data = without_some(p.data, _DELETED, rng) if draw == "counts" else redrawn(p, rng)
-        refit = run(recipe, on(p, data))
-        sums.add(refit)
+        refits.add(run(recipe, on(p, data)))
         if k < repeats:
-            first.add(refit)
             whole.add(run(without_outputs(p.recipe), _begun(p, data)))
         done += 1 + (k < repeats)
         if tell is not None:
             tell(done, n + repeats)
-    scale = first.scale_to(whole) if repeats else {}
     amplified = ((1 - _DELETED) / _DELETED) ** 0.5 if draw == "counts" else 1.0
-    found: dict[str, Any] = sums.found()
-    found = {name: None if a is None else a * amplified * scale.get(name, 1.0) for name, a in found.items()}
+    found, scale = refits.deviations(whole if repeats else None)
+    found = {name: None if a is None else a * amplified for name, a in found.items()}
     scatter = float(2 * np.median(fit(p).euclidean.views))
     return Uncertainty(**found, lit=lit, n=n, repeats=repeats, scale=scale, draw=draw, excess=scatter, pixel=p.pixel)
 
@@ -165,7 +170,7 @@ def _checked(p: BareState, n: int, repeats: int | None, draw: str) -> int:
     if draw not in DRAWS:
         raise ValueError(f'draw is {draw!r}; give "counts", or "prediction"')
     made = p.recipe != Identity()
-    repeats = (2 if made else 0) if repeats is None else repeats
+    repeats = (min(REPEATS, n) if made else 0) if repeats is None else repeats
     if not (repeats == 0 or (made and 2 <= repeats <= n)):
         why = f"a spread takes 2 to n = {n}" if made else "the state was made by no recipe that could be repeated"
         raise ValueError(f"repeats is {repeats!r}: {why}; give 0, or 2 or more of a state that a recipe made")
@@ -192,49 +197,84 @@ def redrawn(p: BareState, rng: np.random.Generator) -> PtychoData:
     return p.data.replace(intensities=counts, truth=None, source=None)
 
 
-class _Sums:
-    """Sums of deviations and of their squares, for the standard deviations of many fits."""
+class _Spread:
+    """Deviations of many fits: the smooth part of each, sums of the rest and of its squares, and the positions."""
 
     def __init__(self, reference: np.ndarray, lit: np.ndarray, positions: np.ndarray):
         self.reference, self.lit, self.places = reference, lit, positions
-        self.count = 0
-        self.objects = np.zeros((4, *reference.shape))
-        self.positions = np.zeros((2, *positions.shape))
+        self.smooth = SmoothPart(lit)
+        self.coefficients: dict[str, list[np.ndarray]] = {name: [] for name in _OBJECT}
+        self.fine = {name: np.zeros((2, *reference.shape)) for name in _OBJECT}
+        self.moved: list[np.ndarray] = []
 
     def add(self, refit: BareState) -> None:
         """Add a fit; the gauges of its object and the common offset of its positions are taken out."""
         aligned, _ = align(transmission(refit.numpy("obj")), self.reference, self.lit, offset=(0, 0))
         obj = without_gauges(aligned, self.reference, self.lit)
-        phase = np.angle(obj * self.reference.conj())
-        magnitude = np.abs(obj) - np.abs(self.reference)
+        deviations = np.angle(obj * self.reference.conj()), np.abs(obj) - np.abs(self.reference)
+        for name, deviation in zip(_OBJECT, deviations, strict=True):
+            found = self.smooth.coefficients(deviation)
+            rest = deviation - self.smooth.image(found)
+            self.coefficients[name].append(found)
+            self.fine[name] += np.stack([rest, rest**2])
         moved = refit.numpy("positions") - self.places
-        moved = moved - moved.mean(axis=0)
-        self.objects += np.stack([phase, phase**2, magnitude, magnitude**2])
-        self.positions += np.stack([moved, moved**2])
-        self.count += 1
+        self.moved.append(moved - moved.mean(axis=0))
 
-    def variances(self) -> dict[str, np.ndarray]:
-        """Return the variances about the mean."""
-        sums = {"phase": self.objects[:2], "magnitude": self.objects[2:], "positions": self.positions}
-        return {
-            name: np.maximum(squares - total**2 / self.count, 0) / (self.count - 1)
-            for name, (total, squares) in sums.items()
-        }
+    def covariance(self, name: str) -> np.ndarray:
+        """Return the covariance (15, 15) of the smooth part."""
+        return np.cov(np.array(self.coefficients[name]).T)
 
-    def found(self) -> dict[str, Any]:
-        """Return the standard deviations; None for positions that are held."""
-        out = {name: np.sqrt(variance) for name, variance in self.variances().items()}
-        return {
-            name: None if name == "positions" and values.max() <= _STILL else values for name, values in out.items()
-        }
+    def deviations(self, whole: _Spread | None) -> tuple[dict[str, Any], dict[str, float]]:
+        """Return standard deviations, their smooth parts and the positions scaled to those of other fits; the factors.
 
-    def scale_to(self, other: _Sums) -> dict[str, float]:
-        """Return by which factor those of as many other fits are larger: geometric mean of the lit pixels, or views."""
-        ratios = {}
-        theirs = other.variances()
-        for name, own in self.variances().items():
-            lit = self.lit if name != "positions" else np.ones(own.shape, bool)
-            use = lit & (own > 0) & (theirs[name] > 0)
-            if use.any():
-                ratios[name] = float(np.exp(np.log(theirs[name][use] / own[use]).mean() / 2))
-        return ratios
+        Positions that are held are None.
+        """
+        scale = {} if whole is None else self._scale_to(whole)
+        found: dict[str, Any] = {}
+        for name in _OBJECT:
+            smooth = self.smooth.variance(self.covariance(name)) * scale.get(name, 1.0) ** 2
+            found[name] = np.sqrt(smooth + self._fine(name))
+        moved = np.std(self.moved, axis=0, ddof=1)
+        found["positions"] = None if moved.max() <= _STILL else moved * scale.get("positions", 1.0)
+        return found, scale
+
+    def _fine(self, name: str) -> np.ndarray:
+        """Return the variance of the rest, its logarithm averaged over neighbouring lit pixels."""
+        count = len(self.moved)
+        total, squares = self.fine[name]
+        variance = np.maximum(squares - total**2 / count, 0) / (count - 1)
+        use = self.lit & (variance > 0)
+        logarithm = np.log(variance, out=np.zeros_like(variance), where=use)
+        around = gaussian_filter(use.astype(float), _NEIGHBOURS)
+        mean = np.divide(gaussian_filter(logarithm, _NEIGHBOURS), around, out=np.zeros_like(around), where=use)
+        half = (count - 1) / 2  # the mean logarithm of a variance from few fits is too small
+        return np.where(use, np.exp(mean - digamma(half) + np.log(half)), variance)
+
+    def _scale_to(self, whole: _Spread) -> dict[str, float]:
+        """Return by which factors whole repetitions spread more: of the smooth parts, and of the positions."""
+        scale = {}
+        for name in _OBJECT:
+            mine, theirs = (np.array(spread.coefficients[name]) for spread in (self, whole))
+            own = _total_variance(mine)
+            if own > 0:
+                scale[name] = float(np.sqrt(_variance_beside(theirs, mine) / own))
+        own, theirs = (np.sqrt(np.var(spread.moved, axis=0, ddof=1).mean()) for spread in (self, whole))
+        if own > _STILL:
+            scale["positions"] = float(theirs / own)
+        return scale
+
+
+def _total_variance(values: np.ndarray) -> float:
+    return float(values.var(axis=0, ddof=1).sum())
+
+
+def _variance_beside(few: np.ndarray, many: np.ndarray) -> float:
+    """Return the total variance of few vectors (K, M), whose draws are the first K of many vectors (N, M).
+
+    few = beta many + rest; beta^2 times the variance of all of the many is known better than the variance of the few.
+    """
+    beside = many[: len(few)] - many[: len(few)].mean(axis=0)
+    here = few - few.mean(axis=0)
+    norm = (beside**2).sum()
+    beta = (here * beside).sum() / norm if norm > 0 else 0.0
+    return float(beta**2 * _total_variance(many) + _total_variance(here - beta * beside))

@@ -34,11 +34,13 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("file", type=FILE)
 @output_option("OUT.h5", "Result file.")
-@click.option("--minutes", type=Number(0), default=5.0, metavar="X", help="Of the clock, for all of it.  [default: 5]")
+@click.option(
+    "--minutes", type=Number(0), default=5.0, metavar="X", help="Time limit in minutes, for everything.  [default: 5]"
+)
 @click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw the result as well.")
 @report_option
 @click.option("--seed", type=Whole(0), default=0, metavar="N", help="Seed of every random choice.  [default: 0]")
-@click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
+@click.option("--force", is_flag=True, help="Reconstruct even if the check finds it pointless.")
 @overwrite_option
 @machine_options
 @load_options
@@ -61,12 +63,12 @@ def auto(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Reconstruct a scan with a recipe that is chosen for it.
+    """Reconstruct a scan with a recipe chosen for it.
 
-    Broken pixels and frames are left out, the starting probe and the way round of the positions found; then engines,
-    modes, refined positions, background, intensities and priors are tried on a part of the scan, and each is kept only
-    where it predicts detector pixels better that it has not seen. Prints a verdict, a table of what was tried, and the
-    command that does the same again, to be changed. Ctrl-C gives the best so far.
+    Broken pixels and frames are left out, and the starting probe and the orientation of the positions are found; then
+    engines, modes, refined positions, background, intensities and priors are tried on a part of the scan, and each is
+    kept only if it better predicts detector pixels that it has not seen. Prints a verdict, a table of what was tried,
+    and a command that repeats the result, for you to change. Ctrl-C gives the best result so far.
 
     \b
     Example: opty auto scan.cxi -o scan.h5 --plot scan.png

@@ -58,11 +58,13 @@ class Part(click.ParamType):
 
 @click.command(cls=_Batch)
 @click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
-@click.option("-o", "--output", "folder", type=FILE, required=True, metavar="DIR", help="Folder of the results.")
+@click.option("-o", "--output", "folder", type=FILE, required=True, metavar="DIR", help="Folder for the results.")
 @click.option("--auto", "chosen", is_flag=True, help="Let opty auto choose a recipe for each scan.")
-@click.option("--minutes", type=Number(0), metavar="X", help="Of the clock, for each scan; with --auto.  [default: 5]")
-@click.option("--jobs", type=Whole(1), default=1, metavar="N", help="Scans at a time.  [default: 1]")
-@click.option("--part", type=Part(), metavar="K/N", help="Every N-th scan from the K-th on: for job arrays.")
+@click.option(
+    "--minutes", type=Number(0), metavar="X", help="Time limit in minutes for each scan, with --auto.  [default: 5]"
+)
+@click.option("--jobs", type=Whole(1), default=1, metavar="N", help="Number of scans at a time.  [default: 1]")
+@click.option("--part", type=Part(), metavar="K/N", help="Every N-th scan from the K-th on, for job arrays.")
 @click.option("--contact/--no-contact", default=True, help="Draw all objects, small, as contact.png.  [default: draw]")
 @click.option("--reports", is_flag=True, help="Write NAME.html beside each result, as opty report does.")
 @overwrite_option
@@ -84,13 +86,14 @@ def batch(
 ) -> None:
     """Reconstruct many scans, each in a process of its own.
 
-    Takes the options of opty reconstruct or, with --auto, of opty auto, for all scans alike. DIR gets for each scan
-    NAME.h5, NAME.log with its warnings, and NAME.json, with --reports NAME.html too; and summary.csv, summary.json and
-    contact.png of all of them.
+    Takes the options of opty reconstruct or, with --auto, of opty auto, the same for all scans. For each scan, DIR
+    receives NAME.h5, NAME.log with its warnings, NAME.json, and with --reports NAME.html; for all of them summary.csv,
+    summary.json and contact.png.
 
-    Called again, it does what is left: what is done stays, what was interrupted or killed goes on from its last
-    checkpoint (--save-every), what failed, or has changed since, is done again. A scan that fails stops no other one;
-    the exit code is 1 then. Ctrl-C ends every run at the end of its turn and keeps what it reached, exit code 130.
+    Run again, it does what is left: finished scans are kept, interrupted or killed ones continue from their last
+    checkpoint (--save-every), and those that failed or have changed since are done again. A scan that fails does not
+    stop the others; the exit code is then 1. Ctrl-C ends every run at the end of its turn and keeps what it reached;
+    the exit code is then 130.
 
     \b
     Example: opty batch scans/*.cxi -o results --recipe "rPIE()**30" --jobs 2

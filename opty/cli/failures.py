@@ -24,7 +24,7 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params.append(click.Option(["--traceback"], is_flag=True, help="Show where an error comes from."))
+        self.params.append(click.Option(["--traceback"], is_flag=True, help="Show the Python traceback of an error."))
 
     def invoke(self, ctx: click.Context) -> Any:
         in_full = ctx.params.pop("traceback")

@@ -47,7 +47,7 @@ BY_SUFFIX = {
 )
 @load_options
 @overwrite_option
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
 def convert(source: Path, target: Path, form: str | None, overwrite: bool, quiet: bool, **options: Any) -> None:
     """Write the measurement in a file in the format of another program.
 
@@ -97,16 +97,16 @@ def _format(path: Path) -> str:
 @main.command()
 @click.argument("result", type=FILE)
 @output_option("OUT.tif|OUT.npz|OUT.ptyr", "File to write; the suffix chooses the format.")
-@click.option("--crop", is_flag=True, help="Only the part of the object that was lit.")
+@click.option("--crop", is_flag=True, help="Write only the lit part of the object.")
 @click.option(
     "--unwrap",
     type=click.Choice(["plane", "constant", "none"]),
-    help="The phase unwrapped too, less what the data do not tell: a fitted plane, a constant, or nothing.",
+    help="Write the unwrapped phase too, minus a fitted plane, a constant, or nothing.",
 )
 @data_option
 @import_option
 @overwrite_option
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
 def export(
     result: Path,
     output: Path,
@@ -120,7 +120,7 @@ def export(
 
     out.tif gives out_magnitude.tif and out_phase.tif of the object, with the size of a pixel in their tags, and with
     --unwrap out_unwrapped.tif; out.npz holds object, probe, positions, error curve and recipe; out.ptyr object, probe
-    and positions. Modes of the probe are orthogonal. A result of opty needs no measurement for this, one of PtyPy
+    and positions. The probe modes are orthogonal. A result of opty needs no measurement for this; a result of PtyPy
     (.ptyr) does: --data.
 
     \b

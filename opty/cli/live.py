@@ -32,10 +32,10 @@ def live(ctx: click.Context, file: Path, output: Path | None, **options: Any) ->
 
     A measurement is reconstructed, with all options of opty reconstruct; the page shows object, probe, positions, error
     curve, rate and time left, and has buttons to pause, end and save. It stays up afterwards, until Ctrl-C. A result is
-    shown as it is, and again whenever another process, such as opty reconstruct --save-every, writes it anew; with
-    --recipe it goes on.
+    shown as it is, and again whenever another process, such as opty reconstruct --save-every, rewrites it; with
+    --recipe the run continues from it.
 
-    The address is printed. It can be reached from this machine alone, unless --host is given, and holds a token,
+    The address is printed. It can be reached only from this machine, unless --host is given, and contains a token,
     without which nothing is shown; OPTY_LIVE_TOKEN in the environment sets the token.
 
     \b

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @import_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
 def info(file: Path, as_json: bool, data: Path | None, **options: Any) -> None:
-    """Say what a file holds, and what it lacks.
+    """Show what a file contains, and what is missing.
 
     Views, size, geometry, overlap, counts of a measurement; recipe, iterations, misfit of the last sweep of a result,
     and how far a run is that is not finished. A result needs neither its measurement nor the classes of your own
@@ -56,7 +56,7 @@ def info(file: Path, as_json: bool, data: Path | None, **options: Any) -> None:
 @talk_options
 @click.pass_context
 def check(ctx: click.Context, file: Path, picture: Path | None, quiet: bool, as_json: bool, **options: Any) -> None:
-    """Say whether a scan is fit for a reconstruction.
+    """Say whether a scan can be reconstructed.
 
     Orientation of the positions, beam centre, dose, bad pixels and frames, overlap, sampling. Exit code 1 where a
     reconstruction would be pointless, with the reason.
@@ -99,10 +99,10 @@ def plot(
 ) -> None:
     """Draw a result, or a measurement, on one page.
 
-    Of a result object, probe, positions and error curve; of a measurement mean and maximum of the frames, mask, photons
-    of each view where it lies. --frames draws up to 64 frames of either; --maps transmission, dark field, differential
-    phase, and all patterns stitched where they lie. The suffix decides the format (png, pdf, svg, jpg, tif). A result
-    of opty needs no measurement for its page, one of PtyPy (.ptyr) does: --data.
+    For a result: object, probe, positions and error curve. For a measurement: mean and maximum of the frames, the mask,
+    and the photons of each view at its position. --frames draws up to 64 frames of either; --maps draws transmission,
+    dark field, differential phase, and all patterns stitched at their positions. The suffix decides the format (png,
+    pdf, svg, jpg, tif). A result of opty needs no measurement for its page; a result of PtyPy (.ptyr) does: --data.
 
     \b
     Example: opty plot scan.h5 -o scan.pdf

@@ -18,28 +18,53 @@ FILE = click.Path(path_type=Path)
 
 _TURNS = click.Choice(["rows", "columns", "both"])
 _BEAM = (
-    click.option("--propagation", type=click.Choice(["far", "cone", "near"]), help="From sample to detector."),
-    click.option("--focus-to-sample", type=Quantity("length"), metavar="M", help="From focus to sample: 3.65mm."),
-    click.option("--wavelength", type=Quantity("length"), metavar="M", help="Of the radiation: 0.15nm."),
-    click.option("--energy", type=Quantity("energy"), metavar="E", help="Of the photons, with its unit: 6.2keV."),
-    click.option("--voltage", type=Quantity("voltage"), metavar="V", help="Of the electrons: 300kV."),
-    click.option("--distance", type=Quantity("length"), metavar="M", help="From sample to detector: 2.1m."),
-    click.option("--pixel-size", type=Quantity("length"), metavar="M", help="Edge of a detector pixel: 75um."),
+    click.option(
+        "--propagation", type=click.Choice(["far", "cone", "near"]), help="Propagation from the sample to the detector."
+    ),
+    click.option(
+        "--focus-to-sample",
+        type=Quantity("length"),
+        metavar="M",
+        help="Distance from the focus to the sample, such as 3.65mm.",
+    ),
+    click.option(
+        "--wavelength", type=Quantity("length"), metavar="M", help="Wavelength of the radiation, such as 0.15nm."
+    ),
+    click.option("--energy", type=Quantity("energy"), metavar="E", help="Photon energy with its unit, such as 6.2keV."),
+    click.option(
+        "--voltage", type=Quantity("voltage"), metavar="V", help="Accelerating voltage of electrons, such as 300kV."
+    ),
+    click.option(
+        "--distance",
+        type=Quantity("length"),
+        metavar="M",
+        help="Distance from the sample to the detector, such as 2.1m.",
+    ),
+    click.option("--pixel-size", type=Quantity("length"), metavar="M", help="Edge of a detector pixel, such as 75um."),
 )
 _LENS = (
-    click.option("--reciprocal-pixel", metavar="Q", help="Detector pixel: 0.8mrad or '0.02 1/A'."),
-    click.option("--semi-angle", type=Quantity("angle"), metavar="A", help="Of the aperture, for a start: 21mrad."),
+    click.option("--reciprocal-pixel", metavar="Q", help="Detector pixel in reciprocal space: 0.8mrad or '0.02 1/A'."),
     click.option(
-        "--aperture", type=Quantity("length"), metavar="M", help="Its diameter, in place of the angle: 0.3mm."
+        "--semi-angle",
+        type=Quantity("angle"),
+        metavar="A",
+        help="Semi-angle of the aperture, for a starting probe: 21mrad.",
     ),
-    click.option("--focal-length", type=Quantity("length"), metavar="M", help="Of the lens, beside --aperture: 50mm."),
-    click.option("--defocus", type=Quantity("length"), metavar="M", help="Underfocus of the start: 20nm."),
+    click.option(
+        "--aperture", type=Quantity("length"), metavar="M", help="Diameter of the aperture instead of its angle: 0.3mm."
+    ),
+    click.option(
+        "--focal-length", type=Quantity("length"), metavar="M", help="Focal length of the lens, with --aperture: 50mm."
+    ),
+    click.option(
+        "--defocus", type=Quantity("length"), metavar="M", help="Underfocus of the starting probe, such as 20nm."
+    ),
     click.option(
         "--aberration",
         "aberrations",
         multiple=True,
         metavar="NAME=VALUE",
-        help="Of the lens: C30=1.2mm, phi12=30deg.",
+        help="Aberration of the lens: C30=1.2mm, phi12=30deg.",
     ),
 )
 _PROBE = click.option(
@@ -49,35 +74,48 @@ _PROBE = click.option(
     "defocus, or 'mean', the mean pattern with a flat phase.  [default: the file's; in the far field else search]",
 )
 _SCAN = (
-    click.option("--positions", type=FILE, metavar="FILE", help="Positions of the views, in place of the file's own."),
-    click.option("--position-unit", type=Pair(), metavar="UNIT", help="Unit of the numbers in the file: um, px."),
-    click.option("--position-swap/--no-position-swap", default=None, help="Exchange rows and columns of positions."),
-    click.option("--position-flip", type=_TURNS, help="Turn the sign of the positions."),
-    click.option("--position-scale", type=Pair(float), metavar="X", help="Group of the positions, or ROW,COLUMN."),
-    click.option("--scan-rotation", type=Quantity("angle", "auto"), metavar="A", help='Of the scan: 12deg; or "auto".'),
+    click.option(
+        "--positions", type=FILE, metavar="FILE", help="Positions of the views, instead of those in the file."
+    ),
+    click.option(
+        "--position-unit", type=Pair(), metavar="UNIT", help="Unit of the numbers in the file, such as um or px."
+    ),
+    click.option(
+        "--position-swap/--no-position-swap", default=None, help="Exchange rows and columns of the positions."
+    ),
+    click.option("--position-flip", type=_TURNS, help="Change the sign of the positions."),
+    click.option("--position-scale", type=Pair(float), metavar="X", help="Factor for the positions, or ROW,COLUMN."),
+    click.option(
+        "--scan-rotation",
+        type=Quantity("angle", "auto"),
+        metavar="A",
+        help='Rotation of the scan, such as 12deg, or "auto".',
+    ),
     click.option(
         "--frame-order",
         metavar="HOW",
-        help="Of the frames on the grid of the positions: rows, snake, columns, column-snake; reversed; shift:1.",
+        help="Order of the frames on the grid of positions: rows, snake, columns, column-snake; reversed; shift:1.",
     ),
-    click.option("--scan-step", type=Pair(), metavar="M", help="Distance between views on a grid: 0.4nm."),
-    click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Grid of the views."),
+    click.option("--scan-step", type=Pair(), metavar="M", help="Distance between views on a grid, such as 0.4nm."),
+    click.option("--scan-shape", type=Pair(int), metavar="ROWS,COLUMNS", help="Shape of the grid of views."),
 )
 _FRAMES = (
     click.option("--views", type=Views(), metavar="WHICH", help="Views to load: 0:100, ::4 or 3,17,200."),
     click.option(
-        "--leave-out", type=Views("empty"), metavar="WHICH", help='Views not to load, in the same words; or "empty".'
+        "--leave-out", type=Views("empty"), metavar="WHICH", help='Views not to load, in the same form, or "empty".'
     ),
     click.option("--crop", type=Whole(1), metavar="N", help="Edge of the square to cut out, in pixels."),
     click.option("--centre", type=Centre(), metavar="ROW,COL", help='Beam centre on the detector, or "auto".'),
     click.option(
-        "--zero-frequency", type=click.Choice(["centre", "corner"]), help="Where the frames of the file have it."
+        "--zero-frequency",
+        type=click.Choice(["centre", "corner"]),
+        help="Where the frames of the file have zero frequency.",
     ),
     click.option("--rebin", type=Whole(1), metavar="N", help="Add up N x N pixels to one."),
     click.option("--subdivide", type=Whole(1), metavar="N", help="Divide a pixel into N x N, for a model with Bin(N)."),
     click.option("--transpose/--no-transpose", default=None, help="Exchange rows and columns of the detector."),
-    click.option("--flip", type=_TURNS, help="Turn the detector image round."),
-    click.option("--clip", type=Number(), metavar="0", help="0: negative counts become 0."),
+    click.option("--flip", type=_TURNS, help="Flip the detector image."),
+    click.option("--clip", type=Number(), metavar="0", help="0 sets negative counts to 0."),
     click.option(
         "--mask",
         type=Masks(),
@@ -85,14 +123,14 @@ _FRAMES = (
         metavar="FILE|WORDS",
         help=f"Non-zero where a pixel counts; or {', '.join(WORDS)}, such as hot,dead. May be given several times.",
     ),
-    click.option("--saturation", type=Number(), metavar="COUNTS", help="From which a pixel is saturated."),
-    click.option("--dark", type=Image(), metavar="FILE", help="Image of the background in counts; or a number."),
+    click.option("--saturation", type=Number(), metavar="COUNTS", help="Counts from which on a pixel is saturated."),
+    click.option("--dark", type=Image(), metavar="FILE", help="Image of the background in counts, or a number."),
     click.option("--flat", type=FILE, metavar="FILE", help="Image of the pixels' sensitivity."),
-    click.option("--mapping", type=FILE, metavar="TOML", help="Where to find what in an HDF5 file of your own."),
+    click.option("--mapping", type=FILE, metavar="TOML", help="Where an HDF5 file of your own has its arrays."),
     click.option(
         "--stream/--no-stream",
         default=None,
-        help="Leave the frames in the file, or read them.  [default: leave what is large for the memory]",
+        help="Leave the frames in the file, or read them.  [default: leave frames that are large for the memory]",
     ),
     click.option("--links", multiple=True, metavar="NAME", help="File that links in an HDF5 file may lead to."),
 )
@@ -141,7 +179,7 @@ def machine_options(command: Callable) -> Callable:
 
 def talk_options(command: Callable) -> Callable:
     """Add how much to say, and in which form."""
-    quiet = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
+    quiet = click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
     as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
     return quiet(as_json(command))
 
@@ -159,14 +197,16 @@ def report_option(command: Callable) -> Callable:
 
 def page_options(command: Callable) -> Callable:
     """Add where a live page is served."""
-    host = click.option("--host", metavar="ADDRESS", help="Of the live page.  [default: for this machine alone]")
-    port = click.option("--port", type=Whole(0), metavar="N", help="Of the live page.  [default: a free one from 8420]")
+    host = click.option("--host", metavar="ADDRESS", help="Address of the live page.  [default: for this machine only]")
+    port = click.option(
+        "--port", type=Whole(0), metavar="N", help="Port of the live page.  [default: a free one from 8420]"
+    )
     return host(port(command))
 
 
 def overwrite_option(command: Callable) -> Callable:
     """Add whether a file that is there already may be replaced."""
-    return click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")(command)
+    return click.option("--overwrite", is_flag=True, help="Replace an existing file.")(command)
 
 
 def data_option(command: Callable) -> Callable:

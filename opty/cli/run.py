@@ -239,6 +239,8 @@ class Run:
         places = None if found["positions"] is None else self.places
         said = [] if places is None else [("positions", line) for line in places.lines()]
         doubt = [places.warning] if places is not None and places.warning else []
+        if self.state.iteration == 0 and found["finished"]:
+            doubt.append("the recipe holds no engine: object and probe have not been fitted to the patterns")
         said += [("attention", line) for line in [*doubt, *self.attention]]
         if self.verdict is not None:
             said.append(("verdict", self.verdict.word if self.attention else str(self.verdict)))

@@ -44,15 +44,20 @@ picture_option = click.option("--plot", "picture", type=FILE, metavar="PNG", hel
 @main.command()
 @click.argument("file", type=FILE)
 @output_option("OUT.h5", "Result file.")
-@click.option("--recipe", "text", metavar="TEXT", help=f"What to do.  [default: {DEFAULT_RECIPE}]")
-@click.option("--recipe-file", type=FILE, metavar="FILE", help="The same from a file: its text, or JSON.")
+@click.option("--recipe", "text", metavar="TEXT", help=f"Recipe to run.  [default: {DEFAULT_RECIPE}]")
+@click.option("--recipe-file", type=FILE, metavar="FILE", help="Recipe from a file, as text or JSON.")
 @click.option("--modes", type=Whole(1), metavar="N", help="Probe modes.  [default: as the file's probe, or 1]")
-@click.option("--model", "model_text", metavar="TEXT", help="What makes the waves, in place of a thin object.")
-@click.option("--force", is_flag=True, help="Reconstruct even what is pointless as it is.")
+@click.option("--model", "model_text", metavar="TEXT", help="Model of the waves, instead of a thin object.")
+@click.option("--force", is_flag=True, help="Reconstruct even if the check finds it pointless.")
 @click.option("--check", is_flag=True, help="Run all of opty check first, and test the result.")
 @click.option("--save-every", type=Whole(1), metavar="N", help="Write OUT.h5 every N iterations as well.")
-@click.option("--follow", is_flag=True, help="The scan is still measured: take its views as they come.")
-@click.option("--timeout", type=Number(0), metavar="S", help="Seconds without a view that end the scan.  [default: 60]")
+@click.option("--follow", is_flag=True, help="The scan is still being measured: take its views as they arrive.")
+@click.option(
+    "--timeout",
+    type=Number(0),
+    metavar="S",
+    help="Seconds without a new view after which the scan ends.  [default: 60]",
+)
 @click.option("--live", is_flag=True, help="Show the run as a page in the browser; its address is printed.")
 @page_options
 @picture_option
@@ -76,23 +81,23 @@ def reconstruct(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Reconstruct a measurement, or go on with a result.
+    """Reconstruct a measurement, or continue from a result.
 
     The result holds object, probe, positions, error curve and recipe. Ctrl-C ends the run and keeps what it reached;
-    opty resume goes on from there, and from what --save-every wrote when the process was killed.
+    opty resume continues from there, or from the last --save-every checkpoint if the process was killed.
 
     The checks of opty check that need no run come first: a pointless reconstruction is refused, with exit code 1;
-    doubts are printed, and written into the result. --check runs all of opty check first, and stops where it finds
-    that a reconstruction would be pointless; at the end it tests by views held out whether the result is right.
+    doubts are printed and written into the result. --check runs all of opty check first, and stops if a reconstruction
+    would be pointless; at the end it tests the result on views that were held out.
 
-    --follow takes a scan that is still measured: FILE is an HDF5 file that another program writes, or an address, such
-    as tcp://127.0.0.1:5555 (docs/live.md). The turns of the recipe count from when the scan is complete.
+    --follow reconstructs a scan that is still being measured: FILE is an HDF5 file that another program writes, or an
+    address, such as tcp://127.0.0.1:5555 (docs/live.md). The turns of the recipe are counted once the scan is complete.
 
     --live shows object, probe, positions and error curve in the browser while it runs, with buttons to pause, end and
-    save; opty live does so too, and keeps the page up afterwards.
+    save; opty live does the same, and keeps the page open afterwards.
 
     --model "Slices(2, spacing=1.5e-6) * Probe(modes=3)" reconstructs several slices; opty completes a model with the
-    propagation that the file says. --import brings elements of your own.
+    propagation given in the file. --import loads elements of your own.
 
     \b
     Example: opty reconstruct scan.cxi --modes 3 --recipe "rPIE()**30" -o scan.h5 --plot scan.png
@@ -160,10 +165,10 @@ def resume(
     as_json: bool,
     **machine: Any,
 ) -> None:
-    """Go on with a run that was killed or interrupted, to its end.
+    """Finish a run that was killed or interrupted.
 
-    CHECKPOINT was written by Save, by reconstruct --save-every, or after Ctrl-C. On the CPU the end is, bit for bit,
-    the one that the run would have come to by itself.
+    CHECKPOINT was written by Save, by reconstruct --save-every, or after Ctrl-C. On the CPU the result has the same
+    bits as that of an uninterrupted run.
 
     \b
     Example: opty resume scan.h5
@@ -191,8 +196,12 @@ def resume(
 @main.command()
 @click.argument("result", type=FILE)
 @output_option("OUT.h5", "Write what came out.", required=False)
-@click.option("--start", type=FILE, metavar="FILE.h5", help="State that the run began with, if not with the data's.")
-@click.option("--tolerance", type=Number(0), default=0.0, metavar="X", help="Largest relative difference.")
+@click.option(
+    "--start", type=FILE, metavar="FILE.h5", help="State that the run began with, if not the one made from the data."
+)
+@click.option(
+    "--tolerance", type=Number(0), default=0.0, metavar="X", help="Largest relative difference that is accepted."
+)
 @data_option
 @import_option
 @overwrite_option
@@ -213,8 +222,8 @@ def rerun(
 ) -> None:
     """Repeat a result from its data with the recipe in it, and compare.
 
-    Says whether the two are the same bit for bit, else by how much they differ; exit code 1 where this is more than
-    --tolerance.
+    Says whether the two are the same bit for bit, or else by how much they differ; the exit code is 1 if this is more
+    than --tolerance.
 
     \b
     Example: opty rerun scan.h5

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     metavar="OUT",
     help="File to write, .cxi or .tif; may be given several times.",
 )
-@click.option("--seed", type=Whole(0), metavar="N", help="In place of the seed in the file.")
+@click.option("--seed", type=Whole(0), metavar="N", help="Use this seed instead of the one in the file.")
 @import_option
 @overwrite_option
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
 def simulate(config: Path, outputs: tuple[Path, ...], seed: int | None, overwrite: bool, quiet: bool) -> None:
     """Simulate a scan that a text file describes.
 

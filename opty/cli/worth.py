@@ -38,10 +38,12 @@ SPLITS = ("views", "counts")
 @click.command(cls=Command)
 @click.argument("file", type=FILE)
 @click.option(
-    "--recipe", "text", metavar="TEXT", help=f"What makes each half.  [default: that of a result, or {DEFAULT_RECIPE}]"
+    "--recipe", "text", metavar="TEXT", help=f"Recipe for each half.  [default: that of a result, or {DEFAULT_RECIPE}]"
 )
 @click.option("--modes", type=Whole(1), metavar="N", help="Probe modes.  [default: as the file's probe, or 1]")
-@click.option("--split", type=click.Choice(SPLITS), default="views", help="Halve the views, or the counts of each.")
+@click.option(
+    "--split", type=click.Choice(SPLITS), default="views", help="Divide the views into halves, or the counts of each."
+)
 @click.option("--plot", "picture", type=FILE, metavar="PNG", help="Draw halves, correlation and local resolution.")
 @click.option("--seed", type=Whole(0), metavar="N", help="Seed of every random choice.  [default: 0]")
 @data_option
@@ -64,11 +66,11 @@ def resolution(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Tell the resolution of a scan from two halves of it.
+    """Estimate the resolution of a scan from two halves of it.
 
     Each half is reconstructed on its own; the resolution is where their Fourier ring correlation falls below the
-    half-bit curve. FILE is a measurement, or a result, whose recipe and start are taken. It takes as long as one
-    reconstruction.
+    half-bit curve. FILE is a measurement, or a result, whose recipe and start are used. It takes as long as two
+    reconstructions, one of them to test whether the halves have converged.
 
     \b
     Example: opty resolution scan.h5 --plot resolution.png
@@ -93,12 +95,14 @@ def resolution(
 @click.command(cls=Command)
 @click.argument("result", type=FILE)
 @output_option("OUT.html", "Report to write.")
-@click.option("--resolution", "split", type=click.Choice(SPLITS), help="Tell the resolution too, from halves of this.")
+@click.option(
+    "--resolution", "split", type=click.Choice(SPLITS), help="Estimate the resolution too, from halves of this."
+)
 @data_option
 @import_option
 @overwrite_option
 @machine_options
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and warnings.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
 def report(
     result: Path, output: Path, split: str | None, data: Path | None, overwrite: bool, quiet: bool, **machine: Any
 ) -> None:

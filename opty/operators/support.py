@@ -10,6 +10,8 @@ from opty.algebra.operator import Operator
 from opty.algebra.protocols import State
 from opty.operators import variation
 
+_LEAST = 0.5  # px: a smaller radius was meant in metres
+
 
 class Support(Operator, reads="probe", writes="probe"):
     """Confine the probe to a region of real or Fourier space.
@@ -43,8 +45,8 @@ class Support(Operator, reads="probe", writes="probe"):
                 raise ValueError(f"Support({self.region!r}): a named array has a name like 'pinhole'")
             if self.edge:
                 raise ValueError(f"Support({self.region!r}, edge={self.edge}): give the edge with the array of weights")
-        elif not self.region > 0:
-            raise ValueError(f"Support({self.region}): give a radius above 0, in pixels")
+        elif not self.region >= _LEAST:
+            raise ValueError(f"Support({self.region}): give a radius in pixels, from {_LEAST} on")
         if self.edge < 0:
             raise ValueError(f"Support(edge={self.edge}): give a width from 0 (hard) up, in pixels")
 

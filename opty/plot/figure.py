@@ -64,7 +64,12 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
         matplotlib = import_matplotlib()
-        with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE, "backend": matplotlib.rcParams["backend"]}):
+        # A notebook shows at the end of a cell what was made while "interactive" was set, which its backend does once,
+        # when it is loaded: not inside the context, which would undo it.
+        if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
+            pyplot._get_backend_mod()
+        kept = {name: matplotlib.rcParams[name] for name in ("backend", "interactive")}
+        with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE, **kept}):
             return draw(*args, **kwargs)
 
     return drawn

@@ -7,6 +7,7 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
+_ROWS = 10  # of a table: the last iterations
 _IN_FLIGHT = 2  # numbers of a series that may be in flight: iterations not finished when another is added
 
 
@@ -95,3 +96,15 @@ class History(Mapping[str, np.ndarray]):
         lasts = {name: (len(v), v[-1]) for name, v in self._series.items() if v}
         parts = [f"{name}: {n} values, last {v if type(v) is int else f'{v:.4g}'}" for name, (n, v) in lasts.items()]
         return f"<History: {'; '.join(parts) or 'empty'}>"
+
+    def _repr_html_(self) -> str:
+        """A table of the last iterations, for notebooks; series recorded at some iterations only are left out."""
+        count = len(self._series.get("iteration", ()))
+        full = [name for name, series in self._series.items() if len(series) == count]
+        columns = [self[name][-_ROWS:] for name in full]
+        cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in column] for column in columns]
+        return f"<table>{_row(full, 'th')}{''.join(_row(row, 'td') for row in zip(*cells, strict=True))}</table>"
+
+
+def _row(cells: Iterable[str], tag: str) -> str:
+    return f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in cells)}</tr>"

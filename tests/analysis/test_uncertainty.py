@@ -8,6 +8,7 @@ from opty.analysis import align, uncertainty
 from opty.analysis.gauges import without_gauges
 from opty.analysis.halves import without_some
 from opty.analysis.illumination import lit_area
+from opty.analysis.smooth_part import SmoothPart
 from opty.analysis.uncertainty import _DELETED, NOT_COVERED, redrawn
 
 pytestmark = pytest.mark.filterwarnings("ignore::opty.MisfitWarning")
@@ -37,7 +38,7 @@ def converged(arrays):
 
 def test_deviations_are_those_of_reconstructions_of_redrawn_data(arrays, converged):
     """Median over the lit pixels of the bootstrap's deviations and of 12 reconstructions', and coverage of these."""
-    found = uncertainty(converged, opty.ML() ** 12, n=16)
+    found = uncertainty(converged, opty.ML() ** 30, n=12)
     lit, reference = lit_area(converged), converged.numpy("obj").astype(complex)
     others = [FULL * drawn(arrays, seed) for seed in range(1, 13)]
     aligned = [align(p.numpy("obj"), reference, lit, offset=(0, 0))[0] for p in others]
@@ -54,7 +55,7 @@ def test_deviations_are_those_of_reconstructions_of_redrawn_data(arrays, converg
     assert found.excess == pytest.approx(1, abs=0.3)
     assert set(found.scale) == {"phase", "magnitude"}
     assert NOT_COVERED in str(found)
-    assert "scaled to the spread of 2 whole repetitions" in str(found)
+    assert "their smooth part scaled to 6 whole repetitions" in str(found)
 
 
 def test_gauges_are_no_uncertainty(arrays):
@@ -68,6 +69,20 @@ def test_gauges_are_no_uncertainty(arrays):
     noise = 1e-3 * rng.normal(size=obj.shape)
     rest = without_gauges(obj + noise, obj, lit) - obj
     assert np.linalg.norm(rest[lit]) == pytest.approx(np.linalg.norm(noise[lit]), rel=0.02)
+
+
+def test_the_smooth_part_is_what_polynomials_describe():
+    rng = np.random.default_rng(0)
+    row, column = np.indices((50, 60))
+    lit = (row - 24) ** 2 / 20**2 + (column - 30) ** 2 / 25**2 < 1
+    smooth = SmoothPart(lit)
+    image = 0.3 + (row - 24) * (column - 30) / 500 + ((column - 30) / 20) ** 4
+    coefficients = smooth.coefficients(image)
+    assert smooth.image(coefficients)[lit] == pytest.approx(image[lit], abs=1e-9)
+    assert (coefficients**2).sum() == pytest.approx((image[lit] ** 2).mean())
+    noise = rng.normal(size=(400, 50, 60))
+    found = np.array([smooth.coefficients(one) for one in noise])
+    assert smooth.variance(np.cov(found.T))[lit].mean() == pytest.approx(15 / lit.sum(), rel=0.1)
 
 
 def test_refined_positions_have_deviations_too(converged):
@@ -102,7 +117,7 @@ def test_what_misses_some_of_the_photons_tells_the_spread_of_an_amplitude(photon
 def test_counts_drawn_from_the_prediction_are_a_choice(converged):
     found = uncertainty(converged, opty.ML() ** 3, n=4, repeats=0, draw="prediction")
     assert "4 to counts drawn from the prediction" in str(found)
-    assert "4 to counts without three tenths" in str(uncertainty(converged, opty.ML(), n=4, repeats=0))
+    assert "4 to counts without a quarter" in str(uncertainty(converged, opty.ML(), n=4, repeats=0))
 
 
 def test_counts_that_scatter_more_than_poisson_are_said(converged):

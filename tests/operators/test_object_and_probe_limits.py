@@ -230,6 +230,7 @@ def test_the_numbers_on_a_gpu_are_those_of_numpy(gpu, step):
     "make",
     [
         lambda: Support(0),
+        lambda: Support(14e-9),
         lambda: Support(3, edge=-1),
         lambda: Support("a b"),
         lambda: Support("pinhole", edge=2),

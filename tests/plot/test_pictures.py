@@ -238,11 +238,12 @@ def test_pictures_in_a_fresh_kernel_and_show_leaves_the_lines_of_a_cell(tmp_path
         "p = opty.PtychoState(data, probe=np.ones((16, 16)))"
     )
     cells = [make, "opty.plot.history(p)", "q = (Show(every=2) * Log() * Progress() * rPIE()) ** 6 * p",
-             "import matplotlib.pyplot as plt\nopty.plot.history(q); plt.show()", "opty.plot.history(q)"]  # fmt: skip
+             "import matplotlib.pyplot as plt\nopty.plot.history(q); plt.show()", "opty.plot.history(q)",
+             "opty.plot.history(q).show()", "opty.plot.obj(q);", "opty.plot.obj(q)\nopty.plot.history(q)"]  # fmt: skip
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     pictures = [sum("image/png" in out.get("data", {}) for out in cell.outputs) for cell in book.cells]
-    assert pictures == [0, 1, 1, 1, 1]
+    assert pictures == [0, 1, 1, 1, 1, 1, 1, 2]
     printed = "".join(out.get("text", "") for out in book.cells[2].outputs if out.get("name") == "stdout")
     assert [line.split()[1] for line in printed.splitlines()] == ["1", "2", "3", "4", "5", "6"]
 

@@ -84,3 +84,11 @@ def test_an_empty_series():
 @pytest.mark.usefixtures("gpu")
 def test_on_a_gpu(q):
     assert kinds(RECIPE * state(scan()).to("gpu")) == kinds(q)
+
+
+def test_a_notebook_shows_a_table_of_the_last_iterations():
+    q = opty.rPIE() ** 12 * state(scan())
+    rows = q.history._repr_html_().split("<tr>")[1:]
+    assert rows[0] == "<th>iteration</th><th>misfit</th></tr>"
+    assert len(rows) == 11
+    assert rows[-1].startswith(f"<td>12</td><td>{q.history['misfit'][-1]:.4g}</td></tr>")

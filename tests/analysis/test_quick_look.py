@@ -208,6 +208,15 @@ def test_pixels_that_were_too_bright_for_the_detector(good):
     assert line.endswith("saturated pixels: load with mask='saturated'")
 
 
+@pytest.mark.parametrize("top", [150, 255])
+def test_a_detector_of_few_counts_saturates_too_but_not_few_photons_in_large_steps(good, top):
+    found = look_at_frames(good.replace(intensities=np.minimum(good.intensities, top)))
+    assert np.array_equal(found.saturated, good.intensities.max(axis=0) >= top)
+    share = 5 / good.intensities.max()
+    steps = 500 * np.random.default_rng(0).binomial(good.intensities.astype(int), share)
+    assert not look_at_frames(good.replace(intensities=steps.astype("uint32"))).saturated.any()
+
+
 def test_dead_pixels_are_no_minima_of_a_pattern(good):
     """Between the rings of an aperture, too, live pixels may count nothing."""
     counts = good.intensities.copy()
@@ -226,6 +235,8 @@ GAPS = {
     "a module's width": np.s_[:, :, 36:50],
     "the middle": np.s_[:, 26:38, 24:40],
     "a cross": (np.s_[:, 29:31], np.s_[:, :, 40:43]),
+    "a module in the corner": np.s_[:, 35:, 34:],
+    "a side": np.s_[:, :26],
 }
 
 

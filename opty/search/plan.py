@@ -166,6 +166,6 @@ def lengths(plan: Plan) -> Iterator[Change]:
 
 # Before the scale of the positions is looked at; what costs little before what makes all later trials take longer.
 FIRST = (race, refined, intensities, background, second_mode, refined)
-KINDS = (background, intensities, positions, gradient, more_modes, without, engines, priors, lengths)
+KINDS = (background, intensities, gradient, positions, more_modes, without, engines, priors, lengths)
 BEST_OF = (engines,)  # all of which are tried; of the others, the first that gains
 CLIMB = (more_modes, priors, lengths)  # that are gone through until none gains

@@ -193,6 +193,8 @@ class _Search:
         for kind in itertools.cycle(KINDS):
             before = plan
             plan, best = self._climbed(kind, plan, best)
+            if plan.modes > before.modes and self.start.scale is None:  # fewer modes than the beam has hide the scale
+                plan, best = self._scaled(plan, best)
             idle = idle + 1 if plan is before else 0
             if idle == len(KINDS) or not self._time_for(best):
                 break

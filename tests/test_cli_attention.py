@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import opty
 from opty.cli import main
 from opty.io import info
+from opty.physics.optics import aperture_probe
 from opty.simulate import experiment, objects, probes, scans
 
 DIM = "photons a view are few"
@@ -62,6 +63,17 @@ def test_what_is_pointless_is_refused_unless_forced(folder, file, says):
     (said,) = [line for line in forced.stdout.splitlines() if line.startswith("attention")]
     assert said.split(maxsplit=1)[1].startswith(says)
     assert info("out.h5").warnings[0].startswith(says)
+
+
+def test_a_search_that_predicts_no_view_warns(folder):
+    obj = objects.two_images((80, 80), ("camera", "coins"))
+    places = np.rint(scans.fermat(64, 2.4))
+    probe = aperture_probe(32, 1e-10, 1e-8, 2.6e-3, defocus=2.4e-5)
+    data = experiment(obj, probe, places - places.min(axis=0), photons=1e6, seed=0).replace(truth=None)
+    opty.save("right.h5", data)
+    opty.save("flipped.h5", data.replace(positions=data.positions * (-1, 1)))
+    assert "Warning" not in reconstruct("right.h5").stderr
+    assert "Warning: from no starting probe are held-out views predicted well" in reconstruct("flipped.h5").stderr
 
 
 def test_what_cannot_be_forced_is_not_offered(folder):

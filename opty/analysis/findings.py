@@ -180,7 +180,9 @@ def of_frames(f: Frames) -> Findings:
         + _to_leave_out("frames are full to the end of the scale", f.full)
         + _to_leave_out("frames are the same as an earlier one (frozen)", [v for v in f.frozen if v not in f.full])
         + of_missing(f.dark)
-        + _to_leave_out("frames have more than five times the light of those around them", f.bright)
+        + _to_leave_out("frames are like no others: their light is spread in another way", f.strange)
+        + _to_leave_out("frames have less than a fifth of the light of those around them", f.faint)
+        + _to_leave_out("frames have more than three times the light of those around them", f.bright)
     )
 
 

@@ -16,10 +16,14 @@ from opty.data.lazy_frames import views_counting
 
 DARK = 0.01  # times the median number of photons of a view
 SURE_LIGHT = 20.0  # photons: a view that expects as many gets none with a chance of exp(-20)
-DIM, BRIGHT = 0.5, 5.0  # times the median number of photons of the views around it
+FAINT, DIM, BRIGHT = 0.2, 0.5, 3.0  # times the median number of photons of the views around it
 OPEN = 2.0  # times the brightest of all other views
 AROUND = 8  # views that a view is compared with
 NOISE = 5.0  # standard deviations of counted photons
+STRANGE, STRANGER = 0.2, 10.0  # unlikeness to the mean pattern, and times the usual one, from which on a frame is odd
+FEW = 0.1  # of the frames: where more are alike, they are no faults
+SPREAD = 1000.0  # photons of a view, which chance does not spread in another way
+TILES = 8  # along the edge of a pattern, in which frames are compared
 _NONE: tuple[int, ...] = ()
 FEWEST_VIEWS = 10  # in fewer different frames a speckle may stand out as a hot pixel does
 WELL_LIT = 200.0  # counts around a dead pixel: between rings and speckles a live one may see nothing as well
@@ -45,7 +49,9 @@ class Frames:
     frozen: tuple[int, ...]  # the same frame as an earlier one
     dark: tuple[int, ...]  # missing: less than a hundredth of the usual photons
     dim: tuple[int, ...]  # less than half of the photons of the views around
-    bright: tuple[int, ...]  # more than five times those
+    strange: tuple[int, ...]  # their light is spread as in no other frame
+    faint: tuple[int, ...]  # less than a fifth of those
+    bright: tuple[int, ...]  # more than three times those
 
     @property
     def bad(self) -> np.ndarray:
@@ -81,9 +87,9 @@ def look_at_frames(data: PtychoData) -> Frames:
     ends = saturated(seen.top, sum(seen.ties), None) & (seen.top > 0)
     full = np.flatnonzero(np.array(seen.ties) > counts.sum() / 2) if ends.any() else ()
     photons = data.photons()
-    dark, dim, bright = missing(photons), _NONE, _NONE
+    dark, faint, dim, bright = missing(photons), _NONE, _NONE, _NONE
     if data.mask is None or data.mask.ndim == 2:  # else views are not counted over the same pixels
-        dim, bright = _odd_light(photons, dark, data.positions_px, seen.whole)
+        faint, dim, bright = _odd_light(photons, dark, data.positions_px, seen.whole)
     different = data.views - len({*seen.frozen, *dark})
     bright_pixels = hot(seen.total) & ~_direct_beam(data) & (different >= FEWEST_VIEWS)
     return Frames(
@@ -99,6 +105,8 @@ def look_at_frames(data: PtychoData) -> Frames:
         frozen=tuple(seen.frozen),
         dark=dark,
         dim=dim,
+        faint=faint,
+        strange=tuple(view for view in strange(np.stack(seen.tiles), seen.whole) if view not in (*full, *dark)),
         bright=tuple(view for view in bright if view not in full),
     )
 
@@ -132,12 +140,14 @@ class _Seen:
         self.top = np.zeros((data.n, data.n), data.intensities.dtype)
         self.ties: list[int] = []  # of each view: pixels with the largest count so far
         self.frozen: list[int] = []
+        self.tiles: list[np.ndarray] = []  # of each view: the light in tiles
         self.whole = True
         self._known: set[bytes] = set()
 
     def take(self, frame: np.ndarray) -> None:
         """Add the next frame."""
         self.total += frame
+        self.tiles.append(_tiles(frame))
         before, self.top = self.top.max(), np.maximum(self.top, frame)
         if self.top.max() > before:
             self.ties = [0] * len(self.ties)
@@ -178,24 +188,50 @@ def missing(photons: np.ndarray) -> tuple[int, ...]:
     return () if by_chance else _numbers(np.flatnonzero(photons <= DARK * usual))
 
 
+def strange(tiles: np.ndarray, whole: bool) -> tuple[int, ...]:
+    """Return the views whose light (N, tiles) is spread over the detector as in no other one; none where they are many.
+
+    Unlikeness is 1 - <a, m>, a the roots of a view's light and m their median over the views, both of norm 1. Of few
+    photons, where counts are ``whole``, nothing is said.
+    """
+    if whole and np.median(tiles.sum(axis=1)) < SPREAD:
+        return ()
+    root = np.sqrt(tiles)
+    root /= np.maximum(np.linalg.norm(root, axis=1, keepdims=True), 1e-30)
+    usual = np.median(root, axis=0)
+    unlike = 1 - root @ usual / max(float(np.linalg.norm(usual)), 1e-30)
+    odd = np.flatnonzero((unlike > STRANGE) & (unlike > STRANGER * np.median(unlike)))
+    return _numbers(odd) if len(odd) <= FEW * len(tiles) else ()
+
+
+def _tiles(frame: np.ndarray) -> np.ndarray:
+    """Return the light of a frame (n, n) in tiles (TILES^2,); what does not fill one at the far edges is left out."""
+    edge = max(1, len(frame) // TILES)
+    n = edge * min(TILES, len(frame))
+    cut = frame[:n, :n].astype(np.float64)
+    return np.asarray(cut.reshape(n // edge, edge, n // edge, edge).sum(axis=(1, 3)).ravel())
+
+
 def _odd_light(
     photons: np.ndarray, dark: tuple[int, ...], positions: np.ndarray, whole: bool
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the views, of those that are not dark, with far less, and with far more light than the views around them.
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return the views, of those that are not dark, with hardly any of the light of the views around them, with far
+    less, and with far more.
 
     A sample that absorbs makes its views dim together, a fault of the beam or of the detector makes single ones so.
     """
     far, _ = odd_positions(positions)
     lit = np.setdiff1d(np.arange(len(photons)), [*dark, *far])
     if len(lit) <= AROUND:
-        return (), ()
+        return (), (), ()
     around = cKDTree(positions[lit]).query(positions[lit], k=AROUND + 1)[1][:, 1:]
     usual = np.median(photons[lit][around], axis=1)
     noise = NOISE * np.sqrt(usual) if whole else 0.0
-    dim, bright = photons[lit] < DIM * usual - noise, photons[lit] > BRIGHT * usual + noise
+    faint, dim = (photons[lit] < times * usual - noise for times in (FAINT, DIM))
+    bright = photons[lit] > BRIGHT * usual + noise
     if not bright.all():  # where a sample is dark, its holes are bright, but no brighter than the beam elsewhere
         bright &= photons[lit] > OPEN * photons[lit][~bright].max()
-    return _numbers(lit[dim]), _numbers(lit[bright])
+    return _numbers(lit[faint]), _numbers(lit[dim]), _numbers(lit[bright])
 
 
 def _numbers(views: Iterable[int]) -> tuple[int, ...]:

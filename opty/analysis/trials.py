@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from opty.analysis.coverage import is_near
-from opty.analysis.frame_statistics import Frames
+from opty.analysis.frame_statistics import Frames, look_at_frames
 from opty.analysis.held_out import held_out_misfit
-from opty.analysis.orientation import Orientation
-from opty.analysis.probe_search import COARSE, LIGHT, coarse
+from opty.analysis.orientation import Orientation, middle
+from opty.analysis.probe_search import COARSE, LIGHT, VIEWS, ProbeSearch, coarse
 from opty.data import PtychoData
 from opty.data.frame_order import frame_order
 from opty.data.parts import chosen
@@ -83,6 +83,12 @@ class Trials:
 def most_views(data: PtychoData) -> int:
     """Return how many views a part may have at most: fewer in the near field, where patterns stay whole."""
     return max(FEWEST, PIXELS // data.n**2) if is_near(data) else data.views
+
+
+def searched_excess(data: PtychoData, found: ProbeSearch) -> float:
+    """Return the excess of ``Score`` of the probe that a search found: how badly it predicts the views held out."""
+    part = coarse(middle(data, VIEWS))[0]
+    return Trials(data, look_at_frames(data)).scored(part, found.score).excess
 
 
 def lighter(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DEFAULT_RECIPE = "rPIE()**30"
 PROBE_WORDS = ("search", "mean")  # of --probe, beside files
+UNEXPLAINED = 0.4  # excess of the views held out in the search; of good scans it is below 0.1, of a real one 0.33
+FEWEST_TO_JUDGE = 48  # views: with fewer, those held out have few others all round
 FEWEST_TO_SEARCH = 12  # views: with fewer, the fifth held out is too small to decide
 
 
@@ -104,6 +106,7 @@ def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None)
     from tqdm import tqdm
 
     from opty.analysis import find_probe
+    from opty.analysis.trials import searched_excess
 
     if data.views < FEWEST_TO_SEARCH:
         click.echo(
@@ -124,6 +127,14 @@ def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None)
         click.echo(
             f"{file} has no starting probe; a search found one: {where} predicts held-out views best (misfit "
             f"{found.score:.4g}{doubt})",
+            err=True,
+        )
+    excess = searched_excess(data, found) if data.views >= FEWEST_TO_JUDGE else 0.0
+    if excess > UNEXPLAINED:
+        click.echo(
+            f"Warning: from no starting probe are held-out views predicted well: {excess:.0%} of what differs from the "
+            "mean pattern is missed. The orientation, order, unit or scale of the positions may be wrong, or each by "
+            "some pixels, or the numbers no counts: opty check finds out",
             err=True,
         )
     return found.probe

@@ -11,9 +11,11 @@ WIDE = np.ones((5, 5), bool)
 WIDE[2, 2] = False
 DEAD_BELOW = 20.0  # counts of the neighbours, all views together: a live pixel that sees none has a chance of exp(-20)
 HOT_TIMES = 10.0
-PLATEAU, PLATEAU_COUNTS = 10, 1000
+PLATEAU, PLATEAU_COUNTS = 10, 100  # counts of 100 and more spread: their largest is drawn a few times at most
+LEVELS = 30  # different brightest counts that there must be: numbers of few photons in large steps are often alike
 GAP = 200.0  # counts that a gap has lost on a pixel, or on a whole line: light alone does not end so sharply
 BOX = 0.7  # of the smallest box round it that a gap fills
+WHOLE_BOX = 0.95  # of it that a gap at the border of the detector fills, which has light on one side only
 
 
 def dead(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -28,7 +30,8 @@ def dead(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def gaps(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Lines and blocks of pixels without a count, with sharp edges and light on both sides, (n, n) bool.
 
-    Whole lines of the detector; and blocks, of whose pixels each lies between two lit ones along its row or column.
+    Whole lines of the detector; blocks, of whose pixels each lies between two lit ones along its row or column; and
+    rectangles at the border of the detector, with light on one side.
     Light that falls towards the edge of a dark part goes on falling there: it is continued as far as the first pixel
     inside by the ratio of the two pixels outside. ``total``, ``counts`` : as for ``dead``.
     """
@@ -41,6 +44,11 @@ def gaps(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
         inside = label[place] == part
         if inside.sum() > 3 and inside.mean() >= BOX:
             out[place] |= empty[place]
+    label, _ = ndimage.label(empty)
+    for part, place in enumerate(ndimage.find_objects(label), 1):
+        inside = label[place] == part
+        if inside.sum() > 3 and inside.mean() >= WHOLE_BOX and _cut_off(total, place) >= GAP:
+            out[place] |= empty[place]
     rows, columns = _whole_lines(total, counts), _whole_lines(total.T, counts.T)
     return out | (empty & (rows[:, None] | columns))
 
@@ -52,6 +60,22 @@ def _between(total: np.ndarray, empty: np.ndarray) -> np.ndarray:
         for first, last in _runs(dark):
             expected[first:last] = min(_goes_on(line, first, -1), _goes_on(line, last - 1, 1))
     return out
+
+
+def _cut_off(total: np.ndarray, place: tuple[slice, slice]) -> float:
+    """Return the counts that the light beside a box at the border would have on its first pixels; 0 inside the frame.
+
+    The least over the sides of the box that are no border of the frame: each has to end sharply.
+    """
+    rows, columns = place
+    sides, border = [], False
+    for image, along, across in ((total.T, rows, columns), (total, columns, rows)):
+        for at, step in ((along.start, -1), (along.stop - 1, 1)):
+            if 0 <= at + step < image.shape[1]:
+                sides.append(sum(_goes_on(line, at, step) for line in image[across]))
+            else:
+                border = True
+    return min(sides, default=0.0) if border else 0.0
 
 
 def _whole_lines(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -94,4 +118,5 @@ def saturated(top: np.ndarray, ties: int, saturation: float | None) -> np.ndarra
         return top >= saturation
     if top.dtype.kind in "iu" and top.max() == np.iinfo(top.dtype).max:
         return top == top.max()
-    return (top == top.max()) & bool(ties >= PLATEAU and top.max() >= PLATEAU_COUNTS)
+    plateau = ties >= PLATEAU and top.max() >= PLATEAU_COUNTS and len(np.unique(top)) >= LEVELS
+    return (top == top.max()) & bool(plateau)

@@ -193,6 +193,8 @@ class _Search:
         for kind in itertools.cycle(KINDS):
             before = plan
             plan, best = self._climbed(kind, plan, best)
+            if plan.modes > before.modes and self.start.scale is None:  # fewer modes than the beam has hide the scale
+                plan, best = self._scaled(plan, best)
             idle = idle + 1 if plan is before else 0
             if idle == len(KINDS) or not self._time_for(best):
                 break
@@ -277,12 +279,12 @@ class _Search:
     def _time_for(self, best: Trial, candidate: Plan | None = None) -> bool:
         """Say whether there is time for one more trial, the whole scan after it, and the run for the verdict."""
         longest = max(one.clock for one in self.trials)
-        trial = longest * (2 if candidate is not None and candidate.sweeps > Plan.sweeps else 1)
-        final = max(best.clock, trial) * self.ratio
+        longer = candidate is not None and (candidate.sweeps > Plan.sweeps or candidate.positions == "found")
+        trial = best.clock * (2 if longer else 1)
         if sum(one.clock for one in self.trials) + trial > EFFORT * longest * self.ratio:
             return False
         second = best.clock  # the run for the verdict
-        return time.perf_counter() + MARGIN * (trial + final + second) < self.deadline
+        return time.perf_counter() + MARGIN * (trial + trial * self.ratio + second) < self.deadline
 
     # -- the result
 

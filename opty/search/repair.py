@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from opty.analysis.coverage import is_near
-from opty.analysis.frame_statistics import look_at_frames
+from opty.analysis.frame_statistics import Frames, look_at_frames
 from opty.analysis.near_field import taken_as_far
 from opty.analysis.quick import quick_look
 from opty.data import PtychoData
+from opty.data.lazy_frames import in_blocks
 from opty.data.parts import chosen
 
 LOST = 0.5  # share of the frames that may be left out at most
@@ -52,10 +53,9 @@ def repaired(data: PtychoData) -> Repaired:
     if bad is not None and bad.mean() < LOST:
         options["mask"] = words
         done.append(", ".join(f"{int(pixels[name].sum())} {name}" for name in words) + " pixels masked")
-        counts = np.ones(1, bool) if data.mask is None else data.mask[:]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of views without light, which are left out below
-            data = data.replace(mask=~bad & counts, source=None)
+            data = data.replace(mask=_without(data, frames), source=None)
         frames = look_at_frames(data)  # a hot pixel hides that a frame is missing
     lost = sorted({*frames.dark, *frames.frozen, *frames.full})
     if lost and len(lost) < LOST * data.views:
@@ -66,6 +66,18 @@ def repaired(data: PtychoData) -> Repaired:
         data = chosen(data, np.setdiff1d(np.arange(data.views), lost))
     problems = quick_look(data).problems or taken_as_far(data, look_at_frames(data)).problems
     return Repaired(data, options, tuple(done), problems)
+
+
+def _without(data: PtychoData, frames: Frames) -> np.ndarray:
+    """Return the mask of a measurement without dead, hot and saturated pixels, these in the views where they are."""
+    full = frames.saturated & ~(frames.dead | frames.hot)
+    counts = ~(frames.dead | frames.hot)
+    if data.mask is not None:
+        counts = counts & data.mask[:]
+    if not any((images[:, full] < frames.brightest).any() for _, images in in_blocks(data.intensities)):
+        return np.asarray(counts & ~full)
+    below = np.concatenate([images < frames.brightest for _, images in in_blocks(data.intensities)])
+    return np.asarray(counts & below)
 
 
 def _centred(data: PtychoData) -> PtychoData:

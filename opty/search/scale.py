@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 VIEWS = 80  # that are looked at
 DIGITS = 4  # of a factor, as it is said
 ASPECT = 0.05  # by which rows and columns may differ: a wrong distance changes both alike
-GAIN = 0.1  # of the score that other positions have to bring
+GAIN = 0.04  # of the score that other positions have to bring
 
 
 def look_at_scale(p: BareState, given: np.ndarray) -> Stretch | None:

@@ -51,7 +51,12 @@ class Trial:
     of_views: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
 
     def beats(self, other: Trial, worth: float = WORTH) -> bool:
-        """Say whether the score is better for sure: by two standard errors of the views' differences, and ``worth``."""
+        """Say whether the score is better for sure: by two standard errors of the views' differences, and ``worth``.
+
+        Below 0 ``worth`` is what the score of a simpler recipe may be above the other one.
+        """
+        if worth < 0:
+            return self.score < (1 - worth) * other.score
         if not math.isfinite(self.score) or not math.isfinite(other.score):
             return math.isfinite(self.score)
         if len(self.of_views) != len(other.of_views):

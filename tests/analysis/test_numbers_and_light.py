@@ -21,6 +21,7 @@ def scan():
 
 LAWS = {
     "roots": (lambda counts: np.sqrt(counts).astype(np.float32), "data.intensities[:] ** 2"),
+    "roots in a unit": (lambda counts: (3.7 * np.sqrt(counts)).astype(np.float32), "/ 3.7"),
     "squares": (lambda counts: counts.astype(np.float64) ** 2, "np.sqrt"),
     "log(1 + I)": (lambda counts: np.log1p(counts).astype(np.float32), "np.expm1"),
     "log10(1 + I)": (lambda counts: np.log10(1.0 + counts).astype(np.float32), "10 **"),
@@ -33,6 +34,15 @@ def test_numbers_that_are_no_counts(scan, law):
     (said,) = of_numbers(scan.replace(intensities=made(scan.intensities[:]))).problems
     assert "and no counts" in said
     assert remedy in said
+
+
+def test_roots_that_were_rounded_scatter_less_than_counts(scan):
+    counts = np.random.default_rng(0).poisson(scan.intensities[:] * 3.0)
+    assert of_numbers(scan.replace(intensities=counts)).every == ()
+    rounded = np.rint(np.sqrt(counts)).astype(np.uint16)
+    (said,) = of_numbers(scan.replace(intensities=rounded)).warnings
+    assert "data.intensities[:] ** 2" in said
+    assert float(said.split()[3]) < 0.6
 
 
 @pytest.mark.parametrize("factor", [1, 2, 1.7, 1e-4])

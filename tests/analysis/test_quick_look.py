@@ -192,7 +192,8 @@ def test_normalised_frames_are_no_low_dose(good):
 )
 def test_gaps_at_the_end_of_the_scale(good, dtype, which):
     """Also as numbers of a wider type, in which they were stored before."""
-    counts = (good.intensities // 20).astype(dtype) if dtype == "uint16" else good.intensities.astype(dtype)
+    counts = np.random.default_rng(0).binomial(good.intensities.astype(int), 0.05 if dtype == "uint16" else 1)
+    counts = counts.astype(dtype)
     counts[which] = np.iinfo(dtype).max if np.dtype(dtype).kind in "iu" else 2**32 - 1
     found = quick_look(good.replace(intensities=counts))
     only(found, problem=["of the light is in"])
@@ -206,6 +207,15 @@ def test_pixels_that_were_too_bright_for_the_detector(good):
     (line,) = found.warnings
     assert found.ok
     assert line.endswith("saturated pixels: load with mask='saturated'")
+
+
+@pytest.mark.parametrize("top", [150, 255])
+def test_a_detector_of_few_counts_saturates_too_but_not_few_photons_in_large_steps(good, top):
+    found = look_at_frames(good.replace(intensities=np.minimum(good.intensities, top)))
+    assert np.array_equal(found.saturated, good.intensities.max(axis=0) >= top)
+    share = 5 / good.intensities.max()
+    steps = 500 * np.random.default_rng(0).binomial(good.intensities.astype(int), share)
+    assert not look_at_frames(good.replace(intensities=steps.astype("uint32"))).saturated.any()
 
 
 def test_dead_pixels_are_no_minima_of_a_pattern(good):
@@ -226,6 +236,8 @@ GAPS = {
     "a module's width": np.s_[:, :, 36:50],
     "the middle": np.s_[:, 26:38, 24:40],
     "a cross": (np.s_[:, 29:31], np.s_[:, :, 40:43]),
+    "a module in the corner": np.s_[:, 35:, 34:],
+    "a side": np.s_[:, :26],
 }
 
 
@@ -303,10 +315,24 @@ def test_sparse_frames_that_agree_by_chance_are_not_frozen():
 def test_frames_too_bright_or_full_to_the_end(good):
     rng = np.random.default_rng(0)
     mad = changed(good, [5, 20], rng.poisson(2000, (2, 64, 64)))
-    only(quick_look(mad), warning=["2 frames have more than five times the light of those around them: 5, 20"])
+    bright = "2 frames have more than three times the light of those around them: 5, 20"
+    only(quick_look(mad), warning=["2 frames are like no others", bright])
     full = quick_look(changed(good, [7], np.iinfo(good.intensities.dtype).max))
     assert "1 frames are full to the end of the scale: 7: load with leave_out=[7]" in full.every
     assert not any("saturated" in line for line in full.warnings)
+
+
+@pytest.mark.parametrize(("times", "said"), [(0.1, "less than a fifth of"), (4, "more than three times")])
+def test_frames_of_another_light(good, times, said):
+    rng = np.random.default_rng(0)
+    odd = changed(good, [5, 20], rng.poisson(times * good.intensities[[5, 20]]))
+    only(quick_look(odd), warning=[f"2 frames have {said} the light of those around them: 5, 20"])
+
+
+def test_frames_of_noise(good):
+    level = good.intensities.mean()
+    noise = changed(good, [5, 20], np.random.default_rng(0).poisson(level, (2, good.n, good.n)))
+    only(quick_look(noise), warning=["2 frames are like no others: their light is spread in another way: 5, 20"])
 
 
 @pytest.mark.parametrize("names", [("horse", "moon"), ("camera", "moon")])

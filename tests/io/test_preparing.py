@@ -262,13 +262,19 @@ def test_pixels_found_from_the_frames(make_cxi, rng):
     scan = make_cxi(instrument_1__detector_1__data=patterns, instrument_1__detector_1__mask=flags)
 
     def bad(*words, **options):
-        return {tuple(int(v) for v in at) for at in np.argwhere(~load(scan, mask=words, **options).mask)}
+        mask = load(scan, mask=words, **options).mask
+        return {tuple(int(v) for v in at) for at in np.argwhere(~(mask if mask.ndim == 2 else mask.all(axis=0)))}
 
     wrong = {(7, 7), (8, 8), (9, 9), (12, 12)}
     assert bad("invalid") == wrong
     assert bad("invalid", "dead") == wrong | {(3, 4)}
     assert bad("invalid", "hot") == wrong | {(5, 6)}
     assert bad("invalid", "saturated", saturation=900) == wrong | {(5, 6), (10, 10)}
+    for more in ({}, {"stream": True}):
+        of_views = load(scan, mask=("invalid", "saturated"), saturation=900, **more).mask[:]
+        assert of_views[:, 10, 10].tolist() == [False, True, True, True]
+        assert not of_views[:, 5, 6].any()
+    assert load(scan, mask=("invalid", "saturated"), saturation=5000).mask.ndim == 2  # saturated in all views
     assert bad("invalid", "saturated") == wrong
     assert len(load(scan, mask=("invalid", "dead", "hot"), rebin=2).mask) == 8
 
@@ -277,7 +283,7 @@ def test_saturation_by_the_type_or_by_a_plateau(make_cxi, rng):
     patterns = rng.poisson(50, (4, N, N)).astype("uint16")
     patterns[1, 2, 3] = 65535
     mask = load(make_cxi(instrument_1__detector_1__data=patterns), mask="saturated").mask
-    assert np.argwhere(~mask).tolist() == [[2, 3]]
+    assert np.argwhere(~mask).tolist() == [[1, 2, 3]]  # in the other views it is a count
     patterns = patterns.astype("int32")
     patterns[:, 8, 6:9] = 1_048_575
     mask = load(make_cxi(instrument_1__detector_1__data=patterns), mask="saturated").mask

@@ -251,6 +251,30 @@ def test_a_plan_writes_its_recipe():
     moving = (free * PosCorrect() * opty.LSQML(batch=8)) ** 5
     assert plan.recipe == (free * ML()) ** 5 * moving * opty.DM() ** 5
 
+    by_gradient = (opty.PosCorrectGradient() * opty.LSQML(batch=8)) ** 5
+    assert Plan(positions="refined", gradient=True, sweeps=5).recipe == by_gradient
+
+
+def test_a_background_that_hardly_helps_is_left_out_again():
+    from opty.search.plan import LIGHT_WORTH, Plan, without
+    from opty.search.trial import Trial
+
+    (change,) = without(Plan(background=True))
+    assert change.plan == Plan()
+    with_it, hardly, far = (Trial(ML(), 1, score, 1.0, 1.0, None) for score in (1.0, 1.03, 1.06))
+    assert change.worth == -LIGHT_WORTH
+    assert hardly.beats(with_it, change.worth)
+    assert not far.beats(with_it, change.worth)
+
+
+def test_saturated_pixels_are_masked_in_the_views_where_they_are():
+    data = scan(1e6)
+    top = int(data.intensities.max() // 3)
+    cut = data.replace(intensities=np.minimum(data.intensities, top), truth=None)
+    mended = repaired(cut)
+    assert mended.options == {"mask": ["saturated"]}
+    assert np.array_equal(mended.data.mask[:], cut.intensities < top)
+
 
 @pytest.mark.slow
 def test_a_scale_is_mended_and_said():

@@ -87,11 +87,15 @@ def clipped(images: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ValidTreatment:
-    """Makes masks from frames, True where counts are finite and not negative; then as MaskTreatment."""
+    """Makes masks from frames, True where counts are below ``level`` and, unless ``valid`` is False, finite and not
+    negative; then as MaskTreatment.
+    """
 
     cut: Cut
     corner: bool
     clip: bool
+    valid: bool = True
+    level: float = np.inf
     others: tuple[Any, ...] = ()
     rebin: int = 1
     subdivide: int = 1
@@ -99,7 +103,9 @@ class ValidTreatment:
     def __call__(self, images: np.ndarray, where: slice | np.ndarray) -> np.ndarray:
         """Make the masks of some views; ``where`` they are among the chosen ones."""
         images = centred(images, self.corner)
-        good = np.isfinite(images) & ((images >= 0) | self.clip)
+        good = ~(images >= self.level)
+        if self.valid:
+            good &= np.isfinite(images) & ((images >= 0) | self.clip)
         return MaskTreatment(self.cut, self.others, self.rebin, subdivide=self.subdivide)(good, where)
 
 

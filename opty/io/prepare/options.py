@@ -208,22 +208,29 @@ class Prepared:
             found.append(cut(np.isfinite(flat) & (flat > 0)))
         if self.mask.statistics:
             known = joined_masks(found)
-            good, noise = pixels.statistics(self.mask, raw, cut, choice, known, self.options)
-            found.append(good)
-            if noise:
-                found = self._valid(raw, cut, choice, kept, found)
+            of_views = pixels.statistics(self.mask, raw, cut, choice, known, self.options)
+            found.append(of_views.good)
+            if of_views.noise or np.isfinite(of_views.level):
+                found = self._of_each_view(raw, cut, choice, kept, found, of_views)
         return joined_masks(found)
 
-    def _valid(
-        self, raw: Raw, cut: Cut, choice: slice | np.ndarray, kept: KeptFile | None, found: list[Any]
+    def _of_each_view(
+        self,
+        raw: Raw,
+        cut: Cut,
+        choice: slice | np.ndarray,
+        kept: KeptFile | None,
+        found: list[Any],
+        known: pixels.Statistics,
     ) -> list[Any]:
-        """Put the masks of each view, True where counts are finite and not negative, in front of other masks."""
-        warn_user(
-            "more than a quarter of the detector is NaN, infinite or negative in some view; a pixel is masked in the "
-            f"views where it is: for the noise of dark-subtracted data {option('clip', 0)} has less bias",
-            UserWarning,
-        )
-        treatment = ValidTreatment(cut, raw.corner, self.options.clip is not None)
+        """Put the masks of each view, True where counts are valid and not saturated, in front of other masks."""
+        if known.noise:
+            warn_user(
+                "more than a quarter of the detector is NaN, infinite or negative in some view; a pixel is masked in "
+                f"the views where it is: for the noise of dark-subtracted data {option('clip', 0)} has less bias",
+                UserWarning,
+            )
+        treatment = ValidTreatment(cut, raw.corner, self.options.clip is not None, known.noise, known.level)
         if kept is None:
             return [np.concatenate([treatment(part, place) for place, part in blocks(raw.frames, choice)]), *found]
         if found and isinstance(found[0], LazyFrames):

@@ -45,19 +45,32 @@ def mask_items(mask: Any) -> Items:
     return Items(images, tuple(w for w in words if w != "ignore"), "ignore" in words)
 
 
+@dataclass(frozen=True)
+class Statistics:
+    """Pixels ``good`` (n, n) in all views; ``noise``: which are invalid has to be found in each view, and so has which
+    count ``level`` or more, where that is finite.
+    """
+
+    good: np.ndarray
+    noise: bool
+    level: float
+
+
 def statistics(
     items: Items, raw: Raw, cut: Cut, choice: Any, known: np.ndarray | LazyFrames | None, options: Preparation
-) -> tuple[np.ndarray, bool]:
+) -> Statistics:
     """Find the pixels (n, n) that count, from all chosen frames; ``known`` is the mask known so far.
 
     invalid: NaN, infinite or negative in any view. Where that is more than a quarter of the detector, it is noise of
-    dark-subtracted data: then True is returned as well, and those found are invalid in every view. dead: no count in
+    dark-subtracted data: then those that are not good are invalid in every view. dead: no count in
     any view, though the median neighbour has 20; and gaps, lines and blocks of such pixels with sharp edges. hot: more
     than ten times the third brightest of the 24 around it. saturated: ``saturation`` counts in a view, or the largest
-    number of the type, or a plateau: the same largest count, 1000 or more, at least ten times.
+    number of the type, or a plateau: the same largest count, 100 or more, at least ten times. Where one of these counts
+    less in another view, each view masks its own.
     """
     total: np.ndarray | None = None
     top: np.ndarray | None = None
+    least: np.ndarray | None = None
     invalid: np.ndarray | None = None
     ties = views = 0
     for place, images in blocks(raw.frames, choice):
@@ -66,19 +79,22 @@ def statistics(
         seen = True if known is None else (known if known.ndim == 2 else known[place])
         bad = ~(np.isfinite(images) & (images >= 0)) & seen
         images = np.where(~bad & seen, images, 0)
-        if total is None or top is None or invalid is None:
+        if total is None or top is None or least is None or invalid is None:
             total, top = np.zeros(images.shape[1:]), np.zeros(images.shape[1:], images.dtype)
+            least = images[0]
             invalid = np.zeros(images.shape[1:], int)
         peak = top.max()
         total += images.sum(axis=0, dtype=np.float64)
         invalid += bad.sum(axis=0)
         views += len(images)
-        top = np.maximum(top, images.max(axis=0))
+        top, least = np.maximum(top, images.max(axis=0)), np.minimum(least, images.min(axis=0))
         ties = int((images == top.max()).sum()) + (ties if top.max() == peak else 0)
     assert total is not None  # at least one view is chosen
     assert top is not None
+    assert least is not None
     assert invalid is not None
     brightest, bad_views = top, invalid
+    level = float(top.max()) if options.saturation is None else options.saturation
     if known is None:
         counts = np.ones(total.shape, bool)
     elif isinstance(known, LazyFrames) or known.ndim == 3:
@@ -89,14 +105,16 @@ def statistics(
     def full() -> np.ndarray:
         return saturated(brightest, ties, options.saturation)
 
+    varies = "saturated" in items.statistics and bool((full() & (least < level)).any())
     noise = "invalid" in items.statistics and float((invalid > 0).mean()) > MANY_INVALID
     find: dict[str, Callable[[], np.ndarray]] = {
         "invalid": lambda: np.equal(bad_views, views) if noise else np.greater(bad_views, 0),
         "dead": lambda: dead(total, counts) | gaps(total, counts & ~(hot(total) | full())),
         "hot": lambda: hot(total),
-        "saturated": full,
+        "saturated": lambda: full() & (not varies),
     }
-    return ~np.logical_or.reduce([find[name]() for name in items.statistics]), noise
+    good = ~np.logical_or.reduce([find[name]() for name in items.statistics])
+    return Statistics(good, noise, level if varies else np.inf)
 
 
 def below(raw: Raw, cut: Cut, choice: Any, cutoff: float) -> np.ndarray:

@@ -25,8 +25,8 @@ class Preparation:
         ``Bin``.
     mask : where a pixel counts, besides the file's own mask: an array (True counts), the path of one, or, found from
         the frames, "invalid" (NaN, infinite, negative in any view; of noise, in the views where it is), "dead", "hot",
-        "saturated"; "ignore": not the file's; or a list of these. ``saturation`` : counts from which a pixel is
-        saturated.
+        "saturated" (in the views where it is); "ignore": not the file's; or a list of these. ``saturation`` : counts
+        from which a pixel is saturated.
     dark : incoherent background [counts], an array, the path of one, or a number for all pixels; fitted with the
         model, not subtracted.
     flat : sensitivity of each pixel, an array or a path; counts are divided by it, pixels where it is 0 are masked.

@@ -24,7 +24,7 @@ from scipy import ndimage
 import opty
 from benchmarks.wrong_scans import RECIPE, draw, picture_error, wrong
 from opty.analysis import find_probe, illuminated, object_error
-from opty.analysis.health import health
+from opty.analysis.check.health import health
 from opty.io.prepare.preparation import Preparation
 
 RESULTS = Path(__file__).parent / "results" / "remedies"

@@ -18,7 +18,7 @@ import numpy as np
 
 import opty
 from opty.analysis import find_probe, illuminated, object_error
-from opty.analysis.health import health
+from opty.analysis.check.health import health
 from opty.analysis.verdict import verdict
 from opty.physics.optics import aperture_probe
 from opty.simulate import experiment, objects, scans

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import opty
 from opty.analysis import health
-from opty.analysis.trials import cropped
+from opty.analysis.check.trials import cropped
 from opty.cli import main
 from opty.data.parts import coarser
 from opty.simulate.demo import demo_scan

@@ -1,5 +1,6 @@
 """What a reconstruction is worth: errors against a truth, and agreement without one.
 
+check/           is a scan fit for a reconstruction?
 misfit.py        how well a state predicts the data: misfit, R-factor
 align.py         object against truth: constant, phase ramp and sub-pixel shift removed; the error that remains
 fine_error.py    the same once a factor that varies slowly is taken out: of a probe that varies
@@ -15,41 +16,29 @@ settled.py       have the halves converged? by what another run changes in both 
 fit.py           each view and each pixel, in three models of the noise; measured against predicted
 difference.py    two states compared
 probe_report.py  powers, coherence, size of the probe; its caustic and focus
-uncertainty.py   error bars by parametric bootstrap; gauges.py: what no data tell, taken out of deviations
+uncertainty.py   error bars by parametric bootstrap; smooth_part.py: of what varies slowly; gauges.py: what no data tell
 phase_map.py     the unwrapped phase, its background plane taken off; thickness.py: as thickness of a material
 rectangle.py     the largest rectangle within a mask
-quick.py         what can be said of a scan without running anything
-findings.py      the rules for that: problems, warnings
-health.py        is a scan fit for a reconstruction? the same rules, the orientation, and all numbers
-health_text.py   what these mean: orientation, advice, the report
-frame_statistics.py  one look at every frame: bad pixels, bad frames
-decision.py      do frames, positions and detector fit together? by short runs scored on held-out views
-trials.py        how a guess is scored; orientation.py: the eight ways to take positions; likeness.py: orders of frames
-scan_stretch.py  do positions and patterns have one scale, and the same axes?
-number_law.py    do the frames hold counts, or roots, squares, logarithms of them?
-brightness.py    does the light vary from view to view by more than the object explains?
-near_field.py    is a scan that is taken as far field a near field?
-probe_change.py  does the probe change during the scan?
 verdict.py       is a result right?
-raster.py        is a scan a perfect raster, whose period may show in the object?
 scan_overview.py a raw scan as a picture: transmission, dark field, differential phase, stitched patterns
-scan_rotation.py how a scan on a grid is turned against the detector, by centres of mass and their curl
-rotation_fit.py  the same by the frames that a known probe makes of a weak object
 coverage.py      size of the probe, step, overlap
 probe_search.py  a starting probe where the measurement has none; held_out.py: the score of a start
+orientation.py   the eight ways to take positions
 start_doubt.py   is the probe that the mean pattern implies a good start?
 held_blocks.py   the score of a recipe: blocks of detector pixels that it has not seen
 """
 
 from opty.analysis.align import Alignment, align, object_error
+from opty.analysis.check.findings import Findings
+from opty.analysis.check.health import Health, health
+from opty.analysis.check.quick import quick_look
+from opty.analysis.check.scan_rotation import ScanRotation, centres_of_mass, find_rotation
 from opty.analysis.difference import Difference, difference
 from opty.analysis.errors import errors
-from opty.analysis.findings import Findings
 from opty.analysis.fine_error import fine_error
 from opty.analysis.fit import Fit, Likelihood, Pattern, fit, pattern
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.gain import resolution_gain
-from opty.analysis.health import Health, health
 from opty.analysis.held_blocks import deviances, withhold
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.illumination import illuminated
@@ -59,10 +48,8 @@ from opty.analysis.position_bound import PositionBound, position_bound
 from opty.analysis.position_report import PositionReport, position_report
 from opty.analysis.probe_report import Caustic, ProbeReport, probe_report
 from opty.analysis.probe_search import ProbeSearch, find_probe
-from opty.analysis.quick import quick_look
 from opty.analysis.resolution import Resolution, resolution
 from opty.analysis.scan_overview import ScanOverview, scan_overview
-from opty.analysis.scan_rotation import ScanRotation, centres_of_mass, find_rotation
 from opty.analysis.thickness import Thickness, thickness
 from opty.analysis.uncertainty import Uncertainty, uncertainty
 from opty.analysis.verdict import Verdict, verdict

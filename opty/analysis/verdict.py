@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opty.analysis.decision import NOTHING, PARTS, VIEWS, much_better
-from opty.analysis.frame_statistics import look_at_frames
+from opty.analysis.check.decision import NOTHING, PARTS, VIEWS, much_better
+from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.scan_stretch import find_stretch, of_stretch
+from opty.analysis.check.trials import FEWEST, Score, Trials
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.misfit import misfit
 from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
-from opty.analysis.scan_stretch import find_stretch, of_stretch
-from opty.analysis.trials import FEWEST, Score, Trials
 from opty.recipes import rPIE
 
 if TYPE_CHECKING:

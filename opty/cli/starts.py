@@ -67,10 +67,10 @@ def started(
     """
     import opty
     from opty.analysis import Findings, quick_look
+    from opty.analysis.check.frame_statistics import look_at_frames
+    from opty.analysis.check.health import tried_out
+    from opty.analysis.check.near_field import taken_as_far
     from opty.analysis.coverage import is_near
-    from opty.analysis.frame_statistics import look_at_frames
-    from opty.analysis.health import tried_out
-    from opty.analysis.near_field import taken_as_far
     from opty.model.complete import complete
 
     machine, start = given(machine), given({"modes": modes, "model": model, "seed": seed})
@@ -106,7 +106,7 @@ def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None)
     from tqdm import tqdm
 
     from opty.analysis import find_probe
-    from opty.analysis.trials import searched_excess
+    from opty.analysis.check.trials import searched_excess
 
     if data.views < FEWEST_TO_SEARCH:
         click.echo(

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.unknown import unknown_in
-from opty.analysis import findings
+from opty.analysis.check import findings
+from opty.analysis.check.frame_statistics import missing
 from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers, size_known
-from opty.analysis.frame_statistics import missing
 from opty.analysis.geometry_report import geometry_lines
 from opty.analysis.position_report import PositionReport, report_of
 from opty.data import PtychoData

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.patches import Circle
 
-    from opty.analysis.health import Health
+    from opty.analysis.check.health import Health
 
 
 @styled

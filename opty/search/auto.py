@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.operator import Operator
+from opty.analysis.check.quick import quick_look
+from opty.analysis.check.scan_stretch import Stretch
 from opty.analysis.coverage import is_near
 from opty.analysis.held_blocks import Withheld, on, withhold
 from opty.analysis.orientation import middle
-from opty.analysis.quick import quick_look
-from opty.analysis.scan_stretch import Stretch
 from opty.data import PtychoData
 from opty.operators.coarse import Level, worth
 from opty.ptycho_state import PtychoState

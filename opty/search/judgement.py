@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.analysis.align import object_error
+from opty.analysis.check.scan_stretch import Stretch, of_stretch
 from opty.analysis.held_blocks import on
 from opty.analysis.illumination import illuminated
-from opty.analysis.scan_stretch import Stretch, of_stretch
 from opty.analysis.verdict import Verdict
 from opty.model.sample import transmission
 from opty.state.views import sweep_batches

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from opty.analysis.check.frame_statistics import Frames, look_at_frames
+from opty.analysis.check.near_field import taken_as_far
+from opty.analysis.check.quick import quick_look
 from opty.analysis.coverage import is_near
-from opty.analysis.frame_statistics import Frames, look_at_frames
-from opty.analysis.near_field import taken_as_far
-from opty.analysis.quick import quick_look
 from opty.data import PtychoData
 from opty.data.lazy_frames import in_blocks
 from opty.data.parts import chosen

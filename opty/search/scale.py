@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from opty.analysis.check.refined_stretch import of_given
+from opty.analysis.check.scan_stretch import Stretch, find_stretch, scale_known
+from opty.analysis.check.trials import FEWEST, most_views
 from opty.analysis.coverage import is_near
 from opty.analysis.orientation import middle
 from opty.analysis.probe_search import find_probe
-from opty.analysis.refined_stretch import of_given
-from opty.analysis.scan_stretch import Stretch, find_stretch, scale_known
-from opty.analysis.trials import FEWEST, most_views
 from opty.search.start import Begin
 
 if TYPE_CHECKING:

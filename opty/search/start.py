@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from opty.analysis.check.health import health
 from opty.analysis.coverage import is_near
-from opty.analysis.health import health
 from opty.analysis.orientation import Orientation
 from opty.analysis.probe_search import DECIDED, ProbeSearch, find_probe
 from opty.data import PtychoData

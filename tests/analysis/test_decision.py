@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import opty
-from opty.analysis.decision import decide
-from opty.analysis.frame_statistics import look_at_frames
-from opty.analysis.likeness import likeness
+from opty.analysis.check.decision import decide
+from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.likeness import likeness
 from opty.analysis.orientation import Orientation
 from opty.data.frame_order import frame_order, grid_places
 from opty.simulate import experiment

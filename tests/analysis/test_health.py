@@ -7,9 +7,9 @@ import pytest
 
 import opty
 from opty.analysis import health
-from opty.analysis.decision import Decision
+from opty.analysis.check.decision import Decision
+from opty.analysis.check.trials import cropped
 from opty.analysis.orientation import WAYS, Orientation
-from opty.analysis.trials import cropped
 from opty.data.parts import coarser
 from opty.simulate.demo import demo_scan
 
@@ -34,7 +34,9 @@ def quick(monkeypatch):
     """Leave out the short runs, for what does not need them."""
     import importlib
 
-    monkeypatch.setattr(importlib.import_module("opty.analysis.health"), "decide", lambda data, frames: Decision())
+    monkeypatch.setattr(
+        importlib.import_module("opty.analysis.check.health"), "decide", lambda data, frames: Decision()
+    )
 
 
 def test_a_good_scan_is_fit(found):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import opty
-from opty.analysis.frame_statistics import look_at_frames
-from opty.analysis.near_field import image_shift, taken_as_far
+from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.near_field import image_shift, taken_as_far
 from opty.simulate import demo_scan, experiment, objects, scans
 
 P25 = Path(__file__).parents[3] / "shared" / "data" / "PETRAIII_P25_Near_Field_Ptycho.cxi"

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from opty.analysis import quick_look
-from opty.analysis.brightness import of_brightness, uneven
-from opty.analysis.frame_statistics import look_at_frames
-from opty.analysis.number_law import of_numbers
+from opty.analysis.check.brightness import of_brightness, uneven
+from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.number_law import of_numbers
+from opty.analysis.check.pedestal import floor, of_pedestal
+from opty.analysis.check.trials import Trials
 from opty.analysis.orientation import AS_GIVEN
-from opty.analysis.pedestal import floor, of_pedestal
-from opty.analysis.trials import Trials
 from opty.simulate import demo_scan
 
 

@@ -12,10 +12,10 @@ from small_scans import scan
 import opty
 from benchmarks import cases, scans
 from opty.analysis import Findings, health, quick_look
-from opty.analysis.decision import Decision
-from opty.analysis.findings import of_positions
-from opty.analysis.frame_statistics import look_at_frames
-from opty.analysis.quick import probe_size
+from opty.analysis.check.decision import Decision
+from opty.analysis.check.findings import of_positions
+from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.quick import probe_size
 from opty.search.repair import repaired
 from opty.simulate import experiment, misplaced_scan, objects, probes
 from opty.simulate.demo import demo_scan
@@ -129,7 +129,7 @@ def test_windows_that_do_not_overlap():
 
 
 def test_a_scan_too_wide_for_any_memory_and_one_that_is_odd(monkeypatch):
-    from opty.analysis import findings
+    from opty.analysis.check import findings
 
     line = np.stack([np.zeros(20_001), 100.0 * np.arange(20_001)], axis=1)
     only(of_positions(line, 128, 300.0, known=True), warning=["probably not in metres"])
@@ -364,8 +364,9 @@ def test_zero_frequency_in_the_corner(good):
 
 
 def test_check_has_the_same_rules(good, monkeypatch):
-    monkeypatch.setattr(sys.modules["opty.analysis.health"], "decide", lambda data, frames: Decision())
-    monkeypatch.setattr(sys.modules["opty.analysis.health"], "of_raster", lambda data: Findings())  # is check's alone
+    module = sys.modules["opty.analysis.check.health"]
+    monkeypatch.setattr(module, "decide", lambda data, frames: Decision())
+    monkeypatch.setattr(module, "of_raster", lambda data: Findings())  # is check's alone
     for data in (good.replace(positions=good.positions * 6), changed(good, [10], good.intensities[9]), good):
         found, h = quick_look(data), health(data)
         assert (found.problems, found.warnings) == (h.problems, h.warnings)

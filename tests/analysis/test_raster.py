@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import opty
-from opty.analysis.raster import in_step, of_raster
+from opty.analysis.check.raster import in_step, of_raster
 from opty.simulate import scans
 
 

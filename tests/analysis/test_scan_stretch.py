@@ -8,10 +8,10 @@ import pytest
 from scipy import ndimage
 
 import opty
-from opty.analysis.affine_step import affine_step
-from opty.analysis.decision import decide
-from opty.analysis.frame_statistics import look_at_frames
-from opty.analysis.scan_stretch import find_stretch, of_stretch, surely_less
+from opty.analysis.check.affine_step import affine_step
+from opty.analysis.check.decision import decide
+from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.scan_stretch import find_stretch, of_stretch, surely_less
 from opty.analysis.verdict import verdict
 from opty.data.scan_grid import rotated
 from opty.physics.optics import aperture_probe

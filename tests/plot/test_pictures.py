@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 import opty
 from opty import plot
 from opty.analysis import Health, RingCorrelation, Uncertainty, scan_overview, thickness
-from opty.analysis.frame_statistics import look_at_frames
+from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.illumination import lit_area
 from opty.analysis.orientation import WAYS as EIGHT
 from opty.analysis.orientation import Orientation

@@ -8,9 +8,9 @@ import pytest
 
 import opty
 from opty import ML, PosCorrect, PtychoData, PtychoState, rPIE
+from opty.analysis.check.refined_stretch import of_given
+from opty.analysis.check.scan_stretch import Stretch
 from opty.analysis.held_blocks import deviances, on, withhold
-from opty.analysis.refined_stretch import of_given
-from opty.analysis.scan_stretch import Stretch
 from opty.cli.auto import command
 from opty.physics.optics import aperture_probe
 from opty.search import start as start_module

@@ -47,7 +47,7 @@ def turned(fields: Mapping[str, Any], grid: tuple[int, int]) -> np.ndarray:
 
     Raises ValueError where the angle is not certain, or where the detector image has to be transposed.
     """
-    from opty.analysis.scan_rotation import find_rotation
+    from opty.analysis.check.scan_rotation import find_rotation
     from opty.data import PtychoData
     from opty.data.scan_grid import rotated
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from opty.analysis.findings import Findings
+from opty.analysis.check.findings import Findings
 from opty.data import PtychoData
 from opty.data.lazy_frames import LazyFrames
 from opty.remedies import here

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from opty.analysis.check.findings import Findings
+from opty.analysis.check.frame_statistics import Frames
+from opty.analysis.check.trials import Trials
+from opty.analysis.check.two_runs import two_runs
 from opty.analysis.coverage import is_near
-from opty.analysis.findings import Findings
-from opty.analysis.frame_statistics import Frames
-from opty.analysis.trials import Trials
-from opty.analysis.two_runs import two_runs
 from opty.data import PtychoData
 from opty.operators import BackgroundUpdate
 from opty.recipes import rPIE

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from scipy.spatial import cKDTree
 
-from opty.analysis.findings import Findings
-from opty.analysis.two_runs import two_runs
+from opty.analysis.check.findings import Findings
+from opty.analysis.check.two_runs import two_runs
 from opty.data import PtychoData
 from opty.operators import IntensityUpdate
 from opty.recipes import rPIE

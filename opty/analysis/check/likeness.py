@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from opty.analysis.frame_statistics import Frames
+from opty.analysis.check.frame_statistics import Frames
 from opty.data import PtychoData
 from opty.data.frame_order import GRIDS, frame_order, grid_places
 

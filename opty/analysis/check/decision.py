@@ -6,17 +6,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from opty.analysis.brightness import of_brightness
-from opty.analysis.findings import Findings
-from opty.analysis.frame_statistics import Frames
-from opty.analysis.likeness import Likeness, likeness
+from opty.analysis.check.brightness import of_brightness
+from opty.analysis.check.findings import Findings
+from opty.analysis.check.frame_statistics import Frames
+from opty.analysis.check.likeness import Likeness, likeness
+from opty.analysis.check.pedestal import of_pedestal
+from opty.analysis.check.probe_change import probe_change
+from opty.analysis.check.refined_stretch import find_refined_stretch
+from opty.analysis.check.scan_stretch import find_stretch, of_stretch
+from opty.analysis.check.trials import FEWEST, Score, Trials
 from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
-from opty.analysis.pedestal import of_pedestal
-from opty.analysis.probe_change import probe_change
 from opty.analysis.probe_search import find_probe
-from opty.analysis.refined_stretch import find_refined_stretch
-from opty.analysis.scan_stretch import find_stretch, of_stretch
-from opty.analysis.trials import FEWEST, Score, Trials
 from opty.data import PtychoData
 from opty.data.frame_order import grid_places
 from opty.remedies import here, option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opty.remedies import here, option
 
 if TYPE_CHECKING:
-    from opty.analysis.health import Health
+    from opty.analysis.check.health import Health
 
 
 def advice(h: Health) -> tuple[str, ...]:

@@ -10,13 +10,13 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from opty.analysis.check.findings import Findings
+from opty.analysis.check.frame_statistics import Frames, filled
+from opty.analysis.check.pedestal import floor
+from opty.analysis.check.trials import Score, Trials
 from opty.analysis.coverage import diameter, focused, scan_numbers
-from opty.analysis.findings import Findings
-from opty.analysis.frame_statistics import Frames, filled
 from opty.analysis.orientation import AS_GIVEN
-from opty.analysis.pedestal import floor
 from opty.analysis.probe_search import find_probe
-from opty.analysis.trials import Score, Trials
 from opty.data import PtychoData
 from opty.model.starting_probe import first_probe
 from opty.remedies import here, option

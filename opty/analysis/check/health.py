@@ -8,15 +8,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from opty.analysis.check.decision import Decision, decide
+from opty.analysis.check.findings import Findings
+from opty.analysis.check.frame_statistics import Frames, look_at_frames
+from opty.analysis.check.near_field import taken_as_far
+from opty.analysis.check.quick import judged, probe_size, sampling
+from opty.analysis.check.raster import of_raster
+from opty.analysis.check.scan_rotation import of_rotation
 from opty.analysis.coverage import is_near, odd_positions, scan_numbers, size_known
-from opty.analysis.decision import Decision, decide
-from opty.analysis.findings import Findings
-from opty.analysis.frame_statistics import Frames, look_at_frames
-from opty.analysis.near_field import taken_as_far
 from opty.analysis.orientation import Orientation
-from opty.analysis.quick import judged, probe_size, sampling
-from opty.analysis.raster import of_raster
-from opty.analysis.scan_rotation import of_rotation
 from opty.data import PtychoData
 from opty.state.start import check_light
 
@@ -84,7 +84,7 @@ class Health:
         return json.dumps({"ok": self.ok, **plain}, indent=1)
 
     def __str__(self) -> str:
-        from opty.analysis.health_text import text
+        from opty.analysis.check.health_text import text
 
         return text(self)
 
@@ -99,7 +99,7 @@ def health(data: PtychoData) -> Health:
     Raises TypeError where ``data`` is no PtychoData, ValueError where a view holds more photons than complex64 computes
     with.
     """
-    from opty.analysis import health_text as verdict
+    from opty.analysis.check import health_text as verdict
 
     if not isinstance(data, PtychoData):
         raise TypeError(f"data is a {type(data).__name__}; give a PtychoData, as from opty.load(measurement)")

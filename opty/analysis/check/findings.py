@@ -14,8 +14,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from opty.analysis.check.frame_statistics import Frames
 from opty.analysis.coverage import odd_positions, scan_numbers
-from opty.analysis.frame_statistics import Frames
 from opty.data.fields import check_extent
 from opty.memory import free_memory, size
 from opty.remedies import here, option

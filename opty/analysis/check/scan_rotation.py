@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from opty.analysis.findings import Findings
-from opty.analysis.rotation_fit import ProbeFit
+from opty.analysis.check.findings import Findings
+from opty.analysis.check.rotation_fit import ProbeFit
 from opty.data import PtychoData
 from opty.data.scan_grid import grid_shape
 from opty.remedies import option
@@ -67,7 +67,7 @@ def find_rotation(data: PtychoData, shape: tuple[int, int] | None = None) -> Sca
     """Find how a scan on a grid is turned against the detector, and whether the detector image is transposed.
 
     Where the data bring a starting probe, the frames are compared with those that it makes of a weak object, which
-    tells the angle of wide probes and few electrons too: see ``opty.analysis.rotation_fit``. Else, by centres of mass:
+    tells the angle of wide probes and few electrons too: see ``rotation_fit``. Else, by centres of mass:
 
     Minimises the sum over the scan of (cos(a) K - sin(a) D)^2, where K = d_i c_col - d_j c_row and D = d_i c_row +
     d_j c_col are curl and divergence of the centres of mass c, over the angle a, also with c_row and c_col exchanged.

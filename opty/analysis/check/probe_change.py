@@ -6,11 +6,11 @@ import warnings
 
 import numpy as np
 
-from opty.analysis.findings import Findings
+from opty.analysis.check.findings import Findings
+from opty.analysis.check.trials import Score, Trials
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.orientation import Orientation
 from opty.analysis.probe_search import find_probe
-from opty.analysis.trials import Score, Trials
 from opty.data import PtychoData
 from opty.data.parts import chosen
 from opty.errors import MisfitWarning

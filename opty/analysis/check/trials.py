@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from opty.analysis.check.frame_statistics import Frames, look_at_frames
 from opty.analysis.coverage import is_near
-from opty.analysis.frame_statistics import Frames, look_at_frames
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.orientation import Orientation, middle
 from opty.analysis.probe_search import COARSE, LIGHT, VIEWS, ProbeSearch, coarse

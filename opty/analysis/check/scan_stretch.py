@@ -10,11 +10,11 @@ import numpy as np
 from scipy import ndimage
 
 from opty.algebra.operator import Operator
-from opty.analysis.affine_step import affine_step
+from opty.analysis.check.affine_step import affine_step
+from opty.analysis.check.findings import Findings
+from opty.analysis.check.trials import cropped, lighter
 from opty.analysis.coverage import is_near
-from opty.analysis.findings import Findings
 from opty.analysis.held_blocks import deviance, deviances
-from opty.analysis.trials import cropped, lighter
 from opty.data import PtychoData
 from opty.data.parts import chosen, coarser
 from opty.errors import DivergedError, MemoryWarning, MisfitWarning

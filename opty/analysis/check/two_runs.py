@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from opty.algebra.operator import Operator
+from opty.analysis.check.trials import lighter
 from opty.analysis.held_blocks import deviances, on, withhold
-from opty.analysis.trials import lighter
 from opty.data import PtychoData
 from opty.errors import DivergedError, MisfitWarning
 from opty.runtime.execute import run

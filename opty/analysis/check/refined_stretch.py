@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from opty.algebra.operator import Operator
-from opty.analysis.scan_stretch import SHEARED, TOLERANCE, Stretch, find_stretch, small
+from opty.analysis.check.scan_stretch import SHEARED, TOLERANCE, Stretch, find_stretch, small
 from opty.data import PtychoData
 from opty.errors import DivergedError, MemoryWarning, MisfitWarning
 from opty.operators import PosCorrect

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from opty.analysis import findings
+from opty.analysis.check import findings
+from opty.analysis.check.findings import Findings
+from opty.analysis.check.frame_statistics import Frames, filled, look_at_frames
+from opty.analysis.check.number_law import of_numbers
 from opty.analysis.coverage import diameter, focused, is_near, size_known
-from opty.analysis.findings import Findings
-from opty.analysis.frame_statistics import Frames, filled, look_at_frames
-from opty.analysis.number_law import of_numbers
 from opty.data import PtychoData
 
 

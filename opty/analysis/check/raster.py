@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from opty.analysis.findings import Findings
+from opty.analysis.check.findings import Findings
 from opty.data import PtychoData
 
 FEWEST = 25  # views: fewer are periodic by chance

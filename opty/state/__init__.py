@@ -9,6 +9,7 @@ device_data.py   the data on the device, in the order of the waves
 streaming.py     data larger than the memory: batch by batch, prefetched along a sweep
 growth.py        a scan that has got more views
 replace.py       leaves replaced by the user
+onto.py          other data of the same sample, begun with object and probe of a state
 move.py          to another device
 over_ranks.py    p.over(comm), p.gather(): a state over several ranks (MPI); spread.py: how
 loans.py         read-only arrays for the user

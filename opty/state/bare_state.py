@@ -25,6 +25,7 @@ from opty.state.device_data import DeviceData
 from opty.state.history import Series
 from opty.state.leaves import ESTIMATED
 from opty.state.move import moved
+from opty.state.onto import brought_over, check_alike
 from opty.state.over_ranks import OverRanks
 from opty.state.replace import host, replaced
 from opty.state.spread import share_mean_amplitude, spread
@@ -260,6 +261,28 @@ class BareState(OverRanks, StateAttributes):
         given |= dict(leaves or {})
         self._need_all("p.replace")
         return self._of(replaced(self._live, given, dict(arrays or {}), seed))
+
+    def onto(self, data: PtychoData) -> Self:
+        """Return a state of other data of the same sample that begins with the object and the probe of this one.
+
+        For a scan that goes on, or was taken again: ``p = rPIE() ** 50 * p.onto(more)``. The object lies where the
+        positions in the data, counted from the same place in both, say; it is one where it was not seen. Numbers of the
+        model that belong to the scan, such as the spacing of slices, go along; what belongs to views, background,
+        memory and history begin anew.
+
+        Raises ValueError for patterns of another size, another pixel of the object, and data that share no pixel of the
+        object with this state.
+        """
+        store = self._live
+        self._need_all("p.onto")
+        check_alike(store, data)
+        machine = dict(seed=store.seed, dtype=store.dtype, device=store.backend.name, threads=store.threads)
+        begun = type(self)(
+            data, probe=self.numpy("probe"), model=store.model, deterministic=store.deterministic, **machine
+        )
+        found = brought_over(store, begun._live)
+        main = {name: found.pop(name) for name in ("obj", "positions")}
+        return begun.replace(**main, leaves=found)
 
     def to(self, device: str) -> Self:
         """Return the state on "cpu" or "gpu" (itself where it is there already).

@@ -9,8 +9,8 @@ from opty.algebra.operator import Operator
 from opty.analysis.start_doubt import doubtful_start
 from opty.data import PtychoData
 from opty.errors import StartWarning, warn_user
+from opty.io.saving import save
 from opty.io.source import can_link
-from opty.io.writing import save
 from opty.runtime.execute import run, turns
 from opty.runtime.explain import Explanation, explain
 from opty.state.bare_state import HANDLES, LEFT_BEHIND, OPEN_WITH, BareState

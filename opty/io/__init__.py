@@ -2,7 +2,7 @@
 
 registry.py       load(): the list of formats, tried one after the other on a file's content
 reading.py        the Format of a file, and errors that name the file
-writing.py        save() in any format, shared by the writers
+saving.py         save() in any format; writing.py: shared by the writers
 export.py         export(): images and plain arrays of a result
 rerun.py          resume() a run that stopped, rerun() one and compare
 save_operator.py  Save: checkpoints along a run
@@ -18,6 +18,6 @@ from opty.io.export import export
 from opty.io.info import Info, info
 from opty.io.registry import load
 from opty.io.rerun import Repetition, rerun, resume
-from opty.io.writing import save
+from opty.io.saving import save
 
 __all__ = ["Info", "Repetition", "atomic", "export", "info", "load", "rerun", "resume", "save"]

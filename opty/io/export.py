@@ -9,7 +9,7 @@ import numpy as np
 
 from opty.algebra.text import made_by
 from opty.files.atomic import atomic
-from opty.io.writing import save
+from opty.io.saving import save
 from opty.physics.modes import orthogonal
 
 if TYPE_CHECKING:

@@ -1,0 +1,53 @@
+"""Saving: a state or a measurement into a file of any format that opty writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from opty.data import PtychoData
+from opty.io import source
+from opty.io.formats import native
+from opty.io.registry import writer
+from opty.io.writing import check_suffix
+from opty.remedies import here
+from opty.state import BareState
+
+
+def save(path: str | Path, p: BareState | PtychoData, format: str = "opty") -> None:
+    """Write a state or a measurement, completely or not at all.
+
+    Parameters
+    ----------
+    path : the file to write; an existing file stays untouched until the new one is safely on the disk.
+    p : a PtychoState, which ``opty.load`` restores exactly, or a PtychoData.
+    format : "opty" holds everything. The others hold the measurement alone (that of a state too), as other programs
+        read it: "cxi" (CDTools), "cxi-pynx" (PyNX), "nexus" (NXcxi_ptycho), "ptyd" (PtyPy), "ptylab", "tike" (npz of
+        tike and pty-chi), "tike-hdf5", "ptychi" (HDF5 of pty-chi, with a second file beside it), "tiff" (SciComPty: a
+        stack, with the positions in an NPY file beside it), "emd" (py4DSTEM: electrons, a scan on a square grid).
+        "ptyr" holds object, probe and positions (PtyPy).
+
+    Raises
+    ------
+    TypeError : ``p`` is neither. ValueError : no such format, or a suffix of another one; ``path`` is the file that
+        the measurement was read from; the measurement has a field that the format cannot hold.
+    SourceError : the measurement of a result that was opened without it.
+    OSError : no such folder, no permission, a full disk.
+    """
+    if format == "opty":
+        native.save(path, p)
+        return
+    form = writer(format)
+    if not isinstance(p, (BareState, PtychoData)):
+        raise TypeError(f"save(path, p) writes a PtychoState or a PtychoData; p is a {type(p).__name__}")
+    data = p if isinstance(p, PtychoData) else p.data
+    for read in () if data.source is None else (data.source["path"], *data.source.get("beside", ())):
+        if source.same_file(path, read):
+            raise ValueError(f"{path} is the measurement itself; save it under another name")
+    if form.of_state and p is data:
+        remedy = here("save a PtychoState, opty.PtychoState(data)", "opty export RESULT.h5 -o OUT.ptyr writes one")
+        raise TypeError(f"{format!r} is a format of results: {remedy}")
+    check_suffix(path, form.suffixes, form.name)
+    if not form.of_state:
+        data.need_frames()
+    assert form.write is not None
+    form.write(Path(path), p if form.of_state else data)

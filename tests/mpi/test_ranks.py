@@ -161,7 +161,7 @@ def scan(tmp_path, monkeypatch):
 
 
 def test_a_command_whose_rank_fails_saves_and_goes_on_with_another_number(scan):
-    """Two ranks, of which one fails; three go on; one process is the judge."""
+    """Two ranks, of which one fails; four go on; one process is the judge."""
     recipe = "(FailsOnLastOfTwo() * AP()) ** 6"
     options = ("--recipe", recipe, "--import", "failing.py", "--probe", "mean", "--device", "cpu")
     command = ("-m", "opty.cli", "reconstruct", "scan.cxi", "-o", "a.h5", *options)
@@ -173,7 +173,7 @@ def test_a_command_whose_rank_fails_saves_and_goes_on_with_another_number(scan):
     assert seconds < 60
     with h5py.File("a.h5") as file:
         assert file["entry_1/reconstruction"].attrs["iteration"] == 2
-    done, _ = launched(3, "-m", "opty.cli", "resume", "a.h5", "--import", "failing.py", "-q", folder=scan)
+    done, _ = launched(4, "-m", "opty.cli", "resume", "a.h5", "--import", "failing.py", "-q", folder=scan)
     assert done.returncode == 0, done.stderr
     outcome = CliRunner().invoke(main, ["reconstruct", "scan.cxi", "-o", "b.h5", *options, "-q"])
     assert outcome.exit_code == 0, outcome.output

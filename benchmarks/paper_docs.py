@@ -170,8 +170,8 @@ TABLES: dict[str, tuple[str, Callable[[list[dict]], list[str]]]] = {
     "paper-scripts": ("paper-scripts", scripts),
     "overviews": ("paper-overviews", overviews),
     "update-pos": ("paper-pynx", update_pos),
-    "engines-half": ("paper-positions", lambda rows: engines(rows, 64)),
 }
 for _size, _n in (("half", 64), ("full", 128)):
     TABLES[f"positions-{_size}"] = ("paper-positions", _at(positions, _n))
     TABLES[f"findings-{_size}"] = ("paper-positions", _at(findings, _n))
+    TABLES[f"engines-{_size}"] = ("paper-positions", _at(engines, _n))

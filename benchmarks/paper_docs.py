@@ -114,13 +114,20 @@ def update_pos(rows: list[dict]) -> list[str]:
     for case in dict.fromkeys(row["case"] for row in some):
         same = [row for row in some if row["case"] == case]
         llk = ", ".join(f"{np.median([row['llk'][k] for row in same]):.3g}" for k in (0, -1))
-        errors = (_range([row for row in same if key in row], key) for key in ("start", "left", "left_affine"))
+        errors = (_of_those(same, key) for key in ("start", "left", "left_affine"))
         lines.append(line(case, len(same), *errors, llk))
     return lines
 
 
 def _seeds(rows: list[dict]) -> list[int]:
     return sorted({row["seed"] for row in rows})
+
+
+def _of_those(rows: list[dict], key: str) -> str:
+    """The range over the rows that have the number, and how many they are where some have not."""
+    some = [row for row in rows if key in row]
+    of_fewer = f", {len(some)} of {len(rows)} seeds" if 0 < len(some) < len(rows) else ""
+    return _range(some, key) + of_fewer
 
 
 def _range(rows: list[dict], key: str) -> str:
@@ -170,8 +177,8 @@ TABLES: dict[str, tuple[str, Callable[[list[dict]], list[str]]]] = {
     "paper-scripts": ("paper-scripts", scripts),
     "overviews": ("paper-overviews", overviews),
     "update-pos": ("paper-pynx", update_pos),
-    "engines-half": ("paper-positions", lambda rows: engines(rows, 64)),
 }
 for _size, _n in (("half", 64), ("full", 128)):
     TABLES[f"positions-{_size}"] = ("paper-positions", _at(positions, _n))
     TABLES[f"findings-{_size}"] = ("paper-positions", _at(findings, _n))
+    TABLES[f"engines-{_size}"] = ("paper-positions", _at(engines, _n))

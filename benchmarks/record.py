@@ -35,6 +35,9 @@ def keep_in(path: Path, rows: list[dict], key: Sequence[str]) -> None:
     before = json.loads(path.read_text()) if path.exists() else dict(machine=here, rows=[])
     elsewhere = {} if before["machine"] == here else {"machine": before["machine"]}
     kept = {tuple(r[k] for k in key): elsewhere | r for r in before["rows"]}
+    for row in kept.values():
+        if row.get("machine") == here:
+            del row["machine"]
     kept |= {tuple(r[k] for k in key): r for r in rows}
     with opty.io.atomic(path) as file:
         found = dict(date=datetime.date.today().isoformat(), machine=here, rows=list(kept.values()))

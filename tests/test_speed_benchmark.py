@@ -133,6 +133,9 @@ def test_a_row_takes_the_place_of_the_same_work(tmp_path):
     moved = json.loads(path.read_text())
     assert moved["machine"] == found["machine"]
     assert [row.get("machine") for row in moved["rows"]] == [{"processor": "another"}, None]
+    path.write_text(json.dumps(dict(machine={"processor": "another"}, rows=[a_row(1.0, machine=found["machine"])])))
+    keep_in(path, [], speed.KEY)
+    assert ["machine" in row for row in json.loads(path.read_text())["rows"]] == [False]
 
 
 def test_the_pages_have_the_newest_results():

@@ -98,7 +98,7 @@ CONTENTS = {
     "Reference": [
         *(f"docs/{page}" for page in ("conventions", "glossary", "api")),
         *(f"docs/reference/{name}" for name in PACKAGES),
-        *(f"docs/{page}" for page in ("accuracy", "speed", "paper", "paper/table", "references")),
+        *(f"docs/{page}" for page in ("accuracy", "speed", "paper", "references")),
         *("CHANGELOG", "CONTRIBUTING", "SECURITY"),
     ],
 }

@@ -150,10 +150,16 @@ def without(plan: Plan) -> Iterator[Change]:
 
 
 def priors(plan: Plan) -> Iterator[Change]:
-    """Yield the plan with the next stronger prior, where its engine has one."""
+    """Yield the plan with the next stronger prior; with an engine that has none, followed by one that does.
+
+    Without a prior the likelihood may lose against an engine that fits noise more slowly, and win with one.
+    """
     stronger = [weight for weight in PRIORS if weight > plan.smooth]
     if plan.counted and stronger:
         yield _changed(plan, "smooth", stronger[0], 0.002)
+    elif not plan.counted:
+        ended = replace(plan, engine="LSQML, ML")
+        yield from (_changed(ended, "smooth", weight, 0.002) for weight in PRIORS[:2])
 
 
 def lengths(plan: Plan) -> Iterator[Change]:

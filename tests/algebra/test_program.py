@@ -146,7 +146,7 @@ CALLS = {  # a run of one turn, and a turn in a long run, on 4 views of 16 x 16
     "rPIE": (948, 693),
     "AP": (920, 608),
     "DM": (1180, 692),
-    "LSQML": (900, 640),
+    "LSQML": (950, 640),
     "ML": (1525, 1067),
     "PosCorrect": (3400, 3300),
 }

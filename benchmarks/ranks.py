@@ -1,9 +1,11 @@
-"""What several ranks cost and send: ``python -m benchmarks.ranks [cost|pie|model] [--turns 3] [--iterations 10]``.
+"""What several ranks cost and send: ``python -m benchmarks.ranks [cost|pie|model] [--turns 4] [--iterations 5]``.
 
 cost : AP, LSQML and rPIE on scan B, over two ranks (MPI), and as two copies that know nothing of each other, on half of
-the views each, started together. CPU seconds an iteration of both processes, by turns; what was spent in waits for the
-other rank is taken off, and what the same messages take when both ranks send them at once, with nothing to wait
-for, is added. Calls and bytes are those of one rank in an iteration.
+the views each, begun together: by turns in the same two processes, as the speed of a machine that others share changes
+from second to second, and in several launches, as it also depends on where their arrays come to lie. CPU seconds an
+iteration of both; what was spent in waits for the other rank is taken off, and what the same messages take when both
+ranks send them at once, with nothing to wait for, is added. The median of the ratios of the turns is kept, with its
+quartiles. Calls and bytes are those of one rank in an iteration.
 
 pie : ``rPIE()`` on scan A, 100 iterations, on one process and over two and four ranks; the object error of each.
 
@@ -79,56 +81,85 @@ class Watch:
         return min(found)
 
 
-def run(engine: str, part: str, iterations: int, folder: Path) -> list[dict[str, float]]:
-    """Run in this process, on the whole of a scan in a folder or a half, "0" or "1", or ("mpi") as one of the ranks.
-
-    Returns what was measured, of all ranks on the first one: the launcher may glue together what several of them print.
-    """
+def begun(recipe: Any, folder: Path, part: int | None = None, comm: Any = None) -> Any:
+    """Return a state of the whole scan in a folder, of half of its views or over ranks, after what compiles."""
     import opty
     from benchmarks import scans
 
     p = scans.start(scans.load(folder), device="cpu", threads=1)
-    comm, watch = None, None
-    if part == "mpi":
-        from mpi4py import MPI
-
-        comm, watch = MPI.COMM_WORLD, Watch()
+    if part is not None:
+        p = opty.PtychoState(half_of(p.data, part), probe=p.probe, obj=p.obj, device="cpu", threads=1)
+    elif comm is not None:
         p = p.over(comm)
-    elif part != "whole":
-        p = opty.PtychoState(half_of(p.data, int(part)), probe=p.probe, obj=p.obj, device="cpu", threads=1)
-    recipe = opty.parse(ENGINES[engine])
-    p = recipe**2 * p  # compiles
-    ranks = p._live.ranks
-    before = ranks.calls, ranks.bytes
-    if comm is not None and watch is not None:
-        comm.Barrier()
-        watch.sent.clear()
-        watch.seconds = 0.0
+    return recipe**2 * p
+
+
+def timed(recipe: Any, p: Any, iterations: int) -> dict[str, float]:
+    """Return the seconds of an iteration, on the clock and of the processor."""
     clock, cpu = time.perf_counter(), time.process_time()
     recipe**iterations * p
     clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
-    found = {"clock": clock / iterations, "cpu": cpu / iterations}
-    if comm is not None and watch is not None:
-        found["waits"] = watch.seconds / iterations
-        found["calls"], found["bytes"] = (
-            (a - b) / iterations for a, b in zip((ranks.calls, ranks.bytes), before, strict=True)
-        )
-        sent = list(watch.sent)
-        comm.Barrier()
-        found["messages"] = watch.replayed(sent[len(sent) // 2 :]) / (len(sent) - len(sent) // 2)
-        found["messages"] *= len(sent) / iterations
-        return comm.gather(found) or []
-    return [found]
+    return {"clock": clock / iterations, "cpu": cpu / iterations}
 
 
-def together(commands: list[list[str]]) -> list[dict[str, float]]:
-    """Start processes at the same time; return what each of them, or of their ranks, prints."""
+def over_ranks(recipe: Any, p: Any, iterations: int, comm: Any, watch: Watch) -> dict[str, float]:
+    """Return what ``timed`` does, the seconds of waits and messages, and the calls and bytes of this rank."""
+    ranks = p._live.ranks
+    watch.sent.clear()
+    watch.seconds, before = 0.0, (ranks.calls, ranks.bytes)
+    found = timed(recipe, p, iterations)
+    found["waits"] = watch.seconds / iterations
+    found["calls"], found["bytes"] = (ranks.calls - before[0]) / iterations, (ranks.bytes - before[1]) / iterations
+    sent = list(watch.sent)
+    comm.Barrier()
+    found["messages"] = watch.replayed(sent[len(sent) // 2 :]) / (len(sent) - len(sent) // 2)
+    found["messages"] *= len(sent) / iterations
+    return found
+
+
+def run(engine: str, iterations: int, turns: int, folder: Path) -> list[dict[str, dict[str, float]]]:
+    """Run in this process, as one of the ranks, by turns over ranks and as a copy; return what all ranks measured.
+
+    Of one process: on the whole scan, once. The first rank returns it: the launcher may glue together what several of
+    them print.
+    """
+    from mpi4py import MPI
+
+    import opty
+
+    comm, recipe = MPI.COMM_WORLD, opty.parse(ENGINES[engine])
+    if comm.size == 1:
+        return [{"copy": timed(recipe, begun(recipe, folder), iterations)}]
+    watch = Watch()
+    copy, shared = begun(recipe, folder, part=comm.rank), begun(recipe, folder, comm=comm)
+    found = []
+    for turn in range(turns):
+        one = {}
+        for kind in ("copy", "ranks") if turn % 2 else ("ranks", "copy"):
+            comm.Barrier()
+            if kind == "copy":
+                one[kind] = timed(recipe, copy, iterations)
+            else:
+                one[kind] = over_ranks(recipe, shared, iterations, comm, watch)
+        found.append(one)
+    told = comm.gather(found)
+    return (
+        [{kind: means([one[kind] for one in turn]) for kind in turn[0]} for turn in zip(*told, strict=True)]
+        if told
+        else []
+    )
+
+
+def means(of: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each number over the processes."""
+    return {name: statistics.mean(one[name] for one in of) for name in of[0]}
+
+
+def told(command: list[str]) -> list[Any]:
+    """Run a command; return what it prints as JSON, line by line."""
     env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    started = [subprocess.Popen(c, stdout=subprocess.PIPE, env=env, text=True) for c in commands]
-    said = [one.communicate()[0] for one in started]
-    if any(one.returncode for one in started):
-        raise RuntimeError(f"{commands} ended with {[one.returncode for one in started]}")
-    return [json.loads(line) for text in said for line in text.splitlines() if line.startswith("{")]
+    said = subprocess.run(command, stdout=subprocess.PIPE, env=env, text=True, check=True).stdout
+    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
 
 def mpiexec(ranks: int) -> list[str]:
@@ -139,7 +170,18 @@ def mpiexec(ranks: int) -> list[str]:
     return [found, "-n", str(ranks)]
 
 
-def cost(turns: int, iterations: int, engines: list[str], folder: Path) -> list[dict[str, Any]]:
+def measured(engine: str, iterations: int, turns: int, folder: Path, launcher: list[str]) -> list[Any]:
+    """Return what ``run`` does, of another process or of ranks."""
+    one = ["--one", engine, str(iterations), str(turns), str(folder)]
+    return told([*launcher, sys.executable, "-m", "benchmarks.ranks", *one])
+
+
+def spent(ranks: dict[str, float]) -> float:
+    """Return the CPU seconds of a rank beside its waits."""
+    return ranks["cpu"] - ranks["waits"] + ranks["messages"]
+
+
+def cost(launches: int, turns: int, iterations: int, engines: list[str], folder: Path) -> list[dict[str, Any]]:
     """Measure each engine by turns; return a row of each. Scan B is put into a folder, where it is not yet."""
     from benchmarks import cases, scans
 
@@ -147,22 +189,16 @@ def cost(turns: int, iterations: int, engines: list[str], folder: Path) -> list[
     if not (folder / "diff.npy").exists():
         scans.write(folder, cases.B)
     for engine in engines:
-        one = [sys.executable, "-m", "benchmarks.ranks", "--one", engine, str(iterations), str(folder)]
-        apart: list[list[dict[str, float]]] = []
-        over: list[list[dict[str, float]]] = []
-        for turn in range(turns):
-            kinds = (apart, [[*one, "0"], [*one, "1"]]), (over, [[*mpiexec(2), *one, "mpi"]])
-            for found, commands in kinds if turn % 2 == 0 else kinds[::-1]:
-                found.append(together(commands))
-        cpu = [sum(p["cpu"] for p in pair) for pair in apart]
-        beside = [sum(p["cpu"] - p["waits"] for p in pair) for pair in over]
-        messages = [sum(p["messages"] for p in pair) for pair in over]
-        row = {"engine": engine, "scan": "B", "iterations": iterations, "turns": turns}
-        row |= {"copies_cpu": statistics.median(cpu), "copies_all": cpu}
-        row |= {"ranks_cpu_beside_waits": statistics.median(beside), "ranks_all": beside}
-        row |= {"messages_cpu": min(messages), "calls": over[0][0]["calls"], "bytes": over[0][0]["bytes"]}
-        row["cost"] = (row["ranks_cpu_beside_waits"] + row["messages_cpu"]) / row["copies_cpu"] - 1
-        row["clock"] = {"copies": [p[0]["clock"] for p in apart], "ranks": [p[0]["clock"] for p in over]}
+        found = [one for _ in range(launches) for one in measured(engine, iterations, turns, folder, mpiexec(2))]
+        copies, ranks = [2 * turn["copy"]["cpu"] for turn in found], [2 * spent(turn["ranks"]) for turn in found]
+        costs = [b / a - 1 for a, b in zip(copies, ranks, strict=True)]
+        row = {"engine": engine, "scan": "B", "iterations": iterations, "launches": launches, "turns": turns}
+        row |= {"copies_cpu": copies, "ranks_cpu": ranks}
+        row |= {
+            name: statistics.median(turn["ranks"][name] for turn in found) for name in ("messages", "calls", "bytes")
+        }
+        row |= {"cost": statistics.median(costs), "quartiles": np.quantile(costs, (0.25, 0.75)).tolist()}
+        row["clock"] = {kind: [turn[kind]["clock"] for turn in found] for kind in ("copy", "ranks")}
         print(json.dumps(row), flush=True)
         rows.append(row)
     return rows
@@ -204,27 +240,22 @@ def model(iterations: int, turns: int, engines: list[str], folder: Path) -> list
     for scan in (cases.A, cases.B):
         if not (places[scan.name] / "diff.npy").exists():
             scans.write(places[scan.name], scan)
-    found = together([[*mpiexec(2), sys.executable, "-m", "benchmarks.ranks", "--rates"]])[0]
+    found = told([*mpiexec(2), sys.executable, "-m", "benchmarks.ranks", "--rates"])[0]
     print(found, flush=True)
     rows = []
     for engine in engines:
-        one = [sys.executable, "-m", "benchmarks.ranks", "--one", engine]
-
-        def least(scan: str, part: str, times: int, launcher: list[str], one: list[str] = one) -> dict[str, float]:
-            """Return the least of the turns: other programs can only add to it."""
-            command = [*launcher, *one, str(times), str(places[scan]), part]
-            told = [together([command]) for _ in range(turns)]
-            cpu = min(statistics.mean(p["cpu"] - p.get("waits", 0) + p.get("messages", 0) for p in t) for t in told)
-            return told[0][0] | {"cpu": cpu}
-
-        a, b = least("A", "whole", 5 * iterations, []), least("B", "whole", iterations, [])
-        two = least("B", "mpi", iterations, mpiexec(2))
+        # The least of the turns: other programs can only add to it.
+        a, b = (
+            min(measured(engine, times, 1, places[scan], [])[0]["copy"]["cpu"] for _ in range(turns))
+            for scan, times in (("A", 5 * iterations), ("B", iterations))
+        )
+        two = min((turn["ranks"] for turn in measured(engine, iterations, turns, places["B"], mpiexec(2))), key=spent)
         work = [s.views * s.modes * s.n**2 * np.log2(s.n) for s in (cases.A, cases.B)]
-        whole = float(a["cpu"] * work[1] / work[0])
+        whole = float(a * work[1] / work[0])
         sent = two["bytes"] / found["sums"] + two["calls"] * found["latency"]
         halved = whole / 2 + PASSES[engine] * two["bytes"] / found["memory"] + sent
-        row = {"engine": engine, "scan": "B", "iterations": iterations, "turns": turns, "A": a["cpu"], **found}
-        row |= {"one": b["cpu"], "one_model": whole, "two": two["cpu"], "two_model": halved}
+        row = {"engine": engine, "scan": "B", "iterations": iterations, "turns": turns, "A": a, **found}
+        row |= {"one": b, "one_model": whole, "two": spent(two), "two_model": halved}
         row |= {"bytes": two["bytes"], "calls": two["calls"]}
         print(json.dumps(row), flush=True)
         rows.append(row)
@@ -260,8 +291,9 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="?", choices=("cost", "pie", "model"), default="cost")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--iterations", type=int, default=10)
+    parser.add_argument("--launches", type=int, default=4)
+    parser.add_argument("--turns", type=int, default=4)
+    parser.add_argument("--iterations", type=int, default=5)
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=list(ENGINES))
     parser.add_argument("--scan", type=Path, help="a folder that keeps the arrays of the scans")
     parser.add_argument("--folder", type=Path, default=RESULTS)
@@ -275,14 +307,15 @@ def main() -> None:
         if (found := MPI.COMM_WORLD.gather(rates())) is not None:
             print(json.dumps({name: statistics.mean(one[name] for one in found) for name in found[0]}), flush=True)
     elif given.one:
-        engine, iterations, folder, part = given.one
-        for found in run(engine, part, int(iterations), Path(folder)):
+        engine, iterations, turns, folder = given.one
+        for found in run(engine, int(iterations), int(turns), Path(folder)):
             print(json.dumps(found), flush=True)
     elif given.pie:
-        print(json.dumps(pie(*given.pie)), flush=True)
+        if row := pie(*given.pie):
+            print(json.dumps(row), flush=True)
     elif given.what == "cost":
         with tempfile.TemporaryDirectory() as made:
-            rows = cost(given.turns, given.iterations, given.engines, (given.scan or Path(made)) / "B")
+            rows = cost(given.launches, given.turns, given.iterations, given.engines, (given.scan or Path(made)) / "B")
         print(keep(given.folder, "ranks", rows, ("engine", "scan")))
     elif given.what == "model":
         with tempfile.TemporaryDirectory() as made:
@@ -292,7 +325,7 @@ def main() -> None:
         rows = []
         for ranks in (1, 2, 4):
             one = [sys.executable, "-m", "benchmarks.ranks", "--pie", str(ranks), "100"]
-            rows += [row for row in together([[*mpiexec(ranks), *one]]) if row]
+            rows += told([*mpiexec(ranks), *one])
             print(rows[-1], flush=True)
         print(keep(given.folder, "ranks-pie", rows, ("engine", "scan", "ranks", "iterations")))
 

@@ -6,6 +6,7 @@ where the views of several of them lie. So messages grow with the number of bloc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ _PIXELS = 2.0  # pixels that are put together, for each pixel of the waves of a 
 _BLOCKS = 6  # in a sweep at least
 _LENGTH = 2.0  # of the mean of the changes that several ranks make, at most
 _PROBE = 0.5  # of each rank's change of the probe, at most: more swings to and fro on two ranks
-_FINE = 128  # pixels of a window in which light is looked at: it has no finer features
+_FINE = 64  # pixels of a window in which light is looked at: it has no finer features
 _DARK = 1e-9  # light of a pixel that no view of a block lights, of the brightest
 _SALT = 17  # what tells this order from other random numbers
 
@@ -107,7 +108,8 @@ class _Memory:
     """Arrays that all blocks of a sweep use: to allocate them for each takes as long as to work in them.
 
     ``shared`` : the rectangle where windows of several ranks lie. ``ranks`` : how many have views. ``share`` : of each
-    rank's change in that of the probe. ``message`` : the changes of the object there and of the probe.
+    rank's change in that of the probe. ``message`` : the changes of the object there and of the probe. ``before``,
+    ``probe_before`` : both as all ranks have them before a block. ``step`` : pixels of the object in one of ``light``.
     """
 
     def __init__(self, store: Store, shared: Box, ranks: int):
@@ -115,8 +117,13 @@ class _Memory:
         self.shared, self.share = shared, min(_PROBE, _LENGTH / ranks) if ranks > 1 else 1.0
         there = _part(obj, shared)
         self.message = xp.zeros(there.size + probe.size, store.dtype)
-        self.obj, self.probe = self.message[: there.size].reshape(there.shape), self.message[there.size :]
-        self.before, self.probe_before = xp.empty(there.size, store.dtype), xp.empty_like(probe)
+        self.obj = self.message[: there.size].reshape(there.shape)
+        self.probe = self.message[there.size :].reshape(probe.shape)
+        self.before, self.probe_before = there.copy(), probe.copy()
+        self.step = step = max(1, store.n // _FINE)
+        grid = [-(-size // step) + 1 for size in there.shape[-2:]]
+        self.light = xp.empty((4, math.prod(grid)), store.real_dtype)
+        self.weights = xp.empty(math.prod(grid) * step**2, store.real_dtype)
 
 
 class _Merge:
@@ -129,45 +136,40 @@ class _Merge:
         self._store, self._memory = store, memory
         mine = corners[store.ranks.rank]
         self._box = _within(_box(mine, store.n), memory.shared) if len(mine) else (0, 0, 0, 0)
-        here = _part(store.leaves["obj"], self._box)
-        self._before = memory.before[: here.size].reshape(here.shape)
-        self._before[...] = here
-        memory.probe_before[...] = store.leaves["probe"]
         self._weight = self._weights(corners)
 
     def put_together(self) -> None:
         """Make object and probe the same on all ranks, where they share them."""
         store, xp, memory = self._store, self._store.xp, self._memory
-        obj, probe = store.leaves["obj"], store.leaves["probe"].reshape(-1)
-        here, (top, _, left, _) = _part(obj, self._box), memory.shared
-        rows, columns = here.shape[-2:]
-        at = self._box[0] - top, self._box[2] - left
-        mine = memory.obj[..., at[0] : at[0] + rows, at[1] : at[1] + columns]
+        obj, probe = _part(store.leaves["obj"], memory.shared), store.leaves["probe"]
+        top, _, left, _ = memory.shared
+        here = self._box[0] - top, self._box[1] - top, self._box[2] - left, self._box[3] - left
+        mine = _part(memory.obj, here)
         if mine.size < memory.obj.size:
             memory.obj[...] = 0
-        xp.subtract(here, self._before, out=mine)
+        xp.subtract(_part(obj, here), _part(memory.before, here), out=mine)
         mine *= self._weight
-        before = memory.probe_before.reshape(-1)
-        xp.subtract(probe, before, out=memory.probe)
+        xp.subtract(probe, memory.probe_before, out=memory.probe)
         store.ranks.add(memory.message, store.backend)
-        here[...] = self._before
-        there = _part(obj, memory.shared)
-        there += memory.obj
+        memory.before += memory.obj
+        obj[...] = memory.before
         memory.probe *= memory.share
-        xp.add(before, memory.probe, out=probe)
+        memory.probe_before += memory.probe
+        probe[...] = memory.probe_before
 
     def _weights(self, corners: list[np.ndarray]) -> Any:
         """Return w_r of this rank in its box, found on a grid of every ``step``-th pixel."""
-        xp, rank, (top, bottom, left, right) = self._store.xp, self._store.ranks.rank, self._box
+        xp, memory, rank, (top, bottom, left, right) = self._store.xp, self._memory, self._store.ranks.rank, self._box
         if not _size(self._box):
             return 0
-        step = max(1, self._store.n // _FINE)
-        probe = self._memory.probe_before[:, ::step, ::step]
+        step = memory.step
+        probe = memory.probe_before[:, ::step, ::step]
         power = (probe.real**2 + probe.imag**2).sum(axis=0)
         power /= power.max()
         grid = top // step, -(-bottom // step), left // step, -(-right // step)
         shape = grid[1] - grid[0], grid[3] - grid[2]
-        mine, total, squares, light = xp.zeros((4, *shape), self._store.real_dtype)
+        mine, total, squares, light = memory.light[:, : _size(grid)].reshape(4, *shape)
+        mine[...] = 0
         _add_light(mine, grid, corners[rank] // step, power)
         total[...] = mine
         xp.multiply(mine, mine, out=squares)
@@ -184,9 +186,13 @@ class _Merge:
         xp.divide(_LENGTH, total, out=total)
         xp.minimum(squares, total, out=squares)
         squares *= mine
-        whole = squares.repeat(step, axis=0).repeat(step, axis=1) if step > 1 else squares
+        whole = memory.weights[: squares.size * step**2].reshape(shape[0] * step, shape[1] * step)
+        for k in range(step):
+            whole[::step, k::step] = squares
+        for k in range(1, step):
+            whole[k::step] = whole[::step]
         first = top - grid[0] * step, left - grid[2] * step
-        return whole[first[0] : first[0] + bottom - top, first[1] : first[1] + right - left]
+        return _part(whole, (first[0], first[0] + bottom - top, first[1], first[1] + right - left))
 
 
 def _add_light(light: Any, box: Box, corners: np.ndarray, power: Any) -> None:

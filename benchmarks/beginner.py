@@ -53,7 +53,7 @@ def faults(data: opty.PtychoData, seed: int) -> Iterator[tuple[str, dict[str, An
     for some in pixels:
         yield from ((name, right | {"counts": made}) for name, made in some)
     step = WAVELENGTH * DISTANCE / (n * PIXEL)
-    yield from ((name, right | {"places": made}) for name, made in _places(places, step, rng))
+    yield from ((name, right | {"places": made}) for name, made in wrong_places(places, step, rng))
     for name, changed in (
         ("distance in mm", {"distance": DISTANCE * 1e3}),
         ("distance 20 % too long", {"distance": DISTANCE * 1.2}),
@@ -144,7 +144,8 @@ def _turned(counts: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     yield "beam 6 px off", np.roll(frames, (6, -4), (1, 2))
 
 
-def _places(places: np.ndarray, step: float, rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray]]:
+def wrong_places(places: np.ndarray, step: float, rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield positions (N, 2) [m] that are wrong, by name; ``step`` is a pixel at the sample."""
     yield "positions exchanged", places[:, ::-1]
     yield "rows negative", places * (-1, 1)
     for name, times in (("mm", 1e3), ("um", 1e6), ("pixels", 1 / step)):

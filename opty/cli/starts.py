@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from opty.algebra.operator import Operator
+    from opty.analysis import Findings
     from opty.data import PtychoData
     from opty.model import Model
     from opty.ptycho_state import PtychoState
@@ -58,12 +59,14 @@ def started(
     force: bool,
     check: bool,
     probe: str | None,
+    moves: bool,
     quiet: bool,
     **machine: Any,
 ) -> tuple[PtychoState, tuple[str, ...]]:
     """Load a measurement into a new state, or a result as it is; return the state and doubts about the measurement.
 
-    ``machine`` is how to compute. A measurement of which a reconstruction is pointless is refused, unless ``force``.
+    ``machine`` is how to compute; ``moves`` : the recipe refines positions. A measurement of which a reconstruction is
+    pointless is refused, unless ``force``.
     """
     import opty
     from opty.analysis import Findings, quick_look
@@ -92,6 +95,8 @@ def started(
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
             start["probe"] = _found_probe(file, loaded, quiet, machine.get("threads"))
             found = quick_look(loaded.replace(probe=start["probe"])) + tried  # some doubts were about its size
+        if found.ok and not check and (model is None or model.thin):
+            found += _said_of_places(loaded, start.get("probe"), moves)
         return opty.PtychoState(loaded, **start, **machine), found.every
     for name, value in (start | given({"probe": probe})).items():
         raise ValueError(
@@ -138,6 +143,27 @@ def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None)
             err=True,
         )
     return found.probe
+
+
+def _said_of_places(data: PtychoData, probe: np.ndarray | None, moves: bool) -> Findings:
+    """Return what short runs say of the positions, from the starting probe, in the far field and cone beams."""
+    from opty.analysis import Findings
+    from opty.analysis.check.frame_statistics import look_at_frames
+    from opty.analysis.check.view_places import places_in_brief
+    from opty.analysis.coverage import is_near
+
+    probe = data.probe if probe is None else probe
+    if probe is None or is_near(data) or data.absent is not None or data.views < FEWEST_TO_JUDGE:
+        return Findings()
+    return places_in_brief(data, look_at_frames(data), probe, one_by_one=not moves)
+
+
+def moves_views(recipe: Operator) -> bool:
+    """Say whether a recipe refines positions."""
+    from opty.runtime.nodes import steps_of
+    from opty.runtime.plan import plan
+
+    return any("positions" in step.op.effects()[1] for step in steps_of(plan(recipe)))
 
 
 def said_of(result: Path) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from opty.cli.options import (
     taken_for_load,
     talk_options,
 )
-from opty.cli.starts import DEFAULT_RECIPE, PROBE_WORDS, recipe_of, started
+from opty.cli.starts import DEFAULT_RECIPE, PROBE_WORDS, moves_views, recipe_of, started
 from opty.files.atomic import check_target
 
 if TYPE_CHECKING:
@@ -161,10 +161,11 @@ def _begin(
     if recognise(Container(file)) and not load.keys() - {"data"} and modes is None and word is None:
         own, begin, _ = start_over(file, data=data, **machine)
         return own if text is None else recipe_of(text, None), cast("PtychoState", begin)
-    start, attention = started(
-        file, load, modes=modes, model=None, seed=seed, force=False, check=False, probe=word, quiet=quiet, **machine
-    )
+    recipe = recipe_of(text, None)
+    told: dict[str, Any] = {"seed": seed, "force": False, "check": False, "quiet": quiet}
+    moves = moves_views(recipe)
+    start, attention = started(file, load, modes=modes, model=None, probe=word, moves=moves, **told, **machine)
     start.data.need_frames()
     for line in attention:
         click.echo(f"Warning: {line}", err=True)
-    return recipe_of(text, None), start
+    return recipe, start

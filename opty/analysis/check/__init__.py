@@ -15,6 +15,7 @@ By short reconstructions, scored on views or pixels that they have not seen:
     likeness.py          orders of the frames
     scan_stretch.py      do positions and patterns have one scale, and the same axes? affine_step.py: the step to it
     refined_stretch.py   the same where positions are wrong one by one as well
+    view_places.py       would views rather be elsewhere, one by one? With the map above, what reconstruct does always
     brightness.py        does the light vary from view to view by more than the object explains?
     pedestal.py          do all pixels hold a constant beside the light?
     near_field.py        is a scan that is taken as far field a near field?

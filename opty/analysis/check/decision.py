@@ -15,6 +15,7 @@ from opty.analysis.check.probe_change import probe_change
 from opty.analysis.check.refined_stretch import find_refined_stretch
 from opty.analysis.check.scan_stretch import find_stretch, of_stretch
 from opty.analysis.check.trials import FEWEST, Score, Trials
+from opty.analysis.check.view_places import explains_more, of_places, views_move
 from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
 from opty.analysis.probe_search import find_probe
 from opty.data import PtychoData
@@ -112,10 +113,7 @@ def _stretched(trials: Trials, found: Decision, given: Guess) -> Decision:
         if found.probe is not None:
             trials.views = max(trials.views, min(VIEWS, trials.most))
             part = trials.part(found.orientations[0])
-            stretch = find_stretch(part, found.probe)
-            if not stretch.better:
-                stretch = find_refined_stretch(part, found.probe) or stretch
-            found = replace(found, findings=found.findings + of_stretch(stretch))
+            found = replace(found, findings=found.findings + _of_positions(part, found.probe))
         return found
     if found.findings.problems or given.score.noisy:
         return found
@@ -132,6 +130,17 @@ def _stretched(trials: Trials, found: Decision, given: Guess) -> Decision:
         said += " was tried: check the unit of the positions, and distance and pixel size"
         return replace(found, findings=found.findings + Findings(warnings=(said,)))
     return found
+
+
+def _of_positions(part: PtychoData, probe: np.ndarray) -> Findings:
+    """Say whether the positions are off as a whole, or one by one: what explains more."""
+    moved, stretch = views_move(part, probe), find_stretch(part, probe)
+    if explains_more(stretch, moved):
+        return of_stretch(stretch)
+    refined = find_refined_stretch(part, probe)
+    if refined is not None and refined.better:
+        return of_stretch(refined)
+    return of_places(moved, part.n)
 
 
 def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Guess, Guess]:

@@ -2,6 +2,7 @@
 
 python -m benchmarks.places right SEED ...    right scans
 python -m benchmarks.places wrong SEED ...    the same scans with their positions wrong
+python -m benchmarks.places modes SEED ...    right scans of up to five modes, those of ``benchmarks.auto``, turned back
 python -m benchmarks.places real FILE ...     real scans of the far field, with and without their probes
 """
 
@@ -17,6 +18,8 @@ from pathlib import Path
 import numpy as np
 
 import opty
+from benchmarks import drawn_scans
+from benchmarks.auto import straight
 from benchmarks.beginner import RESULTS, wrong_places
 from benchmarks.wrong_scans import DISTANCE, PIXEL, RECIPE, WAVELENGTH, draw, picture_error
 from opty.analysis import find_probe
@@ -63,21 +66,26 @@ def scans(kind: str, words: tuple[str, ...]) -> Iterator[tuple[str, str, opty.Pt
             yield Path(word).name, "with its probe", data.replace(truth=None)
             yield Path(word).name, "without", data.replace(truth=None, probe=None)
             continue
+        if kind == "modes":
+            drawn = drawn_scans.draw(int(word))
+            if drawn.wrong["positions off [px]"] == 0 and "distance wrong" not in drawn.wrong:
+                yield word, f"{drawn.wrong['modes']} modes", straight(drawn)
+            continue
         data = draw(int(word))
         made = [("right", data)] if kind == "right" else wrong(data, int(word))
         yield from ((word, name, one) for name, one in made)
 
 
 def main(kind: str, *words: str) -> None:
-    """Print a row for each scan, and keep all."""
+    """Print a row for each scan, and keep those so far."""
     warnings.simplefilter("ignore")
     rows = []
+    file = RESULTS.with_name("places") / f"{kind}-{Path(words[0]).name.split('.')[0]}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
     for word, name, data in scans(kind, words):
         rows.append({"scan": word, "wrong": name, **told(data)})
         print(rows[-1], flush=True)
-    file = RESULTS.with_name("places") / f"{kind}-{Path(words[0]).name.split('.')[0]}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(rows, indent=1) + "\n")
+        file.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def reconstruct(
     opty resume continues from there, or from the last --save-every checkpoint if the process was killed.
 
     The checks of opty check that need no run come first: a pointless reconstruction is refused, with exit code 1;
-    doubts are printed and written into the result. --check runs all of opty check first, and stops if a reconstruction
+    doubts are printed and written into the result. In the far field short runs say whether positions are off. --check runs all of opty check first, and stops if a reconstruction
     would be pointless; at the end it tests the result on views that were held out.
 
     --follow reconstructs a scan that is still being measured: FILE is an HDF5 file that another program writes, or an

@@ -138,8 +138,9 @@ def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None)
     if excess > UNEXPLAINED:
         click.echo(
             f"Warning: from no starting probe are held-out views predicted well: {excess:.0%} of what differs from the "
-            "mean pattern is missed. The orientation, order, unit or scale of the positions may be wrong, or each by "
-            "some pixels, or the numbers no counts: opty check finds out",
+            "mean pattern is missed. The beam may have several modes (--modes 3); or the orientation, order, unit or "
+            "scale of the positions may be wrong, or each by some pixels, or the numbers no counts: opty check finds "
+            "out",
             err=True,
         )
     return found.probe

@@ -1,8 +1,10 @@
-"""Whether the session is interactive (a prompt or a notebook) or a script."""
+"""Whether the session is interactive (a prompt or a notebook) or a script; tables of a notebook."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from html import escape
 from typing import Any
 
 
@@ -23,3 +25,13 @@ def _ipython() -> Any:
     from IPython import get_ipython
 
     return get_ipython()
+
+
+def table(rows: Iterable[Iterable[str]], head: Iterable[str] = ()) -> str:
+    """Return rows of texts as a table in HTML, as notebooks show it."""
+    names = list(head)
+    return f"<table>{_row(names, 'th') if names else ''}{''.join(_row(row, 'td') for row in rows)}</table>"
+
+
+def _row(cells: Iterable[str], tag: str) -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from opty.console import table
 from opty.remedies import named, option
+from opty.units import metres
 from opty.words import clear_init, joined
 
 Propagation = Literal["far", "cone", "near"]
@@ -187,6 +189,26 @@ class Geometry:
         pixel of q [1/m] is wavelength q.
         """
         return cls(wavelength, 1.0, pixel, voltage=voltage, semi_angle=semi_angle)
+
+    def lines(self) -> dict[str, str]:
+        """Return the geometry in words, one subject a line."""
+        field = {"far": "far field", "cone": "far field of a diverging beam (cone)", "near": "near field"}
+        photons = f"photons of {self.energy / ELEMENTARY_CHARGE / 1e3:.5g} keV"
+        radiation = photons if self.voltage is None else f"electrons of {self.voltage / 1e3:.5g} kV"
+        told = {
+            "propagation": field[self.propagation],
+            "wavelength": f"{metres(self.wavelength)}, {radiation}",
+            "distance": f"{metres(self.distance)} from sample to detector",
+            "pixel_size": f"{metres(self.pixel_size)} on the detector",
+        }
+        if self.focus_to_sample is not None:
+            told["focus_to_sample"] = metres(self.focus_to_sample)
+        if self.semi_angle is not None:
+            told["semi_angle"] = f"{self.semi_angle * 1e3:.4g} mrad"
+        return told
+
+    def _repr_html_(self) -> str:
+        return table(self.lines().items())
 
     @property
     def energy(self) -> float:

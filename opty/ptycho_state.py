@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from opty.algebra.operator import Operator
 from opty.analysis.start_doubt import doubtful_start
 from opty.data import PtychoData
+from opty.data.measurement import DRAWN_BY
 from opty.errors import StartWarning, warn_user
 from opty.io.saving import save
 from opty.io.source import can_link
@@ -113,4 +114,11 @@ class PtychoState(BareState):
         return png
 
 
+def _drawn(data: PtychoData) -> Figure:
+    from opty.plot import data as draw
+
+    return draw(data)
+
+
 HANDLES.append(PtychoState)
+DRAWN_BY.append(_drawn)

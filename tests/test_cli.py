@@ -255,7 +255,11 @@ def test_info(scan, result):
     assert "36" in text
     found = json.loads(run("info", scan, "--json", code=0).output)
     assert found["views"] == 36
-    assert "rPIE" in run("info", result, code=0).output
+    found = run("info", result, code=0).output
+    assert "rPIE" in found
+    p = opty.load(result)
+    fit = f"misfit {opty.misfit(p):.4g}, R-factor {opty.analysis.r_factor(p):.4g}, at the end"
+    assert fit in " ".join(found.split())
 
 
 def test_demo(measured, tmp_path, monkeypatch):

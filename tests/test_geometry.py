@@ -90,3 +90,10 @@ def test_lengths_that_are_not_in_metres(wrong):
     (name,) = wrong
     with pytest.raises(ValueError, match=f"{name} is .*, and no {name} of ptychography is: give it in metres"):
         Geometry(**({"wavelength": 1e-10, "distance": 2.0, "pixel_size": 55e-6} | wrong))
+
+
+def test_a_notebook_shows_a_table():
+    shown = Geometry(1e-9, 0.1, 5e-6, focus_to_sample=2e-3, propagation="near")._repr_html_()
+    assert "<tr><td>wavelength</td><td>1 nm, photons of 1.2398 keV</td></tr>" in shown
+    assert "<td>2 mm</td>" in shown
+    assert "electrons of 300 kV" in Geometry(voltage=300e3, distance=1.0, pixel_size=5e-5)._repr_html_()

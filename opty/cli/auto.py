@@ -97,13 +97,14 @@ def auto(
     with as_ctrl_c(signal.SIGTERM):
         found = opty.auto(data, minutes=minutes, seed=seed, force=force, tell=tell, **machine)
     again = command(file, output, found, load)
-    checkpoint(output, found.state, None, found.said, search=f"{found}\ncommand     {again}")
+    fit = {"misfit": opty.misfit(found.state), "r_factor": opty.analysis.r_factor(found.state)}
+    checkpoint(output, found.state, None, found.said, search=f"{found}\ncommand     {again}", fit=fit)
     if picture is not None:
         save_figure(overview(found.state), picture)
     if report is not None:
         opty.report(output, report)
     if as_json:
-        click.echo(json.dumps(_figures(found, again, output), indent=1))
+        click.echo(json.dumps(_figures(found, fit, again, output), indent=1))
     elif not quiet:
         click.echo(f"{found}\ncommand     {again}\nresult      {output}")
     if found.interrupted:
@@ -162,9 +163,7 @@ def _many(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def _figures(found: Auto, again: str, output: Path) -> dict[str, Any]:
-    import opty
-
+def _figures(found: Auto, fit: dict[str, float], again: str, output: Path) -> dict[str, Any]:
     tried = [
         {"recipe": repr(one.recipe), "modes": one.modes, "score": one.score, "seconds": one.seconds, "why": one.why}
         for one in found.trials
@@ -174,8 +173,7 @@ def _figures(found: Auto, again: str, output: Path) -> dict[str, Any]:
         "reasons": list(found.verdict.reasons),
         "expression": found.expression,
         "command": again,
-        "misfit": opty.misfit(found.state),
-        "r_factor": opty.analysis.r_factor(found.state),
+        **fit,
         "said": list(found.said),
         "tried": tried,
         "seconds": found.seconds,

@@ -148,12 +148,13 @@ class Run:
         """Write the result; if that fails, write it to the folder for temporary files, named in the error."""
         from opty.io.formats.native import checkpoint
 
+        fit = self.fit if self.failed is None else None  # after a failure nothing comes before saving
         try:
-            checkpoint(path, self.state, self.unfinished, self.attention, self._said)
+            checkpoint(path, self.state, self.unfinished, self.attention, self._said, fit=fit)
         except OSError as error:
             saved = Path(tempfile.gettempdir()) / f"{path.stem}-{os.getpid()}.h5"
             try:
-                checkpoint(saved, self.state, self.unfinished, self.attention, self._said)
+                checkpoint(saved, self.state, self.unfinished, self.attention, self._said, fit=fit)
             except OSError as second:
                 error.add_note(f"(and neither could {saved} be written: {one_line(second)})")
                 if self.failed is not None and path.exists():
@@ -162,6 +163,18 @@ class Run:
                 error.add_note(f"(the state reached is safe in {saved})")
             raise
         self.files["result"] = path
+
+    @cached_property
+    def fit(self) -> dict[str, float]:
+        """Misfit and R-factor of the result; empty where there is nothing to compare with any more."""
+        import opty
+
+        if isinstance(self.failed, SourceError):
+            return {}
+        try:
+            return {"misfit": opty.misfit(self.state), "r_factor": opty.analysis.r_factor(self.state)}
+        except SourceError:  # the file went away after the last sweep
+            return {}
 
     @property
     def _said(self) -> str | None:
@@ -191,14 +204,11 @@ class Run:
 
     def figures(self) -> dict[str, Any]:
         """Return misfits, R-factor, iterations, the model unless it is a thin object, seconds, and the files."""
-        import opty
-
-        lost = isinstance(self.failed, SourceError)  # nothing to compare with any more
-        places = None if lost else self.places
+        places = self.places if self.fit else None
         met = self.state.history.get("misfit")
         return {
-            "misfit": None if lost else opty.misfit(self.state),
-            "r_factor": None if lost else opty.analysis.r_factor(self.state),
+            "misfit": self.fit.get("misfit"),
+            "r_factor": self.fit.get("r_factor"),
             "sweep_misfit": None if met is None else float(met[-1]),
             "iterations": self.state.iteration - self.start.iteration,
             "iteration": self.state.iteration,

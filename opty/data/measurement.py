@@ -5,13 +5,14 @@ Data that would make a wrong picture are refused here, before the first iteratio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from opty.console import table
 from opty.data.counts import Counted, checked_counts
 from opty.data.fields import (
     check_background,
@@ -29,11 +30,15 @@ from opty.data.scan_grid import laid_out
 from opty.geometry import Geometry
 from opty.memory import size
 from opty.remedies import option
+from opty.units import metres
 from opty.words import clear_arguments, meant
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from opty.data.feed import Feed
 
+DRAWN_BY: list[Callable[[PtychoData], Figure]] = []  # what draws measurements, the one in use last
 FIELDS = ("intensities", "mask", "positions", "geometry", "background", "probe", "truth", "source")
 
 
@@ -283,6 +288,25 @@ class PtychoData:
         rest = {name: getattr(self, name) for name in FIELDS[2:]} | {"truth": None, "source": None}
         counted = Counted(frames, self._photons[views], self._brightest)
         return _rebuilt(counted, mask, rest | {"positions": self.positions[views]})
+
+    def plot(self) -> Figure:
+        """Return a matplotlib figure: mean and maximum of the frames, mask, and the photons of each view.
+
+        It is ``opty.plot.data``. Raises SourceError where the frames are not here.
+        """
+        return DRAWN_BY[-1](self)
+
+    def _repr_html_(self) -> str:
+        stay = self.absent or ("in the file, read batch by batch" if self.in_file else "in memory")
+        told = {
+            "views": f"{self.views} of {self.n} x {self.n} pixels, {self.intensities.dtype}",
+            "frames": f"{size(self.intensities.nbytes)}, {stay}",
+            "positions": "m" if self.geometry is not None else "px; no geometry",
+        }
+        told |= {} if self.geometry is None else self.geometry.lines()
+        told |= {} if self.pixel is None else {"at the sample": f"pixels of {metres(self.pixel)}"}
+        extras = [name for name in ("mask", "background", "probe", "truth") if getattr(self, name) is not None]
+        return table((told | ({"with": ", ".join(extras)} if extras else {})).items())
 
     def __repr__(self) -> str:
         where = "no geometry (pixels)" if self.pixel is None else f"{self.pixel:.4g} m pixels at the sample"

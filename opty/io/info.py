@@ -39,7 +39,8 @@ class Info:
     rad; counts in photons. ``usable`` is the fraction of pixels that are not masked, ``coverage`` the mean number of
     views that light a spot of the scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file
     and are read batch by batch.
-    ``model`` : of a result, unless the object is thin. ``positions`` : of a result whose positions
+    ``model`` : of a result, unless the object is thin. ``misfit``, ``r_factor`` : of a result that the command line
+    wrote, over all views at its end. ``positions`` : of a result whose positions
     moved, what became of them when they were last checked. ``refined``: the lengths of the geometry that a run
     found. ``unfinished``: the recipe of a run that stopped early, of which ``recipe`` is the part that is done;
     ``opty.resume`` runs the rest. ``search``: how the recipe was chosen, where ``opty.auto`` chose it.
@@ -77,6 +78,8 @@ class Info:
     model: str | None = None
     recipe: str | None = None
     iteration: int | None = None
+    misfit: float | None = None
+    r_factor: float | None = None
     sweep_misfit: float | None = None
     positions: PositionReport | None = None
     refined: tuple[str, ...] = ()
@@ -120,7 +123,7 @@ def info(path: str | Path, **options: Any) -> Info:
         return Info(
             **head,
             **described,
-            **_run_of(kept),
+            **_run_of(kept, native.fit(file)),
             verdict=native.verdict(file),
             search=native.search(file),
             refined=geometry_lines(kept.leaves, kept.record["history"], data.geometry, data.n),
@@ -133,14 +136,16 @@ def info(path: str | Path, **options: Any) -> Info:
     return Info(**head, **described)
 
 
-def _run_of(kept: Kept) -> dict[str, Any]:
-    """Describe the run that made a result."""
+def _run_of(kept: Kept, fit: dict[str, float]) -> dict[str, Any]:
+    """Describe the run that made a result, with the ``fit`` that was noted."""
     misfit = kept.record["history"].get("misfit", ())
     whole = None if kept.unfinished is None else repr(kept.unfinished.asked)
     return {
         "model": None if kept.record["model"] is None or kept.record["model"].thin else repr(kept.record["model"]),
         "recipe": repr(kept.record["recipe"]),
         "iteration": kept.record["iteration"],
+        "misfit": fit.get("misfit"),
+        "r_factor": fit.get("r_factor"),
         "sweep_misfit": float(misfit[-1]) if len(misfit) else None,
         "unfinished": whole,
     }

@@ -49,6 +49,7 @@ def _subjects(info: Info) -> Iterator[tuple[str, str | None]]:
     yield "iteration", None if info.iteration is None else str(info.iteration)
     yield "unfinished", _unfinished(info)
     yield "chosen by", None if info.search is None else f"opty auto; {' '.join(info.search.splitlines()[0].split())}"
+    yield "fit", None if info.misfit is None else f"misfit {info.misfit:.4g}, R-factor {info.r_factor:.4g}, at the end"
     yield "last sweep", None if info.sweep_misfit is None else f"misfit {info.sweep_misfit:.4g}, {DURING}"
     yield "verdict", info.verdict
 

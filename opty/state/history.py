@@ -7,6 +7,8 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
+from opty.console import table
+
 _ROWS = 10  # of a table: the last iterations
 _IN_FLIGHT = 2  # numbers of a series that may be in flight: iterations not finished when another is added
 
@@ -103,8 +105,4 @@ class History(Mapping[str, np.ndarray]):
         full = [name for name, series in self._series.items() if len(series) == count]
         columns = [self[name][-_ROWS:] for name in full]
         cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in column] for column in columns]
-        return f"<table>{_row(full, 'th')}{''.join(_row(row, 'td') for row in zip(*cells, strict=True))}</table>"
-
-
-def _row(cells: Iterable[str], tag: str) -> str:
-    return f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in cells)}</tr>"
+        return table(zip(*cells, strict=True), full)

@@ -179,7 +179,7 @@ def test_a_letter_stands_upright(make_state):
     assert np.array_equal(shown[~np.ma.getmaskarray(image.get_array())], part[~np.ma.getmaskarray(image.get_array())])
     counts = np.stack([100 * letter(16) + 1] * 9)
     scan = opty.PtychoData(counts, np.random.default_rng(0).uniform(0, 9, (9, 2)))
-    for figure in (plot.data(scan), plot.frames(scan, [2])):
+    for figure in (plot.data(scan), scan.plot(), plot.frames(scan, [2])):
         assert np.allclose(figure.axes[0].images[0].get_array(), counts[0])
 
 

@@ -3,7 +3,8 @@
 Beside the measurement (measurement.py) the file holds
     /entry_1/reconstruction/         attributes: iteration, seed, dtype, device, software (versions, as JSON), attention
                                      (warnings about the measurement before the run: a list, as JSON),
-                                     verdict (on the result: right, doubtful or cannot tell, and why: a text)
+                                     verdict (on the result: right, doubtful or cannot tell, and why: a text),
+                                     misfit, r_factor (of the result, over all views)
         leaves/obj (H, W) or (L, H, W), probe (M, n, n), positions (N, 2) px, and other estimates:
                                      background (n, n) in the order of the transform, ...
         positions_m (N, 2)           the same positions in metres, from the frame's corner  (with a geometry)
@@ -86,12 +87,13 @@ def checkpoint(
     attention: Sequence[str] = (),
     verdict: str | None = None,
     search: str = "",
+    fit: Mapping[str, float] | None = None,
 ) -> None:
     """Write a state as ``save`` does, with the place in the recipe from which ``resume`` continues.
 
     ``attention`` : warnings about the measurement before the run; ``verdict`` : on the result; ``search`` : how
-    the recipe was chosen, in words. ``info`` repeats them. Of a state that is spread over ranks the first rank writes
-    the whole; all have to call this.
+    the recipe was chosen, in words; ``fit`` : its "misfit" and "r_factor". ``info`` repeats them. Of
+    a state that is spread over ranks the first rank writes the whole; all have to call this.
     """
     whole = p.gather()
     if whole is None:
@@ -114,6 +116,7 @@ def checkpoint(
             writing.note(f[OWN], verdict=verdict)
         if search:
             writing.put(f, f"{OWN}/search", search)
+        f[OWN].attrs.update(fit or {})
 
 
 def _check_place(path: str | Path, data: PtychoData) -> None:
@@ -183,6 +186,7 @@ def restored(
         )
 
 
+FIT = ("misfit", "r_factor")
 FORMATS = (Format("opty result (HDF5)", recognise, read),)
 
 
@@ -197,6 +201,13 @@ def verdict(file: Container) -> str | None:
     with file.hdf5() as f, blaming(file):
         found = need(f, OWN).attrs.get("verdict")
         return None if found is None else measurement.text(found)
+
+
+def fit(file: Container) -> dict[str, float]:
+    """Return "misfit" and "r_factor" of a result, where the program that wrote it has noted them."""
+    with file.hdf5() as f, blaming(file):
+        own = need(f, OWN).attrs
+        return {name: float(own[name]) for name in FIT if name in own}
 
 
 def search(file: Container) -> str | None:

@@ -1,6 +1,6 @@
 """The real PyNX beside opty in Guzzi et al. 2022: Listings 1 and 2, Fig. S6, and its update_pos (Figs. S13, S14).
 
-    python -m benchmarks.paper_pynx [listing_2 ramp positions] [--folder DIR]
+    python -m benchmarks.paper_pynx [listing_2 ramp positions] [--seeds 3 4] [--engines ML] [--folder DIR]
 
 PyNX is the package of Debian in a small system of its own (benchmarks/environments.py), which takes root and
 ``debootstrap``; what runs there is benchmarks/peers/with_pynx_paper.py. Its operators for the CPU have no update_pos:
@@ -16,11 +16,13 @@ those for OpenCL run on pocl, a CPU too, and the LLK is summed by the operator f
 from __future__ import annotations
 
 import argparse
+import datetime
 import itertools
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ from benchmarks import environments
 from benchmarks.environments import PEERS, last_line
 from benchmarks.paper_pictures import ramp_panels, save_with_machine
 from benchmarks.paper_positions import SIGMAS, scene
-from benchmarks.record import keep
+from benchmarks.record import commit, keep_in, machine
 from opty.analysis import align, fit, illuminated
 from opty.operators import RemoveRamp
 from opty.plot.figure import BLUE, VERMILION, new_figure
@@ -38,7 +40,7 @@ from opty.simulate import experiment, objects, probes, scans, write
 
 PYNX = "{1} of Debian {0}".format(*environments.DEBIAN["pynx"])
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS, PICTURES = Path(__file__).with_name("results"), ROOT / "docs/paper"
+RECORD, PICTURES = Path(__file__).with_name("results") / "2026-11-29-paper-pynx.json", ROOT / "docs/paper"
 AP = opty.AP(obj_inertia=0.01, probe_inertia=0.001)  # as PyNX has them
 KEY = ("part", "case", "seed")
 
@@ -224,9 +226,10 @@ def ramp(python: Path, n: int = 64, turns: int = 200) -> list[dict]:
 # -- Figs. S13, S14
 
 
-def positions(python: Path, seeds: list[int], engines: list[str], sigmas: list[float], cycles: int = 200) -> list[dict]:
-    """PyNX's update_pos in the near field of the paper: positions and LLK at each ten cycles."""
-    rows = []
+def positions(
+    python: Path, seeds: list[int], engines: list[str], sigmas: list[float], cycles: int = 200
+) -> Iterator[dict]:
+    """PyNX's update_pos in the near field of the paper: positions and LLK at each ten cycles, a row for each run."""
     for engine, sigma, seed in itertools.product(engines, sigmas, seeds):
         data = scene(128, 6, sigma, seed, near=True)
         g, truth = data.geometry, data.truth["positions"]
@@ -243,13 +246,15 @@ def positions(python: Path, seeds: list[int], engines: list[str], sigmas: list[f
             f"{name}_affine": opty.analysis.position_error(where, truth, affine=True)
             for name, where in (("start", places[0]), ("left", places[-1]))
         }
-        rows.append(row | dict(least=min(errors), errors=errors, llk=found["llk"][:, 0].tolist(), seconds=seconds))
-    return rows
+        yield row | dict(least=min(errors), errors=errors, llk=found["llk"][:, 0].tolist(), seconds=seconds)
 
 
-def picture_of_positions(rows: list[dict]) -> None:
-    """Draw LLK and true error of seed 0, for each engine and error that the record holds."""
-    some = [row for row in rows if row["part"] == "positions" and row["seed"] == 0]
+def picture_of_positions(record: dict) -> None:
+    """Draw LLK and true error of seed 0, for each engine and error that the record holds.
+
+    Beside it stand the machine that made the picture, and that of each row where it was another.
+    """
+    some = [row for row in record["rows"] if row["part"] == "positions" and row["seed"] == 0]
     if not some:
         return
     engines, errors = ({row["case"].split(", ")[k]: None for row in some} for k in (0, 1))
@@ -266,7 +271,11 @@ def picture_of_positions(rows: list[dict]) -> None:
         right = other.plot(at, row["errors"], color=VERMILION, label="true error [px]")
         other.set_ylim(0, None)
     grid[0, 0].legend(handles=[*left, *right], fontsize=7)
-    save_with_machine(fig, PICTURES / "figures_s13_s14_pynx.png", pynx=PYNX)
+    here = machine()
+    made = {row["case"]: row.get("machine", record["machine"]) for row in some}
+    elsewhere = {case: of for case, of in made.items() if of != here}
+    about = {"rows made elsewhere": elsewhere} if elsewhere else {}
+    save_with_machine(fig, PICTURES / "figures_s13_s14_pynx.png", pynx=PYNX, **about)
 
 
 def of_places(places: np.ndarray, truth: np.ndarray) -> float:
@@ -284,7 +293,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of part positions")
     parser.add_argument("--sigmas", type=float, nargs="+", default=SIGMAS, help="errors of part positions [px]")
     parser.add_argument("--engines", nargs="+", default=["AP", "DM", "ML"], help="of part positions")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder of the record")
+    parser.add_argument("-o", "--output", type=Path, default=RECORD, help="the record")
     given = parser.parse_args()
     try:
         python = environments.environment(given.folder, "pynx")
@@ -299,14 +308,14 @@ def main() -> int:
     }
     if unknown := set(given.parts) - set(work):
         parser.error(f"no part called {', '.join(sorted(unknown))}; there are {', '.join(work)}")
+    about = dict(pynx=environments.version(python, "pynx"), commit=commit(), date=datetime.date.today().isoformat())
     for part in given.parts:
-        rows = [dict(cycles=list(given.cycles)) | row if part == "listing_2" else row for row in work[part]()]
-        for row in rows:
+        of_part = dict(cycles=list(given.cycles)) if part == "listing_2" else {}
+        for row in work[part]():
             print(row, flush=True)
-        about = dict(pynx=environments.version(python, "pynx"))
-        kept = keep(given.output, "paper-pynx", [row | about for row in rows], KEY)
+            keep_in(given.output, [of_part | row | about], KEY)
         if part == "positions":
-            picture_of_positions(json.loads(kept.read_text())["rows"])
+            picture_of_positions(json.loads(given.output.read_text()))
     return 0
 
 

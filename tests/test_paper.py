@@ -20,6 +20,7 @@ FOLDER = ROOT / "examples" / "paper"
 
 sys.path.insert(0, str(ROOT))
 from benchmarks import paper_docs  # noqa: E402
+from benchmarks.record import machine  # noqa: E402
 
 
 def run(name, tmp_path, *options):
@@ -117,3 +118,15 @@ def test_the_sweep_of_seeds_keeps_what_each_method_leaves():
     assert "| Adam with B leaves more than Adam with A (S12) | 1 of 1 (20); 1 of 1 (20) |" in said
     assert "| serial and gradient leave more than Adam (S13, S14) | 0 of 1 (1); 0 of 1 (1) |" in said
     assert "| Adam, step 0.3, signal B (S12) | 2 (2 to 2; 2) |" in "\n".join(paper_docs.positions(rows, 32))
+
+
+def test_a_picture_of_rows_made_elsewhere_names_their_machine(tmp_path, monkeypatch):
+    from benchmarks import paper_pynx
+
+    monkeypatch.setattr(paper_pynx, "PICTURES", tmp_path)
+    row = dict(part="positions", case="AP, 2.5 px", seed=0, llk=[2.0, 1.0], errors=[3.0, 1.5])
+    other = row | dict(case="DM, 2.5 px", machine={"processor": "another"})
+    paper_pynx.picture_of_positions(dict(machine=machine(), rows=[row, other, other | dict(seed=1)]))
+    about = json.loads((tmp_path / "figures_s13_s14_pynx.json").read_text())
+    assert about["machine"] == machine()
+    assert about["rows made elsewhere"] == {"DM, 2.5 px": {"processor": "another"}}

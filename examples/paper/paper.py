@@ -10,6 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.paper_pictures import save_with_machine
@@ -32,6 +34,12 @@ def sized(tiny, reduced, full):
 def save(fig, name):
     """Write a figure, with the machine that made it and the size of the work in a text file beside it."""
     save_with_machine(fig, OUT / f"{name}.png", size=SIZE)
+
+
+def vectors(lengths, directions=8):
+    """Return vectors (L D, 2) of each of these lengths in D directions, 20 degrees off the axes."""
+    angles = np.deg2rad(20 + np.arange(directions) * 360 / directions)
+    return np.concatenate([length * np.stack([np.sin(angles), np.cos(angles)], axis=1) for length in lengths])
 
 
 def bare(fig):

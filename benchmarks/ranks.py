@@ -46,37 +46,49 @@ def half_of(data: Any, part: int) -> Any:
 
 
 class Watch:
-    """CPU seconds that ranks spend in waits, and the messages that they send."""
+    """CPU seconds that ranks spend on messages and in waits for each other, and the messages that they send."""
 
     def __init__(self) -> None:
         from opty.arrays.ranks import Ranks
 
         self.seconds, self.sent = 0.0, []  # type: ignore[var-annotated]
-        plain = Ranks._wait, Ranks._reduce, Ranks.everywhere
-        watch = self
+        watch, plain_reduce, plain_everywhere = self, Ranks._reduce, Ranks.everywhere
 
-        def wait(ranks: Any, request: Any) -> None:
+        def reduce(ranks: Any, op: Any, *hosts: Any) -> None:
             began = time.thread_time()
-            plain[0](ranks, request)
+            plain_reduce(ranks, op, *hosts)
             watch.seconds += time.thread_time() - began
-
-        def reduce(ranks: Any, host: Any, op: Any) -> None:
-            watch.sent.append(lambda: plain[1](ranks, host.copy(), op))
-            plain[1](ranks, host, op)
+            watch.sent.append((plain_reduce, (op,), [(host.shape, host.dtype) for host in hosts]))
 
         def everywhere(ranks: Any, rows: Any, counts: Any) -> Any:
-            watch.sent.append(lambda: plain[2](ranks, rows.copy(), counts))
-            return plain[2](ranks, rows, counts)
+            began = time.thread_time()
+            whole = plain_everywhere(ranks, rows, counts)
+            watch.seconds += time.thread_time() - began
+            watch.sent.append(
+                (
+                    lambda ranks, counts, rows: plain_everywhere(ranks, rows, counts),
+                    (counts,),
+                    [(rows.shape, rows.dtype)],
+                )
+            )
+            return whole
 
-        Ranks._wait, Ranks._reduce, Ranks.everywhere = wait, reduce, everywhere  # type: ignore[method-assign]
+        Ranks._reduce, Ranks.everywhere = reduce, everywhere  # type: ignore[method-assign]
 
-    def replayed(self, sent: list[Callable[[], Any]]) -> float:
-        """Return the CPU seconds of sending messages again, with nothing between: the least of some turns."""
+    def replayed(self, ranks: Any) -> float:
+        """Return the CPU seconds of sending the messages again, with nothing between: the least of some turns."""
+        # The messages are not kept themselves: a run that frees no array is another run.
+        made: dict[Any, Any] = {}
+        again = []
+        for send, how, of in self.sent:
+            # Arrays that are sent together are several, also where they are alike.
+            arrays = [made.setdefault((k, *one), np.zeros(*one)) for k, one in enumerate(of)]
+            again.append((send, how, arrays))
         found = []
         for _ in range(REPLAYS):
             began = time.process_time()
-            for one in sent:
-                one()
+            for send, how, arrays in again:
+                send(ranks, *how, *arrays)
             found.append(time.process_time() - began)
         return min(found)
 
@@ -110,10 +122,8 @@ def over_ranks(recipe: Any, p: Any, iterations: int, comm: Any, watch: Watch) ->
     found = timed(recipe, p, iterations)
     found["waits"] = watch.seconds / iterations
     found["calls"], found["bytes"] = (ranks.calls - before[0]) / iterations, (ranks.bytes - before[1]) / iterations
-    sent = list(watch.sent)
     comm.Barrier()
-    found["messages"] = watch.replayed(sent[len(sent) // 2 :]) / (len(sent) - len(sent) // 2)
-    found["messages"] *= len(sent) / iterations
+    found["messages"] = watch.replayed(ranks) / iterations
     return found
 
 

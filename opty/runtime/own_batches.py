@@ -64,10 +64,10 @@ class OwnBatches:
         corners = placed(store, store.backend.asarray(job.all_positions()), True)[0]
         self._corners = store.backend.to_host(corners)
         self._object = SharedObject(store, [self._corners[a:b] for a, b in pairwise(starts.tolist())])
-        self._memory = _Memory(store, self._object.box, int((counts > 0).sum()))
+        self._memory = _Memory(job, self._object.box, int((counts > 0).sum()))
         least = self._memory.message.size / (_PIXELS * store.leaves["probe"].size)
         each = max(1, min(max(int(least), _ALONE // ranks.size**3), most // _BLOCKS), self.size)
-        self._blocks = np.array_split(order, -(-most // each))
+        self._blocks = np.array_split(order, max(1, round(most / each)))
 
     def run(self, work: Callable[[Batch], None], opened: Opened, whole: bool) -> None:
         """Run the batches, and put the changes together after each block."""
@@ -91,25 +91,31 @@ class OwnBatches:
 
 
 class _Memory:
-    """Arrays that all blocks of a sweep use: to allocate them for each takes as long as to work in them.
+    """Arrays that all blocks of a run use: to allocate them takes as long as to work in them.
 
-    ``shared`` : the rectangle where windows of several ranks lie. ``ranks`` : how many have views. ``share`` : of each
-    rank's change in that of the probe. ``message`` : the changes of the object there and of the probe. ``before``,
-    ``probe_before`` : both as all ranks have them before a block. ``step`` : pixels of the object in one of ``light``.
+    ``shared`` : the rectangle where windows of several ranks lie. ``ranks`` : how many have views. ``message`` : the
+    changes of the object there, and what a rank adds to the probe: ``share`` P + ``less`` P0, P0 the probe before the
+    block, so that the sum over the ranks is P0 + share sum (P - P0). ``before`` : the object, and ``probe_before`` the
+    probe where ``less`` is not 0, as all ranks have them before a block. ``step`` : pixels of the object in one of
+    ``light``.
     """
 
-    def __init__(self, store: Store, shared: Box, ranks: int):
-        xp, obj, probe = store.xp, store.leaves["obj"], store.leaves["probe"]
+    def __init__(self, job: Run, shared: Box, ranks: int):
+        store, made = job.store, job.engine.persistent
+        obj, probe, real = store.leaves["obj"], store.leaves["probe"], store.real_dtype
         self.shared, self.share = shared, min(_PROBE, _LENGTH / ranks) if ranks > 1 else 1.0
+        self.less = (1 - ranks * self.share) / ranks
         there = part_of(obj, shared)
-        self.message = xp.zeros(there.size + probe.size, store.dtype)
+        self.message = made("message of ranks", (there.size + probe.size,), store.dtype)
         self.obj = self.message[: there.size].reshape(there.shape)
         self.probe = self.message[there.size :].reshape(probe.shape)
-        self.before, self.probe_before = there.copy(), probe.copy()
+        self.before = made("object of ranks", there.shape, store.dtype)
+        self.before[...] = there
+        self.probe_before = probe.copy() if self.less else None
         self.step = step = max(1, store.n // _FINE)
         grid = [-(-size // step) + 1 for size in there.shape[-2:]]
-        self.light = xp.empty((4, math.prod(grid)), store.real_dtype)
-        self.weights = xp.empty(math.prod(grid) * step**2, store.real_dtype)
+        self.light = made("light of ranks", (4, math.prod(grid)), real)
+        self.weights = made("weights of ranks", (math.prod(grid) * step**2,), real)
 
 
 class _Merge:
@@ -119,10 +125,12 @@ class _Merge:
     """
 
     def __init__(self, store: Store, memory: _Memory, corners: list[np.ndarray]):
-        self._store, self._memory = store, memory
-        mine = corners[store.ranks.rank]
+        self._store, self._memory, self._corners = store, memory, corners
+        mine, step = corners[store.ranks.rank], memory.step
         self._box = within(box_of(mine, store.n), memory.shared) if len(mine) else (0, 0, 0, 0)
-        self._weight = self._weights(corners)
+        probe = store.leaves["probe"][:, ::step, ::step]
+        self._power = (probe.real**2 + probe.imag**2).sum(axis=0)
+        self._power /= self._power.max()
 
     def put_together(self) -> None:
         """Make object and probe the same on all ranks, where they share them."""
@@ -134,24 +142,31 @@ class _Merge:
         if mine.size < memory.obj.size:
             memory.obj[...] = 0
         xp.subtract(part_of(obj, here), part_of(memory.before, here), out=mine)
-        mine *= self._weight
-        xp.subtract(probe, memory.probe_before, out=memory.probe)
+        mine *= self._weights()
+        self._give_probe()
         store.ranks.add(store.backend, memory.message)
         memory.before += memory.obj
         obj[...] = memory.before
-        memory.probe *= memory.share
-        memory.probe_before += memory.probe
-        probe[...] = memory.probe_before
+        probe[...] = memory.probe
+        if memory.probe_before is not None:
+            memory.probe_before[...] = probe
 
-    def _weights(self, corners: list[np.ndarray]) -> Any:
+    def _give_probe(self) -> None:
+        """Put what this rank adds to the probe into the message; nothing, if it has no views."""
+        memory, real = self._memory, self._store.real_dtype.type
+        if not len(self._store.leaves["positions"]):
+            memory.probe[...] = 0
+            return
+        self._store.xp.multiply(self._store.leaves["probe"], real(memory.share), out=memory.probe)
+        if memory.probe_before is not None:
+            memory.probe += real(memory.less) * memory.probe_before
+
+    def _weights(self) -> Any:
         """Return w_r of this rank in its box, found on a grid of every ``step``-th pixel."""
         xp, memory, rank, (top, bottom, left, right) = self._store.xp, self._memory, self._store.ranks.rank, self._box
         if not size_of(self._box):
             return 0
-        step = memory.step
-        probe = memory.probe_before[:, ::step, ::step]
-        power = (probe.real**2 + probe.imag**2).sum(axis=0)
-        power /= power.max()
+        step, corners, power = memory.step, self._corners, self._power
         grid = top // step, -(-bottom // step), left // step, -(-right // step)
         shape = grid[1] - grid[0], grid[3] - grid[2]
         mine, total, squares, light = memory.light[:, : size_of(grid)].reshape(4, *shape)

@@ -18,6 +18,7 @@ from opty.algebra.leaf import with_parts
 from opty.kernels.operands import WaveStore
 from opty.runtime.all_views import rows_used
 from opty.runtime.batching import drawn_batches, pieces, split
+from opty.runtime.fused_step import FusedStep
 from opty.runtime.nodes import SweepNode, changes_images
 from opty.runtime.shared_object import WHOLE, SharedObject
 from opty.state.access import of_user
@@ -169,9 +170,14 @@ class JointBatches:
 
 
 def _looked_at(node: SweepNode) -> bool:
-    """Say whether a step of a user's may look at the whole object within a sweep; steps of opty look at windows."""
-    parts = [part for s in node.steps for part in getattr(s.op, "parts", (s.op,))]
-    return any(of_user(part) and "obj" in with_parts(frozenset().union(*part.effects())) for part in parts)
+    """Say whether a step may look at the object beyond the windows of the batch, from batch to batch.
+
+    Fused steps do not, and neither do updates of opty's.
+    """
+    others = [s.op for s in node.steps if not isinstance(s.op, FusedStep)]
+    return any(
+        "obj" in with_parts(frozenset().union(*op.effects())) for op in others if of_user(op) or not changes_images(op)
+    )
 
 
 def _asked(node: SweepNode, views: int) -> int:

@@ -56,6 +56,10 @@ CASES = {
         "ComparePositions(AP() ** 2) * (PosCorrect(search_every=2, hold=0.0) * LSQML(batch=6)) ** 4",
         {"wrong": 1.0, "views": 18},
     ),
+    "positions, Anneal, LSQML": (
+        "(PosCorrectAnneal(16.0, trials=6) * LSQML(batch=6)) ** 4",
+        {"wrong": 1.0, "views": 25, "span": 50, "along": 0},
+    ),
     "positions, Adam": (
         "(PosLimit(2.0) * PosModel(strength=0.2) * PosSearch(4) * PosCorrectAdam(weights='coverage') * AP()) ** 3",
         {"wrong": 1.0},

@@ -118,17 +118,24 @@ class BestSteps(_Fit, register=False):
         assert isinstance(op, LSQUpdate)
         on_obj, on_probe = op.update != "probe", op.update != "obj"
         of_obj, light, of_probe, seen = self._directions(op, s, b, on_obj, on_probe)
-        lengths = self._lengths(op, s, b, of_obj, of_probe)
-        averages = []
+        lengths, rows = self._lengths(op, s, b, of_obj, of_probe), s.job.object.rows
+        on_frame, on_window = [], []
         if on_obj:
-            along = s.engine.light(b.corners, b.illum, lengths[0], light) if b.size else s.store.xp.zeros_like(light)
-            averages.append((obj[None], of_obj, along, light))
+            on_frame = [
+                s.engine.light(b.corners, b.illum, lengths[0], light) if b.size else s.store.xp.zeros_like(light)
+            ]
         if on_probe:
-            along = s.engine.transmission(obj, b.corners, lengths[1], seen) if b.size else s.store.xp.zeros_like(seen)
-            averages.append((probe, of_probe, along, seen))
-        for average in averages:  # only now that both are summed: illum may be the probe itself
-            s.store.ranks.add(average[2], s.store.backend)
-            s.engine.add_average(*average)
+            on_window = [
+                s.engine.transmission(obj, b.corners, lengths[1], seen) if b.size else s.store.xp.zeros_like(seen)
+            ]
+        s.job.object.add(on_frame, *on_window)
+        for along in on_frame:  # only now that both are summed: illum may be the probe itself
+            s.engine.add_average(obj[None, rows], of_obj[:, rows], along[rows], light[rows])
+        for along in on_window:
+            s.engine.add_average(probe, of_probe, along, seen)
+
+    def collect(self, s: FusedContext) -> None:
+        s.job.object.tell()
 
     def _lengths(self, op: LSQUpdate, s: FusedContext, b: Batch, of_obj: Any, of_probe: Any) -> Any:
         """Return the lengths (2, B) of the steps that fit each view best."""
@@ -152,11 +159,14 @@ class BestSteps(_Fit, register=False):
         of_probe, seen = s.engine.accumulators("probe", probe.shape)
         if b.size:  # over ranks the views of the batch may all be those of others
             of_probe = self._add_up(s, b, on_obj, on_probe, (of_obj, light, of_probe, seen))
-        for on, direction, weight, share in ((on_obj, of_obj, light, op.alpha), (on_probe, of_probe, seen, op.beta)):
-            if on:
-                s.store.ranks.add(direction, s.store.backend)
-                s.store.ranks.add(weight, s.store.backend)
-                s.engine.divide(direction, weight, share)
+        others, rows = (of_probe, seen) if on_probe else (), s.job.object.rows
+        if on_obj:
+            largest = s.job.object.add_weighted(of_obj, light, *others)
+            s.engine.divide(of_obj[:, rows], light[rows], op.alpha, largest)
+        else:
+            s.job.object.add((), *others)
+        if on_probe:
+            s.engine.divide(of_probe, seen, op.beta)
         return of_obj, light, of_probe, seen
 
     def _add_up(self, s: FusedContext, b: Batch, on_obj: bool, on_probe: bool, sums: tuple[Any, Any, Any, Any]) -> Any:

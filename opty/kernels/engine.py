@@ -125,8 +125,12 @@ class Engine(Protocol):
         direction (L, H, W) and weight (H, W) are zero afterwards.
         """
 
-    def divide(self, direction: Any, weight: Any, regularisation: float) -> None:
-        """direction (L, H, W) /= a max(weight) + (1 - a) weight, a the regularisation; weight (H, W) stays."""
+    def divide(self, direction: Any, weight: Any, regularisation: float, largest: Any = None) -> None:
+        """direction (L, H, W) /= a max(weight) + (1 - a) weight, a the regularisation; weight (H, W) stays.
+
+        ``largest`` : numbers (K,) float64 on the device of which the largest is to be max(weight), if the weight given
+        is a part of it.
+        """
 
     def merge(self, old: Any, total: Any, weight: Any, held: Any, inertia: float) -> None:
         """old (L, H, W) = (total + c held) / (weight + c), c = inertia max(weight); as it is where nothing is known."""

@@ -156,7 +156,7 @@ class Snapshot:
         shape = (-(-height // coarse) + 1, -(-width // coarse) + 1)
         corners = np.clip(self.positions / coarse, 0, [shape[0] - len(amplitude), shape[1] - len(amplitude)])
         lit = lit_by(corners, amplitude[None], shape)
-        return np.kron(lit, np.ones((coarse, coarse), bool))[:height, :width]
+        return lit.repeat(coarse, axis=0).repeat(coarse, axis=1)[:height, :width]
 
     @functools.cached_property
     def _lit_box(self) -> tuple[slice, slice]:
@@ -181,13 +181,16 @@ def _means(image: np.ndarray, step: int) -> np.ndarray:
 
 def _part(image: np.ndarray, lit: np.ndarray, rows: tuple[int, int], cols: tuple[int, int], step: int) -> Part:
     pairs = np.ascontiguousarray(image, np.complex64).view(np.float32).reshape(*image.shape, 2)
+    # Few passes, and none for numbers that are not finite where there are none: the run waits for the core.
     with np.errstate(invalid="ignore", over="ignore"):
         shown = pairs[lit] if lit.any() else pairs.reshape(-1, 2)
-        shown = shown[np.isfinite(shown)]
-        most = min(
-            float(np.abs(shown).max(initial=0.0)), _CLIPPED * float(np.sqrt(np.mean(shown**2) if shown.size else 0))
-        )
+        if not np.isfinite(shown.sum()):
+            shown = shown[np.isfinite(shown)]
+        largest = float(max(shown.max(initial=0.0), -shown.min(initial=0.0)))
+        most = min(largest, _CLIPPED * float(np.sqrt(np.mean(shown**2) if shown.size else 0)))
         scale = most / _LARGEST or 1.0
-        numbers = np.clip(np.nan_to_num(pairs / scale), -_LARGEST, _LARGEST).astype("<i2")
+        scaled = pairs / scale
+        np.clip(scaled, -_LARGEST, _LARGEST, out=scaled)
+        numbers = np.nan_to_num(scaled, copy=False).astype("<i2")
     numbers[~lit, 0] = UNLIT
     return Part(numbers.tobytes(), image.shape, scale, rows, cols, step)

@@ -6,6 +6,7 @@ program.py          all that follows from plan and layout of the state, compiled
 explain.py          the plan as text
 execute.py          executes the plan on a fork of the state; job.py: the data of one run
 sweep_loop.py       one sweep over all views, batch by batch
+shared_object.py    the part of the object that windows of several ranks light, and what is of one rank alone
 batching.py         the views of each batch, and their order
 batch_size.py       the number of views in a batch that fits in memory
 memory_estimate.py  the memory of a run

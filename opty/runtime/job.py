@@ -19,6 +19,7 @@ from opty.runtime.graph_replay import Replay
 from opty.runtime.interrupt import CtrlC
 from opty.runtime.plan import followed_by
 from opty.runtime.program import Program
+from opty.runtime.shared_object import WHOLE, WholeObject
 from opty.runtime.sweep_programs import SweepPrograms
 from opty.state import BareState, handle
 from opty.state.access import Access, Rights, WholeAccess
@@ -38,6 +39,7 @@ class Run:
     _: KW_ONLY
     way: list[CursorMark] = field(default_factory=list)  # to the place where a run is resumed; consumed on entering
     frames: list[Cursor] = field(default_factory=list)
+    object: WholeObject = WHOLE  # how its parts belong to ranks, in a live sweep whose sums are made batch by batch
     batches: dict[SweepPrograms, int] = field(default_factory=dict)  # views in a batch, once it has fitted in memory
     ctrl_c: CtrlC = field(default_factory=CtrlC)
     stopped: bool = False  # by Ctrl-C, on all ranks
@@ -53,6 +55,7 @@ class Run:
     _everywhere: np.ndarray | None = None
     _whole: bool | None = None
     _neighbours: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    _all_neighbours: dict[int, list[np.ndarray]] = field(default_factory=dict)
     _in_order: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
     @functools.cached_property
@@ -98,6 +101,12 @@ class Run:
             self._on_host = self.store.backend.to_host(self.store.leaves["positions"])
         return self._on_host
 
+    def all_neighbours(self, size: int) -> list[np.ndarray]:
+        """Return what ``neighbours`` does, of the views of all ranks; all ranks have to call it."""
+        if size not in self._all_neighbours:
+            self._all_neighbours[size] = neighbours(self.all_positions(), size)
+        return self._all_neighbours[size]
+
     def neighbours(self, size: int) -> list[np.ndarray]:
         """Return the parts of the scan; a uniform batch of ``size`` has one view of each."""
         if size not in self._neighbours:
@@ -119,6 +128,7 @@ class Run:
         """Discard what depends on positions, after a step that writes them."""
         self._on_host = self._positions = self._everywhere = self._whole = None
         self._neighbours.clear()
+        self._all_neighbours.clear()
         self.tours.clear()
         self.watch.positions_written()
 

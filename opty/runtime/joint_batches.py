@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,11 @@ import numpy as np
 from opty.algebra.leaf import with_parts
 from opty.kernels.operands import WaveStore
 from opty.runtime.all_views import rows_used
-from opty.runtime.batching import drawn_batches, neighbours, pieces, split
+from opty.runtime.batching import drawn_batches, pieces, split
+from opty.runtime.fused_step import FusedStep
 from opty.runtime.nodes import SweepNode, changes_images
+from opty.runtime.shared_object import WHOLE, SharedObject
+from opty.state.access import of_user
 from opty.state.leaves import FIELDS
 from opty.state.store import Store
 from opty.state.views import Batch, Opened, placed
@@ -55,13 +59,14 @@ class JointBatches:
     """The batches of a live sweep, each with the views of all ranks.
 
     order : numbers (B,) of the views of each batch, counted over all ranks, those of one rank together.
-    ``same`` : the batches do not depend on the iteration. ``summed`` : see ``sums_batches``.
+    ``same`` : the batches do not depend on the iteration. ``summed`` : see ``sums_batches``. ``object`` : where the
+    updates add up their sums over a batch.
     """
 
     def __init__(self, node: SweepNode, job: Run, same: bool):
         self.summed = sums_batches(node, job.store)
         self._job, self._store, self._node = job, job.store, node
-        store, ranks = job.store, job.store.ranks
+        store, ranks, self.object = job.store, job.store.ranks, WHOLE
         self._views = store.measured.whole.views
         self.size = max(ranks.size, _asked(node, self._views))
         self._starts = ranks.starts(self._views)
@@ -71,9 +76,13 @@ class JointBatches:
         elif node.order == "scan":
             found = pieces(np.arange(self._views), self.size)
         else:
-            parts = neighbours(positions, self.size) if 1 < self.size < self._views else None
+            parts = job.all_neighbours(self.size) if 1 < self.size < self._views else None
             found = split(node.order, positions, self.size, drawn_batches(same, store), parts)
         self.order = [batch[np.argsort(self._owner(batch), kind="stable")] for batch in found]
+        if self.summed:
+            corners = store.backend.to_host(placed(store, store.backend.asarray(positions), True)[0])
+            of_ranks = [corners[a:b] for a, b in pairwise(self._starts.tolist())]
+            self.object = SharedObject(store, of_ranks, _looked_at(node))
 
     @cached_property
     def state(self) -> JointStore:
@@ -158,6 +167,17 @@ class JointBatches:
         ranges = [np.arange(a, b) for a, b in zip(self._starts[:-1], self._starts[1:], strict=True)]
         dealt = [np.array_split(rng.permutation(some), count) for some in ranges]
         return [np.concatenate(parts) for parts in zip(*dealt, strict=True)]
+
+
+def _looked_at(node: SweepNode) -> bool:
+    """Say whether a step may look at the object beyond the windows of the batch, from batch to batch.
+
+    Fused steps do not, and neither do updates of opty's.
+    """
+    others = [s.op for s in node.steps if not isinstance(s.op, FusedStep)]
+    return any(
+        "obj" in with_parts(frozenset().union(*op.effects())) for op in others if of_user(op) or not changes_images(op)
+    )
 
 
 def _asked(node: SweepNode, views: int) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from opty.runtime.batching import pieces
 from opty.runtime.nodes import SweepNode, changes_images
+from opty.runtime.shared_object import Box, SharedObject, box_of, part_of, size_of, within
 from opty.state.store import Store
 from opty.state.views import Batch, Opened, ViewBatches, placed
 
@@ -29,8 +30,6 @@ _PROBE = 0.5  # of each rank's change of the probe, at most: more swings to and 
 _FINE = 64  # pixels of a window in which light is looked at: it has no finer features
 _DARK = 1e-9  # light of a pixel that no view of a block lights, of the brightest
 _SALT = 17  # what tells this order from other random numbers
-
-Box = tuple[int, int, int, int]  # rows from and to, columns from and to
 
 
 def sweeps_alone(node: SweepNode, store: Store) -> bool:
@@ -64,17 +63,15 @@ class OwnBatches:
         self._counts, self._starts = counts, starts
         corners = placed(store, store.backend.asarray(job.all_positions()), True)[0]
         self._corners = store.backend.to_host(corners)
-        parts = [self._corners[a:b] for a, b in pairwise(starts.tolist()) if b > a]
-        self._memory = _Memory(store, _shared([_box(part, store.n) for part in parts]), len(parts))
+        self._object = SharedObject(store, [self._corners[a:b] for a, b in pairwise(starts.tolist())])
+        self._memory = _Memory(job, self._object.box, int((counts > 0).sum()))
         least = self._memory.message.size / (_PIXELS * store.leaves["probe"].size)
         each = max(1, min(max(int(least), _ALONE // ranks.size**3), most // _BLOCKS), self.size)
-        self._blocks = np.array_split(order, -(-most // each))
+        self._blocks = np.array_split(order, max(1, round(most / each)))
 
     def run(self, work: Callable[[Batch], None], opened: Opened, whole: bool) -> None:
         """Run the batches, and put the changes together after each block."""
         store = self._store
-        rest = _around(self._memory.shared, store.object_shape)
-        start = [_part(store.leaves["obj"], box).copy() for box in rest]
         own = [block[block < self._counts[store.ranks.rank]] for block in self._blocks]
         batches = [pieces(block, self.size) for block in own]
         with store.measured.along([batch for some in batches for batch in some]):
@@ -83,7 +80,7 @@ class OwnBatches:
                 for batch in ViewBatches(store, some, whole, True, opened) if some else ():
                     work(batch)
                 merge.put_together()
-        self._tell_the_rest(rest, start)
+        self._object.tell()
 
     def _corners_of(self, block: np.ndarray) -> list[np.ndarray]:
         """Return the corners (K, 2) of the views of a block, for each rank."""
@@ -92,38 +89,33 @@ class OwnBatches:
             for first, count in zip(self._starts[:-1], self._counts, strict=True)
         ]
 
-    def _tell_the_rest(self, rest: list[Box], start: list[Any]) -> None:
-        """Give all ranks the object where the windows of one lie alone; ``start`` : as it was there."""
-        store, obj = self._store, self._store.leaves["obj"]
-        message = store.xp.concatenate([(_part(obj, box) - a).reshape(-1) for box, a in zip(rest, start, strict=True)])
-        store.ranks.add(message, store.backend)
-        first = 0
-        for box, before in zip(rest, start, strict=True):
-            before += message[first : first + before.size].reshape(before.shape)
-            _part(obj, box)[...] = before
-            first += before.size
-
 
 class _Memory:
-    """Arrays that all blocks of a sweep use: to allocate them for each takes as long as to work in them.
+    """Arrays that all blocks of a run use: to allocate them takes as long as to work in them.
 
-    ``shared`` : the rectangle where windows of several ranks lie. ``ranks`` : how many have views. ``share`` : of each
-    rank's change in that of the probe. ``message`` : the changes of the object there and of the probe. ``before``,
-    ``probe_before`` : both as all ranks have them before a block. ``step`` : pixels of the object in one of ``light``.
+    ``shared`` : the rectangle where windows of several ranks lie. ``ranks`` : how many have views. ``message`` : the
+    changes of the object there, and what a rank adds to the probe: ``share`` P + ``less`` P0, P0 the probe before the
+    block, so that the sum over the ranks is P0 + share sum (P - P0). ``before`` : the object, and ``probe_before`` the
+    probe where ``less`` is not 0, as all ranks have them before a block. ``step`` : pixels of the object in one of
+    ``light``.
     """
 
-    def __init__(self, store: Store, shared: Box, ranks: int):
-        xp, obj, probe = store.xp, store.leaves["obj"], store.leaves["probe"]
+    def __init__(self, job: Run, shared: Box, ranks: int):
+        store, made = job.store, job.engine.persistent
+        obj, probe, real = store.leaves["obj"], store.leaves["probe"], store.real_dtype
         self.shared, self.share = shared, min(_PROBE, _LENGTH / ranks) if ranks > 1 else 1.0
-        there = _part(obj, shared)
-        self.message = xp.zeros(there.size + probe.size, store.dtype)
+        self.less = (1 - ranks * self.share) / ranks
+        there = part_of(obj, shared)
+        self.message = made("message of ranks", (there.size + probe.size,), store.dtype)
         self.obj = self.message[: there.size].reshape(there.shape)
         self.probe = self.message[there.size :].reshape(probe.shape)
-        self.before, self.probe_before = there.copy(), probe.copy()
+        self.before = made("object of ranks", there.shape, store.dtype)
+        self.before[...] = there
+        self.probe_before = probe.copy() if self.less else None
         self.step = step = max(1, store.n // _FINE)
         grid = [-(-size // step) + 1 for size in there.shape[-2:]]
-        self.light = xp.empty((4, math.prod(grid)), store.real_dtype)
-        self.weights = xp.empty(math.prod(grid) * step**2, store.real_dtype)
+        self.light = made("light of ranks", (4, math.prod(grid)), real)
+        self.weights = made("weights of ranks", (math.prod(grid) * step**2,), real)
 
 
 class _Merge:
@@ -133,42 +125,51 @@ class _Merge:
     """
 
     def __init__(self, store: Store, memory: _Memory, corners: list[np.ndarray]):
-        self._store, self._memory = store, memory
-        mine = corners[store.ranks.rank]
-        self._box = _within(_box(mine, store.n), memory.shared) if len(mine) else (0, 0, 0, 0)
-        self._weight = self._weights(corners)
+        self._store, self._memory, self._corners = store, memory, corners
+        mine, step = corners[store.ranks.rank], memory.step
+        self._box = within(box_of(mine, store.n), memory.shared) if len(mine) else (0, 0, 0, 0)
+        probe = store.leaves["probe"][:, ::step, ::step]
+        self._power = (probe.real**2 + probe.imag**2).sum(axis=0)
+        self._power /= self._power.max()
 
     def put_together(self) -> None:
         """Make object and probe the same on all ranks, where they share them."""
         store, xp, memory = self._store, self._store.xp, self._memory
-        obj, probe = _part(store.leaves["obj"], memory.shared), store.leaves["probe"]
+        obj, probe = part_of(store.leaves["obj"], memory.shared), store.leaves["probe"]
         top, _, left, _ = memory.shared
         here = self._box[0] - top, self._box[1] - top, self._box[2] - left, self._box[3] - left
-        mine = _part(memory.obj, here)
+        mine = part_of(memory.obj, here)
         if mine.size < memory.obj.size:
             memory.obj[...] = 0
-        xp.subtract(_part(obj, here), _part(memory.before, here), out=mine)
-        mine *= self._weight
-        xp.subtract(probe, memory.probe_before, out=memory.probe)
-        store.ranks.add(memory.message, store.backend)
+        xp.subtract(part_of(obj, here), part_of(memory.before, here), out=mine)
+        mine *= self._weights()
+        self._give_probe()
+        store.ranks.add(store.backend, memory.message)
         memory.before += memory.obj
         obj[...] = memory.before
-        memory.probe *= memory.share
-        memory.probe_before += memory.probe
-        probe[...] = memory.probe_before
+        probe[...] = memory.probe
+        if memory.probe_before is not None:
+            memory.probe_before[...] = probe
 
-    def _weights(self, corners: list[np.ndarray]) -> Any:
+    def _give_probe(self) -> None:
+        """Put what this rank adds to the probe into the message; nothing, if it has no views."""
+        memory, real = self._memory, self._store.real_dtype.type
+        if not len(self._store.leaves["positions"]):
+            memory.probe[...] = 0
+            return
+        self._store.xp.multiply(self._store.leaves["probe"], real(memory.share), out=memory.probe)
+        if memory.probe_before is not None:
+            memory.probe += real(memory.less) * memory.probe_before
+
+    def _weights(self) -> Any:
         """Return w_r of this rank in its box, found on a grid of every ``step``-th pixel."""
         xp, memory, rank, (top, bottom, left, right) = self._store.xp, self._memory, self._store.ranks.rank, self._box
-        if not _size(self._box):
+        if not size_of(self._box):
             return 0
-        step = memory.step
-        probe = memory.probe_before[:, ::step, ::step]
-        power = (probe.real**2 + probe.imag**2).sum(axis=0)
-        power /= power.max()
+        step, corners, power = memory.step, self._corners, self._power
         grid = top // step, -(-bottom // step), left // step, -(-right // step)
         shape = grid[1] - grid[0], grid[3] - grid[2]
-        mine, total, squares, light = memory.light[:, : _size(grid)].reshape(4, *shape)
+        mine, total, squares, light = memory.light[:, : size_of(grid)].reshape(4, *shape)
         mine[...] = 0
         _add_light(mine, grid, corners[rank] // step, power)
         total[...] = mine
@@ -192,49 +193,14 @@ class _Merge:
         for k in range(1, step):
             whole[k::step] = whole[::step]
         first = top - grid[0] * step, left - grid[2] * step
-        return _part(whole, (first[0], first[0] + bottom - top, first[1], first[1] + right - left))
+        return part_of(whole, (first[0], first[0] + bottom - top, first[1], first[1] + right - left))
 
 
 def _add_light(light: Any, box: Box, corners: np.ndarray, power: Any) -> None:
     """Add the light of windows at corners (K, 2), ``power`` each, to that of a box, (h, w) real."""
     n = len(power)
     for row, column in corners.tolist():
-        a, b, c, d = common = _within((row, row + n, column, column + n), box)
-        if _size(common):
+        a, b, c, d = common = within((row, row + n, column, column + n), box)
+        if size_of(common):
             there = light[a - box[0] : b - box[0], c - box[2] : d - box[2]]
             there += power[a - row : b - row, c - column : d - column]
-
-
-def _box(corners: np.ndarray, n: int) -> Box:
-    """Return the rectangle of windows at corners (K, 2)."""
-    (top, left), (bottom, right) = corners.min(axis=0).tolist(), (corners.max(axis=0) + n).tolist()
-    return top, bottom, left, right
-
-
-def _within(a: Box, b: Box) -> Box:
-    """Return what two rectangles have in common; it may be empty."""
-    top, left = max(a[0], b[0]), max(a[2], b[2])
-    return top, max(top, min(a[1], b[1])), left, max(left, min(a[3], b[3]))
-
-
-def _size(box: Box) -> int:
-    return (box[1] - box[0]) * (box[3] - box[2])
-
-
-def _shared(boxes: list[Box]) -> Box:
-    """Return the rectangle around all that two rectangles have in common."""
-    pairs = (_within(a, b) for k, a in enumerate(boxes) for b in boxes[:k])
-    found = np.array([pair for pair in pairs if _size(pair)] or [(0, 0, 0, 0)])
-    (top, _, left, _), (_, bottom, _, right) = found.min(axis=0).tolist(), found.max(axis=0).tolist()
-    return top, bottom, left, right
-
-
-def _around(box: Box, shape: tuple[int, int]) -> list[Box]:
-    """Return the rectangles of an image (H, W) that lie around one."""
-    (top, bottom, left, right), (height, width) = box, shape
-    return [(0, top, 0, width), (bottom, height, 0, width), (top, bottom, 0, left), (top, bottom, right, width)]
-
-
-def _part(image: Any, box: Box) -> Any:
-    """Return a rectangle of an image (..., H, W), a view of it."""
-    return image[..., box[0] : box[1], box[2] : box[3]]

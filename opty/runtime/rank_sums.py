@@ -53,7 +53,7 @@ class SweepSums:
             self._store.create(self._store.declared[name])
         if before is not None:
             leaves[name] -= before
-        self._store.ranks.add(leaves[name], self._store.backend)
+        self._store.ranks.add(self._store.backend, leaves[name])
         if before is not None:
             leaves[name] += before
 

@@ -19,6 +19,7 @@ from opty.runtime.joint_batches import JointBatches
 from opty.runtime.nodes import SweepNode, changes_images
 from opty.runtime.own_batches import OwnBatches, sweeps_alone
 from opty.runtime.rank_sums import SweepSums, UsersMemo
+from opty.runtime.shared_object import WHOLE
 from opty.runtime.sweep_programs import StepInSweep, SweepProgram, SweepPrograms
 from opty.runtime.visits import due
 from opty.state.access import BatchAccess, of_user
@@ -57,6 +58,7 @@ def run_sweep(node: SweepNode, job: Run) -> None:
     own = OwnBatches(node, job) if live and sweeps_alone(node, store) else None
     shared = JointBatches(node, job, sweep.same_batches) if live and own is None else None
     joint = None if shared is None or shared.summed else shared.state
+    job.object = WHOLE if shared is None else shared.object
     size = (
         own.size if own is not None else batch_that_fits(of, job) if shared is None else shared.size + store.ranks.size
     )

@@ -279,6 +279,10 @@ def test_steps(gpu, rng, dtype, layers, regularisation):
     case.engine.divide(there[1], there[3], regularisation)
     assert agree(there[1], direction, dtype, gpu)
     assert np.array_equal(gpu.to_host(there[3]), weight)
+    meaning.divide(direction, weight, 3 * weight.max(), regularisation, 0, SIZE[0])  # a part of the weight is here
+    largest = gpu.asarray(np.array([0.0, 3 * weight.max(), weight.max()], np.float64))
+    case.engine.divide(there[1], there[3], regularisation, largest)
+    assert agree(there[1], direction, dtype, gpu)
     meaning.add_average(target, direction, total, weight, 0, SIZE[0])
     case.engine.add_average(*there)
     assert agree(there[0], target, dtype, gpu)

@@ -21,6 +21,8 @@ WANTED = [
     "a user's operator",
     "two slices",
     "LSQML",
+    "LSQML, rows of views",
+    "LSQML, columns of views",
     "LSQML, two views",
     "PIE",
     "positions",

@@ -7,6 +7,7 @@ from mpi4py import MPI
 from small_scans import scan
 
 import opty
+from opty.data.parts import chosen
 
 COMM = MPI.COMM_WORLD
 opty.arrays.ranks._SPIN = 0.0  # three ranks on two cores: who waits sleeps
@@ -41,6 +42,11 @@ CASES = {
         "order='compact') ** 4",
         {},
     ),
+    "LSQML, rows of views": ("LSQML(batch=5) ** 4", {"modes": 2, "views": 25, "span": 50, "along": 0}),
+    "LSQML, columns of views": (
+        "LSQML(batch=5) ** 4",
+        {"fractional": False, "views": 25, "span": 50, "along": 1},
+    ),
     "LSQML, two views": ("LSQML(batch=5) ** 2", {"views": 2}),
     "two views": ("DM() ** 3 * ML() ** 2", {"views": 2}),
     "one view": ("(PosCorrect() * AP()) ** 3 * LSQML(batch=2)", {"views": 1}),
@@ -49,6 +55,10 @@ CASES = {
     "positions, LSQML": (
         "ComparePositions(AP() ** 2) * (PosCorrect(search_every=2, hold=0.0) * LSQML(batch=6)) ** 4",
         {"wrong": 1.0, "views": 18},
+    ),
+    "positions, Anneal, LSQML": (
+        "(PosCorrectAnneal(16.0, trials=6) * LSQML(batch=6)) ** 4",
+        {"wrong": 1.0, "views": 25, "span": 50, "along": 0},
     ),
     "positions, Adam": (
         "(PosLimit(2.0) * PosModel(strength=0.2) * PosSearch(4) * PosCorrectAdam(weights='coverage') * AP()) ** 3",
@@ -82,6 +92,10 @@ CASES = {
     "a user's live step": (
         "Sweep(LiveOfUser() * LSQUpdate() * FourierProject(), batch=4, order='compact') ** 2",
         {},
+    ),
+    "a user's live step on the whole object": (
+        "Sweep(DimsInSweep() * LSQUpdate() * FourierProject(), batch=5, order='uniform') ** 3",
+        {"views": 25, "span": 50, "along": 0},
     ),
 }
 OWN = (opty.Leaf("trust_of_view", "view", scale=0), opty.Leaf("light_of_scan", "row col", grid="window", scale=0))
@@ -142,6 +156,17 @@ class LiveOfUser(opty.ViewOperator, reads="delta obj", writes="obj", slots=LIVE)
         s.record("live", s.memo["sum"] + s.change_of_view.sum())
 
 
+class DimsInSweep(opty.ViewOperator, reads="delta obj", writes="obj"):
+    """Change the object from batch to batch by what all of it is, with sums of its own."""
+
+    over_ranks = True
+    sums_batches = True
+
+    def apply(self, s, b):
+        change = float(s.total(s.xp.asarray(abs(b.delta).sum() if b.size else 0.0)))
+        s.obj *= 1 - 1e-6 * change * float(abs(s.obj).mean())
+
+
 def far(a, b):
     scale = np.abs(b).max() if np.size(b) else 1.0
     return float(np.abs(np.asarray(a) - np.asarray(b)).max() / (scale or 1.0)) if np.size(b) else 0.0
@@ -158,7 +183,10 @@ def equal(text, options, device="cpu"):
     """Return how far the ranks end from one process on the CPU, by what is compared."""
     model = {"model": options.pop("model")} if "model" in options else {}
     metres, wrong = options.pop("geometry", bool(model)), options.pop("wrong", 0)
+    along = options.pop("along", None)
     data, recipe = scan(**options), opty.parse(text)
+    if along is not None:  # so that the ranks have strips of the object
+        data = chosen(data, np.argsort(data.positions[:, along]))
     if wrong:
         away = wrong * np.random.default_rng(5).normal(size=data.positions.shape)
         data = data.replace(positions=np.maximum(data.positions + away, 0))

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ import numpy as np
 import opty
 from opty.data import feed as feeds
 from opty.data.lazy_frames import LazyFrames
+from opty.data.parts import chosen
 from opty.live import server as servers
+from opty.runtime.shared_object import SharedObject, size_of
 
 sys.path.insert(0, sys.argv[1])
 from rank_cases import CASES, COMM, DOUBLE, MACHINE, MeanOfRows, equal, far, sleep_until_all_are_here
@@ -212,6 +215,14 @@ ranks = q._live.ranks
 before = ranks.calls, ranks.bytes
 q = opty.parse("AP() ** 2") * q
 out["cost"] = (ranks.calls - before[0], ranks.bytes - before[1], q.obj.nbytes, q.probe.nbytes)
+strip = scan(views=25, span=50)
+strip = chosen(strip, np.argsort(strip.positions[:, 0]))
+q = opty.LSQML(batch=5) * opty.PtychoState(strip, **DOUBLE).over(COMM)
+store, before = q._live, q._live.ranks.bytes
+corners = np.rint(strip.positions_px + store.origin).astype(int)
+box = SharedObject(store, [corners[a:b] for a, b in pairwise(store.ranks.starts(25).tolist())]).box
+q = opty.LSQML(batch=5) * q
+out["shared"] = (q._live.ranks.bytes - before, 5, size_of(box), q.obj.size, q.obj.nbytes, q.probe.nbytes)
 if COMM.rank == 0:
     print(json.dumps(out), flush=True)
 COMM.Barrier()

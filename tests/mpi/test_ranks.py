@@ -47,7 +47,7 @@ def job(tmp_path_factory):
 def test_three_ranks_are_one_process_to_rounding(job):
     """complex128; views that do not divide, a rank without any, one view in all."""
     found, *_ = job
-    assert len(found["equal"]) == 36
+    assert len(found["equal"]) == 40
     for name, differs in found["equal"].items():
         worst = max(differs, key=differs.get)
         assert differs[worst] < 1e-11, (name, worst, differs[worst])
@@ -138,6 +138,14 @@ def test_what_a_sweep_sends_is_what_the_page_says(job):
     arrays = 2 * (1.5 * obj + 1.5 * probe)
     assert arrays <= sent < arrays + 2 * 400
     assert calls <= 2 * 8 + 4
+
+
+def test_batches_of_all_ranks_send_what_they_share(job):
+    """LSQML over rows of views: of the object no more than its rows that several ranks light, and the rest once."""
+    sent, batches, shared, frame, obj, probe = job[0]["shared"]
+    assert 0 < shared < 0.7 * frame
+    of_batches = batches * (shared / frame * 2 * obj + 2 * probe + 8 * 4)
+    assert of_batches < sent < of_batches + obj + 2 * 400
 
 
 @pytest.fixture

@@ -21,9 +21,12 @@ class CpuUpdates(CpuBase):
 
         self._share_weight(work, weight)
 
-    def divide(self, direction, weight, regularisation: float) -> None:
-        """direction (L, H, W) /= a max(weight) + (1 - a) weight, a the regularisation; weight (H, W) stays."""
-        most = self._largest(weight)
+    def divide(self, direction, weight, regularisation: float, largest=None) -> None:
+        """direction (L, H, W) /= a max(weight) + (1 - a) weight, a the regularisation; weight (H, W) stays.
+
+        ``largest`` : numbers (K,) of which the largest is to be max(weight).
+        """
+        most = self._largest(weight) if largest is None else largest.max()
 
         def work(low: int, high: int) -> None:
             loops("update").divide(direction, weight, most, regularisation, low, high)

@@ -23,9 +23,14 @@ class GpuUpdates(GpuBase):
         fields = (*fields, np.float64(regularisation), np.float64(step), self._tiny)
         self._launch(_FILE, "add_scaled", grid, fields, block=(THREADS,))
 
-    def divide(self, direction, weight, regularisation: float) -> None:
-        """direction (L, H, W) /= a max(weight) + (1 - a) weight, a the regularisation; weight (H, W) stays."""
+    def divide(self, direction, weight, regularisation: float, largest=None) -> None:
+        """direction (L, H, W) /= a max(weight) + (1 - a) weight, a the regularisation; weight (H, W) stays.
+
+        ``largest`` : numbers (K,) float64 on the device of which the largest is to be max(weight).
+        """
         parts, grid = self._find_largest(weight)
+        if largest is not None:
+            parts = largest, *sizes(len(largest))
         fields = (direction, weight, *sizes(len(direction), weight.size), *parts, np.float64(regularisation))
         self._launch(_FILE, "divide", grid, (*fields, self._tiny), block=(THREADS,))
 

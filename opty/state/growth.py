@@ -16,7 +16,7 @@ from opty.state.spread import spread
 from opty.state.store import Store
 from opty.state.whole_store import WholeStore, has_rows, whole_rows
 
-_PLACED = frozenset({"positions", "position_given"})  # leaves that hold the places of views [px]
+_PLACED = frozenset({"positions", "position_given", "position_place"})  # leaves that hold the places of views [px]
 Pads = tuple[tuple[int, int], tuple[int, int]]  # pixels before and behind, of rows and of columns
 
 

@@ -78,9 +78,9 @@ def unfound(store) -> float:
     return worst + (largest_jump(here, given, store.data.n) is not None)
 
 
-def gone(s):
-    """Return how far each view has gone from where it was given, (N, 2) px, the common offset taken off."""
-    away = s.positions - s.position_given
+def gone(s, place: Leaf = GIVEN):
+    """Return how far each view has gone from where it was given, or another place, (N, 2) px, without the mean."""
+    away = s.positions - getattr(s, place.name)
     return away - away.mean(axis=0)
 
 

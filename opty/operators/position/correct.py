@@ -14,8 +14,10 @@ from opty.operators.position.relocate import bring_home
 from opty.operators.position.signals import FIT_NUMBERS, fit_numbers
 from opty.operators.position.trust import held_step, knowledge, smooth_terms
 
+PLACE = Leaf("position_place", "view 2", unit="px", scale=0)
 MEMORY = (
     GIVEN,
+    PLACE,
     Leaf("position_gain", "view", scale=0),
     Leaf("position_shift", "view 2", unit="px", scale=0),
     Leaf("position_count", "1", scale=0),
@@ -46,12 +48,13 @@ class PosCorrect(
     pixels, so that what a wrong probe or an unfinished object leaves over counts as noise.
 
     Nothing moves in the first three sweeps, in which all views are looked at, nor while the usual view lies within 1.2
-    (1 + 3 / sqrt N) variances of where it was given. Otherwise views take the step that minimises sum r^2 / (2 s^2) +
-    |r_j - x_j|^2 / (2 tau^2), s^2 the noise and tau the width of the displacements found, from the data (empirical
-    Bayes): where the counts tell little, views stay near the places x_j where the refinement began. The smooth part of
-    all displacements, to which object and probe adapt, may grow as large as that of independent displacements of width
-    tau; beyond that it is drawn back by three standard deviations in each sweep. Steps are multiplied by a gain that
-    grows by a tenth while a view goes on in one direction, and shrinks where it turns back.
+    (1 + 3 / sqrt N) variances of where the refinement began. Otherwise views take the step that minimises sum r^2 /
+    (2 s^2) + |r_j - x_j|^2 / (2 tau^2), s^2 the noise and tau the width of the displacements found, from the data
+    (empirical Bayes): where the counts tell little, views stay near the places x_j where the refinement began,
+    which are those that ``FindPositions`` has found where it ran before. The smooth part of all displacements, to
+    which object and probe adapt, may grow as large as that of independent displacements of width tau; beyond that
+    it is drawn back by three standard deviations in each sweep. Steps are multiplied by a gain that grows by a
+    tenth while a view goes on in one direction, and shrinks where it turns back.
 
     No gradient leads home a view that lies farther away than the object's details are wide: in every
     ``search_every``-th sweep PosSearch looks for those whose misfit stands out, or, while the scan as a whole is left
@@ -64,16 +67,16 @@ class PosCorrect(
     max_step, weights : longest step [px]; weights of the views, as in every refinement.
     hold : weight of the places where the refinement began: 1 by the noise, 0 for not at all, from the first sweep on.
 
-    History, beside that of every refinement: "position_moved", rms distance from the places where the refinement began,
-    the common offset taken off, and "position_uncertainty", median of the standard errors [px]; and that of
-    ``CheckPositions``, which looks in the 20th sweep and every 40 sweeps. From the 60th on a MisfitWarning names views
-    that two looks in a row found lost.
+    History, beside that of every refinement: "position_moved", rms distance from the places given (before
+    ``FindPositions``, where that ran), the common offset taken off, and "position_uncertainty", median of the
+    standard errors [px]; and that of ``CheckPositions``, which looks in the 20th sweep and every 40 sweeps. From
+    the 60th on a MisfitWarning names views that two looks in a row found lost.
 
     Reads delta (B, M, n, n), illum, patches, probe, obj, background; writes positions (N, 2) px; position_uncertainty
-    (N,) px, the standard error of each position with object and probe held; and its memory position_given (N, 2) px,
-    position_unexplained, position_lost (N,), as CheckPositions, position_gain (N,), position_shift,
-    position_estimate (N, 2) px, position_misfit (N,), position_evidence (N, 8), position_smooth (N, K),
-    position_count (1,).
+    (N,) px, the standard error of each position with object and probe held; and its memory position_given and
+    position_place (N, 2) px, the places given and those where the refinement began, position_unexplained,
+    position_lost (N,), as CheckPositions, position_gain (N,), position_shift, position_estimate (N, 2) px,
+    position_misfit (N,), position_evidence (N, 8), position_smooth (N, K), position_count (1,).
     Source: Gauss-Newton at the detector: Dwivedi et al., Ultramicroscopy 192, 29 (2018); slope: Odstrcil et al., Opt.
     Express 26, 3108 (2018), Eq. 26; variance of a slope from blocks of residuals: Conley, J. Econometrics 92, 1 (1999);
     empirical Bayes: Efron, Morris, JASA 68, 117 (1973); gains that learn: Zhang et al., Opt.
@@ -104,8 +107,9 @@ class PosCorrect(
         super().begin(s)
         if s.create("position_gain"):
             s.position_gain += _FIRST
-        if s.create("position_given"):
-            s.position_given += s.positions
+        for place in (GIVEN, PLACE):
+            if s.create(place.name):
+                setattr(s, place.name, s.positions.copy())
         for leaf in MEMORY:
             if leaf.name != "position_smooth":
                 s.create(leaf.name)
@@ -121,11 +125,11 @@ class PosCorrect(
         elif count % _SOON == 0:
             self._look(s, sensed, np.arange(views))
         if not s.has("position_smooth"):
-            smooth = smooth_terms(s.backend.to_host(s.position_given))
+            smooth = smooth_terms(s.backend.to_host(s.position_place))
             s.create("position_smooth", term=smooth.shape[1])
             s.position_smooth = smooth
         told = knowledge(s.xp, sensed, s.position_misfit, s.position_evidence)
-        away = gone(s)
+        away = gone(s, PLACE)
         variance = self._averaged(s, told, away, count + 1 - parts)
         s.position_uncertainty = s.xp.sqrt(variance)
         if self.hold and (count + 1) % _ASK == _ASK // 2:

@@ -98,6 +98,14 @@ def ctrl_c_works():
 
 
 @pytest.fixture(autouse=True)
+def figures_closed():
+    """Leave no figure of pyplot's behind."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(autouse=True)
 def registry_as_it_was():
     """Forget the operators that a test defined: another test may use the same name."""
     from opty.algebra.operator import REGISTRY

@@ -192,10 +192,10 @@ def test_a_result_that_its_disk_does_not_take_is_saved_elsewhere(scan, tmp_path,
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     write = native.checkpoint
 
-    def full(path, *rest):
+    def full(path, *rest, **named):
         if path.name == "a.h5":
             raise OSError(28, "No space left on device", str(path))
-        write(path, *rest)
+        write(path, *rest, **named)
 
     monkeypatch.setattr(native, "checkpoint", full)
     failed = run("reconstruct", scan, "-o", "a.h5", "--recipe", "rPIE() ** 2", "--quiet", code=1)

@@ -1,7 +1,5 @@
 """A small state with everything that a picture can show: geometry, modes, refined positions, truth, history."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -25,14 +23,6 @@ def _object(rng, phase):
     row, col = np.indices(SHAPE)
     magnitude = 0.7 + 0.2 * np.sin(row / 5) * np.cos(col / 7) + 0.02 * rng.standard_normal(SHAPE)
     return (magnitude * np.exp(1j * phase * np.sin((row + col) / 9))).astype(np.complex64)
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    """Leave no figure of pyplot's behind."""
-    yield
-    if "matplotlib.pyplot" in sys.modules:
-        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture

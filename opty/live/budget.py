@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 import time
 
-SHARE = 0.005  # of the time that passes, for pictures and viewers together
+SHARE = 0.005  # of the time that passes, for pictures and what viewers fetch of them
 SHORTEST = 0.5  # seconds between two pictures
 
 
 class Budget:
-    """Seconds of computing that pictures and viewers have cost, and when the next picture is due.
+    """Seconds of computing that pictures and answers to viewers have cost, and when the next picture is due.
 
     A picture whose making and sending took c seconds is followed by the next one after c / ``SHARE`` seconds, and
-    never before ``SHORTEST``: seconds in which the process computes, where other programs take its cores.
+    never before ``SHORTEST``: seconds in which the process computes, where other programs take its cores. Answers
+    without a picture do not put it off: viewers ask on without one, on a slow machine for ever.
     """
 
     def __init__(self) -> None:
@@ -22,10 +23,10 @@ class Budget:
         self._spent = 0.0
         self._last = self._cpu = -float("inf")
 
-    def spend(self, seconds: float) -> None:
-        """Count seconds of computing, of any thread."""
+    def spend(self, seconds: float, on_picture: bool) -> None:
+        """Count seconds of computing for an answer, in any thread; ``on_picture`` : it sent a part of a picture."""
         with self._lock:
-            self._spent += seconds
+            self._spent += seconds if on_picture else 0.0
             self.answers += seconds
 
     def due(self, at_rest: bool = False) -> bool:

@@ -23,6 +23,7 @@ from opty.live.snapshot import Part, Snapshot
 
 TOKEN = "OPTY_LIVE_TOKEN"  # in the environment; else a token is drawn
 FIRST_PORT, LAST_PORT = 8420, 8519
+PICTURES = ("/object", "/probe", "/positions")  # paths of the parts of a picture
 _PATIENCE = 10.0  # seconds for which a question for news is held
 _STALLED = 30.0  # seconds after which a viewer that takes nothing is given up
 _MOST = 64  # connections at a time
@@ -164,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(str(refused).encode(), "text/plain; charset=utf-8", refused.status)
         finally:
-            self.server.board.budget.spend(time.thread_time() - began)
+            self.server.board.budget.spend(time.thread_time() - began, where.path in PICTURES)
 
     def _got(self, path: str, asked: dict[str, str]) -> None:
         board = self.server.board
@@ -176,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
             facts |= {"number": number, "kind": board.kind}
             facts["picture"] = None if snapshot is None else snapshot.facts()
             self._send(json.dumps(_finite(facts)).encode(), "application/json")
-        elif path in ("/object", "/probe", "/positions"):
+        elif path in PICTURES:
             if (snapshot := board.snapshot) is None:
                 raise _Refused(HTTPStatus.NOT_FOUND, "There is no picture yet.")
             if path == "/positions":

@@ -167,7 +167,7 @@ class _Search:
         ranked = tuple(sorted(self.trials, key=lambda one: one.score))
         cpu = time.process_time() - self.cpu
         said = (*self.repaired.done, *self.start.said, *doubts)
-        return Auto(state, self._expression(best), verdict, ranked, said, self._options(), cpu, stopped)
+        return Auto(state, self._expression(best, state), verdict, ranked, said, self._options(), cpu, stopped)
 
     def _take(self, start: Begin) -> None:
         """Take a start, and with it the part of the scan on which recipes are tried, and its pixels that are held
@@ -323,11 +323,12 @@ class _Search:
             options["position_scale"] = self.start.scale
         return options
 
-    def _expression(self, best: Trial) -> str:
+    def _expression(self, best: Trial, state: PtychoState) -> str:
+        """Return what made the state: of a run that was cut off by the time, the turns that were made."""
         probe = f", {self.start.text}" if self.start.text else ""
         modes = "" if best.modes == self._modes() else f", modes={best.modes}"
         seed = f", seed={self.seed}" if self.seed else ""
-        return f"{best.recipe!r} * opty.PtychoState(data{probe}{modes}{seed})"
+        return f"{state.recipe!r} * opty.PtychoState(data{probe}{modes}{seed})"
 
 
 def _factor(data: PtychoData) -> int:

@@ -204,6 +204,19 @@ def test_a_result_that_its_disk_does_not_take_is_saved_elsewhere(scan, tmp_path,
     assert opty.load(saved, device="cpu").iteration == 2
 
 
+@pytest.mark.parametrize("ended", [KeyboardInterrupt(), MemoryError("out of memory")])
+def test_what_ends_the_figures_of_a_result_does_not_cost_it(scan, monkeypatch, ended):
+    def fail(p):
+        raise ended
+
+    with monkeypatch.context() as patched:
+        patched.setattr("opty.misfit", fail)
+        done = CliRunner().invoke(main, ["reconstruct", scan, "-o", "a.h5", "--recipe", "rPIE() ** 2", "--quiet"])
+    assert done.exit_code != 0
+    assert opty.load("a.h5", device="cpu").iteration == 2
+    assert "R-factor" not in str(opty.info("a.h5"))
+
+
 def test_rerun_says_identical_or_by_how_much_not(scan):
     run("reconstruct", scan, "-o", "a.h5", "--recipe", "(PosCorrectAdam() * rPIE()) ** 3 * DM() ** 2", "--seed", 5)
     assert "identical: all" in run("rerun", "a.h5").stdout

@@ -24,7 +24,7 @@ from opty.cli.options import (
     taken_for_load,
     talk_options,
 )
-from opty.cli.run import as_ctrl_c
+from opty.cli.run import as_ctrl_c, fit_of, with_fit
 from opty.files.atomic import check_target
 
 if TYPE_CHECKING:
@@ -97,8 +97,11 @@ def auto(
     with as_ctrl_c(signal.SIGTERM):
         found = opty.auto(data, minutes=minutes, seed=seed, force=force, tell=tell, **machine)
     again = command(file, output, found, load)
-    fit = {"misfit": opty.misfit(found.state), "r_factor": opty.analysis.r_factor(found.state)}
-    checkpoint(output, found.state, None, found.said, search=f"{found}\ncommand     {again}", fit=fit)
+    told = f"{found}\ncommand     {again}"
+    fit = with_fit(
+        lambda fit: checkpoint(output, found.state, None, found.said, search=told, fit=fit),
+        lambda: fit_of(found.state),
+    )
     if picture is not None:
         save_figure(overview(found.state), picture)
     if report is not None:

@@ -146,9 +146,13 @@ class Run:
 
     def save(self, path: Path) -> None:
         """Write the result; if that fails, write it to the folder for temporary files, named in the error."""
+        ended = self.failed is None and self.unfinished is None
+        with_fit(lambda fit: self._write(path, fit), lambda: self.fit if ended else {})
+        self.files["result"] = path
+
+    def _write(self, path: Path, fit: dict[str, float]) -> None:
         from opty.io.formats.native import checkpoint
 
-        fit = self.fit if self.failed is None else None  # after a failure nothing comes before saving
         try:
             checkpoint(path, self.state, self.unfinished, self.attention, self._said, fit=fit)
         except OSError as error:
@@ -162,17 +166,14 @@ class Run:
             else:
                 error.add_note(f"(the state reached is safe in {saved})")
             raise
-        self.files["result"] = path
 
     @cached_property
     def fit(self) -> dict[str, float]:
         """Misfit and R-factor of the result; empty where there is nothing to compare with any more."""
-        import opty
-
         if isinstance(self.failed, SourceError):
             return {}
         try:
-            return {"misfit": opty.misfit(self.state), "r_factor": opty.analysis.r_factor(self.state)}
+            return fit_of(self.state)
         except SourceError:  # the file went away after the last sweep
             return {}
 
@@ -315,3 +316,24 @@ def as_ctrl_c(number: int) -> Iterator[None]:
         yield
     finally:
         signal.signal(number, old)
+
+
+def fit_of(p: PtychoState) -> dict[str, float]:
+    """Return misfit and R-factor of a state, as results keep them."""
+    import opty
+
+    return {"misfit": opty.misfit(p), "r_factor": opty.analysis.r_factor(p)}
+
+
+def with_fit(write: Callable[[dict[str, float]], None], find: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """Write a result with its fit, and return that; where finding it fails or Ctrl-C ends it, write without, and raise.
+
+    The fit takes passes over all views: what ends them must not cost the result.
+    """
+    try:
+        fit = find()
+    except BaseException:
+        write({})
+        raise
+    write(fit)
+    return fit

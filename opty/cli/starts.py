@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from opty.algebra.operator import Operator
     from opty.analysis import Findings
+    from opty.analysis.check.frame_statistics import Frames
     from opty.data import PtychoData
     from opty.model import Model
     from opty.ptycho_state import PtychoState
@@ -79,12 +80,13 @@ def started(
     machine, start = given(machine), given({"modes": modes, "model": model, "seed": seed})
     loaded = opty.load(file, **load)
     if isinstance(loaded, opty.PtychoData):
-        found = quick_look(loaded)
+        frames = look_at_frames(loaded)
+        found = quick_look(loaded, frames)
         tried = tried_out(loaded) if check and found.ok else Findings()
         found += tried
         far = not is_near(loaded)
         if found.ok and not check:
-            tried = taken_as_far(loaded, look_at_frames(loaded))
+            tried = taken_as_far(loaded, frames)
             found += tried
         if found.problems and not force:
             why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)
@@ -94,9 +96,9 @@ def started(
         complete(model, loaded.geometry, loaded.n, modes)  # refuses a model that does not fit, before the search
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
             start["probe"] = _found_probe(file, loaded, quiet, machine.get("threads"))
-            found = quick_look(loaded.replace(probe=start["probe"])) + tried  # some doubts were about its size
+            found = quick_look(loaded.replace(probe=start["probe"]), frames) + tried  # some doubts were about its size
         if found.ok and not check and (model is None or model.thin):
-            found += _said_of_places(loaded, start.get("probe"), moves)
+            found += _said_of_places(loaded, frames, start.get("probe"), moves)
         return opty.PtychoState(loaded, **start, **machine), found.every
     for name, value in (start | given({"probe": probe})).items():
         raise ValueError(
@@ -146,17 +148,16 @@ def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None)
     return found.probe
 
 
-def _said_of_places(data: PtychoData, probe: np.ndarray | None, moves: bool) -> Findings:
+def _said_of_places(data: PtychoData, frames: Frames, probe: np.ndarray | None, moves: bool) -> Findings:
     """Return what short runs say of the positions, from the starting probe, in the far field and cone beams."""
     from opty.analysis import Findings
-    from opty.analysis.check.frame_statistics import look_at_frames
     from opty.analysis.check.view_places import places_in_brief
     from opty.analysis.coverage import is_near
 
     probe = data.probe if probe is None else probe
     if probe is None or is_near(data) or data.absent is not None or data.views < FEWEST_TO_JUDGE:
         return Findings()
-    return places_in_brief(data, look_at_frames(data), probe, one_by_one=not moves)
+    return places_in_brief(data, frames, probe, one_by_one=not moves)
 
 
 def moves_views(recipe: Operator) -> bool:

@@ -301,7 +301,7 @@ class PtychoData:
         told = {
             "views": f"{self.views} of {self.n} x {self.n} pixels, {self.intensities.dtype}",
             "frames": f"{size(self.intensities.nbytes)}, {stay}",
-            "positions": "m" if self.geometry is not None else "px; no geometry",
+            "positions": "in metres" if self.geometry is not None else "in pixels; no geometry",
         }
         told |= {} if self.geometry is None else self.geometry.lines()
         told |= {} if self.pixel is None else {"at the sample": f"pixels of {metres(self.pixel)}"}

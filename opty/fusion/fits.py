@@ -135,7 +135,7 @@ class BestSteps(_Fit, register=False):
             s.engine.add_average(probe, of_probe, along, seen)
 
     def collect(self, s: FusedContext) -> None:
-        s.job.object.tell()
+        s.job.object.complete()
 
     def _lengths(self, op: LSQUpdate, s: FusedContext, b: Batch, of_obj: Any, of_probe: Any) -> Any:
         """Return the lengths (2, B) of the steps that fit each view best."""

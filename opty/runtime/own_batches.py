@@ -80,7 +80,7 @@ class OwnBatches:
                 for batch in ViewBatches(store, some, whole, True, opened) if some else ():
                     work(batch)
                 merge.put_together()
-        self._object.tell()
+        self._object.complete()
 
     def _corners_of(self, block: np.ndarray) -> list[np.ndarray]:
         """Return the corners (K, 2) of the views of a block, for each rank."""

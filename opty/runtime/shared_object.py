@@ -30,8 +30,8 @@ class WholeObject:
         self.add((direction, weight), *others)
         return None
 
-    def tell(self) -> None:
-        """Give all ranks the object where windows of one rank lie alone, after the sweep."""
+    def complete(self) -> None:
+        """Send the parts of the object that one rank alone lights to all ranks, after the sweep."""
 
 
 WHOLE = WholeObject()
@@ -75,17 +75,17 @@ class SharedObject(WholeObject):
             largest[-1] = part_of(weight, self.box).max()
         return largest
 
-    def tell(self) -> None:
+    def complete(self) -> None:
         store, obj = self._store, self._store.leaves["obj"]
         parts = [[part_of(obj, piece) for piece in pieces] for pieces in self._alone]
         counts = np.array([sum(part.size for part in of_rank) for of_rank in parts])
         if not counts.any():
             return
         mine = [part.reshape(-1) for part in parts[store.ranks.rank]]
-        told = store.ranks.everywhere(store.xp.concatenate([obj[:0].reshape(-1), *mine]), counts)
+        whole = store.ranks.everywhere(store.xp.concatenate([obj[:0].reshape(-1), *mine]), counts)
         first = 0
         for part in (part for of_rank in parts for part in of_rank):
-            part[...] = told[first : first + part.size].reshape(part.shape)
+            part[...] = whole[first : first + part.size].reshape(part.shape)
             first += part.size
 
 

@@ -64,7 +64,8 @@ def repaired(data: PtychoData) -> Repaired:
         why = ", ".join(f"{len(which)} {kind}" for kind, which in kinds.items() if which)
         done.append(f"{len(lost)} frames left out ({why})")
         data = chosen(data, np.setdiff1d(np.arange(data.views), lost))
-    problems = quick_look(data).problems or taken_as_far(data, look_at_frames(data)).problems
+    frames = look_at_frames(data)
+    problems = quick_look(data, frames).problems or taken_as_far(data, frames).problems
     return Repaired(data, options, tuple(done), problems)
 
 

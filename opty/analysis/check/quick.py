@@ -12,12 +12,16 @@ from opty.analysis.coverage import diameter, focused, is_near, size_known
 from opty.data import PtychoData
 
 
-def quick_look(data: PtychoData) -> Findings:
+def quick_look(data: PtychoData, frames: Frames | None = None) -> Findings:
     """Find what makes a reconstruction pointless, or its result doubtful, without running anything.
 
     Positions (one view, all on one spot, no overlap, a wrong unit), light, pixels (dead, hot, at the end of the scale),
     frames (missing, frozen, too bright), beam centre, sampling. ``health`` applies the same rules, and finds out the
     orientation by short reconstructions. One look at each frame; nothing is changed.
+
+    Parameters
+    ----------
+    data : PtychoData. frames : its frames as they were looked at, where that was done already.
 
     Returns
     -------
@@ -27,7 +31,7 @@ def quick_look(data: PtychoData) -> Findings:
     """
     if not isinstance(data, PtychoData):
         raise TypeError(f"data is a {type(data).__name__}; give a PtychoData, as from opty.load(measurement)")
-    frames = look_at_frames(data)
+    frames = look_at_frames(data) if frames is None else frames
     return judged(data, frames, probe_size(data, frames))
 
 

@@ -71,7 +71,9 @@ class Turns:
         if now[1] - self.changed > PHASE:
             self.on = not self.on
             if self.on and (shown := s.memo["run"].announced.get(step)) is not None:
-                shown.board.budget._last += now[1] - self.changed  # the next picture is due as much later
+                away = now[1] - self.changed  # the next picture and the next facts are due as much later
+                shown.board.budget._last += away
+                shown._last += away
             self.changed = now[1]
         if self.on:
             began = time.thread_time()

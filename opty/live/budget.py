@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-SHARE = 0.005  # of the time that passes, for pictures and what viewers fetch of them
+SHARE = 0.003  # of the time that passes, for pictures and what viewers fetch of them
 SHORTEST = 0.5  # seconds between two pictures
 
 
@@ -23,10 +23,10 @@ class Budget:
         self._spent = 0.0
         self._last = self._cpu = -float("inf")
 
-    def spend(self, seconds: float, on_picture: bool) -> None:
-        """Count seconds of computing for an answer, in any thread; ``on_picture`` : it sent a part of a picture."""
+    def spend(self, seconds: float, on_picture: float) -> None:
+        """Count seconds of computing for an answer, in any thread; ``on_picture`` : those that went into a picture."""
         with self._lock:
-            self._spent += seconds if on_picture else 0.0
+            self._spent += on_picture
             self.answers += seconds
 
     def due(self, at_rest: bool = False) -> bool:

@@ -101,7 +101,7 @@ def _show(run: Any, shown: ShownRun | None) -> None:
     if shown is not None and whole is not None:
         snapshot = Snapshot.of(whole)
         shown.board.budget.taken(time.thread_time() - began)
-        shown.board.put(snapshot, **shown.facts())
+        shown.put(snapshot)
 
 
 def _save(run: Any, shown: ShownRun | None, path: str) -> None:

@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep the terminal of the run clear."""
 
     def _answer(self, found: Any) -> None:
-        began, self._waited = time.thread_time(), 0.0
+        began, self._on_picture = time.thread_time(), 0.0
         where = urlsplit(self.path)
         asked = {name: values[-1] for name, values in parse_qs(where.query).items()}
         try:
@@ -165,7 +165,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(str(refused).encode(), "text/plain; charset=utf-8", refused.status)
         finally:
-            self.server.board.budget.spend(time.thread_time() - began, where.path in PICTURES)
+            seconds = time.thread_time() - began
+            on_picture = seconds if where.path in PICTURES else self._on_picture
+            self.server.board.budget.spend(seconds, on_picture)
 
     def _got(self, path: str, asked: dict[str, str]) -> None:
         board = self.server.board
@@ -175,7 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/status":
             number, facts, snapshot = board.facts(_whole(asked, "after", -1), _PATIENCE)
             facts |= {"number": number, "kind": board.kind}
+            began = time.thread_time()
             facts["picture"] = None if snapshot is None else snapshot.facts()
+            self._on_picture = time.thread_time() - began  # the first viewer has the lit area found
             self._send(json.dumps(_finite(facts)).encode(), "application/json")
         elif path in PICTURES:
             if (snapshot := board.snapshot) is None:

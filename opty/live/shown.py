@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from opty.runtime.job import Run
     from opty.state import BareState
 
-_FACTS_EVERY = 0.5  # seconds
+_FACTS_EVERY = 1.0  # seconds
 _REST = 0.2  # seconds between looks for Ctrl-C in a pause
-_CURVE = 500  # points of the error curve at most
+_CURVE = 300  # points of the error curve at most
 
 
 class ShownRun:
@@ -44,9 +44,13 @@ class ShownRun:
     def asked(self) -> Asked:
         """Return what viewers want of the run; put up the facts where it is time for that."""
         if not self._paused and time.monotonic() - self._last >= _FACTS_EVERY:
-            self._last = time.monotonic()
-            self.board.put(**self.facts())
+            self.put()
         return self.board.asked()
+
+    def put(self, snapshot: Snapshot | None = None) -> None:
+        """Put up the facts, and a picture where there is one."""
+        self._last = time.monotonic()
+        self.board.put(snapshot, **self.facts())
 
     def facts(self) -> dict[str, Any]:
         """Return where the run stands."""

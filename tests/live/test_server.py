@@ -119,8 +119,8 @@ def test_pictures_come_as_seldom_as_their_cost_demands(monkeypatch):
     budget = Budget()
     assert budget.due()
     budget.taken(0.02)
-    budget.spend(0.03, True)
-    budget.spend(9.0, False)  # without a picture: puts nothing off
+    budget.spend(0.03, on_picture=0.03)
+    budget.spend(9.0, on_picture=0.0)  # without a picture: puts nothing off
     clock[0] += 0.05 / SHARE - 0.01
     cpu[0] += 2 * 0.05 / SHARE
     assert not budget.due()

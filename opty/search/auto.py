@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from opty.data import PtychoData
 from opty.operators.coarse import Level, worth
 from opty.ptycho_state import PtychoState
 from opty.search.judgement import Verdict, difference, judged, noise_deviance, of_scale
-from opty.search.plan import BEST_OF, CLIMB, FIRST, HOPELESS, KINDS, Change, Plan
+from opty.search.plan import ANEW, BEST_OF, CLIMB, FIRST, HOPELESS, KINDS, Change, Plan
 from opty.search.repair import Repaired, repaired
 from opty.search.scale import GAIN, look_at_scale, mendable, rescaled, scale_is_known
 from opty.search.start import Begin, begin
@@ -128,8 +127,9 @@ class _Search:
         self.deadline = self.began + 60 * minutes
         self.seed, self.machine, self.tell = seed, machine, tell
         self.trials: list[Trial] = []
-        self.known: dict[Plan, Trial] = {}  # of the positions as they are
+        self.known: dict[tuple[Operator, int], Trial] = {}  # by recipe and modes, of the positions as they are
         self.stretch: Stretch | None = None  # of the positions as they are
+        self.looked: Trial | None = None  # the trial that was looked at for it
         self.measured: tuple[Trial, float] | None = None  # a trial, and the noise of its counts
         self.useless: set[tuple[str, object]] = set()  # changes that are not tried again
         self.repaired: Repaired = repaired(data)
@@ -152,7 +152,7 @@ class _Search:
             plan, best = self._chosen(plan)
             state, whole = self._final(plan, best)
         except (Interrupted, KeyboardInterrupt) as stop:
-            ran = [one for one in self.trials if one.state is not None]
+            ran = [one for one in self.known.values() if one.state is not None]
             if not ran:
                 raise KeyboardInterrupt from None
             best = min(ran, key=lambda one: one.score)
@@ -184,20 +184,27 @@ class _Search:
     # -- the search
 
     def _chosen(self, plan: Plan) -> tuple[Plan, Trial]:
-        """Return the best plan and its trial: each kind of change by turns, until none gains or the time is over."""
+        """Return the best plan and its trial: each kind of change by turns, until none gains or the time is over.
+
+        The scale of the positions is looked at early, once more where positions are found or there are more modes, as
+        fewer than the beam has hide it, and with the plan that nothing improves.
+        """
         best = self._try(plan)
         for kind in FIRST:
             plan, best = self._climbed(kind, plan, best)
         plan, best = self._scaled(plan, best)
-        idle = 0
-        for kind in itertools.cycle(KINDS):
+        idle = number = 0
+        while idle < len(KINDS) and self._time_for(best):
             before = plan
-            plan, best = self._climbed(kind, plan, best)
-            if plan.modes > before.modes and self.start.scale is None:  # fewer modes than the beam has hide the scale
-                plan, best = self._scaled(plan, best)
+            plan, best = self._climbed(KINDS[number], plan, best)
             idle = idle + 1 if plan is before else 0
-            if idle == len(KINDS) or not self._time_for(best):
-                break
+            if plan.modes > before.modes or plan.positions != before.positions or idle == len(KINDS):
+                plan, best = self._scaled(plan, best)
+                idle = idle if plan is before else 0
+            number = (number + 1) % len(KINDS)
+            if plan.modes > before.modes:  # what made up for a mode that was missing is asked for again
+                self.useless -= ANEW
+                number = 0
         if not math.isfinite(best.score):
             raise ValueError(f"no recipe ran: {self.trials[0].why}")
         return plan, best
@@ -219,7 +226,7 @@ class _Search:
             if not self._time_for(best, change.plan):
                 break
             trial = self._try(change.plan)
-            if trial.score > HOPELESS.get(change.name, 1 - change.worth * BARELY) * best.score:
+            if change.worth > 0 and trial.score > HOPELESS.get(change.name, 1 - change.worth * BARELY) * best.score:
                 self.useless.add((change.name, change.value))
             better = trial.whole and trial.beats(best, change.worth)
             if better and (found is None or trial.score < found[1].score):
@@ -237,28 +244,38 @@ class _Search:
         return 1 - self.measured[1] / best.score
 
     def _scaled(self, plan: Plan, best: Trial) -> tuple[Plan, Trial]:
-        """Look for another scale of the positions, and take it where the plan predicts better with it."""
-        if best.state is None or is_near(self.whole) or not self._time_for(best):
+        """Look for another scale of the positions, and take it where the plan predicts better with it for sure."""
+        if best is self.looked or self.start.scale is not None or is_near(self.whole) or not self._time_for(best):
+            return plan, best
+        if best.state is None:
             return plan, best
         self.say("scale of the positions")
-        self.stretch = look_at_scale(best.state, self.part.positions_px)
+        self.stretch, self.looked = look_at_scale(best.state, self.part.positions_px), best
         if self.stretch is None or not mendable(self.whole, self.stretch):
             return plan, best
-        before = self.start
-        self._take(rescaled(before, self.stretch, self.seed, self.machine["threads"]))
+        start, known = self.start, self.known
+        self._take(rescaled(start, self.stretch, self.seed, self.machine["threads"]))
         self.say(self.start.said[-1])
-        plans = dict.fromkeys((replace(plan, positions=""), plan))
-        found, trial = min(((one, self._try(one)) for one in plans), key=lambda pair: pair[1].score)
-        if trial.score > (1 - GAIN) * best.score:
-            self._take(before)
+        plans, better = dict.fromkeys((replace(plan, positions=""), plan)), False
+        try:
+            found, trial = min(((one, self._try(one)) for one in plans), key=lambda pair: pair[1].score)
+            better = trial.beats(best, GAIN)
+        finally:  # Ctrl-C as well
+            if not better:
+                self._take(start)
+                self.known = known
+        if not better:
+            self.say("positions as they were: with them multiplied, pixels held out are predicted no better for sure")
             return plan, best
         self.stretch = None  # of positions that are no more
+        self.useless.clear()  # where positions are wrong, little else gains
         return found, trial
 
     def _try(self, plan: Plan) -> Trial:
-        if plan in self.known:
-            return self.known[plan]
-        self.known[plan] = trial = tried(plan.recipe, self._start(plan.modes), self.held, self.deadline)
+        what = plan.recipe, plan.modes
+        if what in self.known:
+            return self.known[what]
+        self.known[what] = trial = tried(plan.recipe, self._start(plan.modes), self.held, self.deadline)
         self.trials.append(trial)
         score = f"{trial.score:.4f}" if math.isfinite(trial.score) else trial.why
         self.say(f"{score}  {plan.recipe!r}, {plan.modes} mode{'s' * (plan.modes > 1)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.analysis.check.refined_stretch import of_given
-from opty.analysis.check.scan_stretch import Stretch, find_stretch, scale_known
+from opty.analysis.check.scan_stretch import TOLERANCE, Stretch, find_stretch, scale_known
 from opty.analysis.check.trials import FEWEST, most_views
 from opty.analysis.coverage import is_near
 from opty.analysis.orientation import middle
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 VIEWS = 80  # that are looked at
 DIGITS = 4  # of a factor, as it is said
 ASPECT = 0.05  # by which rows and columns may differ: a wrong distance changes both alike
-GAIN = 0.04  # of the score that other positions have to bring
+GAIN = 0.002  # of the score that other positions have to bring; refined ones have gone part of the way
 
 
 def look_at_scale(p: BareState, given: np.ndarray) -> Stretch | None:
@@ -40,14 +40,15 @@ def scale_is_known(p: BareState) -> bool:
     return part is not None and scale_known(part, p.numpy("probe"))
 
 
-def mendable(data: PtychoData, found: Stretch | None) -> bool:
-    """Say whether a map is better for sure, and one factor of the positions mends it.
+def mendable(data: PtychoData, found: Stretch) -> bool:
+    """Say whether a map is worth a trial: a scale that predicts no worse for sure, and is one factor of the positions.
 
     Rows and columns of different factors are no distance and no pixel size that is wrong: with fewer modes than the
     beam has, positions squeezed along its blur predicted views better, and made the picture worse. In the near field a
     factor stands for the distances of the focus and of the detector as well.
     """
-    return found is not None and found.better and abs(math.log(found.aspect)) <= ASPECT and not is_near(data)
+    one_factor = abs(math.log(found.scale)) > TOLERANCE and abs(math.log(found.aspect)) <= ASPECT
+    return found.off and one_factor and not is_near(data)
 
 
 def rescaled(start: Begin, found: Stretch, seed: int, threads: int | None) -> Begin:

@@ -1,6 +1,7 @@
 """search and auto: recipes scored by pixels that they have not seen."""
 
 import functools
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from opty.physics.optics import aperture_probe
 from opty.search import start as start_module
 from opty.search.judgement import judged
 from opty.search.repair import repaired
+from opty.search.scale import mendable
 from opty.simulate import experiment, objects, scans
 
 N, VIEWS = 32, 49
@@ -259,12 +261,24 @@ def test_a_background_that_hardly_helps_is_left_out_again():
     from opty.search.plan import LIGHT_WORTH, Plan, without
     from opty.search.trial import Trial
 
-    (change,) = without(Plan(background=True))
-    assert change.plan == Plan()
+    changes = tuple(without(Plan(background=True, modes=2)))
+    assert [change.plan for change in changes] == [Plan(modes=2), Plan(modes=3), Plan(modes=4)]
+    assert not tuple(without(Plan(modes=2)))
     with_it, hardly, far = (Trial(ML(), 1, score, 1.0, 1.0, None) for score in (1.0, 1.03, 1.06))
-    assert change.worth == -LIGHT_WORTH
-    assert hardly.beats(with_it, change.worth)
-    assert not far.beats(with_it, change.worth)
+    for change in changes:
+        assert change.worth == -LIGHT_WORTH
+        assert hardly.beats(with_it, change.worth)
+        assert not far.beats(with_it, change.worth)
+
+
+def test_a_background_takes_the_place_of_a_second_mode_only_where_it_explains_much_more():
+    from opty.search.plan import INSTEAD_WORTH, LIGHT_WORTH, Plan, instead
+
+    (change,) = instead(Plan(modes=2, positions="refined"))
+    assert change.plan == Plan(background=True, positions="refined")
+    assert change.worth == INSTEAD_WORTH
+    (change,) = instead(Plan())  # a second mode did not gain
+    assert (change.plan, change.worth) == (Plan(background=True), LIGHT_WORTH)
 
 
 def test_saturated_pixels_are_masked_in_the_views_where_they_are():
@@ -294,6 +308,29 @@ def test_a_stretch_of_refined_positions_is_one_of_the_given():
     assert together.scale == pytest.approx(1.03 * 1.02)
     assert together.better
     assert not of_given(found, given / 1.03, given).better
+
+
+@pytest.mark.parametrize(
+    ("scale", "aspect", "off", "worth"),
+    [(1.05, 1.0, True, True), (1.05, 1.0, False, False), (1.05, 1.1, True, False), (1.01, 1.04, True, False)],
+)
+def test_only_one_factor_that_is_off_is_worth_a_trial(scale, aspect, off, worth):
+    found = Stretch(scale, aspect, 0.0, 0.0, 0.0, off, False)
+    assert mendable(scan(), found) is worth
+
+
+def test_right_positions_are_not_multiplied_whatever_the_look_says(monkeypatch):
+    """Held-out pixels have the last word; what ran before is known again afterwards."""
+    module = importlib.import_module("opty.search.auto")
+    monkeypatch.setattr(module, "look_at_scale", lambda p, given: Stretch(1.06, 1.0, 0.0, 0.0, 0.1, True, True))
+    data = scan().replace(truth=None, probe=scan().truth["probe"])
+    said = []
+    found = opty.auto(data, minutes=0.1, device="cpu", threads=1, tell=said.append)
+    assert any("positions multiplied by 1.06" in line for line in said)
+    assert any("positions as they were" in line for line in said)
+    assert "position_scale" not in found.options
+    assert np.array_equal(found.data.positions, data.positions)
+    assert found.verdict.word != "right"
 
 
 def test_what_the_noise_leaves_no_room_for_is_not_tried_and_nothing_twice(chosen):

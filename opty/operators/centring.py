@@ -8,11 +8,11 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.algebra.protocols import State
-from opty.operators.constrain import light_on
 from opty.physics.centre_of_light import centre_of_light
 from opty.physics.propagation import phase_ramp
 from opty.physics.spectrum_peak import spectrum_peak
 from opty.state.leaves import WINDOWS_MOVED
+from opty.state.light import light_on
 
 _STILL = 1e-3  # px: as near to a whole pixel nothing is interpolated
 

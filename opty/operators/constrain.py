@@ -11,8 +11,8 @@ from opty.algebra.protocols import State
 from opty.model.sample import transmission
 from opty.operators import variation
 from opty.physics.modes import orthogonal_basis
+from opty.state.light import light_on
 from opty.state.misfit import compare
-from opty.state.views import sweep_batches
 
 
 class ScaleObjProbe(Operator, reads="obj probe positions background", writes="obj probe"):
@@ -58,14 +58,6 @@ def _background_photons(s: State) -> float:
 def each_slice(obj: Any, factor: Any) -> Any:
     """Return by what to multiply each slice of an object (H, W) or (L, H, W) so that waves are multiplied by factor."""
     return factor if obj.ndim == 2 else factor ** (1 / len(obj))
-
-
-def light_on(store: Any) -> Any:
-    """Return sum_j S_j (H, W) real [photons]: the light that fell on each pixel of the object."""
-    light = store.xp.zeros(store.object_shape, store.real_dtype)
-    for b in sweep_batches(store, some=True):
-        b.place(light, b.illum_power)
-    return store.total(light)
 
 
 class ProbePower(

@@ -18,6 +18,7 @@ from opty.runtime.divergence import DivergenceMonitor
 from opty.runtime.graph_replay import Replay
 from opty.runtime.interrupt import CtrlC
 from opty.runtime.plan import followed_by
+from opty.runtime.probe_power import HeldPower
 from opty.runtime.program import Program
 from opty.runtime.shared_object import WHOLE, WholeObject
 from opty.runtime.sweep_programs import SweepPrograms
@@ -118,6 +119,11 @@ class Run:
         if size not in self._in_order:
             self._in_order[size] = pieces(np.arange(self.store.data.views), size)
         return self._in_order[size]
+
+    @functools.cached_property
+    def held_power(self) -> HeldPower:
+        """What keeps the power of the probe."""
+        return HeldPower(self.store)
 
     @functools.cached_property
     def brightest(self) -> float:

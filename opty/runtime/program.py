@@ -21,6 +21,7 @@ from opty.runtime.plan import Plan, planned
 from opty.runtime.scale import Scale
 from opty.runtime.sweep_programs import SweepPrograms
 from opty.state.access import Rights, rights_of
+from opty.state.leaves import OF_RUNS
 from opty.state.store import Store
 
 
@@ -63,7 +64,7 @@ class Program:
         groups, names = plan.groups, [name for name, *_ in layout.arrays]
         check_model(groups, layout.model)
         self.plan, self.groups = plan, groups
-        self.declared = check_slots(groups, dict(layout.declared), names)
+        self.declared = {**check_slots(groups, dict(layout.declared), names), **OF_RUNS}
         self.written = with_parts(written(groups))
         self.scale = Scale(groups, self.declared)
         self.changed = self.scale.changed(self.written, names)

@@ -4,6 +4,7 @@ Patterns show P O. With P g in place of P and O / g in place of O, and with all 
 engine does the same; where data do not agree, |O| grows and |P| shrinks by a factor in each sweep, until single
 precision overflows. So where a turn improves both, and no step of it gives them a scale, the probe keeps about the
 power of the brightest view: ``backend.scaling`` says when it is scaled, by a power of two, which changes no bit of P O.
+A live sweep that updates both also keeps the power of the probe: see probe_power.py.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
 from opty.runtime.nodes import ConditionalNode, Group, LoopNode, Node, PlannedStep, StepNode, SweepNode, walk
-from opty.state.leaves import declared
+from opty.state.leaves import HELD_POWER, declared
 
 if TYPE_CHECKING:
     from opty.runtime.job import Run
@@ -45,6 +46,7 @@ class Scale:
         nodes = list(walk(groups))
         self._improved = {id(node): _improved_by(node) for node in nodes}
         levels = [groups, *(node.body for node in nodes if isinstance(node, (LoopNode, ConditionalNode)))]
+        self._giving = frozenset(id(node) for node in nodes if any(gives_scale(op) for op, _ in _steps_of(node)))
         self._free_levels = {id(level): _is_free(level) for level in levels}
 
     def changed(self, written: frozenset[str], names: Iterable[str]) -> frozenset[str]:
@@ -59,6 +61,8 @@ class Scale:
 
         Both in this turn of a loop in which nothing gives a scale, or in the recipe, since this was last done.
         """
+        if id(node) in self._giving:
+            job.store.leaves.pop(HELD_POWER.name, None)
         if not (names := self._estimated(node, job.store.iteration)):
             return
         turns = [frame for k, frame in enumerate(job.frames) if k == 0 or frame.body is not None]
@@ -68,7 +72,10 @@ class Scale:
             return
         if self._unknown.isdisjoint(job.store.leaves):
             job.watch.looked = False
-            self._take(job)
+            moved = self._moved(job)
+            job.store.backend.take_scale(job.store.leaves["probe"], job.brightest, list(moved.values()))
+            if isinstance(node, SweepNode) and self._opposed(names):
+                job.held_power.swept(job.brightest, moved)
             for frame in turns:
                 frame.estimated = frozenset()
 
@@ -85,10 +92,10 @@ class Scale:
         """Say whether the scale is free where all of ``names`` may change: some go up with it and some down."""
         return len({self._powers[name] > 0 for name in names & self._estimates}) == 2
 
-    def _take(self, job: Run) -> None:
-        leaves = job.store.leaves
-        moved = [(self._scaled_part(name, a), self._powers[name]) for name, a in leaves.items() if name in self._powers]
-        job.store.backend.take_scale(leaves["probe"], job.brightest, moved)
+    def _moved(self, job: Run) -> dict[str, tuple[Any, int]]:
+        """Return what goes with the scale, by name, and the power of the probe's factor by which it does."""
+        leaves = job.store.leaves.items()
+        return {name: (self._scaled_part(name, a), self._powers[name]) for name, a in leaves if name in self._powers}
 
     def _scaled_part(self, name: str, a: Any) -> Any:
         """Return what of a leaf goes with the scale: of several slices, whose product it is, the first."""

@@ -21,6 +21,7 @@ BACKGROUND = Leaf(
     "background", "row col", unit="photons", dtype="real", grid="detector", scale=0, role="estimate", optional=True
 )
 INTENSITY_FACTORS = Leaf("intensity_factors", "view", scale=0, role="estimate", optional=True)
+HELD_POWER = Leaf("held_power", "3", unit="photons", scale=0)  # see runtime/probe_power.py
 WINDOWS_MOVED = Leaf("windows_moved", "2", unit="px", scale=0)  # all windows together, since the state was laid out
 
 _WAVES = Leaf("waves", "batch state row col", unit="sqrt(photons)", dtype="complex", grid="window", scale=0)
@@ -38,14 +39,17 @@ def _by_name(*leaves: Leaf) -> Mapping[str, Leaf]:
     return MappingProxyType({leaf.name: leaf for leaf in leaves})
 
 
+OF_RUNS = _by_name(HELD_POWER)  # memory that a run keeps itself
 ESTIMATED = _by_name(OBJ, PROBE, POSITIONS, BACKGROUND, INTENSITY_FACTORS, *GEOMETRY_LEAVES)
 FIELDS = _by_name(*_FIELDS)
 
 
 def declared(name: str, op: Operator | None = None) -> Leaf | None:
-    """Return what a name means to an operator: its memory, an estimate, a field of a batch, memory of another operator.
+    """Return what a name means to an operator: its memory, an estimate, a field of a batch, memory of a run or of
+    another operator.
 
     None for an undeclared name: an array that the user put into the state, or a field of the user's own.
     """
     own = next((leaf for leaf in op.slots if leaf.name == name), None) if op is not None else None
-    return own or ESTIMATED.get(name) or FIELDS.get(name) or LEAVES.get(name) or slot_named(name)
+    known = (leaves.get(name) for leaves in (ESTIMATED, FIELDS, LEAVES, OF_RUNS))
+    return own or next((leaf for leaf in known if leaf), None) or slot_named(name)

@@ -23,7 +23,7 @@ from opty.physics.propagation import Propagator
 from opty.state import loans
 from opty.state.device_data import DeviceData
 from opty.state.history import Series, number
-from opty.state.leaves import ESTIMATED, WINDOWS_MOVED
+from opty.state.leaves import ESTIMATED, OF_RUNS, WINDOWS_MOVED
 
 _alive: weakref.WeakSet[Store] = weakref.WeakSet()  # states share leaves: to find buffers that may be reused
 _counting = threading.Lock()
@@ -64,7 +64,7 @@ def declarations(leaves: Mapping[str, Any], known: Mapping[str, Leaf], model: Mo
     found = estimates_of(model)
     for name, a in leaves.items():
         if name not in found:
-            found[name] = known.get(name) or slot_named(name) or Leaf.found(name, a, "slot")
+            found[name] = known.get(name) or OF_RUNS.get(name) or slot_named(name) or Leaf.found(name, a, "slot")
     return found
 
 

@@ -15,6 +15,12 @@ def switched_off(monkeypatch):
     """Never bring a scale back, while a test runs."""
     monkeypatch.setattr(scaling, "WEAK", np.inf)
     monkeypatch.setattr(scaling, "STRONG", -np.inf)
+    power_not_held(monkeypatch)
+
+
+def power_not_held(monkeypatch):
+    """Let the power of the probe drift along live sweeps, while a test runs."""
+    monkeypatch.setattr("opty.runtime.probe_power.HeldPower.swept", lambda *given: None)
 
 
 def without_it(recipe, p, monkeypatch):

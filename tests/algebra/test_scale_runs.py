@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scale_case import BY_TURNS, ENGINES, ratio, scaled, switched_off, without_it
+from scale_case import BY_TURNS, ENGINES, power_not_held, ratio, scaled, switched_off, without_it
 from small_scans import everything, same, scan, state
 
 import opty
@@ -30,6 +30,7 @@ from opty import (
 from opty.kernels.update import scaling
 from opty.ptycho_state import PtychoState
 from opty.runtime.scale import gives_scale
+from opty.state.light import light_on
 
 # -- data that do not agree
 
@@ -69,8 +70,66 @@ def test_with_it_nothing_does(inconsistent, recipe):
 
 
 def test_the_misfits_are_those_of_a_run_without_it(inconsistent, monkeypatch):
+    power_not_held(monkeypatch)
     q = rPIE() ** 80 * inconsistent
     assert np.array_equal(q.history["misfit"], without_it(rPIE() ** 80, inconsistent, monkeypatch).history["misfit"])
+
+
+# -- a probe that takes up what does not fit
+
+FULL_STEPS = ePIE(probe_step=1.0)
+
+
+def power_of(p):
+    """Return the power of the probe [photons]."""
+    return float((abs(p.numpy("probe")) ** 2).sum())
+
+
+@pytest.fixture(scope="module")
+def grown(inconsistent):
+    """A state of three modes after eight sweeps, in which the power of the probe has been looked at."""
+    start = PtychoState(inconsistent.data, inconsistent.probe, modes=3, device="cpu", threads=1, margin=12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", opty.MisfitWarning)
+        return FULL_STEPS**8 * start
+
+
+def test_a_live_sweep_keeps_the_power_of_the_probe(grown, monkeypatch):
+    q = FULL_STEPS**92 * grown
+    held = grown.numpy("held_power")[0]
+    assert held == pytest.approx(4 * power_of(grown), rel=1e-6)
+    assert 0.5 * held < power_of(q) < 1.6 * held
+    assert abs(q.obj).max() < 10
+    power_not_held(monkeypatch)
+    p = FULL_STEPS**92 * grown
+    assert power_of(p) > 4 * held
+    assert opty.misfit(q) < 1.02 * opty.misfit(p)
+
+
+def test_pixels_in_the_dark_stay_as_they_are(grown):
+    q = FULL_STEPS**64 * grown
+    assert power_of(q) < 6 * power_of(grown)
+    dark = light_on(q._live) == 0
+    assert dark.sum() > 100
+    assert np.all(q.obj[dark] == 1)
+
+
+def test_the_power_is_held_from_a_file_on_as_without_it(grown, tmp_path):
+    far = FULL_STEPS**56 * grown
+    whole = FULL_STEPS**24 * far
+    assert power_of(whole) < 6 * power_of(grown)
+    for turns in range(2, 12):  # some end between a look and what follows from it
+        opty.save(tmp_path / f"{turns}.h5", FULL_STEPS**turns * far)
+        assert same(FULL_STEPS ** (24 - turns) * opty.load(tmp_path / f"{turns}.h5"), whole)
+
+
+def test_a_scale_that_a_step_gives_is_held_from_there_on(grown):
+    first = FULL_STEPS * grown.replace(probe=grown.probe)
+    assert first.numpy("held_power")[0] == pytest.approx(4 * power_of(first), rel=1e-6)
+    p = opty.operators.ProbePower(photons=5e4) * grown
+    assert "held_power" not in p.slots
+    q = FULL_STEPS**24 * p
+    assert power_of(q) > 4e4
 
 
 # -- where it is left alone

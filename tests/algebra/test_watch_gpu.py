@@ -67,10 +67,32 @@ def test_no_sweep_waits_for_the_device(p, waits, recipe, whole):
     waits.clear()
     recipe**9 * p
     # Two in each iteration, for numbers of the one before: the next one lies in the queue. Only the end waits for all.
+    # A live sweep keeps the power of the probe from iteration 8 on: see runtime/probe_power.py.
     letters = [behind for what, behind in waits if what == "for an event"]
     assert len(waits) - len(few) == len(letters) - [what for what, _ in few].count("for an event") == 2 * 5
     assert min(letters[:-3]) > 2
     assert letters[-1] == 0
+
+
+class Grows(Operator, reads="obj probe", writes="obj probe"):
+    """Lets the probe grow as noise does, for the tests."""
+
+    scale_free = True
+
+    def apply(self, s):
+        s.probe *= s.real_dtype.type(1.05)
+        s.obj /= s.real_dtype.type(1.05)
+
+
+def test_a_probe_that_grows_is_brought_back_as_on_the_cpu(p, waits):
+    waits.clear()
+    q = (Grows() * rPIE()) ** 44 * p
+    assert min(behind for what, behind in waits[:-3] if what == "for an event") > 0
+    held = q.numpy("held_power")[0]
+    assert 0.9 < (abs(q.probe) ** 2).sum() / held < 1.05**18
+    on_cpu = (Grows() * rPIE()) ** 44 * p.to("cpu")
+    assert close(q, on_cpu, 1e-2)  # pixels in the dark
+    assert opty.misfit(q) == pytest.approx(opty.misfit(on_cpu), rel=1e-4)
 
 
 class Reads(Operator):

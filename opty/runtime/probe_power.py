@@ -1,0 +1,95 @@
+"""The power of the probe along live sweeps: noise makes it drift, away from pixels of the object in the dark.
+
+Of two factors of one product the one with the longer steps takes up more of what does not fit, and grows; the other
+one shrinks. Where that is the object its pixels that hardly any light reaches do not shrink along, soon outshine all
+others, and what they add to the probe is wrong: 140 sweeps of rPIE with three modes came to nothing on a real scan. So
+a probe that has grown is brought back, and the object along with it where there is light: in the dark it never left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, SupportsFloat
+
+import numpy as np
+
+from opty.kernels.update.scaling import WEAK
+from opty.state.leaves import HELD_POWER
+from opty.state.light import light_on
+from opty.state.store import Store
+
+EVERY = 8  # iterations before the first look, and from one to the next
+# Times the power after the first EVERY iterations. A probe that has grown takes shorter steps, as dark pixels are the
+# largest then, and fits less noise; held at once, the object came out 1 to 3 percent worse on scans without a fault.
+_LEFT = 4.0
+_OFF = 4 ** (1 / 8)  # times the power that is held: more is brought back
+_DARK = 0.01  # of the usual light: a pixel with so much follows half of the way
+_FLOOR = 4 ** (0.25 - WEAK)  # of the brightest view, above the power at which all pixels are scaled
+
+
+class HeldPower:
+    """Keeps the probe (M, n, n) of a run from growing: P <- P g, O <- O g^(-w) every ``EVERY`` iterations at most.
+
+    w = S / (S + d S'), S = sum_j S_j the light on a pixel, S' its mean over the light. The power to which it may grow
+    is four times the one after iteration ``EVERY``, or a third of the photons of the brightest view, the larger. What
+    is seen in one sweep is acted on in the next one, so that the host need not wait for the device. Leaf held_power:
+    the largest power, the one seen that was not acted on yet, or 0, and the iteration of the last look.
+    """
+
+    def __init__(self, store: Store):
+        self._store = store
+        self._at: float | None = None  # of the last look; None where it is in the leaf only
+        self._grown: SupportsFloat | None = None  # the power seen over the one held, not acted on yet
+
+    def swept(self, brightest: float, moved: Mapping[str, tuple[Any, int]]) -> None:
+        """Look at the probe after a live sweep that updates object and probe, or act on the last look.
+
+        ``brightest`` : photons of the brightest view. ``moved`` : all that goes with the scale, by name, and the power
+        of g by which it does.
+        """
+        store = self._store
+        if store.iteration < EVERY:
+            return
+        if HELD_POWER.name not in store.leaves:
+            power = self._power()
+            self._keep(store.xp.maximum(_LEFT * power, brightest * _FLOOR), 0 * power)
+            self._grown = None
+        elif self._known() is not None:
+            grown, self._grown = float(self._grown or 0), None
+            held = store.leaves[HELD_POWER.name][0]
+            self._write(held, 0 * held)
+            if math.isfinite(grown) and grown > _OFF:
+                self._bring_back(held, moved)
+        elif store.iteration - (self._at or 0) >= EVERY:
+            held, power = store.leaves[HELD_POWER.name][0], self._power()
+            self._keep(held, power)
+            self._grown = store.backend.number(power / held, 1.0)
+
+    def _known(self) -> SupportsFloat | None:
+        """Return what is to be acted on; of a state that comes from elsewhere, what its leaf says."""
+        if self._at is None:
+            held, seen, self._at = self._store.backend.to_host(self._store.leaves[HELD_POWER.name]).tolist()
+            self._grown = seen / held if seen else None
+        return self._grown
+
+    def _power(self) -> Any:
+        probe = self._store.leaves["probe"]
+        return (probe.real**2 + probe.imag**2).sum(dtype=np.float64)
+
+    def _keep(self, held: Any, seen: Any) -> None:
+        self._at = float(self._store.iteration)
+        self._write(held, seen)
+
+    def _write(self, held: Any, seen: Any) -> None:
+        # A new array: others may hold the old one.
+        self._store.leaves[HELD_POWER.name] = self._store.xp.stack([held, seen, 0 * held + self._at])
+
+    def _bring_back(self, held: Any, moved: Mapping[str, tuple[Any, int]]) -> None:
+        store, xp = self._store, self._store.xp
+        octaves = (0.5 * xp.log2(held / self._power())).astype(store.real_dtype)
+        light = light_on(store)
+        light /= light.max()
+        light /= light + _DARK * (light**2).sum() / light.sum()
+        for name, (a, exponent) in moved.items():
+            a *= xp.exp2(octaves * exponent * (light if store.declared[name].grid == "frame" else 1))

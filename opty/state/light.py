@@ -1,0 +1,16 @@
+"""The light that fell on each pixel of the object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opty.state.store import Store
+from opty.state.views import sweep_batches
+
+
+def light_on(store: Store) -> Any:
+    """Return sum_j S_j (H, W) real [photons]: the light that fell on each pixel of the object."""
+    light = store.xp.zeros(store.object_shape, store.real_dtype)
+    for b in sweep_batches(store, some=True):
+        b.place(light, b.illum_power)
+    return store.total(light)

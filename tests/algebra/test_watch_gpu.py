@@ -92,7 +92,7 @@ def test_a_probe_that_grows_is_brought_back_as_on_the_cpu(p, waits):
     assert 0.9 < (abs(q.probe) ** 2).sum() / held < 1.05**18
     on_cpu = (Grows() * rPIE()) ** 44 * p.to("cpu")
     assert close(q, on_cpu, 1e-2)  # pixels in the dark
-    assert opty.misfit(q) == pytest.approx(opty.misfit(on_cpu), rel=1e-4)
+    assert opty.misfit(q) == pytest.approx(opty.misfit(on_cpu), rel=1e-2)
 
 
 class Reads(Operator):

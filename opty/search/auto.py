@@ -8,18 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from opty.algebra.operator import Operator
 from opty.analysis.check.quick import quick_look
 from opty.analysis.check.scan_stretch import Stretch
 from opty.analysis.coverage import is_near
-from opty.analysis.held_blocks import Withheld, on, withhold
-from opty.analysis.orientation import middle
+from opty.analysis.held_blocks import on
 from opty.data import PtychoData
-from opty.operators.coarse import Level, worth
 from opty.ptycho_state import PtychoState
 from opty.search.judgement import Verdict, difference, judged, noise_deviance, of_scale
+from opty.search.part import Part
 from opty.search.plan import ANEW, BEST_OF, CLIMB, FIRST, HOPELESS, KINDS, Change, Plan
 from opty.search.repair import Repaired, repaired
 from opty.search.scale import GAIN, look_at_scale, mendable, rescaled, scale_is_known
@@ -27,13 +24,9 @@ from opty.search.start import Begin, begin
 from opty.search.trial import Interrupted, Trial, finished, table, tried
 
 MINUTES = 5.0
-PART = 100 * 128**2  # detector pixels of the part of the scan on which recipes are compared
-FEWEST, MOST = 60, 100  # views of that part
-COARSEST, KEPT = 64, 0.9  # pixels along an edge, and share of the light, of a lower resolution that is enough
 BARELY = 0.5  # of what a change has to gain: one that gains less is not tried again, unless plan.py says so
 EFFORT = 15.0  # times the CPU time of the run on the whole scan, for all trials together
 MARGIN = 1.3  # over the time that a run is expected to take
-DEFOCUSED = 0.5  # rad at the usual spatial frequency: how far the start of the second run is from the first
 
 
 @dataclass(frozen=True)
@@ -127,7 +120,6 @@ class _Search:
         self.deadline = self.began + 60 * minutes
         self.seed, self.machine, self.tell = seed, machine, tell
         self.trials: list[Trial] = []
-        self.known: dict[tuple[Operator, int], Trial] = {}  # by recipe and modes, of the positions as they are
         self.stretch: Stretch | None = None  # of the positions as they are
         self.looked: Trial | None = None  # the trial that was looked at for it
         self.measured: tuple[Trial, float] | None = None  # a trial, and the noise of its counts
@@ -146,13 +138,13 @@ class _Search:
         doubts = quick_look(start.data.replace(probe=start.probe) if start.text else start.data).warnings
         for line in (*start.said, *doubts):
             self.tell(line)
-        self._take(start)
-        plan, best, stopped = Plan(modes=self._modes()), None, False
+        self.part = Part(start, self.seed, self.machine)
+        plan, best, stopped = Plan(modes=self.part.modes), None, False
         try:
             plan, best = self._chosen(plan)
             state, whole = self._final(plan, best)
         except (Interrupted, KeyboardInterrupt) as stop:
-            ran = [one for one in self.known.values() if one.state is not None]
+            ran = [one for one in self.part.known.values() if one.state is not None]
             if not ran:
                 raise KeyboardInterrupt from None
             best = min(ran, key=lambda one: one.score)
@@ -161,25 +153,13 @@ class _Search:
         if verdict.word == "right" and time.perf_counter() + best.clock < self.deadline:
             found = self.stretch  # with a model that was not chosen yet, what differs may not be the scale
             if found is None or found.off:
-                found = look_at_scale(state, self.whole.positions_px)
+                found = look_at_scale(state, self.part.whole.positions_px)
             verdict = of_scale(verdict, found, scale_is_known(state))
         self.tell(f"verdict: {verdict}")
         ranked = tuple(sorted(self.trials, key=lambda one: one.score))
         cpu = time.process_time() - self.cpu
-        said = (*self.repaired.done, *self.start.said, *doubts)
+        said = (*self.repaired.done, *self.part.begin.said, *doubts)
         return Auto(state, self._expression(best, state), verdict, ranked, said, self._options(), cpu, stopped)
-
-    def _take(self, start: Begin) -> None:
-        """Take a start, and with it the part of the scan on which recipes are tried, and its pixels that are held
-        out.
-        """
-        self.start, self.whole = start, start.data
-        self.some = middle(self.whole, min(MOST, max(FEWEST, PART // self.whole.n**2)))
-        self.factor = _factor(self.some)
-        self.part = self._start(self._modes()).data
-        self.ratio = self.whole.views / self.part.views * self.factor**2
-        self.held: Withheld = withhold(self.part, self.seed)
-        self.known = {}
 
     # -- the search
 
@@ -240,30 +220,29 @@ class _Search:
         if best.state is None:
             return 1.0
         if self.measured is None or self.measured[0] is not best:
-            self.measured = best, noise_deviance(best.state, self.held.blocks, self.seed)
+            self.measured = best, noise_deviance(best.state, self.part.held.blocks, self.seed)
         return 1 - self.measured[1] / best.score
 
     def _scaled(self, plan: Plan, best: Trial) -> tuple[Plan, Trial]:
         """Look for another scale of the positions, and take it where the plan predicts better with it for sure."""
-        if best is self.looked or self.start.scale is not None or is_near(self.whole) or not self._time_for(best):
-            return plan, best
-        if best.state is None:
+        before, done = self.part, best is self.looked or self.part.begin.scale is not None
+        if best.state is None or done or is_near(before.whole) or not self._time_for(best):
             return plan, best
         self.say("scale of the positions")
-        self.stretch, self.looked = look_at_scale(best.state, self.part.positions_px), best
-        if self.stretch is None or not mendable(self.whole, self.stretch):
+        self.stretch, self.looked = look_at_scale(best.state, before.data.positions_px), best
+        if self.stretch is None or not mendable(before.whole, self.stretch):
             return plan, best
-        start, known = self.start, self.known
-        self._take(rescaled(start, self.stretch, self.seed, self.machine["threads"]))
-        self.say(self.start.said[-1])
+        self.part = Part(
+            rescaled(before.begin, self.stretch, self.seed, self.machine["threads"]), self.seed, self.machine
+        )
+        self.say(self.part.begin.said[-1])
         plans, better = dict.fromkeys((replace(plan, positions=""), plan)), False
         try:
             found, trial = min(((one, self._try(one)) for one in plans), key=lambda pair: pair[1].score)
             better = trial.beats(best, GAIN)
         finally:  # Ctrl-C as well
             if not better:
-                self._take(start)
-                self.known = known
+                self.part = before
         if not better:
             self.say("positions as they were: with them multiplied, pixels held out are predicted no better for sure")
             return plan, best
@@ -273,95 +252,64 @@ class _Search:
 
     def _try(self, plan: Plan) -> Trial:
         what = plan.recipe, plan.modes
-        if what in self.known:
-            return self.known[what]
-        self.known[what] = trial = tried(plan.recipe, self._start(plan.modes), self.held, self.deadline)
+        part = self.part
+        if what in part.known:
+            return part.known[what]
+        part.known[what] = trial = tried(plan.recipe, part.start(plan.modes), part.held, self.deadline)
         self.trials.append(trial)
         score = f"{trial.score:.4f}" if math.isfinite(trial.score) else trial.why
         self.say(f"{score}  {plan.recipe!r}, {plan.modes} mode{'s' * (plan.modes > 1)}")
         return trial
-
-    def _state(self, data: PtychoData, modes: int) -> PtychoState:
-        return PtychoState(data, self.start.probe, modes=modes, seed=self.seed, **self.machine)
-
-    def _start(self, modes: int) -> Any:
-        """Return the state from which trials start: of a part of the scan, coarser where that is enough."""
-        fine = self._state(self.some, modes)
-        return fine if self.factor == 1 else Level(fine._live, self.factor).down()
-
-    def _modes(self) -> int:
-        given = self.whole.probe if self.start.probe is None else self.start.probe
-        return 1 if given is None else len(given)
 
     def _time_for(self, best: Trial, candidate: Plan | None = None) -> bool:
         """Say whether there is time for one more trial, the whole scan after it, and the run for the verdict."""
         longest = max(one.clock for one in self.trials)
         longer = candidate is not None and (candidate.sweeps > Plan.sweeps or candidate.positions == "found")
         trial = best.clock * (2 if longer else 1)
-        if sum(one.clock for one in self.trials) + trial > EFFORT * longest * self.ratio:
+        if sum(one.clock for one in self.trials) + trial > EFFORT * longest * self.part.ratio:
             return False
         second = best.clock  # the run for the verdict
-        return time.perf_counter() + MARGIN * (trial + trial * self.ratio + second) < self.deadline
+        return time.perf_counter() + MARGIN * (trial + trial * self.part.ratio + second) < self.deadline
 
     # -- the result
 
     def _final(self, plan: Plan, best: Trial) -> tuple[PtychoState, bool]:
         self.say(f"the whole scan: {plan.recipe!r}, {plan.modes} mode{'s' * (plan.modes > 1)}")
-        fits = time.perf_counter() + MARGIN * best.clock * self.ratio < self.deadline
-        return finished(plan.recipe, self._state(self.whole, plan.modes), math.inf if fits else self.deadline)
+        fits = time.perf_counter() + MARGIN * best.clock * self.part.ratio < self.deadline
+        return finished(plan.recipe, self.part.state(self.part.whole, plan.modes), math.inf if fits else self.deadline)
 
     def _kept(self, best: Trial, reached: PtychoState | None) -> PtychoState:
         """Return what an interrupted search has: the run on the whole scan as far as it came, or the best trial."""
-        if reached is not None and reached.data is self.whole and reached.iteration:
+        if reached is not None and reached.data is self.part.whole and reached.iteration:
             return reached
         assert best.state is not None
-        return on(best.state, self.part)
+        return on(best.state, self.part.data)
 
     def _verdict(self, plan: Plan, best: Trial, whole: bool, stopped: bool) -> Verdict:
         assert best.state is not None
-        noise = noise_deviance(best.state, self.held.blocks, self.seed)
+        noise = noise_deviance(best.state, self.part.held.blocks, self.seed)
         if stopped or time.perf_counter() + best.clock > self.deadline:
             return judged(best.score, noise, None, whole)
         other = replace(plan, engine="LSQML" if plan.engine != "LSQML" else "ML", smooth=0.0)
-        first = self._start(plan.modes)
-        first = first.replace(probe=_defocused(first.numpy("probe"), DEFOCUSED))
         try:
-            second, _ = finished(other.recipe, first, self.deadline)
+            second, _ = finished(other.recipe, self.part.other_start(plan.modes), self.deadline)
         except (Interrupted, ArithmeticError):
             return judged(best.score, noise, None, whole)
         return judged(best.score, noise, difference(best.state, second), whole)
 
     def _options(self) -> dict[str, Any]:
         options = dict(self.repaired.options)
-        if self.start.way is not None:
-            swap, flip = self.start.way.turn
+        start = self.part.begin
+        if start.way is not None:
+            swap, flip = start.way.turn
             options |= ({"transpose": True} if swap else {}) | ({"flip": flip} if flip else {})
-        if self.start.scale is not None:
-            options["position_scale"] = self.start.scale
+        if start.scale is not None:
+            options["position_scale"] = start.scale
         return options
 
     def _expression(self, best: Trial, state: PtychoState) -> str:
         """Return what made the state: of a run that was cut off by the time, the turns that were made."""
-        probe = f", {self.start.text}" if self.start.text else ""
-        modes = "" if best.modes == self._modes() else f", modes={best.modes}"
+        probe = f", {self.part.begin.text}" if self.part.begin.text else ""
+        modes = "" if best.modes == self.part.modes else f", modes={best.modes}"
         seed = f", seed={self.seed}" if self.seed else ""
         return f"{state.recipe!r} * opty.PtychoState(data{probe}{modes}{seed})"
-
-
-def _factor(data: PtychoData) -> int:
-    """Return how many times coarser trials may be: while patterns have 64 pixels along an edge, and nine tenths of the
-    light are kept."""
-    factor = 1
-    while data.n // (2 * factor) >= COARSEST and worth(data, 2 * factor, KEPT):
-        factor *= 2
-    return factor
-
-
-def _defocused(probe: np.ndarray, phase: float) -> np.ndarray:
-    """Return a probe (M, n, n) with a quadratic phase in Fourier space, ``phase`` [rad] at the root mean square q."""
-    q = np.fft.fftfreq(probe.shape[-1])
-    q2 = q[:, None] ** 2 + q**2
-    spectrum = np.fft.fft2(np.fft.ifftshift(probe, axes=(-2, -1)))
-    light = (np.abs(spectrum) ** 2).sum(axis=0)
-    turned = spectrum * np.exp(1j * phase * q2 * light.sum() / max((light * q2).sum(), 1e-30))
-    return np.fft.fftshift(np.fft.ifft2(turned), axes=(-2, -1))

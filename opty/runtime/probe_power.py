@@ -1,9 +1,9 @@
-"""The power of the probe along live sweeps: noise makes it drift, away from pixels of the object in the dark.
+"""The power of the probe in live sweeps: it must not grow without limit.
 
-Of two factors of one product the one with the longer steps takes up more of what does not fit, and grows; the other
-one shrinks. Where that is the object its pixels that hardly any light reaches do not shrink along, soon outshine all
-others, and what they add to the probe is wrong: 140 sweeps of rPIE with three modes came to nothing on a real scan. So
-a probe that has grown is brought back, and the object along with it where there is light: in the dark it never left.
+Each view adds some of its noise to object and probe. If the probe takes longer steps than the object, its power grows
+from sweep to sweep, and |O| shrinks where there is light. Pixels that hardly any light reaches keep their |O|, become
+the largest ones, and spoil the probe: rPIE with three modes diverged on a real scan after 100 sweeps. So from time to
+time the probe is divided by what it has gained, and the object multiplied by it, but only where there is light.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ class _Search:
                 plan, best = self._scaled(plan, best)
                 idle = idle if plan is before else 0
             number = (number + 1) % len(KINDS)
-            if plan.modes > before.modes:  # what made up for a mode that was missing is asked for again
+            if plan.modes > before.modes:  # what gained nothing without this mode may gain now
                 self.useless -= ANEW
                 number = 0
         if not math.isfinite(best.score):

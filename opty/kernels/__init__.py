@@ -6,7 +6,7 @@
     workspace.py      its buffers, the same on both; buffers.py: how steps declare them
     cpu_base.py, gpu_base.py           pieces and threads; grids and launches
     operands.py       what was measured of a batch, and stored waves, as engines take them
-    compiled.py       how numba compiles loops
+    compiled.py       how numba compiles loops; kept_code.py: the files in which it keeps them
     instances.py      every instance of the CUDA kernels; common.cuh: what the .cu files share
 
 In each family: ``meaning.py`` says in NumPy what the kernels compute, and runs where numba is not installed;

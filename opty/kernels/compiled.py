@@ -32,5 +32,7 @@ def compiled(function):
     """
     import numba
 
+    from opty.kernels.kept_code import keep_apart
+
     flags = {"contract", "nsz", "arcp"}
-    return numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=flags)(function)
+    return keep_apart(numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=flags)(function))

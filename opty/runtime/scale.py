@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import Operator
 from opty.runtime.nodes import ConditionalNode, Group, LoopNode, Node, PlannedStep, StepNode, SweepNode, walk
-from opty.state.leaves import HELD_POWER, declared
+from opty.state.leaves import declared
 
 if TYPE_CHECKING:
     from opty.runtime.job import Run
@@ -46,7 +46,6 @@ class Scale:
         nodes = list(walk(groups))
         self._improved = {id(node): _improved_by(node) for node in nodes}
         levels = [groups, *(node.body for node in nodes if isinstance(node, (LoopNode, ConditionalNode)))]
-        self._giving = frozenset(id(node) for node in nodes if any(gives_scale(op) for op, _ in _steps_of(node)))
         self._free_levels = {id(level): _is_free(level) for level in levels}
 
     def changed(self, written: frozenset[str], names: Iterable[str]) -> frozenset[str]:
@@ -61,23 +60,23 @@ class Scale:
 
         Both in this turn of a loop in which nothing gives a scale, or in the recipe, since this was last done.
         """
-        if id(node) in self._giving:
-            job.store.leaves.pop(HELD_POWER.name, None)
         if not (names := self._estimated(node, job.store.iteration)):
             return
         turns = [frame for k, frame in enumerate(job.frames) if k == 0 or frame.body is not None]
         for frame in turns:
             frame.estimated |= names
-        if not any(self._free_levels[id(frame.groups)] and self._opposed(frame.estimated) for frame in turns):
+        free = any(self._free_levels[id(frame.groups)] and self._opposed(frame.estimated) for frame in turns)
+        grows = isinstance(node, SweepNode) and self._opposed(names)
+        if not (free or grows) or not self._unknown.isdisjoint(job.store.leaves):
             return
-        if self._unknown.isdisjoint(job.store.leaves):
-            job.watch.looked = False
-            moved = self._moved(job)
+        job.watch.looked = False
+        moved = self._moved(job)
+        if free:
             job.store.backend.take_scale(job.store.leaves["probe"], job.brightest, list(moved.values()))
-            if isinstance(node, SweepNode) and self._opposed(names):
-                job.held_power.swept(job.brightest, moved)
             for frame in turns:
                 frame.estimated = frozenset()
+        if grows:
+            job.held_power.swept(job.brightest, moved, free)
 
     def _estimated(self, node: Node, iteration: int) -> frozenset[str]:
         """Return which of object and probe the steps of a node improve, in an iteration or time and again around it."""

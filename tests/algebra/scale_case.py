@@ -6,6 +6,7 @@ from small_scans import everything
 from opty import AP, DM, LSQML, ML, RAAR, ePIE, mPIE, rPIE
 from opty.kernels.update import scaling
 from opty.ptycho_state import PtychoState
+from opty.state.light import light_on
 
 ENGINES = [ePIE(), rPIE(), rPIE(batch=4), mPIE(), LSQML(batch=4), AP(), DM(), RAAR(), ML(), ML("amplitude")]
 BY_TURNS = rPIE().fix("probe") * rPIE().fix("obj")
@@ -57,3 +58,16 @@ def is_scaled(q, r):
 def ratio(p):
     """Return by how many octaves the probe's amplitude is too weak for the brightest view."""
     return 0.5 * np.log2(p.data.photons().max() / (abs(p.numpy("probe")) ** 2).sum())
+
+
+def power_of(p):
+    """Return the power of the probe [photons]."""
+    return float((abs(p.numpy("probe")) ** 2).sum())
+
+
+def power_against_dark(p):
+    """Return the power of the probe times the mean of |O|^2 where there is hardly any light."""
+    light = light_on(p._live)
+    mean = (light**2).sum() / light.sum()
+    weights = mean / (mean + 100 * light)
+    return power_of(p) * float((abs(p.numpy("obj")) ** 2 * weights).sum() / weights.sum())

@@ -16,7 +16,7 @@ def launched(ranks, *command, folder, timeout=120):
     """Run a command on some ranks; return the finished process and the seconds it took."""
     began = time.perf_counter()
     done = subprocess.run(
-        [MPIEXEC, "-n", str(ranks), sys.executable, *map(str, command)],
+        [MPIEXEC, "-n", str(ranks), sys.executable, "-X", "faulthandler", *map(str, command)],
         cwd=folder,
         capture_output=True,
         text=True,

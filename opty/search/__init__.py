@@ -5,6 +5,8 @@ auto.py       auto(data): from a raw scan to a recipe and its result
 plan.py       what auto varies, and in which steps
 repair.py     broken pixels and frames
 start.py      the starting probe, and the way round of the positions
+part.py       the part of a scan on which recipes are tried
+scale.py      whether the positions are stretched
 trial.py      one recipe, run and scored
 judgement.py  is the result right?
 """

@@ -268,15 +268,19 @@ class _Search:
         trial = best.clock * (2 if longer else 1)
         if sum(one.clock for one in self.trials) + trial > EFFORT * longest * self.part.ratio:
             return False
-        second = best.clock  # the run for the verdict
-        return time.perf_counter() + MARGIN * (trial + trial * self.part.ratio + second) < self.deadline
+        return time.perf_counter() + MARGIN * (trial + trial * self.part.longer) + self._reserve(best) < self.deadline
+
+    def _reserve(self, best: Trial) -> float:
+        """Return the seconds that the run for the verdict takes, and the look at the scale."""
+        return 2 * MARGIN * best.clock
 
     # -- the result
 
     def _final(self, plan: Plan, best: Trial) -> tuple[PtychoState, bool]:
         self.say(f"the whole scan: {plan.recipe!r}, {plan.modes} mode{'s' * (plan.modes > 1)}")
-        fits = time.perf_counter() + MARGIN * best.clock * self.part.ratio < self.deadline
-        return finished(plan.recipe, self.part.state(self.part.whole, plan.modes), math.inf if fits else self.deadline)
+        until = self.deadline - self._reserve(best)
+        fits = time.perf_counter() + MARGIN * best.clock * self.part.longer < until
+        return finished(plan.recipe, self.part.state(self.part.whole, plan.modes), math.inf if fits else until)
 
     def _kept(self, best: Trial, reached: PtychoState | None) -> PtychoState:
         """Return what an interrupted search has: the run on the whole scan as far as it came, or the best trial."""

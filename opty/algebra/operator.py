@@ -229,6 +229,11 @@ class ViewOperator(Operator, register=False):
     scratch_slices: ClassVar[tuple[float, float, float]] = (0.0, 0.0, 0.0)
     copied: ClassVar[frozenset[str]] = frozenset()  # leaves of which a step holds a copy during a sweep
     same_batches: ClassVar[bool] = False  # True: the views make the same batches, in the same order, in every sweep
+    averages: ClassVar[bool] = False  # True: sums waves over all views, of which object or probe become the average
+
+    def beside_averages(self) -> ViewOperator:
+        """Return the step that takes this one's place beside an engine that averages the views: AP, DM, RAAR."""
+        return self
 
     def begin(self, s: State) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict private to the step until the sweep ends."""

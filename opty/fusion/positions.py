@@ -22,12 +22,20 @@ from opty.operators.position import (
     PosCorrectSerial,
 )
 from opty.operators.position.gain import CrossCorrelation
+from opty.operators.position.patient import PatientPosCorrect
 from opty.operators.probe import ProbeUpdate
 from opty.runtime.fused_step import FusedContext
 from opty.runtime.nodes import PlannedStep
 from opty.state.views import Batch
 
-REFINEMENTS = (PosCorrect, PosCorrectGradient, PosCorrectAdam, PosCorrectGain, PosCorrectSerial)
+REFINEMENTS = (
+    PosCorrect,
+    PatientPosCorrect,
+    PosCorrectGradient,
+    PosCorrectAdam,
+    PosCorrectGain,
+    PosCorrectSerial,
+)
 _UPDATES = (ObjUpdate, ProbeUpdate, LSQUpdate, ObjMomentum, ProbeMomentum, Anderson)
 
 

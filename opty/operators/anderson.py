@@ -14,7 +14,7 @@ from opty.model.probe import PROBE
 from opty.model.sample import OBJ
 from opty.operators.conjugate import inner
 from opty.operators.lsq import moved, updating
-from opty.operators.position.signals import light
+from opty.state.light import rough_light
 from opty.words import joined
 
 _RIDGE = 1e-7  # of the mean of <F_k, F_k>: what rounding leaves of them in single precision
@@ -140,7 +140,7 @@ def _has_risen(s: State) -> bool:
 
 def _products(s: State, names: list[str], places: list[int]) -> np.ndarray:
     """Return Re <F_k, F_l> (K, K) float64 of the changes in some places, by the light."""
-    shone = light(s)
+    shone = rough_light(s.store)
     seen = shone * (s.xp.abs(s.obj) ** 2 if s.obj.ndim == 2 else 1)
     by = {"obj": shone, "probe": seen.sum() / (s.xp.abs(s.probe) ** 2).sum()}
     out = np.empty((len(places), len(places)))

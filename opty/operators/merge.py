@@ -30,6 +30,7 @@ class AccumObj(ViewOperator, reads="waves illum", slots=(OBJ_SUM, OBJ_WEIGHT)):
     """
 
     over_ranks = True
+    averages = True
     scale_free = True
     gathers = frozenset({"obj"})
     scratch_slices = (0.0, 2.0, 0.0)

@@ -129,7 +129,20 @@ def _groups(op: Operator) -> list[Group]:
             groups[-1] = Group(compose(factor, groups[-1].op), (joined,))
         else:
             groups.append(Group(factor, tuple(nodes)))
-    return groups
+    return [_beside(groups, k) for k in range(len(groups))]
+
+
+def _beside(groups: list[Group], k: int) -> Group:
+    """Return a group with what its view steps become beside the engine on their right, or else the nearest one."""
+    nodes = groups[k].nodes
+    if len(nodes) != 1 or not isinstance(node := nodes[0], SweepNode) or node.origin != "lifted":
+        return groups[k]
+    others = tuple(node for group in groups[k + 1 :] + groups[:k] for node in walk((group,)))
+    engine = next((one for one in reversed(others) if isinstance(one, SweepNode) and one.counts), None)
+    if engine is None or not any(s.op.averages for s in engine.steps):
+        return groups[k]
+    steps = tuple(replace(s, op=s.op.beside_averages()) for s in node.steps)
+    return replace(groups[k], nodes=(replace(node, steps=steps),))
 
 
 def _joined(before: tuple[Node, ...], nodes: list[Node]) -> SweepNode | None:

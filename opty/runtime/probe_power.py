@@ -18,7 +18,7 @@ import numpy as np
 from opty.kernels.update.scaling import WEAK
 from opty.model.sample import transmission
 from opty.state.leaves import HELD_POWER
-from opty.state.light import light_on
+from opty.state.light import rough_light
 from opty.state.store import Store
 
 EVERY = 8  # iterations before the first look, and from one to the next
@@ -90,7 +90,7 @@ class HeldPower:
 
     def _light(self) -> Any:
         """Return w (H, W): 1 where there is light, 0 in the dark."""
-        xp, light = self._store.xp, light_on(self._store, rough=True)
+        xp, light = self._store.xp, rough_light(self._store)
         light /= xp.maximum(light.max(), _TINY)
         return light / (light + _DARK * xp.maximum((light**2).sum() / xp.maximum(light.sum(), _TINY), _TINY))
 

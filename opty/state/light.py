@@ -5,15 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from opty.state.store import Store
-from opty.state.views import rough_batches, sweep_batches
+from opty.state.views import placed, sweep_batches
 
 
-def light_on(store: Store, rough: bool = False) -> Any:
-    """Return sum_j S_j (H, W) real [photons]: the light that fell on each pixel of the object.
+def light_on(store: Store) -> Any:
+    """Return sum_j S_j (H, W) real [photons]: the light that fell on each pixel of the object."""
+    light = store.xp.zeros(store.object_shape, store.real_dtype)
+    for b in sweep_batches(store, some=True):
+        b.place(light, b.illum_power)
+    return store.total(light)
 
-    ``rough`` : with each probe at the nearest pixel, which takes no transform and does not wait for the device.
+
+def rough_light(store: Store) -> Any:
+    """Return sum_jm |P_m|^2 (H, W) real [photons], every probe at the nearest pixel and as bright as the state's.
+
+    It takes no transform, and does not wait for the device.
     """
     light = store.xp.zeros(store.object_shape, store.real_dtype)
-    for b in rough_batches(store) if rough else sweep_batches(store, some=True):
-        b.place(light, b.illum_power)
+    power = store.xp.abs(store.leaves["probe"])
+    power *= power
+    corners, _ = placed(store, store.leaves["positions"], True)
+    store.backend.add_windows(light, corners, power.sum(axis=0)[None], store.deterministic)
     return store.total(light)

@@ -238,19 +238,10 @@ def sweep_batches(store: Store, some: bool = False) -> Iterator[Batch]:
     """
     if store.ranks.size > 1 and not some:
         raise ValueError("the views of this state are spread over ranks: p.gather() puts them together on the first")
-    order = _in_scan_order(store)
+    size = memory_batch(store)
+    order = [np.arange(first, min(store.data.views, first + size)) for first in range(0, store.data.views, size)]
     with store.measured.along(order):
         yield from ViewBatches(store, order, all_whole(store))
-
-
-def rough_batches(store: Store) -> ViewBatches:
-    """Return the views of this rank in scan order, each moved to the nearest pixel, to look at no frame."""
-    return ViewBatches(store, _in_scan_order(store), whole=True)
-
-
-def _in_scan_order(store: Store) -> list[np.ndarray]:
-    size = memory_batch(store)
-    return [np.arange(first, min(store.data.views, first + size)) for first in range(0, store.data.views, size)]
 
 
 def _as_slice(index: np.ndarray, device_index: Any) -> Any:

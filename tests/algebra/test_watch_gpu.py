@@ -31,7 +31,7 @@ from opty.runtime.divergence import DivergenceMonitor
 from opty.runtime.interrupt import ctrl_c_returns
 from opty.runtime.memory_estimate import footprint
 from opty.runtime.program import program_of
-from opty.state.light import light_on
+from opty.state.light import rough_light
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "kernels"))
 from standin_plugin import standin_gpu
@@ -83,7 +83,7 @@ class Grows(Operator, reads="obj probe", writes="obj probe"):
 
     def apply(self, s):
         s.probe *= s.real_dtype.type(1.05)
-        s.obj /= s.xp.where(light_on(s.store, rough=True) > 0, s.real_dtype.type(1.05), s.real_dtype.type(1))
+        s.obj /= s.xp.where(rough_light(s.store) > 0, s.real_dtype.type(1.05), s.real_dtype.type(1))
 
 
 def test_a_probe_that_grows_is_brought_back_as_on_the_cpu(p, waits):

@@ -19,8 +19,9 @@ from opty import (
     rPIE,
 )
 from opty.fusion.positions import REFINEMENTS
+from opty.operators.position.patient import PatientPosCorrect
 
-BY_FIT = [PosCorrect(hold=0.0), PosCorrectGradient()]
+BY_FIT = [PosCorrect(hold=0.0), PatientPosCorrect(hold=0.0), PosCorrectGradient()]
 BY_SHIFT = [PosCorrectAdam(), PosCorrectGain(), PosCorrectSerial()]
 ENGINES = [rPIE(), rPIE(batch=5), LSQML(batch=4)]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import ClassVar
+
 import numpy as np
 
 from opty.algebra.leaf import Leaf
@@ -28,7 +31,7 @@ MEMORY = (
     Leaf("position_evidence", f"view {EVIDENCE_NUMBERS + 1}", scale=0),
     Leaf("position_smooth", "view term", scale=0),
 )
-_FIRST, _LEAST, _MOST = 1.0, 0.15, 1.5  # gain at the start, and its bounds
+_LEAST = 0.15  # of the gains
 _UP, _DOWN = 1.1, 0.9  # what a gain learns from one sweep
 _PARTS = 4  # sweeps in which all views are looked at closely once, before any moves
 _SOON, _THEN = 8, 32  # the same, the second time and from then on
@@ -56,6 +59,10 @@ class PosCorrect(
     it is drawn back by three standard deviations in each sweep. Steps are multiplied by a gain that grows by a
     tenth while a view goes on in one direction, and shrinks where it turns back.
 
+    Beside AP, DM and RAAR, whose object follows slowly or wanders, nothing moves while the misfit of the views changes
+    from sweep to sweep by more than a third of what the step would gain, gains stay at 0.3 and less, and no view is
+    looked for (``PatientPosCorrect``): find positions with another engine.
+
     No gradient leads home a view that lies farther away than the object's details are wide: in every
     ``search_every``-th sweep PosSearch looks for those whose misfit stands out, or, while the scan as a whole is left
     where it is, for those that ``CheckPositions`` found lost (of a thin object).
@@ -81,7 +88,7 @@ class PosCorrect(
     Express 26, 3108 (2018), Eq. 26; variance of a slope from blocks of residuals: Conley, J. Econometrics 92, 1 (1999);
     empirical Bayes: Efron, Morris, JASA 68, 117 (1973); gains that learn: Zhang et al., Opt.
     Express 21, 13592 (2013).
-    The search is opty's.
+    The search is opty's, and so is the wait.
     """
 
     search_radius: int = 24
@@ -91,6 +98,9 @@ class PosCorrect(
     hold: float = 1.0
     numbers = FIT_NUMBERS
     advice = "starting PosCorrect later with After(20, PosCorrect())"
+    first_gain: ClassVar[float] = 1.0
+    largest_gain: ClassVar[float] = 1.5
+    averaged: ClassVar[bool] = False  # see held_step
 
     def check(self):
         super().check()
@@ -103,10 +113,16 @@ class PosCorrect(
         if not self.hold >= 0:
             raise ValueError(f"PosCorrect(hold={self.hold}): give a weight of the given places from 0 (none) up")
 
+    def beside_averages(self):
+        from opty.operators.position.patient import PatientPosCorrect  # which is made from this class
+
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return PatientPosCorrect(**given) if self.hold else self
+
     def begin(self, s):
         super().begin(s)
         if s.create("position_gain"):
-            s.position_gain += _FIRST
+            s.position_gain += self.first_gain
         for place in (GIVEN, PLACE):
             if s.create(place.name):
                 setattr(s, place.name, s.positions.copy())
@@ -128,7 +144,7 @@ class PosCorrect(
             smooth = smooth_terms(s.backend.to_host(s.position_place))
             s.create("position_smooth", term=smooth.shape[1])
             s.position_smooth = smooth
-        told = knowledge(s.xp, sensed, s.position_misfit, s.position_evidence)
+        told = s.memo["told"] = knowledge(s.xp, sensed, s.position_misfit, s.position_evidence)
         away = gone(s, PLACE)
         variance = self._averaged(s, told, away, count + 1 - parts)
         s.position_uncertainty = s.xp.sqrt(variance)
@@ -137,7 +153,7 @@ class PosCorrect(
         if count + 1 < parts:
             s.memo["usual"], s.memo["width"] = s.xp.zeros(()), s.xp.zeros(views)
             return s.xp.zeros((views, 2))
-        held = held_step(told, away, s.position_smooth, s.position_estimate, variance, self.hold)
+        held = held_step(told, away, s.position_smooth, s.position_estimate, variance, self.hold, self.averaged)
         step, s.memo["usual"], s.memo["width"] = held
         return step
 
@@ -174,7 +190,7 @@ class PosCorrect(
 
     def move(self, s, shifts):
         gains = s.position_gain * learned(s.xp, shifts, s.position_shift, _UP, _DOWN)
-        s.position_gain = s.xp.clip(gains, _LEAST, _MOST)
+        s.position_gain = s.xp.clip(gains, _LEAST, self.largest_gain)
         s.position_shift = shifts
         return s.position_gain[:, None] * shifts
 

@@ -9,9 +9,10 @@ from opty.operators.position.check import GIVEN
 from opty.operators.position.others import others_say
 from opty.operators.position.refinement import kept_inside
 from opty.operators.position.search import trial_misfits
-from opty.operators.position.signals import light, other_light
+from opty.operators.position.signals import other_light
 from opty.operators.position.some_views import best_places, root_photons, state_of, take_estimates
 from opty.runtime.nested import Nested, run_trial, take_record
+from opty.state.light import rough_light
 from opty.state.views import Batch, memory_batch
 
 _SPREADS, _ABOVE = 5.0, 0.3  # how far above the usual misfit: standard deviations, and share of the usual one
@@ -101,7 +102,7 @@ def held_out(s) -> np.ndarray:
 
 def shared_light(s):
     """Return the share of each view's light that falls where others shed light too, (N,): sum S (L - S) / L / sum S."""
-    all_light, out, views = light(s), s.xp.empty(s.data.views), np.arange(s.data.views)
+    all_light, out, views = rough_light(s.store), s.xp.empty(s.data.views), np.arange(s.data.views)
     size = memory_batch(s.store)
     for first in range(0, len(views), size):
         b = Batch.at(s.store, views[first : first + size])

@@ -9,9 +9,10 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
-from opty.operators.position.signals import light, norms, other_light
+from opty.operators.position.signals import norms, other_light
 from opty.physics.scan_map import position_error
 from opty.remedies import here
+from opty.state.light import rough_light
 
 READS = "delta illum patches positions probe position_misfit"
 POSITION_MISFIT = Leaf("position_misfit", "view", unit="sqrt(photons)", scale=0)
@@ -84,7 +85,7 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
         memo["sensed"] = s.xp.zeros((views, self.numbers), np.float64)
         memo["change"] = s.xp.zeros(views, np.float64)
         memo["power"] = s.xp.ones(views, np.float64)
-        memo["light"] = light(s)
+        memo["light"] = rough_light(s.store)
         s.create("position_misfit")
         if self.weights != "equal":
             memo["weights"] = s.xp.zeros(views, np.float64)

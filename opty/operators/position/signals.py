@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from opty.kernels.least_squares.solve2x2 import solved
-from opty.state.views import placed
 
 _RIDGE = 1e-6  # of the power of the exit wave: what a slope of 0.1 percent a pixel would have
 
@@ -15,16 +14,6 @@ def norms(a):
     flat = a.reshape(len(a), 1, -1)
     flat = flat.view(flat.real.dtype)
     return (flat @ flat.swapaxes(1, 2))[:, 0, 0].astype(np.float64)
-
-
-def light(s):
-    """Return the light of all views on the object, sum_jm |P_m|^2 at whole pixels, (H, W) real."""
-    total = s.xp.zeros(s.object_shape, s.real_dtype)
-    power = s.xp.abs(s.probe)
-    power *= power
-    corners, _ = placed(s.store, s.positions, True)
-    s.backend.add_windows(total, corners, power.sum(axis=0)[None], s.deterministic)
-    return s.total(total)
 
 
 def other_light(s, b, light):

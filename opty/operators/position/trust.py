@@ -42,6 +42,12 @@ class Knowledge:
         """The step of Gauss and Newton, (N, 2) px."""
         return self.drawn(0.0, 0.0)
 
+    def gain(self, step):
+        """Return by how much the misfits sum r^2 / 2 of all views fall where they take steps (N, 2) px."""
+        a, c, b = self.curvature.T
+        row, column = step.T
+        return ((step * self.slope).sum(axis=1) - 0.5 * (a * row**2 + 2 * c * row * column + b * column**2)).sum()
+
     def drawn(self, stiffness, gone):
         """Return (M + stiffness)^-1 (slope - stiffness gone), (N, 2) px: a spring pulls back what has ``gone``."""
         a, c, b = self.curvature.T
@@ -106,7 +112,7 @@ def prior_widths(xp, estimate, variance, hold: float):
     return usual, xp.maximum(usual, squares - hold * _ONE * xp.maximum(variance, seen))
 
 
-def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float):
+def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float, averaged: bool = False):
     """Return the step (N, 2) px of all views, and how far from their places the usual view and each may be, px^2.
 
     The smooth part x of what has ``gone`` (N, 2) px from the places given is moved by the mean step. As long as it is
@@ -116,7 +122,8 @@ def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float):
     data hold it loosely, and what a wrong probe leaves over would carry it along for ever. ``modes`` (N, K) are those
     of ``smooth_terms``. The rest of each view takes the step that minimises sum r^2 / (2 noise) + |d|^2 / (2 width),
     the widths an axis being half of ``prior_widths``.
-    ``hold`` is the weight of the places given, 0 for not at all.
+    ``hold`` is the weight of the places given, 0 for not at all. ``averaged`` : by which share the smooth part is drawn
+    back follows from the mean of several sweeps, ``estimate``, not from the last one alone.
     """
     xp, tiny = told.xp, np.finfo(np.float64).tiny
     if not hold:
@@ -130,7 +137,8 @@ def held_step(told: Knowledge, gone, modes, estimate, variance, hold: float):
     power = told.curvature[:, 0] + told.curvature[:, 2]
     stiffness = xp.where(held, 1e9 * power, hold * told.noise / xp.where(held, 1, width / 2))
     there = modes.T @ (gone + told.step)
-    size, count = xp.sqrt((there**2).sum()), modes.shape[1]
+    seen = modes.T @ estimate if averaged else there
+    size, count = xp.sqrt((seen**2).sum()), modes.shape[1]
     least = hold * _SMOOTH * xp.sqrt(count * xp.median(variance))
     kept = there * (xp.minimum(size, xp.maximum(size - least, xp.sqrt(count * usual))) / xp.maximum(size, tiny))
     return rest(told.drawn(stiffness, rest(gone))) + modes @ (kept - modes.T @ gone), usual, width

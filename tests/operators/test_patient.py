@@ -72,8 +72,8 @@ def test_right_positions_stay_from_a_rough_start(engine):
     """Without the wait RAAR and DM moved them by more than 20 px, and the object was as far off as 0.26."""
     p = zone_plate_scan(0.0)
     q, held = (PosCorrect() * engine) ** 60 * p, engine**60 * p
-    assert off(q) < 0.1
-    assert opty.analysis.errors(q)["object"] < 1.1 * opty.analysis.errors(held)["object"]
+    assert off(q) < 0.05
+    assert opty.analysis.errors(q)["object"] < 1.05 * opty.analysis.errors(held)["object"]
 
 
 def test_wrong_positions_come_nearer():
@@ -97,8 +97,7 @@ def test_the_change_of_a_misfit():
     sweep = np.arange(12.0)
     assert _change(3 - 0.02 * sweep) == pytest.approx(0.02)
     assert _change(3 + 0.02 * sweep) == pytest.approx(0.02)
-    assert _change(np.tile([0.0, 0.1], 6)) == 0
     assert _change(3 - 0.02 * sweep[:9]) == np.inf
-    # The slope of noise of 0.01 over 12 sweeps has an error of 0.01 / sqrt(143).
+    # The slope of noise of 0.01 over 12 sweeps has an error of 0.01 / sqrt(143), and a mean magnitude of 0.8 times that.
     noisy = 0.01 * np.random.default_rng(1).normal(size=(4000, 12))
-    assert np.mean([_change(one) > 0 for one in noisy]) == pytest.approx(0.073, abs=0.02)  # Student, 10 degrees
+    assert np.mean([_change(one) for one in noisy]) == pytest.approx(2.8 * 0.01 / np.sqrt(143), rel=0.05)

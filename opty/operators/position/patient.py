@@ -9,7 +9,7 @@ from opty.operators.position.correct import PosCorrect
 
 _SWEEPS, _FEWEST = 12, 10  # of which the course of the misfit is known, and has to be
 _OPENS, _SHUTS = 1 / 3, 4.0  # times what the step gains: views move where the misfit changes by less in a sweep
-_SURE = 2.0  # standard errors of the slope that are taken off it
+_SURE = 2.0  # standard errors of the slope that are added to it: the misfit of RAAR and DM wanders
 COURSE = Leaf("position_course", str(2 + _SWEEPS), scale=0)
 
 
@@ -19,8 +19,8 @@ class PatientPosCorrect(PosCorrect, slots=COURSE, register=False):
     What such an object still lacks looks like wrong positions, the same in neighbouring views, and moving them makes
     room for it: from a rough start AP and PosCorrect moved right positions by 1 to 2 px, DM by 3 to 30. So nothing
     moves while the misfit of the views changes from sweep to sweep by more than a third of what the step would gain;
-    once views move, by more than four times that. The change is the slope of log sum |delta|^2 over 12 sweeps, less two
-    standard errors. Gains stay at 0.3 and less, the smooth part goes by the mean of five sweeps, and views that went
+    once views move, by more than four times that. The change is the slope of log sum |delta|^2 over 12 sweeps, and
+    two of its standard errors. Gains stay at 0.3 and less, the smooth part goes by the mean of five sweeps, and views that went
     astray are not looked for.
 
     Writes as PosCorrect, and position_course (14,): sweeps counted, whether views move, and the last 12 logarithms.
@@ -52,7 +52,7 @@ class PatientPosCorrect(PosCorrect, slots=COURSE, register=False):
 
 
 def _change(course: np.ndarray) -> float:
-    """Return how fast a misfit changes, from its last logarithms: |slope| less two errors of it; infinity at first."""
+    """Return how fast a misfit changes, from its last logarithms: |slope| and two errors of it; infinity at first."""
     count = len(course)
     if count < _FEWEST:
         return float("inf")
@@ -60,4 +60,4 @@ def _change(course: np.ndarray) -> float:
     rest = course - course.mean()
     slope = (sweep * rest).sum() / (sweep**2).sum()
     error = np.sqrt(((rest - slope * sweep) ** 2).sum() / (count - 2) / (sweep**2).sum())
-    return max(abs(slope) - _SURE * error, 0.0)
+    return abs(slope) + _SURE * error

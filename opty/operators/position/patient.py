@@ -20,8 +20,8 @@ class PatientPosCorrect(PosCorrect, slots=COURSE, register=False):
     room for it: from a rough start AP and PosCorrect moved right positions by 1 to 2 px, DM by 3 to 30. So nothing
     moves while the misfit of the views changes from sweep to sweep by more than a third of what the step would gain;
     once views move, by more than four times that. The change is the slope of log sum |delta|^2 over 12 sweeps, and
-    two of its standard errors. Gains stay at 0.3 and less, the smooth part goes by the mean of five sweeps, and views that went
-    astray are not looked for.
+    two of its standard errors. Gains stay at 0.3 and less, the smooth part goes by the mean of five sweeps, and views
+    that went astray are not looked for.
 
     Writes as PosCorrect, and position_course (14,): sweeps counted, whether views move, and the last 12 logarithms.
     """

@@ -82,7 +82,7 @@ def find_probe(
 
     def tried(curvature: float) -> float:
         if curvature not in scores:
-            probe = _probe(part, curvature)
+            probe = start_of(part, curvature)
             scores[curvature] = held_out_misfit(part, probe, recipe, seed, device="cpu", threads=threads)
             if tell is not None:
                 tell(len(scores), total)
@@ -99,7 +99,7 @@ def find_probe(
     others = [score for c, score in scores.items() if not 0.7 < (c / best if best else float(c == 0)) < 1.4]
     decided = scores[best] < DECIDED * min(others, default=math.inf)
     curvature = best / factor**2
-    probe = _probe(data, curvature)
+    probe = start_of(data, curvature)
     probe *= math.sqrt(float(data.photons().max()) / (np.abs(probe) ** 2).sum())
     pixel = data.pixel
     defocus = None if pixel is None or data.geometry is None else curvature * pixel**2 / data.geometry.wavelength
@@ -134,7 +134,7 @@ def _amplitude(data: PtychoData) -> np.ndarray:
     return amplitude if data.background is None else np.sqrt(np.maximum(amplitude**2 - data.background, 0))
 
 
-def _probe(data: PtychoData, curvature: float) -> np.ndarray:
+def start_of(data: PtychoData, curvature: float) -> np.ndarray:
     """Return F^-1 [sqrt(mean pattern) exp(i pi c q^2)], (n, n), centred."""
     spectrum = _amplitude(data) * np.exp(1j * np.pi * curvature * _q2(data.n))
     return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(spectrum)))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RECIPE = "rPIE()**30"
 PROBE_WORDS = ("search", "mean")  # of --probe, beside files
+SEVERAL_HELP = 0.5  # times the excess with one mode: less with three says that the beam has several
 UNEXPLAINED = 0.4  # excess of the views held out in the search; of good scans it is below 0.1, of a real one 0.33
 FEWEST_TO_JUDGE = 48  # views: with fewer, those held out have few others all round
 FEWEST_TO_SEARCH = 12  # views: with fewer, the fifth held out is too small to decide
@@ -95,7 +96,7 @@ def started(
             raise ValueError(f"{file} has a starting probe: leave --probe {probe} out")
         complete(model, loaded.geometry, loaded.n, modes)  # refuses a model that does not fit, before the search
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
-            start["probe"] = _found_probe(file, loaded, quiet, machine.get("threads"))
+            start["probe"] = _found_probe(file, loaded, modes or 1, quiet, machine.get("threads"))
             found = quick_look(loaded.replace(probe=start["probe"]), frames) + tried  # some doubts were about its size
         if found.ok and not check and (model is None or model.thin):
             found += _said_of_places(loaded, frames, start.get("probe"), moves)
@@ -108,8 +109,11 @@ def started(
     return (opty.load(file, **machine, **load) if machine else loaded), said_of(file) or quick_look(loaded.data).every
 
 
-def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None) -> np.ndarray | None:
-    """Return the starting probe that a search finds, None where there are too few views; print the result."""
+def _found_probe(file: Path, data: PtychoData, modes: int, quiet: bool, threads: int | None) -> np.ndarray | None:
+    """Return the starting probe that a search finds, None where there are too few views; print the result.
+
+    ``modes`` : of the run to come.
+    """
     from tqdm import tqdm
 
     from opty.analysis import find_probe
@@ -136,16 +140,27 @@ def _found_probe(file: Path, data: PtychoData, quiet: bool, threads: int | None)
             f"{found.score:.4g}{doubt})",
             err=True,
         )
-    excess = searched_excess(data, found) if data.views >= FEWEST_TO_JUDGE else 0.0
-    if excess > UNEXPLAINED:
-        click.echo(
-            f"Warning: from no starting probe are held-out views predicted well: {excess:.0%} of what differs from the "
-            "mean pattern is missed. The beam may have several modes (--modes 3); or the orientation, order, unit or "
-            "scale of the positions may be wrong, or each by some pixels, or the numbers no counts: opty check finds "
-            "out",
-            err=True,
-        )
+    if data.views >= FEWEST_TO_JUDGE and (said := _unexplained(*searched_excess(data, found, threads), modes)):
+        click.echo(f"Warning: {said}", err=True)
     return found.probe
+
+
+def _unexplained(one: float, several: float, modes: int) -> str | None:
+    """Return what to say of views that no starting probe predicts, with one mode and with several; None for nothing."""
+    if one <= UNEXPLAINED:
+        return None
+    if several < SEVERAL_HELP * one:
+        if modes > 1:
+            return None
+        return (
+            f"the beam seems to have several modes: of what differs from the mean pattern, {one:.0%} is missed in "
+            f"held-out views with one mode and {max(several, 0):.0%} with three: give --modes 3"
+        )
+    return (
+        f"from no starting probe are held-out views predicted well: {one:.0%} of what differs from the mean pattern is "
+        "missed. The orientation, order, unit or scale of the positions may be wrong, or each by some pixels, or the "
+        "numbers no counts: opty check finds out; or the beam has several modes (--modes 3)"
+    )
 
 
 def _said_of_places(data: PtychoData, frames: Frames, probe: np.ndarray | None, moves: bool) -> Findings:

@@ -16,8 +16,10 @@ from opty.cli.auto import command
 from opty.physics.optics import aperture_probe
 from opty.search import start as start_module
 from opty.search.judgement import judged
+from opty.search.part import Part
 from opty.search.repair import repaired
 from opty.search.scale import mendable
+from opty.search.start import begin
 from opty.simulate import experiment, objects, scans
 
 N, VIEWS = 32, 49
@@ -347,3 +349,14 @@ def test_a_start_that_cannot_be_right_is_said_at_the_first_run_only():
     rPIE() * PtychoState(scan().replace(positions=data.positions), device="cpu")  # brings its truth
     with pytest.warns(opty.StartWarning):
         next(rPIE().iter(PtychoState(data, device="cpu")))
+
+
+def test_no_trial_takes_the_time_of_the_last_run(monkeypatch):
+    data = scan().replace(truth=None)
+    longer = Part.longer.func
+    measured = []
+    monkeypatch.setattr(Part, "longer", property(lambda part: measured.append(longer(part)) or 1e4))
+    found = opty.auto(data, minutes=0.5, device="cpu", threads=1)
+    assert len(found.trials) == 1
+    ratio = Part(begin(data, 0, 1, str), 0, {"device": "cpu", "threads": 1}).ratio
+    assert all(ratio <= one < 20 * ratio for one in measured)

@@ -249,10 +249,16 @@ def test_resume_goes_on_in_its_own_file_and_replaces_no_other(work):
     forget()
 
 
-def test_pictures_and_the_demo_may_be_replaced(work):
-    run("reconstruct", "scan.cxi", "-o", "r.h5", "--recipe", "rPIE()", "-q", "--plot", "r.png")
-    run("plot", "r.h5", "-o", "r.png")
-    run("reconstruct", "scan.cxi", "-o", "s.h5", "--recipe", "rPIE()", "-q", "--plot", "r.png")
+def test_pictures_may_be_replaced(work):
+    picture, recipe = work / "r.png", ("--recipe", "rPIE()", "-q", "--plot", "r.png")
+    for command in (
+        ("reconstruct", "scan.cxi", "-o", "r.h5", *recipe),
+        ("plot", "r.h5", "-o", "r.png"),
+        ("reconstruct", "scan.cxi", "-o", "s.h5", *recipe),
+    ):
+        picture.write_bytes(b"of another day")
+        run(*command)
+        assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 # -- names and messages

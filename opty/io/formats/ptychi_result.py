@@ -3,8 +3,8 @@
 pty-chi itself writes no file of a result but pictures. Its workflow PEAR writes recon_Niter*.h5, and Ptychodus, which
 runs pty-chi, a product. Layouts and conventions: pty-chi 2.2.0 (forward_models.py), PEAR in pty-chi's branch pear_aps
 (pear_save_recon.py), Ptychodus 1.7.0 (save_product), read in their sources. Of a run of pty-chi with three slices, two
-OPR modes and positions between pixels, its misfit and opty's were 0.00754020 both. With a second mode they differ, by
-1 to 2 percent there, because pty-chi moves the first mode alone by the fraction of a pixel at which a view lies.
+OPR modes and positions between pixels, its misfit and opty's were equal to six digits. With a second mode they differ,
+by 1 to 2 percent, because pty-chi moves the first mode alone by the fraction of a pixel at which a view lies.
 """
 
 from __future__ import annotations

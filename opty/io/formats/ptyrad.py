@@ -1,8 +1,9 @@
 """Results of PtyRAD, of one slice or several: object, probe and positions as the start of a run with their measurement.
 
 Layout and conventions of PtyRAD 1.0.0 (make_save_dict, multislice_forward, imshift_batch). Its forward model of three
-slices, two modes and positions between pixels made opty's counts to 5e-10 of the light; of the file of a run of its own
-the misfit was 0.0014070 there and 0.0014067 here.
+slices, two modes and positions between pixels made opty's counts to 5e-10 of the light. Of a run of its own the misfits
+are equal to six digits for views whose probe it moved by up to half a pixel; where it moved it further, opty cuts the
+nearest window, and PtyRAD the old one.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ wrong_scans.py  what check and verdicts say of scans drawn by seed, right ones a
 remedies.py    the remedies that check names: does each improve the result?
 kill.py       a checkpointing run killed again and again: is anything lost?
 interop.py    other packages: who reads whose files; what runs in their environments is in peers/
+interop_models.py  their results with several slices or a varying probe: the misfit there and in opty
 detectors.py  files of detectors: what other readers find in them; detector_files.py writes them
 thick.py      two slices: error against CPU time, by engine
 streaming.py  data larger than memory: what is resident, and what reading costs

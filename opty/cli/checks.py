@@ -34,7 +34,7 @@ def check_free(paths: Iterable[Path], overwrite: bool) -> None:
 
 def check_data(file: Path, data: Path | None) -> None:
     """Refuse --data beside a file that is a measurement itself."""
-    form = None if data is None else identify(Container(file), {})
+    form = None if data is None else identify(Container(file), {"data": data})
     if form is not None and "data" not in form.options:
         raise ValueError(f"--data gives the measurement of a result; {file} is a measurement itself ({form.name})")
 

@@ -44,7 +44,7 @@ def live(ctx: click.Context, file: Path, output: Path | None, **options: Any) ->
     from opty.live.result import keep_showing, show_result
     from opty.live.server import stopped_by_viewer
 
-    is_result = "data" in identify(Container(file), {"mapping": options["mapping"]}).options
+    is_result = "data" in identify(Container(file), {name: options[name] for name in ("mapping", "data")}).options
     if is_result and options["text"] is None and options["recipe_file"] is None:
         _refuse_others(ctx, file)
         check_data(file, options["data"])

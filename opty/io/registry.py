@@ -27,9 +27,11 @@ from opty.io.formats import (
     npz,
     peer_results,
     ptychi,
+    ptychi_result,
     ptyd,
     ptylab,
     ptyr,
+    ptyrad,
     tiff_npy,
 )
 from opty.io.prepare.join_scans import joined
@@ -41,6 +43,7 @@ FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
     *measurement.FORMATS,
     *npz.FORMATS,
     *peer_results.FORMATS,
+    *ptyrad.FORMATS,
     *nexus.FORMATS,
     *cxi.FORMATS,
     *ptyd.FORMATS,
@@ -48,6 +51,7 @@ FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
     *ptylab.FORMATS,
     *fold_slice.FORMATS,
     *ptychi.FORMATS,
+    *ptychi_result.FORMATS,  # a product is a result with data=, else half of a pair
     *dectris.FORMATS,
     *emd.FORMATS,
     *merlin.FORMATS,
@@ -71,7 +75,8 @@ def load(path: str | Path | Sequence[str | Path], *, comm: Any = None, **options
         ``opty.io.prepare.preparation.Preparation`` and docs/formats.md. HDF5 of any other layout:
         ``mapping``, a TOML file that says where things are. TIFF + NPY and pty-chi: ``positions``, the path of the
         second file. Results: ``data`` (PtychoData or the path of a measurement, in place of what the file points to),
-        ``device``, ``threads``, ``deterministic``, ``stream``.
+        ``device``, ``threads``, ``deterministic``, ``stream``; those of PtyLab also ``spacing``, ``probe_stack`` and
+        ``variable``, see docs/formats.md.
     follow : True: the scan is still being measured. ``path`` is a file that another program writes (HDF5), or the
         address of one that sends views ("tcp://127.0.0.1:5555"); returned are its first views, and ``Follow()`` in a
         recipe adds the others; ``timeout`` (60) : seconds without a new view after which it is over. See docs/live.md.
@@ -141,12 +146,17 @@ def writer(format: str) -> Format:
 
 
 def identify(file: Container, options: Mapping[str, Any]) -> Format:
-    """Return the format of a file; FormatError, with what the file looks like, for an unknown one."""
+    """Return the format of a file, with ``data`` in the options that of a result where it is one too.
+
+    Raises FormatError, with what the file looks like, for an unknown one.
+    """
     if options.get("mapping") is not None:
         return mapping.FORMAT
-    for form in FORMATS:
-        if form.recognise(file):
+    able = (form for form in FORMATS if form.recognise(file))
+    if (form := next(able, None)) is not None:
+        if options.get("data") is None or "data" in form.options:
             return form
+        return next((other for other in able if "data" in other.options), form)
     if file.kind == "folder":
         raise IsADirectoryError(f"{file.path} is a folder without a TIFF stack and its NPY; name a file in it")
     known = ", ".join(form.name for form in FORMATS)

@@ -2,7 +2,7 @@
 
 propagation.py   far field, cone beam, near field
 optics.py        probes from an aperture, defocus and aberrations
-modes.py         probe modes in their orthogonal basis
+modes.py         probe modes in their orthogonal basis, and those by which a probe varies
 scan_map.py      positions against positions: the affine map and the drift of a whole scan
 stage_travel.py  how far a stage that does not stop moves during each view
 pixels.py        pixels that are no measurement of light

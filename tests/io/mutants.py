@@ -151,7 +151,53 @@ def _result_of_cdtools(path: Path, p) -> None:
         f["state_dict/min_translation"] = np.zeros(2)
 
 
-PEERS = {"ptylab": _result_of_ptylab, "pynx": _result_of_pynx, "cdtools": _result_of_cdtools}
+def _result_of_ptyrad(path: Path, p) -> None:
+    """Write two slices, probe and positions as PtyRAD does of X-rays."""
+    arrays = {"obja": np.abs(p.obj), "objp": np.angle(p.obj)}
+    with h5py.File(path, "w") as f:
+        for name, image in arrays.items():
+            f[f"optimizable_tensors/{name}"] = np.stack([image, image])[None]
+        f["optimizable_tensors/probe"], f["optimizable_tensors/slice_thickness"] = p.probe, 1e-5
+        f["optimizable_tensors/obj_tilts"] = np.zeros((1, 2), np.float32)
+        whole = np.rint(p.positions)
+        f["optimizable_tensors/probe_pos_shifts"], f["model_attributes/crop_pos"] = p.positions - whole, whole
+        f["model_attributes/omode_occu"], f["model_attributes/dx"] = np.ones(1), p.data.pixel
+        f["model_attributes/simu_Npix"] = f["model_attributes/meas_Npix"] = 8
+        for name, text in (("probe_illum_type", "xray"), ("meas_normalization/mode", "max_at_one")):
+            f[f"params/init_params/{name}"] = text
+
+
+def _result_of_pear(path: Path, p) -> None:
+    """Write two slices, a probe that varies and positions as PEAR does of a run of pty-chi."""
+    with h5py.File(path, "w") as f:
+        f["object"], f["probe"] = np.stack([p.obj, p.obj]), np.stack([p.probe, 1j * p.probe])
+        f["opr_mode_weights"] = np.array([[1.0, 0.1 * k] for k in range(p.data.views)])
+        f["positions_px"] = p.positions - np.round(np.array(p.obj.shape) / 2) + 3
+        f["obj_pixel_size_m"], f["slice_spacings_m"] = p.data.pixel, [1e-5]
+
+
+def _product_of_ptychodus(path: Path, p) -> None:
+    """Write two layers, a probe that varies and positions as Ptychodus saves a product."""
+    _result_of_pear(path, p)
+    with h5py.File(path, "a") as f:
+        centres = (p.positions + 3.5 - (np.array(p.obj.shape) - 1) / 2) * f["obj_pixel_size_m"][()]
+        f["probe_position_y_m"], f["probe_position_x_m"] = centres.T
+        f["object"].attrs.update(dict.fromkeys(("pixel_height_m", "pixel_width_m"), f["obj_pixel_size_m"][()]))
+        f["object"].attrs.update({"center_x_m": 0.0, "center_y_m": 0.0})
+        f.move("opr_mode_weights", "opr_weights")
+        f.move("slice_spacings_m", "object_layer_spacing_m")
+        f["probe_position_indexes"] = np.arange(len(centres))
+        del f["positions_px"], f["obj_pixel_size_m"]
+
+
+PEERS = {
+    "ptylab": _result_of_ptylab,
+    "pynx": _result_of_pynx,
+    "cdtools": _result_of_cdtools,
+    "ptyrad": _result_of_ptyrad,
+    "pear": _result_of_pear,
+    "ptychodus": _product_of_ptychodus,
+}
 
 
 def _with_a_part(whole: Path, master: Path) -> None:

@@ -6,7 +6,9 @@ cxi.py           CXI files of beamlines, PyNX and CDTools
 nexus.py         NXcxi_ptycho NeXus files
 ptyd.py          prepared data of PtyPy
 ptyr.py          results of PtyPy
-peer_results.py  results of PtyLab, PyNX and CDTools; foreign_result.py: what these and PtyPy's have in common
+peer_results.py  results of PtyLab, PyNX and CDTools
+ptyrad.py        results of PtyRAD; ptychi_result.py: of pty-chi, by PEAR and Ptychodus
+foreign_result.py   what the readers of results of other packages have in common
 ptylab.py        HDF5 of PtyLab
 dectris.py       masters of DECTRIS' detectors, with frames in numbered parts, and NXmx
 fold_slice.py    pairs of fold_slice and PtychoShelves, and .mat files

@@ -11,8 +11,9 @@ import numpy as np
 from opty.data import PtychoData
 from opty.files.container import Container
 from opty.io.reading import blaming
+from opty.model import Element, Model, Object, Slices
 from opty.physics.optics import fresnel_curvature
-from opty.remedies import here, option
+from opty.remedies import here, named, option
 
 if TYPE_CHECKING:
     from opty.state import BareState
@@ -45,10 +46,14 @@ def made(
     threads: int | None,
     deterministic: bool,
     seed: int,
+    *,
+    model: Model | Element | None = None,
+    leaves: dict[str, np.ndarray] | None = None,
 ) -> BareState:
-    """Make the state: probe (M, n, n), obj (H, W), and corners (N, 2) of the windows in its frame [px].
+    """Make the state: probe (M, n, n), obj (H, W) or (L, H, W), and corners (N, 2) of the windows in its frame [px].
 
-    Raises FormatError for sizes that do not go together.
+    ``model`` : of the waves, by default of a thin object in a steady probe; ``leaves`` : what it has besides probe and
+    object, as opr_modes. Raises FormatError for sizes that do not go together.
     """
     from opty.state import handle
 
@@ -56,8 +61,38 @@ def made(
         if np.shape(corners) != (data.views, 2):
             raise ValueError(f"the file has positions of shape {np.shape(corners)} but data= holds {data.views} views")
         data = data.replace(positions=np.asarray(corners, np.float64) * (data.pixel or 1.0))
-        return handle()(
-            data, probe=probe, obj=obj, seed=seed, device=device, threads=threads, deterministic=deterministic
+        state = handle()(
+            data,
+            probe=probe,
+            obj=obj,
+            seed=seed,
+            device=device,
+            threads=threads,
+            deterministic=deterministic,
+            model=model,
+        )
+        return state.replace(leaves=leaves) if leaves else state
+
+
+def sliced(layers: np.ndarray, spacing: Any) -> tuple[np.ndarray, Element]:
+    """Return the object as a state has it, (H, W) or (L, H, W), and its element, of layers (L, H, W) along the beam.
+
+    ``spacing`` : the distances between them [m], one number or one for each gap. Raises ValueError for another count.
+    """
+    gaps = np.asarray(spacing, np.float64).reshape(-1)
+    if len(layers) == 1:
+        return layers[0], Object()
+    if gaps.size not in (1, len(layers) - 1):
+        raise ValueError(f"the object has {len(layers)} slices and {gaps.size} distances between them")
+    return layers, Slices(len(layers), float(gaps[0]) if (gaps == gaps[0]).all() else tuple(map(float, gaps)))
+
+
+def check_pixel(pixel: float, data: PtychoData) -> None:
+    """Refuse a result whose pixel at the sample [m] is not that of the measurement, to 1 percent."""
+    if data.pixel is not None and not abs(pixel - data.pixel) <= 0.01 * data.pixel:
+        raise ValueError(
+            f"pixels at the sample are {pixel:.4g} m in the result, and {data.pixel:.4g} m in the measurement: give "
+            f"{named('data')} the measurement it was made from, with its lengths"
         )
 
 

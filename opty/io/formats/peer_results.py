@@ -1,11 +1,12 @@
 """Results of PtyLab, PyNX and CDTools: object, probe and positions as the start of a run with their measurement.
 
-The option ``data`` gives the measurement, as for a .ptyr. Layouts and conventions: PtyLab 0.3.7 (saveResults), PyNX
-(save_obj_probe_cxi), CDTools 0.3.2 (FancyPtycho.save_to_h5), read in their sources.
+The option ``data`` gives the measurement, as for a .ptyr. Layouts and conventions: PtyLab 0.3.7 (saveResults, e3PIE,
+OPR), PyNX (save_obj_probe_cxi), CDTools 0.3.2 (FancyPtycho.save_to_h5), read in their sources.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,11 @@ import numpy as np
 from opty.data import PtychoData
 from opty.files.container import Container
 from opty.files.tree import Tree, complexes, number, numbers
-from opty.io.formats.foreign_result import curved, made, measurement_for
+from opty.io.formats.foreign_result import curved, made, measurement_for, sliced
 from opty.io.reading import Format, blaming, real
+from opty.model import Probe
+from opty.physics.modes import variations
+from opty.remedies import here
 
 if TYPE_CHECKING:
     from opty.state import BareState
@@ -32,6 +36,9 @@ def read_ptylab(
     file: Container,
     *,
     data: PtychoData | str | Path | None = None,
+    spacing: float | Sequence[float] | None = None,
+    probe_stack: str | Path | None = None,
+    variable: int | None = None,
     device: str | None = None,
     threads: int | None = None,
     deterministic: bool = False,
@@ -39,21 +46,60 @@ def read_ptylab(
 ) -> BareState:
     """Make a PtychoState of a result of PtyLab and the measurement ``data`` that it was made from.
 
-    ``object`` and ``probe`` have axes of wavelengths, objects, modes, slices in front; of the first wavelength, object
-    and slice. Windows begin at round(encoder_corrected / dxp) + No // 2 - Np // 2. Raises FormatError for several
-    objects or slices.
+    ``object`` and ``probe`` have axes of wavelengths, objects, modes, slices in front, slices in the order of the beam;
+    the probe is the one on the first slice, of the first wavelength. Windows begin at round(encoder_corrected / dxp) +
+    No // 2 - Np // 2.
+
+    Parameters
+    ----------
+    spacing : the distance between slices [m], ``dz`` over ``refrIndex``, which PtyLab does not save.
+    probe_stack : the path of the probes of all views that ``saveResults(type="probe_stack")`` wrote after OPR; the
+        first mode varies then.
+    variable : in how many ways it varies at most, the strongest; default: all, which may be as many as there are views.
+
+    Raises FormatError for several objects or wavelengths, slices without ``spacing``, and a stack of several modes.
     """
     data = measurement_for(file, data, "PtyLab")
     with file.tree() as tree, blaming(file):
         probe, obj = (complexes(tree.need(name, name)) for name in ("probe", "object"))
-        obj = obj.reshape(-1, *obj.shape[-2:])
-        if len(obj) != 1:
-            raise ValueError(f"/object has {len(obj)} modes, wavelengths or slices; opty's object has one")
+        layers = obj.reshape(-1, *obj.shape[-2:])
+        if len(layers) > 1 and (obj.ndim != 6 or obj.shape[:3] != (1, 1, 1)):
+            raise ValueError(f"/object has shape {obj.shape}: several modes or wavelengths; opty's object has one")
+        if len(layers) > 1 and spacing is None:
+            give = here("give spacing=, in metres", "in Python, opty.load(..., data=..., spacing=...)")
+            raise ValueError(f"/object has {len(layers)} slices, and PtyLab does not save their distance: {give}")
+        if len(layers) == 1 and spacing is not None:
+            raise ValueError(f"spacing={spacing} is the distance between slices, and /object has one")
+        obj, element = sliced(layers, 0.0 if spacing is None else spacing)
         probe = probe[0, 0, :, 0] if probe.ndim == 6 else probe.reshape(-1, *probe.shape[-2:])
         encoder = real("encoder_corrected", numbers(tree.need("positions", "encoder_corrected")))
         pixel = number(tree.need("pixel size", "dxp"))
         corners = np.round(encoder / pixel) + (obj.shape[-1] // 2 - probe.shape[-1] // 2)
-    return made(file, data, probe, obj[0], corners, device, threads, deterministic, seed)
+    leaves: dict[str, np.ndarray] = {}
+    if variable is not None and (probe_stack is None or variable < 1):
+        raise ValueError(f"variable={variable}: give a number from 1 on, and probe_stack=, of which it is a part")
+    if probe_stack is not None:
+        probe, leaves = _of_stack(Container(Path(probe_stack)), probe, data, variable)
+    model = element * Probe(modes=len(probe), variable=len(leaves.get("opr_modes", ())))
+    return made(file, data, probe, obj, corners, device, threads, deterministic, seed, model=model, leaves=leaves)
+
+
+def _of_stack(
+    file: Container, probe: np.ndarray, data: PtychoData, variable: int | None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the mean probe (M, n, n) and the leaves of what varies of it, of PtyLab's stack of probes."""
+    with file.tree() as tree, blaming(file):
+        stack = complexes(tree.need("probes", "probe_stack"))
+        if stack.ndim != 7 or stack.shape != (1, 1, 1, 1, data.n, data.n, data.views):
+            raise ValueError(
+                f"/probe_stack has shape {stack.shape}; expected (1, 1, 1, 1, {data.n}, {data.n}, {data.views}): the "
+                "first mode of each view, of one wavelength; opty's other modes do not vary"
+            )
+        each = np.moveaxis(stack[0, 0, 0, 0], -1, 0)
+        mean, modes, weights = variations(each, np.eye(len(each)))
+    modes, weights = modes[:variable], weights[:, :variable]
+    whole = np.concatenate([mean[None], probe[1:]])
+    return whole, {"opr_modes": modes, "opr_weights": weights} if len(modes) else {}
 
 
 def is_pynx(file: Container) -> bool:

@@ -100,7 +100,7 @@ def _partner(file: Container, positions: Any) -> Container:
         name = "" if place is None else f" {place.name},"
         raise FormatError(
             f"{file.path} is one file of a pair of pty-chi, and the other,{name} is not beside it: give its path, "
-            f"{option('positions')}"
+            f"{option('positions')}, or, to go on from the result that it holds, its measurement, {option('data')}"
         )
     return Container(place)
 
@@ -135,7 +135,7 @@ def _raw(patterns: Tree, parameters: Tree) -> Raw:
     if probe is not None and (probe.dtype.kind != "c" or probe.ndim < 2):
         raise ValueError(f"/probe has shape {probe.shape} and dtype {probe.dtype}; expected complex (..., modes, n, n)")
     probe = None if probe is None else probe[()].reshape(-1, *probe.shape[-3:])[0]
-    pixel, where = _pixel(parameters), np.column_stack(metres) + middle(parameters)
+    pixel, where = pixel_of(parameters), np.column_stack(metres) + middle(parameters)
     lengths = _lengths(parameters, pixel, frames.shape[-1])
     return Raw(frames, where if lengths else where / pixel, "m" if lengths else "px", lengths, probe=probe)
 
@@ -165,7 +165,8 @@ def _lengths(parameters: Tree, pixel: float, n: int) -> dict[str, Any]:
     return out | {"pixel_size": magnified}
 
 
-def _pixel(parameters: Tree) -> float:
+def pixel_of(parameters: Tree) -> float:
+    """Return the pixel at the sample [m], square, of the object or else of the probe; ValueError without one."""
     for name in ("object", "probe"):
         node = parameters.find(name)
         sizes = (

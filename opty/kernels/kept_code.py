@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import FunctionType
 
 from numba.core.caching import IndexDataCacheFile
 
@@ -24,7 +25,12 @@ class CodeByTypes(IndexDataCacheFile):
 
 
 def keep_apart(dispatcher):
-    """Let a function of numba keep its code in such files; return the function."""
+    """Let a function of numba keep its code in such files; return the function.
+
+    Under NUMBA_DISABLE_JIT it is the Python function, which keeps nothing.
+    """
+    if isinstance(dispatcher, FunctionType):
+        return dispatcher
     cache = dispatcher._cache
     kept = cache._cache_file
     cache._cache_file = CodeByTypes(kept._cache_path, kept._index_name.removesuffix(".nbi"), kept._source_stamp)

@@ -19,7 +19,7 @@ from opty.io.formats.foreign_result import curved, made, measurement_for, sliced
 from opty.io.reading import Format, blaming, real
 from opty.model import Probe
 from opty.physics.modes import variations
-from opty.remedies import here
+from opty.remedies import here, option
 
 if TYPE_CHECKING:
     from opty.state import BareState
@@ -66,10 +66,10 @@ def read_ptylab(
         if len(layers) > 1 and (obj.ndim != 6 or obj.shape[:3] != (1, 1, 1)):
             raise ValueError(f"/object has shape {obj.shape}: several modes or wavelengths; opty's object has one")
         if len(layers) > 1 and spacing is None:
-            give = here("give spacing=, in metres", "in Python, opty.load(..., data=..., spacing=...)")
+            give = here(f"give {option('spacing')}, in metres", "in Python, opty.load(..., data=..., spacing=...)")
             raise ValueError(f"/object has {len(layers)} slices, and PtyLab does not save their distance: {give}")
         if len(layers) == 1 and spacing is not None:
-            raise ValueError(f"spacing={spacing} is the distance between slices, and /object has one")
+            raise ValueError(f"{option('spacing', spacing)} is the distance between slices, and /object has one")
         obj, element = sliced(layers, 0.0 if spacing is None else spacing)
         probe = probe[0, 0, :, 0] if probe.ndim == 6 else probe.reshape(-1, *probe.shape[-2:])
         encoder = real("encoder_corrected", numbers(tree.need("positions", "encoder_corrected")))
@@ -77,7 +77,8 @@ def read_ptylab(
         corners = np.round(encoder / pixel) + (obj.shape[-1] // 2 - probe.shape[-1] // 2)
     leaves: dict[str, np.ndarray] = {}
     if variable is not None and (probe_stack is None or variable < 1):
-        raise ValueError(f"variable={variable}: give a number from 1 on, and probe_stack=, of which it is a part")
+        need = f"give a number from 1 on, and {option('probe_stack')}, of which it is a part"
+        raise ValueError(f"{option('variable', variable)}: {need}")
     if probe_stack is not None:
         probe, leaves = _of_stack(Container(Path(probe_stack)), probe, data, variable)
     model = element * Probe(modes=len(probe), variable=len(leaves.get("opr_modes", ())))

@@ -1,5 +1,7 @@
 """BackgroundUpdate and IntensityUpdate: gradients against finite differences, and what they recover."""
 
+import warnings
+
 import numpy as np
 import pytest
 from by_hand import View, fft
@@ -7,7 +9,7 @@ from small_scans import close, drift, scan, state
 from test_likelihood import central
 
 import opty
-from opty import AP, ML, BackgroundUpdate, IntensityUpdate, Sweep, rPIE
+from opty import AP, ML, BackgroundUpdate, IntensityUpdate, MisfitWarning, Sweep, rPIE
 
 MODELS = [
     {"modes": m, "mask": k, "background": k == 2, "fractional": f} for m in (1, 2) for k in (0, 2, 3) for f in (0, 1)
@@ -128,3 +130,18 @@ def test_both_work_on_a_gpu_as_here(gpu):
 def test_a_step_of_no_length_is_refused(make):
     with pytest.raises(ValueError, match="above 0"):
         make()
+
+
+def test_a_slope_of_the_factors_is_said():
+    data = scan(views=20)
+    p, steps = state(data), IntensityUpdate(step=1e-12) * rPIE()  # so that the factors stay as they are
+    along = data.positions_px[:, 0] - data.positions_px[:, 0].mean()
+    along /= along.std()
+    noise = np.random.default_rng(1).normal(size=20)
+    with pytest.warns(MisfitWarning, match=r"mostly a slope along the scan \(22% rms\)"):
+        steps**32 * p.replace(intensity_factors=np.exp(0.2 * along))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MisfitWarning)
+        steps**31 * p.replace(intensity_factors=np.exp(0.2 * along))
+        steps**32 * p.replace(intensity_factors=np.exp(0.1 * along))
+        steps**32 * p.replace(intensity_factors=np.exp(0.2 * along + 0.3 * noise))

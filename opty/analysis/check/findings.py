@@ -201,7 +201,8 @@ def _to_leave_out(what: str, views: Sequence[int]) -> Findings:
 def of_optics(centre: tuple[float, float], corner: bool, n: int, sampling: float, near: bool) -> Findings:
     """Judge where the beam is on the detector, in a ``corner``, say, and how finely it is sampled (1 : as it must)."""
     if corner and not near:
-        remedy = _loading("zero_frequency", "corner")
+        corners, middle = _loading("zero_frequency", "corner"), option("zero_frequency", "centre")
+        remedy = f"{corners}, or {middle} where frames with it in the middle were taken for such"
         return Findings((f"the light is in the corners of the frames, and so is the zero frequency: {remedy}",))
     said, off = [], [x - n // 2 for x in centre]
     if not near and max(map(abs, off)) > OFF_CENTRE * n:

@@ -47,7 +47,8 @@ class PositionReport:
 
     def lines(self) -> tuple[str, ...]:
         """Return it in words, one subject a line, without the warning."""
-        error = "" if self.uncertainty is None else f", standard error {self.uncertainty:.2g} px (median)"
+        held = "median; object and probe held"
+        error = "" if self.uncertainty is None else f", standard error {self.uncertainty:.2g} px ({held})"
         rows, columns = self.scale
         down, right = self.drift
         common = (

@@ -207,9 +207,8 @@ class Ranks(Alone):
             return
         self._give_up()
         text = f"{type(error).__name__}: {error}"
-        for k in range(self.size):
-            if k != self.rank:
-                self._notes.isend((self.rank, text), dest=k, tag=_FAILED)
+        others = (k for k in range(self.size) if k != self.rank)
+        _left.extend(self._notes.isend((self.rank, text), dest=k, tag=_FAILED) for k in others)
 
     def _give_up(self) -> None:
         """Leave the sums that others wait for; what follows is a matter of saving what is there."""
@@ -222,7 +221,11 @@ class Ranks(Alone):
         self._wait(self._sums.Iallreduce(self._mpi.IN_PLACE, host, op=op))
 
     def _wait(self, request: Any) -> None:
-        self.wait_for(request.Test)
+        try:
+            self.wait_for(request.Test)
+        except BaseException:
+            _left.append(request)
+            raise
 
 
 def threads_each(comm: Any) -> int:
@@ -272,6 +275,9 @@ def _end_with(ranks: Ranks) -> None:
 
 
 _ended_by: list[int] = []
+# Requests that nobody waits for any more. Each holds the memory that MPI may still read from, or write to: without
+# this, a sum left behind by a failure wrote into what had become other arrays.
+_left: list[Any] = []
 
 
 def _bytes(a: np.ndarray) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import opty
+from opty.arrays import ranks as ranks_module
 from opty.data import feed as feeds
 from opty.data.lazy_frames import LazyFrames
 from opty.data.parts import chosen
@@ -122,7 +123,9 @@ except Exception as error:
     out["notes"] = COMM.gather(getattr(error, "__notes__", []))
 out["interrupt"] = COMM.gather(said("(OnRank('interrupt') * AP()) ** 5", started()))
 out["spoil"] = COMM.gather(said("(OnRank('spoil') * AP()) ** 5", started()))
+before = len(ranks_module._left)
 out["fail"] = COMM.gather(said("(OnRank('fail') * AP()) ** 5", started()))
+out["left"] = COMM.gather(len(ranks_module._left) - before)
 
 # A scan that grows: the first rank sees the views come.
 feeds.EVERY = 0.0

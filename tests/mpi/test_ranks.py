@@ -54,6 +54,13 @@ def test_three_ranks_are_one_process_to_rounding(job):
         assert differs["ranks that differ"] == 0
 
 
+def test_a_sum_that_is_left_keeps_its_memory(job):
+    """MPI may go on writing into the array: where it had been freed, ranks crashed now and then, sweeps later."""
+    waited, failed, too = job[0]["left"]
+    assert failed == 2, "two letters to the others"
+    assert waited + too >= 1, "sums that the others were waiting for"
+
+
 def test_what_does_not_run_over_ranks_is_refused_by_name(job):
     refused = job[0]["refused"]
     for text, (kind, message, _) in refused.items():

@@ -83,7 +83,7 @@ def started(
     if isinstance(loaded, opty.PtychoData):
         frames = look_at_frames(loaded)
         found = quick_look(loaded, frames)
-        tried = tried_out(loaded) if check and found.ok else Findings()
+        tried = tried_out(loaded, one_by_one=not moves) if check and found.ok else Findings()
         found += tried
         far = not is_near(loaded)
         if found.ok and not check:

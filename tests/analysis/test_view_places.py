@@ -7,6 +7,7 @@ import pytest
 
 import opty
 from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.health import tried_out
 from opty.analysis.check.view_places import moved, places_in_brief, views_move
 from opty.data.scan_grid import rotated
 
@@ -43,6 +44,9 @@ def test_positions_that_are_off_by_chance_are_said_unless_they_will_be_refined(r
     assert "refined one by one" in line
     assert "(PosCorrect() * rPIE()) ** 60" in line
     assert said(off, one_by_one=False) == ()
+    for one_by_one in (True, False):  # in the short runs of --check as well
+        told = tried_out(off, one_by_one).every
+        assert any("refined one by one" in line for line in told) is one_by_one
 
 
 def test_few_views_tell_nothing(right):

@@ -68,12 +68,13 @@ class Guess:
     round_view: int | None = None
 
 
-def decide(data: PtychoData, frames: Frames) -> Decision:
+def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decision:
     """Find the orientation, and the order of the frames, by which an object and a probe predict views best.
 
     Without a starting probe, in the far field, ``find_probe`` searches for one for each guess; then half a turn of the
     positions cannot be told, as it makes the object and the probe conjugate. Guesses are as given; orders that make
     frames at neighbouring positions more alike; and, where none of these predicts views, other orientations.
+    ``one_by_one`` : whether positions that are off one by one are worth saying: not where they will be refined.
     """
     trials = Trials(data, frames)
     if trials.lit.sum() < FEWEST:
@@ -91,7 +92,7 @@ def decide(data: PtychoData, frames: Frames) -> Decision:
     way = found.orientations[0] if found.decided else AS_GIVEN
     light, pedestal = _of_light(trials, frames, way, given.probe if found.probe is None else found.probe)
     if found.fits in ("as given", "undecided") and not pedestal.every:  # under which no scale can be told
-        found = _stretched(trials, found, given)
+        found = _stretched(trials, found, given, one_by_one)
     found = replace(found, findings=found.findings + light + pedestal)
     change = probe_change(trials, found.probe if found.excess < PREDICTS else None, way)
     if change.warnings and not found.decided:
@@ -107,13 +108,13 @@ def _of_light(trials: Trials, frames: Frames, way: Orientation, probe: np.ndarra
     return of_brightness(part, probe), of_pedestal(trials, frames, part, probe)
 
 
-def _stretched(trials: Trials, found: Decision, given: Guess) -> Decision:
+def _stretched(trials: Trials, found: Decision, given: Guess, one_by_one: bool) -> Decision:
     """Look for another scale of the positions: near the given one where that predicts views, else far from it."""
     if found.decided and found.excess < PREDICTS:
         if found.probe is not None:
             trials.views = max(trials.views, min(VIEWS, trials.most))
             part = trials.part(found.orientations[0])
-            found = replace(found, findings=found.findings + _of_positions(part, found.probe))
+            found = replace(found, findings=found.findings + _of_positions(part, found.probe, one_by_one))
         return found
     if found.findings.problems or given.score.noisy:
         return found
@@ -132,7 +133,7 @@ def _stretched(trials: Trials, found: Decision, given: Guess) -> Decision:
     return found
 
 
-def _of_positions(part: PtychoData, probe: np.ndarray) -> Findings:
+def _of_positions(part: PtychoData, probe: np.ndarray, one_by_one: bool) -> Findings:
     """Say whether the positions are off as a whole, or one by one: what explains more."""
     moved, stretch = views_move(part, probe), find_stretch(part, probe)
     if explains_more(stretch, moved):
@@ -140,7 +141,7 @@ def _of_positions(part: PtychoData, probe: np.ndarray) -> Findings:
     refined = find_refined_stretch(part, probe)
     if refined is not None and refined.better:
         return of_stretch(refined)
-    return of_places(moved, part.n)
+    return of_places(moved, part.n) if one_by_one else Findings()
 
 
 def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Guess, Guess]:

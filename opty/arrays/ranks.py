@@ -275,8 +275,8 @@ def _end_with(ranks: Ranks) -> None:
 
 
 _ended_by: list[int] = []
-# Requests that nobody waits for any more. Each holds the memory that MPI may still read from, or write to: without
-# this, a sum left behind by a failure wrote into what had become other arrays.
+# Requests that are no longer waited for. Each keeps its array alive, because MPI may still read from it or write to it:
+# otherwise a sum that a failure interrupted writes into memory that belongs to another array by then.
 _left: list[Any] = []
 
 

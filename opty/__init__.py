@@ -40,7 +40,7 @@ from opty.algebra.operator import Identity, Operator, Recipe, ViewOperator
 from opty.algebra.sweep import Sweep
 from opty.algebra.text import from_json, parse
 from opty.analysis.misfit import misfit
-from opty.data import PtychoData
+from opty.data import PtychoData, join
 from opty.errors import (
     ConsumedError,
     DivergedError,
@@ -168,6 +168,7 @@ __all__ = [
     "ePIE",
     "from_json",
     "info",
+    "join",
     "load",
     "mPIE",
     "misfit",

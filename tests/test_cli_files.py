@@ -1,4 +1,4 @@
-"""check, convert, export from the command line; and the real scans through all of it."""
+"""check, convert, join, export from the command line; and the real scans through all of it."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def scan(data, tmp_path, monkeypatch):
 
 
 COMMANDS = (
-    "demo", "info", "check", "simulate", "convert", "auto", "live", "batch", "recipes", "reconstruct", "resume",
+    "demo", "info", "check", "simulate", "convert", "join", "auto", "live", "batch", "recipes", "reconstruct", "resume",
     "rerun", "resolution", "report", "plot", "export",
 )  # fmt: skip
 
@@ -133,6 +133,37 @@ def test_convert_and_back(scan, data):
 def test_conversions_that_are_refused(scan, arguments, code, says):
     assert says in run("convert", *arguments, code=code).stderr
     assert [path.name for path in scan.iterdir()] == ["scan.h5"]
+
+
+def test_join(scan, data):
+    first, second = data.replace(intensities=data.intensities[:40], positions=data.positions[:40]), data
+    opty.save("first.h5", first)
+    moves = "--offset", "0", "0", "--offset", "1.5um", "-2e-6"
+    said = run("join", "first.h5", "scan.h5", "-o", "both.h5", *moves).output
+    assert "written        both.h5: 100 views" in said
+    assert "--model 'Object() * Probe(scans=(40, 60))' -o OUT.h5" in said
+    both = opty.load("both.h5")
+    np.testing.assert_array_equal(both.intensities[40:], second.intensities)
+    np.testing.assert_allclose(both.positions[40:], second.positions + np.array((1.5e-6, -2e-6)), rtol=0, atol=1e-15)
+    model = "Object() * Probe(scans=(40, 60))"
+    run("reconstruct", "both.h5", "--model", model, "--recipe", "rPIE()", "-o", "r.h5", "-q")
+    assert opty.load("r.h5").model.owner("probe").scans == (40, 60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["scan.h5", "-o", "both.h5"], 1, "two or more"),
+        (["scan.h5", "scan.h5", "-o", "scan.h5"], 1, "is an input as well"),
+        (["scan.h5", "scan.h5", "-o", "both.tif"], 1, ".tif"),
+        (["scan.h5", "scan.h5", "-o", "both.h5", "--offset", "0", "0"], 2, "once for each file"),
+        (["scan.h5", "small.h5", "-o", "both.h5"], 1, "load them with one crop"),
+    ],
+)
+def test_joins_that_are_refused(scan, data, arguments, code, says):
+    opty.save("small.h5", data.replace(intensities=data.intensities[:, 32:96, 32:96], probe=None))
+    assert says in run("join", *arguments, code=code).stderr
+    assert sorted(path.name for path in scan.iterdir()) == ["scan.h5", "small.h5"]
 
 
 def test_export(scan):

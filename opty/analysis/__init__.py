@@ -16,6 +16,7 @@ settled.py       have the halves converged? by what another run changes in both 
 fit.py           each view and each pixel, in three models of the noise; measured against predicted
 difference.py    two states compared
 probe_report.py  powers, coherence, size of the probe; its caustic and focus
+scan_probes.py   the probe of each of several scans
 uncertainty.py   error bars by parametric bootstrap; smooth_part.py: of what varies slowly; gauges.py: what no data tell
 phase_map.py     the unwrapped phase, its background plane taken off; thickness.py: as thickness of a material
 rectangle.py     the largest rectangle within a mask
@@ -50,6 +51,7 @@ from opty.analysis.probe_report import Caustic, ProbeReport, probe_report
 from opty.analysis.probe_search import ProbeSearch, find_probe
 from opty.analysis.resolution import Resolution, resolution
 from opty.analysis.scan_overview import ScanOverview, scan_overview
+from opty.analysis.scan_probes import scan_probes
 from opty.analysis.thickness import Thickness, thickness
 from opty.analysis.uncertainty import Uncertainty, uncertainty
 from opty.analysis.verdict import Verdict, verdict
@@ -106,6 +108,7 @@ __all__ = [
     "resolution_gain",
     "scan_map",
     "scan_overview",
+    "scan_probes",
     "thickness",
     "uncertainty",
     "verdict",

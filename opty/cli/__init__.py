@@ -13,7 +13,7 @@ runs.py       reconstruct, resume, rerun; starts.py: what a reconstruction start
 looks.py      info, check, plot
 live.py       live
 worth.py      resolution, report
-files.py      convert, export
+files.py      convert, join, export
 simulate.py   simulate
 options.py    options that several commands share; option_types.py: how their texts are read
 ranks.py      reconstruct and resume under mpiexec or srun

@@ -1,4 +1,4 @@
-"""Commands that turn files into others: convert, export."""
+"""Commands that turn files into others: convert, join, export."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from opty.cli.checks import check_free
 from opty.cli.commands import main
 from opty.cli.looks import load_result
+from opty.cli.option_types import Quantity
 from opty.cli.options import (
     FILE,
     data_option,
@@ -26,6 +27,7 @@ from opty.io.writing import check_suffix
 if TYPE_CHECKING:
     from opty.analysis.phase_map import Background
 
+_TINY = 1e-2  # px: an offset below it was meant in another unit
 BY_SUFFIX = {
     ".h5": "opty",
     ".hdf5": "opty",
@@ -73,6 +75,63 @@ def convert(source: Path, target: Path, form: str | None, overwrite: bool, quiet
     if not quiet:
         click.echo(f"{source}: {data.views} views of {data.n} x {data.n}")
         click.echo(f"written        {target} ({form})")
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
+@output_option("OUT.h5", "Measurement to write.")
+@click.option(
+    "--offset",
+    "offsets",
+    type=(Quantity("length"), Quantity("length")),
+    multiple=True,
+    metavar="ROW COLUMN",
+    help="Added to the positions of a file, such as 1.2um 0 (pixels where the files have no geometry); once for each "
+    "file, in their order.  [default: none]",
+)
+@load_options
+@overwrite_option
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
+def join(
+    files: tuple[Path, ...],
+    output: Path,
+    offsets: tuple[tuple[float, float], ...],
+    overwrite: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Write several scans of one object as one measurement.
+
+    The options that say what to load hold for all files. The scans need patterns of one size and one geometry. Where
+    their probes differ, reconstruct with --model, as this command prints it: each scan then has a probe of its own.
+
+    \b
+    Example: opty join first.h5 second.h5 -o both.h5
+    """
+    import opty
+
+    check_suffix(output)
+    check_target(output)
+    if any(output.exists() and file.exists() and output.samefile(file) for file in files):
+        raise ValueError(f"{output} is an input as well; choose another name")
+    check_free([output], overwrite)
+    if offsets and len(offsets) != len(files):
+        raise click.BadParameter(
+            f"{len(offsets)} for {len(files)} files: give ROW COLUMN once for each file", param_hint="--offset"
+        )
+    how = taken_for_load(options)
+    found = [opty.load(file, **how) for file in files]
+    scans = [one if isinstance(one, opty.PtychoData) else one.data for one in found]
+    if scans[0].geometry is None and (tiny := [x for pair in offsets for x in pair if 0 < abs(x) < _TINY]):
+        raise ValueError(f"--offset {tiny[0]:g}: {files[0]} has positions in pixels and no geometry; give pixels")
+    whole = opty.join(scans, offsets or None)
+    opty.save(output, whole)
+    if not quiet:
+        for file, scan in zip(files, scans, strict=True):
+            click.echo(f"{file}: {scan.views} views of {scan.n} x {scan.n}")
+        click.echo(f"written        {output}: {whole.views} views")
+        counts = ", ".join(str(scan.views) for scan in scans)
+        click.echo(f"a probe each   opty reconstruct {output} --model 'Object() * Probe(scans=({counts}))' -o OUT.h5")
 
 
 def _written(target: Path, form: str) -> tuple[Path, ...]:

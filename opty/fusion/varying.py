@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from opty.algebra.protocols import Views
 from opty.kernels.cpu_engine import CpuEngine
-from opty.operators.variation import move, parts
+from opty.operators.variation import held, move, parts
 from opty.runtime.fused_step import FusedContext
 from opty.state.views import Batch
 
@@ -18,7 +18,7 @@ def update_varying(s: FusedContext, b: Batch) -> None:
     assert isinstance(engine, CpuEngine)  # see ``FusedStep.varying``
     assert b.source is not None  # see ``Update.matches``
     waves, rows = b.source
-    if of_probe[1] and b.size == 1:  # before the object changes
+    if of_probe[1] and b.size == 1 and not held(s.memo["seen"]):  # before the object changes
         back, seen = _vary_alone(s, b, engine, of_probe[1])
     elif of_probe[1]:
         at_probe = engine.through_object(waves, rows, obj, b.corners)

@@ -30,11 +30,14 @@ class Probe(Element):
     ----------
     modes : how many; None for as many as the starting probe has, else one.
     variable : K, in how many ways the first mode varies along the scan; 0: the probe is steady. The other modes are.
+    scans : of several scans of one object (``opty.join``), the number of views of each, in their order: each has a
+        first mode of its own. None: one scan.
 
     Leaves: probe (M, n, n) complex [sqrt(photons)]; of one that varies opr_modes U (K, n, n) complex [sqrt(photons)],
     orthogonal, each of the power of the first mode, the one that varies most first, and opr_weights c (N, K) real (no
     unit), of mean zero. They start as noise under the probe and with weights of 0.01 rms, and every step that finds the
-    probe finds them.
+    probe finds them. Of S scans K = S - 1, the modes start at zero, P_0 is the mean over the
+    views, and the weights are known and stay: S - 1 orthogonal contrasts between the scans, of rms 1.
     Positions enter here: d/dr_a of the moved probe w is F^-1 [-2 pi i q_a F w].
     Source: Thibault, Menzel, Nature 494, 68 (2013) for the modes; Odstrcil et al., Opt. Express 24, 8360 (2016) for the
     orthogonal relaxation of the probe (OPR); real weights are opty's.
@@ -42,6 +45,7 @@ class Probe(Element):
 
     modes: int | None = None
     variable: int = 0
+    scans: tuple[int, ...] | None = None
     source = True
     moved_by = frozenset({"positions"})
 
@@ -50,35 +54,51 @@ class Probe(Element):
             raise ValueError(f"Probe(modes={self.modes}): give a number of modes from 1 on")
         if self.variable < 0:
             raise ValueError(f"Probe(variable={self.variable}): give in how many ways it varies, from 0 (steady) on")
+        if self.scans is None:
+            return
+        if len(self.scans) < 2 or min(self.scans) < 1:
+            raise ValueError(f"Probe(scans={self.scans}): give the number of views of each of the scans, as (196, 150)")
+        if self.variable:
+            raise ValueError(
+                f"Probe(variable={self.variable}, scans={self.scans}): a probe varies from view to view, or from scan "
+                "to scan; give one of the two"
+            )
+
+    @property
+    def ways(self) -> int:
+        """K, in how many ways the first mode varies."""
+        return self.variable if self.scans is None else len(self.scans) - 1
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:  # type: ignore[override]
         """The probe, and what varies of it."""
-        return (PROBE, OPR_MODES, OPR_WEIGHTS) if self.variable else (PROBE,)
+        return (PROBE, OPR_MODES, OPR_WEIGHTS) if self.ways else (PROBE,)
 
     @property
     def thin(self) -> bool:  # type: ignore[override]
         """A steady one is P of the exit waves P O."""
-        return not self.variable
+        return not self.ways
 
     @property
     def closed(self) -> bool:  # type: ignore[override]
         """The nearest waves of a probe that varies are not known."""
-        return not self.variable
+        return not self.ways
 
     @property
     def probe_step(self) -> float:  # type: ignore[override]
         """Probe and what varies of it explain one residual: half a step each."""
-        return 0.5 if self.variable else 1.0
+        return 0.5 if self.ways else 1.0
 
     @property
     def kept(self) -> float:  # type: ignore[override]
         """The waves; of a probe that varies also those that its sums are made of."""
-        return 3.0 if self.variable else 1.0
+        return 3.0 if self.ways else 1.0
 
     def initial(self, name: str, scan: Scan) -> np.ndarray:
         if name == "probe":
             return scan.probe(self.modes)
+        if self.scans is not None:
+            return self._of_scans(name, scan)
         rng = np.random.default_rng([scan.seed, self.variable])
         noise = rng.normal(size=(2, self.variable, scan.n, scan.n))
         if name == "opr_weights":
@@ -86,12 +106,28 @@ class Probe(Element):
         first = np.abs(scan.probe(self.modes)[0].astype(np.complex128))
         return ((noise[0] + 1j * noise[1]) * first / np.sqrt(2)).astype(scan.dtype)
 
+    def _of_scans(self, name: str, scan: Scan) -> np.ndarray:
+        """Return what the probes of several scans start with: no difference; and the weights, which stay."""
+        if name == "opr_modes":
+            return np.zeros((self.ways, scan.n, scan.n), scan.dtype)
+        counts = np.array(self.scans)
+        if counts.sum() != scan.views:
+            raise ValueError(
+                f"Probe(scans={self.scans}) is of {counts.sum()} views, and the measurement has {scan.views}: give the "
+                "number of views of each scan, in the order in which they were joined"
+            )
+        number = np.repeat(np.arange(len(counts)), counts)
+        beyond = (number[:, None] == np.arange(1, len(counts))).astype(np.float64)
+        # Orthogonal, so that the step of one mode does not undo that of another.
+        weights, signs = np.linalg.qr(beyond - beyond.mean(axis=0))
+        return (weights * np.sign(signs.diagonal()) * np.sqrt(scan.views)).astype(scan.real_dtype)
+
     def states(self, count: int) -> int:
         return count
 
     def illuminate(self, v: ModelViews) -> Any:
         probe = v.leaf("probe")
-        if not self.variable:
+        if not self.ways:
             return v.as_seen(probe)
         modes = v.leaf("opr_modes")
         if spectral(v, len(modes)):
@@ -128,7 +164,7 @@ class Probe(Element):
         weight = v.xp.ones((1, v.n, v.n), v.real_dtype) if power is None else power
         if v.brightness is not None:
             weight = weight * v.brightness**2
-        if self.variable:
+        if self.ways:
             direction, modes, weights = self.directions(v, chi)
             v.add("opr_modes", modes)
             v.add("opr_weights", weights)

@@ -54,7 +54,9 @@ LINE_SUMS = Leaf("line_sums", str(len(TRIALS)), scale=0)
 
 def free(s: State, update: str) -> list[str]:
     """Return the names of what may change: obj, probe, and what varies of the probe."""
-    of_probe = ["probe", "opr_modes", "opr_weights"] if s.has("opr_modes") else ["probe"]
+    of_probe = ["probe"]
+    if variation.varies(s):
+        of_probe += ["opr_modes"] if variation.held(s) else ["opr_modes", "opr_weights"]
     return ["obj", *of_probe] if update == "both" else ["obj"] if update == "obj" else of_probe
 
 

@@ -27,6 +27,11 @@ def varies(s: State) -> bool:
     return s.has("opr_modes")
 
 
+def held(s: State) -> bool:
+    """Say whether the weights stay: those of several scans are known."""
+    return bool(s.model.owner("opr_weights").scans)
+
+
 def prepare(s: State) -> None:
     """Note for a sweep, in ``s.memo``, the mean square of the weights of each OPR mode, (K,)."""
     s.memo["opr_square"] = mean_square(s)
@@ -37,9 +42,14 @@ def mean_square(s: State) -> Any:
     return s.xp.maximum(s.total((s.opr_weights**2).sum(axis=0)) / s.measured.view_count, FAINT)
 
 
-def parts(s: State, step: float) -> tuple[float, float] | None:
-    """Return the lengths of the steps of modes and weights beside a step of the probe; None while they wait."""
-    return None if s.iteration < _WAIT else (_OF_MODES * step, _OF_WEIGHTS * step)
+def parts(s: State, step: float, counted: bool = False) -> tuple[float, float] | None:
+    """Return the lengths of the steps of modes and weights beside a step of the probe; None while they wait.
+
+    ``counted`` : whether the iteration of the step has been counted already.
+    """
+    if held(s):
+        return step, 0.0
+    return None if s.iteration - counted < _WAIT else (_OF_MODES * step, _OF_WEIGHTS * step)
 
 
 def vary(s: State, b: Views, chi: Any, seen: Any, step: float) -> None:
@@ -59,20 +69,25 @@ def move(s: State, b: Views, along: Any, climb: Any, seen: Any, step: float) -> 
         return
     rows, modes = b.selection, s.opr_modes
     weights = s.opr_weights[rows]
-    light = seen.max() * ((weights**2).sum(axis=0) + b.size * s.memo["opr_square"])
-    curved = curvature(s, seen)
+    if held(s):
+        # Scans that a batch does not hold in equal parts mix their modes: no less than the largest eigenvalue.
+        square = s.xp.abs(weights.T @ weights).sum(axis=1)
+    else:
+        square = (weights**2).sum(axis=0)
+        s.opr_weights[rows] = weights + lengths[1] * climb / curvature(s, seen)
+    light = seen.max() * (square + b.size * s.memo["opr_square"])
     modes += along * (lengths[0] / floored(s.xp, light))[:, None, None]
-    s.opr_weights[rows] = weights + lengths[1] * climb / curved
 
 
 def merge(s: State) -> None:
     """Move modes and weights by the sums over all views, by the step of the model: see AccumProbe and MergeProbe."""
-    if s.iteration <= _WAIT:  # the sweep has been counted
+    lengths = parts(s, s.model.probe_step, counted=True)
+    if lengths is None:
         return
-    step = s.model.probe_step
-    light = floored(s.xp, 2 * s.probe_weight.max() * mean_square(s))
-    s.opr_modes += s.opr_modes_sum * (_OF_MODES * step / light)[:, None, None]
-    s.opr_weights += _OF_WEIGHTS * step * s.opr_weights_sum
+    both = 1 if held(s) else 2  # modes and weights move
+    light = floored(s.xp, both * s.probe_weight.max() * mean_square(s))
+    s.opr_modes += s.opr_modes_sum * (lengths[0] / light)[:, None, None]
+    s.opr_weights += lengths[1] * s.opr_weights_sum
 
 
 def curvature(s: State, seen: Any) -> Any:
@@ -101,8 +116,12 @@ def settle(s: State) -> None:
     orthogonal, Re <U_k, U_l> = 0, each of the power of the first mode, the strongest first. Directions and gradients of
     the conjugate gradients that the state keeps are turned along.
 
+    Those of several scans have that form already: their weights are known.
+
     Source: Odstrcil et al., Opt. Express 24, 8360 (2016), for the singular value decomposition in each sweep.
     """
+    if held(s):
+        return
     xp, modes, weights = s.xp, s.opr_modes, s.opr_weights
     mean = s.total(weights.sum(axis=0, dtype=np.float64)) / s.measured.view_count
     off = (weights - mean).astype(np.float64)

@@ -172,6 +172,8 @@ class _Loose(SimpleNamespace):
     def has(self, name):
         return hasattr(self, name)
 
+    model = FarField() * Object() * Probe(variable=3)
+
     @property
     def measured(self):
         return SimpleNamespace(view_count=len(self.opr_weights))

@@ -15,6 +15,7 @@ from opty.data import PtychoData
 from opty.data.parts import chosen
 from opty.errors import MisfitWarning
 from opty.recipes import rPIE
+from opty.remedies import option
 from opty.runtime.execute import run
 from opty.state import handle
 
@@ -47,11 +48,13 @@ def probe_change(trials: Trials, probe: np.ndarray | None, way: Orientation) -> 
     ratios = [theirs.misfit / max(ours.misfit, 1e-300) for ours, theirs in zip(own, other, strict=True)]
     if max(ratios) < CHANGED or min(ratios) < BOTH:
         return Findings()
+    counts = (len(lit) // 2, len(lit) - len(lit) // 2)
+    each = option("model", f"Object() * Probe(scans={counts})")
     return Findings(
         warnings=(
             f"the probe changes during the scan: that of the first half predicts the last half {ratios[1]:.2g} times "
-            f"worse than its own, and the other way round {ratios[0]:.2g} times; reconstruct the two parts on their "
-            "own, or let the probe vary",
+            f"worse than its own, and the other way round {ratios[0]:.2g} times; give each part a probe of its own "
+            f"({each}, with the numbers of views before the change and after it), or let the probe vary",
         )
     )
 

@@ -1,0 +1,30 @@
+"""The probe of each of several scans that were joined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from opty.state import BareState
+
+
+def scan_probes(p: BareState) -> np.ndarray:
+    """Return the probe of each scan, (S, M, n, n) complex [sqrt(photons)], of a state with the model ``Probe(scans=)``.
+
+    P_s = P + sum_k c_sk U_k in the first mode, the others being those of all scans.
+
+    Raises ValueError for a probe that all views share, and for one that varies from view to view.
+    """
+    owner = p.model.owner("opr_weights")
+    counts = getattr(owner, "scans", None)
+    if counts is None:
+        raise ValueError(
+            "all views have one probe: give the model Object() * Probe(scans=(196, 150)), the views of each"
+        )
+    first = np.cumsum((0, *counts[:-1]))
+    probe, modes, weights = (p.numpy(name) for name in ("probe", "opr_modes", "opr_weights"))
+    each = np.repeat(probe[None], len(counts), axis=0)
+    each[:, 0] += np.tensordot(weights[first], modes, 1).astype(probe.dtype)
+    return each

@@ -1,5 +1,7 @@
 """Short runs on held-out views tell orientation and order of the frames, with a starting probe and without one."""
 
+import re
+
 import numpy as np
 import pytest
 

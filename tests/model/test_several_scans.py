@@ -5,6 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
+from small_scans import scan, state
 from thick_scene import GEOMETRY
 
 import opty
@@ -208,6 +209,16 @@ def test_slices_and_scans(joint):
     p = opty.PtychoState(joint, probe=beam(*BEAMS[0]), model=Slices(2, spacing=1e-6) * Probe(scans=COUNTS))
     q = rPIE(alpha=0.1, batch=4) ** 8 * (ScaleObjProbe() * p)
     assert opty.misfit(q) < 0.3 * opty.misfit(p)
+
+
+@pytest.mark.parametrize("recipe", [rPIE(batch=5), rPIE(), ML(), AP()], ids=repr)
+def test_a_gpu_gives_the_numbers_of_numpy(gpu, recipe):
+    p = state(scan(modes=2, mask=3), model=Object() * Probe(modes=2, scans=(5, 7)), dtype="complex128")
+    p = rPIE(batch=4) ** 3 * p
+    here, there = recipe**2 * p, recipe**2 * p.to("gpu")
+    for name in ("obj", "probe", "opr_modes", "opr_weights"):
+        one, other = there.numpy(name), here.numpy(name)
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6 * abs(other).max())
 
 
 def test_picture_shows_the_probe_of_each_scan(joint):

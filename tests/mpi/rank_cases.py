@@ -78,6 +78,7 @@ CASES = {
         {"model": VARYING, "fractional": False},
     ),
     "a probe that varies, LSQML": ("LSQML(batch=4) ** 7", {"model": VARYING}),
+    "several scans": ("AP() ** 3 * ML() ** 3 * LSQML(batch=4) ** 3", {"model": "Object() * Probe(scans=(5, 7))"}),
     "slices and their distance": (
         "(Refine('spacing') * AP()) ** 2 * (Refine('spacing') * PosCorrect() * LSQML(batch=4)) ** 2",
         {"model": "Slices(2, spacing=1e-6)"},

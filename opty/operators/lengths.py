@@ -3,9 +3,12 @@
 The slope dIhat/dtheta of the predicted patterns is nearly what a change of object and probe makes too: a wrong length
 hides in another probe and an object of another scale. What counts is the part t = dIhat/dtheta + J u that they cannot
 make, u = argmin |dIhat/dtheta + J u|, J the derivative of the patterns by object and probe, found by an iteration of
-conjugate gradients in each sweep. To first order t is blind to what object and probe still lack, so that an unfinished
-object moves no length, and <t, I - Ihat> / <t, t> is a whole step. Where the pixel at the sample changes, the object
-keeps its place in metres.
+conjugate gradients in each sweep. In a near field object and probe follow a wrong distance further than so few of these
+explain, and the step found is short: there each batch improves u, with the step of a PIE, where it changes object and
+probe too. Once the misfit has settled what is left is noise, which object and probe follow from batch to batch while
+such a u does not: conjugate gradients again. To first order t is blind to what object and probe still lack, so that an
+unfinished object moves no length, and <t, I - Ihat> / <t, t> is a whole step. Where the pixel at the sample changes,
+the object keeps its place in metres.
 """
 
 from __future__ import annotations
@@ -91,6 +94,10 @@ def begin(s: Any, name: str, floor: Any) -> None:
 
 def apply(s: Any, b: Any, name: str) -> None:
     """Add up what a batch tells of a length, and of what object and probe explain of it."""
+    if not b.size:  # of all its views none is of this rank
+        if s.memo["live"]:
+            _improve(s, b, MEMORY[name], None)
+        return
     memo, there = s.memo, b.at_detector(b.exit_waves(follows=name), True)
     intensity = intensity_of(s, b, there)
     grows = _grows(b.geometry, name) * float(s.backend.to_host(getattr(s, name))[0])
@@ -141,10 +148,10 @@ def _gather(s: Any, b: Any, chi: Any, into: Any, light: Any) -> None:
 
 
 def _improve(s: Any, b: Any, kept: Memory, chi: Any) -> None:
-    """Take a step of u by the views of a batch, of all ranks."""
+    """Take a step of u by a batch, of which other ranks may have views; chi : for those of this rank, None for none."""
     shapes = {"obj": s.store.leaves["obj"].shape, "probe": s.probe_shape}
     told, light = ({of: s.xp.zeros(shape, kind) for of, shape in shapes.items()} for kind in (s.dtype, s.real_dtype))
-    if b.size:
+    if chi is not None:
         _gather(s, b, chi, told, light)
     for of, step in (("obj", _STEP * s.model.obj_step), ("probe", _STEP)):
         known = kept.explained(s, of)

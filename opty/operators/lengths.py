@@ -87,9 +87,9 @@ def begin(s: Any, name: str, floor: Any) -> None:
     memo["live"] = _is_live(s, name)
     memo["search"] = s.backend.to_host(getattr(s, MEMORY[name].search.name)).tolist()
     memo["floor"], memo["sums"] = floor, s.xp.zeros(5, np.float64)
-    for of, shape in (("obj", s.store.leaves["obj"].shape), ("probe", s.probe_shape)):
-        for sums, kind in (("told", s.dtype), ("along", s.dtype), ("light", s.real_dtype)):
-            memo.setdefault(sums, {})[of] = s.xp.zeros(shape, kind)
+    if not memo["live"]:
+        kinds = {"told": s.dtype, "along": s.dtype, "light": s.real_dtype}
+        memo |= {sums: _zeros(s, kind) for sums, kind in kinds.items()}
 
 
 def apply(s: Any, b: Any, name: str) -> None:
@@ -147,10 +147,15 @@ def _gather(s: Any, b: Any, chi: Any, into: Any, light: Any) -> None:
     light["probe"] += seen.sum(axis=0)
 
 
+def _zeros(s: Any, kind: Any) -> dict[str, Any]:
+    """Return zeros in the shapes of object and probe."""
+    shapes = {"obj": s.store.leaves["obj"].shape, "probe": s.probe_shape}
+    return {of: s.xp.zeros(shape, kind) for of, shape in shapes.items()}
+
+
 def _improve(s: Any, b: Any, kept: Memory, chi: Any) -> None:
     """Take a step of u by a batch, of which other ranks may have views; chi : for those of this rank, None for none."""
-    shapes = {"obj": s.store.leaves["obj"].shape, "probe": s.probe_shape}
-    told, light = ({of: s.xp.zeros(shape, kind) for of, shape in shapes.items()} for kind in (s.dtype, s.real_dtype))
+    told, light = _zeros(s, s.dtype), _zeros(s, s.real_dtype)
     if chi is not None:
         _gather(s, b, chi, told, light)
     for of, step in (("obj", _STEP * s.model.obj_step), ("probe", _STEP)):

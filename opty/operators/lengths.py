@@ -3,9 +3,12 @@
 The slope dIhat/dtheta of the predicted patterns is nearly what a change of object and probe makes too: a wrong length
 hides in another probe and an object of another scale. What counts is the part t = dIhat/dtheta + J u that they cannot
 make, u = argmin |dIhat/dtheta + J u|, J the derivative of the patterns by object and probe, found by an iteration of
-conjugate gradients in each sweep. To first order t is blind to what object and probe still lack, so that an unfinished
-object moves no length, and <t, I - Ihat> / <t, t> is a whole step. Where the pixel at the sample changes, the object
-keeps its place in metres.
+conjugate gradients in each sweep. In a near field object and probe follow a wrong distance further than so few of these
+explain, and the step found is short: there each batch improves u, with the step of a PIE, where it changes object and
+probe too. Once the misfit has settled what is left is noise, which object and probe follow from batch to batch while
+such a u does not: conjugate gradients again. To first order t is blind to what object and probe still lack, so that an
+unfinished object moves no length, and <t, I - Ihat> / <t, t> is a whole step. Where the pixel at the sample changes,
+the object keeps its place in metres.
 """
 
 from __future__ import annotations
@@ -19,8 +22,12 @@ from opty.model.geometry_numbers import LENGTHS, relative_slopes
 from opty.model.views import Windows
 from opty.operators.conjugate import brightest
 from opty.operators.fourier import intensity_of
+from opty.operators.object import scaled
 from opty.state.leaves import OBJ, PROBE
 
+_BATCHES = 4  # in a sweep at least, where u is improved by each
+_ALPHA, _STEP = 0.3, 0.5  # of u by a batch, as those of ObjUpdate and ProbeUpdate
+_SOON = 4  # sweeps after which such steps have found most of u
 _DAMPING = 0.03  # of the largest light, which is added to that of a pixel
 _WAIT = 8  # sweeps in which nothing moves: u has to be found first
 _SETTLED, _SETTLED_BETWEEN, _BACK = 0.1, 0.25, 6  # the misfit fell by less than this share in as many sweeps
@@ -77,15 +84,20 @@ def begin(s: Any, name: str, floor: Any) -> None:
     for leaf in MEMORY[name]:
         s.create(leaf.name)
     memo = s.memo
+    memo["live"] = _is_live(s, name)
     memo["search"] = s.backend.to_host(getattr(s, MEMORY[name].search.name)).tolist()
     memo["floor"], memo["sums"] = floor, s.xp.zeros(5, np.float64)
-    for of, shape in (("obj", s.store.leaves["obj"].shape), ("probe", s.probe_shape)):
-        for sums, kind in (("told", s.dtype), ("along", s.dtype), ("light", s.real_dtype)):
-            memo.setdefault(sums, {})[of] = s.xp.zeros(shape, kind)
+    if not memo["live"]:
+        kinds = {"told": s.dtype, "along": s.dtype, "light": s.real_dtype}
+        memo |= {sums: _zeros(s, kind) for sums, kind in kinds.items()}
 
 
 def apply(s: Any, b: Any, name: str) -> None:
     """Add up what a batch tells of a length, and of what object and probe explain of it."""
+    if not b.size:  # of all its views none is of this rank
+        if s.memo["live"]:
+            _improve(s, b, MEMORY[name], None)
+        return
     memo, there = s.memo, b.at_detector(b.exit_waves(follows=name), True)
     intensity = intensity_of(s, b, there)
     grows = _grows(b.geometry, name) * float(s.backend.to_host(getattr(s, name))[0])
@@ -95,28 +107,60 @@ def apply(s: Any, b: Any, name: str) -> None:
         moved = b.at_detector(b.tangent(changes, object_follows=True), True)
         return b.seen(2 * (there.conj() * moved).real.sum(axis=1))
 
-    def gather(values: Any, into: str) -> None:
-        chi = b.from_detector(there * (2 * b.pulled(values))[:, None])
-        direction, light = b.gather("obj", chi)
-        b.place(memo[into]["obj"], direction)
-        b.place(memo["light"]["obj"], light)
-        direction, light = b.gather("probe", chi)
-        memo[into]["probe"] += direction
-        memo["light"]["probe"] += light.sum(axis=0)
-
     kept = MEMORY[name]
     of_obj = b.windows(kept.explained(s, "obj"))
     of_obj = of_obj + _zoomed(s, b, grows) if grows else of_obj
     told = slope({name: getattr(s, name), "obj": Windows(of_obj), "probe": kept.explained(s, "probe")})
-    gather(told * weight, "told")
     uneven = told * left
     sums = [uneven, weight * told * told, uneven * uneven]
-    if memo["search"][0]:
-        along = slope({"obj": kept.way(s, "obj"), "probe": kept.way(s, "probe")})
-        gather(along * weight, "along")
-        sums += [weight * told * along, weight * along * along]
+    chi = _drawn(b, there, told * weight)
+    if memo["live"]:
+        _improve(s, b, kept, chi)
+    else:
+        _gather(s, b, chi, memo["told"], memo["light"])
+        if memo["search"][0]:
+            along = slope({"obj": kept.way(s, "obj"), "probe": kept.way(s, "probe")})
+            _gather(s, b, _drawn(b, there, along * weight), memo["along"], memo["light"])
+            sums += [weight * told * along, weight * along * along]
     for k, values in enumerate(sums):
         memo["sums"][k] += values.sum(dtype=np.float64)
+
+
+def _is_live(s: Any, name: str) -> bool:
+    """Say whether u is improved by each batch: in a near field, while the misfit falls, and not by what is noise."""
+    near = name in LENGTHS and s.store.geometry.propagation == "near"
+    return near and s.memo["live_batches"] >= _BATCHES and not _has_settled(s, _SETTLED)
+
+
+def _drawn(b: Any, there: Any, values: Any) -> Any:
+    """Return the adjoint (B, S, n, n) of the slope of the intensities, for values (B, n, n) of the pixels."""
+    return b.from_detector(there * (2 * b.pulled(values))[:, None])
+
+
+def _gather(s: Any, b: Any, chi: Any, into: Any, light: Any) -> None:
+    """Add what chi asks of object and probe, and the light on both, to sums by their names."""
+    direction, seen = b.gather("obj", chi)
+    b.place(into["obj"], direction)
+    b.place(light["obj"], seen)
+    direction, seen = b.gather("probe", chi)
+    into["probe"] += direction
+    light["probe"] += seen.sum(axis=0)
+
+
+def _zeros(s: Any, kind: Any) -> dict[str, Any]:
+    """Return zeros in the shapes of object and probe."""
+    shapes = {"obj": s.store.leaves["obj"].shape, "probe": s.probe_shape}
+    return {of: s.xp.zeros(shape, kind) for of, shape in shapes.items()}
+
+
+def _improve(s: Any, b: Any, kept: Memory, chi: Any) -> None:
+    """Take a step of u by a batch, of which other ranks may have views; chi : for those of this rank, None for none."""
+    told, light = _zeros(s, s.dtype), _zeros(s, s.real_dtype)
+    if chi is not None:
+        _gather(s, b, chi, told, light)
+    for of, step in (("obj", _STEP * s.model.obj_step), ("probe", _STEP)):
+        known = kept.explained(s, of)
+        known -= scaled(s.xp, s.total(told[of]), s.total(light[of]), _ALPHA, step)
 
 
 def _weighted(s: Any, b: Any, intensity: Any) -> tuple[Any, Any]:
@@ -152,14 +196,15 @@ def conclude(s: Any, name: str, gain: float) -> Found:
     """Take a step of the search, and return what the length does; ``gain`` : of its steps at the start."""
     memo = s.memo
     memo["sums"] = s.total(memo["sums"])
-    for sums in ("told", "along", "light"):
+    for sums in () if memo["live"] else ("told", "along", "light"):
         memo[sums] = {of: s.total(a) for of, a in memo[sums].items()}
     climb, told, scatter, along, bend = s.backend.to_host(memo["sums"]).tolist()
-    _search(s, name, s.real_dtype.type(-along / bend if bend > 0 else 0.0))
+    if not memo["live"]:
+        _search(s, name, s.real_dtype.type(-along / bend if bend > 0 else 0.0))
     sweeps, held, taken, before, unsteady, moves = s.memo["search"]
     newton, error = (climb / told, scatter**0.5 / told) if told > 0 else (0.0, np.inf)
     # What was taken should be missing from what is found next; what differs is not known any better than that.
-    surprise = (newton - before) ** 2 if sweeps else 0.0
+    surprise = (newton - before) ** 2 if sweeps >= (_SOON if memo["live"] else 1) else 0.0
     far = s.store.geometry.propagation != "near"
     unsteady = _KEPT * unsteady + (1 - _KEPT) * (_DOUBT if far else _DOUBT_NEAR) * surprise
     error = (error**2 + unsteady) ** 0.5
@@ -179,9 +224,13 @@ def _is_settled(s: Any, name: str) -> bool:
     """Say whether the engine has done its quick part. A near field waits for u alone: nothing there is quick."""
     if not _grows(s.store.geometry, name) and name in LENGTHS:
         return True
+    return _has_settled(s, _SETTLED if name in LENGTHS else _SETTLED_BETWEEN)
+
+
+def _has_settled(s: Any, share: float) -> bool:
+    """Say whether the misfit is known to have fallen by less than a share in the last sweeps."""
     misfit = list(s.history["misfit"][-_BACK:]) if "misfit" in s.history else []
-    least = 1 - (_SETTLED if name in LENGTHS else _SETTLED_BETWEEN)
-    return len(misfit) == _BACK and misfit[-1] > least * misfit[0]
+    return len(misfit) == _BACK and misfit[-1] > (1 - share) * misfit[0]
 
 
 def _search(s: Any, name: str, step: Any) -> None:

@@ -42,9 +42,10 @@ class Refine(ViewOperator, reads="illum patches"):
     size, for which "distance" stands; the focus of a cone beam is the curvature of the probe. Where the pixel at the
     sample changes, positions keep their metres and their middle. Far from the sample intensities are compared over the
     variance of counts. Of the slope only the part counts that no change of object and probe makes too, found by
-    conjugate gradients, an iteration a sweep. Nothing moves in the first eight sweeps, nor, but for a near field's
-    distance, before the misfit has come to fall by less than a tenth in six; nor by a step of less than two standard
-    errors. A length changes by at most 2 percent in a sweep.
+    conjugate gradients, an iteration a sweep; in a near field, beside an engine that updates in four batches or more,
+    by a step of each batch, as long as the misfit falls by a tenth in six sweeps or more. Nothing moves in the first
+    eight sweeps, nor, but for a near field's distance, before the misfit has come to fall by less than a tenth in six;
+    nor by a step of less than two standard errors. A length changes by at most 2 percent in a sweep.
 
     Parameters
     ----------
@@ -93,6 +94,11 @@ class Refine(ViewOperator, reads="illum patches"):
         rows = "view" if known is not None and known.over == "view" else "1"
         first = Leaf(f"{self.leaf}_gain", rows, scale=0)
         return first, Leaf(f"{self.leaf}_step", f"{rows} number", scale=0)
+
+    @property
+    def sums_batches(self) -> bool:  # type: ignore[override]
+        """Whether sums over a batch are those of all ranks: for a length, beside live updates in a near field."""
+        return self.leaf in LENGTHS
 
     @property
     def scratch_waves(self) -> tuple[float, float]:  # type: ignore[override]

@@ -103,13 +103,15 @@ class JointBatches:
         joint: Callable[[Batch], None] | None,
         opened: Opened,
         whole: bool,
+        empty: Callable[[Batch], None] | None = None,
     ) -> None:
         """Run the batches: ``local`` on the views of this rank, which leaves their delta, ``joint`` on those of all.
 
-        ``joint`` : None where no update is due.
+        ``joint`` : None where no update is due. ``empty`` : in place of ``local`` where a batch has no view of this
+        rank, the steps that take part in its sums all the same; None where there are none.
         """
         if self.summed:
-            self._run_summed(local, joint, opened, whole)
+            self._run_summed(local, joint, opened, whole, empty)
             return
         store, ranks, first = self._store, self._store.ranks, int(self._starts[self._store.ranks.rank])
         mine = [batch[self._owner(batch) == ranks.rank] - first for batch in self.order]
@@ -123,6 +125,8 @@ class JointBatches:
                     batch = self._batch(store, own, own + first, opened, whole, of_local)
                     local(batch)
                     delta = batch.leaves["delta"] if joint is not None else delta
+                elif empty is not None:
+                    empty(self._batch(store, own, own, _nothing_of(opened), whole, {}))
                 if joint is None:
                     continue
                 counts = np.bincount(self._owner(numbers), minlength=ranks.size)
@@ -135,7 +139,12 @@ class JointBatches:
                 joint(batch)
 
     def _run_summed(
-        self, local: Callable[[Batch], None], update: Callable[[Batch], None] | None, opened: Opened, whole: bool
+        self,
+        local: Callable[[Batch], None],
+        update: Callable[[Batch], None] | None,
+        opened: Opened,
+        whole: bool,
+        empty: Callable[[Batch], None] | None,
     ) -> None:
         """Run the batches, all steps on the views of this rank; updates take part in the sums of each batch."""
         store, first = self._store, int(self._starts[self._store.ranks.rank])
@@ -143,10 +152,11 @@ class JointBatches:
         memory: dict[Any, Any] = {}
         with store.measured.along([own - first for own in mine if len(own)]):
             for own in mine:
-                seen = opened if len(own) else opened._replace(names=(), own_illum=False)
-                batch = self._batch(store, own - first, own, seen, whole, memory)
+                batch = self._batch(store, own - first, own, opened if len(own) else _nothing_of(opened), whole, memory)
                 if len(own):
                     local(batch)
+                elif empty is not None:
+                    empty(batch)
                 if update is not None:
                     update(batch)
                 batch.release()
@@ -167,6 +177,11 @@ class JointBatches:
         ranges = [np.arange(a, b) for a, b in zip(self._starts[:-1], self._starts[1:], strict=True)]
         dealt = [np.array_split(rng.permutation(some), count) for some in ranges]
         return [np.concatenate(parts) for parts in zip(*dealt, strict=True)]
+
+
+def _nothing_of(opened: Opened) -> Opened:
+    """Return what a batch without views opens with."""
+    return opened._replace(names=(), own_illum=False)
 
 
 def _looked_at(node: SweepNode) -> bool:

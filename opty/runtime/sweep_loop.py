@@ -63,7 +63,9 @@ def run_sweep(node: SweepNode, job: Run) -> None:
         own.size if own is not None else batch_that_fits(of, job) if shared is None else shared.size + store.ranks.size
     )
     job.engine.new_sweep(sweep.alone and joint is None, size)  # other ranks are sent what a batch has made
-    seen = _begun(sweep, job, number, joint)
+    in_step = node.live and own is None
+    live_batches = -(-store.measured.view_count // (size if shared is None else shared.size)) if in_step else 0
+    seen = _begun(sweep, job, number, joint, live_batches)
     job.engine.use(store.optics()[1])  # what a step may have refined, or begins to refine
     if node.moving:
         job.wrote_positions()
@@ -80,7 +82,9 @@ def run_sweep(node: SweepNode, job: Run) -> None:
     else:
         updates, others = ([one for one in seen if changes_images(one[0].op) is so] for so in (True, False))
         update = _work(updates, job, number, []) if updates else None
-        shared.run(_work(others, job, number, misfits), update, _opened(sweep, job), sweep.whole)
+        summing = [one for one in others if one[0].op.sums_batches]
+        empty = _work(summing, job, number, []) if summing else None
+        shared.run(_work(others, job, number, misfits), update, _opened(sweep, job), sweep.whole, empty)
     _concluded(seen, job, number, sums)
     if joint is not None:
         joint.end()
@@ -96,7 +100,8 @@ class _Sums:
         # What changes object and probe from batch to batch does so alike on all ranks: see joint_batches.py.
         of_views = [(step.op, s) for step, s, b in seen if b is not None and not changes_images(step.op)]
         self.memo = UsersMemo(of_views)
-        self.of_scan = SweepSums((step.op for step, _, _ in seen if not changes_images(step.op)), job.store)
+        alone = (step.op for step, _, _ in seen if not changes_images(step.op) and not step.op.sums_batches)
+        self.of_scan = SweepSums(alone, job.store)
         for _, s in of_views:
             s.hide(frozenset())
 
@@ -132,10 +137,11 @@ def _blamed(call: Callable[[Any], None], s: Any, step: StepInSweep, number: int,
 _Seen = list[tuple[StepInSweep, Any, Any]]  # the steps of a sweep, each with its access to state and batch
 
 
-def _begun(sweep: SweepProgram, job: Run, number: int, joint: JointStore | None) -> _Seen:
+def _begun(sweep: SweepProgram, job: Run, number: int, joint: JointStore | None, live_batches: int) -> _Seen:
     """Begin the steps of a sweep; a fused one has access to the whole state and (None) the whole batch.
 
-    ``joint`` : the state for steps that change object and probe from batch to batch, over ranks.
+    ``joint`` : the state for steps that change object and probe from batch to batch, over ranks. ``live_batches`` : how
+    many batches, each of all ranks, change object and probe in the sweep.
     """
     seen: _Seen = []
     for k, step in enumerate(sweep.steps):
@@ -146,7 +152,7 @@ def _begun(sweep: SweepProgram, job: Run, number: int, joint: JointStore | None)
             seen.append((step, job.access(step.rights, store), BatchAccess(None, *step.in_batch)))
     scattered = over_views(job.store) if job.store.ranks.size > 1 else frozenset()
     for step, s, b in seen:
-        s.memo["number"], s.memo["whole"] = number, sweep.whole
+        s.memo["number"], s.memo["whole"], s.memo["live_batches"] = number, sweep.whole, live_batches
         if b is not None and of_user(step.op) and not step.op.over_ranks and not changes_images(step.op):
             s.hide(scattered)
         _blamed(step.op.begin, s, step, number, " (before the sweep)")

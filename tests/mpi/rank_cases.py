@@ -84,6 +84,12 @@ CASES = {
         {"model": "Slices(2, spacing=1e-6)"},
     ),
     "distance": ("(Refine('distance') * LSQML(batch=4)) ** 12", {"geometry": True}),
+    "distance, near field": ("(Refine('distance') * LSQML(batch=4)) ** 11", {"geometry": "near", "views": 18}),
+    "distance, near field, PIE in the order of the scan": (
+        "(Refine('distance') * Sweep(ProbeUpdate(step=0.5) * ObjUpdate(alpha=0.3) * FourierProject(), batch=4, "
+        "order='scan')) ** 11",
+        {"geometry": "near", "views": 18},
+    ),
     "stage that moves": ("(Refine('travel') * AP()) ** 2 * LSQML(batch=4) ** 2", {"model": "FlyScan(2)"}),
     "blur, wavelengths": (
         "LSQML(batch=4) ** 2 * ML() ** 2",
@@ -193,7 +199,10 @@ def equal(text, options, device="cpu"):
         data = data.replace(positions=np.maximum(data.positions + away, 0))
     if metres:
         pixel = 1e-10 / (data.n * 1e-5)
-        data = data.replace(geometry=opty.Geometry(1e-10, 1.0, 1e-5), positions=data.positions * pixel)
+        geometry = opty.Geometry(1e-10, 1.0, 1e-5)
+        if metres == "near":
+            geometry = opty.Geometry(1e-10, 5 * pixel**2 / 1e-10, pixel, propagation="near")
+        data = data.replace(geometry=geometry, positions=data.positions * pixel)
     p = opty.PtychoState(data, **DOUBLE, **model).replace(arrays={"trust": np.linspace(0.5, 1, data.views)})
     q = recipe * p.to(device).over(COMM)
     bits = COMM.gather((q.obj.tobytes(), q.probe.tobytes(), q.iteration), root=0)

@@ -31,6 +31,7 @@ class FindPositions(Recipe):
     """
 
     sweeps: int = 16
+    starts_run = True
 
     def check(self) -> None:
         if self.sweeps < 1:

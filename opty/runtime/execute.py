@@ -15,6 +15,7 @@ from opty.runtime.blame import blame
 from opty.runtime.checkpoint import Cursor, PendingRun
 from opty.runtime.divergence import DivergenceMonitor
 from opty.runtime.effects import freed
+from opty.runtime.idle_steps import warn_of_idle_steps
 from opty.runtime.interrupt import Stop, interrupt, returns, warn
 from opty.runtime.job import Run
 from opty.runtime.memory_estimate import check_memory
@@ -35,7 +36,7 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
     Raises EffectError, RecipeError, or SourceError (no frames) before anything runs, DivergedError where a value is no
     longer finite. Every exception carries the last complete state.
     """
-    job = prepared(recipe, p, stopped)
+    job = prepared(recipe, p, stopped, warns=stopped is None)
     try:
         with job.ctrl_c, _quiet(), OneThread(), suppress(Stop):
             walk_groups(job.program.groups, job)
@@ -56,7 +57,7 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
 
 def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
     """Yield a separate state after each turn of the outermost loops, and after each factor outside of them."""
-    job = prepared(recipe, p)
+    job = prepared(recipe, p, warns=True)
     walk = _outer_turns(job.program.groups, job)
     over = False
     q: BareState | None = None
@@ -111,14 +112,19 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
             yield True
 
 
-def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Run:
-    """Return the run of a recipe on a fork of ``p``, planned and checked, at its start or where ``stopped`` stands."""
+def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None, warns: bool = False) -> Run:
+    """Return the run of a recipe on a fork of ``p``, planned and checked, at its start or where ``stopped`` stands.
+
+    ``warns`` : of steps that do nothing where they stand.
+    """
     try:
         plan = planned(recipe)
         for op in plan.checked_first:
             op.check_before_run()
         source = p._live
         program = compiled(plan, source)
+        if warns:
+            warn_of_idle_steps(recipe, source.leaves)
         if program.compares:
             source.data.need_frames()
         copied = program.changed & source.leaves.keys()

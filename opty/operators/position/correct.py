@@ -113,6 +113,10 @@ class PosCorrect(
         if not self.hold >= 0:
             raise ValueError(f"PosCorrect(hold={self.hold}): give a weight of the given places from 0 (none) up")
 
+    def waits(self, leaves):
+        done = int(leaves["position_count"][0]) if "position_count" in leaves else 0
+        return max(0, _PARTS - 1 - done) if self.hold else 0
+
     def beside_averages(self):
         from opty.operators.position.patient import PatientPosCorrect  # which is made from this class
 

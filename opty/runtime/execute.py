@@ -219,7 +219,7 @@ def _turns_of(node: LoopNode, job: Run) -> Generator[bool]:
             counts = not frame.uncounted
             frame.next_turn()
             if rule and job.store.iteration > frame.began:  # on a GPU this waits for the misfit
-                frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1]) if counts else ()
+                frame.misfits = (*frame.misfits[-1:], job.watch.newest_misfit()) if counts else ()
             frame.began = job.store.iteration
             job.turn_over()
             yield True

@@ -243,6 +243,13 @@ class ViewOperator(Operator, register=False):
         """
         return 0
 
+    def at_end(self, leaves: Mapping[str, Any]) -> str:
+        """Return what a MisfitWarning is to say at the end of a run of a recipe with the step, "" for nothing.
+
+        ``leaves`` : those of the state that comes out.
+        """
+        return ""
+
     def begin(self, s: State) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict private to the step until the sweep ends."""
 

@@ -8,8 +8,9 @@ from contextlib import suppress
 import numpy as np
 
 from opty.algebra.control import Until
-from opty.algebra.operator import Operator
+from opty.algebra.operator import Operator, ViewOperator
 from opty.blas import OneThread
+from opty.errors import MisfitWarning, carry, warn_user
 from opty.runtime.all_views import looks_at_all, with_all_views
 from opty.runtime.blame import blame
 from opty.runtime.checkpoint import Cursor, PendingRun
@@ -19,7 +20,7 @@ from opty.runtime.idle_steps import warn_of_idle_steps
 from opty.runtime.interrupt import Stop, interrupt, returns, warn
 from opty.runtime.job import Run
 from opty.runtime.memory_estimate import check_memory
-from opty.runtime.nodes import ConditionalNode, Group, LoopNode, Node, StepNode, SweepNode
+from opty.runtime.nodes import ConditionalNode, Group, LoopNode, Node, StepNode, SweepNode, steps_of
 from opty.runtime.plan import planned
 from opty.runtime.program import compiled
 from opty.runtime.rank_sums import check_over_ranks
@@ -48,11 +49,26 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
         raise
     stopping = job.stopping()
     job.close(q)
+    if not stopping:
+        _say_at_end(job, q)
     if stopping and not (job.ctrl_c.ended or returns()):
         raise interrupt(q, job.unfinished())
     if job.stopped:
         warn(q, job.unfinished())
     return q
+
+
+def _say_at_end(job: Run, q: BareState) -> None:
+    """Warn of what the steps of a run say at its end; a warning that is an error carries the state."""
+    ops = (part for s in steps_of(job.program.groups) for part in getattr(s.op, "parts", (s.op,)))
+    views = (op for op in ops if isinstance(op, ViewOperator))
+    try:
+        for said in dict.fromkeys(op.at_end(q._live.leaves) for op in views):
+            if said:
+                warn_user(said, MisfitWarning)
+    except MisfitWarning as error:
+        carry(error, q, job.unfinished())
+        raise
 
 
 def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:

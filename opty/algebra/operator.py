@@ -127,6 +127,13 @@ class Operator(Value, register=False):
     def check_before_run(self) -> None:
         """Refuse, before anything runs, what could only fail later; subclasses override it."""
 
+    def at_end(self, leaves: Mapping[str, Any]) -> str:
+        """Return what a MisfitWarning is to say at the end of a run of a recipe with the step, "" for nothing.
+
+        ``leaves`` : those of the state that comes out.
+        """
+        return ""
+
     def apply(self, s: State, *args: Any, **kwargs: Any) -> None:
         """Work on the state in place: ``apply(self, s)``; subclasses override it."""
         raise RecipeError(f"{type(self).__name__} has no apply(self, s): define what it does to the state")
@@ -242,13 +249,6 @@ class ViewOperator(Operator, register=False):
         Where ``leaves`` holds none of its memory, from the first sweep on.
         """
         return 0
-
-    def at_end(self, leaves: Mapping[str, Any]) -> str:
-        """Return what a MisfitWarning is to say at the end of a run of a recipe with the step, "" for nothing.
-
-        ``leaves`` : those of the state that comes out.
-        """
-        return ""
 
     def begin(self, s: State) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict private to the step until the sweep ends."""

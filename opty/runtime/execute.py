@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 
 from opty.algebra.control import Until
-from opty.algebra.operator import Operator, ViewOperator
+from opty.algebra.operator import Operator
 from opty.blas import OneThread
 from opty.errors import MisfitWarning, carry, warn_user
 from opty.runtime.all_views import looks_at_all, with_all_views
@@ -61,9 +61,8 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
 def _say_at_end(job: Run, q: BareState) -> None:
     """Warn of what the steps of a run say at its end; a warning that is an error carries the state."""
     ops = (part for s in steps_of(job.program.groups) for part in getattr(s.op, "parts", (s.op,)))
-    views = (op for op in ops if isinstance(op, ViewOperator))
     try:
-        for said in dict.fromkeys(op.at_end(q._live.leaves) for op in views):
+        for said in dict.fromkeys(op.at_end(q._live.leaves) for op in ops):
             if said:
                 warn_user(said, MisfitWarning)
     except MisfitWarning as error:

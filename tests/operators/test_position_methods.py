@@ -204,6 +204,36 @@ def test_positions_are_pulled_to_a_map_that_is_reported(p):
         PosModel("linear")
 
 
+MAPPED = ["(PosModel() * PosCorrect() * rPIE()) ** 40", "(PosCorrect() * PosModel() * rPIE()) ** 40"]
+
+
+def asked_elsewhere(positions_of):
+    """A scan of 30 views that was told other positions than it has, and the true ones."""
+    data = scan(seed=2, views=30)
+    given = positions_of(data.positions)
+    p = state(data).replace(positions=given)
+    told = data.replace(positions=given, truth=None)
+    start = {"probe": p.numpy("probe"), "device": "cpu", "threads": 1, "margin": 10}
+    return opty.PtychoState(told, **start), data.positions
+
+
+@pytest.mark.parametrize("text", MAPPED)
+def test_a_map_that_undoes_what_is_found_of_single_views_is_said(text):
+    p, truth = asked_elsewhere(lambda x: x + np.random.default_rng(0).normal(0, 0.6, x.shape))
+    with pytest.warns(
+        opty.MisfitWarning, match=r"beside the affine map of the scan, and PosModel\(\) draws it back by"
+    ):
+        undone = opty.parse(text) * p
+    remedy = opty.parse(text.replace("PosModel()", "PosModel(strength=0.1)")) * p
+    assert position_error(remedy.positions, truth) < 0.6 * position_error(undone.positions, truth)
+
+
+def test_a_map_of_positions_that_have_no_more_than_that_is_no_fault():
+    p, truth = asked_elsewhere(lambda x: opty.simulate.stage.Affine(rotation=0.01, scale=(1.02, 0.99)).move(x, None))
+    q = opty.parse(MAPPED[0]) * p
+    assert position_error(q.positions, truth) <= position_error(p.positions, truth)
+
+
 def test_an_excursion_ends_at_its_limit(p):
     positions = p.numpy("positions") + np.array([1.0, -1.0])
     positions[2] += (3.0, 4.0)

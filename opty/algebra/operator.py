@@ -127,10 +127,10 @@ class Operator(Value, register=False):
     def check_before_run(self) -> None:
         """Refuse, before anything runs, what could only fail later; subclasses override it."""
 
-    def at_end(self, leaves: Mapping[str, Any]) -> str:
+    def at_end(self, leaves: Mapping[str, Any], iteration: int) -> str:
         """Return what a MisfitWarning is to say at the end of a run of a recipe with the step, "" for nothing.
 
-        ``leaves`` : those of the state that comes out.
+        ``leaves``, ``iteration`` : of the state that comes out.
         """
         return ""
 

@@ -114,9 +114,19 @@ class DivergenceMonitor:
     On a GPU it looks at one only when the next one is under way, so that the device need not wait for the host; it
     keeps one more state then. Every state is checked before it is returned: ``settle``.
     ``untouched`` : the state at the start, in arrays that the run does not write; None where it may write them.
+    ``inside`` : what warnings say of the patterns, where they are not those of the scan.
     """
 
-    def __init__(self, store: Store, program: Program, start: Operator, place: Place, untouched: Store | None = None):
+    def __init__(
+        self,
+        store: Store,
+        program: Program,
+        start: Operator,
+        place: Place,
+        untouched: Store | None = None,
+        inside: str = "",
+    ):
+        self.inside = inside
         self._store, self._program, self._start, self._begun = store, program, start, store.recipe
         self._looked = program.changed.intersection(_LOOKED_AT)
         self._finite_check = store.backend.FiniteCheck()
@@ -225,7 +235,7 @@ class DivergenceMonitor:
         if one.sweep is None:
             self._monitor.forget()
         elif wrong := self._monitor.look(one.sweep, one.iteration, value):
-            warn_user(wrong + self._advice(), MisfitWarning)
+            warn_user(wrong + self.inside + self._advice(), MisfitWarning)
 
     def _advice(self) -> str:
         return f"; try {', or '.join(self._program.advice)}" if self._program.advice else ""

@@ -20,7 +20,7 @@ from opty.runtime.idle_steps import warn_of_idle_steps
 from opty.runtime.interrupt import Stop, interrupt, returns, warn
 from opty.runtime.job import Run
 from opty.runtime.memory_estimate import check_memory
-from opty.runtime.nodes import ConditionalNode, Group, LoopNode, Node, StepNode, SweepNode, steps_of
+from opty.runtime.nodes import ConditionalNode, Group, LoopNode, Node, StepNode, SweepNode
 from opty.runtime.plan import planned
 from opty.runtime.program import compiled
 from opty.runtime.rank_sums import check_over_ranks
@@ -49,7 +49,7 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
         raise
     stopping = job.stopping()
     job.close(q)
-    if not stopping:
+    if job.program.speak_at_end and not stopping:
         _say_at_end(job, q)
     if stopping and not (job.ctrl_c.ended or returns()):
         raise interrupt(q, job.unfinished())
@@ -60,9 +60,9 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
 
 def _say_at_end(job: Run, q: BareState) -> None:
     """Warn of what the steps of a run say at its end; a warning that is an error carries the state."""
-    ops = (part for s in steps_of(job.program.groups) for part in getattr(s.op, "parts", (s.op,)))
+    found = (op.at_end(q._live.leaves, q._live.iteration) for op in job.program.speak_at_end)
     try:
-        for said in dict.fromkeys(op.at_end(q._live.leaves) for op in ops):
+        for said in dict.fromkeys(found):
             if said:
                 warn_user(said, MisfitWarning)
     except MisfitWarning as error:
@@ -127,10 +127,12 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
             yield True
 
 
-def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None, warns: bool = False) -> Run:
+def prepared(
+    recipe: Operator, p: BareState, stopped: PendingRun | None = None, warns: bool = False, inside: str = ""
+) -> Run:
     """Return the run of a recipe on a fork of ``p``, planned and checked, at its start or where ``stopped`` stands.
 
-    ``warns`` : of steps that do nothing where they stand.
+    ``warns`` : of steps that do nothing where they stand. ``inside`` : see DivergenceMonitor.
     """
     try:
         plan = planned(recipe)
@@ -139,7 +141,7 @@ def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None, 
         source = p._live
         program = compiled(plan, source)
         if warns:
-            warn_of_idle_steps(recipe, source.leaves)
+            warn_of_idle_steps(plan, source.leaves)
         if program.compares:
             source.data.need_frames()
         copied = program.changed & source.leaves.keys()
@@ -151,9 +153,9 @@ def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None, 
         store.declared = program.declared  # the declarations of the steps of the recipe take precedence
         way = stopped.place if stopped else ()
         start = stopped.before if stopped else store.recipe
-        job = Run(
-            program, store, recipe, start, DivergenceMonitor(store, program, start, way, None if p._owned else source)
-        )
+        untouched = None if p._owned else source
+        watch = DivergenceMonitor(store, program, start, way, untouched, inside)
+        job = Run(program, store, recipe, start, watch)
         job.way.extend(way)
         job.enter(Cursor(program.groups, began=store.iteration))
     except (Exception, KeyboardInterrupt) as error:

@@ -18,7 +18,7 @@ from opty.algebra.operator import Identity, Operator, ViewOperator
 from opty.errors import RecipeWarning, warn_user
 from opty.runtime.nested import Nested
 from opty.runtime.nodes import ConditionalNode, Group, LoopNode, StepNode, SweepNode, walk
-from opty.runtime.plan import plan
+from opty.runtime.plan import Plan, plan, planned
 from opty.runtime.recipe_edit import changed_steps
 from opty.state.leaves import declared
 
@@ -70,10 +70,11 @@ class _Finding:
         return f"{self.fact}; {first} only looks, so that nothing moves: {self.remedy}"
 
 
-def warn_of_idle_steps(recipe: Operator, leaves: Mapping[str, Any]) -> None:
-    """Warn of the steps of a recipe that do nothing where they stand, for a state that holds some leaves."""
-    for text in idle_steps(recipe, leaves):
-        warn_user(text, RecipeWarning)
+def warn_of_idle_steps(made: Plan, leaves: Mapping[str, Any]) -> None:
+    """Warn of the steps of a plan that do nothing where they stand, for a state that holds some leaves."""
+    for found in _findings(made):
+        if text := found.text(leaves):
+            warn_user(text, RecipeWarning)
 
 
 def late_steps(recipe: Operator, began: int) -> list[str]:
@@ -90,12 +91,12 @@ def late_steps(recipe: Operator, began: int) -> list[str]:
 
 def idle_steps(recipe: Operator, leaves: Mapping[str, Any]) -> list[str]:
     """Return what is to be said of the steps of a recipe, for a state that holds some leaves."""
-    return [text for found in _findings(recipe) if (text := found.text(leaves))]
+    return [text for found in _findings(planned(recipe)) if (text := found.text(leaves))]
 
 
 @functools.lru_cache(maxsize=256)
-def _findings(recipe: Operator) -> tuple[_Finding, ...]:
-    return tuple(_of(plan(recipe), inside=False))
+def _findings(made: Plan) -> tuple[_Finding, ...]:
+    return tuple(_of(made.groups, inside=False))
 
 
 def _of(groups: tuple[Group, ...], inside: bool) -> Iterator[_Finding]:

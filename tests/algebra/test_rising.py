@@ -1,5 +1,6 @@
 """A run that goes wrong with finite numbers is said to: once, and never for a run that is well."""
 
+import contextlib
 import warnings
 
 import numpy as np
@@ -117,3 +118,11 @@ def test_a_loop_does_not_end_by_the_misfit_of_coarse_patterns(monkeypatch):
     own = [0, 1, 2, 5, 8, 11]  # coarse after iterations 3, 6, 9: two of them each time
     assert seen[-1] == (misfits[own[-3]], misfits[own[-2]])  # asked before the last turn
     assert len(misfits) == q.iteration
+
+
+def test_what_rises_on_coarse_patterns_is_said_to_be_there():
+    p = state(scan(views=20, n=32), wrong=0.5)
+    recipe = opty.Coarse(2, ePIE(obj_step=6.0, probe_step=6.0) ** 40)
+    said = pytest.warns(MisfitWarning, match=r"at iteration \d+.*, inside Coarse\(2, \.\.\.\); try a")
+    with said, contextlib.suppress(opty.DivergedError):
+        recipe * p

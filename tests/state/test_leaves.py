@@ -31,7 +31,7 @@ EXPONENTS = {
     **{"kept_direction_obj": -1, "kept_direction_probe": 1, "kept_step": 0, "line_sums": 0},
     **dict.fromkeys(("position_misfit", "position_gain", "position_shift", "position_count"), 0),
     **dict.fromkeys(("position_given", "position_place", "position_estimate", "position_uncertainty"), 0),
-    **dict.fromkeys(("position_evidence", "position_smooth", "position_pulled"), 0),
+    **dict.fromkeys(("position_evidence", "position_smooth", "position_pulled", "compared_misfit"), 0),
     **dict.fromkeys(("position_unexplained", "position_lost"), 0),
     **dict.fromkeys(("position_velocity", "adam_mean", "adam_square", "adam_count"), 0),
     **dict.fromkeys(("serial_gain", "serial_shift", "anneal_count", "windows_moved"), 0),

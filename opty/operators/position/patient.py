@@ -77,7 +77,7 @@ class PatientPosCorrect(PosCorrect, slots=COURSE, register=False):
         done = int(leaves[COURSE.name][0]) if COURSE.name in leaves else 0
         return max(super().waits(leaves), _FEWEST - 1 - done)
 
-    def at_end(self, leaves):
+    def at_end(self, leaves, iteration):
         far = COURSE.name in leaves and float(leaves[COURSE.name][Wait._fields.index("seems")]) > _FAR
         return said_of_waiting(leaves) if far else ""
 

@@ -47,7 +47,7 @@ class PosModel(Operator, reads="positions", writes="positions", slots=PULLED):
         if not 0 <= self.strength <= 1:
             raise ValueError(f"PosModel(strength={self.strength}): give a share from 0 to 1")
 
-    def at_end(self, leaves):
+    def at_end(self, leaves, iteration):
         names = (GIVEN.name, "position_place", "position_estimate", "position_uncertainty", PULLED.name, "positions")
         if not all(name in leaves for name in names):
             return ""

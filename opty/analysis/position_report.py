@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.operators.position.check import GIVEN
+from opty.operators.position.correct import PLACE
 from opty.operators.position.jumps import largest_jump
 from opty.operators.position.others import doubts, others_say
 from opty.operators.position.patient import COURSE, said_of_waiting
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from opty.data import PtychoData
     from opty.state import BareState
 
+_UNASKED = (
+    "the method that moved them does not ask whether those given were right: ComparePositions(rPIE() ** 12) on its "
+    "left does, and goes back to them where others fit no better"
+)
 _STILL = 1e-6  # px: positions as they were, but for rounding
 
 
@@ -32,8 +38,9 @@ class PositionReport:
     varies by that the object of the other views does not explain; ``lost`` : numbers of the views that could not be
     placed; None for both where they were not looked for. ``went_back`` : whether positions that were found were dropped
     for those given, as these explain the views as well. ``waiting`` : what is to be said of ``PosCorrect()``
-    beside AP, DM or RAAR where it has moved nothing for long, "" for nothing. ``warning`` : what is wrong, "" for
-    nothing.
+    beside AP, DM or RAAR where it has moved nothing for long, "" for nothing. ``unasked`` : whether a method moved them
+    that does not ask whether those given were right, and nothing has compared both since. ``warning`` : what is wrong,
+    "" for nothing.
     """
 
     moved: float
@@ -47,6 +54,7 @@ class PositionReport:
     lost: tuple[int, ...] | None
     went_back: bool
     waiting: str
+    unasked: bool
     warning: str
 
     def lines(self) -> tuple[str, ...]:
@@ -59,8 +67,9 @@ class PositionReport:
             f"in common: scale {rows:.4f} x {columns:.4f}, rotation {math.degrees(self.rotation):.3g} degrees, shear "
             f"{self.shear:.2g}, drift ({down:.2g}, {right:.2g}) px; beside it {self.beside:.3g} px rms"
         )
-        lines = [f"moved {self.moved:.3g} px rms{error}", common] if self.moved >= _STILL or self.went_back else []
+        lines = [f"moved {self.moved:.3g} px rms{error}", common] if self.moved >= _STILL or not self.waiting else []
         lines += [self.waiting] if self.waiting else []
+        lines += [_UNASKED] if self.unasked else []
         if self.went_back:
             lines.insert(0, "went back to the positions given: those found explain the views no better")
         return tuple(lines)
@@ -87,7 +96,15 @@ def position_report(p: BareState) -> PositionReport | None:
     return report_of(leaves, p.data, p.history)
 
 
-_LEAVES = ("position_uncertainty", "position_unexplained", "position_lost", "position_count", COURSE.name)
+_LEAVES = (
+    "position_uncertainty",
+    "position_unexplained",
+    "position_lost",
+    "position_count",
+    COURSE.name,
+    GIVEN.name,
+    PLACE.name,
+)
 
 
 def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mapping[str, Any]) -> PositionReport | None:
@@ -120,6 +137,7 @@ def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mappi
         lost=None if lost is None else tuple(np.flatnonzero(lost).tolist()),
         went_back=went_back,
         waiting=waiting,
+        unasked=moved >= _STILL and GIVEN.name in leaves and PLACE.name not in leaves and not len(back),
         warning=warning,
     )
 

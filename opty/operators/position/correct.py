@@ -127,9 +127,8 @@ class PosCorrect(
         super().begin(s)
         if s.create("position_gain"):
             s.position_gain += self.first_gain
-        for place in (GIVEN, PLACE):
-            if s.create(place.name):
-                setattr(s, place.name, s.positions.copy())
+        if s.create(PLACE.name):
+            s.position_place = s.positions.copy()
         for leaf in MEMORY:
             if leaf.name != "position_smooth":
                 s.create(leaf.name)

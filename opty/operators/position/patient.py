@@ -23,8 +23,8 @@ class Wait(NamedTuple):
     """What a refinement that waits remembers.
 
     ``sweeps`` : so many were counted; ``moves`` : whether views move; ``waited`` : sweeps since they last did.
-    ``seems`` : how far the usual view seemed to be from its place in the last one [px], 0 for not at all; ``at`` :
-    ``position_count`` then.
+    ``seems`` : how far the usual view seemed to be from where it should be in the last one [px], 0 where the scan as a
+    whole is held; ``at`` : ``position_count`` then.
     """
 
     sweeps: float
@@ -89,7 +89,8 @@ class PatientPosCorrect(PosCorrect, slots=COURSE, register=False):
         step = super().shifts(s, sensed)
         total = s.position_misfit.sum()
         count, moves, waited, _, _, *course = s.backend.to_host(s.position_course).tolist()
-        numbers = s.xp.stack([s.memo["told"].gain(step), total, s.memo["usual"] ** 0.5, s.position_count[0]])
+        left = (s.memo["usual"] > 0) * s.xp.median((step**2).sum(axis=1)) / np.log(2)  # see prior_widths
+        numbers = s.xp.stack([s.memo["told"].gain(step), total, left**0.5, s.position_count[0]])
         gain, total, seems, at = s.backend.to_host(numbers).tolist()
         course = [*course[1:], np.log(total) if total > 0 else 0.0]
         changed = _change(np.array(course[-int(min(count + 1, _SWEEPS)) :]))

@@ -104,7 +104,11 @@ class InterruptedWarning(_Carrying, UserWarning):
 
 
 class MisfitWarning(UserWarning):
-    """The misfit has risen several turns in a row."""
+    """The misfit has risen several turns in a row, or the fit shows something else that is wrong."""
+
+
+class RecipeWarning(UserWarning):
+    """A step of a recipe does nothing where it stands, or not what it is for."""
 
 
 class StartWarning(UserWarning):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 _ALIKE = 0.62  # above it, two words are one with a slip; "positions" and "propagation" have 0.6
+_CALL = 100  # characters of a call that is proposed
 _SHOWN = 48  # names; a longer list is not shown
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -90,9 +91,14 @@ def _unfit(name: str, parameters: list[inspect.Parameter], args: tuple[Any, ...]
     if len(args) > len(placed):
         beside = "" if len(placed) == len(known) else "; give others by name"
         return f"{name} takes {_listed(placed)}, not {len(args)}{beside}"
-    if twice := [p for p in placed[: len(args)] if p in kwargs]:
-        return f"{name} is given {twice[0]} twice, by its place and by its name"
     needed = [p.name for p in parameters if p.default is p.empty]
+    if twice := [p for p in placed[: len(args)] if p in kwargs]:
+        free = [p for p in placed if p not in kwargs][: len(args)]
+        whole = dict(zip(free, args, strict=False)) | kwargs
+        call = f"{name}({', '.join(f'{p}={whole[p]!r}' for p in placed if p in whole)})"
+        exchanged = len(free) == len(args) and {*needed} - kwargs.keys() and whole.keys() >= {*needed}
+        hint = f"; did you mean {call}?" if exchanged and len(call) <= _CALL else ""
+        return f"{name} is given {twice[0]} twice, by its place and by its name{hint}"
     lacking = [one for one in needed if one not in kwargs and one not in placed[: len(args)]]
     return f"{name} needs {joined(lacking)}; write {name}({', '.join(f'{one}=...' for one in needed)})"
 

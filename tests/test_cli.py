@@ -201,6 +201,15 @@ def test_the_summary_says_what_became_of_the_positions(scan, tmp_path):
     assert "positions" not in plain.stdout
 
 
+def test_a_step_that_does_nothing_is_warned_of(scan, tmp_path):
+    said = run("reconstruct", scan, "-o", tmp_path / "x.h5", "--recipe", "PosCorrect() * rPIE()**5", code=0).stderr
+    assert "Warning: PosCorrect() runs once after rPIE() ** 5, and not in its sweeps" in said
+    assert "write (PosCorrect() * rPIE()) ** 5\n" in said
+    late = "(After(9, PosCorrect()) * rPIE())**5"
+    said = run("reconstruct", scan, "-o", tmp_path / "y.h5", "--recipe", late, code=0).stderr
+    assert "Warning: After(9, PosCorrect()) never runs: it begins in iteration 10, and the run ends in 5" in said
+
+
 def test_reconstruct_goes_on_with_a_result(scan, result, tmp_path):
     run("reconstruct", result, "-o", tmp_path / "more.h5", "--recipe", "rPIE()**3", code=0)
     run("reconstruct", scan, "-o", tmp_path / "once.h5", "--recipe", "rPIE()**5", code=0)

@@ -138,6 +138,28 @@ def test_what_goes_on_or_is_repeated_keeps_it(folder):
     assert attribute("again.h5") == attribute("out.h5")
 
 
+def test_a_result_that_goes_on_needs_no_starting_probe(tmp_path, monkeypatch):
+    """From the patterns alone a beam out of focus seems too small to overlap: a result has its own probe to look at."""
+    monkeypatch.chdir(tmp_path)
+    square = (np.arange(32) - 16) ** 2
+    wide = probes.aperture(32, 16, edge=2) * np.exp(0.12j * np.add.outer(square, square))
+    positions = scans.raster((4, 4), step=6, jitter=1, seed=0)
+    data = experiment(objects.two_images((64, 64)), wide, positions, photons=1e5, seed=0).replace(truth=None)
+    said = "a starting probe of its true size is needed"
+    opty.save("scan.h5", data)
+    assert said in reconstruct("scan.h5", "--probe", "mean").stderr
+    assert said in json.loads(attribute("out.h5"))[0]
+    found = (opty.Save("found.h5") * opty.rPIE()) ** 20 * opty.PtychoState(data, probe=wide, device="cpu", threads=1)
+    more = run("reconstruct", "found.h5", "-o", "more.h5", "--recipe", "rPIE()")
+    assert "Warning" not in more.stderr
+    assert attribute("more.h5") is None
+    assert said not in run("resume", "found.h5").output
+    assert said not in run("reconstruct", "out.h5", "-o", "again.h5", "--recipe", "rPIE()").stderr
+    opty.save("new.h5", opty.PtychoState(data, device="cpu"))
+    assert said in run("reconstruct", "new.h5", "-o", "one.h5", "--recipe", "rPIE()").stderr, "nothing has run yet"
+    assert found.iteration == 20
+
+
 def test_a_checkpoint_of_a_killed_run_is_looked_at_again(folder):
     """Save wrote it, which knows of no findings."""
     data = opty.load("dim.h5")

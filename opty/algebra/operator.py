@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator as py_operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -75,6 +75,7 @@ class Operator(Value, register=False):
         False  # True: of one with only_output that looks at all views, on all ranks together
     )
     checkpoints: ClassVar[bool] = False  # True: writes the state, to resume from it
+    starts_run: ClassVar[bool] = False  # True: finds a start, from which engines go on: stands before their loops
     on_record: ClassVar[bool] = True  # False: not recorded in p.recipe as the last step of a loop
     scale_free: ClassVar[bool] = False  # True: acts alike on P, O and on P g, O / g (and all that scales with them)
     estimates: ClassVar[bool] = True  # False: only rotates, moves or limits the object and probe that it writes
@@ -125,6 +126,13 @@ class Operator(Value, register=False):
 
     def check_before_run(self) -> None:
         """Refuse, before anything runs, what could only fail later; subclasses override it."""
+
+    def at_end(self, leaves: Mapping[str, Any], iteration: int) -> str:
+        """Return what a MisfitWarning is to say at the end of a run of a recipe with the step, "" for nothing.
+
+        ``leaves``, ``iteration`` : of the state that comes out.
+        """
+        return ""
 
     def apply(self, s: State, *args: Any, **kwargs: Any) -> None:
         """Work on the state in place: ``apply(self, s)``; subclasses override it."""
@@ -234,6 +242,13 @@ class ViewOperator(Operator, register=False):
     def beside_averages(self) -> ViewOperator:
         """Return the step that takes this one's place beside an engine that averages the views: AP, DM, RAAR."""
         return self
+
+    def waits(self, leaves: Mapping[str, Any]) -> int:
+        """Return in how many sweeps from now on the step only looks and changes nothing, for a state with ``leaves``.
+
+        Where ``leaves`` holds none of its memory, from the first sweep on.
+        """
+        return 0
 
     def begin(self, s: State) -> None:
         """Prepare before the first batch of a sweep; ``s.memo`` is a dict private to the step until the sweep ends."""

@@ -44,10 +44,40 @@ class Value(metaclass=ValueClass):
     def __post_init__(self) -> None:
         for name, hint in self._types.items():
             value = getattr(self, name)
-            right = checked(value, hint, type(self).__name__, name)
+            try:
+                right = checked(value, hint, type(self).__name__, name)
+            except RecipeError as error:
+                if meant := self._exchanged(name):
+                    raise RecipeError(f"{error}; did you mean {meant}?") from None
+                raise
             if right is not value:
                 object.__setattr__(self, name, right)
         self.check()
+
+    def _exchanged(self, name: str) -> str:
+        """Return the call in which two arguments change places so that both have a type that fits, "" for none."""
+        fields = dataclasses.fields(type(self))  # type: ignore[arg-type]
+        given = {field.name: getattr(self, field.name) for field in fields}
+        defaults = {field.name: field.default for field in fields}
+
+        def fits(value: Any, hint: Any) -> bool:
+            try:
+                checked(value, hint, "", "")
+            except (RecipeError, ValueError):
+                return False
+            return True
+
+        for other, hint in self._types.items():
+            if (
+                other != name
+                and given[other] != defaults[other]
+                and fits(given[name], hint)
+                and fits(given[other], self._types[name])
+            ):
+                given[name], given[other] = given[other], given[name]
+                parts = (f"{key}={value!r}" for key, value in given.items() if value != defaults[key])
+                return f"{type(self).__name__}({', '.join(parts)})"
+        return ""
 
     def check(self) -> None:
         """Refuse parameters that are out of range; subclasses override it."""

@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from opty.operators.position.check import GIVEN
+from opty.operators.position.correct import PLACE
 from opty.operators.position.jumps import largest_jump
 from opty.operators.position.others import doubts, others_say
+from opty.operators.position.patient import COURSE, said_of_waiting
 from opty.physics.scan_map import scan_map
 
 if TYPE_CHECKING:
     from opty.data import PtychoData
     from opty.state import BareState
 
+_UNASKED = (
+    "the method that moved them does not ask whether those given were right: ComparePositions(rPIE() ** 12) on its "
+    "left does, and goes back to them where others fit no better"
+)
 _STILL = 1e-6  # px: positions as they were, but for rounding
 
 
@@ -30,7 +37,10 @@ class PositionReport:
     object and probe held [px]; None where no refinement wrote them. ``unexplained`` : median share of what a view
     varies by that the object of the other views does not explain; ``lost`` : numbers of the views that could not be
     placed; None for both where they were not looked for. ``went_back`` : whether positions that were found were dropped
-    for those given, as these explain the views as well. ``warning`` : what is wrong, "" for nothing.
+    for those given, as these explain the views as well. ``waiting`` : what is to be said of ``PosCorrect()``
+    beside AP, DM or RAAR where it has moved nothing for long, "" for nothing. ``unasked`` : whether a method moved them
+    that does not ask whether those given were right, and nothing has compared both since. ``warning`` : what is wrong,
+    "" for nothing.
     """
 
     moved: float
@@ -43,6 +53,8 @@ class PositionReport:
     unexplained: float | None
     lost: tuple[int, ...] | None
     went_back: bool
+    waiting: str
+    unasked: bool
     warning: str
 
     def lines(self) -> tuple[str, ...]:
@@ -55,7 +67,9 @@ class PositionReport:
             f"in common: scale {rows:.4f} x {columns:.4f}, rotation {math.degrees(self.rotation):.3g} degrees, shear "
             f"{self.shear:.2g}, drift ({down:.2g}, {right:.2g}) px; beside it {self.beside:.3g} px rms"
         )
-        lines = [f"moved {self.moved:.3g} px rms{error}", common]
+        lines = [f"moved {self.moved:.3g} px rms{error}", common] if self.moved >= _STILL or not self.waiting else []
+        lines += [self.waiting] if self.waiting else []
+        lines += [_UNASKED] if self.unasked else []
         if self.went_back:
             lines.insert(0, "went back to the positions given: those found explain the views no better")
         return tuple(lines)
@@ -82,7 +96,15 @@ def position_report(p: BareState) -> PositionReport | None:
     return report_of(leaves, p.data, p.history)
 
 
-_LEAVES = ("position_uncertainty", "position_unexplained", "position_lost")
+_LEAVES = (
+    "position_uncertainty",
+    "position_unexplained",
+    "position_lost",
+    "position_count",
+    COURSE.name,
+    GIVEN.name,
+    PLACE.name,
+)
 
 
 def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mapping[str, Any]) -> PositionReport | None:
@@ -91,13 +113,14 @@ def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mappi
     moved = _moved(positions, given)
     back = history.get("compare_back", ())
     went_back = len(back) > 0 and bool(back[-1])
-    error, unexplained, lost = (leaves.get(name) for name in _LEAVES)
+    error, unexplained, lost = (leaves.get(name) for name in _LEAVES[:3])
+    waiting = said_of_waiting(leaves)
     if unexplained is None or lost is None or not unexplained.any():
         unexplained = lost = None  # nobody has looked
     warning = ""
     if unexplained is not None and lost is not None:
         warning = doubts(unexplained, lost, moved, True, largest_jump(positions, given, data.n))
-    if moved < _STILL and not went_back and not warning:
+    if moved < _STILL and not (went_back or waiting or warning):
         return None
     affine = scan_map(positions, given)
     rest = positions - affine.positions
@@ -113,6 +136,8 @@ def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mappi
         unexplained=None if unexplained is None else float(np.median(unexplained)),
         lost=None if lost is None else tuple(np.flatnonzero(lost).tolist()),
         went_back=went_back,
+        waiting=waiting,
+        unasked=moved >= _STILL and GIVEN.name in leaves and PLACE.name not in leaves and not len(back),
         warning=warning,
     )
 

@@ -27,9 +27,11 @@ from opty.errors import (
     InterruptedWarning,
     MemoryWarning,
     MisfitWarning,
+    RecipeWarning,
     SaveError,
     SourceError,
     StartWarning,
+    warn_user,
 )
 from opty.runtime.interrupt import ctrl_c_returns
 
@@ -79,7 +81,7 @@ class Run:
         with warnings.catch_warnings(), ctrl_c_returns(), as_ctrl_c(signal.SIGTERM):
             warnings.simplefilter("always", InterruptedWarning)
             warnings.simplefilter("ignore", StartWarning)  # what was found wrong is said before, with options
-            for once in (MisfitWarning, MemoryWarning):
+            for once in (MisfitWarning, MemoryWarning, RecipeWarning):
                 warnings.simplefilter("default", once)
             warnings.showwarning = self._notice
             try:
@@ -109,10 +111,13 @@ class Run:
 
     def _run(self, recipe: Operator, start: PtychoState, quiet: bool, unfinished: PendingRun | None) -> PtychoState:
         from opty.operators import Progress
+        from opty.runtime.idle_steps import late_steps
         from opty.runtime.recipe_edit import in_outer_loops
 
         shown = recipe if quiet else in_outer_loops(recipe, Progress())
         if unfinished is None:
+            for text in late_steps(recipe, start.iteration):
+                warn_user(text, RecipeWarning)
             return shown * start
         return cast("PtychoState", replace(unfinished, asked=shown).go_on(start))
 

@@ -28,7 +28,7 @@ from opty.cli.options import (
 )
 from opty.cli.ranks import together, world
 from opty.cli.run import Run
-from opty.cli.starts import DEFAULT_RECIPE, PROBE_WORDS, model_of, moves_views, recipe_of, said_of, started
+from opty.cli.starts import DEFAULT_RECIPE, PROBE_WORDS, doubts_of, model_of, moves_views, recipe_of, said_of, started
 from opty.files.atomic import check_target
 
 if TYPE_CHECKING:
@@ -177,7 +177,6 @@ def resume(
     """
     import dataclasses
 
-    from opty.analysis import quick_look
     from opty.io.rerun import result_file, stopped
     from opty.io.save_operator import saving_to
     from opty.plot import overview
@@ -190,7 +189,7 @@ def resume(
     check_before(unfinished.asked, picture, report)
     if not quiet:
         click.echo(f"{checkpoint}: iteration {p.iteration} of\n{unfinished.asked!r}", err=as_json)
-    attention = said_of(checkpoint) or quick_look(p.data).every
+    attention = doubts_of(checkpoint, p)
     run = Run(unfinished.asked, cast("PtychoState", p), quiet, unfinished, attention)
     _conclude(ctx, run, output, (picture, overview), report, quiet, as_json)
 

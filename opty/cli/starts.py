@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from opty.data import PtychoData
     from opty.model import Model
     from opty.ptycho_state import PtychoState
+    from opty.state import BareState
 
 DEFAULT_RECIPE = "rPIE()**30"
 PROBE_WORDS = ("search", "mean")  # of --probe, beside files
@@ -106,7 +107,8 @@ def started(
             f"{file} is a result, which goes on with its own {name}: leave {option(name, value)} out, or reconstruct "
             "the measurement that it was made from"
         )
-    return (opty.load(file, **machine, **load) if machine else loaded), said_of(file) or quick_look(loaded.data).every
+    result = opty.load(file, **machine, **load) if machine else loaded
+    return result, doubts_of(file, result)
 
 
 def _found_probe(file: Path, data: PtychoData, modes: int, quiet: bool, threads: int | None) -> np.ndarray | None:
@@ -181,6 +183,19 @@ def moves_views(recipe: Operator) -> bool:
     from opty.runtime.plan import plan
 
     return any("positions" in step.op.effects()[1] for step in steps_of(plan(recipe)))
+
+
+def doubts_of(result: Path, p: BareState) -> tuple[str, ...]:
+    """Return what is to be said of the measurement of a result that goes on: what the result says, or a look at it.
+
+    After an iteration doubts about the size of a starting probe are over: the state has a probe of its own.
+    """
+    from opty.analysis import quick_look
+    from opty.analysis.check.findings import NEEDS_START
+
+    begun = p.iteration > 0
+    said = tuple(line for line in said_of(result) if not (begun and NEEDS_START in line))
+    return said or quick_look(p.data.replace(probe=p.numpy("probe")) if begun else p.data).every
 
 
 def said_of(result: Path) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ from opty.operators.observers import Log, Misfit, Progress
 from opty.operators.position import (
     BestOf,
     CheckPositions,
+    CompareMisfit,
     ComparePositions,
     HoldOut,
     PlaceInOrder,
@@ -72,6 +73,7 @@ __all__ = [
     "CheckPositions",
     "ClampObj",
     "Coarse",
+    "CompareMisfit",
     "ComparePositions",
     "ConjugateDirection",
     "ExitWave",

@@ -75,7 +75,7 @@ class Coarse(Nested, slots=GIVEN):
             return
         level = Level(store, self.factor)
         before = level.down()
-        after = run_inside(self.recipe, before, s.memo["run"])
+        after = run_inside(self.recipe, before, s.memo["run"], f", inside Coarse({self.factor}, ...)")
         take_record(s, after)
         level.bring_up(s, before, after, self.recipe_writes)
 

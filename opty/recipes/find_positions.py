@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from opty.algebra.operator import Operator, Recipe
 from opty.operators.coarse import Coarse
-from opty.operators.position import BestOf, CheckPositions, ComparePositions, HoldOut, PlaceInOrder, PosCorrect
+from opty.operators.position import (
+    BestOf,
+    CheckPositions,
+    CompareMisfit,
+    ComparePositions,
+    HoldOut,
+    PlaceInOrder,
+    PosCorrect,
+)
 from opty.recipes.lsqml import LSQML
 from opty.recipes.pie import rPIE
 
@@ -21,7 +29,9 @@ class FindPositions(Recipe):
     whose errors add up. Views that may have printed their own object where they
     are are held out and looked for; at 1/2 the positions are compared with those given, and dropped where they explain
     the patterns no better. At the full resolution ``PosCorrect()``, which holds what the counts do not speak against,
-    ends it. Go on with any engine, beside ``PosCorrect()``: ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
+    ends it. Where the misfit is higher then than at the start, as of an object that was finished at other positions, a
+    MisfitWarning says so. Go on with any engine, beside ``PosCorrect()``:
+    ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
 
     Parameters
     ----------
@@ -31,6 +41,7 @@ class FindPositions(Recipe):
     """
 
     sweeps: int = 16
+    starts_run = True
 
     def check(self) -> None:
         if self.sweeps < 1:
@@ -45,4 +56,5 @@ class FindPositions(Recipe):
         quarter = in_order * BestOf(coarse**60 * HoldOut(coarse**10) * coarse**30, tries=2)
         half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * HoldOut(coarse**8) * coarse**20
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, eighth, keep=_KEEP)
-        return CheckPositions() * (PosCorrect() * rPIE(alpha=0.1)) ** self.sweeps * ladder
+        full = (PosCorrect() * rPIE(alpha=0.1)) ** self.sweeps
+        return CheckPositions() * CompareMisfit(after=True) * full * ladder * CompareMisfit()

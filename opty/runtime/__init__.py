@@ -15,6 +15,7 @@ graph_replay.py     sweeps that repeat on a GPU, replayed as CUDA graphs
 visits.py           the last iterations at scheduled steps
 checkpoint.py       the place of a run, so that another process can resume it
 divergence.py       values that are not finite, positions outside the frame; misfit_monitor.py: misfits that rise
+idle_steps.py       steps of a recipe that do nothing where they stand
 scale.py            the scale between object and probe, brought back by powers of two
 interrupt.py        Ctrl-C; rescue.py: the last complete state, on exceptions that end a run
 blame.py            where an exception happened, and which leaf a step wrote into that it only reads

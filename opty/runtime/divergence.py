@@ -11,7 +11,7 @@ import numpy as np
 from opty.algebra.operator import Operator
 from opty.errors import DivergedError, MisfitWarning, warn_user
 from opty.runtime.checkpoint import CursorMark, done_at
-from opty.runtime.misfit_monitor import RISES, MisfitMonitor
+from opty.runtime.misfit_monitor import MisfitMonitor
 from opty.runtime.nodes import SweepNode
 from opty.runtime.program import Program
 from opty.state import BareState, handle
@@ -114,9 +114,19 @@ class DivergenceMonitor:
     On a GPU it looks at one only when the next one is under way, so that the device need not wait for the host; it
     keeps one more state then. Every state is checked before it is returned: ``settle``.
     ``untouched`` : the state at the start, in arrays that the run does not write; None where it may write them.
+    ``inside`` : what warnings say of the patterns, where they are not those of the scan.
     """
 
-    def __init__(self, store: Store, program: Program, start: Operator, place: Place, untouched: Store | None = None):
+    def __init__(
+        self,
+        store: Store,
+        program: Program,
+        start: Operator,
+        place: Place,
+        untouched: Store | None = None,
+        inside: str = "",
+    ):
+        self.inside = inside
         self._store, self._program, self._start, self._begun = store, program, start, store.recipe
         self._looked = program.changed.intersection(_LOOKED_AT)
         self._finite_check = store.backend.FiniteCheck()
@@ -125,6 +135,7 @@ class DivergenceMonitor:
         self._monitor = MisfitMonitor(rounding=100 * float(np.finfo(store.real_dtype).eps) ** 2)
         first = _Kept(store, place, program) if untouched is None else _Kept(untouched, place, program, shared=True)
         self._last = self._newest = first
+        self._newest_at = -1
         self.looked = False  # whether all has been checked since the last step
         self._first = self._last.store.iteration
         self._spare: _Kept | None = None
@@ -141,10 +152,14 @@ class DivergenceMonitor:
         store = self._store
         store.record("iteration", store.iteration)
         store.expect("misfit", store.backend.number(misfit, store.measured.photons))
-        at = len(store.history["misfit"]) - 1
+        self._newest_at = at = len(store.history["misfit"]) - 1
         self._under_way.append(_Misfit(store.iteration, at, id(node) if id(node) in self._program.monitored else None))
         if not self._finite_check.LAG:
             self._look_at(self._under_way)
+
+    def newest_misfit(self) -> float:
+        """Return the misfit of the last iteration of the run itself, not of a recipe inside a step; waits for it."""
+        return self._store.history["misfit"][self._newest_at]
 
     def turn_over(self, place: Callable[[], Place]) -> None:
         """Check a complete state; keep it if an iteration has passed."""
@@ -214,14 +229,13 @@ class DivergenceMonitor:
         met.clear()
 
     def _look_at_misfit(self, one: _Misfit) -> None:
-        values = self._store.history["misfit"]
-        value = values[one.at]
+        value = self._store.history["misfit"][one.at]
         if not math.isfinite(value):
             self._diverged(f"the misfit is {value}", one.iteration)
         if one.sweep is None:
             self._monitor.forget()
-        elif wrong := self._monitor.look(one.sweep, one.iteration, values[max(0, one.at - RISES) : one.at + 1]):
-            warn_user(wrong + self._advice(), MisfitWarning)
+        elif wrong := self._monitor.look(one.sweep, one.iteration, value):
+            warn_user(wrong + self.inside + self._advice(), MisfitWarning)
 
     def _advice(self) -> str:
         return f"; try {', or '.join(self._program.advice)}" if self._program.advice else ""

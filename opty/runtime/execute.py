@@ -10,11 +10,13 @@ import numpy as np
 from opty.algebra.control import Until
 from opty.algebra.operator import Operator
 from opty.blas import OneThread
+from opty.errors import MisfitWarning, carry, warn_user
 from opty.runtime.all_views import looks_at_all, with_all_views
 from opty.runtime.blame import blame
 from opty.runtime.checkpoint import Cursor, PendingRun
 from opty.runtime.divergence import DivergenceMonitor
 from opty.runtime.effects import freed
+from opty.runtime.idle_steps import warn_of_idle_steps
 from opty.runtime.interrupt import Stop, interrupt, returns, warn
 from opty.runtime.job import Run
 from opty.runtime.memory_estimate import check_memory
@@ -35,7 +37,7 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
     Raises EffectError, RecipeError, or SourceError (no frames) before anything runs, DivergedError where a value is no
     longer finite. Every exception carries the last complete state.
     """
-    job = prepared(recipe, p, stopped)
+    job = prepared(recipe, p, stopped, warns=stopped is None)
     try:
         with job.ctrl_c, _quiet(), OneThread(), suppress(Stop):
             walk_groups(job.program.groups, job)
@@ -47,6 +49,8 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
         raise
     stopping = job.stopping()
     job.close(q)
+    if job.program.speak_at_end and not stopping:
+        _say_at_end(job, q)
     if stopping and not (job.ctrl_c.ended or returns()):
         raise interrupt(q, job.unfinished())
     if job.stopped:
@@ -54,9 +58,21 @@ def run(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Ba
     return q
 
 
+def _say_at_end(job: Run, q: BareState) -> None:
+    """Warn of what the steps of a run say at its end; a warning that is an error carries the state."""
+    found = (op.at_end(q._live.leaves, q._live.iteration) for op in job.program.speak_at_end)
+    try:
+        for said in dict.fromkeys(found):
+            if said:
+                warn_user(said, MisfitWarning)
+    except MisfitWarning as error:
+        carry(error, q, job.unfinished())
+        raise
+
+
 def turns(recipe: Operator, p: BareState) -> Iterator[BareState]:
     """Yield a separate state after each turn of the outermost loops, and after each factor outside of them."""
-    job = prepared(recipe, p)
+    job = prepared(recipe, p, warns=True)
     walk = _outer_turns(job.program.groups, job)
     over = False
     q: BareState | None = None
@@ -111,14 +127,21 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
             yield True
 
 
-def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None) -> Run:
-    """Return the run of a recipe on a fork of ``p``, planned and checked, at its start or where ``stopped`` stands."""
+def prepared(
+    recipe: Operator, p: BareState, stopped: PendingRun | None = None, warns: bool = False, inside: str = ""
+) -> Run:
+    """Return the run of a recipe on a fork of ``p``, planned and checked, at its start or where ``stopped`` stands.
+
+    ``warns`` : of steps that do nothing where they stand. ``inside`` : see DivergenceMonitor.
+    """
     try:
         plan = planned(recipe)
         for op in plan.checked_first:
             op.check_before_run()
         source = p._live
         program = compiled(plan, source)
+        if warns:
+            warn_of_idle_steps(plan, source.leaves)
         if program.compares:
             source.data.need_frames()
         copied = program.changed & source.leaves.keys()
@@ -130,9 +153,9 @@ def prepared(recipe: Operator, p: BareState, stopped: PendingRun | None = None) 
         store.declared = program.declared  # the declarations of the steps of the recipe take precedence
         way = stopped.place if stopped else ()
         start = stopped.before if stopped else store.recipe
-        job = Run(
-            program, store, recipe, start, DivergenceMonitor(store, program, start, way, None if p._owned else source)
-        )
+        untouched = None if p._owned else source
+        watch = DivergenceMonitor(store, program, start, way, untouched, inside)
+        job = Run(program, store, recipe, start, watch)
         job.way.extend(way)
         job.enter(Cursor(program.groups, began=store.iteration))
     except (Exception, KeyboardInterrupt) as error:
@@ -213,7 +236,7 @@ def _turns_of(node: LoopNode, job: Run) -> Generator[bool]:
             counts = not frame.uncounted
             frame.next_turn()
             if rule and job.store.iteration > frame.began:  # on a GPU this waits for the misfit
-                frame.misfits = (*frame.misfits[-1:], job.store.history["misfit"][-1]) if counts else ()
+                frame.misfits = (*frame.misfits[-1:], job.watch.newest_misfit()) if counts else ()
             frame.began = job.store.iteration
             job.turn_over()
             yield True

@@ -8,6 +8,7 @@ from opty.algebra.operator import EXPLAINERS, Operator
 from opty.runtime.batch_size import batch_size
 from opty.runtime.effects import written
 from opty.runtime.fused_step import FusedStep, written_out
+from opty.runtime.idle_steps import idle_steps, late_steps
 from opty.runtime.memory_estimate import memory_line
 from opty.runtime.nested import Nested
 from opty.runtime.nodes import ConditionalNode, Group, LoopNode, PlannedStep, StepNode, SweepNode
@@ -50,6 +51,8 @@ def explain(recipe: Operator, p: BareState | None = None) -> Explanation:
         fused = "" if store.model.varies and store.backend.name == "cpu" else "; no fused steps"
         lines.append(f"  waves of {store.model!r}{fused}")
     _tell(groups, store, program, 1, lines)
+    idle = idle_steps(recipe, {} if store is None else store.leaves)
+    lines += [f"note: {text}" for text in [*idle, *late_steps(recipe, 0 if store is None else store.iteration)]]
     changed = written(groups)
     if store is not None and program is not None:
         changed |= program.written & store.leaves.keys()

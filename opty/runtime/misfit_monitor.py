@@ -24,31 +24,34 @@ class _Record:
 class MisfitMonitor:
     """Checks the misfits of a run, one after the other, and warns at most once.
 
+    Only those that it has looked at are compared: a step may run a recipe of its own on coarser patterns, or on some of
+    the views, whose misfits are in the history too.
     ``rounding`` is the misfit below which differences are rounding.
     """
 
     rounding: float
     warned: bool = False
+    _last: list[float] = field(default_factory=list)
     _rises: int = 0
     _records: dict[int, _Record] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Restart after an engine whose misfit rises by nature, such as the difference map."""
         self._records.clear()
+        self._last.clear()
         self._rises = 0
 
-    def look(self, sweep: int, iteration: int, misfits: list[float]) -> str | None:
-        """Return the warning after an iteration of a sweep (a number that identifies it), or None.
-
-        ``misfits`` : of the last iterations of the run, the newest last.
-        """
-        wrong = self._rose(iteration, misfits) or self._far_above(sweep, iteration, misfits[-1])
+    def look(self, sweep: int, iteration: int, misfit: float) -> str | None:
+        """Return the warning after an iteration of a sweep (a number that identifies it), or None."""
+        self._last = [*self._last[-RISES:], misfit]
+        wrong = self._rose(iteration) or self._far_above(sweep, iteration, misfit)
         if wrong is None or self.warned:
             return None
         self.warned = True
         return wrong
 
-    def _rose(self, iteration: int, misfits: list[float]) -> str | None:
+    def _rose(self, iteration: int) -> str | None:
+        misfits = self._last
         rose = len(misfits) > 1 and misfits[-1] > max(NOTICEABLE * misfits[-2], self.rounding)
         self._rises = self._rises + 1 if rose else 0
         if self._rises < RISES:

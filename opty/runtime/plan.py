@@ -96,7 +96,7 @@ def _check_loop(loop: LoopNode) -> None:
     if isinstance(loop.times, Until):
         raise RecipeError(f"{loop.times!r} waits for a misfit, but nothing in its loop updates object or probe")
     branch = next(
-        (node for node in _unscheduled(loop.body) if isinstance(node, ConditionalNode) and _counting(node.body)), None
+        (n for n in _unscheduled(loop.body) if isinstance(n, ConditionalNode) and n.when and _counting(n.body)), None
     )
     if branch is not None:
         raise RecipeError(
@@ -110,11 +110,11 @@ def _counting(groups: tuple[Group, ...]) -> bool:
 
 
 def _unscheduled(groups: tuple[Group, ...]) -> Iterator[Node]:
-    """Yield the nodes of a body, and of its inner loops, but not what is inside a branch."""
+    """Yield the nodes of a body, of its inner loops and recipes, but not what is inside a branch with a schedule."""
     for group in groups:
         for node in group.nodes:
             yield node
-            if isinstance(node, LoopNode):
+            if isinstance(node, LoopNode) or (isinstance(node, ConditionalNode) and not node.when):
                 yield from _unscheduled(node.body)
 
 

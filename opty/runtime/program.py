@@ -55,7 +55,8 @@ class Program:
     written : names that steps write; changed : these and the leaves that are scaled with them.
     made : leaves that are not there at the start and that steps make. remade : names of waves of all views, of which
     no safety copy is taken. compares : whether the frames of the measurement are needed. advice : shown when
-    the misfit rises. monitored : the passes (by id) whose misfit should fall. scale : see scale.py.
+    the misfit rises. speak_at_end : steps that may warn at the end of a run. monitored : the passes (by id) whose
+    misfit should fall. scale : see scale.py.
 
     Raises EffectError and RecipeError for a recipe that cannot run on such a state.
     """
@@ -70,6 +71,8 @@ class Program:
         self.changed = self.scale.changed(self.written, names)
         self.made = [leaf for name, leaf in made(groups, self.declared).items() if name not in names]
         self.remade = frozenset(name for name, leaf in self.declared.items() if leaf.remade)
+        parts = [part for s in steps_of(groups) for part in getattr(s.op, "parts", (s.op,))]
+        self.speak_at_end = tuple(dict.fromkeys(op for op in parts if type(op).at_end is not Operator.at_end))
         self.advice = tuple(dict.fromkeys(s.op.advice for s in steps_of(groups) if s.op.advice))
         nodes = list(walk(groups))
         passes = [node for node in nodes if isinstance(node, SweepNode)]

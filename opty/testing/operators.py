@@ -16,7 +16,7 @@ import numpy as np
 from opty.algebra.leaf import with_parts
 from opty.algebra.operator import Operator
 from opty.algebra.text import from_json, parse
-from opty.errors import EffectError, MisfitWarning, RecipeError
+from opty.errors import EffectError, MisfitWarning, RecipeError, RecipeWarning
 from opty.geometry import Geometry
 from opty.io import load
 from opty.io.rerun import Repetition
@@ -72,7 +72,8 @@ def check_operator(
         if _is_refused(recipe, p):
             continue
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", MisfitWarning)
+            for known in (MisfitWarning, RecipeWarning):
+                warnings.simplefilter("ignore", known)
             worst = max(worst, _check_runs(recipe, p, tolerance, through_file=k == 0))
     return worst
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import opty
-from opty import Every, ObjUpdate, RecipeError, Sweep, Until, ePIE, rPIE
+from opty import Coarse, Every, ObjUpdate, RecipeError, Sweep, Until, ePIE, rPIE
 from opty.algebra.parameters import spoken
 
 
@@ -156,6 +156,12 @@ def test_tuples_are_checked_to_the_bottom():
         (lambda: Every(), r"Every needs n and op; write Every\(n=\.\.\., op=\.\.\.\)"),
         (lambda: Every(3), r"Every needs op; write"),
         (lambda: rPIE(0.1, alpha=0.2), "rPIE is given alpha twice, by its place and by its name"),
+        (lambda: Coarse(rPIE(), factor=4), r"by its name; did you mean Coarse\(factor=4, recipe=rPIE\(\)\)\?"),
+        (lambda: Coarse(rPIE(), 4), r"a whole number; did you mean Coarse\(factor=4, recipe=rPIE\(\)\)\?"),
+        (lambda: Every(rPIE(), n=5), r"did you mean Every\(n=5, op=rPIE\(\)\)\?"),
+        (lambda: opty.BestOf(3, rPIE()), r"an operator; did you mean BestOf\(recipe=rPIE\(\), tries=3\)\?"),
+        (lambda: rPIE(alpha=None), r"give a number$"),
+        (lambda: rPIE(0.1, alpha=0.2), "by its name$"),
         (lambda: Until(tolerance=1e-3), r"Until has no parameter 'tolerance'; did you mean tol\? It has tol, max"),
         (lambda: Until(1e-3, 10, 3), r"Until takes 2 values \(tol, max_turns\), not 3"),
     ],

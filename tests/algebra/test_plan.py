@@ -66,6 +66,7 @@ def test_several_steps_join_and_a_state_step_parts_them():
     assert len(passes(PosCorrectAdam() * AP())) == 2
 
 
+@pytest.mark.filterwarnings("ignore::opty.RecipeWarning")
 def test_nothing_joins_across_a_loop(p):
     recipe = PosCorrectAdam() * rPIE() ** 2
     assert [names(node)[-1] for node in passes(recipe)] == ["ProbeUpdate", "PosCorrectAdam"]

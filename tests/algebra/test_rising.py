@@ -1,19 +1,21 @@
 """A run that goes wrong with finite numbers is said to: once, and never for a run that is well."""
 
+import contextlib
 import warnings
 
+import numpy as np
 import pytest
 from small_scans import scan, state
 
 import opty
-from opty import AP, DM, LSQML, ML, RAAR, MisfitWarning, ePIE, mPIE, rPIE
-from opty.runtime.misfit_monitor import FAR_ABOVE, RISES, SETTLING, MisfitMonitor
+from opty import AP, DM, LSQML, ML, RAAR, Every, MisfitWarning, ePIE, mPIE, rPIE
+from opty.runtime.misfit_monitor import FAR_ABOVE, SETTLING, MisfitMonitor
 
 
 def said(misfits, sweep=1, monitor=None):
     """Return the iterations at which something is said, and what."""
     monitor = MisfitMonitor(rounding=1e-12) if monitor is None else monitor
-    looks = ((k, monitor.look(sweep, k, misfits[max(0, k - 1 - RISES) : k])) for k in range(1, len(misfits) + 1))
+    looks = ((k, monitor.look(sweep, k, misfit)) for k, misfit in enumerate(misfits, start=1))
     return [(k, text) for k, text in looks if text]
 
 
@@ -88,3 +90,39 @@ def test_healthy_runs_are_not_complained_of(recipe, wrong):
         warnings.simplefilter("error")
         recipe**20 * p
         recipe**20 * bright
+
+
+@pytest.mark.parametrize("engine", [rPIE(), AP(), LSQML()], ids=repr)
+@pytest.mark.parametrize("turns", [1, 2])
+def test_misfits_of_two_resolutions_are_not_compared(engine, turns):
+    """Each turn ends on coarse patterns, whose misfit is another one: that of the next iteration is no rise."""
+    rng = np.random.default_rng(1)
+    p = state(scan(views=20, n=32, photons=1e5), wrong=0.3)
+    noisy = rng.poisson(p.data.intensities).astype(np.float32)
+    p = state(p.data.replace(intensities=noisy), wrong=0.3)
+    recipe = (engine**turns * opty.Coarse(2, rPIE() ** 4)) ** 12
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        q = recipe * p
+    assert len(q.history["misfit"]) == q.iteration == 12 * (turns + 4)
+
+
+def test_a_loop_does_not_end_by_the_misfit_of_coarse_patterns(monkeypatch):
+    p = state(scan(views=12, n=32), wrong=0.3)
+    seen = []
+    settled = opty.Until.settled
+    monkeypatch.setattr(opty.Until, "settled", lambda rule, misfits: seen.append(misfits) or settled(rule, misfits))
+    recipe = (Every(3, opty.Coarse(2, ePIE() ** 2)) * rPIE()) ** opty.Until(tol=0, max_turns=6)
+    q = recipe * p
+    misfits = q.history["misfit"].tolist()
+    own = [0, 1, 2, 5, 8, 11]  # coarse after iterations 3, 6, 9: two of them each time
+    assert seen[-1] == (misfits[own[-3]], misfits[own[-2]])  # asked before the last turn
+    assert len(misfits) == q.iteration
+
+
+def test_what_rises_on_coarse_patterns_is_said_to_be_there():
+    p = state(scan(views=20, n=32), wrong=0.5)
+    recipe = opty.Coarse(2, ePIE(obj_step=6.0, probe_step=6.0) ** 40)
+    said = pytest.warns(MisfitWarning, match=r"at iteration \d+.*, inside Coarse\(2, \.\.\.\); try a")
+    with said, contextlib.suppress(opty.DivergedError):
+        recipe * p

@@ -201,6 +201,7 @@ def test_iter_yields_a_state_of_its_own_after_each_turn(recipe, start):
     assert q.recipe == recipe**3
 
 
+@pytest.mark.filterwarnings("ignore::opty.RecipeWarning")
 def test_iter_goes_through_loops_and_what_stands_between_them(p):
     recipe = Orthogonalise() * rPIE() ** 2 * PosCorrectAdam() * AP() ** 3 * ePIE()
     states = list(recipe.iter(p))
@@ -269,6 +270,7 @@ def test_a_donated_state_can_be_iterated(p):
 # -- the books
 
 
+@pytest.mark.filterwarnings("ignore::opty.RecipeWarning")
 def test_steps_of_two_runs_do_not_join_on_the_books(p):
     q = PosCorrectAdam() * (rPIE() * p)
     assert q.recipe == Sweep(PosCorrectAdam()) * rPIE()

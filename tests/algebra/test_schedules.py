@@ -205,6 +205,7 @@ class StagedAgain(opty.Recipe):
         return Orthogonalise() * ePIE() ** 9
 
 
+@pytest.mark.filterwarnings("ignore::opty.RecipeWarning")
 @pytest.mark.parametrize(
     "recipe",
     [

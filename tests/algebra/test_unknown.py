@@ -163,6 +163,7 @@ def test_what_is_no_recipe_stays_an_error(text):
         kept_recipe(text)
 
 
+@pytest.mark.filterwarnings("ignore::opty.RecipeWarning")
 def test_a_state_that_it_made_goes_on_and_keeps_it(p, monkeypatch, tmp_path):
     """The recipe that is run has to be here, not the one that made the state."""
     q = (Mine(0.9) * rPIE()) ** 2 * p

@@ -92,7 +92,7 @@ def test_it_goes_on_where_it_was_and_nests(p):
 
 
 def test_positions_come_up_with_their_mean(p):
-    q = Coarse(2, PosCorrect(hold=0.0) * ePIE() ** 2) * p
+    q = Coarse(2, (PosCorrect(hold=0.0) * ePIE()) ** 2) * p
     assert abs(q.positions - p.positions).max() > 1e-3
     assert np.allclose(q.positions.mean(axis=0), p.positions.mean(axis=0))
     assert np.array_equal(q.numpy("position_given"), p.numpy("positions"))
@@ -113,12 +113,12 @@ def test_a_gpu_does_the_same(standin_gpu):
 
 
 def test_the_plan_and_the_text_tell_what_runs(p):
-    recipe = Coarse(2, PosCorrect() * rPIE() ** 3, keep=0.5)
+    recipe = Coarse(2, (PosCorrect() * rPIE()) ** 4, keep=0.5)
     assert opty.parse(repr(recipe)) == recipe
     assert opty.from_json(recipe.to_json()) == recipe
     told = recipe.explain(p)
     assert "on a separate state:" in told
-    assert "repeat 3 times" in told
+    assert "repeat 4 times" in told
 
 
 class SpoilsTheProbe(Operator, reads="probe", writes="probe"):

@@ -1,12 +1,15 @@
 """FindPositions, and what it is made of beside Coarse: HoldOut, ComparePositions."""
 
+import warnings
+
 import numpy as np
 import pytest
-from small_scans import same
+from small_scans import same, scan, state
 from test_pos_correct import error, misplaced, probed
 
 import opty
 from opty import ComparePositions, FindPositions, HoldOut, Identity, PosCorrect, ePIE, rPIE
+from opty.operators import CompareMisfit
 from opty.operators.position.hold_out import held_out, shared_light
 from opty.simulate import stage
 
@@ -107,3 +110,32 @@ def test_it_is_a_line_of_the_algebra():
         FindPositions(0)
     with pytest.raises(ValueError, match="from 1 up"):
         HoldOut(Identity(), search_radius=0)
+
+
+def test_a_misfit_that_is_higher_afterwards_is_said_unless_an_engine_went_on():
+    data, p = misplaced(0.0, photons=1e5)
+    finished = rPIE() ** 80 * p.replace(probe=data.truth["probe"])
+    with pytest.warns(
+        opty.MisfitWarning, match=r"go on with rPIE\(\) \*\* 50, or .* on the left of FindPositions\(\)"
+    ) as w:
+        q = FindPositions(sweeps=2) * finished
+    before, after = opty.misfit(finished), opty.misfit(q)
+    assert after > 1.02 * before
+    (said,) = [str(one.message) for one in w if "looked for" in str(one.message)]
+    assert f"the misfit is {after:.4g} after positions were looked for, and was {before:.4g} before" in said
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "the refined positions explain the patterns worse")
+        more = rPIE() ** 50 * FindPositions(sweeps=2) * finished
+    assert opty.misfit(more) < 1.02 * before
+
+
+def test_a_misfit_that_falls_is_not_worth_a_word():
+    p = state(scan(views=12))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        q = CompareMisfit(after=True) * rPIE() ** 3 * CompareMisfit() * p
+        assert q.numpy("compared_misfit") == pytest.approx([opty.misfit(p), opty.misfit(q), 3])
+        Identity() * q
+    with pytest.warns(opty.MisfitWarning, match="the misfit is"):
+        CompareMisfit(after=True) * rPIE(probe_step=3.0, alpha=0.0) * CompareMisfit() * (rPIE() ** 20 * p)

@@ -6,8 +6,8 @@ from small_scans import same, scan, state
 
 import opty
 from opty import AP, DM, LSQML, ML, RAAR, PosCorrect, rPIE
-from opty.analysis import position_error
-from opty.operators.position.patient import PatientPosCorrect, _change
+from opty.analysis import position_error, position_report
+from opty.operators.position.patient import PatientPosCorrect, _change, said_of_waiting
 from opty.runtime.nodes import steps_of
 from opty.runtime.plan import plan
 from opty.simulate import experiment, objects, scans, stage
@@ -76,11 +76,38 @@ def test_right_positions_stay_from_a_rough_start(engine):
     assert opty.analysis.errors(q)["object"] < 1.05 * opty.analysis.errors(held)["object"]
 
 
-def test_wrong_positions_come_nearer():
-    p = zone_plate_scan(stage.Gaussian(1.5))
-    q = (PosCorrect() * RAAR()) ** 80 * p
-    assert off(p) > 1.8
-    assert off(q) < 0.8
+def test_wrong_positions_come_nearer_and_a_wait_is_reported():
+    """From the sweep on in which the misfit changes too fast again nothing moves: the run says so, with the remedy."""
+    p = zone_plate_scan(stage.Gaussian(2.0))
+    with pytest.warns(opty.MisfitWarning, match=r"in its last \d+ sweeps; views seem to be off by") as caught:
+        q = (PosCorrect() * RAAR()) ** 60 * p
+    assert off(p) > 2.3
+    assert off(q) < 1.5
+    (said,) = [str(one.message) for one in caught]
+    assert said.endswith("go on for more iterations, or follow with (PosCorrect() * rPIE()) ** 50")
+    assert position_report(q).waiting == said
+    followed = (PosCorrect() * rPIE()) ** 50 * q
+    assert off(followed) < 0.2 * off(q)
+    assert position_report(followed).waiting == ""
+
+
+def test_a_refinement_that_never_moved_anything_is_reported():
+    """Right positions stay, and wrong ones of which it sees nothing: the report tells both apart from no refinement."""
+    q = (PosCorrect() * AP()) ** 30 * zone_plate_scan(0.0)
+    report = position_report(q)
+    assert report.moved < 1e-6
+    (line,) = report.lines()
+    assert line.startswith("PosCorrect() has moved no position in its 30 sweeps; beside an engine that averages")
+    assert position_report(AP() ** 3 * zone_plate_scan(0.0)) is None
+
+
+def test_a_short_wait_is_not_worth_a_word():
+    course = np.array([40, 0, 19, 1.0, 39.0, *np.zeros(12)])
+    assert said_of_waiting({"position_course": course, "position_count": [40]}) == ""
+    course[2] = 20
+    assert "last 20 sweeps" in said_of_waiting({"position_course": course, "position_count": [40]})
+    assert said_of_waiting({"position_course": course, "position_count": [41]}) == "", "another one ran since"
+    assert said_of_waiting({}) == ""
 
 
 def test_it_goes_on_from_a_file_as_without_it(tmp_path):
@@ -88,7 +115,7 @@ def test_it_goes_on_from_a_file_as_without_it(tmp_path):
     p = state(data).replace(positions=data.positions + np.random.default_rng(0).normal(0, 0.6, data.positions.shape))
     recipe = PosCorrect() * AP()
     half = recipe**17 * p
-    assert half.numpy("position_course")[:2].tolist() == [17, 1]
+    assert half.numpy("position_course")[:3].tolist() == [17, 1, 0]
     opty.save(tmp_path / "half.h5", half)
     assert same(recipe**7 * opty.load(tmp_path / "half.h5"), recipe**24 * p)
 

@@ -1,5 +1,7 @@
 """What the methods of position refinement share, and the literature's methods by hand: limits, weights, books."""
 
+import warnings
+
 import numpy as np
 import pytest
 from by_hand import View
@@ -202,6 +204,72 @@ def test_positions_are_pulled_to_a_map_that_is_reported(p):
         PosModel(strength=1.5)
     with pytest.raises(opty.RecipeError, match="kind"):
         PosModel("linear")
+
+
+UNGUARDED = [PosCorrectAdam(), PosCorrectGain(), PosCorrectSerial(), PosCorrectGradient(), PosCorrectAnneal(radius=2.0)]
+
+
+@pytest.mark.parametrize("method", UNGUARDED, ids=repr)
+def test_methods_that_move_right_positions_can_be_compared_with_them(method):
+    """Few photons: noise looks like displacements, and the object follows the views."""
+    square = (np.arange(48) - 24) ** 2
+    curved = np.exp(0.02j * np.add.outer(square, square))
+    places = opty.simulate.scans.raster((6, 6), step=6, jitter=1.5, seed=4)
+    sample = opty.simulate.objects.two_images((108, 108))
+    probe = opty.simulate.probes.aperture(48, 24, edge=2) * curved
+    data = opty.simulate.experiment(sample, probe, places, photons=1e4, seed=4).replace(truth=None)
+    start = opty.simulate.probes.aperture(48, 23, edge=3) * curved
+    p = opty.PtychoState(data, probe=start, device="cpu", threads=1)
+    q = (method * rPIE()) ** 15 * p
+    assert np.allclose(q.numpy("position_given"), p.positions)
+    assert position_error(q.positions, p.positions) > 0.05
+    report = opty.analysis.position_report(q)
+    assert report.unasked
+    assert "does not ask whether those given were right: ComparePositions(rPIE() ** 12)" in report.lines()[-1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", opty.MisfitWarning)
+        back = opty.ComparePositions(rPIE() ** 12) * q
+    assert back.history["compare_back"][-1] == 1
+    assert position_error(back.positions, p.positions) < 1e-6
+    again = opty.analysis.position_report(back)
+    assert again is None or not again.unasked
+
+
+def test_the_method_that_asks_is_not_reported_as_one_that_does_not():
+    data = scan(seed=2, views=20)
+    wrong = data.positions + np.random.default_rng(0).normal(0, 0.6, data.positions.shape)
+    q = (PosCorrect() * rPIE()) ** 15 * state(data).replace(positions=wrong)
+    assert not opty.analysis.position_report(q).unasked
+
+
+MAPPED = ["(PosModel() * PosCorrect() * rPIE()) ** 40", "(PosCorrect() * PosModel() * rPIE()) ** 40"]
+
+
+def asked_elsewhere(positions_of):
+    """A scan of 30 views that was told other positions than it has, and the true ones."""
+    data = scan(seed=2, views=30)
+    given = positions_of(data.positions)
+    p = state(data).replace(positions=given)
+    told = data.replace(positions=given, truth=None)
+    start = {"probe": p.numpy("probe"), "device": "cpu", "threads": 1, "margin": 10}
+    return opty.PtychoState(told, **start), data.positions
+
+
+@pytest.mark.parametrize("text", MAPPED)
+def test_a_map_that_undoes_what_is_found_of_single_views_is_said(text):
+    p, truth = asked_elsewhere(lambda x: x + np.random.default_rng(0).normal(0, 0.6, x.shape))
+    with pytest.warns(
+        opty.MisfitWarning, match=r"beside the affine map of the scan, and PosModel\(\) draws it back by"
+    ):
+        undone = opty.parse(text) * p
+    remedy = opty.parse(text.replace("PosModel()", "PosModel(strength=0.1)")) * p
+    assert position_error(remedy.positions, truth) < 0.6 * position_error(undone.positions, truth)
+
+
+def test_a_map_of_positions_that_have_no_more_than_that_is_no_fault():
+    p, truth = asked_elsewhere(lambda x: opty.simulate.stage.Affine(rotation=0.01, scale=(1.02, 0.99)).move(x, None))
+    q = opty.parse(MAPPED[0]) * p
+    assert position_error(q.positions, truth) <= position_error(p.positions, truth)
 
 
 def test_an_excursion_ends_at_its_limit(p):

@@ -31,14 +31,14 @@ EXPONENTS = {
     **{"kept_direction_obj": -1, "kept_direction_probe": 1, "kept_step": 0, "line_sums": 0},
     **dict.fromkeys(("position_misfit", "position_gain", "position_shift", "position_count"), 0),
     **dict.fromkeys(("position_given", "position_place", "position_estimate", "position_uncertainty"), 0),
-    **dict.fromkeys(("position_evidence", "position_smooth"), 0),
+    **dict.fromkeys(("position_evidence", "position_smooth", "position_pulled", "compared_misfit"), 0),
     **dict.fromkeys(("position_unexplained", "position_lost"), 0),
     **dict.fromkeys(("position_velocity", "adam_mean", "adam_square", "adam_count"), 0),
     **dict.fromkeys(("serial_gain", "serial_shift", "anneal_count", "windows_moved"), 0),
 }
 PER_VIEW = ("kept_waves", "position_misfit", "position_gain", "position_shift", "position_velocity", "adam_mean")
 PER_VIEW += ("position_given", "position_place", "position_estimate", "position_uncertainty", "position_evidence")
-PER_VIEW += ("position_smooth", "position_unexplained", "position_lost")
+PER_VIEW += ("position_smooth", "position_unexplained", "position_lost", "position_pulled")
 PER_VIEW += ("adam_square", "serial_gain", "serial_shift", "positions", "intensity_factors")
 
 

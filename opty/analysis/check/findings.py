@@ -21,6 +21,7 @@ from opty.memory import free_memory, size
 from opty.remedies import here, option
 
 SANE_EXTENT = 1e6  # px: a scan larger than that has its positions in another unit
+NEEDS_START = "then a starting probe of its true size is needed"
 LEAST_OVERLAP, NO_OVERLAP = 0.4, 0.05
 TOGETHER = 0.9  # share of the views that the largest of the groups that overlap must hold
 ONE_SPOT = 0.1  # share of the views at one position, from which on the stage may have stood still
@@ -108,7 +109,7 @@ def _overlap(positions: np.ndarray, n: int, across: float, known: bool) -> Findi
         return Findings(
             warnings=(
                 f"views {step:.3g} px apart overlap only if the probe is out of focus, larger than the {across:.3g} px "
-                f"that the mean pattern implies: then a starting probe of its true size is needed; else {hint} "
+                f"that the mean pattern implies: {NEEDS_START}; else {hint} "
                 f"({option('propagation')}, {option('focus_to_sample')})",
             )
         )

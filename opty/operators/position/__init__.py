@@ -11,6 +11,7 @@ anneal.py        PosCorrectAnneal
 check.py         CheckPositions: which views could not be placed
 others.py        what the other views say of each
 jumps.py         where a scan falls into two parts
+compare_misfit.py CompareMisfit: what is worse after some steps than before them
 compare.py       ComparePositions: back to the places given where others fit no better
 some_views.py    a state of some of the views, and where one more fits it
 hold_out.py      HoldOut: views held out of the fit, and looked for in what the others made
@@ -29,6 +30,7 @@ from opty.operators.position.anneal import PosCorrectAnneal
 from opty.operators.position.best_of import BestOf
 from opty.operators.position.check import CheckPositions
 from opty.operators.position.compare import ComparePositions
+from opty.operators.position.compare_misfit import CompareMisfit
 from opty.operators.position.correct import PosCorrect
 from opty.operators.position.gain import PosCorrectGain, PosCorrectSerial
 from opty.operators.position.gradient import PosCorrectGradient
@@ -40,6 +42,7 @@ from opty.operators.position.scan_model import PosLimit, PosModel
 __all__ = [
     "BestOf",
     "CheckPositions",
+    "CompareMisfit",
     "ComparePositions",
     "HoldOut",
     "PlaceInOrder",

@@ -21,6 +21,9 @@ class PosCorrectAdam(
     Steps shrink as step / sqrt(1 + t / decay), t the count of updates; without that, they never get
     shorter than the noise of their sign lets them.
 
+    It does not ask whether the positions given were right, and moves those too (docs/positions.md): on the left of the
+    run ``ComparePositions(rPIE() ** 12)`` goes back to them where others fit no better; ``PosCorrect`` asks first.
+
     Parameters
     ----------
     step : length of the first steps [px].

@@ -25,6 +25,9 @@ class PosCorrectAnneal(
     nothing moves. Each costs one propagation of the view. In a sweep's body it belongs right of the updates, where the
     object is still what the views saw; left of a sweep it goes there by itself.
 
+    It does not ask whether the positions given were right, and moves those too (docs/positions.md): on the left of the
+    run ``ComparePositions(rPIE() ** 12)`` goes back to them where others fit no better; ``PosCorrect`` asks first.
+
     Parameters
     ----------
     radius : of the circle at the start [px].

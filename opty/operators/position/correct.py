@@ -113,6 +113,10 @@ class PosCorrect(
         if not self.hold >= 0:
             raise ValueError(f"PosCorrect(hold={self.hold}): give a weight of the given places from 0 (none) up")
 
+    def waits(self, leaves):
+        done = int(leaves["position_count"][0]) if "position_count" in leaves else 0
+        return max(0, _PARTS - 1 - done) if self.hold else 0
+
     def beside_averages(self):
         from opty.operators.position.patient import PatientPosCorrect  # which is made from this class
 
@@ -123,9 +127,8 @@ class PosCorrect(
         super().begin(s)
         if s.create("position_gain"):
             s.position_gain += self.first_gain
-        for place in (GIVEN, PLACE):
-            if s.create(place.name):
-                setattr(s, place.name, s.positions.copy())
+        if s.create(PLACE.name):
+            s.position_place = s.positions.copy()
         for leaf in MEMORY:
             if leaf.name != "position_smooth":
                 s.create(leaf.name)

@@ -41,6 +41,9 @@ class CrossCorrelation(PositionRefinement, register=False):
 class PosCorrectGain(CrossCorrelation):
     """Move each position by the peak of a cross-correlation times a constant gain: r_j <- r_j + gain shift_j.
 
+    It does not ask whether the positions given were right, and moves those too (docs/positions.md): on the left of the
+    run ``ComparePositions(rPIE() ** 12)`` goes back to them where others fit no better; ``PosCorrect`` asks first.
+
     Parameters
     ----------
     gain : eta; with 1 the positions crawl, and stall where windows are whole pixels (supplement, Figs. S9, S10).
@@ -71,6 +74,9 @@ class PosCorrectSerial(CrossCorrelation, reads=f"{READS} serial_gain serial_shif
 
     beta_j grows by a tenth where a view's shift goes on in the direction of its last one (cosine above 0.3), and
     shrinks by a tenth where it turns back (below -0.3). In the paper one gain serves all views.
+
+    It does not ask whether the positions given were right, and moves those too (docs/positions.md): on the left of the
+    run ``ComparePositions(rPIE() ** 12)`` goes back to them where others fit no better; ``PosCorrect`` asks first.
 
     Parameters
     ----------

@@ -18,6 +18,9 @@ class PosCorrectGradient(
     change that the exit wave makes where the object moves under the probe. grad O are central differences, which in the
     near field, where the wave fills its window, measured better than the Fourier derivative with its jump at the edges.
 
+    It does not ask whether the positions given were right, and moves those too (docs/positions.md): on the left of the
+    run ``ComparePositions(rPIE() ** 12)`` goes back to them where others fit no better; ``PosCorrect`` asks first.
+
     Parameters
     ----------
     gain : length of the step in units of the fit; more than 1 because most of the residual is what no shift explains: 2

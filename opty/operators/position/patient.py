@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from opty.algebra.leaf import Leaf
@@ -10,7 +13,45 @@ from opty.operators.position.correct import PosCorrect
 _SWEEPS, _FEWEST = 12, 10  # of which the course of the misfit is known, and has to be
 _OPENS, _SHUTS = 1 / 3, 4.0  # times what the step gains: views move where the misfit changes by less in a sweep
 _SURE = 2.0  # standard errors of the slope that are added to it: the misfit of RAAR and DM wanders
-COURSE = Leaf("position_course", str(2 + _SWEEPS), scale=0)
+_FAR = 0.5  # px that the usual view seems off, from which a warning says so: what an object lacks looks like less
+_LONG = 20  # sweeps of waiting, in a row, that are worth a word
+_NUMBERS = 5  # of the course, before the logarithms
+COURSE = Leaf("position_course", str(_NUMBERS + _SWEEPS), scale=0)
+
+
+class Wait(NamedTuple):
+    """What a refinement that waits remembers.
+
+    ``sweeps`` : so many were counted; ``moves`` : whether views move; ``waited`` : sweeps since they last did.
+    ``seems`` : how far the usual view seemed to be from where it should be in the last one [px], 0 where the scan as a
+    whole is held; ``at`` : ``position_count`` then.
+    """
+
+    sweeps: float
+    moves: float
+    waited: float
+    seems: float
+    at: float
+
+
+def said_of_waiting(leaves: Mapping[str, Any]) -> str:
+    """Return what is to be said of a refinement that has not moved views for long, from what it remembers, or ""."""
+    if COURSE.name not in leaves:
+        return ""
+    wait = Wait(*(float(number) for number in leaves[COURSE.name][:_NUMBERS]))
+    if wait.waited < _LONG or float(leaves["position_count"][0]) > wait.at + 1:  # another refinement ran since
+        return ""
+    never = wait.waited >= wait.sweeps
+    if not (wait.seems or never):
+        return ""
+    moved = f"PosCorrect() has moved no position in its {'' if never else 'last '}{wait.waited:.0f} sweeps"
+    why = "beside an engine that averages the views nothing stood out from the noise: if positions may be wrong,"
+    if wait.seems:
+        why = (
+            f"views seem to be off by about {wait.seems:.2g} px, or the object lacks as much, but the misfit of the "
+            "engine, which averages the views, was still changing: go on for more iterations, or"
+        )
+    return f"{moved}; {why} follow with (PosCorrect() * rPIE()) ** 50"
 
 
 class PatientPosCorrect(PosCorrect, slots=COURSE, register=False):
@@ -23,11 +64,22 @@ class PatientPosCorrect(PosCorrect, slots=COURSE, register=False):
     two of its standard errors. Gains stay at 0.3 and less, the smooth part goes by the mean of five sweeps, and views
     that went astray are not looked for.
 
-    Writes as PosCorrect, and position_course (14,): sweeps counted, whether views move, and the last 12 logarithms.
+    Where it has waited for the last 20 sweeps and the usual view seems to be off by more than half a pixel, a
+    MisfitWarning says so at the end of the run. ``position_report`` says it of any displacement.
+
+    Writes as PosCorrect, and position_course (17,): the numbers of ``Wait``, and the last 12 logarithms.
     """
 
     first_gain = largest_gain = 0.3
     averaged = True
+
+    def waits(self, leaves):
+        done = int(leaves[COURSE.name][0]) if COURSE.name in leaves else 0
+        return max(super().waits(leaves), _FEWEST - 1 - done)
+
+    def at_end(self, leaves, iteration):
+        far = COURSE.name in leaves and float(leaves[COURSE.name][Wait._fields.index("seems")]) > _FAR
+        return said_of_waiting(leaves) if far else ""
 
     def begin(self, s):
         super().begin(s)
@@ -36,12 +88,15 @@ class PatientPosCorrect(PosCorrect, slots=COURSE, register=False):
     def shifts(self, s, sensed):
         step = super().shifts(s, sensed)
         total = s.position_misfit.sum()
-        count, moves, *course = s.backend.to_host(s.position_course).tolist()
-        gain, total = s.backend.to_host(s.xp.stack([s.memo["told"].gain(step), total])).tolist()
+        count, moves, waited, _, _, *course = s.backend.to_host(s.position_course).tolist()
+        left = (s.memo["usual"] > 0) * s.xp.median((step**2).sum(axis=1)) / np.log(2)  # see prior_widths
+        numbers = s.xp.stack([s.memo["told"].gain(step), total, left**0.5, s.position_count[0]])
+        gain, total, seems, at = s.backend.to_host(numbers).tolist()
         course = [*course[1:], np.log(total) if total > 0 else 0.0]
         changed = _change(np.array(course[-int(min(count + 1, _SWEEPS)) :]))
         moves = float(gain > 0 and changed * total <= (_SHUTS if moves else _OPENS) * gain)
-        s.position_course = s.xp.asarray([count + 1, moves, *course])
+        wait = Wait(count + 1, moves, 0 if moves else waited + 1, seems, at)
+        s.position_course = s.xp.asarray([*wait, *course])
         if moves:
             return step
         s.memo["usual"], s.memo["width"] = 0 * s.memo["usual"], 0 * s.memo["width"]

@@ -9,6 +9,7 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
+from opty.operators.position.check import GIVEN
 from opty.operators.position.signals import norms, other_light
 from opty.physics.scan_map import position_error
 from opty.remedies import here
@@ -18,7 +19,7 @@ READS = "delta illum patches positions probe position_misfit"
 POSITION_MISFIT = Leaf("position_misfit", "view", unit="sqrt(photons)", scale=0)
 
 
-class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=POSITION_MISFIT, register=False):
+class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=(POSITION_MISFIT, GIVEN), register=False):
     """A step that moves positions: ``sense`` gathers numbers on each view, ``shifts`` makes displacements of them.
 
     Nothing moves before the end of the sweep, when ``move`` makes a step of each displacement: what a view does matters
@@ -26,6 +27,10 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
     wherever it is, and without this, views at the rim of a scan run outwards. Steps are weighted, cut to ``max_step``,
     and keep the windows inside the object; the mean of all positions, which no data can tell, is brought back to where
     it was.
+
+    All but ``PosCorrect`` follow their signal wherever it leads, and move right positions too: noise, a wrong probe and
+    an unfinished object look like displacements, and the object follows. Where the refinement began is kept,
+    position_given (N, 2) px; with it ``ComparePositions(rPIE() ** 12)`` tells whether others fit better.
 
     Subclasses have two fields beside their own: ``max_step``, the longest step [px], and ``weights`` of the views:
     "equal", "coverage" (the eighth root of the light that all views shed where this one does) or the name of an array
@@ -87,6 +92,8 @@ class PositionRefinement(ViewOperator, reads=READS, writes="positions", slots=PO
         memo["power"] = s.xp.ones(views, np.float64)
         memo["light"] = rough_light(s.store)
         s.create("position_misfit")
+        if s.create(GIVEN.name):
+            s.position_given = s.positions.copy()
         if self.weights != "equal":
             memo["weights"] = s.xp.zeros(views, np.float64)
 

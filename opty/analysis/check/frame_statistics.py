@@ -120,7 +120,10 @@ def _spread(image: np.ndarray) -> float:
 
 
 def filled(image: np.ndarray, bad: np.ndarray) -> np.ndarray:
-    """Return an image (n, n) with the median of the good ones of the 24 pixels around in place of each bad pixel."""
+    """Return an image (n, n) with the median of the good ones of the 24 pixels around in place of each bad pixel.
+
+    One whose good pixels are all dark is returned as it is.
+    """
     if not bad.any():
         return image
     known = np.pad(np.where(bad, np.nan, image), 2, constant_values=np.nan)
@@ -129,7 +132,7 @@ def filled(image: np.ndarray, bad: np.ndarray) -> np.ndarray:
     found[some] = np.nanmedian(around[some], axis=1)
     out = image.astype(np.float64)
     out[bad] = found
-    return out
+    return out if out.any() else image
 
 
 class _Seen:

@@ -72,6 +72,7 @@ def started(
     """
     import opty
     from opty.analysis import Findings, quick_look
+    from opty.analysis.check.decision import ways_in_brief
     from opty.analysis.check.frame_statistics import look_at_frames
     from opty.analysis.check.health import tried_out
     from opty.analysis.check.near_field import taken_as_far
@@ -88,6 +89,7 @@ def started(
         far = not is_near(loaded)
         if found.ok and not check:
             tried = taken_as_far(loaded, frames)
+            tried += Findings() if tried.problems or loaded.absent is not None else ways_in_brief(loaded, frames)
             found += tried
         if found.problems and not force:
             why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)

@@ -88,8 +88,9 @@ def reconstruct(
 
     The checks of opty check that need no run come first: a pointless reconstruction is refused, with exit code 1;
     doubts are printed and written into the result. Short runs say whether axes of the positions are turned, if there is
-    a starting probe, and in the far field whether positions are off. --check runs all of opty check first, and stops if
-    a reconstruction would be pointless; at the end it tests the result on views that were held out.
+    a starting probe, and whether positions are off; in the near field the patterns say it. --check runs all of opty
+    check first, and stops if a reconstruction would be pointless; at the end it tests the result on views that were
+    held out.
 
     --follow reconstructs a scan that is still being measured: FILE is an HDF5 file that another program writes, or an
     address, such as tcp://127.0.0.1:5555 (docs/live.md). The turns of the recipe are counted once the scan is complete.

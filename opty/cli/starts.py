@@ -76,6 +76,7 @@ def started(
     from opty.analysis.check.frame_statistics import look_at_frames
     from opty.analysis.check.health import tried_out
     from opty.analysis.check.near_field import taken_as_far
+    from opty.analysis.check.near_positions import near_positions
     from opty.analysis.coverage import is_near
     from opty.model.complete import complete
 
@@ -89,7 +90,9 @@ def started(
         far = not is_near(loaded)
         if found.ok and not check:
             tried = taken_as_far(loaded, frames)
-            tried += Findings() if tried.problems or loaded.absent is not None else ways_in_brief(loaded, frames)
+            if not tried.problems and loaded.absent is None:
+                told = near_positions(loaded, frames, one_by_one=not moves)
+                tried += ways_in_brief(loaded, frames) if told is None else told
             found += tried
         if found.problems and not force:
             why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)

@@ -10,6 +10,7 @@ from opty.analysis.check.brightness import of_brightness
 from opty.analysis.check.findings import Findings
 from opty.analysis.check.frame_statistics import Frames
 from opty.analysis.check.likeness import Likeness, likeness
+from opty.analysis.check.near_positions import near_positions
 from opty.analysis.check.pedestal import of_pedestal
 from opty.analysis.check.probe_change import probe_change
 from opty.analysis.check.refined_stretch import find_refined_stretch
@@ -92,7 +93,12 @@ def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decisio
         return found
     way = found.orientations[0] if found.decided else AS_GIVEN
     light, pedestal = _of_light(trials, frames, way, given.probe if found.probe is None else found.probe)
-    if found.fits in ("as given", "undecided") and not pedestal.every:  # under which no scale can be told
+    told = (
+        None if trials.far or found.fits not in ("as given", "undecided") else near_positions(data, frames, one_by_one)
+    )
+    if told is not None and told.every:
+        found = replace(found, findings=told if not found.decided else found.findings + told)
+    elif found.fits in ("as given", "undecided") and not pedestal.every:  # under which no scale can be told
         found = _stretched(trials, found, given, one_by_one)
     found = replace(found, findings=found.findings + light + pedestal)
     change = probe_change(trials, found.probe if found.excess < PREDICTS else None, way)
@@ -296,15 +302,9 @@ def _of_way(fits: Orientation, twin: Orientation | None, found: tuple[Orientatio
     return Findings(
         (
             f"the positions fit as {fits.name}, misfit of held-out views {found[0].misfit:.3g}, not as given, "
-            f"{given.misfit:.3g}: {fits.remedy}, by {_turning(fits)}{also}",
+            f"{given.misfit:.3g}: {fits.remedy}, by {fits.options}{also}",
         )
     )
-
-
-def _turning(way: Orientation) -> str:
-    swap, flip = way.turn
-    parts = ([option("transpose", True)] if swap else []) + ([option("flip", flip)] if flip else [])
-    return " and ".join(parts)
 
 
 def _of_order(best: Guess, given: Guess) -> Findings:

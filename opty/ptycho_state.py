@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from opty.algebra.operator import Operator
-from opty.analysis.start_doubt import doubtful_start, split_probe
+from opty.analysis.start_doubt import doubtful_start
 from opty.data import PtychoData
 from opty.data.inverted_mask import inverted
 from opty.data.measurement import DRAWN_BY
@@ -77,17 +77,16 @@ class PtychoState(BareState):
         return cast(Iterator[PtychoState], turns(recipe, self))
 
     def _doubt_the_start(self) -> None:
-        """Warn, at the first run, of a mask that seems to be inverted, and of a probe that lies in the corners.
+        """Warn, at the first run, of a mask that seems to be inverted.
 
         Of a state that nothing was put into, warn too where its starting probe cannot be right.
         """
         store = self._live
         if store.ranks.rank > 0 or store.iteration > 0 or self.data.absent is not None:
             return
-        doubts = (inverted(self.data.intensities, self.data.mask), split_probe(self.numpy("probe")))
-        for doubt in filter(None, doubts):
-            warn_user(doubt, UserWarning)
-        if not any(doubts) and store.start is None and (why := doubtful_start(self.data)) is not None:
+        if (why := inverted(self.data.intensities, self.data.mask)) is not None:
+            warn_user(why, UserWarning)
+        elif store.start is None and (why := doubtful_start(self.data)) is not None:
             warn_user(why, StartWarning)
 
     def _explain(self, recipe: Operator) -> Explanation:

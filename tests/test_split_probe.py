@@ -10,9 +10,9 @@ import opty
 from opty import PtychoState
 from opty.analysis import quick_look
 from opty.analysis.check.trials import cropped
-from opty.analysis.start_doubt import split_probe
 from opty.cli import main
 from opty.data.parts import coarser
+from opty.model.starting_probe import split_probe
 from opty.simulate.demo import demo_scan
 
 N = 64
@@ -62,12 +62,12 @@ def test_right_probes_and_compact_ones_in_the_corners(n):
             assert split_probe(modes) is not None, name
 
 
-def test_a_run_warns_of_it_once(scan):
+def test_a_state_that_is_made_warns_of_it(scan):
     data, probe = scan
     corner = np.fft.ifftshift(probe)
-    for start in (PtychoState(data, corner, device="cpu"), PtychoState(data.replace(probe=corner), device="cpu")):
+    for arguments in ((data, corner), (data.replace(probe=corner),)):
         with pytest.warns(UserWarning, match=SAID):
-            p = opty.rPIE() * start
+            p = PtychoState(*arguments, device="cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         opty.rPIE() * p

@@ -1,12 +1,9 @@
-"""Is the starting probe a good one? What can be said without running anything."""
+"""Is the starting probe that the mean pattern implies a good one? What can be said without running anything."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers
 from opty.data import PtychoData
-from opty.physics.in_corners import split_over_corners
 from opty.remedies import here
 
 
@@ -32,18 +29,4 @@ def doubtful_start(data: PtychoData) -> str | None:
         f"the start is a focus {across:.3g} px wide with a flat phase, and views are {found['step_px']:.3g} px apart: "
         f"the true beam must be wider, out of focus, and from this start a run may fit the data with noise. Search for "
         f"the probe: {remedy}"
-    )
-
-
-def split_probe(probe: np.ndarray) -> str | None:
-    """Say that a probe (M, n, n) lies round the four corners of its window, and what to do; None where it does not.
-
-    An FFT leaves it so; opty's probes have their middle at n // 2.
-    """
-    if not split_over_corners((np.abs(probe) ** 2).sum(axis=0)):
-        return None
-    shifted = here("give np.fft.fftshift(probe, (-2, -1))", "write it with its middle there (numpy.fft.fftshift)")
-    return (
-        "the starting probe is split over the four corners of its window, as an FFT leaves it, and opty has its middle "
-        f"at n // 2: {shifted}"
     )

@@ -9,9 +9,9 @@ from opty.analysis.check.findings import Findings
 from opty.analysis.check.frame_statistics import Frames, filled, look_at_frames
 from opty.analysis.check.number_law import of_numbers
 from opty.analysis.coverage import diameter, focused, is_near, size_known
-from opty.analysis.start_doubt import split_probe
 from opty.data import PtychoData
 from opty.data.inverted_mask import inverted
+from opty.model.starting_probe import split_probe
 
 
 def quick_look(data: PtychoData, frames: Frames | None = None) -> Findings:

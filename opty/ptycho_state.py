@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from opty.algebra.operator import Operator
 from opty.analysis.start_doubt import doubtful_start
 from opty.data import PtychoData
+from opty.data.inverted_mask import inverted
 from opty.data.measurement import DRAWN_BY
 from opty.errors import StartWarning, warn_user
 from opty.io.saving import save
@@ -76,14 +77,16 @@ class PtychoState(BareState):
         return cast(Iterator[PtychoState], turns(recipe, self))
 
     def _doubt_the_start(self) -> None:
-        """Warn, at the first run of a state that nothing was put into, where its starting probe cannot be right."""
+        """Warn, at the first run, of a mask that seems to be inverted.
+
+        Of a state that nothing was put into, warn too where its starting probe cannot be right.
+        """
         store = self._live
-        if (
-            store.ranks.rank == 0
-            and store.iteration == 0
-            and store.start is None
-            and (why := doubtful_start(self.data)) is not None
-        ):
+        if store.ranks.rank > 0 or store.iteration > 0 or self.data.absent is not None:
+            return
+        if (why := inverted(self.data.intensities, self.data.mask)) is not None:
+            warn_user(why, UserWarning)
+        elif store.start is None and (why := doubtful_start(self.data)) is not None:
             warn_user(why, StartWarning)
 
     def _explain(self, recipe: Operator) -> Explanation:

@@ -194,10 +194,10 @@ def test_a_full_check_first_and_a_verdict_at_the_end(raster_scans):
     assert right.stdout.splitlines()[-1].split(maxsplit=2)[:2] == ["verdict", "right:"]
     assert info("out.h5").verdict.startswith("right: views held out are predicted with a misfit of")
     assert "  verdict     right: " in run_info("out.h5")
-    run("reconstruct", "turned.h5", *recipe)
-    refused = run("reconstruct", "turned.h5", *recipe, "--check", code=1)
-    assert "the positions fit as (-row, column)" in refused.stderr
-    assert "--flip rows" in refused.stderr
+    for check in ((), ("--check",)):
+        refused = run("reconstruct", "turned.h5", *recipe, *check, code=1)
+        assert "the positions fit as (-row, column)" in refused.stderr
+        assert "--flip rows" in refused.stderr
     forced = run("reconstruct", "turned.h5", *recipe, "--check", "--force")
     assert forced.stdout.splitlines()[-1].split() == ["verdict", "doubtful"]
     assert info("out.h5").verdict.startswith("doubtful: the positions fit as")

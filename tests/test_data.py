@@ -185,7 +185,7 @@ def test_frames_of_nothing_are_named():
 def test_dark_is_what_is_dark_under_the_mask():
     a = np.zeros_like(GOOD)
     a[:, 3, 4] = 5  # all the light is where the mask hides it
-    with pytest.raises(ValueError, match="there is no light"):
+    with pytest.raises(ValueError, match="the mask hides all the light of the 6 views"):
         PtychoData(a, WHERE, mask=MASK)
 
 

@@ -27,7 +27,8 @@ def withhold(data: PtychoData, seed: int = 0) -> Withheld:
     """Hold six percent of the detector pixels out, in blocks of n / 32 pixels that are drawn for each view.
 
     Every view stays in the fit, so that what belongs to a view (its position, its intensity) can be fitted, and the
-    blocks tell whether it was fitted to light or to noise. Masked pixels are in neither part.
+    blocks tell whether it was fitted to light or to noise. Masked pixels are in neither part. Of a view that the draw
+    would leave without a pixel in one of the two, one pixel goes there.
 
     Parameters: data, whose frames are read into memory for the masks (N, n, n) bool; ``seed`` of the blocks.
     Source: the free R factor of Brunger, Nature 355, 472 (1992), with blocks of pixels left out.
@@ -39,8 +40,21 @@ def withhold(data: PtychoData, seed: int = 0) -> Withheld:
     for view in out:
         drawn = rng.random((tiles, tiles)) < SHARE
         view[...] = np.kron(drawn, np.ones((edge, edge), bool))[: data.n, : data.n]
-    counts = np.ones(1, bool) if data.mask is None else data.mask[:]
+    counts = np.broadcast_to(True if data.mask is None else data.mask[:], out.shape)
+    for view, some in zip(out, counts, strict=True):
+        _in_both(view, some)
     return Withheld(data.replace(mask=~out & counts), data.replace(mask=out & counts))
+
+
+def _in_both(out: np.ndarray, counts: np.ndarray) -> None:
+    """Make both parts of a view, ``out`` and the rest, hold one of the pixels that count; ValueError for one pixel."""
+    places = np.flatnonzero(counts)
+    drawn = out.flat[places]
+    if drawn.any() and not drawn.all():
+        return
+    if len(places) < 2:
+        raise ValueError("the mask leaves one pixel of a view, and a view takes two or more to hold some out")
+    out.flat[places[len(places) // 2]] = not drawn[0]
 
 
 def on(p: BareState, data: PtychoData) -> Any:

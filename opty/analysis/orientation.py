@@ -8,6 +8,7 @@ import numpy as np
 
 from opty.data import PtychoData
 from opty.data.parts import chosen
+from opty.remedies import option
 
 WAYS = tuple((swap, row, column) for swap in (False, True) for row in (1, -1) for column in (1, -1))
 
@@ -50,6 +51,17 @@ class Orientation:
         return "in the detector image as loaded, " + " and then ".join(
             part for part in ("transpose" * swap, what) if part
         )
+
+    @property
+    def options(self) -> str:
+        """The same as options of the load."""
+        swap, flip = self.turn
+        return " and ".join(([option("transpose", True)] if swap else []) + ([option("flip", flip)] if flip else []))
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The same as a map (2, 2) of positions."""
+        return self.apply(np.eye(2)).T
 
     def apply(self, positions: np.ndarray) -> np.ndarray:
         """Return positions (N, 2) taken this way."""

@@ -24,7 +24,7 @@ _UNASKED = (
     "the method that moved them does not ask whether those given were right: ComparePositions(rPIE() ** 12) on its "
     "left does, and goes back to them where others fit no better"
 )
-_STILL = 1e-6  # px: positions as they were, but for rounding
+STILL = 1e-6  # px: positions as they were, but for rounding
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class PositionReport:
             f"in common: scale {rows:.4f} x {columns:.4f}, rotation {math.degrees(self.rotation):.3g} degrees, shear "
             f"{self.shear:.2g}, drift ({down:.2g}, {right:.2g}) px; beside it {self.beside:.3g} px rms"
         )
-        lines = [f"moved {self.moved:.3g} px rms{error}", common] if self.moved >= _STILL or not self.waiting else []
+        lines = [f"moved {self.moved:.3g} px rms{error}", common] if self.moved >= STILL or not self.waiting else []
         lines += [self.waiting] if self.waiting else []
         lines += [_UNASKED] if self.unasked else []
         if self.went_back:
@@ -89,7 +89,7 @@ def position_report(p: BareState) -> PositionReport | None:
     sweeps; not for a model that is no thin object, nor where the frames are not there.
     """
     leaves = {name: p.numpy(name) for name in ("positions", *(n for n in _LEAVES if n in p._live.leaves))}
-    refined = "position_uncertainty" in leaves or _moved(leaves["positions"], p.data.positions_px) > _STILL
+    refined = "position_uncertainty" in leaves or moved(leaves["positions"], p.data.positions_px) > STILL
     if refined and p.model.thin_object and p.data.absent is None:
         found = others_say(p._live)
         leaves |= {"position_unexplained": found.unexplained, "position_lost": found.lost}
@@ -110,7 +110,7 @@ _LEAVES = (
 def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mapping[str, Any]) -> PositionReport | None:
     """Return the same of leaves as they stand, the data with the positions given, and the history."""
     positions, given = leaves["positions"], data.positions_px
-    moved = _moved(positions, given)
+    away = moved(positions, given)
     back = history.get("compare_back", ())
     went_back = len(back) > 0 and bool(back[-1])
     error, unexplained, lost = (leaves.get(name) for name in _LEAVES[:3])
@@ -119,29 +119,30 @@ def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mappi
         unexplained = lost = None  # nobody has looked
     warning = ""
     if unexplained is not None and lost is not None:
-        warning = doubts(unexplained, lost, moved, True, largest_jump(positions, given, data.n))
-    if moved < _STILL and not (went_back or waiting or warning):
+        warning = doubts(unexplained, lost, away, True, largest_jump(positions, given, data.n))
+    if away < STILL and not (went_back or waiting or warning):
         return None
     affine = scan_map(positions, given)
     rest = positions - affine.positions
     drift = scan_map(given + rest, given, "drift")
     return PositionReport(
-        moved=moved,
+        moved=away,
         scale=affine.scale,
         rotation=affine.rotation,
         shear=affine.shear,
         drift=drift.drift,
-        beside=_moved(rest, drift.positions - given),
+        beside=moved(rest, drift.positions - given),
         uncertainty=None if error is None or not np.any(error) else float(np.median(error)),
         unexplained=None if unexplained is None else float(np.median(unexplained)),
         lost=None if lost is None else tuple(np.flatnonzero(lost).tolist()),
         went_back=went_back,
         waiting=waiting,
-        unasked=moved >= _STILL and GIVEN.name in leaves and PLACE.name not in leaves and not len(back),
+        unasked=away >= STILL and GIVEN.name in leaves and PLACE.name not in leaves and not len(back),
         warning=warning,
     )
 
 
-def _moved(positions: np.ndarray, given: np.ndarray) -> float:
+def moved(positions: np.ndarray, given: np.ndarray) -> float:
+    """Return the rms distance of positions (N, 2) from others [px], the common offset taken off."""
     away = positions - given
     return float(np.sqrt(((away - away.mean(axis=0)) ** 2).sum(axis=1).mean()))

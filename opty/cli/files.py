@@ -22,6 +22,7 @@ from opty.cli.options import (
 )
 from opty.files.atomic import check_target
 from opty.io.registry import writer
+from opty.io.state_as_data import as_data
 from opty.io.writing import check_suffix
 
 if TYPE_CHECKING:
@@ -48,16 +49,32 @@ BY_SUFFIX = {
     "--format", "form", metavar="NAME", help="opty, cxi, nexus, ptyd, ptylab, tike, ...  [default: by suffix]"
 )
 @load_options
+@click.option(
+    "--refined-positions/--no-refined-positions",
+    default=None,
+    help="Of a result: write the positions that its run refined, or those given.  [default: given, with a warning]",
+)
 @overwrite_option
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
-def convert(source: Path, target: Path, form: str | None, overwrite: bool, quiet: bool, **options: Any) -> None:
+def convert(
+    source: Path,
+    target: Path,
+    form: str | None,
+    refined_positions: bool | None,
+    overwrite: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Write the measurement in a file in the format of another program.
 
     The suffix chooses the format where only one has it (.cxi, .ptyd, .nxs, .npz, .tif); .h5 is opty's own. With the
-    options that say what to load, this crops, bins, masks and chooses views as well.
+    options that say what to load, this crops, bins, masks and chooses views as well. Of a result it writes the
+    measurement with the reconstructed probe as its starting probe, where the format has a place for one, and with the
+    positions that were given or, with --refined-positions, those that the run refined.
 
     \b
     Example: opty convert scan.cxi scan.ptyd
+             opty convert result.h5 refined.cxi --refined-positions
     """
     import opty
 
@@ -69,11 +86,17 @@ def convert(source: Path, target: Path, form: str | None, overwrite: bool, quiet
         check_free([file], overwrite)
     loaded = opty.load(source, **taken_for_load(options))
     data = loaded if isinstance(loaded, opty.PtychoData) else loaded.data
+    if data is loaded and refined_positions is not None:
+        raise ValueError(f"{source} is a measurement and has no refined positions: leave --refined-positions out")
     if data.absent is not None:
         raise ValueError(f"{source} is a result, and its measurement is not here ({data.absent}): convert that one")
+    if data is not loaded and not (form != "opty" and writer(form).of_state):
+        data = as_data(target, loaded, None if form == "opty" else writer(form), refined_positions)
     opty.save(target, data, format=form)
     if not quiet:
         click.echo(f"{source}: {data.views} views of {data.n} x {data.n}")
+        if data is not loaded:
+            click.echo(f"positions      {'of the result' if refined_positions else 'as they were given'}")
         click.echo(f"written        {target} ({form})")
 
 

@@ -87,9 +87,10 @@ def reconstruct(
     opty resume continues from there, or from the last --save-every checkpoint if the process was killed.
 
     The checks of opty check that need no run come first: a pointless reconstruction is refused, with exit code 1;
-    doubts are printed and written into the result. In the far field short runs say whether positions are off. --check
-    runs all of opty check first, and stops if a reconstruction would be pointless; at the end it tests the result on
-    views that were held out.
+    doubts are printed and written into the result. Short runs say whether axes of the positions are turned, if there is
+    a starting probe, and whether positions are off; in the near field the patterns say it. --check runs all of opty
+    check first, and stops if a reconstruction would be pointless; at the end it tests the result on views that were
+    held out.
 
     --follow reconstructs a scan that is still being measured: FILE is an HDF5 file that another program writes, or an
     address, such as tcp://127.0.0.1:5555 (docs/live.md). The turns of the recipe are counted once the scan is complete.

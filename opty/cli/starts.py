@@ -73,9 +73,11 @@ def started(
     """
     import opty
     from opty.analysis import Findings, quick_look
+    from opty.analysis.check.decision import ways_in_brief
     from opty.analysis.check.frame_statistics import look_at_frames
     from opty.analysis.check.health import tried_out
     from opty.analysis.check.near_field import taken_as_far
+    from opty.analysis.check.near_positions import near_positions
     from opty.analysis.coverage import is_near
     from opty.model.complete import complete
 
@@ -89,6 +91,9 @@ def started(
         far = not is_near(loaded)
         if found.ok and not check:
             tried = taken_as_far(loaded, frames)
+            if not tried.problems and loaded.absent is None:
+                told = near_positions(loaded, frames, one_by_one=not moves)
+                tried += ways_in_brief(loaded, frames) if told is None else told
             found += tried
         if found.problems and not force:
             why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)

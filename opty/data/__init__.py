@@ -3,6 +3,7 @@
 measurement.py   PtychoData
 fields.py        checks of all fields but the counts
 counts.py        checks of counts: what cannot be one is refused with its place
+inverted_mask.py does a mask mark the bad pixels, where it has to mark those that count?
 scan_grid.py     positions of a scan on a grid from its step and rotation, and back
 lazy_frames.py   Stack: frames that stay in their file; AbsentFrames: frames that are not here
 parts.py         some views of a measurement; all of them at a lower resolution

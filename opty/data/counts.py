@@ -43,7 +43,7 @@ def checked_counts(intensities: np.ndarray | LazyFrames, mask: Any) -> Counted:
             brightest = max(brightest, float(counted.max()))
             largest = max(largest, float(view.max())) if widened else largest
     wrong.refuse()
-    _warn_of_dark(photons)
+    _check_light(photons, intensities, mask)
     if isinstance(intensities, LazyFrames):
         intensities = intensities.finalised(hidden, mask, largest)
     elif hidden:
@@ -61,9 +61,15 @@ def _bad(view: np.ndarray) -> np.ndarray | None:
     return bad if bad.any() else None
 
 
-def _warn_of_dark(photons: np.ndarray) -> None:
+def _check_light(photons: np.ndarray, intensities: np.ndarray | LazyFrames, mask: Any) -> None:
     dark = np.flatnonzero(photons == 0).tolist()
     if len(dark) == len(photons):
+        if mask is not None and any((views > 0).any() for _, views in in_blocks(intensities)):
+            inverse = here("give ~mask", "write its inverse to a file")
+            raise ValueError(
+                f"the mask hides all the light of the {len(photons)} views: it is 1 where a pixel counts; if yours "
+                f"marks bad pixels, {inverse}"
+            )
         raise ValueError(f"intensities ({len(photons)} views) are zero everywhere: there is no light in the data")
     if dark:
         warn_user(

@@ -3,6 +3,7 @@
 registry.py       load(): the list of formats, tried one after the other on a file's content
 reading.py        the Format of a file, and errors that name the file
 saving.py         save() in any format; writing.py: shared by the writers
+state_as_data.py  what the file of a measurement gets of a state
 export.py         export(): images and plain arrays of a result
 rerun.py          resume() a run that stopped, rerun() one and compare
 save_operator.py  Save: checkpoints along a run

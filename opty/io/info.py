@@ -25,7 +25,7 @@ from opty.io.formats import cxi, native
 from opty.io.formats.kept import Kept, read_kept
 from opty.io.formats.result_data import measurement_of
 from opty.io.registry import identify
-from opty.io.report import text
+from opty.io.report import AT_FOCUS, text
 from opty.remedies import option
 
 JOULE_PER_EV = 1.602176634e-19
@@ -36,9 +36,10 @@ class Info:
     """The description of a file by ``info``; print it, or use the numbers. None where the file does not give one.
 
     Lengths in metres unless the name says px; energy in eV, voltage (of electrons) in V, semi_angle (of the lens) in
-    rad; counts in photons. ``usable`` is the fraction of pixels that are not masked, ``coverage`` the mean number of
-    views that light a spot of the scanned area. ``in_file``: the frames, ``frames_bytes`` in memory, stay in the file
-    and are read batch by batch.
+    rad; counts in photons. Without a probe in the far field, ``probe_diameter_px``, ``overlap`` and ``coverage`` are
+    the least that they can be (``probe_from`` says so). ``usable`` is the fraction of pixels that are not masked,
+    ``coverage`` the mean number of views that light a spot of the scanned area. ``in_file``: the frames,
+    ``frames_bytes`` in memory, stay in the file and are read batch by batch.
     ``model`` : of a result, unless the object is thin. ``misfit``, ``r_factor`` : of a result that the command line
     wrote, over all views at its end. ``positions`` : of a result whose positions
     moved, what became of them when they were last checked. ``refined``: the lengths of the geometry that a run
@@ -104,7 +105,8 @@ def info(path: str | Path, **options: Any) -> Info:
     The diameter is 2 sqrt(2) r(1/2), of a uniform disc with the same half-power radius r(1/2) as the probe. It is
     measured on the starting probe where the file has one (on the reconstructed probe in a result); else, in the near
     field, on the mean pattern, which is the beam, and in the far field on the inverse transform of the mean amplitude,
-    taken as if its phase were flat: a defocused probe is larger, and its overlap higher, than this estimate.
+    taken as if its phase were flat: a defocused probe is larger, and its overlap higher, than this estimate. Where it
+    leaves no overlap, the overlap is unknown: None.
 
     Takes the options of ``load`` and raises what ``load`` raises. A result whose measurement is not found is still
     described, with the measurement listed as missing.
@@ -179,11 +181,13 @@ def _described(data: PtychoData, probe: np.ndarray | None = None) -> dict[str, A
     probe = data.probe if probe is None else probe
     power = probe_power(data) if probe is None else (np.abs(probe) ** 2).sum(axis=0)
     if probe is None:
-        probe_from = "the mean pattern" if is_near(data) else "the mean amplitude, at focus"
+        probe_from = "the mean pattern" if is_near(data) else AT_FOCUS
     out |= _geometry(data.geometry, data.n) | _counts(photons) | _mask(data.mask)
     out |= scan_numbers(data.positions_px, data.pixel, diameter(power), probe_from)
     out["missing"] = _missing(data, probe)
     known = probe is not None or size_known(data)
+    if not known and not out.get("overlap"):
+        out |= {"overlap": None, "coverage": None}
     out["warnings"] = _attention(data.positions_px, data.n, out["probe_diameter_px"], known, photons)
     return out
 

@@ -38,7 +38,8 @@ class Format:
     ``recognise(container)`` returns a bool; ``read(container, **options)`` returns a PtychoData or a PtychoState, and
     its keyword-only parameters are the options of the format. ``write(path, data)``, where there is one, writes a
     PtychoData, or a PtychoState if ``of_state``; ``key`` is its name in ``opty.save(format=)``, ``suffixes`` are
-    those that its files may have, and ``beside(path)`` returns the files that are written beside one.
+    those that its files may have, ``lacks`` the fields of a PtychoData for which it has no place, and ``beside(path)``
+    returns the files that are written beside one.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Format:
     of_state: bool = False
     _: KW_ONLY
     suffixes: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     beside: Callable[[Path], tuple[Path, ...]] = lambda path: ()
 
     @property

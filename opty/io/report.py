@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from opty.algebra.text import made_by
 from opty.analysis.misfit import DURING
 from opty.memory import size
+from opty.remedies import here
 from opty.units import metres
 
 if TYPE_CHECKING:
     from opty.io.info import Info
+
+AT_FOCUS = "the mean amplitude, at focus"  # where the size of a probe is from that is the least it can be
 
 
 def text(info: Info) -> str:
@@ -42,7 +45,8 @@ def _subjects(info: Info) -> Iterator[tuple[str, str | None]]:
     yield "photons", _photons(info)
     yield "mask", None if info.usable is None else f"{info.usable:.2%} of the pixels count"
     yield "scan", _scan(info)
-    yield "probe", f"about {info.probe_diameter_px:.3g} px across (from {info.probe_from})"
+    about = "at least" if info.probe_from == AT_FOCUS else "about"
+    yield "probe", f"{about} {info.probe_diameter_px:.3g} px across (from {info.probe_from})"
     yield "overlap", _overlap(info)
     yield "model", info.model
     yield "recipe", None if info.recipe is None else made_by(info.recipe, info.iteration or 0)
@@ -96,6 +100,10 @@ def _scan(info: Info) -> str | None:
 
 
 def _overlap(info: Info) -> str | None:
+    least = "at least " if info.probe_from == AT_FOCUS else ""
     if info.overlap is None:
-        return None
-    return f"{info.overlap:.0%} (linear, nearest view), {info.coverage:.3g} views on a spot of the scanned area"
+        if info.step_px is None:
+            return None
+        searched = here("opty.analysis.find_probe(data)", "opty reconstruct")
+        return f"unknown without a probe (none with one in focus): {searched} searches for one"
+    return f"{least}{info.overlap:.0%} (linear, nearest view), {info.coverage:.3g} views on a spot of the scanned area"

@@ -8,35 +8,46 @@ from opty.data import PtychoData
 from opty.io import source
 from opty.io.formats import native
 from opty.io.registry import writer
+from opty.io.state_as_data import as_data
 from opty.io.writing import check_suffix
-from opty.remedies import here
+from opty.remedies import here, named
 from opty.state import BareState
 
 
-def save(path: str | Path, p: BareState | PtychoData, format: str = "opty") -> None:
+def save(
+    path: str | Path, p: BareState | PtychoData, format: str = "opty", *, refined_positions: bool | None = None
+) -> None:
     """Write a state or a measurement, completely or not at all.
 
     Parameters
     ----------
     path : the file to write; an existing file stays untouched until the new one is safely on the disk.
     p : a PtychoState, which ``opty.load`` restores exactly, or a PtychoData.
-    format : "opty" holds everything. The others hold the measurement alone (that of a state too), as other programs
-        read it: "cxi" (CDTools), "cxi-pynx" (PyNX), "nexus" (NXcxi_ptycho), "ptyd" (PtyPy), "ptylab", "tike" (npz of
-        tike and pty-chi), "tike-hdf5", "ptychi" (HDF5 of pty-chi, with a second file beside it), "tiff" (SciComPty: a
-        stack, with the positions in an NPY file beside it), "emd" (py4DSTEM: electrons, a scan on a square grid).
+    format : "opty" holds everything. The others hold a measurement, as other programs read it; of a state, with the
+        reconstructed probe as the starting probe, and a refined background, where there is a place for them. A warning
+        names what is left out; ``p.data`` is the measurement alone. They are "cxi" (CDTools), "cxi-pynx" (PyNX),
+        "nexus" (NXcxi_ptycho), "ptyd" (PtyPy), "ptylab", "tike" (npz of tike and pty-chi), "tike-hdf5", "ptychi" (HDF5
+        of pty-chi, with a second file beside it), "tiff" (SciComPty: a stack, with the positions in an NPY file beside
+        it), "emd" (py4DSTEM: electrons, a scan on a square grid).
         "ptyr" holds object, probe and positions (PtyPy).
+    refined_positions : of a state in the format of a measurement: whether its own positions are written, and not those
+        that were given. Default: those given, and a warning where they differ.
 
     Raises
     ------
-    TypeError : ``p`` is neither. ValueError : no such format, or a suffix of another one; ``path`` is the file that
-        the measurement was read from; the measurement has a field that the format cannot hold.
+    TypeError : ``p`` is neither; ``refined_positions`` of what is no state, or in a format that holds all of one.
+    ValueError : no such format, or a suffix of another one; ``path`` is the file that the measurement was read from;
+        the measurement has a field that the format cannot hold.
     SourceError : the measurement of a result that was opened without it.
     OSError : no such folder, no permission, a full disk.
     """
-    if format == "opty":
+    form = None if format == "opty" else writer(format)
+    if refined_positions is not None and (form is None or form.of_state or isinstance(p, PtychoData)):
+        why = "p is a measurement" if isinstance(p, PtychoData) else f"format {format!r} holds both"
+        raise TypeError(f"{named('refined_positions')} says which positions of a result a measurement gets: {why}")
+    if form is None:
         native.save(path, p)
         return
-    form = writer(format)
     if not isinstance(p, (BareState, PtychoData)):
         raise TypeError(f"save(path, p) writes a PtychoState or a PtychoData; p is a {type(p).__name__}")
     data = p if isinstance(p, PtychoData) else p.data
@@ -50,4 +61,6 @@ def save(path: str | Path, p: BareState | PtychoData, format: str = "opty") -> N
     if not form.of_state:
         data.need_frames()
     assert form.write is not None
+    if isinstance(p, BareState) and not form.of_state:
+        data = as_data(path, p, form, refined_positions)
     form.write(Path(path), p if form.of_state else data)

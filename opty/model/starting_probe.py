@@ -10,6 +10,7 @@ import numpy as np
 from opty.data import PtychoData
 from opty.data.fields import check_probe
 from opty.kernels import numpy_backend
+from opty.physics.in_corners import split_over_corners
 from opty.physics.optics import lens_probe
 from opty.physics.propagation import Propagator
 from opty.remedies import here, option
@@ -43,6 +44,20 @@ def given_probe(probe: Any, n: int, modes: int | None, dtype: Any) -> np.ndarray
     """
     checked = check_probe(probe, n)
     return with_modes(checked, modes).astype(dtype)
+
+
+def split_probe(probe: np.ndarray) -> str | None:
+    """Say that a probe (M, n, n) lies round the four corners of its window, and what to do; None where it does not.
+
+    An FFT leaves it so; opty's probes have their middle at n // 2.
+    """
+    if not split_over_corners((np.abs(probe) ** 2).sum(axis=0)):
+        return None
+    shifted = here("give np.fft.fftshift(probe, (-2, -1))", "write it with its middle there (numpy.fft.fftshift)")
+    return (
+        "the starting probe is split over the four corners of its window, as an FFT leaves it, and opty has its middle "
+        f"at n // 2: {shifted}"
+    )
 
 
 def with_modes(probe: np.ndarray, modes: int | None) -> np.ndarray:

@@ -19,6 +19,7 @@ from opty.model.complete import complete, first_leaves, fitting, with_modes
 from opty.model.compose import Model
 from opty.model.element import Element
 from opty.model.scan import Scan
+from opty.model.starting_probe import split_probe
 from opty.state import start
 from opty.state.attributes import StateAttributes
 from opty.state.device_data import DeviceData
@@ -90,6 +91,9 @@ class BareState(OverRanks, StateAttributes):
             data.views, data.n, shape, kind, data.geometry, data, given=probe, positions=data.positions_px, seed=seed
         )
         first = first_leaves(whole, scan)
+        given = probe is not None or data.probe is not None
+        if given and ranks.rank == 0 and (why := split_probe(first["probe"])) is not None:
+            warn_user(why, UserWarning)
         whole = with_modes(whole, len(first["probe"]))
         if obj is not None:
             first["obj"] = fitting(whole, "obj", obj, first["obj"])

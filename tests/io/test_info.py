@@ -71,6 +71,25 @@ def test_probe_size_is_estimated_from_the_mean_amplitude(tmp_path, width):
     assert 0.4 * width < found.probe_diameter_px < 1.3 * width
 
 
+@pytest.mark.parametrize(("step", "overlap"), [(3, "at least"), (40, "unknown without a probe")])
+def test_overlap_without_a_probe(tmp_path, step, overlap):
+    """Of a focus 20 px wide that a defocus would widen: what is known is the least, and nothing where that is none."""
+    rows, columns = np.indices((64, 64)) - 32
+    probe = np.where(np.hypot(rows, columns) < 10, 100, 0)
+    wave = np.abs(np.fft.fftshift(np.fft.fft2(probe))) ** 2
+    places = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) * float(step)
+    save(tmp_path / "d.h5", PtychoData(np.repeat(wave[None], 4, 0), places))
+    found = info(tmp_path / "d.h5")
+    assert f"overlap     {overlap}" in str(found)
+    assert "probe       at least " in str(found)
+    assert (found.overlap is None) == (step == 40)
+    assert (found.coverage is None) == (step == 40)
+    save(tmp_path / "p.h5", PtychoData(np.repeat(wave[None], 4, 0), places, probe=probe + 0j))
+    known = info(tmp_path / "p.h5")
+    assert known.overlap == pytest.approx(max(0, 1 - step / 20), abs=0.1)
+    assert "at least" not in str(known)
+
+
 def test_near_field_beam_is_seen_on_the_detector(tmp_path):
     rows, cols = np.indices((64, 64)) - 32
     beam = np.where(np.hypot(rows, cols) <= 15, 50, 0)

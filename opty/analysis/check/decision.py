@@ -10,6 +10,7 @@ from opty.analysis.check.brightness import of_brightness
 from opty.analysis.check.findings import Findings
 from opty.analysis.check.frame_statistics import Frames
 from opty.analysis.check.likeness import Likeness, likeness
+from opty.analysis.check.near_positions import near_positions
 from opty.analysis.check.pedestal import of_pedestal
 from opty.analysis.check.probe_change import probe_change
 from opty.analysis.check.refined_stretch import find_refined_stretch
@@ -23,6 +24,7 @@ from opty.data.frame_order import grid_places
 from opty.remedies import here, option
 
 PREDICTS = 0.6  # excess of a score below which an object and a probe predict views
+WELL = 0.15  # from which on another orientation cannot be better by enough
 APART = 0.15  # of excess by which another guess must be worse, where one predicts views
 CLOSE, CLOSE_NOTHING = 0.9, 0.75  # times its misfit; and where none predicts views
 NOTHING = 0.8  # excess from which on nothing predicts views
@@ -91,13 +93,55 @@ def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decisio
         return found
     way = found.orientations[0] if found.decided else AS_GIVEN
     light, pedestal = _of_light(trials, frames, way, given.probe if found.probe is None else found.probe)
-    if found.fits in ("as given", "undecided") and not pedestal.every:  # under which no scale can be told
+    told = (
+        None if trials.far or found.fits not in ("as given", "undecided") else near_positions(data, frames, one_by_one)
+    )
+    if told is not None and told.every:
+        found = replace(found, findings=told if not found.decided else found.findings + told)
+    elif found.fits in ("as given", "undecided") and not pedestal.every:  # under which no scale can be told
         found = _stretched(trials, found, given, one_by_one)
     found = replace(found, findings=found.findings + light + pedestal)
     change = probe_change(trials, found.probe if found.excess < PREDICTS else None, way)
     if change.warnings and not found.decided:
         return replace(found, findings=change)
     return replace(found, findings=found.findings + change)
+
+
+def ways_in_brief(data: PtychoData, frames: Frames) -> Findings:
+    """Say whether positions fit in another of the eight ways, from the starting probe of the data or of a near field.
+
+    Short runs on a part of the scan: one as given, and, where that does not predict views well, one for each other way,
+    on more views until they tell. In the far field it is said, too, where views are predicted in no way.
+
+    Parameters: data; its frames as looked at.
+    Returns: Findings, none for a scan of too few good views, without a starting probe, or of too few photons to tell.
+    """
+    trials = Trials(data, frames)
+    if trials.probe is None or trials.lit.sum() < FEWEST:
+        return Findings()
+    for views in PARTS:
+        trials.views = min(views, trials.most)
+        given = _guess(trials, None, AS_GIVEN)
+        if given.score.excess < WELL or given.score.noisy:
+            return Findings()
+        found = _told(trials, given, given, _ways(trials, given), None)
+        if found.decided:
+            return found.findings
+        if trials.views >= min(trials.most, trials.lit.sum()):
+            break
+    if not trials.far or given.score.excess < NOTHING:
+        return Findings()
+    return Findings(
+        warnings=(
+            f"from the starting probe held-out views are predicted no better than by the mean pattern "
+            f"({given.score.excess:.0%} of what differs from it is missed), however the axes of the positions are "
+            f"turned: the probe may be wrong, or unit, scale or order of the positions: {_finds_out()}",
+        )
+    )
+
+
+def _finds_out() -> str:
+    return here("opty.analysis.health(data) finds out", "opty check finds out")
 
 
 def _of_light(trials: Trials, frames: Frames, way: Orientation, probe: np.ndarray) -> tuple[Findings, Findings]:
@@ -258,15 +302,9 @@ def _of_way(fits: Orientation, twin: Orientation | None, found: tuple[Orientatio
     return Findings(
         (
             f"the positions fit as {fits.name}, misfit of held-out views {found[0].misfit:.3g}, not as given, "
-            f"{given.misfit:.3g}: {fits.remedy}, by {_turning(fits)}{also}",
+            f"{given.misfit:.3g}: {fits.remedy}, by {fits.options}{also}",
         )
     )
-
-
-def _turning(way: Orientation) -> str:
-    swap, flip = way.turn
-    parts = ([option("transpose", True)] if swap else []) + ([option("flip", flip)] if flip else [])
-    return " and ".join(parts)
 
 
 def _of_order(best: Guess, given: Guess) -> Findings:

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from opty.analysis.coverage import is_near, odd_positions
 from opty.data import PtychoData
 from opty.data.lazy_frames import views_counting
+from opty.physics.in_corners import in_corners
 
 DARK = 0.01  # times the median number of photons of a view
 SURE_LIGHT = 20.0  # photons: a view that expects as many gets none with a chance of exp(-20)
@@ -29,7 +30,6 @@ FEWEST_VIEWS = 10  # in fewer different frames a speckle may stand out as a hot 
 WELL_LIT = 200.0  # counts around a dead pixel: between rings and speckles a live one may see nothing as well
 RING = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
 FEWEST_LIT = 16  # pixels: two frames with fewer may agree by chance
-CORNER = 0.6  # times the spread of the light: that with the corners of patterns in their middle
 MARKER = 10.0  # times the largest other count: no light, but a number that marks a pixel
 
 
@@ -71,7 +71,7 @@ class Frames:
     @property
     def corner(self) -> bool:
         """Whether the light is gathered round the corners of the patterns, as an FFT leaves them."""
-        return _spread(np.fft.fftshift(self.light)) < CORNER * _spread(self.light)
+        return in_corners(self.light)
 
 
 def look_at_frames(data: PtychoData) -> Frames:
@@ -111,16 +111,11 @@ def look_at_frames(data: PtychoData) -> Frames:
     )
 
 
-def _spread(image: np.ndarray) -> float:
-    """Return the root mean square distance of the light of an image from its centre of mass [px]."""
-    places = np.indices(image.shape)
-    middle = [(place * image).sum() / image.sum() for place in places]
-    square = sum((place - m) ** 2 for place, m in zip(places, middle, strict=True))
-    return float(np.sqrt((square * image).sum() / image.sum()))
-
-
 def filled(image: np.ndarray, bad: np.ndarray) -> np.ndarray:
-    """Return an image (n, n) with the median of the good ones of the 24 pixels around in place of each bad pixel."""
+    """Return an image (n, n) with the median of the good ones of the 24 pixels around in place of each bad pixel.
+
+    One whose good pixels are all dark is returned as it is.
+    """
     if not bad.any():
         return image
     known = np.pad(np.where(bad, np.nan, image), 2, constant_values=np.nan)
@@ -129,7 +124,7 @@ def filled(image: np.ndarray, bad: np.ndarray) -> np.ndarray:
     found[some] = np.nanmedian(around[some], axis=1)
     out = image.astype(np.float64)
     out[bad] = found
-    return out
+    return out if out.any() else image
 
 
 class _Seen:

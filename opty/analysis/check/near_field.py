@@ -29,6 +29,8 @@ ALIKE = 0.3  # correlation of two images from which on their shift is believed
 AGREE = 0.5  # share of all pairs whose shifts must follow one map of the positions
 WITHIN, FACTOR = 1.0, 2.5  # px: how near a shift must be to the map; and that in medians
 ROUNDS = 20
+SAMPLE = 24  # images whose likeness with themselves is looked at
+OF_PAIRS = 2 * math.sqrt(math.log(2))  # median distance of two views that are off by one in each direction
 STEP, MOST_STEPS = 1.015, 6  # of the distance of the focus, from one that is tried to the next
 VIEWS_FITTED, VIEWS_SEARCHED = 100, 48
 PREDICTS = 0.8  # excess of a score below which a near field predicts views
@@ -41,12 +43,17 @@ class ImageShift:
     positions; minus the magnification over the pixel size where axes agree.
 
     ``agree``: share of the pairs of neighbours that follow it, to about a pixel; ``error``: relative standard error of
-    the magnification, from the scatter of the pairs.
+    the magnification, from the scatter of the pairs; ``beside``: by how much a view is off the map, in each direction,
+    the standard deviation by the median of the pairs that are alike [detector px]; ``repeats``: largest correlation of
+    an image with itself, moved by more than a sixth of the window: high for lines and gratings, whose movement cannot
+    be told.
     """
 
     matrix: np.ndarray
     agree: float
     error: float
+    beside: float
+    repeats: float = 0.0
 
     @property
     def magnification(self) -> float:
@@ -79,7 +86,8 @@ def image_shift(data: PtychoData, frames: Frames) -> ImageShift | None:
             alike.append(peak)
             shifts.append(shift)
             apart.append(places[views[j]] - places[views[i]])
-    return _map(np.array(apart), np.array(shifts), np.array(alike))
+    found = _map(np.array(apart), np.array(shifts), np.array(alike))
+    return None if found is None else dataclasses.replace(found, repeats=_repeats(spectra))
 
 
 def _spectra(data: PtychoData, views: np.ndarray, mean: np.ndarray, lit: np.ndarray, frames: Frames) -> np.ndarray:
@@ -93,6 +101,18 @@ def _spectra(data: PtychoData, views: np.ndarray, mean: np.ndarray, lit: np.ndar
         norm = np.linalg.norm(ratio)
         out[k] = np.fft.rfft2(ratio / max(norm, 1e-12), s=(2 * data.n, 2 * data.n))
     return out
+
+
+def _repeats(spectra: np.ndarray) -> float:
+    """Return the largest correlation of an image with itself beyond a sixth of the window, the median of some."""
+    size = spectra.shape[1]
+    places = np.fft.fftfreq(size, 1 / size)
+    far = np.hypot(places[:, None], places) > size / 12
+    found = []
+    for one in spectra[:: max(1, len(spectra) // SAMPLE)]:
+        image = np.fft.irfft2(np.abs(one) ** 2, s=(size, size))
+        found.append(float(image[far].max() / max(float(image[0, 0]), 1e-30)))
+    return float(np.median(found))
 
 
 def _shift(one: np.ndarray, other: np.ndarray) -> tuple[float, tuple[float, float]]:
@@ -125,7 +145,8 @@ def _map(apart: np.ndarray, shifts: np.ndarray, alike: np.ndarray) -> ImageShift
     matrix = fit.T
     spread = float(np.sqrt((off[good] ** 2).mean() / 2))
     length = float(np.sqrt((np.linalg.norm(apart[good] @ fit, axis=1) ** 2).sum() / 2))
-    return ImageShift(matrix, float(good.mean()), spread / max(length, 1e-12))
+    beside = float(np.median(off[alike > ALIKE])) / OF_PAIRS
+    return ImageShift(matrix, float(good.mean()), spread / max(length, 1e-12), beside)
 
 
 def taken_as_far(data: PtychoData, frames: Frames) -> Findings:

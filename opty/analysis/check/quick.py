@@ -10,14 +10,17 @@ from opty.analysis.check.frame_statistics import Frames, filled, look_at_frames
 from opty.analysis.check.number_law import of_numbers
 from opty.analysis.coverage import diameter, focused, is_near, size_known
 from opty.data import PtychoData
+from opty.data.inverted_mask import inverted
+from opty.model.starting_probe import split_probe
 
 
 def quick_look(data: PtychoData, frames: Frames | None = None) -> Findings:
     """Find what makes a reconstruction pointless, or its result doubtful, without running anything.
 
-    Positions (one view, all on one spot, no overlap, a wrong unit), light, pixels (dead, hot, at the end of the scale),
-    frames (missing, frozen, too bright), beam centre, sampling. ``health`` applies the same rules, and finds out the
-    orientation by short reconstructions. One look at each frame; nothing is changed.
+    Mask (inverted), starting probe (in the corners), positions (one view, all on one spot, no overlap, a wrong unit),
+    light, pixels (dead, hot, at the end of the scale), frames (missing, frozen, too bright), beam centre, sampling.
+    ``health`` applies the same rules, and finds out the orientation by short reconstructions. One look at each frame;
+    nothing is changed.
 
     Parameters
     ----------
@@ -37,9 +40,13 @@ def quick_look(data: PtychoData, frames: Frames | None = None) -> Findings:
 
 def judged(data: PtychoData, frames: Frames, across: float) -> Findings:
     """Apply all rules to a measurement whose frames were looked at, with a probe ``across`` px wide."""
+    if (why := inverted(data.intensities, data.mask)) is not None:
+        return Findings((why,))
+    split = None if data.probe is None else split_probe(data.probe)
     widest = max(across, _shadow(data, frames))
     return (
-        findings.of_positions(data.positions_px, data.n, widest, size_known(data))
+        Findings(() if split is None else (split,))
+        + findings.of_positions(data.positions_px, data.n, widest, size_known(data))
         + of_numbers(data)
         + findings.of_light(frames.photons, frames.whole)
         + findings.of_frames(frames)

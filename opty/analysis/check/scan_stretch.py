@@ -85,7 +85,7 @@ def find_stretch(part: PtychoData, probe: np.ndarray, begin: float = 1.0, bracke
             matrix, with_it = look.moving(begin)
         except DivergedError:
             return Stretch(1.0, 1.0, 0.0, 0.0, 0.0, False, False, False)
-        numbers = _numbers(matrix)
+        numbers = numbers_of(matrix)
         scale, aspect, rotation, shear = numbers
         off = max(abs(math.log(scale)), abs(math.log(aspect)), abs(rotation)) > TOLERANCE or abs(shear) > SHEARED
         gain, better, known, given, mean = 0.0, False, None, None, look.by_mean()
@@ -237,7 +237,7 @@ def small(part: PtychoData, probe: np.ndarray) -> tuple[PtychoData, np.ndarray]:
     return coarser(part, factor), cropped(probe, part.n // factor)
 
 
-def _numbers(matrix: np.ndarray) -> tuple[float, float, float, float]:
+def numbers_of(matrix: np.ndarray) -> tuple[float, float, float, float]:
     """Return scale, aspect, rotation and shear of a map (2, 2)."""
     corners = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     found = scan_map(corners @ matrix.T, corners, "affine")

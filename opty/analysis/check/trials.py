@@ -43,7 +43,8 @@ class Trials:
     def __init__(self, data: PtychoData, frames: Frames):
         bad = frames.bad | frames.dead
         if bad.any() and (data.mask is None or data.mask.ndim == 2):
-            data = data.replace(mask=~bad if data.mask is None else np.asarray(data.mask) & ~bad)
+            good = ~bad if data.mask is None else np.asarray(data.mask) & ~bad
+            data = data.replace(mask=good) if good.any() else data
         self.data, self.whole = data, frames.whole
         self.lit = np.ones(data.views, bool)
         self.lit[[*frames.dark, *frames.full, *frames.bright, *frames.frozen]] = False

@@ -32,6 +32,7 @@ DARK = (DETECTOR + "dark", DETECTOR + "data_dark")
 ENERGY = (SOURCE + "energy", "entry_1/instrument_1/beam_1/energy")
 WAVELENGTH = (SOURCE + "wavelength", "entry_1/instrument_1/beam_1/wavelength")
 ILLUMINATION = SOURCE + "illumination"  # as SHARP and Nanosurveyor call it
+PYNX_LACKS = ("probe",)
 HAS_SIGNAL = 0x1000  # the one bit of a CXI mask that does not mark a bad pixel
 USUAL_BASIS = np.array([[0.0, -1.0], [-1.0, 0.0], [0.0, 0.0]])  # columns: slow axis along -y, fast axis along -x
 
@@ -227,7 +228,7 @@ def write_pynx(path: Path, data: PtychoData) -> None:
     Raises FormatError for a starting probe, which PyNX takes from another file.
     """
     writing.need_geometry(data, "PyNX's CXI")
-    writing.no_place(data, "PyNX's CXI", "probe")
+    writing.no_place(data, "PyNX's CXI", *PYNX_LACKS)
     with writing.created(path, data) as f:
         content(f, data, by_axis=True)
         writing.put(f, "entry_1/instrument_1/name", "unknown")
@@ -266,5 +267,5 @@ read: Any = measurement(opened)
 SUFFIXES = (".cxi", *writing.HDF5)
 FORMATS = (
     Format("CXI (entry_1)", recognise, read, "cxi", write, suffixes=SUFFIXES),
-    Format("CXI of PyNX", lambda file: False, read, "cxi-pynx", write_pynx, suffixes=SUFFIXES),
+    Format("CXI of PyNX", lambda file: False, read, "cxi-pynx", write_pynx, suffixes=SUFFIXES, lacks=PYNX_LACKS),
 )

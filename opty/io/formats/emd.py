@@ -37,6 +37,7 @@ STEP, OWN_LENGTHS = "opty_step", ("opty_distance", "opty_pixel_size")  # [m], at
 DEPTH = 5  # groups in groups
 MOST = 500  # groups that are looked at
 ANGLES = ("rad", "mrad")
+LACKS = ("mask", "background", "probe")
 INVERSE = re.compile(r"1/(\w+)|(\w+)\^?-1")
 
 
@@ -201,7 +202,7 @@ def write(path: Path, data: PtychoData) -> None:
     The step is in A, the pixel in A^-1, the aperture in mrad. Raises FormatError for positions that are on no such grid
     and for a mask, a background or a starting probe; ValueError for a measurement that is not of electrons.
     """
-    writing.no_place(data, "an EMD data cube", "mask", "background", "probe")
+    writing.no_place(data, "an EMD data cube", *LACKS)
     geometry = data.geometry
     if geometry is None or geometry.voltage is None or geometry.propagation != "far":
         raise ValueError(
@@ -268,4 +269,4 @@ def _write_frames(cube: h5py.Group, frames: np.ndarray | LazyFrames, shape: tupl
 
 read: Any = measurement(opened)
 SUFFIXES = (*writing.HDF5, ".emd")
-FORMATS = (Format("EMD data cube (py4DSTEM, NCEM)", recognise, read, "emd", write, suffixes=SUFFIXES),)
+FORMATS = (Format("EMD data cube (py4DSTEM, NCEM)", recognise, read, "emd", write, suffixes=SUFFIXES, lacks=LACKS),)

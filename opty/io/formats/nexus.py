@@ -28,6 +28,7 @@ DEFINITIONS = ("NXcxi_ptycho", "NXptycho")
 ENERGY = ("incident_beam_energy", "energy", "incident_energy")
 WAVELENGTH = ("incident_wavelength", "wavelength")
 MASK = ("pixel_mask", "mask")
+LACKS = ("background",)
 MOTORS = (("x", "horizontal", "sample_x"), ("y", "vertical", "sample_y"))
 
 
@@ -196,7 +197,7 @@ def _centre(tree: Tree, detector: str, pixel: float | None) -> tuple[float, floa
 def write(path: Path, data: PtychoData) -> None:
     """Write a measurement as NXcxi_ptycho: SI units, and the attributes by which NeXus viewers plot it."""
     writing.need_geometry(data, "NXcxi_ptycho")
-    writing.no_place(data, "NXcxi_ptycho", "background")
+    writing.no_place(data, "NXcxi_ptycho", *LACKS)
     with writing.created(path, data) as f:
         cxi.content(f, data)
         _annotate(f, data)
@@ -238,4 +239,8 @@ def _annotate(f: h5py.File, data: PtychoData) -> None:
 
 
 read: Any = measurement(opened)
-FORMATS = (Format("NXcxi_ptycho (NeXus)", recognise, read, "nexus", write, suffixes=(".nxs", ".cxi", *writing.HDF5)),)
+FORMATS = (
+    Format(
+        "NXcxi_ptycho (NeXus)", recognise, read, "nexus", write, suffixes=(".nxs", ".cxi", *writing.HDF5), lacks=LACKS
+    ),
+)

@@ -17,6 +17,7 @@ from opty.io.prepare.frames import Frames
 from opty.io.prepare.options import Raw
 from opty.io.reading import Format, blaming, check_shapes, measurement, real
 
+LACKS = ("mask", "background")  # what the arrays of tike and pty-chi have no place for
 NAMES = (("data", "scan"), ("diff", "pos"))  # of tike and pty-chi, and of opty's plain one
 
 
@@ -63,7 +64,7 @@ def write_tike(path: Path, data: PtychoData) -> None:
 
     Raises FormatError for a mask or a background, for which there is no place.
     """
-    writing.no_place(data, "tike's npz", "mask", "background")
+    writing.no_place(data, "tike's npz", *LACKS)
     with atomic(path) as part, part.open("wb") as file:
         np.savez(file, allow_pickle=False, **tike_arrays(data))
 
@@ -104,6 +105,6 @@ def open_plain(file: Container) -> Iterator[Raw]:
 read_tike: Any = measurement(open_tike)
 read_plain: Any = measurement(open_plain)
 FORMATS = (
-    Format("tike npz (data, scan)", is_tike, read_tike, "tike", write_tike, suffixes=(".npz",)),
+    Format("tike npz (data, scan)", is_tike, read_tike, "tike", write_tike, suffixes=(".npz",), lacks=LACKS),
     Format("opty npz (diff, pos)", is_plain, read_plain),
 )

@@ -16,7 +16,7 @@ from opty.errors import FormatError
 from opty.files.container import Container
 from opty.files.tree import Tree, numbers
 from opty.io import writing
-from opty.io.formats.npz import tike_arrays, tike_raw
+from opty.io.formats.npz import LACKS, tike_arrays, tike_raw
 from opty.io.prepare.given_positions import given_positions
 from opty.io.prepare.options import Raw
 from opty.io.prepare.units import ELECTRON_VOLT, wavelength_as_of_photons
@@ -49,7 +49,7 @@ def open_tike(file: Container) -> Iterator[Raw]:
 
 def write_tike(path: Path, data: PtychoData) -> None:
     """Write HDF5 with the arrays of tike at its root. Raises FormatError for a mask or a background."""
-    writing.no_place(data, "tike's HDF5", "mask", "background")
+    writing.no_place(data, "tike's HDF5", *LACKS)
     with writing.created(path, data) as f:
         for name, array in tike_arrays(data).items():
             writing.stack(f, name, array)
@@ -182,7 +182,7 @@ def write_pair(path: Path, data: PtychoData) -> None:
 
     Raises ValueError for another name, FormatError for a mask or a background.
     """
-    writing.no_place(data, "pty-chi's HDF5", "mask", "background")
+    writing.no_place(data, "pty-chi's HDF5", *LACKS)
     (parameters,) = _parameters(path)
     with writing.created(parameters, data) as f:
         _write_parameters(f, data)
@@ -220,8 +220,15 @@ def _write_parameters(f: h5py.File, data: PtychoData) -> None:
 read_tike: Any = measurement(open_tike)
 read_pair: Any = measurement(open_pair)
 FORMATS = (
-    Format("tike HDF5 (data, scan)", is_tike, read_tike, "tike-hdf5", write_tike, suffixes=writing.HDF5),
+    Format("tike HDF5 (data, scan)", is_tike, read_tike, "tike-hdf5", write_tike, suffixes=writing.HDF5, lacks=LACKS),
     Format(
-        "pty-chi HDF5 (dp, para)", is_pair, read_pair, "ptychi", write_pair, suffixes=writing.HDF5, beside=_parameters
+        "pty-chi HDF5 (dp, para)",
+        is_pair,
+        read_pair,
+        "ptychi",
+        write_pair,
+        suffixes=writing.HDF5,
+        lacks=LACKS,
+        beside=_parameters,
     ),
 )

@@ -29,6 +29,7 @@ KEV = 1e3 * ELECTRON_VOLT
 VERSION = "0.1"  # of PtyPy's HDF5 layout
 CHUNK_VIEWS = 256
 PROBE = "opty_probe"
+LACKS = ("background",)
 
 
 def recognise(file: Container) -> bool:
@@ -174,7 +175,7 @@ def write(path: Path, data: PtychoData) -> None:
     Raises FormatError for a background.
     """
     writing.need_geometry(data, "PtyPy's .ptyd")
-    writing.no_place(data, "a .ptyd", "background")
+    writing.no_place(data, "a .ptyd", *LACKS)
     assert data.geometry is not None
     with writing.created(path, data) as f:
         mark_root(f)
@@ -227,4 +228,4 @@ def _array(group: h5py.Group, name: str, array: np.ndarray, kind_: str = "array"
 
 
 read: Any = measurement(opened)
-FORMATS = (Format("PtyPy .ptyd", recognise, read, "ptyd", write, suffixes=(".ptyd", *writing.HDF5)),)
+FORMATS = (Format("PtyPy .ptyd", recognise, read, "ptyd", write, suffixes=(".ptyd", *writing.HDF5), lacks=LACKS),)

@@ -19,6 +19,7 @@ from opty.io.prepare.options import Raw
 from opty.io.reading import Format, blaming, measurement, middle, real
 
 NAMES = {"wavelength": "wavelength", "distance": "zo", "pixel_size": "dxd"}
+LACKS = ("mask", "background")
 FLIPS = {0: None, 1: "columns", 2: "rows", 3: "both"}
 
 
@@ -107,7 +108,7 @@ def write(path: Path, data: PtychoData) -> None:
     Raises FormatError for a mask or a background, for which there is no place.
     """
     writing.need_geometry(data, "PtyLab's HDF5")
-    writing.no_place(data, "PtyLab's HDF5", "mask", "background")
+    writing.no_place(data, "PtyLab's HDF5", *LACKS)
     put, pixel = writing.put, data.pixel
     assert pixel is not None
     with writing.created(path, data) as f:
@@ -131,4 +132,4 @@ def _diameter(probe: np.ndarray) -> float:
 
 
 read: Any = measurement(opened)
-FORMATS = (Format("PtyLab HDF5", recognise, read, "ptylab", write, suffixes=writing.HDF5),)
+FORMATS = (Format("PtyLab HDF5", recognise, read, "ptylab", write, suffixes=writing.HDF5, lacks=LACKS),)

@@ -29,6 +29,7 @@ MOST = 1500  # files of a series that a result keeps a fingerprint of
 OWN = "opty"  # key of the geometry in the description of a TIFF that opty wrote
 SWAPPED = "column, row"  # what such a TIFF says of positions beside it that are not (row, column)
 IMAGES = {"mask": "mask", "dark": "background"}  # <stem>_mask.npy, True where a pixel counts; <stem>_background.npy
+LACKS = ("mask", "background", "probe")
 KEPT = (*LENGTHS, "focus_to_sample", "propagation", "voltage", "semi_angle")
 
 
@@ -111,7 +112,7 @@ def write(path: Path, data: PtychoData) -> None:
 
     The description of the TIFF holds the geometry. Raises FormatError for a mask, a background or a starting probe.
     """
-    writing.no_place(data, "a TIFF stack", "mask", "background", "probe")
+    writing.no_place(data, "a TIFF stack", *LACKS)
     geometry = data.geometry
     noted: dict[str, Any] = {} if geometry is None else {name: getattr(geometry, name) for name in KEPT}
     noted = {name: value for name, value in noted.items() if value is not None}
@@ -138,6 +139,7 @@ FORMATS = (
         "tiff",
         write,
         suffixes=SUFFIXES,
+        lacks=LACKS,
         beside=lambda path: (path.with_suffix(".npy"),),
     ),
 )

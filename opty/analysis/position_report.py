@@ -13,7 +13,7 @@ from opty.operators.position.check import GIVEN
 from opty.operators.position.correct import PLACE
 from opty.operators.position.jumps import largest_jump
 from opty.operators.position.others import doubts, others_say
-from opty.operators.position.patient import COURSE, said_of_waiting
+from opty.operators.position.wait import COURSE, said_of_waiting
 from opty.physics.scan_map import scan_map
 
 if TYPE_CHECKING:

@@ -56,5 +56,5 @@ class FindPositions(Recipe):
         quarter = in_order * BestOf(coarse**60 * HoldOut(coarse**10) * coarse**30, tries=2)
         half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * HoldOut(coarse**8) * coarse**20
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, eighth, keep=_KEEP)
-        full = (PosCorrect() * rPIE(alpha=0.1)) ** self.sweeps
+        full = (PosCorrect(wait=False) * rPIE(alpha=0.1)) ** self.sweeps
         return CheckPositions() * CompareMisfit(after=True) * full * ladder * CompareMisfit()

@@ -7,7 +7,8 @@ from small_scans import same, scan, state
 import opty
 from opty import AP, DM, LSQML, ML, RAAR, PosCorrect, rPIE
 from opty.analysis import position_error, position_report
-from opty.operators.position.patient import PatientPosCorrect, _change, said_of_waiting
+from opty.operators.position.patient import PatientPosCorrect
+from opty.operators.position.wait import change, said_of_waiting
 from opty.runtime.nodes import steps_of
 from opty.runtime.plan import plan
 from opty.simulate import experiment, objects, scans, stage
@@ -102,7 +103,7 @@ def test_a_refinement_that_never_moved_anything_is_reported():
 
 
 def test_a_short_wait_is_not_worth_a_word():
-    course = np.array([40, 0, 19, 1.0, 39.0, *np.zeros(12)])
+    course = np.array([40, 0, 19, 1.0, 39.0, 1.0, *np.zeros(12)])
     assert said_of_waiting({"position_course": course, "position_count": [40]}) == ""
     course[2] = 20
     assert "last 20 sweeps" in said_of_waiting({"position_course": course, "position_count": [40]})
@@ -122,9 +123,9 @@ def test_it_goes_on_from_a_file_as_without_it(tmp_path):
 
 def test_the_change_of_a_misfit():
     sweep = np.arange(12.0)
-    assert _change(3 - 0.02 * sweep) == pytest.approx(0.02)
-    assert _change(3 + 0.02 * sweep) == pytest.approx(0.02)
-    assert _change(3 - 0.02 * sweep[:9]) == np.inf
+    assert change(3 - 0.02 * sweep, 10) == pytest.approx(0.02)
+    assert change(3 + 0.02 * sweep, 10) == pytest.approx(0.02)
+    assert change(3 - 0.02 * sweep[:9], 10) == np.inf
     # Of noise of 0.01 the slope has an error of 0.01 / sqrt(143), and a mean magnitude of 0.8 times that.
     noisy = 0.01 * np.random.default_rng(1).normal(size=(4000, 12))
-    assert np.mean([_change(one) for one in noisy]) == pytest.approx(2.8 * 0.01 / np.sqrt(143), rel=0.05)
+    assert np.mean([change(one, 10) for one in noisy]) == pytest.approx(2.8 * 0.01 / np.sqrt(143), rel=0.05)

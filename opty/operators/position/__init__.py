@@ -1,7 +1,7 @@
 """Position refinement: where each view really was.
 
 correct.py       PosCorrect: the one to use
-patient.py       what it becomes beside AP, DM and RAAR
+wait.py          its wait while the engine explains more by itself; patient.py: what it becomes beside AP, DM and RAAR
 relocate.py      PosSearch: views that went astray, brought home
 search.py        how places are found for them
 adam.py          PosCorrectAdam

@@ -16,6 +16,7 @@ from opty.operators.position.refinement import READS, PositionRefinement
 from opty.operators.position.relocate import bring_home
 from opty.operators.position.signals import FIT_NUMBERS, fit_numbers
 from opty.operators.position.trust import held_step, knowledge, smooth_terms
+from opty.operators.position.wait import COURSE, may_move, remembered
 
 PLACE = Leaf("position_place", "view 2", unit="px", scale=0)
 MEMORY = (
@@ -30,6 +31,7 @@ MEMORY = (
     LOST,
     Leaf("position_evidence", f"view {EVIDENCE_NUMBERS + 1}", scale=0),
     Leaf("position_smooth", "view term", scale=0),
+    COURSE,
 )
 _LEAST = 0.15  # of the gains
 _UP, _DOWN = 1.1, 0.9  # what a gain learns from one sweep
@@ -59,9 +61,13 @@ class PosCorrect(
     it is drawn back by three standard deviations in each sweep. Steps are multiplied by a gain that grows by a
     tenth while a view goes on in one direction, and shrinks where it turns back.
 
-    Beside AP, DM and RAAR, whose object follows slowly or wanders, nothing moves while the misfit of the views changes
-    from sweep to sweep by more than a third of what the step would gain, gains stay at 0.3 and less, and no view is
-    looked for (``PatientPosCorrect``): find positions with another engine.
+    What an object still lacks looks like wrong positions, and moving them makes room for it. So nothing moves, and no
+    view is looked for, while the misfit of the views changes from sweep to sweep by more than a third of what the step
+    would gain, at least for six sweeps; once views move, by more than four times that. The change is the slope of log
+    sum |delta|^2 over 12 sweeps, and two of its standard errors.
+
+    Beside AP, DM and RAAR, whose object follows slowly or wanders, it waits longer, gains stay at 0.3 and less, and no
+    view is looked for (``PatientPosCorrect``): find positions with another engine.
 
     No gradient leads home a view that lies farther away than the object's details are wide: in every
     ``search_every``-th sweep PosSearch looks for those whose misfit stands out, or, while the scan as a whole is left
@@ -73,6 +79,8 @@ class PosCorrect(
     search_every : sweeps between two searches.
     max_step, weights : longest step [px]; weights of the views, as in every refinement.
     hold : weight of the places where the refinement began: 1 by the noise, 0 for not at all, from the first sweep on.
+    wait : False to move views from the fourth sweep on, where the object has its features already; with ``hold`` 0
+        nothing waits.
 
     History, beside that of every refinement: "position_moved", rms distance from the places given (before
     ``FindPositions``, where that ran), the common offset taken off, and "position_uncertainty", median of the
@@ -83,7 +91,8 @@ class PosCorrect(
     (N,) px, the standard error of each position with object and probe held; and its memory position_given and
     position_place (N, 2) px, the places given and those where the refinement began, position_unexplained,
     position_lost (N,), as CheckPositions, position_gain (N,), position_shift, position_estimate (N, 2) px,
-    position_misfit (N,), position_evidence (N, 8), position_smooth (N, K), position_count (1,).
+    position_misfit (N,), position_evidence (N, 8), position_smooth (N, K), position_count (1,), position_course (18,),
+    what it knows of the wait.
     Source: Gauss-Newton at the detector: Dwivedi et al., Ultramicroscopy 192, 29 (2018); slope: Odstrcil et al., Opt.
     Express 26, 3108 (2018), Eq. 26; variance of a slope from blocks of residuals: Conley, J. Econometrics 92, 1 (1999);
     empirical Bayes: Efron, Morris, JASA 68, 117 (1973); gains that learn: Zhang et al., Opt.
@@ -96,11 +105,13 @@ class PosCorrect(
     max_step: float = 2.0
     weights: str = "equal"
     hold: float = 1.0
+    wait: bool = True
     numbers = FIT_NUMBERS
     advice = "starting PosCorrect later with After(20, PosCorrect())"
     first_gain: ClassVar[float] = 1.0
     largest_gain: ClassVar[float] = 1.5
     averaged: ClassVar[bool] = False  # see held_step
+    fewest: ClassVar[int] = 6  # sweeps of which the misfit is known before views move
 
     def check(self):
         super().check()
@@ -114,8 +125,16 @@ class PosCorrect(
             raise ValueError(f"PosCorrect(hold={self.hold}): give a weight of the given places from 0 (none) up")
 
     def waits(self, leaves):
+        if not self.hold:
+            return 0
         done = int(leaves["position_count"][0]) if "position_count" in leaves else 0
-        return max(0, _PARTS - 1 - done) if self.hold else 0
+        known = remembered(leaves)
+        wait = self.fewest - 1 - int(known.sweeps if known else 0) if self._waits else 0
+        return max(0, _PARTS - 1 - done, wait)
+
+    @property
+    def _waits(self) -> bool:
+        return bool(self.hold) and (self.wait or self.averaged)
 
     def beside_averages(self):
         from opty.operators.position.patient import PatientPosCorrect  # which is made from this class
@@ -153,11 +172,14 @@ class PosCorrect(
         s.position_uncertainty = s.xp.sqrt(variance)
         if self.hold and (count + 1) % _ASK == _ASK // 2:
             self._ask(s, count)
-        if count + 1 < parts:
-            s.memo["usual"], s.memo["width"] = s.xp.zeros(()), s.xp.zeros(views)
-            return s.xp.zeros((views, 2))
-        held = held_step(told, away, s.position_smooth, s.position_estimate, variance, self.hold, self.averaged)
-        step, s.memo["usual"], s.memo["width"] = held
+        still = s.xp.zeros((views, 2)), s.xp.zeros(()), s.xp.zeros(views)
+        held = still
+        if count + 1 >= parts:
+            held = held_step(told, away, s.position_smooth, s.position_estimate, variance, self.hold, self.averaged)
+        s.memo["usual"], s.memo["looks"], moves = held[1], True, True
+        if self._waits:
+            moves, s.memo["looks"] = may_move(s, held[0], self.fewest, self.averaged)
+        step, s.memo["usual"], s.memo["width"] = held if moves else still
         return step
 
     def _ask(self, s, count: int) -> None:
@@ -212,7 +234,7 @@ class PosCorrect(
             bring_home(s, self.search_radius, np.ones(s.data.views, bool))
         elif float(to_host(s.memo["usual"])) > 0:
             bring_home(s, self.search_radius, to_host(s.memo["width"] > 0))
-        elif (lost := to_host(s.position_lost) > 0).any():
+        elif s.memo["looks"] and (lost := to_host(s.position_lost) > 0).any():
             bring_home(s, self.search_radius, lost, False)
 
     def _record(self, s, found, steps):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from opty.remedies import option
+
 if TYPE_CHECKING:
     from opty.state import BareState
 
@@ -20,9 +22,8 @@ def scan_probes(p: BareState) -> np.ndarray:
     owner = p.model.owner("opr_weights")
     counts = getattr(owner, "scans", None)
     if counts is None:
-        raise ValueError(
-            "all views have one probe: give the model Object() * Probe(scans=(196, 150)), the views of each"
-        )
+        each_own = option("model", "Object() * Probe(scans=(196, 150))")
+        raise ValueError(f"all scans have one probe: give the views of each scan, {each_own}")
     first = np.cumsum((0, *counts[:-1]))
     probe, modes, weights = (p.numpy(name) for name in ("probe", "opr_modes", "opr_weights"))
     each = np.repeat(probe[None], len(counts), axis=0)

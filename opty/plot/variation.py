@@ -86,7 +86,8 @@ def _of_scans(p: BareState, ax: Axes | None) -> Figure:
     if len(probes) > shown:
         panels[-1].set_xlabel(f"and {len(probes) - shown} more")
     places = fig.add_subplot(grid[1])
-    for k, part in enumerate(np.split(p.numpy("positions"), np.cumsum(counts)[:-1])):
+    views = p.numpy("positions")
+    for k, part in enumerate(np.split(views, np.cumsum(counts)[:-1])):
         places.plot(part[:, 1], part[:, 0], ".", ms=4, label=f"scan {k + 1}")
     places.set_aspect("equal")
     places.invert_yaxis()

@@ -145,7 +145,7 @@ def test_probes_that_are_refused(made, says):
 def test_views_have_to_add_up(joint):
     with pytest.raises(ValueError, match=r"is of 100 views, and the measurement has 110"):
         opty.PtychoState(joint, model=Object() * Probe(scans=(50, 50)))
-    with pytest.raises(ValueError, match="give the model Object"):
+    with pytest.raises(ValueError, match="give the views of each scan"):
         scan_probes(opty.PtychoState(joint))
 
 

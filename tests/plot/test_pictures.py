@@ -52,9 +52,8 @@ def errors(p):
     lit = lit_area(p)
     row, column = np.indices(lit.shape)
     places = np.full((p.data.views, 2), 0.02) * np.arange(1, p.data.views + 1)[:, None]
-    return Uncertainty(
-        0.01 * (1 + row / 10), 0.02 + column / 1e3, places, lit, 20, 2, {"phase": 1.0}, "counts", 1.0, 1e-8
-    )
+    known = {"scale": {"phase": 1.0}, "known": {"phase": 0.2}, "draw": "counts", "excess": 1.0, "pixel": 1e-8}
+    return Uncertainty(0.01 * (1 + row / 10), 0.02 + column / 1e3, places, lit, 20, 2, **known)
 
 
 def found_health(p):

@@ -65,8 +65,8 @@ def may_move(s: Any, step: Any, fewest: int, averages: bool) -> tuple[bool, bool
     They may move where the misfit of the views changes from sweep to sweep by less than a third of what the step would
     gain, or by 2 percent and less; once they move, by less than four times that gain, or by 8 percent. Beside engines
     that average the views the gain alone decides. The change is the slope of log sum |delta|^2 over up to 12 sweeps,
-    and two of its standard errors; ``fewest`` sweeps have to be known. Views may be looked for where they move, or where
-    the misfit hardly changes: one that is lost far off gains by no step.
+    and two of its standard errors; ``fewest`` sweeps have to be known. Views may be looked for where they move, or
+    where the misfit hardly changes: one that is lost far off gains by no step.
     """
     total = s.position_misfit.sum()
     count, moves, waited, _, _, _, *course = s.backend.to_host(s.position_course).tolist()

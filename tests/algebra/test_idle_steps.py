@@ -12,7 +12,7 @@ from opty.runtime.idle_steps import idle_steps, late_steps
 from opty.runtime.plan import plan
 
 IDLE = {
-    "PosCorrect() * rPIE()**100": ("in its first 3 sweeps it only looks", "write (PosCorrect() * rPIE()) ** 100"),
+    "PosCorrect() * rPIE()**100": ("in its first 5 sweeps it only looks", "write (PosCorrect() * rPIE()) ** 100"),
     "rPIE()**100 * PosCorrect()": ("runs once before rPIE() ** 100", "write (PosCorrect() * rPIE()) ** 100"),
     "PosCorrect() * (Progress() * rPIE())**9": ("once after rPIE() ** 9", "write (PosCorrect() * rPIE()) ** 9"),
     "PosCorrect() * Log() * AP()**9": ("in its first 9 sweeps it only looks", "write (PosCorrect() * AP()) ** 9"),
@@ -34,7 +34,7 @@ IDLE = {
     "(Progress() * FindPositions() * rPIE())**50": ("begins anew in each turn", "write rPIE() ** 50 * FindPositions()"),
     "FindPositions()**20": ("begins anew in each turn of FindPositions() ** 20", "write FindPositions()"),
     "(Every(9, FindPositions()) * rPIE())**50": ("begins anew", "write rPIE() ** 50 * FindPositions()"),
-    "PosCorrect()": ("in its first 3 sweeps it only looks", "PosCorrect() ** 50 refines with object and probe held"),
+    "PosCorrect()": ("in its first 5 sweeps it only looks", "PosCorrect() ** 50 refines with object and probe held"),
 }
 AT_WORK = [
     "(PosCorrect() * rPIE())**100",
@@ -43,11 +43,11 @@ AT_WORK = [
     "(AP() * PosCorrect())**2",
     "(PosCorrect() * rPIE()**5)**10",
     "PosCorrect()**20",
-    "PosCorrect()**4 * rPIE()**50",
+    "PosCorrect()**6 * rPIE()**50",
     "(PosCorrect()**2 * AP())**50",
     "(PosCorrect() * rPIE())**9 * Coarse(2, (PosCorrect() * rPIE())**60)",
     "Coarse(2, PosCorrect(hold=0.0) * rPIE())**20",
-    "BestOf((PosCorrect() * rPIE())**4)",
+    "BestOf((PosCorrect() * rPIE())**6)",
     "(PosCorrect() * rPIE())**50 * FindPositions()",
     "FindPositions()",
     "FindPositions() * rPIE()**20",
@@ -94,7 +94,7 @@ def test_each_step_of_a_run_that_is_split_by_hand_is_let_alone():
     p = state(scan(views=12))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for _ in range(4):
+        for _ in range(6):
             p = opty.PosCorrect() * opty.rPIE() * p
         opty.PosCorrect() * p  # it has looked by now, and moves views with object and probe held
 

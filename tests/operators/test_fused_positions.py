@@ -72,7 +72,7 @@ def test_the_numbers_of_the_cpu(gpu, refinement, engine, dtype):
 def test_what_counts_tell_is_what_it_is_on_the_cpu(gpu, monkeypatch):
     """All views are looked at once in so many sweeps; then they move by it."""
     monkeypatch.setattr("opty.operators.position.correct._PARTS", 2)
-    p, recipe = astray("complex128", modes=1, views=6), PosCorrect() * rPIE(batch=6)
+    p, recipe = astray("complex128", modes=1, views=6), PosCorrect(wait=False) * rPIE(batch=6)
     q, p = recipe**4 * p.to("gpu"), recipe**4 * p
     assert close(q, p, 1e-7)
     for name in ("position_evidence", "position_uncertainty", "position_estimate"):

@@ -115,7 +115,7 @@ def test_the_history_says_how_far_positions_went_and_how_well_they_are_known():
 
 def test_nothing_moves_before_all_views_have_been_looked_at():
     _, p = misplaced(stage.Gaussian(2.0))
-    recipe = PosCorrect() * ePIE()
+    recipe = PosCorrect(wait=False) * ePIE()
     assert (recipe**3 * p).positions.tolist() == p.positions.tolist()
     assert abs((recipe**16 * p).positions - p.positions).max() > 0.05
     assert abs((PosCorrect(hold=0.0) * ePIE() * p).positions - p.positions).max() > 0.05
@@ -287,7 +287,13 @@ def test_misfits_that_are_no_numbers_send_no_view_away(p, value, count):
 
 
 @pytest.mark.parametrize(
-    "recipe", [PosCorrect(search_every=6) * ePIE(batch=2), PosCorrect(search_every=6, hold=0.0) * ML()], ids=repr
+    "recipe",
+    [
+        PosCorrect(search_every=6, wait=False) * ePIE(batch=2),
+        PosCorrect(search_every=6) * LSQML(),
+        PosCorrect(search_every=6, hold=0.0) * ML(),
+    ],
+    ids=repr,
 )
 def test_the_split_law_holds_for_what_it_remembers(recipe):
     _, p = misplaced(stage.Gaussian(3.0))
@@ -297,7 +303,7 @@ def test_the_split_law_holds_for_what_it_remembers(recipe):
 
 
 def test_gains_learn(p):
-    q = (PosCorrect() * rPIE()) ** 12 * p
+    q = (PosCorrect(wait=False) * rPIE()) ** 12 * p
     gains = q.slots["position_gain"]
     assert (gains >= 0.15).all()
     assert (gains <= 1.5).all()

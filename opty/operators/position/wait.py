@@ -11,7 +11,7 @@ from opty.algebra.leaf import Leaf
 
 _SWEEPS = 12  # of which the course of the misfit is known
 _OPENS, _SHUTS = 1 / 3, 4.0  # times what the step gains: views move where the misfit changes by less in a sweep
-_SETTLED, _UNSETTLED = 0.02, 0.08  # of the misfit: by less in a sweep it hardly changes, by more it does again
+_SETTLED = 0.02  # of the misfit: by less in a sweep it hardly changes
 _SURE = 2.0  # standard errors of the slope that are added to it: the misfit of RAAR and DM wanders
 LONG = 20  # sweeps of waiting, in a row, that are worth a word
 _NUMBERS = 6  # of the course, before the logarithms
@@ -21,7 +21,7 @@ COURSE = Leaf("position_course", str(_NUMBERS + _SWEEPS), scale=0)
 class Wait(NamedTuple):
     """What a refinement that waits remembers.
 
-    ``sweeps`` : so many were counted; ``moves`` : whether views move; ``waited`` : sweeps since they last did.
+    ``sweeps`` : so many were counted; ``moves`` : whether views may move; ``waited`` : sweeps since they last did.
     ``seems`` : how far the usual view seemed to be from where it should be in the last one [px], 0 where the scan as a
     whole is held; ``at`` : ``position_count`` then; ``averages`` : whether the engine averages the views.
     """
@@ -62,9 +62,9 @@ def said_of_waiting(leaves: Mapping[str, Any]) -> str:
 def may_move(s: Any, step: Any, fewest: int, averages: bool) -> tuple[bool, bool]:
     """Say whether views may take a step (N, 2) px that was found, and whether they may be looked for.
 
-    They may move where the misfit of the views changes from sweep to sweep by less than a third of what the step would
-    gain, or by 2 percent and less; once they move, by less than four times that gain, or by 8 percent. Beside engines
-    that average the views the gain alone decides. The change is the slope of log sum |delta|^2 over up to 12 sweeps,
+    They may move from the sweep on in which the misfit of the views changes by less than a third of what the step would
+    gain, or by 2 percent and less. Beside engines that average the views the gain alone decides, and once views move
+    they stop where the misfit changes by more than four times it. The change is the slope of log sum |delta|^2 over up to 12 sweeps,
     and two of its standard errors; ``fewest`` sweeps have to be known. Views may be looked for where they move, or
     where the misfit hardly changes: one that is lost far off gains by no step.
     """
@@ -75,11 +75,14 @@ def may_move(s: Any, step: Any, fewest: int, averages: bool) -> tuple[bool, bool
     gain, total, seems, at = s.backend.to_host(numbers).tolist()
     course = [*course[1:], np.log(total) if total > 0 else 0.0]
     changed = change(np.array(course[-int(min(count + 1, _SWEEPS)) :]), fewest)
-    gained, hardly = (_SHUTS, _UNSETTLED) if moves else (_OPENS, _SETTLED)
-    moves = float(gain > 0 and (changed * total <= gained * gain or (changed <= hardly and not averages)))
-    wait = Wait(count + 1, moves, 0 if moves else waited + 1, seems, at, float(averages))
+    if averages:
+        opened = gain > 0 and changed * total <= (_SHUTS if moves else _OPENS) * gain
+    else:
+        opened = moves or (gain > 0 and (changed * total <= _OPENS * gain or changed <= _SETTLED))
+    takes = bool(opened and gain > 0)
+    wait = Wait(count + 1, float(opened), 0 if takes else waited + 1, seems, at, float(averages))
     s.position_course = s.xp.asarray([*wait, *course])
-    return bool(moves), bool(moves or changed <= _SETTLED)
+    return takes, bool(opened or changed <= _SETTLED)
 
 
 def change(course: np.ndarray, fewest: int) -> float:

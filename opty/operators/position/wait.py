@@ -21,7 +21,7 @@ COURSE = Leaf("position_course", str(_NUMBERS + _SWEEPS), scale=0)
 class Wait(NamedTuple):
     """What a refinement that waits remembers.
 
-    ``sweeps`` : so many were counted; ``moves`` : whether views may move; ``waited`` : sweeps since they last did.
+    ``sweeps`` : so many were counted; ``moves`` : whether views move; ``waited`` : sweeps since they last did.
     ``seems`` : how far the usual view seemed to be from where it should be in the last one [px], 0 where the scan as a
     whole is held; ``at`` : ``position_count`` then; ``averages`` : whether the engine averages the views.
     """
@@ -64,9 +64,9 @@ def may_move(s: Any, step: Any, fewest: int, averages: bool) -> tuple[bool, bool
 
     They may move from the sweep on in which the misfit of the views changes by less than a third of what the step would
     gain, or by 2 percent and less. Beside engines that average the views the gain alone decides, and once views move
-    they stop where the misfit changes by more than four times it. The change is the slope of log sum |delta|^2 over up to 12 sweeps,
-    and two of its standard errors; ``fewest`` sweeps have to be known. Views may be looked for where they move, or
-    where the misfit hardly changes: one that is lost far off gains by no step.
+    they stop where the misfit changes by more than four times it. The change is the slope of log sum |delta|^2 over up
+    to 12 sweeps, and two of its standard errors; ``fewest`` sweeps have to be known. Views may be looked for where they
+    move, or where the misfit hardly changes: one that is lost far off gains by no step.
     """
     total = s.position_misfit.sum()
     count, moves, waited, _, _, _, *course = s.backend.to_host(s.position_course).tolist()
@@ -79,10 +79,9 @@ def may_move(s: Any, step: Any, fewest: int, averages: bool) -> tuple[bool, bool
         opened = gain > 0 and changed * total <= (_SHUTS if moves else _OPENS) * gain
     else:
         opened = moves or (gain > 0 and (changed * total <= _OPENS * gain or changed <= _SETTLED))
-    takes = bool(opened and gain > 0)
-    wait = Wait(count + 1, float(opened), 0 if takes else waited + 1, seems, at, float(averages))
+    wait = Wait(count + 1, float(opened), 0 if opened else waited + 1, seems, at, float(averages))
     s.position_course = s.xp.asarray([*wait, *course])
-    return takes, bool(opened or changed <= _SETTLED)
+    return bool(opened), bool(opened or changed <= _SETTLED)
 
 
 def change(course: np.ndarray, fewest: int) -> float:

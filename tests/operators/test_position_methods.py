@@ -255,6 +255,7 @@ def asked_elsewhere(positions_of):
     return opty.PtychoState(told, **start), data.positions
 
 
+@pytest.mark.filterwarnings("ignore:the misfit rose:opty.MisfitWarning")
 @pytest.mark.parametrize("text", MAPPED)
 def test_a_map_that_undoes_what_is_found_of_single_views_is_said(text):
     p, truth = asked_elsewhere(lambda x: x + np.random.default_rng(0).normal(0, 0.6, x.shape))

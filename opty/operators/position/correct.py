@@ -62,9 +62,8 @@ class PosCorrect(
     tenth while a view goes on in one direction, and shrinks where it turns back.
 
     What an object still lacks looks like wrong positions, and moving them makes room for it. So nothing moves, and no
-    view is looked for, until the misfit of the views changes from sweep to sweep by no more than 2 percent, or by less
-    than a third of what the step would gain, at least for six sweeps. The change is the slope of log sum |delta|^2 over
-    12 sweeps, and two of its standard errors.
+    view is looked for, until the misfit of the views changes by no more than 1 percent a sweep, at least for six
+    sweeps. The change is the slope of log sum |delta|^2 over 12 sweeps, and two of its standard errors.
 
     Beside AP, DM and RAAR, whose object follows slowly or wanders, it waits longer, gains stay at 0.3 and less, and no
     view is looked for (``PatientPosCorrect``): find positions with another engine.

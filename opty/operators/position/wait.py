@@ -10,8 +10,9 @@ import numpy as np
 from opty.algebra.leaf import Leaf
 
 _SWEEPS = 12  # of which the course of the misfit is known
-_OPENS, _SHUTS = 1 / 3, 4.0  # times what the step gains: views move where the misfit changes by less in a sweep
-_SETTLED = 0.02  # of the misfit: by less in a sweep it hardly changes
+# Beside engines that average, times what the step gains: views move where the misfit changes by less in a sweep.
+_OPENS, _SHUTS = 1 / 3, 4.0
+_SETTLED = 0.01  # of the misfit: by less in a sweep it hardly changes
 _SURE = 2.0  # standard errors of the slope that are added to it: the misfit of RAAR and DM wanders
 LONG = 20  # sweeps of waiting, in a row, that are worth a word
 _NUMBERS = 6  # of the course, before the logarithms
@@ -62,11 +63,11 @@ def said_of_waiting(leaves: Mapping[str, Any]) -> str:
 def may_move(s: Any, step: Any, fewest: int, averages: bool) -> tuple[bool, bool]:
     """Say whether views may take a step (N, 2) px that was found, and whether they may be looked for.
 
-    They may move from the sweep on in which the misfit of the views changes by less than a third of what the step would
-    gain, or by 2 percent and less. Beside engines that average the views the gain alone decides, and once views move
-    they stop where the misfit changes by more than four times it. The change is the slope of log sum |delta|^2 over up
-    to 12 sweeps, and two of its standard errors; ``fewest`` sweeps have to be known. Views may be looked for where they
-    move, or where the misfit hardly changes: one that is lost far off gains by no step.
+    They may move from the sweep on in which the misfit of the views changes by no more than 1 percent. Beside engines
+    that average the views, which wander, they may while it changes by less than a third of what the step would gain,
+    and once they move by less than four times that. The change is the slope of log sum |delta|^2 over up to 12 sweeps,
+    and two of its standard errors; ``fewest`` sweeps have to be known. Views may be looked for where they move, or
+    where the misfit hardly changes: one that is lost far off gains by no step.
     """
     total = s.position_misfit.sum()
     count, moves, waited, _, _, _, *course = s.backend.to_host(s.position_course).tolist()
@@ -78,7 +79,7 @@ def may_move(s: Any, step: Any, fewest: int, averages: bool) -> tuple[bool, bool
     if averages:
         opened = gain > 0 and changed * total <= (_SHUTS if moves else _OPENS) * gain
     else:
-        opened = moves or (gain > 0 and (changed * total <= _OPENS * gain or changed <= _SETTLED))
+        opened = moves or (gain > 0 and changed <= _SETTLED)
     wait = Wait(count + 1, float(opened), 0 if opened else waited + 1, seems, at, float(averages))
     s.position_course = s.xp.asarray([*wait, *course])
     return bool(opened), bool(opened or changed <= _SETTLED)

@@ -242,7 +242,7 @@ def test_the_method_that_asks_is_not_reported_as_one_that_does_not():
     assert not opty.analysis.position_report(q).unasked
 
 
-MAPPED = ["(PosModel() * PosCorrect() * rPIE()) ** 40", "(PosCorrect() * PosModel() * rPIE()) ** 40"]
+MAPPED = ["(PosModel() * PosCorrect() * rPIE()) ** 60", "(PosCorrect() * PosModel() * rPIE()) ** 60"]
 
 
 def asked_elsewhere(positions_of):

@@ -63,7 +63,7 @@ class PosCorrect(
 
     What an object still lacks looks like wrong positions, and moving them makes room for it. So nothing moves, and no
     view is looked for, until the misfit of the views changes by no more than 1 percent a sweep, at least for six
-    sweeps. The change is the slope of log sum |delta|^2 over 12 sweeps, and two of its standard errors.
+    sweeps. The change is the slope of log sum |delta|^2 over 12 sweeps, and its standard error.
 
     Beside AP, DM and RAAR, whose object follows slowly or wanders, it waits longer, gains stay at 0.3 and less, and no
     view is looked for (``PatientPosCorrect``): find positions with another engine.
@@ -189,7 +189,9 @@ class PosCorrect(
         before = said(s, moved)
         ask_others(s, s.memo["number"])
         now = said(s, moved)
-        if now and before and count >= _PATIENCE:
+        known = remembered({COURSE.name: s.backend.to_host(s.position_course)})
+        just_begun = known is not None and 0 < known.moves < _ASK
+        if now and before and count >= _PATIENCE and not just_begun:
             warn_user(now, MisfitWarning)
 
     def _look(self, s, sensed, some: np.ndarray) -> None:

@@ -13,7 +13,8 @@ _SWEEPS = 12  # of which the course of the misfit is known
 # Beside engines that average, times what the step gains: views move where the misfit changes by less in a sweep.
 _OPENS, _SHUTS = 1 / 3, 4.0
 _SETTLED = 0.01  # of the misfit: by less in a sweep it hardly changes
-_SURE = 2.0  # standard errors of the slope that are added to it: the misfit of RAAR and DM wanders
+# Standard errors of the slope that are added to it: the misfit of RAAR and DM wanders.
+_SURE = {False: 1.0, True: 2.0}
 LONG = 20  # sweeps of waiting, in a row, that are worth a word
 _NUMBERS = 6  # of the course, before the logarithms
 COURSE = Leaf("position_course", str(_NUMBERS + _SWEEPS), scale=0)
@@ -22,7 +23,8 @@ COURSE = Leaf("position_course", str(_NUMBERS + _SWEEPS), scale=0)
 class Wait(NamedTuple):
     """What a refinement that waits remembers.
 
-    ``sweeps`` : so many were counted; ``moves`` : whether views move; ``waited`` : sweeps since they last did.
+    ``sweeps`` : so many were counted; ``moves`` : for how many, in a row, views have moved; ``waited`` : sweeps since
+    they last did.
     ``seems`` : how far the usual view seemed to be from where it should be in the last one [px], 0 where the scan as a
     whole is held; ``at`` : ``position_count`` then; ``averages`` : whether the engine averages the views.
     """
@@ -66,8 +68,8 @@ def may_move(s: Any, step: Any, fewest: int, averages: bool) -> tuple[bool, bool
     They may move from the sweep on in which the misfit of the views changes by no more than 1 percent. Beside engines
     that average the views, which wander, they may while it changes by less than a third of what the step would gain,
     and once they move by less than four times that. The change is the slope of log sum |delta|^2 over up to 12 sweeps,
-    and two of its standard errors; ``fewest`` sweeps have to be known. Views may be looked for where they move, or
-    where the misfit hardly changes: one that is lost far off gains by no step.
+    and one of its standard errors, beside engines that average two; ``fewest`` sweeps have to be known. Views may be
+    looked for where they move, or where the misfit hardly changes: one that is lost far off gains by no step.
     """
     total = s.position_misfit.sum()
     count, moves, waited, _, _, _, *course = s.backend.to_host(s.position_course).tolist()
@@ -75,18 +77,18 @@ def may_move(s: Any, step: Any, fewest: int, averages: bool) -> tuple[bool, bool
     numbers = s.xp.stack([s.memo["told"].gain(step), total, left**0.5, s.position_count[0]])
     gain, total, seems, at = s.backend.to_host(numbers).tolist()
     course = [*course[1:], np.log(total) if total > 0 else 0.0]
-    changed = change(np.array(course[-int(min(count + 1, _SWEEPS)) :]), fewest)
+    changed = change(np.array(course[-int(min(count + 1, _SWEEPS)) :]), fewest, _SURE[averages])
     if averages:
         opened = gain > 0 and changed * total <= (_SHUTS if moves else _OPENS) * gain
     else:
         opened = moves or (gain > 0 and changed <= _SETTLED)
-    wait = Wait(count + 1, float(opened), 0 if opened else waited + 1, seems, at, float(averages))
+    wait = Wait(count + 1, moves + 1 if opened else 0, 0 if opened else waited + 1, seems, at, float(averages))
     s.position_course = s.xp.asarray([*wait, *course])
     return bool(opened), bool(opened or changed <= _SETTLED)
 
 
-def change(course: np.ndarray, fewest: int) -> float:
-    """Return how fast a misfit changes, from its last logarithms: |slope| and two errors of it; infinity at first."""
+def change(course: np.ndarray, fewest: int, sure: float) -> float:
+    """Return how fast a misfit changes, from its last logarithms: |slope| and ``sure`` errors of it; first infinity."""
     count = len(course)
     if count < fewest:
         return float("inf")
@@ -94,4 +96,4 @@ def change(course: np.ndarray, fewest: int) -> float:
     rest = course - course.mean()
     slope = (sweep * rest).sum() / (sweep**2).sum()
     error = np.sqrt(((rest - slope * sweep) ** 2).sum() / (count - 2) / (sweep**2).sum())
-    return float(abs(slope) + _SURE * error)
+    return float(abs(slope) + sure * error)

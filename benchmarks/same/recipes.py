@@ -9,7 +9,7 @@ EPIE = "ePIE(batch=1, obj_step=1.0, probe_step=0.5, update='both')"
 AP = "AP(obj_inertia=0.015, probe_inertia=0.0, obj_smooth=0.0, probe_smooth=0.0, update='both')"
 PROJECT = "(beta={beta}, obj_inertia=0.01, probe_inertia=0.001, obj_smooth=0.0, probe_smooth=0.0, update='both')"
 ML = "ML(noise='{noise}', smooth=0.0, update='both', damping=0.03)"
-SEARCH = "PosCorrect(search=24, every=2, largest=2.0, weights='equal', hold=1.0)"
+SEARCH = "PosCorrect(search=24, every=2, largest=2.0, weights='equal', hold=1.0, wait=False)"
 ADAM = "PosCorrectAdam(step=0.5, decay=20.0, signal='object', beta1=0.9, beta2=0.999, largest=10.0, weights='equal')"
 
 RECIPES = {

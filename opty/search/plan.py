@@ -59,7 +59,7 @@ class Plan:
         if self.engine.startswith("DM"):
             recipe = DM() ** self.sweeps * recipe
         if self.positions:
-            moved = PosCorrectGradient() if self.gradient else PosCorrect()
+            moved = PosCorrectGradient() if self.gradient else PosCorrect(wait=False)
             recipe = (free * moved * sequential) ** self.sweeps * recipe
         elif self.engine != "ML":
             recipe = (free * sequential) ** self.sweeps * recipe

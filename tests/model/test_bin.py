@@ -77,7 +77,7 @@ def test_positions_come_home(coarse):
     truth = coarse[0].truth["positions"]
     wrong = np.clip(truth + np.random.default_rng(1).uniform(-1, 1, truth.shape), 0, 31)
     p = thin_state(coarse, Bin(2)).replace(positions=wrong)
-    q = (opty.PosCorrect() * rPIE(alpha=0.1, batch=4)) ** 15 * p
+    q = (opty.PosCorrect(wait=False) * rPIE(alpha=0.1, batch=4)) ** 15 * p
     left, before = (opty.analysis.position_error(s.numpy("positions"), truth, affine=True) for s in (q, p))
     assert left < 0.5 * before
 

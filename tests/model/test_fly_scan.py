@@ -119,7 +119,7 @@ def test_positions_come_home(flown):
     truth = flown[0].truth["positions"]
     wrong = np.clip(truth + np.random.default_rng(1).uniform(-1, 1, truth.shape), 0, 31)
     p = thin_state(flown, FlyScan(2)).replace(positions=wrong)
-    q = (opty.PosCorrect() * rPIE(alpha=0.1, batch=4)) ** 25 * p
+    q = (opty.PosCorrect(wait=False) * rPIE(alpha=0.1, batch=4)) ** 25 * p
     assert errors(q)["position"] < 0.4 * errors(p)["position"]
 
 

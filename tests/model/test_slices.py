@@ -118,7 +118,7 @@ def test_positions_behind_two_slices_come_home(thick, recipe):
     data, _ = thick
     truth = data.truth["positions"]
     wrong = truth + np.random.default_rng(1).uniform(-1.5, 1.5, truth.shape)
-    p = (opty.PosCorrect() * recipe) ** 30 * thick_state(thick, positions=np.clip(wrong, 0, 31))
+    p = (opty.PosCorrect(wait=False) * recipe) ** 30 * thick_state(thick, positions=np.clip(wrong, 0, 31))
 
     def error(positions, affine):
         return opty.analysis.position_error(positions, truth, affine)

@@ -243,7 +243,7 @@ def test_positions_come_home(varying):
     truth = varying[0].truth["positions"]
     wrong = truth + np.random.default_rng(1).uniform(-1, 1, truth.shape)
     p = varying_state(varying).replace(positions=np.clip(wrong, 0, 31))
-    q = (opty.PosCorrect() * rPIE(alpha=0.1, batch=4)) ** 30 * p
+    q = (opty.PosCorrect(wait=False) * rPIE(alpha=0.1, batch=4)) ** 30 * p
     assert errors(q)["position"] < 0.4 * errors(p)["position"]
 
 

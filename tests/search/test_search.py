@@ -252,7 +252,7 @@ def test_a_plan_writes_its_recipe():
 
     plan = Plan(engine="DM, LSQML, ML", positions="refined", background=True, sweeps=5)
     free = opty.BackgroundUpdate()
-    moving = (free * PosCorrect() * opty.LSQML(batch=8)) ** 5
+    moving = (free * PosCorrect(wait=False) * opty.LSQML(batch=8)) ** 5
     assert plan.recipe == (free * ML()) ** 5 * moving * opty.DM() ** 5
 
     by_gradient = (opty.PosCorrectGradient() * opty.LSQML(batch=8)) ** 5

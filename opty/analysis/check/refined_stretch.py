@@ -18,7 +18,7 @@ from opty.recipes import rPIE
 from opty.runtime.execute import run
 from opty.state import handle
 
-REFINED: Operator = (PosCorrect() * rPIE(alpha=0.1)) ** 20
+REFINED: Operator = (PosCorrect(wait=False) * rPIE(alpha=0.1)) ** 20
 MOVED = 0.5  # px, root mean square: what positions that are wrong one by one move by at least
 
 

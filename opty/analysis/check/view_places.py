@@ -54,7 +54,7 @@ def views_move(part: PtychoData, probe: np.ndarray) -> TwoRuns | None:
     Two runs from one probe, with and without positions refined, on a part of a scan without six percent of its pixels.
     """
     engine = rPIE(alpha=0.1)
-    found = two_runs(part, probe, (engine**SWEEPS, (PosCorrect() * engine) ** SWEEPS))
+    found = two_runs(part, probe, (engine**SWEEPS, (PosCorrect(wait=False) * engine) ** SWEEPS))
     if found is None or not found.sure or found.ratio > 1 - LOOK or moved(found, part.n) < MOVED:
         return None
     return found

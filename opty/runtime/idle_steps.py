@@ -169,7 +169,9 @@ def _outside(place: _Place, engine: _Place, after: bool, steps: tuple[ViewOperat
     name = f"{_silent(engine.op if beside is None else beside.op)!r}"
     fact = f"{place.op!r} runs {_count(place.times)} {'after' if after else 'before'} {name}, and not in its sweeps"
     if beside is not None and isinstance(loop := beside.op, Repeat):
-        return _Finding(fact, f"write {power(compose(place.op, _silent(loop.body)), loop.times)!r}", steps, place.times)
+        few = isinstance(loop.times, int) and loop.times <= _waits(steps, {})
+        meant = power(compose(place.op, _silent(loop.body)), _TURNS if few else loop.times)
+        return _Finding(fact, f"write {meant!r}", steps, place.times)
     return _Finding(fact, f"put it beside an engine, {_beside(place.op)}", steps, place.times)
 
 

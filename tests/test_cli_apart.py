@@ -110,7 +110,7 @@ def test_running_on_says_what_is_needed(apart):
     assert not os.path.exists("more.h5")
     line = refused("convert", "r.h5", "back.cxi")
     assert "its measurement is not here" in line
-    assert line.rstrip().endswith("convert that one")
+    assert line.rstrip().endswith("take that one")
 
 
 def test_with_data_and_import_all_goes_on(apart):

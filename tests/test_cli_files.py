@@ -150,10 +150,27 @@ def test_join(scan, data):
     assert opty.load("r.h5").model.owner("probe").scans == (40, 60)
 
 
+@pytest.mark.filterwarnings("default")
+def test_results_that_are_joined_keep_what_they_found_or_say_so(scan, data):
+    moved = np.random.default_rng(0).normal(0, 1, data.positions.shape)
+    p = opty.rPIE() * opty.PtychoState(data, device="cpu")
+    opty.save("r.h5", p.replace(positions=p.positions + moved))
+    outcome = run("join", "r.h5", "scan.h5", "-o", "both.h5")
+    assert "--refined-positions writes these" in outcome.stderr
+    assert "positions      as they were given" in outcome.stdout
+    np.testing.assert_allclose(opty.load("both.h5").positions[:60], data.positions)
+    np.testing.assert_array_equal(opty.load("both.h5").probe, p.numpy("probe"))
+    opty.save("other.h5", p)
+    run("join", "r.h5", "other.h5", "-o", "refined.h5", "--refined-positions", "-q")
+    there = opty.load("refined.h5").positions[:60] / data.pixel - data.positions_px
+    np.testing.assert_allclose(there, moved, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["scan.h5", "-o", "both.h5"], 1, "two or more"),
+        (["scan.h5", "-o", "both.h5"], 1, "opty join first.h5 second.h5"),
+        (["scan.h5", "scan.h5", "-o", "both.h5", "--refined-positions"], 1, "has no refined positions"),
         (["scan.h5", "scan.h5", "-o", "scan.h5"], 1, "is an input as well"),
         (["scan.h5", "scan.h5", "-o", "both.tif"], 1, ".tif"),
         (["scan.h5", "scan.h5", "-o", "both.h5", "--offset", "0", "0"], 2, "once for each file"),

@@ -38,7 +38,7 @@ class PositionReport:
     varies by that the object of the other views does not explain; ``lost`` : numbers of the views that could not be
     placed; None for both where they were not looked for. ``went_back`` : whether positions that were found were dropped
     for those given, as these explain the views as well. ``waiting`` : what is to be said of ``PosCorrect()``
-    beside AP, DM or RAAR where it has moved nothing for long, "" for nothing. ``unasked`` : whether a method moved them
+    where it has moved nothing for long, "" for nothing. ``unasked`` : whether a method moved them
     that does not ask whether those given were right, and nothing has compared both since. ``warning`` : what is wrong,
     "" for nothing.
     """

@@ -19,13 +19,11 @@ def scan_probes(p: BareState) -> np.ndarray:
 
     Raises ValueError for a probe that all views share, and for one that varies from view to view.
     """
-    owner = p.model.owner("opr_weights")
-    counts = getattr(owner, "scans", None)
-    if counts is None:
+    if getattr(p.model.owner("opr_weights"), "scans", None) is None:
         each_own = option("model", "Object() * Probe(scans=(196, 150))")
         raise ValueError(f"all scans have one probe: give the views of each scan, {each_own}")
-    first = np.cumsum((0, *counts[:-1]))
     probe, modes, weights = (p.numpy(name) for name in ("probe", "opr_modes", "opr_weights"))
-    each = np.repeat(probe[None], len(counts), axis=0)
-    each[:, 0] += np.tensordot(weights[first], modes, 1).astype(probe.dtype)
+    _, first = np.unique(weights, axis=0, return_index=True)  # of a part of the views, too
+    each = np.repeat(probe[None], len(first), axis=0)
+    each[:, 0] += np.tensordot(weights[np.sort(first)], modes, 1).astype(probe.dtype)
     return each

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from opty.analysis.phase_map import Background
 
 _TINY = 1e-2  # px: an offset below it was meant in another unit
+refined_option = click.option(
+    "--refined-positions/--no-refined-positions",
+    default=None,
+    help="Of a result: write the positions that its run refined, or those given.  [default: given, with a warning]",
+)
 BY_SUFFIX = {
     ".h5": "opty",
     ".hdf5": "opty",
@@ -49,11 +54,7 @@ BY_SUFFIX = {
     "--format", "form", metavar="NAME", help="opty, cxi, nexus, ptyd, ptylab, tike, ...  [default: by suffix]"
 )
 @load_options
-@click.option(
-    "--refined-positions/--no-refined-positions",
-    default=None,
-    help="Of a result: write the positions that its run refined, or those given.  [default: given, with a warning]",
-)
+@refined_option
 @overwrite_option
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
 def convert(
@@ -85,19 +86,37 @@ def convert(
         check_target(file)
         check_free([file], overwrite)
     loaded = opty.load(source, **taken_for_load(options))
-    data = loaded if isinstance(loaded, opty.PtychoData) else loaded.data
-    if data is loaded and refined_positions is not None:
-        raise ValueError(f"{source} is a measurement and has no refined positions: leave --refined-positions out")
-    if data.absent is not None:
-        raise ValueError(f"{source} is a result, and its measurement is not here ({data.absent}): convert that one")
-    if data is not loaded and not (form != "opty" and writer(form).of_state):
-        data = as_data(target, loaded, None if form == "opty" else writer(form), refined_positions)
+    state = form != "opty" and writer(form).of_state
+    data = _measured(source, loaded, target, form, refined_positions, changed=not state)
     opty.save(target, data, format=form)
     if not quiet:
-        click.echo(f"{source}: {data.views} views of {data.n} x {data.n}")
-        if data is not loaded:
-            click.echo(f"positions      {'of the result' if refined_positions else 'as they were given'}")
+        _tell(source, data, loaded, refined_positions)
         click.echo(f"written        {target} ({form})")
+
+
+def _measured(
+    source: Path, loaded: Any, target: Path, form: str, refined_positions: bool | None, changed: bool = True
+) -> Any:
+    """Return the measurement of a file; of a result, if ``changed``, with what was reconstructed, as far as it goes."""
+    import opty
+
+    if isinstance(loaded, opty.PtychoData):
+        if refined_positions is not None:
+            raise ValueError(f"{source} is a measurement and has no refined positions: leave --refined-positions out")
+        return loaded
+    if loaded.data.absent is not None:
+        why = loaded.data.absent
+        raise ValueError(f"{source} is a result, and its measurement is not here ({why}): take that one")
+    return (
+        as_data(target, loaded, None if form == "opty" else writer(form), refined_positions) if changed else loaded.data
+    )
+
+
+def _tell(source: Path, data: Any, loaded: Any, refined_positions: bool | None) -> None:
+    """Print what was read, and of a result which positions were taken."""
+    click.echo(f"{source}: {data.views} views of {data.n} x {data.n}")
+    if data is not loaded:
+        click.echo(f"positions      {'of the result' if refined_positions else 'as they were given'}")
 
 
 @main.command()
@@ -113,19 +132,23 @@ def convert(
     "file, in their order.  [default: none]",
 )
 @load_options
+@refined_option
 @overwrite_option
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
 def join(
     files: tuple[Path, ...],
     output: Path,
     offsets: tuple[tuple[float, float], ...],
+    refined_positions: bool | None,
     overwrite: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
     """Write several scans of one object as one measurement.
 
-    The options that say what to load hold for all files. The scans need patterns of one size and one geometry. Where
+    The options that say what to load hold for all files. The scans need patterns of one size and one geometry. Of
+    results it takes the measurements, with the first reconstructed probe as the starting probe, and the positions that
+    were given or, with --refined-positions, those that the runs refined. Where
     their probes differ, reconstruct with --model, as this command prints it: each scan then has a probe of its own.
 
     \b
@@ -144,14 +167,15 @@ def join(
         )
     how = taken_for_load(options)
     found = [opty.load(file, **how) for file in files]
-    scans = [one if isinstance(one, opty.PtychoData) else one.data for one in found]
+    pairs = list(zip(files, found, strict=True))
+    scans = [_measured(file, one, output, "opty", refined_positions) for file, one in pairs]
     if scans[0].geometry is None and (tiny := [x for pair in offsets for x in pair if 0 < abs(x) < _TINY]):
         raise ValueError(f"--offset {tiny[0]:g}: {files[0]} has positions in pixels and no geometry; give pixels")
     whole = opty.join(scans, offsets or None)
     opty.save(output, whole)
     if not quiet:
-        for file, scan in zip(files, scans, strict=True):
-            click.echo(f"{file}: {scan.views} views of {scan.n} x {scan.n}")
+        for (file, one), scan in zip(pairs, scans, strict=True):
+            _tell(file, scan, one, refined_positions)
         click.echo(f"written        {output}: {whole.views} views")
         counts = ", ".join(str(scan.views) for scan in scans)
         click.echo(f"a probe each   opty reconstruct {output} --model 'Object() * Probe(scans=({counts}))' -o OUT.h5")

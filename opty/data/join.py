@@ -11,6 +11,7 @@ import numpy as np
 from opty.data.lazy_frames import LazyFrames
 from opty.data.measurement import PtychoData
 from opty.geometry import Geometry
+from opty.remedies import here, option
 
 _ALIKE = 1e-6  # relative difference of lengths that are the same
 
@@ -57,7 +58,8 @@ def _check(scans: list[PtychoData]) -> None:
             raise TypeError(f"scan {k} is a {type(scan).__name__}; join takes measurements, as opty.load returns them")
         scan.need_frames()
     if len(scans) < 2:
-        raise ValueError(f"{len(scans)} scan: join takes two or more, as opty.join([first, second])")
+        form = here("opty.join([first, second])", "opty join first.h5 second.h5 -o both.h5")
+        raise ValueError(f"{len(scans)} scan: join takes two or more, as {form}")
     first = scans[0]
     for k, scan in enumerate(scans[1:], 1):
         if scan.n != first.n:
@@ -69,8 +71,8 @@ def _check(scans: list[PtychoData]) -> None:
             raise ValueError(f"the geometries of scan 0 and scan {k} differ: {apart}; a measurement has one geometry")
         if not _same(first.background, scan.background):
             raise ValueError(
-                f"the backgrounds of scan 0 and scan {k} differ: subtract them from the frames, or join the scans "
-                "without them, as scan.replace(background=None)"
+                f"the backgrounds of scan 0 and scan {k} differ: subtract them from the frames, or "
+                + here("join the scans without them, as scan.replace(background=None)", f"give one, {option('dark')}")
             )
 
 

@@ -72,7 +72,8 @@ def variation(p: BareState, ax: Axes | None = None) -> Figure:
 
 def _of_scans(p: BareState, ax: Axes | None) -> Figure:
     """Draw the probe of each scan, and the positions of all."""
-    probes, counts = scan_probes(p)[:, 0], p.model.owner("opr_weights").scans  # type: ignore[union-attr]
+    probes, weights, views = scan_probes(p)[:, 0], p.numpy("opr_weights"), p.numpy("positions")
+    ends = np.flatnonzero((weights[1:] != weights[:-1]).any(axis=1)) + 1
     shown = min(len(probes), MOST_SHOWN)
     width = max(2.1 * shown, 6.0)
     fig = canvas(ax, width, 6.1)
@@ -86,8 +87,7 @@ def _of_scans(p: BareState, ax: Axes | None) -> Figure:
     if len(probes) > shown:
         panels[-1].set_xlabel(f"and {len(probes) - shown} more")
     places = fig.add_subplot(grid[1])
-    views = p.numpy("positions")
-    for k, part in enumerate(np.split(views, np.cumsum(counts)[:-1])):
+    for k, part in enumerate(np.split(views, ends)):
         places.plot(part[:, 1], part[:, 0], ".", ms=4, label=f"scan {k + 1}")
     places.set_aspect("equal")
     places.invert_yaxis()

@@ -11,6 +11,7 @@ from thick_scene import GEOMETRY
 import opty
 from opty import AP, LSQML, ML, Coarse, ScaleObjProbe, ePIE, mPIE, rPIE
 from opty.analysis import scan_probes
+from opty.analysis.halves import in_halves
 from opty.model import Object, Probe, Slices
 from opty.simulate import experiment, objects, probes, scans
 from opty.testing import check_element
@@ -122,6 +123,14 @@ def test_saved_and_loaded(joint, tmp_path):
     assert r.model == q.model
     np.testing.assert_array_equal(scan_probes(r), scan_probes(q))
     np.testing.assert_array_equal((rPIE() * r).obj, (rPIE() * q).obj)
+
+
+def test_half_of_the_views_has_the_same_probes(joint):
+    q = rPIE(alpha=0.1, batch=4) ** 3 * start(joint)
+    half, _ = in_halves(q, "views")
+    np.testing.assert_array_equal(scan_probes(half), scan_probes(q))
+    places = next(axes for axes in opty.plot.variation(half).axes if len(axes.lines) == len(COUNTS))
+    assert sum(len(line.get_xdata()) for line in places.lines) == half.data.views
 
 
 def test_element_of_scans_is_exact():

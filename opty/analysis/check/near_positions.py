@@ -17,29 +17,25 @@ from opty.geometry import Geometry
 from opty.remedies import here, option
 
 SCALED, ASPECT, TURNED, SHEARED = 0.06, 0.1, 0.05, 0.08  # logarithms, rad, and a shear, from which on it is said
-REPEATS = (
-    0.5  # correlation of images with themselves from which on their movement tells nothing; of pictures below 0.45
-)
+# Correlation of images with themselves from which on their shift is ambiguous; that of pictures is below 0.45.
+REPEATS = 0.5
 SURE = 5.0  # standard errors
 POINTLESS = 0.25  # logarithm of the scale from which on
 NO_MAP = 0.1  # standard error of the scale, relative, from which on no map of the positions explains the images
 AWAY = 0.7  # px by which views are off one by one, in each direction
-
-
 _ORDER = "the frames may be in another order, or the positions off one by one"
 
 
 def near_positions(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Findings | None:
     """Compare how the patterns of a near field move with their positions: no run is needed.
 
-    Patterns are images of the sample: where positions and geometry are right, those of two views are moved against each
-    other by minus the difference of their positions, in pixels. One linear map is fitted to all pairs of neighbours
-    (``image_shift``). It tells which way round the axes are, the scale, which in a cone beam is that of the distance
-    from the focus, a rotation and a shear; what it leaves tells views that are off one by one.
+    Patterns are images of the sample: where positions and geometry are right, the image of one view is that of another,
+    shifted by minus the difference of their positions, in pixels. One linear map is fitted to the shifts of all pairs
+    of neighbours (``image_shift``). It shows the orientation of the axes, a rotation, a shear, and the scale, which in
+    a cone beam depends on the distance from the focus. Large residuals mean that single positions are wrong.
 
     Parameters: data; its frames as looked at; whether positions that are off ``one_by_one`` are worth saying.
-    Returns: Findings; None in another field, or where the patterns are no such images, or repeat
-    themselves as gratings do, which tells nothing.
+    Returns: Findings; None in another field, where the patterns are no such images, and for periodic samples.
     """
     if not is_near(data) or data.absent is not None:
         return None
@@ -74,7 +70,7 @@ def _one_by_one(beside: float) -> Findings:
 
 
 def _of_map(moved: np.ndarray, found: ImageShift, geometry: Geometry) -> Findings:
-    """Judge the map (2, 2) from positions to movements of the images, both in pixels."""
+    """Judge the map (2, 2) from positions to shifts of the images, both in pixels."""
     scale, aspect, rotation, shear = numbers_of(moved)
     least = SURE * found.error
     said, remedies = [], []

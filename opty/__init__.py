@@ -87,6 +87,7 @@ from opty.operators import (
     ProbeUpdate,
     Progress,
     Refine,
+    RemoveVortices,
     ScaleObjProbe,
     Support,
 )
@@ -154,6 +155,7 @@ __all__ = [
     "RecipeError",
     "RecipeWarning",
     "Refine",
+    "RemoveVortices",
     "Save",
     "SaveError",
     "ScaleObjProbe",

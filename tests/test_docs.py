@@ -154,7 +154,7 @@ def test_links_of_the_docs_lead_somewhere():
 def test_engines_page(small_scan):
     names = {"p": opty.PtychoState(opty.load("scan.cxi"))}
     blocks = BLOCK.findall((ROOT / "docs" / "engines.md").read_text())
-    assert [name for name, _ in blocks] == ["chains", "calibration", "mixed", "knowledge", "when"]
+    assert [name for name, _ in blocks] == ["chains", "calibration", "mixed", "knowledge", "closing", "when"]
     for name, code in blocks:
         exec(compile(code, f"docs/engines.md, {name}", "exec"), names)
         assert opty.misfit(names["q"]) < opty.misfit(names["p"])

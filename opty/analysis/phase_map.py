@@ -12,6 +12,7 @@ import scipy.ndimage
 from opty.analysis.illumination import crop_to, lit_area
 from opty.geometry import interaction_constant
 from opty.model.sample import transmission
+from opty.physics.vortices import residues
 
 if TYPE_CHECKING:
     from opty.state import BareState
@@ -86,7 +87,7 @@ class PhaseMap:
         if self.residues:
             told["residues"] = (
                 f"{self.residues} places where the phase steps by more than half a turn a pixel, or has no light: "
-                "around them parts of 2 pi may be wrong"
+                "around them parts of 2 pi may be wrong; RemoveVortices() in the recipe closes those that a run left"
             )
         if self.left_out:
             told["left out"] = f"{self.left_out} px that are lit, but apart from the rest"
@@ -148,7 +149,7 @@ def phase_map(p: BareState, vacuum: np.ndarray | Box | None = None, background: 
             f"the vacuum has {int(base.sum())} lit pixels: give at least {_LEAST_VACUUM} within the lit area, "
             f"rows {window[0].start} to {window[0].stop - 1} and columns {window[1].start} to {window[1].stop - 1}"
         )
-    phase, residues = _unwrapped(part, known)
+    phase, around = _unwrapped(part, known)
     plane, noise, error = _fit(phase, base, background)
     row, column = _centred(phase.shape)
     if background != "none":
@@ -169,7 +170,7 @@ def phase_map(p: BareState, vacuum: np.ndarray | Box | None = None, background: 
         slopes=(float(plane[1]), float(plane[2])),
         noise=noise,
         background_error=error,
-        residues=residues,
+        residues=around,
         left_out=left_out,
         slices=slices,
         interaction=None if voltage is None else interaction_constant(voltage),
@@ -216,19 +217,7 @@ def _unwrapped(image: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, int]:
     ramp = slopes[0] * row + slopes[1] * column
     flat = np.angle(image * np.exp(-1j * ramp))
     phase = unwrap_phase(np.ma.masked_array(flat, ~known), rng=0)
-    return np.ma.getdata(phase) + ramp, _residues(flat, known)
-
-
-def _residues(phase: np.ndarray, known: np.ndarray) -> int:
-    """Count the squares of 2 x 2 known pixels around which the wrapped steps of the phase do not add up to zero."""
-
-    def wrapped(step: np.ndarray) -> np.ndarray:
-        return step - 2 * np.pi * np.rint(step / (2 * np.pi))
-
-    down, right = wrapped(np.diff(phase, axis=0)), wrapped(np.diff(phase, axis=1))
-    around = down[:, :-1] + right[1:] - down[:, 1:] - right[:-1]
-    inside = known[:-1, :-1] & known[1:, :-1] & known[:-1, 1:] & known[1:, 1:]
-    return int((np.abs(around[inside]) > math.pi).sum())
+    return np.ma.getdata(phase) + ramp, int(residues(flat, known).sum())
 
 
 def _centred(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ intensity.py     IntensityUpdate: per-view intensity factors
 refine.py        Refine: numbers of a model's element, such as a spacing; lengths.py: those of the geometry
 support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: prior knowledge of the object
+vortices.py      RemoveVortices: a phase of the object that closes
 coarse.py        Coarse: a recipe at a lower resolution
 position/        PosCorrect and its rivals; affine map and drift of the whole scan
 constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, Orthogonalise
@@ -62,6 +63,7 @@ from opty.operators.position import (
 from opty.operators.probe import ProbeUpdate
 from opty.operators.refine import Refine
 from opty.operators.support import Support
+from opty.operators.vortices import RemoveVortices
 
 __all__ = [
     "AccumObj",
@@ -111,6 +113,7 @@ __all__ = [
     "Reflect",
     "RelaxedStep",
     "RemoveRamp",
+    "RemoveVortices",
     "ScaleObjProbe",
     "Support",
     "TakeStep",

@@ -18,6 +18,7 @@ BY_HAND = [opty.parse(text) for text in (
     "MergeProbe() * Sweep(AccumProbe() * LoadKeptWaves()) * MergeObj() * Sweep(AccumObj() * RelaxedStep() * Reflect())",
     "CheckPositions() * PosSearch() * Support(7.0) * CentreProbe() * PosCorrect(search_every=2) * rPIE()",
     "CompareMisfit() * RemoveRamp() * mPIE()",
+    "RemoveVortices() * rPIE()",
     "Anderson(3) * rPIE(batch=3)",
     "PosModel() * PosLimit(9.0) * Orthogonalise() * PosCorrectAdam() * PosCorrectGradient() * rPIE(batch=3)",
     "PosCorrectGain(signal='detector') * PosCorrectSerial(weights='coverage') * PosCorrectAnneal() * ePIE()",

@@ -27,6 +27,7 @@ CASES = {
         "Until(tol=1e-9, max_turns=5)",
         {"modes": 2},
     ),
+    "vortices": ("(AP() * RemoveVortices() * Winds()) ** 2 * AP()", {"fractional": False}),
     "a user's operator": ("(LightOfViews(share=0.5) * AP()) ** 3", {}),
     "two slices": ("ML() ** 2 * AP() ** 2", {"fractional": False, "model": "Slices(2, spacing=1e-6)"}),
     "LSQML": ("LSQML(batch=5) ** 3", {"modes": 2, "mask": 2}),
@@ -134,6 +135,16 @@ class MeanOfRows(opty.ViewOperator, reads="waves", slots=opty.Leaf("rows_of_view
 
     def finish(self, s):
         s.record("rows", s.rows_of_views.mean())
+
+
+class Winds(opty.Operator, reads="obj", writes="obj"):
+    """Put a pair of vortices into the middle of the object."""
+
+    over_ranks = True
+
+    def apply(self, s):
+        rows, columns = np.indices(s.object_shape) - np.array(s.object_shape)[:, None, None] // 2 + 0.5
+        s.obj *= np.exp(1j * np.angle(((rows + 3) + 1j * (columns + 4)) * ((rows - 3) - 1j * (columns - 3))))
 
 
 class MiddleOfScan(opty.Operator, reads="positions", writes="positions"):

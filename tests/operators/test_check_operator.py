@@ -20,7 +20,7 @@ RECIPES = [opty.parse(text) for text in (
     "ObjMomentum(interval=1)", "ProbeMomentum(interval=1)", "ScaleObjProbe()", "ProbePower()", "CentreProbe()",
     "RemoveRamp()", "Orthogonalise()", "Support(5.0, edge=2.0)", "ClampObj()", "TotalVariation(0.01)",
     "BackgroundUpdate()", "IntensityUpdate()", "Misfit()", "Identity()", "Every(2, Orthogonalise())",
-    "After(1, ClampObj())", "Anderson(3) * rPIE(batch=4)",
+    "After(1, ClampObj())", "RemoveVortices()", "Every(2, RemoveVortices()) * rPIE()", "Anderson(3) * rPIE(batch=4)",
     "Before(2, ClampObj())", "PosCorrectAnneal()", "PosCorrectGain(signal='detector')",
     "MergeProbe() * MergeObj(inertia=0.1, smooth=1.0) * Sweep(AccumProbe() * AccumObj() * FourierProject())",
     "MergeProbe() * Sweep(AccumProbe() * LoadKeptWaves()) * MergeObj() * Sweep(AccumObj() * RelaxedStep() * Reflect())",

@@ -154,17 +154,15 @@ def test_on_a_gpu_it_is_the_same(wound, standin_gpu):
     assert abs(there.to("cpu").obj - (RemoveVortices() * wound).obj).max() < 5e-3  # of the conjugate gradients
 
 
-@pytest.mark.parametrize(
-    ("kind", "seed", "gain"), [("balls", 2, 0.35), pytest.param("hills", 1, 0.6, marks=pytest.mark.slow)]
-)
-def test_runs_of_a_thick_sample_that_were_stuck_go_on(kind, seed, gain):
+@pytest.mark.parametrize(("kind", "seed", "engine"), [("balls", 2, "ML()"), ("hills", 3, "LSQML(batch=8)")])
+def test_runs_of_a_thick_sample_that_were_stuck_go_on(kind, seed, engine):
     """The probe moves in one simulation, the sample in the other; counted photons, fractions of a pixel."""
     p, truth = thick_phase.drawn(kind, seed)
-    assert np.ptp(truth) > 4 * np.pi
+    assert np.ptp(truth(np.zeros(2))) > 4 * np.pi
     plain, closed = (
         thick_phase.judged(opty.parse(f"({turn}) ** 120") * p, truth)
-        for turn in ("ML()", f"{thick_phase.CLOSED} * ML()")
+        for turn in (engine, f"{thick_phase.CLOSED} * {engine}")
     )
-    assert closed["turns_off"] == 0
-    assert closed["error"] < gain * plain["error"]
-    assert closed["misfit"] < plain["misfit"]
+    assert closed["turns_off"] == 0 < plain["turns_off"]
+    assert closed["error"] < 0.2 < 0.6 < plain["error"]  # rad
+    assert closed["misfit"] < 0.7 * plain["misfit"]

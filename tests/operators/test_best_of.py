@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import opty
-from opty import LSQML, BestOf, PosCorrect, RecipeError, Save, ePIE, rPIE
+from opty import LSQML, BestOf, Fix, PosCorrect, RecipeError, Save, ePIE, rPIE
 from opty.operators.position.others import others_say, worst_tenth
 from opty.physics.scan_map import position_error
 from opty.simulate import experiment, objects, probes, scans, stage
@@ -72,7 +72,7 @@ def test_both_recipes_are_told_and_held_to_what_is_fixed():
     told = str(both.explain(p))
     assert "on a separate state, again:" in told
     assert "repeat 3" in told
-    q = opty.fix("probe", both) * p
+    q = Fix("probe", both) * p
     assert np.array_equal(q.probe, p.probe)
     with pytest.raises(RecipeError, match="inside BestOf"):
         BestOf(rPIE(), again=Save("x.h5") * rPIE())

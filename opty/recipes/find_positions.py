@@ -24,13 +24,13 @@ class FindPositions(Recipe):
 
     Object and probe are found along with them, from the state as it stands. A level is left out where the middle of the
     patterns keeps less than half of the photons, cuts off the cone of the beam, or has less than 16 pixels along
-    an edge. At 1/8 and 1/4 a run is tried again, in another order of the views, until the views explain each other
-    (``BestOf``); where none does the scan is put together again, view after view (``PlaceInOrder``), which finds stages
-    whose errors add up. Views that may have printed their own object where they
-    are are held out and looked for; at 1/2 the positions are compared with those given, and dropped where they explain
-    the patterns no better. At the full resolution ``PosCorrect()``, which holds what the counts do not speak against,
-    ends it. Where the misfit is higher then than at the start, as of an object that was finished at other positions, a
-    MisfitWarning says so. Go on with any engine, beside ``PosCorrect()``:
+    an edge. At 1/8 and 1/4 a run is tried again, in another order of the views and every second time with smaller
+    batches, until the views explain each other (``BestOf``); where none does the scan is put together again, view after
+    view (``PlaceInOrder``), which finds stages whose errors add up. Views that may have printed their own object are
+    held out and looked for; at 1/2 the positions are compared with those given, and dropped where they explain the
+    patterns no better. At the full resolution ``PosCorrect()``, which holds what the counts do not speak against,
+    ends it. Where the misfit is higher then than at the start, as of an object that was finished at other positions,
+    a MisfitWarning says so. Go on with any engine, beside ``PosCorrect()``:
     ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
 
     Parameters
@@ -50,11 +50,16 @@ class FindPositions(Recipe):
 
     def expand(self) -> Operator:
         coarse = PosCorrect(search_every=10, hold=0.0) * LSQML(batch=8)
+        smaller = PosCorrect(search_every=10, hold=0.0) * LSQML(batch=2)
         fine = PosCorrect(search_every=10, hold=0.0) * rPIE(alpha=0.1)
         in_order = PlaceInOrder(coarse**4)
-        eighth = coarse**30 * in_order * BestOf(coarse**60)
-        quarter = in_order * BestOf(coarse**60 * HoldOut(coarse**10) * coarse**30, tries=2)
+        eighth = coarse**30 * in_order * BestOf(coarse**60, again=smaller**60)
+        quarter = in_order * BestOf(_held_out(coarse), tries=2, again=_held_out(smaller))
         half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * HoldOut(coarse**8) * coarse**20
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, eighth, keep=_KEEP)
         full = (PosCorrect(wait=False) * rPIE(alpha=0.1)) ** self.sweeps
         return CheckPositions() * CompareMisfit(after=True) * full * ladder * CompareMisfit()
+
+
+def _held_out(turn: Operator) -> Operator:
+    return turn**60 * HoldOut(turn**10) * turn**30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from opty.algebra.compose import Compose, Repeat, compose, power
 from opty.algebra.control import Control
@@ -56,8 +57,8 @@ def _without(op: Operator, fixed: frozenset[str]) -> Operator:
     if (other := op.fixed(fixed)) is not None:
         return other
     if isinstance(op, Nested):
-        inner = _without(op.inner, fixed)
-        return inner if isinstance(inner, Identity) else dataclasses.replace(op, recipe=inner)  # type: ignore[call-arg]
+        inner: Any = {name: _without(recipe, fixed) for name, recipe in op.recipes.items()}
+        return Identity() if all(isinstance(r, Identity) for r in inner.values()) else dataclasses.replace(op, **inner)
     if isinstance(op, Compose):
         return compose(*(_without(step, fixed) for step in op.steps))
     if isinstance(op, Repeat):

@@ -72,8 +72,10 @@ def _tell(
             if isinstance(node, StepNode):
                 lines.append(pad + _step(node.step))
                 if isinstance(node.step.op, Nested):
-                    lines.append(f"{pad}  on a separate state:")
-                    _tell(plan(node.step.op.inner), None, None, depth + 2, lines)
+                    for name, recipe in node.step.op.recipes.items():
+                        which = "" if name == "recipe" else f", {name}"
+                        lines.append(f"{pad}  on a separate state{which}:")
+                        _tell(plan(recipe), None, None, depth + 2, lines)
             elif isinstance(node, LoopNode):
                 lines.append(f"{pad}repeat {node.times}" + (" times" if isinstance(node.times, int) else ""))
                 _tell(node.body, store, program, depth + 1, lines)

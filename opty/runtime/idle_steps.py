@@ -106,8 +106,9 @@ def _of(groups: tuple[Group, ...], inside: bool) -> Iterator[_Finding]:
     for k, place in enumerate(places):
         node = place.node
         if isinstance(node, StepNode) and isinstance(node.step.op, Nested):
-            found = [replace(one, anew=True) for one in _of(plan(node.step.op.inner), inside=True)]
-            yield from found or _forgetful(place, node.step.op)
+            for name, recipe in node.step.op.recipes.items():
+                found = [replace(one, anew=True) for one in _of(plan(recipe), inside=True)]
+                yield from found or _forgetful(place, node.step.op, name)
         if isinstance(node, SweepNode) and (steps := _refinements(node)):
             before, after = ([e for j, e in engines if (j < k) is so] for so in (True, False))
             near = before[-1] if before else after[0] if after else None
@@ -189,17 +190,18 @@ def _only_looks(place: _Place, steps: tuple[ViewOperator, ...]) -> Iterator[_Fin
         yield _Finding(f"{place.op!r} runs {_count(place.times)}", alone, steps, place.times, only_looking=True)
 
 
-def _forgetful(place: _Place, nested: Nested) -> Iterator[_Finding]:
+def _forgetful(place: _Place, nested: Nested, name: str) -> Iterator[_Finding]:
     """Say that a recipe inside a step ends before a step of it has done looking: it begins anew each time."""
-    for inner in _places(plan(nested.inner), ()):
+    recipe = nested.recipes[name]
+    for inner in _places(plan(recipe), ()):
         node = inner.node
         if not isinstance(node, SweepNode):
             continue
         ops = (part for s in node.steps for part in getattr(s.op, "parts", (s.op,)))
         if steps := tuple(op for op in ops if inner.times <= op.waits({})):
             who = inner.op if node.origin == "lifted" else compose(*reversed(steps))
-            each = f"each time that {type(nested).__name__} begins {nested.inner!r} anew"
-            longer: Any = {"recipe": _longer(nested.inner, place.times)}
+            each = f"each time that {type(nested).__name__} begins {recipe!r} anew"
+            longer: Any = {name: _longer(recipe, place.times)}
             remedy = f"write {replace(nested, **longer)!r}"
             yield _Finding(f"{who!r} runs {_count(inner.times)} {each}", remedy, steps, inner.times, anew=True)
             return

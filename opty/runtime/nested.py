@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from opty.algebra.compose import compose
 from opty.algebra.operator import Operator
 from opty.errors import DivergedError, MisfitWarning, RecipeError
 from opty.runtime.effects import written
@@ -23,16 +24,21 @@ if TYPE_CHECKING:
 
 
 class Nested(Operator, register=False):
-    """A step that runs its field ``recipe`` on another state; its iterations count, and its history goes on.
+    """A step that runs its fields that are operators on another state; iterations count, and the history goes on.
 
     For the outer run it is one step: Ctrl-C ends it with the state before it, and ``opty.resume`` repeats it from the
     start.
     """
 
     @property
+    def recipes(self) -> dict[str, Operator]:
+        """Its fields that are operators, by name."""
+        return {name: value for name, value in self.__dict__.items() if isinstance(value, Operator)}
+
+    @property
     def inner(self) -> Operator:
-        """The field ``recipe``."""
-        return self.__dict__["recipe"]
+        """All of them, one after another."""
+        return compose(*self.recipes.values())
 
     projects = True  # needs the frames
     outdates = True

@@ -77,8 +77,9 @@ def auto(
 ) -> Auto:
     """Reconstruct a scan with a recipe that is chosen for it: nothing to tune.
 
-    Dead, hot and saturated pixels are masked, missing and frozen frames left out. A starting probe is searched for
-    where the data bring none, and the way round of the positions. Then recipes run on the middle of the scan, with
+    Dead, hot and saturated pixels are masked, missing and frozen frames left out, and in a near field the distance of
+    the focus, or scale and rotation of the positions, taken from how the patterns move. A starting probe is searched
+    for where the data bring none, and the way round of the positions. Then recipes run on the middle of the scan, with
     blocks of detector pixels held out: engines, numbers of modes, refined positions, background, intensities, priors,
     longer runs, each kept only where it predicts the held-out pixels better for sure. The best runs on the whole scan.
     The fitted misfit decides nothing.

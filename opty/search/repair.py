@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from opty.analysis.check.frame_statistics import Frames, look_at_frames
 from opty.analysis.check.near_field import taken_as_far
+from opty.analysis.check.near_positions import NearMap, near_map
 from opty.analysis.check.quick import quick_look
 from opty.analysis.coverage import is_near
 from opty.data import PtychoData
 from opty.data.lazy_frames import in_blocks
 from opty.data.parts import chosen
+from opty.data.scan_grid import rotated
 
 LOST = 0.5  # share of the frames that may be left out at most
 
@@ -65,8 +67,37 @@ def repaired(data: PtychoData) -> Repaired:
         done.append(f"{len(lost)} frames left out ({why})")
         data = chosen(data, np.setdiff1d(np.arange(data.views), lost))
     frames = look_at_frames(data)
+    if (found := near_map(data, frames)) is not None:
+        data, more, said = _placed(data, found)
+        options |= more
+        done += said
     problems = quick_look(data, frames).problems or taken_as_far(data, frames).problems
     return Repaired(data, options, tuple(done), problems)
+
+
+def _placed(data: PtychoData, found: NearMap) -> tuple[PtychoData, dict[str, Any], list[str]]:
+    """Return a near field whose positions move as its images do, with the options that do the same, and words for it.
+
+    In a cone beam one scale is that of the distance of the focus, which sets the propagation as well.
+    """
+    options: dict[str, Any] = {}
+    said: list[str] = []
+    geometry = data.geometry
+    assert geometry is not None
+    if (focus := found.focus(geometry)) is not None:
+        options["focus_to_sample"] = focus
+        said.append(f"distance of the focus taken as {focus:.4g} m, for {geometry.focus_to_sample:.4g} m: the patterns")
+        data = data.replace(geometry=replace(geometry, focus_to_sample=focus), source=None)
+    elif found.factors is not None:
+        options["position_scale"] = found.factors
+        data = data.replace(positions=data.positions * found.factors, truth=None, source=None)
+        said.append(f"positions multiplied by {found.factors}: the patterns")
+    if found.turn is not None:
+        options["scan_rotation"] = found.turn
+        turned = rotated(data.positions, float(np.deg2rad(float(found.turn.removesuffix("deg")))))
+        data = data.replace(positions=turned, truth=None, source=None)
+        said.append(f"positions turned by {found.turn.removesuffix('deg')} degrees: the patterns")
+    return data, options, [f"{line}, images of the sample, move so" for line in said]
 
 
 def _without(data: PtychoData, frames: Frames) -> np.ndarray:

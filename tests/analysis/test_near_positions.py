@@ -14,6 +14,7 @@ from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.check.near_positions import near_positions
 from opty.cli import main
 from opty.data.scan_grid import rotated
+from opty.search.repair import repaired
 from opty.simulate import experiment, objects, scans
 
 P25 = Path(__file__).parents[3] / "shared" / "data" / "PETRAIII_P25_Near_Field_Ptycho.cxi"
@@ -97,6 +98,32 @@ def test_the_remedies_of_a_map_repair_the_scan(right, tmp_path):
         assert said(mended).every == (), name
         np.testing.assert_allclose(mended.positions - mended.positions[0], right.positions - right.positions[0],
                                    atol=0.04 * np.ptp(right.positions))  # fmt: skip
+
+
+@pytest.mark.parametrize("times", [0.1, 0.8, 1.3, 10])
+def test_auto_takes_the_focus_that_the_images_tell(cone, times):
+    mended = repaired(cone.replace(geometry=dataclasses.replace(CONE, focus_to_sample=FOCUS * times)))
+    assert list(mended.options) == ["focus_to_sample"]
+    assert mended.options["focus_to_sample"] == pytest.approx(FOCUS, rel=0.03)
+    assert mended.data.geometry.focus_to_sample == mended.options["focus_to_sample"]
+    assert mended.problems == ()
+    assert "distance of the focus taken as" in mended.done[0]
+
+
+def test_auto_mends_what_a_map_mends(right):
+    """In a beam without a focus by positions; stretched along rows, and turned, in both."""
+    turn = rotated(np.eye(2), np.deg2rad(6))
+    for name, matrix in {"scale": 1.15 * np.eye(2), "rows": np.diag([1.25, 1.0]), "turned": turn}.items():
+        mended = repaired(right.replace(positions=right.positions @ matrix))
+        data = mended.data
+        expected = {"turned": "scan_rotation"}.get(name, "position_scale")
+        if name == "scale" and right.geometry.focus_to_sample is not None:
+            assert list(mended.options) == ["focus_to_sample"]
+        else:
+            assert list(mended.options) == [expected]
+        away = data.positions_px - right.positions_px
+        assert np.abs(away - away.mean(axis=0)).max() < 0.03 * np.ptp(right.positions_px), name
+    assert repaired(right).options == {}
 
 
 def test_views_that_are_off_one_by_one(right):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import opty
-from opty import LSQML, BestOf, PosCorrect
+from opty import LSQML, BestOf, Fix, PosCorrect, RecipeError, Save, ePIE, rPIE
 from opty.operators.position.others import others_say, worst_tenth
 from opty.physics.scan_map import position_error
 from opty.simulate import experiment, objects, probes, scans, stage
@@ -53,6 +53,29 @@ def test_one_try_is_the_recipe_itself():
     q, r = BestOf(REFINE**20) * p, REFINE**20 * p
     assert q.history["best_tries"][-1] == 1
     np.testing.assert_allclose(q.positions, r.positions, atol=1e-4)
+
+
+def test_every_second_try_may_be_another_recipe():
+    p = wrong(6.0)
+    assert (BestOf(REFINE**20, tries=1) * p).history["best_after"][-1] > 0.25
+    other = (PosCorrect(search_every=10, hold=0.0) * LSQML(batch=1)) ** 7
+    q = BestOf(REFINE**20, tries=2, again=other) * p
+    assert q.history["best_tries"][-1] == 2
+    assert q.iteration == 27
+    q = BestOf(REFINE**20, tries=3, again=other) * p
+    assert q.iteration == 47
+
+
+def test_both_recipes_are_told_and_held_to_what_is_fixed():
+    p = wrong(1.0)
+    both = BestOf(rPIE() ** 2, again=ePIE() ** 3)
+    told = str(both.explain(p))
+    assert "on a separate state, again:" in told
+    assert "repeat 3" in told
+    q = Fix("probe", both) * p
+    assert np.array_equal(q.probe, p.probe)
+    with pytest.raises(RecipeError, match="inside BestOf"):
+        BestOf(rPIE(), again=Save("x.h5") * rPIE())
 
 
 class Shuffle(opty.Operator, register=False, reads="positions", writes="positions"):

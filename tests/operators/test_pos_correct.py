@@ -88,6 +88,31 @@ def test_what_a_wrong_probe_leaves_over_counts_as_noise():
     assert abs(q.positions - p.positions).max() < 0.01
 
 
+def rough_start(wrong, seed):
+    """49 views of 48 x 48; the start knows the beam but for a phase that is wrong in each pixel."""
+    square = (np.arange(48) - 24) ** 2
+    beam = probes.aperture(48, 24, edge=2) * np.exp(0.02j * np.add.outer(square, square))
+    data = experiment(
+        objects.two_images((108, 108)),
+        beam,
+        scans.raster((7, 7), step=6, jitter=1.5, seed=seed),
+        photons=1e6,
+        position_error=wrong,
+        seed=seed,
+    )
+    start = beam * np.exp(0.1j * np.random.default_rng(seed).normal(size=beam.shape))
+    return opty.PtychoState(data, probe=start, device="cpu", threads=1, seed=seed)
+
+
+def test_a_long_wait_is_warned_of_where_views_seem_to_be_off():
+    with pytest.warns(opty.MisfitWarning, match=r"no position in its 4[0-9] sweeps; views seem to be off by") as caught:
+        q = (PosCorrect() * rPIE()) ** 44 * rough_start(stage.Gaussian(1.5), 62)
+    assert str(caught[0].message).endswith("go on for more iterations")
+    assert np.array_equal(q.positions, rough_start(stage.Gaussian(1.5), 62).positions)
+    q = (PosCorrect() * rPIE()) ** 44 * rough_start(0.0, 60)  # right ones: nothing is said, though it waited as long
+    assert q.slots["position_course"][2] >= 40
+
+
 def test_the_standard_error_is_what_positions_scatter_by():
     """Object and probe known, half a pixel wrong, 1e4 photons: what is left is what the error bars say."""
     left, bars = [], []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,21 +43,19 @@ def near_positions(data: PtychoData, frames: Frames, one_by_one: bool = True) ->
     found = image_shift(data, frames)
     if found is None or found.repeats > REPEATS:
         return None
-    pixel, geometry = data.pixel, data.geometry
-    assert pixel is not None
-    assert geometry is not None
-    moved = -found.matrix * pixel
+    moved = -found.matrix * _pixel(data)
     if found.error > NO_MAP:
         return Findings(
             warnings=(f"the patterns are images of the sample, and they move unlike the positions: {_ORDER}",)
         )
-    way = max((Orientation(*way, math.nan) for way in WAYS), key=lambda way: float((way.matrix * moved).sum()))
+    way = _way(moved)
     if not way.as_given:
         said = f"the patterns are images of the sample, and they move as {way.name}, not as the positions given"
         return Findings((f"{said}: {way.remedy}, by {way.options}",))
     if found.beside > AWAY:
         return _one_by_one(found.beside) if one_by_one else Findings()
-    return _of_map(moved, found, geometry)
+    geometry = _geometry(data)
+    return _of_map(NearMap.of(moved, found, geometry), geometry)
 
 
 def _one_by_one(beside: float) -> Findings:
@@ -69,28 +68,96 @@ def _one_by_one(beside: float) -> Findings:
     )
 
 
-def _of_map(moved: np.ndarray, found: ImageShift, geometry: Geometry) -> Findings:
-    """Judge the map (2, 2) from positions to shifts of the images, both in pixels."""
-    scale, aspect, rotation, shear = numbers_of(moved)
-    least = SURE * found.error
-    said, remedies = [], []
-    scaled = abs(math.log(scale)) > max(SCALED, least)
-    uneven = abs(math.log(aspect)) > max(ASPECT, least)
-    if uneven:
-        root = math.sqrt(aspect)
-        factors = (round(scale * root, 3), round(scale / root, 3))
-        said.append(
-            f"{factors[0]:.3g} times as far as the positions along rows and {factors[1]:.3g} times along columns"
+@dataclass(frozen=True)
+class NearMap:
+    """How images of the sample move beside the positions: scale, aspect (row over column), rotation [rad] and shear.
+
+    Each is None where it is not told from that of right positions. ``times``: the magnification of the images by the
+    positions as they are.
+    """
+
+    scale: float | None
+    aspect: float | None
+    rotation: float | None
+    shear: float | None
+    times: float
+
+    @classmethod
+    def of(cls, moved: np.ndarray, found: ImageShift, geometry: Geometry) -> NearMap:
+        """Judge the map (2, 2) from positions to shifts of the images, both in pixels."""
+        scale, aspect, rotation, shear = numbers_of(moved)
+        least = SURE * found.error
+        uneven = abs(math.log(aspect)) > max(ASPECT, least)
+        return cls(
+            scale if uneven or abs(math.log(scale)) > max(SCALED, least) else None,
+            aspect if uneven else None,
+            rotation if abs(rotation) > max(TURNED, least) else None,
+            shear if abs(shear) > max(SHEARED, least) else None,
+            found.magnification * geometry.pixel_size,
         )
-        remedies.append(option("position_scale", factors))
-    elif scaled:
-        said.append(f"{scale:.3g} times as far as the positions")
-        remedies.append(_for_scale(scale, found, geometry))
-    if abs(rotation) > max(TURNED, least):
-        said.append(f"turned by {math.degrees(rotation):.3g} degrees")
-        remedies.append(option("scan_rotation", f"{math.degrees(rotation):.3g}deg"))
-    if abs(shear) > max(SHEARED, least):
-        said.append(f"with a shear of {shear:.2g}")
+
+    @property
+    def factors(self) -> float | tuple[float, float] | None:
+        """What positions are to be multiplied by: one factor, or (row, column)."""
+        if self.scale is None or self.aspect is None:
+            return None if self.scale is None else round(self.scale, 3)
+        root = math.sqrt(self.aspect)
+        return round(self.scale * root, 3), round(self.scale / root, 3)
+
+    @property
+    def turn(self) -> str | None:
+        """What positions are to be turned by, as ``opty.load(scan_rotation=)`` takes it."""
+        return None if self.rotation is None else f"{math.degrees(self.rotation):.3g}deg"
+
+    def focus(self, geometry: Geometry) -> float | None:
+        """Return the distance [m] from the focus to the sample that makes up for one scale; None where none does."""
+        alone = self.scale is not None and self.aspect is None
+        if not alone or geometry.focus_to_sample is None or self.times <= 1:
+            return None
+        return float(f"{geometry.distance / (self.times - 1):.4g}")
+
+
+def near_map(data: PtychoData, frames: Frames) -> NearMap | None:
+    """Return the map by which the images of a near field move beside the positions, for what makes up for it.
+
+    None where ``near_positions`` finds no map: in another field, for periodic samples, where the axes are taken in
+    another way, and where single views are off.
+    """
+    found = None if not is_near(data) or data.absent is not None else image_shift(data, frames)
+    if found is None or found.repeats > REPEATS or found.error > NO_MAP or found.beside > AWAY:
+        return None
+    moved = -found.matrix * _pixel(data)
+    return NearMap.of(moved, found, _geometry(data)) if _way(moved).as_given else None
+
+
+def _way(moved: np.ndarray) -> Orientation:
+    return max((Orientation(*way, math.nan) for way in WAYS), key=lambda way: float((way.matrix * moved).sum()))
+
+
+def _pixel(data: PtychoData) -> float:
+    assert data.pixel is not None
+    return data.pixel
+
+
+def _geometry(data: PtychoData) -> Geometry:
+    assert data.geometry is not None
+    return data.geometry
+
+
+def _of_map(found: NearMap, geometry: Geometry) -> Findings:
+    said, remedies = [], []
+    if isinstance(found.factors, tuple):
+        rows, columns = found.factors
+        said.append(f"{rows:.3g} times as far as the positions along rows and {columns:.3g} times along columns")
+        remedies.append(option("position_scale", found.factors))
+    elif found.scale is not None:
+        said.append(f"{found.scale:.3g} times as far as the positions")
+        remedies.append(_for_scale(found, geometry))
+    if found.rotation is not None:
+        said.append(f"turned by {math.degrees(found.rotation):.3g} degrees")
+        remedies.append(option("scan_rotation", found.turn))
+    if found.shear is not None:
+        said.append(f"with a shear of {found.shear:.2g}")
         remedies.append(here("PosCorrect()", "a recipe with PosCorrect()"))
     if not said:
         return Findings()
@@ -98,14 +165,13 @@ def _of_map(moved: np.ndarray, found: ImageShift, geometry: Geometry) -> Finding
         f"the patterns are images of the sample, and they move {', '.join(said)}: {here('load with', 'give')} "
         f"{' and '.join(remedies)}"
     )
-    return Findings((line,)) if scaled and abs(math.log(scale)) > POINTLESS else Findings(warnings=(line,))
+    pointless = found.scale is not None and abs(math.log(found.scale)) > POINTLESS
+    return Findings((line,)) if pointless else Findings(warnings=(line,))
 
 
-def _for_scale(scale: float, found: ImageShift, geometry: Geometry) -> str:
+def _for_scale(found: NearMap, geometry: Geometry) -> str:
     """Return what makes up for a scale: in a cone beam the distance of the focus that magnifies so many times."""
-    remedy = option("position_scale", round(scale, 3))
-    times = found.magnification * geometry.pixel_size
-    if geometry.focus_to_sample is None or times <= 1:
+    remedy = option("position_scale", found.factors)
+    if (distance := found.focus(geometry)) is None:
         return f"{remedy}, or the pixel size that makes up for it"
-    focus = option("focus_to_sample", float(f"{geometry.distance / (times - 1):.4g}"))
-    return f"{focus}, which magnifies {times:.4g} times as they are, or {remedy}"
+    return f"{option('focus_to_sample', distance)}, which magnifies {found.times:.4g} times as they are, or {remedy}"

@@ -29,6 +29,8 @@ class BestOf(Nested, slots=GIVEN):
     recipe : a refinement of positions and an engine, such as ``(PosCorrect(hold=0.0) * LSQML(batch=8)) ** 60``; the
         iterations of all tries count.
     tries : at most.
+    again : what runs in place of the recipe in every second try, such as the same with smaller batches; None for the
+        recipe.
 
     Reads obj, probe, positions, background; writes what the recipe writes of obj (H, W) and probe (M, n, n), positions
     (N, 2) px, and position_given (N, 2) px, the places where the refinement began, where none has begun.
@@ -39,6 +41,7 @@ class BestOf(Nested, slots=GIVEN):
 
     recipe: Operator
     tries: int = 4
+    again: Operator | None = None
 
     def check(self) -> None:
         super().check()
@@ -59,7 +62,8 @@ class BestOf(Nested, slots=GIVEN):
         start, best, least, tried = state_of(s, views), None, np.inf if before >= FOUND else FOUND, 0
         while tried < self.tries and (best is None or least >= FOUND):
             start._live.iteration, start._live.visits = s.store.iteration, s.store.visits
-            q, tried = run_trial(self.recipe, start, s.memo["run"]), tried + 1
+            recipe = self.again if self.again is not None and tried % 2 else self.recipe
+            q, tried = run_trial(recipe, start, s.memo["run"]), tried + 1
             take_record(s, q)
             after = unfound(q._live)
             if after < least:

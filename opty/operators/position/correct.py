@@ -16,7 +16,7 @@ from opty.operators.position.refinement import READS, PositionRefinement
 from opty.operators.position.relocate import bring_home
 from opty.operators.position.signals import FIT_NUMBERS, fit_numbers
 from opty.operators.position.trust import held_step, knowledge, smooth_terms
-from opty.operators.position.wait import COURSE, may_move, remembered
+from opty.operators.position.wait import COURSE, may_move, remembered, said_of_waiting
 
 PLACE = Leaf("position_place", "view 2", unit="px", scale=0)
 MEMORY = (
@@ -39,6 +39,7 @@ _PARTS = 4  # sweeps in which all views are looked at closely once, before any m
 _SOON, _THEN = 8, 32  # the same, the second time and from then on
 _ASK = 40  # sweeps between two comparisons of the views with each other, the first one at half of it
 _AVERAGED = 5  # sweeps over which an estimate is averaged
+_FAR = 0.5  # px that the usual view seems off, from which a warning says so: what an object lacks looks like less
 _PATIENCE = 59  # sweeps before views that could not be placed are worth a warning
 
 
@@ -63,7 +64,9 @@ class PosCorrect(
 
     What an object still lacks looks like wrong positions, and moving them makes room for it. So nothing moves, and no
     view is looked for, until the misfit of the views changes by no more than 1 percent a sweep, at least for six
-    sweeps. The change is the slope of log sum |delta|^2 over 12 sweeps, and its standard error.
+    sweeps. The change is the slope of log sum |delta|^2 over 12 sweeps, and its standard error. Where it has waited for
+    the last 40 sweeps and the usual view seems to be off by more than half a pixel, a MisfitWarning says so at the end
+    of the run; ``position_report`` says it of any displacement.
 
     Beside AP, DM and RAAR, whose object follows slowly or wanders, it waits longer, gains stay at 0.3 and less, and no
     view is looked for (``PatientPosCorrect``): find positions with another engine.
@@ -111,6 +114,7 @@ class PosCorrect(
     largest_gain: ClassVar[float] = 1.5
     averaged: ClassVar[bool] = False  # see held_step
     fewest: ClassVar[int] = 6  # sweeps of which the misfit is known before views move
+    late: ClassVar[int] = 40  # sweeps of waiting after which it is said that views seem to be off
 
     def check(self):
         super().check()
@@ -134,6 +138,10 @@ class PosCorrect(
     @property
     def _waits(self) -> bool:
         return bool(self.hold) and (self.wait or self.averaged)
+
+    def at_end(self, leaves, iteration):
+        wait = remembered(leaves)
+        return said_of_waiting(leaves) if wait is not None and wait.waited >= self.late and wait.seems > _FAR else ""
 
     def beside_averages(self):
         from opty.operators.position.patient import PatientPosCorrect  # which is made from this class

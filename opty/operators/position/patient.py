@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from opty.operators.position.correct import PosCorrect
-from opty.operators.position.wait import remembered, said_of_waiting
-
-_FAR = 0.5  # px that the usual view seems off, from which a warning says so: what an object lacks looks like less
+from opty.operators.position.wait import LONG
 
 
 class PatientPosCorrect(PosCorrect, register=False):
@@ -16,17 +14,13 @@ class PatientPosCorrect(PosCorrect, register=False):
     waits, ten sweeps at least, gains stay at 0.3 and less, the smooth part goes by the mean of five sweeps, and views
     that went astray are not looked for.
 
-    Where it has waited for the last 20 sweeps and the usual view seems to be off by more than half a pixel, a
-    MisfitWarning says so at the end of the run. ``position_report`` says it of any displacement.
+    After a wait of 20 sweeps, not 40, it says that views seem to be off.
     """
 
     first_gain = largest_gain = 0.3
     averaged = True
     fewest = 10
-
-    def at_end(self, leaves, iteration):
-        wait = remembered(leaves)
-        return said_of_waiting(leaves) if wait is not None and wait.seems > _FAR else ""
+    late = LONG
 
     def _search(self, s):
         """Look for no view: a slow or wandering object explains many better elsewhere."""

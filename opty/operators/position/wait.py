@@ -57,8 +57,11 @@ def said_of_waiting(leaves: Mapping[str, Any]) -> str:
     if wait.seems:
         why = (
             f"views seem to be off by about {wait.seems:.2g} px, or the object lacks as much, but the misfit was still "
-            "changing: go on for more iterations, or"
+            "changing: go on for more iterations"
         )
+        if not wait.averages:
+            return f"{moved}; {why}"
+        why = f"{why}, or"
     return f"{moved}; {why} follow with (PosCorrect() * rPIE()) ** 50"
 
 

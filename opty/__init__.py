@@ -87,7 +87,9 @@ from opty.operators import (
     ProbeUpdate,
     Progress,
     Refine,
+    RegisterSlices,
     ScaleObjProbe,
+    SmoothSlices,
     Support,
 )
 from opty.plot.show_operator import Show
@@ -154,11 +156,13 @@ __all__ = [
     "RecipeError",
     "RecipeWarning",
     "Refine",
+    "RegisterSlices",
     "Save",
     "SaveError",
     "ScaleObjProbe",
     "Serve",
     "Show",
+    "SmoothSlices",
     "SourceError",
     "StartWarning",
     "Support",

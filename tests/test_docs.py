@@ -246,7 +246,7 @@ def test_models_page(small_scan, page):
             )
             assert opty.misfit(flat) > 20 * opty.misfit(names["q"])  # as the page says
     ELEMENTS.pop("TiltedBeam")
-    LEAVES.pop("tilt")
+    LEAVES.pop("slope")
 
 
 def test_operators_page(small_scan, page, capsys):

@@ -15,6 +15,7 @@ merge.py         AccumObj, AccumProbe, MergeObj, MergeProbe: from all views at o
 background.py    BackgroundUpdate: incoherent background
 intensity.py     IntensityUpdate: per-view intensity factors
 refine.py        Refine: numbers of a model's element, such as a spacing; lengths.py: those of the geometry
+slices.py        SmoothSlices, RegisterSlices: several slices, and the tilt of the beam through them
 support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: prior knowledge of the object
 coarse.py        Coarse: a recipe at a lower resolution
@@ -61,6 +62,7 @@ from opty.operators.position import (
 )
 from opty.operators.probe import ProbeUpdate
 from opty.operators.refine import Refine
+from opty.operators.slices import RegisterSlices, SmoothSlices
 from opty.operators.support import Support
 
 __all__ = [
@@ -109,9 +111,11 @@ __all__ = [
     "Progress",
     "Refine",
     "Reflect",
+    "RegisterSlices",
     "RelaxedStep",
     "RemoveRamp",
     "ScaleObjProbe",
+    "SmoothSlices",
     "Support",
     "TakeStep",
     "TotalVariation",

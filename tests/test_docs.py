@@ -222,6 +222,7 @@ def test_models_page(small_scan, page):
     assert [name for name, _ in blocks] == [
         "values",
         "slices",
+        "tilt",
         "varying",
         "joined",
         "flying",

@@ -72,8 +72,8 @@ class Slices(Element):
     Slices and probe explain one residual: each slice takes 1 / n of a step, the probe half a one. Full steps diverge.
     Raises ValueError for a measurement without a geometry: q needs the pixel at the sample.
     Source: Maiden, Humphry, Rodenburg, J. Opt. Soc. Am. A 29, 1606 (2012) (3PIE), Eqs. 1 to 6; the update of each slice
-    is the adjoint of the derivative with the largest weight of the slice. The propagator of a small tilt: Kirkland,
-    Advanced Computing in Electron Microscopy (2010), section 6.3, in the sign of abTEM.
+    is the adjoint of the derivative with the largest weight of the slice. The propagator of a small tilt: Sha, Cui, Yu,
+    Science Advances 8, eabn2275 (2022), in the sign of abTEM.
     """
 
     n: int

@@ -36,8 +36,8 @@ class SmoothSlices(Operator, reads="obj probe positions", writes="obj"):
 
     Reads obj, probe, positions; writes obj (L, H, W).
     Raises RecipeError for a thin object.
-    Source: the regularisation along depth of PtychoShelves (Chen et al., Science 372, 826 (2021)) and of PtyRAD (Lee et
-    al., Microsc. Microanal. 31, ozaf070 (2025), a blur in real space), as a step of diffusion.
+    Source: the regularisation along depth of PtychoShelves (Chen et al., Science 372, 826 (2021)), and that of PtyRAD
+    in real space (Lee et al., arXiv:2505.07814 (2025)), as a step of diffusion.
     """
 
     weight: float = 0.1
@@ -88,13 +88,14 @@ class RegisterSlices(
 
     t <- t', O_l(r) <- O_l(r - Z_l (tan t' - tan t)), Z_l the depth of the slice; t' makes what slices have in common
     the strongest, max sum_q |sum_l U_l(q)|^2, U_l the spectrum of O_l / <O_l> - 1 where there is light, without the
-    frequencies that can pass from slice to slice. It stands beside an engine, after some iterations: ``(After(15,
-    Every(5, RegisterSlices())) * SmoothSlices(0.25) * rPIE(alpha=0.05)) ** 60``.
+    frequencies that can pass from slice to slice. It stands beside an engine, and before SmoothSlices begins, which
+    would draw slices together where they do not belong: ``(After(5, Every(5, RegisterSlices())) * After(20,
+    SmoothSlices(0.25)) * rPIE(alpha=0.05)) ** 50``.
 
     A tilt of the beam and slices moved by Z_l tan t make the same patterns. So it is no number that data tell, but one
     of the sample: it is found where something stands upright through the slices, such as columns of atoms. Where slices
     have nothing in common it stays, with a MisfitWarning. While slices are not yet apart, what is found is too small:
-    repeat it, beside SmoothSlices.
+    repeat it.
 
     Parameters
     ----------

@@ -104,7 +104,8 @@ class RegisterSlices(
     Reads obj, probe, positions, spacing, tilt; writes obj (L, H, W), tilt (2,) rad, and velocities in the same way; in
     the near field, where the detector shows how far the beam has moved, probe (M, n, n) too.
     History: "tilt_row", "tilt_column" [rad], "tilt_error" [rad], the standard error of a component, by how unlike parts
-    of the slices are, and "tilt_iteration".
+    of the slices are, "tilt_likeness", what neighbouring slices have in common over what they would by chance (12 and
+    more are needed), and "tilt_iteration".
     Raises RecipeError for a model without Slices.
     Source: misorientation found with the slices: Sha, Cui, Yu, Science Advances 8, eabn2275 (2022); as the maximum of
     a sum of registered images it is opty's.
@@ -129,10 +130,10 @@ class RegisterSlices(
         spread = geometry.wavelength * gaps.sum() / pixel**2
         found = _registered(s, gaps / gaps.sum(), self.reach, spread)
         slopes = np.tan(s.backend.to_host(s.tilt))
-        if found.likeness < _ALIKE:
+        if not found.likeness >= _ALIKE:
             warn_user(
-                f"{self!r}: slices have nothing in common ({found.likeness:.1f} times what they would by chance, "
-                f"{_ALIKE:g} are needed), and the tilt stays: register slices later in the run, or leave the step out",
+                f"{self!r}: slices have too little in common, history['tilt_likeness'] below {_ALIKE:g}, and the tilt "
+                "stays: register slices later in the run, or leave the step out",
                 MisfitWarning,
             )
         elif np.abs(found.across).max() > _ENOUGH:
@@ -144,6 +145,7 @@ class RegisterSlices(
             s.record(name, math.atan(slope))
         error = found.error * pixel / gaps.sum() / (1 + slopes**2)
         s.record("tilt_error", float(np.sqrt((error**2).mean())))
+        s.record("tilt_likeness", found.likeness)
         s.record("tilt_iteration", s.iteration)
 
     def _move(self, s: State, across: np.ndarray, depths: np.ndarray, near: bool) -> None:
@@ -263,6 +265,8 @@ def _error(
     s: State, spectra: Any, q: tuple[Any, Any], depths: np.ndarray, across: np.ndarray, curve: np.ndarray
 ) -> np.ndarray:
     """Return the standard errors (2,) [px over the depth] by how the slope differs between blocks of the slices."""
+    if not (np.isfinite(curve).all() and np.linalg.det(curve) > 0):
+        return np.full(2, np.inf)
     xp, edge = s.xp, max(s.n // _BLOCKS, 1)
     none, one, _ = _sums(s, spectra, q, depths, across)
     turns = [2 * np.pi * q[0][:, None], 2 * np.pi * q[1]]
@@ -270,7 +274,7 @@ def _error(
     slopes = s.backend.to_host((images[:1].conj() * images[1:]).real).astype(np.float64)
     starts = [np.arange(0, length, edge) for length in none.shape]
     blocks = np.add.reduceat(np.add.reduceat(slopes, starts[0], axis=1), starts[1], axis=2).reshape(2, -1)
-    held = np.linalg.pinv(curve)
+    held = np.linalg.inv(curve)
     return np.sqrt(np.diag(held @ (blocks @ blocks.T) @ held))
 
 

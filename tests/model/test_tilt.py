@@ -136,10 +136,18 @@ def test_gaps_of_several_widths_beside_wrong_positions():
 
 def test_slices_that_share_nothing_are_left_alone(thick):
     p = rPIE(alpha=0.02, batch=4) ** 15 * thick_state(thick)
-    with pytest.warns(MisfitWarning, match=r"slices have nothing in common \(.* 12 are needed\), and the tilt stays"):
+    with pytest.warns(MisfitWarning, match=r"too little in common, history\['tilt_likeness'\] below 12"):
         q = RegisterSlices() * p
+    assert 1 < q.history["tilt_likeness"][-1] < 12
     np.testing.assert_array_equal(q.numpy("obj"), p.numpy("obj"))
     assert (q.tilt == 0).all()
+
+
+def test_flat_slices_stay():
+    p = begun(SCENES["smooth"], tilt=(0.01, 0.02))
+    q = RegisterSlices() * p
+    np.testing.assert_array_equal(q.numpy("obj"), p.numpy("obj"))
+    np.testing.assert_array_equal(q.tilt, p.tilt)
 
 
 def test_in_the_near_field_the_patterns_stay_where_they_are():

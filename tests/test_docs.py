@@ -222,6 +222,7 @@ def test_models_page(small_scan, page):
     assert [name for name, _ in blocks] == [
         "values",
         "slices",
+        "tilt",
         "varying",
         "joined",
         "flying",
@@ -246,7 +247,7 @@ def test_models_page(small_scan, page):
             )
             assert opty.misfit(flat) > 20 * opty.misfit(names["q"])  # as the page says
     ELEMENTS.pop("TiltedBeam")
-    LEAVES.pop("tilt")
+    LEAVES.pop("slope")
 
 
 def test_operators_page(small_scan, page, capsys):

@@ -1,4 +1,4 @@
-"""What became of the lengths of the geometry that a run refined."""
+"""What became of the lengths of the geometry, and of the tilt of the beam through slices, that a run found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from opty.units import metres
 def geometry_lines(
     leaves: Mapping[str, Any], history: Mapping[str, Any], geometry: Geometry | None, n: int
 ) -> tuple[str, ...]:
-    """Return, of each length that ``Refine`` found, what it is, what was given, and how sure it is.
+    """Return, of each length that ``Refine`` found, what it is, what was given, and how sure it is; and the tilt that
+    ``RegisterSlices`` found.
 
     ``leaves`` and ``history`` of a state or a result, with the ``geometry`` and patterns of n x n of the measurement.
     """
@@ -31,4 +32,8 @@ def geometry_lines(
     now = with_lengths(geometry, found)
     if now is not None and (pixel := now.sample_pixel(n)) != geometry.sample_pixel(n):
         lines.append(f"pixel at the sample {metres(pixel)}, in place of {metres(geometry.sample_pixel(n))}")
+    if len(history.get("tilt_row", ())):
+        row, col, error = (1e3 * float(history[name][-1]) for name in ("tilt_row", "tilt_column", "tilt_error"))
+        sure = f"standard error {error:.1g} mrad"
+        lines.append(f"tilt {row:.4g}, {col:.4g} mrad (row, column) of the beam through the slices, {sure}")
     return tuple(lines)

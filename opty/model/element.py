@@ -28,13 +28,13 @@ class Element(Value, register=False):
     brings to the state in ``leaves``, and three maps. Waves are (B, S, n, n) complex, B views and S incoherent states::
 
         class Tilt(opty.model.Element):
-            leaves = (opty.Leaf("tilt", "view 2", unit="rad/px", scale=0, role="estimate"),)
+            leaves = (opty.Leaf("slope", "view 2", unit="rad/px", scale=0, role="estimate"),)
 
             def initial(self, name, scan):
                 return np.zeros((scan.views, 2))
 
             def forward(self, v, wave):
-                v.memory["ramp"] = ramp(v.xp, v.rows("tilt"), v.n)
+                v.memory["ramp"] = ramp(v.xp, v.rows("slope"), v.n)
                 v.memory["tilted"] = wave * v.memory["ramp"]
                 return v.memory["tilted"]
             ...

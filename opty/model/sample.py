@@ -56,26 +56,33 @@ class Object(Element):
 class Slices(Element):
     """A thick object: n thin slices with free space between them.
 
-    psi_1 = P, phi_l = O_l psi_l, psi_{l+1} = F^-1 [exp(i k(q) z_l) F phi_l]; the exit wave is phi_n. k(q) =
-    2 pi / lambda (sqrt(1 - lambda^2 q^2) - 1), the angular spectrum without its constant phase.
+    psi_1 = P, phi_l = O_l psi_l, psi_{l+1} = F^-1 [exp(i z_l (k(q) - 2 pi q . tan t)) F phi_l]; the exit wave is phi_n.
+    k(q) = 2 pi / lambda (sqrt(1 - lambda^2 q^2) - 1), the angular spectrum without its constant phase; t the tilt: on
+    its way from slice to slice the beam moves by z_l tan t across them.
 
     Parameters
     ----------
     n : slices, from 2 on; the first is the one that the beam meets first.
     spacing : distances z_l between them [m], one number for all or one for each gap.
+    tilt : angles t (row, column) [rad] between the beam and what stands upright in the sample, such as columns of
+        atoms; above 0 the beam moves to larger rows or columns. Without it such columns lean in the slices.
 
-    Leaves: obj (n, H, W) complex, each slice starting at one; spacing (n - 1,) [m], which Refine("spacing") moves.
+    Leaves: obj (n, H, W) complex, each slice starting at one; spacing (n - 1,) [m], which Refine("spacing") moves;
+    tilt (2,) [rad]. No pattern tells a tilt from slices moved by Z_l tan t, Z_l their depths.
     Slices and probe explain one residual: each slice takes 1 / n of a step, the probe half a one. Full steps diverge.
     Raises ValueError for a measurement without a geometry: q needs the pixel at the sample.
     Source: Maiden, Humphry, Rodenburg, J. Opt. Soc. Am. A 29, 1606 (2012) (3PIE), Eqs. 1 to 6; the update of each slice
-    is the adjoint of the derivative with the largest weight of the slice.
+    is the adjoint of the derivative with the largest weight of the slice. The propagator of a small tilt: Sha, Cui, Yu,
+    Science Advances 8, eabn2275 (2022), in the sign of abTEM.
     """
 
     n: int
     spacing: float | tuple[float, ...]
+    tilt: tuple[float, float] = (0.0, 0.0)
     leaves = (
         OBJ,
         Leaf("spacing", "gap", unit="m", scale=0, role="estimate"),
+        Leaf("tilt", "2", unit="rad", scale=0, role="estimate"),
     )
     probe_step = 0.5
     moved_by = LENGTHS  # by the pixel, in which frequencies are measured
@@ -91,6 +98,11 @@ class Slices(Element):
         for one in self._gaps():
             if not one > 0:
                 raise ValueError(f"Slices({self.n}, spacing={self.spacing}): give distances above 0, in metres")
+        if not max(map(abs, self.tilt)) < math.pi / 2:
+            raise ValueError(
+                f"Slices({self.n}, ..., tilt={self.tilt}): give two angles (row, column) in radians, nearer to 0 than "
+                "a right angle"
+            )
 
     def _gaps(self) -> tuple[float, ...]:
         return self.spacing if isinstance(self.spacing, tuple) else (self.spacing,) * (self.n - 1)
@@ -114,10 +126,18 @@ class Slices(Element):
                     ", ".join(map(option, ("wavelength", "distance", "pixel_size"))),
                 )
             )
+        across = sum(self._gaps()) * np.abs(np.tan(self.tilt)).max() / geometry.sample_pixel(n)
+        if across > n / 2:
+            raise ValueError(
+                f"{self!r}: between the first slice and the last the beam moves by {across:.3g} px, which is more than "
+                f"half of its window of {n} px; tilts are in radians, and distances in metres"
+            )
 
     def initial(self, name: str, scan: Scan) -> np.ndarray:
         if name == "spacing":
             return np.array(self._gaps(), np.float64)
+        if name == "tilt":
+            return np.array(self.tilt, np.float64)
         return np.ones((self.n, *scan.shape), scan.dtype)
 
     def forward(self, v: ModelViews, wave: Any) -> Any:
@@ -137,6 +157,10 @@ class Slices(Element):
                 dwave = None if dwave is None else self._across(v, dwave, step)
                 if "spacing" in changes:
                     dwave = added(dwave, self._stretched(v, k) * v.xp.asarray(changes["spacing"][k - 1], v.real_dtype))
+                if "tilt" in changes:
+                    for axis in (0, 1):
+                        turned = v.xp.asarray(changes["tilt"], v.real_dtype)[axis] * self._of_tilt(v, axis, k)
+                        dwave = added(dwave, self._moved_across(v, k, axis) * turned)
                 for name in changes.keys() & LENGTHS:
                     grown = v.xp.asarray(changes[name], v.real_dtype)[0] * self._of_pixel(v, name, k)
                     dwave = added(dwave, self._stretched(v, k, by_pixel=True) * grown)
@@ -152,6 +176,7 @@ class Slices(Element):
             stack = (v.size, self.n, v.n, v.n)
             found = v.xp.empty(stack, v.dtype), v.xp.empty(stack, v.real_dtype)
         along = []
+        inclined: Any = 0.0
         for k in range(self.n - 1, -1, -1):
             if found is not None:
                 found[0][:, k] = state_sum(incident[k], chi)
@@ -163,6 +188,13 @@ class Slices(Element):
             if k:
                 if v.wants("spacing"):
                     along.append((self._stretched(v, k).conj() * chi).real.sum(dtype=np.float64))
+                if v.wants("tilt"):
+                    asked = [
+                        (self._moved_across(v, k, axis).conj() * chi).real.sum(dtype=np.float64)
+                        * self._of_tilt(v, axis, k)
+                        for axis in (0, 1)
+                    ]
+                    inclined = inclined + v.xp.stack(asked)
                 for name in LENGTHS:
                     if v.wants(name):
                         product = (self._stretched(v, k, by_pixel=True).conj() * chi).real.sum(dtype=np.float64)
@@ -173,6 +205,8 @@ class Slices(Element):
             v.add("obj", *found)
         if v.wants("spacing"):
             v.add("spacing", v.xp.stack(along[::-1]))
+        if v.wants("tilt"):
+            v.add("tilt", inclined)
         return chi, power
 
     def _windows(self, v: ModelViews) -> list[Any]:
@@ -189,9 +223,23 @@ class Slices(Element):
         """
         stretched: dict[tuple[int, bool], Any] = v.memory.setdefault("stretched", {})
         if (k, by_pixel) not in stretched:
-            turns = v.backend.asarray(phase_per_pixel(v.geometry, v.n)) if by_pixel else self._turns(v)
+            turns = self._turns(v)
+            if by_pixel:  # q shrinks as the pixel grows, and with it what a tilt adds
+                turns = v.backend.asarray(phase_per_pixel(v.geometry, v.n)) - self._inclination(v)
             stretched[k, by_pixel] = self._across(v, v.memory["incident"][k], (1j * turns).astype(v.dtype))
         return stretched[k, by_pixel]
+
+    def _moved_across(self, v: ModelViews, k: int, axis: int) -> Any:
+        """Return the derivative of the wave that falls on slice k by a move along rows (axis 0) or columns [1/m]."""
+        moved: dict[tuple[int, int], Any] = v.memory.setdefault("moved", {})
+        if (k, axis) not in moved:
+            slope = v.backend.asarray((-2j * math.pi * frequencies(v.geometry, v.n)[axis]).astype(v.dtype))
+            moved[k, axis] = self._across(v, v.memory["incident"][k], slope)
+        return moved[k, axis]
+
+    def _of_tilt(self, v: ModelViews, axis: int, k: int) -> Any:
+        """Return the derivative of the way across in front of slice k by the tilt [m/rad]."""
+        return (v.leaf("spacing")[k - 1] / v.xp.cos(v.leaf("tilt")[axis]) ** 2).astype(v.real_dtype)
 
     def _of_pixel(self, v: ModelViews, name: str, k: int) -> Any:
         """Return the distance in front of slice k, times the change of the pixel's logarithm with a length."""
@@ -205,11 +253,23 @@ class Slices(Element):
         return v.sweep[self]
 
     def _turns(self, v: ModelViews) -> Any:
-        """Return k(q) (n, n) float64 [rad/m] in FFT order."""
+        """Return k(q) - 2 pi q . tan t (n, n) float64 [rad/m] in FFT order."""
         key = type(self), "turns", v.n
         if key not in v.sweep:
-            v.sweep[key] = v.backend.asarray(phase_per_metre(v.geometry, v.n))
+            v.sweep[key] = v.backend.asarray(phase_per_metre(v.geometry, v.n)) + self._inclination(v)
         return v.sweep[key]
+
+    def _inclination(self, v: ModelViews) -> Any:
+        """Return -2 pi q . tan t (n, n) float64 [rad/m] in FFT order."""
+        row, col = (v.backend.asarray(-2 * math.pi * q) for q in frequencies(v.geometry, v.n))
+        slope = v.xp.tan(v.leaf("tilt"))
+        return row * slope[0] + col * slope[1]
+
+
+def frequencies(geometry: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return q along rows (n, 1) and along columns (n,) [1/m] in FFT order."""
+    q = np.fft.fftfreq(n, geometry.sample_pixel(n))
+    return q[:, None], q
 
 
 def phase_per_metre(geometry: Any, n: int, ratio: float = 1.0) -> np.ndarray:

@@ -15,6 +15,7 @@ merge.py         AccumObj, AccumProbe, MergeObj, MergeProbe: from all views at o
 background.py    BackgroundUpdate: incoherent background
 intensity.py     IntensityUpdate: per-view intensity factors
 refine.py        Refine: numbers of a model's element, such as a spacing; lengths.py: those of the geometry
+slices.py        SmoothSlices, RegisterSlices: several slices, and the tilt of the beam through them
 support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: prior knowledge of the object
 vortices.py      RemoveVortices: a phase of the object that closes
@@ -62,6 +63,7 @@ from opty.operators.position import (
 )
 from opty.operators.probe import ProbeUpdate
 from opty.operators.refine import Refine
+from opty.operators.slices import RegisterSlices, SmoothSlices
 from opty.operators.support import Support
 from opty.operators.vortices import RemoveVortices
 
@@ -111,10 +113,12 @@ __all__ = [
     "Progress",
     "Refine",
     "Reflect",
+    "RegisterSlices",
     "RelaxedStep",
     "RemoveRamp",
     "RemoveVortices",
     "ScaleObjProbe",
+    "SmoothSlices",
     "Support",
     "TakeStep",
     "TotalVariation",

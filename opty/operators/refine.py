@@ -12,6 +12,7 @@ from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
 from opty.model.element import LEAVES
 from opty.model.geometry_numbers import LENGTHS, check_told, first_value, told_by
+from opty.model.sample import Slices
 from opty.operators import lengths
 from opty.operators.fourier import intensity_of
 from opty.remedies import option
@@ -59,7 +60,8 @@ class Refine(ViewOperator, reads="illum patches"):
     History, once a sweep: "<leaf>" = mean value, in the leaf's unit, "<leaf>_iteration", and of a leaf over the scan
     "<leaf>_error", its standard error: of a length and of "spacing" with object and probe free, of others with both
     held.
-    Raises RecipeError for a number that the model has not, or the data cannot tell; ValueError where positions, in
+    Raises RecipeError for a number that the model has not, or the data cannot tell (the tilt of Slices, which
+    RegisterSlices finds); ValueError where positions, in
     pixels of the length found, leave the frame of the object.
     Source: Gauss-Newton at the detector: Dwivedi et al., Ultramicroscopy 192, 29 (2018); gains that learn: Zhang et
     al., Opt. Express 21, 13592 (2013); what other unknowns explain taken out: Golub, Pereyra, SIAM J. Numer. Anal. 10,
@@ -127,7 +129,8 @@ class Refine(ViewOperator, reads="illum patches"):
             return
         leaf = next((one for one in s.model.leaves if one.name == self.leaf), None)
         if leaf is None or leaf.grid != "none" or leaf.part_of:
-            numbers = [one.name for one in s.model.leaves if one.grid == "none" and not one.part_of]
+            mine = (one for one in s.model.leaves if one.grid == "none" and not one.part_of)
+            numbers = [one.name for one in mine if not _is_freedom(s, one.name)]
             numbers += told_by(s.data.geometry)
             found = leaf is not None and leaf.part_of
             if found:
@@ -135,6 +138,12 @@ class Refine(ViewOperator, reads="illum patches"):
             those = joined(map(repr, numbers)) if numbers else "nothing"
             raise RecipeError(
                 f"{self!r}: the model {s.model!r} has no such numbers; what can be refined here is {those}"
+            )
+        if _is_freedom(s, self.leaf):
+            raise RecipeError(
+                f"{self!r}: slices moved against each other make the same patterns as a tilt, so that data do not tell "
+                "it: RegisterSlices() finds it where something stands upright through the slices, and "
+                f"{option('model', 'Slices(..., tilt=(row, column))')} has one that is known"
             )
         if self.leaf in lengths.MEMORY:
             lengths.begin(s, self.leaf, self._floor(s))
@@ -242,6 +251,11 @@ class Refine(ViewOperator, reads="illum patches"):
         s.record(f"{self.leaf}_iteration", s.memo["number"])
         if error is not None:
             s.record(f"{self.leaf}_error", error)
+
+
+def _is_freedom(s: Any, leaf: str) -> bool:
+    """Say whether a number of the model can be changed, with the object, without a change of any pattern."""
+    return leaf == "tilt" and isinstance(s.model.owner(leaf), Slices)
 
 
 def check_inside(s: Any, positions: Any, leaf: str) -> None:

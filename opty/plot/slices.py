@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opty.analysis.illumination import crop_to, lit_area
-from opty.model.sample import transmission
+from opty.model.sample import Slices, transmission
 from opty.plot.figure import canvas, root, styled
 from opty.plot.headline import put_headline
 from opty.plot.images import (
@@ -41,6 +41,7 @@ def slices(p: BareState, ax: Axes | None = None) -> Figure:
     The cuts show the phase [rad] of each slice, less its mean over the lit area, in a band that reaches halfway to the
     next slice: along the middle row, and along the middle column, of the lit area. z [m] runs with the beam, from the
     first slice. Phases that vary slowly across a slice may lie in any of the slices: data hardly determine in which.
+    Where the beam is tilted against the sample, a dashed line shows its way.
 
     ``ax`` : axes whose place the panels take. Raises ValueError for a thin object.
     """
@@ -57,8 +58,9 @@ def slices(p: BareState, ax: Axes | None = None) -> Figure:
     lower = bottom.subgridspec(1, 2)
     left, right = fig.add_subplot(lower[0]), fig.add_subplot(lower[1])
     depths = p.numpy("spacing") if "spacing" in p._live.leaves else None
-    draw_cut(left, image, lit, depths, 0)
-    draw_cut(right, image, lit, depths, 1)
+    slopes = np.tan(p.numpy("tilt")) / p.pixel if isinstance(p.model.sample, Slices) else np.zeros(2)
+    draw_cut(left, image, lit, depths, 0, slopes[1])
+    draw_cut(right, image, lit, depths, 1, slopes[0])
     return root(fig)
 
 
@@ -96,10 +98,13 @@ def draw_slices(fig: FigureBase, spec: Any, image: np.ndarray, lit: np.ndarray, 
     upper.set_xlabel("")
 
 
-def draw_cut(axes: Axes, image: np.ndarray, lit: np.ndarray, depths: np.ndarray | None, axis: int) -> None:
+def draw_cut(
+    axes: Axes, image: np.ndarray, lit: np.ndarray, depths: np.ndarray | None, axis: int, slope: float
+) -> None:
     """Draw the phase of slices (L, H, W) along the middle row (``axis`` 0) or column (1) of the lit area, against z.
 
-    ``depths`` : (L - 1,) distances between the slices [m]; None: z counts slices.
+    ``depths`` : (L - 1,) distances between the slices [m]; None: z counts slices. ``slope`` : of the beam [px/m], of
+    which the way is drawn where it is not 0.
     """
     window = crop_to(lit)
     across = window[1 - axis]
@@ -120,6 +125,12 @@ def draw_cut(axes: Axes, image: np.ndarray, lit: np.ndarray, depths: np.ndarray 
         vmax=colours[2],
         rasterized=True,
     )
+    if slope and depths is not None:
+        half = slope * depths.sum() / 2
+        centre = (across.start + across.stop - 1) / 2
+        ends = [(edges[0] + edges[1]) / 2, (edges[-2] + edges[-1]) / 2]
+        axes.plot([centre - half, centre + half], ends, "--", color="tab:red", label="beam")
+        axes.legend(loc="upper right", fontsize="small")
     axes.invert_yaxis()
     axes.set_facecolor("0.92")
     axes.set_ylabel(label)

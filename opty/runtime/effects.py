@@ -14,6 +14,7 @@ from opty.algebra.leaf import PARTS, Leaf, with_parts
 from opty.algebra.operator import Operator, ViewOperator
 from opty.errors import EffectError, RecipeError
 from opty.model.compose import Model
+from opty.model.element import LEAVES
 from opty.runtime.nodes import Group, PlannedStep, StepNode, SweepNode, steps_of, walk
 from opty.state.access import undeclared
 from opty.state.leaves import FIELDS, declared
@@ -96,6 +97,10 @@ def check_slots(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf], t
         for s in scheduled:
             reads, writes = s.op.effects()
             if lost := sorted(reads - writes - estimates - FIELDS.keys() - have):
+                if (brought := lost[0]) in LEAVES:
+                    raise EffectError(
+                        f"{s.op!r} reads {brought!r}, which the model of this state does not bring: leave the step out"
+                    )
                 raise EffectError(
                     f"{s.op!r} reads {lost[0]!r} but no step to its right writes it, and the state holds none"
                     f" (its slots: {sorted(at_start - estimates) or 'none'})"

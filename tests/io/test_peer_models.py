@@ -102,6 +102,21 @@ def test_slices_of_ptyrad(electrons, tmp_path, norm):
     assert opty.misfit(backwards) > 3 * opty.misfit(electrons)
 
 
+@pytest.mark.parametrize("views", [1, VIEWS])
+def test_tilted_slices_of_ptyrad(rng, tmp_path, views):
+    """PtyRAD's propagator is exp(i K dz) exp(i dz (Ky tan ty + Kx tan tx)), tilts in mrad: opty's with another sign."""
+    tilt = (0.02, -0.035)
+    truth = state_of(rng, *scene(rng), ELECTRONS, Slices(3, THICKNESS, tilt=tilt) * Probe(modes=2))
+    ptyrad(tmp_path / "model.hdf5", truth)
+    mrad = -1e3 * np.array(tilt, np.float32)
+    replaced(tmp_path / "model.hdf5", "optimizable_tensors/obj_tilts", np.tile(mrad, (views, 1)))
+    found = opty.load(tmp_path / "model.hdf5", data=truth.data, device="cpu")
+    agrees(found, truth)
+    np.testing.assert_allclose(found.tilt, tilt, rtol=1e-6)
+    upright = found.replace(leaves={"tilt": (0, 0)})
+    assert opty.misfit(upright) > 3 * opty.misfit(found)
+
+
 def test_one_slice_of_ptyrad_behind_a_detector_that_blurs(rng, tmp_path):
     obj, probe, corners = scene(rng, 1)
     truth = state_of(rng, obj[0], probe, corners, ELECTRONS, Blur(0.8) * Object() * Probe(modes=2))
@@ -115,7 +130,12 @@ def test_one_slice_of_ptyrad_behind_a_detector_that_blurs(rng, tmp_path):
 @pytest.mark.parametrize(
     ("name", "array", "why"),
     [
-        ("optimizable_tensors/obj_tilts", np.array([[0.0, -2.5]]), r"the object is tilted, .* up to 2.5 mrad"),
+        (
+            "optimizable_tensors/obj_tilts",
+            np.array([[0, -2.5], [0, 1]]),
+            r"differently .* \(0, -2.5\) to \(0, 1\) mrad",
+        ),
+        ("optimizable_tensors/obj_tilts", np.zeros((20, 3)), r"obj_tilts has shape \(20, 3\); expected \(1, 2\)"),
         ("model_attributes/dx", 0.4, r"pixels at the sample are 4e-11 m in the result, and 2.998e-11 m"),
         ("model_attributes/crop_pos", np.ones((3, 2)), r"crop_pos has shape \(3, 2\) and .* \(20, 2\)"),
         ("params/init_params/meas_normalization/mode", "median", r"mode is 'median'; expected max_at_one"),

@@ -17,7 +17,13 @@ CONE = opty.Geometry(wavelength=1e-9, distance=1, pixel_size=1e-4, focus_to_samp
 @pytest.mark.parametrize("geometry", [None, NEAR, CONE], ids=["far", "near", "cone"])
 @pytest.mark.parametrize(
     "model",
-    [Object(), Slices(2, spacing=1e-7), Slices(3, spacing=(1e-7, 3e-7)), Object() * Tilt(), Tilt() * Slices(2, 1e-7)],
+    [
+        Object(),
+        Slices(2, spacing=1e-7),
+        Slices(3, spacing=(1e-7, 3e-7), tilt=(0.1, -0.05)),
+        Object() * Tilt(),
+        Tilt() * Slices(2, 1e-7),
+    ],
     ids=repr,
 )
 def test_adjoint_and_derivative(model, geometry):

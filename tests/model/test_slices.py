@@ -106,7 +106,7 @@ def test_leaves_of_the_model_are_read_and_replaced(thick):
     q = p.replace(leaves={"spacing": [2 * SPACING]})
     assert q.spacing[0] == 2 * SPACING
     with pytest.raises(ValueError, match="no leaf of the model"):
-        p.replace(leaves={"tilt": [1]})
+        p.replace(leaves={"tilts": [1]})
     with pytest.raises(ValueError, match="spacing has shape"):
         p.replace(leaves={"spacing": [1, 2]})
     with pytest.raises(AttributeError):

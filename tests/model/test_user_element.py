@@ -26,7 +26,7 @@ def scene():
     positions = np.rint(grid + rng.uniform(-1, 1, grid.shape))
     tilt = rng.normal(0, 0.06, (len(grid), 2))
     tilt -= tilt.mean(axis=0)
-    data = experiment(obj, probe, positions, model=Tilt() * Object() * Probe(), leaves={"tilt": tilt})
+    data = experiment(obj, probe, positions, model=Tilt() * Object() * Probe(), leaves={"slope": tilt})
     return data, tilt
 
 
@@ -35,7 +35,7 @@ def begun(scene, known):
     start = np.roll(data.truth["probe"], (1, -1), axis=(1, 2))
     p = opty.PtychoState(data, start, obj=np.ones((SIZE, SIZE)), model=Tilt() * Object() * Probe())
     p = p.replace(positions=data.truth["positions"])
-    return p.replace(leaves={"tilt": tilt}) if known else p
+    return p.replace(leaves={"slope": tilt}) if known else p
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def test_every_engine_uses_it(scene, recipe):
 
 
 def test_it_is_found(scene):
-    q = (Refine("tilt") * rPIE(alpha=0.1)) ** 40 * begun(scene, False)
+    q = (Refine("slope") * rPIE(alpha=0.1)) ** 40 * begun(scene, False)
     # A tilt of all views alike is one of the probe, one that grows along the scan a curvature of the object.
     freedom = np.column_stack([np.ones(len(scene[1])), q.numpy("positions")])
-    off, whole = (a - freedom @ np.linalg.lstsq(freedom, a, rcond=None)[0] for a in (q.tilt - scene[1], scene[1]))
+    off, whole = (a - freedom @ np.linalg.lstsq(freedom, a, rcond=None)[0] for a in (q.slope - scene[1], scene[1]))
     assert np.sqrt((off**2).mean()) < 0.15 * np.sqrt((whole**2).mean())
 
 
@@ -62,7 +62,7 @@ def test_it_is_in_texts_files_and_plans(scene, tmp_path):
     assert "Tilt()" in (rPIE() ** 2).explain(p)
     p.save(tmp_path / "p.h5")
     q = opty.load(tmp_path / "p.h5")
-    np.testing.assert_array_equal(q.tilt, p.tilt)
+    np.testing.assert_array_equal(q.slope, p.slope)
     np.testing.assert_array_equal((rPIE() * q).obj, (rPIE() * p).obj)
 
 

@@ -10,6 +10,7 @@ from opty import AP, Operator, ViewOperator, rPIE
 from opty.algebra.operator import REGISTRY
 from opty.model import Slices
 from opty.runtime.plan import fusing, plan, steps_of, unfused
+from opty.simulate.objects import random_phase
 from opty.testing import check_operator
 from opty.testing.operators import GEOMETRY, small_state
 
@@ -56,6 +57,13 @@ def test_refine_moves_the_numbers_of_a_model():
     assert check_operator(opty.Refine("spacing"), models=[Slices(2, spacing=5e-7)]) < 1e-9
 
 
+@pytest.mark.parametrize("op", [opty.SmoothSlices(), opty.RegisterSlices(reach=2.0)], ids=repr)
+def test_operators_of_slices(op):
+    columns = np.array([np.exp(1j * random_phase((40, 40), 3.0, seed=1).real)] * 2)
+    start = small_state(Slices(2, spacing=5e-7, tilt=(0.01, 0.02))).replace(obj=columns)
+    assert check_operator(op, start=start) < 1e-9
+
+
 def test_refine_moves_lengths_of_the_geometry():
     assert check_operator(opty.Refine("distance"), models=[None]) < 1e-9
 
@@ -75,6 +83,8 @@ def test_each_operator_is_checked():
 
     checked = set(itertools.chain.from_iterable(map(inside, [*RECIPES, *POSITIONS, *NESTED]))) | {
         "Refine",
+        "RegisterSlices",
+        "SmoothSlices",
         "FindPositions",
         "Follow",  # tests/io/test_follow.py
         *OUTPUTS,

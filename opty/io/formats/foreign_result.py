@@ -74,17 +74,19 @@ def made(
         return state.replace(leaves=leaves) if leaves else state
 
 
-def sliced(layers: np.ndarray, spacing: Any) -> tuple[np.ndarray, Element]:
+def sliced(layers: np.ndarray, spacing: Any, tilt: tuple[float, float] = (0.0, 0.0)) -> tuple[np.ndarray, Element]:
     """Return the object as a state has it, (H, W) or (L, H, W), and its element, of layers (L, H, W) along the beam.
 
-    ``spacing`` : the distances between them [m], one number or one for each gap. Raises ValueError for another count.
+    ``spacing`` : the distances between them [m], one number or one for each gap; ``tilt`` : of the beam (row, column)
+    [rad]. Raises ValueError for another count.
     """
     gaps = np.asarray(spacing, np.float64).reshape(-1)
     if len(layers) == 1:
         return layers[0], Object()
     if gaps.size not in (1, len(layers) - 1):
         raise ValueError(f"the object has {len(layers)} slices and {gaps.size} distances between them")
-    return layers, Slices(len(layers), float(gaps[0]) if (gaps == gaps[0]).all() else tuple(map(float, gaps)))
+    distances = float(gaps[0]) if (gaps == gaps[0]).all() else tuple(map(float, gaps))
+    return layers, Slices(len(layers), distances, tilt)
 
 
 def check_pixel(pixel: float, data: PtychoData) -> None:

@@ -47,11 +47,12 @@ def read(
     Its patterns have to be those that PtyRAD had after ``meas_flipT`` and cropping. The object is ``obja`` exp(i
     ``objp``) (states, slices, rows, columns), slices in the order of the beam, ``slice_thickness`` apart, in angstroms
     for electrons and in metres for X-rays. Windows begin at ``crop_pos``, and the probe is moved by
-    ``probe_pos_shifts``. PtyRAD divides the patterns by one number (``meas_normalization``), by whose root the probe is
-    multiplied here. A blur of the detector is ``Blur`` in the model.
+    ``probe_pos_shifts``. ``obj_tilts`` [mrad], one for all views, is the tilt of ``Slices`` with the other sign. PtyRAD
+    divides the patterns by one number (``meas_normalization``), by whose root the probe is multiplied here. A blur of
+    the detector is ``Blur`` in the model.
 
-    Raises FormatError for several states of the object, for a tilt of it, and for patterns that PtyRAD computed with
-    other pixels than were measured.
+    Raises FormatError for several states of the object, for a tilt that varies along the scan, and for patterns that
+    PtyRAD computed with other pixels than were measured.
     """
     data = measurement_for(file, data, "PtyRAD")
     with file.tree() as tree, blaming(file):
@@ -59,14 +60,14 @@ def read(
         check_pixel(number(tree.need("pixel size", f"{MODEL}/dx")) * unit, data)
         layers = _layers(tree)
         thickness = number(tree.need("slice thickness", f"{ARRAYS}/slice_thickness")) * unit if len(layers) > 1 else 0
-        _check_plain(tree, len(layers))
+        _check_plain(tree)
         probe = complexes(tree.need("probe", f"{ARRAYS}/probe"))
         light = number(tree.need("occupancy", f"{MODEL}/omode_occu")) * _norm(tree, data)
         places = [tree.need("positions", name) for name in (f"{MODEL}/crop_pos", f"{ARRAYS}/probe_pos_shifts")]
         first, moved = (real(found.name, numbers(found)) for found in places)
         if first.shape != moved.shape:
             raise ValueError(f"{places[0].name} has shape {first.shape} and {places[1].name} {moved.shape}")
-        obj, element = sliced(layers, thickness)
+        obj, element = sliced(layers, thickness, _tilt(tree) if len(layers) > 1 else (0.0, 0.0))
         model = element * Probe(modes=len(probe))
         if (blur := _blur(tree)) is not None:
             model = Blur(sigma=blur) * model
@@ -85,12 +86,26 @@ def _layers(tree: Tree) -> np.ndarray:
     return (numbers(modulus) * np.exp(1j * real(phase.name, numbers(phase))))[0]
 
 
-def _check_plain(tree: Tree, slices: int) -> None:
+def _tilt(tree: Tree) -> tuple[float, float]:
+    """Return the tilt (row, column) [rad] of the beam through the slices: PtyRAD's is that of the object."""
+    found = tree.find(f"{ARRAYS}/obj_tilts")
+    if found is None:
+        return 0.0, 0.0
+    tilts = real(found.name, numbers(found))
+    if tilts.ndim != 2 or tilts.shape[1] != 2 or not len(tilts):
+        raise ValueError(f"{found.name} has shape {tilts.shape}; expected (1, 2), or (views, 2)")
+    if np.ptp(tilts, axis=0).any():
+        low, high = tilts.min(axis=0), tilts.max(axis=0)
+        raise ValueError(
+            f"the object is tilted differently in each view, {found.name} from ({low[0]:.3g}, {low[1]:.3g}) to "
+            f"({high[0]:.3g}, {high[1]:.3g}) mrad; opty's slices have one tilt"
+        )
+    row, col = (-1e-3 * tilts[0]).tolist()
+    return row + 0.0, col + 0.0
+
+
+def _check_plain(tree: Tree) -> None:
     """Refuse results that a state of opty cannot hold."""
-    tilts = tree.find(f"{ARRAYS}/obj_tilts")
-    if slices > 1 and tilts is not None and numbers(tilts).any():
-        most = np.abs(numbers(tilts)).max()
-        raise ValueError(f"the object is tilted, {tilts.name} up to {most:.3g} mrad; opty's slices are not")
     sizes = [tree.find(f"{MODEL}/{name}") for name in ("simu_Npix", "meas_Npix")]
     simulated, measured = (None if size is None else number(size) for size in sizes)
     if simulated != measured and (tree.text(f"{MODEL}/simu_match_mode") or NONE) != NONE:

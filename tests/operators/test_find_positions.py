@@ -10,6 +10,7 @@ from test_pos_correct import error, misplaced, probed
 import opty
 from opty import ComparePositions, FindPositions, HoldOut, Identity, PosCorrect, ePIE, rPIE
 from opty.operators import CompareMisfit
+from opty.operators.position.compare import goes_back
 from opty.operators.position.hold_out import held_out, shared_light
 from opty.simulate import stage
 
@@ -139,3 +140,18 @@ def test_a_misfit_that_falls_is_not_worth_a_word():
         Identity() * q
     with pytest.warns(opty.MisfitWarning, match="the misfit is"):
         CompareMisfit(after=True) * rPIE(probe_step=3.0, alpha=0.0) * CompareMisfit() * (rPIE() ** 20 * p)
+
+
+@pytest.mark.parametrize(
+    ("refined", "given", "usual", "noise", "back"),
+    [
+        (0.8, 1.0, 0.05, 0.1, False),
+        (0.9, 1.0, 0.05, 0.1, True),  # less than 15 percent is what a wrong probe gains by positions moved to suit it
+        (0.8, 1.0, 0.4, 0.1, True),  # a model that explains little has to gain much
+        (0.8, 1.0, 0.05, 0.0, False),  # no counts: nothing is known of noise
+        (0.006, 0.015, 0.01, 1.0, True),  # those given explain the counts: right positions of three modes, moved
+        (0.035, 0.49, 0.01, 1.0, False),
+    ],
+)
+def test_when_positions_that_were_given_are_taken(refined, given, usual, noise, back):
+    assert goes_back(refined, given, usual, noise) is back

@@ -14,6 +14,15 @@ from opty.state import handle
 
 _BETTER = 0.85  # of the misfit at the places given: what a wrong probe may gain by positions moved to suit it is less
 _WORSE = 1.03  # of it: more than the order of the views makes
+_WITHIN = 0.1  # of what counting makes: places given that explain the patterns so well are right, as far as counts tell
+
+
+def goes_back(refined: float, given: float, usual: float, noise: float) -> bool:
+    """Say whether positions that were given are taken, by the misfits e_refined and e_given beside noise.
+
+    ``usual`` : u_refined; ``noise`` : the misfit that counting makes, 0 for data that are no whole numbers.
+    """
+    return given < _WITHIN * noise or not refined < min(_BETTER, 1 - usual) * given
 
 
 class ComparePositions(Nested, slots=GIVEN):
@@ -23,9 +32,10 @@ class ComparePositions(Nested, slots=GIVEN):
     where their refinement began. Each view is then compared with the object that the others make (``CheckPositions``):
     e is the misfit of all views, noise of counting taken off, u the median of what is left unexplained. Positions,
     object and probe of the second run are taken unless e_refined < min(0.85, 1 - u_refined) e_given: a model that
-    explains little has to gain much. A MisfitWarning says so where e is higher by 3 percent, or where positions that
-    moved by more than a pixel (rms) leave more than 30 percent unexplained in a tenth of the views. Needs the model of
-    a thin object.
+    explains little has to gain much. They are taken, too, where e_given is less than a tenth of the misfit that
+    counting makes: the probe suits the positions as they are, and other ones look worse than they are. A MisfitWarning
+    says so where e is higher by 3 percent, or where positions that moved by more than a pixel (rms) leave more than 30
+    percent unexplained in a tenth of the views. Needs the model of a thin object.
 
     Parameters: recipe, an engine that moves no positions, such as ``rPIE() ** 15``; its iterations count, both times.
 
@@ -57,7 +67,7 @@ class ComparePositions(Nested, slots=GIVEN):
         photons = s.measured.view_photons.sum()
         refined, file = (float((f.here - f.noise).sum() / photons) for f in found)
         usual = float(np.median(found[0].unexplained))
-        back = not refined < min(_BETTER, 1 - usual) * file
+        back = goes_back(refined, file, usual, float(found[1].noise.sum() / photons))
         for name, value in zip(
             ("iteration", "refined", "given", "back"), (s.iteration, refined, file, int(back)), strict=True
         ):

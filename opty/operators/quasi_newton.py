@@ -19,14 +19,18 @@ _ESTIMATES = {"obj": OBJ, "probe": PROBE, "opr_modes": OPR_MODES, "opr_weights":
 _PAIRED = {"opr_weights": "view pair variation"}  # the axes of what is kept for each pair
 
 
+def _name(what: str, name: str) -> str:
+    return f"kept_{what}_{name}"
+
+
 def _kept(what: str, leaves: dict[str, Leaf], paired: bool) -> dict[str, Leaf]:
     """Return the memory called kept_what_*, of the shape of the estimates or with an axis for the pairs."""
     out = {}
     for name, leaf in leaves.items():
         axes = _PAIRED.get(name, ("pair", *leaf.axes)) if paired else leaf.axes
-        of_probe = name.startswith("opr")
-        part_of = f"kept_{what}_probe" if of_probe else ""
-        kept = leaf.like(f"kept_{what}_{name}", axes=axes, belongs_to="obj probe", part_of=part_of)
+        of_probe = name in (OPR_MODES.name, OPR_WEIGHTS.name)
+        part_of = _name(what, PROBE.name) if of_probe else ""
+        kept = leaf.like(_name(what, name), axes=axes, belongs_to="obj probe", part_of=part_of)
         out[name] = kept.as_part() if of_probe else kept
     return out
 
@@ -92,7 +96,7 @@ class QuasiNewtonStep(
     @property
     def scratch_arrays(self) -> float:  # type: ignore[override]
         """Those of the direction, of the metric, and of the prior: measured."""
-        return 5.0 if self.smooth else 4.0
+        return 5.4 if self.smooth else 3.6
 
     def check(self) -> None:
         if self.memory < 1:
@@ -150,7 +154,8 @@ class QuasiNewtonStep(
         self, s: State, gradient: dict[str, Any], metric: dict[str, Any], likelihood: Any, pairs: int, signature: Any
     ) -> tuple[int, float, float]:
         """Keep the pair of a step that led down, and start from there; return pairs, and the lengths gamma and t."""
-        length, share, taken_back, fell, lowest = FIRST, 1.0, 0, True, np.inf
+        length, share, taken_back, lowest = FIRST, 1.0, 0.0, np.inf
+        fell = True
         place = pairs % self.memory
         if pairs >= 0:
             length, share, taken_back, lowest = (float(number) for number in s.backend.to_host(s.kept_search))
@@ -166,9 +171,9 @@ class QuasiNewtonStep(
                     for kept, new in zip(_pair(s, name, place), (steps[name], changes[name]), strict=True):
                         kept[...] = new
                 pairs += 1
-            share, taken_back = (1.0, 0) if fell else (share / 4, taken_back + 1)
+            share, taken_back = (1.0, 0.0) if fell else (share / 4, taken_back + 1)
         if taken_back == _PATIENCE:
-            fell, pairs, length, share, taken_back = True, 0, FIRST, 1.0, 0
+            fell, pairs, length, share, taken_back = True, 0, FIRST, 1.0, 0.0
         if fell:
             pairs, lowest = max(pairs, 0), float(s.backend.to_host(likelihood))
             for name, g in gradient.items():

@@ -135,11 +135,32 @@ def test_the_memory_does_not_outlive_what_it_was_made_with():
     for engine in (rPIE(), ML(), Orthogonalise()):
         assert not MEMORY & set((engine * (LBFGS() ** 3 * p)).slots)
     assert set((LBFGS() * p).slots) == MEMORY
+    for engine in (ML(), opty.mPIE(), opty.DM()):
+        assert set((LBFGS() * engine**2 * p).slots) == MEMORY
     q = LBFGS() ** 4 * p
     assert (LBFGS(memory=3) * q).numpy("kept_pairs").tolist() == [0, 3, 0]  # another memory begins anew
     fixed = LBFGS().fix("probe") ** 4 * q
     assert (fixed.numpy("probe") == q.numpy("probe")).all()
     assert fixed.history["llk"][-1] < fixed.history["llk"][4]
+
+
+def test_pairs_of_a_probe_that_varies_are_turned_along_with_its_modes():
+    """Products of steps and changes stay what they were when the modes are made orthogonal again, in each turn."""
+    model = opty.model.Object() * opty.model.Probe(modes=2, variable=2)
+    p = state(scan(modes=2), model=model, dtype="complex128")
+    q = LBFGS("amplitude") ** 5 * (rPIE(batch=4) ** 12 * p)
+    pairs = int(q.numpy("kept_pairs")[0])
+    assert pairs >= 2
+    names = ("obj", "probe", "opr_modes", "opr_weights")
+    found = np.zeros(pairs)
+    for name in names:
+        step, change = q.numpy(f"kept_steps_{name}"), q.numpy(f"kept_changes_{name}")
+        if name == "opr_weights":  # views come first
+            step, change = step.swapaxes(0, 1), change.swapaxes(0, 1)
+        assert abs(step[:pairs]).max() > 0
+        found += [np.vdot(a, b).real for a, b in zip(step[:pairs], change[:pairs], strict=True)]
+    assert found == pytest.approx(q.numpy("kept_curvatures")[:pairs], rel=1e-9)
+    assert q.history["llk"][-1] < q.history["llk"][0]
 
 
 def test_it_takes_fewer_turns_than_conjugate_gradients():

@@ -21,6 +21,7 @@ Noise = Literal["poisson", "gaussian", "amplitude"]
 # dL/dO* goes as P with the scale, dL/dP* as O.
 OBJ_GRADIENT = OBJ.like("obj_gradient", unit="1", scale=1)
 PROBE_GRADIENT = PROBE.like("probe_gradient", unit="1/sqrt(photons)", scale=-1)
+_SUMS = (OBJ_GRADIENT, PROBE_GRADIENT, OBJ_WEIGHT, PROBE_WEIGHT)
 LIKELIHOOD = Leaf("likelihood", "1", scale=0)
 # The parts that a probe has that varies: the gradient, and the light by which it is divided.
 OPR_MODES_GRADIENT = OPR_MODES.like(
@@ -36,7 +37,7 @@ class LikelihoodGradient(
     ViewOperator,
     reads="waves illum patches probe obj_gradient probe_gradient obj_weight probe_weight",
     writes="predicted",
-    slots=(OBJ_GRADIENT, PROBE_GRADIENT, OBJ_WEIGHT, PROBE_WEIGHT, LIKELIHOOD),
+    slots=(*_SUMS, LIKELIHOOD),
 ):
     """Add up the gradient of L = -log likelihood: dL/dO* = sum_jm conj(P_m) chi_jm, dL/dP_m* = sum_j conj(O_j) chi_jm.
 
@@ -68,7 +69,7 @@ class LikelihoodGradient(
     measures = True
 
     def begin(self, s: State) -> None:
-        names, parts = ([leaf.name for leaf in leaves] for leaves in (type(self).slots, OF_VARIATION))
+        names, parts = ([leaf.name for leaf in leaves] for leaves in (_SUMS, OF_VARIATION))
         s.drop(*names, *parts)
         if variation.varies(s):
             variation.prepare(s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal
 
 import numpy as np
@@ -42,18 +43,24 @@ CHANGES = _kept("changes", GRADIENT, paired=True)
 _COUNT = Leaf("kept_pairs", "3", scale=0, belongs_to="obj probe")  # how many were found, memory, and what is updated
 _SEARCH = Leaf("kept_search", "4", scale=0, belongs_to="obj probe")  # gamma, t, steps taken back in a row, lowest L
 _CURVATURES = Leaf("kept_curvatures", "pair", scale=0, belongs_to="obj probe")
-_OF_BOTH = tuple(leaves[name] for name in ("obj", "probe") for leaves in (BASE, BASE_GRADIENT, STEPS, CHANGES))
+_OF_BASE = tuple(leaves[name] for name in ("obj", "probe") for leaves in (BASE, BASE_GRADIENT))
+_OF_PAIRS = (_CURVATURES, *(leaves[name] for name in ("obj", "probe") for leaves in (STEPS, CHANGES)))
 _UPDATES = ("both", "obj", "probe")
 _FLAT = 1e-6  # a pair whose curvature is a smaller share of the metric's says nothing
 _LEVEL = 1e-7  # of L: by how much rounding may change it
 _PATIENCE = 4  # steps taken back in a row, the last of them 1/64 as long
 
 
+@functools.lru_cache
+def _slots(memory: int) -> tuple[Leaf, ...]:
+    paired = (leaf.like(leaf.name, axes=(str(memory), *leaf.axes[1:])) for leaf in _OF_PAIRS)
+    return (_COUNT, _SEARCH, *_OF_BASE, *paired)
+
+
 class QuasiNewtonStep(
     Operator,
     reads="obj probe obj_gradient probe_gradient obj_weight probe_weight likelihood",
     writes="obj probe",
-    slots=(_COUNT, _SEARCH, _CURVATURES, *_OF_BOTH),
 ):
     """Step from the best object and probe x so far along the quasi-Newton direction: x <- x - t H g (L-BFGS).
 
@@ -106,8 +113,13 @@ class QuasiNewtonStep(
         if not self.damping > 0:
             raise ValueError(f"QuasiNewtonStep(damping={self.damping}): give a share above 0")
 
+    @property
+    def slots(self) -> tuple[Leaf, ...]:  # type: ignore[override]
+        """What the last turns found, with the number of pairs, so that their memory can be told."""
+        return _slots(self.memory)
+
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
-        memory = frozenset(leaf.name for leaf in type(self).slots)
+        memory = frozenset(leaf.name for leaf in self.slots)
         return self.reads | memory, moved(self.update) | memory
 
     def fixed(self, leaves: frozenset[str]) -> Operator | None:
@@ -145,8 +157,8 @@ class QuasiNewtonStep(
             for kept in (BASE, BASE_GRADIENT):
                 s.create(kept[name].name)
             for kept in (STEPS, CHANGES):
-                s.create(kept[name].name, **of_pairs)
-        s.create("kept_curvatures", **of_pairs)
+                s.create(kept[name].name, **(of_pairs if kept[name].part_of else {}))
+        s.create("kept_curvatures")
         s.create("kept_search")
         return (-1, *signature)
 

@@ -1,6 +1,7 @@
 """Quasi-Newton steps: the two loops against the matrix that they stand for, descent, memory, and how fast it is."""
 
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from small_scans import drift, same, scan, state
 import opty
 from opty import LBFGS, ML, Orthogonalise, Sweep, rPIE
 from opty.operators import LikelihoodGradient, QuasiNewtonStep
+from opty.runtime.memory_estimate import footprint
+from opty.runtime.program import program_of
 
 NOISES = ("poisson", "gaussian", "amplitude")
 MEMORY = {"kept_pairs", "kept_search", "kept_curvatures"} | {
@@ -177,3 +180,18 @@ def test_it_takes_fewer_turns_than_conjugate_gradients():
 def test_parameters_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="give"):
         LBFGS(**wrong)
+
+
+@pytest.mark.parametrize("memory", [2, 12])
+def test_explain_tells_the_memory_of_the_pairs(memory):
+    """Not less than it takes, and at most a third more."""
+    p = state(scan(views=6, n=48, span=80))
+    recipe = LBFGS(memory=memory)
+    recipe * p  # what is made once
+    tracemalloc.start()
+    recipe**3 * p
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    told = footprint(p._live, program_of(recipe, p._live))
+    there = told.data + sum(a.nbytes for a in p._live.leaves.values())
+    assert 0.95 * peak < told.total - there < 1.35 * peak

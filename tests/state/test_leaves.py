@@ -29,11 +29,7 @@ EXPONENTS = {
     # dL/dO* goes as P, and the direction as O
     **{"obj_gradient": 1, "probe_gradient": -1, "kept_gradient_obj": 1, "kept_gradient_probe": -1},
     **{"kept_direction_obj": -1, "kept_direction_probe": 1, "kept_step": 0, "line_sums": 0},
-    **{"likelihood": 0, "kept_pairs": 0, "kept_search": 0, "kept_curvatures": 0},
-    **{f"kept_{what}_obj": -1 for what in ("base", "steps")},
-    **{f"kept_{what}_probe": 1 for what in ("base", "steps")},
-    **{f"kept_{what}_obj": 1 for what in ("base_gradient", "changes")},
-    **{f"kept_{what}_probe": -1 for what in ("base_gradient", "changes")},
+    "likelihood": 0,
     **dict.fromkeys(("position_misfit", "position_gain", "position_shift", "position_count", "position_course"), 0),
     **dict.fromkeys(("position_given", "position_place", "position_estimate", "position_uncertainty"), 0),
     **dict.fromkeys(("position_evidence", "position_smooth", "position_pulled", "compared_misfit"), 0),

@@ -14,7 +14,7 @@ Layers, from the roof to the ground; each imports only those below it (setup.cfg
     plot/            pictures
     analysis/        misfit, errors against a truth, Fourier ring correlation, checks of a scan
     fusion/          steps that take the place of several
-    recipes/         ePIE, rPIE, mPIE, AP, DM, RAAR, ML, LSQML
+    recipes/         ePIE, rPIE, mPIE, AP, DM, RAAR, ML, LBFGS, LSQML
     operators/       the steps
     runtime/         plan, execution, checkpoints, divergence
     state/           the estimates and their record
@@ -95,7 +95,7 @@ from opty.operators import (
 )
 from opty.plot.show_operator import Show
 from opty.ptycho_state import PtychoState
-from opty.recipes import AP, DM, LSQML, ML, RAAR, FindPositions, Fix, ePIE, mPIE, rPIE
+from opty.recipes import AP, DM, LBFGS, LSQML, ML, RAAR, FindPositions, Fix, ePIE, mPIE, rPIE
 from opty.report import report
 from opty.runtime.plan import unfused
 from opty.search import auto, search
@@ -106,6 +106,7 @@ __version__ = version("opty-ptycho")
 __all__ = [
     "AP",
     "DM",
+    "LBFGS",
     "LSQML",
     "ML",
     "RAAR",

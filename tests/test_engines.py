@@ -213,7 +213,7 @@ def test_schedules_refuse_an_iteration_that_never_comes(make):
 
 def test_engines_follow_each_other_in_any_order():
     p = state(scan(modes=2), wrong=0.1)
-    engines = [opty.ePIE(), rPIE(), mPIE(), AP(), DM(), RAAR(), opty.ML(), LSQML(batch=4)]
+    engines = [opty.ePIE(), rPIE(), mPIE(), AP(), DM(), RAAR(), opty.ML(), opty.LBFGS(), LSQML(batch=4)]
     for first in engines:
         for second in engines:
             q = second**2 * opty.ScaleObjProbe() * first**3 * p

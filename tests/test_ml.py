@@ -88,6 +88,12 @@ def test_directions_do_not_outlive_what_they_were_made_with(engine):
     assert same(ML() ** 2 * p, (ML() ** 2 * engine * ML() ** 3) * state(scan(modes=2)))
 
 
+def test_velocities_do_not_outlive_it():
+    p = opty.mPIE() ** 3 * state(scan())
+    assert "kept_obj_velocity" in p.slots
+    assert set((ML() * p).slots) == SEARCH
+
+
 def test_kept_waves_do_not_outlive_it():
     p = DM() ** 3 * state(scan())
     assert "kept_waves" in p.slots

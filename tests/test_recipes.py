@@ -13,6 +13,7 @@ import opty
 from opty import (
     AP,
     DM,
+    LBFGS,
     LSQML,
     ML,
     RAAR,
@@ -184,7 +185,7 @@ def test_modes_that_are_not_there_are_not_made():
     assert set(everything(q)) == set(everything(one))
 
 
-@pytest.mark.parametrize("engine", [AP(), DM(), RAAR(), ML(), LSQML(batch=8), mPIE(), rPIE(batch=4)], ids=repr)
+@pytest.mark.parametrize("engine", [AP(), DM(), RAAR(), ML(), LBFGS(), LSQML(batch=8), mPIE(), rPIE(batch=4)], ids=repr)
 def test_positions_are_refined_in_every_engine(engine):
     probe = probes.defocus(probes.aperture(32, 20, edge=2), wavelength=1e-9, pixel=20e-9, distance=4e-5)
     scan = scans.raster((6, 6), step=4, jitter=1, seed=0)

@@ -8,6 +8,7 @@ probe.py         ProbeUpdate, live (PIE)
 variation.py     a probe that varies: what the steps of the probe make of its OPR modes and weights
 likelihood.py    LikelihoodGradient; the noise models
 conjugate.py     ConjugateDirection, LineSearch, TakeStep: conjugate gradients
+quasi_newton.py  QuasiNewtonStep: L-BFGS
 lsq.py           LSQUpdate, live: object and probe with the best steps for each view
 momentum.py      ObjMomentum, ProbeMomentum
 anderson.py      Anderson: object and probe mixed from those of the last sweeps
@@ -62,6 +63,7 @@ from opty.operators.position import (
     PosSearch,
 )
 from opty.operators.probe import ProbeUpdate
+from opty.operators.quasi_newton import QuasiNewtonStep
 from opty.operators.refine import Refine
 from opty.operators.slices import RegisterSlices, SmoothSlices
 from opty.operators.support import Support
@@ -111,6 +113,7 @@ __all__ = [
     "ProbePower",
     "ProbeUpdate",
     "Progress",
+    "QuasiNewtonStep",
     "Refine",
     "Reflect",
     "RegisterSlices",

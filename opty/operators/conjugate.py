@@ -27,8 +27,8 @@ from opty.operators.merge import OBJ_WEIGHT, PROBE_WEIGHT
 from opty.state.leaves import OBJ, PROBE
 
 _NAMES = ("obj", "probe", "opr_modes", "opr_weights")
-_NEW = dict(zip(_NAMES, (OBJ_GRADIENT, PROBE_GRADIENT, OPR_MODES_GRADIENT, OPR_WEIGHTS_GRADIENT), strict=True))
-_LIGHT = dict(zip(_NAMES, (OBJ_WEIGHT, PROBE_WEIGHT, OPR_MODES_LIGHT, OPR_WEIGHTS_LIGHT), strict=True))
+GRADIENT = dict(zip(_NAMES, (OBJ_GRADIENT, PROBE_GRADIENT, OPR_MODES_GRADIENT, OPR_WEIGHTS_GRADIENT), strict=True))
+LIGHT = dict(zip(_NAMES, (OBJ_WEIGHT, PROBE_WEIGHT, OPR_MODES_LIGHT, OPR_WEIGHTS_LIGHT), strict=True))
 _BOTH = "obj probe"
 _OLD = {
     "obj": OBJ_GRADIENT.like("kept_gradient_obj", belongs_to=_BOTH),
@@ -60,7 +60,7 @@ def free(s: State, update: str) -> list[str]:
     return ["obj", *of_probe] if update == "both" else ["obj"] if update == "obj" else of_probe
 
 
-_FIRST = 0.25  # the first step: that of alternating projections, for amplitudes
+FIRST = 0.25  # the first step: that of alternating projections, for amplitudes
 _LEAST = 1e-4  # steps never start nearer: at the end of a fit, where rounding decides, they would shrink for good
 
 
@@ -91,7 +91,7 @@ class ConjugateDirection(
     smooth: float = 0.0
     update: Literal["both", "obj", "probe"] = "both"
     damping: float = 0.03
-    frees = frozenset({"obj_gradient", "probe_gradient", "obj_weight", "probe_weight"})
+    frees = frozenset({"obj_gradient", "probe_gradient", "obj_weight", "probe_weight", "likelihood"})
 
     @property
     def scale_free(self) -> bool:  # type: ignore[override]
@@ -121,10 +121,10 @@ class ConjugateDirection(
     def _turn(self, s: State, weight: float) -> None:
         """Put the new gradient and the direction that it makes in the place of the old ones."""
         names = free(s, self.update)
-        new = [getattr(s, _NEW[name].name) for name in names]
+        new = [getattr(s, GRADIENT[name].name) for name in names]
         old = [getattr(s, _OLD[name].name) for name in names]
         direction = [getattr(s, _DIRECTION[name].name) for name in names]
-        lights = (getattr(s, _LIGHT[name].name) for name in names)
+        lights = (getattr(s, LIGHT[name].name) for name in names)
         metric = [light + self.damping * brightest(light) for light in lights]
         if weight and "obj" in names:
             new[0] = bending(s.xp, s.obj, weight) + new[0]
@@ -150,7 +150,7 @@ def _create(s: State) -> None:
         s.create(_OLD[name].name)
         s.create(_DIRECTION[name].name)
     if s.create("kept_step"):
-        s.kept_step += _FIRST
+        s.kept_step += FIRST
 
 
 def _beta(xp: Any, new: Any, old: Any, climb: Any, last: Any, metric: Any) -> Any:
@@ -283,10 +283,11 @@ class TakeStep(
     update: Literal["both", "obj", "probe"] = "both"
     scale_free = True
     frees = frozenset({"line_sums", "kept_waves"})
+    outdates = True
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
-        turned = frozenset() if self.update == "obj" else frozenset({"kept_gradient_probe", "kept_direction_probe"})
-        return self.reads, moved(self.update) | {"kept_step"} | turned
+        memory = frozenset(leaf.name for leaf in SEARCH)  # of what varies of a probe it is turned
+        return self.reads, moved(self.update) | {"kept_step"} | memory
 
     def fixed(self, leaves: frozenset[str]) -> Operator | None:
         return updating(self, leaves)

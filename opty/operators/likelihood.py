@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from opty.algebra.leaf import Leaf
 from opty.algebra.operator import ViewOperator
 from opty.algebra.protocols import State, Views
 from opty.kernels.likelihood.noise import MODELS
@@ -20,6 +21,8 @@ Noise = Literal["poisson", "gaussian", "amplitude"]
 # dL/dO* goes as P with the scale, dL/dP* as O.
 OBJ_GRADIENT = OBJ.like("obj_gradient", unit="1", scale=1)
 PROBE_GRADIENT = PROBE.like("probe_gradient", unit="1/sqrt(photons)", scale=-1)
+_SUMS = (OBJ_GRADIENT, PROBE_GRADIENT, OBJ_WEIGHT, PROBE_WEIGHT)
+LIKELIHOOD = Leaf("likelihood", "1", scale=0)
 # The parts that a probe has that varies: the gradient, and the light by which it is divided.
 OPR_MODES_GRADIENT = OPR_MODES.like(
     "opr_modes_gradient", unit="1/sqrt(photons)", scale=-1, part_of="probe_gradient"
@@ -34,7 +37,7 @@ class LikelihoodGradient(
     ViewOperator,
     reads="waves illum patches probe obj_gradient probe_gradient obj_weight probe_weight",
     writes="predicted",
-    slots=(OBJ_GRADIENT, PROBE_GRADIENT, OBJ_WEIGHT, PROBE_WEIGHT),
+    slots=(*_SUMS, LIKELIHOOD),
 ):
     """Add up the gradient of L = -log likelihood: dL/dO* = sum_jm conj(P_m) chi_jm, dL/dP_m* = sum_j conj(O_j) chi_jm.
 
@@ -45,7 +48,8 @@ class LikelihoodGradient(
 
     Parameters: noise, the model of the noise.
     Reads waves (B, M, n, n), illum, patches; writes obj_gradient (H, W) and probe_gradient (M, n, n) complex, and
-    obj_weight (H, W) = sum |P|^2, probe_weight (n, n) = sum |O|^2, from zero in each sweep, and predicted (B, n, n).
+    obj_weight (H, W) = sum |P|^2, probe_weight (n, n) = sum |O|^2, from zero in each sweep, predicted (B, n, n), and
+    likelihood (1,) = L.
     Of a probe that varies also opr_modes_gradient (K, n, n), opr_weights_gradient (N, K), and the light of each.
     Measures the misfit.
     History: "llk" = L per unmasked pixel, of the object and probe before the step, and "llk_iteration".
@@ -65,7 +69,7 @@ class LikelihoodGradient(
     measures = True
 
     def begin(self, s: State) -> None:
-        names, parts = ([leaf.name for leaf in leaves] for leaves in (type(self).slots, OF_VARIATION))
+        names, parts = ([leaf.name for leaf in leaves] for leaves in (_SUMS, OF_VARIATION))
         s.drop(*names, *parts)
         if variation.varies(s):
             variation.prepare(s)
@@ -101,7 +105,9 @@ class LikelihoodGradient(
         s.opr_weights_light[rows] = variation.curvature(s, seen)
 
     def finish(self, s: State) -> None:
-        s.expect("llk", s.backend.number(s.total(s.memo["sum"]), s.measured.pixels))
+        likelihood = s.total(s.memo["sum"])
+        s.likelihood = likelihood.reshape(1)
+        s.expect("llk", s.backend.number(likelihood, s.measured.pixels))
         s.record("llk_iteration", s.iteration + 1)
 
 

@@ -151,12 +151,33 @@ def _basis(xp: Any, modes: Any, square: Any, first: Any) -> tuple[Any, Any]:
 
 
 def _carry_memory(s: State, mean: Any, turn: Any, back: Any) -> None:
-    """Turn what conjugate gradients keep: gradients against, directions along."""
-    if not s.has("kept_direction_opr_modes"):
-        return
-    gradient, direction = s.kept_gradient_opr_modes, s.kept_direction_opr_modes
-    s.kept_gradient_opr_modes = combined(back.T, gradient - mean[:, None, None] * s.kept_gradient_probe[0])
-    s.kept_gradient_opr_weights = s.kept_gradient_opr_weights @ turn.T
-    s.kept_direction_probe[0] += combined(mean[None], direction)[0]
-    s.kept_direction_opr_modes = combined(turn, direction)
-    s.kept_direction_opr_weights = s.kept_direction_opr_weights @ back
+    """Turn what searches keep: gradients against, directions along, and estimates as the state's own."""
+    if s.has("kept_direction_opr_modes"):
+        _turn_gradient(s, "kept_gradient", mean, turn, back)
+        _turn_direction(s, "kept_direction", mean, turn, back)
+    if s.has("kept_base_opr_modes"):
+        s.kept_base_opr_weights -= mean
+        _turn_direction(s, "kept_base", mean, turn, back)
+        _turn_gradient(s, "kept_base_gradient", mean, turn, back)
+        for place in range(len(s.kept_curvatures)):
+            _turn_direction(s, "kept_steps", mean, turn, back, place)
+            _turn_gradient(s, "kept_changes", mean, turn, back, place)
+
+
+def _turn_gradient(s: State, kept: str, mean: Any, turn: Any, back: Any, place: int | None = None) -> None:
+    probe, modes, weights = _parts_of(s, kept, place)
+    modes[...] = combined(back.T, modes - mean[:, None, None] * probe[0])
+    weights[...] = weights @ turn.T
+
+
+def _turn_direction(s: State, kept: str, mean: Any, turn: Any, back: Any, place: int | None = None) -> None:
+    probe, modes, weights = _parts_of(s, kept, place)
+    probe[0] += combined(mean[None], modes)[0]
+    modes[...] = combined(turn, modes)
+    weights[...] = weights @ back
+
+
+def _parts_of(s: State, kept: str, place: int | None) -> tuple[Any, Any, Any]:
+    """Return what is kept of probe, OPR modes and weights, to be written to; ``place`` : of one pair."""
+    probe, modes, weights = (getattr(s, f"{kept}_{name}") for name in ("probe", "opr_modes", "opr_weights"))
+    return (probe, modes, weights) if place is None else (probe[place], modes[place], weights[:, place])

@@ -3,12 +3,12 @@
 import numpy as np
 from small_scans import everything
 
-from opty import AP, DM, LSQML, ML, RAAR, ePIE, mPIE, rPIE
+from opty import AP, DM, LBFGS, LSQML, ML, RAAR, ePIE, mPIE, rPIE
 from opty.kernels.update import scaling
 from opty.ptycho_state import PtychoState
 from opty.state.light import light_on
 
-ENGINES = [ePIE(), rPIE(), rPIE(batch=4), mPIE(), LSQML(batch=4), AP(), DM(), RAAR(), ML(), ML("amplitude")]
+ENGINES = [ePIE(), rPIE(), rPIE(batch=4), mPIE(), LSQML(batch=4), AP(), DM(), RAAR(), ML(), ML("amplitude"), LBFGS()]
 BY_TURNS = rPIE().fix("probe") * rPIE().fix("obj")
 
 

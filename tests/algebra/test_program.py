@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from small_scans import same, scan, state
 
 import opty
-from opty import AP, DM, LSQML, ML, PosCorrect, rPIE
+from opty import AP, DM, LBFGS, LSQML, ML, PosCorrect, rPIE
 from opty.kernels import numpy_backend
 from opty.kernels.compiled import numba_available
 from opty.runtime import plan, program, sweep_programs
@@ -33,6 +33,7 @@ RECIPES = {
     "DM": DM(),
     "LSQML": LSQML(batch=4),
     "ML": ML(),
+    "LBFGS": LBFGS(),
     "PosCorrect": PosCorrect() * rPIE(),
 }
 
@@ -147,7 +148,8 @@ CALLS = {  # a run of one turn, and a turn in a long run, on 4 views of 16 x 16
     "AP": (920, 608),
     "DM": (1180, 692),
     "LSQML": (950, 640),
-    "ML": (1525, 1067),
+    "ML": (1650, 1100),
+    "LBFGS": (1500, 1500),
     "PosCorrect": (3400, 3300),
 }
 

@@ -13,6 +13,7 @@ from opty.algebra.leaf import PARTS
 from opty.algebra.operator import REGISTRY
 from opty.algebra.protocols import Measured, State, Views
 from opty.model.element import LEAVES
+from opty.operators import QuasiNewtonStep
 from opty.operators.position.patient import PatientPosCorrect
 from opty.state.leaves import ESTIMATED, FIELDS
 
@@ -41,7 +42,7 @@ def used(name):
 
 def declared():
     slots = {leaf.name for cls in REGISTRY.values() if isinstance(cls.slots, tuple) for leaf in cls.slots}
-    slots |= {leaf.name for leaf in Anderson().slots}  # as many as it is asked for
+    slots |= {leaf.name for op in (Anderson(), QuasiNewtonStep()) for leaf in op.slots}  # as many as are asked for
     slots |= {leaf.name for leaf in PatientPosCorrect.slots}  # what a plan puts in place of PosCorrect
     return slots | ESTIMATED.keys() | FIELDS.keys() | LEAVES.keys() | set().union(*PARTS.values())
 

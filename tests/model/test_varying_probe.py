@@ -271,7 +271,7 @@ def test_the_mode_that_varies_keeps_its_place(varying):
     assert abs(np.vdot(turned.numpy("probe")[1], turned.numpy("probe")[2])) < 1e-2 * (abs(probe[1]) ** 2).sum()
 
 
-ENGINES = [ePIE(), rPIE(batch=8), mPIE(), LSQML(batch=8), ML(), opty.AP()]
+ENGINES = [ePIE(), rPIE(batch=8), mPIE(), LSQML(batch=8), ML(), opty.LBFGS(), opty.AP()]
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=repr)
@@ -439,7 +439,7 @@ def test_frames_that_stay_in_their_file(varying, tmp_path):
     np.testing.assert_array_equal(found[0].opr_weights, found[1].opr_weights)
 
 
-@pytest.mark.parametrize("recipe", [rPIE(batch=5), ML(), opty.AP()], ids=repr)
+@pytest.mark.parametrize("recipe", [rPIE(batch=5), ML(), opty.LBFGS(), opty.AP()], ids=repr)
 def test_a_gpu_gives_the_numbers_of_numpy(gpu, recipe):
     p = state(scan(modes=2, mask=3, background=True), model=Object() * Probe(modes=2, variable=2), dtype="complex128")
     p = rPIE(batch=4) ** 6 * p
@@ -464,6 +464,7 @@ def begun():
         LSQML(batch=4),
         opty.AP(),
         ML(),
+        opty.LBFGS(),
         opty.IntensityUpdate() * rPIE(batch=3),
         Coarse(2, rPIE()),
         opty.Orthogonalise(),

@@ -20,6 +20,7 @@ CASES = {
     "DM, 11 views": ("DM() ** 4", {"views": 11, "modes": 2}),
     "RAAR, masked": ("RAAR() ** 4", {"mask": 2}),
     "ML": ("ML() ** 5", {"modes": 2, "mask": 3}),
+    "LBFGS": ("LBFGS() ** 5", {"modes": 2, "mask": 3}),
     "ML, smooth": ("ML(smooth=0.1) ** 5", {"fractional": False}),
     "background, intensities": ("(BackgroundUpdate() * IntensityUpdate() * AP()) ** 4", {"background": True}),
     "schedules and rules": (
@@ -74,6 +75,7 @@ CASES = {
     "coarse": ("Coarse(2, (PosCorrect() * LSQML(batch=4)) ** 2) * AP()", {"wrong": 1.0, "n": 32}),
     "a probe that varies, AP": ("Orthogonalise() * ScaleObjProbe() * AP() ** 7", {"model": f"{VARYING}"}),
     "a probe that varies, ML": ("ML() ** 7", {"model": VARYING}),
+    "a probe that varies, LBFGS": ("LBFGS() ** 7", {"model": VARYING}),
     "a probe that varies, PIE": (
         "Sweep(ProbeUpdate(step=0.5) * ObjUpdate(alpha=0.3) * FourierProject(), batch=4, order='scan') ** 7",
         {"model": VARYING, "fractional": False},

@@ -17,7 +17,8 @@ from opty.testing.operators import GEOMETRY, small_state
 OWN = {name: cls for name, cls in REGISTRY.items() if cls.__module__.startswith("opty.") and name == cls.__name__}
 RECIPES = [opty.parse(text) for text in (
     "ePIE()", "rPIE()", "rPIE().fix('probe')", "mPIE()", "AP()", "DM()", "RAAR()", "LSQML()",
-    "ML()", "ML('amplitude', smooth=0.1)", "ObjUpdate()", "ProbeUpdate()", "LSQUpdate()",
+    "ML()", "ML('amplitude', smooth=0.1)", "LBFGS()", "LBFGS('amplitude', smooth=0.1)", "LBFGS().fix('probe')",
+    "ObjUpdate()", "ProbeUpdate()", "LSQUpdate()",
     "ObjMomentum(interval=1)", "ProbeMomentum(interval=1)", "ScaleObjProbe()", "ProbePower()", "CentreProbe()",
     "RemoveRamp()", "Orthogonalise()", "Support(5.0, edge=2.0)", "ClampObj()", "TotalVariation(0.01)",
     "BackgroundUpdate()", "IntensityUpdate()", "Misfit()", "Identity()", "Every(2, Orthogonalise())",

@@ -13,7 +13,21 @@ import pytest
 from small_scans import close, same, scan, seen, state
 
 import opty
-from opty import AP, DM, ML, RAAR, Every, ObjUpdate, Operator, Orthogonalise, PosCorrectAdam, PtychoData, ePIE, rPIE
+from opty import (
+    AP,
+    DM,
+    LBFGS,
+    ML,
+    RAAR,
+    Every,
+    ObjUpdate,
+    Operator,
+    Orthogonalise,
+    PosCorrectAdam,
+    PtychoData,
+    ePIE,
+    rPIE,
+)
 from opty.kernels import numpy_backend
 from opty.physics.propagation import Propagator
 
@@ -103,6 +117,7 @@ EVERYWHERE = [
     AP(),
     RAAR(),
     ML(),
+    LBFGS(),
     ML("amplitude"),
     opty.Sweep(opty.operators.LSQUpdate(), batch=5),
     PosCorrectAdam() * rPIE(batch=5),

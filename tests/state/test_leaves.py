@@ -29,6 +29,7 @@ EXPONENTS = {
     # dL/dO* goes as P, and the direction as O
     **{"obj_gradient": 1, "probe_gradient": -1, "kept_gradient_obj": 1, "kept_gradient_probe": -1},
     **{"kept_direction_obj": -1, "kept_direction_probe": 1, "kept_step": 0, "line_sums": 0},
+    "likelihood": 0,
     **dict.fromkeys(("position_misfit", "position_gain", "position_shift", "position_count", "position_course"), 0),
     **dict.fromkeys(("position_given", "position_place", "position_estimate", "position_uncertainty"), 0),
     **dict.fromkeys(("position_evidence", "position_smooth", "position_pulled", "compared_misfit"), 0),
@@ -63,7 +64,7 @@ def test_what_there_is_a_view_has_the_view_axis_first(name):
 
 
 @pytest.mark.parametrize(
-    "engine", ["DM()", "mPIE()", "ML()", "PosCorrect(search_every=2) * rPIE()", "PosCorrectAdam() * AP()",
+    "engine", ["DM()", "mPIE()", "ML()", "LBFGS()", "PosCorrect(search_every=2) * rPIE()", "PosCorrectAdam() * AP()",
                "PosCorrectGradient(momentum=0.3) * PosCorrectSerial() * PosCorrectAnneal() * rPIE(batch=4)",
                "BackgroundUpdate() * IntensityUpdate() * rPIE()", "Sweep(AccumProbe() * AccumObj())"],
 )  # fmt: skip

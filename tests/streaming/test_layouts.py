@@ -9,10 +9,10 @@ from layouts import LAYOUTS, assert_alike, both, counted, write_layout, write_ti
 from small_scans import N, same, state
 
 import opty
-from opty import AP, DM, LSQML, ML, PosCorrectAdam, rPIE
+from opty import AP, DM, LBFGS, LSQML, ML, PosCorrectAdam, rPIE
 from opty.errors import FormatError
 
-ENGINES = [AP(), rPIE(), rPIE(batch=4), DM(), ML(), LSQML(batch=5), PosCorrectAdam() * rPIE(batch=7)]
+ENGINES = [AP(), rPIE(), rPIE(batch=4), DM(), ML(), LBFGS(), LSQML(batch=5), PosCorrectAdam() * rPIE(batch=7)]
 
 
 @pytest.mark.parametrize("zero", ["centre", "corner"])

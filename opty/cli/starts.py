@@ -98,7 +98,8 @@ def started(
         _refuse(file, found, force)
         if loaded.probe is not None and probe is not None:
             raise ValueError(f"{file} has a starting probe: leave --probe {probe} out")
-        complete(model, loaded.geometry, loaded.n, modes)  # refuses a model that does not fit, before the search
+        for element in complete(model, loaded.geometry, loaded.n, modes).elements:
+            element.check_measurement(loaded)  # what does not fit is refused before the search
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
             start["probe"] = _found_probe(file, loaded, modes or 1, quiet, machine.get("threads"))
             found = quick_look(loaded.replace(probe=start["probe"]), frames) + tried  # some doubts were about its size

@@ -82,8 +82,10 @@ class BareState(OverRanks, StateAttributes):
         by_hand = any(given is not None for given in (obj, probe, margin))
         origin, shape = start.frame(data.positions_px, data.n, obj, margin)
         whole = complete(model, data.geometry, data.n, modes)
-        for element in whole.detection:
-            element.check_pattern(data.intensities[:1][0])
+        for element in whole.elements:
+            element.check_measurement(data)
+            if ranks.rank == 0 and (why := element.doubt(data)) is not None:
+                warn_user(why, UserWarning)
         seed = start.given_seed(seed)
         if probe is None and data.probe is None:
             share_mean_amplitude(data, ranks)

@@ -199,14 +199,11 @@ class Saturation(Detection):
             raise ValueError(f"{self!r}: give the reading of a saturated pixel, above 0")
 
     def check_measurement(self, data: PtychoData) -> None:
-        if data.absent is not None:
-            return
-        for _, counts in data.blocks():
-            if (most := float(counts.max())) > _ABOVE * self.level:
-                raise ValueError(
-                    f"{self!r}: frames read {most:.6g}, which a detector that reads no more than "
-                    f"{self.level:.6g} cannot: give the reading of a saturated pixel, in the unit of the counts"
-                )
+        if data.brightest > _ABOVE * self.level:
+            raise ValueError(
+                f"{self!r}: frames read {data.brightest:.6g}, which a detector that reads no more than "
+                f"{self.level:.6g} cannot: give the reading of a saturated pixel, in the unit of the counts"
+            )
 
     def see(self, v: ModelViews, intensity: Any) -> Any:
         return intensity

@@ -73,7 +73,7 @@ class Coarse(Nested, slots=GIVEN):
     @property
     def _searches(self) -> bool:
         """Whether a step of the recipe tries other positions (``BestOf``, ``HoldOut``): misfits rise behind it."""
-        return any(isinstance(s.op, Nested) and not isinstance(s.op, Coarse) for s in steps_of(plan(self.recipe)))
+        return any(isinstance(one.op, Nested) and not isinstance(one.op, Coarse) for one in steps_of(plan(self.recipe)))
 
     def apply(self, s: Any) -> None:
         store = s.store

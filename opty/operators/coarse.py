@@ -15,7 +15,7 @@ from opty.errors import RecipeError
 from opty.operators import variation
 from opty.operators.position.check import GIVEN
 from opty.operators.position.refinement import kept_inside
-from opty.runtime.nested import Nested, run_inside, run_trial, take_record
+from opty.runtime.nested import Nested, run_inside, take_record
 from opty.runtime.nodes import steps_of
 from opty.runtime.plan import plan
 from opty.state import BareState, handle
@@ -83,10 +83,8 @@ class Coarse(Nested, slots=GIVEN):
             return
         level = Level(store, self.factor)
         before = level.down()
-        if self._searches:
-            after = run_trial(self.recipe, before, s.memo["run"])
-        else:
-            after = run_inside(self.recipe, before, s.memo["run"], f", inside Coarse({self.factor}, ...)")
+        inside = None if self._searches else f", inside Coarse({self.factor}, ...)"
+        after = run_inside(self.recipe, before, s.memo["run"], inside)
         take_record(s, after)
         level.bring_up(s, before, after, self.recipe_writes)
 

@@ -9,6 +9,7 @@ from opty.analysis.check.quick import judged, probe_size
 from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers
 from opty.data import PtychoData
 from opty.data.parts import chosen
+from opty.errors import FormatError, SourceError
 from opty.remedies import here
 
 FEWEST, MOST, PIXELS = 4, 16, 1 << 19  # frames that are looked at, over the whole scan; and pixels of them in all
@@ -25,7 +26,10 @@ def pointless(data: PtychoData) -> tuple[str, ...]:
         return ()
     count = min(max(PIXELS // data.n**2, FEWEST), MOST)
     lit = np.flatnonzero(data.photons() > 0)
-    some = chosen(data, lit[np.unique(np.linspace(0, len(lit) - 1, count).astype(int))])
+    try:
+        some = chosen(data, lit[np.unique(np.linspace(0, len(lit) - 1, count).astype(int))])
+    except (SourceError, FormatError, OSError):  # frames in a file that is lost or damaged: the run says it
+        return ()
     frames = look_at_frames(some)
     return judged(data, frames, probe_size(data, frames), some).problems
 

@@ -112,7 +112,7 @@ class RecipeWarning(UserWarning):
 
 
 class StartWarning(UserWarning):
-    """A run begins with a starting probe that cannot be right."""
+    """A run begins with a starting probe that cannot be right, or with data of which a run is pointless."""
 
 
 class MemoryWarning(UserWarning):

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from opty.algebra.operator import Operator
-from opty.analysis.start_doubt import doubtful_start
+from opty.analysis.start_doubt import doubtful_start, pointless
 from opty.data import PtychoData
 from opty.data.inverted_mask import inverted
 from opty.data.measurement import DRAWN_BY
 from opty.errors import StartWarning, warn_user
 from opty.io.saving import save
 from opty.io.source import can_link
+from opty.remedies import in_python
 from opty.runtime.execute import run, turns
 from opty.runtime.explain import Explanation, explain
 from opty.state.bare_state import HANDLES, LEFT_BEHIND, OPEN_WITH, BareState
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.figure import Figure
 
     from opty.plot.picture import Picture
+
+
+_OPTY = str(Path(__file__).parent) + os.sep
+_ALGEBRA = _OPTY + "algebra" + os.sep  # through which recipe * p comes
 
 
 class PtychoState(BareState):
@@ -77,17 +83,32 @@ class PtychoState(BareState):
         return cast(Iterator[PtychoState], turns(recipe, self))
 
     def _doubt_the_start(self) -> None:
-        """Warn, at the first run, of a mask that seems to be inverted.
+        """Warn, at the first run, of a mask that seems to be inverted, and of data that make a run pointless.
 
-        Of a state that nothing was put into, warn too where its starting probe cannot be right.
+        The latter once for the same data, and not on the command line, which says it before, nor in runs that opty
+        makes of its own. Of a state that nothing was put into, warn too where its starting probe cannot be right.
         """
         store = self._live
         if store.ranks.rank > 0 or store.iteration > 0 or self.data.absent is not None:
             return
         if (why := inverted(self.data.intensities, self.data.mask)) is not None:
             warn_user(why, UserWarning)
+        elif self.data.truth is None and self._first_look() and (wrong := self._pointless()):
+            warn_user(f"a run with these data is pointless: {'; '.join(wrong)}", StartWarning)
         elif store.start is None and (why := doubtful_start(self.data)) is not None:
             warn_user(why, StartWarning)
+
+    def _first_look(self) -> bool:
+        """Say whether this run is the first with its data, and one that a user began in Python."""
+        return in_python() and _asked_by_user() and self.data.first_look()
+
+    def _pointless(self) -> tuple[str, ...]:
+        """What is wrong with the data, with what was put into the state in the place of what they brought."""
+        data = self.data
+        if self._live.start is not None:
+            corners = self.numpy("positions") * (data.pixel or 1.0)
+            data = data.replace(probe=self.numpy("probe"), positions=corners)
+        return pointless(data)
 
     def _explain(self, recipe: Operator) -> Explanation:
         return explain(recipe, self)
@@ -115,6 +136,14 @@ class PtychoState(BareState):
         png = picture.png()
         picture.close()  # else a notebook shows it again at the end of the cell
         return png
+
+
+def _asked_by_user() -> bool:
+    """Say whether a run was begun by code outside opty, and is not one that opty makes of its own, as a trial."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((__file__, _ALGEBRA)):
+        frame = frame.f_back
+    return not frame.f_code.co_filename.startswith(_OPTY)
 
 
 def _drawn(data: PtychoData) -> Figure:

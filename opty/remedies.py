@@ -26,6 +26,11 @@ def on_command_line(options: Collection[str]) -> Iterator[None]:
         _command = before
 
 
+def in_python() -> bool:
+    """Return whether no command of the command line runs."""
+    return _command is None
+
+
 def option(name: str, value: Any = _OPEN) -> str:
     """Return how to give the argument ``name`` a value, or any value where none is named.
 

@@ -135,7 +135,7 @@ def test_reconstruct_takes_a_model_and_says_it(work):
     [
         "FarField() * Object() * FlyScan(2, duty=0.9, line=5) * Probe(modes=2)",
         "Blur(0.8) * FarField() * Object() * Probe(1)",
-        "Saturation(900.0) * FarField() * Object() * Probe(1)",
+        "Saturation(65535.0) * FarField() * Object() * Probe(1)",
         "FarField() * Wavelengths((0.98, 1, 1.02)) * Object() * Probe(1)",
     ],
 )
@@ -160,6 +160,7 @@ def test_a_thin_object_is_not_mentioned(work):
         (["--model", "Slice(2, spacing=2e-5)"], 1, "did you mean Slices?"),
         (["--model", "Slices(2, spacing=2e-5)", "--recipe", "DM()"], 1, "use rPIE, LSQML, ML or AP"),
         (["--model", "NearField() * Object()"], 1, "FarField()"),
+        (["--model", "Saturation(10)"], 1, "which a detector that reads no more than 10 cannot"),
     ],
 )
 def test_models_that_are_refused(work, options, code, says):

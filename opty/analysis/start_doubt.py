@@ -1,10 +1,37 @@
-"""Is the starting probe that the mean pattern implies a good one? What can be said without running anything."""
+"""Are data and starting probe fit for a run? What can be said without running anything, in less than a sweep."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.quick import judged, probe_size
 from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers
 from opty.data import PtychoData
+from opty.data.parts import chosen
+from opty.errors import FormatError, SourceError
 from opty.remedies import here
+
+FEWEST, MOST, PIXELS = 4, 16, 1 << 19  # frames that are looked at, over the whole scan; and pixels of them in all
+
+
+def pointless(data: PtychoData) -> tuple[str, ...]:
+    """Say what makes a reconstruction of data pointless, by all positions and a few frames; () for nothing.
+
+    The problems that ``quick_look`` finds, which looks at every frame: frames of roots, of marks for bad pixels, or of
+    hardly a photon, the light in their corners, positions in another unit. Of a single view, and of a simulation, which
+    brings its truth, nothing is said.
+    """
+    if data.truth is not None or data.absent is not None or data.views < 2:
+        return ()
+    count = min(max(PIXELS // data.n**2, FEWEST), MOST)
+    lit = np.flatnonzero(data.photons() > 0)
+    try:
+        some = chosen(data, lit[np.unique(np.linspace(0, len(lit) - 1, count).astype(int))])
+    except (SourceError, FormatError, OSError):  # frames in a file that is lost or damaged: the run says it
+        return ()
+    frames = look_at_frames(some)
+    return judged(data, frames, probe_size(data, frames), some).problems
 
 
 def doubtful_start(data: PtychoData) -> str | None:

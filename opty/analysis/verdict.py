@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opty.analysis.check.decision import NOTHING, PARTS, VIEWS, much_better
-from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.decision import NOTHING, PARTS, VIEWS, much_better, orders_in_brief
+from opty.analysis.check.frame_statistics import Frames, look_at_frames
 from opty.analysis.check.scan_stretch import find_stretch, of_stretch
 from opty.analysis.check.trials import FEWEST, Score, Trials
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.misfit import misfit
 from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
+from opty.analysis.position_report import position_report
+from opty.operators.position.others import MOVED
 from opty.recipes import rPIE
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
     scan, from a flat object and the probe and positions of the result, predict views that they have not seen. Right is
     a result whose probe does so, with the positions as they are alone, and that fits its own views as well; doubtful
     one whose probe predicts better with the positions exchanged, stretched or turned, or no better than the mean
-    pattern. Where a stretch changes nothing, the scale of the picture is not known, and it is not called right. Without
+    pattern; whose refined positions ``position_report`` warns of; or whose frames fit the positions given in another
+    order. Where a stretch changes nothing, the scale of the picture is not known, and it is not called right. Without
     ``test`` nothing can be told, and nothing is run.
     """
     if attention:
@@ -53,7 +56,8 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
         return Verdict("cannot tell", ("only a thin object with a steady probe, and its frames, can be tested",))
     metres = p.numpy("positions") * (p.pixel or 1.0)
     data = p.data.replace(geometry=p.geometry, positions=metres, truth=None, source=None)
-    trials = Trials(data, look_at_frames(data))
+    frames = look_at_frames(data)
+    trials = Trials(data, frames)
     if trials.lit.sum() < FEWEST:
         return Verdict("cannot tell", (f"the scan has {trials.lit.sum()} good views, too few to hold some out",))
     probe = p.numpy("probe")
@@ -72,6 +76,8 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
     other = min(turned, key=lambda way: turned[way].misfit)
     if much_better(turned[other], score):
         return Verdict("doubtful", (f"{said}, with the positions as {other.name} of {turned[other].misfit:.3g}",))
+    if moved := _of_moved(p, frames):
+        return Verdict("doubtful", (said, *moved))
     fit = misfit(p)
     if score.excess > NOTHING:
         return Verdict("doubtful", (f"{said}, no better than by the mean pattern",))
@@ -87,3 +93,13 @@ def verdict(p: BareState, attention: Sequence[str] = (), test: bool = False) -> 
     if stretch.off or not stretch.known:
         return Verdict("cannot tell", (said, "the views do not tell the scale of the positions for sure"))
     return Verdict("right", (said, "stretched or turned positions predict no better"))
+
+
+def _of_moved(p: BareState, frames: Frames) -> tuple[str, ...]:
+    """Say what is wrong with refined positions; nothing where they are as given, or near these and without a doubt."""
+    report = position_report(p)
+    if report is None or not (report.warning or report.moved > MOVED):
+        return ()
+    probe, data = p.numpy("probe"), p.data
+    order = orders_in_brief(data if data.probe is None else data.replace(probe=probe), frames, probe).problems
+    return (*order, report.warning) if report.warning else order

@@ -87,8 +87,10 @@ def convert(
         check_free([file], overwrite)
     loaded = opty.load(source, **taken_for_load(options))
     state = form != "opty" and writer(form).of_state
-    data = _measured(source, loaded, target, form, refined_positions, changed=not state)
+    data, said = _measured(source, loaded, target, form, refined_positions, changed=not state)
     opty.save(target, data, format=form)
+    if said:
+        click.echo(f"Warning: {said}", err=True)
     if not quiet:
         _tell(source, data, loaded, refined_positions)
         click.echo(f"written        {target} ({form})")
@@ -96,20 +98,23 @@ def convert(
 
 def _measured(
     source: Path, loaded: Any, target: Path, form: str, refined_positions: bool | None, changed: bool = True
-) -> Any:
-    """Return the measurement of a file; of a result, if ``changed``, with what was reconstructed, as far as it goes."""
+) -> tuple[Any, str]:
+    """Return the measurement of a file; of a result, if ``changed``, with what was reconstructed, as far as it goes.
+
+    And what is to be said of that once it is written.
+    """
     import opty
 
     if isinstance(loaded, opty.PtychoData):
         if refined_positions is not None:
             raise ValueError(f"{source} is a measurement and has no refined positions: leave --refined-positions out")
-        return loaded
+        return loaded, ""
     if loaded.data.absent is not None:
         why = loaded.data.absent
         raise ValueError(f"{source} is a result, and its measurement is not here ({why}): take that one")
-    return (
-        as_data(target, loaded, None if form == "opty" else writer(form), refined_positions) if changed else loaded.data
-    )
+    if not changed:
+        return loaded.data, ""
+    return as_data(target, loaded, None if form == "opty" else writer(form), refined_positions)
 
 
 def _tell(source: Path, data: Any, loaded: Any, refined_positions: bool | None) -> None:
@@ -168,11 +173,14 @@ def join(
     how = taken_for_load(options)
     found = [opty.load(file, **how) for file in files]
     pairs = list(zip(files, found, strict=True))
-    scans = [_measured(file, one, output, "opty", refined_positions) for file, one in pairs]
+    taken = [_measured(file, one, output, "opty", refined_positions) for file, one in pairs]
+    scans = [scan for scan, _ in taken]
     if scans[0].geometry is None and (tiny := [x for pair in offsets for x in pair if 0 < abs(x) < _TINY]):
         raise ValueError(f"--offset {tiny[0]:g}: {files[0]} has positions in pixels and no geometry; give pixels")
     whole = opty.join(scans, offsets or None)
     opty.save(output, whole)
+    for said in (said for _, said in taken if said):
+        click.echo(f"Warning: {said}", err=True)
     if not quiet:
         for (file, one), scan in zip(pairs, scans, strict=True):
             _tell(file, scan, one, refined_positions)

@@ -95,17 +95,17 @@ def started(
                 told = near_positions(loaded, frames, one_by_one=not moves)
                 tried += ways_in_brief(loaded, frames) if told is None else told
             found += tried
-        if found.problems and not force:
-            why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)
-            raise ValueError(f"a reconstruction of {file} would be pointless: {why}")
+        _refuse(file, found, force)
         if loaded.probe is not None and probe is not None:
             raise ValueError(f"{file} has a starting probe: leave --probe {probe} out")
-        complete(model, loaded.geometry, loaded.n, modes)  # refuses a model that does not fit, before the search
+        for element in complete(model, loaded.geometry, loaded.n, modes).elements:
+            element.check_measurement(loaded)  # what does not fit is refused before the search
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
             start["probe"] = _found_probe(file, loaded, modes or 1, quiet, machine.get("threads"))
             found = quick_look(loaded.replace(probe=start["probe"]), frames) + tried  # some doubts were about its size
         if found.ok and not check and (model is None or model.thin):
             found += _said_of_places(loaded, frames, start.get("probe"), moves)
+            _refuse(file, found, force)
         return opty.PtychoState(loaded, **start, **machine), found.every
     for name, value in (start | given({"probe": probe})).items():
         raise ValueError(
@@ -114,6 +114,13 @@ def started(
         )
     result = opty.load(file, **machine, **load) if machine else loaded
     return result, doubts_of(file, result)
+
+
+def _refuse(file: Path, found: Findings, force: bool) -> None:
+    """Raise ValueError for a measurement of which a reconstruction is pointless, unless ``force``."""
+    if found.problems and not force:
+        why = "; ".join(found.problems) + "; --force does it all the same" * (not found.impossible)
+        raise ValueError(f"a reconstruction of {file} would be pointless: {why}")
 
 
 def _found_probe(file: Path, data: PtychoData, modes: int, quiet: bool, threads: int | None) -> np.ndarray | None:
@@ -171,14 +178,20 @@ def _unexplained(one: float, several: float, modes: int) -> str | None:
 
 
 def _said_of_places(data: PtychoData, frames: Frames, probe: np.ndarray | None, moves: bool) -> Findings:
-    """Return what short runs say of the positions, from the starting probe, in the far field and cone beams."""
+    """Return what short runs say of the positions, from the starting probe, in the far field and cone beams.
+
+    ``ways_in_brief`` has looked at the order of the frames already where the data have a starting probe.
+    """
     from opty.analysis import Findings
+    from opty.analysis.check.decision import orders_in_brief
     from opty.analysis.check.view_places import places_in_brief
     from opty.analysis.coverage import is_near
 
-    probe = data.probe if probe is None else probe
+    searched, probe = probe is not None, data.probe if probe is None else probe
     if probe is None or is_near(data) or data.absent is not None or data.views < FEWEST_TO_JUDGE:
         return Findings()
+    if searched and (told := orders_in_brief(data, frames, probe)).problems:
+        return told
     return places_in_brief(data, frames, probe, one_by_one=not moves)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from opty.data.lazy_frames import LazyFrames
 from opty.data.measurement import PtychoData
+from opty.errors import warn_user
 from opty.geometry import Geometry
 from opty.remedies import here, option
 
@@ -31,7 +32,8 @@ def join(scans: Sequence[PtychoData], offsets: Any = None) -> PtychoData:
 
     Returns
     -------
-    PtychoData of all views. Without ``truth``, and without a ``source``: a result file will hold the frames.
+    PtychoData of all views. Without ``truth``, and without a ``source``: a result file will hold the frames. A scan
+    that is there twice is warned of.
 
     Raises
     ------
@@ -41,6 +43,7 @@ def join(scans: Sequence[PtychoData], offsets: Any = None) -> PtychoData:
     scans = list(scans)
     _check(scans)
     moves = _moves(offsets, len(scans))
+    _warn_of_the_same(scans)
     return PtychoData(
         _joined([scan.intensities for scan in scans]),
         np.concatenate([scan.positions + move for scan, move in zip(scans, moves, strict=True)]),
@@ -74,6 +77,15 @@ def _check(scans: list[PtychoData]) -> None:
                 f"the backgrounds of scan 0 and scan {k} differ: subtract them from the frames, or "
                 + here("join the scans without them, as scan.replace(background=None)", f"give one, {option('dark')}")
             )
+
+
+def _warn_of_the_same(scans: list[PtychoData]) -> None:
+    """Warn of a scan that is there twice: its counts would weigh twice as much as they say."""
+    for k, scan in enumerate(scans):
+        for j, before in enumerate(scans[:k]):
+            if scan is before or (scan.source is not None and scan.source == before.source):
+                path = "" if scan.source is None else f", {scan.source['path']}"
+                warn_user(f"scans {j} and {k} are the same{path}: its counts are taken for twice as many", UserWarning)
 
 
 def _apart(one: Geometry | None, other: Geometry | None) -> str:

@@ -70,7 +70,7 @@ class PtychoData:
         positions that are not finite, a mask with nothing left. The message names the value and the remedy.
     """
 
-    __slots__ = (*FIELDS, "_brightest", "_feed", "_mean_amplitude", "_photons")
+    __slots__ = (*FIELDS, "_brightest", "_feed", "_looked", "_mean_amplitude", "_photons")
 
     intensities: np.ndarray | LazyFrames
     positions: np.ndarray
@@ -83,6 +83,7 @@ class PtychoData:
     _photons: np.ndarray
     _brightest: float
     _feed: Feed | None
+    _looked: bool
     _mean_amplitude: np.ndarray | None
 
     @clear_arguments("PtychoData", of_instance=True)
@@ -125,6 +126,7 @@ class PtychoData:
         set_field(self, "_brightest", counted.brightest)
         set_field(self, "_mean_amplitude", None)
         set_field(self, "_feed", None)
+        set_field(self, "_looked", False)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"PtychoData is immutable; make another one with data.replace({name}=...)")
@@ -177,6 +179,12 @@ class PtychoData:
     def absent(self) -> str | None:
         """Why the frames are missing, or None where they are not: a result can open without its measurement."""
         return self.intensities.reason if isinstance(self.intensities, AbsentFrames) else None
+
+    def first_look(self) -> bool:
+        """Return whether nobody has asked before, so that what is wrong with a measurement is said once."""
+        first = not self._looked
+        object.__setattr__(self, "_looked", True)
+        return first
 
     def need_frames(self) -> None:
         """Raise SourceError with the reason and the remedy where the frames are missing."""

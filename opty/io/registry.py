@@ -36,7 +36,7 @@ from opty.io.formats import (
 )
 from opty.io.prepare.join_scans import joined
 from opty.io.reading import Format
-from opty.remedies import named, option
+from opty.remedies import here, loading, named, option
 
 FORMATS: tuple[Format, ...] = (  # the first that knows a file reads it
     *native.FORMATS,
@@ -159,9 +159,22 @@ def identify(file: Container, options: Mapping[str, Any]) -> Format:
         return next((other for other in able if "data" in other.options), form)
     if file.kind == "folder":
         raise IsADirectoryError(f"{file.path} is a folder without a TIFF stack and its NPY; name a file in it")
+    if file.kind == "npy" and array4d.axes(file) == 3:
+        raise FormatError(f"{file.path} is {file.looks()}, {_frames_alone()}")
     known = ", ".join(form.name for form in FORMATS)
     hint = f"; or give {option('mapping')}, a TOML file that says where things are" if file.kind == "hdf5" else ""
     raise FormatError(f"{file.path} is {file.looks()}{_lacking(file)}; opty reads: {known}{hint}")
+
+
+def _frames_alone() -> str:
+    """Say what frames in an NPY need beside them."""
+    names = ", ".join(f"{name}={what}" for name, what in zip(npz.NAMES[1], ("frames", "positions"), strict=True))
+    data = here("or opty.PtychoData(frames, positions, geometry=...); ", "")
+    return (
+        f"which holds no positions: np.savez('scan.npz', {names}) writes both for opty, frames (N, n, n) with the zero "
+        f"frequency in the middle and positions (N, 2), (row, column), in pixels, or in metres with "
+        f"{loading('position_unit', 'm')}; {data}a scan on a grid, (rows, columns, n, n), needs {option('scan_step')}"
+    )
 
 
 def _lacking(file: Container) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from opty.data import PtychoData
+from opty.errors import warn_user
 from opty.io import source
 from opty.io.formats import native
 from opty.io.registry import writer
-from opty.io.state_as_data import as_data
+from opty.io.state_as_data import as_data, beyond_thin, no_place_for
 from opty.io.writing import check_suffix
 from opty.remedies import here, named
 from opty.state import BareState
@@ -29,7 +32,7 @@ def save(
         "nexus" (NXcxi_ptycho), "ptyd" (PtyPy), "ptylab", "tike" (npz of tike and pty-chi), "tike-hdf5", "ptychi" (HDF5
         of pty-chi, with a second file beside it), "tiff" (SciComPty: a stack, with the positions in an NPY file beside
         it), "emd" (py4DSTEM: electrons, a scan on a square grid).
-        "ptyr" holds object, probe and positions (PtyPy).
+        "ptyr" holds object, probe and positions (PtyPy); a warning names elements of the model, background and factors.
     refined_positions : of a state in the format of a measurement: whether its own positions are written, and not those
         that were given. Default: those given, and a warning where they differ.
 
@@ -61,6 +64,20 @@ def save(
     if not form.of_state:
         data.need_frames()
     assert form.write is not None
-    if isinstance(p, BareState) and not form.of_state:
-        data = as_data(path, p, form, refined_positions)
+    said = []
+    if isinstance(p, BareState) and form.of_state:
+        brought = data.background is not None and np.array_equal(np.asarray(p.background), data.background)
+        own = ("background",) if brought else ()  # the measurement brings it again
+        left = beyond_thin(p, ("positions", *own))
+        said += [f"{path} is a file of {form.name}: {no_place_for(left)}"] if left else []
+    elif isinstance(p, BareState):
+        data, why = as_data(path, p, form, refined_positions)
+        said += [why] if why else []
     form.write(Path(path), p if form.of_state else data)
+    if "geometry" in form.lacks and data.geometry is not None:
+        lengths = here("wavelength=, distance= and pixel_size=", "--wavelength, --distance and --pixel-size")
+        said.append(
+            f"{path} has no place for the geometry: its positions are in pixels; give {lengths} when it is loaded"
+        )
+    for text in said:
+        warn_user(text, UserWarning)

@@ -25,8 +25,8 @@ def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = 
     of the geometry. The propagation, the object and the source on the right may be left out. ``geometry`` and
     ``n`` : of the measurement, with patterns of n x n pixels.
 
-    Raises RecipeError for a model without a place for the object, one that does not fit the measurement, and modes that
-    are given twice.
+    Raises RecipeError for a model that leaves the place of the object open, one that does not fit the measurement, and
+    modes that are given twice.
     """
     if isinstance(model, str):
         model = parse(model)
@@ -37,9 +37,10 @@ def complete(model: Any, geometry: Geometry | None, n: int, modes: int | None = 
     elements = () if model is None else elements_of(model)
     has = {leaf.name for element in elements for leaf in element.leaves}
     if "obj" not in has:
-        if any(element.source for element in elements):
+        sides = [element.detects or element.propagates or element.source or element.side for element in elements]
+        if elements and elements[-1].source and not all(sides):
             raise RecipeError(f"{model!r} has no object: write Object() where the beam meets the sample")
-        beam = next((k for k, element in enumerate(elements) if element.side == "beam"), len(elements))
+        beam = next((k for k, e in enumerate(elements) if e.source or e.side == "beam"), len(elements))
         elements = (*elements[:beam], Object(), *elements[beam:])
     if not any(element.source for element in elements):
         elements = (*elements, Probe(modes))

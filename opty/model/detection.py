@@ -12,8 +12,10 @@ from opty.model.sums import state_power
 from opty.remedies import option
 
 if TYPE_CHECKING:
+    from opty.data import PtychoData
     from opty.model.views import ModelViews
 
+_ABOVE = 1.5  # times its level: more no saturated pixel reads, after a flat-field correction either
 _REACH = 4.0  # standard deviations at which a Gaussian ends, as in scipy.ndimage
 
 
@@ -39,9 +41,6 @@ class Detection(Element, register=False):
     def compared(self, v: ModelViews, measured: Any, predicted: Any) -> Any:
         """Return what predicted intensities (B, n, n) are compared with: the measured ones (B, n, n), as they are."""
         return measured
-
-    def check_pattern(self, pattern: np.ndarray) -> None:
-        """Refuse a measured pattern (n, n), zero frequency in the middle, that the detector cannot have made."""
 
 
 class Blur(Detection):
@@ -139,7 +138,10 @@ class Bin(Detection):
                 f"{self!r}: patterns of {n} x {n} pixels are no {self.k} x {self.k} samples each; {self._way}"
             )
 
-    def check_pattern(self, pattern: np.ndarray) -> None:
+    def check_measurement(self, data: PtychoData) -> None:
+        if data.absent is not None:
+            return
+        pattern = data.intensities[:1][0]
         if not np.allclose(pattern, shared(pattern, self.k), rtol=1e-5, atol=0, equal_nan=True):
             raise ValueError(
                 f"{self!r}: the {self.k} x {self.k} samples of a pixel share its counts, and these do not; {self._way}"
@@ -182,8 +184,9 @@ class Saturation(Detection):
     level : the reading from which a pixel is saturated, in the unit of the data [photons].
 
     Leave these pixels unmasked. Projections, misfits, likelihoods and positions all compare with max(I, Ihat); the
-    Poisson likelihood of a saturated pixel is taken to be its largest value from Ihat = I on.
-    Raises ValueError for a level that is not positive.
+    Poisson likelihood of a saturated pixel is taken to be its largest value from Ihat = I on. Readings up to half above
+    the level, as a flat-field correction makes them, are saturated as well.
+    Raises ValueError for a level that is not positive, and for counts more than half above it.
     Source: a censored measurement: Tobin, Econometrica 26, 24 (1958).
     """
 
@@ -194,6 +197,13 @@ class Saturation(Detection):
     def check(self) -> None:
         if not self.level > 0:
             raise ValueError(f"{self!r}: give the reading of a saturated pixel, above 0")
+
+    def check_measurement(self, data: PtychoData) -> None:
+        if data.brightest > _ABOVE * self.level:
+            raise ValueError(
+                f"{self!r}: frames read {data.brightest:.6g}, which a detector that reads no more than "
+                f"{self.level:.6g} cannot: give the reading of a saturated pixel, in the unit of the counts"
+            )
 
     def see(self, v: ModelViews, intensity: Any) -> Any:
         return intensity

@@ -12,6 +12,7 @@ from opty.algebra.value_class import ValueClass, unmade
 from opty.errors import RecipeError
 
 if TYPE_CHECKING:
+    from opty.data import PtychoData
     from opty.model.compose import Model
     from opty.model.scan import Scan
     from opty.model.views import ModelViews
@@ -70,6 +71,13 @@ class Element(Value, register=False):
 
     def check_before_run(self, geometry: Any, n: int) -> None:
         """Refuse a measurement that the element cannot describe: ``geometry`` (or None), windows of n x n pixels."""
+
+    def check_measurement(self, data: PtychoData) -> None:
+        """Refuse a measurement whose frames or views the element cannot describe."""
+
+    def doubt(self, data: PtychoData) -> str | None:
+        """Say what of the element is probably wrong for a measurement that it can describe; None for nothing."""
+        return None
 
     def initial(self, name: str, scan: Scan) -> np.ndarray:
         """Return the first value of the leaf ``name``; subclasses with leaves override it."""

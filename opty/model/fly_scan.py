@@ -34,7 +34,8 @@ class FlyScan(Element):
     line : views on a line, at whose ends d_j is the way to the neighbour on the line; None: lines end where the stage
         turns or jumps (``opty.simulate.scans.travel``).
     travel : d, (row, column), the same for all views, in the unit of the data's positions: metres, pixels where the
-        measurement has no geometry. None: from the positions, by ``duty`` and ``line``.
+        measurement has no geometry; no longer than the window of a view. None: from the positions, by ``duty`` and
+        ``line``.
 
     Leaf: travel (N, 2) [px]; ``p.replace(leaves={"travel": d})`` gives each view its own, and Refine("travel") moves
     them. Positions that are refined take theirs along.
@@ -58,6 +59,17 @@ class FlyScan(Element):
             raise ValueError(f"{self!r}: line is a number of views from 2 on")
         if self.travel is not None and (self.duty != 1 or self.line is not None):
             raise ValueError(f"{self!r}: travel says how far; leave duty and line out")
+
+    def check_before_run(self, geometry: Any, n: int) -> None:
+        if self.travel is None:
+            return
+        pixel, unit = (1.0, "px") if geometry is None else (geometry.sample_pixel(n), "m")
+        longest = max(map(abs, self.travel))
+        if longest > n * pixel:
+            raise ValueError(
+                f"{self!r}: a travel of {longest:.3g} {unit} is longer than the window of a view, {n * pixel:.3g} "
+                f"{unit} ({n} px): give it in {'pixels' if geometry is None else 'metres'}"
+            )
 
     def initial(self, name: str, scan: Scan) -> np.ndarray:
         if self.travel is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from opty.model.element import LEAVES, Element
 from opty.model.moved_beam import Spectra
 from opty.model.scan import Scan
 from opty.model.views import ModelViews
+
+if TYPE_CHECKING:
+    from opty.data import PtychoData
 
 PROBE = Leaf("probe", "mode row col", unit="sqrt(photons)", dtype="complex", grid="window", scale=1, role="estimate")
 OPR_MODES = PROBE.like("opr_modes", axes="variation row col", role="estimate", part_of="probe").as_part()
@@ -63,6 +66,14 @@ class Probe(Element):
                 f"Probe(variable={self.variable}, scans={self.scans}): a probe varies from view to view, or from scan "
                 "to scan; give one of the two"
             )
+
+    def doubt(self, data: PtychoData) -> str | None:
+        if self.variable < data.views:
+            return None
+        return (
+            f"{self!r}: {data.views} views differ from their mean in {data.views - 1} ways at most, and the others "
+            "stay without use: give a small number, such as variable=2"
+        )
 
     @property
     def ways(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from opty.model.sums import state_power, state_sum, times
 from opty.model.views import ModelViews
 from opty.remedies import here, option
 
+if TYPE_CHECKING:
+    from opty.data import PtychoData
+
+_FAR = 2.0  # lambda z / (n dx^2) of a gap: the beams of most scans fill half the pattern, and stay in the window
+_TOO_FAR = 10.0  # lambda z / (n dx^2) of a gap, from which on a wave of no usual aperture is sampled
 OBJ = Leaf("obj", "slice row col", dtype="complex", grid="frame", scale=-1, role="estimate")
 
 
@@ -70,7 +75,8 @@ class Slices(Element):
     Leaves: obj (n, H, W) complex, each slice starting at one; spacing (n - 1,) [m], which Refine("spacing") moves;
     tilt (2,) [rad]. No pattern tells a tilt from slices moved by Z_l tan t, Z_l their depths.
     Slices and probe explain one residual: each slice takes 1 / n of a step, the probe half a one. Full steps diverge.
-    Raises ValueError for a measurement without a geometry: q needs the pixel at the sample.
+    Raises ValueError for a measurement without a geometry: q needs the pixel at the sample; and for a gap of
+    lambda z / (n dx^2) > 10, dx the pixel at the sample, across which the wave is not sampled. Above 2 a state warns.
     Source: Maiden, Humphry, Rodenburg, J. Opt. Soc. Am. A 29, 1606 (2012) (3PIE), Eqs. 1 to 6; the update of each slice
     is the adjoint of the derivative with the largest weight of the slice. The propagator of a small tilt: Sha, Cui, Yu,
     Science Advances 8, eabn2275 (2022), in the sign of abTEM.
@@ -132,6 +138,25 @@ class Slices(Element):
                 f"{self!r}: between the first slice and the last the beam moves by {across:.3g} px, which is more than "
                 f"half of its window of {n} px; tilts are in radians, and distances in metres"
             )
+        if (turns := self._sampling(geometry, n)) > _TOO_FAR:
+            raise ValueError(
+                f"{self!r}: lambda z / (n dx^2) is {turns:.3g} for a gap of {max(self._gaps()):.3g} m, and pixels dx "
+                f"of {geometry.sample_pixel(n):.3g} m sample the wave behind it only up to 1, or "
+                f"{max(self._gaps()) / turns:.3g} m: give spacing in metres"
+            )
+
+    def doubt(self, data: PtychoData) -> str | None:
+        if data.geometry is None or (turns := self._sampling(data.geometry, data.n)) <= _FAR:
+            return None
+        return (
+            f"{self!r}: lambda z / (n dx^2) is {turns:.3g} for a gap of {max(self._gaps()):.3g} m: light at large "
+            f"angles leaves the window of {data.n} px between two slices and comes back at its other side; up to "
+            f"{max(self._gaps()) / turns:.3g} m none does"
+        )
+
+    def _sampling(self, geometry: Any, n: int) -> float:
+        """Return lambda z / (n dx^2) of the widest gap: at 1 light to the rim of the pattern crosses half a window."""
+        return float(geometry.wavelength * max(self._gaps()) / (n * geometry.sample_pixel(n) ** 2))
 
     def initial(self, name: str, scan: Scan) -> np.ndarray:
         if name == "spacing":

@@ -17,6 +17,8 @@ from opty.model.sample import phase_per_metre, phase_per_pixel
 from opty.model.scan import Scan
 from opty.model.views import ModelViews
 
+_FAR = 5.0  # times the wavelength of the geometry: harmonics of a monochromator are nearer
+
 
 class Wavelengths(Element):
     """A beam of several wavelengths: states sqrt(p_w) G_w psi that add up incoherently, p_w the share of each.
@@ -28,7 +30,7 @@ class Wavelengths(Element):
 
     Parameters
     ----------
-    ratios : r_w, wavelengths over that of the geometry, such as (0.98, 1, 1.02).
+    ratios : r_w, wavelengths over that of the geometry, such as (0.98, 1, 1.02); between 1/5 and 5.
     weights : of the wavelengths, above 0, in any unit; None for equal ones.
 
     Leaf: spectrum (W,), what weights were given over their sum; the shares p_w are its values over their sum, so that a
@@ -48,6 +50,11 @@ class Wavelengths(Element):
     def check(self) -> None:
         if len(self.ratios) < 2 or not min(self.ratios) > 0 or len(set(self.ratios)) < len(self.ratios):
             raise ValueError(f"{self!r}: give two different ratios or more, above 0; one is that of the geometry")
+        if far := [r for r in self.ratios if not _FAR > r > 1 / _FAR]:
+            raise ValueError(
+                f"{self!r}: ratios are wavelengths over that of the geometry, near 1, such as (0.98, 1, 1.02), and "
+                f"{far[0]:g} is far from it; of wavelengths in metres give each over the wavelength of the geometry"
+            )
         if self.weights is not None and (len(self.weights) != len(self.ratios) or not min(self.weights) > 0):
             raise ValueError(f"{self!r}: give a weight above 0 for each of the {len(self.ratios)} ratios")
 

@@ -16,6 +16,8 @@ from opty.operators import variation
 from opty.operators.position.check import GIVEN
 from opty.operators.position.refinement import kept_inside
 from opty.runtime.nested import Nested, run_inside, take_record
+from opty.runtime.nodes import steps_of
+from opty.runtime.plan import plan
 from opty.state import BareState, handle
 
 _BLUR = 0.4  # standard deviation, in coarse pixels, of what an object is smoothed by before it is sampled
@@ -40,7 +42,8 @@ class Coarse(Nested, slots=GIVEN):
     Parameters
     ----------
     factor : how many times coarser, from 2 up.
-    recipe : what runs there; its iterations count.
+    recipe : what runs there; its iterations count. One that searches, with ``BestOf`` and its like, warns of no misfit
+        that rises on the way.
     keep : the step is left out where the middle of the patterns keeps less than this share of the photons, or less than
         16 pixels along an edge, or cuts off the cone of the beam (where the mean pattern has a tenth of its brightest
         pixel), or near-field patterns do not divide evenly; 0 for never. Without the cone, probe and object have
@@ -67,6 +70,11 @@ class Coarse(Nested, slots=GIVEN):
         up = self.recipe_writes & _UP
         return self.reading | up, up | ({GIVEN.name} if GIVEN.name in self.recipe_writes else set())
 
+    @property
+    def _searches(self) -> bool:
+        """Whether a step of the recipe tries other positions (``BestOf``, ``HoldOut``): misfits rise behind it."""
+        return any(isinstance(one.op, Nested) and not isinstance(one.op, Coarse) for one in steps_of(plan(self.recipe)))
+
     def apply(self, s: Any) -> None:
         store = s.store
         if not store.model.thin_object:
@@ -75,7 +83,8 @@ class Coarse(Nested, slots=GIVEN):
             return
         level = Level(store, self.factor)
         before = level.down()
-        after = run_inside(self.recipe, before, s.memo["run"], f", inside Coarse({self.factor}, ...)")
+        inside = None if self._searches else f", inside Coarse({self.factor}, ...)"
+        after = run_inside(self.recipe, before, s.memo["run"], inside)
         take_record(s, after)
         level.bring_up(s, before, after, self.recipe_writes)
 

@@ -114,7 +114,8 @@ class DivergenceMonitor:
     On a GPU it looks at one only when the next one is under way, so that the device need not wait for the host; it
     keeps one more state then. Every state is checked before it is returned: ``settle``.
     ``untouched`` : the state at the start, in arrays that the run does not write; None where it may write them.
-    ``inside`` : what warnings say of the patterns, where they are not those of the scan.
+    ``inside`` : what warnings say of the patterns, where they are not those of the scan; None: a misfit
+        that rises is no warning, as of a search.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class DivergenceMonitor:
         start: Operator,
         place: Place,
         untouched: Store | None = None,
-        inside: str = "",
+        inside: str | None = "",
     ):
         self.inside = inside
         self._store, self._program, self._start, self._begun = store, program, start, store.recipe
@@ -234,7 +235,7 @@ class DivergenceMonitor:
             self._diverged(f"the misfit is {value}", one.iteration)
         if one.sweep is None:
             self._monitor.forget()
-        elif wrong := self._monitor.look(one.sweep, one.iteration, value):
+        elif (wrong := self._monitor.look(one.sweep, one.iteration, value)) and self.inside is not None:
             warn_user(wrong + self.inside + self._advice(), MisfitWarning)
 
     def _advice(self) -> str:

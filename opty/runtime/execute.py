@@ -128,7 +128,7 @@ def _outer_turns(groups: tuple[Group, ...], job: Run) -> Generator[bool]:
 
 
 def prepared(
-    recipe: Operator, p: BareState, stopped: PendingRun | None = None, warns: bool = False, inside: str = ""
+    recipe: Operator, p: BareState, stopped: PendingRun | None = None, warns: bool = False, inside: str | None = ""
 ) -> Run:
     """Return the run of a recipe on a fork of ``p``, planned and checked, at its start or where ``stopped`` stands.
 

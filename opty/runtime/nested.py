@@ -72,10 +72,10 @@ class Nested(Operator, register=False):
             s.op.check_before_run()
 
 
-def run_inside(recipe: Operator, p: BareState, outer: Run, inside: str = "") -> BareState:
+def run_inside(recipe: Operator, p: BareState, outer: Run, inside: str | None = "") -> BareState:
     """Return ``recipe * p`` for a step of the run ``outer``: over its ranks, and then with the rows of all views.
 
-    ``inside`` : what warnings say of its patterns.
+    ``inside`` : what warnings of its misfits say of its patterns; None: there are none.
 
     Raises Stop where Ctrl-C was pressed: the state of ``outer`` is whole. A DivergedError carries that state.
     """
@@ -84,7 +84,8 @@ def run_inside(recipe: Operator, p: BareState, outer: Run, inside: str = "") -> 
     ranks = outer.store.ranks
     if ranks.size > 1:
         p = handle()._of(spread(p._live, ranks), owned=True)
-    job = prepared(recipe, p, inside=inside + outer.watch.inside)
+    around = outer.watch.inside
+    job = prepared(recipe, p, inside=None if inside is None or around is None else inside + around)
     job.ctrl_c = outer.ctrl_c
     try:
         walk_groups(job.program.groups, job)

@@ -26,7 +26,7 @@ from opty.state.device_data import DeviceData
 from opty.state.history import Series
 from opty.state.leaves import ESTIMATED
 from opty.state.move import moved
-from opty.state.onto import brought_over, check_alike
+from opty.state.onto import brought_over, check_alike, with_found_lengths
 from opty.state.over_ranks import OverRanks
 from opty.state.replace import host, replaced
 from opty.state.spread import share_mean_amplitude, spread
@@ -82,8 +82,10 @@ class BareState(OverRanks, StateAttributes):
         by_hand = any(given is not None for given in (obj, probe, margin))
         origin, shape = start.frame(data.positions_px, data.n, obj, margin)
         whole = complete(model, data.geometry, data.n, modes)
-        for element in whole.detection:
-            element.check_pattern(data.intensities[:1][0])
+        for element in whole.elements:
+            element.check_measurement(data)
+            if ranks.rank == 0 and (why := element.doubt(data)) is not None:
+                warn_user(why, UserWarning)
         seed = start.given_seed(seed)
         if probe is None and data.probe is None:
             share_mean_amplitude(data, ranks)
@@ -271,7 +273,8 @@ class BareState(OverRanks, StateAttributes):
 
         For a scan that goes on, or was taken again: ``p = rPIE() ** 50 * p.onto(more)``. The object lies where the
         positions in the data, counted from the same place in both, say; it is one where it was not seen. Numbers of the
-        model that belong to the scan, such as the spacing of slices, go along; what belongs to views, background,
+        model that belong to the scan, such as the spacing of slices, go along, as do lengths of the geometry that
+        ``Refine`` found, into data that were given the same ones; what belongs to views, background,
         memory and history begin anew.
 
         Raises ValueError for patterns of another size, another pixel of the object, and data that share no pixel of the
@@ -279,6 +282,7 @@ class BareState(OverRanks, StateAttributes):
         """
         store = self._live
         self._need_all("p.onto")
+        data = with_found_lengths(store, data)
         check_alike(store, data)
         machine = dict(seed=store.seed, dtype=store.dtype, device=store.backend.name, threads=store.threads)
         begun = type(self)(

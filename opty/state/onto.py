@@ -17,12 +17,19 @@ def check_alike(store: Store, data: PtychoData) -> None:
     """Raise ValueError where the object of a state cannot be that of a measurement."""
     if data.n != store.n:
         raise ValueError(f"patterns of {data.n} x {data.n} do not go onto a state of {store.n} x {store.n}")
-    old, new = store.data.pixel, data.pixel
-    if old is not None and new is not None and abs(new / old - 1) > _CLOSE:
+    old, new = _pixel(store), data.pixel
+    if store.geometry is not None and new is not None and abs(new / old - 1) > _CLOSE:
         raise ValueError(
             f"a pixel of the object is {new:.6g} m in these data and {old:.6g} m in the state: make a state of the "
             "data alone, and compare the objects by opty.analysis.difference"
         )
+
+
+def with_found_lengths(store: Store, data: PtychoData) -> PtychoData:
+    """Return a measurement with the lengths of the geometry that a state has found, where it was given the same."""
+    if store.geometry == store.data.geometry or data.geometry != store.data.geometry:
+        return data
+    return data.replace(geometry=store.geometry)
 
 
 def brought_over(store: Store, begun: Store) -> dict[str, Any]:
@@ -34,7 +41,8 @@ def brought_over(store: Store, begun: Store) -> dict[str, Any]:
     Raises ValueError where the frames of the two have nothing in common.
     """
     to_host = store.backend.to_host
-    offset = store.origin - begun.origin
+    place = store.data.positions.mean(axis=0)  # stays where the pixel changes
+    offset = store.origin + store.data.positions_px.mean(axis=0) - place / _pixel(store) - begun.origin
     whole = np.rint(offset).astype(int)
     old, new = to_host(store.leaves["obj"]), np.array(begun.backend.to_host(begun.leaves["obj"]))
     common = [_common(*sizes) for sizes in zip(whole.tolist(), old.shape[-2:], new.shape[-2:], strict=True)]
@@ -47,6 +55,10 @@ def brought_over(store: Store, begun: Store) -> dict[str, Any]:
     found = {"obj": new, "positions": begun.backend.to_host(begun.leaves["positions"]) + (offset - whole)}
     names = {leaf.name for leaf in store.model.leaves if leaf.over == "scan"} - LENGTHS - {"obj", "probe"}
     return found | {name: to_host(store.leaves[name]) for name in sorted(names & store.leaves.keys())}
+
+
+def _pixel(store: Store) -> float:
+    return 1.0 if store.geometry is None else store.geometry.sample_pixel(store.n)
 
 
 def _common(offset: int, old: int, new: int) -> tuple[slice, slice]:

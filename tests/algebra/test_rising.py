@@ -126,3 +126,14 @@ def test_what_rises_on_coarse_patterns_is_said_to_be_there():
     said = pytest.warns(MisfitWarning, match=r"at iteration \d+.*, inside Coarse\(2, \.\.\.\); try a")
     with said, contextlib.suppress(opty.DivergedError):
         recipe * p
+
+
+def test_what_rises_on_the_way_of_a_search_is_not_said():
+    """What tries other positions asks at its end whether they explain more."""
+    p = state(scan(views=20, n=32), wrong=0.5)
+    worse = ePIE(obj_step=6.0, probe_step=6.0) ** 40
+    for recipe, said in ((worse, True), (opty.HoldOut(rPIE()) * worse, False)):
+        with warnings.catch_warnings(record=True) as caught, contextlib.suppress(opty.DivergedError):
+            warnings.simplefilter("always")
+            opty.Coarse(2, recipe) * p
+        assert any("inside Coarse" in str(one.message) for one in caught) is said

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import opty
-from opty.analysis.check.decision import decide
+from opty.analysis.check.decision import decide, orders_in_brief, ways_in_brief
 from opty.analysis.check.frame_statistics import look_at_frames
-from opty.analysis.check.likeness import likeness
+from opty.analysis.check.likeness import likeness, orders_like
 from opty.analysis.orientation import Orientation
 from opty.data.frame_order import frame_order, grid_places
 from opty.simulate import experiment
@@ -31,12 +31,23 @@ def smooth(rng, size, width):
 @pytest.fixture(scope="module")
 def scan():
     """A raster whose positions are off their places, a tilted and defocused probe; the data keep it as the truth."""
+    return drawn(3.0, 0.7)
+
+
+@pytest.fixture(scope="module")
+def shaken():
+    """The same with places further apart, and positions further off these."""
+    return drawn(4.0, 1.5)
+
+
+def drawn(step, off):
     rng = np.random.default_rng(5)
     v = (np.arange(N) - N // 2) / N
     r2 = v[:, None] ** 2 + v**2
     probe = np.exp(-18 * r2) * np.exp(8j * r2 + 1.5j * v)
-    places = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"), -1).reshape(-1, 2) * 3.0
-    places += rng.uniform(-0.7, 0.7, places.shape)
+    places = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"), -1).reshape(-1, 2) * step
+    places += rng.uniform(-off, off, places.shape)
+    places -= places.min(axis=0)
     size = int(places.max()) + N + 4
     obj = (1 - 0.4 * smooth(rng, size, 120)) * np.exp(1.4j * smooth(rng, size, 120))
     return experiment(obj, probe, places, 3e5, seed=3)
@@ -163,3 +174,71 @@ def test_few_photons_turn_no_scan(scan):
     found = decided(scan.replace(intensities=dim, truth=None, probe=scan.truth["probe"]))
     assert found.findings.ok
     assert found.order == "as given"
+
+
+def in_brief(data):
+    return ways_in_brief(data, look_at_frames(data))
+
+
+@pytest.mark.parametrize("ask", [in_brief, lambda data: decided(data).findings])
+def test_the_reversed_order_is_told_from_half_a_turn(shaken, ask):
+    """A raster turned by half a turn is nearly the reversed order: positions that are off their places tell them."""
+    known = shaken.replace(truth=None, probe=shaken.truth["probe"])
+    (reversed_,) = ask(known.replace(intensities=shaken.intensities[::-1])).problems
+    assert "in the order 'reversed'" in reversed_
+    assert "flip" not in reversed_
+    (turned,) = ask(known.replace(positions=-shaken.positions)).problems
+    assert "fit as (-row, -column)" in turned
+    assert "reversed" not in turned
+    (both,) = ask(known.replace(intensities=shaken.intensities[::-1], positions=-shaken.positions)).problems
+    assert "in the order 'reversed'" in both
+    assert "flip='both', or leave that out where it was given" in both
+
+
+def test_both_are_named_where_positions_are_on_their_places(shaken):
+    places = np.indices((SIDE, SIDE)).reshape(2, -1).T * 3.0
+    exact = experiment(shaken.truth["obj"], shaken.truth["probe"], places, 3e5, seed=3)
+    known = exact.replace(truth=None, probe=exact.truth["probe"], intensities=exact.intensities[::-1])
+    (either,) = in_brief(known).problems
+    assert "flip='both'" in either
+    assert "or the frames are in the order 'reversed', by frame_order='reversed'" in either
+
+
+def test_orders_that_turn_a_scan():
+    grid = np.indices((4, 4)).reshape(2, -1).T * 2.0
+    half = Orientation(False, -1, -1, np.nan)
+    assert [(name, turn.name) for name, turn in orders_like(grid, half)] == [
+        ("columns", "(-column, -row)"),
+        ("reversed", "(row, column)"),
+    ]
+    there_and_back = grid[frame_order("snake", grid)]
+    flipped = dict(orders_like(there_and_back, Orientation(False, -1, 1, np.nan)))
+    assert flipped["reversed"].as_given  # of an even number of lines
+    assert orders_like(np.random.default_rng(0).random((40, 2)), half) == ()
+
+
+def test_a_search_for_the_probe_leaves_the_order_to_tell(shaken):
+    blind = shaken.replace(truth=None, probe=None)
+    for order in ("reversed", "shift:-1"):
+        data = blind.replace(intensities=shaken.intensities[WRONG.get(order, slice(None, None, -1))])
+        found = orders_in_brief(data, look_at_frames(data), opty.analysis.find_probe(data).probe)
+        assert f"frame_order={order!r}" in found.problems[0]
+        assert "flip" not in found.problems[0]
+    probe = opty.analysis.find_probe(blind).probe
+    assert orders_in_brief(blind, look_at_frames(blind), probe).every == ()
+
+
+def test_frames_late_by_one_are_no_right_result_though_positions_were_refined(shaken):
+    known = shaken.replace(truth=None, probe=shaken.truth["probe"])
+    late = known.replace(intensities=shaken.intensities[WRONG["shift:-1"]])
+    recipe = (opty.PosCorrect() * opty.rPIE()) ** 60
+    with pytest.warns(opty.MisfitWarning):
+        moved = recipe * opty.PtychoState(late)
+    said = opty.analysis.verdict(moved, test=True)
+    assert said.word == "doubtful"
+    assert any("frame_order='shift:-1'" in reason for reason in said.reasons)
+    assert opty.analysis.position_report(moved).warning in said.reasons
+    off = known.replace(positions=shaken.positions + np.random.default_rng(2).normal(0, 1.3, shaken.positions.shape))
+    found = recipe * opty.PtychoState(off)
+    assert opty.analysis.position_report(found).moved > 1
+    assert opty.analysis.verdict(found, test=True).word == "right"

@@ -92,3 +92,21 @@ def test_what_an_npz_lacks_is_named(tmp_path, names, said):
     np.savez(tmp_path / "a.npz", **dict.fromkeys(names, np.ones((3, 8, 8))))
     with pytest.raises(FormatError, match=said):
         load(tmp_path / "a.npz")
+
+
+def test_frames_alone_in_an_npy_are_told_what_they_need(tmp_path):
+    """The way that the message names leads to the measurement, in pixels and in metres."""
+    rng = np.random.default_rng(3)
+    frames, metres = rng.poisson(40, (9, 16, 16)).astype(np.uint16), rng.uniform(0, 2e-6, (9, 2))
+    np.save(tmp_path / "frames.npy", frames)
+    with pytest.raises(FormatError, match=r"np.savez\('scan.npz', diff=frames, pos=positions\)") as caught:
+        load(tmp_path / "frames.npy", positions=metres)
+    assert "opty reads:" not in str(caught.value)
+    np.savez(tmp_path / "scan.npz", diff=frames, pos=metres)
+    lengths = {"wavelength": 1e-10, "distance": 2.0, "pixel_size": 75e-6}
+    data = load(tmp_path / "scan.npz", position_unit="m", **lengths)
+    np.testing.assert_allclose(data.positions, metres, rtol=1e-12)
+    np.testing.assert_array_equal(data.intensities, frames)
+    pixels = metres / data.pixel
+    np.savez(tmp_path / "px.npz", diff=frames, pos=pixels)
+    np.testing.assert_allclose(load(tmp_path / "px.npz").positions, pixels, rtol=1e-12)

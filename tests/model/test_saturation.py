@@ -118,7 +118,7 @@ def test_files_texts_and_refusals(clipped, tmp_path):
 
 @pytest.mark.parametrize("recipe", [rPIE(batch=5), ML()], ids=repr)
 def test_a_gpu_gives_the_numbers_of_numpy(gpu, recipe):
-    model = Saturation(20.0) * FarField() * Object() * Probe(modes=2)
+    model = Saturation(1100.0) * FarField() * Object() * Probe(modes=2)
     p = state(scan(modes=2, mask=3, background=True), model=model, dtype="complex128")
     p = rPIE(batch=4) * p
     here, there = recipe**2 * p, recipe**2 * p.to("gpu")

@@ -7,10 +7,11 @@ import pickle
 import numpy as np
 import pytest
 from small_scans import scan, state
+from user_elements import Tilt
 
 import opty
 from opty.errors import RecipeError
-from opty.model import ConeBeam, FarField, NearField, Object, Probe, Slices, from_json, parse
+from opty.model import Blur, ConeBeam, FarField, FlyScan, NearField, Object, Probe, Slices, from_json, parse
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,10 @@ def test_what_is_left_out_is_filled_in():
     assert opty.PtychoState(data, modes=3).model == FarField() * Object() * Probe(modes=3)
     assert opty.PtychoState(data, model="Object() * Probe(modes=2)").model == FarField() * Object() * Probe(modes=2)
     assert opty.PtychoState(data, model=Object()).model == FarField() * Object() * Probe(modes=1)
+    probe = Probe(2, variable=2)
+    assert opty.PtychoState(data, model=probe).model == FarField() * Object() * probe
+    flown = opty.PtychoState(data, model=Blur(0.7) * FlyScan(2) * Probe(2)).model
+    assert flown == Blur(0.7) * FarField() * Object() * FlyScan(2) * Probe(2)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +75,7 @@ def test_what_is_left_out_is_filled_in():
     [
         ({"model": Object() * Probe(), "modes": 2}, "modes=2 beside model"),
         ({"model": NearField() * Object()}, "propagation='far'"),
-        ({"model": Probe()}, "has no object"),
+        ({"model": Tilt() * Probe()}, "has no object"),
         ({"model": 7}, "give elements"),
         ({"model": Slices(2, spacing=1e-6)}, "needs the wavelength"),
         ({"model": Object(), "obj": np.ones((2, 60, 60))}, "obj has shape"),

@@ -72,8 +72,9 @@ def test_a_steady_probe_does_not_explain_the_data(varying):
 
 
 def test_more_ways_to_vary_than_views_can_show():
-    """Modes that no weight can need stay finite."""
-    p = state(scan(views=5), model=Object() * Probe(variable=7))
+    """Modes that no weight can need stay finite, and are said."""
+    with pytest.warns(UserWarning, match="5 views differ from their mean in 4 ways at most"):
+        p = state(scan(views=5), model=Object() * Probe(variable=7))
     q = ML() ** 2 * (rPIE(batch=2) ** 12 * p)
     assert np.isfinite(q.numpy("opr_modes")).all()
     assert q.numpy("opr_weights").std(axis=0)[4:].max() < 1e-6

@@ -164,6 +164,7 @@ def test_tiff_stacks_stay_in_their_file(tmp_path):
     np.testing.assert_array_equal(held.intensities[3], data.intensities[3, 2:14, 2:14])
 
 
+@pytest.mark.filterwarnings("ignore:.*has no place for the geometry")
 @pytest.mark.parametrize("form", ["opty", "cxi", "nexus", "ptyd", "ptylab", "tike-hdf5", "ptychi"])
 def test_every_hdf5_format_can_leave_its_frames(tmp_path, form):
     lengths = opty.Geometry(wavelength=1e-10, distance=1.0, pixel_size=1e-4)

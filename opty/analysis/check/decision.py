@@ -9,7 +9,7 @@ import numpy as np
 from opty.analysis.check.brightness import of_brightness
 from opty.analysis.check.findings import Findings
 from opty.analysis.check.frame_statistics import Frames
-from opty.analysis.check.likeness import Likeness, likeness
+from opty.analysis.check.likeness import Likeness, likeness, orders_like
 from opty.analysis.check.near_positions import near_positions
 from opty.analysis.check.pedestal import of_pedestal
 from opty.analysis.check.probe_change import probe_change
@@ -20,13 +20,13 @@ from opty.analysis.check.view_places import explains_more, of_places, views_move
 from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
 from opty.analysis.probe_search import find_probe
 from opty.data import PtychoData
-from opty.data.frame_order import grid_places
 from opty.remedies import here, option
 
 PREDICTS = 0.6  # excess of a score below which an object and a probe predict views
 WELL = 0.15  # from which on another orientation cannot be better by enough
 APART = 0.15  # of excess by which another guess must be worse, where one predicts views
 CLOSE, CLOSE_NOTHING = 0.9, 0.75  # times its misfit; and where none predicts views
+HALF = 0.5  # times its misfit: of an order and a way that are nearly the same both predict views
 NOTHING = 0.8  # excess from which on nothing predicts views
 ORDERS = 2  # that are tried, the likeliest
 PARTS, PARTS_SEARCHED = (48, 100, 200), (48, 100)  # views, until they tell; where a search has to find the probe
@@ -108,10 +108,11 @@ def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decisio
 
 
 def ways_in_brief(data: PtychoData, frames: Frames) -> Findings:
-    """Say whether positions fit in another of the eight ways, from the starting probe of the data or of a near field.
+    """Say whether the positions fit in another of the eight ways, or frames in another order, from the starting probe.
 
-    Short runs on a part of the scan: one as given, and, where that does not predict views well, one for each other way,
-    on more views until they tell. In the far field it is said, too, where views are predicted in no way.
+    That is the one of the data or of a near field. Short runs on a part of the scan: one as given, and, where that does
+    not predict views well, one for each likely order of the frames and each other way, on more views until they tell.
+    In the far field it is said, too, where views are predicted in none.
 
     Parameters: data; its frames as looked at.
     Returns: Findings, none for a scan of too few good views, without a starting probe, or of too few photons to tell.
@@ -119,12 +120,15 @@ def ways_in_brief(data: PtychoData, frames: Frames) -> Findings:
     trials = Trials(data, frames)
     if trials.probe is None or trials.lit.sum() < FEWEST:
         return Findings()
+    alike: Likeness | None = None
     for views in PARTS:
         trials.views = min(views, trials.most)
         given = _guess(trials, None, AS_GIVEN)
         if given.score.excess < WELL or given.score.noisy:
             return Findings()
-        found = _told(trials, given, given, _ways(trials, given), None)
+        alike = likeness(data, frames) if views == PARTS[0] else alike
+        best = _better(given, _in_orders(trials, alike, given, ORDERS if views == PARTS[0] else 0))
+        found = _told(trials, best, given, _ways(trials, best), alike)
         if found.decided:
             return found.findings
         if trials.views >= min(trials.most, trials.lit.sum()):
@@ -138,6 +142,26 @@ def ways_in_brief(data: PtychoData, frames: Frames) -> Findings:
             f"turned: the probe may be wrong, or unit, scale or order of the positions: {_finds_out()}",
         )
     )
+
+
+def orders_in_brief(data: PtychoData, frames: Frames, probe: np.ndarray) -> Findings:
+    """Say whether the frames fit in another order, by short runs from a probe that a search has found.
+
+    Half a turn of the positions cannot be told with such a probe. Nothing is said where views are predicted well in the
+    order given.
+    """
+    trials = Trials(data, frames, probe)
+    if trials.lit.sum() < FEWEST:
+        return Findings()
+    trials.views = min(PARTS[0], trials.most)
+    given = _guess(trials, None, AS_GIVEN)
+    if given.score.excess < WELL or given.score.noisy:
+        return Findings()
+    best = _better(given, _in_orders(trials, likeness(data, frames), given, ORDERS))
+    like = _like_way(trials, AS_GIVEN, probe) if best.order is None else best
+    if like is None or like.score.excess >= PREDICTS or not much_better(like.score, given.score):
+        return Findings()
+    return _of_order(like, given)
 
 
 def _finds_out() -> str:
@@ -191,9 +215,19 @@ def _of_positions(part: PtychoData, probe: np.ndarray, one_by_one: bool) -> Find
 def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Guess, Guess]:
     """Return the best guess, of which at most ``count`` are of other orders, and that which takes all as given."""
     given = _guess(trials, None, AS_GIVEN)
-    found = [given]
-    orders = [] if alike is None else list(alike.better[:count])
-    for order, view in orders:
+    found = [given, *_in_orders(trials, alike, given, count)]
+    if not any(guess.score.excess < PREDICTS or much_better(guess.score, given.score) for guess in found):
+        for way in QUARTERS if trials.probe is None else WAYS[1:]:
+            found.append(_guess(trials, None, Orientation(*way, np.nan)))
+            if found[-1].score.excess < PREDICTS:
+                return found[-1], given
+    return _better(given, found), given
+
+
+def _in_orders(trials: Trials, alike: Likeness | None, given: Guess, count: int) -> list[Guess]:
+    """Return guesses of at most ``count`` other orders that make neighbours more alike."""
+    found: list[Guess] = []
+    for order, view in () if alike is None else alike.better[:count]:
         if given.score.excess < PREDICTS:  # its probe is right
             here_given = _with(trials, None, AS_GIVEN, given.probe, view)
             tried = _with(trials, order, AS_GIVEN, given.probe, view)
@@ -201,20 +235,30 @@ def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Gue
                 found.append(tried)
         elif not any(guess.score.excess < PREDICTS for guess in found):
             found.append(_guess(trials, order, AS_GIVEN))
-    if not any(guess.score.excess < PREDICTS or much_better(guess.score, given.score) for guess in found):
-        for way in QUARTERS if trials.probe is None else WAYS[1:]:
-            found.append(_guess(trials, None, Orientation(*way, np.nan)))
-            if found[-1].score.excess < PREDICTS:
-                return min([found[-1], *_columns(trials, found[-1])], key=lambda guess: guess.score.excess), given
-    best = min(found, key=lambda guess: guess.score.excess)
-    return (best if much_better(best.score, given.score) or best.round_view is not None else given), given
+    return found
 
 
-def _columns(trials: Trials, swapped: Guess) -> list[Guess]:
-    """Return guesses that explain exchanged axes by frames taken column by column, on a grid."""
-    if not swapped.way.swap or swapped.order is not None or grid_places(trials.data.positions) is None:
-        return []
-    return [_guess(trials, order, AS_GIVEN) for order in ("columns", "column-snake")]
+def _better(given: Guess, found: list[Guess]) -> Guess:
+    """Return the best of some guesses where it stands out from that which takes all as given, else this."""
+    best = min([given, *found], key=lambda guess: guess.score.excess)
+    return best if much_better(best.score, given.score) or best.round_view is not None else given
+
+
+def _like_way(trials: Trials, way: Orientation, probe: np.ndarray) -> Guess | None:
+    """Return the best guess of an order of the frames that is nearly the same as a way to take the positions.
+
+    Or, with the positions turned, as the positions given. Frames of a raster in the reversed order are nearly the
+    raster turned by half a turn: positions that are off their places tell the two apart.
+    """
+    positions = trials.data.positions
+    likes = [pair for pair in orders_like(positions, way) if pair[1].as_given]
+    likes += orders_like(positions, AS_GIVEN)  # as where positions were turned to explain the order
+    found = []
+    for order, turn in dict.fromkeys(likes):
+        guess = _with(trials, order, turn, probe, None)
+        untold = not trials.known and turn.name == _half_turn(AS_GIVEN).name
+        found.append(replace(guess, way=AS_GIVEN) if untold else guess)
+    return min(found, key=lambda guess: guess.score.misfit, default=None)
 
 
 def _guess(trials: Trials, order: str | None, way: Orientation) -> Guess:
@@ -240,6 +284,11 @@ def much_better(one: Score, other: Score) -> bool:
     if one.excess >= NOTHING or one.noisy:
         return one.misfit < CLOSE_NOTHING * other.misfit
     return other.excess - one.excess > APART and one.misfit < CLOSE * other.misfit
+
+
+def _clearly(one: Score, other: Score) -> bool:
+    """Whether one of two guesses that are nearly the same is the right one."""
+    return much_better(one, other) or one.misfit < HALF * other.misfit
 
 
 def _ways(trials: Trials, best: Guess) -> list[tuple[Orientation, Score]]:
@@ -269,6 +318,12 @@ def _told(
     twin: Orientation | None = turned
     rest = [(way, other) for way, other in ways[1:] if way.name != turned.name]
     decided = much_better(score, rest[0][1])
+    like = None
+    if best.order is None and not (first.as_given and score.excess < WELL):
+        like = _like_way(trials, first, best.probe)
+    if like is not None and like.score.excess < PREDICTS and _clearly(like.score, score):
+        name = "as given" if like.way.as_given else like.way.name
+        return Decision(found, name, str(like.order), like.score.excess, None, _of_order(like, given), like.probe)
     if trials.probe is not None and much_better(score, next(s for way, s in ways if way.name == turned.name)):
         twin = None
     if not decided:
@@ -282,7 +337,8 @@ def _told(
     if best.order is not None:
         said += _of_order(best, given)
     if not fits.as_given:
-        said += _of_way(fits, twin, found)
+        rival = None if like is None or _clearly(score, like.score) or not like.way.as_given else like
+        said += _of_way(fits, twin, found, rival)
     name = "as given" if fits.as_given else fits.name
     return Decision(found, name, best.order or "as given", score.excess, twin.name if twin else None, said, best.probe)
 
@@ -291,13 +347,22 @@ def _half_turn(way: Orientation) -> Orientation:
     return Orientation(way.swap, -way.row, -way.column, way.misfit)
 
 
-def _of_way(fits: Orientation, twin: Orientation | None, found: tuple[Orientation, ...]) -> Findings:
+def _of_way(
+    fits: Orientation, twin: Orientation | None, found: tuple[Orientation, ...], rival: Guess | None
+) -> Findings:
+    """Say that the positions fit in another way, and which order of the frames, ``rival``, fits about as well."""
     given = next(way for way in found if way.as_given)
     also = ""
     if twin is not None:
         also = (
             f"; {twin.name} fits as well, with the object turned by half a turn and conjugate: at most a starting "
             "probe tells the two apart"
+        )
+    if rival is not None:
+        also += (
+            f"; or the frames are in the order {rival.order!r}, by {option('frame_order', rival.order)}, misfit "
+            f"{rival.score.misfit:.3g}: on this scan that is nearly the same, and what you know of how it was taken "
+            "decides"
         )
     return Findings(
         (
@@ -308,11 +373,15 @@ def _of_way(fits: Orientation, twin: Orientation | None, found: tuple[Orientatio
 
 
 def _of_order(best: Guess, given: Guess) -> Findings:
+    """Say that another order of the frames fits, and how else the positions must be taken then."""
+    turned = ""
+    if not best.way.as_given:
+        turned = f", and {best.way.remedy}, by {best.way.options}, or leave that out where it was given"
     return Findings(
         (
             f"the frames are in another order than the positions: in the order {best.order!r} held-out views have a "
             f"misfit of {best.score.misfit:.3g}, as given of {given.score.misfit:.3g}: "
-            f"{here('load with', 'give')} {option('frame_order', best.order)}",
+            f"{here('load with', 'give')} {option('frame_order', best.order)}{turned}",
         )
     )
 

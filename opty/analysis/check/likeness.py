@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from opty.analysis.check.frame_statistics import Frames
+from opty.analysis.orientation import WAYS, Orientation
 from opty.data import PtychoData
 from opty.data.frame_order import GRIDS, frame_order, grid_places
 
@@ -18,6 +19,7 @@ LIKELY = 1.5  # standard errors by which another order must make neighbours more
 SIMPLER = 0.01  # in favour of orders without a frame at which they begin
 CUTS = 48  # frames from which on a shift is tried
 FEWEST = 16  # views
+NEARLY = 1.0  # of the usual step: rms by which positions in another order may be off the same positions turned
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,32 @@ def likeness(data: PtychoData, frames: Frames) -> Likeness | None:
     error = float(given.std() / np.sqrt(len(given)))
     orders = tuple((name, trial.where(given - found[name])) for name in better)
     return Likeness(float(given.mean()), error, contrast, orders)
+
+
+def orders_like(positions: np.ndarray, way: Orientation) -> tuple[tuple[str, Orientation], ...]:
+    """Return orders of the frames that are nearly the same as positions (N, 2) taken in a way, and how to turn them.
+
+    An order sends frame j to position o(j). Where these are the positions turned, p_o(j) = V p_j up to a shift and a
+    part of a step, as the reversed order of a raster turns it by half a turn, the order with the turn W V^-1 is nearly
+    the way W alone.
+    """
+    centred = positions - positions.mean(axis=0)
+    step = float(np.median(cKDTree(centred).query(centred, k=2)[0][:, 1]))
+    found = []
+    for name in (*(GRIDS if grid_places(positions) is not None else ()), "reversed"):
+        which = frame_order(name, positions)
+        if (which == np.arange(len(which))).all():
+            continue
+        for turn in _ways():
+            off = centred[which] - turn.apply(centred)
+            if np.sqrt((off**2).sum(axis=1).mean()) < NEARLY * step:
+                rest = way.matrix @ turn.matrix.T
+                found.append((name, next(each for each in _ways() if np.array_equal(each.matrix, rest))))
+    return tuple(found)
+
+
+def _ways() -> tuple[Orientation, ...]:
+    return tuple(Orientation(*way, np.nan) for way in WAYS)
 
 
 class _Trial:

@@ -38,17 +38,20 @@ def quick_look(data: PtychoData, frames: Frames | None = None) -> Findings:
     return judged(data, frames, probe_size(data, frames))
 
 
-def judged(data: PtychoData, frames: Frames, across: float) -> Findings:
-    """Apply all rules to a measurement whose frames were looked at, with a probe ``across`` px wide."""
-    if (why := inverted(data.intensities, data.mask)) is not None:
+def judged(data: PtychoData, frames: Frames, across: float, some: PtychoData | None = None) -> Findings:
+    """Apply all rules to a measurement whose frames were looked at, with a probe ``across`` px wide.
+
+    ``some`` : the part of it of whose frames that holds, where that is not all; the mask was judged before then.
+    """
+    if some is None and (why := inverted(data.intensities, data.mask)) is not None:
         return Findings((why,))
     split = None if data.probe is None else split_probe(data.probe)
     widest = max(across, _shadow(data, frames))
     return (
         Findings(() if split is None else (split,))
         + findings.of_positions(data.positions_px, data.n, widest, size_known(data))
-        + of_numbers(data)
-        + findings.of_light(frames.photons, frames.whole)
+        + (of_numbers(data) if some is None else of_numbers(some, scatter=False))
+        + findings.of_light(data.photons(), frames.whole)
         + findings.of_frames(frames)
         + findings.of_optics(frames.centre, frames.corner, data.n, sampling(data, across), is_near(data))
     )

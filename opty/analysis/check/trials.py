@@ -38,9 +38,13 @@ class Score:
 
 
 class Trials:
-    """Tries guesses on parts of a measurement, of ``views`` views, without its bad pixels and frames."""
+    """Tries guesses on parts of a measurement, of ``views`` views, without its bad pixels and frames.
 
-    def __init__(self, data: PtychoData, frames: Frames):
+    ``probe`` : that a search has found, for data without one. ``known`` : a starting probe of the data, or the light of
+    a near field, tells half a turn.
+    """
+
+    def __init__(self, data: PtychoData, frames: Frames, probe: np.ndarray | None = None):
         bad = frames.bad | frames.dead
         if bad.any() and (data.mask is None or data.mask.ndim == 2):
             good = ~bad if data.mask is None else np.asarray(data.mask) & ~bad
@@ -51,7 +55,8 @@ class Trials:
         self.most = most_views(data)
         self.views = min(FEWEST, self.most)
         self.far = not is_near(data)
-        self.probe = first_probe(data, None, np.complex128) if data.probe is not None or not self.far else None
+        self.known = data.probe is not None or not self.far
+        self.probe = first_probe(data, None, np.complex128) if self.known else probe
 
     def part(self, way: Orientation, order: str | None = None, round_view: int | None = None) -> PtychoData:
         """Return a part of the scan, positions taken in a way, frames in an order, round a position or the middle."""

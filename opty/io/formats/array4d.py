@@ -16,12 +16,15 @@ from opty.io.reading import Format, blaming, measurement
 
 def recognise(file: Container) -> bool:
     """Whether this is an NPY of four axes."""
-    if file.kind != "npy":
-        return False
+    return file.kind == "npy" and axes(file) == 4
+
+
+def axes(file: Container) -> int:
+    """Return how many axes the array in an NPY has; 0 where it is damaged, which who reads it says."""
     try:
-        return len(file.npy_shape()) == 4
-    except ValueError:  # damaged; who reads it as something else says so
-        return False
+        return len(file.npy_shape())
+    except ValueError:
+        return 0
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from opty.io.prepare.options import Raw
 from opty.io.reading import Format, blaming, check_shapes, measurement, real
 
 LACKS = ("mask", "background")  # what the arrays of tike and pty-chi have no place for
+NO_GEOMETRY = (*LACKS, "geometry")  # which is left out with a warning; positions are in pixels
 NAMES = (("data", "scan"), ("diff", "pos"))  # of tike and pty-chi, and of opty's plain one
 
 
@@ -105,6 +106,6 @@ def open_plain(file: Container) -> Iterator[Raw]:
 read_tike: Any = measurement(open_tike)
 read_plain: Any = measurement(open_plain)
 FORMATS = (
-    Format("tike npz (data, scan)", is_tike, read_tike, "tike", write_tike, suffixes=(".npz",), lacks=LACKS),
+    Format("tike npz (data, scan)", is_tike, read_tike, "tike", write_tike, suffixes=(".npz",), lacks=NO_GEOMETRY),
     Format("opty npz (diff, pos)", is_plain, read_plain),
 )

@@ -16,7 +16,7 @@ from opty.errors import FormatError
 from opty.files.container import Container
 from opty.files.tree import Tree, numbers
 from opty.io import writing
-from opty.io.formats.npz import LACKS, tike_arrays, tike_raw
+from opty.io.formats.npz import LACKS, NO_GEOMETRY, tike_arrays, tike_raw
 from opty.io.prepare.given_positions import given_positions
 from opty.io.prepare.options import Raw
 from opty.io.prepare.units import ELECTRON_VOLT, wavelength_as_of_photons
@@ -220,7 +220,9 @@ def _write_parameters(f: h5py.File, data: PtychoData) -> None:
 read_tike: Any = measurement(open_tike)
 read_pair: Any = measurement(open_pair)
 FORMATS = (
-    Format("tike HDF5 (data, scan)", is_tike, read_tike, "tike-hdf5", write_tike, suffixes=writing.HDF5, lacks=LACKS),
+    Format(
+        "tike HDF5 (data, scan)", is_tike, read_tike, "tike-hdf5", write_tike, suffixes=writing.HDF5, lacks=NO_GEOMETRY
+    ),
     Format(
         "pty-chi HDF5 (dp, para)",
         is_pair,

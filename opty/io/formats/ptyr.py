@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import h5py
 import numpy as np
 
 from opty.data import PtychoData
-from opty.errors import FormatError
+from opty.errors import FormatError, warn_user
 from opty.files.container import Container
 from opty.files.tree import Tree, numbers
 from opty.io import writing
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 HEADER = "header"
 SCAN, OBJECT = "S00", "S00G00"  # what PtyPy calls the probe and the object of its first scan
+_SAME = 1e-6  # of a pixel at the sample
 PARAM = "param"  # how PtyPy marks dictionaries whose keys are attributes
 
 
@@ -56,6 +58,7 @@ def read(
     """
     data = measurement_for(file, data, "PtyPy")
     with file.tree() as tree, blaming(file):
+        data = _of_pixels(file, tree, data)
         probe, obj, positions = _estimates(tree, data)
         if HEADER in file.names:  # files without it were written by opty, and their probes have the curvature already
             probe = curved(probe, data)
@@ -78,6 +81,21 @@ def _estimates(tree: Tree, data: PtychoData) -> tuple[np.ndarray, np.ndarray, np
     if centres.shape != (data.views, 2):
         raise ValueError(f"the file has positions of shape {centres.shape} but data= holds {data.views} views")
     return probe, obj[0], (centres - origin) / size - data.n // 2
+
+
+def _of_pixels(file: Container, tree: Tree, data: PtychoData) -> PtychoData:
+    """Return the measurement with the distance that the pixels of the result mean, in the far field, and say so."""
+    _, path = _storage(tree, "obj")
+    size, pixel, g = _pair(tree, f"{path}/_psize"), data.pixel, data.geometry
+    if pixel is None or g is None or g.propagation != "far" or abs(size / pixel - 1).max() < _SAME:
+        return data
+    distance = g.distance * float(size.mean()) / pixel
+    warn_user(
+        f"{file.path}: pixels at the sample are {size.mean():.6g} m in the result and {pixel:.6g} m in the "
+        f"measurement; the state has the distance {distance:.6g} m that goes with them, not {g.distance:.6g} m",
+        UserWarning,
+    )
+    return data.replace(geometry=replace(g, distance=distance))
 
 
 def _storage(tree: Tree, what: str) -> tuple[np.ndarray, str]:
@@ -120,6 +138,7 @@ def write(path: Path, p: BareState) -> None:
             + here("export the arrays, .npz", "export to .npz")
         )
     writing.need_geometry(data, "PtyPy's .ptyr")
+    data = data.replace(geometry=p.geometry)  # with the lengths that were found, of whose pixels the object is
     pixel, geometry = data.pixel, data.geometry
     assert pixel is not None
     assert geometry is not None

@@ -99,8 +99,8 @@ class PtychoState(BareState):
             warn_user(why, StartWarning)
 
     def _first_look(self) -> bool:
-        """Say whether this run is the first with its data, and one that a user began in Python."""
-        return in_python() and _asked_by_user() and self.data.first_look()
+        """Say whether this run is the first with its data, in one process, and one that a user began in Python."""
+        return self._live.ranks.size == 1 and in_python() and _asked_by_user() and self.data.first_look()
 
     def _pointless(self) -> tuple[str, ...]:
         """What is wrong with the data, with what was put into the state in the place of what they brought."""

@@ -10,6 +10,7 @@ from opty.analysis.coverage import diameter, is_near, probe_power, scan_numbers
 from opty.data import PtychoData
 from opty.data.parts import chosen
 from opty.errors import FormatError, SourceError
+from opty.model.starting_probe import split_probe
 from opty.remedies import here
 
 FEWEST, MOST, PIXELS = 4, 16, 1 << 19  # frames that are looked at, over the whole scan; and pixels of them in all
@@ -31,7 +32,8 @@ def pointless(data: PtychoData) -> tuple[str, ...]:
     except (SourceError, FormatError, OSError):  # frames in a file that is lost or damaged: the run says it
         return ()
     frames = look_at_frames(some)
-    return judged(data, frames, probe_size(data, frames), some).problems
+    known = None if data.probe is None else split_probe(data.probe)  # the state has said it
+    return tuple(why for why in judged(data, frames, probe_size(data, frames), some).problems if why != known)
 
 
 def doubtful_start(data: PtychoData) -> str | None:

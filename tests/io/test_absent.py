@@ -94,6 +94,7 @@ def test_what_needs_frames_says_why_and_what_to_do(bare, act, monkeypatch, tmp_p
     assert not list(tmp_path.glob("out.*"))
 
 
+@pytest.mark.filterwarnings("ignore:.* is a file of PtyPy")
 def test_what_needs_none_works(bare, tmp_path):
     assert bare.plot() is not None
     assert bare._repr_png_()[:4] == b"\x89PNG"

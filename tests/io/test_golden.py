@@ -101,6 +101,7 @@ def test_every_result_opens_alone(golden):
 
 
 @pytest.mark.covering
+@pytest.mark.filterwarnings("ignore:r.ptyr is a file of PtyPy")
 def test_every_result_is_looked_at_from_the_command_line(golden):
     kind, texts, _ = golden
     text = run("info", f"{kind}.h5")

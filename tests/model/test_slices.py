@@ -136,7 +136,7 @@ def test_explain_tells_the_memory_of_slices(count, modes):
     beam = rng.normal(size=(2, modes, 64, 64)) * np.hanning(64)[:, None] * np.hanning(64)
     probe = 9 * (beam[0] + 1j * beam[1])
     frames = np.broadcast_to((abs(np.fft.fft2(probe, norm="ortho")) ** 2).sum(axis=0), (24, 64, 64))
-    data = opty.PtychoData(frames.astype("uint16"), places * GEOMETRY.sample_pixel(64), geometry=GEOMETRY)
+    data = opty.PtychoData(rng.poisson(frames).astype("uint16"), places * GEOMETRY.sample_pixel(64), geometry=GEOMETRY)
     p = opty.PtychoState(data, probe, device="cpu", threads=1, model=Slices(count, 1e-8) * Probe())
     for recipe in (rPIE(batch=8), LSQML(batch=8), ML(), opty.AP(), Refine("spacing") * rPIE(batch=8)):
         recipe * p  # what is made once

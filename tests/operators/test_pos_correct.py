@@ -162,14 +162,23 @@ def unsettled(seed, error=0.0):
     return opty.PtychoState(data, probe=start, device="cpu", threads=1, seed=seed)
 
 
+@pytest.mark.filterwarnings("ignore::opty.MisfitWarning")  # views seem to be off while the object is unfinished
+@pytest.mark.parametrize("seed", [62, 98])
+def test_a_search_in_an_unfinished_object_throws_no_view_far_off(seed):
+    """The misfit stands still while part of the object is missing: views at the rim fit better 20 px away."""
+    q = (PosCorrect() * rPIE()) ** 100 * unsettled(seed)
+    off = q.positions - q.data.truth["positions"]
+    assert np.hypot(*(off - np.median(off, axis=0)).T).max() < 5  # 25 px where each place a fifth better is taken
+
+
 @pytest.mark.filterwarnings("ignore::opty.MisfitWarning")  # of the run that goes astray
 @pytest.mark.parametrize("seed", [12, 22, 34])
 def test_right_positions_wait_for_an_object(seed):
-    """Moved from the fourth sweep on, and looked for in the 20th, they went astray by 3 to 6 px."""
+    """Moved from the fourth sweep on, they go astray."""
     p = unsettled(seed)
     q = (PosCorrect() * rPIE()) ** 60 * p
     assert error(q, affine=False) < 0.2
-    assert error((PosCorrect(wait=False) * rPIE()) ** 60 * p, affine=False) > 1
+    assert error((PosCorrect(wait=False) * rPIE()) ** 60 * p, affine=False) > 0.4
     assert opty.analysis.errors(q)["object"] < 1.1 * opty.analysis.errors(rPIE() ** 60 * p)["object"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from opty.operators.position.check import GIVEN, LOST, UNEXPLAINED, ask_others, 
 from opty.operators.position.evidence import EVIDENCE_NUMBERS, measured_evidence
 from opty.operators.position.gain import learned
 from opty.operators.position.refinement import READS, PositionRefinement
-from opty.operators.position.relocate import bring_home
+from opty.operators.position.relocate import NEAR, bring_home
 from opty.operators.position.signals import FIT_NUMBERS, fit_numbers
 from opty.operators.position.trust import held_step, knowledge, smooth_terms
 from opty.operators.position.wait import COURSE, may_move, remembered, said_of_waiting
@@ -40,6 +41,7 @@ _SOON, _THEN = 8, 32  # the same, the second time and from then on
 _ASK = 40  # sweeps between two comparisons of the views with each other, the first one at half of it
 _AVERAGED = 5  # sweeps over which an estimate is averaged
 _FAR = 0.5  # px that the usual view seems off, from which a warning says so: what an object lacks looks like less
+_WIDTHS = 4.0  # widths of the displacements found, within which a place that is a little better is taken
 _PATIENCE = 59  # sweeps before views that could not be placed are worth a warning
 
 
@@ -73,7 +75,8 @@ class PosCorrect(
 
     No gradient leads home a view that lies farther away than the object's details are wide: in every
     ``search_every``-th sweep PosSearch looks for those whose misfit stands out, or, while the scan as a whole is left
-    where it is, for those that ``CheckPositions`` found lost (of a thin object).
+    where it is, for those that ``CheckPositions`` found lost (of a thin object). Only lost ones are moved farther than
+    four widths of the displacements found, and only to where a fifth of the excess of their misfit is left.
 
     Parameters
     ----------
@@ -239,12 +242,14 @@ class PosCorrect(
         An object that is wrong as a whole explains many views better elsewhere.
         """
         to_host = s.backend.to_host
+        lost = to_host(s.position_lost) > 0
         if not self.hold:
-            bring_home(s, self.search_radius, np.ones(s.data.views, bool))
-        elif float(to_host(s.memo["usual"])) > 0:
-            bring_home(s, self.search_radius, to_host(s.memo["width"] > 0))
-        elif s.memo["looks"] and (lost := to_host(s.position_lost) > 0).any():
-            bring_home(s, self.search_radius, lost, False)
+            bring_home(s, self.search_radius, math.inf)
+        elif (usual := float(to_host(s.memo["usual"]))) > 0:
+            near = max(NEAR, _WIDTHS * usual**0.5)
+            bring_home(s, self.search_radius, near, to_host(s.memo["width"] > 0), far=lost)
+        elif s.memo["looks"] and lost.any():
+            bring_home(s, self.search_radius, free=lost, others=False)
 
     def _record(self, s, found, steps):
         super()._record(s, found, steps)

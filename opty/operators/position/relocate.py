@@ -9,6 +9,7 @@ from opty.operators.position.search import found_places
 from opty.operators.position.some_views import root_photons
 
 _LOOKED_FOR = 0.1  # of the views are looked for at once: those with the largest misfits
+NEAR = 2.0  # px that a view may be moved where that is little better
 _ASTRAY = 3.0  # standard deviations of the misfit above its median at which a view is looked for everywhere
 
 
@@ -18,7 +19,7 @@ class PosSearch(Operator, reads="obj probe positions background position_misfit"
     The tenth of the views with the largest misfits in the last sweep are looked for: places are proposed by the
     correlation of a view's exit wave with the object around it, for up to four of those whose misfit stands out on a
     grid as well; they are tried at the detector, and one is taken where it brings the misfit nearer to the usual one by
-    a fifth. Misfits are compared as shares of the root of the photons: between those of counted photons, which are all
+    a fifth, or by four fifths where it is farther off than two pixels. Misfits are compared as shares of the root of the photons: between those of counted photons, which are all
     alike, and those of a wrong model, which grow with the photons.
 
     PosCorrect does this by itself; beside another refinement write
@@ -40,11 +41,12 @@ class PosSearch(Operator, reads="obj probe positions background position_misfit"
         bring_home(s, self.search_radius)
 
 
-def bring_home(s, reach: int, free: np.ndarray | None = None, others: bool = True) -> None:
+def bring_home(s, reach: int, near: float = NEAR, free=None, others: bool = True, far=None) -> None:
     """Move the views that fit worst to where they fit best within ``reach`` px, where that is clearly better.
 
-    ``free`` (N,) bool: views that may move though their misfit does not stand out; None for all. ``others``: whether
-    those that are not free may move where it does.
+    ``near`` px: a place farther off has to be better by far more. ``free`` (N,) bool: views that may move though their
+    misfit does not stand out; None for all. ``others``: whether those that are not free may move where it does.
+    ``far`` (N,) bool: views that may go farther than ``near``; None for all.
     """
     root = root_photons(s)
     misfit = s.backend.to_host(s.position_misfit) / root
@@ -57,4 +59,5 @@ def bring_home(s, reach: int, free: np.ndarray | None = None, others: bool = Tru
     if free is not None:
         wanted = free[views] | (astray if others else False)
         views, astray = views[wanted], astray[wanted]
-    s.positions[s.backend.asarray(views)] = found_places(s, views, usual * root[views], astray, reach)
+    far = True if far is None else far[views]
+    s.positions[s.backend.asarray(views)] = found_places(s, views, usual * root[views], astray, reach, near, far)

@@ -19,8 +19,9 @@ class PosSearch(Operator, reads="obj probe positions background position_misfit"
     The tenth of the views with the largest misfits in the last sweep are looked for: places are proposed by the
     correlation of a view's exit wave with the object around it, for up to four of those whose misfit stands out on a
     grid as well; they are tried at the detector, and one is taken where it brings the misfit nearer to the usual one by
-    a fifth, or by four fifths where it is farther off than two pixels. Misfits are compared as shares of the root of the photons: between those of counted photons, which are all
-    alike, and those of a wrong model, which grow with the photons.
+    a fifth, or by four fifths where it is farther off than two pixels. Misfits are compared as shares of the root of
+    the photons: between those of counted photons, which are all alike, and those of a wrong model, which grow with the
+    photons.
 
     PosCorrect does this by itself; beside another refinement write
     ``Every(20, PosSearch()) * PosCorrectAdam() * rPIE()``.

@@ -15,8 +15,8 @@ from opty.state.views import Batch, memory_batch
 _PEAKS = 4  # minima that are looked at
 _COMBED = 4  # views in one search for which places all over the circle are tried
 _BETTER = 0.2  # of the excess of the misfit: in a part without structure every place is as good, and noise would rule
-# Of the excess that may be left at a place far off. Views that came home had 0.01 to 0.23 left; those that an unfinished
-# object threw off, 0.26 to 0.8.
+# Of the excess that may be left at a place far off. Views that came home had 0.01 to 0.23 left; those that an
+# unfinished object threw off, 0.26 to 0.8.
 _LEFT = 0.2
 
 

@@ -135,12 +135,12 @@ class Model(Value, register=False):
     def states(self, modes: int) -> int:
         """Return how many incoherent states the exit waves have for ``modes`` of the probe."""
         for element in self._changing_states:
-            modes = element.states(modes)
+            modes = element.states_behind(modes)
         return modes
 
     @cached_property
     def _changing_states(self) -> list[Element]:
-        return [element for element in self.path if type(element).states is not Element.states]
+        return [element for element in self.path if type(element).states_behind is not Element.states_behind]
 
 
 def product(left: Any, right: Any) -> Model:

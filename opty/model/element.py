@@ -83,7 +83,7 @@ class Element(Value, register=False):
         """Return the first value of the leaf ``name``; subclasses with leaves override it."""
         raise RecipeError(f"{type(self).__name__} has the leaf {name!r} but no initial(self, name, scan)")
 
-    def states(self, count: int) -> int:
+    def states_behind(self, count: int) -> int:
         """Return how many incoherent states come out of ``count``."""
         return count
 

@@ -243,7 +243,7 @@ def _part_of(snapshot: Snapshot, path: str, asked: dict[str, str]) -> Part:
     one = _whole(asked, "slice", -1)
     slices = len(snapshot.obj) if snapshot.obj.ndim == 3 else 0
     if not -1 <= one < max(slices, 1):
-        raise _Refused(HTTPStatus.NOT_FOUND, f"There is no slice {one}; the object has {slices or 1}.")
+        raise _Refused(HTTPStatus.NOT_FOUND, f"There is no slice or state {one}; the object has {slices or 1}.")
     return snapshot.object_part(one if slices and one >= 0 else None, rows, cols, most)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FAR = 2.0  # lambda z / (n dx^2) of a gap: the beams of most scans fill half the pattern, and stay in the window
 _TOO_FAR = 10.0  # lambda z / (n dx^2) of a gap, from which on a wave of no usual aperture is sampled
-_FIRST_STATES = 0.05  # rms of the states of a mixture behind the first, which is one
+_FIRST_STATES = 0.1  # rms of the states of a mixture behind the first, which is one
 OBJ = Leaf("obj", "slice row col", dtype="complex", grid="frame", scale=-1, role="estimate")
 
 
@@ -36,7 +36,7 @@ class Object(Element):
     states : L, how many.
 
     Leaf: obj (H, W) complex (no unit), which starts at one; (L, H, W) of a mixture, whose first state starts at one and
-    the others as noise of 0.05 rms, seeded: equal states would stay equal. No pattern tells the O_l from
+    the others as noise of 0.1 rms, seeded: equal states would stay equal. No pattern tells the O_l from
     sum_k u_lk O_k, u unitary: ``OrthogonaliseStates`` and pictures choose those that are orthogonal, the strongest
     first. A u that varies slowly over the object changes patterns little, and may be left in what is found.
     Source: Rodenburg, Faulkner, Appl. Phys. Lett. 85, 4795 (2004), Eq. 1; mixtures: Thibault, Menzel, Nature 494, 68

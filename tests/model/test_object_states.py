@@ -120,7 +120,7 @@ def test_equal_states_never_separate(scene):
     np.testing.assert_array_equal(q.numpy("obj")[0], q.numpy("obj")[1])
     first, second = opty.PtychoState(scene[0], scene[1], model=TWO).numpy("obj")
     assert (first == 1).all()
-    assert 0.045 < np.sqrt((abs(second) ** 2).mean()) < 0.055
+    assert 0.09 < np.sqrt((abs(second) ** 2).mean()) < 0.11
 
 
 @pytest.mark.parametrize("step", [opty.PosCorrect(wait=False), opty.PosCorrectGradient()], ids=repr)
@@ -171,6 +171,11 @@ def test_orthogonal_states_predict_the_same(p):
         OrthogonaliseStates() * opty.PtychoState(p.data)
     with pytest.raises(RecipeError, match=r"take p\.obj"):
         opty.analysis.object_states(opty.PtychoState(p.data))
+
+
+def test_orthogonal_states_are_those_at_any_scale(p):
+    other = OrthogonaliseStates() * p.replace(obj=p.numpy("obj") / 8, probe=8 * p.numpy("probe"))
+    np.testing.assert_array_equal(8 * other.numpy("obj"), (OrthogonaliseStates() * p).numpy("obj"))
 
 
 @pytest.mark.parametrize("recipe", [DM(), mPIE()], ids=repr)
@@ -266,7 +271,7 @@ def test_what_makes_no_sense_of_states_is_refused(p):
 def test_a_coarse_level_helps_states_along(scene):
     p = mixed_state(scene)
     q = opty.Coarse(2, rPIE(alpha=0.1, batch=4) ** 10) * p
-    assert opty.misfit(q) < 0.2 * opty.misfit(p)
+    assert opty.misfit(q) < 0.4 * opty.misfit(p)
 
 
 @pytest.mark.parametrize("modes", [1, 2])

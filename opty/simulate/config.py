@@ -162,8 +162,8 @@ class _Reader:
         if len(slices) > 1 and "model" not in self.tables:
             count = len(slices)
             raise ValueError(
-                f"{count} tables [[object]] are slices, or states that add up incoherently: say which in front of the "
-                f'tables, such as model = "Slices({count}, spacing=1e-6)" or model = "Object(states={count})"'
+                f"{count} tables [[object]] are slices, or states: say in front of the tables which, such as "
+                f'model = "Slices({count}, spacing=1e-6)" or model = "Object(states={count})"'
             )
         return np.array(slices) if len(slices) > 1 else slices[0]
 

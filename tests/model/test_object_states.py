@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from mixed_scene import TWO, mixed, mixed_state, simulated, truth
+from small_scans import scan
 from test_varying_probe import NEAR
 from thick_scene import GEOMETRY, SIZE
 from thin_scene import every_engine
@@ -152,6 +153,20 @@ def test_a_view_in_a_wrong_place_is_found(scene):
     )
     away = searched.numpy("positions")[40] - q.numpy("positions")[40]
     assert abs(away).max() < 2
+
+
+@pytest.mark.parametrize("recipe", [rPIE(batch=5), ML(), DM(), OrthogonaliseStates() * LSQML(batch=5)], ids=repr)
+def test_a_gpu_gives_the_numbers_of_numpy(gpu, recipe):
+    model = TWO * Probe(modes=2)
+    data = scan(modes=2, mask=3, background=True)
+    p = rPIE(batch=4) * opty.PtychoState(data, model=model, dtype="complex128", device="cpu", threads=1)
+    here, there = recipe**2 * p, recipe**2 * p.to("gpu")
+    for name in ("obj", "probe"):
+        one, other = there.numpy(name), here.numpy(name)
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6 * abs(other).max())
+    for step in (ScaleObjProbe(), RemoveRamp(), ClampObj(hi=0.9)):
+        one, other = ((step * q).numpy("obj") for q in (there, here))
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6 * abs(other).max())
 
 
 # -- the mix of the states that no pattern tells

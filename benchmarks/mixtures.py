@@ -26,7 +26,7 @@ from scipy.ndimage import gaussian_filter
 
 import opty
 from benchmarks.record import keep
-from benchmarks.thick import GEOMETRY, N, PICTURES, SIZE, aperture, layer
+from benchmarks.thick import GEOMETRY, PICTURES, SIZE, N, aperture, layer
 from opty.model import Object, Probe
 from opty.simulate import experiment
 

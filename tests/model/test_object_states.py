@@ -240,6 +240,13 @@ def test_halves_are_compared(scene):
     assert found.curve.correlation[1:5].min() > 0.8
 
 
+def test_error_bars_are_those_of_the_strongest_state(p):
+    found = opty.analysis.uncertainty(p, rPIE(batch=4), n=4, repeats=0, draw="prediction")
+    lit = found.lit
+    assert np.isfinite(found.phase[lit]).all()
+    assert np.median(found.phase[lit]) < 0.2
+
+
 # -- operators on the object
 
 

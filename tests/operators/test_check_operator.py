@@ -75,7 +75,7 @@ def test_operators_of_slices(op):
 
 
 def test_refine_moves_lengths_of_the_geometry():
-    assert check_operator(opty.Refine("distance"), models=[None]) < 1e-9
+    assert check_operator(opty.Refine("distance"), models=[None, Object(states=2)]) < 1e-9
 
 
 @pytest.mark.parametrize("name", OUTPUTS)

@@ -123,12 +123,15 @@ def others_say(s: Any, numbers: np.ndarray | None = None) -> OthersSay:
     return OthersSay(*s.backend.to_host(found).T)
 
 
-def _all_say(s: Any) -> tuple[Any, Any]:
+def _all_say(store: Any) -> tuple[Any, Any]:
     """Return sum conj(P) psi', in the shape of the object, and sum |P|^2 (H, W) over the views of a store."""
-    total, light = s.xp.zeros(s.leaves["obj"].shape, s.dtype), s.xp.zeros(s.object_shape, s.real_dtype)
-    for some in _in_parts(s, np.arange(s.data.views)):
-        b = Batch.at(s, some)
-        pull, power = _says(s, b)
+    total, light = (
+        store.xp.zeros(store.leaves["obj"].shape, store.dtype),
+        store.xp.zeros(store.object_shape, store.real_dtype),
+    )
+    for some in _in_parts(store, np.arange(store.data.views)):
+        b = Batch.at(store, some)
+        pull, power = _says(store, b)
         b.place(total, pull)
         b.place(light, power)
     return total, light

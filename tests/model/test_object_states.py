@@ -42,6 +42,13 @@ class Doubled(Element):
         return chi.reshape(len(chi), -1, 2, v.n, v.n).sum(axis=2) / np.sqrt(2).astype(v.real_dtype), power
 
 
+class Access:
+    """What ``ComparePositions`` uses of a state."""
+
+    def __init__(self, p):
+        self.store, self.backend = p._live, p._live.backend
+
+
 @pytest.fixture(scope="module")
 def scene():
     return simulated()
@@ -167,6 +174,27 @@ def test_a_gpu_gives_the_numbers_of_numpy(gpu, recipe):
     for step in (ScaleObjProbe(), RemoveRamp(), ClampObj(hi=0.9)):
         one, other = ((step * q).numpy("obj") for q in (there, here))
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6 * abs(other).max())
+
+
+def differ(obj):
+    """Say whether no two states are equal anywhere, which would stay so."""
+    return (obj[0] != obj[1]).all()
+
+
+def test_whatever_begins_anew_begins_with_states_that_differ(scene, p):
+    from opty.analysis.halves import in_halves
+    from opty.data.parts import chosen
+    from opty.state.growth import grow
+
+    assert all(differ(half.numpy("obj")) for half in in_halves(p, "views"))
+    flat = opty.ComparePositions(rPIE())._flat(Access(p), p.positions)
+    assert differ(flat.numpy("obj"))
+    assert np.ptp(abs(flat.numpy("obj")[0])) == 0
+    q = opty.PtychoState(chosen(scene[0], np.arange(30)), scene[1], model=TWO)
+    store = q._live.fork(set(q._live.leaves))
+    grow(store, scene[0])
+    assert store.object_shape[0] > q.obj.shape[1]
+    assert differ(store.leaves["obj"])
 
 
 # -- the mix of the states that no pattern tells

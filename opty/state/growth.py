@@ -25,8 +25,8 @@ def grow(store: Store, data: PtychoData) -> None:
     """Take the views of ``data`` that the state does not have yet; its first ones are those of the state.
 
     New windows lie where the positions that were measured say, and where the object's frame has no room for them it
-    grows, by what an object begins with. Intensity factors of new views are one. Memory of operators that has a row for each view, or lies in
-    the frame of the object, is dropped; operators make it anew.
+    grows, by what an object begins with. Intensity factors of new views are one. Memory of operators that has a row for
+    each view, or lies in the frame of the object, is dropped; operators make it anew.
 
     Raises RecipeError for a state that cannot grow: with arrays of the user's, or a model with numbers of its own, over
     views or in the frame of the object.

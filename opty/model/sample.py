@@ -75,7 +75,9 @@ class Object(Element):
 
     def forward(self, v: ModelViews, wave: Any) -> Any:
         v.memory["incident"] = wave
-        if v.moves is not None and self.mixture:
+        if not self.mixture:
+            return wave * v.patches[:, None]
+        if v.moves is not None:
             v.moves = Moves(v.xp.repeat(v.moves.places, self.states), v.moves.travel)
         return self._behind(v, wave, v.patches)
 

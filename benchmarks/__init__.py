@@ -29,6 +29,7 @@ interop.py    other packages: who reads whose files; what runs in their environm
 interop_models.py  their results with several slices or a varying probe: the misfit there and in opty
 detectors.py  files of detectors: what other readers find in them; detector_files.py writes them
 thick.py      two slices: error against CPU time, by engine
+mixtures.py   an object of two states, and of one in the model: error, modulo the mix, and misfit, by engine
 streaming.py  data larger than memory: what is resident, and what reading costs
 
 environments.py  an environment for each of the other packages

@@ -130,6 +130,23 @@ def test_reconstruct_takes_a_model_and_says_it(work):
     assert "identical" in run("rerun", "r.h5", *CPU).stdout
 
 
+def test_states_of_the_object(work):
+    """Simulated of two tables [[object]], reconstructed, told, exported, reported."""
+    (work / "states.toml").write_text(CONFIG.replace("Slices(2, spacing=2e-5)", "Object(states=2)"))
+    said = run("simulate", "states.toml", "-o", "states.cxi", "--overwrite").stdout
+    assert "object         2 states of 60 x 60 px" in said
+    model = "FarField() * Object(states=2) * Probe(modes=2)"
+    given = ["--model", "FarField() * Object(states=2) * Probe(2)", *CPU, "--overwrite"]
+    said = run("reconstruct", "states.cxi", "-o", "states.h5", "--recipe", "OrthogonaliseStates() * rPIE()**2", *given)
+    assert f"model          {model}\n" in said.stdout
+    assert f"  model       {model}\n" in run("info", "states.h5").stdout
+    assert "identical" in run("rerun", "states.h5", *CPU).stdout
+    run("export", "states.h5", "-o", "states.tif", "--overwrite")
+    refused = run("export", "states.h5", "-o", "states.tif", "--unwrap", "plane", "--overwrite", code=1)
+    assert "no pattern tells the phase of each" in refused.stderr
+    run("report", "states.h5", "-o", "states.html", "--overwrite")
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -205,7 +222,7 @@ def test_an_element_of_a_users_comes_by_import_and_a_result_opens_without_it(wor
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('model = "Slices(2, spacing=2e-5)"', "", '2 tables [[object]] are slices: say in front of the tables'),
+        ('model = "Slices(2, spacing=2e-5)"', "", "2 tables [[object]] are slices, or states: say in front"),
         ("shape = [60, 60]\nfeature = 4.0", "shape = [50, 60]\nfeature = 4.0", "[[object]] 2 has 50 x 60 pixels"),
         ("Slices(2,", "Slices(3,", "obj has shape (2, 60, 60); Slices(3, 2e-05) has (3, H, W)"),
         ('"Slices(2, spacing=2e-5)"', "5", "model is 5; give a text in quotes"),

@@ -223,6 +223,7 @@ def test_models_page(small_scan, page):
         "values",
         "slices",
         "tilt",
+        "states",
         "varying",
         "joined",
         "flying",

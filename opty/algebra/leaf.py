@@ -25,7 +25,7 @@ class Leaf:
     ----------
     name : by which operators read and write it, ``s.trust``.
     axes : words such as "view mode row col". "view", "mode" (of the probe), "state" (of the exit waves of a view),
-        "slice" (of the object; left out where the object is thin), "row" and "col" have the sizes of the state; a
+        "slice" (or state, of the object; left out where there is one), "row" and "col" have the sizes of the state; a
         number is a size; any other word is an axis whose size is given when the array is made,
         ``s.create("trust", term=3)``. "view" comes first; "batch" marks a field of a batch.
     unit : "1", "px", "photons", "sqrt(photons)", ...
@@ -119,7 +119,7 @@ class Leaf:
         raise ValueError(f"{self!r}: give the size of the axis {lost!r}: s.create({self.name!r}, {lost}=...)")
 
     def present(self, sizes: Mapping[str, int]) -> tuple[str, ...]:
-        """Return the axes that are there: a thin object has no axis of slices."""
+        """Return the axes that are there: an object of one slice and state has no axis of them."""
         if "slice" not in self.axes:
             return self.axes  # type: ignore[return-value]
         return tuple([word for word in self.axes if word != "slice" or word in sizes])

@@ -38,11 +38,11 @@ class Measured(Protocol):
 class State(Protocol):
     """The state as an operator sees it: each declared leaf or slot is an attribute, such as ``s.obj``.
 
-    obj (H, W) complex transmission, (L, H, W) of several slices; probe (M, n, n) complex [sqrt(photons)], centred in
-    its array; positions (N, 2) float64 px (row, column), corners of the windows; background (n, n) [photons] in the
-    order of the transform; intensity_factors (N,), of mean one; and the leaves of the elements of the model. Who
-    declares probe may use its parts too, where it varies: opr_modes (K, n, n) and opr_weights (N, K).
-    An array that the operator writes may be changed in place, or assigned; one that it only reads is read-only.
+    obj (H, W) complex transmission, (L, H, W) of several slices or states; probe (M, n, n) complex [sqrt(photons)],
+    centred in its array; positions (N, 2) float64 px (row, column), corners of the windows; background (n, n) [photons]
+    in the order of the transform; intensity_factors (N,), of mean one; and the leaves of the elements of the model. Who
+    declares probe may use its parts too, where it varies: opr_modes (K, n, n) and opr_weights (N, K). An array that the
+    operator writes may be changed in place, or assigned; one that it only reads is read-only.
     """
 
     # -- where to compute
@@ -105,10 +105,10 @@ class State(Protocol):
 class Views(Protocol):
     """The views of one batch, B of them: each declared field is an attribute.
 
-    index (B,) int; patches (B, n, n) windows of the object, (B, L, n, n) of several slices; illum (B or 1, M, n, n) the
-    probe as each view sees it; waves (B, S, n, n) exit waves; delta (B, S, n, n) new minus old waves; predicted
-    (B, n, n) intensities [photons]. Any other name that a step declares as written and sets is a field for the steps to
-    its left.
+    index (B,) int; patches (B, n, n) windows of the object, (B, L, n, n) of several slices or states; illum (B or 1, M,
+    n, n) the probe as each view sees it; waves (B, S, n, n) exit waves; delta (B, S, n, n) new minus old waves;
+    predicted (B, n, n) intensities [photons]. Any other name that a step declares as written and sets is a field for
+    the steps to its left.
     """
 
     size: int  # B

@@ -4,6 +4,7 @@ check/           is a scan fit for a reconstruction?
 misfit.py        how well a state predicts the data: misfit, R-factor
 align.py         object against truth: constant, phase ramp and sub-pixel shift removed; the error that remains
 fine_error.py    the same once a factor that varies slowly is taken out: of a probe that varies
+object_states.py    a mixture of object states: orthogonal ones, and two mixtures compared
 illumination.py  which pixels of the object the data know about
 errors.py        all errors of a state whose data bring their truth
 position_bound.py   how well the counts can tell positions
@@ -44,6 +45,7 @@ from opty.analysis.held_blocks import deviances, withhold
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.illumination import illuminated
 from opty.analysis.misfit import mean_square, r_factor
+from opty.analysis.object_states import align_states, object_states
 from opty.analysis.phase_map import PhaseMap, phase_map
 from opty.analysis.position_bound import PositionBound, position_bound
 from opty.analysis.position_report import PositionReport, position_report
@@ -81,6 +83,7 @@ __all__ = [
     "Uncertainty",
     "Verdict",
     "align",
+    "align_states",
     "centres_of_mass",
     "deviances",
     "difference",
@@ -95,6 +98,7 @@ __all__ = [
     "illuminated",
     "mean_square",
     "object_error",
+    "object_states",
     "orthogonal",
     "pattern",
     "phase_map",

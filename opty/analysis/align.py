@@ -72,8 +72,19 @@ def align(obj: Any, truth: Any, mask: Any = None, offset: Any = None) -> tuple[n
     ValueError : as for ``object_error``.
     """
     placed, found = _fit(obj, truth, mask, offset)
-    straight = found.constant * placed * _ramp(placed.shape, found.ramp)
-    return _Shifted(straight).at(-np.array(found.shift)), found
+    return found.constant * _straight(placed, found), found
+
+
+def moved_along(obj: Any, found: Alignment, shape: tuple[int, ...], offset: Any = None) -> np.ndarray:
+    """Return an object (H', W') in the frame (H, W) of a truth, by the ramp and the shift of another one's alignment.
+
+    The constant is left out. ``shape``, ``offset`` : as that one was aligned with.
+    """
+    return _straight(_placed(obj, shape, None, offset)[0], found)
+
+
+def _straight(placed: np.ndarray, found: Alignment) -> np.ndarray:
+    return _Shifted(placed * _ramp(placed.shape, found.ramp)).at(-np.array(found.shift))
 
 
 def _fit(obj: Any, truth: Any, mask: Any, offset: Any) -> tuple[np.ndarray, Alignment]:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from opty.analysis.align import align
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.illumination import lit_area
 from opty.analysis.misfit import misfit, r_factor
+from opty.analysis.object_states import aligned_objects
 from opty.analysis.rectangle import largest_rectangle
-from opty.model.sample import transmission
 from opty.physics.centre_of_light import centre_of_light
 from opty.physics.modes import orthogonal
 
@@ -24,11 +23,12 @@ if TYPE_CHECKING:
 class Difference:
     """What ``difference`` found.
 
-    ``obj`` : relative difference of the objects where both are lit, constant, ramp and shift taken off. ``objects``
-    (2, H, W) complex : both, in the frame of the second, the first aligned with it; ``lit`` (H, W) bool. ``curve`` :
-    their Fourier ring correlation; None where less than 16 x 16 px are lit. ``probe`` : relative difference of the
-    strongest orthogonal modes, the opposite ramp, a shift by whole pixels and a constant taken off. ``positions`` : rms
-    distance [px], without the common offset. ``misfits``, ``r_factors`` : of the two.
+    ``obj`` : relative difference of the objects where both are lit, constant, ramp and shift taken off; of mixtures
+    that of all states, in the mix that is the nearest. ``objects`` (2, H, W) complex : both, of mixtures the strongest
+    state of the second and what goes with it, in the frame of the second, the first aligned with it; ``lit`` (H, W)
+    bool. ``curve`` : their Fourier ring correlation; None where less than 16 x 16 px are lit. ``probe`` : relative
+    difference of the strongest orthogonal modes, the opposite ramp, a shift by whole pixels and a constant taken off.
+    ``positions`` : rms distance [px], without the common offset. ``misfits``, ``r_factors`` : of the two.
     """
 
     obj: float
@@ -60,9 +60,8 @@ def difference(p: BareState, q: BareState) -> Difference:
         one, two = (f"{s.data.views} views of {s.data.n} x {s.data.n}" for s in (p, q))
         raise ValueError(f"the states have {one}, and {two}: compare states of one measurement")
     offset = np.rint(_beam(p) - _beam(q)).astype(int)
-    first, second = (transmission(s.numpy("obj")) for s in (p, q))
     lit = lit_area(q)
-    aligned, found = align(first, second, lit, offset=offset)
+    aligned, second, found = aligned_objects(p, q, lit, offset)
     lit = lit & (aligned != 0)
     area = largest_rectangle(lit)
     large = min(part.stop - part.start for part in area) >= 16

@@ -12,6 +12,7 @@ from opty.data import PtychoData
 from opty.data.parts import chosen
 from opty.remedies import option
 from opty.state import BareState, handle
+from opty.state.start import first_object
 
 _AROUND = 12  # neighbours by which the half of a view is decided
 FEWEST = 8  # views, of which each half gets four
@@ -98,7 +99,7 @@ def _whole(images: np.ndarray, otherwise: str) -> np.ndarray:
 
 
 def _on(start: BareState, data: PtychoData, views: np.ndarray, dose: float) -> BareState:
-    """Return the estimates of a state on some of its views, or on a share of its dose; its object flat once it ran."""
+    """Return the estimates of a state on some of its views, or on a share of its dose; its object new once it ran."""
     store = start._live
     layout = {name: leaf for name, leaf in store.layout.items() if leaf.role == "estimate"}
     leaves = {name: start.numpy(name) for name in layout}
@@ -108,7 +109,7 @@ def _on(start: BareState, data: PtychoData, views: np.ndarray, dose: float) -> B
         if leaf.unit in ("photons", "sqrt(photons)"):
             leaves[name] = leaves[name] * np.asarray(dose if leaf.unit == "photons" else dose**0.5, leaves[name].dtype)
     if start.iteration:
-        leaves["obj"] = np.ones_like(leaves["obj"])
+        leaves["obj"] = first_object(store, store.object_shape)
     machine: dict[str, Any] = {"device": start.device, "threads": start.threads, "deterministic": start.deterministic}
     books: dict[str, Any] = {"origin": store.origin, "seed": start.seed, "iteration": 0, "history": {}}
     return handle().restore(data, leaves, recipe=Identity(), model=store.model, **books, **machine)

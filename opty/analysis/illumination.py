@@ -62,6 +62,15 @@ def lit_area(p: BareState) -> np.ndarray:
     return lit_by(p.numpy("positions"), p.numpy("probe"), p.numpy("obj").shape)
 
 
+def photons_on(positions: np.ndarray, probe: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the photons (H, W) that fall on each pixel; parameters as for ``lit_by``."""
+    photons = np.zeros(shape[-2:])
+    numpy_backend.add_windows(
+        photons, np.rint(positions).astype(int), (np.abs(probe.astype(np.complex128)) ** 2).sum(0)[None]
+    )
+    return photons
+
+
 def lit_by(positions: np.ndarray, probe: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Mask (H, W) bool of the pixels with at least 5 percent of the photons of well illuminated ones (90th percentile).
 
@@ -70,11 +79,7 @@ def lit_by(positions: np.ndarray, probe: np.ndarray, shape: tuple[int, ...]) -> 
     """
     from scipy.ndimage import uniform_filter
 
-    photons = np.zeros(shape[-2:])
-    numpy_backend.add_windows(
-        photons, np.rint(positions).astype(int), (np.abs(probe.astype(np.complex128)) ** 2).sum(0)[None]
-    )
-    photons = uniform_filter(photons, max(3, probe.shape[-1] // 20), mode="constant")
+    photons = uniform_filter(photons_on(positions, probe, shape), max(3, probe.shape[-1] // 20), mode="constant")
     return photons > DIMMEST * np.percentile(photons[photons > 0], 90)
 
 

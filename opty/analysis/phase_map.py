@@ -10,9 +10,11 @@ import numpy as np
 import scipy.ndimage
 
 from opty.analysis.illumination import crop_to, lit_area
+from opty.errors import RecipeError
 from opty.geometry import interaction_constant
 from opty.model.sample import transmission
 from opty.physics.vortices import residues
+from opty.remedies import here
 
 if TYPE_CHECKING:
     from opty.state import BareState
@@ -128,15 +130,21 @@ def phase_map(p: BareState, vacuum: np.ndarray | Box | None = None, background: 
     Raises
     ------
     ValueError : a vacuum of another shape, with fewer than 16 lit pixels, or where the object is 0; one without two
-        directions for a plane; another background. TypeError : a vacuum that is neither. ImportError : no scikit-image.
+        directions for a plane; another background. TypeError : a vacuum that is neither. RecipeError : a mixture
+    of object states. ImportError : no scikit-image.
 
     Source: Herraez et al., Appl. Opt. 41, 7437 (2002) (unwrapping); Beaton, Tukey, Technometrics 16, 147 (1974).
     """
     if background not in get_args(Background):
         raise ValueError(f"background is {background!r}; choose one of {', '.join(get_args(Background))}")
+    if p.model.mixture:
+        raise RecipeError(
+            f"the object is a mixture of {len(p.numpy('obj'))} states, and no pattern tells the phase of each: look at "
+            f"{here('opty.analysis.object_states(p)', 'the picture of the states')}"
+        )
     image, slices = p.numpy("obj"), 1
     if image.ndim == 3:
-        image, slices = transmission(image.astype(np.complex128)), len(image)
+        image, slices = transmission(image.astype(np.complex128), False), len(image)
     empty = None if vacuum is None else _checked(vacuum, image.shape)
     lit = lit_area(p)
     known = _connected(lit, empty)

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.operator import Operator
-from opty.analysis.align import align
 from opty.analysis.frc import RingCorrelation, frc
 from opty.analysis.halves import in_halves
 from opty.analysis.illumination import lit_area
 from opty.analysis.misfit import misfit
+from opty.analysis.object_states import aligned_objects
 from opty.analysis.rectangle import largest_rectangle
 from opty.analysis.settled import settled
 from opty.data import PtychoData
 from opty.errors import MisfitWarning
-from opty.model.sample import transmission
 from opty.remedies import here
 from opty.runtime.execute import run
 from opty.state import BareState, handle
@@ -127,12 +126,13 @@ def resolution(
 ) -> Resolution:
     """Reconstruct two halves of a scan, and tell up to which detail they agree.
 
-    The halves are aligned (constant, phase ramp, sub-pixel shift), cut to the largest rectangle that both light, and
-    compared by ``frc``; the resolution is the half period at which their correlation falls below the half-bit curve,
-    which is that of the whole scan with both halves together. This measures noise, not truth. What is wrong in both
-    halves alike does not show: a wrong geometry or model, a common error of the positions, detail that a run from the
-    same start has not reached. Of the last one there is a test: the recipe runs on both halves once more, and where
-    that changes their finest detail alike, the result has not converged.
+    The halves are aligned (constant, phase ramp, sub-pixel shift; of mixtures the mix of states, of which the strongest
+    is compared), cut to the largest rectangle that both light, and compared by ``frc``; the resolution is the half
+    period at which their correlation falls below the half-bit curve, which is that of the whole scan with both halves
+    together. This measures noise, not truth. What is wrong in both halves alike does not show: a wrong geometry or
+    model, a common error of the positions, detail that a run from the same start has not reached. Of the last one there
+    is a test: the recipe runs on both halves once more, and where that changes their finest detail alike, the result
+    has not converged.
 
     Parameters
     ----------
@@ -160,7 +160,6 @@ def resolution(
     start = data if isinstance(data, BareState) else handle()(data, **machine)
     one, two = (run(recipe, half) for half in in_halves(start, split, seed))
     lit = lit_area(one) & lit_area(two)
-    first, second = (transmission(half.numpy("obj")) for half in (one, two))
     area = largest_rectangle(lit)
     if min(part.stop - part.start for part in area) < LEAST_EDGE:
         raise ValueError(
@@ -168,14 +167,14 @@ def resolution(
             f"lit object in common, and {LEAST_EDGE} x {LEAST_EDGE} are the least"
             + (f'; halve the counts instead: {here("split=", "--split ")}"counts"' if split == "views" else "")
         )
-    aligned, _ = align(first, second, lit, offset=(0, 0))
+    aligned, second, _ = aligned_objects(one, two, lit, (0, 0))
     halves = np.stack([aligned[area], second[area]])
     curve, pixel = frc(*halves), start.data.pixel
     tile, places, local = _local(halves, area, pixel)
     stays = math.nan
     if again and curve.crossing():
-        later = (transmission(_run_again(recipe, half).numpy("obj")) for half in (one, two))
-        then = np.stack([align(obj, second, lit, offset=(0, 0))[0][area] for obj in later])
+        later = (_run_again(recipe, half) for half in (one, two))
+        then = np.stack([aligned_objects(half, two, lit, (0, 0))[0][area] for half in later])
         stays = settled(halves, then, curve.crossing())
     return Resolution(
         half_bit=curve.resolution(pixel),

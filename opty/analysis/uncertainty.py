@@ -11,15 +11,14 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import digamma
 
 from opty.algebra.operator import Identity, Operator
-from opty.analysis.align import align
 from opty.analysis.fit import fit
 from opty.analysis.gauges import without_gauges
 from opty.analysis.halves import without_some
 from opty.analysis.held_blocks import on
 from opty.analysis.illumination import lit_area
+from opty.analysis.object_states import aligned_objects, one_image
 from opty.analysis.smooth_part import SmoothPart
 from opty.data import PtychoData
-from opty.model.sample import transmission
 from opty.runtime.execute import run
 from opty.runtime.recipe_edit import without_outputs
 from opty.state import handle
@@ -154,8 +153,8 @@ def uncertainty(
     repeats = _checked(p, n, repeats, draw)
     p.data.need_frames()
     rng = np.random.default_rng(seed)
-    reference, lit = transmission(p.numpy("obj")).astype(np.complex128), lit_area(p)
-    refits, whole = (_Spread(reference, lit, p.numpy("positions")) for _ in range(2))
+    lit = lit_area(p)
+    refits, whole = (_Spread(p, lit) for _ in range(2))
     for k in range(n + repeats):
         if k < n:
             refits.add(run(recipe, on(p, _drawn(p, draw, _DELETED, rng))), _magnified(draw, _DELETED))
@@ -225,11 +224,12 @@ def redrawn(p: BareState, rng: np.random.Generator) -> PtychoData:
 class _Spread:
     """Deviations of many fits: the smooth part of each, sums of the rest and of its squares, and the positions."""
 
-    def __init__(self, reference: np.ndarray, lit: np.ndarray, positions: np.ndarray):
-        self.reference, self.lit, self.places = reference, lit, positions
+    def __init__(self, p: BareState, lit: np.ndarray):
+        self.p, self.reference, self.lit = p, one_image(p).astype(np.complex128), lit
+        self.places = p.numpy("positions")
         self.smooth = SmoothPart(lit)
         self.coefficients: dict[str, list[np.ndarray]] = {name: [] for name in _OBJECT}
-        self.fine = {name: np.zeros((2, *reference.shape)) for name in _OBJECT}
+        self.fine = {name: np.zeros((2, *self.reference.shape)) for name in _OBJECT}
         self.moved: list[np.ndarray] = []
 
     def add(self, refit: BareState, magnified: float) -> None:
@@ -237,7 +237,7 @@ class _Spread:
 
         The gauges of its object and the common offset of its positions are taken out.
         """
-        aligned, _ = align(transmission(refit.numpy("obj")), self.reference, self.lit, offset=(0, 0))
+        aligned, _, _ = aligned_objects(refit, self.p, self.lit, (0, 0))
         obj = without_gauges(aligned, self.reference, self.lit)
         deviations = np.angle(obj * self.reference.conj()), np.abs(obj) - np.abs(self.reference)
         for name, plain in zip(_OBJECT, deviations, strict=True):

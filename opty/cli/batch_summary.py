@@ -80,11 +80,12 @@ def draw_sheets(folder: Path, scans: Sequence[Scan]) -> list[Path]:
 
 
 def _tile(scan: Scan) -> Tile:
-    from opty.analysis.illumination import lit_by
+    from opty.analysis.illumination import lit_by, photons_on
     from opty.errors import FormatError
     from opty.files.container import Container
     from opty.io.formats.kept import read_kept
     from opty.model.sample import transmission
+    from opty.physics.modes import orthogonal
     from opty.plot.contact import Tile, tile
 
     record, found = scan.record, row(scan)
@@ -98,5 +99,10 @@ def _tile(scan: Scan) -> Tile:
         return Tile(scan.name, str(error))
     leaves, geometry = kept.leaves, kept.fields.get("geometry")
     pixel = None if geometry is None else geometry.sample_pixel(leaves["probe"].shape[-1])
-    lit = lit_by(leaves["positions"], leaves["probe"], leaves["obj"].shape)
-    return tile(scan.name, record.error or note, transmission(leaves["obj"]), lit, pixel)
+    place = leaves["positions"], leaves["probe"], leaves["obj"].shape
+    model = kept.record["model"]
+    if model is not None and model.mixture:
+        image = orthogonal(leaves["obj"], photons_on(*place))[0]
+    else:
+        image = transmission(leaves["obj"], False)
+    return tile(scan.name, record.error or note, image, lit_by(*place), pixel)

@@ -77,11 +77,12 @@ def _described(e: Experiment) -> str:
     span = (np.ptp(truth["positions"], axis=0) + e.n) * pixel * 1e6
     power = (np.abs(truth["probe"].astype(np.complex128)) ** 2).sum(axis=(1, 2))
     rows, columns = truth["obj"].shape[-2:]
-    slices = f"{len(truth['obj'])} slices of " if truth["obj"].ndim == 3 else ""
+    layers = "states" if e.model.mixture else "slices"
+    several = f"{len(truth['obj'])} {layers} of " if truth["obj"].ndim == 3 else ""
     lines = {
         "views": f"{e.views} of {e.n} x {e.n} {e.dtype}, {e.views * e.n**2 * e.dtype.itemsize / 1e6:.4g} MB",
         "sample pixel": f"{pixel:.4g} m",
-        "object": f"{slices}{rows} x {columns} px, windows on {span[0]:.4g} x {span[1]:.4g} um",
+        "object": f"{several}{rows} x {columns} px, windows on {span[0]:.4g} x {span[1]:.4g} um",
         "probe": f"{len(power)} mode{'s' * (len(power) > 1)}, "
         + " + ".join(f"{share:.1%}" for share in power / power.sum())
         + f" of {power.sum():.4g} photons",

@@ -37,14 +37,16 @@ def export(path: str | Path, p: BareState, crop: bool = False, unwrap: Backgroun
 
     TIFF (.tif): ``<name>_magnitude.tif`` and ``<name>_phase.tif`` [rad] of the object, float32, with the pixel in the
     resolution tags if there is a geometry. The mean phase of the lit area, which the data do not determine, is zero.
-    Several slices are the pages of each file, in the order of the beam, each with a mean phase of zero.
+    Several slices are the pages of each file, in the order of the beam, each with a mean phase of zero; so are the
+    orthogonal states of a mixture, the strongest first.
 
-    NumPy (.npz): obj (H, W), or (L, H, W) of several slices, probe (M, n, n), its modes orthogonal and the strongest
-    first unless it varies from view to view, positions (N, 2) px, and all other estimates; ``pixel`` [m],
-    ``positions_m`` [m], ``wavelength`` [m] with a geometry; ``history_<name>``; recipe and model (text), seed,
-    iteration.
+    NumPy (.npz): obj (H, W), or (L, H, W) of several slices, or of states as they are orthogonal, probe (M, n, n), its
+    modes orthogonal and the strongest first unless it varies from view to view, positions (N, 2) px, and all other
+    estimates; ``pixel`` [m], ``positions_m`` [m], ``wavelength`` [m] with a geometry; ``history_<name>``; recipe and
+    model (text), seed, iteration.
 
-    PtyPy (.ptyr): object, probe (orthogonal modes) and positions, for PtyPy to start from; of one slice.
+    PtyPy (.ptyr): object, probe (orthogonal modes) and positions, for PtyPy to start from; of one slice, or of the
+    states of a mixture.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ def export(path: str | Path, p: BareState, crop: bool = False, unwrap: Backgroun
         with atomic(path) as part, part.open("wb") as out:
             np.savez(out, **arrays)
         return files
-    obj = p.numpy("obj")
+    obj = _object(p)
     phase = centred_phase(obj, lit) if obj.ndim == 2 else np.array([centred_phase(one, lit) for one in obj])
     for file, image, unit in zip(files, (np.abs(obj), phase), ("transmission, no unit", "phase, rad"), strict=False):
         _write_tiff(file, image[..., *window].astype(np.float32), p, unit)
@@ -85,6 +87,13 @@ def export(path: str | Path, p: BareState, crop: bool = False, unwrap: Backgroun
         off = "" if unwrap == "none" else f", less a {unwrap}"
         _write_tiff(files[-1], unwrapped.astype(np.float32), p, f"unwrapped phase, rad{off}")
     return files
+
+
+def _object(p: BareState) -> np.ndarray:
+    """Return the object of a state; the states of a mixture as they are orthogonal."""
+    from opty.analysis import object_states
+
+    return object_states(p) if p.model.mixture else p.numpy("obj")
 
 
 def _unwrapped(p: BareState, background: Background) -> np.ndarray:
@@ -101,7 +110,8 @@ def _unwrapped(p: BareState, background: Background) -> np.ndarray:
 def _write_tiff(path: Path, image: np.ndarray, p: BareState, unit: str) -> None:
     import tifffile
 
-    stack = "" if image.ndim == 2 else f"; {len(image)} slices in the order of the beam, {p.model!r}"
+    which = "states, the strongest first" if p.model.mixture else "slices in the order of the beam"
+    stack = "" if image.ndim == 2 else f"; {len(image)} {which}, {p.model!r}"
     text = f"{unit}{stack}; opty, {p.iteration} iterations, recipe: {made_by(repr(p.recipe), p.iteration)}"
     pixel: dict[str, Any] = {}
     if p.pixel is not None:
@@ -113,7 +123,7 @@ def _write_tiff(path: Path, image: np.ndarray, p: BareState, unit: str) -> None:
 def _arrays(p: BareState, window: tuple[slice, slice]) -> dict[str, Any]:
     arrays: dict[str, Any] = {name: p.numpy(name) for name in p._live.leaves if name not in p.slots}
     corner = [0 if rows.start is None else rows.start for rows in window]
-    arrays |= {"obj": arrays["obj"][..., *window], "corner": np.array(corner)}
+    arrays |= {"obj": _object(p)[..., *window], "corner": np.array(corner)}
     if "opr_modes" not in arrays:  # else what varies belongs to the first mode as it is
         arrays["probe"] = orthogonal(arrays["probe"])
     arrays |= {f"history_{name}": series for name, series in p.history.items()}

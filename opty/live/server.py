@@ -241,9 +241,9 @@ def _part_of(snapshot: Snapshot, path: str, asked: dict[str, str]) -> Part:
     rows = _whole(asked, "top", 0), _whole(asked, "bottom", height)
     cols = _whole(asked, "left", 0), _whole(asked, "right", width)
     one = _whole(asked, "slice", -1)
-    slices = len(snapshot.obj) if snapshot.obj.ndim == 3 else 0
+    slices, layer = len(snapshot.obj) if snapshot.obj.ndim == 3 else 0, "state" if snapshot.mixture else "slice"
     if not -1 <= one < max(slices, 1):
-        raise _Refused(HTTPStatus.NOT_FOUND, f"There is no slice {one}; the object has {slices or 1}.")
+        raise _Refused(HTTPStatus.NOT_FOUND, f"There is no {layer} {one}; the object has {slices or 1}.")
     return snapshot.object_part(one if slices and one >= 0 else None, rows, cols, most)
 
 

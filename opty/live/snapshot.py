@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from opty.analysis.illumination import crop_to, lit_by
+from opty.analysis.object_states import object_states
 from opty.model.sample import transmission
 from opty.physics.modes import orthogonal
 from opty.plot.modes import MOST_SHOWN
@@ -45,6 +46,8 @@ class Part(NamedTuple):
 class Snapshot:
     """Object (H, W) or (L, H, W), probe (M, n, n), positions (N, 2) px and nominal ones, after an iteration.
 
+    ``mixture`` : the layers of the object are states that are orthogonal, and no slices.
+
     All arrays are its own, on the host. What viewers see of them is made when the first one asks, in its thread.
     """
 
@@ -56,8 +59,9 @@ class Snapshot:
         positions: np.ndarray,
         nominal: np.ndarray,
         pixel: float | None,
+        mixture: bool = False,
     ):
-        self.iteration, self.pixel = iteration, pixel
+        self.iteration, self.pixel, self.mixture = iteration, pixel, mixture
         self.obj, self.probe = obj.astype(np.complex64, copy=False), probe.astype(np.complex64, copy=False)
         self.positions, self.nominal = positions, nominal
         self.serial = next(_serials)
@@ -68,7 +72,9 @@ class Snapshot:
     def of(cls, p: BareState) -> Snapshot:
         """Copy what is shown of a whole state."""
         obj, probe, positions = (np.array(p.numpy(name)) for name in ("obj", "probe", "positions"))
-        return cls(p.iteration, obj, probe, positions, p.data.positions_px, p.data.pixel)
+        if p.model.mixture:
+            obj = object_states(p)
+        return cls(p.iteration, obj, probe, positions, p.data.positions_px, p.data.pixel, p.model.mixture)
 
     def facts(self) -> dict[str, Any]:
         """Return sizes and the lit area, for the status that viewers get."""
@@ -78,6 +84,7 @@ class Snapshot:
             "iteration": self.iteration,
             "shape": list(self.obj.shape[-2:]),
             "slices": len(self.obj) if self.obj.ndim == 3 else 1,
+            "layer": "state" if self.mixture else "slice",
             "lit": [rows.start, rows.stop, cols.start, cols.stop],
             "pixel": self.pixel,
             "powers": self._modes[1],
@@ -88,7 +95,7 @@ class Snapshot:
     def object_part(self, one: int | None, rows: tuple[int, int], cols: tuple[int, int], most: int) -> Part:
         """Return a part of the object, as means of blocks where it has more than ``most`` pixels along an edge.
 
-        ``one`` : the slice; None for the product of all.
+        ``one`` : the slice, or the state; None for the product of all slices, or the strongest state.
         """
         height, width = self.obj.shape[-2:]
         top, bottom = _within(rows, height)
@@ -136,7 +143,7 @@ class Snapshot:
 
     @functools.cached_property
     def _transmission(self) -> np.ndarray:
-        return transmission(self.obj)
+        return self.obj[0] if self.mixture else transmission(self.obj, False)
 
     @functools.cached_property
     def _modes(self) -> tuple[np.ndarray, list[float]]:

@@ -105,8 +105,13 @@ class Model(Value, register=False):
 
     @property
     def thin_object(self) -> bool:
-        """Whether the object is one thin slice, of a probe that is steady or varies."""
-        return self.thin or self.varies
+        """Whether the object is thin, one slice or a mixture, of a probe that is steady or varies."""
+        return self.thin or self.varies or (len(self.elements) == 3 and self.elements[0].thin and self.mixture)
+
+    @cached_property
+    def mixture(self) -> bool:
+        """Whether the first axis of the object counts incoherent states, and not slices."""
+        return self.sample is not None and self.sample.mixture
 
     @cached_property
     def closed(self) -> bool:
@@ -135,12 +140,20 @@ class Model(Value, register=False):
     def states(self, modes: int) -> int:
         """Return how many incoherent states the exit waves have for ``modes`` of the probe."""
         for element in self._changing_states:
-            modes = element.states(modes)
+            modes = element.states_behind(modes)
         return modes
 
     @cached_property
+    def states_behind_object(self) -> int:
+        """How many states of the exit waves each state behind the object becomes."""
+        count = 1
+        for element in reversed(self.elements[: self.elements.index(self.sample)]):
+            count = element.states_behind(count) if not (element.propagates or element.detects) else count
+        return count
+
+    @cached_property
     def _changing_states(self) -> list[Element]:
-        return [element for element in self.path if type(element).states is not Element.states]
+        return [element for element in self.path if type(element).states_behind is not Element.states_behind]
 
 
 def product(left: Any, right: Any) -> Model:

@@ -51,6 +51,7 @@ class Element(Value, register=False):
     side: ClassVar[str] = ""  # "beam": between object and source; "exit": between the propagation and the object
     moves_beam: ClassVar[bool] = False  # True: works on spectra; see ``Model.moves_beam``
     thin: ClassVar[bool] = False  # True: of a model whose exit waves are P O, for which there are fused kernels
+    mixture: ClassVar[bool] = False  # True: its object is thin, and the first axis counts incoherent states, not slices
     moved_by: ClassVar[frozenset[str]] = frozenset()  # leaves of the scan on which its map depends: positions
     closed: ClassVar[bool] = False  # True: with the other leaves fixed, the nearest waves that it makes are known (DM)
     kept: ClassVar[float] = 1.0  # arrays (B, S, n, n) that a pass keeps for the way back, for the estimate of memory
@@ -83,7 +84,7 @@ class Element(Value, register=False):
         """Return the first value of the leaf ``name``; subclasses with leaves override it."""
         raise RecipeError(f"{type(self).__name__} has the leaf {name!r} but no initial(self, name, scan)")
 
-    def states(self, count: int) -> int:
+    def states_behind(self, count: int) -> int:
         """Return how many incoherent states come out of ``count``."""
         return count
 

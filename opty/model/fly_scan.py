@@ -77,7 +77,7 @@ class FlyScan(Element):
             return np.broadcast_to(np.array(self.travel) / pixel, (scan.views, 2)).copy()
         return stage_travel(scan.positions, self.duty, self.line)
 
-    def states(self, count: int) -> int:
+    def states_behind(self, count: int) -> int:
         return count * self.points
 
     @cached_property

@@ -133,7 +133,7 @@ class Probe(Element):
         weights, signs = np.linalg.qr(beyond - beyond.mean(axis=0))
         return (weights * np.sign(signs.diagonal()) * np.sqrt(scan.views)).astype(scan.real_dtype)
 
-    def states(self, count: int) -> int:
+    def states_behind(self, count: int) -> int:
         return count
 
     def illuminate(self, v: ModelViews) -> Any:

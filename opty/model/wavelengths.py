@@ -69,7 +69,7 @@ class Wavelengths(Element):
         weights = np.array(self.weights or np.ones(len(self.ratios)), np.float64)
         return weights / weights.sum()
 
-    def states(self, count: int) -> int:
+    def states_behind(self, count: int) -> int:
         return count * len(self.ratios)
 
     def forward(self, v: ModelViews, wave: Any) -> Any:

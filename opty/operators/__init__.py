@@ -22,7 +22,8 @@ object_limits.py ClampObj, TotalVariation: prior knowledge of the object
 vortices.py      RemoveVortices: a phase of the object that closes
 coarse.py        Coarse: a recipe at a lower resolution
 position/        PosCorrect and its rivals; affine map and drift of the whole scan
-constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, Orthogonalise
+constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, Orthogonalise,
+                 OrthogonaliseStates
 centring.py      freedoms of place: CentreProbe, RemoveRamp
 observers.py     Log, Misfit, Progress (Save: opty/io, Show: opty/plot)
 """
@@ -33,7 +34,7 @@ from opty.operators.background import BackgroundUpdate
 from opty.operators.centring import CentreProbe, RemoveRamp
 from opty.operators.coarse import Coarse
 from opty.operators.conjugate import ConjugateDirection, LineSearch, TakeStep
-from opty.operators.constrain import Orthogonalise, ProbePower, ScaleObjProbe
+from opty.operators.constrain import Orthogonalise, OrthogonaliseStates, ProbePower, ScaleObjProbe
 from opty.operators.exitwave import ExitWave, LoadKeptWaves, Reflect, RelaxedStep
 from opty.operators.follow import Follow
 from opty.operators.fourier import FourierProject
@@ -99,6 +100,7 @@ __all__ = [
     "ObjUpdate",
     "Operator",
     "Orthogonalise",
+    "OrthogonaliseStates",
     "PlaceInOrder",
     "PosCorrect",
     "PosCorrectAdam",

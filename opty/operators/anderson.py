@@ -11,7 +11,7 @@ from opty.algebra.operator import Operator, ViewOperator
 from opty.algebra.protocols import State, Views
 from opty.errors import RecipeError
 from opty.model.probe import PROBE
-from opty.model.sample import OBJ
+from opty.model.sample import OBJ, transmission
 from opty.operators.conjugate import inner
 from opty.operators.lsq import moved, updating
 from opty.state.light import rough_light
@@ -141,7 +141,8 @@ def _has_risen(s: State) -> bool:
 def _products(s: State, names: list[str], places: list[int]) -> np.ndarray:
     """Return Re <F_k, F_l> (K, K) float64 of the changes in some places, by the light."""
     shone = rough_light(s.store)
-    seen = shone * (s.xp.abs(s.obj) ** 2 if s.obj.ndim == 2 else 1)
+    known = s.obj.ndim == 2 or s.model.mixture  # how much of the light the object lets through
+    seen = shone * (s.xp.abs(transmission(s.obj, s.model.mixture)) ** 2 if known else 1)
     by = {"obj": shone, "probe": seen.sum() / (s.xp.abs(s.probe) ** 2).sum()}
     out = np.empty((len(places), len(places)))
     for i, k in enumerate(places):

@@ -8,6 +8,7 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.algebra.protocols import State
+from opty.operators.constrain import states_turn
 from opty.physics.centre_of_light import centre_of_light
 from opty.physics.propagation import phase_ramp
 from opty.physics.spectrum_peak import spectrum_peak
@@ -106,6 +107,7 @@ class RemoveRamp(
     O(r) <- O(r) exp(-2 pi i k . r), P(r) <- P(r) exp(2 pi i k . r); k is where |F [W O]| has its peak, W =
     L / (L + <L>) with L the light that fell on each pixel. A clear object, or one that changes the phase little, then
     has its spectrum in the middle, and its phase does not run. Of several slices the first one, which the probe meets.
+    Of a mixture all states, k that of the strongest (``OrthogonaliseStates``).
 
     Exact where positions are whole pixels, in the near field too. Else views see the probe moved by the fraction in
     Fourier space, and patterns stay as far as the probe is dark at the edge of its spectrum and, unless k is a whole
@@ -126,6 +128,9 @@ class RemoveRamp(
     def apply(self, s: State) -> None:
         light = light_on(s.store)
         image = s.obj if s.obj.ndim == 2 else s.obj[0]
+        if s.model.mixture:
+            strongest = states_turn(s, light)[0]
+            image = s.xp.tensordot(s.backend.asarray(strongest, dtype=s.dtype), s.obj, 1)
         k = spectrum_peak(image, light / (light + light.mean()), s.backend, s.threads)
         if self.whole:
             k = np.rint(k * s.data.n) / s.data.n
@@ -133,8 +138,9 @@ class RemoveRamp(
             s.record(name, float(turns * s.data.n))
         for name in ("obj", "kept_obj_velocity"):
             if s.has(name):
-                first = getattr(s, name) if s.obj.ndim == 2 else getattr(s, name)[0]
-                first *= _ramp(s, first.shape, -k)
+                whole = s.obj.ndim == 2 or s.model.mixture
+                first = getattr(s, name) if whole else getattr(s, name)[0]
+                first *= _ramp(s, first.shape[-2:], -k)
         for name in ("probe", "kept_probe_velocity", "opr_modes"):
             if s.has(name):
                 setattr(s, name, getattr(s, name) * _ramp(s, (s.data.n, s.data.n), k))

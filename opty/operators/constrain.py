@@ -1,4 +1,4 @@
-"""Freedoms of the problem, fixed: the scale between object and probe, the basis of the modes."""
+"""Freedoms of the problem, fixed: the scale between object and probe, the basis of modes and of object states."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.algebra.protocols import State
+from opty.errors import RecipeError
 from opty.model.sample import transmission
 from opty.operators import variation
 from opty.physics.modes import orthogonal_basis
-from opty.state.light import light_on
+from opty.state.light import light_on, rough_light
 from opty.state.misfit import compare
 
 
@@ -20,7 +21,8 @@ class ScaleObjProbe(Operator, reads="obj probe positions background", writes="ob
 
     First P <- P sqrt(sum (I - b) / sum (Ihat - b)), b the background, then O <- O / g, P <- P g with
     g = sum |O| W / sum W, W = sum_j S_j the light that fell on each pixel: the probe's power is then the photons that a
-    view would have through a clear object.
+    view would have through a clear object. |O| is that of the product of several slices, and sqrt(sum_l |O_l|^2) of a
+    mixture.
 
     Reads obj, probe, positions, background; writes obj, probe (kept memory, which would no longer fit, is dropped).
     Source: Favre-Nicolin et al., J. Appl. Cryst. 53, 1404 (2020) for the operator; the convention of scale is opty's.
@@ -42,8 +44,8 @@ class ScaleObjProbe(Operator, reads="obj probe positions background", writes="ob
         variation.scale_probe(s, s.xp.asarray((measured / predicted) ** 0.5, dtype=s.real_dtype))
         light = light_on(s.store)
         obj = s.obj
-        mean = (s.xp.abs(transmission(obj)) * light).sum() / light.sum()
-        obj /= each_slice(obj, mean)
+        mean = (s.xp.abs(transmission(obj, s.model.mixture)) * light).sum() / light.sum()
+        obj /= each_slice(s, mean)
         variation.scale_probe(s, mean)
 
 
@@ -55,9 +57,9 @@ def _background_photons(s: State) -> float:
     return float((s.incoherent * seen).sum())
 
 
-def each_slice(obj: Any, factor: Any) -> Any:
-    """Return by what to multiply each slice of an object (H, W) or (L, H, W) so that waves are multiplied by factor."""
-    return factor if obj.ndim == 2 else factor ** (1 / len(obj))
+def each_slice(s: State, factor: Any) -> Any:
+    """Return by what to multiply each slice, or state, of the object so that waves are multiplied by factor."""
+    return factor if s.obj.ndim == 2 or s.model.mixture else factor ** (1 / len(s.obj))
 
 
 class ProbePower(
@@ -92,12 +94,12 @@ class ProbePower(
                 f"ProbePower: no power to give: {wanted:.4g} photons wanted, the probe has {float(power):.4g}"
             )
         gain = s.xp.sqrt(wanted / power).astype(s.real_dtype)
-        s.obj = s.obj / each_slice(s.obj, gain)
+        s.obj = s.obj / each_slice(s, gain)
         variation.scale_probe(s, gain)
         if s.has("kept_probe_velocity"):
             s.kept_probe_velocity = s.kept_probe_velocity * gain
         if s.has("kept_obj_velocity"):
-            s.kept_obj_velocity = s.kept_obj_velocity / each_slice(s.obj, gain)
+            s.kept_obj_velocity = s.kept_obj_velocity / each_slice(s, gain)
 
 
 class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe_velocity kept_obj_velocity"):
@@ -136,3 +138,47 @@ class Orthogonalise(Operator, reads="probe", writes="probe kept_waves kept_probe
             waves = s.kept_waves
             for j in range(len(waves)):  # one view at a time: the kept waves may fill the memory
                 waves[j] = (u @ waves[j].reshape(modes, -1)).reshape(probe.shape)
+
+
+class OrthogonaliseStates(
+    Operator,
+    reads="obj probe positions",
+    writes="obj kept_waves kept_obj_velocity kept_probe_velocity",
+):
+    """Turn the states of a mixture into orthogonal ones, the strongest first; predicted intensities do not change.
+
+    O' = U^H O with U the eigenvectors of the Gram matrix sum_r W(r) conj(O_a) O_b, W = sum_jm |P_m|^2 the light that
+    fell on each pixel. No pattern tells states from a constant unitary mix of them, and a run ends with any: this one
+    is the same for all of them. Kept exit waves and the velocity of a momentum are turned along; other kept memory, in
+    the old basis, is dropped.
+
+    Reads obj (L, H, W), probe and positions; writes obj, and kept_waves and kept_obj_velocity where there are any;
+    leaves kept_probe_velocity as it is.
+    Raises RecipeError for a model without states of the object.
+    Source: Thibault, Menzel, Nature 494, 68 (2013).
+    """
+
+    over_ranks = True
+    scale_free = True
+    estimates = False
+    outdates = True
+
+    def apply(self, s: State) -> None:
+        if not s.model.mixture:
+            raise RecipeError(f"{self!r}: the object of {s.model!r} is no mixture of states: leave the step out")
+        u = s.backend.asarray(states_turn(s, rough_light(s.store)), dtype=s.dtype)
+        s.obj = s.xp.tensordot(u, s.obj, 1)
+        if s.has("kept_obj_velocity"):
+            s.kept_obj_velocity = s.xp.tensordot(u, s.kept_obj_velocity, 1)
+        if s.has("kept_waves"):
+            waves, (count, n, _) = s.kept_waves, s.wave_shape
+            for j in range(len(waves)):  # one view at a time: the kept waves may fill the memory
+                each = waves[j].reshape(-1, len(u), s.model.states_behind_object * n * n)
+                waves[j] = (u @ each).reshape(count, n, n)
+
+
+def states_turn(s: State, light: Any) -> np.ndarray:
+    """Return the unitary (L, L) that makes the states of a mixture orthogonal under a light (H, W), strongest first."""
+    flat = s.obj.reshape(len(s.obj), -1)
+    gram = flat.conj() @ (flat * light.reshape(-1)).T
+    return orthogonal_basis(s.backend.to_host(gram).astype(np.complex128))

@@ -7,12 +7,15 @@ from typing import Any
 
 from opty.algebra.operator import Operator
 from opty.algebra.protocols import State
+from opty.errors import RecipeError
+from opty.model.sample import transmission
 
 
 class ClampObj(Operator, reads="obj", writes="obj"):
     """Keep |O| within [lo, hi] and, where limits are given, the phase of O within [phase_lo, phase_hi].
 
-    The phase is the absolute phase of the object: limits on it also fix its global phase.
+    The phase is the absolute phase of the object: limits on it also fix its global phase. Of slices each is clamped; of
+    a mixture |O| is sqrt(sum_l |O_l|^2), which no mix of its states changes.
 
     Parameters
     ----------
@@ -20,6 +23,7 @@ class ClampObj(Operator, reads="obj", writes="obj"):
     phase_lo, phase_hi : of the phase [rad], in [-pi, pi]; None for no limit.
 
     Reads and writes obj (H, W).
+    Raises RecipeError for limits of the phase of a mixture, whose states have no phase that patterns tell.
     Source: Guizar-Sicairos, Fienup, Opt. Express 16, 7264 (2008) for limits of the transmission.
     """
 
@@ -41,11 +45,18 @@ class ClampObj(Operator, reads="obj", writes="obj"):
 
     def apply(self, s: State) -> None:
         xp, obj = s.xp, s.obj
-        magnitude = xp.abs(obj)
+        free = self.phase_lo is None and self.phase_hi is None
+        if s.model.mixture and not free:
+            raise RecipeError(
+                f"{self!r}: no pattern tells the states of {s.model.sample!r} from others mixed of them, so that "
+                "none has a phase of its own: leave the limits of the phase out"
+            )
+        magnitude = transmission(obj, True) if s.model.mixture else xp.abs(obj)
         clipped = xp.clip(magnitude, self.lo, self.hi)
-        if self.phase_lo is None and self.phase_hi is None:
+        if free:
             lit = magnitude > 0  # where the object is zero it has no phase to keep
-            s.obj = xp.where(lit, obj * (clipped / xp.where(lit, magnitude, 1)), clipped)
+            dark = clipped / len(obj) ** 0.5 if s.model.mixture else clipped
+            s.obj = xp.where(lit, obj * (clipped / xp.where(lit, magnitude, 1)), dark)
             return
         s.obj = clipped * xp.exp(1j * xp.clip(xp.angle(obj), *self._phases()))
 
@@ -59,7 +70,7 @@ class TotalVariation(Operator, reads="obj", writes="obj"):
 
     O <- argmin_u sum |u - O|^2 / 2 + weight TV(u), TV(u) = sum sqrt(|d_row u|^2 + |d_col u|^2).
 
-    Solved on its dual by accelerated gradient projection, magnitude and phase together.
+    Solved on its dual by accelerated gradient projection, magnitude and phase together; each slice or state by itself.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ class SmoothSlices(Operator, reads="obj probe positions", writes="obj"):
             raise ValueError(f"SmoothSlices(weight={self.weight}): give a share above 0 up to 0.5")
 
     def apply(self, s: State) -> None:
-        if s.obj.ndim == 2:
+        if s.obj.ndim == 2 or s.model.mixture:
             raise RecipeError(f"{self!r}: the object is thin, and has no second slice: leave the step out")
         xp, obj = s.xp, s.obj
         light = rough_light(s.store)

@@ -8,6 +8,7 @@ import numpy as np
 
 from opty.algebra.operator import Operator
 from opty.algebra.protocols import State
+from opty.errors import RecipeError
 from opty.operators.merge import each
 from opty.physics.vortices import without_vortices
 from opty.state.light import rough_light
@@ -33,6 +34,7 @@ class RemoveVortices(
     Reads obj (H, W), each of several slices by itself, probe and positions; writes obj, and where it changes it drops
     the object's velocity and kept exit waves. Computed on the host; u to within 0.01 rad
     where there is light.
+    Raises RecipeError for a mixture of states, which may be zero in points.
     Source: Ghiglia, Romero, J. Opt. Soc. Am. A 11, 107 (1994) for u.
     """
 
@@ -41,6 +43,11 @@ class RemoveVortices(
     estimates = False
 
     def apply(self, s: State) -> None:
+        if s.model.mixture:
+            raise RecipeError(
+                f"{self!r}: states of a mixture {s.model.sample!r} may be zero where others are not, with a phase that "
+                "goes round the point: leave the step out"
+            )
         light = np.asarray(s.backend.to_host(rough_light(s.store)), np.float64)
         weight = light / (light + _DIM * light.max())
         total = 0

@@ -17,10 +17,14 @@ def orthogonal_basis(gram: np.ndarray) -> np.ndarray:
     return turn * (np.abs(main) / main)[:, None]
 
 
-def orthogonal(modes: np.ndarray) -> np.ndarray:
-    """Return probe modes (M, n, n) complex in their orthogonal basis, strongest first; intensities do not change."""
+def orthogonal(modes: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return modes (M, n, n) complex in their orthogonal basis, strongest first; intensities do not change.
+
+    ``weight`` (n, n) real : of the pixels, in products of two modes; None: all count alike.
+    """
     flat = np.asarray(modes, dtype=np.complex128).reshape(len(modes), -1)
-    turned = orthogonal_basis(flat.conj() @ flat.T) @ flat
+    seen = flat if weight is None else flat * weight.reshape(-1)
+    turned = orthogonal_basis(flat.conj() @ seen.T) @ flat
     return turned.reshape(modes.shape).astype(modes.dtype)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opty.analysis.illumination import crop_to, lit_area
-from opty.model.sample import transmission
+from opty.analysis.object_states import one_image
 from opty.plot.figure import canvas, panel, root, styled
 from opty.plot.headline import put_headline
 
@@ -33,16 +33,17 @@ def obj(p: BareState, ax: Axes | None = None) -> Figure:
     """Draw the object of a state: magnitude and phase [rad] over the lit area; returns the figure.
 
     ``ax`` : axes whose place the panels take. Of several slices, each of them and their product;
-    ``opty.plot.slices`` adds cuts along the beam.
+    ``opty.plot.slices`` adds cuts along the beam. Of a mixture its orthogonal states, each with its share of the light
+    that passes.
     """
-    from opty.plot.slices import draw_slices, slices_size
+    from opty.plot.slices import draw_layers, layers_size
 
     image, lit = p.numpy("obj"), lit_area(p)
     if image.ndim == 3:
-        width, height = slices_size(image, lit)
+        width, height = layers_size(p, lit)
         fig = canvas(ax, width, height)
         put_headline(fig, p, width)
-        draw_slices(fig, fig.add_gridspec(1, 1)[0], image, lit, p.pixel)
+        draw_layers(fig, fig.add_gridspec(1, 1)[0], p, lit)
         return root(fig)
     fig = canvas(ax, 10.0, min(max(4.0 * height_to_width(lit), 1.6), 8.0) + 1.1)
     put_headline(fig, p, 10.0)
@@ -56,7 +57,7 @@ def obj(p: BareState, ax: Axes | None = None) -> Figure:
 def magnitude(p: BareState, ax: Axes | None = None) -> Figure:
     """Draw the magnitude of the object over the lit area on one panel; of several slices, of their product.
 
-    ``ax`` : to draw on. Returns the figure.
+    Of a mixture, of its strongest orthogonal state. ``ax`` : to draw on. Returns the figure.
     """
     return _one_panel(p, ax, draw_magnitude, "magnitude")
 
@@ -65,17 +66,18 @@ def magnitude(p: BareState, ax: Axes | None = None) -> Figure:
 def phase(p: BareState, ax: Axes | None = None) -> Figure:
     """Draw the phase of the object [rad] over the lit area on one panel; of several slices, of their product.
 
-    ``ax`` : to draw on. Returns the figure.
+    Of a mixture, of its strongest orthogonal state. ``ax`` : to draw on. Returns the figure.
     """
     return _one_panel(p, ax, draw_phase, "phase (rad)")
 
 
 def _one_panel(p: BareState, ax: Axes | None, draw: Any, what: str) -> Figure:
-    lit, image = lit_area(p), p.numpy("obj")
+    lit = lit_area(p)
     axes = panel(ax, 5.6, min(max(4.4 * height_to_width(lit), 1.8), 8.0) + 1.1)
     if ax is None:
         put_headline(root(axes), p, 5.6)
-    draw(axes, transmission(image), lit, p.pixel, title=f"{'product' if image.ndim == 3 else 'object'} {what}")
+    many = "state 1" if p.model.mixture else "product"
+    draw(axes, one_image(p), lit, p.pixel, title=f"{many if p.numpy('obj').ndim == 3 else 'object'} {what}")
     return root(axes)
 
 

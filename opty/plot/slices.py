@@ -1,4 +1,4 @@
-"""Several slices: each of them, their product, and cuts along the beam."""
+"""Several slices: each of them, their product, and cuts along the beam; and the states of a mixture."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.analysis.illumination import crop_to, lit_area
+from opty.analysis.illumination import crop_to, lit_area, photons_on
+from opty.analysis.object_states import object_states
 from opty.model.sample import Slices, transmission
 from opty.plot.figure import canvas, root, styled
 from opty.plot.headline import put_headline
@@ -43,18 +44,18 @@ def slices(p: BareState, ax: Axes | None = None) -> Figure:
     first slice. Phases that vary slowly across a slice may lie in any of the slices: data hardly determine in which.
     Where the beam is tilted against the sample, a dashed line shows its way.
 
-    ``ax`` : axes whose place the panels take. Raises ValueError for a thin object.
+    ``ax`` : axes whose place the panels take. Raises ValueError for a thin object, and for a mixture of states.
     """
     image = p.numpy("obj")
-    if image.ndim == 2:
+    if image.ndim == 2 or p.model.mixture:
         raise ValueError("this object is thin, one slice: draw it with opty.plot.obj(p)")
     lit = lit_area(p)
-    width, height = slices_size(image, lit)
+    width, height = layers_size(p, lit)
     fig = canvas(ax, width, height + 3.4)
     put_headline(fig, p, width)
     grid = fig.add_gridspec(2, 1, height_ratios=(height, 2.6))
     top, bottom = grid[0], grid[1]
-    draw_slices(fig, top, image, lit, p.pixel)
+    draw_layers(fig, top, p, lit)
     lower = bottom.subgridspec(1, 2)
     left, right = fig.add_subplot(lower[0]), fig.add_subplot(lower[1])
     depths = p.numpy("spacing") if "spacing" in p._live.leaves else None
@@ -64,14 +65,42 @@ def slices(p: BareState, ax: Axes | None = None) -> Figure:
     return root(fig)
 
 
-def slices_size(image: np.ndarray, lit: np.ndarray) -> tuple[float, float]:
-    """Width and height [inch] of a picture of slices (L, H, W) and their product."""
-    columns = min(len(image), MOST_SHOWN) + 1
+def layers_size(p: BareState, lit: np.ndarray) -> tuple[float, float]:
+    """Width and height [inch] of a picture of slices and their product, or of the states of a mixture."""
+    columns = min(len(p.numpy("obj")), MOST_SHOWN) + (not p.model.mixture)
     width = max(8.0, min(3.3 * columns, 16.0))
     return width, 2 * (min(max((width / columns - 0.9) * height_to_width(lit), 1.2), 4.0) + 0.7)
 
 
-def draw_slices(fig: FigureBase, spec: Any, image: np.ndarray, lit: np.ndarray, pixel: float | None) -> None:
+def draw_layers(fig: FigureBase, spec: Any, p: BareState, lit: np.ndarray) -> None:
+    """Draw the slices of a thick object, or the orthogonal states of a mixture, in two rows."""
+    image = p.numpy("obj")
+    if p.model.mixture:
+        image = object_states(p)
+        passed = (np.abs(image) ** 2 * photons_on(p.numpy("positions"), p.numpy("probe"), image.shape)).sum(axis=(1, 2))
+        _draw_states(fig, spec, image, lit, p.pixel, passed / passed.sum())
+    else:
+        _draw_slices(fig, spec, image, lit, p.pixel)
+
+
+def _draw_states(
+    fig: FigureBase, spec: Any, image: np.ndarray, lit: np.ndarray, pixel: float | None, shares: np.ndarray
+) -> None:
+    """Draw magnitudes and phases of states (L, H, W), the strongest first, with their shares (L,) of the light."""
+    shown = min(len(image), MOST_SHOWN)
+    grid = spec.subgridspec(2, shown)
+    for k in range(shown):
+        upper, lower = (fig.add_subplot(grid[row, k]) for row in (0, 1))
+        share = f"{100 * shares[k]:.1f} %" if shares[k] >= 1e-3 else "< 0.1 %"
+        draw_magnitude(upper, image[k], lit, pixel, title=f"state {k + 1}, {share}: magnitude")
+        draw_phase(lower, image[k], lit, pixel, title=f"state {k + 1}, phase (rad)")
+        if k:
+            upper.set_ylabel("")
+            lower.set_ylabel("")
+        upper.set_xlabel("")
+
+
+def _draw_slices(fig: FigureBase, spec: Any, image: np.ndarray, lit: np.ndarray, pixel: float | None) -> None:
     """Draw magnitudes and phases of slices (L, H, W) in two rows, in the order of the beam, and of their product last.
 
     All slices have the same colours. Of more than five, five at equal steps are drawn.
@@ -91,8 +120,8 @@ def draw_slices(fig: FigureBase, spec: Any, image: np.ndarray, lit: np.ndarray, 
             lower.set_ylabel("")
         upper.set_xlabel("")
     upper, lower = (fig.add_subplot(grid[row, len(shown)]) for row in (0, 1))
-    draw_magnitude(upper, transmission(image), lit, pixel, title="product, magnitude")
-    draw_phase(lower, transmission(image), lit, pixel, title="product, phase (rad)")
+    draw_magnitude(upper, transmission(image, False), lit, pixel, title="product, magnitude")
+    draw_phase(lower, transmission(image, False), lit, pixel, title="product, phase (rad)")
     for axes in (upper, lower):
         axes.set_ylabel("")
     upper.set_xlabel("")

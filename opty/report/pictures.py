@@ -41,7 +41,7 @@ def pictures(
 def _all(
     p: BareState, resolution: Resolution | None, uncertainty: Uncertainty | None
 ) -> Iterator[tuple[str, Callable[[], Any]]]:
-    several = p.numpy("obj").ndim == 3
+    several = p.numpy("obj").ndim == 3 and not p.model.mixture
     yield "Object: magnitude and phase over the lit area", lambda: plot.slices(p) if several else plot.obj(p)
     yield "Probe: orthogonal modes with their share of the power", lambda: plot.probe(p)
     if "opr_modes" in p._live.leaves:

@@ -80,7 +80,8 @@ class HeldPower:
 
     def _power(self) -> Any:
         store, xp = self._store, self._store.xp
-        probe, o, dark = store.leaves["probe"], transmission(store.leaves["obj"]), 1 - self._light()
+        probe, dark = store.leaves["probe"], 1 - self._light()
+        o = transmission(store.leaves["obj"], store.model.mixture)
         power = (probe.real**2 + probe.imag**2).sum(dtype=np.float64)
         return (
             power

@@ -94,11 +94,17 @@ class Scale:
     def _moved(self, job: Run) -> dict[str, tuple[Any, int]]:
         """Return what goes with the scale, by name, and the power of the probe's factor by which it does."""
         leaves = job.store.leaves.items()
-        return {name: (self._scaled_part(name, a), self._powers[name]) for name, a in leaves if name in self._powers}
+        part = _whole if job.store.model.mixture else self._scaled_part
+        return {name: (part(name, a), self._powers[name]) for name, a in leaves if name in self._powers}
 
     def _scaled_part(self, name: str, a: Any) -> Any:
         """Return what of a leaf goes with the scale: of several slices, whose product it is, the first."""
         return a[0] if name in self._sliced and a.ndim == self._axes[name] else a
+
+
+def _whole(name: str, a: Any) -> Any:
+    """Return what of a leaf of a mixture goes with the scale: each of its states makes waves of its own."""
+    return a
 
 
 def _is_free(groups: tuple[Group, ...]) -> bool:

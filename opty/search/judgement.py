@@ -11,8 +11,8 @@ from opty.analysis.align import object_error
 from opty.analysis.check.scan_stretch import Stretch, of_stretch
 from opty.analysis.held_blocks import on
 from opty.analysis.illumination import illuminated
+from opty.analysis.object_states import one_image
 from opty.analysis.verdict import Verdict
-from opty.model.sample import transmission
 from opty.state.views import sweep_batches
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def noise_deviance(p: BareState, blocks: PtychoData, seed: int = 0) -> float:
 def difference(p: BareState, q: BareState) -> float:
     """Return how far two objects of one measurement are apart where views light them (no unit); see object_error."""
     at, other = p.numpy("positions"), q.numpy("positions")
-    obj, second = (transmission(one.numpy("obj")) for one in (p, q))
+    obj, second = (one_image(one) for one in (p, q))
     lit = illuminated(np.clip(at, 0, np.array(obj.shape) - p.data.n), p.probe, obj.shape)
     if lit.sum() < 16:
         return math.inf

@@ -4,7 +4,8 @@
     [geometry]              pixels, and what ``opty.Geometry`` takes (or energy [J] in place of wavelength)
     model                   what makes the waves, as ``opty.model.parse`` reads it; without it, a thin object
     [object]                kind, and its parameters; contrast: one of ``objects.CONTRASTS``. [[object]] once for each
-                            slice of ``Slices``, in the order in which the beam meets them
+                            slice of ``Slices``, in the order in which the beam meets them, or state of
+                            ``Object(states=)``
     [probe]                 kind, and its parameters; defocus [m]
     [probe.modes]           kind = "polynomials" or "zernike", and its parameters
     [scan]                  kind, and its parameters; overlap (and diameter [px]) in place of step; a raster without a
@@ -143,7 +144,7 @@ class _Reader:
         return geometry
 
     def _object(self) -> np.ndarray:
-        """Return the object (H, W); of several tables [[object]] the slices (L, H, W)."""
+        """Return the object (H, W); of several tables [[object]] the slices, or states, (L, H, W)."""
         if not isinstance(self.tables.get("object"), list):
             return self._slice("[object]", self._table("object"))
         slices = []
@@ -155,13 +156,14 @@ class _Reader:
             if one.shape != slices[0].shape:
                 first = " x ".join(map(str, slices[0].shape))
                 raise ValueError(
-                    f"[[object]] {k + 1} has {one.shape[0]} x {one.shape[1]} pixels, and the first slice {first}: give "
-                    "all slices one shape"
+                    f"[[object]] {k + 1} has {one.shape[0]} x {one.shape[1]} pixels, and the first {first}: give all "
+                    "one shape"
                 )
         if len(slices) > 1 and "model" not in self.tables:
+            count = len(slices)
             raise ValueError(
-                f"{len(slices)} tables [[object]] are slices: say in front of the tables how far apart, such as "
-                f'model = "Slices({len(slices)}, spacing=1e-6)"'
+                f"{count} tables [[object]] are slices, or states: say in front of the tables which, such as "
+                f'model = "Slices({count}, spacing=1e-6)" or model = "Object(states={count})"'
             )
         return np.array(slices) if len(slices) > 1 else slices[0]
 

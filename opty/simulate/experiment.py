@@ -46,7 +46,7 @@ def experiment(*arguments: Any, **named: Any) -> PtychoData:
 
     Parameters
     ----------
-    obj : (H, W) complex transmission, (L, H, W) for ``Slices``; it must hold every window.
+    obj : (H, W) complex transmission, (L, H, W) for ``Slices`` and ``Object(states=L)``; it must hold every window.
     probe : (n, n) or (M, n, n) complex, incoherent modes, centred in the array.
     positions : (N, 2) (row, column) [px], nominal. Only differences matter: the scan is put in
         the middle of the object by a whole number of pixels.
@@ -231,7 +231,7 @@ class Experiment:
 def _complex(obj: Any) -> np.ndarray:
     obj = np.asarray(obj)
     if obj.ndim not in (2, 3):
-        raise ValueError(f"obj has shape {obj.shape}; expected (H, W), or (L, H, W) for several slices")
+        raise ValueError(f"obj has shape {obj.shape}; expected (H, W), or (L, H, W) for several slices or states")
     return obj if obj.dtype.kind == "c" else obj.astype(np.complex64)
 
 

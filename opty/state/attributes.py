@@ -51,7 +51,7 @@ class StateAttributes:
 
     @property
     def obj(self) -> Any:
-        """Object (H, W) complex transmission, (L, H, W) of several slices, read-only."""
+        """Object (H, W) complex transmission, (L, H, W) of several slices or states, read-only."""
         return self._leaf("obj")
 
     @property
@@ -162,11 +162,12 @@ class StateAttributes:
             return f"<PtychoState: given away, {self._consumed}>"
         store = self._store
         shape, modes = store.leaves["obj"].shape, len(store.leaves["probe"])
-        slices = f"{shape[0]} slices of " if len(shape) == 3 else ""
+        layers = "states" if store.model.mixture else "slices"
+        several = f"{shape[0]} {layers} of " if len(shape) == 3 else ""
         misfit = f", misfit {store.history['misfit'][-1]:.4g} in its last sweep" if store.history.get("misfit") else ""
         absent = "" if store.data.absent is None else f"; frames not here: {store.data.absent}"
         where = f"{store.dtype} on {store.backend.name}{absent}"
         return (
-            f"<PtychoState: object {slices}{shape[-2]} x {shape[-1]}, {modes} probe mode{'s' * (modes > 1)} of "
+            f"<PtychoState: object {several}{shape[-2]} x {shape[-1]}, {modes} probe mode{'s' * (modes > 1)} of "
             f"{store.data.n} x {store.data.n}, {self.data.views} views, iteration {store.iteration}{misfit}, {where}>"
         )

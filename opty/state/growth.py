@@ -13,6 +13,7 @@ from opty.algebra.leaf import Leaf
 from opty.data import PtychoData
 from opty.errors import RecipeError
 from opty.state.spread import spread
+from opty.state.start import first_object
 from opty.state.store import Store
 from opty.state.whole_store import WholeStore, has_rows, whole_rows
 
@@ -24,8 +25,8 @@ def grow(store: Store, data: PtychoData) -> None:
     """Take the views of ``data`` that the state does not have yet; its first ones are those of the state.
 
     New windows lie where the positions that were measured say, and where the object's frame has no room for them it
-    grows, by ones. Intensity factors of new views are one. Memory of operators that has a row for each view, or lies in
-    the frame of the object, is dropped; operators make it anew.
+    grows, by what an object begins with. Intensity factors of new views are one. Memory of operators that has a row for
+    each view, or lies in the frame of the object, is dropped; operators make it anew.
 
     Raises RecipeError for a state that cannot grow: with arrays of the user's, or a model with numbers of its own, over
     views or in the frame of the object.
@@ -96,7 +97,7 @@ def _grown(
     if any(map(any, pads)):
         (top, bottom), (left, right) = pads
         height, width = obj.shape[-2:]
-        larger = xp.ones((*obj.shape[:-2], top + height + bottom, left + width + right), obj.dtype)
+        larger = store.backend.asarray(first_object(store, (top + height + bottom, left + width + right)))
         larger[..., top : top + height, left : left + width] = obj
         found["obj"] = larger
     return found

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from opty.arrays import gpu_available
 from opty.data import PtychoData
 from opty.data.fields import check_extent
+from opty.model.scan import Scan
 from opty.remedies import here
+
+if TYPE_CHECKING:
+    from opty.state.store import Store
 
 
 def frame(
@@ -44,6 +48,14 @@ def frame(
             f"{need} with positions counted from its corner; leave obj out and a frame is chosen"
         )
     return np.zeros(2), obj.shape[-2:]
+
+
+def first_object(store: Store, shape: tuple[int, int]) -> np.ndarray:
+    """Return the object (H, W), or (L, H, W) of slices or states, with which a state of this model and seed begins."""
+    scan = Scan(store.data.views, store.n, shape, store.dtype, store.geometry, seed=store.seed)
+    sample = store.model.sample
+    assert sample is not None  # every complete model has one
+    return sample.initial("obj", scan)
 
 
 def check_light(data: PtychoData, dtype: Any) -> None:

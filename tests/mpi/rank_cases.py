@@ -81,6 +81,10 @@ CASES = {
         {"model": VARYING, "fractional": False},
     ),
     "a probe that varies, LSQML": ("LSQML(batch=4) ** 7", {"model": VARYING}),
+    "states of the object": (
+        "CheckPositions() * OrthogonaliseStates() * DM() ** 2 * AP() ** 2 * ML() ** 2 * LSQML(batch=4) ** 2",
+        {"model": "Object(states=2) * Probe(modes=2)", "views": 18},
+    ),
     "several scans": ("AP() ** 3 * ML() ** 3 * LSQML(batch=4) ** 3", {"model": "Object() * Probe(scans=(5, 7))"}),
     "slices and their distance": (
         "(Refine('spacing') * AP()) ** 2 * (Refine('spacing') * PosCorrect() * LSQML(batch=4)) ** 2",

@@ -8,7 +8,7 @@ import pytest
 import opty
 from opty import AP, Operator, ViewOperator, rPIE
 from opty.algebra.operator import REGISTRY
-from opty.model import Slices
+from opty.model import Object, Slices
 from opty.runtime.plan import fusing, plan, steps_of, unfused
 from opty.simulate.objects import random_phase
 from opty.testing import check_operator
@@ -54,6 +54,15 @@ def test_operators_that_run_a_recipe(op):
     assert check_operator(op, models=[None]) < 1e-9
 
 
+ON_STATES = [op for op in (*RECIPES, *POSITIONS, *NESTED, opty.OrthogonaliseStates()) if "Vortices" not in repr(op)]
+
+
+@pytest.mark.covering
+@pytest.mark.parametrize("op", ON_STATES, ids=repr)
+def test_operators_on_a_mixture_of_object_states(op):
+    assert check_operator(op, models=[Object(states=2)]) < 1e-9
+
+
 def test_refine_moves_the_numbers_of_a_model():
     assert check_operator(opty.Refine("spacing"), models=[Slices(2, spacing=5e-7)]) < 1e-9
 
@@ -66,7 +75,7 @@ def test_operators_of_slices(op):
 
 
 def test_refine_moves_lengths_of_the_geometry():
-    assert check_operator(opty.Refine("distance"), models=[None]) < 1e-9
+    assert check_operator(opty.Refine("distance"), models=[None, Object(states=2)]) < 1e-9
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
@@ -82,7 +91,7 @@ def test_each_operator_is_checked():
         with unfused():
             yield from (type(s.op).__name__ for s in steps_of(plan(op)))
 
-    checked = set(itertools.chain.from_iterable(map(inside, [*RECIPES, *POSITIONS, *NESTED]))) | {
+    checked = set(itertools.chain.from_iterable(map(inside, [*RECIPES, *POSITIONS, *NESTED, *ON_STATES]))) | {
         "Refine",
         "RegisterSlices",
         "SmoothSlices",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
+from opty.analysis.object_states import object_states
 from opty.data import PtychoData
 from opty.errors import FormatError, warn_user
 from opty.files.container import Container
@@ -17,6 +18,7 @@ from opty.io import writing
 from opty.io.formats.foreign_result import curved, made, measurement_for
 from opty.io.formats.ptyd import KEV, dict_group, mark_root, refuse_pickle
 from opty.io.reading import Format, blaming, real
+from opty.model import Object
 from opty.physics.modes import orthogonal
 from opty.remedies import here
 
@@ -53,8 +55,9 @@ def read(
     In the far field the probe gets the Fresnel curvature that PtyPy has in its propagator. Pickled nodes are
     never loaded.
 
-    Raises TypeError without data; FormatError for several layers of the object (incoherent states), or sizes that do
-    not go together.
+    Several layers of the object are incoherent states: the state has ``Object(states=L)``.
+
+    Raises TypeError without data; FormatError for sizes that do not go together.
     """
     data = measurement_for(file, data, "PtyPy")
     with file.tree() as tree, blaming(file):
@@ -62,15 +65,16 @@ def read(
         probe, obj, positions = _estimates(tree, data)
         if HEADER in file.names:  # files without it were written by opty, and their probes have the curvature already
             probe = curved(probe, data)
-    return made(file, data, probe, obj, positions, device, threads, deterministic, seed)
+    states = len(obj)
+    model = None if states == 1 else Object(states)
+    obj = obj[0] if states == 1 else obj
+    return made(file, data, probe, obj, positions, device, threads, deterministic, seed, model=model)
 
 
 def _estimates(tree: Tree, data: PtychoData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probe (M, n, n), object (H, W), and positions (N, 2) of window corners in its frame [px]."""
+    """Probe (M, n, n), object (L, H, W), and positions (N, 2) of window corners in its frame [px]."""
     probe, _ = _storage(tree, "probe")
     obj, path = _storage(tree, "obj")
-    if len(obj) != 1:
-        raise ValueError(f"{path} has {len(obj)} layers, which are incoherent states of the object; opty's has one")
     size, origin = (_pair(tree, f"{path}/{name}") for name in ("_psize", "_origin"))
     if (recorded := tree.find(f"content/positions/{path.rsplit('/', 1)[-1]}")) is not None:
         centres = real(recorded.name, numbers(recorded))
@@ -80,7 +84,7 @@ def _estimates(tree: Tree, data: PtychoData) -> tuple[np.ndarray, np.ndarray, np
         centres = data.positions
     if centres.shape != (data.views, 2):
         raise ValueError(f"the file has positions of shape {centres.shape} but data= holds {data.views} views")
-    return probe, obj[0], (centres - origin) / size - data.n // 2
+    return probe, obj, (centres - origin) / size - data.n // 2
 
 
 def _of_pixels(file: Container, tree: Tree, data: PtychoData) -> PtychoData:
@@ -123,11 +127,11 @@ def write(path: Path, p: BareState) -> None:
 
     Positions are centres of the views [m], as those of the data; the object lies under them. ``iter_info`` holds the
     iteration, the recipe and the misfit. In the far field the Fresnel curvature that PtyPy has in its propagator is
-    removed from the probe. Raises ValueError for a state without a geometry, for several slices, and for a probe that
-    varies.
+    removed from the probe. States of a mixture are layers of the object. Raises ValueError for a state without a
+    geometry, for several slices, and for a probe that varies.
     """
-    data, obj = p.data, p.numpy("obj")
-    if obj.ndim == 3:
+    data, obj = p.data, object_states(p) if p.model.mixture else p.numpy("obj")
+    if obj.ndim == 3 and not p.model.mixture:
         raise ValueError(
             f"the object has {len(obj)} slices; the layers of PtyPy's .ptyr are incoherent states of one thin object: "
             + here("export the arrays, .npz, or images, .tif", "export to .npz or .tif")
@@ -148,7 +152,10 @@ def write(path: Path, p: BareState) -> None:
         header = dict_group(f, HEADER)
         for name, text in {"kind": "minimal", "description": "Ptypy .h5 compatible storage format"}.items():
             header.create_dataset(name, data=text, dtype=h5py.string_dtype()).attrs["type"] = "string"
-        storages = {f"probe/{SCAN}": curved(orthogonal(p.numpy("probe")), data, out=True), f"obj/{OBJECT}": obj[None]}
+        storages = {
+            f"probe/{SCAN}": curved(orthogonal(p.numpy("probe")), data, out=True),
+            f"obj/{OBJECT}": obj.reshape(-1, *obj.shape[-2:]),
+        }
         centres = {f"probe/{SCAN}": np.array([data.n // 2] * 2, float), f"obj/{OBJECT}": p.origin + data.n // 2}
         for name, array in storages.items():
             storage = dict_group(content, name)

@@ -82,7 +82,7 @@ def _layers(tree: Tree) -> np.ndarray:
             f"{modulus.name} has shape {modulus.shape} and {phase.name} {phase.shape}; expected (states, slices, H, W)"
         )
     if len(modulus) != 1:
-        raise ValueError(f"{modulus.name} has {len(modulus)} incoherent states of the object; opty's object has one")
+        raise ValueError(f"{modulus.name} has {len(modulus)} incoherent states of the object; results of one are read")
     return (numbers(modulus) * np.exp(1j * real(phase.name, numbers(phase))))[0]
 
 

@@ -113,8 +113,8 @@ function drawScan(p) {
 function chooseSlice(p) {
   const tools = el("magnitude").querySelector(".tools");
   if (p.slices < 2 || tools.querySelector(".slice")) return;
-  tools.insertAdjacentHTML("afterbegin", `<select class="slice" aria-label="Slice of the object"><option value="-1">product</option>${
-    Array.from({ length: p.slices }, (_, k) => `<option value="${k}">slice ${k + 1}</option>`).join("")}</select>`);
+  tools.insertAdjacentHTML("afterbegin", `<select class="slice" aria-label="Which ${p.layer} of the object">${p.layer === "slice" ? `<option value="-1">product</option>` : ""}${
+    Array.from({ length: p.slices }, (_, k) => `<option value="${k}">${p.layer} ${k + 1}</option>`).join("")}</select>`);
   tools.querySelector(".slice").onchange = (event) => { slice = +event.target.value; for (const one of pictures) one.limits = one.turn = null; fetchObject(p).catch(lost); };
 }
 

@@ -11,6 +11,7 @@ from opty.operators.position.check import GIVEN, gone, rms
 from opty.operators.position.others import explained, not_found, others_say
 from opty.runtime.nested import Nested, run_trial
 from opty.state import handle
+from opty.state.start import first_object
 
 _BETTER = 0.85  # of the misfit at the places given: what a wrong probe may gain by positions moved to suit it is less
 _WORSE = 1.03  # of it: more than the order of the views makes
@@ -97,7 +98,7 @@ class ComparePositions(Nested, slots=GIVEN):
         store, backend = s.store, s.backend
         host = {leaf.name: np.array(backend.to_host(store.leaves[leaf.name])) for leaf in store.model.leaves}
         power = (np.abs(host["probe"]) ** 2).sum()
-        host["obj"][...] = np.sqrt(store.measured.view_photons.mean() / power)
+        host["obj"][...] = first_object(store, store.object_shape) * np.sqrt(store.measured.view_photons.mean() / power)
         host["positions"] = np.array(backend.to_host(positions))
         for name in ("background", "intensity_factors"):
             if name in store.leaves:

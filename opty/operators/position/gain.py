@@ -35,7 +35,7 @@ class CrossCorrelation(PositionRefinement, register=False):
         registration = s.memo["registration"]
         if self.signal == "detector":
             return pattern_shift(s, b, registration)
-        return object_shift(b, asked, registration)
+        return object_shift(s, b, asked, registration)
 
 
 class PosCorrectGain(CrossCorrelation):

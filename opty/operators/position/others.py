@@ -123,12 +123,15 @@ def others_say(s: Any, numbers: np.ndarray | None = None) -> OthersSay:
     return OthersSay(*s.backend.to_host(found).T)
 
 
-def _all_say(s: Any) -> tuple[Any, Any]:
-    """Return sum conj(P) psi' (H, W) and sum |P|^2 (H, W) over the views of a store."""
-    total, light = s.xp.zeros(s.object_shape, s.dtype), s.xp.zeros(s.object_shape, s.real_dtype)
-    for some in _in_parts(s, np.arange(s.data.views)):
-        b = Batch.at(s, some)
-        pull, power = _says(s, b)
+def _all_say(store: Any) -> tuple[Any, Any]:
+    """Return sum conj(P) psi', in the shape of the object, and sum |P|^2 (H, W) over the views of a store."""
+    total, light = (
+        store.xp.zeros(store.leaves["obj"].shape, store.dtype),
+        store.xp.zeros(store.object_shape, store.real_dtype),
+    )
+    for some in _in_parts(store, np.arange(store.data.views)):
+        b = Batch.at(store, some)
+        pull, power = _says(store, b)
         b.place(total, pull)
         b.place(light, power)
     return total, light
@@ -138,13 +141,15 @@ def _compared(s: Any, numbers: np.ndarray, total: Any, light: Any) -> Any:
     """Return what ``OthersSay`` holds of some views, (K, 4) float64; ``total``, ``light`` : what all of them say."""
     xp, out, first = s.xp, s.xp.empty((len(numbers), 4), np.float64), 0
     dim = _DIM * light.max()
-    mean = total.sum() / light.sum()
+    mean = (total.sum(axis=(-2, -1)) / light.sum())[..., None, None]
     for some in _in_parts(s, numbers):
         b = Batch.at(s, some)
         pull, power = _says(s, b)
         others, around = b.windows(total) - pull, xp.maximum(b.windows(light) - power, 0)
         shared = (power * (around > dim)).sum(axis=(1, 2)) / power.sum(axis=(1, 2))
         more = xp.maximum(dim - around, 0)
+        if others.ndim == 4:  # of a mixture each state by itself
+            around, more = around[:, None], more[:, None]
         others += more * mean
         others /= around + more
         here, noise = _misfits(s, b, others, True)
@@ -161,11 +166,15 @@ def _in_parts(s: Any, numbers: np.ndarray) -> list[np.ndarray]:
 
 
 def _says(s: Any, b: Batch) -> tuple[Any, Any]:
-    """Return conj(P) psi' (B, n, n) and |P|^2 (B, n, n) of views, psi' the exit waves with the measured modulus."""
+    """Return conj(P) psi' (B, n, n) and |P|^2 (B, n, n) of views, psi' the exit waves with the measured modulus.
+
+    Of a mixture the first is (B, L, n, n).
+    """
     there = b.at_detector(b.exit_waves(), True)
     put_modulus(s, b, there, False)
     pull, power = b.gather("obj", b.from_detector(there))
-    return pull, s.xp.ascontiguousarray(s.xp.broadcast_to(power, pull.shape))
+    power = power[:, 0] if power.ndim == 4 else power  # all states see the same light
+    return pull, s.xp.ascontiguousarray(s.xp.broadcast_to(power, (b.size, *power.shape[1:])))
 
 
 def _misfits(s: Any, b: Batch, windows: Any, counted: bool) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ from scipy.ndimage import minimum_filter
 
 from opty.model.sample import transmission
 from opty.operators.fourier import intensity_of
+from opty.operators.merge import each
 from opty.state.views import Batch, memory_batch
 
 _PEAKS = 4  # minima that are looked at
@@ -140,9 +141,11 @@ def _wave_distance(s, b, reach: int):
     b.put_modulus(there, s.incoherent, False)
     psi = b.from_detector(there)
     size = n + 2 * reach
-    around = xp.zeros((size, size), s.dtype)
     inside, taken = _overlap(backend.to_host(b.corners)[0] - reach, size, s.object_shape)
-    around[taken] = transmission(s.store.leaves["obj"])[inside]
+    obj = s.store.leaves["obj"]
+    states = each(obj if s.model.mixture else transmission(obj, False))
+    around = xp.zeros((len(states), size, size), s.dtype)
+    around[:, *taken] = states[:, *inside]
 
     def correlated(window, image):
         """sum_r conj(window(r)) image(r + d)."""
@@ -154,9 +157,10 @@ def _wave_distance(s, b, reach: int):
 
     incident = b.incident[0]
     # States that were made behind the object saw the same light.
-    psi = psi[0].reshape(len(incident), -1, n, n).sum(axis=1)
-    light = correlated((xp.abs(incident) ** 2).sum(axis=0), xp.abs(around) ** 2).real
-    return light - 2 * xp.abs(correlated((incident.conj() * psi).sum(axis=0), around))
+    psi = psi[0].reshape(len(incident), len(states), -1, n, n).sum(axis=2)
+    light = correlated((xp.abs(incident) ** 2).sum(axis=0), (xp.abs(around) ** 2).sum(axis=0)).real
+    asked = (incident.conj()[:, None] * psi).sum(axis=0)
+    return light - 2 * xp.abs(sum(correlated(one, image) for one, image in zip(asked, around, strict=True)))
 
 
 def _overlap(corner, size: int, shape):

@@ -29,7 +29,7 @@ def other_light(s, b, light):
     return share, around
 
 
-def object_shift(b, asked, registration):
+def object_shift(s, b, asked, registration):
     """Return the shift (B, 2) px of the old object window against the updated one: XCORR_A of Guzzi et al. 2022.
 
     A view that lies at r + d, not at r, pulls its window towards O(r + d): the old one looks moved by d from it.
@@ -37,12 +37,20 @@ def object_shift(b, asked, registration):
     _, power = b.gather("obj", b.delta)
     step = asked / power.max(axis=(-2, -1), keepdims=True)
     step += b.patches
-    return registration.peak(*(transmissions(a) for a in (step, b.patches)))
+    return registration.peak(*(transmissions(s, b, a) for a in (step, b.patches)))
 
 
-def transmissions(windows):
-    """Return windows (B, n, n) of a thin object; of slices (B, L, n, n) their product, as if they touched."""
-    return windows if windows.ndim == 3 else windows.prod(axis=1)
+def transmissions(s, b, windows):
+    """Return windows (B, n, n) of a thin object; of slices (B, L, n, n) their product, as if they touched.
+
+    Of a mixture it is the state that lets most light of the batch pass.
+    """
+    if windows.ndim == 3:
+        return windows
+    if not s.model.mixture:
+        return windows.prod(axis=1)
+    strongest = (s.xp.abs(b.patches) ** 2).sum(axis=(0, 2, 3)).argmax()
+    return s.xp.take(windows, strongest, axis=1)
 
 
 def pattern_shift(s, b, registration):
@@ -71,12 +79,14 @@ def fit_numbers(s, b, asked, share):
     """
     xp, count, n, real = s.xp, b.size, b.n, s.real_dtype
     _, power = b.gather("obj", b.delta)
-    o, asked, power = (a.reshape(len(a), -1, n, n) for a in (b.patches, asked, power))  # (B or 1, L, n, n): L slices
+    o, asked, power = (a.reshape(len(a), -1, n, n) for a in (b.patches, asked, power))  # (B or 1, L, n, n)
     light = xp.abs(o)
     if b.brightness is not None:
         light *= b.brightness[:, None]
     light *= light
-    exit_power = power.reshape(len(power), 1, -1) @ light.reshape(count, -1, 1) / o.shape[1]
+    exit_power = power.reshape(len(power), 1, -1) @ light.reshape(count, -1, 1)
+    if not s.model.mixture:  # of which each state has light of its own, while slices pass it on
+        exit_power /= o.shape[1]
     slopes = xp.zeros((count, 2, *o.shape[1:]), o.dtype)
     xp.subtract(o[:, :, 2:], o[:, :, :-2], out=slopes[:, 0, :, 1:-1])
     xp.subtract(o[..., 2:], o[..., :-2], out=slopes[:, 1, ..., 1:-1])

@@ -3,7 +3,8 @@
 element.py      Element: a piece of physics with a forward map, its derivative and its adjoint
 compose.py      Model: elements joined by ``*``; text and JSON
 probe.py        the illumination; fly_scan.py: of a stage that moves during the exposure
-sample.py       a thin object, and several slices; propagation.py: to the detector
+sample.py       a thin object, one or a mixture; slices.py: several slices; propagation.py: to the detector
+free_space.py   the phase of free space, of slices and near fields
 complete.py     the elements that the user left out; scan.py, starting_probe.py: first values of the leaves
 moved_beam.py   the beam moved to where the views lie
 wavelengths.py  a beam of several wavelengths
@@ -23,7 +24,8 @@ from opty.model.element import Element
 from opty.model.fly_scan import FlyScan
 from opty.model.probe import Probe
 from opty.model.propagation import ConeBeam, FarField, NearField
-from opty.model.sample import Object, Slices
+from opty.model.sample import Object
+from opty.model.slices import Slices
 from opty.model.wavelengths import Wavelengths
 
 __all__ = [

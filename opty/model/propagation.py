@@ -8,9 +8,9 @@ import numpy as np
 
 from opty.errors import RecipeError
 from opty.model.element import Element
+from opty.model.free_space import phase_per_metre, phase_per_pixel
 from opty.model.geometry_numbers import LENGTHS, added, relative_slopes
 from opty.model.probe import slopes
-from opty.model.sample import phase_per_metre, phase_per_pixel
 from opty.model.views import ModelViews
 from opty.physics.propagation import phase_ramp
 

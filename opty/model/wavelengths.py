@@ -11,9 +11,9 @@ from opty.algebra.leaf import Leaf
 from opty.errors import RecipeError
 from opty.geometry import Geometry
 from opty.model.element import Element
+from opty.model.free_space import phase_per_metre, phase_per_pixel
 from opty.model.geometry_numbers import LENGTHS, added, relative_slopes
 from opty.model.moved_beam import Moves
-from opty.model.sample import phase_per_metre, phase_per_pixel
 from opty.model.scan import Scan
 from opty.model.views import ModelViews
 

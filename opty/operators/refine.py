@@ -12,7 +12,7 @@ from opty.algebra.operator import ViewOperator
 from opty.errors import RecipeError
 from opty.model.element import LEAVES
 from opty.model.geometry_numbers import LENGTHS, check_told, first_value, told_by
-from opty.model.sample import Slices
+from opty.model.slices import Slices
 from opty.operators import lengths
 from opty.operators.fourier import intensity_of
 from opty.remedies import option

@@ -11,7 +11,7 @@ import scipy.ndimage
 from opty.algebra.operator import Operator
 from opty.algebra.protocols import State
 from opty.errors import MisfitWarning, RecipeError, warn_user
-from opty.model.sample import Slices
+from opty.model.slices import Slices
 from opty.state.light import rough_light
 
 _STEP = 0.5  # px between neighbouring slices: of the search, and the longest of a Newton step

@@ -8,7 +8,8 @@ import numpy as np
 
 from opty.analysis.illumination import crop_to, lit_area, photons_on
 from opty.analysis.object_states import object_states
-from opty.model.sample import Slices, transmission
+from opty.model.sample import transmission
+from opty.model.slices import Slices
 from opty.plot.figure import canvas, root, styled
 from opty.plot.headline import put_headline
 from opty.plot.images import (

@@ -13,6 +13,7 @@ from opty.operators.position import (
     PlaceInOrder,
     PosCorrect,
 )
+from opty.operators.restart_modes import RestartModes
 from opty.recipes.lsqml import LSQML
 from opty.recipes.pie import rPIE
 
@@ -55,7 +56,8 @@ class FindPositions(Recipe):
         in_order = PlaceInOrder(coarse**4)
         eighth = coarse**30 * in_order * BestOf(coarse**60, again=smaller**60)
         quarter = in_order * BestOf(_held_out(coarse), tries=2, again=_held_out(smaller))
-        half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * HoldOut(coarse**8) * coarse**20
+        anew = RestartModes(coarse**20) ** 2
+        half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * anew * HoldOut(coarse**8) * coarse**20
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, eighth, keep=_KEEP)
         full = (PosCorrect(wait=False) * rPIE(alpha=0.1)) ** self.sweeps
         return CheckPositions() * CompareMisfit(after=True) * full * ladder * CompareMisfit()

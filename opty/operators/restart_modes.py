@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from opty.algebra.operator import Operator
+from opty.algebra.operator import Identity, Operator
 from opty.model.starting_probe import with_modes
 from opty.operators.position.check import GIVEN
 from opty.operators.position.some_views import state_of, take_estimates
@@ -49,12 +49,15 @@ class RestartModes(Nested, slots=GIVEN):
             raise ValueError(f"RestartModes(turns={self.turns}): give a number of turns from 1 on")
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
-        return self.reading | {"background"}, (self.recipe_writes & {"obj", "positions", GIVEN.name}) | {"probe"}
+        return self.reading | {"background"}, self.recipe_writes & {"obj"} | {"probe", "positions", GIVEN.name}
+
+    def fixed(self, leaves: frozenset[str]) -> Operator | None:
+        return Identity() if "probe" in leaves else None
 
     def apply(self, s: Any) -> None:
         if len(s.probe) == 1 or not s.store.model.thin:
             return
-        if GIVEN.name in self.recipe_writes and s.create(GIVEN.name):
+        if "positions" in self.recipe_writes and s.create(GIVEN.name):
             s.position_given += s.positions
         views, before = np.arange(s.data.views), _misfit(s)
         for _ in range(self.turns):
@@ -62,13 +65,16 @@ class RestartModes(Nested, slots=GIVEN):
             start._live.iteration, start._live.visits = s.store.iteration, s.store.visits
             found = run_trial(self.recipe, start, s.memo["run"])
             take_record(s, found)
-            after = _misfit(found._live)
+            kept = {name: getattr(s, name).copy() for name in ("obj", "probe", "positions")}
+            take_estimates(s, found, views, self.effects()[1])
+            after = _misfit(s)
             s.record("modes_iteration", s.iteration)
             s.record("modes_before", before)
             s.record("modes_after", after)
             if not after < before:
+                for name in self.effects()[1] & kept.keys():
+                    setattr(s, name, kept[name])
                 return
-            take_estimates(s, found, views, self.effects()[1])
 
 
 def _misfit(s: Any) -> float:

@@ -28,10 +28,11 @@ class FindPositions(Recipe):
     an edge. At 1/8 and 1/4 a run is tried again, in another order of the views and every second time with smaller
     batches, until the views explain each other (``BestOf``); where none does the scan is put together again, view after
     view (``PlaceInOrder``), which finds stages whose errors add up. Views that may have printed their own object are
-    held out and looked for; at 1/2 the positions are compared with those given, and dropped where they explain the
-    patterns no better. At the full resolution ``PosCorrect()``, which holds what the counts do not speak against,
-    ends it. Where the misfit is higher then than at the start, as of an object that was finished at other positions,
-    a MisfitWarning says so. Go on with any engine, beside ``PosCorrect()``:
+    held out and looked for; at 1/2 the modes of a probe that has several begin anew (``RestartModes``), and the
+    positions are compared with those given, and dropped where they explain the patterns no better. At the full
+    resolution ``PosCorrect()``, which holds what the counts do not speak against, ends it. Where the misfit is higher
+    then than at the start, as of an object that was finished at other positions, a MisfitWarning says so. Go on with
+    any engine, beside ``PosCorrect()``:
     ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
 
     Parameters

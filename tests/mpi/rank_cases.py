@@ -72,10 +72,6 @@ CASES = {
         "BestOf((PosCorrect(search_every=3, hold=0.0) * AP()) ** 3, tries=2) * AP() ** 2",
         {"wrong": 1.0, "views": 18},
     ),
-    "modes begun anew": (
-        "RestartModes((PosCorrect(search_every=3, hold=0.0) * AP()) ** 3, turns=2) * AP() ** 2",
-        {"wrong": 1.0, "views": 18, "modes": 2},
-    ),
     "coarse": ("Coarse(2, (PosCorrect() * LSQML(batch=4)) ** 2) * AP()", {"wrong": 1.0, "n": 32}),
     "a probe that varies, AP": ("Orthogonalise() * ScaleObjProbe() * AP() ** 7", {"model": f"{VARYING}"}),
     "a probe that varies, ML": ("ML() ** 7", {"model": VARYING}),

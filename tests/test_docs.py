@@ -174,7 +174,17 @@ def test_auto_page(small_scan, capsys):
 def test_positions_page(small_scan):
     names = {"p": opty.PtychoState(opty.load("scan.cxi"))}
     blocks = BLOCK.findall((ROOT / "docs" / "positions.md").read_text())
-    assert [name for name, _ in blocks] == ["refine", "bars", "check", "far", "order", "tries", "model", "guard"]
+    assert [name for name, _ in blocks] == [
+        "refine",
+        "bars",
+        "check",
+        "far",
+        "order",
+        "tries",
+        "modes",
+        "model",
+        "guard",
+    ]
     for name, code in blocks:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", opty.MisfitWarning)  # the positions of this scan are right

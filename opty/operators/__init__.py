@@ -21,6 +21,7 @@ support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: prior knowledge of the object
 vortices.py      RemoveVortices: a phase of the object that closes
 coarse.py        Coarse: a recipe at a lower resolution
+restart_modes.py RestartModes: incoherent modes begun anew
 position/        PosCorrect and its rivals; affine map and drift of the whole scan
 constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, Orthogonalise,
                  OrthogonaliseStates
@@ -66,6 +67,7 @@ from opty.operators.position import (
 from opty.operators.probe import ProbeUpdate
 from opty.operators.quasi_newton import QuasiNewtonStep
 from opty.operators.refine import Refine
+from opty.operators.restart_modes import RestartModes
 from opty.operators.slices import RegisterSlices, SmoothSlices
 from opty.operators.support import Support
 from opty.operators.vortices import RemoveVortices
@@ -122,6 +124,7 @@ __all__ = [
     "RelaxedStep",
     "RemoveRamp",
     "RemoveVortices",
+    "RestartModes",
     "ScaleObjProbe",
     "SmoothSlices",
     "Support",

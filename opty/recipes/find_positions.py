@@ -13,6 +13,7 @@ from opty.operators.position import (
     PlaceInOrder,
     PosCorrect,
 )
+from opty.operators.restart_modes import RestartModes
 from opty.recipes.lsqml import LSQML
 from opty.recipes.pie import rPIE
 
@@ -27,10 +28,11 @@ class FindPositions(Recipe):
     an edge. At 1/8 and 1/4 a run is tried again, in another order of the views and every second time with smaller
     batches, until the views explain each other (``BestOf``); where none does the scan is put together again, view after
     view (``PlaceInOrder``), which finds stages whose errors add up. Views that may have printed their own object are
-    held out and looked for; at 1/2 the positions are compared with those given, and dropped where they explain the
-    patterns no better. At the full resolution ``PosCorrect()``, which holds what the counts do not speak against,
-    ends it. Where the misfit is higher then than at the start, as of an object that was finished at other positions,
-    a MisfitWarning says so. Go on with any engine, beside ``PosCorrect()``:
+    held out and looked for; at 1/2 the modes of a probe that has several begin anew (``RestartModes``), and the
+    positions are compared with those given, and dropped where they explain the patterns no better. At the full
+    resolution ``PosCorrect()``, which holds what the counts do not speak against, ends it. Where the misfit is higher
+    then than at the start, as of an object that was finished at other positions, a MisfitWarning says so. Go on with
+    any engine, beside ``PosCorrect()``:
     ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
 
     Parameters
@@ -55,7 +57,8 @@ class FindPositions(Recipe):
         in_order = PlaceInOrder(coarse**4)
         eighth = coarse**30 * in_order * BestOf(coarse**60, again=smaller**60)
         quarter = in_order * BestOf(_held_out(coarse), tries=2, again=_held_out(smaller))
-        half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * HoldOut(coarse**8) * coarse**20
+        whole = RestartModes(coarse**20) * HoldOut(coarse**8) * coarse**20
+        half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * whole
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, eighth, keep=_KEEP)
         full = (PosCorrect(wait=False) * rPIE(alpha=0.1)) ** self.sweeps
         return CheckPositions() * CompareMisfit(after=True) * full * ladder * CompareMisfit()

@@ -79,7 +79,7 @@ def test_every_step_that_claims_it_is_tried_below():
     tried = set().union(*map(steps, (*ENGINES, *BY_HAND)))
     # Of a model; of another recipe; of a scan that grows.
     elsewhere = {opty.Refine, opty.Coarse, opty.HoldOut, opty.PlaceInOrder, opty.BestOf, opty.ComparePositions}
-    elsewhere |= {opty.Follow, opty.RegisterSlices, opty.SmoothSlices, opty.OrthogonaliseStates}
+    elsewhere |= {opty.Follow, opty.RegisterSlices, opty.SmoothSlices, opty.OrthogonaliseStates, opty.RestartModes}
     assert claimed - elsewhere - {opty.operators.TotalVariation} <= tried
 
 

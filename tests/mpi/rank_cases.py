@@ -81,6 +81,10 @@ CASES = {
         {"model": VARYING, "fractional": False},
     ),
     "a probe that varies, LSQML": ("LSQML(batch=4) ** 7", {"model": VARYING}),
+    "modes begun anew": (
+        "RestartModes((PosCorrect(search_every=3, hold=0.0) * AP()) ** 3, turns=2) * AP() ** 2",
+        {"modes": 2},
+    ),
     "states of the object": (
         "CheckPositions() * OrthogonaliseStates() * DM() ** 2 * AP() ** 2 * ML() ** 2 * LSQML(batch=4) ** 2",
         {"model": "Object(states=2) * Probe(modes=2)", "views": 18},

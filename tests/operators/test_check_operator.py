@@ -34,6 +34,7 @@ POSITIONS = [opty.parse(text) for text in (
 )]  # fmt: skip
 NESTED = [opty.parse(text) for text in (
     "Coarse(2, ePIE())", "HoldOut(ePIE())", "PlaceInOrder(ePIE())", "BestOf(ePIE())",
+    "RestartModes(ePIE(), turns=2)",
     "ComparePositions(PosCorrect() * ePIE())", "FindPositions(sweeps=1)",
 )]  # fmt: skip
 OUTPUTS = ["Log", "Progress", "Save", "Serve", "Show"]

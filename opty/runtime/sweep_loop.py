@@ -12,7 +12,7 @@ from opty.algebra.operator import ViewOperator
 from opty.runtime.all_views import conclude
 from opty.runtime.batch_size import batch_that_fits
 from opty.runtime.batching import drawn_batches, split
-from opty.runtime.blame import blame
+from opty.runtime.blame import blame, call_step
 from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.runtime.job import Run
 from opty.runtime.joint_batches import JointBatches
@@ -115,7 +115,7 @@ def _concluded(seen: _Seen, job: Run, number: int, sums: _Sums | None) -> None:
     """Let the steps conclude a sweep, with what they have summed made the sums over all ranks."""
     for step, s, _ in seen:
         if type(step.op).collect is not ViewOperator.collect:
-            _blamed(step.op.collect, s, step, number, " (after the sweep)")
+            _blamed(functools.partial(call_step, step.op, "collect"), s, step, number, " (after the sweep)")
     if sums is not None:
         sums.add_up()
     for step, s, _ in seen:
@@ -155,7 +155,7 @@ def _begun(sweep: SweepProgram, job: Run, number: int, joint: JointStore | None,
         s.memo["number"], s.memo["whole"], s.memo["live_batches"] = number, sweep.whole, live_batches
         if b is not None and of_user(step.op) and not step.op.over_ranks and not changes_images(step.op):
             s.hide(scattered)
-        _blamed(step.op.begin, s, step, number, " (before the sweep)")
+        _blamed(functools.partial(call_step, step.op, "begin"), s, step, number, " (before the sweep)")
     return seen
 
 
@@ -172,7 +172,7 @@ def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[B
                 put(b, "_behind", batch)
             unmeasured = batch.misfit_of_waves() if measured_here and batch.misfit is None else None
             try:
-                op.apply(s, batch if b is None else b)
+                call_step(op, "apply", s, batch if b is None else b)
             except Exception as error:
                 numbers = batch.number[:5] + batch.store.first_view
                 shown = ", ".join(map(str, numbers.tolist())) + (", ..." if batch.size > 5 else "")

@@ -252,7 +252,7 @@ def test_models_page(small_scan, page):
 
 def test_operators_page(small_scan, page, capsys):
     blocks = BLOCK.findall((ROOT / "docs" / "operators.md").read_text())
-    assert [name for name, _ in blocks] == ["the operator", "the need", "formula", "laws"]
+    assert [name for name, _ in blocks] == ["the operator", "the need", "projection", "formula", "laws"]
     for name, code in blocks:
         exec(compile(code, f"docs/operators.md, {name}", "exec"), page)
     lines = [line.split("(")[0].strip() for line in capsys.readouterr().out.splitlines()]

@@ -22,8 +22,8 @@ from opty.state.light import rough_light
 from opty.state.store import Store
 
 EVERY = 8  # iterations before the first look, and from one to the next
-# Times the power after the first EVERY iterations. With 4, |O| of a clear object fell to 0.35 at 1e3 photons a view, and
-# the object came out up to 2 percent worse; from 3e4 photons on the probe does not grow so far.
+# Times the power after the first EVERY iterations. With 4, |O| of a clear object fell to 0.35 at 1e3 photons a view,
+# and the object came out up to 2 percent worse; from 3e4 photons on the probe does not grow so far.
 _LEFT = 1.3
 _OFF = 4 ** (1 / 8)  # times the power that is held: more is brought back
 _DARK = 0.01  # of the usual light: a pixel with so much follows half of the way

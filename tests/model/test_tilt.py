@@ -134,6 +134,23 @@ def test_gaps_of_several_widths_beside_wrong_positions():
     assert now < 0.2 * was
 
 
+def test_nothing_moves_beyond_the_reach():
+    """Slices that lean by two pixels, 0.5 a gap and more, stay where 0.25 is allowed, and say so."""
+    scene = SCENES["smooth"]
+    p = ENGINE**12 * begun(scene)
+    with pytest.warns(opty.MisfitWarning, match=r"further apart than reach=0.25 px a gap"):
+        q = RegisterSlices(reach=0.25) * p
+    assert (q.tilt == p.tilt).all()
+    assert (q.numpy("obj") == p.numpy("obj")).all()
+    widest = np.max(p.spacing) / PIXEL
+    for reach in (0.6, 3.0):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", opty.MisfitWarning)
+            r = RegisterSlices(reach=reach) * p
+        assert abs(np.tan(r.tilt) - np.tan(p.tilt)).max() * widest <= reach
+    assert abs(off(r, (0.0, 0.0))).max() > 1
+
+
 def test_slices_that_share_nothing_are_left_alone(thick):
     p = rPIE(alpha=0.02, batch=4) ** 15 * thick_state(thick)
     with pytest.warns(MisfitWarning, match=r"too little in common, history\['tilt_likeness'\] below 12"):

@@ -292,7 +292,7 @@ class Recipe(Operator, register=False):
         if (found := re.match(r"(\w+)\((\w+)=([^,()]*)\)", text)) is None or found[1] not in REGISTRY:
             return None
         name = found[2]
-        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}  # type: ignore[arg-type]
+        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         same = [one for one, value in values.items() if found[3] in (str(value), repr(value))]
         own = [one for one in same if one == name] or [one for one in same if one.endswith(f"_{name}")]
         return f"{type(self).__name__}({own[0]}={found[3]}){text[found.end() :]}" if own else None

@@ -183,8 +183,8 @@ def _exact_state(masked: bool) -> PtychoState:
     if masked:
         mask[N // 2 - 1 : N // 2 + 2, 4:12] = False
     exact = data.replace(intensities=np.where(mask, data.intensities, 0), mask=mask)
-    truth = {name: data.truth[name].astype(np.complex128) for name in ("obj", "probe")}
-    return PtychoState(exact, dtype="complex128", device="cpu", threads=1, **truth)
+    obj, probe = (data.truth[name].astype(np.complex128) for name in ("obj", "probe"))
+    return PtychoState(exact, probe, obj, dtype="complex128", device="cpu", threads=1)
 
 
 def _kept(p: PtychoState) -> PtychoState:

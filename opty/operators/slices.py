@@ -106,8 +106,10 @@ class RegisterSlices(
 
     Reads obj, probe, positions, spacing, tilt; writes obj (L, H, W), tilt (2,) rad, and velocities in the same way; in
     the near field, where the detector shows how far the beam has moved, probe (M, n, n) too.
-    History: "tilt_row", "tilt_column" [rad], "tilt_error" [rad], the standard error of a component, by how unlike parts
-    of the slices are, "tilt_likeness", what neighbouring slices have in common over what they would by chance (12 and
+    History: "tilt_row", "tilt_column" [rad], "tilt_scatter" [rad], the standard error of a component by how unlike parts
+    of the slices are, "tilt_error" [rad], e^2 = m^2 + (2 d)^2 with m the median of the scatters so far, since slices
+    that are drawn together become alike where they are wrong, too, and d the change of a component since the call
+    halfway (on the square mean), since slices hold for long what the tilt so far put there; "tilt_likeness", what neighbouring slices have in common over what they would by chance (12 and
     more are needed), and "tilt_iteration".
     Raises RecipeError for a model without Slices.
     Source: misorientation found with the slices: Sha, Cui, Yu, Science Advances 8, eabn2275 (2022); as the maximum of
@@ -153,7 +155,8 @@ class RegisterSlices(
         for name, slope in zip(("tilt_row", "tilt_column"), slopes, strict=True):
             s.record(name, math.atan(slope))
         error = found.error * pixel / gaps.sum() / (1 + slopes**2)
-        s.record("tilt_error", float(np.sqrt((error**2).mean())))
+        s.record("tilt_scatter", float(np.sqrt((error**2).mean())))
+        s.record("tilt_error", _error_of_calls(*(s.history[f"tilt_{k}"] for k in ("row", "column", "scatter"))))
         s.record("tilt_likeness", found.likeness)
         s.record("tilt_iteration", s.iteration)
 
@@ -290,6 +293,13 @@ def _error(
     blocks = np.add.reduceat(np.add.reduceat(slopes, starts[0], axis=1), starts[1], axis=2).reshape(2, -1)
     held = np.linalg.inv(curve)
     return np.sqrt(np.diag(held @ (blocks @ blocks.T) @ held))
+
+
+def _error_of_calls(row: Any, column: Any, scatter: Any) -> float:
+    """Return the error of the last of some tilts, by what all calls found: see RegisterSlices."""
+    found = np.stack([row, column], axis=1)
+    change = found[-1] - found[(len(found) - 1) // 2]
+    return float(np.sqrt(np.median(scatter) ** 2 + 4 * (change**2).mean()))
 
 
 def _at(xp: Any, spectrum: Any, q: tuple[Any, Any], by: np.ndarray) -> Any:

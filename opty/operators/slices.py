@@ -106,11 +106,11 @@ class RegisterSlices(
 
     Reads obj, probe, positions, spacing, tilt; writes obj (L, H, W), tilt (2,) rad, and velocities in the same way; in
     the near field, where the detector shows how far the beam has moved, probe (M, n, n) too.
-    History: "tilt_row", "tilt_column" [rad], "tilt_scatter" [rad], the standard error of a component by how unlike parts
-    of the slices are, "tilt_error" [rad], e^2 = m^2 + (2 d)^2 with m the median of the scatters so far, since slices
-    that are drawn together become alike where they are wrong, too, and d the change of a component since the call
-    halfway (on the square mean), since slices hold for long what the tilt so far put there; "tilt_likeness", what neighbouring slices have in common over what they would by chance (12 and
-    more are needed), and "tilt_iteration".
+    History: "tilt_row", "tilt_column" [rad]; "tilt_scatter" [rad], the standard error of a component by how unlike
+    parts of the slices are; "tilt_error" [rad], e with e^2 = m^2 + (2 d)^2, m the median of the scatters of all calls,
+    since slices that are drawn together become alike where they are wrong, too, and d the change of a component since
+    the call halfway (on the square mean), since slices hold for long what the tilt so far put there; "tilt_likeness",
+    what neighbouring slices have in common over what they would by chance (12 and more are needed); "tilt_iteration".
     Raises RecipeError for a model without Slices.
     Source: misorientation found with the slices: Sha, Cui, Yu, Science Advances 8, eabn2275 (2022); as the maximum of
     a sum of registered images it is opty's.

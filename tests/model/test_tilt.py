@@ -102,8 +102,22 @@ def test_a_tilt_is_found_with_slices_smoothed_along_the_beam(kind):
     assert list(told["tilt_iteration"][:2]) == [10, 15]
     error = told["tilt_error"][-1] * q.spacing.sum() / PIXEL
     assert 0.1 * error < abs(off(q, SCENES[kind][3])).max() < 5 * error
+    found = np.stack([told["tilt_row"], told["tilt_column"]], axis=1)
+    change = found[-1] - found[(len(found) - 1) // 2]
+    expected = np.median(told["tilt_scatter"]) ** 2 + 4 * (change**2).mean()
+    assert told["tilt_error"][-1] == pytest.approx(expected**0.5, rel=1e-9)
+    assert told["tilt_error"][0] == pytest.approx(told["tilt_scatter"][0], rel=1e-9)
     line = opty.analysis.geometry_report.geometry_lines(q._live.leaves, told, q.data.geometry, q.data.n)
     assert line[0].startswith(f"tilt {1e3 * q.tilt[0]:.4g}, {1e3 * q.tilt[1]:.4g} mrad (row, column) of the beam")
+
+
+def test_a_tilt_that_is_still_on_its_way_is_not_sure():
+    """The scatter between parts of slices that are drawn together is six times too small here."""
+    scene = upright("smooth", 5, (2.5, -1.0), photons=1e5)
+    q = FINDS**40 * begun(scene)
+    wrong = np.sqrt((off(q, scene[3]) ** 2).mean()) * PIXEL / q.spacing.sum()
+    assert wrong > 4 * q.history["tilt_scatter"][-1]
+    assert 0.4 < wrong / q.history["tilt_error"][-1] < 2
 
 
 def test_a_right_tilt_stays_and_a_wrong_one_comes_home():

@@ -40,10 +40,8 @@ def blame(error: Exception, op: Operator, iteration: int, of: str = "") -> None:
         error.add_note(where)
 
 
-def call_step(op: Operator, method: str, *arguments: Any) -> None:
-    """Call a method of a step; raise RecipeError where it returns something, which nobody takes."""
-    if (returned := getattr(op, method)(*arguments)) is None:
-        return
+def refuse_returned(op: Operator, method: str, returned: object) -> None:
+    """Raise RecipeError for what a method of a step has returned: nobody takes it."""
     batch = isinstance(op, ViewOperator) and method == "apply"
     writes = sorted(op.effects()[1])
     leaf = writes[0] if writes else "obj"

@@ -12,7 +12,7 @@ from opty.algebra.operator import ViewOperator
 from opty.runtime.all_views import conclude
 from opty.runtime.batch_size import batch_that_fits
 from opty.runtime.batching import drawn_batches, split
-from opty.runtime.blame import blame, call_step
+from opty.runtime.blame import blame, refuse_returned
 from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.runtime.job import Run
 from opty.runtime.joint_batches import JointBatches
@@ -115,7 +115,7 @@ def _concluded(seen: _Seen, job: Run, number: int, sums: _Sums | None) -> None:
     """Let the steps conclude a sweep, with what they have summed made the sums over all ranks."""
     for step, s, _ in seen:
         if type(step.op).collect is not ViewOperator.collect:
-            _blamed(functools.partial(call_step, step.op, "collect"), s, step, number, " (after the sweep)")
+            _blamed(step.op.collect, s, step, number, " (after the sweep)")
     if sums is not None:
         sums.add_up()
     for step, s, _ in seen:
@@ -125,10 +125,11 @@ def _concluded(seen: _Seen, job: Run, number: int, sums: _Sums | None) -> None:
             job.wrote_positions()
 
 
-def _blamed(call: Callable[[Any], None], s: Any, step: StepInSweep, number: int, where: str) -> None:
+def _blamed(call: Callable[[Any], object], s: Any, step: StepInSweep, number: int, where: str) -> None:
     """Call a method of a step, whose exception is to name it."""
     try:
-        call(s)
+        if (returned := call(s)) is not None:
+            refuse_returned(step.op, call.__name__, returned)
     except Exception as error:
         blame(error, step.op, number, where)
         raise
@@ -155,7 +156,7 @@ def _begun(sweep: SweepProgram, job: Run, number: int, joint: JointStore | None,
         s.memo["number"], s.memo["whole"], s.memo["live_batches"] = number, sweep.whole, live_batches
         if b is not None and of_user(step.op) and not step.op.over_ranks and not changes_images(step.op):
             s.hide(scattered)
-        _blamed(functools.partial(call_step, step.op, "begin"), s, step, number, " (before the sweep)")
+        _blamed(step.op.begin, s, step, number, " (before the sweep)")
     return seen
 
 
@@ -172,7 +173,8 @@ def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[B
                 put(b, "_behind", batch)
             unmeasured = batch.misfit_of_waves() if measured_here and batch.misfit is None else None
             try:
-                call_step(op, "apply", s, batch if b is None else b)
+                if (returned := op.apply(s, batch if b is None else b)) is not None:
+                    refuse_returned(op, "apply", returned)
             except Exception as error:
                 numbers = batch.number[:5] + batch.store.first_view
                 shown = ", ".join(map(str, numbers.tolist())) + (", ..." if batch.size > 5 else "")

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import opty
 from opty.arrays import gpu_available
 from opty.cli import main
-from opty.simulate import demo
+from opty.simulate import demo, objects, probes, scans
 from opty.simulate.experiment import experiment
 from opty.simulate.probes import gaussian
 from opty.simulate.scans import raster
@@ -187,6 +187,19 @@ def test_reconstruct_writes_result_and_picture(scan, tmp_path):
     assert (lines["result"], lines["picture"]) == (str(output), str(picture))
     assert picture.stat().st_size > 10_000
     assert "misfit" in outcome.stderr  # the progress bar
+
+
+def test_a_clear_sample_is_clear_at_few_photons(tmp_path):
+    """Sweeps alone leave it dark here: the patterns show P O only, and noise makes the probe grow."""
+    probe, positions = probes.aperture(32, 16, edge=2), scans.raster((7, 7), step=4, jitter=1, seed=0)
+    clear = np.exp(1j * np.angle(objects.two_images((66, 66))))
+    data = experiment(clear, probe, positions, photons=1e3, seed=0)
+    opty.save(tmp_path / "dim.cxi", data)
+    run("reconstruct", tmp_path / "dim.cxi", "-o", tmp_path / "x.h5", "--probe", "mean", "--force", code=0)
+    p = opty.load(tmp_path / "x.h5")
+    middle = np.abs(p.obj)[24:42, 24:42].mean()
+    assert middle == pytest.approx(1, abs=0.05)
+    assert np.abs((opty.rPIE() ** 30 * opty.PtychoState(data)).obj)[24:42, 24:42].mean() < 0.9
 
 
 def test_the_summary_says_what_became_of_the_positions(scan, tmp_path):

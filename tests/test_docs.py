@@ -70,7 +70,15 @@ def test_readme(small_scan, capsys):
 def test_algebra_page(small_scan):
     names = {"data": opty.load("scan.cxi")}
     blocks = BLOCK.findall((ROOT / "docs" / "algebra.md").read_text())
-    assert [name for name, _ in blocks] == ["composing", "states", "other data", "sweeps", "scale", "iterations"]
+    assert [name for name, _ in blocks] == [
+        "composing",
+        "states",
+        "other data",
+        "sweeps",
+        "clear",
+        "scale",
+        "iterations",
+    ]
     for name, code in blocks:
         exec(compile(code, f"docs/algebra.md, {name}", "exec"), names)
     assert 0 < names["q"].iteration <= 50
@@ -263,7 +271,7 @@ def test_models_page(small_scan, page):
 
 def test_operators_page(small_scan, page, capsys):
     blocks = BLOCK.findall((ROOT / "docs" / "operators.md").read_text())
-    assert [name for name, _ in blocks] == ["the operator", "the need", "formula", "laws"]
+    assert [name for name, _ in blocks] == ["the operator", "the need", "projection", "formula", "laws"]
     for name, code in blocks:
         exec(compile(code, f"docs/operators.md, {name}", "exec"), page)
     lines = [line.split("(")[0].strip() for line in capsys.readouterr().out.splitlines()]

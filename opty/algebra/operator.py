@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator as py_operator
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -79,6 +81,7 @@ class Operator(Value, register=False):
     on_record: ClassVar[bool] = True  # False: not recorded in p.recipe as the last step of a loop
     scale_free: ClassVar[bool] = False  # True: acts alike on P, O and on P g, O / g (and all that scales with them)
     estimates: ClassVar[bool] = True  # False: only rotates, moves or limits the object and probe that it writes
+    learns: ClassVar[bool] = False  # True: remembers turns, which a change of object or probe between them spoils
     needs_closed: ClassVar[bool] = False  # True: only for models whose nearest waves are known (Model.closed)
     projects: ClassVar[bool] = False  # True: compares with the data without writing delta
     scratch_arrays: ClassVar[float | None] = None  # of a step on the whole state, as large as object and probe together
@@ -277,7 +280,22 @@ class Recipe(Operator, register=False):
 
     def check(self) -> None:
         """Let the steps refuse parameters that are out of range, at once and not when the recipe runs."""
-        self.expand()
+        try:
+            self.expand()
+        except ValueError as error:
+            if type(error) is ValueError and (said := self._in_own_words(str(error))):
+                raise ValueError(said) from error
+            raise
+
+    def _in_own_words(self, text: str) -> str | None:
+        """Return what a step says of its parameter as said of the one of the recipe that it came from, or None."""
+        if (found := re.match(r"(\w+)\((\w+)=([^,()]*)\)", text)) is None or found[1] not in REGISTRY:
+            return None
+        name = found[2]
+        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        same = [one for one, value in values.items() if found[3] in (str(value), repr(value))]
+        own = [one for one in same if one == name] or [one for one in same if one.endswith(f"_{name}")]
+        return f"{type(self).__name__}({own[0]}={found[3]}){text[found.end() :]}" if own else None
 
     def effects(self) -> tuple[frozenset[str], frozenset[str]]:
         return self.expand().effects()

@@ -162,6 +162,8 @@ def _spoken(hint: Any) -> Iterator[str]:
 
 # -- values
 
+_FIXED = {("noise", typing.Literal["poisson", "gaussian", "amplitude"]): " (a noise model of your own cannot be added)"}
+
 
 def checked(value: Any, hint: Any, owner: str, name: str) -> Any:
     """Return the value of the parameter ``name`` of ``owner`` in its type, or raise RecipeError or ValueError."""
@@ -188,7 +190,8 @@ def checked(value: Any, hint: Any, owner: str, name: str) -> Any:
             f"{_array_remedy(name)}"
         )
     text = repr(value)
-    raise RecipeError(f"{where} is {text if len(text) <= 60 else text[:57] + '...'}; give {spoken(hint)}")
+    fixed = _FIXED.get((name, hint), "")
+    raise RecipeError(f"{where} is {text if len(text) <= 60 else text[:57] + '...'}; give {spoken(hint)}{fixed}")
 
 
 def _checked_items(value: tuple[Any, ...], options: tuple[Any, ...], owner: str, name: str) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opty.algebra.operator import Operator
     from opty.ptycho_state import PtychoState
 
-DEMO_RECIPE = "(After(10, PosCorrect()) * ePIE()) ** 60"
+DEMO_RECIPE = "ScaleObjProbe() * (After(10, PosCorrect()) * ePIE()) ** 60"
 
 
 @main.command()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opty.ptycho_state import PtychoState
     from opty.state import BareState
 
-DEFAULT_RECIPE = "rPIE()**30"
+DEFAULT_RECIPE = "ScaleObjProbe() * rPIE()**30"
 PROBE_WORDS = ("search", "mean")  # of --probe, beside files
 SEVERAL_HELP = 0.5  # times the excess with one mode: less with three says that the beam has several
 UNEXPLAINED = 0.4  # excess of the views held out in the search; of good scans it is below 0.1, of a real one 0.33

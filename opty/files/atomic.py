@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 POSIX = os.name == "posix"
+_FULL = tuple(getattr(errno, name) for name in ("ENOSPC", "EFBIG", "EDQUOT") if hasattr(errno, name))
 
 
 @contextmanager
@@ -26,6 +28,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     ------
     FileNotFoundError : there is no such folder, or the block wrote nothing.
     IsADirectoryError : ``path`` is a folder.
+    OSError : the block could not write all; it names ``path``.
     """
     path = Path(os.path.realpath(path))
     if path.is_dir():
@@ -46,6 +49,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename == str(part):
             error.filename = str(path)  # the name that the user gave
+        if type(error) is OSError and error.filename in (None, str(path)) and error.errno in (None, *_FULL):
+            raise _unwritten(path, error) from error
         raise
     if POSIX:
         _flush(path.parent, os.O_RDONLY)
@@ -69,6 +74,13 @@ def check_target(path: str | Path) -> None:
             pass
     except OSError as error:
         raise PermissionError(f"cannot write in {folder} ({error.strerror}); choose another folder") from None
+
+
+def _unwritten(path: Path, error: OSError) -> OSError:
+    """Return the error of a file that was not written, where libraries say neither which one it is nor why."""
+    why = error.strerror or " ".join(str(error).split())
+    text = f"could not be written whole ({why}): the disk may be full, or a quota or a limit of file sizes reached"
+    return OSError(error.errno or errno.EIO, text, str(path))
 
 
 def _flush(path: Path, mode: int = os.O_RDWR) -> None:

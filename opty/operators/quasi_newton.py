@@ -94,6 +94,7 @@ class QuasiNewtonStep(
     damping: float = 0.03
     frees = frozenset({"obj_gradient", "probe_gradient", "obj_weight", "probe_weight", "likelihood", "kept_waves"})
     outdates = True
+    learns = True
 
     @property
     def scale_free(self) -> bool:  # type: ignore[override]

@@ -72,11 +72,13 @@ class Found(NamedTuple):
     """Where slices have what they share: it moves by ``across`` (2,) px from the first to the last.
 
     ``error`` (2,) px : standard errors. ``likeness`` : how much neighbours share, in what they would by chance.
+    ``within`` : whether it is a maximum within the reach, and not at its edge.
     """
 
     across: np.ndarray
     error: np.ndarray
     likeness: float
+    within: bool
 
 
 class RegisterSlices(
@@ -99,13 +101,16 @@ class RegisterSlices(
 
     Parameters
     ----------
-    reach : the largest move from a slice to the next that is looked for [px]; less than half the period of a crystal.
+    reach : the largest move from a slice to the next that a call makes [px]; less than half the period of a crystal.
+        Where slices lie further apart the tilt stays, with a MisfitWarning.
 
     Reads obj, probe, positions, spacing, tilt; writes obj (L, H, W), tilt (2,) rad, and velocities in the same way; in
     the near field, where the detector shows how far the beam has moved, probe (M, n, n) too.
-    History: "tilt_row", "tilt_column" [rad], "tilt_error" [rad], the standard error of a component, by how unlike parts
-    of the slices are, "tilt_likeness", what neighbouring slices have in common over what they would by chance (12 and
-    more are needed), and "tilt_iteration".
+    History: "tilt_row", "tilt_column" [rad]; "tilt_scatter" [rad], the standard error of a component by how unlike
+    parts of the slices are; "tilt_error" [rad], e with e^2 = m^2 + (2 d)^2, m the median of the scatters of all calls,
+    since slices that are drawn together become alike where they are wrong, too, and d the change of a component since
+    the call halfway (on the square mean), since slices hold for long what the tilt so far put there; "tilt_likeness",
+    what neighbouring slices have in common over what they would by chance (12 and more are needed); "tilt_iteration".
     Raises RecipeError for a model without Slices.
     Source: misorientation found with the slices: Sha, Cui, Yu, Science Advances 8, eabn2275 (2022); as the maximum of
     a sum of registered images it is opty's.
@@ -136,6 +141,12 @@ class RegisterSlices(
                 "stays: register slices later in the run, or leave the step out",
                 MisfitWarning,
             )
+        elif not found.within:
+            warn_user(
+                f"{self!r}: slices lie further apart than reach={self.reach:g} px a gap, and the tilt stays: give a "
+                "larger reach",
+                MisfitWarning,
+            )
         elif np.abs(found.across).max() > _ENOUGH:
             slopes -= found.across * pixel / gaps.sum()
             depths = np.concatenate([[0.0], np.cumsum(gaps) / gaps.sum()])
@@ -144,7 +155,8 @@ class RegisterSlices(
         for name, slope in zip(("tilt_row", "tilt_column"), slopes, strict=True):
             s.record(name, math.atan(slope))
         error = found.error * pixel / gaps.sum() / (1 + slopes**2)
-        s.record("tilt_error", float(np.sqrt((error**2).mean())))
+        s.record("tilt_scatter", float(np.sqrt((error**2).mean())))
+        s.record("tilt_error", _error_of_calls(*(s.history[f"tilt_{k}"] for k in ("row", "column", "scatter"))))
         s.record("tilt_likeness", found.likeness)
         s.record("tilt_iteration", s.iteration)
 
@@ -176,18 +188,20 @@ def _registered(s: State, parts: np.ndarray, reach: float, spread: float) -> Fou
     depths = np.concatenate([[0.0], np.cumsum(parts)])
     depths -= depths.mean()
     across = _searched(s, spectra, parts, reach)
-    longest = _STEP / parts.max()
+    longest, limit = _STEP / parts.max(), reach / parts.max()
     enough = _ENOUGH / 10
-    across, _ = _climbed(s, across, longest, 10 * enough, lambda d: _neighbours(s, spectra, q, parts, d))
+    across, _ = _climbed(s, across, longest, limit, 10 * enough, lambda d: _neighbours(s, spectra, q, parts, d))
     likeness = _likeness(s, spectra, q, parts, across)
-    across, curve = _climbed(s, across, longest, enough, lambda d: _together(s, spectra, q, depths, d))
-    return Found(across, _error(s, spectra, q, depths, across, curve), likeness)
+    across, curve = _climbed(s, across, longest, limit, enough, lambda d: _together(s, spectra, q, depths, d))
+    within = bool(np.abs(across).max() < limit)
+    return Found(across, _error(s, spectra, q, depths, across, curve), likeness, within)
 
 
 def _searched(s: State, spectra: Any, parts: np.ndarray, reach: float) -> np.ndarray:
     """Return the move (2,) px over the depth at which neighbours are most alike, on a grid."""
     room = math.ceil(reach) + 1
-    steps = np.arange(-reach, reach + _STEP / 2, _STEP)
+    most = math.floor(reach / _STEP)
+    steps = _STEP * np.arange(-most, most + 1)
     total = np.zeros((len(steps), len(steps)))
     for k, part in enumerate(parts):
         pair = s.backend.ifft2((spectra[k].conj() * spectra[k + 1])[None], True, s.threads)[0].real
@@ -199,9 +213,12 @@ def _searched(s: State, spectra: Any, parts: np.ndarray, reach: float) -> np.nda
     return np.array([steps[row], steps[col]]) / parts.max()
 
 
-def _climbed(s: State, start: np.ndarray, longest: float, enough: float, of: Any) -> tuple[np.ndarray, np.ndarray]:
+def _climbed(
+    s: State, start: np.ndarray, longest: float, limit: float, enough: float, of: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the maximum (2,) next to a start, by Newton steps, and the second derivatives (2, 2) there.
 
+    ``longest`` : step; ``limit`` : of either component of the place, at which it ends where there is none within;
     ``of`` : returns first (2,) and second derivatives at a place.
     """
     place = start
@@ -211,7 +228,7 @@ def _climbed(s: State, start: np.ndarray, longest: float, enough: float, of: Any
             step = -np.linalg.solve(curve, slope)
         else:
             step = 0.5 * longest * np.sign(slope)
-        step = np.clip(step, -longest, longest)
+        step = np.clip(place + np.clip(step, -longest, longest), -limit, limit) - place
         place = place + step
         if np.abs(step).max() < enough:
             break
@@ -276,6 +293,13 @@ def _error(
     blocks = np.add.reduceat(np.add.reduceat(slopes, starts[0], axis=1), starts[1], axis=2).reshape(2, -1)
     held = np.linalg.inv(curve)
     return np.sqrt(np.diag(held @ (blocks @ blocks.T) @ held))
+
+
+def _error_of_calls(row: Any, column: Any, scatter: Any) -> float:
+    """Return the error of the last of some tilts, by what all calls found: see RegisterSlices."""
+    found = np.stack([row, column], axis=1)
+    change = found[-1] - found[(len(found) - 1) // 2]
+    return float(np.sqrt(np.median(scatter) ** 2 + 4 * (change**2).mean()))
 
 
 def _at(xp: Any, spectrum: Any, q: tuple[Any, Any], by: np.ndarray) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from opty.algebra.leaf import Leaf, with_parts
 from opty.algebra.operator import Operator, ViewOperator
+from opty.runtime.blame import refuse_returned
 from opty.state.leaves import declared
 from opty.state.store import Store
 from opty.state.whole_store import WholeStore, has_rows, whole_rows
@@ -55,7 +56,9 @@ def conclude(op: ViewOperator, s: Access) -> None:
     if type(op).finish is ViewOperator.finish:
         return
     if s.store.ranks.size == 1 or op.over_ranks or not (op.memo_rows or rows_used(op, s.store)):
-        op.finish(s)
-        return
-    with with_all_views(op, s):
-        op.finish(s)
+        returned = op.finish(s)  # type: ignore[func-returns-value]
+    else:
+        with with_all_views(op, s):
+            returned = op.finish(s)  # type: ignore[func-returns-value]
+    if returned is not None:
+        refuse_returned(op, "finish", returned)

@@ -1,4 +1,4 @@
-"""What a step did wrong: where an exception happened, and which leaf it wrote into that it declares as read alone."""
+"""What a step did wrong: where an exception happened, what it returned, which leaf it wrote that it only reads."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from opty.algebra.operator import Operator
-from opty.errors import EffectError, RankError
+from opty.algebra.operator import Operator, ViewOperator
+from opty.errors import EffectError, RankError, RecipeError
 from opty.state.access import Access
 
 _PARTS = ("real", "imag", "T", "flat")  # attributes of an array that share its memory
@@ -38,6 +38,19 @@ def blame(error: Exception, op: Operator, iteration: int, of: str = "") -> None:
             where += f"; leaves that it declares as read alone are read-only there: {only_read}"
     with suppress(Exception):  # of a class that takes no notes
         error.add_note(where)
+
+
+def refuse_returned(op: Operator, method: str, returned: object) -> None:
+    """Raise RecipeError for what a method of a step has returned: nobody takes it."""
+    batch = isinstance(op, ViewOperator) and method == "apply"
+    writes = sorted(op.effects()[1])
+    leaf = writes[0] if writes else "obj"
+    of_batch = batch and leaf in ("delta", "waves", "patches", "illum", "predicted")
+    how = f"b.{leaf} = ..." if of_batch else f"s.{leaf}[...] = ..."
+    raise RecipeError(
+        f"{type(op).__name__}.{method}({'self, s, b' if batch else 'self, s'}) returns a value of type "
+        f"{type(returned).__name__}, which would do nothing: steps work in place; write {how} and return nothing"
+    )
 
 
 def written_leaf(error: BaseException, only_read: frozenset[str]) -> str | None:

@@ -12,7 +12,7 @@ from opty.algebra.operator import Operator
 from opty.blas import OneThread
 from opty.errors import MisfitWarning, carry, warn_user
 from opty.runtime.all_views import looks_at_all, with_all_views
-from opty.runtime.blame import blame
+from opty.runtime.blame import blame, refuse_returned
 from opty.runtime.checkpoint import Cursor, PendingRun
 from opty.runtime.divergence import DivergenceMonitor
 from opty.runtime.effects import freed
@@ -258,9 +258,11 @@ def _apply(node: StepNode, job: Run) -> None:
         s = job.access_of_step(rights)
         if job.store.ranks.size > 1 and looks_at_all(op, job.store):
             with with_all_views(op, s):
-                op.apply(s)
+                returned = op.apply(s)  # type: ignore[func-returns-value]
         else:
-            op.apply(s)
+            returned = op.apply(s)  # type: ignore[func-returns-value]
+        if returned is not None:
+            refuse_returned(op, "apply", returned)
     except Exception as error:
         blame(error, op, job.store.iteration)
         raise

@@ -23,6 +23,7 @@ from opty.runtime.recipe_edit import changed_steps
 from opty.state.leaves import declared
 
 _TURNS = 50  # in recipes that are proposed, where the user's own says no number
+_SELDOM = 10  # turns from one call to the next of a step that spoils what an engine has learnt
 _LADDERS = 3  # turns of a loop in which a step that belongs at the beginning may be meant
 
 
@@ -117,6 +118,7 @@ def _of(groups: tuple[Group, ...], inside: bool) -> Iterator[_Finding]:
             elif not _along(place, near, steps):
                 yield _outside(place, near, bool(before), steps)
     yield from _again(groups, ())
+    yield from _forgets(groups, ())
 
 
 def _places(groups: tuple[Group, ...], loops: tuple[LoopNode, ...]) -> Iterator[_Place]:
@@ -241,6 +243,36 @@ def _again(groups: tuple[Group, ...], loops: tuple[LoopNode, ...]) -> Iterator[_
                 yield from _again(node.body, (*loops, node))
             elif isinstance(node, ConditionalNode):
                 yield from _again(node.body, loops)
+
+
+def _forgets(groups: tuple[Group, ...], loops: tuple[LoopNode, ...]) -> Iterator[_Finding]:
+    """Say that a step that changes object or probe in each turn spoils what an engine learns from turn to turn."""
+    steps = [(group, node.step) for group in groups for node in group.nodes if isinstance(node, StepNode)]
+    learning = next((group.op for group, step in steps if step.op.learns), None)
+    spoiling = [
+        group.op
+        for group, step in steps
+        if not (step.op.learns or step.when or isinstance(step.op, Nested)) and _changes_image(group, step.op)
+    ]
+    if learning is not None and spoiling and loops and (times := _times(loops)) > _LADDERS:
+        often = _SELDOM if times >= 2 * _SELDOM else max(2, int(times) // 2)
+        body = compose(*(Every(often, f) if f in spoiling else f for f in reversed(factors(_silent(loops[-1].op)))))
+        names = " and ".join(f"{op!r}" for op in dict.fromkeys(spoiling))
+        yield _Finding(
+            f"in each turn of {_loop(loops[-1])!r} object or probe are changed by {names}, too, so that {learning!r}, "
+            "which learns from how turns differ, learns next to nothing",
+            f"put it on the left of the loop, or write {power(body, loops[-1].times)!r}",
+        )
+    for node in (node for group in groups for node in group.nodes):
+        if isinstance(node, LoopNode):
+            yield from _forgets(node.body, (*loops, node))
+        elif isinstance(node, ConditionalNode):
+            yield from _forgets(node.body, loops)
+
+
+def _changes_image(group: Group, op: Operator) -> bool:
+    """Say whether a step that is no part of an engine writes object or probe."""
+    return not any(map(_improves, group.nodes)) and not op.effects()[1].isdisjoint({"obj", "probe"})
 
 
 def _beside(op: Operator) -> str:

@@ -12,7 +12,7 @@ from opty.algebra.operator import ViewOperator
 from opty.runtime.all_views import conclude
 from opty.runtime.batch_size import batch_that_fits
 from opty.runtime.batching import drawn_batches, split
-from opty.runtime.blame import blame
+from opty.runtime.blame import blame, refuse_returned
 from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.runtime.job import Run
 from opty.runtime.joint_batches import JointBatches
@@ -125,10 +125,11 @@ def _concluded(seen: _Seen, job: Run, number: int, sums: _Sums | None) -> None:
             job.wrote_positions()
 
 
-def _blamed(call: Callable[[Any], None], s: Any, step: StepInSweep, number: int, where: str) -> None:
+def _blamed(call: Callable[[Any], object], s: Any, step: StepInSweep, number: int, where: str) -> None:
     """Call a method of a step, whose exception is to name it."""
     try:
-        call(s)
+        if (returned := call(s)) is not None:
+            refuse_returned(step.op, call.__name__, returned)
     except Exception as error:
         blame(error, step.op, number, where)
         raise
@@ -172,7 +173,8 @@ def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[B
                 put(b, "_behind", batch)
             unmeasured = batch.misfit_of_waves() if measured_here and batch.misfit is None else None
             try:
-                op.apply(s, batch if b is None else b)
+                if (returned := op.apply(s, batch if b is None else b)) is not None:
+                    refuse_returned(op, "apply", returned)
             except Exception as error:
                 numbers = batch.number[:5] + batch.store.first_view
                 shown = ", ".join(map(str, numbers.tolist())) + (", ..." if batch.size > 5 else "")

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 
 from opty.algebra.leaf import with_parts
-from opty.algebra.operator import Operator
+from opty.algebra.operator import Operator, ViewOperator
+from opty.algebra.sweep import Sweep
 from opty.algebra.text import from_json, parse
 from opty.errors import EffectError, MisfitWarning, RecipeError, RecipeWarning
 from opty.geometry import Geometry
 from opty.io import load
 from opty.io.rerun import Repetition
 from opty.model import Element, Model, Slices
+from opty.operators import ObjUpdate, ProbeUpdate
 from opty.ptycho_state import PtychoState
 from opty.recipes import rPIE
 from opty.runtime.plan import SweepNode, plan, steps_of, unfused, walk
@@ -48,9 +50,11 @@ def check_operator(
     3. Run as fused kernels and step by step it gives the same, to ``tolerance``.
     4. No step writes an array of the state that it does not declare, by whatever way it gets hold of it. What a step
        reads without declaring it is refused in every run.
+    5. A projection of one's own leaves the truth as it is where pixels of exact data are masked.
 
     R is ``op`` where it makes iterations itself; any other operator is put on the left of ``rPIE(batch=3)``, whose
-    sweep a view step joins. An operator that needs others is checked in a recipe with them. A recipe that needs the
+    sweep a view step joins; a projection, which writes delta from waves, takes the place of FourierProject in a sweep.
+    An operator that needs others is checked in a recipe with them. A recipe that needs the
     nearest waves of a model (``DM``) has to refuse a model whose nearest waves are not known.
 
     Parameters
@@ -64,7 +68,10 @@ def check_operator(
 
     Source: the laws are those of docs/algebra.md.
     """
-    recipe = op if _makes_iterations(op) else op * rPIE(batch=3)
+    if _is_projection(op):
+        recipe: Operator = Sweep(ProbeUpdate() * ObjUpdate() * op, batch=3)
+    else:
+        recipe = op if _makes_iterations(op) else op * rPIE(batch=3)
     for value in (op, recipe):
         _check_value(value)
     worst = 0.0
@@ -75,6 +82,9 @@ def check_operator(
             for known in (MisfitWarning, RecipeWarning):
                 warnings.simplefilter("ignore", known)
             worst = max(worst, _check_runs(recipe, p, tolerance, through_file=k == 0))
+    for step in {s.op for s in _steps(recipe)} if start is None else ():
+        if _is_projection(step) and not type(step).__module__.startswith("opty."):
+            _check_mask(step)
     return worst
 
 
@@ -102,6 +112,11 @@ def small_state(model: Model | Element | str | None = None) -> PtychoState:
 
 def _makes_iterations(op: Operator) -> bool:
     return any(isinstance(node, SweepNode) and node.counts for node in walk(plan(op)))
+
+
+def _is_projection(op: Operator) -> bool:
+    reads, writes = op.effects()
+    return isinstance(op, ViewOperator) and "delta" in writes - reads and "waves" in reads
 
 
 def _check_value(value: Operator) -> None:
@@ -143,6 +158,33 @@ def _check_runs(recipe: Operator, p: PtychoState, tolerance: float | None, throu
     if not worst <= limit:
         raise AssertionError(f"{recipe!r}: fused is not step by step: {_listed(found)}")
     return worst
+
+
+def _check_mask(op: Operator) -> None:
+    """Raise AssertionError where a projection leads away from the truth as masked pixels of exact data are dark."""
+    moved = []
+    for masked in (False, True):
+        p = _exact_state(masked)
+        q = Sweep(ObjUpdate() * op, batch=3) * p
+        moved.append(float(np.abs(q.obj - p.obj).max()))
+    if moved[1] > 10 * moved[0] + 1e-6:
+        raise AssertionError(
+            f"{op!r}: masked pixels change the object by {moved[1]:.1e} where all others fit, by {moved[0]:.1e} "
+            "without a mask; take s.measured.mask_of(b.selection), 1 where a pixel counts, and leave waves elsewhere"
+        )
+
+
+def _exact_state(masked: bool) -> PtychoState:
+    """Return the truth as a state of its noise-free measurement, some pixels of which are masked, and hold 0."""
+    positions = 3.0 * np.stack(np.divmod(np.arange(VIEWS), 3), axis=1) + 1
+    data = experiment(random_phase((30, 30), 5.0, seed=3), 100 * gaussian(N, 4.0), positions, geometry=GEOMETRY)
+    assert data.truth is not None
+    mask = np.ones((N, N), bool)
+    if masked:
+        mask[N // 2 - 1 : N // 2 + 2, 4:12] = False
+    exact = data.replace(intensities=np.where(mask, data.intensities, 0), mask=mask)
+    obj, probe = (data.truth[name].astype(np.complex128) for name in ("obj", "probe"))
+    return PtychoState(exact, probe, obj, dtype="complex128", device="cpu", threads=1)
 
 
 def _kept(p: PtychoState) -> PtychoState:

@@ -114,6 +114,12 @@ def test_the_class_as_a_parameter():
         (lambda: opty.operators.MergeObj(inertia=-1), "from 0 on"),
         (lambda: opty.PosCorrectAdam(beta1=1), "not with, 1"),
         (lambda: opty.Log(every=0), "from 1 on"),
+        (lambda: opty.LBFGS(memory=0), r"^LBFGS\(memory=0\): give how many pairs are kept, from 1 on$"),
+        (lambda: opty.LBFGS(damping=-1), r"^LBFGS\(damping=-1\.0\): give a share above 0"),
+        (lambda: rPIE(probe_step=0), r"^rPIE\(probe_step=0\.0\): give a step above 0"),
+        (lambda: opty.DM(beta=0), r"^DM\(beta=0\.0\): give a relaxation above 0"),
+        (lambda: opty.AP(obj_smooth=-1), r"^AP\(obj_smooth=-1\.0\): give a number from 0 on"),
+        (lambda: opty.LBFGS(noise="student"), r"or 'amplitude' \(a noise model of your own cannot be added\)"),
     ],
 )
 def test_parameters_out_of_range_or_of_another_type(make, message):

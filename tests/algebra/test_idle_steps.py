@@ -35,6 +35,18 @@ IDLE = {
     "(Progress() * FindPositions() * rPIE())**50": ("begins anew in each turn", "write rPIE() ** 50 * FindPositions()"),
     "FindPositions()**20": ("begins anew in each turn of FindPositions() ** 20", "write FindPositions()"),
     "(Every(9, FindPositions()) * rPIE())**50": ("begins anew", "write rPIE() ** 50 * FindPositions()"),
+    "(Orthogonalise() * LBFGS())**30": (
+        "are changed by Orthogonalise(), too, so that LBFGS()",
+        "(Every(10, Orthogonalise()) * LBFGS()) ** 30",
+    ),
+    "(TotalVariation(0.1) * Log() * LBFGS('amplitude'))**12": (
+        "LBFGS(noise='amplitude'), which learns",
+        "write (Every(6, TotalVariation(weight=0.1)) * LBFGS(noise='amplitude')) ** 12",
+    ),
+    "RemoveRamp() * (RemoveRamp() * LBFGS() * ClampObj())**Until(tol=1e-3)": (
+        "are changed by ClampObj() and RemoveRamp(), too",
+        "(Every(10, RemoveRamp()) * LBFGS() * Every(10, ClampObj())) ** Until(tol=0.001, max_turns=1000)",
+    ),
     "PosCorrect()": ("in its first 5 sweeps it only looks", "PosCorrect() ** 50 refines with object and probe held"),
 }
 AT_WORK = [
@@ -55,6 +67,12 @@ AT_WORK = [
     "Orthogonalise() * PosLimit(9.0) * rPIE()**50",
     "ProbeUpdate() * rPIE()**50",
     "(BackgroundUpdate() * IntensityUpdate() * PosCorrect() * rPIE())**50 * DM()**30",
+    "Orthogonalise() * LBFGS()**30",
+    "(Every(5, RemoveRamp()) * LBFGS())**30",
+    "(RemoveRamp() * LBFGS()**10)**5",
+    "(Orthogonalise() * ML())**30",
+    "(PosCorrectGradient() * BackgroundUpdate() * LBFGS())**30",
+    "(LBFGS() * rPIE())**9",
     "CheckPositions() * ((After(20, PosCorrect()) * rPIE())**50)",
 ]
 

@@ -1,11 +1,15 @@
 """An operator of a user's own: seven lines, and everything works with it."""
 
 import numpy as np
+import pytest
 from small_scans import same
 
 import opty
-from opty import Every, Operator, rPIE
+from opty import Every, Operator, ViewOperator, rPIE
 from opty.runtime.recipe_edit import in_outer_loops
+from opty.testing import check_operator
+
+METHODS = ("begin", "collect", "finish")
 
 
 class ClipObj(Operator, reads="obj", writes="obj"):
@@ -53,3 +57,56 @@ def test_it_is_saved_and_goes_on(p, tmp_path):
     back = opty.load(tmp_path / "q.h5")
     assert back.recipe == RECIPE
     assert same(RECIPE * back, RECIPE * q)
+
+
+class Doubled(Operator, reads="obj", writes="obj"):
+    """Returns what it should have written."""
+
+    def apply(self, s):
+        return s.obj * 2
+
+
+class NoChange(ViewOperator, reads="delta", writes="delta"):
+    """Returns the change of a batch."""
+
+    joins_before_update = True
+
+    def apply(self, s, b):
+        return 0 * b.delta
+
+
+class Returns(ViewOperator, reads="delta"):
+    """Returns a number from the method that it is told to."""
+
+    method: str = "begin"
+
+    def begin(self, s):
+        return 1.0 if self.method == "begin" else None
+
+    def apply(self, s, b):
+        pass
+
+    def collect(self, s):
+        return 1.0 if self.method == "collect" else None
+
+    def finish(self, s):
+        return 1.0 if self.method == "finish" else None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        (
+            Doubled(),
+            r"Doubled\.apply\(self, s\) returns a value of type ndarray, .*write s\.obj\[\.\.\.\] = \.\.\. and",
+        ),
+        (NoChange() * rPIE(), r"NoChange\.apply\(self, s, b\) returns .*write b\.delta = \.\.\. and return nothing"),
+        *((Returns(m) * rPIE(), rf"Returns\.{m}\(self, s\) returns a value of type float") for m in METHODS),
+    ],
+    ids=repr,
+)
+def test_what_a_step_returns_is_refused(p, recipe, says):
+    with pytest.raises(opty.RecipeError, match=says):
+        _ = recipe * p
+    with pytest.raises(opty.RecipeError, match=says):
+        check_operator(recipe, models=[None])

@@ -1,5 +1,7 @@
 """Results as plain images and arrays."""
 
+import signal
+
 import numpy as np
 import pytest
 import tifffile
@@ -7,6 +9,7 @@ import tifffile
 import opty
 from opty.io.export import export
 from opty.physics.modes import orthogonal
+from opty.plot.figure import save_figure
 
 
 @pytest.fixture
@@ -109,4 +112,27 @@ def test_other_suffixes_are_refused_and_failures_leave_nothing(tmp_path, p, monk
     monkeypatch.setattr(tifffile, "imwrite", fail)
     with pytest.raises(OSError, match="No space"):
         export(tmp_path / "out.tif", p)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit of file sizes here")
+@pytest.mark.parametrize("name", ["a.tif", "a.npz", "a.ptyr", "a.h5", "a.png", "a.html", "scan.cxi"])
+def test_a_disk_without_room_is_named(tmp_path, p, name):
+    """By a limit on the size of files: the error says which file, and why."""
+    import resource
+
+    write = {
+        "scan.cxi": lambda path: opty.save(path, p.data),
+        "a.h5": lambda path: opty.save(path, p),
+        "a.png": lambda path: save_figure(opty.plot.overview(p), path),
+        "a.html": lambda path: opty.report(p, path),
+    }
+    path, (soft, hard) = tmp_path / name, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OSError, match="the disk may be full") as caught:
+            write.get(name, lambda path: export(path, p))(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename.startswith(str(tmp_path / name.split(".")[0]))
     assert list(tmp_path.iterdir()) == []

@@ -102,8 +102,22 @@ def test_a_tilt_is_found_with_slices_smoothed_along_the_beam(kind):
     assert list(told["tilt_iteration"][:2]) == [10, 15]
     error = told["tilt_error"][-1] * q.spacing.sum() / PIXEL
     assert 0.1 * error < abs(off(q, SCENES[kind][3])).max() < 5 * error
+    found = np.stack([told["tilt_row"], told["tilt_column"]], axis=1)
+    change = found[-1] - found[(len(found) - 1) // 2]
+    expected = np.median(told["tilt_scatter"]) ** 2 + 4 * (change**2).mean()
+    assert told["tilt_error"][-1] == pytest.approx(expected**0.5, rel=1e-9)
+    assert told["tilt_error"][0] == pytest.approx(told["tilt_scatter"][0], rel=1e-9)
     line = opty.analysis.geometry_report.geometry_lines(q._live.leaves, told, q.data.geometry, q.data.n)
     assert line[0].startswith(f"tilt {1e3 * q.tilt[0]:.4g}, {1e3 * q.tilt[1]:.4g} mrad (row, column) of the beam")
+
+
+def test_a_tilt_that_is_still_on_its_way_is_not_sure():
+    """The scatter between parts of slices that are drawn together is six times too small here."""
+    scene = upright("smooth", 5, (2.5, -1.0), photons=1e5)
+    q = FINDS**40 * begun(scene)
+    wrong = np.sqrt((off(q, scene[3]) ** 2).mean()) * PIXEL / q.spacing.sum()
+    assert wrong > 4 * q.history["tilt_scatter"][-1]
+    assert 0.4 < wrong / q.history["tilt_error"][-1] < 2
 
 
 def test_a_right_tilt_stays_and_a_wrong_one_comes_home():
@@ -132,6 +146,23 @@ def test_gaps_of_several_widths_beside_wrong_positions():
     truth = scene[0].truth["positions"]
     was, now = (opty.analysis.position_error(r.positions, truth, affine=True) for r in (p, q))
     assert now < 0.2 * was
+
+
+def test_nothing_moves_beyond_the_reach():
+    """Slices that lean by two pixels, 0.5 a gap and more, stay where 0.25 is allowed, and say so."""
+    scene = SCENES["smooth"]
+    p = ENGINE**12 * begun(scene)
+    with pytest.warns(opty.MisfitWarning, match=r"further apart than reach=0.25 px a gap"):
+        q = RegisterSlices(reach=0.25) * p
+    assert (q.tilt == p.tilt).all()
+    assert (q.numpy("obj") == p.numpy("obj")).all()
+    widest = np.max(p.spacing) / PIXEL
+    for reach in (0.6, 3.0):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", opty.MisfitWarning)
+            r = RegisterSlices(reach=reach) * p
+        assert abs(np.tan(r.tilt) - np.tan(p.tilt)).max() * widest <= reach
+    assert abs(off(r, (0.0, 0.0))).max() > 1
 
 
 def test_slices_that_share_nothing_are_left_alone(thick):

@@ -167,6 +167,25 @@ class NeedsClosed(Operator, reads="obj", writes="obj"):
         s.obj *= 0.999
 
 
+class Projects(ViewOperator, reads="waves", writes="delta"):
+    """Goes to the measured amplitudes, with or without the mask."""
+
+    masked: bool = False
+
+    def apply(self, s, b):
+        there = b.at_detector(b.waves)
+        predicted = s.xp.sqrt(s.xp.maximum((abs(there) ** 2).sum(axis=1), 1e-12))
+        step = s.xp.sqrt(s.measured.intensity_of(b.selection)) - predicted
+        if self.masked and (mask := s.measured.mask_of(b.selection)) is not None:
+            step = step * mask
+        b.delta = b.from_detector(there * (step / predicted)[:, None]).astype(s.dtype)
+
+
+def test_a_projection_that_leaves_masked_pixels_out():
+    assert check_operator(Projects(masked=True)) < 1e-9
+    assert check_operator(opty.FourierProject()) < 1e-9
+
+
 @pytest.mark.parametrize(
     ("op", "error", "says"),
     [
@@ -176,6 +195,7 @@ class NeedsClosed(Operator, reads="obj", writes="obj"):
         (ReadsAField(), opty.EffectError, "ReadsAField reads 'patches' without declaring it"),
         (MakesPast(), (opty.EffectError, KeyError), "mine"),
         (RemembersViews(), AssertionError, r"R \* \(R \* p\) is not R\*\*2 \* p"),
+        (Projects(), AssertionError, r"Projects\(\): masked pixels change the object by .* take s\.measured\.mask_of"),
         (Cheats(), AssertionError, r"Cheats\(\).*: fused is not step by step: .*obj by 1.0e-03"),
     ],
     ids=lambda case: type(case).__name__,

@@ -11,10 +11,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from small_scans import drift, same, scan, state
 
 import opty
-from opty import LBFGS, ML, Orthogonalise, Sweep, rPIE
+from opty import LBFGS, ML, Every, Orthogonalise, Sweep, rPIE
 from opty.operators import LikelihoodGradient, QuasiNewtonStep
 from opty.runtime.memory_estimate import footprint
 from opty.runtime.program import program_of
+from opty.simulate import experiment, objects, probes, scans
 
 NOISES = ("poisson", "gaussian", "amplitude")
 MEMORY = {"kept_pairs", "kept_search", "kept_curvatures"} | {
@@ -195,3 +196,21 @@ def test_explain_tells_the_memory_of_the_pairs(memory):
     told = footprint(p._live, program_of(recipe, p._live))
     there = told.data + sum(a.nbytes for a in p._live.leaves.values())
     assert 0.95 * peak < told.total - there < 1.35 * peak
+
+
+@pytest.mark.filterwarnings("ignore::opty.MisfitWarning")
+def test_a_step_between_turns_takes_away_what_it_has_learnt():
+    """And after the loop, or seldom, it does not; the figures are in docs/engines.md."""
+    bent = np.exp(0.02j * np.add.outer(*2 * [(np.arange(32) - 16.0) ** 2]))
+    probe = probes.aperture(32, 16, edge=2)
+    beam = np.stack([probe * bent, 0.05 * probe * (np.arange(32) - 16)])
+    data = experiment(objects.two_images((66, 66)), beam, scans.raster((7, 7), step=4, jitter=1), photons=1e6)
+    p = rPIE() ** 5 * opty.ScaleObjProbe() * opty.PtychoState(data, probe=probe, modes=2, device="cpu")
+    with pytest.warns(opty.RecipeWarning, match="learns next to nothing"):
+        q = (Orthogonalise() * LBFGS()) ** 40 * p
+    after, seldom = (r * p for r in (Orthogonalise() * LBFGS() ** 40, (Every(10, Orthogonalise()) * LBFGS()) ** 40))
+    assert opty.misfit(after) == pytest.approx(0.00031, rel=0.1)
+    assert opty.misfit(seldom) < 1.15 * opty.misfit(after)
+    assert opty.misfit(q) > 2.5 * opty.misfit(after)
+    wrong, right = (opty.analysis.errors(one)["object"] for one in (q, after))
+    assert wrong > 3 * right

@@ -9,7 +9,7 @@ import numpy as np
 from opty.analysis.check.brightness import of_brightness
 from opty.analysis.check.findings import Findings
 from opty.analysis.check.frame_statistics import Frames
-from opty.analysis.check.likeness import Likeness, likeness, orders_like
+from opty.analysis.check.likeness import Likeness, likeness, line_ends, orders_like
 from opty.analysis.check.near_positions import near_positions
 from opty.analysis.check.pedestal import of_pedestal
 from opty.analysis.check.probe_change import probe_change
@@ -23,12 +23,13 @@ from opty.data import PtychoData
 from opty.remedies import here, option
 
 PREDICTS = 0.6  # excess of a score below which an object and a probe predict views
+CUT_NEAR, SAME_CUT = 6, 1.05  # frames by which likeness may miss a cut; and times the least misfit, which is no worse
 WELL = 0.15  # from which on another orientation cannot be better by enough
 APART = 0.15  # of excess by which another guess must be worse, where one predicts views
 CLOSE, CLOSE_NOTHING = 0.9, 0.75  # times its misfit; and where none predicts views
 HALF = 0.5  # times its misfit: of an order and a way that are nearly the same both predict views
 NOTHING = 0.8  # excess from which on nothing predicts views
-ORDERS = 2  # that are tried, the likeliest
+ORDERS, CHEAP_ORDERS = 2, 4  # that are tried, the likeliest, where each takes a search for a probe; where none does
 PARTS, PARTS_SEARCHED = (48, 100, 200), (48, 100)  # views, until they tell; where a search has to find the probe
 VIEWS = 100  # on which the scale of the positions is looked at
 SCALES = (0.5, 2.0, 0.7, 1.4)  # of the positions, where as given nothing predicts views
@@ -61,13 +62,16 @@ class Decision:
 
 @dataclass(frozen=True)
 class Guess:
-    """An order of the frames, a way to take positions and a starting probe, and how well they predict views."""
+    """An order of the frames, a way to take positions and a starting probe, and how well they predict views.
+
+    ``given``: how well the same views are predicted with all as given, where that was looked at: it is much worse then.
+    """
 
     order: str | None
     way: Orientation
     probe: np.ndarray
     score: Score
-    round_view: int | None = None
+    given: Score | None = None
 
 
 def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decision:
@@ -124,8 +128,10 @@ def ways_in_brief(data: PtychoData, frames: Frames) -> Findings:
     for views in PARTS:
         trials.views = min(views, trials.most)
         given = _guess(trials, None, AS_GIVEN)
-        if given.score.excess < WELL or given.score.noisy:
+        if given.score.noisy:
             return Findings()
+        if given.score.excess < WELL:
+            return _of_lines(trials, data, frames, given)
         alike = likeness(data, frames) if views == PARTS[0] else alike
         best = _better(given, _in_orders(trials, alike, given, ORDERS if views == PARTS[0] else 0))
         found = _told(trials, best, given, _ways(trials, best), alike)
@@ -155,13 +161,26 @@ def orders_in_brief(data: PtychoData, frames: Frames, probe: np.ndarray) -> Find
         return Findings()
     trials.views = min(PARTS[0], trials.most)
     given = _guess(trials, None, AS_GIVEN)
-    if given.score.excess < WELL or given.score.noisy:
+    if given.score.noisy:
         return Findings()
+    if given.score.excess < WELL:
+        return _of_lines(trials, data, frames, given)
     best = _better(given, _in_orders(trials, likeness(data, frames), given, ORDERS))
     like = _like_way(trials, AS_GIVEN, probe) if best.order is None else best
-    if like is None or like.score.excess >= PREDICTS or not much_better(like.score, given.score):
+    if like is None or like.score.excess >= PREDICTS or not much_better(like.score, like.given or given.score):
         return Findings()
     return _of_order(like, given)
+
+
+def _of_lines(trials: Trials, data: PtychoData, frames: Frames, given: Guess) -> Findings:
+    """Say that frames are in another order where the middle of a scan is predicted well all the same.
+
+    On a raster shifted frames are off by a step that all have in common, but for those at the ends of lines.
+    """
+    if line_ends(data.positions) is None:
+        return Findings()
+    best = _better(given, _in_orders(trials, likeness(data, frames), given, ORDERS))
+    return Findings() if best.order is None else _of_order(best, given)
 
 
 def _finds_out() -> str:
@@ -225,23 +244,68 @@ def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Gue
 
 
 def _in_orders(trials: Trials, alike: Likeness | None, given: Guess, count: int) -> list[Guess]:
-    """Return guesses of at most ``count`` other orders that make neighbours more alike."""
-    found: list[Guess] = []
-    for order, view in () if alike is None else alike.better[:count]:
-        if given.score.excess < PREDICTS:  # its probe is right
-            here_given = _with(trials, None, AS_GIVEN, given.probe, view)
-            tried = _with(trials, order, AS_GIVEN, given.probe, view)
-            if much_better(tried.score, here_given.score):
-                found.append(tried)
+    """Return guesses of other orders that make neighbours more alike; searches for a probe for ``count`` at most.
+
+    Where the probe is known, or the guess that takes all as given has found it, a guess is one short run: then those
+    that are more alike by less than chance may make of it are tried as well.
+    """
+    if alike is None or not count:
+        return []
+    known = given.score.excess < PREDICTS  # its probe is right
+    cheap = known or trials.probe is not None
+    found = _at_ends(trials, given) if known else []
+    for order, view in (alike.better + alike.perhaps if cheap else alike.better)[: CHEAP_ORDERS if cheap else count]:
+        if known:
+            found += _stands_out(trials, given, order, view)
         elif not any(guess.score.excess < PREDICTS for guess in found):
             found.append(_guess(trials, order, AS_GIVEN))
+    return [_at_frame(trials, guess) for guess in found]
+
+
+def _at_ends(trials: Trials, given: Guess) -> list[Guess]:
+    """Return the guess that frames are late or early by one where the ends of the lines of a raster say so.
+
+    Elsewhere such frames are where they would be, but for a step that all have in common.
+    """
+    ends = line_ends(trials.data.positions)
+    found: list[Guess] = []
+    for order, view in () if ends is None else (("shift:-1", ends[0]), ("shift:1", ends[1])):
+        found += _stands_out(trials, given, order, view)
     return found
 
 
+def _stands_out(trials: Trials, given: Guess, order: str, view: int) -> list[Guess]:
+    """Return the guess of an order, with the probe of the guess given, where it stands out round a view."""
+    here_given = _with(trials, None, AS_GIVEN, given.probe, view)
+    tried = _with(trials, order, AS_GIVEN, given.probe, view)
+    return [replace(tried, given=here_given.score)] if much_better(tried.score, here_given.score) else []
+
+
+def _at_frame(trials: Trials, guess: Guess) -> Guess:
+    """Return the guess of a shift with the frame from which on it predicts views best; others as they are."""
+    shift, at, first = str(guess.order).partition("@")
+    if not at or guess.score.excess >= PREDICTS:
+        return guess
+    middle = int(first)
+    cuts = range(max(1, middle - CUT_NEAR), min(trials.data.views - 1, middle + CUT_NEAR + 1))
+    views = [min(max(middle + side, 0), trials.data.views - 1) for side in (-CUT_NEAR // 2, CUT_NEAR // 2)]
+    tried = {
+        cut: [_with(trials, f"{shift}@{cut}", AS_GIVEN, guess.probe, view).score.misfit for view in views]
+        for cut in cuts
+    }
+    missed = {cut: sum(misfits) for cut, misfits in tried.items()}
+    alike = [cut for cut in cuts if missed[cut] < SAME_CUT * min(missed.values())]
+    cut = min(alike, key=lambda cut: abs(cut - middle))
+    return replace(_with(trials, f"{shift}@{cut}", AS_GIVEN, guess.probe, middle), given=guess.given)
+
+
 def _better(given: Guess, found: list[Guess]) -> Guess:
-    """Return the best of some guesses where it stands out from that which takes all as given, else this."""
-    best = min([given, *found], key=lambda guess: guess.score.excess)
-    return best if much_better(best.score, given.score) or best.round_view is not None else given
+    """Return the best of some guesses where it stands out from that which takes all as given, else this.
+
+    Those round a view were compared with it there.
+    """
+    stand_out = [g for g in found if g.given is not None or much_better(g.score, given.score)]
+    return min(stand_out, key=lambda guess: guess.score.excess, default=given)
 
 
 def _like_way(trials: Trials, way: Orientation, probe: np.ndarray) -> Guess | None:
@@ -276,7 +340,7 @@ def _scored(trials: Trials, part: PtychoData) -> tuple[np.ndarray, Score]:
 
 def _with(trials: Trials, order: str | None, way: Orientation, probe: np.ndarray, view: int | None) -> Guess:
     part = trials.part(way, order, view)
-    return Guess(order, way, probe, trials.score(part, probe), view)
+    return Guess(order, way, probe, trials.score(part, probe))
 
 
 def much_better(one: Score, other: Score) -> bool:
@@ -374,13 +438,14 @@ def _of_way(
 
 def _of_order(best: Guess, given: Guess) -> Findings:
     """Say that another order of the frames fits, and how else the positions must be taken then."""
+    instead = best.given or given.score
     turned = ""
     if not best.way.as_given:
         turned = f", and {best.way.remedy}, by {best.way.options}, or leave that out where it was given"
     return Findings(
         (
             f"the frames are in another order than the positions: in the order {best.order!r} held-out views have a "
-            f"misfit of {best.score.misfit:.3g}, as given of {given.score.misfit:.3g}: "
+            f"misfit of {best.score.misfit:.3g}, as given of {instead.misfit:.3g}: "
             f"{here('load with', 'give')} {option('frame_order', best.order)}{turned}",
         )
     )

@@ -23,7 +23,10 @@ from opty.data import PtychoData
 from opty.remedies import here, option
 
 PREDICTS = 0.6  # excess of a score below which an object and a probe predict views
-CUT_NEAR, SAME_CUT = 6, 1.05  # frames by which likeness may miss a cut; and times the least misfit, which is no worse
+CUT_NEAR, SAME_CUT = 6, 1.02  # frames by which likeness may miss a cut; and times the least misfit, which is no worse
+FEW = 24  # views round the end of a line, which are of few lines
+SIMPLE = 0.02  # of excess in favour of shifts from the first frame on
+BY_ONE = ("shift:1@", "shift:-1@")
 WELL = 0.15  # from which on another orientation cannot be better by enough
 APART = 0.15  # of excess by which another guess must be worse, where one predicts views
 CLOSE, CLOSE_NOTHING = 0.9, 0.75  # times its misfit; and where none predicts views
@@ -253,24 +256,38 @@ def _in_orders(trials: Trials, alike: Likeness | None, given: Guess, count: int)
         return []
     known = given.score.excess < PREDICTS  # its probe is right
     cheap = known or trials.probe is not None
-    found = _at_ends(trials, given) if known else []
-    for order, view in (alike.better + alike.perhaps if cheap else alike.better)[: CHEAP_ORDERS if cheap else count]:
-        if known:
-            found += _stands_out(trials, given, order, view)
-        elif not any(guess.score.excess < PREDICTS for guess in found):
+    orders = (alike.better + alike.perhaps)[:CHEAP_ORDERS] if cheap else alike.better[:count]
+    if known:
+        found = [
+            guess
+            for order, view in (*_at_ends(trials, orders), *orders)
+            for guess in _stands_out(trials, given, order, view)
+        ]
+        return [_at_frame(trials, guess) for guess in _first_of_each(found)]
+    found = []
+    for order, _ in orders:
+        if not any(guess.score.excess < PREDICTS for guess in found):
             found.append(_guess(trials, order, AS_GIVEN))
     return [_at_frame(trials, guess) for guess in found]
 
 
-def _at_ends(trials: Trials, given: Guess) -> list[Guess]:
-    """Return the guess that frames are late or early by one where the ends of the lines of a raster say so.
+def _first_of_each(found: list[Guess]) -> list[Guess]:
+    """Return the first guess of each order."""
+    return list({guess.order: guess for guess in reversed(found)}.values())
 
-    Elsewhere such frames are where they would be, but for a step that all have in common.
+
+def _at_ends(trials: Trials, orders: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:
+    """Return frames late and early by one, and those orders that shift by one from a frame on, at the ends of lines.
+
+    Elsewhere on a raster such frames are where they would be, but for a step that all have in common. Frames that are
+    so from one on are so in the second half.
     """
-    ends = line_ends(trials.data.positions)
-    found: list[Guess] = []
-    for order, view in () if ends is None else (("shift:-1", ends[0]), ("shift:1", ends[1])):
-        found += _stands_out(trials, given, order, view)
+    found = []
+    for order in ("shift:-1", "shift:1", *(order for order, _ in orders if order.startswith(BY_ONE))):
+        first = int(order.partition("@")[2] or trials.data.views // 2)
+        ends = line_ends(trials.data.positions, first)
+        if ends is not None:
+            found.append((order, ends[0] if order.startswith("shift:-") else ends[1]))
     return found
 
 
@@ -282,21 +299,49 @@ def _stands_out(trials: Trials, given: Guess, order: str, view: int) -> list[Gue
 
 
 def _at_frame(trials: Trials, guess: Guess) -> Guess:
-    """Return the guess of a shift with the frame from which on it predicts views best; others as they are."""
+    """Return the guess of a shift by one with the frame from which on it predicts views best; others as they are."""
     shift, at, first = str(guess.order).partition("@")
-    if not at or guess.score.excess >= PREDICTS:
+    if shift not in ("shift:1", "shift:-1") or guess.score.excess >= PREDICTS:
         return guess
-    middle = int(first)
-    cuts = range(max(1, middle - CUT_NEAR), min(trials.data.views - 1, middle + CUT_NEAR + 1))
-    views = [min(max(middle + side, 0), trials.data.views - 1) for side in (-CUT_NEAR // 2, CUT_NEAR // 2)]
-    tried = {
-        cut: [_with(trials, f"{shift}@{cut}", AS_GIVEN, guess.probe, view).score.misfit for view in views]
-        for cut in cuts
-    }
-    missed = {cut: sum(misfits) for cut, misfits in tried.items()}
-    alike = [cut for cut in cuts if missed[cut] < SAME_CUT * min(missed.values())]
-    cut = min(alike, key=lambda cut: abs(cut - middle))
-    return replace(_with(trials, f"{shift}@{cut}", AS_GIVEN, guess.probe, middle), given=guess.given)
+    middle, near = (int(first), CUT_NEAR) if at else _from_line(trials, guess, shift)
+    if not middle:
+        return guess
+    twice = [view for view in trials.frozen if abs(view - middle) <= near]
+    if shift == "shift:-1" and twice:
+        return replace(guess, order=f"{shift}@{twice[0]}")
+    last = trials.data.views - 2
+    views = [min(max(middle + side, 0), last) for side in (-CUT_NEAR // 2, CUT_NEAR // 2)]
+    while True:
+        step = -(-near // CUT_NEAR)
+        cuts = range(max(1, middle - near), min(last, middle + near) + 1, step)
+        missed = {}
+        for cut in cuts:
+            tried = [_with(trials, f"{shift}@{cut}", AS_GIVEN, guess.probe, view) for view in views]
+            missed[cut] = sum(one.score.misfit for one in tried)
+        alike = [cut for cut in cuts if missed[cut] < SAME_CUT * min(missed.values())]
+        middle, near = min(alike, key=lambda cut: abs(cut - middle)), step
+        if step == 1:
+            return replace(_with(trials, f"{shift}@{middle}", AS_GIVEN, guess.probe, middle), given=guess.given)
+
+
+def _from_line(trials: Trials, guess: Guess, shift: str) -> tuple[int, int]:
+    """Return a view near that from which on frames of a raster are shifted by one, and by how many views it may miss.
+
+    0 where they are so from the first line on, or positions are on no lines. By halves: round the end of a line before
+    it views are predicted better as given.
+    """
+    positions, lines, at = trials.data.positions, [], 0
+    while (ends := line_ends(positions, at, middle=False)) is not None and ends[1] >= at:
+        lines.append(ends[0] if shift == "shift:-1" else ends[1])
+        at = ends[0]
+    low, high = 0, len(lines) - 1
+    before, trials.views = trials.views, min(FEW, trials.views)
+    while low < high:
+        half = (low + high) // 2
+        scores = [_with(trials, order, AS_GIVEN, guess.probe, lines[half]).score for order in (shift, None)]
+        low, high = (low, half) if scores[0].misfit < scores[1].misfit else (half + 1, high)
+    trials.views = before
+    return (lines[low], 2 * (lines[low] - lines[low - 1])) if low else (0, 0)
 
 
 def _better(given: Guess, found: list[Guess]) -> Guess:
@@ -305,7 +350,7 @@ def _better(given: Guess, found: list[Guess]) -> Guess:
     Those round a view were compared with it there.
     """
     stand_out = [g for g in found if g.given is not None or much_better(g.score, given.score)]
-    return min(stand_out, key=lambda guess: guess.score.excess, default=given)
+    return min(stand_out, key=lambda guess: guess.score.excess + SIMPLE * ("@" in str(guess.order)), default=given)
 
 
 def _like_way(trials: Trials, way: Orientation, probe: np.ndarray) -> Guess | None:

@@ -86,18 +86,19 @@ def orders_like(positions: np.ndarray, way: Orientation) -> tuple[tuple[str, Ori
     return tuple(found)
 
 
-def line_ends(positions: np.ndarray) -> tuple[int, int] | None:
-    """Return a view that begins a line of a raster and one that ends one, from the middle of the scan.
+def line_ends(positions: np.ndarray, first: int = 0, middle: bool = True) -> tuple[int, int] | None:
+    """Return a view that begins a line of a raster and one that ends one, from view ``first`` on.
 
-    None where positions (N, 2) in their order are no lines that all run one way: most views are one and the same step
-    from the one before.
+    They are those in the ``middle`` of the lines from there on, or the first. None where positions (N, 2) in their
+    order are no lines that all run one way: most views are one and the same step from the one before.
     """
     steps = np.diff(positions, axis=0)
     usual = np.median(steps, axis=0)
     far = np.flatnonzero(np.linalg.norm(steps - usual, axis=1) > SAME_STEP * np.linalg.norm(usual))
     if not 2 <= len(far) <= len(steps) / 3:
         return None
-    last = int(far[len(far) // 2])
+    after = far[far >= first] if (far >= first).any() else far[-1:]
+    last = int(after[len(after) // 2 if middle else 0])
     return last + 1, last
 
 

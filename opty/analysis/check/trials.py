@@ -49,7 +49,7 @@ class Trials:
         if bad.any() and (data.mask is None or data.mask.ndim == 2):
             good = ~bad if data.mask is None else np.asarray(data.mask) & ~bad
             data = data.replace(mask=good) if good.any() else data
-        self.data, self.whole = data, frames.whole
+        self.data, self.whole, self.frozen = data, frames.whole, frames.frozen
         self.lit = np.ones(data.views, bool)
         self.lit[[*frames.dark, *frames.full, *frames.bright, *frames.frozen]] = False
         self.most = most_views(data)

@@ -11,6 +11,7 @@ from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.check.likeness import likeness, line_ends, orders_like
 from opty.analysis.orientation import Orientation
 from opty.data.frame_order import frame_order, grid_places
+from opty.physics.optics import aperture_probe
 from opty.simulate import experiment, objects
 
 N, SIDE = 32, 7
@@ -254,8 +255,9 @@ def raster(request):
     places = np.stack(np.indices((11, 11)), -1).reshape(-1, 2) * 7.0 + rng.uniform(-1, 1, (121, 2)) * request.param
     places -= places.min(axis=0)
     obj = objects.two_images((150, 150), ("camera", "brick"), (0.6, 1.0), (-0.8, 0.4))
-    r2 = sum((np.indices((48, 48)) - 24) ** 2)
-    beam = np.exp(-r2 / 7.0**2 * (1 + 0.8j)).astype(np.complex64)
+    pixel = RASTER.sample_pixel(48)
+    half_angle = 0.3 * RASTER.wavelength / (2 * pixel)
+    beam = aperture_probe(48, RASTER.wavelength, pixel, half_angle, defocus=18 * pixel / (2 * half_angle))
     data = experiment(obj, beam, places, 3e5, geometry=RASTER, seed=42)
     return data.replace(truth=None, probe=data.truth["probe"])
 

@@ -311,17 +311,21 @@ def _at_frame(trials: Trials, guess: Guess) -> Guess:
         return replace(guess, order=f"{shift}@{twice[0]}")
     last = trials.data.views - 2
     views = [min(max(middle + side, 0), last) for side in (-CUT_NEAR // 2, CUT_NEAR // 2)]
+
+    def order(cut: int) -> str:
+        return f"{shift}@{cut}" if cut else shift
+
     while True:
         step = -(-near // CUT_NEAR)
-        cuts = range(max(1, middle - near), min(last, middle + near) + 1, step)
+        cuts = range(max(0, middle - near), min(last, middle + near) + 1, step)
         missed = {}
         for cut in cuts:
-            tried = [_with(trials, f"{shift}@{cut}", AS_GIVEN, guess.probe, view) for view in views]
+            tried = [_with(trials, order(cut), AS_GIVEN, guess.probe, view) for view in views]
             missed[cut] = sum(one.score.misfit for one in tried)
         alike = [cut for cut in cuts if missed[cut] < SAME_CUT * min(missed.values())]
-        middle, near = min(alike, key=lambda cut: abs(cut - middle)), step
+        middle, near = 0 if 0 in alike else min(alike, key=lambda cut: abs(cut - middle)), step
         if step == 1:
-            return replace(_with(trials, f"{shift}@{middle}", AS_GIVEN, guess.probe, middle), given=guess.given)
+            return replace(_with(trials, order(middle), AS_GIVEN, guess.probe, middle), given=guess.given)
 
 
 def _from_line(trials: Trials, guess: Guess, shift: str) -> tuple[int, int]:

@@ -141,6 +141,38 @@ def test_frames_in_another_order(right):
     assert found is None or "the frames may be in another order" in found.warnings[0]
 
 
+@pytest.mark.parametrize(("shift", "order"), [(1, "shift:-1"), (-1, "shift:1"), (2, "shift:-2")])
+def test_frames_that_are_shifted(right, shift, order):
+    late = right.replace(intensities=np.roll(right.intensities, shift, axis=0))
+    (problem,) = said(late).problems
+    assert f"frame_order={order!r}" in problem
+    assert "flip" not in problem
+
+
+def test_frames_that_are_shifted_from_one_on(right):
+    frames = right.intensities[:]
+    twice = right.replace(intensities=np.insert(frames, 30, frames[30], axis=0)[:60])
+    (problem,) = said(twice).problems
+    assert abs(int(re.search(r"shift:-1@(\d+)", problem)[1]) - 31) <= 2
+    for way in ((-1, -1), (1, -1)):
+        assert "frame_order" not in said(right.replace(positions=right.positions * way)).problems[0]
+
+
+def test_frames_that_are_shifted_behind_a_strong_diffuser():
+    """There images are little alike, and no map fits the shifts that they show: the sum over all pairs tells."""
+    rng = np.random.default_rng(61)
+    places = np.stack(np.indices((7, 7)), -1).reshape(-1, 2) * 6.0 + rng.uniform(-2, 2, (49, 2))
+    places -= places.min(axis=0)
+    obj = objects.two_images((N + 46, N + 46), ("camera", "brick"), (0.7, 1), (-0.6, 0.6))
+    beam = np.exp(-((sum((np.indices((N, N)) - N / 2) ** 2) / (0.36 * N) ** 2) ** 4))
+    beam = beam * objects.random_phase((N, N), 4.0, seed=62) ** 3
+    far = opty.Geometry(1e-10, 1.2, 1e-6, None, "near")
+    data = experiment(obj, beam, places, 1e6, geometry=far, seed=63).replace(truth=None)
+    assert said(data) is None or not said(data).problems
+    late = data.replace(intensities=np.roll(data.intensities, 1, axis=0))
+    assert "frame_order='shift:-1'" in said(late).problems[0]
+
+
 def grating(shape):
     return np.exp(0.5j * (np.sin(2 * np.pi * np.arange(shape[1]) / 13) > 0) * np.ones(shape))
 

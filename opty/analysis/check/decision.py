@@ -15,7 +15,7 @@ from opty.analysis.check.pedestal import of_pedestal
 from opty.analysis.check.probe_change import probe_change
 from opty.analysis.check.refined_stretch import find_refined_stretch
 from opty.analysis.check.scan_stretch import find_stretch, of_stretch
-from opty.analysis.check.trials import FEWEST, Score, Trials
+from opty.analysis.check.trials import FEWEST, SETTLED, Score, Trials
 from opty.analysis.check.view_places import explains_more, of_places, views_move
 from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
 from opty.analysis.probe_search import find_probe
@@ -216,11 +216,17 @@ def _stretched(trials: Trials, found: Decision, given: Guess, one_by_one: bool) 
         if score.excess < PREDICTS and much_better(score, given.score):
             stretch = find_stretch(part, probe, scale)
             return replace(found, excess=score.excess, findings=of_stretch(stretch), probe=None)
-    if found.decided and found.excess > NOTHING:
+    if found.decided and found.excess > NOTHING and _never_predicts(trials, found, given):
         said = "held-out views are predicted hardly better than by the mean pattern, at no scale of the positions that"
         said += " was tried: check the unit of the positions, and distance and pixel size"
         return replace(found, findings=found.findings + Findings(warnings=(said,)))
     return found
+
+
+def _never_predicts(trials: Trials, found: Decision, given: Guess) -> bool:
+    """Whether views are predicted hardly better than by the mean pattern after a long run, too."""
+    probe = given.probe if found.probe is None else found.probe
+    return trials.score(trials.part(found.orientations[0]), probe, SETTLED).excess > NOTHING
 
 
 def _of_positions(part: PtychoData, probe: np.ndarray, one_by_one: bool) -> Findings:

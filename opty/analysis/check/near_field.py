@@ -11,7 +11,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from opty.analysis.check.findings import Findings
-from opty.analysis.check.frame_statistics import Frames, filled
+from opty.analysis.check.frame_statistics import Frames
 from opty.analysis.check.pedestal import floor
 from opty.analysis.check.trials import Score, Trials
 from opty.analysis.coverage import diameter, focused, scan_numbers
@@ -19,6 +19,7 @@ from opty.analysis.orientation import AS_GIVEN
 from opty.analysis.probe_search import find_probe
 from opty.data import PtychoData
 from opty.model.starting_probe import first_probe
+from opty.physics.pixels import filled
 from opty.remedies import here, option
 
 NEIGHBOURS = 8  # of each view

@@ -222,7 +222,7 @@ def test_dead_pixels_are_no_minima_of_a_pattern(good):
     """Between the rings of an aperture, too, live pixels may count nothing."""
     counts = good.intensities.copy()
     counts[:, 30, 34] = 0
-    only(quick_look(good.replace(intensities=counts)), warning=["1 dead pixels: load with mask='dead'"])
+    only(quick_look(good.replace(intensities=counts)), warning=["1 dead pixel: load with mask='dead'"])
     phase = objects.two_images((130, 130), magnitude_range=(1, 1), phase_range=(-0.3, 0.3))
     positions = raster((8, 8), step=6, jitter=1, seed=1)
     for photons in (1e3, 1e4):
@@ -318,7 +318,7 @@ def test_frames_too_bright_or_full_to_the_end(good):
     bright = "2 frames have more than three times the light of those around them: 5, 20"
     only(quick_look(mad), warning=["2 frames are like no others", bright])
     full = quick_look(changed(good, [7], np.iinfo(good.intensities.dtype).max))
-    assert "1 frames are full to the end of the scale: 7: load with leave_out=[7]" in full.every
+    assert "1 frame is full to the end of the scale: 7: load with leave_out=[7]" in full.every
     assert not any("saturated" in line for line in full.warnings)
 
 

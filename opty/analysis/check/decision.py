@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from opty.analysis.check.brightness import of_brightness
-from opty.analysis.check.findings import Findings
+from opty.analysis.check.findings import Findings, few_photons
 from opty.analysis.check.frame_statistics import Frames
 from opty.analysis.check.likeness import Likeness, likeness, line_ends, orders_like
 from opty.analysis.check.near_positions import near_positions
@@ -39,6 +39,9 @@ SCALES = (0.5, 2.0, 0.7, 1.4)  # of the positions, where as given nothing predic
 ALIKE = 0.93  # times the difference of any two frames: neighbours that overlap differ less
 CONTRAST = 1.0  # of the noise: by how much patterns must differ to tell anything
 QUARTERS = ((False, 1, -1), (True, 1, 1), (True, 1, -1))  # the other ways, but for half a turn
+
+
+TOO_FEW = "are too few to tell the orientation: patterns differ by hardly more than their noise"
 
 
 @dataclass(frozen=True)
@@ -508,6 +511,9 @@ def _of_order(best: Guess, given: Guess) -> Findings:
 
 def _nothing(trials: Trials, best: Guess, alike: Likeness | None) -> Findings:
     """Say that no guess predicts views: for certain wrong where patterns differ and neighbours are not alike."""
+    if best.score.noisy or (trials.whole and alike is not None and alike.contrast < CONTRAST):
+        photons = float(trials.data.photons().mean())
+        return Findings(warnings=(f"{photons:.3g} photons a view {TOO_FEW}: {few_photons()}",))
     why = "" if trials.probe is not None else "; a starting probe would help"
     apart = alike is not None and (alike.given > ALIKE or alike.given + 2 * alike.error > 1)
     if best.score.excess < NOTHING or alike is None or not apart or alike.contrast < CONTRAST:

@@ -16,6 +16,7 @@ from opty.analysis.check.decision import Decision
 from opty.analysis.check.findings import of_positions
 from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.check.quick import probe_size
+from opty.physics.pixels import hot
 from opty.search.repair import repaired
 from opty.simulate import experiment, misplaced_scan, objects, probes
 from opty.simulate.demo import demo_scan
@@ -300,6 +301,33 @@ def test_frozen_frames(good):
     only(found, warning=["2 frames are the same as an earlier one (frozen): 10, 11"])
     found = quick_look(changed(good, slice(20, None), good.intensities[20]))
     only(found, problem=["28 of 49 frames are frozen"], warning=["28 frames are the same"])
+
+
+def test_the_same_frame_throughout_is_no_mark_for_gaps(good):
+    frame = np.array(good.intensities[9])
+    frame[20, 20] = np.iinfo(frame.dtype).max
+    found = quick_look(good.replace(intensities=np.repeat(frame[None], good.views, axis=0)))
+    assert any("48 of 49 frames are frozen" in line for line in found.problems)
+    assert not any("of the light is in" in line for line in found.every)
+    one = np.array(good.intensities[:])
+    one[:, 20, 20] = np.iinfo(one.dtype).max
+    (problem,) = quick_look(good.replace(intensities=one)).problems
+    assert "of the light is in 1 pixel at" in problem
+
+
+def test_the_edge_of_a_speckle_beside_a_gap_is_not_hot():
+    """What the gap hides of the speckle is no darkness."""
+    total = np.full((32, 32), 10.0)
+    mask = np.ones((32, 32), bool)
+    mask[20:23] = False
+    total[19, 26:29] = 60, 400, 60
+    total[5, 9] = 1e4
+    total[~mask] = 0
+    assert np.argwhere(hot(total, mask)).tolist() == [[5, 9]]
+    assert np.argwhere(hot(total, np.ones((32, 32), bool))).tolist() == [[5, 9], [19, 27]]
+    mask[1:10, 7:12] = False
+    mask[5, 9] = True
+    assert not hot(total, mask).any()  # nothing to compare with
 
 
 def test_sparse_frames_that_agree_by_chance_are_not_frozen():

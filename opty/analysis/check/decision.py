@@ -101,6 +101,8 @@ def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decisio
             break
     if found.order != "as given":
         return found
+    if not found.decided and not trials.far:
+        found = _settled(trials, found)
     way = found.orientations[0] if found.decided else AS_GIVEN
     light, pedestal = _of_light(trials, frames, way, given.probe if found.probe is None else found.probe)
     told = (
@@ -224,6 +226,20 @@ def _stretched(trials: Trials, found: Decision, given: Guess, one_by_one: bool) 
         said += " was tried: check the unit of the positions, and distance and pixel size"
         return replace(found, findings=found.findings + Findings(warnings=(said,)))
     return found
+
+
+def _settled(trials: Trials, found: Decision) -> Decision:
+    """Return the decision for a near field after a run that is long enough to find a diffuser.
+
+    Where all as given predicts views then, it is right; else the decision is as it was.
+    """
+    assert trials.probe is not None  # a near field starts from its mean pattern
+    score = trials.score(trials.part(AS_GIVEN), trials.probe, SETTLED)
+    if score.noisy or score.excess >= PREDICTS:
+        return found
+    first = replace(AS_GIVEN, misfit=score.misfit)
+    ways = (first, *(way for way in found.orientations if not way.as_given))
+    return Decision(ways, "as given", "as given", score.excess)
 
 
 def _never_predicts(trials: Trials, found: Decision, given: Guess) -> bool:

@@ -291,3 +291,11 @@ def test_ends_of_lines():
     assert line_ends(grid, 9, middle=False) == (12, 11)
     assert line_ends(grid[frame_order("snake", grid)]) is None
     assert line_ends(np.random.default_rng(0).random((40, 2))) is None
+
+
+def test_too_few_photons_are_said(raster):
+    thin = np.random.default_rng(43).poisson(raster.intensities[:] * (200 / 3e5)).astype(np.uint16)
+    few = raster.replace(intensities=thin, probe=None)
+    (warning,) = decide(few, look_at_frames(few)).findings.warnings
+    assert "photons a view are too few to tell the orientation" in warning
+    assert "ML(smooth=0.3) ** 60" in warning

@@ -13,6 +13,7 @@ from opty.analysis.coverage import is_near
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.orientation import middle
 from opty.data import PtychoData
+from opty.physics.pixels import filled
 from opty.recipes import ePIE
 
 VIEWS = 100  # of the middle of the scan: enough to overlap all round
@@ -129,8 +130,13 @@ def _q2(n: int) -> Any:
 
 
 def _amplitude(data: PtychoData) -> np.ndarray:
-    """Return the mean amplitude (n, n) of the patterns, that of the light beside the background of the data."""
+    """Return the mean amplitude (n, n) of the patterns, that of the light beside the background of the data.
+
+    Masked pixels get that of those around: a gap is no dark part of the beam.
+    """
     amplitude = data.mean_amplitude()
+    if data.mask is not None and data.mask.ndim == 2:
+        amplitude = filled(amplitude, ~np.asarray(data.mask))
     return amplitude if data.background is None else np.sqrt(np.maximum(amplitude**2 - data.background, 0))
 
 

@@ -101,7 +101,7 @@ def started(
         for element in complete(model, loaded.geometry, loaded.n, modes).elements:
             element.check_measurement(loaded)  # what does not fit is refused before the search
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
-            start["probe"] = _found_probe(file, loaded, modes or 1, quiet, machine.get("threads"))
+            start["probe"] = _found_probe(file, loaded, frames, modes or 1, quiet, machine.get("threads"))
             found = quick_look(loaded.replace(probe=start["probe"]), frames) + tried  # some doubts were about its size
         if found.ok and not check and (model is None or model.thin):
             found += _said_of_places(loaded, frames, start.get("probe"), moves)
@@ -123,15 +123,18 @@ def _refuse(file: Path, found: Findings, force: bool) -> None:
         raise ValueError(f"a reconstruction of {file} would be pointless: {why}")
 
 
-def _found_probe(file: Path, data: PtychoData, modes: int, quiet: bool, threads: int | None) -> np.ndarray | None:
+def _found_probe(
+    file: Path, data: PtychoData, frames: Frames, modes: int, quiet: bool, threads: int | None
+) -> np.ndarray | None:
     """Return the starting probe that a search finds, None where there are too few views; print the result.
 
-    ``modes`` : of the run to come.
+    Bad pixels, and a constant beside the light, are not taken for several modes. ``modes`` : of the run to come.
     """
     from tqdm import tqdm
 
     from opty.analysis import find_probe
-    from opty.analysis.check.trials import searched_excess
+    from opty.analysis.check.pedestal import floor_of
+    from opty.analysis.check.trials import Trials, searched_excess
 
     if data.views < FEWEST_TO_SEARCH:
         click.echo(
@@ -144,6 +147,7 @@ def _found_probe(file: Path, data: PtychoData, modes: int, quiet: bool, threads:
             bar.total = total
             bar.update(done - bar.n)
 
+        data = Trials(data, frames).data
         found = find_probe(data, threads=threads, tell=tell)
     if not quiet:
         focus = found.defocus
@@ -155,7 +159,8 @@ def _found_probe(file: Path, data: PtychoData, modes: int, quiet: bool, threads:
             err=True,
         )
     if data.views >= FEWEST_TO_JUDGE and (said := _unexplained(*searched_excess(data, found, threads), modes)):
-        click.echo(f"Warning: {said}", err=True)
+        other = floor_of(data, frames, found.probe).warnings
+        click.echo(f"Warning: {other[0] if other else said}", err=True)
     return found.probe
 
 

@@ -11,6 +11,7 @@ WIDE = np.ones((5, 5), bool)
 WIDE[2, 2] = False
 DEAD_BELOW = 20.0  # counts of the neighbours, all views together: a live pixel that sees none has a chance of exp(-20)
 HOT_TIMES = 10.0
+MOST_KNOWN, SOME_KNOWN = 16, 8  # of the 24 pixels around one
 PLATEAU, PLATEAU_COUNTS = 10, 100  # counts of 100 and more spread: their largest is drawn a few times at most
 LEVELS = 30  # different brightest counts that there must be: numbers of few photons in large steps are often alike
 GAP = 200.0  # counts that a gap has lost on a pixel, or on a whole line: light alone does not end so sharply
@@ -103,10 +104,17 @@ def _goes_on(line: np.ndarray, at: int, step: int) -> float:
     return float(line[near] * min(1.0, line[near] / line[far])) if line[far] > 0 else 0.0
 
 
-def hot(total: np.ndarray) -> np.ndarray:
-    """Pixels with more than ten times the third brightest of the 24 around, and at least 20 counts, (n, n) bool."""
-    around = ndimage.rank_filter(total, rank=-3, footprint=WIDE, mode="nearest")
-    return (total >= DEAD_BELOW) & (total > HOT_TIMES * around)
+def hot(total: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Pixels with more than ten times the third brightest of the 24 around, and at least 20 counts, (n, n) bool.
+
+    Beside a gap, with less than 16 good ones around, more than ten times the second brightest; with less than 8 nothing
+    is told. ``total``, ``counts`` : as for ``dead``; what a detector has lost beside a pixel is no darkness.
+    """
+    good = np.where(counts, total, -1)
+    third, second = (ndimage.rank_filter(good, rank=rank, footprint=WIDE, mode="nearest") for rank in (-3, -2))
+    known = ndimage.convolve(counts.astype(int), WIDE.astype(int), mode="nearest")
+    around = np.where(known >= MOST_KNOWN, third, second)
+    return counts & (known >= SOME_KNOWN) & (total >= DEAD_BELOW) & (total > HOT_TIMES * around)
 
 
 def saturated(top: np.ndarray, ties: int, saturation: float | None) -> np.ndarray:
@@ -120,3 +128,19 @@ def saturated(top: np.ndarray, ties: int, saturation: float | None) -> np.ndarra
         return top == top.max()
     plateau = ties >= PLATEAU and top.max() >= PLATEAU_COUNTS and len(np.unique(top)) >= LEVELS
     return (top == top.max()) & bool(plateau)
+
+
+def filled(image: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    """Return an image (n, n) with the median of the good ones of the 24 pixels around in place of each bad pixel.
+
+    One whose good pixels are all dark is returned as it is.
+    """
+    if not bad.any():
+        return image
+    known = np.pad(np.where(bad, np.nan, image), 2, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(known, (5, 5))[bad].reshape(-1, 25)
+    found, some = np.zeros(len(around)), ~np.isnan(around).all(axis=1)
+    found[some] = np.nanmedian(around[some], axis=1)
+    out = image.astype(np.float64)
+    out[bad] = found
+    return out if out.any() else image

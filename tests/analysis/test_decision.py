@@ -8,10 +8,11 @@ import pytest
 import opty
 from opty.analysis.check.decision import decide, orders_in_brief, ways_in_brief
 from opty.analysis.check.frame_statistics import look_at_frames
-from opty.analysis.check.likeness import likeness, orders_like
+from opty.analysis.check.likeness import likeness, line_ends, orders_like
 from opty.analysis.orientation import Orientation
 from opty.data.frame_order import frame_order, grid_places
-from opty.simulate import experiment
+from opty.physics.optics import aperture_probe
+from opty.simulate import experiment, objects
 
 N, SIDE = 32, 7
 WRONG = {
@@ -242,3 +243,59 @@ def test_frames_late_by_one_are_no_right_result_though_positions_were_refined(sh
     found = recipe * opty.PtychoState(off)
     assert opty.analysis.position_report(found).moved > 1
     assert opty.analysis.verdict(found, test=True).word == "right"
+
+
+RASTER = opty.Geometry(1.24e-10, 2.0, 172e-6)
+
+
+@pytest.fixture(scope="module", params=[0.0, 0.2, 2.0], ids=["on its places", "little off", "off"])
+def raster(request):
+    """Return a scan of 11 lines of 11 views, 7 px apart, whose neighbours overlap little, with its probe."""
+    rng = np.random.default_rng(41)
+    places = np.stack(np.indices((11, 11)), -1).reshape(-1, 2) * 7.0 + rng.uniform(-1, 1, (121, 2)) * request.param
+    places -= places.min(axis=0)
+    obj = objects.two_images((150, 150), ("camera", "brick"), (0.6, 1.0), (-0.8, 0.4))
+    pixel = RASTER.sample_pixel(48)
+    half_angle = 0.3 * RASTER.wavelength / (2 * pixel)
+    beam = aperture_probe(48, RASTER.wavelength, pixel, half_angle, defocus=18 * pixel / (2 * half_angle))
+    data = experiment(obj, beam, places, 3e5, geometry=RASTER, seed=42)
+    return data.replace(truth=None, probe=data.truth["probe"])
+
+
+def test_the_ends_of_lines_tell_frames_late_by_one(raster):
+    frames = raster.intensities[:]
+    assert ways_in_brief(raster, look_at_frames(raster)).every == ()
+    for shift in (1, -1):
+        late = raster.replace(intensities=np.roll(frames, shift, axis=0))
+        (problem,) = ways_in_brief(late, look_at_frames(late)).problems
+        assert f"frame_order='shift:{-shift}'" in problem
+        blind = late.replace(probe=None)
+        (problem,) = orders_in_brief(blind, look_at_frames(blind), raster.probe).problems
+        assert f"frame_order='shift:{-shift}'" in problem
+
+
+def test_the_frame_is_named_from_which_on_they_are_late(raster):
+    frames = raster.intensities[:]
+    twice = raster.replace(intensities=np.insert(frames, 57, frames[57], axis=0)[:121])
+    (problem,) = ways_in_brief(twice, look_at_frames(twice)).problems
+    assert "frame_order='shift:-1@58'" in problem
+    lost = raster.replace(intensities=np.delete(frames, 57, axis=0), positions=raster.positions[:-1])
+    (problem,) = ways_in_brief(lost, look_at_frames(lost)).problems
+    assert abs(int(problem.split("frame_order='shift:1@")[1].split("'")[0]) - 57) <= 3
+
+
+def test_ends_of_lines():
+    grid = np.stack(np.indices((5, 4)), -1).reshape(-1, 2) * 7.0
+    assert line_ends(grid) == (12, 11)
+    assert line_ends(grid, 9) == (16, 15)
+    assert line_ends(grid, 9, middle=False) == (12, 11)
+    assert line_ends(grid[frame_order("snake", grid)]) is None
+    assert line_ends(np.random.default_rng(0).random((40, 2))) is None
+
+
+def test_too_few_photons_are_said(raster):
+    thin = np.random.default_rng(43).poisson(raster.intensities[:] * (200 / 3e5)).astype(np.uint16)
+    few = raster.replace(intensities=thin, probe=None)
+    (warning,) = decide(few, look_at_frames(few)).findings.warnings
+    assert "photons a view are too few to tell the orientation" in warning
+    assert "ML(smooth=0.3) ** 60" in warning

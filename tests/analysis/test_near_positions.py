@@ -12,6 +12,8 @@ import opty
 from opty.analysis import health
 from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.check.near_positions import near_positions
+from opty.analysis.check.trials import SETTLED, Trials
+from opty.analysis.orientation import AS_GIVEN
 from opty.cli import main
 from opty.data.scan_grid import rotated
 from opty.search.repair import repaired
@@ -139,6 +141,60 @@ def test_frames_in_another_order(right):
     order = np.random.default_rng(8).permutation(right.views)
     found = said(right.replace(intensities=right.intensities[order]))
     assert found is None or "the frames may be in another order" in found.warnings[0]
+
+
+@pytest.mark.parametrize(("shift", "order"), [(1, "shift:-1"), (-1, "shift:1"), (2, "shift:-2")])
+def test_frames_that_are_shifted(right, shift, order):
+    late = right.replace(intensities=np.roll(right.intensities, shift, axis=0))
+    (problem,) = said(late).problems
+    assert f"frame_order={order!r}" in problem
+    assert "flip" not in problem
+
+
+def test_frames_that_are_shifted_from_one_on(right):
+    frames = right.intensities[:]
+    twice = right.replace(intensities=np.insert(frames, 30, frames[30], axis=0)[:60])
+    (problem,) = said(twice).problems
+    assert abs(int(re.search(r"shift:-1@(\d+)", problem)[1]) - 31) <= 2
+    for way in ((-1, -1), (1, -1)):
+        assert "frame_order" not in said(right.replace(positions=right.positions * way)).problems[0]
+
+
+def test_frames_that_are_shifted_behind_a_strong_diffuser():
+    """There images are little alike, and no map fits the shifts that they show: the sum over all pairs tells."""
+    rng = np.random.default_rng(61)
+    places = np.stack(np.indices((7, 7)), -1).reshape(-1, 2) * 6.0 + rng.uniform(-2, 2, (49, 2))
+    places -= places.min(axis=0)
+    obj = objects.two_images((N + 46, N + 46), ("camera", "brick"), (0.7, 1), (-0.6, 0.6))
+    beam = np.exp(-((sum((np.indices((N, N)) - N / 2) ** 2) / (0.36 * N) ** 2) ** 4))
+    beam = beam * objects.random_phase((N, N), 4.0, seed=62) ** 3
+    far = opty.Geometry(1e-10, 1.2, 1e-6, None, "near")
+    data = experiment(obj, beam, places, 1e6, geometry=far, seed=63).replace(truth=None)
+    assert said(data) is None or not said(data).problems
+    late = data.replace(intensities=np.roll(data.intensities, 1, axis=0))
+    assert "frame_order='shift:-1'" in said(late).problems[0]
+
+
+@pytest.mark.parametrize(("turns", "speckle"), [(5, 3.0), (6, 4.0)])
+def test_a_diffuser_that_is_not_found_yet_is_no_doubt(turns, speckle):
+    """After the few sweeps of a short run views are predicted no better than by the mean pattern, later they are."""
+    rng = np.random.default_rng(61)
+    places = np.stack(np.indices((7, 7)), -1).reshape(-1, 2) * 6.0 + rng.uniform(-2, 2, (49, 2))
+    places -= places.min(axis=0)
+    obj = objects.two_images((N + 46, N + 46), ("camera", "brick"), (0.7, 1), (-0.6, 0.6))
+    beam = np.exp(-((sum((np.indices((N, N)) - N / 2) ** 2) / (0.36 * N) ** 2) ** 4))
+    beam = beam * objects.random_phase((N, N), speckle, seed=62) ** turns
+    far = opty.Geometry(1e-10, 2.0, 1e-6, None, "near")
+    data = experiment(obj, beam, places, 1e6, geometry=far, seed=63).replace(truth=None)
+    trials = Trials(data, look_at_frames(data))
+    trials.views = 48
+    part = trials.part(AS_GIVEN)
+    assert trials.score(part, trials.probe).excess > 0.9
+    assert trials.score(part, trials.probe, SETTLED).excess < 0.1
+    found = health(data)
+    assert found.fits == "as given"
+    assert all(line.startswith("the detector samples") for line in found.problems + found.warnings)
+    assert "a run starts from the mean pattern" in found.advice[-1]
 
 
 def grating(shape):

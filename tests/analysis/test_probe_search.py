@@ -7,7 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 import opty
+from benchmarks.wrong_scans import draw
 from opty.analysis import find_probe, held_out_misfit
+from opty.analysis.probe_search import start_of
 from opty.cli import main
 from opty.simulate import experiment
 
@@ -108,3 +110,30 @@ def test_the_command_line_searches_where_the_file_has_no_probe(tmp_path):
     )
     assert again.exit_code != 0
     assert "leave --probe mean out" in again.output
+
+
+def test_a_gap_is_filled_with_the_light_around_it():
+    r2 = sum((np.indices((32, 32)) - 16) ** 2)
+    counts = np.repeat(np.rint(1e4 * np.exp(-r2 / 60))[None], 12, axis=0).astype(np.uint32)
+    mask = np.ones((32, 32), bool)
+    mask[:, 18:20] = False
+    places = np.random.default_rng(0).uniform(0, 20, (12, 2))
+    geometry = opty.Geometry(1e-10, 1.0, 55e-6)
+    gap, whole = (
+        start_of(opty.PtychoData(counts, places * geometry.sample_pixel(32), geometry, mask=m), 3.0)
+        for m in (mask, None)
+    )
+    assert np.linalg.norm(gap - whole) < 0.06 * np.linalg.norm(whole)
+
+
+def test_a_constant_on_all_pixels_is_no_several_modes(tmp_path, monkeypatch):
+    """The reconstruct command asks whether there is a floor before it speaks of modes."""
+    monkeypatch.setattr("opty.analysis.check.trials.searched_excess", lambda *_: (0.65, 0.14))
+    data = draw(3)
+    level = 0.12 * data.intensities[:].mean()
+    floored = np.random.default_rng(5).poisson(data.intensities[:] + level).astype(np.uint32)
+    scan = tmp_path / "scan.cxi"
+    opty.save(scan, data.replace(intensities=floored, probe=None, truth=None))
+    found = CliRunner().invoke(main, ["reconstruct", str(scan), "-o", str(tmp_path / "out.h5"), "--recipe", "rPIE()"])
+    assert "several modes" not in found.output
+    assert "--dark" in found.output

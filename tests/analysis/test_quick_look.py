@@ -16,6 +16,7 @@ from opty.analysis.check.decision import Decision
 from opty.analysis.check.findings import of_positions
 from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.check.quick import probe_size
+from opty.physics.pixels import hot
 from opty.search.repair import repaired
 from opty.simulate import experiment, misplaced_scan, objects, probes
 from opty.simulate.demo import demo_scan
@@ -222,7 +223,7 @@ def test_dead_pixels_are_no_minima_of_a_pattern(good):
     """Between the rings of an aperture, too, live pixels may count nothing."""
     counts = good.intensities.copy()
     counts[:, 30, 34] = 0
-    only(quick_look(good.replace(intensities=counts)), warning=["1 dead pixels: load with mask='dead'"])
+    only(quick_look(good.replace(intensities=counts)), warning=["1 dead pixel: load with mask='dead'"])
     phase = objects.two_images((130, 130), magnitude_range=(1, 1), phase_range=(-0.3, 0.3))
     positions = raster((8, 8), step=6, jitter=1, seed=1)
     for photons in (1e3, 1e4):
@@ -302,6 +303,33 @@ def test_frozen_frames(good):
     only(found, problem=["28 of 49 frames are frozen"], warning=["28 frames are the same"])
 
 
+def test_the_same_frame_throughout_is_no_mark_for_gaps(good):
+    frame = np.array(good.intensities[9])
+    frame[20, 20] = np.iinfo(frame.dtype).max
+    found = quick_look(good.replace(intensities=np.repeat(frame[None], good.views, axis=0)))
+    assert any("48 of 49 frames are frozen" in line for line in found.problems)
+    assert not any("of the light is in" in line for line in found.every)
+    one = np.array(good.intensities[:])
+    one[:, 20, 20] = np.iinfo(one.dtype).max
+    (problem,) = quick_look(good.replace(intensities=one)).problems
+    assert "of the light is in 1 pixel at" in problem
+
+
+def test_the_edge_of_a_speckle_beside_a_gap_is_not_hot():
+    """What the gap hides of the speckle is no darkness."""
+    total = np.full((32, 32), 10.0)
+    mask = np.ones((32, 32), bool)
+    mask[20:23] = False
+    total[19, 26:29] = 60, 400, 60
+    total[5, 9] = 1e4
+    total[~mask] = 0
+    assert np.argwhere(hot(total, mask)).tolist() == [[5, 9]]
+    assert np.argwhere(hot(total, np.ones((32, 32), bool))).tolist() == [[5, 9], [19, 27]]
+    mask[1:10, 7:12] = False
+    mask[5, 9] = True
+    assert not hot(total, mask).any()  # nothing to compare with
+
+
 def test_sparse_frames_that_agree_by_chance_are_not_frozen():
     counts = np.zeros((1600, 16, 16), "u2")
     rng = np.random.default_rng(0)
@@ -318,7 +346,7 @@ def test_frames_too_bright_or_full_to_the_end(good):
     bright = "2 frames have more than three times the light of those around them: 5, 20"
     only(quick_look(mad), warning=["2 frames are like no others", bright])
     full = quick_look(changed(good, [7], np.iinfo(good.intensities.dtype).max))
-    assert "1 frames are full to the end of the scale: 7: load with leave_out=[7]" in full.every
+    assert "1 frame is full to the end of the scale: 7: load with leave_out=[7]" in full.every
     assert not any("saturated" in line for line in full.warnings)
 
 

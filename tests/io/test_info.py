@@ -107,7 +107,7 @@ def test_odd_data_draw_attention(tmp_path, counts):
     save(tmp_path / "um.h5", PtychoData(counts, np.arange(8.0).reshape(4, 2), geometry))  # micrometres, not metres
     found = info(tmp_path / "um.h5")
     assert "give opty.load: position_unit='um'" in found.warnings[0]
-    assert "1 frames are missing (no light): 2" in found.warnings[1]
+    assert "1 frame is missing (no light): 2" in found.warnings[1]
     assert "attention" in str(found)
     save(tmp_path / "m.h5", PtychoData(counts, np.arange(8.0).reshape(4, 2) * 1e-6))  # metres, taken for pixels
     assert "all views lie on one spot" in info(tmp_path / "m.h5").warnings[0]

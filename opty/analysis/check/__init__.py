@@ -18,6 +18,7 @@ By short reconstructions, scored on views or pixels that they have not seen:
     view_places.py       would views rather be elsewhere, one by one? With the map above, what reconstruct does always
     brightness.py        does the light vary from view to view by more than the object explains?
     pedestal.py          do all pixels hold a constant beside the light?
+    near_orders.py       are the frames of a near field shifted against their positions?
     near_field.py        is a scan that is taken as far field a near field?
     probe_change.py      does the probe change during the scan?
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from opty.analysis.check.brightness import of_brightness
-from opty.analysis.check.findings import Findings
+from opty.analysis.check.findings import Findings, few_photons
 from opty.analysis.check.frame_statistics import Frames
-from opty.analysis.check.likeness import Likeness, likeness, orders_like
+from opty.analysis.check.likeness import Likeness, likeness, line_ends, orders_like
 from opty.analysis.check.near_positions import near_positions
 from opty.analysis.check.pedestal import of_pedestal
 from opty.analysis.check.probe_change import probe_change
 from opty.analysis.check.refined_stretch import find_refined_stretch
 from opty.analysis.check.scan_stretch import find_stretch, of_stretch
-from opty.analysis.check.trials import FEWEST, Score, Trials
+from opty.analysis.check.trials import FEWEST, SETTLED, Score, Trials
 from opty.analysis.check.view_places import explains_more, of_places, views_move
 from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
 from opty.analysis.probe_search import find_probe
@@ -23,18 +23,25 @@ from opty.data import PtychoData
 from opty.remedies import here, option
 
 PREDICTS = 0.6  # excess of a score below which an object and a probe predict views
+CUT_NEAR, SAME_CUT = 6, 1.02  # frames by which likeness may miss a cut; and times the least misfit, which is no worse
+FEW = 24  # views round the end of a line, which are of few lines
+SIMPLE = 0.02  # of excess in favour of shifts from the first frame on
+BY_ONE = ("shift:1@", "shift:-1@")
 WELL = 0.15  # from which on another orientation cannot be better by enough
 APART = 0.15  # of excess by which another guess must be worse, where one predicts views
 CLOSE, CLOSE_NOTHING = 0.9, 0.75  # times its misfit; and where none predicts views
 HALF = 0.5  # times its misfit: of an order and a way that are nearly the same both predict views
 NOTHING = 0.8  # excess from which on nothing predicts views
-ORDERS = 2  # that are tried, the likeliest
+ORDERS, CHEAP_ORDERS = 2, 4  # that are tried, the likeliest, where each takes a search for a probe; where none does
 PARTS, PARTS_SEARCHED = (48, 100, 200), (48, 100)  # views, until they tell; where a search has to find the probe
 VIEWS = 100  # on which the scale of the positions is looked at
 SCALES = (0.5, 2.0, 0.7, 1.4)  # of the positions, where as given nothing predicts views
 ALIKE = 0.93  # times the difference of any two frames: neighbours that overlap differ less
 CONTRAST = 1.0  # of the noise: by how much patterns must differ to tell anything
 QUARTERS = ((False, 1, -1), (True, 1, 1), (True, 1, -1))  # the other ways, but for half a turn
+
+
+TOO_FEW = "are too few to tell the orientation: patterns differ by hardly more than their noise"
 
 
 @dataclass(frozen=True)
@@ -61,13 +68,16 @@ class Decision:
 
 @dataclass(frozen=True)
 class Guess:
-    """An order of the frames, a way to take positions and a starting probe, and how well they predict views."""
+    """An order of the frames, a way to take positions and a starting probe, and how well they predict views.
+
+    ``given``: how well the same views are predicted with all as given, where that was looked at: it is much worse then.
+    """
 
     order: str | None
     way: Orientation
     probe: np.ndarray
     score: Score
-    round_view: int | None = None
+    given: Score | None = None
 
 
 def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decision:
@@ -91,6 +101,8 @@ def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decisio
             break
     if found.order != "as given":
         return found
+    if not found.decided and not trials.far:
+        found = _settled(trials, found)
     way = found.orientations[0] if found.decided else AS_GIVEN
     light, pedestal = _of_light(trials, frames, way, given.probe if found.probe is None else found.probe)
     told = (
@@ -124,8 +136,10 @@ def ways_in_brief(data: PtychoData, frames: Frames) -> Findings:
     for views in PARTS:
         trials.views = min(views, trials.most)
         given = _guess(trials, None, AS_GIVEN)
-        if given.score.excess < WELL or given.score.noisy:
+        if given.score.noisy:
             return Findings()
+        if given.score.excess < WELL:
+            return _of_lines(trials, data, frames, given)
         alike = likeness(data, frames) if views == PARTS[0] else alike
         best = _better(given, _in_orders(trials, alike, given, ORDERS if views == PARTS[0] else 0))
         found = _told(trials, best, given, _ways(trials, best), alike)
@@ -155,13 +169,26 @@ def orders_in_brief(data: PtychoData, frames: Frames, probe: np.ndarray) -> Find
         return Findings()
     trials.views = min(PARTS[0], trials.most)
     given = _guess(trials, None, AS_GIVEN)
-    if given.score.excess < WELL or given.score.noisy:
+    if given.score.noisy:
         return Findings()
+    if given.score.excess < WELL:
+        return _of_lines(trials, data, frames, given)
     best = _better(given, _in_orders(trials, likeness(data, frames), given, ORDERS))
     like = _like_way(trials, AS_GIVEN, probe) if best.order is None else best
-    if like is None or like.score.excess >= PREDICTS or not much_better(like.score, given.score):
+    if like is None or like.score.excess >= PREDICTS or not much_better(like.score, like.given or given.score):
         return Findings()
     return _of_order(like, given)
+
+
+def _of_lines(trials: Trials, data: PtychoData, frames: Frames, given: Guess) -> Findings:
+    """Say that frames are in another order where the middle of a scan is predicted well all the same.
+
+    On a raster shifted frames are off by a step that all have in common, but for those at the ends of lines.
+    """
+    if line_ends(data.positions) is None:
+        return Findings()
+    best = _better(given, _in_orders(trials, likeness(data, frames), given, ORDERS))
+    return Findings() if best.order is None else _of_order(best, given)
 
 
 def _finds_out() -> str:
@@ -194,11 +221,31 @@ def _stretched(trials: Trials, found: Decision, given: Guess, one_by_one: bool) 
         if score.excess < PREDICTS and much_better(score, given.score):
             stretch = find_stretch(part, probe, scale)
             return replace(found, excess=score.excess, findings=of_stretch(stretch), probe=None)
-    if found.decided and found.excess > NOTHING:
+    if found.decided and found.excess > NOTHING and _never_predicts(trials, found, given):
         said = "held-out views are predicted hardly better than by the mean pattern, at no scale of the positions that"
         said += " was tried: check the unit of the positions, and distance and pixel size"
         return replace(found, findings=found.findings + Findings(warnings=(said,)))
     return found
+
+
+def _settled(trials: Trials, found: Decision) -> Decision:
+    """Return the decision for a near field after a run that is long enough to find a diffuser.
+
+    Where all as given predicts views then, it is right; else the decision is as it was.
+    """
+    assert trials.probe is not None  # a near field starts from its mean pattern
+    score = trials.score(trials.part(AS_GIVEN), trials.probe, SETTLED)
+    if score.noisy or score.excess >= PREDICTS:
+        return found
+    first = replace(AS_GIVEN, misfit=score.misfit)
+    ways = (first, *(way for way in found.orientations if not way.as_given))
+    return Decision(ways, "as given", "as given", score.excess)
+
+
+def _never_predicts(trials: Trials, found: Decision, given: Guess) -> bool:
+    """Whether views are predicted hardly better than by the mean pattern after a long run, too."""
+    probe = given.probe if found.probe is None else found.probe
+    return trials.score(trials.part(found.orientations[0]), probe, SETTLED).excess > NOTHING
 
 
 def _of_positions(part: PtychoData, probe: np.ndarray, one_by_one: bool) -> Findings:
@@ -225,23 +272,114 @@ def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Gue
 
 
 def _in_orders(trials: Trials, alike: Likeness | None, given: Guess, count: int) -> list[Guess]:
-    """Return guesses of at most ``count`` other orders that make neighbours more alike."""
-    found: list[Guess] = []
-    for order, view in () if alike is None else alike.better[:count]:
-        if given.score.excess < PREDICTS:  # its probe is right
-            here_given = _with(trials, None, AS_GIVEN, given.probe, view)
-            tried = _with(trials, order, AS_GIVEN, given.probe, view)
-            if much_better(tried.score, here_given.score):
-                found.append(tried)
-        elif not any(guess.score.excess < PREDICTS for guess in found):
+    """Return guesses of other orders that make neighbours more alike; searches for a probe for ``count`` at most.
+
+    Where the probe is known, or the guess that takes all as given has found it, a guess is one short run: then those
+    that are more alike by less than chance may make of it are tried as well.
+    """
+    if alike is None or not count:
+        return []
+    known = given.score.excess < PREDICTS  # its probe is right
+    cheap = known or trials.probe is not None
+    orders = (alike.better + alike.perhaps)[:CHEAP_ORDERS] if cheap else alike.better[:count]
+    if known:
+        found = [
+            guess
+            for order, view in (*_at_ends(trials, orders), *orders)
+            for guess in _stands_out(trials, given, order, view)
+        ]
+        return [_at_frame(trials, guess) for guess in _first_of_each(found)]
+    found = []
+    for order, _ in orders:
+        if not any(guess.score.excess < PREDICTS for guess in found):
             found.append(_guess(trials, order, AS_GIVEN))
+    return [_at_frame(trials, guess) for guess in found]
+
+
+def _first_of_each(found: list[Guess]) -> list[Guess]:
+    """Return the first guess of each order."""
+    return list({guess.order: guess for guess in reversed(found)}.values())
+
+
+def _at_ends(trials: Trials, orders: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:
+    """Return frames late and early by one, and those orders that shift by one from a frame on, at the ends of lines.
+
+    Elsewhere on a raster such frames are where they would be, but for a step that all have in common. Frames that are
+    so from one on are so in the second half.
+    """
+    found = []
+    for order in ("shift:-1", "shift:1", *(order for order, _ in orders if order.startswith(BY_ONE))):
+        first = int(order.partition("@")[2] or trials.data.views // 2)
+        ends = line_ends(trials.data.positions, first)
+        if ends is not None:
+            found.append((order, ends[0] if order.startswith("shift:-") else ends[1]))
     return found
 
 
+def _stands_out(trials: Trials, given: Guess, order: str, view: int) -> list[Guess]:
+    """Return the guess of an order, with the probe of the guess given, where it stands out round a view."""
+    here_given = _with(trials, None, AS_GIVEN, given.probe, view)
+    tried = _with(trials, order, AS_GIVEN, given.probe, view)
+    return [replace(tried, given=here_given.score)] if much_better(tried.score, here_given.score) else []
+
+
+def _at_frame(trials: Trials, guess: Guess) -> Guess:
+    """Return the guess of a shift by one with the frame from which on it predicts views best; others as they are."""
+    shift, at, first = str(guess.order).partition("@")
+    if shift not in ("shift:1", "shift:-1") or guess.score.excess >= PREDICTS:
+        return guess
+    middle, near = (int(first), CUT_NEAR) if at else _from_line(trials, guess, shift)
+    if not middle:
+        return guess
+    twice = [view for view in trials.frozen if abs(view - middle) <= near]
+    if shift == "shift:-1" and twice:
+        return replace(guess, order=f"{shift}@{twice[0]}")
+    last = trials.data.views - 2
+    views = [min(max(middle + side, 0), last) for side in (-CUT_NEAR // 2, CUT_NEAR // 2)]
+
+    def order(cut: int) -> str:
+        return f"{shift}@{cut}" if cut else shift
+
+    while True:
+        step = -(-near // CUT_NEAR)
+        cuts = range(max(0, middle - near), min(last, middle + near) + 1, step)
+        missed = {}
+        for cut in cuts:
+            tried = [_with(trials, order(cut), AS_GIVEN, guess.probe, view) for view in views]
+            missed[cut] = sum(one.score.misfit for one in tried)
+        alike = [cut for cut in cuts if missed[cut] < SAME_CUT * min(missed.values())]
+        middle, near = 0 if 0 in alike else min(alike, key=lambda cut: abs(cut - middle)), step
+        if step == 1:
+            return replace(_with(trials, order(middle), AS_GIVEN, guess.probe, middle), given=guess.given)
+
+
+def _from_line(trials: Trials, guess: Guess, shift: str) -> tuple[int, int]:
+    """Return a view near that from which on frames of a raster are shifted by one, and by how many views it may miss.
+
+    0 where they are so from the first line on, or positions are on no lines. By halves: round the end of a line before
+    it views are predicted better as given.
+    """
+    positions, lines, at = trials.data.positions, [], 0
+    while (ends := line_ends(positions, at, middle=False)) is not None and ends[1] >= at:
+        lines.append(ends[0] if shift == "shift:-1" else ends[1])
+        at = ends[0]
+    low, high = 0, len(lines) - 1
+    before, trials.views = trials.views, min(FEW, trials.views)
+    while low < high:
+        half = (low + high) // 2
+        scores = [_with(trials, order, AS_GIVEN, guess.probe, lines[half]).score for order in (shift, None)]
+        low, high = (low, half) if scores[0].misfit < scores[1].misfit else (half + 1, high)
+    trials.views = before
+    return (lines[low], 2 * (lines[low] - lines[low - 1])) if low else (0, 0)
+
+
 def _better(given: Guess, found: list[Guess]) -> Guess:
-    """Return the best of some guesses where it stands out from that which takes all as given, else this."""
-    best = min([given, *found], key=lambda guess: guess.score.excess)
-    return best if much_better(best.score, given.score) or best.round_view is not None else given
+    """Return the best of some guesses where it stands out from that which takes all as given, else this.
+
+    Those round a view were compared with it there.
+    """
+    stand_out = [g for g in found if g.given is not None or much_better(g.score, given.score)]
+    return min(stand_out, key=lambda guess: guess.score.excess + SIMPLE * ("@" in str(guess.order)), default=given)
 
 
 def _like_way(trials: Trials, way: Orientation, probe: np.ndarray) -> Guess | None:
@@ -276,7 +414,7 @@ def _scored(trials: Trials, part: PtychoData) -> tuple[np.ndarray, Score]:
 
 def _with(trials: Trials, order: str | None, way: Orientation, probe: np.ndarray, view: int | None) -> Guess:
     part = trials.part(way, order, view)
-    return Guess(order, way, probe, trials.score(part, probe), view)
+    return Guess(order, way, probe, trials.score(part, probe))
 
 
 def much_better(one: Score, other: Score) -> bool:
@@ -374,13 +512,14 @@ def _of_way(
 
 def _of_order(best: Guess, given: Guess) -> Findings:
     """Say that another order of the frames fits, and how else the positions must be taken then."""
+    instead = best.given or given.score
     turned = ""
     if not best.way.as_given:
         turned = f", and {best.way.remedy}, by {best.way.options}, or leave that out where it was given"
     return Findings(
         (
             f"the frames are in another order than the positions: in the order {best.order!r} held-out views have a "
-            f"misfit of {best.score.misfit:.3g}, as given of {given.score.misfit:.3g}: "
+            f"misfit of {best.score.misfit:.3g}, as given of {instead.misfit:.3g}: "
             f"{here('load with', 'give')} {option('frame_order', best.order)}{turned}",
         )
     )
@@ -388,6 +527,9 @@ def _of_order(best: Guess, given: Guess) -> Findings:
 
 def _nothing(trials: Trials, best: Guess, alike: Likeness | None) -> Findings:
     """Say that no guess predicts views: for certain wrong where patterns differ and neighbours are not alike."""
+    if best.score.noisy or (trials.whole and alike is not None and alike.contrast < CONTRAST):
+        photons = float(trials.data.photons().mean())
+        return Findings(warnings=(f"{photons:.3g} photons a view {TOO_FEW}: {few_photons()}",))
     why = "" if trials.probe is not None else "; a starting probe would help"
     apart = alike is not None and (alike.given > ALIKE or alike.given + 2 * alike.error > 1)
     if best.score.excess < NOTHING or alike is None or not apart or alike.contrast < CONTRAST:

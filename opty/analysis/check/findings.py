@@ -30,6 +30,7 @@ OFF_CENTRE = 0.05  # of the pattern's edge
 UNDERSAMPLED = 0.6
 STRAY_LIGHT = 0.5  # share of the photons that are none
 SHOWN = 5
+MARKS = "a mark for gaps or bad pixels"
 
 
 @dataclass(frozen=True)
@@ -157,25 +158,35 @@ def of_light(photons: np.ndarray, whole: bool) -> Findings:
     return Findings(warnings=(said,))
 
 
+def few_photons() -> str:
+    """Return what is left to do where there are too few photons to follow the noise."""
+    recipe = here("ML(smooth=0.3) ** 60", '--recipe "ML(smooth=0.3)**60"')
+    return f"{recipe} weighs counts by their noise and keeps the object smooth; a starting probe helps most"
+
+
 def of_frames(f: Frames) -> Findings:
     """Judge frames and pixels: what is no measurement of light."""
     views, wrong, said = len(f.photons), [], []
-    if f.marked > STRAY_LIGHT:
-        count = int(f.saturated.sum())
-        wrong.append(
-            f"{f.marked:.0%} of the light is in {count} pixels at {f.brightest:.10g}, far above all others: a mark for "
-            f"gaps or bad pixels, and no count: {_loading('mask', 'saturated')}"
-        )
     lost = len(set(f.frozen) | set(f.dark) | set(f.full))
     if lost > views / 2:
         wrong.append(f"{lost} of {views} frames are frozen or missing, or full to the end of the scale: leave them out")
+    elif f.marked > STRAY_LIGHT:
+        count = int(f.saturated.sum())
+        pixels, mark = ("1 pixel", "a mark for a bad pixel") if count == 1 else (f"{count} pixels", MARKS)
+        wrong.append(
+            f"{f.marked:.0%} of the light is in {pixels} at {f.brightest:.10g}, far above all others: {mark}, and no "
+            f"count: {_loading('mask', 'saturated')}"
+        )
     kinds = {"dead": f.dead, "hot": f.hot & ~f.saturated, "saturated": f.saturated}
     if f.full or f.marked > STRAY_LIGHT:
         del kinds["saturated"]
     words = [name for name, which in kinds.items() if which.any() and lost <= views / 2]
     if words:
         counted = ", ".join(f"{int(kinds[name].sum())} {name}" for name in words)
-        said.append(f"{counted} pixels: {_loading('mask', words[0] if len(words) == 1 else words)}")
+        one = len(words) == 1 and kinds[words[0]].sum() == 1
+        said.append(
+            f"{counted} {'pixel' if one else 'pixels'}: {_loading('mask', words[0] if len(words) == 1 else words)}"
+        )
     return (
         Findings(tuple(wrong), tuple(said))
         + _to_leave_out("frames are full to the end of the scale", f.full)
@@ -196,6 +207,13 @@ def _to_leave_out(what: str, views: Sequence[int]) -> Findings:
     if not views:
         return Findings()
     remedy = f"{_loading('leave_out', list(views[:SHOWN]))}{_more(views)}"
+    if len(views) == 1:
+        what = (
+            what.replace("frames are", "frame is")
+            .replace("frames have", "frame has")
+            .replace("their light", "its light")
+        )
+        what = what.replace("those around them", "those around it")
     return Findings(warnings=(f"{len(views)} {what}: {_some(views)}: {remedy}",))
 
 

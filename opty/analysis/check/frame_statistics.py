@@ -14,6 +14,7 @@ from opty.analysis.coverage import is_near, odd_positions
 from opty.data import PtychoData
 from opty.data.lazy_frames import views_counting
 from opty.physics.in_corners import in_corners
+from opty.physics.pixels import filled
 
 DARK = 0.01  # times the median number of photons of a view
 SURE_LIGHT = 20.0  # photons: a view that expects as many gets none with a chance of exp(-20)
@@ -91,14 +92,15 @@ def look_at_frames(data: PtychoData) -> Frames:
     if data.mask is None or data.mask.ndim == 2:  # else views are not counted over the same pixels
         faint, dim, bright = _odd_light(photons, dark, data.positions_px, seen.whole)
     different = data.views - len({*seen.frozen, *dark})
-    bright_pixels = hot(seen.total) & ~_direct_beam(data) & (different >= FEWEST_VIEWS)
+    bright_pixels = hot(seen.total, counts) & ~_direct_beam(data) & (different >= FEWEST_VIEWS)
+    lost = (dead(seen.total, counts) & _well_lit(seen.total)) | gaps(seen.total, counts & ~bright_pixels & ~ends)
     return Frames(
         mean=seen.total / data.views,
         photons=photons,
         brightest=float(seen.top.max()),
         whole=seen.whole,
-        dead=(dead(seen.total, counts) & _well_lit(seen.total)) | gaps(seen.total, counts & ~bright_pixels & ~ends),
-        hot=bright_pixels,
+        dead=lost,
+        hot=bright_pixels & hot(seen.total, counts & ~lost),
         saturated=ends,
         marked=_marked(seen.total, seen.top, ends),
         full=_numbers(full),
@@ -109,22 +111,6 @@ def look_at_frames(data: PtychoData) -> Frames:
         strange=tuple(view for view in strange(np.stack(seen.tiles), seen.whole) if view not in (*full, *dark)),
         bright=tuple(view for view in bright if view not in full),
     )
-
-
-def filled(image: np.ndarray, bad: np.ndarray) -> np.ndarray:
-    """Return an image (n, n) with the median of the good ones of the 24 pixels around in place of each bad pixel.
-
-    One whose good pixels are all dark is returned as it is.
-    """
-    if not bad.any():
-        return image
-    known = np.pad(np.where(bad, np.nan, image), 2, constant_values=np.nan)
-    around = np.lib.stride_tricks.sliding_window_view(known, (5, 5))[bad].reshape(-1, 25)
-    found, some = np.zeros(len(around)), ~np.isnan(around).all(axis=1)
-    found[some] = np.nanmedian(around[some], axis=1)
-    out = image.astype(np.float64)
-    out[bad] = found
-    return out if out.any() else image
 
 
 class _Seen:

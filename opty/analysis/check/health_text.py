@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from opty.analysis.coverage import is_near
 from opty.remedies import here, option
 
 if TYPE_CHECKING:
     from opty.analysis.check.health import Health
+
+
+SEARCHES = "opty reconstruct searches for one"
+NEAR_START = "in the near field a run starts from the mean pattern"
 
 
 def advice(h: Health) -> tuple[str, ...]:
@@ -19,10 +24,11 @@ def advice(h: Health) -> tuple[str, ...]:
         found.append(f"{rebin} leaves {h.pattern // h.binning} px, enough for this probe, and is faster")
     if h.data.probe is None:
         least = "about" if h.size_known else "at least"
+        near = is_near(h.data)
         size = f"{h.probe_diameter:.3g} px" + ("" if h.probe_diameter_m is None else f", {_metres(h.probe_diameter_m)}")
         found.append(
             f"a starting probe of {least} {size} across; none is given: "
-            + here("opty.analysis.find_probe(data) searches for one", "opty reconstruct searches for one")
+            + (NEAR_START if near else here("opty.analysis.find_probe(data) searches for one", SEARCHES))
         )
     return tuple(found)
 

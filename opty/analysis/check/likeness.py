@@ -15,10 +15,12 @@ from opty.data.frame_order import GRIDS, frame_order, grid_places
 EDGE = 24  # pixels that a pattern is binned to
 COMPONENTS = 32  # of the patterns: the largest of their differences; the others are mostly noise
 NEIGHBOURS, AROUND = 4, 40
-LIKELY = 1.5  # standard errors by which another order must make neighbours more alike to be worth a trial
+# Standard errors by which another order must make neighbours more alike to be worth a trial; and one that costs little.
+LIKELY, PERHAPS = 1.5, 0.0
 SIMPLER = 0.01  # in favour of orders without a frame at which they begin
 CUTS = 48  # frames from which on a shift is tried
 FEWEST = 16  # views
+SAME_STEP = 1.0  # of the usual step: by which that along a line may differ from it
 NEARLY = 1.0  # of the usual step: rms by which positions in another order may be off the same positions turned
 
 
@@ -29,13 +31,15 @@ class Likeness:
     ``given``: mean square difference of neighbours over that of any two frames: far below 1 where frames and positions
     belong together and overlap, 1 where neighbours are no more alike than others. ``error``: its standard error.
     ``better``: orders (as ``opty.load(frame_order=)`` takes them) that make neighbours more alike, by more than chance
-    easily does, the best one first, and for each the view round which that shows most.
+    easily does, the best one first, and for each the view round which that shows most. ``perhaps``: those that do so by
+    less, as where neighbours overlap little.
     """
 
     given: float
     error: float
     contrast: float
     better: tuple[tuple[str, int], ...]
+    perhaps: tuple[tuple[str, int], ...] = ()
 
 
 def likeness(data: PtychoData, frames: Frames) -> Likeness | None:
@@ -51,13 +55,13 @@ def likeness(data: PtychoData, frames: Frames) -> Likeness | None:
     found = {}
     for name in _names(data, trial):
         found[name] = trial.pairs(frame_order(name, data.positions))
-    better = sorted(
-        (name for name in found if _likely_less(found[name], given)),
-        key=lambda order: found[order].mean() + SIMPLER * ("@" in order),
-    )
+    gain = {name: _gain(found[name], given) for name in found}
+    likeliest = sorted(found, key=lambda order: found[order].mean() + SIMPLER * ("@" in order))
     error = float(given.std() / np.sqrt(len(given)))
-    orders = tuple((name, trial.where(given - found[name])) for name in better)
-    return Likeness(float(given.mean()), error, contrast, orders)
+    orders = [(name, trial.where(given - found[name])) for name in likeliest]
+    better = tuple(order for order in orders if gain[order[0]] > LIKELY)
+    perhaps = tuple(order for order in orders if PERHAPS < gain[order[0]] <= LIKELY)
+    return Likeness(float(given.mean()), error, contrast, better, perhaps)
 
 
 def orders_like(positions: np.ndarray, way: Orientation) -> tuple[tuple[str, Orientation], ...]:
@@ -80,6 +84,22 @@ def orders_like(positions: np.ndarray, way: Orientation) -> tuple[tuple[str, Ori
                 rest = way.matrix @ turn.matrix.T
                 found.append((name, next(each for each in _ways() if np.array_equal(each.matrix, rest))))
     return tuple(found)
+
+
+def line_ends(positions: np.ndarray, first: int = 0, middle: bool = True) -> tuple[int, int] | None:
+    """Return a view that begins a line of a raster and one that ends one, from view ``first`` on.
+
+    They are those in the ``middle`` of the lines from there on, or the first. None where positions (N, 2) in their
+    order are no lines that all run one way: most views are one and the same step from the one before.
+    """
+    steps = np.diff(positions, axis=0)
+    usual = np.median(steps, axis=0)
+    far = np.flatnonzero(np.linalg.norm(steps - usual, axis=1) > SAME_STEP * np.linalg.norm(usual))
+    if not 2 <= len(far) <= len(steps) / 3:
+        return None
+    after = far[far >= first] if (far >= first).any() else far[-1:]
+    last = int(after[len(after) // 2 if middle else 0])
+    return last + 1, last
 
 
 def _ways() -> tuple[Orientation, ...]:
@@ -131,10 +151,10 @@ def _cost(trial: _Trial, data: PtychoData, shift: int, cut: int) -> float:
     return float(trial.pairs(frame_order(f"shift:{shift}@{cut}", data.positions)).mean())
 
 
-def _likely_less(cost: np.ndarray, given: np.ndarray) -> bool:
-    """Whether the pairs of neighbours differ less than as given, by more than chance easily makes of it."""
+def _gain(cost: np.ndarray, given: np.ndarray) -> float:
+    """Return by how much less the pairs of neighbours differ than as given, in standard errors."""
     change = given - cost
-    return bool(change.sum() > LIKELY * np.sqrt((change**2).sum()))
+    return float(change.sum() / max(np.sqrt((change**2).sum()), 1e-12))
 
 
 def _features(data: PtychoData, frames: Frames) -> tuple[np.ndarray, float]:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from opty.analysis.check.findings import Findings
-from opty.analysis.check.frame_statistics import Frames, filled
+from opty.analysis.check.frame_statistics import Frames
 from opty.analysis.check.pedestal import floor
 from opty.analysis.check.trials import Score, Trials
 from opty.analysis.coverage import diameter, focused, scan_numbers
@@ -19,6 +19,7 @@ from opty.analysis.orientation import AS_GIVEN
 from opty.analysis.probe_search import find_probe
 from opty.data import PtychoData
 from opty.model.starting_probe import first_probe
+from opty.physics.pixels import filled
 from opty.remedies import here, option
 
 NEIGHBOURS = 8  # of each view
@@ -68,16 +69,11 @@ def image_shift(data: PtychoData, frames: Frames) -> ImageShift | None:
     one linear map from differences of positions to shifts is fitted to the pairs that agree on it. None where patterns
     are no wide images, or too few pairs are alike and agree.
     """
-    mean = filled(frames.mean, frames.bad)
-    smooth = ndimage.gaussian_filter(mean, 1.0)
-    lit = (smooth > LIT * smooth.max()) & ~frames.dead
-    views = np.setdiff1d(np.arange(data.views), [*frames.dark, *frames.full, *frames.bright, *frames.frozen])
-    if lit.mean() < WIDE or len(views) < NEIGHBOURS + 2:
+    seen = image_spectra(data, frames)
+    if seen is None:
         return None
+    views, spectra = seen
     places = data.positions
-    middle = np.linalg.norm(places[views] - places[views].mean(axis=0), axis=1)
-    views = views[np.argsort(middle, kind="stable")[:VIEWS]]
-    spectra = _spectra(data, views, mean, lit, frames)
     other = cKDTree(places[views]).query(places[views], k=NEIGHBOURS + 1)[1][:, 1:]
     apart, shifts, alike = [], [], []
     for i, near in enumerate(other):
@@ -87,7 +83,24 @@ def image_shift(data: PtychoData, frames: Frames) -> ImageShift | None:
             shifts.append(shift)
             apart.append(places[views[j]] - places[views[i]])
     found = _map(np.array(apart), np.array(shifts), np.array(alike))
-    return None if found is None else dataclasses.replace(found, repeats=_repeats(spectra))
+    return None if found is None else dataclasses.replace(found, repeats=repeats(spectra))
+
+
+def image_spectra(data: PtychoData, frames: Frames) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return views (K,) from the middle of the scan and transforms (K, 2n, n + 1) of their patterns as images.
+
+    Each pattern is divided by the mean of all. None where patterns are no wide images, or there are too few.
+    """
+    mean = filled(frames.mean, frames.bad)
+    smooth = ndimage.gaussian_filter(mean, 1.0)
+    lit = (smooth > LIT * smooth.max()) & ~frames.dead
+    views = np.setdiff1d(np.arange(data.views), [*frames.dark, *frames.full, *frames.bright, *frames.frozen])
+    if lit.mean() < WIDE or len(views) < NEIGHBOURS + 2:
+        return None
+    places = data.positions
+    middle = np.linalg.norm(places[views] - places[views].mean(axis=0), axis=1)
+    views = views[np.argsort(middle, kind="stable")[:VIEWS]]
+    return views, _spectra(data, views, mean, lit, frames)
 
 
 def _spectra(data: PtychoData, views: np.ndarray, mean: np.ndarray, lit: np.ndarray, frames: Frames) -> np.ndarray:
@@ -103,7 +116,7 @@ def _spectra(data: PtychoData, views: np.ndarray, mean: np.ndarray, lit: np.ndar
     return out
 
 
-def _repeats(spectra: np.ndarray) -> float:
+def repeats(spectra: np.ndarray) -> float:
     """Return the largest correlation of an image with itself beyond a sixth of the window, the median of some."""
     size = spectra.shape[1]
     places = np.fft.fftfreq(size, 1 / size)

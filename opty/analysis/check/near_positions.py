@@ -10,9 +10,10 @@ import numpy as np
 from opty.analysis.check.findings import Findings
 from opty.analysis.check.frame_statistics import Frames
 from opty.analysis.check.near_field import ImageShift, image_shift
+from opty.analysis.check.near_orders import shift_of_frames
 from opty.analysis.check.scan_stretch import numbers_of
 from opty.analysis.coverage import is_near
-from opty.analysis.orientation import WAYS, Orientation
+from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
 from opty.data import PtychoData
 from opty.geometry import Geometry
 from opty.remedies import here, option
@@ -32,7 +33,8 @@ def near_positions(data: PtychoData, frames: Frames, one_by_one: bool = True) ->
 
     Patterns are images of the sample: where positions and geometry are right, the image of one view is that of another,
     shifted by minus the difference of their positions, in pixels. One linear map is fitted to the shifts of all pairs
-    of neighbours (``image_shift``). It shows the orientation of the axes, a rotation, a shear, and the scale, which in
+    of neighbours (``image_shift``); where none fits, frames shifted against the positions are looked for
+    (``shift_of_frames``). It shows the orientation of the axes, a rotation, a shear, and the scale, which in
     a cone beam depends on the distance from the focus. Large residuals mean that single positions are wrong.
 
     Parameters: data; its frames as looked at; whether positions that are off ``one_by_one`` are worth saying.
@@ -41,14 +43,20 @@ def near_positions(data: PtychoData, frames: Frames, one_by_one: bool = True) ->
     if not is_near(data) or data.absent is not None:
         return None
     found = image_shift(data, frames)
-    if found is None or found.repeats > REPEATS:
+    if found is not None and found.repeats > REPEATS:
+        return None
+    way = AS_GIVEN if found is None else _way(-found.matrix * _pixel(data))
+    if found is None or found.error > NO_MAP or found.beside > AWAY or not way.as_given:
+        order = shift_of_frames(data, frames, REPEATS)
+        if order is not None:
+            return _in_order(order)
+    if found is None:
         return None
     moved = -found.matrix * _pixel(data)
     if found.error > NO_MAP:
         return Findings(
             warnings=(f"the patterns are images of the sample, and they move unlike the positions: {_ORDER}",)
         )
-    way = _way(moved)
     if not way.as_given:
         said = f"the patterns are images of the sample, and they move as {way.name}, not as the positions given"
         return Findings((f"{said}: {way.remedy}, by {way.options}",))
@@ -56,6 +64,15 @@ def near_positions(data: PtychoData, frames: Frames, one_by_one: bool = True) ->
         return _one_by_one(found.beside) if one_by_one else Findings()
     geometry = _geometry(data)
     return _of_map(NearMap.of(moved, found, geometry), geometry)
+
+
+def _in_order(order: str) -> Findings:
+    return Findings(
+        (
+            "the patterns are images of the sample, and they are alike where the positions put them with the frames in "
+            f"the order {order!r}, not as given: {here('load with', 'give')} {option('frame_order', order)}",
+        )
+    )
 
 
 def _one_by_one(beside: float) -> Findings:

@@ -10,12 +10,13 @@ from opty.analysis.check.frame_statistics import Frames
 from opty.analysis.check.trials import Trials
 from opty.analysis.check.two_runs import two_runs
 from opty.analysis.coverage import is_near
+from opty.analysis.orientation import AS_GIVEN
 from opty.data import PtychoData
 from opty.operators import BackgroundUpdate
 from opty.recipes import rPIE
 from opty.remedies import here, option
 
-SWEEPS = 10
+SWEEPS, VIEWS = 10, 100
 LOW, HIGH = 2.0, 20.0  # percentiles of the mean pattern
 FALL = 3.0  # times the lower: about what the higher is of light alone; the same of drawn scans from 1e4 to 1e7 photons
 LEAST = 0.2  # of the lower: what a constant has to be of it
@@ -45,6 +46,13 @@ def of_pedestal(trials: Trials, frames: Frames, part: PtychoData, probe: np.ndar
             f"{here('load with', 'give')} {option('dark', float(f'{level:.3g}'))}",
         )
     )
+
+
+def floor_of(data: PtychoData, frames: Frames, probe: np.ndarray) -> Findings:
+    """Return ``of_pedestal`` of the middle of a scan, from a probe that a search has found."""
+    trials = Trials(data, frames)
+    trials.views = min(VIEWS, trials.most)
+    return of_pedestal(trials, frames, trials.part(AS_GIVEN), probe)
 
 
 def floor(frames: Frames) -> float:

@@ -6,12 +6,13 @@ import numpy as np
 
 from opty.analysis.check import findings
 from opty.analysis.check.findings import Findings
-from opty.analysis.check.frame_statistics import Frames, filled, look_at_frames
+from opty.analysis.check.frame_statistics import Frames, look_at_frames
 from opty.analysis.check.number_law import of_numbers
 from opty.analysis.coverage import diameter, focused, is_near, size_known
 from opty.data import PtychoData
 from opty.data.inverted_mask import inverted
 from opty.model.starting_probe import split_probe
+from opty.physics.pixels import filled
 
 
 def quick_look(data: PtychoData, frames: Frames | None = None) -> Findings:

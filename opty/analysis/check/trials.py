@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from opty.algebra.operator import Operator
 from opty.analysis.check.frame_statistics import Frames, look_at_frames
 from opty.analysis.coverage import is_near
 from opty.analysis.held_out import held_out_misfit
@@ -18,6 +19,7 @@ from opty.model.starting_probe import first_probe, with_modes
 from opty.recipes import rPIE
 
 RECIPE = rPIE(alpha=0.1) ** 5
+SETTLED = rPIE(alpha=0.1) ** 40  # as long as it takes to find a diffuser, from whose mean pattern a near field starts
 PIXELS = 48 * 256**2  # detector pixels of a part, in the near field, where patterns stay whole
 FEWEST = 12
 SEVERAL, SWEEPS_OF_SEVERAL = 3, 20  # modes, and sweeps until these have come apart
@@ -49,7 +51,7 @@ class Trials:
         if bad.any() and (data.mask is None or data.mask.ndim == 2):
             good = ~bad if data.mask is None else np.asarray(data.mask) & ~bad
             data = data.replace(mask=good) if good.any() else data
-        self.data, self.whole = data, frames.whole
+        self.data, self.whole, self.frozen = data, frames.whole, frames.frozen
         self.lit = np.ones(data.views, bool)
         self.lit[[*frames.dark, *frames.full, *frames.bright, *frames.frozen]] = False
         self.most = most_views(data)
@@ -69,10 +71,10 @@ class Trials:
         nearest = np.sort(nearest)
         return chosen(data, kept[nearest]).replace(positions=way.apply(places[nearest]), probe=None)
 
-    def score(self, part: PtychoData, probe: np.ndarray) -> Score:
-        """Run on four fifths of a part and predict the others."""
+    def score(self, part: PtychoData, probe: np.ndarray, recipe: Operator = RECIPE) -> Score:
+        """Run a recipe on four fifths of a part and predict the others."""
         part, probe = lighter(part, probe)
-        return self.scored(part, held_out_misfit(part, probe, RECIPE, device="cpu", threads=1))
+        return self.scored(part, held_out_misfit(part, probe, recipe, device="cpu", threads=1))
 
     def scored(self, part: PtychoData, misfit: float) -> Score:
         """Return a score from a misfit."""

@@ -105,12 +105,15 @@ def statistics(
     def full() -> np.ndarray:
         return saturated(brightest, ties, options.saturation)
 
+    def lost() -> np.ndarray:
+        return dead(total, counts) | gaps(total, counts & ~(hot(total, counts) | full()))
+
     varies = "saturated" in items.statistics and bool((full() & (least < level)).any())
     noise = "invalid" in items.statistics and float((invalid > 0).mean()) > MANY_INVALID
     find: dict[str, Callable[[], np.ndarray]] = {
         "invalid": lambda: np.equal(bad_views, views) if noise else np.greater(bad_views, 0),
-        "dead": lambda: dead(total, counts) | gaps(total, counts & ~(hot(total) | full())),
-        "hot": lambda: hot(total),
+        "dead": lost,
+        "hot": lambda: hot(total, counts & ~lost()),
         "saturated": lambda: full() & (not varies),
     }
     good = ~np.logical_or.reduce([find[name]() for name in items.statistics])

@@ -135,6 +135,7 @@ def _found_probe(
     from opty.analysis import find_probe
     from opty.analysis.check.pedestal import floor_of
     from opty.analysis.check.trials import Trials, searched_excess
+    from opty.state.start import check_light
 
     if data.views < FEWEST_TO_SEARCH:
         click.echo(
@@ -147,6 +148,7 @@ def _found_probe(
             bar.total = total
             bar.update(done - bar.n)
 
+        check_light(data, "complex64")  # before what is bad is left out
         data = Trials(data, frames).data
         found = find_probe(data, threads=threads, tell=tell)
     if not quiet:

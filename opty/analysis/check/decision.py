@@ -41,9 +41,6 @@ CONTRAST = 1.0  # of the noise: by how much patterns must differ to tell anythin
 QUARTERS = ((False, 1, -1), (True, 1, 1), (True, 1, -1))  # the other ways, but for half a turn
 
 
-TOO_FEW = "are too few to tell the orientation: patterns differ by hardly more than their noise"
-
-
 @dataclass(frozen=True)
 class Decision:
     """What short runs say: the eight ``orientations`` by their held-out misfit, the best first; which of them ``fits``.
@@ -529,7 +526,12 @@ def _nothing(trials: Trials, best: Guess, alike: Likeness | None) -> Findings:
     """Say that no guess predicts views: for certain wrong where patterns differ and neighbours are not alike."""
     if best.score.noisy or (trials.whole and alike is not None and alike.contrast < CONTRAST):
         photons = float(trials.data.photons().mean())
-        return Findings(warnings=(f"{photons:.3g} photons a view {TOO_FEW}: {few_photons()}",))
+        return Findings(
+            warnings=(
+                f"the orientation of the positions could not be told: with {photons:.3g} photons a view patterns "
+                f"differ by hardly more than their noise; {few_photons()}",
+            )
+        )
     why = "" if trials.probe is not None else "; a starting probe would help"
     apart = alike is not None and (alike.given > ALIKE or alike.given + 2 * alike.error > 1)
     if best.score.excess < NOTHING or alike is None or not apart or alike.contrast < CONTRAST:

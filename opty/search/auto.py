@@ -241,12 +241,8 @@ class _Search:
 
     def _bracketed(self, plan: Plan, best: Trial) -> tuple[Plan, Trial]:
         """Run the plan with positions wider and narrower, and take the scale to which the three scores point."""
-        if (
-            best.state is None
-            or best is self.asked
-            or is_near(self.part.data)
-            or not self._time_for(plan, best, sides=2)
-        ):
+        done = best is self.asked or self.known is self.part
+        if best.state is None or done or is_near(self.part.data) or not self._time_for(plan, best, sides=2):
             return plan, best
         self.asked, sides = best, []
         for by in (-ASIDE, ASIDE):

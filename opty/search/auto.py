@@ -17,15 +17,15 @@ from opty.data import PtychoData
 from opty.ptycho_state import PtychoState
 from opty.search.judgement import Verdict, difference, judged, noise_deviance, of_scale
 from opty.search.part import Part
-from opty.search.plan import ANEW, BEST_OF, CLIMB, FIRST, HOPELESS, KINDS, Change, Plan
+from opty.search.plan import ANEW, BEST_OF, CLIMB, ENDED, FIRST, HOPELESS, KINDS, Change, Plan, priors
 from opty.search.repair import Repaired, repaired
-from opty.search.scale import GAIN, look_at_scale, mendable, rescaled, scale_is_known
+from opty.search.scale import ASIDE, GAIN, look_at_scale, mendable, pointed, rescaled, scale_is_known, stretched
 from opty.search.start import Begin, begin
-from opty.search.trial import Interrupted, Trial, finished, table, tried
+from opty.search.trial import SURE, Interrupted, Trial, finished, table, tried
 
 MINUTES = 5.0
 BARELY = 0.5  # of what a change has to gain: one that gains less is not tried again, unless plan.py says so
-EFFORT = 15.0  # times the CPU time of the run on the whole scan, for all trials together
+EFFORT = 16.0  # times the run on the whole scan that is likely to be chosen: what all of it may take
 MARGIN = 1.3  # over the time that a run is expected to take
 
 
@@ -122,8 +122,10 @@ class _Search:
         self.seed, self.machine, self.tell = seed, machine, tell
         self.trials: list[Trial] = []
         self.stretch: Stretch | None = None  # of the positions as they are
-        self.looked: Trial | None = None  # the trial that was looked at for it
         self.measured: tuple[Trial, float] | None = None  # a trial, and the noise of its counts
+        self.looking = 0.0  # seconds that the look at the scale took
+        self.asked: Trial | None = None  # the trial that ran with other scales as well
+        self.known: Part | None = None  # the part of which others predict worse for sure
         self.useless: set[tuple[str, object]] = set()  # changes that are not tried again
         self.repaired: Repaired = repaired(data)
         if self.repaired.problems and not force:
@@ -139,7 +141,7 @@ class _Search:
         doubts = quick_look(start.data.replace(probe=start.probe) if start.text else start.data).warnings
         for line in (*start.said, *doubts):
             self.tell(line)
-        self.part = Part(start, self.seed, self.machine)
+        self.given, self.part = start, Part(start, self.seed, self.machine)
         plan, best, stopped = Plan(modes=self.part.modes), None, False
         try:
             plan, best = self._chosen(plan)
@@ -155,7 +157,7 @@ class _Search:
             found = self.stretch  # with a model that was not chosen yet, what differs may not be the scale
             if found is None or found.off:
                 found = look_at_scale(state, self.part.whole.positions_px)
-            verdict = of_scale(verdict, found, scale_is_known(state))
+            verdict = of_scale(verdict, found, lambda: self.known is self.part or scale_is_known(state))
         self.tell(f"verdict: {verdict}")
         ranked = tuple(sorted(self.trials, key=lambda one: one.score))
         cpu = time.process_time() - self.cpu
@@ -167,20 +169,20 @@ class _Search:
     def _chosen(self, plan: Plan) -> tuple[Plan, Trial]:
         """Return the best plan and its trial: each kind of change by turns, until none gains or the time is over.
 
-        The scale of the positions is looked at early, once more where positions are found or there are more modes, as
-        fewer than the beam has hide it, and with the plan that nothing improves.
+        The scale of the positions is looked at early. The plan runs with positions wider and narrower where there are
+        more modes, as fewer than the beam has hide the scale, once it has its prior, and where nothing improves it.
         """
         best = self._try(plan)
         for kind in FIRST:
             plan, best = self._climbed(kind, plan, best)
         plan, best = self._scaled(plan, best)
         idle = number = 0
-        while idle < len(KINDS) and self._time_for(best):
+        while idle < len(KINDS):
             before = plan
             plan, best = self._climbed(KINDS[number], plan, best)
             idle = idle + 1 if plan is before else 0
-            if plan.modes > before.modes or plan.positions != before.positions or idle == len(KINDS):
-                plan, best = self._scaled(plan, best)
+            if plan.modes > before.modes or KINDS[number] is priors or idle == len(KINDS):
+                plan, best = self._bracketed(plan, best)
                 idle = idle if plan is before else 0
             number = (number + 1) % len(KINDS)
             if plan.modes > before.modes:  # what gained nothing without this mode may gain now
@@ -192,27 +194,27 @@ class _Search:
 
     def _climbed(self, kind: Callable[[Plan], Iterator[Change]], plan: Plan, best: Trial) -> tuple[Plan, Trial]:
         """Return the best plan after one kind of change, or, of those of which there is always more, several."""
-        while (found := self._better(kind(plan), best, kind in BEST_OF)) is not None:
+        while (found := self._better(plan, kind, best)) is not None:
             plan, best = found
             if kind not in CLIMB:
                 break
         return plan, best
 
-    def _better(self, changes: Iterator[Change], best: Trial, all_of_them: bool) -> tuple[Plan, Trial] | None:
+    def _better(self, plan: Plan, kind: Callable[[Plan], Iterator[Change]], best: Trial) -> tuple[Plan, Trial] | None:
         """Return the first of some plans, or the best of all, that is better for sure than the best so far."""
         found = None
-        for change in changes:
+        for change in kind(plan):
             if (change.name, change.value) in self.useless or self._room(best) < change.room:
                 continue
-            if not self._time_for(best, change.plan):
-                break
+            if not self._time_for(plan, best, change.plan):
+                continue
             trial = self._try(change.plan)
             if change.worth > 0 and trial.score > HOPELESS.get(change.name, 1 - change.worth * BARELY) * best.score:
                 self.useless.add((change.name, change.value))
             better = trial.whole and trial.beats(best, change.worth)
             if better and (found is None or trial.score < found[1].score):
                 found = change.plan, trial
-                if not all_of_them:
+                if kind not in BEST_OF:
                     break
         return found
 
@@ -226,21 +228,44 @@ class _Search:
 
     def _scaled(self, plan: Plan, best: Trial) -> tuple[Plan, Trial]:
         """Look for another scale of the positions, and take it where the plan predicts better with it for sure."""
-        before, done = self.part, best is self.looked or self.part.begin.scale is not None
-        if best.state is None or done or is_near(before.whole) or not self._time_for(best):
+        data = self.part.data
+        if best.state is None or is_near(data) or not self._time_for(plan, best):
             return plan, best
         self.say("scale of the positions")
-        self.stretch, self.looked = look_at_scale(best.state, before.data.positions_px), best
-        if self.stretch is None or not mendable(before.whole, self.stretch):
+        began = time.perf_counter()
+        self.stretch = look_at_scale(best.state, data.positions_px)
+        self.looking = time.perf_counter() - began
+        if self.stretch is None or not mendable(data, self.stretch):
             return plan, best
-        self.part = Part(
-            rescaled(before.begin, self.stretch, self.seed, self.machine["threads"]), self.seed, self.machine
-        )
+        return self._multiplied(plan, best, self.stretch.scale, SURE)
+
+    def _bracketed(self, plan: Plan, best: Trial) -> tuple[Plan, Trial]:
+        """Run the plan with positions wider and narrower, and take the scale to which the three scores point."""
+        done = best is self.asked or self.known is self.part
+        if best.state is None or done or is_near(self.part.data) or not self._time_for(plan, best, sides=2):
+            return plan, best
+        self.asked, sides = best, []
+        for by in (-ASIDE, ASIDE):
+            part = Part(stretched(self.part.begin, math.exp(by)), self.seed, self.machine)
+            sides.append(tried(plan.recipe, part.start(plan.modes), part.held, self.deadline))
+            self.say(f"{sides[-1].score:.4f}  the same with positions multiplied by {math.exp(by):.3f}")
+        if not all(one.state is not None and one.whole for one in sides):
+            return plan, best
+        found = pointed(sides[0].of_views, best.of_views, sides[1].of_views)
+        self.known = self.part if found.known else self.known
+        if not found.sure:
+            return plan, best
+        return self._multiplied(plan, best, found.scale * (self.part.begin.scale or 1.0), 0.0)
+
+    def _multiplied(self, plan: Plan, best: Trial, scale: float, sure: float) -> tuple[Plan, Trial]:
+        """Try the plan with the given positions multiplied by a scale, and keep that where it predicts better."""
+        before = self.part
+        self.part = Part(rescaled(self.given, scale, self.seed, self.machine["threads"]), self.seed, self.machine)
         self.say(self.part.begin.said[-1])
         plans, better = dict.fromkeys((replace(plan, positions=""), plan)), False
         try:
             found, trial = min(((one, self._try(one)) for one in plans), key=lambda pair: pair[1].score)
-            better = trial.beats(best, GAIN)
+            better = trial.beats(best, GAIN, sure)
         finally:  # Ctrl-C as well
             if not better:
                 self.part = before
@@ -262,18 +287,26 @@ class _Search:
         self.say(f"{score}  {plan.recipe!r}, {plan.modes} mode{'s' * (plan.modes > 1)}")
         return trial
 
-    def _time_for(self, best: Trial, candidate: Plan | None = None) -> bool:
-        """Say whether there is time for one more trial, the whole scan after it, and the run for the verdict."""
-        longest = max(one.clock for one in self.trials)
-        longer = candidate is not None and (candidate.sweeps > Plan.sweeps or candidate.positions == "found")
-        trial = best.clock * (2 if longer else 1)
-        if sum(one.clock for one in self.trials) + trial > EFFORT * longest * self.part.ratio:
+    def _time_for(self, plan: Plan, best: Trial, candidate: Plan | None = None, sides: int = 1) -> bool:
+        """Say whether there is time for one more trial, or for the plan as many times, the whole scan after it, and the
+        verdict.
+
+        All of it may take ``EFFORT`` times one run of what is likely to be chosen: the candidate, or the best plan with
+        the likelihood at its end; where that is far from the noise, the longest that was tried.
+        """
+        sweep = best.clock / plan.effort
+        trial = sweep * (candidate or plan).effort
+        likely = max(trial, sweep * plan.at_its_end.effort)
+        if self._room(best) > ENDED:
+            likely = max(likely, *(one.clock for one in self.trials))
+        now, reserve, effort = time.perf_counter(), self._reserve(best), EFFORT * self.part.ratio * likely
+        if now - self.began + sides * trial + trial * self.part.ratio + reserve > effort:
             return False
-        return time.perf_counter() + MARGIN * (trial + trial * self.part.longer) + self._reserve(best) < self.deadline
+        return now + MARGIN * (sides * trial + trial * self.part.longer) + reserve < self.deadline
 
     def _reserve(self, best: Trial) -> float:
         """Return the seconds that the run for the verdict takes, and the look at the scale."""
-        return 2 * MARGIN * best.clock
+        return MARGIN * best.clock + max(MARGIN * best.clock, self.looking)
 
     # -- the result
 

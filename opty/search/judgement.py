@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,15 +70,16 @@ def judged(score: float, noise: float, apart: float | None, whole: bool) -> Verd
     return Verdict("cannot tell", tuple(reasons))
 
 
-def of_scale(said: Verdict, found: Stretch | None, known: bool) -> Verdict:
+def of_scale(said: Verdict, found: Stretch | None, known: Callable[[], bool]) -> Verdict:
     """Take "right" back where positions stretched or turned predict views better, or no stretch changes anything.
 
-    ``found`` : the map that was looked for, None where it could not be; ``known`` : other scales predict views worse.
+    ``found`` : the map that was looked for, None where it could not be; ``known`` : says whether other scales predict
+    views worse, asked where nothing else decides.
     """
     if said.word != "right" or found is None:
         return said
     if found.better:
         return Verdict("doubtful", (*said.reasons, *of_stretch(found).warnings))
-    if found.off or not known:
+    if found.off or not known():
         return Verdict("cannot tell", (*said.reasons, "the views do not tell the scale of the positions for sure"))
     return Verdict("right", (*said.reasons, "stretched or turned positions predict no better"))

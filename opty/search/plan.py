@@ -25,6 +25,8 @@ LIGHT_WORTH = 0.04
 # In place of a second mode: without a background it predicted at most 11 percent better, with one of a twentieth of the
 # light 14 to 27 percent.
 INSTEAD_WORTH = 0.125
+COSTS = {"ML": 1.7, "DM": 0.9}  # times the CPU time of LSQML(batch=8), a sweep; of the others about 1
+MOVING, FAR_COST = 0.35, 4.0  # of positions refined, and of FindPositions, the same
 FAR_SWEEPS, FAR = 16, 0.6  # of FindPositions; and the share of the score above the noise from which on it is tried
 
 
@@ -71,6 +73,20 @@ class Plan:
     def counted(self) -> bool:
         """Whether the likelihood of counts comes last."""
         return self.engine.split(", ")[-1] == "ML"
+
+    @property
+    def effort(self) -> float:
+        """The CPU time of a run, in that of a sweep of ``LSQML(batch=8)`` with one mode."""
+        parts = self.engine.split(", ")
+        live = [part for part in parts if part not in COSTS]
+        sweep = sum(COSTS[part] for part in parts if part in COSTS) + len(live) + MOVING * bool(live and self.positions)
+        far = FAR_SWEEPS * FAR_COST if self.positions == "found" else 0.0
+        return (1 + self.modes) / 2 * (self.sweeps * sweep + far)
+
+    @property
+    def at_its_end(self) -> Plan:
+        """The plan with the likelihood of counts at its end, as most plans that are chosen have it."""
+        return self if self.counted else replace(self, engine="LSQML, ML")
 
 
 @dataclass(frozen=True)
@@ -178,16 +194,19 @@ def without(plan: Plan) -> Iterator[Change]:
 
 
 def priors(plan: Plan) -> Iterator[Change]:
-    """Yield the plan with the next stronger prior; with an engine that has none, followed by one that does.
+    """Yield the plan with the next stronger prior and the next weaker one; with an engine that has none, followed by
+    one that does.
 
     Without a prior the likelihood may lose against an engine that fits noise more slowly, and win with one.
     """
-    stronger = [weight for weight in PRIORS if weight > plan.smooth]
-    if plan.counted and stronger:
-        yield _changed(plan, "smooth", stronger[0], 0.002)
-    elif not plan.counted:
+    if not plan.counted:
         ended = replace(plan, engine="LSQML, ML")
         yield from (_changed(ended, "smooth", weight, 0.002) for weight in PRIORS[:2])
+        return
+    weights = (0.0, *PRIORS)
+    at = weights.index(plan.smooth)
+    yield from (_changed(plan, "smooth", weight, 0.002) for weight in weights[at + 1 : at + 2])
+    yield from (_changed(plan, "smooth", weight, 0.002) for weight in weights[max(0, at - 1) : at])
 
 
 def lengths(plan: Plan) -> Iterator[Change]:
@@ -200,7 +219,7 @@ def lengths(plan: Plan) -> Iterator[Change]:
 
 # Before the scale of the positions is looked at; what costs little before what makes all later trials take longer.
 FIRST = (race, refined, intensities, second_mode, instead, refined)
-KINDS = (ended, positions, more_modes, without, background, intensities, gradient, engines, priors, lengths)
+KINDS = (ended, positions, more_modes, without, background, intensities, priors, gradient, engines, lengths)
 BEST_OF = (engines,)  # all of which are tried; of the others, the first that gains
-CLIMB = (priors, lengths)  # that are gone through until none gains
+CLIMB = (more_modes, priors, lengths)  # that are gone through until none gains
 ANEW = {("engine", "LSQML, ML"), ("positions", "found")}  # changes that are tried again with one mode more

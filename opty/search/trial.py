@@ -50,8 +50,9 @@ class Trial:
     whole: bool = True
     of_views: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
 
-    def beats(self, other: Trial, worth: float = WORTH) -> bool:
-        """Say whether the score is better for sure: by two standard errors of the views' differences, and ``worth``.
+    def beats(self, other: Trial, worth: float = WORTH, sure: float = SURE) -> bool:
+        """Say whether the score is better for sure: by ``sure`` standard errors of the views' differences, and by
+        ``worth``.
 
         Below 0 ``worth`` is what the score of a simpler recipe may be above the other one.
         """
@@ -63,7 +64,7 @@ class Trial:
             raise ValueError("trials of different views cannot be compared view by view")
         better = other.of_views - self.of_views
         error = float(better.std(ddof=1)) / math.sqrt(len(better)) if len(better) > 1 else math.inf
-        return float(better.mean()) > SURE * error and self.score < (1 - worth) * other.score
+        return float(better.mean()) > sure * error and self.score < (1 - worth) * other.score
 
 
 def tried(recipe: Operator, start: BareState, held: Withheld, deadline: float = math.inf) -> Trial:

@@ -2,6 +2,8 @@
 
 import functools
 import importlib
+import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +158,9 @@ def test_auto_finds_the_object_without_a_probe(chosen):
 
 def test_the_expression_makes_the_same_state(chosen):
     names = {name: getattr(opty, name) for name in opty.__all__}
-    again = eval(chosen.expression, names | {"opty": opty, "data": scan().replace(truth=None)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", opty.MisfitWarning)  # as in auto: a part of a recipe may fit noise
+        again = eval(chosen.expression, names | {"opty": opty, "data": scan().replace(truth=None)})
     assert np.array_equal(again.obj, chosen.state.obj)
 
 
@@ -360,3 +364,49 @@ def test_no_trial_takes_the_time_of_the_last_run(monkeypatch):
     assert len(found.trials) == 1
     ratio = Part(begin(data, 0, 1, str), 0, {"device": "cpu", "threads": 1}).ratio
     assert all(ratio <= one < 20 * ratio for one in measured)
+
+
+def test_three_scores_point_to_the_scale_of_the_positions():
+    from opty.search.scale import ASIDE, LEAST, pointed
+
+    rng = np.random.default_rng(4)
+    views = rng.uniform(1, 3, 60)
+
+    def score(by, right, noise=0.02):
+        return views * (1 + 40 * (by - right) ** 2) + noise * rng.standard_normal(60)
+
+    def found(right, noise=0.02):
+        return pointed(*(score(by, right, noise) for by in (-ASIDE, 0.0, ASIDE)))
+
+    for right in (-0.03, 0.025):
+        assert found(right).sure
+        assert np.log(found(right).scale) == pytest.approx(right, abs=0.004)
+    assert found(0.0).known
+    assert not found(0.5 * LEAST).sure
+    assert np.log(found(0.2).scale) == pytest.approx(ASIDE)  # no farther than was tried
+    assert found(0.2).sure
+    assert not found(0.2).known
+    assert not found(0.03, noise=2.0).sure
+
+
+def test_the_effort_of_a_plan_is_the_time_of_its_run():
+    from opty.search.plan import Plan
+
+    def seconds(plan):
+        p = start(modes=plan.modes)
+        plan.recipe * p
+        began = time.process_time()
+        plan.recipe * p
+        return time.process_time() - began
+
+    plain, ended = Plan(sweeps=20, modes=2), Plan("LSQML, ML", sweeps=20, modes=2)
+    assert ended.effort == plain.at_its_end.effort == pytest.approx(2.7 * plain.effort)
+    assert seconds(ended) / seconds(plain) == pytest.approx(ended.effort / plain.effort, rel=0.6)
+
+
+def test_a_prior_may_become_weaker_again():
+    from opty.search.plan import Plan, priors
+
+    assert [change.value for change in priors(Plan("LSQML, ML", smooth=0.1))] == [0.3, 0.0]
+    assert [change.value for change in priors(Plan("LSQML, ML"))] == [0.1]
+    assert [change.plan.counted for change in priors(Plan())] == [True, True]

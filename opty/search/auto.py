@@ -14,6 +14,7 @@ from opty.analysis.check.scan_stretch import Stretch
 from opty.analysis.coverage import is_near
 from opty.analysis.held_blocks import on
 from opty.data import PtychoData
+from opty.operators import ScaleObjProbe
 from opty.ptycho_state import PtychoState
 from opty.search.judgement import Verdict, difference, judged, noise_deviance, of_scale
 from opty.search.part import Part
@@ -314,7 +315,8 @@ class _Search:
         self.say(f"the whole scan: {plan.recipe!r}, {plan.modes} mode{'s' * (plan.modes > 1)}")
         until = self.deadline - self._reserve(best)
         fits = time.perf_counter() + MARGIN * best.clock * self.part.longer < until
-        return finished(plan.recipe, self.part.state(self.part.whole, plan.modes), math.inf if fits else until)
+        recipe = ScaleObjProbe() * plan.recipe
+        return finished(recipe, self.part.state(self.part.whole, plan.modes), math.inf if fits else until)
 
     def _kept(self, best: Trial, reached: PtychoState | None) -> PtychoState:
         """Return what an interrupted search has: the run on the whole scan as far as it came, or the best trial."""

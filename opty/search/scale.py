@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.analysis.check.refined_stretch import of_given
-from opty.analysis.check.scan_stretch import TOLERANCE, Stretch, find_stretch, scale_known
+from opty.analysis.check.scan_stretch import SHEARED, TOLERANCE, Stretch, find_stretch, scale_known
 from opty.analysis.check.trials import FEWEST, most_views
 from opty.analysis.coverage import is_near
 from opty.analysis.orientation import middle
@@ -49,11 +49,11 @@ def mendable(data: PtychoData, found: Stretch) -> bool:
     """Say whether a map is worth a trial: a scale that predicts no worse for sure, and is one factor of the positions.
 
     Rows and columns of different factors are no distance and no pixel size that is wrong: with fewer modes than the
-    beam has, positions squeezed along its blur predicted views better, and made the picture worse. In the near field a
-    factor stands for the distances of the focus and of the detector as well.
+    beam has, positions squeezed along its blur predicted views better, and made the picture worse. Nor does a distance
+    shear them. In the near field a factor stands for the distances of the focus and of the detector as well.
     """
-    one_factor = abs(math.log(found.scale)) > TOLERANCE and abs(math.log(found.aspect)) <= ASPECT
-    return found.off and one_factor and not is_near(data)
+    one_factor = abs(math.log(found.aspect)) <= ASPECT and abs(found.shear) <= SHEARED
+    return found.off and abs(math.log(found.scale)) > TOLERANCE and one_factor and not is_near(data)
 
 
 @dataclass(frozen=True)

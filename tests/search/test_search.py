@@ -317,11 +317,17 @@ def test_a_stretch_of_refined_positions_is_one_of_the_given():
 
 
 @pytest.mark.parametrize(
-    ("scale", "aspect", "off", "worth"),
-    [(1.05, 1.0, True, True), (1.05, 1.0, False, False), (1.05, 1.1, True, False), (1.01, 1.04, True, False)],
+    ("scale", "aspect", "shear", "off", "worth"),
+    [
+        (1.05, 1.0, 0.0, True, True),
+        (1.05, 1.0, 0.0, False, False),
+        (1.05, 1.1, 0.0, True, False),
+        (1.01, 1.04, 0.0, True, False),
+        (0.68, 1.0, 0.1, True, False),
+    ],
 )
-def test_only_one_factor_that_is_off_is_worth_a_trial(scale, aspect, off, worth):
-    found = Stretch(scale, aspect, 0.0, 0.0, 0.0, off, False)
+def test_only_one_factor_that_is_off_is_worth_a_trial(scale, aspect, shear, off, worth):
+    found = Stretch(scale, aspect, 0.0, shear, 0.0, off, False)
     assert mendable(scan(), found) is worth
 
 

@@ -173,7 +173,7 @@ def row(scan, recipe, iterations, error, misfit, seconds, others, **extra) -> di
 
 
 PARTS = {"a": part_a, "b": part_b, "noise": part_noise, "star": part_star, "near": part_near}
-options = argparse.Namespace(only="", data=None)
+options = argparse.Namespace()  # of the command line
 
 
 def main() -> None:

@@ -9,8 +9,22 @@ import numpy as np
 from opty.analysis.check.brightness import of_brightness
 from opty.analysis.check.findings import Findings, few_photons
 from opty.analysis.check.frame_statistics import Frames
-from opty.analysis.check.likeness import Likeness, likeness, line_ends, orders_like
+from opty.analysis.check.likeness import Likeness, likeness, line_ends
 from opty.analysis.check.near_positions import near_positions
+from opty.analysis.check.orders import (
+    NOTHING,
+    ORDERS,
+    PREDICTS,
+    Guess,
+    better,
+    clearly,
+    guessed,
+    half_turn,
+    in_orders,
+    like_way,
+    much_better,
+    scored,
+)
 from opty.analysis.check.pedestal import of_pedestal
 from opty.analysis.check.probe_change import probe_change
 from opty.analysis.check.refined_stretch import find_refined_stretch
@@ -18,21 +32,10 @@ from opty.analysis.check.scan_stretch import find_stretch, of_stretch
 from opty.analysis.check.trials import FEWEST, SETTLED, Score, Trials
 from opty.analysis.check.view_places import explains_more, of_places, views_move
 from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
-from opty.analysis.probe_search import find_probe
 from opty.data import PtychoData
 from opty.remedies import here, option
 
-PREDICTS = 0.6  # excess of a score below which an object and a probe predict views
-CUT_NEAR, SAME_CUT = 6, 1.02  # frames by which likeness may miss a cut; and times the least misfit, which is no worse
-FEW = 24  # views round the end of a line, which are of few lines
-SIMPLE = 0.02  # of excess in favour of shifts from the first frame on
-BY_ONE = ("shift:1@", "shift:-1@")
 WELL = 0.15  # from which on another orientation cannot be better by enough
-APART = 0.15  # of excess by which another guess must be worse, where one predicts views
-CLOSE, CLOSE_NOTHING = 0.9, 0.75  # times its misfit; and where none predicts views
-HALF = 0.5  # times its misfit: of an order and a way that are nearly the same both predict views
-NOTHING = 0.8  # excess from which on nothing predicts views
-ORDERS, CHEAP_ORDERS = 2, 4  # that are tried, the likeliest, where each takes a search for a probe; where none does
 PARTS, PARTS_SEARCHED = (48, 100, 200), (48, 100)  # views, until they tell; where a search has to find the probe
 VIEWS = 100  # on which the scale of the positions is looked at
 SCALES = (0.5, 2.0, 0.7, 1.4)  # of the positions, where as given nothing predicts views
@@ -61,20 +64,6 @@ class Decision:
     def decided(self) -> bool:
         """Whether one guess stands out."""
         return self.fits != "undecided" or self.order != "as given"
-
-
-@dataclass(frozen=True)
-class Guess:
-    """An order of the frames, a way to take positions and a starting probe, and how well they predict views.
-
-    ``given``: how well the same views are predicted with all as given, where that was looked at: it is much worse then.
-    """
-
-    order: str | None
-    way: Orientation
-    probe: np.ndarray
-    score: Score
-    given: Score | None = None
 
 
 def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decision:
@@ -132,13 +121,13 @@ def ways_in_brief(data: PtychoData, frames: Frames) -> Findings:
     alike: Likeness | None = None
     for views in PARTS:
         trials.views = min(views, trials.most)
-        given = _guess(trials, None, AS_GIVEN)
+        given = guessed(trials, None, AS_GIVEN)
         if given.score.noisy:
             return Findings()
         if given.score.excess < WELL:
             return _of_lines(trials, data, frames, given)
         alike = likeness(data, frames) if views == PARTS[0] else alike
-        best = _better(given, _in_orders(trials, alike, given, ORDERS if views == PARTS[0] else 0))
+        best = better(given, in_orders(trials, alike, given, ORDERS if views == PARTS[0] else 0))
         found = _told(trials, best, given, _ways(trials, best), alike)
         if found.decided:
             return found.findings
@@ -165,13 +154,13 @@ def orders_in_brief(data: PtychoData, frames: Frames, probe: np.ndarray) -> Find
     if trials.lit.sum() < FEWEST:
         return Findings()
     trials.views = min(PARTS[0], trials.most)
-    given = _guess(trials, None, AS_GIVEN)
+    given = guessed(trials, None, AS_GIVEN)
     if given.score.noisy:
         return Findings()
     if given.score.excess < WELL:
         return _of_lines(trials, data, frames, given)
-    best = _better(given, _in_orders(trials, likeness(data, frames), given, ORDERS))
-    like = _like_way(trials, AS_GIVEN, probe) if best.order is None else best
+    best = better(given, in_orders(trials, likeness(data, frames), given, ORDERS))
+    like = like_way(trials, AS_GIVEN, probe) if best.order is None else best
     if like is None or like.score.excess >= PREDICTS or not much_better(like.score, like.given or given.score):
         return Findings()
     return _of_order(like, given)
@@ -184,7 +173,7 @@ def _of_lines(trials: Trials, data: PtychoData, frames: Frames, given: Guess) ->
     """
     if line_ends(data.positions) is None:
         return Findings()
-    best = _better(given, _in_orders(trials, likeness(data, frames), given, ORDERS))
+    best = better(given, in_orders(trials, likeness(data, frames), given, ORDERS))
     return Findings() if best.order is None else _of_order(best, given)
 
 
@@ -214,7 +203,7 @@ def _stretched(trials: Trials, found: Decision, given: Guess, one_by_one: bool) 
     for scale in SCALES:
         part = trials.part(AS_GIVEN)
         scaled = part.replace(positions=part.positions * scale)
-        probe, score = _scored(trials, scaled)
+        probe, score = scored(trials, scaled)
         if score.excess < PREDICTS and much_better(score, given.score):
             stretch = find_stretch(part, probe, scale)
             return replace(found, excess=score.excess, findings=of_stretch(stretch), probe=None)
@@ -258,172 +247,14 @@ def _of_positions(part: PtychoData, probe: np.ndarray, one_by_one: bool) -> Find
 
 def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Guess, Guess]:
     """Return the best guess, of which at most ``count`` are of other orders, and that which takes all as given."""
-    given = _guess(trials, None, AS_GIVEN)
-    found = [given, *_in_orders(trials, alike, given, count)]
+    given = guessed(trials, None, AS_GIVEN)
+    found = [given, *in_orders(trials, alike, given, count)]
     if not any(guess.score.excess < PREDICTS or much_better(guess.score, given.score) for guess in found):
         for way in QUARTERS if trials.probe is None else WAYS[1:]:
-            found.append(_guess(trials, None, Orientation(*way, np.nan)))
+            found.append(guessed(trials, None, Orientation(*way, np.nan)))
             if found[-1].score.excess < PREDICTS:
                 return found[-1], given
-    return _better(given, found), given
-
-
-def _in_orders(trials: Trials, alike: Likeness | None, given: Guess, count: int) -> list[Guess]:
-    """Return guesses of other orders that make neighbours more alike; searches for a probe for ``count`` at most.
-
-    Where the probe is known, or the guess that takes all as given has found it, a guess is one short run: then those
-    that are more alike by less than chance may make of it are tried as well.
-    """
-    if alike is None or not count:
-        return []
-    known = given.score.excess < PREDICTS  # its probe is right
-    cheap = known or trials.probe is not None
-    orders = (alike.better + alike.perhaps)[:CHEAP_ORDERS] if cheap else alike.better[:count]
-    if known:
-        found = [
-            guess
-            for order, view in (*_at_ends(trials, orders), *orders)
-            for guess in _stands_out(trials, given, order, view)
-        ]
-        return [_at_frame(trials, guess) for guess in _first_of_each(found)]
-    found = []
-    for order, _ in orders:
-        if not any(guess.score.excess < PREDICTS for guess in found):
-            found.append(_guess(trials, order, AS_GIVEN))
-    return [_at_frame(trials, guess) for guess in found]
-
-
-def _first_of_each(found: list[Guess]) -> list[Guess]:
-    """Return the first guess of each order."""
-    return list({guess.order: guess for guess in reversed(found)}.values())
-
-
-def _at_ends(trials: Trials, orders: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:
-    """Return frames late and early by one, and those orders that shift by one from a frame on, at the ends of lines.
-
-    Elsewhere on a raster such frames are where they would be, but for a step that all have in common. Frames that are
-    so from one on are so in the second half.
-    """
-    found = []
-    for order in ("shift:-1", "shift:1", *(order for order, _ in orders if order.startswith(BY_ONE))):
-        first = int(order.partition("@")[2] or trials.data.views // 2)
-        ends = line_ends(trials.data.positions, first)
-        if ends is not None:
-            found.append((order, ends[0] if order.startswith("shift:-") else ends[1]))
-    return found
-
-
-def _stands_out(trials: Trials, given: Guess, order: str, view: int) -> list[Guess]:
-    """Return the guess of an order, with the probe of the guess given, where it stands out round a view."""
-    here_given = _with(trials, None, AS_GIVEN, given.probe, view)
-    tried = _with(trials, order, AS_GIVEN, given.probe, view)
-    return [replace(tried, given=here_given.score)] if much_better(tried.score, here_given.score) else []
-
-
-def _at_frame(trials: Trials, guess: Guess) -> Guess:
-    """Return the guess of a shift by one with the frame from which on it predicts views best; others as they are."""
-    shift, at, first = str(guess.order).partition("@")
-    if shift not in ("shift:1", "shift:-1") or guess.score.excess >= PREDICTS:
-        return guess
-    middle, near = (int(first), CUT_NEAR) if at else _from_line(trials, guess, shift)
-    if not middle:
-        return guess
-    twice = [view for view in trials.frozen if abs(view - middle) <= near]
-    if shift == "shift:-1" and twice:
-        return replace(guess, order=f"{shift}@{twice[0]}")
-    last = trials.data.views - 2
-    views = [min(max(middle + side, 0), last) for side in (-CUT_NEAR // 2, CUT_NEAR // 2)]
-
-    def order(cut: int) -> str:
-        return f"{shift}@{cut}" if cut else shift
-
-    while True:
-        step = -(-near // CUT_NEAR)
-        cuts = range(max(0, middle - near), min(last, middle + near) + 1, step)
-        missed = {}
-        for cut in cuts:
-            tried = [_with(trials, order(cut), AS_GIVEN, guess.probe, view) for view in views]
-            missed[cut] = sum(one.score.misfit for one in tried)
-        alike = [cut for cut in cuts if missed[cut] < SAME_CUT * min(missed.values())]
-        middle, near = 0 if 0 in alike else min(alike, key=lambda cut: abs(cut - middle)), step
-        if step == 1:
-            return replace(_with(trials, order(middle), AS_GIVEN, guess.probe, middle), given=guess.given)
-
-
-def _from_line(trials: Trials, guess: Guess, shift: str) -> tuple[int, int]:
-    """Return a view near that from which on frames of a raster are shifted by one, and by how many views it may miss.
-
-    0 where they are so from the first line on, or positions are on no lines. By halves: round the end of a line before
-    it views are predicted better as given.
-    """
-    positions, lines, at = trials.data.positions, [], 0
-    while (ends := line_ends(positions, at, middle=False)) is not None and ends[1] >= at:
-        lines.append(ends[0] if shift == "shift:-1" else ends[1])
-        at = ends[0]
-    low, high = 0, len(lines) - 1
-    before, trials.views = trials.views, min(FEW, trials.views)
-    while low < high:
-        half = (low + high) // 2
-        scores = [_with(trials, order, AS_GIVEN, guess.probe, lines[half]).score for order in (shift, None)]
-        low, high = (low, half) if scores[0].misfit < scores[1].misfit else (half + 1, high)
-    trials.views = before
-    return (lines[low], 2 * (lines[low] - lines[low - 1])) if low else (0, 0)
-
-
-def _better(given: Guess, found: list[Guess]) -> Guess:
-    """Return the best of some guesses where it stands out from that which takes all as given, else this.
-
-    Those round a view were compared with it there.
-    """
-    stand_out = [g for g in found if g.given is not None or much_better(g.score, given.score)]
-    return min(stand_out, key=lambda guess: guess.score.excess + SIMPLE * ("@" in str(guess.order)), default=given)
-
-
-def _like_way(trials: Trials, way: Orientation, probe: np.ndarray) -> Guess | None:
-    """Return the best guess of an order of the frames that is nearly the same as a way to take the positions.
-
-    Or, with the positions turned, as the positions given. Frames of a raster in the reversed order are nearly the
-    raster turned by half a turn: positions that are off their places tell the two apart.
-    """
-    positions = trials.data.positions
-    likes = [pair for pair in orders_like(positions, way) if pair[1].as_given]
-    likes += orders_like(positions, AS_GIVEN)  # as where positions were turned to explain the order
-    found = []
-    for order, turn in dict.fromkeys(likes):
-        guess = _with(trials, order, turn, probe, None)
-        untold = not trials.known and turn.name == _half_turn(AS_GIVEN).name
-        found.append(replace(guess, way=AS_GIVEN) if untold else guess)
-    return min(found, key=lambda guess: guess.score.misfit, default=None)
-
-
-def _guess(trials: Trials, order: str | None, way: Orientation) -> Guess:
-    """Score an order and a way, from the starting probe of the data or the one that a search finds."""
-    return Guess(order, way, *_scored(trials, trials.part(way, order)))
-
-
-def _scored(trials: Trials, part: PtychoData) -> tuple[np.ndarray, Score]:
-    """Return the starting probe of the data, or the one that a search finds, and how well it predicts views."""
-    if trials.probe is not None:
-        return trials.probe, trials.score(part, trials.probe)
-    search = find_probe(part, threads=1)
-    return search.probe, trials.scored(part, search.score)
-
-
-def _with(trials: Trials, order: str | None, way: Orientation, probe: np.ndarray, view: int | None) -> Guess:
-    part = trials.part(way, order, view)
-    return Guess(order, way, probe, trials.score(part, probe))
-
-
-def much_better(one: Score, other: Score) -> bool:
-    """Whether a guess stands out from another: by more than the scores of two wrong guesses differ."""
-    if one.excess >= NOTHING or one.noisy:
-        return one.misfit < CLOSE_NOTHING * other.misfit
-    return other.excess - one.excess > APART and one.misfit < CLOSE * other.misfit
-
-
-def _clearly(one: Score, other: Score) -> bool:
-    """Whether one of two guesses that are nearly the same is the right one."""
-    return much_better(one, other) or one.misfit < HALF * other.misfit
+    return better(given, found), given
 
 
 def _ways(trials: Trials, best: Guess) -> list[tuple[Orientation, Score]]:
@@ -449,14 +280,14 @@ def _told(
     """Say what the scores mean."""
     found = tuple(way for way, _ in ways)
     first, score = ways[0]
-    turned = _half_turn(first)
+    turned = half_turn(first)
     twin: Orientation | None = turned
     rest = [(way, other) for way, other in ways[1:] if way.name != turned.name]
     decided = much_better(score, rest[0][1])
     like = None
     if best.order is None and not (first.as_given and score.excess < WELL):
-        like = _like_way(trials, first, best.probe)
-    if like is not None and like.score.excess < PREDICTS and _clearly(like.score, score):
+        like = like_way(trials, first, best.probe)
+    if like is not None and like.score.excess < PREDICTS and clearly(like.score, score):
         name = "as given" if like.way.as_given else like.way.name
         return Decision(found, name, str(like.order), like.score.excess, None, _of_order(like, given), like.probe)
     if trials.probe is not None and much_better(score, next(s for way, s in ways if way.name == turned.name)):
@@ -472,14 +303,10 @@ def _told(
     if best.order is not None:
         said += _of_order(best, given)
     if not fits.as_given:
-        rival = None if like is None or _clearly(score, like.score) or not like.way.as_given else like
+        rival = None if like is None or clearly(score, like.score) or not like.way.as_given else like
         said += _of_way(fits, twin, found, rival)
     name = "as given" if fits.as_given else fits.name
     return Decision(found, name, best.order or "as given", score.excess, twin.name if twin else None, said, best.probe)
-
-
-def _half_turn(way: Orientation) -> Orientation:
-    return Orientation(way.swap, -way.row, -way.column, way.misfit)
 
 
 def _of_way(

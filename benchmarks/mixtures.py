@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 import warnings
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from scipy.ndimage import gaussian_filter
 
 import opty
 from benchmarks.record import keep
+from benchmarks.stops import run_to
 from benchmarks.thick import GEOMETRY, PICTURES, SIZE, N, aperture, layer
 from opty.model import Object, Probe
 from opty.simulate import experiment
@@ -84,13 +84,9 @@ def run(seed: int, photons: float | None, engine: str, model: str) -> dict:
     p = start(data, probe, model)
     places = np.rint(p.positions).astype(int)
     lit = opty.analysis.illuminated(places, data.truth["probe"], data.truth["obj"].shape)
-    recipe, seconds, found = opty.parse(engine), 0.0, []
-    recipe * p  # compiles
-    for stop in STOPS:
-        begun = time.process_time()
-        p = recipe ** (stop - p.iteration) * p
-        seconds += time.process_time() - begun
-        found.append([float(f"{v:.3g}") for v in (seconds, error(p, lit), opty.misfit(p))])
+    found = []
+    for seconds, q in run_to(opty.parse(engine), p, STOPS):
+        found.append([float(f"{v:.3g}") for v in (seconds, error(q, lit), opty.misfit(q))])
     kind = "domains" if seed % 2 else "pictures"
     row = dict(seed=seed, kind=kind, photons=photons, engine=engine, model=model, seconds_error_misfit=found)
     cells = " | ".join(f"{one:.4f}, {misfit:.2e} ({seconds:.1f} s)" for seconds, one, misfit in found)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 import warnings
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import numpy as np
 
 import opty
 from benchmarks.record import keep
+from benchmarks.stops import run_to
 from opty.model import Slices
 from opty.simulate import experiment, objects
 
@@ -69,15 +69,11 @@ def drawn(seed: int, photons: float | None) -> tuple[opty.PtychoState, np.ndarra
 def run(seed: int, photons: float | None, engine: str) -> dict:
     """Run an engine on a scan; return what it reached at each stop."""
     p, lit = drawn(seed, photons)
-    recipe, seconds, found = opty.parse(engine), 0.0, []
-    recipe * p  # compiles
-    for stop in STOPS:
-        begun = time.process_time()
-        p = recipe ** (stop - p.iteration) * p
-        seconds += time.process_time() - begun
-        pairs = zip(p.numpy("obj"), p.data.truth["obj"], strict=True)
+    found = []
+    for seconds, q in run_to(opty.parse(engine), p, STOPS):
+        pairs = zip(q.numpy("obj"), q.data.truth["obj"], strict=True)
         worse = max(opty.analysis.object_error(a, b, mask=lit, offset=(0, 0)) for a, b in pairs)
-        found.append([float(f"{v:.3g}") for v in (seconds, worse, opty.misfit(p))])
+        found.append([float(f"{v:.3g}") for v in (seconds, worse, opty.misfit(q))])
     row = dict(seed=seed, photons=photons, engine=engine, seconds_error_misfit=found)
     cells = " | ".join(f"{error:.4f} ({seconds:.1f} s)" for seconds, error, _ in found)
     print(f"| {seed} | {photons or 'no noise'} | `{engine}` | {cells} |", flush=True)

@@ -21,7 +21,7 @@ support.py       Support: where the probe may be
 object_limits.py ClampObj, TotalVariation: prior knowledge of the object
 vortices.py      RemoveVortices: a phase of the object that closes
 coarse.py        Coarse: a recipe at a lower resolution
-restart_modes.py RestartModes: incoherent modes begun anew
+restart_modes.py RestartModes: restart of incoherent modes
 position/        PosCorrect and its rivals; affine map and drift of the whole scan
 constrain.py     freedoms of the problem, fixed: ScaleObjProbe, ProbePower, Orthogonalise,
                  OrthogonaliseStates

@@ -1,4 +1,4 @@
-"""Incoherent modes that hold what wrong positions have left, begun anew."""
+"""Restart of the incoherent modes, which hold what wrong positions have left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from opty.state.misfit import compare
 
 
 class RestartModes(Nested, slots=GIVEN):
-    """Begin all modes of a probe anew but the strongest, and run a recipe; keep that where it explains more.
+    """Restart all probe modes but the strongest and run a recipe; keep the result where it explains more.
 
     While positions are wrong, and on a coarse level of ``FindPositions``, incoherent modes explain what the object
     cannot, and keep it: object and positions then come to suit them, and the scan is left stretched by a percent or so.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
 from mixed_scene import TWO, mixed, mixed_state, simulated, truth
@@ -11,6 +9,7 @@ from small_scans import scan
 from test_varying_probe import NEAR
 from thick_scene import GEOMETRY, SIZE
 from thin_scene import every_engine
+from told_memory import assert_told
 
 import opty
 from opty import AP, DM, LSQML, ML, RAAR, OrthogonaliseStates, ScaleObjProbe, mPIE, rPIE
@@ -19,8 +18,6 @@ from opty.model import Blur, Element, FlyScan, Object, Probe, Slices, Wavelength
 from opty.model.complete import complete
 from opty.model.host_views import HostViews
 from opty.operators import ClampObj, ProbePower, RemoveRamp, RemoveVortices, SmoothSlices
-from opty.runtime.memory_estimate import footprint
-from opty.runtime.program import program_of
 from opty.testing import check_element
 
 
@@ -334,14 +331,7 @@ def test_explain_tells_the_memory_of_states(modes):
     data = opty.PtychoData(rng.poisson(frames).astype("uint16"), places * GEOMETRY.sample_pixel(64), geometry=GEOMETRY)
     p = opty.PtychoState(data, probe, device="cpu", threads=1, model=Object(states=3) * Probe())
     for recipe in (rPIE(batch=8), LSQML(batch=8), ML(), AP(), DM()):
-        recipe * p  # what is made once
-        tracemalloc.start()
-        recipe**2 * p
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        told = footprint(p._live, program_of(recipe, p._live))
-        there = told.data + sum(a.nbytes for a in p._live.leaves.values())
-        assert told.total - there == pytest.approx(peak, rel=0.2), recipe
+        assert_told(recipe, p, 0.2)
     assert "waves of FarField() * Object(states=3)" in rPIE().explain(p)
 
 

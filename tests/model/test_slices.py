@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
 from thick_scene import GEOMETRY, SPACING, slice_errors, thick_state
+from told_memory import assert_told
 
 import opty
 from opty import DM, LSQML, ML, RAAR, Refine, ScaleObjProbe, rPIE
 from opty.errors import RecipeError
 from opty.model import Probe, Slices
 from opty.ptycho_state import PtychoState
-from opty.runtime.memory_estimate import footprint
-from opty.runtime.program import program_of
 
 
 @pytest.mark.parametrize(
@@ -139,14 +136,7 @@ def test_explain_tells_the_memory_of_slices(count, modes):
     data = opty.PtychoData(rng.poisson(frames).astype("uint16"), places * GEOMETRY.sample_pixel(64), geometry=GEOMETRY)
     p = opty.PtychoState(data, probe, device="cpu", threads=1, model=Slices(count, 1e-8) * Probe())
     for recipe in (rPIE(batch=8), LSQML(batch=8), ML(), opty.AP(), Refine("spacing") * rPIE(batch=8)):
-        recipe * p  # what is made once
-        tracemalloc.start()
-        recipe**2 * p
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        told = footprint(p._live, program_of(recipe, p._live))
-        there = told.data + sum(a.nbytes for a in p._live.leaves.values())
-        assert told.total - there == pytest.approx(peak, rel=0.1), recipe
+        assert_told(recipe, p, 0.1)
 
 
 def test_three_and_twelve_slices_converge(thick):

@@ -130,6 +130,9 @@ class Operator(Value, register=False):
     def check_before_run(self) -> None:
         """Refuse, before anything runs, what could only fail later; subclasses override it."""
 
+    def check_model(self, model: Any) -> None:
+        """Refuse, before anything runs, an opty.Model that the step cannot work with; subclasses override it."""
+
     def at_end(self, leaves: Mapping[str, Any], iteration: int) -> str:
         """Return what a MisfitWarning is to say at the end of a run of a recipe with the step, "" for nothing.
 

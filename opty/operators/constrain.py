@@ -163,9 +163,11 @@ class OrthogonaliseStates(
     estimates = False
     outdates = True
 
+    def check_model(self, model: Any) -> None:
+        if not model.mixture:
+            raise RecipeError(f"{self!r}: the object of {model!r} is no mixture of states: leave the step out")
+
     def apply(self, s: State) -> None:
-        if not s.model.mixture:
-            raise RecipeError(f"{self!r}: the object of {s.model!r} is no mixture of states: leave the step out")
         u = s.backend.asarray(states_turn(s, rough_light(s.store)), dtype=s.dtype)
         s.obj = s.xp.tensordot(u, s.obj, 1)
         if s.has("kept_obj_velocity"):

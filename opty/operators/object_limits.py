@@ -43,14 +43,16 @@ class ClampObj(Operator, reads="obj", writes="obj"):
                 f"ClampObj(phase_lo={self.phase_lo}, phase_hi={self.phase_hi}): give -pi <= phase_lo <= phase_hi <= pi"
             )
 
+    def check_model(self, model: Any) -> None:
+        if model.mixture and (self.phase_lo, self.phase_hi) != (None, None):
+            raise RecipeError(
+                f"{self!r}: no pattern tells the states of {model.sample!r} from others mixed of them, so that "
+                "none has a phase of its own: leave the limits of the phase out"
+            )
+
     def apply(self, s: State) -> None:
         xp, obj = s.xp, s.obj
         free = self.phase_lo is None and self.phase_hi is None
-        if s.model.mixture and not free:
-            raise RecipeError(
-                f"{self!r}: no pattern tells the states of {s.model.sample!r} from others mixed of them, so that "
-                "none has a phase of its own: leave the limits of the phase out"
-            )
         magnitude = transmission(obj, True) if s.model.mixture else xp.abs(obj)
         clipped = xp.clip(magnitude, self.lo, self.hi)
         if free:

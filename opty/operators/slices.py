@@ -48,9 +48,11 @@ class SmoothSlices(Operator, reads="obj probe positions", writes="obj"):
         if not 0 < self.weight <= 0.5:
             raise ValueError(f"SmoothSlices(weight={self.weight}): give a share above 0 up to 0.5")
 
+    def check_model(self, model: Any) -> None:
+        if not isinstance(model.sample, Slices):
+            raise RecipeError(f"{self!r}: the object of {model!r} has no second slice: leave the step out")
+
     def apply(self, s: State) -> None:
-        if s.obj.ndim == 2 or s.model.mixture:
-            raise RecipeError(f"{self!r}: the object is thin, and has no second slice: leave the step out")
         xp, obj = s.xp, s.obj
         light = rough_light(s.store)
         light /= light.sum()
@@ -126,9 +128,11 @@ class RegisterSlices(
         if not self.reach > 0:
             raise ValueError(f"RegisterSlices(reach={self.reach}): give a distance above 0, in pixels")
 
+    def check_model(self, model: Any) -> None:
+        if not isinstance(model.sample, Slices):
+            raise RecipeError(f"{self!r}: the model {model!r} has no slices to register; leave the step out")
+
     def apply(self, s: State) -> None:
-        if not isinstance(s.model.sample, Slices):
-            raise RecipeError(f"{self!r}: the model {s.model!r} has no slices to register; leave the step out")
         gaps = s.backend.to_host(s.spacing)
         geometry = s.store.geometry
         pixel = geometry.sample_pixel(s.n)

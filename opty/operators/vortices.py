@@ -42,12 +42,14 @@ class RemoveVortices(
     scale_free = True
     estimates = False
 
-    def apply(self, s: State) -> None:
-        if s.model.mixture:
+    def check_model(self, model: Any) -> None:
+        if model.mixture:
             raise RecipeError(
-                f"{self!r}: states of a mixture {s.model.sample!r} may be zero where others are not, with a phase that "
+                f"{self!r}: states of a mixture {model.sample!r} may be zero where others are not, with a phase that "
                 "goes round the point: leave the step out"
             )
+
+    def apply(self, s: State) -> None:
         light = np.asarray(s.backend.to_host(rough_light(s.store)), np.float64)
         weight = light / (light + _DIM * light.max())
         total = 0

@@ -113,11 +113,12 @@ def check_slots(groups: tuple[Group, ...], declared_there: Mapping[str, Leaf], t
 
 
 def check_model(groups: tuple[Group, ...], model: Model) -> None:
-    """Refuse a model with an unknown element, and a step that needs nearest waves that the model lacks."""
+    """Refuse a model with an unknown element, and a step that cannot work with the model."""
     for element in model.unknown:
         raise element.refusal()
     for s in steps_of(groups):
         for op in getattr(s.op, "parts", (s.op,)):
+            op.check_model(model)
             if op.needs_closed and not model.closed:
                 open_ones = ", ".join(repr(e) for e in model.elements if not e.closed)
                 raise RecipeError(

@@ -71,6 +71,10 @@ class Nested(Operator, register=False):
         for s in steps_of(plan(self.inner)):
             s.op.check_before_run()
 
+    def check_model(self, model: Any) -> None:
+        for s in steps_of(plan(self.inner)):
+            s.op.check_model(model)
+
 
 def run_inside(recipe: Operator, p: BareState, outer: Run, inside: str | None = "") -> BareState:
     """Return ``recipe * p`` for a step of the run ``outer``: over its ranks, and then with the rows of all views.

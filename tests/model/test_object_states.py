@@ -17,7 +17,7 @@ from opty.errors import RecipeError
 from opty.model import Blur, Element, FlyScan, Object, Probe, Slices, Wavelengths
 from opty.model.complete import complete
 from opty.model.host_views import HostViews
-from opty.operators import ClampObj, ProbePower, RemoveRamp, RemoveVortices, SmoothSlices
+from opty.operators import ClampObj, ProbePower, RegisterSlices, RemoveRamp, RemoveVortices, SmoothSlices
 from opty.testing import check_element
 
 
@@ -192,6 +192,30 @@ def test_whatever_begins_anew_begins_with_states_that_differ(scene, p):
     grow(store, scene[0])
     assert store.object_shape[0] > q.obj.shape[1]
     assert differ(store.leaves["obj"])
+
+
+# -- steps that a model refuses
+
+
+CALLS = []
+
+
+class Noted(opty.Operator, reads="", writes=""):
+    """Note its calls."""
+
+    def apply(self, s):
+        CALLS.append(s.iteration)
+
+
+@pytest.mark.parametrize("refused", [OrthogonaliseStates(), SmoothSlices(), RegisterSlices()])
+def test_a_step_that_the_model_refuses_costs_no_iteration(p, refused):
+    CALLS.clear()
+    thin = opty.PtychoState(p.data)
+    with pytest.raises(RecipeError, match="leave the step out"):
+        refused * (Noted() * rPIE()) ** 3 * thin
+    with pytest.raises(RecipeError, match="leave the step out"):
+        opty.Coarse(2, refused) * Noted() * thin
+    assert not CALLS
 
 
 # -- the mix of the states that no pattern tells

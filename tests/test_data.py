@@ -45,9 +45,10 @@ ALL = np.ones((8, 8), bool)
         ({"intensities": 0 * GOOD}, "there is no light in the data"),
         (
             {"intensities": spoiled(np.nan)},
-            r"intensities\[2, 3, 4\] is nan, the first of 1 pixels that are NaN or infinite: mask dead pixels \(mask=",
+            r"\[2, 3, 4\] is nan, the first of 1 pixels that are NaN, infinite or above 1e\+30: mask dead pixels \(mask=",
         ),
         ({"intensities": spoiled(np.inf)}, r"intensities\[2, 3, 4\] is inf"),
+        ({"intensities": spoiled(1e39)}, r"intensities\[2, 3, 4\] is 1e\+39"),
         ({"intensities": spoiled(-1)}, r"intensities\[2, 3, 4\] is -1.0, the first of 1 negative counts"),
         ({"intensities": spoiled(-7, np.int16)}, r"intensities\[2, 3, 4\] is -7"),
         ({"intensities": spoiled(np.nan, at=(2, 0, 0)), "mask": MASK}, r"intensities\[2, 0, 0\] is nan"),
@@ -158,7 +159,7 @@ def test_data_can_be_copied_and_pickled(copied):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (np.nan, r"intensities\[2, 3, 4\] is nan, the first of 3 pixels that are NaN or infinite"),
+        (np.nan, r"intensities\[2, 3, 4\] is nan, the first of 3 pixels that are NaN, infinite or above 1e\+30"),
         (np.inf, r"intensities\[2, 3, 4\] is inf, the first of 3 pixels"),
         (-7.5, r"intensities\[2, 3, 4\] is -7.5, the first of 3 negative counts \(the smallest is -9\)"),
     ],
@@ -187,6 +188,14 @@ def test_dark_is_what_is_dark_under_the_mask():
     a[:, 3, 4] = 5  # all the light is where the mask hides it
     with pytest.raises(ValueError, match="the mask hides all the light of the 6 views"):
         PtychoData(a, WHERE, mask=MASK)
+
+
+def test_a_masked_pixel_beyond_single_precision_counts_for_nothing():
+    a = spoiled(1e39, np.float64)
+    data = PtychoData(a, WHERE, mask=MASK)
+    assert data.intensities[2, 3, 4] == 0
+    assert a[2, 3, 4] == 1e39
+    assert np.isfinite(opty.misfit(opty.rPIE() ** 2 * PtychoState(data, device="cpu")))
 
 
 def test_one_view_runs():

@@ -11,6 +11,8 @@ from opty.data.lazy_frames import LazyFrames, in_blocks
 from opty.errors import warn_user
 from opty.remedies import here, loading, option
 
+_ENDLESS = np.float32(1e30)  # photons: more is no count, and its square overflows in single precision
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -54,10 +56,10 @@ def checked_counts(intensities: np.ndarray | LazyFrames, mask: Any) -> Counted:
 
 
 def _bad(view: np.ndarray) -> np.ndarray | None:
-    """Return where a view is NaN, infinite or negative; None if no pixel is."""
+    """Return where a view is NaN, infinite, as good as that, or negative; None if no pixel is."""
     if view.dtype.kind == "u":
         return None
-    bad = ~(view >= 0) | (view == np.inf) if view.dtype.kind == "f" else view < 0
+    bad = ~(view >= 0) | (view > _ENDLESS) if view.dtype.kind == "f" else view < 0
     return bad if bad.any() else None
 
 
@@ -89,7 +91,7 @@ class _Wrong:
 
     def note(self, j: int, view: np.ndarray, seen: np.ndarray, bad: np.ndarray) -> None:
         """Record the pixels ``bad`` of a view that are among those ``seen``."""
-        endless = bad & seen & ~np.isfinite(view)
+        endless = bad & seen & ~(np.abs(view) <= _ENDLESS)
         for kind, where in (("endless", endless), ("negative", bad & seen & ~endless)):
             if where.any():
                 row, column = np.argwhere(where)[0]
@@ -105,7 +107,7 @@ class _Wrong:
         if self.endless:
             lost = f"; nothing else is in {_first(self.lost)}" if self.lost else ""
             raise ValueError(
-                f"{self.first['endless']}, the first of {self.endless} pixels that are NaN or infinite{lost}: mask "
+                f"{self.first['endless']}, the first of {self.endless} pixels that are NaN, infinite or above {_ENDLESS:g}{lost}: mask "
                 f"dead pixels ({_masking()}), leave views out ({loading('views')} or {option('leave_out')})"
             )
         if self.negative:

@@ -45,7 +45,7 @@ ALL = np.ones((8, 8), bool)
         ({"intensities": 0 * GOOD}, "there is no light in the data"),
         (
             {"intensities": spoiled(np.nan)},
-            r"\[2, 3, 4\] is nan, the first of 1 pixels that are NaN, infinite or above 1e\+30: mask dead pixels \(mask=",
+            r"\[2, 3, 4\] is nan, the first of 1 pixels that are NaN, infinite or above 1e\+30: mask dead pixels",
         ),
         ({"intensities": spoiled(np.inf)}, r"intensities\[2, 3, 4\] is inf"),
         ({"intensities": spoiled(1e39)}, r"intensities\[2, 3, 4\] is 1e\+39"),

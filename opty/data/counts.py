@@ -107,8 +107,9 @@ class _Wrong:
         if self.endless:
             lost = f"; nothing else is in {_first(self.lost)}" if self.lost else ""
             raise ValueError(
-                f"{self.first['endless']}, the first of {self.endless} pixels that are NaN, infinite or above {_ENDLESS:g}{lost}: mask "
-                f"dead pixels ({_masking()}), leave views out ({loading('views')} or {option('leave_out')})"
+                f"{self.first['endless']}, the first of {self.endless} pixels that are NaN, infinite or above "
+                f"{_ENDLESS:g}{lost}: mask dead pixels ({_masking()}), leave views out ({loading('views')} or "
+                f"{option('leave_out')})"
             )
         if self.negative:
             raise ValueError(

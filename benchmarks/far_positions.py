@@ -1,8 +1,9 @@
-"""Positions from far away, on scans drawn by seed: ``python -m benchmarks.far_positions FIRST LAST [--jobs 2]``.
+"""Positions from far away, on scans drawn by seed: ``python -m benchmarks.far_positions FIRST LAST [--stretch]``.
 
 Each scan has 100 views of 128 x 128 under a beam of two pictures and starts from a flat object and a soft disc. The
 stage errs in one of five ways, by turns: errors of single views, a random walk, a long one, a turn with a stretch and
-a backlash, none. Run is ``FindPositions()``, then ``(PosCorrect() * rPIE()) ** 50``. Prints, and writes to
+a backlash, none. With --stretch: three modes, and a scan that is longer or shorter than it is said to be, by up to 6
+percent on each axis. Run is ``FindPositions()``, then ``(PosCorrect() * rPIE()) ** 50``. Prints, and writes to
 benchmarks/results/ under the date: mean distances from the truth in px, the mean offset taken off; views farther off
 than 1 px, their median offset taken off; what was said; and the CPU time over that of 50 sweeps of ``rPIE()`` at the
 positions that were found.
@@ -14,6 +15,7 @@ import argparse
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +31,12 @@ KINDS = ("single views", "walk", "long walk", "map", "right")
 N = 128
 
 
-def draw(seed: int) -> tuple[str, opty.PtychoState]:
+def draw(seed: int, stretch: bool = False) -> tuple[str, opty.PtychoState]:
     """Draw a scan by seed; return its kind, and the state at its start."""
     rng = np.random.default_rng([16, seed])
-    kind = KINDS[seed % len(KINDS)]
+    kind = "stretch" if stretch else KINDS[seed % len(KINDS)]
     names = [str(name) for name in rng.choice(PICTURES, 4, replace=False)]
-    across, modes = rng.uniform(0.7, 0.85) * N, 3 if rng.random() < 0.2 else 1
+    across, modes = rng.uniform(0.7, 0.85) * N, 3 if rng.random() < 0.2 or stretch else 1
     step, photons = rng.uniform(14, 26), float(10 ** rng.uniform(5, 7))
     errors: dict[str, object] = {
         "single views": stage.Gaussian(rng.uniform(0.03, 0.1) * N),
@@ -44,6 +46,7 @@ def draw(seed: int) -> tuple[str, opty.PtychoState]:
             stage.Affine(rotation=np.deg2rad(rng.uniform(-12, 12)), scale=tuple(rng.uniform(0.9, 1.1, 2))),
             stage.Backlash(rng.uniform(0, 6)),
         ],
+        "stretch": stage.Affine(scale=tuple(rng.uniform(0.94, 1.06, 2))),
         "right": None,
     }
     margin = {"walk": 110, "long walk": 170}.get(kind, 64)
@@ -69,9 +72,9 @@ def away(p: opty.PtychoState) -> float:
     return position_error(p.positions, p.data.truth["positions"], False)
 
 
-def judge(seed: int) -> dict:
+def judge(seed: int, stretch: bool = False) -> dict:
     """Find the positions of a scan; return what came out."""
-    kind, p = draw(seed)
+    kind, p = draw(seed, stretch)
     start = time.process_time()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -106,12 +109,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("first", type=int)
     parser.add_argument("last", type=int)
+    parser.add_argument("--stretch", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
     given = parser.parse_args()
     with ProcessPoolExecutor(given.jobs) as pool:
-        for row in pool.map(judge, range(given.first, given.last + 1)):
+        for row in pool.map(partial(judge, stretch=given.stretch), range(given.first, given.last + 1)):
             print({k: v for k, v in row.items() if k != "said"}, [t[:70] for t in row["said"]], flush=True)
-            keep(Path(__file__).with_name("results"), "far-positions", [row], ["seed"])
+            keep(Path(__file__).with_name("results"), "far-positions", [row], ["seed", "kind"])
 
 
 if __name__ == "__main__":

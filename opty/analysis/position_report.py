@@ -24,6 +24,8 @@ _UNASKED = (
     "the method that moved them does not ask whether those given were right: ComparePositions(rPIE() ** 12) on its "
     "left does, and goes back to them where others fit no better"
 )
+_AS_WELL = 1.2  # of what an affine map and a drift leave: two numbers that leave no more are as good as six
+_MUCH = 0.5  # of how far positions went: what leaves more is not what they have in common
 STILL = 1e-6  # px: positions as they were, but for rounding
 
 
@@ -33,12 +35,14 @@ class PositionReport:
 
     ``moved`` : rms distance from the positions given, the common offset taken off [px]. ``scale`` (row, column),
     ``rotation`` [rad], ``shear`` : of the affine map that fits the positions best; ``drift`` (row, column) [px over the
-    scan] of what it leaves; ``beside`` : rms of what both leave [px]. ``uncertainty`` : median of the standard errors,
-    object and probe held [px]; None where no refinement wrote them. ``unexplained`` : median share of what a view
-    varies by that the object of the other views does not explain; ``lost`` : numbers of the views that could not be
-    placed; None for both where they were not looked for. ``went_back`` : whether positions that were found were dropped
-    for those given, as these explain the views as well. ``waiting`` : what is to be said of ``PosCorrect()``
-    where it has moved nothing for long, "" for nothing. ``unasked`` : whether a method moved them
+    scan] of what it leaves; ``beside`` : rms of what both leave [px]. ``drift_alone`` (row, column) [px over the scan]:
+    of a drift without such a map, where it leaves hardly more; None elsewhere. ``uncertainty`` : median of the standard
+    errors, object and probe held [px]; None where no refinement wrote them. ``unexplained`` : median share of what a
+    view varies by that the object of the other views does not explain; ``lost`` : numbers of the views that could not
+    be placed; None for both where they were not looked for. ``went_back`` : whether positions that were found were
+    dropped for those given, as these explain the views nearly as well; ``compared`` : the misfit beside noise with
+    those that were found, over that with those given; None where it was not asked for. ``waiting`` : what is to be said
+    of ``PosCorrect()`` where it has moved nothing for long, "" for nothing. ``unasked`` : whether a method moved them
     that does not ask whether those given were right, and nothing has compared both since. ``warning`` : what is wrong,
     "" for nothing.
     """
@@ -49,10 +53,12 @@ class PositionReport:
     shear: float
     drift: tuple[float, float]
     beside: float
+    drift_alone: tuple[float, float] | None
     uncertainty: float | None
     unexplained: float | None
     lost: tuple[int, ...] | None
     went_back: bool
+    compared: float | None
     waiting: str
     unasked: bool
     warning: str
@@ -68,11 +74,18 @@ class PositionReport:
             f"{self.shear:.2g}, drift ({down:.2g}, {right:.2g}) px; beside it {self.beside:.3g} px rms"
         )
         lines = [f"moved {self.moved:.3g} px rms{error}", common] if self.moved >= STILL or not self.waiting else []
+        if self.drift_alone is not None:
+            down, right = self.drift_alone
+            lines.append(f"a drift of ({down:.2g}, {right:.2g}) px from the first view to the last explains it as well")
         lines += [self.waiting] if self.waiting else []
         lines += [_UNASKED] if self.unasked else []
         if self.went_back:
-            lines.insert(0, "went back to the positions given: those found explain the views no better")
+            lines.insert(0, f"went back to the positions given: those found explain the views {self._better()}")
         return tuple(lines)
+
+    def _better(self) -> str:
+        percent = 0 if self.compared is None else round(100 * (1 - self.compared))
+        return f"only {percent} percent better" if percent > 0 else "no better"
 
     def figures(self) -> dict[str, Any]:
         """Return all fields as what JSON takes."""
@@ -113,6 +126,8 @@ def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mappi
     away = moved(positions, given)
     back = history.get("compare_back", ())
     went_back = len(back) > 0 and bool(back[-1])
+    misfits = [history.get(f"compare_{name}", ()) for name in ("refined", "given")]
+    compared = float(misfits[0][-1] / misfits[1][-1]) if len(back) and misfits[1][-1] > 0 else None
     error, unexplained, lost = (leaves.get(name) for name in _LEAVES[:3])
     waiting = said_of_waiting(leaves)
     if unexplained is None or lost is None or not unexplained.any():
@@ -125,17 +140,22 @@ def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mappi
     affine = scan_map(positions, given)
     rest = positions - affine.positions
     drift = scan_map(given + rest, given, "drift")
+    beside = moved(rest, drift.positions - given)
+    alone = scan_map(positions, given, "drift")
+    beside_alone = moved(positions, alone.positions)
     return PositionReport(
         moved=away,
         scale=affine.scale,
         rotation=affine.rotation,
         shear=affine.shear,
         drift=drift.drift,
-        beside=moved(rest, drift.positions - given),
+        beside=beside,
+        drift_alone=alone.drift if beside_alone < min(_AS_WELL * beside, _MUCH * away) else None,
         uncertainty=None if error is None or not np.any(error) else float(np.median(error)),
         unexplained=None if unexplained is None else float(np.median(unexplained)),
         lost=None if lost is None else tuple(np.flatnonzero(lost).tolist()),
         went_back=went_back,
+        compared=compared,
         waiting=waiting,
         unasked=away >= STILL and GIVEN.name in leaves and PLACE.name not in leaves and not len(back),
         warning=warning,

@@ -58,7 +58,7 @@ class FindPositions(Recipe):
         eighth = coarse**30 * in_order * BestOf(coarse**60, again=smaller**60)
         quarter = in_order * BestOf(_held_out(coarse), tries=2, again=_held_out(smaller))
         whole = RestartModes(coarse**20) * HoldOut(coarse**8) * coarse**20
-        half = ComparePositions(rPIE(alpha=0.1) ** 12) * fine**15 * whole
+        half = ComparePositions(LSQML(batch=8) ** 10 * rPIE(alpha=0.1) ** 12) * fine**15 * whole
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, eighth, keep=_KEEP)
         full = (PosCorrect(wait=False) * rPIE(alpha=0.1)) ** self.sweeps
         return CheckPositions() * CompareMisfit(after=True) * full * ladder * CompareMisfit()

@@ -46,7 +46,7 @@ def draw(seed: int, stretch: bool = False) -> tuple[str, opty.PtychoState]:
             stage.Affine(rotation=np.deg2rad(rng.uniform(-12, 12)), scale=tuple(rng.uniform(0.9, 1.1, 2))),
             stage.Backlash(rng.uniform(0, 6)),
         ],
-        "stretch": stage.Affine(scale=tuple(rng.uniform(0.94, 1.06, 2))),
+        "stretch": stage.Affine(scale=tuple(np.random.default_rng([17, seed]).uniform(0.94, 1.06, 2))),
         "right": None,
     }
     margin = {"walk": 110, "long walk": 170}.get(kind, 64)

@@ -114,6 +114,16 @@ def test_the_report_has_what_the_whole_scan_shares():
     assert report.rotation == pytest.approx(turn, abs=1e-6)
     assert report.beside < 1e-6
     assert "rotation 0.573 degrees" in str(report)
+    assert report.drift_alone is None
+
+
+def test_a_drift_alone_is_said_where_it_explains_the_move_as_well():
+    p = scan()
+    drift = np.linspace(-0.5, 0.5, len(p.positions))[:, None] * (4.0, -2.5)
+    jitter = np.random.default_rng(5).normal(0, 0.02, p.positions.shape)
+    report = position_report(p.replace(positions=p.positions + drift + jitter))
+    assert report.drift_alone == pytest.approx((4.0, -2.5), abs=0.05)
+    assert "a drift of (4, -2.5) px from the first view to the last explains it as well" in str(report)
 
 
 def test_a_gpu_says_the_same(standin_gpu):

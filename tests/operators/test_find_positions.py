@@ -1,5 +1,6 @@
 """FindPositions, and what it is made of beside Coarse: HoldOut, ComparePositions."""
 
+import re
 import warnings
 
 import numpy as np
@@ -9,9 +10,11 @@ from test_pos_correct import error, misplaced, probed
 
 import opty
 from opty import ComparePositions, FindPositions, HoldOut, Identity, PosCorrect, ePIE, rPIE
+from opty.analysis import position_report
 from opty.operators import CompareMisfit
 from opty.operators.position.compare import goes_back
 from opty.operators.position.hold_out import held_out, shared_light
+from opty.operators.position.others import OthersSay
 from opty.simulate import stage
 
 
@@ -78,6 +81,35 @@ def test_positions_that_fit_no_better_are_dropped():
     assert back.history["compare_refined"][-1] > back.history["compare_given"][-1]
     assert back.iteration == q.iteration + 12
     assert same(ComparePositions(ePIE()) * given, given), "no refinement has begun"
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        (0.9, "do not tell for sure .* better by 10 percent .* may be wrong"),
+        (0.98, None),
+        (1.2, "explain the .* worse"),
+    ],
+)
+def test_what_the_data_do_not_tell_is_said(gain, said, monkeypatch):
+    """The first look is at the positions refined, the second at those given."""
+    views = np.full(36, 1.0)
+    looks = iter((gain, 1.0))
+    monkeypatch.setattr(
+        "opty.operators.position.compare.others_say",
+        lambda live: OthersSay(1e3 * next(looks) * views + 1, 1e5 * views, views, views),
+    )
+    _, p = misplaced(0.0, photons=1e5)
+    q = (PosCorrect(search_radius=0) * rPIE()) * p
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        r = ComparePositions(ePIE()) * q
+    texts = [str(w.message) for w in heard]
+    assert bool(r.history["compare_back"][-1])
+    assert len(texts) == (said is not None)
+    assert said is None or re.search(said, texts[0])
+    report = position_report(r)
+    assert report is None or report.compared == pytest.approx(gain)
 
 
 def test_refined_positions_that_fit_better_stay():

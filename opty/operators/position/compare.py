@@ -15,7 +15,7 @@ from opty.state.start import first_object
 
 _BETTER = 0.85  # of the misfit at the places given: what a wrong probe may gain by positions moved to suit it is less
 _UNSURE = 0.95  # of it: right positions, moved to suit a wrong probe, gain less
-_WORSE = 1.03  # of it: more than the order of the views makes
+_WORSE = 1.1  # of it: more than the order of the views makes
 _WITHIN = 0.1  # of what counting makes: places given that explain the patterns so well are right, as far as counts tell
 
 
@@ -41,7 +41,7 @@ class ComparePositions(Nested, slots=GIVEN):
     object and probe of the second run are taken unless e_refined < min(0.85, 1 - u_refined) e_given: a model that
     explains little has to gain much. They are taken, too, where e_given is less than a tenth of the misfit that
     counting makes: the probe suits the positions as they are, and other ones look worse than they are. A MisfitWarning
-    says so where e is higher by 3 percent, where it is lower by 5 percent and more but not by enough, or where
+    says so where e is higher by 10 percent, where it is lower by 5 percent and more but not by enough, or where
     positions that moved by more than a pixel (rms) leave more than 30 percent unexplained in a tenth of the views.
     Needs the model of a thin object.
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.operators.position.check import GIVEN
-from opty.operators.position.correct import PLACE
+from opty.operators.position.check import GIVEN, PLACE
 from opty.operators.position.jumps import largest_jump
 from opty.operators.position.others import doubts, others_say
+from opty.operators.position.stretch import stretch_left
 from opty.operators.position.wait import COURSE, said_of_waiting
 from opty.physics.scan_map import scan_map
 
@@ -34,7 +34,9 @@ class PositionReport:
     ``moved`` : rms distance from the positions given, the common offset taken off [px]. ``scale`` (row, column),
     ``rotation`` [rad], ``shear`` : of the affine map that fits the positions best; ``drift`` (row, column) [px over the
     scan] of what it leaves; ``beside`` : rms of what both leave [px]. ``uncertainty`` : median of the standard errors,
-    object and probe held [px]; None where no refinement wrote them. ``unexplained`` : median share of what a view
+    object and probe held [px]; None where no refinement wrote them. ``stretch`` : by how much all views may be off
+    together, by an affine map [px rms], which the standard errors do not contain; None where nobody has looked.
+    ``unexplained`` : median share of what a view
     varies by that the object of the other views does not explain; ``lost`` : numbers of the views that could not be
     placed; None for both where they were not looked for. ``went_back`` : whether positions that were found were dropped
     for those given, as these explain the views as well. ``waiting`` : what is to be said of ``PosCorrect()``
@@ -50,6 +52,7 @@ class PositionReport:
     drift: tuple[float, float]
     beside: float
     uncertainty: float | None
+    stretch: float | None
     unexplained: float | None
     lost: tuple[int, ...] | None
     went_back: bool
@@ -61,6 +64,8 @@ class PositionReport:
         """Return it in words, one subject a line, without the warning."""
         held = "median; object and probe held"
         error = "" if self.uncertainty is None else f", standard error {self.uncertainty:.2g} px ({held})"
+        if self.stretch is not None:
+            error += f", up to {self.stretch:.2g} px rms by which all may be stretched, turned or sheared together"
         rows, columns = self.scale
         down, right = self.drift
         common = (
@@ -85,14 +90,16 @@ class PositionReport:
 def position_report(p: BareState) -> PositionReport | None:
     """Say what became of the positions of a state; None where none has moved and nothing is wrong with them.
 
-    Views are compared with the object that the others make, as ``opty.CheckPositions`` does, which costs about two
-    sweeps; not for a model that is no thin object, nor where the frames are not there.
+    Views are compared with the object that the others make, as ``opty.CheckPositions`` does, and the step of
+    ``PosStretch`` is looked at, which costs about five sweeps together; not for a model that is no thin object, nor
+    where the frames are not there.
     """
     leaves = {name: p.numpy(name) for name in ("positions", *(n for n in _LEAVES if n in p._live.leaves))}
     refined = "position_uncertainty" in leaves or moved(leaves["positions"], p.data.positions_px) > STILL
     if refined and p.model.thin_object and p.data.absent is None:
         found = others_say(p._live)
         leaves |= {"position_unexplained": found.unexplained, "position_lost": found.lost}
+        return report_of(leaves, p.data, p.history, stretch_left(p._live))
     return report_of(leaves, p.data, p.history)
 
 
@@ -107,8 +114,10 @@ _LEAVES = (
 )
 
 
-def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mapping[str, Any]) -> PositionReport | None:
-    """Return the same of leaves as they stand, the data with the positions given, and the history."""
+def report_of(
+    leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mapping[str, Any], stretch: float | None = None
+) -> PositionReport | None:
+    """Return the same of leaves as they stand, the data with the positions given, the history, and ``stretch``."""
     positions, given = leaves["positions"], data.positions_px
     away = moved(positions, given)
     back = history.get("compare_back", ())
@@ -133,6 +142,7 @@ def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mappi
         drift=drift.drift,
         beside=moved(rest, drift.positions - given),
         uncertainty=None if error is None or not np.any(error) else float(np.median(error)),
+        stretch=stretch,
         unexplained=None if unexplained is None else float(np.median(unexplained)),
         lost=None if lost is None else tuple(np.flatnonzero(lost).tolist()),
         went_back=went_back,

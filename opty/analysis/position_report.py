@@ -64,8 +64,6 @@ class PositionReport:
         """Return it in words, one subject a line, without the warning."""
         held = "median; object and probe held"
         error = "" if self.uncertainty is None else f", standard error {self.uncertainty:.2g} px ({held})"
-        if self.stretch is not None:
-            error += f", up to {self.stretch:.2g} px rms by which all may be stretched, turned or sheared together"
         rows, columns = self.scale
         down, right = self.drift
         common = (
@@ -73,6 +71,8 @@ class PositionReport:
             f"{self.shear:.2g}, drift ({down:.2g}, {right:.2g}) px; beside it {self.beside:.3g} px rms"
         )
         lines = [f"moved {self.moved:.3g} px rms{error}", common] if self.moved >= STILL or not self.waiting else []
+        if lines and self.stretch is not None:
+            lines.insert(1, f"known up to a stretch, turn or shear of the whole scan by {self.stretch:.2g} px rms")
         lines += [self.waiting] if self.waiting else []
         lines += [_UNASKED] if self.unasked else []
         if self.went_back:

@@ -106,4 +106,4 @@ def test_what_may_be_left_contains_the_map_that_is_there():
         warnings.simplefilter("ignore", opty.MisfitWarning)
         report = opty.analysis.position_report(p)
     assert report.stretch == pytest.approx(stretch_left(p._live))
-    assert "by which all may be stretched, turned or sheared together" in str(report)
+    assert f"known up to a stretch, turn or shear of the whole scan by {report.stretch:.2g} px rms" in report.lines()

@@ -19,7 +19,7 @@ _SAMPLED = 16  # views at least on which the curvature is measured
 _GAIN, _MOST = 1.5, 3.0  # by which the step is multiplied: at first, and at most
 _TOLD = 3.0  # standard errors of a step that tells what it has left
 _LONGEST = 2.0  # px that a view may go at once
-_SURE, _LIKELY = 5.0, 1.2  # times what noise makes of it: where nothing has moved the positions, and where they moved
+_SURE, _LIKELY = 5.0, 2.5  # times what noise makes of it: where nothing has moved the positions, and where they moved
 _STILL = 1e-6  # px
 _HIDDEN, _HELD = 3.0, 8.0  # times the step that is asked for: what is left, under one mode and under several
 
@@ -38,8 +38,8 @@ class PosStretch(
     probe held; a probe that follows the map in part makes it too short, and g, from 1 to 4, makes up for that: 1.5 at
     first, then what the last step has left of the one before.
 
-    The step is that much shorter that noise alone makes: by 1 - 1.4 / z^2, z^2 the mean square of its numbers over what
-    noise makes of them; nothing moves where z is below 1.2, and, as long as the positions are those given, below 5. Nor
+    The step is that much shorter that noise alone makes: by 1 - 6.25 / z^2, z^2 the mean square of its numbers over what
+    noise makes of them; nothing moves where z is below 2.5, and, as long as the positions are those given, below 5. Nor
     does it where the probe has several modes, which hold a stretch and make others look better, or where the model is
     no thin object. Where ``PosCorrect`` holds views, the places to which it holds them go along.
 

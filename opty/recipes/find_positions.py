@@ -33,9 +33,8 @@ class FindPositions(Recipe):
     positions are compared with those given, and dropped where they explain the patterns no better. At the full
     resolution ``PosCorrect()``, which holds what the counts do not speak against, ends it. At 1/2 and there, under one
     mode, the whole scan is stretched, turned and sheared as the counts ask for (``PosStretch``) after every third
-    sweep. Where the misfit is higher
-    then than at the start, as of an object that was finished at other positions, a MisfitWarning says so. Go on with
-    any engine, beside ``PosCorrect()``:
+    sweep. Where the misfit is higher then than at the start, as of an object that was finished at other positions, a
+    MisfitWarning says so. Go on with any engine, beside ``PosCorrect()``:
     ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
 
     Parameters

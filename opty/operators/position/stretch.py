@@ -35,13 +35,13 @@ class PosStretch(
     An affine map of the whole scan is what a refinement of single views finds last: the object follows it, and no view
     asks to be moved. Here positions go to c + (I + g B)(x - c), c their mean, and the object goes along,
     O(r) <- O(c + (I + g B)^-1 (r - c)), by cubic splines. B is the Gauss-Newton step of its four numbers, object and
-    probe held; a probe that follows the map in part makes it too short, and g, from 1 to 4, makes up for that: 1.5 at
+    probe held; a probe that follows the map in part makes it too short, and g, from 1 to 3, makes up for that: 1.5 at
     first, then what the last step has left of the one before.
 
-    The step is that much shorter that noise alone makes: by 1 - 6.25 / z^2, z^2 the mean square of its numbers over what
-    noise makes of them; nothing moves where z is below 2.5, and, as long as the positions are those given, below 5. Nor
-    does it where the probe has several modes, which hold a stretch and make others look better, or where the model is
-    no thin object. Where ``PosCorrect`` holds views, the places to which it holds them go along.
+    What noise makes of it is taken off the step: it is multiplied by 1 - 6.25 / z^2, z^2 the mean square of its numbers
+    over what noise makes of them. Nothing moves where z is below 2.5, and, as long as the positions are those given,
+    below 5. Nor does it where the probe has several modes, which hold a stretch and make others look better, or where
+    the model is no thin object. Where ``PosCorrect`` holds views, the places to which it holds them go along.
 
     Stands left of some sweeps: ``(PosStretch() * (PosCorrect() * rPIE()) ** 4) ** 10``. It costs about three sweeps.
     ``FindPositions`` has it at 1/2 and at the full resolution.

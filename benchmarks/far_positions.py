@@ -5,8 +5,9 @@ stage errs in one of five ways, by turns: errors of single views, a random walk,
 a backlash, none. With --stretch: three modes, and a scan that is longer or shorter than it is said to be, by up to 6
 percent on each axis. Run is ``FindPositions()``, then ``(PosCorrect() * rPIE()) ** 50``. Prints, and writes to
 benchmarks/results/ under the date: mean distances from the truth in px, the mean offset taken off; views farther off
-than 1 px, their median offset taken off; what was said; and the CPU time over that of 50 sweeps of ``rPIE()`` at the
-positions that were found.
+than 1 px, their median offset taken off; what of the distances an affine map makes, rms px ("map"), and what
+``position_report`` says of that ("stretch"); what was said; and the CPU time over that of 50 sweeps of ``rPIE()`` at
+the positions that were found.
 """
 
 from __future__ import annotations
@@ -86,6 +87,10 @@ def judge(seed: int, stretch: bool = False) -> dict:
     plain = time.process_time() - end
     off = r.positions - p.data.truth["positions"]
     off = np.hypot(*(off - np.median(off, axis=0)).T)
+    beside = r.positions - r.positions.mean(axis=0)
+    gone = r.positions - p.data.truth["positions"]
+    mapped = beside @ np.linalg.lstsq(beside, gone - gone.mean(axis=0), rcond=None)[0]
+    report = opty.analysis.position_report(r)
     texts = [str(w.message) for w in said if issubclass(w.category, opty.MisfitWarning)]
     return {
         "seed": seed,
@@ -98,6 +103,8 @@ def judge(seed: int, stretch: bool = False) -> dict:
         "median": round(float(np.median(off)), 4),
         "astray": int((off > 1).sum()),
         "bar": round(float(np.median(r.slots["position_uncertainty"])), 4),
+        "map": round(float(np.sqrt((mapped**2).sum(axis=1).mean())), 4),
+        "stretch": None if report is None else round(report.stretch, 4),
         "lost": int((r.slots["position_lost"] > 0).sum()),
         "said": texts,
         "seconds": round(found - start, 1),

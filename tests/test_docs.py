@@ -190,6 +190,7 @@ def test_positions_page(small_scan):
         "order",
         "tries",
         "modes",
+        "stretch",
         "model",
         "guard",
     ]

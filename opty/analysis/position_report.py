@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opty.operators.position.check import GIVEN
-from opty.operators.position.correct import PLACE
+from opty.operators.position.check import GIVEN, PLACE
 from opty.operators.position.jumps import largest_jump
 from opty.operators.position.others import doubts, others_say
+from opty.operators.position.stretch import stretch_left
 from opty.operators.position.wait import COURSE, said_of_waiting
 from opty.physics.scan_map import scan_map
 
@@ -37,14 +37,15 @@ class PositionReport:
     ``rotation`` [rad], ``shear`` : of the affine map that fits the positions best; ``drift`` (row, column) [px over the
     scan] of what it leaves; ``beside`` : rms of what both leave [px]. ``drift_alone`` (row, column) [px over the scan]:
     of a drift without such a map, where it leaves hardly more; None elsewhere. ``uncertainty`` : median of the standard
-    errors, object and probe held [px]; None where no refinement wrote them. ``unexplained`` : median share of what a
-    view varies by that the object of the other views does not explain; ``lost`` : numbers of the views that could not
-    be placed; None for both where they were not looked for. ``went_back`` : whether positions that were found were
-    dropped for those given, as these explain the views nearly as well; ``compared`` : the misfit beside noise with
-    those that were found, over that with those given; None where it was not asked for. ``waiting`` : what is to be said
-    of ``PosCorrect()`` where it has moved nothing for long, "" for nothing. ``unasked`` : whether a method moved them
-    that does not ask whether those given were right, and nothing has compared both since. ``warning`` : what is wrong,
-    "" for nothing.
+    errors, object and probe held [px]; None where no refinement wrote them. ``stretch`` : by how much all views may be
+    off together, by an affine map [px rms], which the standard errors do not contain; None where nobody has looked.
+    ``unexplained`` : median share of what a view varies by that the object of the other views does not explain;
+    ``lost`` : numbers of the views that could not be placed; None for both where they were not looked for.
+    ``went_back`` : whether positions that were found were dropped for those given, as these explain the views nearly as
+    well; ``compared`` : the misfit beside noise with those that were found, over that with those given; None where it
+    was not asked for. ``waiting`` : what is to be said of ``PosCorrect()`` where it has moved nothing for long, "" for
+    nothing. ``unasked`` : whether a method moved them that does not ask whether those given were right, and nothing has
+    compared both since. ``warning`` : what is wrong, "" for nothing.
     """
 
     moved: float
@@ -55,6 +56,7 @@ class PositionReport:
     beside: float
     drift_alone: tuple[float, float] | None
     uncertainty: float | None
+    stretch: float | None
     unexplained: float | None
     lost: tuple[int, ...] | None
     went_back: bool
@@ -74,6 +76,8 @@ class PositionReport:
             f"{self.shear:.2g}, drift ({down:.2g}, {right:.2g}) px; beside it {self.beside:.3g} px rms"
         )
         lines = [f"moved {self.moved:.3g} px rms{error}", common] if self.moved >= STILL or not self.waiting else []
+        if lines and self.stretch is not None:
+            lines.insert(1, f"known up to a stretch, turn or shear of the whole scan by {self.stretch:.2g} px rms")
         if self.drift_alone is not None:
             down, right = self.drift_alone
             lines.append(f"a drift of ({down:.2g}, {right:.2g}) px from the first view to the last explains it as well")
@@ -98,14 +102,16 @@ class PositionReport:
 def position_report(p: BareState) -> PositionReport | None:
     """Say what became of the positions of a state; None where none has moved and nothing is wrong with them.
 
-    Views are compared with the object that the others make, as ``opty.CheckPositions`` does, which costs about two
-    sweeps; not for a model that is no thin object, nor where the frames are not there.
+    Views are compared with the object that the others make, as ``opty.CheckPositions`` does, and the step of
+    ``PosStretch`` is looked at, which costs about five sweeps together; not for a model that is no thin object, nor
+    where the frames are not there.
     """
     leaves = {name: p.numpy(name) for name in ("positions", *(n for n in _LEAVES if n in p._live.leaves))}
     refined = "position_uncertainty" in leaves or moved(leaves["positions"], p.data.positions_px) > STILL
     if refined and p.model.thin_object and p.data.absent is None:
         found = others_say(p._live)
         leaves |= {"position_unexplained": found.unexplained, "position_lost": found.lost}
+        return report_of(leaves, p.data, p.history, stretch_left(p._live))
     return report_of(leaves, p.data, p.history)
 
 
@@ -120,8 +126,10 @@ _LEAVES = (
 )
 
 
-def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mapping[str, Any]) -> PositionReport | None:
-    """Return the same of leaves as they stand, the data with the positions given, and the history."""
+def report_of(
+    leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mapping[str, Any], stretch: float | None = None
+) -> PositionReport | None:
+    """Return the same of leaves as they stand, the data with the positions given, the history, and ``stretch``."""
     positions, given = leaves["positions"], data.positions_px
     away = moved(positions, given)
     back = history.get("compare_back", ())
@@ -152,6 +160,7 @@ def report_of(leaves: Mapping[str, np.ndarray], data: PtychoData, history: Mappi
         beside=beside,
         drift_alone=alone.drift if beside_alone < min(_AS_WELL * beside, _MUCH * away) else None,
         uncertainty=None if error is None or not np.any(error) else float(np.median(error)),
+        stretch=stretch,
         unexplained=None if unexplained is None else float(np.median(unexplained)),
         lost=None if lost is None else tuple(np.flatnonzero(lost).tolist()),
         went_back=went_back,

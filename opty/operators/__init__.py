@@ -63,6 +63,7 @@ from opty.operators.position import (
     PosLimit,
     PosModel,
     PosSearch,
+    PosStretch,
 )
 from opty.operators.probe import ProbeUpdate
 from opty.operators.quasi_newton import QuasiNewtonStep
@@ -113,6 +114,7 @@ __all__ = [
     "PosLimit",
     "PosModel",
     "PosSearch",
+    "PosStretch",
     "ProbeMomentum",
     "ProbePower",
     "ProbeUpdate",

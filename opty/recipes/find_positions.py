@@ -12,6 +12,7 @@ from opty.operators.position import (
     HoldOut,
     PlaceInOrder,
     PosCorrect,
+    PosStretch,
 )
 from opty.operators.restart_modes import RestartModes
 from opty.recipes.lsqml import LSQML
@@ -30,9 +31,10 @@ class FindPositions(Recipe):
     view (``PlaceInOrder``), which finds stages whose errors add up. Views that may have printed their own object are
     held out and looked for; at 1/2 the modes of a probe that has several begin anew (``RestartModes``), and the
     positions are compared with those given, and dropped where they explain the patterns no better. At the full
-    resolution ``PosCorrect()``, which holds what the counts do not speak against, ends it. Where the misfit is higher
-    then than at the start, as of an object that was finished at other positions, a MisfitWarning says so. Go on with
-    any engine, beside ``PosCorrect()``:
+    resolution ``PosCorrect()``, which holds what the counts do not speak against, ends it. At 1/2 and there, under one
+    mode, the whole scan is stretched, turned and sheared as the counts ask for (``PosStretch``) after every third
+    sweep. Where the misfit is higher then than at the start, as of an object that was finished at other positions, a
+    MisfitWarning says so. Go on with any engine, beside ``PosCorrect()``:
     ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
 
     Parameters
@@ -58,9 +60,11 @@ class FindPositions(Recipe):
         eighth = coarse**30 * in_order * BestOf(coarse**60, again=smaller**60)
         quarter = in_order * BestOf(_held_out(coarse), tries=2, again=_held_out(smaller))
         whole = RestartModes(coarse**20) * HoldOut(coarse**8) * coarse**20
-        half = ComparePositions(LSQML(batch=8) ** 10 * rPIE(alpha=0.1) ** 12) * fine**15 * whole
+        compared = ComparePositions(LSQML(batch=8) ** 10 * rPIE(alpha=0.1) ** 12)
+        half = compared * fine * (PosStretch() * fine**3) ** 5 * whole
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, eighth, keep=_KEEP)
-        full = (PosCorrect(wait=False) * rPIE(alpha=0.1)) ** self.sweeps
+        last, turns = PosCorrect(wait=False) * rPIE(alpha=0.1), (self.sweeps - 1) // 3
+        full = last ** (self.sweeps - 3 * turns) * (PosStretch() * last**3) ** turns
         return CheckPositions() * CompareMisfit(after=True) * full * ladder * CompareMisfit()
 
 

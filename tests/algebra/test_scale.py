@@ -17,7 +17,7 @@ BY_HAND = [opty.parse(text) for text in (
     "MergeProbe() * MergeObj(inertia=0.1, smooth=1.0) * Sweep(AccumProbe() * AccumObj() * FourierProject())",
     "MergeProbe() * Sweep(AccumProbe() * LoadKeptWaves()) * MergeObj() * Sweep(AccumObj() * RelaxedStep() * Reflect())",
     "CheckPositions() * PosSearch() * Support(7.0) * CentreProbe() * PosCorrect(search_every=2) * rPIE()",
-    "CompareMisfit() * RemoveRamp() * mPIE()",
+    "PosStretch() * CompareMisfit() * RemoveRamp() * mPIE()",
     "RemoveVortices() * rPIE()",
     "Anderson(3) * rPIE(batch=3)",
     "PosModel() * PosLimit(9.0) * Orthogonalise() * PosCorrectAdam() * PosCorrectGradient() * rPIE(batch=3)",

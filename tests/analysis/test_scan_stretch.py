@@ -8,12 +8,12 @@ import pytest
 from scipy import ndimage
 
 import opty
-from opty.analysis.check.affine_step import affine_step
 from opty.analysis.check.decision import decide
 from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.check.scan_stretch import find_stretch, of_stretch, surely_less
 from opty.analysis.verdict import verdict
 from opty.data.scan_grid import rotated
+from opty.operators.position.affine import affine_step
 
 
 def stretched(data, factors=(1, 1), turn=0.0):
@@ -55,8 +55,8 @@ def test_a_view_sees_a_wrong_scale_about_the_middle_of_its_window(right):
     wide = ndimage.affine_transform(big, back, 8 + middle - back @ (8 + middle), big.shape, order=3, mode="nearest")
     places = (right.truth["positions"] + (n - 1) / 2 - middle) @ matrix.T + middle - (n - 1) / 2 + 8
     q = opty.PtychoState(right.replace(probe=None, positions=places), right.truth["probe"], wide, device="cpu")
-    assert np.allclose(affine_step(p), 0, atol=0.002)
-    assert np.allclose(np.eye(2) + affine_step(q), back, atol=0.006)
+    assert np.allclose(affine_step(p._live).matrix, 0, atol=0.002)
+    assert np.allclose(np.eye(2) + affine_step(q._live).matrix, back, atol=0.006)
 
 
 def test_the_remedy_is_said(right):

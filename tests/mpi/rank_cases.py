@@ -67,6 +67,7 @@ CASES = {
         {"wrong": 1.0},
     ),
     "positions, weights of views": ("(PosCorrectAnneal(2.0, trials=2, weights='trust') * DM()) ** 3", {"wrong": 1.0}),
+    "positions, stretched": ("(PosStretch() * PosCorrect(wait=False) * AP()) ** 6", {"wrong": 1.0, "views": 18}),
     "views held out": ("HoldOut(AP() ** 2) * AP() ** 2", {"wrong": 1.0, "views": 24, "span": 30}),
     "tries": (
         "BestOf((PosCorrect(search_every=3, hold=0.0) * AP()) ** 3, tries=2) * AP() ** 2",

@@ -31,6 +31,7 @@ RECIPES = [opty.parse(text) for text in (
 POSITIONS = [opty.parse(text) for text in (
     "PosCorrect(search_every=2)", "PosCorrectAdam()", "PosCorrectGradient(momentum=0.3)",
     "PosCorrectSerial(weights='coverage')", "PosModel() * PosLimit(9.0) * PosSearch() * PosCorrect() * rPIE(batch=3)",
+    "PosStretch()",
 )]  # fmt: skip
 NESTED = [opty.parse(text) for text in (
     "Coarse(2, ePIE())", "HoldOut(ePIE())", "PlaceInOrder(ePIE())", "BestOf(ePIE())",

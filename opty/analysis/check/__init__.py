@@ -13,7 +13,7 @@ By short reconstructions, scored on views or pixels that they have not seen:
     decision.py          do frames, positions and detector fit together?
     trials.py            how a guess is scored; two_runs.py: two recipes compared
     orders.py            in which order of the frames are views predicted? likeness.py: orders that are worth a run
-    scan_stretch.py      do positions and patterns have one scale, and the same axes? affine_step.py: the step to it
+    scan_stretch.py      do positions and patterns have one scale, and the same axes?
     refined_stretch.py   the same where positions are wrong one by one as well
     view_places.py       would views rather be elsewhere, one by one? With the map above, what reconstruct does always
     brightness.py        does the light vary from view to view by more than the object explains?

@@ -10,7 +10,6 @@ import numpy as np
 from scipy import ndimage
 
 from opty.algebra.operator import Operator
-from opty.analysis.check.affine_step import affine_step
 from opty.analysis.check.findings import Findings
 from opty.analysis.check.trials import cropped, lighter
 from opty.analysis.coverage import is_near
@@ -18,6 +17,7 @@ from opty.analysis.held_blocks import deviance, deviances
 from opty.data import PtychoData
 from opty.data.parts import chosen, coarser
 from opty.errors import DivergedError, MemoryWarning, MisfitWarning
+from opty.operators.position.affine import affine_step
 from opty.physics.scan_map import scan_map
 from opty.recipes import ML, rPIE
 from opty.remedies import here, option
@@ -171,7 +171,7 @@ class _Look:
         p, out, centre = self._at(matrix, self.probe)
         for recipe in ROUNDS:
             p = run(recipe, p)
-            step = affine_step(_seen(p, out))
+            step = affine_step(_seen(p, out)._live).matrix
             velocity = MOMENTUM * velocity + GAIN * step
             velocity *= min(1.0, LONGEST / max(float(np.abs(velocity).max()), 1e-12))
             matrix = (np.eye(2) + velocity) @ matrix

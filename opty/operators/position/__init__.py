@@ -17,6 +17,7 @@ some_views.py    a state of some of the views, and where one more fits it
 hold_out.py      HoldOut: views held out of the fit, and looked for in what the others made
 place_in_order.py PlaceInOrder: view after view, where errors add up
 best_of.py       BestOf: a recipe tried several times, the best kept
+stretch.py       PosStretch: an affine map of the whole scan, the object with it; affine.py: the step to it
 evidence.py      what the counts of a view say of its place
 trust.py         that, weighed against the places given
 scan_model.py    PosModel: affine map and drift of the whole scan; PosLimit: how far from the nominal positions
@@ -38,6 +39,7 @@ from opty.operators.position.hold_out import HoldOut
 from opty.operators.position.place_in_order import PlaceInOrder
 from opty.operators.position.relocate import PosSearch
 from opty.operators.position.scan_model import PosLimit, PosModel
+from opty.operators.position.stretch import PosStretch
 
 __all__ = [
     "BestOf",
@@ -55,4 +57,5 @@ __all__ = [
     "PosLimit",
     "PosModel",
     "PosSearch",
+    "PosStretch",
 ]

@@ -11,6 +11,7 @@ from opty.operators.position.jumps import largest_jump
 from opty.operators.position.others import OthersSay, doubts, others_say, worst_tenth
 
 GIVEN = Leaf("position_given", "view 2", unit="px", scale=0)
+PLACE = Leaf("position_place", "view 2", unit="px", scale=0)
 UNEXPLAINED = Leaf("position_unexplained", "view", scale=0)
 LOST = Leaf("position_lost", "view", scale=0)
 

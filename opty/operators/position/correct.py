@@ -10,7 +10,7 @@ import numpy as np
 
 from opty.algebra.leaf import Leaf
 from opty.errors import MisfitWarning, warn_user
-from opty.operators.position.check import GIVEN, LOST, UNEXPLAINED, ask_others, gone, rms, said
+from opty.operators.position.check import GIVEN, LOST, PLACE, UNEXPLAINED, ask_others, gone, rms, said
 from opty.operators.position.evidence import EVIDENCE_NUMBERS, measured_evidence
 from opty.operators.position.gain import learned
 from opty.operators.position.refinement import READS, PositionRefinement
@@ -19,7 +19,6 @@ from opty.operators.position.signals import FIT_NUMBERS, fit_numbers
 from opty.operators.position.trust import held_step, knowledge, smooth_terms
 from opty.operators.position.wait import COURSE, may_move, remembered, said_of_waiting
 
-PLACE = Leaf("position_place", "view 2", unit="px", scale=0)
 MEMORY = (
     GIVEN,
     PLACE,

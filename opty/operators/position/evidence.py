@@ -77,13 +77,13 @@ def _evidence(s, b, light):
     step = solved(xp, (square[:, 0, 0], square[:, 1, 1], square[:, 0, 1]), slope.T).astype(s.real_dtype)
     left = residual - (step[:, None] @ flat).reshape(residual.shape)
     changes *= left[:, None]
-    blocks = _summed(xp, changes).reshape(b.size, 2, -1).astype(np.float64)
+    blocks = block_sums(xp, changes).reshape(b.size, 2, -1).astype(np.float64)
     noise = blocks @ blocks.swapaxes(1, 2)
     columns = [m[:, i, j] for m in (square, noise) for i, j in ((0, 0), (0, 1), (1, 1))]
     return xp.stack([*columns, misfit], axis=1)
 
 
-def _summed(xp, images):
+def block_sums(xp, images):
     """Return the sums (..., b, b) over blocks of images (..., n, n), b = min(n, 8)."""
     n = images.shape[-1]
     block = xp.arange(n) * min(n, _BLOCKS) // n

@@ -18,12 +18,13 @@ RESULTS = Path(__file__).with_name("results")
 
 def run(given: argparse.Namespace) -> None:
     """Time opty beside the bare Fourier transforms; print and keep the rows."""
-    cases = speed.chosen(given.device, given.quick, given.only)
+    cases = speed.chosen(given.device, given.quick, given.only, given.models)
     repeat = 2 if given.quick else given.repeat
+    name, key = ("speed-models", speed.KEY_OF_MODELS) if given.models else ("speed", speed.KEY)
     print(speed.HEAD + "\n" + "|---" * (speed.HEAD.count("|") - 1) + "|", flush=True)
     for row in speed.run(cases, given.device, given.threads, repeat):
         print(speed.line(row), flush=True)
-        keep_in(given.output or _today(_named("speed", given)), [row], speed.KEY)
+        keep_in(given.output or _today(_named(name, given)), [row], key)
 
 
 def peers(given: argparse.Namespace) -> None:
@@ -86,6 +87,7 @@ def main() -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("run", help=run.__doc__, description=speed.__doc__)
     _timing(one)
+    one.add_argument("--models", action="store_true", help="engines by model, and not the rest")
     one.set_defaults(work=run)
     one = commands.add_parser("peers", help=peers.__doc__, description=peer_speed.__doc__)
     _timing(one)

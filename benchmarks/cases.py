@@ -13,19 +13,22 @@ POSITIONS = "PosCorrectAdam() * rPIE()"
 class Case:
     """A recipe on a scan.
 
-    ``part`` : "engines"; "views", "modes" and "pixels", how time grows with each of them; "overhead", patterns so small
-    that the rest is Python. ``subpixel`` : whether the positions lie off the pixels.
+    ``part`` : "engines"; "models", recipes by model; "views", "modes" and "pixels", how time grows with each of them;
+    "overhead", patterns so small that the rest is Python. ``subpixel`` : whether the positions lie off the pixels.
+    ``model`` : in words, "" for the thin object.
     """
 
     part: str
     scan: Scan
     recipe: str
     subpixel: bool = False
+    model: str = ""
 
     @property
     def label(self) -> str:
         """In a line, for ``--only``."""
-        return f"{self.part} {self.scan.name}: {self.recipe}{', sub-pixel' * self.subpixel}"
+        model = f" with {self.model}" if self.model else ""
+        return f"{self.part} {self.scan.name}: {self.recipe}{', sub-pixel' * self.subpixel}{model}"
 
 
 def _engines(scan: Scan, *recipes: str) -> list[Case]:
@@ -65,3 +68,22 @@ GPU = [
 ]
 QUICK = [*_engines(SMALL, "AP()", "DM()", "rPIE()", "ML()", "LSQML()"), Case("engines", SMALL, "rPIE()", subpixel=True)]
 CASES = {"cpu": CPU, "gpu": GPU}
+
+_GAP = 1.28e-5  # m: 12.8 pixel^2 / wavelength, see scans.start
+BY_MODEL = (  # the thin object comes first: the others are compared with it
+    "Object()",
+    f"Slices(2, spacing={_GAP})",
+    "Probe(variable=4)",
+    "Object(states=2)",
+    "FlyScan(3, travel=(0, 2e-08))",
+    "Wavelengths((0.98, 1, 1.02))",
+    "Blur(0.8)",
+)
+
+
+def _models(scan: Scan, *recipes: str) -> list[Case]:
+    return [Case("models", scan, recipe, model=model) for recipe in recipes for model in BY_MODEL]
+
+
+MODELS = _models(A, "rPIE()", "rPIE(batch=8)", "LSQML(batch=8)", "AP()", "ML()")
+QUICK_MODELS = _models(Scan("small", (4, 4), 32, 4), "rPIE()")

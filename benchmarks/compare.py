@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import peer_speed, speed
 
-KEYS = (speed.KEY, peer_speed.KEY)
+KEYS = (speed.KEY_OF_MODELS, speed.KEY, peer_speed.KEY)
 
 
 def compared(first: Path, second: Path) -> Iterator[str]:

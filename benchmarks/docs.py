@@ -67,6 +67,30 @@ def engines(rows: list[dict]) -> list[str]:
     return lines
 
 
+def models(rows: list[dict]) -> list[str]:
+    """Return the table of engines by model, each over the thin object's times the bare transforms."""
+    heads = ("recipe", "model", "batch", "FFTs a view and mode", "ms a sweep", "× FFTs", "over a thin object's")
+    lines = head(*heads)
+    for recipe in dict.fromkeys(row["recipe"] for row in rows):
+        found = [row for row in rows if row["recipe"] == recipe]
+        thin = next(row["ratio"] for row in found if row["model"] == "Object()")
+        for row in found:
+            cells = (row["batch"], f"{row['per_view_and_mode']:.3g}", _ms(row["seconds"]), f"{row['ratio']:.2f}")
+            lines.append(line(f"`{recipe}`", f"`{row['model']}`", *cells, f"{row['ratio'] / thin:.2f}"))
+    return lines
+
+
+def thick_peers(rows: list[dict]) -> list[str]:
+    """Return the table of several slices by package: the error of the worst slice after equal CPU seconds."""
+    lines = head("slices", "scan", "package", "settings", "iterations", "error of the worst slice (CPU seconds)")
+    for row in rows:
+        reached = zip(row["errors"], row["seconds"], strict=True)
+        shown = ", ".join(f"{error:.4f} ({seconds:.1f})" for error, seconds in reached)
+        cells = (row["slices"], row["seed"], row["package"], f"`{row['settings']}`", row["iterations"][-1])
+        lines.append(line(*cells, shown))
+    return lines
+
+
 def on_gpu(rows: list[dict]) -> list[str]:
     """Return the table of engines on a GPU, with the views that a second sees."""
     heads = ("scan", "recipe", "batch", "FFTs a view and mode", "ms a sweep", "views a second", "× FFTs", "MiB", "told")
@@ -152,6 +176,8 @@ WORK: dict[str, Callable[[dict], float]] = {
 VERSIONS = ("numpy", "scipy", "numba", "cupy-cuda12x", "cupy-cuda13x")
 TABLES: dict[str, tuple[str, Callable[[list[dict]], list[str]]]] = {
     "engines": ("speed", engines),
+    "models": ("speed-models", models),
+    "thick-peers": ("thick-packages", thick_peers),
     "scaling": ("speed", scaling),
     "overhead": ("speed", overhead),
     "gpu": ("speed-gpu", on_gpu),

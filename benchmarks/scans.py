@@ -12,6 +12,7 @@ from opty.simulate import experiment, objects, probes, scans
 
 ARRAYS = ("diff", "pos", "probe0", "obj0")
 TRUTH = ("obj", "probe")
+WAVELENGTH, PIXEL, DETECTOR = 1e-10, 1e-8, 5e-5  # m, of models: pixels at the sample, and of the detector
 SEEDS = {"A": 0, "B": 1}  # of the scans made of pictures
 
 
@@ -126,11 +127,20 @@ def load(folder: Path) -> dict[str, np.ndarray]:
     return {name: np.load(folder / f"{name}.npy") for name in ARRAYS}
 
 
-def start(arrays: dict[str, np.ndarray], subpixel: bool = False, **options) -> opty.PtychoState:
-    """Return the state from which a scan is timed; ``subpixel`` : with positions off the pixels, by 0.1 to 0.4."""
+def start(arrays: dict[str, np.ndarray], subpixel: bool = False, model: str = "", **options) -> opty.PtychoState:
+    """Return the state from which a scan is timed; ``subpixel`` : with positions off the pixels, by 0.1 to 0.4.
+
+    With a ``model`` the measurement has a geometry, in which pixels at the sample are 10 nm, and the object is what the
+    model starts with.
+    """
     away = np.random.default_rng(1).uniform(0.1, 0.4, arrays["pos"].shape) if subpixel else 0
-    data = opty.PtychoData(arrays["diff"], arrays["pos"] + away)
-    return opty.PtychoState(data, probe=arrays["probe0"], obj=arrays["obj0"], **options)
+    if not model:
+        data = opty.PtychoData(arrays["diff"], arrays["pos"] + away)
+        return opty.PtychoState(data, probe=arrays["probe0"], obj=arrays["obj0"], **options)
+    geometry = opty.Geometry(WAVELENGTH, arrays["diff"].shape[-1] * PIXEL * DETECTOR / WAVELENGTH, DETECTOR)
+    data = opty.PtychoData(arrays["diff"], PIXEL * (arrays["pos"] + away), geometry=geometry)
+    p = opty.PtychoState(data, probe=arrays["probe0"], margin=4, model=opty.model.parse(model), **options)
+    return p if subpixel else p.replace(positions=np.rint(p.positions))  # which metres are not, to the last bit
 
 
 class Truth:

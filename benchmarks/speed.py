@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import scans
-from benchmarks.cases import CASES, QUICK, Case
+from benchmarks.cases import CASES, MODELS, QUICK, QUICK_MODELS, Case
 from benchmarks.record import load
 from benchmarks.sweep import in_a_process
 
 KEY = ("part", "scan", "recipe", "positions", "device", "threads")
+KEY_OF_MODELS = (*KEY, "model")
 HEAD = (
     "| scan | recipe | threads | s a sweep | views a second | times the bare FFTs | FFTs a view and mode | MiB, told |"
 )
@@ -35,15 +36,17 @@ def run(
                 written.add(case.scan)
             row = dict(part=case.part, scan=case.scan.name, recipe=case.recipe)
             row["positions"] = "sub-pixel" if case.subpixel else "whole"
+            row |= dict(model=case.model) if case.model else {}
             # how time grows and what is Python are questions about one thread, and a GPU has no use for more
-            for count in threads if case.part == "engines" and device == "cpu" else threads[:1]:
-                found = measure(str(folder), case.recipe, case.subpixel, device, count, repeat)
+            for count in threads if case.part in ("engines", "models") and device == "cpu" else threads[:1]:
+                found = measure(str(folder), case.recipe, case.subpixel, device, count, repeat, model=case.model)
                 yield row | dict(device=device, threads=count, load=load()) | found
 
 
-def chosen(device: str, quick: bool, only: str) -> list[Case]:
-    """Return the cases that are asked for."""
-    return [case for case in (QUICK if quick else CASES[device]) if only in case.label]
+def chosen(device: str, quick: bool, only: str, models: bool = False) -> list[Case]:
+    """Return the cases that are asked for; ``models`` : engines by model, and not the rest."""
+    cases = (QUICK_MODELS if quick else MODELS) if models else QUICK if quick else CASES[device]
+    return [case for case in cases if only in case.label]
 
 
 def all_threads() -> list[int]:
@@ -57,7 +60,7 @@ def line(row: dict) -> str:
     held = "" if row["resident_bytes"] is None else f"{row['resident_bytes'] / 2**20:.0f}"
     cells = (
         row["scan"],
-        f"`{row['recipe']}`" + ", sub-pixel" * (row["positions"] == "sub-pixel"),
+        f"`{row['recipe']}`" + ", sub-pixel" * (row["positions"] == "sub-pixel") + _model(row),
         row["threads"],
         f"{row['seconds']:.4g}",
         f"{row['views_per_second']:.4g}",
@@ -66,3 +69,7 @@ def line(row: dict) -> str:
         f"{held}, {row['told_bytes'] / 2**20:.0f}",
     )
     return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _model(row: dict) -> str:
+    return f", `{row['model']}`" if "model" in row else ""

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -45,15 +46,24 @@ def in_a_process(*args, **options) -> dict:
 
 
 def measured(
-    folder: str, recipe: str, subpixel: bool, device: str, threads: int, repeat: int = 5, turn: float = TURN
+    folder: str,
+    recipe: str,
+    subpixel: bool,
+    device: str,
+    threads: int,
+    repeat: int = 5,
+    turn: float = TURN,
+    model: str = "",
 ) -> dict:
-    """Return the measurements of a recipe on the scan in a folder.
+    """Return the measurements of a recipe on the scan in a folder, with a model where one is given.
 
     A first sweep compiles what is compiled, on a small scan. The second, on the scan itself, tells the memory and the
-    transforms. Then engine and transforms take turns, ``repeat`` each, and the median of each is what counts.
+    transforms. Then engine and transforms take turns, ``repeat`` each, and the median of each is what counts: of CPU
+    seconds where models are compared with one thread, which other processes disturb less.
     """
     warnings.simplefilter("ignore", opty.MisfitWarning)  # turns go on where the last one ended, past convergence
     op, options = opty.parse(recipe), dict(device=device, threads=threads)
+    options |= dict(model=model)
     _compile(op, subpixel, **options)
     memory = Memory(device)
     p = scans.start(scans.load(Path(folder)), subpixel, **options)
@@ -61,7 +71,8 @@ def measured(
     with counted(device) as transforms:
         q = op * p
     found["resident_bytes"] = memory.peak()
-    bare, engine = Bare(transforms, device, threads), Engine(op, q, waiter(device))
+    clock = time.process_time if model and device == "cpu" and threads == 1 else time.perf_counter
+    bare, engine = Bare(transforms, device, threads, clock), Engine(op, q, waiter(device), clock)
     times = [max(1, math.ceil(turn / work.seconds())) for work in (engine, bare)]
     taken = np.array(
         [[work.seconds(count) for work, count in zip((engine, bare), times, strict=True)] for _ in range(repeat)]
@@ -73,7 +84,7 @@ def measured(
 
 
 def _compile(op: opty.Operator, subpixel: bool, **options) -> None:
-    small = scans.simulated(scans.Scan("compile", (2, 2), 16, 2))
+    small = scans.simulated(scans.Scan("compile", (3, 3), 16, 2))
     op * scans.start(small, subpixel, **options)
 
 
@@ -107,12 +118,12 @@ def _summary(engine: np.ndarray, bare: np.ndarray, views: int) -> dict:
 class Engine:
     """A recipe that goes on from where it was, turn by turn; the state that it starts from is given away."""
 
-    def __init__(self, op: opty.Operator, p: opty.PtychoState, wait):
-        self.op, self.p, self.wait = op, p, wait
+    def __init__(self, op: opty.Operator, p: opty.PtychoState, wait, clock=time.perf_counter):
+        self.op, self.p, self.wait, self.clock = op, p, wait, clock
 
     def seconds(self, times: int = 1) -> float:
         """Return the seconds of a sweep, the mean of so many in one run."""
-        return timed(lambda: self._run(times), self.wait) / times
+        return timed(lambda: self._run(times), self.wait, clock=self.clock) / times
 
     def _run(self, times: int) -> None:
         self.p = self.op**times * self.p.donate()

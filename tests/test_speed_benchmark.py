@@ -49,6 +49,25 @@ def test_rows_hold_finite_numbers_and_the_transforms_of_the_formulae():
         assert speed.line(row).count("|") == speed.HEAD.count("|")
 
 
+def test_models_are_measured_beside_the_thin_object():
+    rows = rows_of(speed.chosen("cpu", True, "", models=True))
+    assert [row["model"] for row in rows] == list(cases.BY_MODEL)
+    found = {row["model"].split("(")[0] + str(k): row["per_view_and_mode"] for k, row in enumerate(rows)}
+    # a gap between slices takes four; each state two; a path four a point, less the one in the middle, and the probe's
+    assert found == {
+        "Object0": 2,
+        "Slices1": 6,
+        "Probe2": 2,
+        "Object3": 4,
+        "FlyScan4": 13,
+        "Wavelengths5": 6,
+        "Blur6": 2,
+    }
+    lines = docs.models(rows)
+    assert len(lines) == 2 + len(rows)
+    assert lines[2].endswith("| 1.00 |")
+
+
 def test_the_commands_for_a_gpu(gpu):
     for row in rows_of([cases.Case("engines", cases.SMALL, recipe) for recipe in ("AP()", "rPIE()")], "gpu"):
         check(row)

@@ -3,6 +3,7 @@
 with_X.py               interop.py starts them: who reads whose files
 read_detectors.py       detectors.py starts it: what a package finds in files of detectors
 speed_X.py              peer_speed.py starts them: iterations, by turns; turns.py is what they share
+thick_X.py              thick_peers.py starts them: several slices in equal CPU time; thick.py is what they share
 torchvision_alone.py,
 tike_libraries.py       what must be imported before some of the packages
 

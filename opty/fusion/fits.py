@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from opty.algebra.operator import ViewOperator
+from opty.fusion import thick, varying
 from opty.fusion.sweeps import _from_fused
+from opty.fusion.trials import follow_trials
 from opty.kernels.buffers import Accumulators, Pieces, Scratch
+from opty.kernels.operands import WaveStore
 from opty.operators.conjugate import LineSearch
 from opty.operators.likelihood import LikelihoodGradient
 from opty.operators.lsq import LSQUpdate
+from opty.operators.variation import HALF
 from opty.runtime.all_views import conclude
 from opty.runtime.fused_step import FusedContext, FusedStep
 from opty.state.views import Batch
@@ -36,6 +40,8 @@ class Gradient(_Fit, register=False):
 
     omits = frozenset({"waves", "predicted", "probe_gradient"})
     buffers = (Scratch("waves"), *FusedStep.buffers)
+    varying = thick = True
+    beside = (-1.0, 0.0)
 
     def begin(self, s: FusedContext) -> None:
         super().begin(s)
@@ -50,10 +56,19 @@ class Gradient(_Fit, register=False):
         assert isinstance(step, LikelihoodGradient)
         obj, waves = leaves["obj"], s.engine.scratch("waves", b.size)
         frames, rows = s.store.measured.frames(b), s.engine.rows(b.size)
-        s.engine.follow_slope(obj, b.corners, b.illum, frames, step.noise, waves, *values, b.fraction)
         of_obj = leaves["obj_gradient"], leaves["obj_weight"]
+        of_probe = leaves["probe_gradient"], leaves["probe_weight"]
+        b.source = WaveStore(waves, rows)
+        if s.store.model.thick:
+            thick.slope(s, b, step.noise, waves, *values)
+            thick.add_up(s, b, of_obj, of_probe, None if s.whole else s.memo["spectrum"])
+            return
+        s.engine.follow_slope(obj, b.corners, b.illum, frames, step.noise, waves, *values, b.fraction)
+        if s.store.model.varies:
+            s.engine.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
+            varying.add_gradients(s, b)
+            return
         if b.fraction is None:
-            of_probe = leaves["probe_gradient"], leaves["probe_weight"]
             s.engine.add_to_both(waves, rows, b.corners, b.illum, obj, *of_obj, *of_probe)
             return
         s.engine.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
@@ -61,7 +76,7 @@ class Gradient(_Fit, register=False):
         s.engine.add_seen(obj, b.corners, leaves["probe_weight"])
 
     def collect(self, s: FusedContext) -> None:
-        if not s.whole:
+        if not s.whole and not s.store.model.varies:
             s.store.leaves["probe_gradient"] += s.store.backend.ifft2(s.memo["spectrum"], True)
         # One sum over all views in order, so that it does not depend on the batches.
         s.memo["seen"].memo["sum"] += s.memo["values"].sum()
@@ -72,6 +87,8 @@ class Search(_Fit, register=False):
 
     omits = frozenset({"waves"})
     buffers = (Scratch("illum", moved=True), Scratch("illum_step", moved=True), Pieces(3))
+    varying = thick = True
+    beside = (-1.2, 3.0)  # waves here and there, and the object after each trial step
 
     def touched_leaves(self) -> frozenset[str]:
         return frozenset({"kept_direction_obj", "kept_direction_probe"})
@@ -83,10 +100,15 @@ class Search(_Fit, register=False):
         s.memo["trials"] = s.persistent("trials", trials.shape, trials.dtype)
         s.memo["trials"][...] = trials
         s.memo["changes"] = s.persistent("changes", (s.store.data.views, *trials.shape))
+        search = cast(LineSearch, self.parts[-1])
+        s.memo["ahead"] = [] if s.store.model.thin else search.ahead(s.memo["seen"])
 
     def apply(self, s: FusedContext, b: Batch) -> None:
         step, leaves, changes = self.parts[-1], s.store.leaves, (s.memo["changes"], b.leaves["index"])
         assert isinstance(step, LineSearch)
+        if not s.store.model.thin:
+            follow_trials(s, b, step.noise)
+            return
         probe_step = leaves["kept_direction_probe"]
         illum_step = probe_step[None] if b.fraction is None else s.engine.shifted(probe_step, b.fraction, "illum_step")
         steps = b.illum, leaves["kept_direction_obj"], illum_step
@@ -106,6 +128,8 @@ class BestSteps(_Fit, register=False):
         Accumulators("obj"),
         Accumulators("probe"),
     )
+    varying = thick = True
+    beside = (-1.0, 0.0)
 
     @classmethod
     def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
@@ -116,6 +140,9 @@ class BestSteps(_Fit, register=False):
     def apply(self, s: FusedContext, b: Batch) -> None:
         op, obj, probe = self.parts[0], s.store.leaves["obj"], s.store.leaves["probe"]
         assert isinstance(op, LSQUpdate)
+        if s.store.model.thick:
+            thick.best_steps(op, s, b)
+            return
         on_obj, on_probe = op.update != "probe", op.update != "obj"
         of_obj, light, of_probe, seen = self._directions(op, s, b, on_obj, on_probe)
         lengths, rows = self._lengths(op, s, b, of_obj, of_probe), s.job.object.rows
@@ -133,6 +160,8 @@ class BestSteps(_Fit, register=False):
             s.engine.add_average(obj[None, rows], of_obj[:, rows], along[rows], light[rows])
         for along in on_window:
             s.engine.add_average(probe, of_probe, along, seen)
+        if "varied" in b.leaves:
+            varying.move_said(s.memo["seen"], b, b.leaves.pop("varied"), op.step * HALF)
 
     def collect(self, s: FusedContext) -> None:
         s.job.object.complete()
@@ -174,6 +203,10 @@ class BestSteps(_Fit, register=False):
         assert b.source is not None
         (waves, rows), obj = b.source, s.store.leaves["obj"]
         of_obj, light, of_probe, seen = sums
+        if s.store.model.varies and on_probe:
+            b.leaves["varied"] = found = varying.said(s, b)
+            of_probe, on_probe = found.probe, False
+            seen += found.seen
         if on_obj and on_probe and b.fraction is None:
             s.engine.add_to_both(waves, rows, b.corners, b.illum, obj, of_obj[0], light, of_probe, seen)
             return of_probe

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from opty.algebra.operator import ViewOperator
-from opty.fusion.varying import update_varying
+from opty.fusion import thick, varying
 from opty.kernels.buffers import Accumulators, Scratch
 from opty.kernels.operands import WaveStore
 from opty.operators.exitwave import KEPT_WAVES, LoadKeptWaves, RelaxedStep
@@ -25,7 +25,7 @@ class Project(FusedStep, register=False):
     """Exit waves to the detector, the measured modulus on them, and back: ExitWave with what FourierProject became."""
 
     buffers = (Scratch("waves"), Scratch("illum", moved=True))
-    varying = True
+    varying = thick = True
 
     @classmethod
     def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
@@ -40,8 +40,11 @@ class Project(FusedStep, register=False):
         store, made = s.store, s.memo["makes"]
         waves = s.engine.scratch("waves", b.size)
         frames = store.measured.frames(b)
-        args = store.leaves["obj"], b.corners, b.illum, frames, made == "delta", waves, b.fraction
-        s.engine.project(*args)
+        if store.model.thick:
+            thick.project(s, b, made == "delta", waves)
+        else:
+            args = store.leaves["obj"], b.corners, b.illum, frames, made == "delta", waves, b.fraction
+            s.engine.project(*args)
         b.leaves[made] = waves
         b.source = WaveStore(waves, s.engine.rows(b.size))
 
@@ -88,6 +91,8 @@ class Accumulate(FusedStep, register=False):
     """AccumObj and AccumProbe, or one of them; the waves are the waves of the batch or kept ones."""
 
     omits = frozenset({"probe_sum"})  # for shifted probes the spectra are added up until the sweep ends
+    varying = thick = True
+    beside = (-0.5, 0.0)
 
     @classmethod
     def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
@@ -103,7 +108,7 @@ class Accumulate(FusedStep, register=False):
             part.begin(seen)
             s.put_in_place(*part.effects()[1] - FIELDS.keys())
         s.memo["spectrum"] = None
-        if not s.whole and any(isinstance(part, AccumProbe) for part in self.parts):
+        if not (s.whole and s.store.model.thin) and any(isinstance(part, AccumProbe) for part in self.parts):
             s.memo["spectrum"] = s.persistent("spectrum", s.store.probe_shape, s.store.dtype)
             s.memo["spectrum"][...] = 0
 
@@ -114,6 +119,13 @@ class Accumulate(FusedStep, register=False):
         waves, rows = kept
         of_obj, of_probe = ([leaves.get(leaf.name) for leaf in kind.slots] for kind in (AccumObj, AccumProbe))
         spectrum = s.memo["spectrum"]
+        if not s.store.model.thin:
+            some = of_obj if AccumObj in kinds else None, (spectrum, of_probe[1]) if AccumProbe in kinds else None
+            if s.store.model.thick:
+                thick.add_up(s, b, *some, spectrum, projected=True)
+            else:
+                varying.add_up(s, b, *some)
+            return
         if {AccumObj, AccumProbe} <= kinds and spectrum is None:
             s.engine.add_to_both(waves, rows, b.corners, b.illum, leaves["obj"], *of_obj, *of_probe)
             return
@@ -126,8 +138,14 @@ class Accumulate(FusedStep, register=False):
             s.engine.add_to_probe(waves, rows, leaves["obj"], b.corners, *of_probe)
 
     def collect(self, s: FusedContext) -> None:
-        if s.memo["spectrum"] is not None:
-            s.store.leaves["probe_sum"] += s.store.backend.ifft2(s.memo["spectrum"], True)
+        model, leaves, along = s.store.model, s.store.leaves, s.memo["spectrum"]
+        if along is not None:
+            along = along if s.whole or model.varies else s.store.backend.ifft2(along, True)
+            leaves["probe_sum"] += along if model.thin else model.probe_step * along
+        if not model.thin and any(isinstance(part, AccumObj) for part in self.parts):
+            # Of the change of the waves, and not of the projected ones: behind the last slice, or the only one.
+            total, obj, light = (leaves[name][-1 if model.thick else ...] for name in ("obj_sum", "obj", "obj_weight"))
+            total -= obj * light
 
     def finish(self, s: FusedContext) -> None:
         for part, seen in s.memo["seen"]:
@@ -138,7 +156,7 @@ class Update(FusedStep, register=False):
     """ObjUpdate and ProbeUpdate, or one of them: both from object and probe as they were."""
 
     buffers = (*FusedStep.buffers, Accumulators("obj"), Accumulators("probe"))
-    varying = True
+    varying = thick = True
 
     @classmethod
     def matches(cls, parts: tuple[ViewOperator, ...], before: tuple[ViewOperator, ...]) -> bool:
@@ -164,8 +182,11 @@ class Update(FusedStep, register=False):
             conclude(self.parts[-1], s.memo["seen"])
 
     def apply(self, s: FusedContext, b: Batch) -> None:
+        if s.store.model.thick:
+            thick.update(s, b)
+            return
         if "opr_modes" in s.store.leaves:
-            update_varying(s, b)
+            varying.update(s, b)
             return
         obj, probe = s.store.leaves["obj"], s.store.leaves["probe"]
         of_obj, of_probe, moved = s.memo["obj"], s.memo["probe"], b.fraction is not None

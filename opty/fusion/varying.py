@@ -1,37 +1,40 @@
-"""The updates of object and probe, of a probe that varies: each view has a probe of its own and moves its weights."""
+"""Steps of a probe that varies, on a CPU: each view has a probe of its own and moves its weights."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from opty.algebra.protocols import Views
+from opty.algebra.protocols import State, Views
+from opty.fusion.thick import engine_of
 from opty.kernels.cpu_engine import CpuEngine
-from opty.operators.variation import held, move, parts
+from opty.kernels.variation.cpu import Variation
+from opty.operators.likelihood import LikelihoodGradient
+from opty.operators.variation import curvature, floored, held, move_by, parts
 from opty.runtime.fused_step import FusedContext
 from opty.state.views import Batch
 
 
-def update_varying(s: FusedContext, b: Batch) -> None:
+def update(s: FusedContext, b: Batch) -> None:
     """Do what ``Update.apply`` does with a probe for each view, and move OPR modes and weights along."""
     obj, probe = s.store.leaves["obj"], s.store.leaves["probe"]
-    of_obj, of_probe, engine = s.memo["obj"], s.memo["probe"], s.engine
-    assert isinstance(engine, CpuEngine)  # see ``FusedStep.varying``
+    of_obj, of_probe, engine = s.memo["obj"], s.memo["probe"], engine_of(s)
     assert b.source is not None  # see ``Update.matches``
     waves, rows = b.source
     if of_probe[1] and b.size == 1 and not held(s.memo["seen"]):  # before the object changes
         back, seen = _vary_alone(s, b, engine, of_probe[1])
     elif of_probe[1]:
-        at_probe = engine.through_object(waves, rows, obj, b.corners)
-        back, modes, weights = b.model.path[0].directions(b, at_probe)  # type: ignore[attr-defined]
-        seen_each = b.patches.real**2 + b.patches.imag**2
-        move(s.memo["seen"], cast(Views, b), modes, weights, seen_each, of_probe[1])
-        seen = seen_each.sum(axis=0)
+        summed = of_obj[1] and b.size > 1
+        sums = engine.accumulators("obj", (1, *obj.shape)) if summed else None
+        found = said(s, b, of_obj=(sums[0][0], sums[1]) if sums else None)
+        move_said(s.memo["seen"], b, found, of_probe[1])
+        back, seen = found.probe, found.seen
     if of_obj[1] and b.size == 1:
         alpha, length = of_obj
         engine.update_both(obj, b.corners, b.illum[0], waves, alpha, length, 1.0, 0.0)
     elif of_obj[1]:
         along, light = engine.accumulators("obj", (1, *obj.shape))
-        engine.add_to_object(waves, rows, b.corners, b.illum, along[0], light)
+        if not of_probe[1]:
+            engine.add_to_object(waves, rows, b.corners, b.illum, along[0], light)
         engine.add_scaled(obj[None], along, light, *of_obj)
     if of_probe[1]:
         engine.add_scaled(probe, back, seen, *of_probe)
@@ -51,3 +54,62 @@ def _vary_alone(s: FusedContext, b: Batch, engine: CpuEngine, step: float) -> tu
         row, square = leaves["opr_weights"][b.number[0]], s.memo["seen"].memo["opr_square"]
         engine.vary_one(leaves["opr_modes"], row, square, back[0], obj, b.corners, *lengths)
     return back, seen
+
+
+def directions(s: FusedContext, b: Batch, projected: bool = False) -> tuple[Any, Any, Any, Any]:
+    """Return the directions of the probe, the OPR modes and the views' weights, and |O_j|^2 (B, n, n).
+
+    ``projected`` : the waves are exit waves with the measured modulus, and not their change.
+    """
+    assert b.source is not None
+    obj, engine = s.store.leaves["obj"], engine_of(s)
+    at_probe = engine.behind(*b.source, obj, b.corners, b.illum if projected else None)
+    found = b.model.path[0].directions(b, at_probe)  # type: ignore[attr-defined]
+    return (*found, engine.let_through_each(obj, b.corners))
+
+
+def said(s: FusedContext, b: Batch, projected: bool = False, of_obj: Any = None) -> Variation:
+    """Return what a batch says of the probe and of what varies; ``of_obj`` : sum and weight of the object, added to."""
+    assert b.source is not None
+    leaves, engine = s.store.leaves, engine_of(s)
+    if b.fraction is None:
+        weights = leaves["opr_weights"][b.selection]
+        args = leaves["obj"], b.corners, b.illum, projected, leaves["opr_modes"], weights, of_obj
+        return engine.add_up_variation(*b.source, *args)
+    if of_obj is not None:
+        engine.add_to_object(*b.source, b.corners, b.illum, *of_obj)
+    back, modes, along, each = directions(s, b, projected)
+    of_part = cast(State, s.memo["seen"] if not isinstance(s.memo["seen"], list) else s.memo["seen"][-1][1])
+    return Variation(back, each.sum(axis=0), modes, along, curvature(of_part, each), each.max(axis=(1, 2)))
+
+
+def move_said(s: Any, b: Batch, found: Variation, step: float) -> None:
+    """Move OPR modes and weights by what a batch says of them."""
+    curved = floored(s.xp, found.curved)
+    move_by(s, cast(Views, b), found.modes, found.weights, curved, found.brightest.max(), step)
+
+
+def add_up(s: FusedContext, b: Batch, of_obj: Any, of_probe: Any) -> None:
+    """Add projected waves to the sums of object and probe, each (sum, weight) or None, and of what varies.
+
+    The sum of the probe is that of the change of the waves.
+    """
+    assert b.source is not None
+    leaves = s.store.leaves
+    if of_probe is None:
+        s.engine.add_to_object(*b.source, b.corners, b.illum, *of_obj)
+        return
+    found, (total, weight) = said(s, b, True, of_obj), of_probe
+    total += found.probe
+    weight += found.seen
+    leaves["opr_modes_sum"] += found.modes
+    leaves["opr_weights_sum"][b.selection] = found.weights / floored(s.store.xp, found.curved)
+
+
+def add_gradients(s: FusedContext, b: Batch) -> None:
+    """Add the gradients of the probe and of what varies, and the light of each, as LikelihoodGradient does."""
+    leaves, (back, modes, weights, seen) = s.store.leaves, directions(s, b)
+    leaves["probe_gradient"] += back
+    leaves["probe_weight"] += seen.sum(axis=0)
+    leaves["opr_modes_gradient"] += modes
+    LikelihoodGradient.add_light(s.memo["seen"], b.selection, weights, seen)

@@ -33,6 +33,11 @@ class Workspace:
         """
         self._reuses, self._largest_batch = alone, largest
 
+    def held(self) -> int:
+        """Return the bytes of the buffers that there are."""
+        pairs = (a for pair in self._accumulators.values() for a in pair)
+        return sum(a.nbytes for a in (*self._scratch.values(), *pairs, *self._persistent.values()))
+
     def scratch(self, name: str, views: int, times: int = 1) -> Any:
         """Return memory for ``times`` the waves of a batch, (times B, M, n, n), one array for each name.
 

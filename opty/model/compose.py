@@ -99,6 +99,11 @@ class Model(Value, register=False):
         return len(self.elements) == 3 and not self.thin and all(e.thin for e in self.elements[:2])
 
     @cached_property
+    def thick(self) -> bool:
+        """Whether exit waves are those of a steady probe through several slices."""
+        return len(self.elements) == 3 and type(self.elements[1]).sliced and self.elements[0].thin and self.path[0].thin
+
+    @cached_property
     def moves_beam(self) -> bool:
         """Whether the element behind a steady probe takes its spectrum, and returns chi by ``Spectra``."""
         return len(self.path) > 1 and self.path[1].moves_beam and self.path[0].thin

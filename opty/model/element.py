@@ -51,6 +51,7 @@ class Element(Value, register=False):
     side: ClassVar[str] = ""  # "beam": between object and source; "exit": between the propagation and the object
     moves_beam: ClassVar[bool] = False  # True: works on spectra; see ``Model.moves_beam``
     thin: ClassVar[bool] = False  # True: of a model whose exit waves are P O, for which there are fused kernels
+    sliced: ClassVar[bool] = False  # True: slices with free space between them, for which there are fused kernels
     mixture: ClassVar[bool] = False  # True: its object is thin, and the first axis counts incoherent states, not slices
     moved_by: ClassVar[frozenset[str]] = frozenset()  # leaves of the scan on which its map depends: positions
     closed: ClassVar[bool] = False  # True: with the other leaves fixed, the nearest waves that it makes are known (DM)

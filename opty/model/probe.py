@@ -217,8 +217,11 @@ class Probe(Element):
             chi = chi if there else v.backend.ifft2(chi, True, v.threads)
             modes = v.fields["opr_spectra"] if there else modes
         flat = _real(v.xp.ascontiguousarray(chi[:, 0]))
-        of_weights = flat @ _real(modes).T
-        of_modes = (weights.T @ flat).view(chi.dtype).reshape(modes.shape)
+        if isinstance(v.engine, CpuEngine):
+            along, of_weights = v.engine.along_modes(flat, _real(modes), weights)
+        else:
+            along, of_weights = weights.T @ flat, flat @ _real(modes).T
+        of_modes = along.view(chi.dtype).reshape(modes.shape)
         total = chi[0] if len(chi) == 1 else chi.sum(axis=0)
         if there:
             of_modes, total = (v.backend.ifft2(a, True, v.threads) for a in (of_modes, total))

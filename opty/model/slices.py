@@ -56,6 +56,7 @@ class Slices(Element):
         Leaf("spacing", "gap", unit="m", scale=0, role="estimate"),
         Leaf("tilt", "2", unit="rad", scale=0, role="estimate"),
     )
+    sliced = True
     probe_step = 0.5
     moved_by = LENGTHS  # by the pixel, in which frequencies are measured
 
@@ -133,7 +134,7 @@ class Slices(Element):
 
     def forward(self, v: ModelViews, wave: Any) -> Any:
         incident = v.memory["incident"] = []
-        for o, step in zip(self._windows(v), (None, *self._transfers(v)), strict=True):
+        for o, step in zip(self._windows(v), (None, *self.transfers(v)), strict=True):
             if step is not None:
                 wave = self._across(v, wave, step)
             incident.append(wave)
@@ -143,7 +144,7 @@ class Slices(Element):
     def tangent(self, v: ModelViews, dwave: Any, changes: dict[str, Any]) -> Any:
         incident = v.memory["incident"]
         moved: Any = v.windows(changes["obj"]) if "obj" in changes else None
-        for k, (o, step) in enumerate(zip(self._windows(v), (None, *self._transfers(v)), strict=True)):
+        for k, (o, step) in enumerate(zip(self._windows(v), (None, *self.transfers(v)), strict=True)):
             if step is not None:
                 dwave = None if dwave is None else self._across(v, dwave, step)
                 if "spacing" in changes:
@@ -161,7 +162,7 @@ class Slices(Element):
         return dwave
 
     def backward(self, v: ModelViews, chi: Any, power: Any) -> tuple[Any, Any]:
-        incident, windows, steps = v.memory["incident"], self._windows(v), self._transfers(v)
+        incident, windows, steps = v.memory["incident"], self._windows(v), self.transfers(v)
         found: Any = None  # directions and weights of all slices
         if v.wants("obj"):
             stack = (v.size, self.n, v.n, v.n)
@@ -236,7 +237,7 @@ class Slices(Element):
         """Return the distance in front of slice k, times the change of the pixel's logarithm with a length."""
         return (v.leaf("spacing")[k - 1] * relative_slopes(v.geometry, name)[0]).astype(v.real_dtype)
 
-    def _transfers(self, v: ModelViews) -> tuple[Any, ...]:
+    def transfers(self, v: ModelViews) -> tuple[Any, ...]:
         """Return exp(i k z_l) (n, n) of each gap; the distances stand still within a sweep."""
         if self not in v.sweep:
             turns, spacing = self._turns(v), v.leaf("spacing")

@@ -70,6 +70,7 @@ class ModelViews(MovedBeam):
         self._change: tuple[Any, Any] = (None, None)
         self.moves: Any = None
         self.incident: Any = None
+        self.met: list[Any] = []  # of a fused step through slices: the waves that meet the second and those behind it
 
     # -- what elements use
 
@@ -179,7 +180,7 @@ class ModelViews(MovedBeam):
             if element is self.model.sample:
                 self.incident = wave
             wave = element.forward(self, wave)
-        self._forget()
+        self.forget_sums()
         remembered = (kept for memory in self._memories for kept in memory.values())
         return wave.copy() if any(kept is wave for kept in remembered) else wave  # the caller may overwrite them
 
@@ -203,18 +204,18 @@ class ModelViews(MovedBeam):
         """Return direction and weight of a leaf for chi (B, S, n, n) at the exit; shapes as for ``add``.
 
         The direction is the adjoint of ``tangent`` applied to chi. One pass back makes the sums of all leaves that the
-        steps of the sweep need.
+        steps of the sweep need; each is given away once, for whoever asks may overwrite it.
         """
-        if self._summed is not chi or name not in self._sums:
+        if not _same(self._summed, chi) or name not in self._sums:
             self._pass_back(chi, self.wanted | {name})
-        return self._sums[name]
+        return self._sums.pop(name)
 
     def changed(self, waves: Any) -> Any:
         """Return waves (B, S, n, n) minus the exit waves of the leaves as the batch opened with them.
 
         One array for each array of waves, so that the sums of several leaves come from one pass back.
         """
-        if self._change[0] is not waves:
+        if not _same(self._change[0], waves):
             change = waves - self.exit_waves()
             self._change = waves, change
         return self._change[1]
@@ -268,7 +269,8 @@ class ModelViews(MovedBeam):
         assert self._memories is not None
         return self._memories
 
-    def _forget(self) -> None:
+    def forget_sums(self) -> None:
+        """Forget what was made of chi or of waves: somebody may have written into them."""
         self._sums, self._summed = {}, None
         self._change = (None, None)
 
@@ -281,7 +283,7 @@ class ModelViews(MovedBeam):
             other.__dict__.pop(name, None)
         other._memories = None
         other.sweep = self.sweep if changed.keys() <= {"obj", "probe"} else {}
-        other._forget()
+        other.forget_sums()
         return other
 
     # -- to the detector and back
@@ -321,3 +323,13 @@ class ModelViews(MovedBeam):
         owner = self.model.owner(name)
         found = next((leaf for leaf in owner.leaves if leaf.name == name), None) if owner is not None else None
         return found if found is not None and found.grid == "none" else None
+
+
+def _same(kept: Any, given: Any) -> bool:
+    """Return whether two arrays are one, or two views of the same values: steps that only read get views."""
+    if kept is given or kept is None:
+        return kept is given
+    if not isinstance(kept, np.ndarray) or not isinstance(given, np.ndarray):
+        return False
+    one, other = kept.__array_interface__, given.__array_interface__
+    return all(one[key] == other[key] for key in ("typestr", "shape", "strides")) and one["data"][0] == other["data"][0]

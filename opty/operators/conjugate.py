@@ -211,10 +211,15 @@ class LineSearch(
     noise: Noise = "poisson"
     scale_free = True
     scratch_waves = (7.0, 5.5)
-    scratch_slices = (1.0, 1.0, 0.0)  # of the trial beside the leaves as they are
+    scratch_slices = (1.0, 1.0, 2.0)  # of the trials beside the leaves as they are
 
     def begin(self, s: State) -> None:
         s.memo["trials"] = (s.kept_step * s.xp.asarray(TRIALS)).astype(s.real_dtype)
+
+    def ahead(self, s: State) -> list[dict[str, Any]]:
+        """Return the leaves after a step of each trial length."""
+        leaves, along = s.store.leaves, {name: getattr(s, _DIRECTION[name].name) for name in free(s, "both")}
+        return [{name: leaves[name] + t * d for name, d in along.items()} for t in s.memo["trials"]]
 
     def apply(self, s: State, b: Views) -> None:
         xp, trials = s.xp, s.memo["trials"]
@@ -245,10 +250,11 @@ class LineSearch(
     def _trials(self, s: State, b: Views, model: Any) -> Any:
         """Return Ihat (B, n, n) and what a step adds to it, by the waves of the leaves after the step."""
         here = b.at_detector(b.waves)
-        leaves, along = s.store.leaves, {name: getattr(s, _DIRECTION[name].name) for name in free(s, "both")}
+        if "ahead" not in s.memo:
+            s.memo["ahead"] = self.ahead(s)
 
         def added(k: Any, t: Any) -> Any:
-            there = b.with_estimates(**{name: leaves[name] + t * d for name, d in along.items()})
+            there = b.with_estimates(**s.memo["ahead"][k])
             step = there.at_detector(there.exit_waves(), True)
             step -= here
             return b.seen(2 * overlap(here, step) + overlap(step, step))

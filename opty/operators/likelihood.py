@@ -97,10 +97,14 @@ class LikelihoodGradient(
             self._of_variation(s, b, chi, weight)
 
     def _of_variation(self, s: State, b: Views, chi: Any, seen: Any) -> None:
-        rows = b.selection
-        squares = s.xp.maximum(s.opr_weights[rows] ** 2, variation.FAINT)
         s.opr_modes_gradient += b.gather("opr_modes", chi)[0]
-        s.opr_weights_gradient[rows] = b.gather("opr_weights", chi)[0]
+        self.add_light(s, b.selection, b.gather("opr_weights", chi)[0], seen)
+
+    @staticmethod
+    def add_light(s: State, rows: Any, along: Any, seen: Any) -> None:
+        """Note the gradient of the views' OPR weights (B, K), and the light of modes and weights; seen: |O_j|^2."""
+        squares = s.xp.maximum(s.opr_weights[rows] ** 2, variation.FAINT)
+        s.opr_weights_gradient[rows] = along
         s.opr_modes_light += (squares.T @ seen.reshape(len(seen), -1)).reshape(s.opr_modes_light.shape)
         s.opr_weights_light[rows] = variation.curvature(s, seen)
 

@@ -29,7 +29,7 @@ def varies(s: State) -> bool:
 
 def held(s: State) -> bool:
     """Say whether the weights stay: those of several scans are known."""
-    return bool(s.model.owner("opr_weights").scans)
+    return bool(s.model.path[0].scans)
 
 
 def prepare(s: State) -> None:
@@ -64,6 +64,12 @@ def vary(s: State, b: Views, chi: Any, seen: Any, step: float) -> None:
 
 def move(s: State, b: Views, along: Any, climb: Any, seen: Any, step: float) -> None:
     """Do what ``vary`` does, by the directions of the modes (K, n, n) and of the views' weights (B, K)."""
+    if parts(s, step) is not None:
+        move_by(s, b, along, climb, 1 if held(s) else curvature(s, seen), seen.max(), step)
+
+
+def move_by(s: State, b: Views, along: Any, climb: Any, curved: Any, brightest: Any, step: float) -> None:
+    """Do so by the curvatures (B, K) of the weights, and the largest |O|^2."""
     lengths = parts(s, step)
     if lengths is None:
         return
@@ -74,8 +80,8 @@ def move(s: State, b: Views, along: Any, climb: Any, seen: Any, step: float) -> 
         square = s.xp.abs(weights.T @ weights).sum(axis=1)
     else:
         square = (weights**2).sum(axis=0)
-        s.opr_weights[rows] = weights + lengths[1] * climb / curvature(s, seen)
-    light = seen.max() * (square + b.size * s.memo["opr_square"])
+        s.opr_weights[rows] = weights + lengths[1] * climb / curved
+    light = brightest * (square + b.size * s.memo["opr_square"])
     modes += along * (lengths[0] / floored(s.xp, light))[:, None, None]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from opty.errors import MemoryWarning, warn_user
-from opty.kernels.buffers import Buffer, Sizes
+from opty.kernels.buffers import Buffer, Pieces, Sizes
 from opty.memory import size
 from opty.runtime.nodes import SweepNode
 from opty.runtime.sweep_programs import SweepPrograms
@@ -39,14 +39,14 @@ def batch_that_fits(of: SweepPrograms, job: Run) -> int:
     algorithm is not changed: raises MemoryError with what it takes and the ways out.
     """
     if of not in job.batches:
-        job.batches[of] = _found(of, job.store, of.fixed and job.whole())
+        job.batches[of] = _found(of, job.store, of.fixed and job.whole(), job.engine.held())
     return job.batches[of]
 
 
-def _found(of: SweepPrograms, store: Store, whole: bool) -> int:
+def _found(of: SweepPrograms, store: Store, whole: bool, held: int) -> int:
     node = of.node
     batch = most = batch_size(node, store)
-    while not _fits(work(of, store, batch, whole), store):
+    while not _fits(max(0, work(of, store, batch, whole) - held), store):  # what is held is there already
         if node.live or batch == 1:
             raise MemoryError(_way_out(of, store, batch, whole))
         batch = -(-batch // 2)
@@ -86,8 +86,16 @@ def work(of: SweepPrograms, store: Store, batch: int, whole: bool) -> int:
     plain = of.sweep(None, whole, store.leaves).scratch.arrays
     view = batch * n * n * store.dtype.itemsize
     arrays = max([(of_states + kept) * states + of_views for of_states, of_views in plain], default=0)
-    fused = int(kept * states * view) + _buffer_bytes([(of, whole)], store, batch)
+    fused = int(kept * states * view) + _buffer_bytes([(of, whole)], store, batch) + _beside(of, store, view, whole)
     return max(int(arrays * view), _slice_bytes(of, store, view, whole), fused)
+
+
+def _beside(of: SweepPrograms, store: Store, view: int, whole: bool) -> int:
+    """Return the bytes that fused steps take beside their buffers, where waves are more than object and probe."""
+    if store.model.thin:
+        return 0
+    (states, _, _), beside = store.wave_shape, of.sweep(None, whole, store.leaves).scratch.beside
+    return int(sum(waves * states * view + objects * store.leaves["obj"].nbytes for waves, objects in beside))
 
 
 def _slice_bytes(of: SweepPrograms, store: Store, view: int, whole: bool) -> int:
@@ -122,6 +130,8 @@ def _buffer_bytes(passes: list[tuple[SweepPrograms, bool]], store: Store, batch:
     wave = modes * n * n * store.dtype.itemsize
     on_cpu = store.backend.name == "cpu"
     pieces = store.threads * max(wave, store.backend.batch_memory(1) // 4) if on_cpu else None
+    if not store.model.thin:  # trial steps are then followed with other buffers: see FusedStep.beside
+        buffers = {b for b in buffers if not isinstance(b, Pieces)}
     sizes = Sizes(batch, wave, pieces, {name: a.nbytes for name, a in store.leaves.items()})
     found = sum(b.nbytes(sizes) for b in buffers)
     if moved:  # of each view the light, and a spectrum of the probe

@@ -48,7 +48,7 @@ def explain(recipe: Operator, p: BareState | None = None) -> Explanation:
     program = None if store is None else program_of(recipe, store)
     lines = [f"plan of {recipe!r}"]
     if store is not None and not store.model.thin:
-        fused = "" if store.model.varies and store.backend.name == "cpu" else "; no fused steps"
+        fused = "" if (store.model.varies or store.model.thick) and store.backend.name == "cpu" else "; no fused steps"
         lines.append(f"  waves of {store.model!r}{fused}")
     _tell(groups, store, program, 1, lines)
     idle = idle_steps(recipe, {} if store is None else store.leaves)

@@ -55,12 +55,16 @@ class FusedStep(ViewOperator, register=False):
     """Consecutive steps of a sweep, ``parts``, in one step with fewer passes over the arrays.
 
     ``apply(self, s, b)`` is given a FusedContext and the Batch. ``buffers`` : its arrays in the workspace of the
-    engine, from which memory is estimated. ``varying`` : whether the step supports a probe that varies, on a CPU.
+    engine, from which memory is estimated. ``varying``, ``thick`` : whether the step supports, on a CPU, a probe that
+    varies, and slices.
+    ``beside`` : what it takes then beside its buffers and what the model keeps, in waves of a batch and in objects.
     ``omits`` : fields that the parts make and the step does not: no later step of the sweep may read them.
     """
 
     buffers: ClassVar[tuple[Buffer, ...]] = (Scratch("illum", moved=True), Scratch("back", moved=True))
     varying: ClassVar[bool] = False
+    thick: ClassVar[bool] = False
+    beside: ClassVar[tuple[float, float]] = (0.0, 0.0)
     omits: ClassVar[frozenset[str]] = frozenset()
     parts: tuple[ViewOperator, ...] = ()
 
@@ -148,12 +152,13 @@ def suited(
 
     The kernels of fused steps are those of a thin object; for the rest see ``FusedStep.supports``.
     """
-    varies = model.varies and backend.name == "cpu"
+    varies, thick = (one and backend.name == "cpu" for one in (model.varies, model.thick))
 
     def supported(op: ViewOperator) -> bool:
         if not isinstance(op, FusedStep):
             return True
-        return (model.thin or (varies and op.varying)) and op.supports(leaves, backend, whole)
+        kind = model.thin or (varies and op.varying) or (thick and op.thick)
+        return kind and op.supports(leaves, backend, whole)
 
     return [one for s in steps for one in ([s] if supported(s.op) else written_out([s]))]
 

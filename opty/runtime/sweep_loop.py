@@ -135,6 +135,7 @@ def _blamed(call: Callable[[Any], object], s: Any, step: StepInSweep, number: in
         raise
 
 
+_SUMMED = frozenset({"waves", "delta"})  # fields of which the batch keeps sums until they are written again
 _Seen = list[tuple[StepInSweep, Any, Any]]  # the steps of a sweep, each with its access to state and batch
 
 
@@ -164,11 +165,14 @@ def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[B
     """Return the function that runs the steps on a batch and appends its squared misfit to ``misfits``."""
     put = object.__setattr__
     ranks = job.store.ranks
-    ready: list[tuple[Any, ...]] = [(step.op, step.measured_here, step.moves, s, b) for step, s, b in seen]
+    ready: list[tuple[Any, ...]] = [
+        (step.op, step.measured_here, step.moves, not _SUMMED.isdisjoint(step.op.effects()[1]), s, b)
+        for step, s, b in seen
+    ]
 
     def work(batch: Batch) -> None:
         ranks.look()
-        for op, measured_here, moves, s, b in ready:
+        for op, measured_here, moves, overwrites, s, b in ready:
             if b is not None:
                 put(b, "_behind", batch)
             unmeasured = batch.misfit_of_waves() if measured_here and batch.misfit is None else None
@@ -182,6 +186,8 @@ def _work(seen: _Seen, job: Run, number: int, misfits: list[Any]) -> Callable[[B
                 raise
             if unmeasured is not None and batch.misfit is None:
                 batch.add_misfit(unmeasured)
+            if overwrites:
+                batch.forget_sums()
             if moves:
                 job.watch.positions_written()
         if batch.misfit is not None:

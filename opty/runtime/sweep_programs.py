@@ -89,14 +89,15 @@ class ScratchMemory(NamedTuple):
     """The memory of a sweep without sizes, from which batch_size.py computes bytes.
 
     ``arrays`` : of plain steps that see the batch, (of all states, of each view); ``slices`` : of each of several
-    slices, (of all states, of each view, as large as the slice); ``buffers`` : that fused steps take;
-    ``moved`` : probes are shifted by fractions of a pixel.
+    slices, (of all states, of each view, as large as the slice); ``buffers`` : that fused steps take, and ``beside``
+    them where the object is not thin or the probe varies; ``moved`` : probes are shifted by fractions of a pixel.
     """
 
     arrays: tuple[tuple[float, float], ...]
     slices: tuple[tuple[float, float, float], ...]
     buffers: frozenset[Buffer]
     moved: bool
+    beside: tuple[tuple[float, float], ...]
 
     @classmethod
     def of(cls, ops: Sequence[ViewOperator], whole: bool) -> ScratchMemory:
@@ -104,7 +105,8 @@ class ScratchMemory(NamedTuple):
         fused = [op for op in ops if isinstance(op, FusedStep)]
         plain = [op for op in ops if not isinstance(op, FusedStep) and sees_batch(op)]
         arrays, slices = (tuple(getattr(op, f"scratch_{of}") for op in plain) for of in ("waves", "slices"))
-        return cls(arrays, slices, frozenset().union(*(op.buffers for op in fused)), bool(fused) and not whole)
+        buffers, beside = frozenset().union(*(op.buffers for op in fused)), tuple(op.beside for op in fused)
+        return cls(arrays, slices, buffers, bool(fused) and not whole, beside)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -98,7 +98,7 @@ class Batch(ModelViews):
         for name in ("illum_power", "patch_power", "ramp"):
             self.__dict__.pop(name, None)
         self.memory, self.incident, self._memories = {}, None, None
-        self._forget()
+        self.forget_sums()
 
     def add_misfit(self, squares: Any) -> None:
         """Add to the misfit of the batch, sum w (sqrt I - sqrt Ihat)^2, a scalar on the device."""

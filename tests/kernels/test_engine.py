@@ -32,7 +32,17 @@ def test_both_engines_take_what_the_protocol_says(standin_gpu, name):
 
 def test_an_engine_has_nothing_public_beside_the_protocol(standin_gpu):
     of_gpu_alone = {"sense_shifts"}  # the CPU does it step by step
-    of_cpu_alone = {"mix", "shift_each", "through_object", "vary_one"}  # of a probe that varies
+    of_cpu_alone = {"mix", "shift_each", "behind", "vary_one"}  # of a probe that varies
+    of_cpu_alone |= {"add_up_variation", "along_modes", "let_through_each"}
+    of_cpu_alone |= {
+        "project_through",
+        "slope_through",
+        "through",
+        "across",
+        "let_through",
+        "change_behind",
+    }  # of slices
+    of_cpu_alone |= {"products_of", "to_detector", "changes_to", "add_to_slice"}
     for backend, more in ((numpy_backend, of_cpu_alone), (standin_gpu, of_gpu_alone)):
         assert {name for name in dir(backend.Engine) if not name.startswith("_")} == METHODS.keys() | more
 

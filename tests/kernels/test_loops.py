@@ -38,7 +38,7 @@ class Drawn:
         self.background = self.rng.random((N, N)).astype(self.real) if background else None
         self.light = self.rng.random((len(self.illum), N, N)).astype(self.real)
         self.weight, self.seen = (self.rng.random(shape).astype(self.real) for shape in ((H, W), (N, N)))
-        self.misfits = np.empty(VIEWS)
+        self.misfits, self.sums = np.empty(VIEWS), np.empty((VIEWS, 5))
 
     def waves_of(self, *shape):
         return (self.rng.normal(size=shape) + 1j * self.rng.normal(size=shape)).astype(self.dtype)
@@ -55,7 +55,21 @@ CALLS = {
     "through_object_less": lambda k, d: k.through_object(d.kept, d.rows, d.obj, d.corners, d.illum, d.waves),
     "put_modulus": lambda k, d: k.put_modulus(d.waves, d.intensity, d.rows, d.mask, d.background, False, d.misfits),
     "difference": lambda k, d: k.put_modulus(d.waves, d.intensity, d.rows, d.mask, d.background, True, d.misfits),
-    "mix": lambda k, d: k.mix(d.probe, d.weight[:VIEWS, :3], d.kept[:3, 0], d.waves),
+    "mix": lambda k, d: k.mix(
+        d.probe.view(d.real),
+        d.weight[:VIEWS, :3],
+        np.ascontiguousarray(d.kept[:3, 0]).view(d.real),
+        d.waves.view(d.real),
+    ),
+    "let_through_each": lambda k, d: k.let_through_each(d.obj, d.corners[: len(d.light)], d.light),
+    "transfer": lambda k, d: k.transfer(d.waves, d.probe[0], False),
+    "transfer_back": lambda k, d: k.transfer(d.waves, d.probe[0], True),
+    "change": lambda k, d: k.change(d.waves, d.obj, d.corners, d.illum, d.obj[::-1].copy()),
+    "let_through": lambda k, d: k.let_through(d.obj, d.corners, N, d.weight[0, :VIEWS]),
+    "products": lambda k, d: k.products(d.kept, d.rows, d.waves, d.waves[::-1].copy(), d.sums),
+    "add_up_changes_to": lambda k, d: k.add_up_changes_to(
+        d.waves[::-1].copy(), d.waves, d.intensity, d.rows, d.mask, d.background, 0, d.misfits
+    ),
     "vary_one": lambda k, d: k.vary_one(
         d.waves[:3, 0], d.light[0, 0, :3], d.seen[0, :3], d.probe[0], d.obj, *d.corners[0], 0.2, 1.0
     ),
@@ -64,6 +78,10 @@ CALLS = {
         d.kept, d.rows, d.corners, d.illum, d.light, d.obj, d.weight, 5, H - 3
     ),
     "add_to_probe": lambda k, d: k.add_to_probe(d.kept, d.rows, d.obj, d.corners, d.probe, d.seen, 2, N - 1),
+    "add_to_object_lit": lambda k, d: k.add_to_object(
+        d.kept, d.rows, d.corners, d.probe[None], d.kept[:VIEWS, 0].real.copy(), d.obj, d.weight, 5, H - 3
+    ),
+    "add_to_probe_alone": lambda k, d: k.add_to_probe(d.kept, d.rows, d.obj, d.corners, d.probe, None, 2, N - 1),
     "add_seen": lambda k, d: k.add_seen(d.obj, d.corners, d.seen, 2, N - 1),
     "add_scaled": lambda k, d: k.add_scaled(
         d.obj[None], np.ascontiguousarray(d.obj.T.reshape(1, H, W)), d.weight, 0.9, 0.05, 0.5, 2, H

@@ -125,6 +125,48 @@ def test_positions_behind_two_slices_come_home(thick, recipe):
     assert error(p.numpy("positions"), affine=False) < 0.3 * error(wrong, affine=False)
 
 
+RECIPES = (
+    rPIE(alpha=0.1),
+    rPIE(alpha=0.1, batch=5),
+    opty.mPIE(batch=4),
+    LSQML(batch=5),
+    ML(),
+    ML("amplitude"),
+    opty.AP(),
+)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["sub-pixel", "whole"])
+@pytest.mark.parametrize("count", [2, 3])
+def test_fused_steps_do_what_plain_ones_do(thick, count, whole):
+    data, probe = thick
+    modes = np.concatenate([probe, 0.3 * probe[:, ::-1]])
+    p = opty.PtychoState(data, modes, model=Slices(count, SPACING), device="cpu", threads=1, dtype="complex128")
+    p = rPIE(alpha=0.1, batch=8) ** 2 * (p.replace(positions=np.rint(p.positions)) if whole else p)
+    for recipe in [*RECIPES, *(one.fix(name) for one in RECIPES[1:4] for name in ("obj", "probe"))]:
+        fused = recipe**2 * p
+        with opty.unfused():
+            plain = recipe**2 * p
+        for name in ("obj", "probe"):
+            one, other = fused.numpy(name), plain.numpy(name)
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-11 * abs(other).max(), err_msg=f"{recipe} {name}")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_gap_takes_four_transforms_a_view(thick, count):
+    """Two on the way forward and two on the way back; of LSQML four more for the lengths, of ML for each trial."""
+    from benchmarks.bare import counted
+
+    data, probe = thick
+    p = opty.PtychoState(data, probe, model=Slices(count, SPACING), device="cpu", threads=1)
+    p = p.replace(positions=np.rint(p.positions))
+    for recipe, bare, gap in ((rPIE(), 2, 4), (rPIE(batch=8), 2, 4), (opty.AP(), 2, 4), (LSQML(batch=8), 2, 8)):
+        with counted("cpu") as found:
+            _ = recipe * p
+        images = sum(times * transform.images for transform, times in found.items())
+        assert images == (bare + gap * (count - 1)) * data.views, recipe
+
+
 @pytest.mark.covering
 @pytest.mark.parametrize(("count", "modes"), [(2, 1), (2, 2), (3, 1), (12, 1)])
 def test_explain_tells_the_memory_of_slices(count, modes):

@@ -101,8 +101,9 @@ def test_the_difference_map_refuses_it(varying, recipe):
 def test_fused_steps_do_what_plain_ones_do(varying, batch, whole):
     p = rPIE(batch=8) ** 6 * varying_state(varying, dtype="complex128")
     p = p.replace(positions=np.rint(p.positions)) if whole else p
-    for recipe in (rPIE(batch=batch), rPIE(batch=batch).fix("obj"), LSQML(batch=3 * batch)):
-        assert "fused: Project" in recipe.explain(p)
+    recipes = (rPIE(batch=batch), rPIE(batch=batch).fix("obj"), LSQML(batch=3 * batch), LSQML(batch=4).fix("obj"))
+    for recipe in (*recipes, opty.AP(), opty.AP().fix("obj"), ML(), ML("gaussian")):
+        assert "fused: " in recipe.explain(p)
         fused = recipe * p
         with opty.unfused():
             plain = recipe * p

@@ -12,7 +12,11 @@ class CpuSums(CpuBase):
 
     def add_to_object(self, waves, rows, corners, illum, obj_sum, obj_weight) -> None:
         """obj_sum (H, W) += sum_m conj(illum_jm) waves_jm and obj_weight += sum_m |illum_jm|^2, views in place."""
-        args = waves, rows, corners, illum, self._light(illum, obj_weight), obj_sum, obj_weight
+        self._add_lit(waves, rows, corners, illum, self._light(illum, obj_weight), obj_sum, obj_weight)
+
+    def _add_lit(self, waves, rows, corners, illum, light, obj_sum, obj_weight) -> None:
+        """Do so with the light (B or 1, n, n) that is added to obj_weight."""
+        args = waves, rows, corners, illum, light, obj_sum, obj_weight
 
         def work(low: int, high: int) -> None:
             loops("accumulate").add_to_object(*args, low, high)
@@ -20,12 +24,15 @@ class CpuSums(CpuBase):
         self._share_rows(work, len(obj_sum), self._values(len(rows)))
 
     def add_to_probe(self, waves, rows, obj, corners, probe_sum, probe_weight) -> None:
-        """probe_sum (M, n, n) += conj(O_j) waves_jm and probe_weight (n, n) += |O_j|^2, over the views."""
+        """probe_sum (M, n, n) += conj(O_j) waves_jm and probe_weight (n, n) += |O_j|^2, over the views.
+
+        ``probe_weight`` : None for the sum alone, on a CPU only.
+        """
 
         def work(low: int, high: int) -> None:
             loops("accumulate").add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight, low, high)
 
-        self._share_rows(work, len(probe_weight), self._values(len(rows)))
+        self._share_rows(work, self._shape[-1], self._values(len(rows)))
 
     def add_to_both(self, waves, rows, corners, illum, obj, obj_sum, obj_weight, probe_sum, probe_weight) -> None:
         """What ``add_to_object`` and ``add_to_probe`` do, shared by the threads together."""

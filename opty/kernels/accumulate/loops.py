@@ -25,9 +25,10 @@ def add_to_object(waves, rows, corners, illum, light, obj_sum, obj_weight, low, 
     views, n = len(rows), light.shape[2]
     modes = waves.shape[1]
     for j in range(views):
-        top, left, i = corners[j, 0], corners[j, 1], min(j, light.shape[0] - 1)
+        top, left = corners[j, 0], corners[j, 1]
+        i, k = min(j, illum.shape[0] - 1), min(j, light.shape[0] - 1)
         for r in range(max(0, low - top), min(n, high - top)):
-            total, weight, more = obj_sum[top + r, left : left + n], obj_weight[top + r, left : left + n], light[i, r]
+            total, weight, more = obj_sum[top + r, left : left + n], obj_weight[top + r, left : left + n], light[k, r]
             for c in range(n):
                 weight[c] += more[c]
             for m in range(modes):
@@ -38,14 +39,16 @@ def add_to_object(waves, rows, corners, illum, light, obj_sum, obj_weight, low, 
 
 @compiled
 def add_to_probe(waves, rows, obj, corners, probe_sum, probe_weight, low, high):
-    """probe_sum_m += conj(O_j) waves_jm and probe_weight += |O_j|^2 over the views."""
+    """probe_sum_m += conj(O_j) waves_jm and, unless it is None, probe_weight += |O_j|^2 over the views."""
     modes, n, _ = probe_sum.shape
     for j in range(len(rows)):
         top, left = corners[j, 0], corners[j, 1]
         for r in range(low, high):
-            o, weight = obj[top + r, left : left + n], probe_weight[r]
-            for c in range(n):
-                weight[c] += o[c].real * o[c].real + o[c].imag * o[c].imag
+            o = obj[top + r, left : left + n]
+            if probe_weight is not None:
+                weight = probe_weight[r]
+                for c in range(n):
+                    weight[c] += o[c].real * o[c].real + o[c].imag * o[c].imag
             for m in range(modes):
                 w, total = waves[rows[j], m, r], probe_sum[m, r]
                 for c in range(n):

@@ -208,3 +208,41 @@ def add_up_changes(waves, intensity, rows, mask, background, noise, trials, chan
                     total[c] += change[c]
         for k in range(len(trials)):
             changes[j, k] = sums[k].sum()
+
+
+@compiled
+def add_up_changes_to(there, waves, intensity, rows, mask, background, noise, changes):
+    """Put sum w [L(there) - L(waves)] of each view into changes; sums column by column, in double precision."""
+    views, modes, n, _ = waves.shape
+    real = waves.real.dtype.type
+    rooms = np.empty((4, n), waves.real.dtype)
+    predicted, measured, more, change = rooms[0], rooms[1], rooms[2], rooms[3]
+    total, two = np.empty(n), real(2)
+    least = real(np.finfo(waves.real.dtype).eps) - real(1)
+    for j in range(views):
+        total[:] = 0
+        for r in range(n):
+            _light(waves, j, r, background, predicted)
+            more[:] = 0
+            for m in range(modes):
+                u, v = waves[j, m, r], there[j, m, r]
+                for c in range(n):
+                    real_step, imag_step = v[c].real - u[c].real, v[c].imag - u[c].imag
+                    more[c] += real_step * (two * u[c].real + real_step) + imag_step * (two * u[c].imag + imag_step)
+            counts = intensity[rows[j], r]
+            for c in range(n):
+                measured[c] = counts[c]
+                more[c] = max(more[c], predicted[c] * least)
+            if noise == POISSON:
+                _poisson_changes(predicted, measured, more, change)
+            elif noise == GAUSSIAN:
+                _gaussian_changes(predicted, measured, more, change)
+            else:
+                _amplitude_changes(predicted, measured, more, change)
+            if mask is not None:
+                counting = mask[min(rows[j], mask.shape[0] - 1), r]
+                for c in range(n):
+                    change[c] = change[c] if counting[c] else real(0)
+            for c in range(n):
+                total[c] += change[c]
+        changes[j] = total.sum()

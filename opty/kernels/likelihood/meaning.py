@@ -72,6 +72,19 @@ def add_up_changes(waves, intensity, rows, mask, background, noise: int, trials,
             changes[j, k] = change.sum(dtype=np.float64)
 
 
+def add_up_changes_to(there, waves, intensity, rows, mask, background, noise: int, changes) -> None:
+    """Put sum w [L(there) - L(waves)] of each view into changes (B,) float64, of detector waves (B, M, n, n)."""
+    for j, row in enumerate(rows.tolist()):
+        predicted, measured = _light(waves[j], background), intensity[row].astype(waves.real.dtype)
+        step = there[j] - waves[j]
+        more = 2 * _overlap(waves[j], step) + _overlap(step, step)
+        least = predicted * (np.finfo(predicted.dtype).eps - 1)
+        change = OF_NUMBER[noise].change(predicted, measured, np.maximum(more, least))
+        if mask is not None:
+            change *= mask[min(row, len(mask) - 1)]
+        changes[j] = change.sum(dtype=np.float64)
+
+
 def _overlap(a, b):
     """Return Re sum_m conj(a_m) b_m, (n, n)."""
     return (a.real * b.real + a.imag * b.imag).sum(axis=0)

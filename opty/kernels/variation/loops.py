@@ -9,18 +9,30 @@ from opty.kernels.compiled import compiled
 
 @compiled
 def mix(probe, weights, modes, out):
-    """out_jm (B, M, n, n) = probe_m (M, n, n), and in the first mode + sum_k weights_jk modes_k, modes (K, n, n)."""
-    views, states, n, _ = out.shape
+    """out_jm = probe_m, and in the first mode + sum_k weights_jk modes_k: complex images as real numbers (n, 2 n)."""
+    views, states, n, width = out.shape
     for j in range(views):
         for m in range(states):
             for r in range(n):
                 o, p = out[j, m, r], probe[m, r]
-                for c in range(n):
+                for c in range(width):
                     o[c] = p[c]
                 for k in range(len(modes) if m == 0 else 0):
                     u, w = modes[k, r], weights[j, k]
-                    for c in range(n):
-                        o[c] = complex(o[c].real + w * u[c].real, o[c].imag + w * u[c].imag)
+                    for c in range(width):
+                        o[c] += w * u[c]
+
+
+@compiled
+def let_through_each(obj, corners, out):
+    """out_j (n, n) = |O_j|^2."""
+    views, n, _ = out.shape
+    for j in range(views):
+        top, left = corners[j, 0], corners[j, 1]
+        for r in range(n):
+            o, seen = obj[top + r, left : left + n], out[j, r]
+            for c in range(n):
+                seen[c] = o[c].real * o[c].real + o[c].imag * o[c].imag
 
 
 @compiled
@@ -39,6 +51,7 @@ def vary_one(modes, weights, square, back, obj, top, left, of_modes, of_weights)
             u, along, light = modes[k, r], climb[k], curved[k]
             for c in range(n):
                 along[c] += u[c].real * b[c].real + u[c].imag * b[c].imag
+            for c in range(n):
                 light[c] += seen[c] * (u[c].real * u[c].real + u[c].imag * u[c].imag)
     largest = most.max()
     for k in range(count):

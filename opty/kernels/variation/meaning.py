@@ -11,6 +11,14 @@ def mix(probe, weights, modes, out) -> None:
     out[:, 0] += np.tensordot(weights, modes, 1)
 
 
+def let_through_each(obj, corners, out) -> None:
+    """out_j (n, n) = |O_j|^2."""
+    n = out.shape[-1]
+    for seen, (r, c) in zip(out, corners.tolist(), strict=True):
+        window = obj[r : r + n, c : c + n]
+        seen[...] = np.square(window.real) + np.square(window.imag)
+
+
 def vary_one(modes, weights, square, back, obj, top, left, of_modes, of_weights) -> None:
     """Move OPR modes U (K, n, n) and the weights c (K,) of one view, in place.
 

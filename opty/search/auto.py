@@ -26,8 +26,9 @@ from opty.search.trial import SURE, Interrupted, Trial, finished, table, tried
 
 MINUTES = 5.0
 BARELY = 0.5  # of what a change has to gain: one that gains less is not tried again, unless plan.py says so
-TURN_WORTH, TURN_ROOM = 0.01, 0.05  # of half a turn: its gain, and the share above the noise from which it is tried
+TURN_WORTH, TURN_ALIKE, TURN_ROOM = 0.01, 0.005, 0.05  # of half a turn: its gain, and the share above the noise
 EFFORT = 16.0  # times the run on the whole scan that is likely to be chosen: what all of it may take
+MOST = 19.5  # times the one without a candidate that turns out no better: what all of it may take then
 MARGIN = 1.3  # over the time that a run is expected to take
 
 
@@ -234,7 +235,7 @@ class _Search:
     def _half_turned(self, plan: Plan, best: Trial) -> tuple[Plan, Trial]:
         """Run the plan with the positions turned by half a turn, and keep them so where it predicts better for sure.
 
-        Asked once more where the best is another one, until one of the two is better for sure.
+        Asked again, with what is the best then, where it scores alike.
         """
         start = self.part.begin
         if not start.text or self.turned or self._room(best) < TURN_ROOM or not self._time_for(plan, best):
@@ -242,7 +243,7 @@ class _Search:
         turned = Part(half_turned(start, self.seed, None, search=False), self.seed, self.machine)
         trial = tried(plan.recipe, turned.start(plan.modes), turned.held, self.deadline)
         self.say(f"{trial.score:.4f}  the same with positions turned by half a turn")
-        self.turned = best.beats(trial, TURN_WORTH)
+        self.turned = trial.score > (1 + TURN_ALIKE) * best.score
         if not (trial.whole and trial.beats(best, TURN_WORTH)):
             return plan, best
         self.turned, before = True, (self.given, self.part)
@@ -323,15 +324,17 @@ class _Search:
         verdict.
 
         All of it may take ``EFFORT`` times one run of what is likely to be chosen: the candidate, or the best plan with
-        the likelihood at its end; where that is far from the noise, the longest that was tried.
+        the likelihood at its end; where that is still to come and the best far from the noise, the longest that was
+        tried. A candidate that is longer may lose: then all of it may take ``MOST`` times one run of the others.
         """
         sweep = best.clock / plan.effort
         trial = sweep * (candidate or plan).effort
-        likely = max(trial, sweep * plan.at_its_end.effort)
-        if self._room(best) > ENDED:
+        likely = max(best.clock, sweep * plan.at_its_end.effort)
+        if self._room(best) > ENDED and not plan.counted:
             likely = max(likely, *(one.clock for one in self.trials))
-        now, reserve, effort = time.perf_counter(), self._reserve(best), EFFORT * self.part.ratio * likely
-        if now - self.began + sides * trial + trial * self.part.ratio + reserve > effort:
+        now, reserve, run = time.perf_counter(), self._reserve(best), self.part.ratio
+        spent = now - self.began + sides * trial + reserve
+        if spent + trial * run > EFFORT * run * max(trial, likely) or spent + likely * run > MOST * run * likely:
             return False
         return now + MARGIN * (sides * trial + trial * self.part.longer) + reserve < self.deadline
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from opty.analysis.check.health import health
 from opty.analysis.coverage import is_near
 from opty.analysis.orientation import AS_GIVEN, Orientation, middle
-from opty.analysis.probe_search import DECIDED, ProbeSearch, find_probe
+from opty.analysis.probe_search import DECIDED, ProbeSearch, Searching, find_probe
 from opty.data import PtychoData
 from opty.search.part import FEWEST, Part
 from opty.search.plan import Plan
@@ -85,29 +84,39 @@ def half_turned(start: Begin, seed: int, threads: int | None, search: bool) -> B
 
 
 def _searched(data: PtychoData, seed: int, machine: dict[str, Any], say: Callable[[str], None]) -> Begin:
-    say("starting probe")
+    """Search for the probe: for the positions as given at first, then all ways together, with few curvatures first."""
+
+    def start(way: Orientation, found: ProbeSearch) -> Begin:
+        turned = () if way.as_given else (f"positions taken as {way.name}: {way.remedy}",)
+        at = None if way.as_given else way
+        return Begin(_taken(data, way), found.probe[None], text, at, found.decided, (_described(found), *turned))
+
     text = f"opty.analysis.find_probe(data, seed={seed}).probe" if seed else "opty.analysis.find_probe(data).probe"
-    starts: list[Begin] = []
-    given = math.inf  # the score of the positions as they are
+    searches: dict[Orientation, Searching] = {}
     for way in (AS_GIVEN, *OTHERS):
-        if not way.as_given:
-            say(f"starting probe, positions as {way.name}")
-        at = data if way.as_given else _taken(data, way)
-        found = find_probe(at, seed, machine["threads"])
-        said = [_described(found)]
-        if not way.as_given:
-            said.append(f"positions taken as {way.name}: {way.remedy}")
-        given = found.score if way.as_given else given
-        sure = found.decided and (way.as_given or found.score < DECIDED * given)
-        starts.append(Begin(at, found.probe[None], text, None if way.as_given else way, sure, tuple(said)))
+        say("starting probe" if way.as_given else f"starting probe, positions as {way.name}")
+        search = searches[way] = Searching(_taken(data, way), seed, machine["threads"])
+        search.look(every=2)
+        found = search.found()
+        if found.decided and (way.as_given or found.score < DECIDED * searches[AS_GIVEN].found().score):
+            search.look()
+            return start(way, search.refined())
+    for every in (2, 1):
+        say("orientation of the positions, by longer runs")
+        if every == 1:
+            for search in searches.values():
+                search.look()
+        way, sure = _by_longer_runs([start(way, search.found()) for way, search in searches.items()], seed, machine)
         if sure:
-            return starts[-1]
-    say("orientation of the positions, by longer runs")
-    return _by_longer_runs(starts, seed, machine)
+            break
+    searches[way].look()
+    return replace(start(way, searches[way].refined()), decided=sure)
 
 
-def _by_longer_runs(starts: list[Begin], seed: int, machine: dict[str, Any]) -> Begin:
-    """Return the start from which pixels held out are predicted best, the first unless another does for sure."""
+def _by_longer_runs(starts: list[Begin], seed: int, machine: dict[str, Any]) -> tuple[Orientation, bool]:
+    """Return the way from which pixels held out are predicted best, the first unless another does for sure; and whether
+    it does.
+    """
     best, views = starts[0], middle(starts[0].data, FEWEST)
     for plan in DECIDING:
         trials = []
@@ -118,8 +127,8 @@ def _by_longer_runs(starts: list[Begin], seed: int, machine: dict[str, Any]) -> 
         if first == 0 or trials[first].beats(trials[0], WAY_WORTH):
             best = starts[first]
         if all(trials[first].beats(trials[i], WAY_WORTH) for i in rest):
-            return replace(best, decided=True)
-    return best
+            return best.way or AS_GIVEN, True
+    return best.way or AS_GIVEN, False
 
 
 def _described(found: ProbeSearch) -> str:

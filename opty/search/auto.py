@@ -324,13 +324,13 @@ class _Search:
         verdict.
 
         All of it may take ``EFFORT`` times one run of what is likely to be chosen: the candidate, or the best plan with
-        the likelihood at its end; where that is still to come and the best far from the noise, the longest that was
-        tried. A candidate that is longer may lose: then all of it may take ``MOST`` times one run of the others.
+        the likelihood at its end; where that is far from the noise, the longest that was tried. A candidate that is
+        longer may lose: then all of it may take ``MOST`` times one run of the others.
         """
         sweep = best.clock / plan.effort
         trial = sweep * (candidate or plan).effort
         likely = max(best.clock, sweep * plan.at_its_end.effort)
-        if self._room(best) > ENDED and not plan.counted:
+        if self._room(best) > ENDED:
             likely = max(likely, *(one.clock for one in self.trials))
         now, reserve, run = time.perf_counter(), self._reserve(best), self.part.ratio
         spent = now - self.began + sides * trial + reserve

@@ -336,7 +336,8 @@ class _Search:
         spent = now - self.began + sides * trial + reserve
         if spent + trial * run > EFFORT * run * max(trial, likely) or spent + likely * run > MOST * run * likely:
             return False
-        return now + MARGIN * (sides * trial + trial * self.part.longer) + reserve < self.deadline
+        last = max(trial, best.clock) * self.part.longer
+        return now + MARGIN * (sides * trial + last) + reserve < self.deadline
 
     def _reserve(self, best: Trial) -> float:
         """Return the seconds that the run for the verdict takes, and the look at the scale."""

@@ -74,37 +74,63 @@ def find_probe(
     """
     if is_near(data):
         raise ValueError("find_probe looks for a focused beam in the far field; the geometry says 'near'")
-    part, factor = coarse(middle(data, VIEWS))
-    light = _amplitude(part) ** 2
-    q2 = _q2(part.n)
-    spread = math.sqrt((light * q2).sum() / light.sum())  # cycles per pixel, root of the mean square
-    scores: dict[float, float] = {}
-    recipe = GENTLE**SWEEPS
+    search = Searching(data, seed, threads, tell)
+    search.look()
+    return search.refined()
 
-    def tried(curvature: float) -> float:
-        if curvature not in scores:
-            probe = start_of(part, curvature)
-            scores[curvature] = held_out_misfit(part, probe, recipe, seed, device="cpu", threads=threads)
-            if tell is not None:
-                tell(len(scores), total)
-        return scores[curvature]
 
-    widths = NARROWEST * part.n * RATIO ** np.arange(math.ceil(math.log(WIDEST / NARROWEST) / math.log(RATIO)) + 1)
-    grid = [0.0] + [sign * float(width) / (2 * spread) for width in widths for sign in (1, -1)]
-    total = len(grid) + 6
-    for curvature in grid:
-        tried(curvature)
-    best = min(scores, key=scores.__getitem__)
-    for step in (0.11, 0.055, 0.027):
-        best = min((best * (1 - step), best, best * (1 + step)), key=tried) if best else best
-    others = [score for c, score in scores.items() if not 0.7 < (c / best if best else float(c == 0)) < 1.4]
-    decided = scores[best] < DECIDED * min(others, default=math.inf)
-    curvature = best / factor**2
-    probe = start_of(data, curvature)
-    probe *= math.sqrt(float(data.photons().max()) / (np.abs(probe) ** 2).sum())
-    pixel = data.pixel
-    defocus = None if pixel is None or data.geometry is None else curvature * pixel**2 / data.geometry.wavelength
-    return ProbeSearch(probe, curvature, defocus, {c / factor**2: s for c, s in scores.items()}, decided)
+class Searching:
+    """A search for the probe in steps: ``look`` at some of the curvatures or at all, what is ``found`` so far, and
+    ``refined``.
+    """
+
+    def __init__(
+        self, data: PtychoData, seed: int, threads: int | None, tell: Callable[[int, int], None] | None = None
+    ):
+        self.data, self._seed, self._threads, self._tell = data, seed, threads, tell
+        self._part, self._factor = coarse(middle(data, VIEWS))
+        light = _amplitude(self._part) ** 2
+        spread = math.sqrt((light * _q2(self._part.n)).sum() / light.sum())  # cycles per pixel, root of the mean square
+        steps = math.ceil(math.log(WIDEST / NARROWEST) / math.log(RATIO)) + 1
+        self._widths = NARROWEST * self._part.n * RATIO ** np.arange(steps) / (2 * spread)
+        self._scores: dict[float, float] = {}
+
+    def look(self, every: int = 1) -> None:
+        """Score one in ``every`` of the curvatures, each once; none, and both signs of each width."""
+        for curvature in [0.0] + [sign * float(width) for width in self._widths[::every] for sign in (1, -1)]:
+            self._tried(curvature)
+
+    def refined(self) -> ProbeSearch:
+        """Return what is found once the neighbours of the best are scored as well."""
+        best = self._best
+        for step in (0.11, 0.055, 0.027):
+            best = min((best * (1 - step), best, best * (1 + step)), key=self._tried) if best else best
+        return self.found(best)
+
+    def found(self, best: float | None = None) -> ProbeSearch:
+        """Return what is found, with ``best`` of the curvatures, by default that of the least score."""
+        best, scores, data = self._best if best is None else best, self._scores, self.data
+        others = [score for c, score in scores.items() if not 0.7 < (c / best if best else float(c == 0)) < 1.4]
+        decided = scores[best] < DECIDED * min(others, default=math.inf)
+        curvature = best / self._factor**2
+        probe = start_of(data, curvature)
+        probe *= math.sqrt(float(data.photons().max()) / (np.abs(probe) ** 2).sum())
+        pixel = data.pixel
+        defocus = None if pixel is None or data.geometry is None else curvature * pixel**2 / data.geometry.wavelength
+        return ProbeSearch(probe, curvature, defocus, {c / self._factor**2: s for c, s in scores.items()}, decided)
+
+    @property
+    def _best(self) -> float:
+        return min(self._scores, key=self._scores.__getitem__)
+
+    def _tried(self, curvature: float) -> float:
+        if curvature not in self._scores:
+            probe = start_of(self._part, curvature)
+            machine = {"device": "cpu", "threads": self._threads}
+            self._scores[curvature] = held_out_misfit(self._part, probe, GENTLE**SWEEPS, self._seed, **machine)
+            if self._tell is not None:
+                self._tell(len(self._scores), 2 * len(self._widths) + 7)
+        return self._scores[curvature]
 
 
 def coarse(data: PtychoData, edge: int = COARSE, light: float = LIGHT) -> tuple[PtychoData, float]:

@@ -21,12 +21,14 @@ from opty.search.part import Part
 from opty.search.plan import ANEW, BEST_OF, CLIMB, ENDED, FIRST, HOPELESS, KINDS, Change, Plan, priors
 from opty.search.repair import Repaired, repaired
 from opty.search.scale import ASIDE, GAIN, look_at_scale, mendable, pointed, rescaled, scale_is_known, stretched
-from opty.search.start import Begin, begin
+from opty.search.start import Begin, begin, half_turned
 from opty.search.trial import SURE, Interrupted, Trial, finished, table, tried
 
 MINUTES = 5.0
 BARELY = 0.5  # of what a change has to gain: one that gains less is not tried again, unless plan.py says so
+TURN_WORTH, TURN_ALIKE, TURN_ROOM = 0.01, 0.005, 0.05  # of half a turn: its gain, and the share above the noise
 EFFORT = 16.0  # times the run on the whole scan that is likely to be chosen: what all of it may take
+MOST = 19.5  # times the one without a candidate that turns out no better: what all of it may take then
 MARGIN = 1.3  # over the time that a run is expected to take
 
 
@@ -127,6 +129,7 @@ class _Search:
         self.looking = 0.0  # seconds that the look at the scale took
         self.asked: Trial | None = None  # the trial that ran with other scales as well
         self.known: Part | None = None  # the part of which others predict worse for sure
+        self.turned = False  # whether half a turn of the positions is decided
         self.useless: set[tuple[str, object]] = set()  # changes that are not tried again
         self.repaired: Repaired = repaired(data)
         if self.repaired.problems and not force:
@@ -138,7 +141,7 @@ class _Search:
         self.tell(f"{what} ({max(0.0, self.deadline - time.perf_counter()):.0f} s left)")
 
     def run(self) -> Auto:
-        start: Begin = begin(self.repaired.data, self.seed, self.machine["threads"], self.say)
+        start: Begin = begin(self.repaired.data, self.seed, self.machine, self.say)
         doubts = quick_look(start.data.replace(probe=start.probe) if start.text else start.data).warnings
         for line in (*start.said, *doubts):
             self.tell(line)
@@ -176,6 +179,7 @@ class _Search:
         best = self._try(plan)
         for kind in FIRST:
             plan, best = self._climbed(kind, plan, best)
+        plan, best = self._half_turned(plan, best)
         plan, best = self._scaled(plan, best)
         idle = number = 0
         while idle < len(KINDS):
@@ -183,6 +187,7 @@ class _Search:
             plan, best = self._climbed(KINDS[number], plan, best)
             idle = idle + 1 if plan is before else 0
             if plan.modes > before.modes or KINDS[number] is priors or idle == len(KINDS):
+                plan, best = self._half_turned(plan, best)
                 plan, best = self._bracketed(plan, best)
                 idle = idle if plan is before else 0
             number = (number + 1) % len(KINDS)
@@ -226,6 +231,32 @@ class _Search:
         if self.measured is None or self.measured[0] is not best:
             self.measured = best, noise_deviance(best.state, self.part.held.blocks, self.seed)
         return 1 - self.measured[1] / best.score
+
+    def _half_turned(self, plan: Plan, best: Trial) -> tuple[Plan, Trial]:
+        """Run the plan with the positions turned by half a turn, and keep them so where it predicts better for sure.
+
+        Asked again, with what is the best then, where it scores alike.
+        """
+        start = self.part.begin
+        if not start.text or self.turned or self._room(best) < TURN_ROOM or not self._time_for(plan, best):
+            return plan, best
+        turned = Part(half_turned(start, self.seed, None, search=False), self.seed, self.machine)
+        trial = tried(plan.recipe, turned.start(plan.modes), turned.held, self.deadline)
+        self.say(f"{trial.score:.4f}  the same with positions turned by half a turn")
+        self.turned = trial.score > (1 + TURN_ALIKE) * best.score
+        if not (trial.whole and trial.beats(best, TURN_WORTH)):
+            return plan, best
+        self.turned, before = True, (self.given, self.part)
+        self.given = half_turned(self.given, self.seed, self.machine["threads"], search=True)
+        again = self.given
+        if start.scale is not None:
+            again = rescaled(again, start.scale, self.seed, self.machine["threads"])
+        self.part = Part(again, self.seed, self.machine)
+        trial = self._try(plan)
+        if trial.whole and trial.beats(best, TURN_WORTH):
+            return plan, trial
+        self.given, self.part = before
+        return plan, best
 
     def _scaled(self, plan: Plan, best: Trial) -> tuple[Plan, Trial]:
         """Look for another scale of the positions, and take it where the plan predicts better with it for sure."""
@@ -293,17 +324,20 @@ class _Search:
         verdict.
 
         All of it may take ``EFFORT`` times one run of what is likely to be chosen: the candidate, or the best plan with
-        the likelihood at its end; where that is far from the noise, the longest that was tried.
+        the likelihood at its end; where that is far from the noise, the longest that was tried. A candidate that is
+        longer may lose: then all of it may take ``MOST`` times one run of the others.
         """
         sweep = best.clock / plan.effort
         trial = sweep * (candidate or plan).effort
-        likely = max(trial, sweep * plan.at_its_end.effort)
+        likely = max(best.clock, sweep * plan.at_its_end.effort)
         if self._room(best) > ENDED:
             likely = max(likely, *(one.clock for one in self.trials))
-        now, reserve, effort = time.perf_counter(), self._reserve(best), EFFORT * self.part.ratio * likely
-        if now - self.began + sides * trial + trial * self.part.ratio + reserve > effort:
+        now, reserve, run = time.perf_counter(), self._reserve(best), self.part.ratio
+        spent = now - self.began + sides * trial + reserve
+        if spent + trial * run > EFFORT * run * max(trial, likely) or spent + likely * run > MOST * run * likely:
             return False
-        return now + MARGIN * (sides * trial + trial * self.part.longer) + reserve < self.deadline
+        last = max(trial, best.clock) * self.part.longer
+        return now + MARGIN * (sides * trial + last) + reserve < self.deadline
 
     def _reserve(self, best: Trial) -> float:
         """Return the seconds that the run for the verdict takes, and the look at the scale."""

@@ -11,7 +11,7 @@ import numpy as np
 from opty.analysis.align import object_error
 from opty.analysis.check.scan_stretch import Stretch, of_stretch
 from opty.analysis.held_blocks import on
-from opty.analysis.illumination import illuminated
+from opty.analysis.illumination import lit_by
 from opty.analysis.object_states import one_image
 from opty.analysis.verdict import Verdict
 from opty.state.views import sweep_batches
@@ -45,10 +45,13 @@ def noise_deviance(p: BareState, blocks: PtychoData, seed: int = 0) -> float:
 
 
 def difference(p: BareState, q: BareState) -> float:
-    """Return how far two objects of one measurement are apart where views light them (no unit); see object_error."""
+    """Return how far two objects of one measurement are apart where they are well lit (no unit); see object_error.
+
+    Where the rim of windows alone gives light, both are noise: on a real scan that was a third of the pixels.
+    """
     at, other = p.numpy("positions"), q.numpy("positions")
     obj, second = (one_image(one) for one in (p, q))
-    lit = illuminated(np.clip(at, 0, np.array(obj.shape) - p.data.n), p.probe, obj.shape)
+    lit = lit_by(np.clip(at, 0, np.array(obj.shape) - p.data.n), p.numpy("probe"), obj.shape)
     if lit.sum() < 16:
         return math.inf
     return object_error(second, obj, lit, np.rint((other - at).mean(axis=0)))

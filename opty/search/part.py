@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from opty.operators.coarse import Level, worth
 from opty.ptycho_state import PtychoState
 from opty.recipes import LSQML
 from opty.runtime.execute import turns
-from opty.search.start import Begin
 from opty.search.trial import Trial
+
+if TYPE_CHECKING:
+    from opty.search.start import Begin
 
 PIXELS = 100 * 128**2  # of the detector, in all views of the part
 FEWEST, MOST = 60, 100  # views of the part

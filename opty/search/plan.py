@@ -209,17 +209,22 @@ def priors(plan: Plan) -> Iterator[Change]:
     yield from (_changed(plan, "smooth", weight, 0.002) for weight in weights[max(0, at - 1) : at])
 
 
-def lengths(plan: Plan) -> Iterator[Change]:
-    """Yield the plan with twice the sweeps, and with half of them: long runs fit the noise of few photons."""
+def longer(plan: Plan) -> Iterator[Change]:
+    """Yield the plan with twice the sweeps."""
     if plan.sweeps < MOST_SWEEPS:
         yield _changed(plan, "sweeps", 2 * plan.sweeps, 0.01)
+
+
+def lengths(plan: Plan) -> Iterator[Change]:
+    """Yield the plan with twice the sweeps, and with half of them: long runs fit the noise of few photons."""
+    yield from longer(plan)
     if plan.sweeps > FEWEST_SWEEPS:
         yield _changed(plan, "sweeps", plan.sweeps // 2, 0.005)
 
 
 # Before the scale of the positions is looked at; what costs little before what makes all later trials take longer.
 FIRST = (race, refined, intensities, second_mode, instead, refined)
-KINDS = (ended, positions, more_modes, without, background, intensities, priors, gradient, engines, lengths)
+KINDS = (ended, positions, more_modes, without, background, intensities, priors, longer, gradient, engines, lengths)
 BEST_OF = (engines,)  # all of which are tried; of the others, the first that gains
-CLIMB = (more_modes, priors, lengths)  # that are gone through until none gains
+CLIMB = (more_modes, priors, longer, lengths)  # that are gone through until none gains
 ANEW = {("engine", "LSQML, ML"), ("positions", "found")}  # changes that are tried again with one mode more

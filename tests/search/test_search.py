@@ -21,7 +21,7 @@ from opty.search.judgement import judged
 from opty.search.part import Part
 from opty.search.repair import repaired
 from opty.search.scale import mendable
-from opty.search.start import begin
+from opty.search.start import Begin, begin
 from opty.simulate import experiment, objects, scans
 
 N, VIEWS = 32, 49
@@ -164,26 +164,75 @@ def test_the_expression_makes_the_same_state(chosen):
     assert np.array_equal(again.obj, chosen.state.obj)
 
 
+ONE_CORE = {"device": "cpu", "threads": 1, "deterministic": False}
+
+
+def fits(data):
+    """Say whether positions are those of the scan (1), or turned by half a turn (-1), or neither (0)."""
+    about, given = (one.positions - one.positions.mean(axis=0) for one in (data, scan()))
+    return next((sign for sign in (1, -1) if np.allclose(about, sign * given)), 0)
+
+
+def searches(sure):
+    """Return a search that finds the true probe, or its twin; for the right way round decided, where it is ``sure``."""
+
+    class Searches(start_module.Searching):
+        def found(self, best=None):
+            right = fits(self.data)
+            probe = twin(scan().truth["probe"][0]) if right == -1 else scan().truth["probe"][0]
+            score = 0.01 if sure and right else 0.05
+            return opty.analysis.ProbeSearch(probe, 1.0, None, {1.0: score}, bool(sure and right))
+
+        refined = found
+
+        def look(self, every=1):
+            pass
+
+    return Searches
+
+
+def twin(image):
+    """Return the complex conjugate turned by half a turn about the middle pixel."""
+    return np.roll(image[::-1, ::-1].conj(), (1, 1), axis=(0, 1))
+
+
+def turned_scan():
+    return scan().replace(positions=scan().positions[:, ::-1] * np.array([1, -1]), truth=None)
+
+
 def test_the_way_round_is_that_whose_searched_probe_predicts_best(monkeypatch):
     """A search is decided, and better, for one way of the four that differ only."""
-    turned = scan().replace(positions=scan().positions[:, ::-1] * np.array([1, -1]), truth=None)
-    given = scan().positions - scan().positions.mean(axis=0)
-
-    def searched(data, seed, threads):
-        about = data.positions - data.positions.mean(axis=0)
-        right = np.allclose(about, given) or np.allclose(about, -given)
-        probe = np.ones((N, N), complex)
-        return opty.analysis.ProbeSearch(probe, 1.0, None, {1.0: 0.01 if right else 0.05}, right)
-
-    monkeypatch.setattr(start_module, "find_probe", searched)
+    monkeypatch.setattr(start_module, "Searching", searches(sure=True))
     said = []
-    found = start_module.begin(turned, 0, 1, said.append)
+    found = start_module.begin(turned_scan(), 0, ONE_CORE, said.append)
     assert found.way is not None
-    about = found.data.positions - found.data.positions.mean(axis=0)
-    assert np.allclose(about, given) or np.allclose(about, -given)
+    assert fits(found.data)
     assert len(said) == 4
     assert found.way.name in found.said[1]
-    assert start_module.begin(scan(), 0, 1, said.append).way is None
+    assert start_module.begin(scan(), 0, ONE_CORE, said.append).way is None
+
+
+def test_where_no_search_decides_longer_runs_tell_the_way_round(monkeypatch):
+    monkeypatch.setattr(start_module, "Searching", searches(sure=False))
+    said = []
+    found = start_module.begin(turned_scan(), 0, ONE_CORE, said.append)
+    assert fits(found.data)
+    assert found.decided
+    assert said[4:] == ["orientation of the positions, by longer runs"]
+    assert start_module.begin(scan().replace(truth=None), 0, ONE_CORE, said.append).way is None
+
+
+def test_half_a_turn_takes_the_twin_of_the_probe_and_the_way_back():
+    """Probe and object window turned by half a turn and conjugate make the same pattern."""
+    window, probe = scan().truth["obj"][:N, :N], scan().truth["probe"]
+    flip = start_module.half_turned(Begin(scan(), probe, "x", None, True, ()), 0, 1, search=False)
+    assert fits(flip.data) == -1
+    assert flip.way.turn == (False, "both")
+    first, second = (np.abs(np.fft.fft2(wave)) for wave in (probe[0] * window, flip.probe[0] * twin(window)))
+    assert np.allclose(first, second, atol=1e-4 * first.max())
+    again = start_module.half_turned(flip, 0, 1, search=False)
+    assert again.way is None
+    assert np.array_equal(again.probe, probe)
 
 
 def test_a_probe_of_several_modes_keeps_them():
@@ -368,7 +417,7 @@ def test_no_trial_takes_the_time_of_the_last_run(monkeypatch):
     monkeypatch.setattr(Part, "longer", property(lambda part: measured.append(longer(part)) or 1e4))
     found = opty.auto(data, minutes=0.5, device="cpu", threads=1)
     assert len(found.trials) == 1
-    ratio = Part(begin(data, 0, 1, str), 0, {"device": "cpu", "threads": 1}).ratio
+    ratio = Part(begin(data, 0, ONE_CORE, str), 0, ONE_CORE).ratio
     assert all(ratio <= one < 20 * ratio for one in measured)
 
 

@@ -73,6 +73,8 @@ class PtychoState(BareState):
     runs_recipes: ClassVar[bool] = True  # ``recipe * p`` leaves the work to this class
 
     def __rmul__(self, recipe: Any) -> PtychoState:
+        if isinstance(recipe, str):
+            raise TypeError(f"{recipe!r} * p: a recipe as text is read by opty.parse: opty.parse({recipe!r}) * p")
         if not isinstance(recipe, Operator):
             return NotImplemented
         self._doubt_the_start()

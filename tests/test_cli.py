@@ -247,6 +247,17 @@ def test_ctrl_c_keeps_the_work(scan, tmp_path):
     assert picture.exists()
 
 
+def test_ctrl_c_before_anything_is_written_says_so(scan, tmp_path, monkeypatch):
+    def interrupted(*arguments, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(opty, "load", interrupted)
+    for command in ("reconstruct", "auto"):
+        outcome = run(command, scan, "-o", tmp_path / "none.h5", code=130)
+        assert f"Interrupted. {tmp_path / 'none.h5'} was not written." in outcome.stderr
+    assert not (tmp_path / "none.h5").exists()
+
+
 def test_divergence_keeps_the_last_finite_state(scan, tmp_path):
     output = tmp_path / "x.h5"
     outcome = run("reconstruct", scan, "-o", output, "--recipe", "(Explode(at=3) * rPIE())**9", code=1)

@@ -189,6 +189,11 @@ def test_export(scan):
         "written        out_magnitude.tif",
         "written        out_phase.tif",
     ]
+    unwrapped = ["export", "r.h5", "-o", "u.tif", "--overwrite", "--unwrap"]
+    first = [run(*unwrapped).output.splitlines()[-1], Path("u_unwrapped.tif").read_bytes()]
+    assert first[0] == "written        u_unwrapped.tif"
+    assert run(*unwrapped, "plane").exit_code == 0
+    assert Path("u_unwrapped.tif").read_bytes() == first[1]
     run("export", "r.h5", "-o", "lit.npz", "--crop", "-q")
     with np.load("lit.npz") as found:
         assert found["obj"].shape < opty.load("r.h5").obj.shape

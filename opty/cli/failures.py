@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import warnings
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -27,7 +29,7 @@ class Command(click.Command):
         self.params.append(click.Option(["--traceback"], is_flag=True, help="Show the Python traceback of an error."))
 
     def invoke(self, ctx: click.Context) -> Any:
-        in_full = ctx.params.pop("traceback")
+        in_full, began = ctx.params.pop("traceback"), time.time()
         try:
             with on_command_line(_options(self)), warnings.catch_warnings():
                 warnings.showwarning = _warn
@@ -39,13 +41,21 @@ class Command(click.Command):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
+            click.echo(f"Interrupted.{_unwritten(ctx, began)}", err=True)
             ctx.exit(INTERRUPTED)
         except Exception as error:
             if in_full:
                 raise
             click.echo(f"Error: {one_line(error)}", err=True)
             ctx.exit(1)
+
+
+def _unwritten(ctx: click.Context, began: float) -> str:
+    """Say that a command has not written its result, where it writes one and has not done so since it ``began``."""
+    output = ctx.params.get("output")
+    if not isinstance(output, Path) or (output.exists() and output.stat().st_mtime >= began):
+        return ""
+    return f" {output} was not written."
 
 
 def _warn(

@@ -215,7 +215,9 @@ def _format(path: Path) -> str:
 @click.option(
     "--unwrap",
     type=click.Choice(["plane", "constant", "none"]),
-    help="Write the unwrapped phase too, minus a fitted plane, a constant, or nothing.",
+    is_flag=False,
+    flag_value="plane",
+    help="Write the unwrapped phase too, minus a fitted plane (also where no value is given), a constant, or nothing.",
 )
 @data_option
 @import_option

@@ -28,7 +28,7 @@ from opty.cli.options import (
 )
 from opty.cli.ranks import together, world
 from opty.cli.run import Run
-from opty.cli.starts import DEFAULT_RECIPE, PROBE_WORDS, doubts_of, model_of, moves_views, recipe_of, said_of, started
+from opty.cli.starts import DEFAULT_RECIPE, PROBE_WORDS, doubts_of, model_of, recipe_of, said_of, started
 from opty.files.atomic import check_target
 
 if TYPE_CHECKING:
@@ -131,8 +131,7 @@ def reconstruct(
     if world() is not None and not follow:
         load.setdefault("stream", True)  # each rank reads its own views
     word = load.pop("probe") if load.get("probe") in PROBE_WORDS else None
-    moves = moves_views(recipe)
-    start, attention = started(file, load, probe=word, moves=moves, quiet=quiet or as_json, **options)
+    start, attention = started(file, load, probe=word, recipe=recipe, quiet=quiet or as_json, **options)
     start.data.need_frames()
     if not quiet:
         made = "" if start.model.thin else f"waves of {start.model!r}\n"

@@ -62,18 +62,19 @@ def started(
     force: bool,
     check: bool,
     probe: str | None,
-    moves: bool,
+    recipe: Operator,
     quiet: bool,
     **machine: Any,
 ) -> tuple[PtychoState, tuple[str, ...]]:
     """Load a measurement into a new state, or a result as it is; return the state and doubts about the measurement.
 
-    ``machine`` is how to compute; ``moves`` : the recipe refines positions. A measurement of which a reconstruction is
-    pointless is refused, unless ``force``.
+    ``machine`` is how to compute; what ``recipe`` refines or estimates is not doubted. A measurement of which a
+    reconstruction is pointless is refused, unless ``force``.
     """
     import opty
     from opty.analysis import Findings, quick_look
     from opty.analysis.check.decision import ways_in_brief
+    from opty.analysis.check.findings import of_exposures
     from opty.analysis.check.frame_statistics import look_at_frames
     from opty.analysis.check.health import tried_out
     from opty.analysis.check.near_field import taken_as_far
@@ -81,10 +82,12 @@ def started(
     from opty.analysis.coverage import is_near
     from opty.model.complete import complete
 
+    moves, lights = moves_views(recipe), _changes(recipe, "intensity_factors")
     machine, start = given(machine), given({"modes": modes, "model": model, "seed": seed})
     loaded = opty.load(file, **load)
     if isinstance(loaded, opty.PtychoData):
         frames = look_at_frames(loaded)
+        exposures = of_exposures(frames.photons).warnings
         found = quick_look(loaded, frames)
         tried = tried_out(loaded, one_by_one=not moves) if check and found.ok else Findings()
         found += tried
@@ -101,12 +104,13 @@ def started(
         for element in complete(model, loaded.geometry, loaded.n, modes).elements:
             element.check_measurement(loaded)  # what does not fit is refused before the search
         if loaded.probe is None and probe != "mean" and (far or probe == "search"):
-            start["probe"] = _found_probe(file, loaded, frames, modes or 1, quiet, machine.get("threads"))
+            start["probe"] = _found_probe(file, loaded, frames, modes or 1, quiet, machine.get("threads"), exposures)
             found = quick_look(loaded.replace(probe=start["probe"]), frames) + tried  # some doubts were about its size
         if found.ok and not check and (model is None or model.thin):
             found += _said_of_places(loaded, frames, start.get("probe"), moves)
             _refuse(file, found, force)
-        return opty.PtychoState(loaded, **start, **machine), found.every
+        doubts = tuple(line for line in found.every if not (lights and line in exposures))
+        return opty.PtychoState(loaded, **start, **machine), doubts
     for name, value in (start | given({"probe": probe})).items():
         raise ValueError(
             f"{file} is a result, which goes on with its own {name}: leave {option(name, value)} out, or reconstruct "
@@ -124,11 +128,18 @@ def _refuse(file: Path, found: Findings, force: bool) -> None:
 
 
 def _found_probe(
-    file: Path, data: PtychoData, frames: Frames, modes: int, quiet: bool, threads: int | None
+    file: Path,
+    data: PtychoData,
+    frames: Frames,
+    modes: int,
+    quiet: bool,
+    threads: int | None,
+    exposures: tuple[str, ...],
 ) -> np.ndarray | None:
     """Return the starting probe that a search finds, None where there are too few views; print the result.
 
     Bad pixels, and a constant beside the light, are not taken for several modes. ``modes`` : of the run to come.
+    ``exposures`` : what was said of two exposures, which explain views that no probe predicts.
     """
     from tqdm import tqdm
 
@@ -160,7 +171,11 @@ def _found_probe(
             f"{found.score:.4g}{doubt})",
             err=True,
         )
-    if data.views >= FEWEST_TO_JUDGE and (said := _unexplained(*searched_excess(data, found, threads), modes)):
+    if (
+        data.views >= FEWEST_TO_JUDGE
+        and not exposures
+        and (said := _unexplained(*searched_excess(data, found, threads), modes))
+    ):
         other = floor_of(data, frames, found.probe).warnings
         click.echo(f"Warning: {other[0] if other else said}", err=True)
     return found.probe
@@ -204,10 +219,14 @@ def _said_of_places(data: PtychoData, frames: Frames, probe: np.ndarray | None, 
 
 def moves_views(recipe: Operator) -> bool:
     """Say whether a recipe refines positions."""
+    return _changes(recipe, "positions")
+
+
+def _changes(recipe: Operator, leaf: str) -> bool:
     from opty.runtime.nodes import steps_of
     from opty.runtime.plan import plan
 
-    return any("positions" in step.op.effects()[1] for step in steps_of(plan(recipe)))
+    return any(leaf in step.op.effects()[1] for step in steps_of(plan(recipe)))
 
 
 def doubts_of(result: Path, p: BareState) -> tuple[str, ...]:

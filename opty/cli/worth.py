@@ -24,7 +24,7 @@ from opty.cli.options import (
     taken_for_load,
     talk_options,
 )
-from opty.cli.starts import DEFAULT_RECIPE, PROBE_WORDS, moves_views, recipe_of, started
+from opty.cli.starts import DEFAULT_RECIPE, PROBE_WORDS, recipe_of, started
 from opty.files.atomic import check_target
 
 if TYPE_CHECKING:
@@ -163,8 +163,7 @@ def _begin(
         return own if text is None else recipe_of(text, None), cast("PtychoState", begin)
     recipe = recipe_of(text, None)
     told: dict[str, Any] = {"seed": seed, "force": False, "check": False, "quiet": quiet}
-    moves = moves_views(recipe)
-    start, attention = started(file, load, modes=modes, model=None, probe=word, moves=moves, **told, **machine)
+    start, attention = started(file, load, modes=modes, model=None, probe=word, recipe=recipe, **told, **machine)
     start.data.need_frames()
     for line in attention:
         click.echo(f"Warning: {line}", err=True)

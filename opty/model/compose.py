@@ -40,6 +40,11 @@ class Model(Value, register=False):
         self._check_sides()
         names = [leaf.name for leaf in self.leaves]
         if twice := sorted({name for name in names if names.count(name) > 1}):
+            if twice == ["obj"] and any(getattr(e, "mixture", False) for e in self.elements):
+                raise RecipeError(
+                    f"{self!r}: states of a thick object are not supported: take Object(states=L) for a thin one that "
+                    "changes, or Slices for a thick one"
+                )
             raise RecipeError(f"{self!r}: two elements bring the leaf {twice[0]!r}; a state holds one array of a name")
 
     def _check_sides(self) -> None:

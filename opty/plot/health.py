@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def health(h: Health, ax: Axes | None = None) -> Figure:
     """Draw the results of a scan check; ``ax`` : axes whose place the panels take; returns the figure."""
     fig = canvas(ax, 11.0, 8.6)
-    verdict = "fit for a reconstruction" if h.ok else "a reconstruction is pointless as it is"
+    verdict = "fit for a reconstruction" if h.verdict == "reconstruct" else h.verdict
     file = [Path(h.data.source["path"]).name] if h.data.source else []
     parts = [*file, f"{h.views} views of {h.pattern} × {h.pattern}", verdict, datetime.date.today().isoformat()]
     fig.suptitle("  ·  ".join(parts), ha="left", x=0.01)

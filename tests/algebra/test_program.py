@@ -195,3 +195,9 @@ def test_small_transforms_are_those_of_scipy(dtype, shape):
             found = ours(a.copy() if overwrite else a, overwrite)
             assert found.dtype == expected.dtype
             assert np.array_equal(found, expected)
+
+
+def test_a_text_is_no_recipe():
+    p = state(scan())
+    with pytest.raises(TypeError, match=r"opty\.parse\('rPIE\(\)\*\*3'\) \* p"):
+        "rPIE()**3" * p

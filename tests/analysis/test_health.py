@@ -155,3 +155,13 @@ def test_near_field_scan_tells_its_orientation(shared_data):
     turned = health(data.replace(positions=data.positions[:, ::-1], source=None))
     assert turned.orientations[0].name == "(column, row)"
     assert not turned.ok
+
+
+def test_a_probe_that_a_search_finds_gives_its_size(right):
+    """In the far field without a starting probe: the mean pattern alone implies a focus."""
+    known, found = health(right), health(right.replace(probe=None, truth=None))
+    assert (known.searched, found.searched, found.size_known) == (False, True, True)
+    assert found.probe_diameter == pytest.approx(known.probe_diameter, rel=0.25)
+    assert found.overlap == pytest.approx(known.overlap, abs=0.1)
+    assert "at least" not in str(found)
+    assert "check the unit" not in str(found)

@@ -5,12 +5,13 @@ import pytest
 
 from opty.analysis import quick_look
 from opty.analysis.check.brightness import of_brightness, uneven
+from opty.analysis.check.exposures import dim_exposure
 from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.check.number_law import of_numbers
 from opty.analysis.check.pedestal import floor, of_pedestal
 from opty.analysis.check.trials import Trials
 from opty.analysis.orientation import AS_GIVEN
-from opty.simulate import demo_scan
+from opty.simulate import demo_scan, experiment, objects
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,46 @@ def test_two_exposures(scan, kind):
     if kind == "two":
         assert uneven(part)
         assert "IntensityUpdate() * rPIE()" in said[0]
+
+
+def thin_sample():
+    """Return a scan of a sample that absorbs up to a tenth, in the beam of a Gaussian."""
+    places = np.stack(np.meshgrid(np.arange(10), np.arange(10), indexing="ij"), -1).reshape(-1, 2) * 3.0
+    obj = objects.two_images((64, 64), ("camera", "moon"), (0.9, 1), (-0.6, 0.6))
+    r2 = ((np.indices((32, 32)) - 16) ** 2).sum(axis=0)
+    return experiment(obj, np.exp(-r2 / 40).astype("complex64"), places, 1e5, seed=1).replace(truth=None)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_two_exposures_are_counted_and_said_without_a_run(share):
+    """Whether the dim frames are the first half or any: their neighbours say less in the one case than in the other."""
+    good = thin_sample()
+    assert not any("two exposures" in line for line in quick_look(good).warnings)
+    rng = np.random.default_rng(2)
+    first = np.arange(good.views) < good.views // 2
+    for dim in (first, rng.permutation(first)):
+        shares = np.where(dim, share, 1.0)[:, None, None]
+        data = good.replace(intensities=rng.binomial(good.intensities[:].astype(np.int64), shares).astype(np.uint32))
+        (said,) = [line for line in quick_look(data).warnings if "two exposures" in line]
+        assert f"{dim.sum()} frames have" in said
+        assert float(said.split("frames have ")[1].split()[0]) == pytest.approx(share, rel=0.1)
+        assert "IntensityUpdate() * rPIE()" in said
+        frames = look_at_frames(data)
+        assert frames.dim == tuple(np.flatnonzero(dim))
+        assert frames.faint == frames.bright == ()
+        trials = Trials(data, frames)
+        trials.views = 48
+        light = trials.part(AS_GIVEN).photons()
+        assert light.mean() == pytest.approx(share * 1e5, rel=0.1)
+        assert light.std() < 0.1 * light.mean()
+
+
+def test_a_sample_that_absorbs_on_one_side_has_one_exposure():
+    """Views at the edge of the dark part lie between."""
+    places = np.stack(np.meshgrid(np.arange(10), np.arange(10), indexing="ij"), -1).reshape(-1, 2) * 3.0
+    obj = np.where(np.arange(64) < 32, 1.0, 0.5) * np.ones((64, 1), np.complex64)
+    r2 = ((np.indices((32, 32)) - 16) ** 2).sum(axis=0)
+    data = experiment(obj, np.exp(-r2 / 40).astype("complex64"), places, 1e5, seed=1)
+    photons = data.photons()
+    assert photons.max() > 3 * photons.min()
+    assert dim_exposure(photons) is None

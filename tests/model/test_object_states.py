@@ -89,7 +89,7 @@ def test_one_state_is_the_thin_object():
     assert not complete(TWO, None, 8).thin
     with pytest.raises(ValueError, match="from 1 on"):
         Object(states=0)
-    with pytest.raises(RecipeError, match="two elements bring the leaf 'obj'"):
+    with pytest.raises(RecipeError, match="states of a thick object are not supported"):
         TWO * Slices(2, 1e-6)
 
 

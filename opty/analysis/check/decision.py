@@ -18,9 +18,11 @@ from opty.analysis.check.orders import (
     Guess,
     better,
     clearly,
+    common_orders,
     guessed,
     half_turn,
     in_orders,
+    late_from_a_frame_on,
     like_way,
     much_better,
     scored,
@@ -49,7 +51,8 @@ class Decision:
     """What short runs say: the eight ``orientations`` by their held-out misfit, the best first; which of them ``fits``.
 
     ``order``: that of the frames ("as given", or what ``opty.load(frame_order=)`` has to be); ``excess``: of the best
-    guess, see ``Score``; ``twin``: half a turn more fits as well, where no starting probe tells.
+    guess, see ``Score``; ``twin``: half a turn more fits as well, where no starting probe tells; ``unexplained``: in no
+    guess, and in no long run, do an object and a probe predict views.
     """
 
     orientations: tuple[Orientation, ...] = ()
@@ -59,6 +62,7 @@ class Decision:
     twin: str | None = None
     findings: Findings = field(default_factory=Findings)
     probe: np.ndarray | None = None
+    unexplained: bool = False
 
     @property
     def decided(self) -> bool:
@@ -98,6 +102,7 @@ def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decisio
         found = replace(found, findings=told if not found.decided else found.findings + told)
     elif found.fits in ("as given", "undecided") and not pedestal.every:  # under which no scale can be told
         found = _stretched(trials, found, given, one_by_one)
+    found = _unexplained(trials, found, given)
     found = replace(found, findings=found.findings + light + pedestal)
     change = probe_change(trials, found.probe if found.excess < PREDICTS else None, way)
     if change.warnings and not found.decided:
@@ -128,7 +133,12 @@ def ways_in_brief(data: PtychoData, frames: Frames) -> Findings:
             return _of_lines(trials, data, frames, given)
         alike = likeness(data, frames) if views == PARTS[0] else alike
         best = better(given, in_orders(trials, alike, given, ORDERS if views == PARTS[0] else 0))
-        found = _told(trials, best, given, _ways(trials, best), alike)
+        ways = _ways(trials, best)
+        if best.order is None and views == PARTS[0]:
+            way = replace(best, way=ways[0][0], score=ways[0][1])
+            common = _or_common(trials, way)
+            best, ways = (best, ways) if common is way else (common, _ways(trials, common))
+        found = _told(trials, best, given, ways, alike)
         if found.decided:
             return found.findings
         if trials.views >= min(trials.most, trials.lit.sum()):
@@ -169,11 +179,14 @@ def orders_in_brief(data: PtychoData, frames: Frames, probe: np.ndarray) -> Find
 def _of_lines(trials: Trials, data: PtychoData, frames: Frames, given: Guess) -> Findings:
     """Say that frames are in another order where the middle of a scan is predicted well all the same.
 
-    On a raster shifted frames are off by a step that all have in common, but for those at the ends of lines.
+    On a raster shifted frames are off by a step that all have in common, but for those at the ends of lines; and frames
+    that are so from one on may lie beyond the middle.
     """
     if line_ends(data.positions) is None:
-        return Findings()
-    best = better(given, in_orders(trials, likeness(data, frames), given, ORDERS))
+        found = late_from_a_frame_on(trials, given)
+    else:
+        found = in_orders(trials, likeness(data, frames), given, ORDERS)
+    best = better(given, found)
     return Findings() if best.order is None else _of_order(best, given)
 
 
@@ -212,6 +225,20 @@ def _stretched(trials: Trials, found: Decision, given: Guess, one_by_one: bool) 
         said += " was tried: check the unit of the positions, and distance and pixel size"
         return replace(found, findings=found.findings + Findings(warnings=(said,)))
     return found
+
+
+def _unexplained(trials: Trials, found: Decision, given: Guess) -> Decision:
+    """Return the decision for the far field with what to check, where no guess predicts views, nor does a long run."""
+    certain = found.decided or found.findings.problems or given.score.noisy
+    if certain or not trials.far or found.excess < NOTHING or not _never_predicts(trials, found, given):
+        return found
+    also = ", and the starting probe" if trials.probe is not None else "; a starting probe would tell more"
+    said = (
+        f"in no orientation, order and scale that was tried do an object and a probe predict held-out views "
+        f"({found.excess:.0%} of what differs from the mean pattern is missed): check the order of the frames, the "
+        f"positions and their unit, distance and pixel size{also}"
+    )
+    return replace(found, findings=Findings(warnings=(said,)), unexplained=True)
 
 
 def _settled(trials: Trials, found: Decision) -> Decision:
@@ -253,8 +280,15 @@ def _best_guess(trials: Trials, alike: Likeness | None, count: int) -> tuple[Gue
         for way in QUARTERS if trials.probe is None else WAYS[1:]:
             found.append(guessed(trials, None, Orientation(*way, np.nan)))
             if found[-1].score.excess < PREDICTS:
-                return found[-1], given
+                return _or_common(trials, found[-1]) if trials.probe is not None and count else found[-1], given
+        if count:
+            found += common_orders(trials)
     return better(given, found), given
+
+
+def _or_common(trials: Trials, best: Guess) -> Guess:
+    """Return a guess, or where it does not predict views well that of a common order which does so much better."""
+    return best if best.score.excess < WELL else better(best, common_orders(trials))
 
 
 def _ways(trials: Trials, best: Guess) -> list[tuple[Orientation, Score]]:

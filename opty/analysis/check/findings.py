@@ -14,6 +14,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from opty.analysis.check.exposures import dim_exposure
 from opty.analysis.check.frame_statistics import Frames
 from opty.analysis.coverage import odd_positions, scan_numbers
 from opty.data.fields import check_extent
@@ -22,6 +23,7 @@ from opty.remedies import here, option
 
 SANE_EXTENT = 1e6  # px: a scan larger than that has its positions in another unit
 NEEDS_START = "then a starting probe of its true size is needed"
+PLAUSIBLE_STEP = 1 / 8  # of the pattern: a probe out of focus may be several times as wide
 LEAST_OVERLAP, NO_OVERLAP = 0.4, 0.05
 TOGETHER = 0.9  # share of the views that the largest of the groups that overlap must hold
 ONE_SPOT = 0.1  # share of the views at one position, from which on the stage may have stood still
@@ -107,13 +109,13 @@ def _overlap(positions: np.ndarray, n: int, across: float, known: bool) -> Findi
     if not known:
         if overlap > 0:
             return Findings()
-        return Findings(
-            warnings=(
-                f"views {step:.3g} px apart overlap only if the probe is out of focus, larger than the {across:.3g} px "
-                f"that the mean pattern implies: {NEEDS_START}; else {hint} "
-                f"({option('propagation')}, {option('focus_to_sample')})",
-            )
+        why = (
+            f"views {step:.3g} px apart overlap only if the probe is out of focus, larger than the {across:.3g} px "
+            f"that the mean pattern implies: {NEEDS_START}"
         )
+        if step > PLAUSIBLE_STEP * n:
+            why += f"; else {hint} ({option('propagation')}, {option('focus_to_sample')})"
+        return Findings(warnings=(why,))
     if overlap < NO_OVERLAP:
         return Findings(
             (
@@ -162,6 +164,22 @@ def few_photons() -> str:
     """Return what is left to do where there are too few photons to follow the noise."""
     recipe = here("ML(smooth=0.3) ** 60", '--recipe "ML(smooth=0.3)**60"')
     return f"{recipe} weighs counts by their noise and keeps the object smooth; a starting probe helps most"
+
+
+def of_exposures(photons: np.ndarray) -> Findings:
+    """Say that the views have two exposures, by their photons (N,)."""
+    dim = dim_exposure(photons)
+    if dim is None:
+        return Findings()
+    lit = photons > 0
+    ratio = float(np.median(photons[dim]) / np.median(photons[lit & ~dim]))
+    recipe = here("(IntensityUpdate() * rPIE()) ** 30", '--recipe "(IntensityUpdate() * rPIE())**30"')
+    return Findings(
+        warnings=(
+            f"the scan has two exposures: {dim.sum()} frames have {ratio:.2g} times the light of the other "
+            f"{(lit & ~dim).sum()}, and none lies between: the intensity of each view must be estimated, by {recipe}",
+        )
+    )
 
 
 def of_frames(f: Frames) -> Findings:

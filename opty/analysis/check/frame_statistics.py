@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from opty.analysis.check.exposures import dim_exposure
 from opty.analysis.coverage import is_near, odd_positions
 from opty.data import PtychoData
 from opty.data.lazy_frames import views_counting
@@ -49,7 +50,7 @@ class Frames:
     full: tuple[int, ...]  # most pixels hold the largest count
     frozen: tuple[int, ...]  # the same frame as an earlier one
     dark: tuple[int, ...]  # missing: less than a hundredth of the usual photons
-    dim: tuple[int, ...]  # less than half of the photons of the views around
+    dim: tuple[int, ...]  # less than half of the photons of the views around; or of the shorter of two exposures
     strange: tuple[int, ...]  # their light is spread as in no other frame
     faint: tuple[int, ...]  # less than a fifth of those
     bright: tuple[int, ...]  # more than three times those
@@ -90,7 +91,11 @@ def look_at_frames(data: PtychoData) -> Frames:
     photons = data.photons()
     dark, faint, dim, bright = missing(photons), _NONE, _NONE, _NONE
     if data.mask is None or data.mask.ndim == 2:  # else views are not counted over the same pixels
-        faint, dim, bright = _odd_light(photons, dark, data.positions_px, seen.whole)
+        shorter = dim_exposure(photons)
+        if shorter is None:
+            faint, dim, bright = _odd_light(photons, dark, data.positions_px, seen.whole)
+        else:
+            dim = _numbers(np.setdiff1d(np.flatnonzero(shorter), dark))
     different = data.views - len({*seen.frozen, *dark})
     bright_pixels = hot(seen.total, counts) & ~_direct_beam(data) & (different >= FEWEST_VIEWS)
     lost = (dead(seen.total, counts) & _well_lit(seen.total)) | gaps(seen.total, counts & ~bright_pixels & ~ends)

@@ -25,9 +25,9 @@ from opty.state.start import check_light
 class Health:
     """What ``health`` found; print it, take the numbers, or draw it (``opty.plot.health``).
 
-    ``problems`` make a reconstruction pointless; ``warnings`` make it worse; ``advice`` is what to try. Lengths are in
-    pixels unless the name says otherwise; view numbers count from 0. ``sampling`` is how finely the detector samples
-    over how finely it must: 1 or more is enough.
+    ``verdict`` sums it up. ``problems`` make a reconstruction pointless; ``warnings`` make it worse; ``advice`` is what
+    to try. Lengths are in pixels unless the name says otherwise; view numbers count from 0. ``sampling`` is how finely
+    the detector samples over how finely it must: 1 or more is enough.
     """
 
     views: int
@@ -36,6 +36,7 @@ class Health:
     twin: str | None  # the way that fits as well, where no starting probe tells the two apart
     order: str  # of the frames against the positions: "as given", or the frame_order that fits
     excess: float | None  # of held-out views over their noise: 0 predicted, 1 no better than by the mean pattern
+    unexplained: bool  # in no guess, and in no long run, do an object and a probe predict views
     orientations: tuple[Orientation, ...]
     centre: tuple[float, float]
     photons_mean: float
@@ -57,6 +58,7 @@ class Health:
     step: float | None
     probe_diameter: float
     probe_diameter_m: float | None
+    searched: bool  # the size is that of a probe that a search has found
     overlap: float | None
     coverage: float | None
     sampling: float
@@ -70,18 +72,25 @@ class Health:
     @property
     def size_known(self) -> bool:
         """Whether ``probe_diameter`` is that of the probe; in the far field, without one, it is the least it can be."""
-        return size_known(self.data)
+        return self.searched or size_known(self.data)
 
     @property
     def ok(self) -> bool:
         """Whether a reconstruction makes sense."""
         return not self.problems
 
+    @property
+    def verdict(self) -> str:
+        """Return "reconstruct", that it is pointless, or "cannot tell" where nothing explains the frames."""
+        if self.problems:
+            return "a reconstruction is pointless as it is"
+        return "cannot tell" if self.unexplained else "reconstruct"
+
     def to_json(self) -> str:
         """Return the numbers and the findings as JSON."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("data", "frames")}
         plain["orientations"] = [dataclasses.asdict(way) for way in self.orientations]
-        return json.dumps({"ok": self.ok, **plain}, indent=1)
+        return json.dumps({"ok": self.ok, "verdict": self.verdict, **plain}, indent=1)
 
     def __str__(self) -> str:
         from opty.analysis.check.health_text import text
@@ -107,13 +116,15 @@ def health(data: PtychoData) -> Health:
     frames = look_at_frames(data)
     across = probe_size(data, frames)
     quick = judged(data, frames, across)
-    numbers = _numbers(data, frames, across)
+    numbers = _numbers(data, frames, across) | {"searched": False}
     near = Findings() if quick.problems else taken_as_far(data, frames)
     tried = Decision() if quick.problems or near.problems else decide(data, frames)
     if data.probe is None and tried.probe is not None and tried.fits != "undecided":
         found = data.replace(probe=tried.probe)  # some doubts were about its size
-        quick = judged(found, frames, probe_size(found, frames))
-    numbers |= {name: getattr(tried, name) for name in ("fits", "twin", "order", "orientations")}
+        across = probe_size(found, frames)
+        quick = judged(found, frames, across)
+        numbers = _numbers(data, frames, across) | {"searched": True}
+    numbers |= {name: getattr(tried, name) for name in ("fits", "twin", "order", "orientations", "unexplained")}
     numbers["excess"] = None if math.isnan(tried.excess) else tried.excess
     h = Health(**numbers, problems=(), warnings=(), advice=(), data=data, frames=frames)
     every = near + tried.findings + quick + of_rotation(data) + of_raster(data)

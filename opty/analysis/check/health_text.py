@@ -39,9 +39,7 @@ def text(h: Health) -> str:
     lines += [f"  attention   {line}" for line in h.warnings]
     lines += [f"  advice      {line}" for line in h.advice]
     lines += [f"  POINTLESS   {line}" for line in h.problems]
-    return "\n".join(
-        [*lines, f"  verdict     {'a reconstruction is pointless as it is' if h.problems else 'reconstruct'}"]
-    )
+    return "\n".join([*lines, f"  verdict     {h.verdict}"])
 
 
 def _subjects(h: Health) -> Iterator[tuple[str, str | None]]:

@@ -11,9 +11,12 @@ from opty.analysis.check.trials import Score, Trials
 from opty.analysis.orientation import AS_GIVEN, Orientation
 from opty.analysis.probe_search import find_probe
 from opty.data import PtychoData
+from opty.data.frame_order import GRIDS, grid_places
 
 PREDICTS = 0.6  # excess of a score below which an object and a probe predict views
+PREDICTS_WELL = 0.4  # the same for an order for which nothing speaks but that
 CUT_NEAR, SAME_CUT = 6, 1.02  # frames by which likeness may miss a cut; and times the least misfit, which is no worse
+LATE, CUTS = 0.85, 12  # where in a scan that is no raster the last views are looked at; and frames tried for a shift
 FEW = 24  # views round the end of a line, which are of few lines
 SIMPLE = 0.02  # of excess in favour of shifts from the first frame on
 BY_ONE = ("shift:1@", "shift:-1@")
@@ -22,6 +25,7 @@ CLOSE, CLOSE_NOTHING = 0.9, 0.75  # times its misfit; and where none predicts vi
 HALF = 0.5  # times its misfit: of an order and a way that are nearly the same both predict views
 NOTHING = 0.8  # excess from which on nothing predicts views
 ORDERS, CHEAP_ORDERS = 2, 4  # that are tried, the likeliest, where each takes a search for a probe; where none does
+SHIFTS = ("shift:1", "shift:-1", "shift:2", "shift:-2", "shift:3", "shift:-3")  # tried where likeness tells nothing
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ def in_orders(trials: Trials, alike: Likeness | None, given: Guess, count: int) 
             for order, view in (*_at_ends(trials, orders), *orders)
             for guess in _stands_out(trials, given, order, view)
         ]
-        return [_at_frame(trials, guess) for guess in _first_of_each(found)]
+        found = [_at_frame(trials, guess) for guess in _first_of_each(found)]
+        return found or late_from_a_frame_on(trials, given)
     found = []
     for order, _ in orders:
         if not any(guess.score.excess < PREDICTS for guess in found):
@@ -63,9 +68,50 @@ def in_orders(trials: Trials, alike: Likeness | None, given: Guess, count: int) 
     return [_at_frame(trials, guess) for guess in found]
 
 
+def common_orders(trials: Trials) -> list[Guess]:
+    """Return the guess of frames late or early by up to three that predicts views well, or none.
+
+    With a known probe of other common orders, too. Where a probe has fine structure, neighbours that overlap well are
+    no more alike than other views, and their likeness names no order. For where no orientation explains the frames: in
+    one that is turned, a wrong order may predict views a little.
+    """
+    orders: tuple[str, ...] = SHIFTS
+    if trials.probe is not None:
+        orders += ("reversed", *(GRIDS if grid_places(trials.data.positions) is not None else ()))
+    for order in orders:
+        guess = guessed(trials, order, AS_GIVEN)
+        if guess.score.excess < PREDICTS_WELL and not guess.score.noisy:
+            return [guess]
+    return []
+
+
 def _first_of_each(found: list[Guess]) -> list[Guess]:
     """Return the first guess of each order."""
     return list({guess.order: guess for guess in reversed(found)}.values())
+
+
+def late_from_a_frame_on(trials: Trials, given: Guess) -> list[Guess]:
+    """Return the guess of frames late or early by one from a frame on that the last views tell, or none.
+
+    Of a spiral, which begins in its middle, the middle views say nothing of those after. Elsewhere than on a raster
+    that runs all one way, of which ``_at_ends`` tells, a wrong order is one where views are predicted badly. ``given``:
+    the guess that takes all as given, which predicts the middle.
+    """
+    views = trials.data.views
+    view = int(LATE * views)
+    if line_ends(trials.data.positions) is not None:
+        return []
+    here = _with(trials, None, AS_GIVEN, given.probe, view)
+    if here.score.excess < PREDICTS or here.score.noisy:
+        return []
+    cuts = [views * k // CUTS for k in range(CUTS // 4, CUTS)]
+    tried = [
+        _with(trials, f"shift:{shift}@{cut}", AS_GIVEN, given.probe, view) for shift in (1, -1) for cut in cuts if cut
+    ]
+    best = min(tried, key=lambda guess: guess.score.misfit)
+    if best.score.excess >= PREDICTS or not much_better(best.score, here.score):
+        return []
+    return [_at_frame(trials, replace(best, given=here.score), views // CUTS + 1)]
 
 
 def _at_ends(trials: Trials, orders: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:
@@ -90,12 +136,15 @@ def _stands_out(trials: Trials, given: Guess, order: str, view: int) -> list[Gue
     return [replace(tried, given=here_given.score)] if much_better(tried.score, here_given.score) else []
 
 
-def _at_frame(trials: Trials, guess: Guess) -> Guess:
-    """Return the guess of a shift by one with the frame from which on it predicts views best; others as they are."""
+def _at_frame(trials: Trials, guess: Guess, miss: int = CUT_NEAR) -> Guess:
+    """Return the guess of a shift by one with the frame from which on it predicts views best; others as they are.
+
+    ``miss``: by how many frames that of the guess may be off.
+    """
     shift, at, first = str(guess.order).partition("@")
     if shift not in ("shift:1", "shift:-1") or guess.score.excess >= PREDICTS:
         return guess
-    middle, near = (int(first), CUT_NEAR) if at else _from_line(trials, guess, shift)
+    middle, near = (int(first), miss) if at else _from_line(trials, guess, shift)
     if not middle:
         return guess
     twice = [view for view in trials.frozen if abs(view - middle) <= near]

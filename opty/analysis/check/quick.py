@@ -19,7 +19,8 @@ def quick_look(data: PtychoData, frames: Frames | None = None) -> Findings:
     """Find what makes a reconstruction pointless, or its result doubtful, without running anything.
 
     Mask (inverted), starting probe (in the corners), positions (one view, all on one spot, no overlap, a wrong unit),
-    light, pixels (dead, hot, at the end of the scale), frames (missing, frozen, too bright), beam centre, sampling.
+    light, pixels (dead, hot, at the end of the scale), frames (missing, frozen, too bright, of two exposures), beam
+    centre, sampling.
     ``health`` applies the same rules, and finds out the orientation by short reconstructions. One look at each frame;
     nothing is changed.
 
@@ -50,6 +51,7 @@ def judged(data: PtychoData, frames: Frames, across: float, some: PtychoData | N
     widest = max(across, _shadow(data, frames))
     return (
         Findings(() if split is None else (split,))
+        + findings.of_exposures(data.photons())
         + findings.of_positions(data.positions_px, data.n, widest, size_known(data))
         + (of_numbers(data) if some is None else of_numbers(some, scatter=False))
         + findings.of_light(data.photons(), frames.whole)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from opty.algebra.operator import Operator
+from opty.analysis.check.exposures import dim_exposure, of_one_exposure
 from opty.analysis.check.frame_statistics import Frames, look_at_frames
 from opty.analysis.coverage import is_near
 from opty.analysis.held_out import held_out_misfit
@@ -31,16 +32,18 @@ class Score:
     """``misfit`` of held-out views; ``excess``: that over what noise makes, in parts of that of the mean pattern.
 
     0: the views are predicted up to their noise; 1: no better than by the mean of all patterns. ``noisy``: patterns
-    differ by hardly more than their noise, so that the excess says little.
+    differ by hardly more than their noise, so that the excess says little. ``noise``: the misfit that noise makes
+    of the mean pattern, which is no less than that of each view; 0 where the numbers are no counts.
     """
 
     misfit: float
     excess: float
     noisy: bool = False
+    noise: float = 0.0
 
 
 class Trials:
-    """Tries guesses on parts of a measurement, of ``views`` views, without its bad pixels and frames.
+    """Tries guesses on parts of a measurement, of ``views`` views, without its bad pixels and frames, of one exposure.
 
     ``probe`` : that a search has found, for data without one. ``known`` : a starting probe of the data, or the light of
     a near field, tells half a turn.
@@ -52,6 +55,7 @@ class Trials:
             good = ~bad if data.mask is None else np.asarray(data.mask) & ~bad
             data = data.replace(mask=good) if good.any() else data
         self.data, self.whole, self.frozen = data, frames.whole, frames.frozen
+        self.exposures = dim_exposure(frames.photons) is not None
         self.lit = np.ones(data.views, bool)
         self.lit[[*frames.dark, *frames.full, *frames.bright, *frames.frozen]] = False
         self.most = most_views(data)
@@ -69,7 +73,8 @@ class Trials:
         middle = data.positions.mean(axis=0) if round_view is None else data.positions[round_view]
         nearest = np.argsort(np.linalg.norm(places - middle, axis=1), kind="stable")[: self.views]
         nearest = np.sort(nearest)
-        return chosen(data, kept[nearest]).replace(positions=way.apply(places[nearest]), probe=None)
+        part = chosen(data, kept[nearest]).replace(positions=way.apply(places[nearest]), probe=None)
+        return of_one_exposure(part, self.whole) if self.exposures else part
 
     def score(self, part: PtychoData, probe: np.ndarray, recipe: Operator = RECIPE) -> Score:
         """Run a recipe on four fifths of a part and predict the others."""
@@ -86,7 +91,7 @@ class Trials:
         light = counts.sum()
         flat = float(((root - root.mean(axis=0)) ** 2).sum() / light)
         noise = float(_noise(mean).sum() / mean.sum()) if self.whole else 0.0
-        return Score(misfit, (misfit - noise) / max(flat - noise, 0.05 * flat), flat < NOISY * noise)
+        return Score(misfit, (misfit - noise) / max(flat - noise, 0.05 * flat), flat < NOISY * noise, noise)
 
 
 def most_views(data: PtychoData) -> int:

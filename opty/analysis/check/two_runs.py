@@ -1,4 +1,4 @@
-"""Two recipes from one start, compared by detector pixels that they have not seen."""
+"""Two runs on a part of a scan, compared by detector pixels that they have not seen."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from opty.analysis.check.trials import lighter
 from opty.analysis.held_blocks import deviances, on, withhold
 from opty.data import PtychoData
 from opty.errors import DivergedError, MisfitWarning
+from opty.model import Model
+from opty.model.starting_probe import with_modes
 from opty.runtime.execute import run
 from opty.state import BareState, handle
 
@@ -31,14 +33,32 @@ class TwoRuns:
     state: BareState
 
 
-def two_runs(part: PtychoData, probe: np.ndarray, recipes: Sequence[Operator]) -> TwoRuns | None:
-    """Run two recipes on a part of a scan without six percent of its pixels; None where one of them diverges."""
+@dataclass(frozen=True)
+class Start:
+    """How a run starts beside its probe: with how many ``modes``, and in which ``model``; None: as it is."""
+
+    modes: int | None = None
+    model: Model | None = None
+
+
+AS_IT_IS = Start()
+
+
+def two_runs(
+    part: PtychoData, probe: np.ndarray, recipes: Sequence[Operator], second: Start = AS_IT_IS
+) -> TwoRuns | None:
+    """Run two recipes on a part of a scan without six percent of its pixels; None where one of them diverges.
+
+    ``second``: how the second run starts.
+    """
     part, probe = lighter(part, probe)
     held = withhold(part)
     power = math.sqrt(float(part.photons().max()) / (np.abs(probe) ** 2).sum())
-    start = handle()(part.replace(probe=None), probe=probe * power, device="cpu", threads=1)
+    data, probe = part.replace(probe=None), probe * power
     scores = []
-    for recipe in recipes:
+    for recipe, how in zip(recipes, (AS_IT_IS, second), strict=True):
+        begun = probe if how.modes is None else with_modes(probe, how.modes)
+        start = handle()(data, probe=begun, model=how.model, device="cpu", threads=1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", MisfitWarning)
             try:

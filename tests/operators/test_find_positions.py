@@ -12,7 +12,7 @@ import opty
 from opty import ComparePositions, FindPositions, HoldOut, Identity, PosCorrect, ePIE, rPIE
 from opty.analysis import position_report
 from opty.operators import CompareMisfit
-from opty.operators.position.compare import goes_back
+from opty.operators.position.compare import goes_back, went_back
 from opty.operators.position.hold_out import held_out, shared_light
 from opty.operators.position.others import OthersSay
 from opty.simulate import stage
@@ -86,7 +86,7 @@ def test_positions_that_fit_no_better_are_dropped():
 @pytest.mark.parametrize(
     ("gain", "said"),
     [
-        (0.9, "do not tell for sure .* better by 10 percent .* may be wrong"),
+        (0.9, "do not tell for sure .* by 10 percent .* went back"),
         (0.98, None),
         (1.2, "explain the .* worse"),
     ],
@@ -172,6 +172,13 @@ def test_a_misfit_that_falls_is_not_worth_a_word():
         Identity() * q
     with pytest.warns(opty.MisfitWarning, match="the misfit is"):
         CompareMisfit(after=True) * rPIE(probe_step=3.0, alpha=0.0) * CompareMisfit() * (rPIE() ** 20 * p)
+
+
+def test_positions_that_both_explain_the_counts_are_not_called_right():
+    seen = np.full(36, 0.02)
+    assert went_back(-0.0004, -0.0003, 0.01, seen, 0.5) == ""
+    assert "do not tell which positions are right" in went_back(-0.0004, -0.0003, 0.01, seen, 1.8)
+    assert went_back(0.005, -0.0003, 0.01, seen, 1.8) == ""  # those refined explain less than the counts
 
 
 @pytest.mark.parametrize(

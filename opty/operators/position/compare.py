@@ -8,7 +8,7 @@ from opty.algebra.leaf import with_parts
 from opty.algebra.operator import Identity, Operator
 from opty.errors import MisfitWarning, RecipeError, warn_user
 from opty.operators.position.check import GIVEN, gone, rms
-from opty.operators.position.others import explained, not_found, others_say
+from opty.operators.position.others import MOVED, explained, not_found, others_say
 from opty.runtime.nested import Nested, run_trial
 from opty.state import handle
 from opty.state.start import first_object
@@ -24,12 +24,35 @@ def goes_back(refined: float, given: float, usual: float, noise: float) -> bool:
 
     ``usual`` : u_refined; ``noise`` : the misfit that counting makes, 0 for data that are no whole numbers.
     """
-    return given < _WITHIN * noise or not refined < least_of(usual) * given
+    return given < _WITHIN * noise or not refined < min(_BETTER, 1 - usual) * given
 
 
-def least_of(usual: float) -> float:
-    """Return how much of the misfit of positions that were given others have to come to, to be taken."""
-    return min(_BETTER, 1 - usual)
+def went_back(refined: float, given: float, noise: float, unexplained: np.ndarray, moved: float) -> str:
+    """Return what is to be said where positions that were given are taken, "" for nothing.
+
+    ``refined``, ``given``, ``noise`` : as for ``goes_back``; ``unexplained`` (N,) : with those refined; ``moved`` : how
+    far these are from those given [px rms].
+    """
+    apart = f"those refined, {moved:.3g} px rms from those given"
+    if given < _WITHIN * noise:
+        if moved < MOVED or refined > given + _WITHIN * noise:
+            return ""
+        return f"the data do not tell which positions are right: the views explain the counts with {apart}, as well"
+    if refined > _WORSE * given:
+        return (
+            f"the refined positions explain the patterns worse (misfit {refined:.4g} beside noise) than those given "
+            f"({given:.4g})"
+        )
+    if refined < _UNSURE * given:
+        return (
+            f"the data do not tell for sure which positions are right: {apart}, explain the patterns better, but by "
+            f"{100 * (1 - refined / given):.0f} percent of the misfit beside noise only"
+        )
+    if not_found(unexplained, moved):
+        return (
+            f"positions were not found: with {apart}, the object of the other views explains {explained(unexplained)}"
+        )
+    return ""
 
 
 class ComparePositions(Nested, slots=GIVEN):
@@ -41,9 +64,9 @@ class ComparePositions(Nested, slots=GIVEN):
     object and probe of the second run are taken unless e_refined < min(0.85, 1 - u_refined) e_given: a model that
     explains little has to gain much. They are taken, too, where e_given is less than a tenth of the misfit that
     counting makes: the probe suits the positions as they are, and other ones look worse than they are. A MisfitWarning
-    says so where e is higher by 10 percent, where it is lower by 5 percent and more but not by enough, or where
-    positions that moved by more than a pixel (rms) leave more than 30 percent unexplained in a tenth of the views.
-    Needs the model of a thin object.
+    says so where e is higher by 10 percent, or lower by 5 percent and more but not by enough, and where positions that
+    moved by more than a pixel (rms) leave more than 30 percent unexplained in a tenth of the views, or explain the
+    counts as well as those given do. Needs the model of a thin object.
 
     Parameters: recipe, an engine that moves no positions, such as ``rPIE() ** 15``; its iterations count, both times.
     The nearer it comes to the end of the fit, the better it tells: a stretch of the whole scan shows late.
@@ -76,7 +99,7 @@ class ComparePositions(Nested, slots=GIVEN):
         photons = s.measured.view_photons.sum()
         refined, file = (float((f.here - f.noise).sum() / photons) for f in found)
         usual = float(np.median(found[0].unexplained))
-        noise, least = float(found[1].noise.sum() / photons), least_of(usual)
+        noise = float(found[1].noise.sum() / photons)
         back = goes_back(refined, file, usual, noise)
         for name, value in zip(
             ("iteration", "refined", "given", "back"), (s.iteration, refined, file, int(back)), strict=True
@@ -84,27 +107,8 @@ class ComparePositions(Nested, slots=GIVEN):
             s.record(f"compare_{name}", value)
         if not back:
             return
-        moved = rms(gone(s))
-        if refined > _WORSE * file:
-            warn_user(
-                f"the refined positions explain the patterns worse (misfit {refined:.4g} beside noise) than those "
-                f"given ({file:.4g}): went back to those given",
-                MisfitWarning,
-            )
-        elif file >= _WITHIN * noise and refined < _UNSURE * file:
-            warn_user(
-                f"the data do not tell for sure which positions are right: those refined, {moved:.3g} px rms from "
-                f"those given, explain the patterns better by {100 * (1 - refined / file):.0f} percent of the misfit "
-                f"beside noise ({100 * (1 - least):.0f} would do): went back to those given, which may be wrong",
-                MisfitWarning,
-            )
-        elif not_found(found[0].unexplained, moved):
-            warn_user(
-                f"positions were not found: with those refined, {moved:.3g} px rms from those given, the object that "
-                f"the other views make explains {explained(found[0].unexplained)}: went back to those given, which may "
-                f"be wrong",
-                MisfitWarning,
-            )
+        if said := went_back(refined, file, noise, found[0].unexplained, rms(gone(s))):
+            warn_user(f"{said}: went back to those given", MisfitWarning)
         for name in with_parts({"obj", "probe"}) & s.store.leaves.keys():
             setattr(s, name, s.backend.asarray(q.numpy(name)))
         s.positions = given

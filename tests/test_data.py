@@ -45,10 +45,9 @@ ALL = np.ones((8, 8), bool)
         ({"intensities": 0 * GOOD}, "there is no light in the data"),
         (
             {"intensities": spoiled(np.nan)},
-            r"\[2, 3, 4\] is nan, the first of 1 pixels that are NaN, infinite or above 1e\+30: mask dead pixels",
+            r"\[2, 3, 4\] is nan, the first of 1 pixels that are NaN or infinite: mask dead pixels",
         ),
         ({"intensities": spoiled(np.inf)}, r"intensities\[2, 3, 4\] is inf"),
-        ({"intensities": spoiled(1e39)}, r"intensities\[2, 3, 4\] is 1e\+39"),
         ({"intensities": spoiled(-1)}, r"intensities\[2, 3, 4\] is -1.0, the first of 1 negative counts"),
         ({"intensities": spoiled(-7, np.int16)}, r"intensities\[2, 3, 4\] is -7"),
         ({"intensities": spoiled(np.nan, at=(2, 0, 0)), "mask": MASK}, r"intensities\[2, 0, 0\] is nan"),
@@ -159,7 +158,7 @@ def test_data_can_be_copied_and_pickled(copied):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (np.nan, r"intensities\[2, 3, 4\] is nan, the first of 3 pixels that are NaN, infinite or above 1e\+30"),
+        (np.nan, r"intensities\[2, 3, 4\] is nan, the first of 3 pixels that are NaN or infinite"),
         (np.inf, r"intensities\[2, 3, 4\] is inf, the first of 3 pixels"),
         (-7.5, r"intensities\[2, 3, 4\] is -7.5, the first of 3 negative counts \(the smallest is -9\)"),
     ],

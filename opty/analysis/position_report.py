@@ -158,7 +158,7 @@ def report_of(
         shear=affine.shear,
         drift=drift.drift,
         beside=beside,
-        drift_alone=alone.drift if beside_alone < min(_AS_WELL * beside, _MUCH * away) else None,
+        drift_alone=alone.drift if STILL < beside_alone < min(_AS_WELL * beside, _MUCH * away) else None,
         uncertainty=None if error is None or not np.any(error) else float(np.median(error)),
         stretch=stretch,
         unexplained=None if unexplained is None else float(np.median(unexplained)),

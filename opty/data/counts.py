@@ -11,7 +11,7 @@ from opty.data.lazy_frames import LazyFrames, in_blocks
 from opty.errors import warn_user
 from opty.remedies import here, loading, option
 
-_ENDLESS = np.float32(1e30)  # photons: more is no count, and its square overflows in single precision
+_ENDLESS = np.float32(1e30)  # photons; the square of more overflows in single precision, which the mask does not undo
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def checked_counts(intensities: np.ndarray | LazyFrames, mask: Any) -> Counted:
         masks = mask if mask is None or mask.ndim == 2 else mask[place]
         for j, view in enumerate(views, place.start):
             seen = masks if masks is None or masks.ndim == 2 else masks[j - place.start]
-            bad = _bad(view)
+            bad = _bad(view, seen)
             if bad is not None:
                 wrong.note(j, view, np.ones(view.shape, bool) if seen is None else seen, bad)
                 hidden.append(j)
@@ -55,11 +55,13 @@ def checked_counts(intensities: np.ndarray | LazyFrames, mask: Any) -> Counted:
     return Counted(intensities, photons, brightest)
 
 
-def _bad(view: np.ndarray) -> np.ndarray | None:
-    """Return where a view is NaN, infinite, as good as that, or negative; None if no pixel is."""
+def _bad(view: np.ndarray, seen: np.ndarray | None) -> np.ndarray | None:
+    """Return where a view is NaN, infinite or negative, or masked and no number of photons; None if no pixel is."""
     if view.dtype.kind == "u":
         return None
-    bad = ~(view >= 0) | (view > _ENDLESS) if view.dtype.kind == "f" else view < 0
+    bad = ~(view >= 0) | (view == np.inf) if view.dtype.kind == "f" else view < 0
+    if view.dtype.kind == "f" and seen is not None:
+        bad |= (view > _ENDLESS) & ~seen
     return bad if bad.any() else None
 
 
@@ -91,7 +93,7 @@ class _Wrong:
 
     def note(self, j: int, view: np.ndarray, seen: np.ndarray, bad: np.ndarray) -> None:
         """Record the pixels ``bad`` of a view that are among those ``seen``."""
-        endless = bad & seen & ~(np.abs(view) <= _ENDLESS)
+        endless = bad & seen & ~np.isfinite(view)
         for kind, where in (("endless", endless), ("negative", bad & seen & ~endless)):
             if where.any():
                 row, column = np.argwhere(where)[0]
@@ -107,9 +109,8 @@ class _Wrong:
         if self.endless:
             lost = f"; nothing else is in {_first(self.lost)}" if self.lost else ""
             raise ValueError(
-                f"{self.first['endless']}, the first of {self.endless} pixels that are NaN, infinite or above "
-                f"{_ENDLESS:g}{lost}: mask dead pixels ({_masking()}), leave views out ({loading('views')} or "
-                f"{option('leave_out')})"
+                f"{self.first['endless']}, the first of {self.endless} pixels that are NaN or infinite{lost}: mask "
+                f"dead pixels ({_masking()}), leave views out ({loading('views')} or {option('leave_out')})"
             )
         if self.negative:
             raise ValueError(

@@ -63,7 +63,7 @@ class FindPositions(Recipe):
         compared = ComparePositions(LSQML(batch=8) ** 10 * rPIE(alpha=0.1) ** 12)
         half = compared * fine * (PosStretch() * fine**3) ** 5 * whole
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, eighth, keep=_KEEP)
-        last, turns = PosCorrect(wait=False) * rPIE(alpha=0.1), (self.sweeps - 1) // 3
+        last, turns = PosCorrect(wait=False) * rPIE(alpha=0.1), max(0, (self.sweeps - 2) // 3)
         full = last ** (self.sweeps - 3 * turns) * (PosStretch() * last**3) ** turns
         return CheckPositions() * CompareMisfit(after=True) * full * ladder * CompareMisfit()
 

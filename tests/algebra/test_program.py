@@ -144,9 +144,9 @@ def test_threads_share_programs():
 
 
 CALLS = {  # a run of one turn, and a turn in a long run, on 4 views of 16 x 16
-    "rPIE": (948, 693),
+    "rPIE": (970, 693),
     "AP": (920, 608),
-    "DM": (1180, 692),
+    "DM": (1210, 692),
     "LSQML": (950, 640),
     "ML": (1650, 1100),
     "LBFGS": (1500, 1500),

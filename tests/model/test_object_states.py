@@ -200,7 +200,7 @@ def test_whatever_begins_anew_begins_with_states_that_differ(scene, p):
 CALLS = []
 
 
-class Noted(opty.Operator, reads="", writes=""):
+class IterationsSeen(opty.Operator, reads="", writes=""):
     """Note its calls."""
 
     def apply(self, s):
@@ -212,9 +212,9 @@ def test_a_step_that_the_model_refuses_costs_no_iteration(p, refused):
     CALLS.clear()
     thin = opty.PtychoState(p.data)
     with pytest.raises(RecipeError, match="leave the step out"):
-        refused * (Noted() * rPIE()) ** 3 * thin
+        refused * (IterationsSeen() * rPIE()) ** 3 * thin
     with pytest.raises(RecipeError, match="leave the step out"):
-        opty.Coarse(2, refused) * Noted() * thin
+        opty.Coarse(2, refused) * IterationsSeen() * thin
     assert not CALLS
 
 

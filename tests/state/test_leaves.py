@@ -32,6 +32,7 @@ EXPONENTS = {
     "likelihood": 0,
     **dict.fromkeys(("position_misfit", "position_gain", "position_shift", "position_count", "position_course"), 0),
     **dict.fromkeys(("position_given", "position_place", "position_estimate", "position_uncertainty"), 0),
+    "stretch_turn": 0,
     **dict.fromkeys(("position_evidence", "position_smooth", "position_pulled", "compared_misfit"), 0),
     **dict.fromkeys(("position_unexplained", "position_lost"), 0),
     **dict.fromkeys(("position_velocity", "adam_mean", "adam_square", "adam_count"), 0),

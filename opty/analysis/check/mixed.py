@@ -6,7 +6,7 @@ import numpy as np
 
 from opty.analysis.check.two_runs import Start, two_runs
 from opty.data import PtychoData
-from opty.model import parse
+from opty.model import Object, Probe, parse
 from opty.recipes import rPIE
 from opty.remedies import here, option
 
@@ -22,9 +22,9 @@ def of_mixture(part: PtychoData, probe: np.ndarray) -> str | None:
     and with two states of the object, for one that fluctuates.
     """
     modes = len(probe) + MORE_MODES
-    states = "Object(states=2)"
+    states = repr(Object(states=2))
     if len(probe) > 1:
-        states += f" * Probe(modes={len(probe)})"
+        states += f" * {Probe(modes=len(probe))!r}"
     tried = {
         option("modes", modes): Start(modes=modes),
         here(f"model={states}", f'--model "{states}"'): Start(model=parse(states)),

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from opty.algebra.leaf import Leaf
-from opty.algebra.operator import Operator
+from opty.algebra.operator import Identity, Operator
 from opty.operators.position.affine import AffineStep, affine_step
 from opty.operators.position.check import GIVEN, PLACE, gone, rms
 from opty.operators.position.refinement import kept_inside
@@ -57,6 +57,9 @@ class PosStretch(
     projects = True
     outdates = True
     scratch_arrays = 1.0
+
+    def fixed(self, leaves: frozenset[str]) -> Operator | None:
+        return None if leaves.isdisjoint({"obj", "positions"}) else Identity()
 
     def apply(self, s: Any) -> None:
         if len(s.probe) > 1 or not s.store.model.thin_object:

@@ -156,6 +156,8 @@ class _Search:
                 raise KeyboardInterrupt from None
             best = min(ran, key=lambda one: one.score)
             state, whole, stopped = self._kept(best, getattr(stop, "state", None)), False, True
+        if not whole:  # a run that was cut off has not come to its last step
+            state = ScaleObjProbe() * state
         verdict = self._verdict(plan, best, whole, stopped)
         if verdict.word == "right" and time.perf_counter() + best.clock < self.deadline:
             found = self.stretch  # with a model that was not chosen yet, what differs may not be the scale
@@ -165,7 +167,7 @@ class _Search:
         self.tell(f"verdict: {verdict}")
         ranked = tuple(sorted(self.trials, key=lambda one: one.score))
         cpu = time.process_time() - self.cpu
-        said = (*self.repaired.done, *self.part.begin.said, *doubts)
+        said = (*self.repaired.done, *self.part.begin.said, *doubts, *self._part_of(state.data))
         return Auto(state, self._expression(best, state), verdict, ranked, said, self._options(), cpu, stopped)
 
     # -- the search
@@ -370,6 +372,15 @@ class _Search:
         except (Interrupted, ArithmeticError):
             return judged(best.score, noise, None, whole)
         return judged(best.score, noise, difference(best.state, second), whole)
+
+    def _part_of(self, data: PtychoData) -> tuple[str, ...]:
+        """Say that a result is not of the whole scan, or not of all of its resolution; nothing where it is."""
+        whole = self.part.whole
+        if (data.views, data.n) == (whole.views, whole.n):
+            return ()
+        coarse = "" if data.n == whole.n else f", at {whole.n // data.n} times the pixel"
+        ended = "the search ended before the whole scan was run"
+        return (f"the result is of {data.views} of {whole.views} views{coarse}: {ended}",)
 
     def _options(self) -> dict[str, Any]:
         options = dict(self.repaired.options)

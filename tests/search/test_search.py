@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import opty
-from opty import ML, PosCorrect, PtychoData, PtychoState, rPIE
+from opty import ML, PosCorrect, PtychoData, PtychoState, ScaleObjProbe, rPIE
 from opty.analysis.check.refined_stretch import of_given
 from opty.analysis.check.scan_stretch import Stretch
 from opty.analysis.held_blocks import deviances, on, withhold
 from opty.cli.auto import command
 from opty.physics.optics import aperture_probe
+from opty.search import part as part_module
 from opty.search import start as start_module
 from opty.search.judgement import judged
 from opty.search.part import Part
@@ -242,7 +243,10 @@ def test_a_probe_of_several_modes_keeps_them():
     assert "find_probe" not in found.expression
 
 
-def test_ctrl_c_in_auto_gives_the_best_trial():
+@pytest.mark.parametrize("views", [VIEWS, 16])
+def test_ctrl_c_in_auto_gives_the_best_trial(views, monkeypatch):
+    """Of the part of the scan that trials run on, which is said."""
+    monkeypatch.setattr(part_module, "MOST", views)
     pressed = []
 
     def press(line):
@@ -255,7 +259,13 @@ def test_ctrl_c_in_auto_gives_the_best_trial():
     assert found.interrupted
     assert len(found.trials) == 1
     assert found.verdict.word != "right"
-    assert np.array_equal(found.state.obj, found.trials[0].state.obj)
+    assert found.expression.startswith("ScaleObjProbe() * ")
+    trial = found.trials[0].state
+    scaled = ScaleObjProbe() * trial
+    np.testing.assert_allclose(found.state.obj, scaled.obj, rtol=1e-5, atol=1e-6)
+    assert found.state.data.views == views
+    part = [line for line in found.said if f"the result is of {views} of {VIEWS} views" in line]
+    assert len(part) == (views < VIEWS)
 
 
 def test_noise_is_not_called_right():

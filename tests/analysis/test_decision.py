@@ -248,7 +248,10 @@ def test_frames_late_by_one_are_no_right_result_though_positions_were_refined(sh
 RASTER = opty.Geometry(1.24e-10, 2.0, 172e-6)
 
 
-@pytest.fixture(scope="module", params=[0.0, 0.2, 2.0], ids=["on its places", "little off", "off"])
+LITTLE = pytest.param(0.2, marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[0.0, LITTLE, 2.0], ids=["on its places", "little off", "off"])
 def raster(request):
     """Return a scan of 11 lines of 11 views, 7 px apart, whose neighbours overlap little, with its probe."""
     rng = np.random.default_rng(41)

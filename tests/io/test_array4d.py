@@ -106,6 +106,7 @@ def test_from_the_file_to_the_atoms(saved, defocus, n):
     assert np.corrcoef(*(phase.ravel() for phase in phases))[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_check_says_that_the_scan_is_turned(saved):
     path, *_ = saved(side=12)
     said = health(load(path, **ELECTRONS)).warnings

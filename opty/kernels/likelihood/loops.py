@@ -172,6 +172,23 @@ def _amplitude_changes(predicted, measured, more, out):
 
 
 @compiled
+def _add_changes(predicted, measured, more, noise, mask, view, r, change, total):
+    """Add the changes of row r of a view to ``total``, where pixels count; ``change`` is room for a row."""
+    if noise == POISSON:
+        _poisson_changes(predicted, measured, more, change)
+    elif noise == GAUSSIAN:
+        _gaussian_changes(predicted, measured, more, change)
+    else:
+        _amplitude_changes(predicted, measured, more, change)
+    if mask is not None:
+        counting = mask[min(view, mask.shape[0] - 1), r]
+        for c in range(len(change)):
+            change[c] = change[c] if counting[c] else change.dtype.type(0)
+    for c in range(len(change)):
+        total[c] += change[c]
+
+
+@compiled
 def add_up_changes(waves, intensity, rows, mask, background, noise, trials, changes):
     """Put sum w [L(t) - L(0)] of each view into changes; sums column by column, in double precision."""
     _, views, _, n, _ = waves.shape
@@ -194,18 +211,7 @@ def add_up_changes(waves, intensity, rows, mask, background, noise, trials, chan
                 for c in range(n):
                     step = t * (first[c] + t * (second[c] + t * (third[c] + t * fourth[c])))
                     more[c] = max(step, predicted[c] * least)
-                if noise == POISSON:
-                    _poisson_changes(predicted, measured, more, change)
-                elif noise == GAUSSIAN:
-                    _gaussian_changes(predicted, measured, more, change)
-                else:
-                    _amplitude_changes(predicted, measured, more, change)
-                if mask is not None:
-                    counting = mask[min(rows[j], mask.shape[0] - 1), r]
-                    for c in range(n):
-                        change[c] = change[c] if counting[c] else real(0)
-                for c in range(n):
-                    total[c] += change[c]
+                _add_changes(predicted, measured, more, noise, mask, rows[j], r, change, total)
         for k in range(len(trials)):
             changes[j, k] = sums[k].sum()
 
@@ -233,16 +239,5 @@ def add_up_changes_to(there, waves, intensity, rows, mask, background, noise, ch
             for c in range(n):
                 measured[c] = counts[c]
                 more[c] = max(more[c], predicted[c] * least)
-            if noise == POISSON:
-                _poisson_changes(predicted, measured, more, change)
-            elif noise == GAUSSIAN:
-                _gaussian_changes(predicted, measured, more, change)
-            else:
-                _amplitude_changes(predicted, measured, more, change)
-            if mask is not None:
-                counting = mask[min(rows[j], mask.shape[0] - 1), r]
-                for c in range(n):
-                    change[c] = change[c] if counting[c] else real(0)
-            for c in range(n):
-                total[c] += change[c]
+            _add_changes(predicted, measured, more, noise, mask, rows[j], r, change, total)
         changes[j] = total.sum()

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opty.analysis.check.decision import PARTS, VIEWS, orders_in_brief
+from opty.analysis.check.decision import VIEWS
 from opty.analysis.check.frame_statistics import Frames, look_at_frames
+from opty.analysis.check.in_brief import orders_in_brief
 from opty.analysis.check.mixed import of_mixture
 from opty.analysis.check.orders import NOTHING, much_better
 from opty.analysis.check.scan_stretch import find_stretch, of_stretch
-from opty.analysis.check.trials import FEWEST, Score, Trials
+from opty.analysis.check.trials import FEWEST, PARTS, Score, Trials
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.misfit import misfit
 from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation

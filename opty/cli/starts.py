@@ -73,10 +73,10 @@ def started(
     """
     import opty
     from opty.analysis import Findings, quick_look
-    from opty.analysis.check.decision import ways_in_brief
     from opty.analysis.check.findings import of_exposures
     from opty.analysis.check.frame_statistics import look_at_frames
     from opty.analysis.check.health import tried_out
+    from opty.analysis.check.in_brief import ways_in_brief
     from opty.analysis.check.near_field import taken_as_far
     from opty.analysis.check.near_positions import near_positions
     from opty.analysis.coverage import is_near
@@ -205,7 +205,7 @@ def _said_of_places(data: PtychoData, frames: Frames, probe: np.ndarray | None, 
     ``ways_in_brief`` has looked at the order of the frames already where the data have a starting probe.
     """
     from opty.analysis import Findings
-    from opty.analysis.check.decision import orders_in_brief
+    from opty.analysis.check.in_brief import orders_in_brief
     from opty.analysis.check.view_places import places_in_brief
     from opty.analysis.coverage import is_near
 

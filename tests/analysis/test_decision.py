@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import opty
-from opty.analysis.check.decision import decide, orders_in_brief, ways_in_brief
+from opty.analysis.check.decision import decide
 from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.in_brief import orders_in_brief, ways_in_brief
 from opty.analysis.check.likeness import likeness, line_ends, orders_like
 from opty.analysis.orientation import Orientation
 from opty.data.frame_order import frame_order, grid_places

@@ -7,7 +7,7 @@ import pytest
 
 import opty
 from opty.analysis import health
-from opty.analysis.check.decision import Decision
+from opty.analysis.check.conclusion import Decision
 from opty.analysis.check.trials import cropped
 from opty.analysis.orientation import WAYS, Orientation
 from opty.data.parts import coarser

@@ -12,7 +12,7 @@ from small_scans import scan
 import opty
 from benchmarks import cases, scans
 from opty.analysis import Findings, health, quick_look
-from opty.analysis.check.decision import Decision
+from opty.analysis.check.conclusion import Decision
 from opty.analysis.check.findings import of_positions
 from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.check.quick import probe_size

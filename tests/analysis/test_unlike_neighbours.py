@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from opty import Geometry
-from opty.analysis.check.decision import decide, ways_in_brief
+from opty.analysis.check.decision import decide
 from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.check.health import health
+from opty.analysis.check.in_brief import ways_in_brief
 from opty.analysis.check.likeness import likeness
 from opty.physics.optics import aperture_probe
 from opty.simulate import experiment, objects, scans

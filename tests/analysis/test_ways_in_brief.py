@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from opty.analysis.check.decision import ways_in_brief
 from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.in_brief import ways_in_brief
 from opty.cli import main
 from opty.physics.optics import aperture_probe
 

@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from opty.analysis.check.decision import Decision, decide
+from opty.analysis.check.conclusion import Decision
+from opty.analysis.check.decision import decide
 from opty.analysis.check.findings import Findings
 from opty.analysis.check.frame_statistics import Frames, look_at_frames
 from opty.analysis.check.near_field import taken_as_far

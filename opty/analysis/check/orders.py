@@ -13,6 +13,7 @@ from opty.analysis.probe_search import find_probe
 from opty.data import PtychoData
 from opty.data.frame_order import GRIDS, grid_places
 
+WELL = 0.15  # excess of a score below which no other orientation can be better by enough
 PREDICTS = 0.6  # excess of a score below which an object and a probe predict views
 PREDICTS_WELL = 0.4  # the same for an order for which nothing speaks but that
 CUT_NEAR, SAME_CUT = 6, 1.02  # frames by which likeness may miss a cut; and times the least misfit, which is no worse

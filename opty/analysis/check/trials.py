@@ -23,6 +23,7 @@ RECIPE = rPIE(alpha=0.1) ** 5
 SETTLED = rPIE(alpha=0.1) ** 40  # as long as it takes to find a diffuser, from whose mean pattern a near field starts
 PIXELS = 48 * 256**2  # detector pixels of a part, in the near field, where patterns stay whole
 FEWEST = 12
+PARTS = 48, 100, 200  # views, until they tell
 SEVERAL, SWEEPS_OF_SEVERAL = 3, 20  # modes, and sweeps until these have come apart
 NOISY = 1.3  # times the misfit that noise makes: patterns that the mean pattern predicts that well are hardly more
 

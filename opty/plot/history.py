@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from opty.state import BareState
 
+GAP = 3.0  # times the usual distance of two records, from which on a line between them would be made up
+
 
 @styled
 def history(p: BareState, ax: Axes | None = None) -> Figure:
@@ -42,11 +44,21 @@ def draw_history(axes: Axes, p: BareState, title: str = "misfit") -> None:
         axes.set_yticks([])
         return
     axes.set_title(f"{title}: {misfit[drawn][-1]:.3g} after iteration {iteration[drawn][-1]}")
-    axes.semilogy(iteration[drawn], misfit[drawn], color=BLUE, lw=1.4, marker="o" if drawn.sum() < 40 else "", ms=3)
+    _draw_curve(axes, iteration[drawn], misfit[drawn])
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(True, which="major", color="0.88", lw=0.6)
     axes.set_axisbelow(True)
     _label_decades(axes, misfit[drawn])
+
+
+def _draw_curve(axes: Axes, iteration: np.ndarray, misfit: np.ndarray) -> None:
+    """Draw a line, dotted where no misfit is on record, as within ``FindPositions()``."""
+    apart = np.diff(iteration)
+    gaps = np.flatnonzero(apart > GAP * np.median(apart)) + 1 if apart.size else ()
+    x, y = np.insert(iteration.astype(np.float64), gaps, np.nan), np.insert(misfit, gaps, np.nan)
+    axes.semilogy(x, y, color=BLUE, lw=1.4, marker="o" if len(misfit) < 40 else "", ms=3)
+    for gap in gaps:
+        axes.semilogy(iteration[gap - 1 : gap + 1], misfit[gap - 1 : gap + 1], color=BLUE, lw=1.0, ls=":")
 
 
 def _label_decades(axes: Axes, misfit: np.ndarray) -> None:

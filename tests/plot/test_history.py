@@ -1,6 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
+from matplotlib.figure import Figure
 
 from opty import plot
+from opty.plot.history import draw_history
 
 
 def test_curve_is_the_history_on_a_log_scale(make_state):
@@ -25,3 +29,15 @@ def test_a_short_range_still_has_labels(make_state):
     low, high = fig.axes[0].get_ylim()
     shown = [t for t in fig.axes[0].yaxis.get_majorticklocs() if low <= t <= high]
     assert len(shown) >= 1
+
+
+def test_sweeps_without_a_record_are_dotted():
+    iteration = np.concatenate([np.arange(1, 7), np.arange(47, 53)])
+    misfit = np.geomspace(0.1, 0.001, 12)
+    axes = Figure().add_subplot()
+    draw_history(axes, SimpleNamespace(history={"iteration": iteration, "misfit": misfit}))
+    solid, dotted = axes.lines
+    assert np.array_equal(np.flatnonzero(np.isnan(solid.get_ydata())), [6])
+    assert np.array_equal(np.delete(solid.get_ydata(), 6), misfit)
+    assert dotted.get_linestyle() == ":"
+    assert np.array_equal(dotted.get_xdata(), [6, 47])

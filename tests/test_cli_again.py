@@ -104,6 +104,7 @@ def test_what_was_interrupted_is_resumed_to_the_same_end(scan, number):
     assert "nothing left to do" in run("resume", "a.h5", code=1).stderr
 
 
+@pytest.mark.slow
 def test_checkpoints_of_a_killed_process_are_resumed(scan):
     command = [sys.executable, "-m", "opty.cli", "reconstruct", scan, "-o", "a.h5", "--save-every", "2", "--quiet"]
     recipe = "rPIE() ** 100"

@@ -201,6 +201,7 @@ def test_export(scan):
     assert "does not end with one of" in run("export", "r.h5", "-o", "out.jpg", code=1).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "bar"),
     [

@@ -234,6 +234,7 @@ def test_quality_on_a_scan_like_a(small_a):
     assert error(RAAR(0.75) ** 50 * start) <= 0.064  # 0.068 after 35
 
 
+@pytest.mark.slow
 def test_momentum_comes_as_far_as_rpie_and_on_where_single_views_stop(small_a):
     """On scan A, of benchmarks/, 50 sweeps of the one and 150 of the other reach 0.001."""
     start, error = small_a

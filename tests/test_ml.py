@@ -188,7 +188,7 @@ def noisy(photons, seed, n=32):
     return opty.PtychoState(data, probe=guess, device="cpu", threads=1)
 
 
-@pytest.mark.parametrize("photons", [1e4, 1e3])
+@pytest.mark.parametrize("photons", [1e4, pytest.param(1e3, marks=pytest.mark.slow)])
 def test_with_photon_noise_it_beats_projections(photons):
     error = {}
     for engine in (ML(smooth=0.3), AP(), DM()):
@@ -199,6 +199,7 @@ def test_with_photon_noise_it_beats_projections(photons):
     assert all(best < 0.85 * other for other in error.values())
 
 
+@pytest.mark.slow
 def test_a_scan_like_a(small_a):
     """On scan A itself, of benchmarks/, others reached 0.026 (PtyPy's preconditioned ML) after 50 iterations."""
     p = ML() ** 50 * small_a.start

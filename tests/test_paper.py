@@ -95,6 +95,7 @@ def test_the_gallery_shows_every_script():
         assert file.name in page
 
 
+@pytest.mark.slow
 def test_the_sweep_of_seeds_keeps_what_each_method_leaves():
     """Each recipe is read; a row has the errors at start and end, and a finding is judged by numbers of one seed."""
     from benchmarks import paper_positions as sweep

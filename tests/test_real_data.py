@@ -40,6 +40,7 @@ def test_two_iterations_of_three_modes(star):
     assert p.history["misfit"][-1] < 0.02
 
 
+@pytest.mark.slow
 def test_near_field_scan_gains_from_position_refinement(shared_data):
     file = shared_data / "PETRAIII_P25_Near_Field_Ptycho.cxi"
     start = opty.PtychoState(opty.load(file, propagation="near", focus_to_sample=3.65e-3), device="cpu")

@@ -95,6 +95,7 @@ def test_a_tree_is_equal_to_itself(clone):
     assert f"skipped; {Path('nowhere')}/PETRAIII" in out
 
 
+@pytest.mark.slow
 def test_a_planted_difference_is_found(clone):
     change(clone, "opty/model/starting_probe.py", "return with_modes(checked, modes).astype(dtype)",
            "return (with_modes(checked, modes) * 1.00001).astype(dtype)")  # fmt: skip

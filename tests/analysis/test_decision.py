@@ -297,6 +297,7 @@ def test_ends_of_lines():
     assert line_ends(np.random.default_rng(0).random((40, 2))) is None
 
 
+@pytest.mark.parametrize("raster", [0.0], indirect=True)
 def test_too_few_photons_are_said(raster):
     thin = np.random.default_rng(43).poisson(raster.intensities[:] * (200 / 3e5)).astype(np.uint16)
     few = raster.replace(intensities=thin, probe=None)

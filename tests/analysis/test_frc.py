@@ -47,6 +47,7 @@ def test_the_thresholds_are_those_of_van_heel_and_schatz(real):
     np.testing.assert_allclose(curve.one_bit[30:], one[30:], rtol=0.03)
 
 
+@pytest.mark.slow
 def test_the_spread_of_noise_is_that_of_the_number_of_independent_values():
     """The real part of a correlation of n independent complex values spreads by 1 / sqrt(2 n)."""
     for real in (False, True):

@@ -126,6 +126,7 @@ def test_a_gap_is_filled_with_the_light_around_it():
     assert np.linalg.norm(gap - whole) < 0.06 * np.linalg.norm(whole)
 
 
+@pytest.mark.slow
 def test_a_constant_on_all_pixels_is_no_several_modes(tmp_path, monkeypatch):
     """The reconstruct command asks whether there is a floor before it speaks of modes."""
     monkeypatch.setattr("opty.analysis.check.trials.searched_excess", lambda *_: (0.65, 0.14))

@@ -78,6 +78,7 @@ def simulated(photons=3e5, n=32, raster=(9, 9), **options):
     return experiment(objects.random_phase((76, 76), 1.5, seed=2), probe, positions, photons=photons, seed=3, **options)
 
 
+@pytest.mark.slow
 def test_reconstructed_halves_cross_where_their_errors_against_the_truth_do():
     """The correlation of two halves is the product of theirs with the truth, where their errors are independent."""
     data = simulated(photons=1e4)

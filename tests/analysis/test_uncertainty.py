@@ -44,6 +44,7 @@ def converged(arrays):
     return FULL * drawn(arrays, 0)
 
 
+@pytest.mark.slow
 def test_deviations_are_those_of_reconstructions_of_redrawn_data(arrays, converged):
     """Median over the lit pixels of the bootstrap's deviations and of 12 reconstructions', and coverage of these."""
     found = uncertainty(converged, opty.ML() ** 30, n=12)

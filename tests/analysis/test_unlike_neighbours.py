@@ -52,6 +52,7 @@ def test_likeness_names_no_order_here(spiral):
     assert not any(order == "shift:1" for order, _ in alike.better + alike.perhaps)
 
 
+@pytest.mark.slow
 def test_a_right_scan_is_left_alone(spiral):
     assert brief(spiral).every == ()
     found = decide(spiral, look_at_frames(spiral))

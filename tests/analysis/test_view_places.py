@@ -44,9 +44,14 @@ def test_positions_that_are_off_by_chance_are_said_unless_they_will_be_refined(r
     assert "refined one by one" in line
     assert "(PosCorrect() * rPIE()) ** 60" in line
     assert said(off, one_by_one=False) == ()
-    for one_by_one in (True, False):  # in the short runs of --check as well
-        told = tried_out(off, one_by_one).every
-        assert any("refined one by one" in line for line in told) is one_by_one
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_so_they_are_by_the_short_runs_of_check(right, one_by_one):
+    away = np.random.default_rng(0).normal(0, 1.5, right.positions.shape)
+    told = tried_out(right.replace(positions=right.positions + away), one_by_one).every
+    assert any("refined one by one" in line for line in told) is one_by_one
 
 
 def test_few_views_tell_nothing(right):

@@ -101,6 +101,7 @@ def test_machine_code_can_be_made_of_each_template_argument(nvrtc, file):
     assert log == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", list(SOURCES))
 def test_the_oldest_architecture_has_all_that_a_kernel_needs(nvrtc, file):
     code, log, _ = compiled(nvrtc, SOURCES[file], last_of_each(file), "-arch=compute_70")

@@ -68,6 +68,7 @@ def off(p):
     return position_error(p.numpy("positions"), p.data.truth["positions"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [AP(), RAAR(), DM()], ids=repr)
 def test_right_positions_stay_from_a_rough_start(engine):
     """Without the wait RAAR and DM moved them by more than 20 px, and the object was as far off as 0.26."""

@@ -154,7 +154,10 @@ def test_on_a_gpu_it_is_the_same(wound, standin_gpu):
     assert abs(there.to("cpu").obj - (RemoveVortices() * wound).obj).max() < 5e-3  # of the conjugate gradients
 
 
-@pytest.mark.parametrize(("kind", "seed", "engine"), [("balls", 2, "ML()"), ("hills", 3, "LSQML(batch=8)")])
+@pytest.mark.parametrize(
+    ("kind", "seed", "engine"),
+    [("balls", 2, "ML()"), pytest.param("hills", 3, "LSQML(batch=8)", marks=pytest.mark.slow)],
+)
 def test_runs_of_a_thick_sample_that_were_stuck_go_on(kind, seed, engine):
     """The probe moves in one simulation, the sample in the other; counted photons, fractions of a pixel."""
     p, truth = thick_phase.drawn(kind, seed)

@@ -226,6 +226,7 @@ def test_headline_names_file_recipe_fit_and_date(make_state):
     assert "rPIE() ** 2" in shown
 
 
+@pytest.mark.slow
 def test_pictures_in_a_fresh_kernel_and_show_leaves_the_lines_of_a_cell(tmp_path, monkeypatch):
     """Without %matplotlib inline: one picture a cell; Log's lines and Show's picture stay beside each other."""
     monkeypatch.delenv("MPLBACKEND", raising=False)

@@ -171,6 +171,7 @@ def test_a_lost_file_leaves_a_checkpoint_on_the_command_line(scan_file, tmp_path
     assert read_kept(opty.io.registry.Container(result)).unfinished is not None
 
 
+@pytest.mark.parametrize("scan_file", [2], indirect=True)
 def test_check_and_info_read_frames_that_stay(scan_file):
     held, stays = (opty.load(scan_file, stream=stream) for stream in (False, True))
     one, two = (opty.analysis.health(data) for data in (held, stays))

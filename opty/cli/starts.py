@@ -87,7 +87,7 @@ def started(
     loaded = opty.load(file, **load)
     if isinstance(loaded, opty.PtychoData):
         frames = look_at_frames(loaded)
-        exposures = of_exposures(frames.photons).warnings
+        exposures = of_exposures(frames.exposures).warnings
         found = quick_look(loaded, frames)
         tried = tried_out(loaded, one_by_one=not moves) if check and found.ok else Findings()
         found += tried

@@ -5,7 +5,7 @@ import pytest
 
 from opty.analysis import quick_look
 from opty.analysis.check.brightness import of_brightness, uneven
-from opty.analysis.check.exposures import dim_exposure
+from opty.analysis.check.exposures import two_exposures
 from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.check.number_law import of_numbers
 from opty.analysis.check.pedestal import floor, of_pedestal
@@ -135,4 +135,4 @@ def test_a_sample_that_absorbs_on_one_side_has_one_exposure():
     data = experiment(obj, np.exp(-r2 / 40).astype("complex64"), places, 1e5, seed=1)
     photons = data.photons()
     assert photons.max() > 3 * photons.min()
-    assert dim_exposure(photons) is None
+    assert two_exposures(photons, data.positions) is None

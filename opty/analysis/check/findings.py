@@ -14,7 +14,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from opty.analysis.check.exposures import dim_exposure
+from opty.analysis.check.exposures import TwoExposures
 from opty.analysis.check.frame_statistics import Frames
 from opty.analysis.coverage import odd_positions, scan_numbers
 from opty.data.fields import check_extent
@@ -166,18 +166,16 @@ def few_photons() -> str:
     return f"{recipe} weighs counts by their noise and keeps the object smooth; a starting probe helps most"
 
 
-def of_exposures(photons: np.ndarray) -> Findings:
-    """Say that the views have two exposures, by their photons (N,)."""
-    dim = dim_exposure(photons)
-    if dim is None:
+def of_exposures(found: TwoExposures | None) -> Findings:
+    """Say that the views have two exposures."""
+    if found is None:
         return Findings()
-    lit = photons > 0
-    ratio = float(np.median(photons[dim]) / np.median(photons[lit & ~dim]))
+    dim = int(found.dim.sum())
     recipe = here("(IntensityUpdate() * rPIE()) ** 30", '--recipe "(IntensityUpdate() * rPIE())**30"')
     return Findings(
         warnings=(
-            f"the scan has two exposures: {dim.sum()} frames have {ratio:.2g} times the light of the other "
-            f"{(lit & ~dim).sum()}, and none lies between: the intensity of each view must be estimated, by {recipe}",
+            f"the scan has two exposures: {dim} frames have {found.ratio:.2g} times the light of the other "
+            f"{len(found.dim) - dim}, and none lies between: the intensity of each view must be estimated, by {recipe}",
         )
     )
 

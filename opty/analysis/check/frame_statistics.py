@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from opty.analysis.check.exposures import dim_exposure
+from opty.analysis.check.exposures import TwoExposures, two_exposures
 from opty.analysis.coverage import is_near, odd_positions
 from opty.data import PtychoData
 from opty.data.lazy_frames import views_counting
@@ -54,6 +54,7 @@ class Frames:
     strange: tuple[int, ...]  # their light is spread as in no other frame
     faint: tuple[int, ...]  # less than a fifth of those
     bright: tuple[int, ...]  # more than three times those
+    exposures: TwoExposures | None  # where the scan has two
 
     @property
     def bad(self) -> np.ndarray:
@@ -89,19 +90,20 @@ def look_at_frames(data: PtychoData) -> Frames:
     ends = saturated(seen.top, sum(seen.ties), None) & (seen.top > 0)
     full = np.flatnonzero(np.array(seen.ties) > counts.sum() / 2) if ends.any() else ()
     photons = data.photons()
-    dark, faint, dim, bright = missing(photons), _NONE, _NONE, _NONE
+    dark, faint, dim, bright, exposures = missing(photons), _NONE, _NONE, _NONE, None
     if data.mask is None or data.mask.ndim == 2:  # else views are not counted over the same pixels
-        shorter = dim_exposure(photons)
-        if shorter is None:
+        exposures = two_exposures(photons, data.positions_px)
+        if exposures is None:
             faint, dim, bright = _odd_light(photons, dark, data.positions_px, seen.whole)
         else:
-            dim = _numbers(np.setdiff1d(np.flatnonzero(shorter), dark))
+            dim = _numbers(np.setdiff1d(np.flatnonzero(exposures.dim), dark))
     different = data.views - len({*seen.frozen, *dark})
     bright_pixels = hot(seen.total, counts) & ~_direct_beam(data) & (different >= FEWEST_VIEWS)
     lost = (dead(seen.total, counts) & _well_lit(seen.total)) | gaps(seen.total, counts & ~bright_pixels & ~ends)
     return Frames(
         mean=seen.total / data.views,
         photons=photons,
+        exposures=exposures,
         brightest=float(seen.top.max()),
         whole=seen.whole,
         dead=lost,

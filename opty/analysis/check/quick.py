@@ -51,7 +51,7 @@ def judged(data: PtychoData, frames: Frames, across: float, some: PtychoData | N
     widest = max(across, _shadow(data, frames))
     return (
         Findings(() if split is None else (split,))
-        + findings.of_exposures(data.photons())
+        + findings.of_exposures(frames.exposures)
         + findings.of_positions(data.positions_px, data.n, widest, size_known(data))
         + (of_numbers(data) if some is None else of_numbers(some, scatter=False))
         + findings.of_light(data.photons(), frames.whole)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from opty.algebra.operator import Operator
-from opty.analysis.check.exposures import dim_exposure, of_one_exposure
+from opty.analysis.check.exposures import TwoExposures, of_one_exposure
 from opty.analysis.check.frame_statistics import Frames, look_at_frames
 from opty.analysis.coverage import is_near
 from opty.analysis.held_out import held_out_misfit
@@ -56,7 +56,7 @@ class Trials:
             good = ~bad if data.mask is None else np.asarray(data.mask) & ~bad
             data = data.replace(mask=good) if good.any() else data
         self.data, self.whole, self.frozen = data, frames.whole, frames.frozen
-        self.exposures = dim_exposure(frames.photons) is not None
+        self.exposures = frames.exposures
         self.lit = np.ones(data.views, bool)
         self.lit[[*frames.dark, *frames.full, *frames.bright, *frames.frozen]] = False
         self.most = most_views(data)
@@ -75,7 +75,10 @@ class Trials:
         nearest = np.argsort(np.linalg.norm(places - middle, axis=1), kind="stable")[: self.views]
         nearest = np.sort(nearest)
         part = chosen(data, kept[nearest]).replace(positions=way.apply(places[nearest]), probe=None)
-        return of_one_exposure(part, self.whole) if self.exposures else part
+        if self.exposures is None:
+            return part
+        dim = self.exposures.dim[kept[nearest]]
+        return of_one_exposure(part, TwoExposures(dim, self.exposures.ratio), self.whole)
 
     def score(self, part: PtychoData, probe: np.ndarray, recipe: Operator = RECIPE) -> Score:
         """Run a recipe on four fifths of a part and predict the others."""

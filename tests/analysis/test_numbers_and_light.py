@@ -1,5 +1,7 @@
 """Frames that hold no counts, and light that varies from view to view."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -85,12 +87,16 @@ def test_two_exposures(scan, kind):
     share = np.where(rng.random(scan.views) < 0.5, 0.4 if kind == "two" else 1.0, 1.0)
     counts = rng.binomial(scan.intensities[:].astype(np.int64), share[:, None, None]).astype(np.uint32)
     data = scan.replace(intensities=counts)
-    trials = Trials(data, look_at_frames(data))
+    frames = look_at_frames(data)
+    assert (frames.exposures is not None) == (kind == "two")
+    trials = Trials(data, dataclasses.replace(frames, exposures=None))
     trials.views = 48
     part = trials.part(AS_GIVEN)
     said = of_brightness(part, trials.probe).warnings
     assert len(said) == (kind == "two")
     if kind == "two":
+        assert np.array_equal(frames.exposures.dim, share < 1)
+        assert frames.exposures.ratio == pytest.approx(0.4, rel=0.05)
         assert uneven(part)
         assert "IntensityUpdate() * rPIE()" in said[0]
 
@@ -136,3 +142,13 @@ def test_a_sample_that_absorbs_on_one_side_has_one_exposure():
     photons = data.photons()
     assert photons.max() > 3 * photons.min()
     assert two_exposures(photons, data.positions) is None
+
+
+def test_a_half_that_absorbs_is_no_exposure_but_all_views_from_one_on_are():
+    places = np.stack(np.meshgrid(np.arange(10), np.arange(10), indexing="ij"), -1).reshape(-1, 2) * 3.0
+    rng = np.random.default_rng(5)
+    light = 1e5 * np.exp(rng.normal(0, 0.1, 100))
+    left = places[:, 1] < 12
+    assert two_exposures(np.where(left, 0.6 * light, light), places) is None
+    found = two_exposures(np.where(np.arange(100) > 62, 0.5 * light, light), places)
+    assert np.array_equal(found.dim, np.arange(100) > 62)

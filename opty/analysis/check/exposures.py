@@ -14,6 +14,9 @@ FEWEST, SHARE = 4, 0.05  # frames of an exposure, and their share of all
 APART = 1.3  # times the light, from which on two groups are two exposures
 GAP = 0.4  # of the distance of the two groups, in logarithms, that must be empty: of drawn samples it was below 0.2
 GAP_BESIDE = 0.2  # the same beside a map of the sample
+GAP_APART = 0.75  # the same where dim views lie together, as behind a part of the sample that absorbs
+MIXED, NEAREST = 0.6, 4  # times the pairs of neighbours of two groups that chance would make, of so many for each view
+ENOUGH = 40  # views: fewer do not tell a map of the sample
 LEFT = 0.45  # times the deviations from that map, which are left with two exposures: on samples with one it was 0.67
 AROUND = 8  # views by which the light of a view is told
 FLAT = 0.3  # how strongly the slope of the light is held at zero, where few views tell it
@@ -36,16 +39,21 @@ def two_exposures(photons: np.ndarray, positions: np.ndarray) -> TwoExposures | 
 
     The photons of the views fall into two groups, by the least variance of their logarithms within the groups (Otsu,
     IEEE Trans. Syst. Man Cybern. 9, 62 (1979)), with a wide gap between: views at the edge of a part of the sample that
-    absorbs would fill it. Where they do not, as a sample absorbs strongly, the same is asked of what is left of the
-    logarithms after a smooth map of the sample is taken off, which is fitted together with the two exposures.
+    absorbs would fill it; where the dim views lie together, and are not all views up to one or from one on, the gap must
+    be wider. Where there are no such groups,
+    as a sample absorbs strongly, the same is asked of what is left of the logarithms after a smooth map of the sample
+    is taken off, which is fitted together with the two exposures; there dim and bright views must lie among each other.
     """
     lit = np.flatnonzero(photons > 0)
-    light = np.log(photons[lit])
+    light, places = np.log(photons[lit]), positions[lit]
     dim = _in_two_groups(light)
-    if dim is None and len(lit) > AROUND:
-        beside = _beside_the_sample(light, positions[lit])
+    if dim is not None and np.count_nonzero(dim[1:] != dim[:-1]) > 1 and not _mixed(dim, places):
+        dim = _in_two_groups(light, GAP_APART)
+    elif dim is None and len(lit) >= ENOUGH:
+        beside = _beside_the_sample(light, places)
         if beside is not None:
             light, dim = beside, _in_two_groups(beside, GAP_BESIDE)
+            dim = dim if dim is not None and _mixed(dim, places) else None
     if dim is None:
         return None
     found = np.zeros(len(photons), bool)
@@ -89,6 +97,12 @@ def _in_two_groups(light: np.ndarray, gap: float = GAP) -> np.ndarray | None:
     found = np.zeros(len(light), bool)
     found[order[: cut + 1]] = True
     return found
+
+
+def _mixed(dim: np.ndarray, positions: np.ndarray) -> bool:
+    """Whether dim and bright views lie among each other."""
+    around = cKDTree(positions).query(positions, k=min(NEAREST + 1, len(positions)))[1][:, 1:]
+    return bool((dim[around] != dim[:, None]).mean() > MIXED * 2 * dim.mean() * (1 - dim.mean()))
 
 
 def _beside_the_sample(light: np.ndarray, positions: np.ndarray) -> np.ndarray | None:

@@ -37,12 +37,12 @@ def two_exposures(photons: np.ndarray, positions: np.ndarray) -> TwoExposures | 
 
     Parameters: photons (N,) of the views; their positions (N, 2) in any unit.
 
-    The photons of the views fall into two groups, by the least variance of their logarithms within the groups (Otsu,
-    IEEE Trans. Syst. Man Cybern. 9, 62 (1979)), with a wide gap between: views at the edge of a part of the sample that
-    absorbs would fill it; where the dim views lie together, and are not all views up to one or from one on, the gap must
-    be wider. Where there are no such groups,
-    as a sample absorbs strongly, the same is asked of what is left of the logarithms after a smooth map of the sample
-    is taken off, which is fitted together with the two exposures; there dim and bright views must lie among each other.
+    The photons of the views fall into two groups, by the least variance of their logarithms within the groups
+    (Otsu, IEEE Trans. Syst. Man Cybern. 9, 62 (1979)), with a wide gap between: views at the edge of a part of the
+    sample that absorbs would fill it; where the dim views lie together, and are not all views up to one or from one
+    on, the gap must be wider. Where there are no such groups, as a sample absorbs strongly, the same is asked of
+    what is left of the logarithms after a smooth map of the sample is taken off, which is fitted together with the
+    two exposures; there dim and bright views must lie among each other.
     """
     lit = np.flatnonzero(photons > 0)
     light, places = np.log(photons[lit]), positions[lit]

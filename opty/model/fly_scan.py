@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,12 @@ from opty.model.probe import slopes
 from opty.model.scan import Scan
 from opty.model.views import ModelViews
 from opty.physics.propagation import phase_ramp
-from opty.physics.stage_travel import stage_travel
+from opty.physics.stage_travel import stage_travel, turns
+
+if TYPE_CHECKING:
+    from opty.data import PtychoData
+
+TURNS = 0.6  # share of the views at which a stage that flies along lines of four views or more does not turn
 
 
 class FlyScan(Element):
@@ -70,6 +75,15 @@ class FlyScan(Element):
                 f"{self!r}: a travel of {longest:.3g} {unit} is longer than the window of a view, {n * pixel:.3g} "
                 f"{unit} ({n} px): give it in {'pixels' if geometry is None else 'metres'}"
             )
+
+    def doubt(self, data: PtychoData) -> str | None:
+        if self.travel is not None or self.line is not None or (share := turns(data.positions)) <= TURNS:
+            return None
+        return (
+            f"{self!r}: the way of the stage is taken from view to view, and turns by more than 60 degrees at "
+            f"{share:.0%} of the views: are they in the order in which they were taken? If not, load them in that "
+            "order, or give the element its travel or line"
+        )
 
     def initial(self, name: str, scan: Scan) -> np.ndarray:
         if self.travel is not None:

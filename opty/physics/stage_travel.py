@@ -33,13 +33,23 @@ def stage_travel(positions: np.ndarray, duty: float = 1.0, line: int | None = No
     return duty * np.gradient(positions.reshape(-1, line, 2), axis=1).reshape(-1, 2)
 
 
+def turns(positions: np.ndarray) -> float:
+    """Return the share of views (N, 2) at which a stage turns by more than 60 degrees; two thirds in random order."""
+    return float(_turned(np.diff(np.asarray(positions, np.float64), axis=0)).mean()) if len(positions) > 2 else 0.0
+
+
+def _turned(steps: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(steps, axis=1)
+    return (steps[:-1] * steps[1:]).sum(axis=1) < _TURN * length[:-1] * length[1:]
+
+
 def _along_lines(positions: np.ndarray) -> np.ndarray:
     """Return half the way from view to view of one path whose turns and jumps end lines."""
     if len(positions) < 2:
         raise ValueError(f"{len(positions)} position tells no direction: give two views or more, or travel itself")
     steps = np.diff(positions, axis=0)
     length = np.linalg.norm(steps, axis=1)
-    turned = (steps[:-1] * steps[1:]).sum(axis=1) < _TURN * length[:-1] * length[1:]
+    turned = _turned(steps)
     # The way from one line to the next turns at both of its ends, one along a line at one of them at most.
     across = length > _JUMP * np.median(length)
     across[1:-1] |= turned[:-1] & turned[1:]

@@ -89,6 +89,16 @@ def test_lines_end_where_the_stage_turns_or_jumps():
         stage_travel(np.zeros((1, 2)))
 
 
+def test_views_out_of_order_are_said(flown):
+    data = flown[0]
+    shuffled = data.replace(positions=data.positions[np.random.default_rng(0).permutation(data.views)], truth=None)
+    with pytest.warns(UserWarning, match="in the order in which they were taken"):
+        opty.PtychoState(shuffled, model=FlyScan(3), device="cpu")
+    assert FlyScan(3).doubt(data) is None
+    assert FlyScan(3, line=9).doubt(shuffled) is None
+    assert FlyScan(3, travel=(0, 1e-9)).doubt(shuffled) is None
+
+
 def test_lengths_are_those_of_the_positions(flown):
     data, probe = flown
     geometry = opty.Geometry(1e-9, 0.032, 1e-4)  # 10 nm at the sample
@@ -211,8 +221,9 @@ def test_a_sweep_takes_four_transforms_a_state(flown, points, monkeypatch):
 
 @pytest.mark.parametrize("recipe", [rPIE(batch=5), ML()], ids=repr)
 def test_a_gpu_gives_the_numbers_of_numpy(gpu, recipe):
-    model = Object() * FlyScan(2) * Probe(modes=2)
-    p = rPIE(batch=4) * state(scan(modes=2, mask=3, background=True), model=model, dtype="complex128")
+    data = scan(modes=2, mask=3, background=True)
+    model = Object() * FlyScan(2, line=data.views) * Probe(modes=2)
+    p = rPIE(batch=4) * state(data, model=model, dtype="complex128")
     here, there = recipe**2 * p, recipe**2 * p.to("gpu")
     for name in ("obj", "probe"):
         one, other = there.numpy(name), here.numpy(name)

@@ -66,8 +66,8 @@ def test_what_is_left_out_is_filled_in():
     assert opty.PtychoState(data, model=Object()).model == FarField() * Object() * Probe(modes=1)
     probe = Probe(2, variable=2)
     assert opty.PtychoState(data, model=probe).model == FarField() * Object() * probe
-    flown = opty.PtychoState(data, model=Blur(0.7) * FlyScan(2) * Probe(2)).model
-    assert flown == Blur(0.7) * FarField() * Object() * FlyScan(2) * Probe(2)
+    flown = opty.PtychoState(data, model=Blur(0.7) * FlyScan(2, travel=(0, 1)) * Probe(2)).model
+    assert flown == Blur(0.7) * FarField() * Object() * FlyScan(2, travel=(0, 1)) * Probe(2)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def conclude(
     rest = [(way, other) for way, other in ways[1:] if way.name != turned.name]
     decided = much_better(score, rest[0][1])
     like = None
-    if best.order is None and not (first.as_given and score.excess < WELL):
+    if not (first.as_given and score.excess < WELL):
         like = like_way(trials, first, best.probe)
     if like is not None and like.score.excess < PREDICTS and clearly(like.score, score):
         name = "as given" if like.way.as_given else like.way.name

@@ -13,6 +13,7 @@ from opty.analysis.check.trials import Score, Trials
 from opty.analysis.orientation import Orientation
 from opty.remedies import here, option
 
+NEARER = 0.92  # times the misfit as given, where two orders are nearly the same
 ALIKE = 0.93  # times the difference of any two frames: neighbours that overlap differ less
 CONTRAST = 1.0  # of the noise: by how much patterns must differ to tell anything
 
@@ -56,7 +57,7 @@ def conclude(
     rest = [(way, other) for way, other in ways[1:] if way.name != turned.name]
     decided = much_better(score, rest[0][1])
     like = None
-    if not (first.as_given and score.excess < WELL):
+    if not (first.as_given and score.excess < WELL) or (best.order is None and not trials.known):
         like = like_way(trials, first, best.probe)
     if like is not None and like.score.excess < PREDICTS and clearly(like.score, score):
         name = "as given" if like.way.as_given else like.way.name
@@ -76,6 +77,8 @@ def conclude(
     if not fits.as_given:
         rival = None if like is None or clearly(score, like.score) or not like.way.as_given else like
         said += _of_way(fits, twin, found, rival)
+    elif like is not None and best.order is None and like.score.misfit < NEARER * score.misfit:
+        said += _of_rival(like, score)
     name = "as given" if fits.as_given else fits.name
     return Decision(found, name, best.order or "as given", score.excess, twin.name if twin else None, said, best.probe)
 
@@ -101,6 +104,17 @@ def _of_way(
         (
             f"the positions fit as {fits.name}, misfit of held-out views {found[0].misfit:.3g}, not as given, "
             f"{given.misfit:.3g}: {fits.remedy}, by {fits.options}{also}",
+        )
+    )
+
+
+def _of_rival(rival: Guess, score: Score) -> Findings:
+    """Say that another order of the frames, which is nearly the same on this scan, fits better than as given."""
+    return Findings(
+        warnings=(
+            f"in the order {rival.order!r} of the frames, by {option('frame_order', rival.order)}, held-out views "
+            f"have a misfit of {rival.score.misfit:.3g}, as given of {score.misfit:.3g}: on this scan the two are "
+            "nearly the same, with the object turned by half a turn, and what you know of how it was taken decides",
         )
     )
 

@@ -2,7 +2,7 @@
 
 Drawn by seed: 144 views of 64 x 64 of a picture, under a defocused aperture ("near"), a diffuser ("diffuser"), or a
 diffuser in a diverging beam ("diverging"). A CASE is SCENE:SEED:LENGTH:FACTOR:PHOTONS:ENGINE, such as
-"near:11:distance:1.05:none:rPIE(alpha=0.1, batch=4)"; without any, those of docs/models.md. "physics" and
+"near:11:distance:1.05:none:rPIE(alpha=0.1, batch=4)"; without any, those of docs/models/refine.md. "physics" and
 "physics-slices" are the scene of a file with ``make(turns)`` (counts, places, probe, slices, start), --scene, whose
 seed is that of the order of the views. Runs ``(Refine(LENGTH) * ENGINE) ** 50`` from FACTOR times the true length.
 Prints, and writes to benchmarks/results/ under the date: by how much the length is off after 10, 20, 30 and 50 sweeps,

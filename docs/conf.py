@@ -36,6 +36,7 @@ root_doc = "docs/index"
 include_patterns = [
     "*.md",
     "docs/*.md",
+    "docs/models/*.md",
     "docs/reference/*.rst",
     "docs/gallery/*.rst",
     "docs/notebooks/*.md",
@@ -43,7 +44,7 @@ include_patterns = [
 exclude_patterns = ["build", ".venv", "docs/gallery/sg_execution_times.rst"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_gallery.gen_gallery"]
 suppress_warnings = ["config.cache"]
-myst_heading_anchors = 3
+myst_heading_anchors = 4
 html_theme = "furo"
 html_title = f"opty {version}"
 html_show_sourcelink = False
@@ -94,7 +95,13 @@ CONTENTS = {
             for page in ("formats", "electrons", "simulate", "large_data", "gpu", "clusters", "live", "command_line")
         )
     ],
-    "Your own": ["docs/algebra", "docs/operators", "docs/models"],
+    "Models": [
+        "docs/models",
+        *(f"docs/models/{page}" for page in ("slices", "tilted_sample", "object_states", "varying_probe")),
+        *(f"docs/models/{page}" for page in ("several_scans", "fly_scan", "wavelengths", "blur", "bin", "saturation")),
+        "docs/models/refine",
+    ],
+    "Your own": ["docs/algebra", "docs/operators", "docs/models/own_element"],
     "Reference": [
         *(f"docs/{page}" for page in ("conventions", "glossary", "api")),
         *(f"docs/reference/{name}" for name in PACKAGES),

@@ -9,6 +9,7 @@ import types
 import warnings
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -129,25 +130,27 @@ def test_probes_page(small_scan, capsys):
     assert float(capsys.readouterr().out.split()[-1]) < 0.1
 
 
+DOCS = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "models").glob("*.md"))]
+
+
 def test_every_page_is_on_the_site_and_on_the_first_page():
-    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in DOCS} - {"index"}
     site = (ROOT / "docs" / "conf.py").read_text()
     contents = site[site.index("CONTENTS = {") :]
-    assert {page for page in pages if f'"{page}"' not in contents and f'"docs/{page}"' not in contents} == set()
+    named = {page for page in pages if f'"{page}"' in contents or f'"docs/{page}"' in contents}
+    listed = {page for page in pages if page.startswith("models/") and f'"{page.removeprefix("models/")}"' in contents}
+    assert pages - named - listed == set()
     first = (ROOT / "docs" / "index.md").read_text()
     assert {page for page in pages if f"]({page}.md" not in first} == set()
 
 
 def test_every_public_name_is_in_the_reference():
     """docs/api.md is what ``python docs/api.py`` writes."""
-    spec = importlib.util.spec_from_file_location("api_page", ROOT / "docs" / "api.py")
-    api = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(api)
-    assert (ROOT / "docs" / "api.md").read_text() == api.page(), "run python docs/api.py"
+    assert (ROOT / "docs" / "api.md").read_text() == script("api.py").page(), "run python docs/api.py"
 
 
 def test_links_of_the_docs_lead_somewhere():
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS):
         text = re.sub(r"```.*?```|`[^`]*`\(", "", page.read_text(), flags=re.DOTALL)
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
             if not target.startswith(("http", "mailto")):
@@ -235,39 +238,62 @@ def page(monkeypatch):
     return vars(module)
 
 
-def test_models_page(small_scan, page):
-    names = page
-    blocks = BLOCK.findall((ROOT / "docs" / "models.md").read_text())
-    assert [name for name, _ in blocks] == [
-        "values",
-        "slices",
-        "tilt",
-        "states",
-        "varying",
-        "joined",
-        "flying",
-        "coloured",
-        "blurred",
-        "binned",
-        "saturated",
-        "refine",
-        "distance",
-        "element",
-        "check",
-        "tilted",
-    ]
-    thick = None
-    for name, code in blocks:
-        exec(compile(code, f"docs/models.md, {name}", "exec"), names)
-        if name == "slices":
-            thick = opty.analysis.errors(names["q"])
-            assert max(thick["slice 1"], thick["slice 2"]) < 0.05
-            flat = names["rPIE"](alpha=0.05, batch=4) ** 20 * (
-                opty.ScaleObjProbe() * opty.PtychoState(names["data"], probe=names["probe"])
-            )
-            assert opty.misfit(flat) > 20 * opty.misfit(names["q"])  # as the page says
-    ELEMENTS.pop("TiltedBeam")
-    LEAVES.pop("slope")
+def script(name):
+    """Return a script of the docs as a module."""
+    spec = importlib.util.spec_from_file_location(Path(name).stem, ROOT / "docs" / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MODELS = {
+    "bin": ["binned"],
+    "blur": ["blurred"],
+    "fly_scan": ["flying"],
+    "object_states": ["states"],
+    "own_element": ["element", "check", "tilted"],
+    "refine": ["distance", "refine"],
+    "saturation": ["saturated"],
+    "several_scans": ["joined"],
+    "slices": ["slices"],
+    "tilted_sample": ["tilt"],
+    "varying_probe": ["varying"],
+    "wavelengths": ["coloured"],
+}
+
+
+@pytest.mark.parametrize("page_name", MODELS)
+def test_page_of_a_model(page_name, monkeypatch):
+    pages = script("models/examples.py")
+    assert list(pages.examples(page_name)) == MODELS[page_name]
+    monkeypatch.setitem(sys.modules, f"page_{page_name}", None)  # taken out again after the test
+    try:
+        names = pages.run(page_name)  # the examples assert what the page says
+    finally:
+        plt.close("all")
+        ELEMENTS.pop("TiltedBeam", None)
+        LEAVES.pop("slope", None)
+    assert names["fig"].axes
+    if page_name == "slices":
+        errors = opty.analysis.errors(names["q"])
+        assert max(errors["slice 1"], errors["slice 2"]) < 0.05
+
+
+def test_every_model_has_a_page_that_says_the_same_things():
+    pages = {path.stem: path.read_text() for path in (ROOT / "docs" / "models").glob("*.md")}
+    assert set(pages) == set(MODELS)
+    overview = (ROOT / "docs" / "models.md").read_text()
+    for name, text in pages.items():
+        for part in ("What it is for", "How it is written", "When to use it", "Figures", "What it cannot tell"):
+            assert f"**{part}.**" in text, (name, part)
+        assert f"]({name}.png)" in text
+        assert f"](models/{name}.md)" in overview
+
+
+def test_models_page():
+    ((name, code),) = BLOCK.findall((ROOT / "docs" / "models.md").read_text())
+    assert name == "values"
+    exec(compile(code, f"docs/models.md, {name}", "exec"), {})
 
 
 def test_operators_page(small_scan, page, capsys):
@@ -310,7 +336,7 @@ def test_the_way_to_a_line_is_there():
         assert line.rstrip() in text
 
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 
 
 @pytest.mark.parametrize("page_file", PAGES, ids=lambda path: path.name)

@@ -173,6 +173,16 @@ def test_a_scan_that_falls_into_parts_is_said_though_each_explains_itself():
     assert "from view 76 to view 77" in text
 
 
+@pytest.mark.parametrize("views", [[40], [99], [40, 41]])
+def test_a_view_that_came_back_from_afar_is_no_part_of_the_scan(views):
+    given = grid_of_hundred()
+    moved = np.random.default_rng(2).normal(0, 0.3, given.shape)
+    moved[views] += (22, -17)
+    assert largest_jump(given + moved, given, 128) is None
+    moved[38:42] += (22, -17)
+    assert largest_jump(given + moved, given, 128) is not None
+
+
 @pytest.mark.parametrize("error", ["independent", "turn", "backlash", "none"])
 def test_a_stage_that_errs_without_jumps_is_not_said_to_jump(error):
     given = grid_of_hundred()

@@ -38,7 +38,7 @@ def of_raster(data: PtychoData) -> Findings:
     if data.views < FEWEST:
         return Findings()
     share, step = in_step(data.positions_px)
-    if share < PERIODIC or step < LEAST_STEP:
+    if share < PERIODIC or not LEAST_STEP <= step <= data.n:  # windows apart have another unit, or no overlap
         return Findings()
     return Findings(
         warnings=(

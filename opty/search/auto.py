@@ -16,9 +16,22 @@ from opty.analysis.held_blocks import on
 from opty.data import PtychoData
 from opty.operators import ScaleObjProbe
 from opty.ptycho_state import PtychoState
-from opty.search.judgement import Verdict, difference, judged, noise_deviance, of_scale
+from opty.search.judgement import NEAR_NOISE, Verdict, difference, judged, noise_deviance, of_scale
 from opty.search.part import Part
-from opty.search.plan import ANEW, BEST_OF, CLIMB, ENDED, FIRST, HOPELESS, KINDS, Change, Plan, priors
+from opty.search.plan import (
+    ANEW,
+    BEST_OF,
+    CLIMB,
+    ENDED,
+    FIRST,
+    HOPELESS,
+    KINDS,
+    LITTLE,
+    Change,
+    Plan,
+    more_modes,
+    priors,
+)
 from opty.search.repair import Repaired, repaired
 from opty.search.scale import ASIDE, GAIN, look_at_scale, mendable, pointed, rescaled, scale_is_known, stretched
 from opty.search.start import Begin, begin, half_turned
@@ -26,10 +39,11 @@ from opty.search.trial import SURE, Interrupted, Trial, finished, table, tried
 
 MINUTES = 5.0
 BARELY = 0.5  # of what a change has to gain: one that gains less is not tried again, unless plan.py says so
-TURN_WORTH, TURN_ALIKE, TURN_ROOM = 0.01, 0.005, 0.05  # of half a turn: its gain, and the share above the noise
-EFFORT = 16.0  # times the run on the whole scan that is likely to be chosen: what all of it may take
+TURN_WORTH, TURN_ALIKE, TURN_ROOM = 0.005, 0.005, 0.05  # of half a turn: its gain, and the share above the noise
+EFFORT = 17.0  # times the run on the whole scan that is likely to be chosen: what all of it may take
 MOST = 19.5  # times the one without a candidate that turns out no better: what all of it may take then
-MARGIN = 1.3  # over the time that a run is expected to take
+MANY = 3  # modes that what is far from the noise is likely to need, at least
+MARGIN = 1.2  # over the time that a run is expected to take
 
 
 @dataclass(frozen=True)
@@ -175,8 +189,8 @@ class _Search:
     def _chosen(self, plan: Plan) -> tuple[Plan, Trial]:
         """Return the best plan and its trial: each kind of change by turns, until none gains or the time is over.
 
-        The scale of the positions is looked at early. The plan runs with positions wider and narrower where there are
-        more modes, as fewer than the beam has hide the scale, once it has its prior, and where nothing improves it.
+        The scale of the positions is looked at early. The plan runs with positions wider and narrower once more modes
+        were tried, as fewer than the beam has hide the scale, and where nothing improves it.
         """
         best = self._try(plan)
         for kind in FIRST:
@@ -188,7 +202,7 @@ class _Search:
             before = plan
             plan, best = self._climbed(KINDS[number], plan, best)
             idle = idle + 1 if plan is before else 0
-            if plan.modes > before.modes or KINDS[number] is priors or idle == len(KINDS):
+            if plan.modes > before.modes or KINDS[number] is more_modes or idle == len(KINDS):
                 plan, best = self._half_turned(plan, best)
                 plan, best = self._bracketed(plan, best)
                 idle = idle if plan is before else 0
@@ -211,9 +225,13 @@ class _Search:
     def _better(self, plan: Plan, kind: Callable[[Plan], Iterator[Change]], best: Trial) -> tuple[Plan, Trial] | None:
         """Return the first of some plans, or the best of all, that is better for sure than the best so far."""
         found = None
+        if kind is priors and self._room(best) > ENDED:  # noise is the least of what is wrong
+            return None
         for change in kind(plan):
             if (change.name, change.value) in self.useless or self._room(best) < change.room:
                 continue
+            if change.plan.positions == "found" and is_near(self.part.data):
+                continue  # the images themselves show where views are
             if not self._time_for(plan, best, change.plan):
                 continue
             trial = self._try(change.plan)
@@ -307,7 +325,7 @@ class _Search:
             self.say("positions as they were: with them multiplied, pixels held out are predicted no better for sure")
             return plan, best
         self.stretch = None  # of positions that are no more
-        self.useless.clear()  # where positions are wrong, little else gains
+        self.useless &= LITTLE  # where positions are wrong, little else gains
         return found, trial
 
     def _try(self, plan: Plan) -> Trial:
@@ -333,23 +351,27 @@ class _Search:
         trial = sweep * (candidate or plan).effort
         likely = max(best.clock, sweep * plan.at_its_end.effort)
         if self._room(best) > ENDED:
-            likely = max(likely, *(one.clock for one in self.trials))
-        now, reserve, run = time.perf_counter(), self._reserve(best), self.part.ratio
+            several = replace(plan.at_its_end, modes=max(plan.modes, MANY))
+            likely = max(sweep * several.effort, *(one.clock for one in self.trials))
+        now, reserve, run = time.perf_counter(), self._reserve(plan, best), self.part.ratio
         spent = now - self.began + sides * trial + reserve
         if spent + trial * run > EFFORT * run * max(trial, likely) or spent + likely * run > MOST * run * likely:
             return False
         last = max(trial, best.clock) * self.part.longer
         return now + MARGIN * (sides * trial + last) + reserve < self.deadline
 
-    def _reserve(self, best: Trial) -> float:
-        """Return the seconds that the run for the verdict takes, and the look at the scale."""
-        return MARGIN * best.clock + max(MARGIN * best.clock, self.looking)
+    def _reserve(self, plan: Plan, best: Trial) -> float:
+        """Return the seconds that the run for the verdict takes, and, where that may be "right", the look at the
+        scale."""
+        second = best.clock * _other(plan).effort / plan.effort
+        looks = self._room(best) < 1 - 1 / NEAR_NOISE
+        return MARGIN * second + looks * max(MARGIN * best.clock, self.looking)
 
     # -- the result
 
     def _final(self, plan: Plan, best: Trial) -> tuple[PtychoState, bool]:
         self.say(f"the whole scan: {plan.recipe!r}, {plan.modes} mode{'s' * (plan.modes > 1)}")
-        until = self.deadline - self._reserve(best)
+        until = self.deadline - self._reserve(plan, best)
         fits = time.perf_counter() + MARGIN * best.clock * self.part.longer < until
         recipe = ScaleObjProbe() * plan.recipe
         return finished(recipe, self.part.state(self.part.whole, plan.modes), math.inf if fits else until)
@@ -366,9 +388,8 @@ class _Search:
         noise = noise_deviance(best.state, self.part.held.blocks, self.seed)
         if stopped or time.perf_counter() + best.clock > self.deadline:
             return judged(best.score, noise, None, whole)
-        other = replace(plan, engine="LSQML" if plan.engine != "LSQML" else "ML", smooth=0.0)
         try:
-            second, _ = finished(other.recipe, self.part.other_start(plan.modes), self.deadline)
+            second, _ = finished(_other(plan).recipe, self.part.other_start(plan.modes), self.deadline)
         except (Interrupted, ArithmeticError):
             return judged(best.score, noise, None, whole)
         return judged(best.score, noise, difference(best.state, second), whole)
@@ -398,3 +419,8 @@ class _Search:
         modes = "" if best.modes == self.part.modes else f", modes={best.modes}"
         seed = f", seed={self.seed}" if self.seed else ""
         return f"{state.recipe!r} * opty.PtychoState(data{probe}{modes}{seed})"
+
+
+def _other(plan: Plan) -> Plan:
+    """Return the plan of the second run, with another engine."""
+    return replace(plan, engine="LSQML" if plan.engine != "LSQML" else "ML", smooth=0.0)

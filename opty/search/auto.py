@@ -344,8 +344,9 @@ class _Search:
         verdict.
 
         All of it may take ``EFFORT`` times one run of what is likely to be chosen: the candidate, or the best plan with
-        the likelihood at its end; where that is far from the noise, the longest that was tried. A candidate that is
-        longer may lose: then all of it may take ``MOST`` times one run of the others.
+        the likelihood at its end, and with several modes where that is far from the noise. A candidate that is longer
+        may lose: then all of it may take ``MOST`` times one run of the others, unless one run of the best, without the
+        likelihood at its end, is too short for that already.
         """
         sweep = best.clock / plan.effort
         trial = sweep * (candidate or plan).effort
@@ -354,8 +355,11 @@ class _Search:
             several = replace(plan.at_its_end, modes=max(plan.modes, MANY))
             likely = max(sweep * several.effort, *(one.clock for one in self.trials))
         now, reserve, run = time.perf_counter(), self._reserve(plan, best), self.part.ratio
-        spent = now - self.began + sides * trial + reserve
-        if spent + trial * run > EFFORT * run * max(trial, likely) or spent + likely * run > MOST * run * likely:
+        done = now - self.began + reserve
+        spent, short = done + sides * trial, best.clock < likely and done > (MOST - 1) * run * best.clock
+        if spent + trial * run > EFFORT * run * max(trial, likely):
+            return False
+        if spent > (MOST - 1) * run * likely and not short:
             return False
         last = max(trial, best.clock) * self.part.longer
         return now + MARGIN * (sides * trial + last) + reserve < self.deadline

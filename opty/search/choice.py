@@ -32,8 +32,8 @@ from opty.search.trial import SURE, Trial, tried
 
 BARELY = 0.5  # of what a change has to gain: one that gains less is not tried again, unless plan.py says so
 TURN_WORTH, TURN_ALIKE, TURN_ROOM = 0.005, 0.005, 0.05  # of half a turn: its gain, and the share above the noise
-EFFORT = 17.0  # times the run on the whole scan that is likely to be chosen: what all of it may take
-MOST = 19.5  # times the one without a candidate that turns out no better: what all of it may take then
+EFFORT = 16.3  # times the run on the whole scan that is likely to be chosen: what all of it may take
+MOST = 19.0  # times the one without a candidate that turns out no better: what all of it may take then
 MANY = 3  # modes that what is far from the noise is likely to need, at least
 MARGIN = 1.2  # over the time that a run is expected to take
 

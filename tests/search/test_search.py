@@ -519,9 +519,9 @@ def test_far_from_the_noise_a_longer_recipe_is_counted_on(above, allowed):
 
 @pytest.mark.parametrize(("engine", "allowed"), [("LSQML", True), ("LSQML, ML", False)])
 def test_a_run_too_short_for_what_was_spent_does_not_stop_a_longer_one(engine, allowed):
-    """After 50 s one run of a second is lost; of 3.6 s it is not. One with the likelihood at its end may stay."""
+    """After 46 s one run of a second is lost; of 3.6 s it is not. One with the likelihood at its end may stay."""
     plan = Plan(engine)
-    found, best = choice(plan, 50, 1.2)
+    found, best = choice(plan, 46, 1.2)
     assert found._time_for(plan, best, replace(plan, engine="DM, LSQML, ML")) is allowed
     assert not found._time_for(plan, best)
 

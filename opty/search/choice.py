@@ -35,6 +35,7 @@ TURN_WORTH, TURN_ALIKE, TURN_ROOM = 0.005, 0.005, 0.05  # of half a turn: its ga
 EFFORT = 16.3  # times the run on the whole scan that is likely to be chosen: what all of it may take
 MOST = 19.0  # times the one without a candidate that turns out no better: what all of it may take then
 MANY = 3  # modes that what is far from the noise is likely to need, at least
+LOOKS = 1.5  # times the look at the scale: the one of the verdict asks whether the scale is known, too
 MARGIN = 1.2  # over the time that a run is expected to take
 
 
@@ -255,7 +256,7 @@ class Choice:
         scale."""
         second = best.clock * second_plan(plan).effort / plan.effort
         looks = self._room(best) < 1 - 1 / NEAR_NOISE
-        return MARGIN * (second + looks * max(best.clock, self._looking * (1 + plan.modes) / 2))
+        return MARGIN * second + looks * LOOKS * max(best.clock, self._looking * (1 + plan.modes) / 2)
 
 
 def second_plan(plan: Plan) -> Plan:

@@ -531,7 +531,7 @@ def test_what_is_kept_for_the_verdict_is_its_own_run_and_a_look_where_it_may_be_
     near, far = (choice(plan, 0, above) for above in (1.2, 8.0))
     run, second = far[1].clock, far[1].clock / 3.6
     assert far[0].reserve(plan, far[1]) == pytest.approx(1.2 * second)
-    assert near[0].reserve(plan, near[1]) == pytest.approx(1.2 * (second + run))
+    assert near[0].reserve(plan, near[1]) == pytest.approx(1.2 * second + 1.5 * run)
 
 
 def test_positions_found_from_far_are_not_tried_in_the_near_field(monkeypatch):

@@ -4,6 +4,8 @@ python -m benchmarks.auto list SEED ...     the sixty on each scan, from the sea
 python -m benchmarks.auto judge SEED ...    auto on each scan, as a user gets it
 python -m benchmarks.auto table SEED ...    what is recorded of both, and how many scans reach each mark
 python -m benchmarks.auto real FOLDER       auto on the two real scans, the star without its probe
+
+Run judge twice in a new checkout: the first run compiles loops, some twenty seconds that count in its time.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 recipes.py    search(recipes, p): the recipes that you name
 auto.py       auto(data): from a raw scan to a recipe and its result
+choice.py     the best plan: changes tried by turns, while there is time
 plan.py       what auto varies, and in which steps
 repair.py     broken pixels and frames
 start.py      the starting probe, and the way round of the positions

@@ -224,7 +224,8 @@ def lengths(plan: Plan) -> Iterator[Change]:
 
 # Before the scale of the positions is looked at; what costs little before what makes all later trials take longer.
 FIRST = (race, refined, intensities, second_mode, instead, refined)
-KINDS = (ended, positions, more_modes, without, background, intensities, priors, longer, gradient, engines, lengths)
+KINDS = (ended, priors, positions, without, more_modes, longer, background, intensities, gradient, engines, lengths)
 BEST_OF = (engines,)  # all of which are tried; of the others, the first that gains
 CLIMB = (more_modes, priors, longer, lengths)  # that are gone through until none gains
 ANEW = {("engine", "LSQML, ML"), ("positions", "found")}  # changes that are tried again with one mode more
+LITTLE = {("positions", "refined")}  # what gained nothing with positions as a whole wrong gains nothing with them right

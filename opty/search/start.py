@@ -15,7 +15,7 @@ from opty.analysis.probe_search import DECIDED, ProbeSearch, Searching, find_pro
 from opty.data import PtychoData
 from opty.search.part import FEWEST, Part
 from opty.search.plan import Plan
-from opty.search.trial import tried
+from opty.search.trial import Trial, tried
 
 FEWEST_TO_SEARCH = 12  # views: a fifth of fewer tells nothing
 # In the far field positions (-r) fit as well, with the complex conjugates: four of the eight ways are different.
@@ -91,6 +91,7 @@ def _searched(data: PtychoData, seed: int, machine: dict[str, Any], say: Callabl
         at = None if way.as_given else way
         return Begin(_taken(data, way), found.probe[None], text, at, found.decided, (_described(found), *turned))
 
+    known: dict[tuple[Plan, Orientation | None, bytes], Trial] = {}
     text = f"opty.analysis.find_probe(data, seed={seed}).probe" if seed else "opty.analysis.find_probe(data).probe"
     searches: dict[Orientation, Searching] = {}
     for way in (AS_GIVEN, *OTHERS):
@@ -106,23 +107,31 @@ def _searched(data: PtychoData, seed: int, machine: dict[str, Any], say: Callabl
         if every == 1:
             for search in searches.values():
                 search.look()
-        way, sure = _by_longer_runs([start(way, search.found()) for way, search in searches.items()], seed, machine)
+        way, sure = _by_longer_runs(
+            [start(way, search.found()) for way, search in searches.items()], known, seed, machine
+        )
         if sure:
             break
     searches[way].look()
     return replace(start(way, searches[way].refined()), decided=sure)
 
 
-def _by_longer_runs(starts: list[Begin], seed: int, machine: dict[str, Any]) -> tuple[Orientation, bool]:
+def _by_longer_runs(
+    starts: list[Begin], known: dict[tuple[Plan, Orientation | None, bytes], Trial], seed: int, machine: dict[str, Any]
+) -> tuple[Orientation, bool]:
     """Return the way from which pixels held out are predicted best, the first unless another does for sure; and whether
-    it does.
+    it does. ``known`` : the trials so far, by plan, way and probe; new ones are added.
     """
     best, views = starts[0], middle(starts[0].data, FEWEST)
     for plan in DECIDING:
         trials = []
         for start in starts:
-            part = Part(replace(start, data=_taken(views, start.way or AS_GIVEN)), seed, machine)
-            trials.append(tried(plan.recipe, part.start(plan.modes), part.held))
+            assert start.probe is not None
+            what = plan, start.way, start.probe.tobytes()
+            if what not in known:
+                part = Part(replace(start, data=_taken(views, start.way or AS_GIVEN)), seed, machine)
+                known[what] = tried(plan.recipe, part.start(plan.modes), part.held)
+            trials.append(known[what])
         first, *rest = sorted(range(len(starts)), key=lambda i: trials[i].score)
         if first == 0 or trials[first].beats(trials[0], WAY_WORTH):
             best = starts[first]

@@ -2,7 +2,9 @@
 
 import functools
 import importlib
+import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,14 @@ from opty.cli.auto import command
 from opty.physics.optics import aperture_probe
 from opty.search import part as part_module
 from opty.search import start as start_module
+from opty.search.choice import Choice
 from opty.search.judgement import judged
 from opty.search.part import Part
+from opty.search.plan import Plan
 from opty.search.repair import repaired
 from opty.search.scale import mendable
 from opty.search.start import Begin, begin
+from opty.search.trial import Trial, tried
 from opty.simulate import experiment, objects, scans
 
 N, VIEWS = 32, 49
@@ -223,6 +228,22 @@ def test_where_no_search_decides_longer_runs_tell_the_way_round(monkeypatch):
     assert start_module.begin(scan().replace(truth=None), 0, ONE_CORE, said.append).way is None
 
 
+def test_a_second_look_at_the_way_round_runs_only_from_other_probes(monkeypatch):
+    ran = []
+    monkeypatch.setattr(start_module, "tried", lambda *given: ran.append(given) or tried(*given))
+    starts = [Begin(scan(), scan().truth["probe"], "x", None, False, ())]
+    starts.append(start_module.half_turned(starts[0], 0, 1, search=False))
+    known = {}
+    found = start_module._by_longer_runs(starts, known, 0, ONE_CORE)
+    first = len(ran)
+    assert first >= 2
+    assert start_module._by_longer_runs(starts, known, 0, ONE_CORE) == found
+    assert len(ran) == first
+    starts[1] = replace(starts[1], probe=0.5 * starts[1].probe)
+    start_module._by_longer_runs(starts, known, 0, ONE_CORE)
+    assert first < len(ran) <= 2 * first
+
+
 def test_half_a_turn_takes_the_twin_of_the_probe_and_the_way_back():
     """Probe and object window turned by half a turn and conjugate make the same pattern."""
     window, probe = scan().truth["obj"][:N, :N], scan().truth["probe"]
@@ -311,8 +332,6 @@ def test_verdicts(score, apart, whole, word):
 
 
 def test_a_plan_writes_its_recipe():
-    from opty.search.plan import Plan
-
     plan = Plan(engine="DM, LSQML, ML", positions="refined", background=True, sweeps=5)
     free = opty.BackgroundUpdate()
     moving = (free * PosCorrect(wait=False) * opty.LSQML(batch=8)) ** 5
@@ -323,8 +342,7 @@ def test_a_plan_writes_its_recipe():
 
 
 def test_a_background_that_hardly_helps_is_left_out_again():
-    from opty.search.plan import LIGHT_WORTH, Plan, without
-    from opty.search.trial import Trial
+    from opty.search.plan import LIGHT_WORTH, without
 
     changes = tuple(without(Plan(background=True, modes=2)))
     assert [change.plan for change in changes] == [Plan(modes=2), Plan(modes=3), Plan(modes=4)]
@@ -337,7 +355,7 @@ def test_a_background_that_hardly_helps_is_left_out_again():
 
 
 def test_a_background_takes_the_place_of_a_second_mode_only_where_it_explains_much_more():
-    from opty.search.plan import INSTEAD_WORTH, LIGHT_WORTH, Plan, instead
+    from opty.search.plan import INSTEAD_WORTH, LIGHT_WORTH, instead
 
     (change,) = instead(Plan(modes=2, positions="refined"))
     assert change.plan == Plan(background=True, positions="refined")
@@ -392,11 +410,12 @@ def test_only_one_factor_that_is_off_is_worth_a_trial(scale, aspect, shear, off,
 
 def test_right_positions_are_not_multiplied_whatever_the_look_says(monkeypatch):
     """Held-out pixels have the last word; what ran before is known again afterwards."""
-    module = importlib.import_module("opty.search.auto")
-    monkeypatch.setattr(module, "look_at_scale", lambda p, given: Stretch(1.06, 1.0, 0.0, 0.0, 0.1, True, True))
+    for name in ("opty.search.auto", "opty.search.choice"):
+        module = importlib.import_module(name)
+        monkeypatch.setattr(module, "look_at_scale", lambda p, given: Stretch(1.06, 1.0, 0.0, 0.0, 0.1, True, True))
     data = scan().replace(truth=None, probe=scan().truth["probe"])
     said = []
-    found = opty.auto(data, minutes=0.1, device="cpu", threads=1, tell=said.append)
+    found = opty.auto(data, minutes=0.5, device="cpu", threads=1, tell=said.append)
     assert any("positions multiplied by 1.06" in line for line in said)
     assert any("positions as they were" in line for line in said)
     assert "position_scale" not in found.options
@@ -456,7 +475,6 @@ def test_three_scores_point_to_the_scale_of_the_positions():
 
 def test_the_effort_of_a_plan_goes_as_its_transforms():
     """Of a run, not its seconds, which hang on what else the machine does."""
-    from opty.search.plan import Plan
 
     def transforms(plan):
         with counted("cpu") as found:
@@ -469,8 +487,63 @@ def test_the_effort_of_a_plan_goes_as_its_transforms():
 
 
 def test_a_prior_may_become_weaker_again():
-    from opty.search.plan import Plan, priors
+    from opty.search.plan import priors
 
     assert [change.value for change in priors(Plan("LSQML, ML", smooth=0.1))] == [0.3, 0.0]
     assert [change.value for change in priors(Plan("LSQML, ML"))] == [0.1]
     assert [change.plan.counted for change in priors(Plan())] == [True, True]
+
+
+def choice(plan, spent, above):
+    """Return a search that has taken ``spent`` seconds, and a trial of a plan, a second for 30 sweeps of one mode, with
+    a score ``above`` times the noise of counts.
+    """
+    now = time.perf_counter()
+    start = Begin(scan(), scan().truth["probe"], "", None, True, ())
+    found = Choice(start, 0, ONE_CORE, now - spent, now + 1e6, str)
+    best = Trial(plan.recipe, plan.modes, above, plan.effort / 30, plan.effort / 30, object(), of_views=np.ones(9))
+    found.trials.append(best)
+    found._measured = best, 1.0
+    return found, best
+
+
+@pytest.mark.parametrize(("above", "allowed"), [(1.1, False), (3.0, True)])
+def test_far_from_the_noise_a_longer_recipe_is_counted_on(above, allowed):
+    """Three modes with the likelihood at the end: 5.4 times the work, and what a search may take."""
+    plan = Plan()
+    found, best = choice(plan, 60, above)
+    assert found._time_for(plan, best) is allowed
+    later, best = choice(plan, 100, above)
+    assert not later._time_for(plan, best)
+
+
+@pytest.mark.parametrize(("engine", "allowed"), [("LSQML", True), ("LSQML, ML", False)])
+def test_a_run_too_short_for_what_was_spent_does_not_stop_a_longer_one(engine, allowed):
+    """After 46 s one run of a second is lost; of 3.6 s it is not. One with the likelihood at its end may stay."""
+    plan = Plan(engine)
+    found, best = choice(plan, 46, 1.2)
+    assert found._time_for(plan, best, replace(plan, engine="DM, LSQML, ML")) is allowed
+    assert not found._time_for(plan, best)
+
+
+def test_what_is_kept_for_the_verdict_is_its_own_run_and_a_look_where_it_may_be_right():
+    plan = Plan("DM, LSQML, ML")
+    near, far = (choice(plan, 0, above) for above in (1.2, 8.0))
+    run, second = far[1].clock, far[1].clock / 3.6
+    assert far[0].reserve(plan, far[1]) == pytest.approx(1.2 * second)
+    assert near[0].reserve(plan, near[1]) == pytest.approx(1.2 * second + 1.5 * run)
+
+
+def test_positions_found_from_far_are_not_tried_in_the_near_field(monkeypatch):
+    from opty.search.plan import positions
+
+    found, best = choice(Plan(), 0, 9.0)
+    ran = []
+    monkeypatch.setattr(found, "_try", lambda plan: ran.append(plan.positions) or best)
+    module = importlib.import_module("opty.search.choice")
+    for near, names in ((False, ["refined", "found"]), (True, ["refined"])):
+        ran.clear()
+        found._useless.clear()
+        monkeypatch.setattr(module, "is_near", lambda data, near=near: near)
+        assert found._better(Plan(), positions, best) is None
+        assert ran == names

@@ -23,9 +23,11 @@ def probe_of_views(s: FusedContext, b: Batch, ahead: dict[str, Any] | None = Non
     """
     if b.fraction is not None or b.brightness is not None or (ahead is None and "illum" in b.fields):
         return b.illum if ahead is None else b.with_estimates(**ahead).illum
-    leaves, kept = s.store.leaves | (ahead or {}), None
     if ahead is None:
-        kept = b.fields["illum"] = s.engine.scratch("illum", b.size)
+        leaves, kept = s.store.leaves, s.engine.scratch("illum", b.size)
+        b.fields["illum"] = kept
+    else:
+        leaves, kept = s.store.leaves | ahead, None
     return VaryingProbe(leaves["probe"], leaves["opr_weights"][b.selection], leaves["opr_modes"], kept)
 
 
@@ -92,19 +94,25 @@ def directions(s: FusedContext, b: Batch, projected: bool = False) -> tuple[Any,
     return (*found, engine.let_through_each(obj, b.corners))
 
 
-def said(s: FusedContext, b: Batch, projected: bool = False, of_obj: Any = None) -> Variation:
-    """Return what a batch says of the probe and of what varies; ``of_obj`` : sum and weight of the object, added to."""
+def said(s: FusedContext, b: Batch, projected: bool = False, of_obj: Any = None, sums: Any = None) -> Variation:
+    """Return what a batch says of the probe and of what varies.
+
+    Added to are ``of_obj``, sum and weight of the object, and ``sums``, those of the probe, its weight and the modes.
+    """
     assert b.source is not None
     leaves, engine = s.store.leaves, engine_of(s)
     if b.fraction is None:
         weights = leaves["opr_weights"][b.selection]
         args = leaves["obj"], b.corners, b.illum, projected, leaves["opr_modes"], weights, of_obj
-        return engine.add_up_variation(*b.source, *args)
+        return engine.add_up_variation(*b.source, *args, sums=sums)
     if of_obj is not None:
         engine.add_to_object(*b.source, b.corners, b.illum, *of_obj)
     back, modes, along, each = directions(s, b, projected)
     of_part = cast(State, s.memo["seen"] if not isinstance(s.memo["seen"], list) else s.memo["seen"][-1][1])
-    return Variation(back, each.sum(axis=0), modes, along, curvature(of_part, each), each.max(axis=(1, 2)))
+    seen = each.sum(axis=0)
+    for total, more in zip(sums or (), (back, seen, modes), strict=False):
+        total += more
+    return Variation(back, seen, modes, along, curvature(of_part, each), each.max(axis=(1, 2)))
 
 
 def move_said(engine: CpuEngine, s: Any, b: Batch, found: Variation, step: float) -> None:
@@ -130,10 +138,7 @@ def add_up(s: FusedContext, b: Batch, of_obj: Any, of_probe: Any) -> None:
     if of_probe is None:
         s.engine.add_to_object(*b.source, b.corners, b.illum, *of_obj)
         return
-    found, (total, weight) = said(s, b, not adds_changes(s), of_obj), of_probe
-    total += found.probe
-    weight += found.seen
-    leaves["opr_modes_sum"] += found.modes
+    found = said(s, b, not adds_changes(s), of_obj, (*of_probe, leaves["opr_modes_sum"]))
     leaves["opr_weights_sum"][b.selection] = found.weights / floored(s.store.xp, found.curved)
 
 
@@ -154,9 +159,8 @@ def add_gradients(s: FusedContext, b: Batch, of_obj: Any) -> None:
         return
     weights, light = leaves["opr_weights"][b.selection], leaves["opr_modes_light"]
     args = leaves["obj"], b.corners, b.illum, False, leaves["opr_modes"], weights, of_obj
-    found = engine.add_up_variation(*b.source, *args, (light, LikelihoodGradient.squares(s.memo["seen"], b.selection)))
-    leaves["probe_gradient"] += found.probe
-    leaves["probe_weight"] += found.seen
-    leaves["opr_modes_gradient"] += found.modes
+    sums = leaves["probe_gradient"], leaves["probe_weight"], leaves["opr_modes_gradient"]
+    squares = LikelihoodGradient.squares(s.memo["seen"], b.selection)
+    found = engine.add_up_variation(*b.source, *args, (light, squares), sums)
     leaves["opr_weights_gradient"][b.selection] = found.weights
     leaves["opr_weights_light"][b.selection] = floored(s.store.xp, found.curved)

@@ -47,6 +47,10 @@ class Drawn:
         """Return probe, weights and modes of a probe that varies, images as real numbers."""
         return self.probe.view(self.real), self.weight[:VIEWS, :count], self.variations[:count].view(self.real)
 
+    def flat(self, count):
+        """Return the same with images in one row."""
+        return [a.reshape(len(a), -1) for a in self.varying(count)]
+
     @property
     def said(self):
         return self.climb, self.curved, self.brightest
@@ -76,8 +80,8 @@ CALLS = {
     "add_up_changes_to": lambda k, d: k.add_up_changes_to(
         d.waves[::-1].copy(), d.waves, d.intensity, d.rows, d.mask, d.background, 0, d.misfits
     ),
-    "shine": lambda k, d: k.shine(*d.varying(3), d.obj, d.corners, d.illum_of_each, d.waves),
-    "shine_passing": lambda k, d: k.shine(*d.varying(2), d.obj, d.corners, None, d.waves),
+    "shine": lambda k, d: k.shine(*d.flat(3), d.obj, d.corners, d.illum_of_each, d.waves),
+    "shine_passing": lambda k, d: k.shine(*d.flat(2), d.obj, d.corners, None, d.waves),
     "vary_one": lambda k, d: k.vary_one(
         d.varying(3)[2], d.light[0, 0, :3], d.seen[0, :3], d.waves[0, 0], d.obj, *d.corners[0], True, 0.2, 1.0
     ),

@@ -13,7 +13,7 @@ class CpuExitWaves(CpuBase):
     def exit_waves(self, obj, corners, illum, waves) -> None:
         """waves_jm = illum_jm O_j, illum an array or a ``VaryingProbe``."""
         if isinstance(illum, VaryingProbe):
-            probe, modes = illum.probe.view(self._real), illum.modes.view(self._real)
+            probe, modes = (a.reshape(len(a), -1).view(self._real) for a in (illum.probe, illum.modes))
             loops("variation").shine(probe, illum.weights, modes, obj, corners, illum.seen, waves)
             return
         loops("exit_waves").exit_waves(obj, corners, illum, waves)

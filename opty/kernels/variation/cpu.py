@@ -61,19 +61,22 @@ class CpuVariation(CpuBase):
         return out
 
     def add_up_variation(
-        self, waves, rows, obj, corners, illum, projected, modes, weights, of_obj=None, light=None
+        self, waves, rows, obj, corners, illum, projected, modes, weights, of_obj=None, light=None, sums=None
     ) -> Variation:
         """Return what the views of a batch, on whole pixels, say of a probe that varies by modes with weights (B, K).
 
         waves (N, M, n, n) at ``rows`` are changes of exit waves, or with ``projected`` exit waves with the measured
         modulus. ``of_obj`` : a sum and a weight (H, W), to which what waves and illum say of the object is added too.
+        ``sums`` : of the probe, |O_j|^2 and the modes, to which is added; None for those of the batch alone.
         ``light`` : an array (K, n, n), to which squares (B, K) of the weights times |O_j|^2 are added, and the squares.
         """
         views, count, n, real = len(rows), len(modes), self._shape[-1], self._real
-        # Memory that stays: large arrays that are made anew cost more than what is written into them.
-        probe_sum, modes_sum = self._kept("probe", self._shape), self._kept("modes", modes.shape)
-        seen = self._kept("seen", self._shape[1:], real)
-        flat, sums = modes.view(real), (probe_sum, seen, modes_sum.view(real))
+        found = sums
+        if found is None:  # memory that stays: arrays that are made anew cost more than what is written into them
+            shapes = (("probe", self._shape, None), ("seen", self._shape[1:], real), ("modes", modes.shape, None))
+            found = tuple(self._kept(*one) for one in shapes)
+        probe_sum, seen, modes_sum = found
+        flat, into = modes.view(real), (probe_sum, seen, modes_sum.view(real))
         more, squares = (None, weights) if light is None else light
         bands = chunks(n, _BAND)  # whatever the number of threads: sums over a view are made of theirs
         climb, curved, brightest = (
@@ -83,25 +86,17 @@ class CpuVariation(CpuBase):
             part = of_views(illum, some)
             if of_obj is not None:
                 self.add_to_object(waves, rows[some], corners[some], part, *of_obj)
-            fresh = some.start == 0  # the sums are of this batch alone
-            args = (
-                fresh,
-                waves,
-                rows[some],
-                obj,
-                corners[some],
-                part if projected else None,
-                weights[some],
-                squares[some],
-            )
+            fresh = sums is None and some.start == 0
+            args = fresh, waves, rows[some], obj, corners[some], part if projected else None
+            args += weights[some], squares[some]
 
             def work(k: int, args=args, some=some) -> None:
                 each = climb[k, some], curved[k, some], brightest[k, some]
-                loops("variation").add_said(*args, flat, sums, more, *each, bands[k].start, bands[k].stop)
+                loops("variation").add_said(*args, flat, into, more, *each, bands[k].start, bands[k].stop)
 
             parallel_for(work, range(len(bands)), self._threads)
-        found = (a.astype(real) for a in (climb.sum(axis=0), curved.sum(axis=0), brightest.max(axis=0)))
-        return Variation(probe_sum, seen, modes_sum, *found)
+        each = (a.astype(real) for a in (climb.sum(axis=0), curved.sum(axis=0), brightest.max(axis=0)))
+        return Variation(probe_sum, seen, modes_sum, *each)
 
     def _kept(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Any:
         return self.persistent(f"variation: {name}", shape, self._dtype if dtype is None else dtype)

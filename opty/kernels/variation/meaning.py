@@ -19,10 +19,11 @@ def mix(probe, weights, modes, out) -> None:
 def shine(probe, weights, modes, obj, corners, illum, waves) -> None:
     """waves_jm = illum_jm O_j of what ``mix`` makes, which is put into illum (B, M, n, n) unless that is None.
 
-    probe and modes are given as real numbers, as for ``mix``; obj, illum and waves are complex.
+    probe (M, 2 n n) and modes (K, 2 n n) are real numbers, two for each pixel; obj, illum and waves are complex.
     """
     made = np.empty_like(waves) if illum is None else illum
-    mix(probe, weights, modes, made.view(probe.dtype))
+    n = waves.shape[-1]
+    mix(probe.reshape(-1, n, 2 * n), weights, modes.reshape(-1, n, 2 * n), made.view(probe.dtype))
     exit_waves(obj, corners, made, waves)
 
 

@@ -28,6 +28,7 @@ kill.py       a checkpointing run killed again and again: is anything lost?
 interop.py    other packages: who reads whose files; what runs in their environments is in peers/
 interop_models.py  their results with several slices or a varying probe: the misfit there and in opty
 detectors.py  files of detectors: what other readers find in them; detector_files.py writes them
+passes.py     what kernels read and write in a sweep, by model, beside the transforms
 thick.py      two slices: error against CPU time, by engine
 mixtures.py   an object of two states, and of one in the model: error, modulo the mix, and misfit, by engine
 streaming.py  data larger than memory: what is resident, and what reading costs

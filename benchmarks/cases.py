@@ -69,10 +69,10 @@ GPU = [
 QUICK = [*_engines(SMALL, "AP()", "DM()", "rPIE()", "ML()", "LSQML()"), Case("engines", SMALL, "rPIE()", subpixel=True)]
 CASES = {"cpu": CPU, "gpu": GPU}
 
-_GAP = 1.28e-5  # m: 12.8 pixel^2 / wavelength, see scans.start
+GAP = 1.28e-5  # m: 12.8 pixel^2 / wavelength, see scans.start
 BY_MODEL = (  # the thin object comes first: the others are compared with it
     "Object()",
-    f"Slices(2, spacing={_GAP})",
+    f"Slices(2, spacing={GAP})",
     "Probe(variable=4)",
     "Object(states=2)",
     "FlyScan(3, travel=(0, 2e-08))",

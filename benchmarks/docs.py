@@ -80,6 +80,19 @@ def models(rows: list[dict]) -> list[str]:
     return lines
 
 
+def passes(rows: list[dict]) -> list[str]:
+    """Return the table of what a sweep moves through memory, by model, beside the same engine with a thin object."""
+    lines = head("recipe", "model", "FFTs", "images read", "images written", "more than a thin object's")
+    for recipe in dict.fromkeys(row["recipe"] for row in rows):
+        found = [row for row in rows if row["recipe"] == recipe]
+        thin = next(row for row in found if row["model"] == "Object()")
+        for row in found:
+            more = sum(row[kind] - thin[kind] for kind in ("read", "written"))
+            cells = (f"{row[kind]:.1f}" for kind in ("read", "written"))
+            lines.append(line(f"`{recipe}`", f"`{row['model']}`", f"{row['transforms']:.3g}", *cells, f"{more:.1f}"))
+    return lines
+
+
 def thick_peers(rows: list[dict]) -> list[str]:
     """Return the table of several slices by package: the error of the worst slice after equal CPU seconds."""
     lines = head("slices", "scan", "package", "settings", "iterations", "error of the worst slice (CPU seconds)")
@@ -177,6 +190,7 @@ VERSIONS = ("numpy", "scipy", "numba", "cupy-cuda12x", "cupy-cuda13x")
 TABLES: dict[str, tuple[str, Callable[[list[dict]], list[str]]]] = {
     "engines": ("speed", engines),
     "models": ("speed-models", models),
+    "passes": ("passes", passes),
     "thick-peers": ("thick-packages", thick_peers),
     "scaling": ("speed", scaling),
     "overhead": ("speed", overhead),

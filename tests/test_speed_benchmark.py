@@ -16,7 +16,7 @@ import scipy.fft
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import cases, compare, docs, environments, peer_speed, scans, speed
+from benchmarks import cases, compare, docs, environments, passes, peer_speed, scans, speed
 from benchmarks.bare import Bare, counted
 from benchmarks.record import keep_in
 from benchmarks.sweep import measured
@@ -224,3 +224,22 @@ def test_the_command_writes_its_file(tmp_path):
     assert "| small | `AP()` | 1 |" in done.stdout
     (row,) = json.loads(path.read_text())["rows"]
     assert row["per_view_and_mode"] == 2
+
+
+def test_images_that_kernels_read_and_write(tmp_path):
+    """By hand, of one view at a time with a thin object.
+
+    Read: probe and object, waves and half an image of frames, then object, probe and waves; written: waves twice,
+    object and probe. A way to vary is read on the way out, and read and written on the way back; a gap between slices
+    makes all gaps alike.
+    """
+    pytest.importorskip("numba", reason="kernels of numba are counted")
+    scans.write(tmp_path, passes.SCAN)
+    arrays = scans.load(tmp_path)
+    found = [passes.counts(arrays, "rPIE()", model) for model in passes.MODELS]
+    thin, *slices, one, two, four = ((row["transforms"], row["read"], row["written"]) for row in found)
+    assert thin == (2, 2 + 1.5 + 3, 4)
+    assert np.diff([thin, *slices], axis=0).tolist() == [[4, 12, 5]] * 3
+    assert np.subtract(two, one).tolist() == [0, 2, 1]
+    assert np.subtract(four, one).tolist() == [0, 6, 3]
+    assert one[1] + one[2] <= thin[1] + thin[2] + 3 + 4, "beside the ways to vary: the probe of the view, waves, object"

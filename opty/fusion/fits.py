@@ -63,10 +63,10 @@ class Gradient(_Fit, register=False):
             thick.slope(s, b, step.noise, waves, *values)
             thick.add_up(s, b, of_obj, of_probe, None if s.whole else s.memo["spectrum"])
             return
-        s.engine.follow_slope(obj, b.corners, b.illum, frames, step.noise, waves, *values, b.fraction)
+        illum = varying.probe_of_views(s, b) if s.store.model.varies else b.illum
+        s.engine.follow_slope(obj, b.corners, illum, frames, step.noise, waves, *values, b.fraction)
         if s.store.model.varies:
-            s.engine.add_to_object(waves, rows, b.corners, b.illum, *of_obj)
-            varying.add_gradients(s, b)
+            varying.add_gradients(s, b, of_obj)
             return
         if b.fraction is None:
             s.engine.add_to_both(waves, rows, b.corners, b.illum, obj, *of_obj, *of_probe)
@@ -161,7 +161,7 @@ class BestSteps(_Fit, register=False):
         for along in on_window:
             s.engine.add_average(probe, of_probe, along, seen)
         if "varied" in b.leaves:
-            varying.move_said(s.memo["seen"], b, b.leaves.pop("varied"), op.step * HALF)
+            varying.move_said(varying.engine_of(s), s.memo["seen"], b, b.leaves.pop("varied"), op.step * HALF)
 
     def collect(self, s: FusedContext) -> None:
         s.job.object.complete()

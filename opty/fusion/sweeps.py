@@ -35,15 +35,17 @@ class Project(FusedStep, register=False):
 
     def begin(self, s: FusedContext) -> None:
         s.memo["makes"] = "delta" if isinstance(self.parts[-1], DeltaProject) else "waves"
+        s.memo["difference"] = s.memo["makes"] == "delta" or varying.adds_changes(s)
 
     def apply(self, s: FusedContext, b: Batch) -> None:
         store, made = s.store, s.memo["makes"]
         waves = s.engine.scratch("waves", b.size)
         frames = store.measured.frames(b)
         if store.model.thick:
-            thick.project(s, b, made == "delta", waves)
+            thick.project(s, b, s.memo["difference"], waves)
         else:
-            args = store.leaves["obj"], b.corners, b.illum, frames, made == "delta", waves, b.fraction
+            illum = varying.probe_of_views(s, b) if store.model.varies else b.illum
+            args = store.leaves["obj"], b.corners, illum, frames, s.memo["difference"], waves, b.fraction
             s.engine.project(*args)
         b.leaves[made] = waves
         b.source = WaveStore(waves, s.engine.rows(b.size))
@@ -142,7 +144,8 @@ class Accumulate(FusedStep, register=False):
         if along is not None:
             along = along if s.whole or model.varies else s.store.backend.ifft2(along, True)
             leaves["probe_sum"] += along if model.thin else model.probe_step * along
-        if not model.thin and any(isinstance(part, AccumObj) for part in self.parts):
+        of_waves = not (model.thin or varying.adds_changes(s))
+        if of_waves and any(isinstance(part, AccumObj) for part in self.parts):
             # Of the change of the waves, and not of the projected ones: behind the last slice, or the only one.
             total, obj, light = (leaves[name][-1 if model.thick else ...] for name in ("obj_sum", "obj", "obj_weight"))
             total -= obj * light
@@ -174,8 +177,7 @@ class Update(FusedStep, register=False):
         s.memo["probe"] = (probe.beta, probe.step) if isinstance(probe, ProbeUpdate) else (1.0, 0.0)
         s.memo["varies"] = probe is not None and "opr_modes" in s.store.leaves
         if probe is not None and s.memo["varies"]:
-            s.memo["seen"] = self.seen_by_parts(s)[-1][1]
-            probe.begin(s.memo["seen"])
+            varying.begin(s, probe, self.seen_by_parts(s)[-1][1])
 
     def finish(self, s: FusedContext) -> None:
         if s.memo["varies"]:

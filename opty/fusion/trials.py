@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opty.fusion import varying
 from opty.fusion.thick import engine_of, room, transfers
 from opty.runtime.fused_step import FusedContext
 from opty.state.views import Batch
@@ -17,8 +18,10 @@ def follow_trials(s: FusedContext, b: Batch, noise: str) -> None:
     thick = s.store.model.thick
     gaps, incident = (transfers(b), room(s, b)) if thick else ((), [])
     slices = (lambda obj: obj) if thick else (lambda obj: obj[None])
-    engine.to_detector(slices(leaves["obj"]), b.corners, b.illum, gaps, incident, here, b.fraction)
+    illum = varying.probe_of_views(s, b) if s.store.model.varies else b.illum
+    engine.to_detector(slices(leaves["obj"]), b.corners, illum, gaps, incident, here, b.fraction)
     for k, ahead in enumerate(s.memo["ahead"]):
-        seen, out = b.with_estimates(**ahead).illum, s.memo["changes"][:, k]
+        seen = varying.probe_of_views(s, b, ahead) if s.store.model.varies else b.with_estimates(**ahead).illum
+        out = s.memo["changes"][:, k]
         args = frames, noise, there, here, out, b.leaves["index"], b.fraction
         engine.changes_to(slices(ahead["obj"]), b.corners, seen, gaps, incident, *args)

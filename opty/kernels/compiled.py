@@ -24,15 +24,24 @@ def _module(family: str, name: str) -> ModuleType:
     return import_module(f"opty.kernels.{family}.{name}")
 
 
-def compiled(function):
+def compiled(function, more: frozenset[str] = frozenset()):
     """Compile a function by numba when it is first called; it does not hold the interpreter's lock.
 
     The compiled code is kept on disk. Products may be contracted but not reordered, and values that are not finite stay
-    so. LLVM vectorises a loop over the columns of a row, taken as a slice; it does not with four indices.
+    so. LLVM vectorises a loop over the columns of a row, taken as a slice; it does not with four indices, nor where it
+    would have to compare more than eight pairs of arrays that might overlap. ``more`` : flags of LLVM beside these.
     """
     import numba
 
     from opty.kernels.kept_code import keep_apart
 
-    flags = {"contract", "nsz", "arcp"}
+    flags = {"contract", "nsz", "arcp", *more}
     return keep_apart(numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=flags)(function))
+
+
+def compiled_with_sums(function):
+    """Compile a function that adds up rows into numbers: the order is LLVM's, so that such loops are vectorised too.
+
+    On one machine it is always the same.
+    """
+    return compiled(function, frozenset({"reassoc"}))

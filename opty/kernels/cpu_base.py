@@ -10,6 +10,7 @@ import numpy as np
 
 from opty.arrays.thread_pool import chunks, parallel_for
 from opty.kernels.compiled import loops
+from opty.kernels.operands import VaryingProbe
 from opty.kernels.workspace import Workspace
 from opty.physics.propagation import Propagator
 
@@ -106,7 +107,10 @@ class CpuBase(Workspace):
 
 
 def of_views(illum, some: slice):
-    """Return the probe (B or 1, M, n, n) as some of the views see it."""
+    """Return the probe (B or 1, M, n, n), or what it is made of, as some of the views see it."""
+    if isinstance(illum, VaryingProbe):
+        seen = None if illum.seen is None else illum.seen[some]
+        return illum._replace(weights=illum.weights[some], seen=seen)
     return illum if len(illum) == 1 else illum[some]
 
 

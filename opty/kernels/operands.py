@@ -18,6 +18,18 @@ class MeasuredFrames(NamedTuple):
     background: Any = None
 
 
+class VaryingProbe(NamedTuple):
+    """The probe of each view, in the place of illum, on a CPU: made where it meets the object.
+
+    probe (M, n, n), modes (K, n, n) complex; weights (B, K) real; ``seen`` (B, M, n, n) : where to put it, or None.
+    """
+
+    probe: Any
+    weights: Any
+    modes: Any
+    seen: Any = None
+
+
 class WaveStore(NamedTuple):
     """Waves of all views (N, M, n, n), kept between iterations, and where those of a batch stand, ``rows`` (B,) int."""
 

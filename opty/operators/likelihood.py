@@ -103,10 +103,15 @@ class LikelihoodGradient(
     @staticmethod
     def add_light(s: State, rows: Any, along: Any, seen: Any) -> None:
         """Note the gradient of the views' OPR weights (B, K), and the light of modes and weights; seen: |O_j|^2."""
-        squares = s.xp.maximum(s.opr_weights[rows] ** 2, variation.FAINT)
+        squares = LikelihoodGradient.squares(s, rows)
         s.opr_weights_gradient[rows] = along
         s.opr_modes_light += (squares.T @ seen.reshape(len(seen), -1)).reshape(s.opr_modes_light.shape)
         s.opr_weights_light[rows] = variation.curvature(s, seen)
+
+    @staticmethod
+    def squares(s: State, rows: Any) -> Any:
+        """Return the squares of the views' OPR weights (B, K), no less than what is faint."""
+        return s.xp.maximum(s.opr_weights[rows] ** 2, variation.FAINT)
 
     def finish(self, s: State) -> None:
         likelihood = s.total(s.memo["sum"])

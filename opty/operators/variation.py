@@ -6,7 +6,7 @@ P_0 + sum_k c_jk U_k. Whoever reads or writes "probe" has the right to them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -65,15 +65,16 @@ def vary(s: State, b: Views, chi: Any, seen: Any, step: float) -> None:
 def move(s: State, b: Views, along: Any, climb: Any, seen: Any, step: float) -> None:
     """Do what ``vary`` does, by the directions of the modes (K, n, n) and of the views' weights (B, K)."""
     if parts(s, step) is not None:
-        move_by(s, b, along, climb, 1 if held(s) else curvature(s, seen), seen.max(), step)
+        modes, lengths = s.opr_modes, move_weights(s, b, climb, 1 if held(s) else curvature(s, seen), seen.max(), step)
+        modes += along * lengths[:, None, None]
 
 
-def move_by(s: State, b: Views, along: Any, climb: Any, curved: Any, brightest: Any, step: float) -> None:
-    """Do so by the curvatures (B, K) of the weights, and the largest |O|^2."""
-    lengths = parts(s, step)
-    if lengths is None:
-        return
-    rows, modes = b.selection, s.opr_modes
+def move_weights(s: State, b: Views, climb: Any, curved: Any, brightest: Any, step: float) -> Any:
+    """Move the weights of a batch by their curvatures (B, K) and the largest |O|^2; return by what the modes move.
+
+    That is the lengths (K,) of their steps along their directions; ``parts`` must not be None.
+    """
+    lengths, rows = cast("tuple[float, float]", parts(s, step)), b.selection
     weights = s.opr_weights[rows]
     if held(s):
         # Scans that a batch does not hold in equal parts mix their modes: no less than the largest eigenvalue.
@@ -82,7 +83,7 @@ def move_by(s: State, b: Views, along: Any, climb: Any, curved: Any, brightest: 
         square = (weights**2).sum(axis=0)
         s.opr_weights[rows] = weights + lengths[1] * climb / curved
     light = brightest * (square + b.size * s.memo["opr_square"])
-    modes += along * (lengths[0] / floored(s.xp, light))[:, None, None]
+    return lengths[0] / floored(s.xp, light)
 
 
 def merge(s: State) -> None:

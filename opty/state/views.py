@@ -220,8 +220,11 @@ def _roots(factors: Any, dtype: Any) -> Any:
 
 
 def memory_batch(store: Store) -> int:
-    """Return the number of views whose waves fit the caches of the cores, or a share of the device memory."""
-    wave_bytes = math.prod(store.wave_shape) * store.dtype.itemsize
+    """Return the number of views whose waves fit the caches of the cores, or a share of the device memory.
+
+    A probe that varies is as large for each view as its waves.
+    """
+    wave_bytes = math.prod(store.wave_shape) * store.dtype.itemsize * (2 if store.model.varies else 1)
     return max(1, min(store.data.views, store.backend.batch_memory(store.threads) // wave_bytes))
 
 

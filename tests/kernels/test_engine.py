@@ -32,7 +32,7 @@ def test_both_engines_take_what_the_protocol_says(standin_gpu, name):
 
 def test_an_engine_has_nothing_public_beside_the_protocol(standin_gpu):
     of_gpu_alone = {"sense_shifts"}  # the CPU does it step by step
-    of_cpu_alone = {"mix", "shift_each", "behind", "vary_one"}  # of a probe that varies
+    of_cpu_alone = {"mix", "shift_each", "behind", "vary_one", "update_seen", "move_modes"}  # of a probe that varies
     of_cpu_alone |= {"add_up_variation", "along_modes", "let_through_each"}
     of_cpu_alone |= {
         "project_through",

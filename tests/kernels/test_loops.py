@@ -38,7 +38,22 @@ class Drawn:
         self.background = self.rng.random((N, N)).astype(self.real) if background else None
         self.light = self.rng.random((len(self.illum), N, N)).astype(self.real)
         self.weight, self.seen = (self.rng.random(shape).astype(self.real) for shape in ((H, W), (N, N)))
-        self.misfits, self.sums = np.empty(VIEWS), np.empty((VIEWS, 5))
+        self.misfits, self.sums = np.zeros(VIEWS), np.empty((VIEWS, 5))
+        self.illum_of_each, self.lights = self.waves_of(VIEWS, modes, N, N), self.illum[0, :1].real.repeat(3, axis=0)
+        self.variations = self.waves_of(3, N, N)
+        self.climb, self.curved, self.brightest = np.zeros((VIEWS, 3)), np.zeros((VIEWS, 3)), np.zeros(VIEWS)
+
+    def varying(self, count):
+        """Return probe, weights and modes of a probe that varies, images as real numbers."""
+        return self.probe.view(self.real), self.weight[:VIEWS, :count], self.variations[:count].view(self.real)
+
+    def flat(self, count):
+        """Return the same with images in one row."""
+        return [a.reshape(len(a), -1) for a in self.varying(count)]
+
+    @property
+    def said(self):
+        return self.climb, self.curved, self.brightest
 
     def waves_of(self, *shape):
         return (self.rng.normal(size=shape) + 1j * self.rng.normal(size=shape)).astype(self.dtype)
@@ -55,12 +70,7 @@ CALLS = {
     "through_object_less": lambda k, d: k.through_object(d.kept, d.rows, d.obj, d.corners, d.illum, d.waves),
     "put_modulus": lambda k, d: k.put_modulus(d.waves, d.intensity, d.rows, d.mask, d.background, False, d.misfits),
     "difference": lambda k, d: k.put_modulus(d.waves, d.intensity, d.rows, d.mask, d.background, True, d.misfits),
-    "mix": lambda k, d: k.mix(
-        d.probe.view(d.real),
-        d.weight[:VIEWS, :3],
-        np.ascontiguousarray(d.kept[:3, 0]).view(d.real),
-        d.waves.view(d.real),
-    ),
+    "mix": lambda k, d: k.mix(*d.varying(3), d.waves.view(d.real)),
     "let_through_each": lambda k, d: k.let_through_each(d.obj, d.corners[: len(d.light)], d.light),
     "transfer": lambda k, d: k.transfer(d.waves, d.probe[0], False),
     "transfer_back": lambda k, d: k.transfer(d.waves, d.probe[0], True),
@@ -70,12 +80,39 @@ CALLS = {
     "add_up_changes_to": lambda k, d: k.add_up_changes_to(
         d.waves[::-1].copy(), d.waves, d.intensity, d.rows, d.mask, d.background, 0, d.misfits
     ),
+    "shine": lambda k, d: k.shine(*d.flat(3), d.obj, d.corners, d.illum_of_each, d.waves),
+    "shine_passing": lambda k, d: k.shine(*d.flat(2), d.obj, d.corners, None, d.waves),
     "vary_one": lambda k, d: k.vary_one(
-        d.waves[:3, 0], d.light[0, 0, :3], d.seen[0, :3], d.probe[0], d.obj, *d.corners[0], 0.2, 1.0
+        d.varying(3)[2], d.light[0, 0, :3], d.seen[0, :3], d.waves[0, 0], d.obj, *d.corners[0], True, 0.2, 1.0
+    ),
+    "vary_one_back": lambda k, d: k.vary_one(
+        d.varying(3)[2], d.light[0, 0, :3], d.seen[0, :3], d.waves[0, 0], d.obj, *d.corners[0], False, 0.2, 1.0
+    ),
+    "move_modes": lambda k, d: k.move_modes(d.varying(3)[2], d.waves[:3, 0].view(d.real), d.misfits[:3] + 2, 2, N - 1),
+    "add_said": lambda k, d: k.add_said(
+        *(
+            False,
+            d.waves,
+            d.rows % VIEWS,
+            d.obj,
+            d.corners,
+            None,
+            d.weight[:VIEWS, :3],
+            d.seen[:VIEWS, :3],
+            d.varying(3)[2],
+        ),
+        *((d.probe, d.seen, d.illum_of_each[:3, 0].view(d.real)), None, *d.said, 0, N),
+    ),
+    "add_said_projected": lambda k, d: k.add_said(
+        *(True, d.waves, d.rows % VIEWS, d.obj, d.corners, d.illum, d.weight[:VIEWS, :3], d.weight[:VIEWS, 3:6]),
+        *(d.varying(3)[2], (d.probe, d.seen, d.illum_of_each[:3, 0].view(d.real)), d.lights, *d.said, 3, N - 1),
     ),
     "power": lambda k, d: k.power(d.illum, d.light),
     "add_to_object": lambda k, d: k.add_to_object(
         d.kept, d.rows, d.corners, d.illum, d.light, d.obj, d.weight, 5, H - 3
+    ),
+    "add_to_object_by_itself": lambda k, d: k.add_to_object(
+        d.kept, d.rows, d.corners, d.illum_of_each, None, d.obj, d.weight, 5, H - 3
     ),
     "add_to_probe": lambda k, d: k.add_to_probe(d.kept, d.rows, d.obj, d.corners, d.probe, d.seen, 2, N - 1),
     "add_to_object_lit": lambda k, d: k.add_to_object(
@@ -88,8 +125,11 @@ CALLS = {
     ),
     "merge": lambda k, d: k.merge(d.probe, d.kept[: len(d.probe), 0], d.seen * (d.seen > 0.3), d.probe, 0.0, 1, N),
     "merge_held": lambda k, d: k.merge(d.probe, d.kept[: len(d.probe), 0], d.seen, d.probe, 0.1, 0, N),
-    "update_both": lambda k, d: k.update_both(d.obj, d.corners[:1], d.probe, d.waves[:1], 0.05, 1.0, 0.8, 0.5),
-    "update_obj": lambda k, d: k.update_both(d.obj, d.corners[:1], d.probe, d.waves[:1], 1.0, 0.6, 1.0, 0.0),
+    "update_both": lambda k, d: k.update_both(d.obj, d.corners[:1], d.probe, None, d.waves[:1], 0.05, 1.0, 0.8, 0.5),
+    "update_both_seen": lambda k, d: k.update_both(
+        d.obj, d.corners[:1], d.probe, d.kept[0], d.waves[:1], 0.05, 1.0, 0.8, 0.5
+    ),
+    "update_obj": lambda k, d: k.update_both(d.obj, d.corners[:1], d.probe, None, d.waves[:1], 1.0, 0.6, 1.0, 0.0),
 }
 
 

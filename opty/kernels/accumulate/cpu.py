@@ -12,10 +12,11 @@ class CpuSums(CpuBase):
 
     def add_to_object(self, waves, rows, corners, illum, obj_sum, obj_weight) -> None:
         """obj_sum (H, W) += sum_m conj(illum_jm) waves_jm and obj_weight += sum_m |illum_jm|^2, views in place."""
-        self._add_lit(waves, rows, corners, illum, self._light(illum, obj_weight), obj_sum, obj_weight)
+        light = self._light(illum, obj_weight) if len(illum) < len(rows) else None
+        self._add_lit(waves, rows, corners, illum, light, obj_sum, obj_weight)
 
     def _add_lit(self, waves, rows, corners, illum, light, obj_sum, obj_weight) -> None:
-        """Do so with the light (B or 1, n, n) that is added to obj_weight."""
+        """Do so with the light (B or 1, n, n) that is added to obj_weight, None for that of illum."""
         args = waves, rows, corners, illum, light, obj_sum, obj_weight
 
         def work(low: int, high: int) -> None:

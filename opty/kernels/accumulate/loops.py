@@ -21,18 +21,22 @@ def power(illum, out):
 
 @compiled
 def add_to_object(waves, rows, corners, illum, light, obj_sum, obj_weight, low, high):
-    """obj_sum += sum_m conj(illum_jm) waves_jm and obj_weight += light_j at the views' places."""
-    views, n = len(rows), light.shape[2]
-    modes = waves.shape[1]
+    """obj_sum += sum_m conj(illum_jm) waves_jm and obj_weight += light_j, or where it is None the light of illum."""
+    views, modes, n = len(rows), waves.shape[1], waves.shape[2]
     for j in range(views):
         top, left = corners[j, 0], corners[j, 1]
-        i, k = min(j, illum.shape[0] - 1), min(j, light.shape[0] - 1)
+        i = min(j, illum.shape[0] - 1)
         for r in range(max(0, low - top), min(n, high - top)):
-            total, weight, more = obj_sum[top + r, left : left + n], obj_weight[top + r, left : left + n], light[k, r]
-            for c in range(n):
-                weight[c] += more[c]
+            total, weight = obj_sum[top + r, left : left + n], obj_weight[top + r, left : left + n]
+            if light is not None:
+                more = light[min(j, light.shape[0] - 1), r]
+                for c in range(n):
+                    weight[c] += more[c]
             for m in range(modes):
                 w, p = waves[rows[j], m, r], illum[i, m, r]
+                if light is None:
+                    for c in range(n):
+                        weight[c] += p[c].real * p[c].real + p[c].imag * p[c].imag
                 for c in range(n):
                     total[c] += w[c] * complex(p[c].real, -p[c].imag)
 

@@ -17,9 +17,12 @@ def power(illum, out) -> None:
 def add_to_object(waves, rows, corners, illum, light, obj_sum, obj_weight, low: int, high: int) -> None:
     """obj_sum += sum_m conj(illum_jm) waves_jm and obj_weight += light_j at the views' places, waves at ``rows``.
 
-    obj_sum (H, W) complex, obj_weight (H, W) real; light (B or 1, n, n) as ``power`` makes it.
+    obj_sum (H, W) complex, obj_weight (H, W) real; light (B or 1, n, n) as ``power`` makes it, None to make it here.
     """
-    n = light.shape[-1]
+    n = waves.shape[-1]
+    if light is None:
+        light = np.empty((len(illum), n, n), obj_weight.dtype)
+        power(illum, light)
     for j, ((r, c), row) in enumerate(zip(corners.tolist(), rows.tolist(), strict=True)):
         first, end, i = max(low, r), min(high, r + n), min(j, len(illum) - 1)
         if first >= end:

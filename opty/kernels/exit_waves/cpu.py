@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from opty.kernels.compiled import loops
 from opty.kernels.cpu_base import CpuBase, store
+from opty.kernels.operands import VaryingProbe
 
 
 class CpuExitWaves(CpuBase):
     """Projections, and steps of kept waves."""
 
     def exit_waves(self, obj, corners, illum, waves) -> None:
-        """waves_jm = illum_jm O_j."""
+        """waves_jm = illum_jm O_j, illum an array or a ``VaryingProbe``."""
+        if isinstance(illum, VaryingProbe):
+            probe, modes = (a.reshape(len(a), -1).view(self._real) for a in (illum.probe, illum.modes))
+            loops("variation").shine(probe, illum.weights, modes, obj, corners, illum.seen, waves)
+            return
         loops("exit_waves").exit_waves(obj, corners, illum, waves)
 
     def project(self, obj, corners, illum, frames, difference, waves, fraction=None) -> None:
         """Bring exit waves to the detector, put the measured modulus on them and bring them back, into ``waves``."""
 
         def work(obj, corners, illum, frames, waves, fraction, misfits) -> None:
-            loops("exit_waves").exit_waves(obj, corners, illum, waves)
+            self.exit_waves(obj, corners, illum, waves)
             self._put_modulus(waves, frames, difference, fraction, misfits)
 
         self._in_pieces(work, obj, corners, illum, frames, waves, fraction)

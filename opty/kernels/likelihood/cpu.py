@@ -23,7 +23,7 @@ class CpuLikelihood(CpuBase):
         """Put chi = F^-1 [w dL/dIhat Psi] of exit waves illum O into ``waves``, w L per view into values (N,)."""
 
         def work(obj, corners, illum, frames, waves, fraction, misfits, index) -> None:
-            loops("exit_waves").exit_waves(obj, corners, illum, waves)
+            self.exit_waves(obj, corners, illum, waves)
             there, found = self._propagator.to_modulus(waves, fraction), np.empty(len(index))
             loops("likelihood").put_slope(there, *frames, NOISES[noise], misfits, found)
             values[index] = found

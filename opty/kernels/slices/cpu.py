@@ -117,10 +117,10 @@ class CpuSlices(CpuSums):
     def _through(self, obj, corners, illum, transfers, incident, waves) -> None:
         met = illum
         for layer, transfer, behind in zip(obj, transfers, incident, strict=False):
-            loops("exit_waves").exit_waves(layer, corners, met, behind)
+            self.exit_waves(layer, corners, met, behind)
             self._across(behind, transfer, False)
             met = behind
-        loops("exit_waves").exit_waves(obj[-1], corners, met, waves)
+        self.exit_waves(obj[-1], corners, met, waves)
 
     def _across(self, waves, transfer, back: bool) -> None:
         transform = self._propagator.backend

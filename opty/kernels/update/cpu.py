@@ -44,7 +44,7 @@ class CpuUpdates(CpuBase):
 
     def update_both(self, obj, corners, probe, waves, alpha, obj_step, beta, probe_step) -> None:
         """Steps of object and probe along the residual of one view, both from what they were."""
-        loops("update").update_both(obj, corners, probe, waves, alpha, obj_step, beta, probe_step)
+        loops("update").update_both(obj, corners, probe, None, waves, alpha, obj_step, beta, probe_step)
 
     def _largest(self, weight) -> float:
         return loops("update").largest(weight, 0, len(weight))

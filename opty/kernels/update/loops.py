@@ -67,31 +67,34 @@ def merge(old, total, weight, held, ground, low, high):
 
 
 @compiled
-def update_both(obj, corners, probe, waves, alpha, obj_step, beta, probe_step):
-    """Steps of object and probe along the residual of one view, both from what they were."""
+def update_both(obj, corners, probe, illum, waves, alpha, obj_step, beta, probe_step):
+    """Steps of object and probe along the residual of one view, both from what they were; illum None is the probe."""
     top, left = corners[0, 0], corners[0, 1]
-    if len(probe) == 1:
-        _update_one_mode(obj, top, left, probe[0], waves[0, 0], alpha, obj_step, beta, probe_step)
+    if len(probe) > 1:
+        _update_modes(obj, top, left, probe, illum, waves[0], alpha, obj_step, beta, probe_step)
+    elif illum is None:
+        _update_one_mode(obj, top, left, probe[0], None, waves[0, 0], alpha, obj_step, beta, probe_step)
     else:
-        _update_modes(obj, top, left, probe, waves[0], alpha, obj_step, beta, probe_step)
+        _update_one_mode(obj, top, left, probe[0], illum[0], waves[0, 0], alpha, obj_step, beta, probe_step)
 
 
 @compiled
-def _update_one_mode(obj, top, left, probe, waves, alpha, obj_step, beta, probe_step):
+def _update_one_mode(obj, top, left, probe, illum, waves, alpha, obj_step, beta, probe_step):
     """The same for one mode (n, n), in one pass after that for the largest weights."""
     n = len(probe)
     real = obj.real.dtype.type
     tiny = np.finfo(obj.real.dtype).tiny
     most, most_seen = np.zeros(n, obj.real.dtype), np.zeros(n, obj.real.dtype)
     for r in range(n):
-        o, p = obj[top + r, left : left + n], probe[r]
+        o, p = obj[top + r, left : left + n], probe[r] if illum is None else illum[r]
         for c in range(n):
             most[c] = max(most[c], p[c].real * p[c].real + p[c].imag * p[c].imag)
             most_seen[c] = max(most_seen[c], o[c].real * o[c].real + o[c].imag * o[c].imag)
     ground, share, length = real(alpha * most.max()), real(1 - alpha), real(obj_step)
     ground_seen, share_seen, length_seen = real(beta * most_seen.max()), real(1 - beta), real(probe_step)
     for r in range(n):
-        o, p, w = obj[top + r, left : left + n], probe[r], waves[r]
+        o, t, w = obj[top + r, left : left + n], probe[r], waves[r]
+        p = t if illum is None else illum[r]
         for c in range(n):
             light = p[c].real * p[c].real + p[c].imag * p[c].imag
             seen = o[c].real * o[c].real + o[c].imag * o[c].imag
@@ -99,11 +102,11 @@ def _update_one_mode(obj, top, left, probe, waves, alpha, obj_step, beta, probe_
             scale = length / max(ground + share * light, tiny)
             scale_seen = length_seen / max(ground_seen + share_seen * seen, tiny)
             o[c] = complex(o[c].real + scale * along.real, o[c].imag + scale * along.imag)
-            p[c] = complex(p[c].real + scale_seen * back.real, p[c].imag + scale_seen * back.imag)
+            t[c] = complex(t[c].real + scale_seen * back.real, t[c].imag + scale_seen * back.imag)
 
 
 @compiled
-def _update_modes(obj, top, left, probe, waves, alpha, obj_step, beta, probe_step):
+def _update_modes(obj, top, left, probe, illum, waves, alpha, obj_step, beta, probe_step):
     """The same for modes (M, n, n): the light is added up first, and kept."""
     modes, n, _ = probe.shape
     real = obj.real.dtype.type
@@ -112,7 +115,7 @@ def _update_modes(obj, top, left, probe, waves, alpha, obj_step, beta, probe_ste
     for r in range(n):
         o, lit = obj[top + r, left : left + n], light[r]
         for m in range(modes):
-            p = probe[m, r]
+            p = probe[m, r] if illum is None else illum[m, r]
             for c in range(n):
                 lit[c] += p[c].real * p[c].real + p[c].imag * p[c].imag
         for c in range(n):
@@ -129,10 +132,11 @@ def _update_modes(obj, top, left, probe, waves, alpha, obj_step, beta, probe_ste
             scale[c] = length_seen / max(ground_seen + share_seen * seen, tiny)
             lit[c] = length / max(ground + share * lit[c], tiny)
         for m in range(modes):
-            w, p = waves[m, r], probe[m, r]
+            w, t = waves[m, r], probe[m, r]
+            p = t if illum is None else illum[m, r]
             for c in range(n):
                 along[c] += w[c] * complex(p[c].real, -p[c].imag)
                 back = w[c] * complex(o[c].real, -o[c].imag)
-                p[c] = complex(p[c].real + scale[c] * back.real, p[c].imag + scale[c] * back.imag)
+                t[c] = complex(t[c].real + scale[c] * back.real, t[c].imag + scale[c] * back.imag)
         for c in range(n):
             o[c] = complex(o[c].real + lit[c] * along[c].real, o[c].imag + lit[c] * along[c].imag)

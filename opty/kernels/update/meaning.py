@@ -51,21 +51,24 @@ def merge(old, total, weight, held, ground: float, low: int, high: int) -> None:
     np.divide(new, below, out=old[:, low:high], where=known)
 
 
-def update_both(obj, corners, probe, waves, alpha: float, obj_step: float, beta: float, probe_step: float) -> None:
+def update_both(
+    obj, corners, probe, illum, waves, alpha: float, obj_step: float, beta: float, probe_step: float
+) -> None:
     """Steps of object and probe along the residual ``waves`` (1, M, n, n) of one view, both from what they were.
 
-    O += obj_step sum_m conj(P_m) waves_m / [alpha max(S) + (1 - alpha) S], S = sum_m |P_m|^2, in the window of the
-    view, and P_m += probe_step conj(O) waves_m / [beta max(T) + (1 - beta) T], T = |O|^2. A step of 0 leaves its part
-    as it is.
+    O += obj_step sum_m conj(A_m) waves_m / [alpha max(S) + (1 - alpha) S], S = sum_m |A_m|^2, in the window of the
+    view, A ``illum`` (M, n, n) or with None the probe P itself, and P_m += probe_step conj(O) waves_m / [beta max(T)
+    + (1 - beta) T], T = |O|^2. A step of 0 leaves its part as it is.
     """
     (r, c), n = corners[0].tolist(), probe.shape[-1]
     window = obj[r : r + n, c : c + n]
     light, seen = np.empty((2, 1, n, n), window.real.dtype)
-    power(probe[None], light)
+    lit = probe if illum is None else illum
+    power(lit[None], light)
     power(window[None, None], seen)
     back = window.conj() * waves[0]
     if obj_step:
-        direction = (probe.conj() * waves[0]).sum(axis=0, keepdims=True)
+        direction = (lit.conj() * waves[0]).sum(axis=0, keepdims=True)
         add_scaled(window[None], direction, light[0], light.max(), alpha, obj_step, 0, n)
     if probe_step:
         add_scaled(probe, back, seen[0], seen.max(), beta, probe_step, 0, n)

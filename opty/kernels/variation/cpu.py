@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from opty.arrays.thread_pool import chunks
+from opty.arrays.thread_pool import chunks, parallel_for
 from opty.kernels.compiled import loops
 from opty.kernels.cpu_base import CpuBase, of_views
 from opty.kernels.variation import products
+
+_BAND = 32  # rows of the modes that are worked on at a time: they and their sums stay in a core's cache (measured)
 
 
 class Variation(NamedTuple):
@@ -58,37 +60,43 @@ class CpuVariation(CpuBase):
         self._share_views(work, len(out))
         return out
 
-    def add_up_variation(self, waves, rows, obj, corners, illum, projected, modes, weights, of_obj=None) -> Variation:
+    def add_up_variation(
+        self, waves, rows, obj, corners, illum, projected, modes, weights, of_obj=None, light=None, sums=None
+    ) -> Variation:
         """Return what the views of a batch, on whole pixels, say of a probe that varies by modes with weights (B, K).
 
         waves (N, M, n, n) at ``rows`` are changes of exit waves, or with ``projected`` exit waves with the measured
         modulus. ``of_obj`` : a sum and a weight (H, W), to which what waves and illum say of the object is added too.
+        ``sums`` : of the probe, |O_j|^2 and the modes, to which is added; None for those of the batch alone.
+        ``light`` : an array (K, n, n), to which squares (B, K) of the weights times |O_j|^2 are added, and the squares.
         """
-        views, count, real = len(rows), len(modes), self._real
-        # Memory that stays: large arrays that are made anew cost more than what is written into them.
-        probe_sum, modes_sum = self._kept("probe", self._shape), self._kept("modes", modes.shape)
-        power, square = (self._kept(name, modes.shape, real) for name in ("power", "square"))
-        seen = self._kept("seen", self._shape[1:], real)
-        for a in (probe_sum, seen, modes_sum):
-            a[...] = 0
-        np.square(modes.real, out=power)
-        power += np.square(modes.imag, out=square)
-        flat_modes, flat = (a.reshape(count, -1).view(real) for a in (modes, modes_sum))
-        climb, curved, brightest = (np.empty(shape, real) for shape in ((views, count), (views, count), views))
+        views, count, n, real = len(rows), len(modes), self._shape[-1], self._real
+        found = sums
+        if found is None:  # memory that stays: arrays that are made anew cost more than what is written into them
+            shapes = (("probe", self._shape, None), ("seen", self._shape[1:], real), ("modes", modes.shape, None))
+            found = tuple(self._kept(*one) for one in shapes)
+        probe_sum, seen, modes_sum = found
+        flat, into = modes.view(real), (probe_sum, seen, modes_sum.view(real))
+        more, squares = (None, weights) if light is None else light
+        bands = chunks(n, _BAND)  # whatever the number of threads: sums over a view are made of theirs
+        climb, curved, brightest = (
+            np.empty((len(bands), *shape)) for shape in ((views, count), (views, count), (views,))
+        )
         for some in chunks(views, self._piece(views)):
             part = of_views(illum, some)
             if of_obj is not None:
                 self.add_to_object(waves, rows[some], corners[some], part, *of_obj)
-            chi = self.behind(waves, rows[some], obj, corners[some], part if projected else None)
-            light = self.let_through_each(obj, corners[some])
-            probe_sum += chi.sum(axis=0)
-            seen += light.sum(axis=0)
-            first = np.ascontiguousarray(chi[:, 0]).reshape(len(chi), -1).view(real)
-            products.add_mixed(flat, weights[some], first)
-            climb[some] = products.inner(first, flat_modes)
-            curved[some] = products.inner(light.reshape(len(light), -1), power.reshape(count, -1))
-            brightest[some] = light.max(axis=(1, 2))
-        return Variation(probe_sum, seen, modes_sum, climb, curved, brightest)
+            fresh = sums is None and some.start == 0
+            args = fresh, waves, rows[some], obj, corners[some], part if projected else None
+            args += weights[some], squares[some]
+
+            def work(k: int, args=args, some=some) -> None:
+                each = climb[k, some], curved[k, some], brightest[k, some]
+                loops("variation").add_said(*args, flat, into, more, *each, bands[k].start, bands[k].stop)
+
+            parallel_for(work, range(len(bands)), self._threads)
+        each = (a.astype(real) for a in (climb.sum(axis=0), curved.sum(axis=0), brightest.max(axis=0)))
+        return Variation(probe_sum, seen, modes_sum, *each)
 
     def _kept(self, name: str, shape: tuple[int, ...], dtype: Any = None) -> Any:
         return self.persistent(f"variation: {name}", shape, self._dtype if dtype is None else dtype)
@@ -110,6 +118,19 @@ class CpuVariation(CpuBase):
         self._share_views(work, len(out))
         return out
 
-    def vary_one(self, modes, weights, square, back, obj, corners, of_modes: float, of_weights: float) -> None:
+    def vary_one(self, modes, weights, square, wave, obj, corners, through, of_modes: float, of_weights: float) -> None:
         """Move OPR modes (K, n, n) and the weights (K,) of one view, in place: see ``meaning.vary_one``."""
-        loops("variation").vary_one(modes, weights, square, back, obj, *corners[0], of_modes, of_weights)
+        args = modes.view(self._real), weights, square, wave, obj, *corners[0], through, of_modes, of_weights
+        loops("variation").vary_one(*args)
+
+    def move_modes(self, modes, along, lengths) -> None:
+        """modes_k += lengths_k along_k, of modes and their directions (K, n, n)."""
+
+        def work(low: int, high: int) -> None:
+            loops("variation").move_modes(modes.view(self._real), along.view(self._real), lengths, low, high)
+
+        self._share_rows(work, modes.shape[1], modes.size)
+
+    def update_seen(self, obj, corners, probe, illum, waves, alpha, obj_step, beta, probe_step) -> None:
+        """Do what ``update_both`` does, where the view saw illum (1, M, n, n) in the place of the probe."""
+        loops("update").update_both(obj, corners, probe, illum[0], waves, alpha, obj_step, beta, probe_step)

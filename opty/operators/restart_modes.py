@@ -21,27 +21,30 @@ class RestartModes(Nested, slots=GIVEN):
     cannot, and keep it: object and positions then come to suit them, and the scan is left stretched by a percent or so.
     The strongest orthogonal mode P_1 stays (the first singular vector of P times its length); the others become P_1
     times Hermite polynomials of (row, column), made orthogonal, each of 2 percent of its power, as in a new state. The
-    power of the probe is kept. This is done ``turns`` times, each followed by the recipe. A turn after which the misfit
-    sum (sqrt I - sqrt Ihat)^2 is not lower than before the first is not taken, and is the last: modes that were right
+    power of the probe is kept. This is done ``turns`` times, each followed by the recipe, which then runs once more.
+    Where the misfit sum (sqrt I - sqrt Ihat)^2 is not lower then than before, nothing is taken: modes that were right
     are lost for longer than a few sweeps.
+
+    Turns are short: modes that have just begun leave a stretch to be seen, and modes that have run for longer take it
+    up.
 
     Does nothing, and does not run the recipe, where the probe has one mode, or where the model is not a thin object
     under a steady probe.
 
     Parameters
     ----------
-    recipe : what runs after each restart, such as ``(PosCorrect(hold=0.0) * LSQML(batch=8)) ** 20``; its iterations
-        count, those of a turn that is not taken, too.
-    turns : at most.
+    recipe : what runs after each restart, such as ``(PosCorrect(hold=0.0) * LSQML(batch=8)) ** 10``; its iterations
+        count, where the result is not taken, too.
+    turns : restarts.
 
     Reads obj, probe, positions, background; writes probe (M, n, n), and what the recipe writes of obj (H, W) and
     positions (N, 2) px, and position_given (N, 2) px, the places where the refinement began, where none has begun.
-    History: "modes_iteration"; "modes_before", "modes_after": misfit / sum I before the first turn and after each.
+    History: "modes_iteration"; "modes_before", "modes_after": misfit / sum I before the first turn and in the end.
     Source: opty's own; the modes as in Thibault, Menzel, Nature 494, 68 (2013).
     """
 
     recipe: Operator
-    turns: int = 6
+    turns: int = 4
 
     def check(self) -> None:
         super().check()
@@ -60,21 +63,22 @@ class RestartModes(Nested, slots=GIVEN):
         if "positions" in self.recipe_writes and s.create(GIVEN.name):
             s.position_given += s.positions
         views, before = np.arange(s.data.views), _misfit(s)
-        for _ in range(self.turns):
-            start = state_of(s, views).replace(probe=restarted(s.backend.to_host(s.probe)))
+        kept = {name: getattr(s, name).copy() for name in self.effects()[1] & {"obj", "probe", "positions"}}
+        for turn in range(self.turns + 1):
+            start = state_of(s, views)
+            if turn < self.turns:
+                start = start.replace(probe=restarted(start.numpy("probe")))
             start._live.iteration, start._live.visits = s.store.iteration, s.store.visits
             found = run_trial(self.recipe, start, s.memo["run"])
             take_record(s, found)
-            kept = {name: getattr(s, name).copy() for name in ("obj", "probe", "positions")}
             take_estimates(s, found, views, self.effects()[1])
-            after = _misfit(s)
-            s.record("modes_iteration", s.iteration)
-            s.record("modes_before", before)
-            s.record("modes_after", after)
-            if not after < before:
-                for name in self.effects()[1] & kept.keys():
-                    setattr(s, name, kept[name])
-                return
+        after = _misfit(s)
+        s.record("modes_iteration", s.iteration)
+        s.record("modes_before", before)
+        s.record("modes_after", after)
+        if not after < before:
+            for name, value in kept.items():
+                setattr(s, name, value)
 
 
 def _misfit(s: Any) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opty.algebra.control import Until
 from opty.algebra.operator import Operator, Recipe
 from opty.operators.coarse import Coarse
 from opty.operators.position import (
@@ -26,16 +27,16 @@ class FindPositions(Recipe):
 
     Object and probe are found along with them, from the state as it stands. A level is left out where the middle of the
     patterns keeps less than half of the photons, cuts off the cone of the beam, or has less than 16 pixels along
-    an edge. At 1/8 and 1/4 a run is tried again, in another order of the views and every second time with smaller
-    batches, until the views explain each other (``BestOf``); where none does the scan is put together again, view after
-    view (``PlaceInOrder``), which finds stages whose errors add up. Views that may have printed their own object are
-    held out and looked for; at 1/2 the modes of a probe that has several begin anew (``RestartModes``), and the
-    positions are compared with those given, and dropped where they explain the patterns no better. At the full
-    resolution ``PosCorrect()``, which holds what the counts do not speak against, ends it. At 1/2 and there, under one
-    mode, the whole scan is stretched, turned and sheared as the counts ask for (``PosStretch``) after every third
-    sweep. Where the misfit is higher then than at the start, as of an object that was finished at other positions, a
-    MisfitWarning says so. Go on with any engine, beside ``PosCorrect()``:
-    ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
+    an edge. A level runs until its misfit has settled. At 1/8 and 1/4 a run is tried again, in another order of the
+    views and every second time with smaller batches, until the views explain each other (``BestOf``); where none does,
+    the scan is put together again, view after view (``PlaceInOrder``), which finds stages whose errors add up. Views
+    that may have printed their own object are held out and looked for (``HoldOut``). At 1/2 the modes of a probe that
+    has several are restarted (``RestartModes``). Then the positions are compared with those given, and dropped where
+    they explain the patterns no better (``ComparePositions``). At the full resolution ``PosCorrect()``, which holds what
+    the counts do not speak against, ends it. On the way the whole scan is stretched, turned and sheared as the counts
+    ask for (``PosStretch``); at the full resolution under one mode only. Where the misfit is higher then than at the
+    start, as of an object that was finished at other positions, a MisfitWarning says so. Go on with any engine, beside
+    ``PosCorrect()``: ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ class FindPositions(Recipe):
     Source: opty's own; coarse to fine as in image registration (Lucas, Kanade, IJCAI 1981).
     """
 
-    sweeps: int = 16
+    sweeps: int = 10
     starts_run = True
 
     def check(self) -> None:
@@ -56,17 +57,22 @@ class FindPositions(Recipe):
         coarse = PosCorrect(search_every=10, hold=0.0) * LSQML(batch=8)
         smaller = PosCorrect(search_every=10, hold=0.0) * LSQML(batch=2)
         fine = PosCorrect(search_every=10, hold=0.0) * rPIE(alpha=0.1)
+        stretch = PosStretch(least=1.5)
         in_order = PlaceInOrder(coarse**4)
-        eighth = coarse**30 * in_order * BestOf(coarse**60, again=smaller**60)
+        eighth = coarse**10 * in_order * BestOf(_settled(coarse, 10), again=_settled(smaller, 10))
         quarter = in_order * BestOf(_held_out(coarse), tries=2, again=_held_out(smaller))
-        whole = RestartModes(coarse**20) * HoldOut(coarse**8) * coarse**20
-        compared = ComparePositions(LSQML(batch=8) ** 10 * rPIE(alpha=0.1) ** 12)
-        half = compared * fine * (PosStretch() * fine**3) ** 5 * whole
+        whole = RestartModes(PosStretch() * coarse**10) * HoldOut(coarse**8) * _settled(coarse, 5)
+        compared = ComparePositions(LSQML(batch=8) ** 10 * rPIE(alpha=0.1) ** 8, first=rPIE(alpha=0.1) ** 4)
+        half = compared * fine * (stretch * fine**3) ** 2 * whole
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, eighth, keep=_KEEP)
         last, turns = PosCorrect(wait=False) * rPIE(alpha=0.1), max(0, (self.sweeps - 2) // 3)
-        full = last ** (self.sweeps - 3 * turns) * (PosStretch() * last**3) ** turns
+        full = last ** (self.sweeps - 3 * turns) * (PosStretch(several=False) * last**3) ** turns
         return CheckPositions() * CompareMisfit(after=True) * full * ladder * CompareMisfit()
 
 
 def _held_out(turn: Operator) -> Operator:
-    return turn**60 * HoldOut(turn**10) * turn**30
+    return (PosStretch(least=1.5) * turn**5) ** 6 * HoldOut(turn**10) * _settled(turn, 10)
+
+
+def _settled(turn: Operator, sweeps: int) -> Operator:
+    return (turn**sweeps) ** Until(tol=0.1, max_turns=60 // sweeps)

@@ -112,6 +112,22 @@ def test_what_the_data_do_not_tell_is_said(gain, said, monkeypatch):
     assert report is None or report.compared == pytest.approx(gain)
 
 
+@pytest.mark.parametrize(("gain", "sweeps"), [(0.2, 4), (0.6, 10)])
+def test_the_comparison_ends_early_where_a_few_sweeps_tell(gain, sweeps, monkeypatch):
+    """Of e that have to be 0.85 times as low."""
+    views, looks = np.full(36, 1.0), iter((gain, 1.0) * 2)
+    monkeypatch.setattr(
+        "opty.operators.position.compare.others_say",
+        lambda live: OthersSay(1e3 * next(looks) * views + 1, 1e5 * views, views, views),
+    )
+    _, p = misplaced(0.0, photons=1e5)
+    q = (PosCorrect(search_radius=0) * rPIE()) * p
+    r = ComparePositions(ePIE() ** 3, first=ePIE() ** 2) * q
+    assert r.iteration == q.iteration + sweeps
+    assert not r.history["compare_back"][-1]
+    assert (r.positions == q.positions).all()
+
+
 def test_refined_positions_that_fit_better_stay():
     data, p = misplaced(stage.Gaussian(1.5), photons=1e6)
     p = p.replace(probe=data.truth["probe"])

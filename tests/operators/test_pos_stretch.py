@@ -11,7 +11,7 @@ from opty import PosCorrect, PosStretch, rPIE
 from opty.analysis import position_error
 from opty.model.views import Windows
 from opty.operators.position import affine
-from opty.operators.position.stretch import _mapped, stretch_left
+from opty.operators.position.stretch import _mapped, asked_step, stretch_left, times_noise
 from opty.state.light import rough_light
 from opty.state.views import Batch
 
@@ -76,9 +76,21 @@ def test_object_and_probe_may_have_any_scale():
     assert np.allclose(3 * q.obj, r.obj)
 
 
-def test_several_modes_are_left_alone():
-    p, _ = stretched(scan(views=40, seed=2, span=24, modes=2))
-    assert same(PosStretch() * p, p)
+def test_a_map_is_found_under_several_modes_too():
+    p, truth = stretched(scan(views=40, seed=2, span=24, modes=2))
+    q = PosStretch() ** 6 * p
+    assert position_error(p.positions, truth) > 0.09
+    assert position_error(q.positions, truth) < 0.05 * position_error(p.positions, truth)
+
+
+def test_what_noise_may_have_made_is_taken_off_the_step():
+    p, _ = stretched(scan(views=40, seed=2, span=24))
+    z = times_noise(asked_step(p._live))
+    first, second = ((PosStretch(least=share * z) * p).history["stretch_moved"][0] for share in (0.5, 0.8))
+    assert second == pytest.approx(first * (1 - 0.8**2) / (1 - 0.5**2), rel=1e-3)
+    assert ((PosStretch(least=1.01 * z) * (PosStretch() * p)).history["stretch_moved"] > 0).tolist() == [True, False]
+    with pytest.raises(ValueError, match=r"least=0"):
+        PosStretch(least=0)
 
 
 @pytest.mark.parametrize("options", [{"background": True}, {"mask": 2}, {"mask": 3, "fractional": False}])

@@ -19,7 +19,7 @@ _SAMPLED = 16  # views at least on which the curvature is measured
 _GAIN, _MOST = 1.5, 3.0  # by which the step is multiplied: at first, and at most
 _TOLD = 3.0  # standard errors of a step that tells what it has left
 _LONGEST = 2.0  # px that a view may go at once
-_SURE, _LIKELY = 5.0, 2.5  # times what noise makes of it: where nothing has moved the positions, and where they moved
+_SURE = 5.0  # times what noise makes of it, where nothing has moved the positions
 _STILL = 1e-6  # px
 _HIDDEN, _HELD = 3.0, 8.0  # times the step that is asked for: what is left, under one mode and under several
 
@@ -38,13 +38,22 @@ class PosStretch(
     probe held; a probe that follows the map in part makes it too short, and g, from 1 to 3, makes up for that: 1.5 at
     first, then what the last step has left of the one before.
 
-    What noise makes of it is taken off the step: it is multiplied by 1 - 6.25 / z^2, z^2 the mean square of its numbers
-    over what noise makes of them. Nothing moves where z is below 2.5, and, as long as the positions are those given,
-    below 5. Nor does it where the probe has several modes, which hold a stretch and make others look better, or where
-    the model is no thin object. Where ``PosCorrect`` holds views, the places to which it holds them go along.
+    What noise makes of it is taken off the step: it is multiplied by 1 - least^2 / z^2, z^2 the mean square of its
+    numbers over what noise makes of them. Nothing moves where z is below ``least``, and, as long as the positions are
+    those given, below 5; nor where the model is no thin object. Where ``PosCorrect`` holds views, the places to which
+    it holds them go along.
 
-    Stands left of some sweeps: ``(PosStretch() * (PosCorrect() * rPIE()) ** 4) ** 10``. It costs about three sweeps.
-    ``FindPositions`` has it at 1/2 and at the full resolution.
+    Incoherent modes take a stretch up within ten to twenty sweeps, and then make others look better: of several modes
+    the step tells in the sweeps that follow ``RestartModes``, and while views are off by about a pixel. Near the end
+    of a fit it would move right positions: there give ``several=False``.
+
+    Stands left of some sweeps: ``(PosStretch() * (PosCorrect() * rPIE()) ** 4) ** 10``. It costs about two sweeps.
+    ``FindPositions`` has it at 1/4 and 1/2, and under one mode at the full resolution.
+
+    Parameters
+    ----------
+    least : times what noise makes of the step, from which on it is taken.
+    several : False for nothing where the probe has several modes.
 
     Reads obj, probe, positions, background; writes obj (H, W), positions (N, 2) px, position_place (N, 2) px where a
     refinement has begun, and its memory stretch_turn (9,): B and g B of the last step, and g.
@@ -53,16 +62,22 @@ class PosStretch(
     Source: opty's own; g: secant method (Barzilai, Borwein, IMA J. Numer. Anal. 8, 141 (1988)).
     """
 
+    least: float = 2.5
+    several: bool = True
     scale_free = True
     projects = True
     outdates = True
     scratch_arrays = 1.0
 
+    def check(self) -> None:
+        if not self.least > 0:
+            raise ValueError(f"PosStretch(least={self.least}): give a multiple of the noise, above 0")
+
     def fixed(self, leaves: frozenset[str]) -> Operator | None:
         return None if leaves.isdisjoint({"obj", "positions"}) else Identity()
 
     def apply(self, s: Any) -> None:
-        if len(s.probe) > 1 or not s.store.model.thin_object:
+        if not s.store.model.thin_object or (len(s.probe) > 1 and not self.several):
             return
         host = s.backend.to_host
         found = asked_step(s.store)
@@ -95,9 +110,9 @@ class PosStretch(
             gain = float(np.sqrt(gain / min(max(closed, 1 / _MOST), 1.0)))
         z = times_noise(found)
         still = not s.has(GIVEN.name) or rms(gone(s)) < _STILL
-        if z < (_SURE if still else _LIKELY):
+        if z < (_SURE if still else self.least):
             return np.zeros((2, 2)), gain
-        matrix = gain * (1 - (_LIKELY / z) ** 2) * found.matrix
+        matrix = gain * (1 - (self.least / z) ** 2) * found.matrix
         return matrix * min(1.0, _LONGEST / np.linalg.norm(away @ matrix.T, axis=1).max()), gain
 
 

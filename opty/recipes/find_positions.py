@@ -32,8 +32,8 @@ class FindPositions(Recipe):
     the scan is put together again, view after view (``PlaceInOrder``), which finds stages whose errors add up. Views
     that may have printed their own object are held out and looked for (``HoldOut``). At 1/2 the modes of a probe that
     has several are restarted (``RestartModes``). Then the positions are compared with those given, and dropped where
-    they explain the patterns no better (``ComparePositions``). At the full resolution ``PosCorrect()``, which holds what
-    the counts do not speak against, ends it. On the way the whole scan is stretched, turned and sheared as the counts
+    they explain the patterns no better (``ComparePositions``). At the full resolution ``PosCorrect()`` ends it, which
+    holds what the counts do not speak against. On the way the whole scan is stretched, turned and sheared as the counts
     ask for (``PosStretch``); at the full resolution under one mode only. Where the misfit is higher then than at the
     start, as of an object that was finished at other positions, a MisfitWarning says so. Go on with any engine, beside
     ``PosCorrect()``: ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.

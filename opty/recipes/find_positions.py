@@ -27,8 +27,8 @@ class FindPositions(Recipe):
 
     Object and probe are found along with them, from the state as it stands. A level is left out where the middle of the
     patterns keeps less than half of the photons, cuts off the cone of the beam, or has less than 16 pixels along
-    an edge. A level runs until its misfit has settled. At 1/8 and 1/4 a run is tried again, in another order of the
-    views and every second time with smaller batches, until the views explain each other (``BestOf``); where none does,
+    an edge. From 1/4 on a level runs until its misfit has settled. At 1/8 and 1/4 a run is tried again, in another
+    order of the views and every second time with smaller batches, until the views explain each other (``BestOf``); where none does,
     the scan is put together again, view after view (``PlaceInOrder``), which finds stages whose errors add up. Views
     that may have printed their own object are held out and looked for (``HoldOut``). At 1/2 the modes of a probe that
     has several are restarted (``RestartModes``). Then the positions are compared with those given, and dropped where
@@ -59,7 +59,7 @@ class FindPositions(Recipe):
         fine = PosCorrect(search_every=10, hold=0.0) * rPIE(alpha=0.1)
         stretch = PosStretch(least=1.5)
         in_order = PlaceInOrder(coarse**4)
-        eighth = coarse**10 * in_order * BestOf(_settled(coarse, 10), again=_settled(smaller, 10))
+        eighth = coarse**10 * in_order * BestOf(coarse**60, again=smaller**60)
         quarter = in_order * BestOf(_held_out(coarse), tries=2, again=_held_out(smaller))
         whole = RestartModes(PosStretch() * coarse**10) * HoldOut(coarse**8) * _settled(coarse, 5)
         compared = ComparePositions(LSQML(batch=8) ** 10 * rPIE(alpha=0.1) ** 8, first=rPIE(alpha=0.1) ** 4)

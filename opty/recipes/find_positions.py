@@ -25,18 +25,18 @@ _KEEP = 0.5  # of the photons; below, a level ruins what it gets
 class FindPositions(Recipe):
     """Find positions that are wrong by up to a seventh of a view: a ladder of resolutions, 1/8, 1/4, 1/2 and 1.
 
-    Object and probe are found along with them, from the state as it stands. A level is left out where the middle of the
-    patterns keeps less than half of the photons, cuts off the cone of the beam, or has less than 16 pixels along
+    Object and probe are found along with them, from the state as it stands. A level is left out where the middle of
+    the patterns keeps less than half of the photons, cuts off the cone of the beam, or has less than 16 pixels along
     an edge. From 1/4 on a level runs until its misfit has settled. At 1/8 and 1/4 a run is tried again, in another
-    order of the views and every second time with smaller batches, until the views explain each other (``BestOf``); where none does,
-    the scan is put together again, view after view (``PlaceInOrder``), which finds stages whose errors add up. Views
-    that may have printed their own object are held out and looked for (``HoldOut``). At 1/2 the modes of a probe that
-    has several are restarted (``RestartModes``). Then the positions are compared with those given, and dropped where
-    they explain the patterns no better (``ComparePositions``). At the full resolution ``PosCorrect()`` ends it, which
-    holds what the counts do not speak against. On the way the whole scan is stretched, turned and sheared as the counts
-    ask for (``PosStretch``); at the full resolution under one mode only. Where the misfit is higher then than at the
-    start, as of an object that was finished at other positions, a MisfitWarning says so. Go on with any engine, beside
-    ``PosCorrect()``: ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
+    order of the views and every second time with smaller batches, until the views explain each other (``BestOf``);
+    where none does, the scan is put together again, view after view (``PlaceInOrder``), which finds stages whose
+    errors add up. Views that may have printed their own object are held out and looked for (``HoldOut``). At 1/2 the
+    modes of a probe that has several are restarted (``RestartModes``). Then the positions are compared with those
+    given, and dropped where they explain the patterns no better (``ComparePositions``). At the full resolution
+    ``PosCorrect()`` ends it, which holds what the counts do not speak against. On the way the whole scan is stretched,
+    turned and sheared as the counts ask for (``PosStretch``); at the full resolution under one mode only. Where the
+    misfit is higher then than at the start, as of an object that was finished at other positions, a MisfitWarning says
+    so. Go on with any engine, beside ``PosCorrect()``: ``(PosCorrect() * rPIE()) ** 50 * FindPositions() * p``.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class FindPositions(Recipe):
         eighth = coarse**30 * in_order * BestOf(coarse**60, again=smaller**60)
         quarter = in_order * BestOf(_held_out(coarse), tries=2, again=_held_out(smaller))
         whole = RestartModes(coarse**20) * HoldOut(coarse**8) * coarse**20
-        compared = ComparePositions(LSQML(batch=8) ** 10 * rPIE(alpha=0.1) ** 12)
+        compared = ComparePositions(LSQML(batch=8) ** 10 * rPIE(alpha=0.1) ** 8, first=rPIE(alpha=0.1) ** 4)
         half = compared * fine * (PosStretch() * fine**3) ** 5 * whole
         ladder = Coarse(2, half, keep=_KEEP) * Coarse(4, quarter, keep=_KEEP) * Coarse(8, eighth, keep=_KEEP)
         last, turns = PosCorrect(wait=False) * rPIE(alpha=0.1), max(0, (self.sweeps - 2) // 3)

@@ -75,7 +75,7 @@ def test_positions_that_fit_no_better_are_dropped():
     rng = np.random.default_rng(3)
     worse = q._of(q._live.fork({"positions"}))
     worse._live.leaves["positions"] += rng.normal(0, 1.5, (36, 2))
-    with pytest.warns(opty.MisfitWarning, match="went back to those given"):
+    with pytest.warns(opty.MisfitWarning, match="went on from those given"):
         back = ComparePositions(ePIE() ** 6) * worse
     assert np.allclose(np.ptp(back.positions - given.positions, axis=0), 0)
     assert back.history["compare_refined"][-1] > back.history["compare_given"][-1]
@@ -112,6 +112,22 @@ def test_what_the_data_do_not_tell_is_said(gain, said, monkeypatch):
     assert report is None or report.compared == pytest.approx(gain)
 
 
+@pytest.mark.parametrize(("gain", "sweeps"), [(0.2, 4), (0.6, 10)])
+def test_the_comparison_ends_early_where_a_few_sweeps_tell(gain, sweeps, monkeypatch):
+    """Of e that have to be 0.85 times as low."""
+    views, looks = np.full(36, 1.0), iter((gain, 1.0) * 2)
+    monkeypatch.setattr(
+        "opty.operators.position.compare.others_say",
+        lambda live: OthersSay(1e3 * next(looks) * views + 1, 1e5 * views, views, views),
+    )
+    _, p = misplaced(0.0, photons=1e5)
+    q = (PosCorrect(search_radius=0) * rPIE()) * p
+    r = ComparePositions(ePIE() ** 3, first=ePIE() ** 2) * q
+    assert r.iteration == q.iteration + sweeps
+    assert not r.history["compare_back"][-1]
+    assert (r.positions == q.positions).all()
+
+
 def test_refined_positions_that_fit_better_stay():
     data, p = misplaced(stage.Gaussian(1.5), photons=1e6)
     p = p.replace(probe=data.truth["probe"])
@@ -129,7 +145,7 @@ def test_positions_are_found_from_far_and_right_ones_stay():
     assert error(p) > 3
     assert error(q) < 0.5 * error(p)
     _, p = misplaced(0.0, photons=1e5)
-    with pytest.warns(opty.MisfitWarning, match="went back to those given"):
+    with pytest.warns(opty.MisfitWarning, match="went on from those given"):
         q = FindPositions(8) * p
     off = q.positions - p.positions
     assert np.sqrt(((off - off.mean(axis=0)) ** 2).sum(axis=1).mean()) < 0.1

@@ -16,6 +16,7 @@ from opty.state.start import first_object
 _BETTER = 0.85  # of the misfit at the places given: what a wrong probe may gain by positions moved to suit it is less
 _UNSURE = 0.95  # of it: right positions, moved to suit a wrong probe, gain less
 _WORSE = 1.1  # of it: more than the order of the views makes
+_CLEAR = 2.0  # times lower than it has to be: what a few sweeps tell so clearly, more do not overturn
 _WITHIN = 0.1  # of what counting makes: places given that explain the patterns so well are right, as far as counts tell
 
 
@@ -68,8 +69,12 @@ class ComparePositions(Nested, slots=GIVEN):
     moved by more than a pixel (rms) leave more than 30 percent unexplained in a tenth of the views, or explain the
     counts as well as those given do. Needs the model of a thin object.
 
-    Parameters: recipe, an engine that moves no positions, such as ``rPIE() ** 15``; its iterations count, both times.
-    The nearer it comes to the end of the fit, the better it tells: a stretch of the whole scan shows late.
+    Parameters
+    ----------
+    recipe : an engine that moves no positions, such as ``rPIE() ** 15``; its iterations count, both times. The nearer
+        it comes to the end of the fit, the better it tells: a stretch of the whole scan shows late.
+    first : what runs before it, such as ``rPIE() ** 5``; None for nothing. Where e_refined is less than half of what it
+        has to be after this, the positions as they are stay, and ``recipe`` does not run.
 
     Reads obj, probe, positions, position_given (N, 2) px; writes obj (H, W), probe (M, n, n), positions. Does nothing
     where no refinement has begun.
@@ -79,6 +84,7 @@ class ComparePositions(Nested, slots=GIVEN):
     """
 
     recipe: Operator
+    first: Operator | None = None
 
     def effects(self):
         return self.reading, frozenset({"obj", "probe", "positions", GIVEN.name})
@@ -90,16 +96,19 @@ class ComparePositions(Nested, slots=GIVEN):
             raise RecipeError(
                 f"{self!r}: the model {s.store.model!r} is no thin object; ComparePositions knows those only"
             )
-        given = s.position_given + (s.positions - s.position_given).mean(axis=0)
-        found = []
-        for positions in (s.positions, given):
-            q = run_trial(self.recipe, self._flat(s, positions), s.memo["run"])
-            s.store.iteration = q.iteration
-            found.append(others_say(q._live))
-        photons = s.measured.view_photons.sum()
-        refined, file = (float((f.here - f.noise).sum() / photons) for f in found)
-        usual = float(np.median(found[0].unexplained))
-        noise = float(found[1].noise.sum() / photons)
+        given, photons = s.position_given + (s.positions - s.position_given).mean(axis=0), s.measured.view_photons.sum()
+        states = [self._flat(s, positions) for positions in (s.positions, given)]
+        for recipe in (self.recipe,) if self.first is None else (self.first, self.recipe):
+            for k, state in enumerate(states):
+                state._live.iteration = s.store.iteration
+                states[k] = run_trial(recipe, state, s.memo["run"])
+                s.store.iteration = states[k].iteration
+            found = [others_say(state._live) for state in states]
+            refined, file = (float((f.here - f.noise).sum() / photons) for f in found)
+            usual = float(np.median(found[0].unexplained))
+            noise = float(found[1].noise.sum() / photons)
+            if not goes_back(_CLEAR * refined, file, usual, noise):
+                break
         back = goes_back(refined, file, usual, noise)
         for name, value in zip(
             ("iteration", "refined", "given", "back"), (s.iteration, refined, file, int(back)), strict=True
@@ -108,9 +117,9 @@ class ComparePositions(Nested, slots=GIVEN):
         if not back:
             return
         if said := went_back(refined, file, noise, found[0].unexplained, rms(gone(s))):
-            warn_user(f"{said}: went back to those given", MisfitWarning)
+            warn_user(f"{said}: went on from those given", MisfitWarning)
         for name in with_parts({"obj", "probe"}) & s.store.leaves.keys():
-            setattr(s, name, s.backend.asarray(q.numpy(name)))
+            setattr(s, name, s.backend.asarray(states[1].numpy(name)))
         s.positions = given
 
     def _flat(self, s, positions):

@@ -84,7 +84,8 @@ class PositionReport:
         lines += [self.waiting] if self.waiting else []
         lines += [_UNASKED] if self.unasked else []
         if self.went_back:
-            lines.insert(0, f"went back to the positions given on the way: those found explained the views {self._better()}")
+            why = f"those found explained the views {self._better()}"
+            lines.insert(0, f"went back to the positions given on the way: {why}")
         return tuple(lines)
 
     def _better(self) -> str:

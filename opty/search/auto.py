@@ -12,11 +12,11 @@ from opty.algebra.operator import Operator
 from opty.analysis.check.quick import quick_look
 from opty.analysis.check.scan_stretch import Stretch
 from opty.analysis.coverage import is_near
-from opty.analysis.held_blocks import on
+from opty.analysis.held_blocks import noise_deviance, on
 from opty.data import PtychoData
 from opty.operators import ScaleObjProbe
 from opty.ptycho_state import PtychoState
-from opty.search.judgement import Verdict, difference, judged, noise_deviance, of_scale
+from opty.search.judgement import Verdict, difference, judged, of_scale
 from opty.search.part import Part
 from opty.search.plan import ANEW, BEST_OF, CLIMB, ENDED, FIRST, HOPELESS, KINDS, Change, Plan, priors
 from opty.search.repair import Repaired, repaired

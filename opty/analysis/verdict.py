@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from opty.analysis.beside_noise import noise_misfit, pixels_beside_noise
 from opty.analysis.check.brightness import of_brightness
 from opty.analysis.check.decision import VIEWS
 from opty.analysis.check.frame_statistics import look_at_frames
@@ -18,17 +17,13 @@ from opty.analysis.check.in_brief import orders_in_brief
 from opty.analysis.check.lacking import as_well, of_lacking
 from opty.analysis.check.orders import NOTHING, much_better
 from opty.analysis.check.scan_stretch import Stretch, find_stretch, of_stretch
-from opty.analysis.check.trials import FEWEST, PARTS, Score, Trials, root_variance
-from opty.analysis.held_blocks import deviances, noise_deviance, on, withhold
+from opty.analysis.check.trials import FEWEST, PARTS, Score, Trials
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.misfit import misfit
 from opty.analysis.orientation import AS_GIVEN, WAYS, Orientation
 from opty.analysis.position_report import position_report
-from opty.errors import DivergedError, MisfitWarning
 from opty.operators.position.others import MOVED
 from opty.recipes import rPIE
-from opty.runtime.execute import run
-from opty.state.misfit import compare, predictions
 
 if TYPE_CHECKING:
     from opty.state import BareState
@@ -37,8 +32,7 @@ RECIPE = rPIE(alpha=0.1).fix("probe") ** 10
 RIGHT = 0.3  # excess of the score of held-out views, up to which a result is right
 OWN = ("(row, column)", "(-row, -column)")  # the positions as they are, and what a run may take for them
 AT_NOISE, NEAR_NOISE = 1.5, 4.0  # times counting noise: up to the first a fit is right, from the second on doubtful
-SURE_PIXELS = 1.65  # the same for pixels held out of an object found again, the right model's were up to 1.6
-AGAIN = rPIE(alpha=0.1, batch=8).fix("probe") ** 40  # for the object of any model, several slices too
+SURE_PIXELS = 1.65  # the same for pixels held out, up to which a result of another model is right
 LACKING = (
     "the model lacks something, such as a thick sample (Slices), motion (FlyScan), a blur, a background, states or "
     "modes"
@@ -265,7 +259,7 @@ def _of_pixels(t: _Tested) -> Verdict:
     if not t.noise:
         told = "the numbers are no counts: without their noise, only a thin object with a steady probe can be tested"
         return Verdict("cannot tell", (told,))
-    ratio = _pixels_beside_noise(t.p)
+    ratio = pixels_beside_noise(t.p)
     said = f"detector pixels held out are predicted {ratio:.3g} times as far off as counting noise alone"
     if t.fit > NEAR_NOISE * t.noise:
         return Verdict("doubtful", (said, f"{t.above}: {LACKING}"))
@@ -276,32 +270,3 @@ def _of_pixels(t: _Tested) -> Verdict:
     if t.p.model.mixture and (other := as_well(t.trials.part(AS_GIVEN), t.probe, t.p.model)):
         return Verdict("cannot tell", (said, other))
     return Verdict("right", (said, t.above))
-
-
-def _pixels_beside_noise(p: BareState) -> float:
-    """Return the deviance of pixels held out over that of counting noise, after a run from a flat object.
-
-    Everything else, such as the probe, its weights, and spacings, is as in the result.
-    """
-    held = withhold(p.data)
-    flat = p.replace(obj=np.ones(p.obj.shape, p.obj.dtype))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MisfitWarning)
-        try:
-            found = on(run(AGAIN, on(flat, held.fitted)), held.blocks)
-        except DivergedError:
-            return math.inf
-    squares, pixels = deviances(found)
-    return float(squares.sum() / pixels.sum()) / noise_deviance(found, held.blocks)
-
-
-def noise_misfit(p: BareState) -> float:
-    """Return the misfit that counts have whose expectation is what a state predicts (no unit).
-
-    sum E (sqrt k - sqrt Ihat)^2 / sum I over unmasked pixels of all views, k of a Poisson law of mean Ihat.
-    """
-    total = 0.0
-    for b, _, predicted, mask in predictions(p._live):
-        to_host = b.store.backend.to_host
-        total += float((root_variance(to_host(predicted).astype(np.float64)) * to_host(mask)).sum())
-    return total / compare(p._live).measured

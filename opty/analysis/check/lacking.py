@@ -119,12 +119,11 @@ def causes(part: PtychoData, modes: int, n: int, pixel: float | None, wavelength
     )
     if pixel is None or wavelength is None or is_near(part):
         return
-    own = part.geometry
     shown = pixel * n / part.n
     wanted = Slices(2, float(f"{TURNS * shown**2 / wavelength:.2g}"))
-    geometry = own or Geometry(wavelength, part.n * shown * FARTHEST / wavelength, FARTHEST)
+    geometry = Geometry(wavelength, part.n * shown * FARTHEST / wavelength, FARTHEST)
     said, thick = model(wanted)
-    yield Cause("a thick sample", said, Start(model=thick, geometry=None if own else geometry))
+    yield Cause("a thick sample", said, Start(model=thick, geometry=geometry))
 
 
 def _said(gains: dict[float, Cause]) -> str:

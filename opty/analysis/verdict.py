@@ -218,7 +218,7 @@ def _of_noise(t: _Tested) -> Verdict | None:
     if t.fit <= AT_NOISE * t.noise or not t.noise:
         return None
     word = "doubtful" if t.fit > NEAR_NOISE * t.noise else "cannot tell"
-    return Verdict(word, (t.said_of_excess, f"{t.above}: {LACKING}"))
+    return Verdict(word, (t.said_of_excess, f"{t.above}: the run is not at its end, or {LACKING}"))
 
 
 def _of_lacking(t: _Tested) -> Verdict | None:
@@ -262,7 +262,7 @@ def _of_pixels(t: _Tested) -> Verdict:
     ratio = pixels_beside_noise(t.p)
     said = f"detector pixels held out are predicted {ratio:.3g} times as far off as counting noise alone"
     if t.fit > NEAR_NOISE * t.noise:
-        return Verdict("doubtful", (said, f"{t.above}: {LACKING}"))
+        return Verdict("doubtful", (said, f"{t.above}: the run is not at its end, or {LACKING}"))
     if ratio > NEAR_NOISE:
         return Verdict("doubtful", (said, f"{t.above}: the result fits noise, or {LACKING}"))
     if t.fit > AT_NOISE * t.noise or ratio > SURE_PIXELS:

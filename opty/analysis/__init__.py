@@ -21,7 +21,7 @@ scan_probes.py   the probe of each of several scans
 uncertainty.py   error bars by parametric bootstrap; smooth_part.py: of what varies slowly; gauges.py: what no data tell
 phase_map.py     the unwrapped phase, its background plane taken off; thickness.py: as thickness of a material
 rectangle.py     the largest rectangle within a mask
-verdict.py       is a result right?
+verdict.py       is a result right? beside_noise.py: its fit beside counting noise
 scan_overview.py a raw scan as a picture: transmission, dark field, differential phase, stitched patterns
 coverage.py      size of the probe, step, overlap
 probe_search.py  a starting probe where the measurement has none; held_out.py: the score of a start

@@ -10,6 +10,7 @@ import numpy as np
 from opty.data import PtychoData
 from opty.state import BareState, handle
 from opty.state.misfit import predictions
+from opty.state.views import sweep_batches
 
 SHARE = 0.06  # of the pixels that are held out
 _EDGE = 32  # blocks along the edge of a pattern
@@ -93,3 +94,22 @@ def deviances(p: BareState) -> tuple[np.ndarray, np.ndarray]:
 def deviance(xp: Any, counts: Any, predicted: Any) -> Any:
     """Return what each pixel adds to the deviance of ``deviances``; ``xp`` is the arrays' module, NumPy or CuPy."""
     return 2 * (predicted - counts + (counts + 1) * xp.log((counts + 1) / (predicted + 1)))
+
+
+def noise_deviance(p: BareState, blocks: PtychoData, seed: int = 0) -> float:
+    """Return the deviance a held-out pixel that counts with the predicted expectation would have, by drawing some."""
+    q, rng = on(p, blocks), np.random.default_rng(seed)
+    store = q._live
+    total = pixels = 0.0
+    for b in sweep_batches(store):
+        there = b.at_detector(b.exit_waves(), True)
+        predicted = b.intensity(there)
+        if store.incoherent is not None:
+            predicted += store.incoherent
+        expected = store.backend.to_host(predicted).astype(np.float64)
+        mask = np.broadcast_to(store.backend.to_host(store.measured.mask_of(b.selection)), expected.shape)
+        expected = expected[mask]
+        counts = rng.poisson(expected)
+        total += 2 * float((expected - counts + (counts + 1) * np.log((counts + 1) / (expected + 1))).sum())
+        pixels += expected.size
+    return total / pixels

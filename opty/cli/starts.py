@@ -89,7 +89,8 @@ def started(
         frames = look_at_frames(loaded)
         exposures = of_exposures(frames.exposures).warnings
         found = quick_look(loaded, frames)
-        tried = tried_out(loaded, one_by_one=not moves) if check and found.ok else Findings()
+        estimated = frozenset(leaf for leaf in ("intensity_factors", "background") if _changes(recipe, leaf))
+        tried = tried_out(loaded, not moves, estimated) if check and found.ok else Findings()
         found += tried
         far = not is_near(loaded)
         if found.ok and not check:

@@ -10,12 +10,12 @@ from typing import Any
 
 from opty.algebra.operator import Operator
 from opty.analysis.check.quick import quick_look
-from opty.analysis.held_blocks import on
+from opty.analysis.held_blocks import noise_deviance, on
 from opty.data import PtychoData
 from opty.operators import ScaleObjProbe
 from opty.ptycho_state import PtychoState
 from opty.search.choice import MARGIN, Choice, second_plan
-from opty.search.judgement import Verdict, difference, judged, noise_deviance, of_scale
+from opty.search.judgement import Verdict, difference, judged, of_scale
 from opty.search.plan import Plan
 from opty.search.repair import Repaired, repaired
 from opty.search.scale import look_at_scale, scale_is_known

@@ -10,7 +10,8 @@ from typing import Any
 
 from opty.analysis.check.scan_stretch import Stretch
 from opty.analysis.coverage import is_near
-from opty.search.judgement import NEAR_NOISE, noise_deviance
+from opty.analysis.held_blocks import noise_deviance
+from opty.search.judgement import NEAR_NOISE
 from opty.search.part import Part
 from opty.search.plan import (
     ANEW,

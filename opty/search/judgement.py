@@ -10,38 +10,16 @@ import numpy as np
 
 from opty.analysis.align import object_error
 from opty.analysis.check.scan_stretch import Stretch, of_stretch
-from opty.analysis.held_blocks import on
 from opty.analysis.illumination import lit_by
 from opty.analysis.object_states import one_image
 from opty.analysis.verdict import Verdict
-from opty.state.views import sweep_batches
 
 if TYPE_CHECKING:
-    from opty.data import PtychoData
     from opty.state import BareState
 
 AT_NOISE = 1.5  # times the deviance of counts with the predicted expectation
 NEAR_NOISE = 4.0
 ALIKE, UNLIKE = 0.15, 0.4  # relative difference of two objects
-
-
-def noise_deviance(p: BareState, blocks: PtychoData, seed: int = 0) -> float:
-    """Return the deviance a held-out pixel that counts with the predicted expectation would have, by drawing some."""
-    q, rng = on(p, blocks), np.random.default_rng(seed)
-    store = q._live
-    total = pixels = 0.0
-    for b in sweep_batches(store):
-        there = b.at_detector(b.exit_waves(), True)
-        predicted = b.intensity(there)
-        if store.incoherent is not None:
-            predicted += store.incoherent
-        expected = store.backend.to_host(predicted).astype(np.float64)
-        mask = np.broadcast_to(store.backend.to_host(store.measured.mask_of(b.selection)), expected.shape)
-        expected = expected[mask]
-        counts = rng.poisson(expected)
-        total += 2 * float((expected - counts + (counts + 1) * np.log((counts + 1) / (expected + 1))).sum())
-        pixels += expected.size
-    return total / pixels
 
 
 def difference(p: BareState, q: BareState) -> float:

@@ -11,7 +11,8 @@ Without running anything:
 
 By short reconstructions, scored on views or pixels that they have not seen:
     decision.py          do frames, positions and detector fit together?
-    trials.py            how a guess is scored; two_runs.py: two recipes compared
+    trials.py            how a guess is scored; two_runs.py: recipes and models compared
+    lacking.py           what a model lacks whose fit stays above the noise
     orders.py            in which order of the frames are views predicted? likeness.py: orders that are worth a run
     scan_stretch.py      do positions and patterns have one scale, and the same axes?
     refined_stretch.py   the same where positions are wrong one by one as well

@@ -28,13 +28,16 @@ VIEWS = 100  # on which light, pedestal and scale are looked at
 SCALES = (0.5, 2.0, 0.7, 1.4)  # of the positions, where as given nothing predicts views
 
 
-def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decision:
+def decide(
+    data: PtychoData, frames: Frames, one_by_one: bool = True, estimated: frozenset[str] = frozenset()
+) -> Decision:
     """Find the orientation, and the order of the frames, by which an object and a probe predict views best.
 
     Without a starting probe, in the far field, ``find_probe`` searches for one for each guess; then half a turn of the
     positions cannot be told, as it makes the object and the probe conjugate. Guesses are as given; orders that make
     frames at neighbouring positions more alike; and, where none of these predicts views, other orientations.
     ``one_by_one`` : whether positions that are off one by one are worth saying: not where they will be refined.
+    ``estimated`` : of "intensity_factors" and "background", which will be estimated and need no word.
     """
     trials = Trials(data, frames)
     if trials.lit.sum() < FEWEST:
@@ -52,7 +55,7 @@ def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decisio
     if not found.decided and not trials.far:
         found = _settled(trials, found)
     way = found.orientations[0] if found.decided else AS_GIVEN
-    light, pedestal = _of_light(trials, frames, way, given.probe if found.probe is None else found.probe)
+    light, pedestal = _of_light(trials, frames, way, given.probe if found.probe is None else found.probe, estimated)
     told = (
         None if trials.far or found.fits not in ("as given", "undecided") else near_positions(data, frames, one_by_one)
     )
@@ -68,12 +71,16 @@ def decide(data: PtychoData, frames: Frames, one_by_one: bool = True) -> Decisio
     return replace(found, findings=found.findings + change)
 
 
-def _of_light(trials: Trials, frames: Frames, way: Orientation, probe: np.ndarray) -> tuple[Findings, Findings]:
+def _of_light(
+    trials: Trials, frames: Frames, way: Orientation, probe: np.ndarray, estimated: frozenset[str]
+) -> tuple[Findings, Findings]:
     """Say what changes the counts beside object and probe: the light of each view; and a constant on all pixels."""
     before, trials.views = trials.views, max(trials.views, min(VIEWS, trials.most))
     part = trials.part(way)
     trials.views = before
-    return of_brightness(part, probe), of_pedestal(trials, frames, part, probe)
+    light = Findings() if "intensity_factors" in estimated else of_brightness(part, probe)
+    pedestal = Findings() if "background" in estimated else of_pedestal(trials, frames, part, probe)
+    return light, pedestal
 
 
 def _stretched(trials: Trials, found: Decision, given: Guess, one_by_one: bool) -> Decision:

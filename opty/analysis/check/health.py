@@ -132,11 +132,11 @@ def health(data: PtychoData) -> Health:
     return dataclasses.replace(h, problems=every.problems, warnings=every.warnings, advice=verdict.advice(h))
 
 
-def tried_out(data: PtychoData, one_by_one: bool = True) -> Findings:
-    """Return what ``health`` finds by short runs, beyond ``quick_look``; ``one_by_one`` as for ``decide``."""
+def tried_out(data: PtychoData, one_by_one: bool = True, estimated: frozenset[str] = frozenset()) -> Findings:
+    """Return what ``health`` finds by short runs, beyond ``quick_look``; the others as for ``decide``."""
     frames = look_at_frames(data)
     near = taken_as_far(data, frames)
-    return near if near.problems else decide(data, frames, one_by_one).findings
+    return near if near.problems else decide(data, frames, one_by_one, estimated).findings
 
 
 def _numbers(data: PtychoData, frames: Frames, across: float) -> dict[str, Any]:

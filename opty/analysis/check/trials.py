@@ -94,7 +94,7 @@ class Trials:
         root = np.sqrt(counts)
         light = counts.sum()
         flat = float(((root - root.mean(axis=0)) ** 2).sum() / light)
-        noise = float(_noise(mean).sum() / mean.sum()) if self.whole else 0.0
+        noise = float(root_variance(mean).sum() / mean.sum()) if self.whole else 0.0
         return Score(misfit, (misfit - noise) / max(flat - noise, 0.05 * flat), flat < NOISY * noise, noise)
 
 
@@ -137,7 +137,7 @@ def cropped(probe: np.ndarray, n: int) -> np.ndarray:
     return np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(inner, axes=axes)), axes=axes)
 
 
-def _noise(mean: np.ndarray) -> np.ndarray:
+def root_variance(mean: np.ndarray) -> np.ndarray:
     """Return E (sqrt k - sqrt m)^2 of counts k of mean m: about 2 m below one count, 1/4 far above."""
     return np.interp(mean, _MEANS, _VARIANCES, right=0.25)
 

@@ -6,7 +6,7 @@ import pytest
 import opty
 from opty.analysis.beside_noise import noise_misfit
 from opty.analysis.check.health import tried_out
-from opty.analysis.check.lacking import of_lacking
+from opty.analysis.check.lacking import causes, of_lacking
 from opty.analysis.held_blocks import on
 from opty.analysis.verdict import verdict
 from opty.model import Blur, Object, Slices
@@ -87,3 +87,12 @@ def test_the_misfit_of_counts_of_what_is_predicted_is_that_of_noise():
         counts[b.number] = np.random.default_rng(b.number).poisson(np.fft.fftshift(there, axes=(1, 2)))
     q = on(p, data.replace(intensities=counts))
     assert opty.misfit(q) == pytest.approx(noise_misfit(q), rel=0.02)
+
+
+def test_a_stage_that_moves_is_tried_where_views_follow_a_way():
+    lines, spiral = scans.raster((6, 6), 4.0, jitter=1, seed=0), scans.fermat(36, 4.0)
+    frames = np.ones((36, 16, 16), np.uint16)
+    for positions, tried in ((lines, True), (spiral, False)):
+        part = opty.PtychoData(frames, positions - positions.min(axis=0))
+        words = [cause.words for cause in causes(part, 1, 16, None, None)]
+        assert ("a stage that moves during the exposure" in words) is tried

@@ -109,14 +109,11 @@ def causes(part: PtychoData, modes: int, n: int, pixel: float | None, wavelength
         yield Cause("a background", recipe("BackgroundUpdate()"), recipe=BackgroundUpdate(shape="flat") * ENGINE)
     said, blurred = model(Blur(1.0))
     yield Cause("a detector or a source that blurs the patterns", said, Start(model=blurred))
-    said, moving = model(FlyScan(3))
-    refined = recipe("Refine('travel')")
-    yield Cause(
-        "a stage that moves during the exposure",
-        f"{said}, and {refined}",
-        Start(model=moving),
-        Refine("travel") * ENGINE,
-    )
+    if FlyScan(3).doubt(part) is None:  # views in the order of a way
+        said, moving = model(FlyScan(3))
+        refined = recipe("Refine('travel')")
+        words = "a stage that moves during the exposure"
+        yield Cause(words, f"{said}, and {refined}", Start(model=moving), Refine("travel") * ENGINE)
     if pixel is None or wavelength is None or is_near(part):
         return
     shown = pixel * n / part.n

@@ -164,7 +164,7 @@ def real(folder: str) -> None:
         began = time.process_time()
         found = opty.auto(data.replace(probe=None), minutes=minutes, threads=1)
         row = {"file": name, "seconds": round(time.process_time() - began, 1), "expression": found.expression}
-        row |= {"verdict": found.verdict.word, **_fit("", found.state)}
+        row |= {"options": repr(found.options), "verdict": str(found.verdict), **_fit("", found.state)}
         if data.probe is not None:
             given = found.recipe * opty.PtychoState(data, modes=len(found.state.probe), threads=1)
             row |= _fit("from the file's probe: ", given)

@@ -25,7 +25,8 @@ untils = st.builds(opty.Until, tol=st.floats(0, 1), max_turns=st.integers(1, 99)
 
 def value(hint, name=""):
     """Draw a value that an annotation allows; numbers are such that every operator takes them."""
-    if name in ("recipe", "again"):  # of an operator that runs one: it must be one that runs
+    runs = name in ("recipe", "again") or (name == "first" and hint == Operator | None)
+    if runs:  # of an operator that runs one: it must be one that runs
         return st.sampled_from([opty.rPIE(), opty.PosCorrect() * opty.LSQML(batch=8), opty.ePIE(batch=4) ** 3])
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return st.one_of([value(h, name) for h in typing.get_args(hint)])

@@ -235,7 +235,7 @@ def test_update_both(gpu, rng, dtype, modes, steps):
     case = Case(gpu, rng, dtype, modes, views=1)
     case.add(probe=case.host["illum"][0].copy())
     host, there = case.of("obj corners probe waves")
-    meaning.update_both(*host, *steps)
+    meaning.update_both(*host[:3], None, *host[3:], *steps)
     case.engine.update_both(*there, *steps)
     assert case.same("obj probe")
 

@@ -13,7 +13,7 @@ from opty.analysis.check.trials import Score, Trials
 from opty.analysis.orientation import Orientation
 from opty.remedies import here, option
 
-NEARER = 0.92  # times the misfit as given, where two orders are nearly the same
+NEARER = 0.85  # times the misfit as given, where two orders are nearly the same
 ALIKE = 0.93  # times the difference of any two frames: neighbours that overlap differ less
 CONTRAST = 1.0  # of the noise: by how much patterns must differ to tell anything
 

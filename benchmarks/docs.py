@@ -1,4 +1,4 @@
-"""The tables of docs/speed.md, docs/paper.md and docs/positions.md, rewritten from the newest result files."""
+"""The tables of docs/speed.md, docs/paper.md and docs/positions_figures.md, rewritten from the newest result files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 from benchmarks import paper_docs
 from benchmarks.markdown import head, line
 
-PAGES = [Path(__file__).resolve().parents[1] / "docs" / f"{name}.md" for name in ("speed", "paper", "positions")]
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = [DOCS / f"{name}.md" for name in ("speed", "paper", "positions_figures")]
 TABLE = re.compile(r"(<!-- table: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -2,7 +2,7 @@
 
 python -m benchmarks.remedies SEED ...           every fault
 python -m benchmarks.remedies SEED ... 'late by one' ...     these alone
-python -m benchmarks.remedies table              the table of docs/auto.md, from what is recorded
+python -m benchmarks.remedies table              the table of docs/auto_figures.md, from what is recorded
 """
 
 from __future__ import annotations

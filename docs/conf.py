@@ -105,7 +105,7 @@ CONTENTS = {
     "Reference": [
         *(f"docs/{page}" for page in ("conventions", "glossary", "api")),
         *(f"docs/reference/{name}" for name in PACKAGES),
-        *(f"docs/{page}" for page in ("accuracy", "speed", "paper", "references")),
+        *(f"docs/{page}" for page in ("accuracy", "speed", "paper", "positions_figures", "auto_figures", "references")),
         *("CHANGELOG", "CONTRIBUTING", "SECURITY"),
     ],
 }

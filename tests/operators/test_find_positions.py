@@ -161,6 +161,7 @@ def test_it_is_a_line_of_the_algebra():
         HoldOut(Identity(), search_radius=0)
 
 
+@pytest.mark.filterwarnings("ignore:the data do not tell for sure")  # which hangs on rounding
 def test_a_misfit_that_is_higher_afterwards_is_said_unless_an_engine_went_on():
     data, p = misplaced(0.0, photons=1e5)
     finished = rPIE() ** 80 * p.replace(probe=data.truth["probe"])
@@ -174,7 +175,8 @@ def test_a_misfit_that_is_higher_afterwards_is_said_unless_an_engine_went_on():
     assert f"the misfit is {after:.4g} after positions were looked for, and was {before:.4g} before" in said
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", "the (refined positions explain the patterns worse|data do not tell for sure)")
+        warnings.filterwarnings("ignore", "the refined positions explain the patterns worse")
+        warnings.filterwarnings("ignore", "the data do not tell for sure")
         more = rPIE() ** 50 * FindPositions(sweeps=2) * finished
     assert opty.misfit(more) < 1.02 * before
 

@@ -11,9 +11,11 @@ from opty.analysis.check.likeness import Likeness
 from opty.analysis.check.orders import NOTHING, PREDICTS, WELL, Guess, clearly, half_turn, like_way, much_better
 from opty.analysis.check.trials import Score, Trials
 from opty.analysis.orientation import Orientation
+from opty.data.frame_order import frame_order
 from opty.remedies import here, option
 
-NEARER = 0.85  # times the misfit as given, where two orders are nearly the same
+NEARER = 0.92  # times the misfit as given, where two orders are nearly the same
+SAME_PLACES = 0.3  # px rms: in two orders that are less apart different views are held out, and no more
 ALIKE = 0.93  # times the difference of any two frames: neighbours that overlap differ less
 CONTRAST = 1.0  # of the noise: by how much patterns must differ to tell anything
 
@@ -77,7 +79,7 @@ def conclude(
     if not fits.as_given:
         rival = None if like is None or clearly(score, like.score) or not like.way.as_given else like
         said += _of_way(fits, twin, found, rival)
-    elif like is not None and best.order is None and like.score.misfit < NEARER * score.misfit:
+    elif like is not None and best.order is None and like.score.misfit < NEARER * score.misfit and _apart(trials, like):
         said += _of_rival(like, score)
     name = "as given" if fits.as_given else fits.name
     return Decision(found, name, best.order or "as given", score.excess, twin.name if twin else None, said, best.probe)
@@ -106,6 +108,13 @@ def _of_way(
             f"{given.misfit:.3g}: {fits.remedy}, by {fits.options}{also}",
         )
     )
+
+
+def _apart(trials: Trials, like: Guess) -> bool:
+    """Whether an order puts views elsewhere than the given one does, turned by half a turn."""
+    positions = trials.data.positions_px
+    moved = positions[frame_order(str(like.order), positions)] + positions
+    return float(np.sqrt(moved.var(axis=0).sum())) > SAME_PLACES
 
 
 def _of_rival(rival: Guess, score: Score) -> Findings:

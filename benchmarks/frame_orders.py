@@ -17,8 +17,8 @@ import numpy as np
 import opty
 from benchmarks.far_positions import PICTURES
 from benchmarks.wrong_scans import draw
-from opty.analysis.check.decision import ways_in_brief
 from opty.analysis.check.frame_statistics import look_at_frames
+from opty.analysis.check.in_brief import ways_in_brief
 from opty.analysis.check.near_positions import near_positions
 from opty.cli.starts import _said_of_places
 from opty.simulate import experiment, objects, scans

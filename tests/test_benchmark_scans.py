@@ -8,6 +8,8 @@ other packages were given.
 """
 
 import hashlib
+import importlib
+import pkgutil
 import sys
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+import benchmarks
 import opty
 from benchmarks import cases, scans
 from opty import AP, Orthogonalise, ePIE, rPIE
@@ -95,3 +98,8 @@ def test_rpie_with_three_modes():
     powers = [(np.abs((Orthogonalise() * q).probe) ** 2).sum((1, 2)) for q in (start, p)]
     share = [w[1:].sum() / w.sum() for w in powers]
     assert share[1] > 300 * share[0]  # the weak modes, nearly absent at the start, come up
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(benchmarks.__path__)])
+def test_every_benchmark_finds_what_it_imports(name):
+    importlib.import_module(f"benchmarks.{name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from opty.analysis.check.frame_statistics import look_at_frames
 from opty.analysis.check.in_brief import orders_in_brief
 from opty.analysis.check.lacking import as_well, of_lacking
 from opty.analysis.check.orders import NOTHING, much_better
-from opty.analysis.check.scan_stretch import Stretch, find_stretch, of_stretch
+from opty.analysis.check.scan_stretch import LITTLE, Stretch, find_stretch, of_stretch
 from opty.analysis.check.trials import FEWEST, PARTS, Score, Trials
 from opty.analysis.held_out import held_out_misfit
 from opty.analysis.misfit import misfit
@@ -97,6 +97,7 @@ class _Tested:
         if p.intensity_factors is not None:  # the counts that a steady beam would have made
             factors = p.numpy("intensity_factors")
             data = data.replace(intensities=(data.intensities[:] / factors[:, None, None]).astype(np.float32))
+            self.frames = replace(self.frames, exposures=None)  # the factors hold them
         if p.background is not None:
             data = data.replace(background=p.background)
         self.trials = Trials(data, self.frames)
@@ -154,7 +155,7 @@ class _Tested:
     @property
     def said_of_excess(self) -> str:
         """The same, and how much of it is noise."""
-        return f"{self.said}, {self.score.excess:.0%} of the mean pattern's above the noise"
+        return f"{self.said}, {max(self.score.excess, 0):.0%} of the mean pattern's above the noise"
 
     @cached_property
     def lacks(self) -> tuple[str, ...]:
@@ -227,10 +228,11 @@ def _of_lacking(t: _Tested) -> Verdict | None:
 
 
 def _of_stretch(t: _Tested) -> Verdict | None:
-    """Stretched or turned positions predict better."""
+    """Stretched or turned positions predict better: by little also where the model lacks something else."""
     if not t.stretch.better:
         return None
-    return Verdict("doubtful", (t.said_of_excess, *of_stretch(t.stretch).warnings))
+    lacks = t.lacks if t.stretch.gain < LITTLE else ()
+    return Verdict("doubtful", (t.said_of_excess, *lacks, *of_stretch(t.stretch).warnings))
 
 
 def _of_scale(t: _Tested) -> Verdict:

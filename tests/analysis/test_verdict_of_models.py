@@ -33,10 +33,13 @@ def measured(model=None, photons=1e6):
     return data.replace(truth=None, probe=data.truth["probe"])
 
 
-def flickering():
-    """Return a scan of a beam whose views were thinned by chance to 0.4 to 1 of their photons."""
+def flickering(exposures=False):
+    """Return a scan whose views were thinned by chance to 0.4 to 1 of their photons, or each second one to 0.4."""
     data, rng = measured(), np.random.default_rng(1)
-    counts = rng.binomial(np.asarray(data.intensities).astype(int), rng.uniform(0.4, 1, (VIEWS, 1, 1)))
+    shares = rng.uniform(0.4, 1, (VIEWS, 1, 1))
+    if exposures:
+        shares = np.where(np.arange(VIEWS) % 2, 0.4, 1)[:, None, None]
+    counts = rng.binomial(np.asarray(data.intensities).astype(int), shares)
     return data.replace(intensities=counts.astype(np.uint32))
 
 
@@ -65,8 +68,9 @@ def test_pixels_held_out_tell_right_and_wrong_models(model, word):
 
 
 @pytest.mark.slow
-def test_views_held_out_of_a_flickering_beam_have_their_intensities():
-    p = (opty.IntensityUpdate() * ENGINE) ** 40 * opty.PtychoState(flickering(), threads=1)
+@pytest.mark.parametrize("exposures", [False, True])
+def test_views_held_out_of_a_flickering_beam_have_their_intensities(exposures):
+    p = (opty.IntensityUpdate() * ENGINE) ** 40 * opty.PtychoState(flickering(exposures), threads=1)
     found = verdict(p, test=True)
     assert found.word == "right", found
 

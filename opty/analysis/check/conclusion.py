@@ -111,7 +111,9 @@ def _of_way(
 
 
 def _apart(trials: Trials, like: Guess) -> bool:
-    """Whether an order puts views elsewhere than the given one does, turned by half a turn."""
+    """Whether the reversed order puts views elsewhere than the given one does, turned by half a turn."""
+    if like.order != "reversed":
+        return False
     positions = trials.data.positions_px
     moved = positions[frame_order(str(like.order), positions)] + positions
     return float(np.sqrt(moved.var(axis=0).sum())) > SAME_PLACES

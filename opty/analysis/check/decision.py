@@ -11,13 +11,14 @@ from opty.analysis.check.conclusion import Decision, conclude
 from opty.analysis.check.findings import Findings
 from opty.analysis.check.frame_statistics import Frames
 from opty.analysis.check.guesses import best_guess, ways_of
+from opty.analysis.check.lacking import of_lacking
 from opty.analysis.check.likeness import likeness
 from opty.analysis.check.near_positions import near_positions
 from opty.analysis.check.orders import NOTHING, ORDERS, PREDICTS, Guess, much_better, scored
 from opty.analysis.check.pedestal import of_pedestal
 from opty.analysis.check.probe_change import probe_change
 from opty.analysis.check.refined_stretch import find_refined_stretch
-from opty.analysis.check.scan_stretch import find_stretch, of_stretch
+from opty.analysis.check.scan_stretch import LITTLE, find_stretch, of_stretch
 from opty.analysis.check.trials import FEWEST, PARTS, SETTLED, Trials
 from opty.analysis.check.view_places import explains_more, of_places, views_move
 from opty.analysis.orientation import AS_GIVEN, Orientation
@@ -142,11 +143,18 @@ def _never_predicts(trials: Trials, found: Decision, given: Guess) -> bool:
     return trials.score(trials.part(found.orientations[0]), probe, SETTLED).excess > NOTHING
 
 
+def _of_lacking(part: PtychoData, probe: np.ndarray) -> Findings:
+    """Say what else than a thin object under a steady probe predicts held-out pixels better."""
+    wavelength = None if part.geometry is None else part.geometry.wavelength
+    found = of_lacking(part, probe if probe.ndim == 3 else probe[None], part.pixel, wavelength, counts=True)
+    return Findings() if found is None else Findings(warnings=(found,))
+
+
 def _of_positions(part: PtychoData, probe: np.ndarray, one_by_one: bool) -> Findings:
     """Say whether the positions are off as a whole, or one by one: what explains more."""
     moved, stretch = views_move(part, probe), find_stretch(part, probe)
     if explains_more(stretch, moved):
-        return of_stretch(stretch)
+        return (_of_lacking(part, probe) if stretch.gain < LITTLE else Findings()) + of_stretch(stretch)
     refined = find_refined_stretch(part, probe)
     if refined is not None and refined.better:
         return of_stretch(refined)

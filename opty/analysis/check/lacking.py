@@ -120,7 +120,8 @@ def causes(part: PtychoData, modes: int, n: int, pixel: float | None, wavelength
     wanted = Slices(2, float(f"{TURNS * shown**2 / wavelength:.2g}"))
     geometry = Geometry(wavelength, part.n * shown * FARTHEST / wavelength, FARTHEST)
     said, thick = model(wanted)
-    yield Cause("a thick sample", said, Start(model=thick, geometry=geometry))
+    refined = recipe("Refine('spacing')")
+    yield Cause("a thick sample", f"{said}, and {refined}", Start(model=thick, geometry=geometry))
 
 
 def _said(gains: dict[float, Cause]) -> str:

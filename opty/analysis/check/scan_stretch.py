@@ -36,6 +36,7 @@ TOLERANCE, SHEARED = 0.025, 0.04  # of scale, aspect and rotation, and of the sh
 SURE, KNOWN = 2.5, 2.0  # standard errors of the views' differences
 WORTH = 0.01  # of the deviance: what a map must gain
 ASIDE = 0.06  # by which the scale is changed, to see whether the views tell it
+LITTLE = 0.2  # of the deviance of held-out views: no more is gained by a stretch where a blur or a path is ignored
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ _OF_BASE = tuple(leaves[name] for name in ("obj", "probe") for leaves in (BASE, 
 _OF_PAIRS = (_CURVATURES, *(leaves[name] for name in ("obj", "probe") for leaves in (STEPS, CHANGES)))
 _UPDATES = ("both", "obj", "probe")
 _FLAT = 1e-6  # a pair whose curvature is a smaller share of the metric's says nothing
-_LEVEL = 1e-7  # of L: by how much rounding may change it
+_LEVEL = 1e-7  # of L: by how much rounding may change it; the pair of such a step may be rounding, too
 _PATIENCE = 4  # steps taken back in a row, the last of them 1/64 as long
 
 
@@ -177,7 +177,7 @@ class QuasiNewtonStep(
             new, curvature, square, slope = (float(v) for v in s.backend.to_host(s.xp.stack([likelihood, *found])))
             level = abs(new - lowest) <= _LEVEL * abs(lowest)
             fell = 2 * slope + curvature < 0 if level else new < lowest
-            if fell and curvature > _FLAT * length * square:
+            if fell and not level and curvature > _FLAT * length * square:
                 length = curvature / square
                 s.kept_curvatures[place] = curvature
                 for name in gradient:

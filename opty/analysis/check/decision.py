@@ -90,7 +90,7 @@ def _stretched(trials: Trials, found: Decision, given: Guess, one_by_one: bool) 
         if found.probe is not None:
             trials.views = max(trials.views, min(VIEWS, trials.most))
             part = trials.part(found.orientations[0])
-            found = replace(found, findings=found.findings + _of_positions(part, found.probe, one_by_one))
+            found = replace(found, findings=found.findings + _of_positions(part, found.probe, trials.whole, one_by_one))
         return found
     if found.findings.problems or given.score.noisy:
         return found
@@ -143,18 +143,18 @@ def _never_predicts(trials: Trials, found: Decision, given: Guess) -> bool:
     return trials.score(trials.part(found.orientations[0]), probe, SETTLED).excess > NOTHING
 
 
-def _of_lacking(part: PtychoData, probe: np.ndarray) -> Findings:
+def _of_lacking(part: PtychoData, probe: np.ndarray, counts: bool) -> Findings:
     """Say what else than a thin object under a steady probe predicts held-out pixels better."""
     wavelength = None if part.geometry is None else part.geometry.wavelength
-    found = of_lacking(part, probe if probe.ndim == 3 else probe[None], part.pixel, wavelength, counts=True)
+    found = of_lacking(part, probe if probe.ndim == 3 else probe[None], part.pixel, wavelength, counts)
     return Findings() if found is None else Findings(warnings=(found,))
 
 
-def _of_positions(part: PtychoData, probe: np.ndarray, one_by_one: bool) -> Findings:
+def _of_positions(part: PtychoData, probe: np.ndarray, counts: bool, one_by_one: bool) -> Findings:
     """Say whether the positions are off as a whole, or one by one: what explains more."""
     moved, stretch = views_move(part, probe), find_stretch(part, probe)
     if explains_more(stretch, moved):
-        return (_of_lacking(part, probe) if stretch.gain < LITTLE else Findings()) + of_stretch(stretch)
+        return (_of_lacking(part, probe, counts) if stretch.gain < LITTLE else Findings()) + of_stretch(stretch)
     refined = find_refined_stretch(part, probe)
     if refined is not None and refined.better:
         return of_stretch(refined)
